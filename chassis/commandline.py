@@ -1,0 +1,123 @@
+"""`python -m sidecars.X`: run, or `--check`, `--help`, `--version`. The same for every sidecar.
+
+`job` and `service` are what a sidecar's `__main__.py` calls. Both return the exit code. The program's own imports
+belong inside the function that it passes, so that bad settings are told before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+import chassis
+from chassis import lifecycle, logs
+from chassis.settings import ServiceSettings, Settings, SettingsError, Spec, effective, load, specs
+
+S = TypeVar("S", bound=Settings)
+V = TypeVar("V", bound=ServiceSettings)
+
+EX_USAGE = 64
+
+
+def job(cls: type[S], run: Callable[[S], None]) -> int:
+    """A program that does its work and ends."""
+    return _main(cls, lambda settings: lifecycle.run_job(lambda: run(settings)))
+
+
+def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any, None]]) -> int:
+    """A program that keeps running until it is told to stop."""
+
+    def start(settings: V) -> None:
+        import uvloop  # noqa: PLC0415 - a job does not have it
+
+        lifecycle.run_service(lambda life: run(settings, life), settings.drain_timeout, uvloop.new_event_loop)
+
+    return _main(cls, start)
+
+
+def _main(cls: type[S], start: Callable[[S], None]) -> int:
+    lifecycle.exit_quietly_when_told_to_stop()
+    argv, environ = sys.argv[1:], os.environ
+    if argv:
+        return _answer(cls, argv, environ)
+    logs.configure()
+    return lifecycle.exit_code_of(lambda: _start(cls, start, environ))
+
+
+def _start(cls: type[S], start: Callable[[S], None], environ: Mapping[str, str]) -> None:
+    try:
+        settings = load(cls, environ)
+    except SettingsError as error:
+        raise lifecycle.BadSettings(str(error)) from None
+    logs.configure(settings.log_level, settings.log_format)
+    name = cls.PREFIX.lower()
+    shown = {variable: value for variable, value in effective(settings).items() if value}
+    logs.get(name).info("starting", name=name, version=chassis.__version__, **shown)
+    start(settings)
+
+
+def _answer(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """What is asked on the command line, on stdout; the settings themselves are never taken from there."""
+    name = cls.PREFIX.lower()
+    match argv:
+        case ["--version"]:
+            print(f"{name} {chassis.__version__}")
+        case ["--help" | "-h"]:
+            print(help_text(cls))
+        case ["--check"]:
+            try:
+                settings = load(cls, environ)
+            except SettingsError as error:
+                print(error, file=sys.stderr)
+                return lifecycle.BadSettings.exit_code
+            for variable, value in effective(settings).items():
+                print(f"{variable}={value}")
+        case _:
+            print(f"{name}: no such argument: {' '.join(argv)}; settings are environment variables", file=sys.stderr)
+            print(f"usage: python -m sidecars.{name} [--check | --help | --version]", file=sys.stderr)
+            return EX_USAGE
+    return 0
+
+
+# -- the tables ---------------------------------------------------------------------------------------------------
+
+
+def help_text(cls: type[Settings]) -> str:
+    """The table of variables, for a terminal."""
+    rows = [(spec.variable, describe_default(spec), spec.kind.name, spec.help) for spec in specs(cls)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    name = cls.PREFIX.lower()
+    lines = [
+        f"usage: python -m sidecars.{name} [--check | --help | --version]",
+        "",
+        "Without an argument it runs. It is configured by environment variables alone; any of them may be given by a",
+        "file instead, with _FILE added to its name.",
+        *naming_notes(cls),
+        "",
+        *(
+            f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}  {row[3].replace('`', '')}"
+            for row in rows
+        ),
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def describe_default(spec: Spec) -> str:
+    if spec.default is None:
+        return "required"
+    return spec.default or "-"
+
+
+def naming_notes(cls: type[Settings]) -> list[str]:
+    """How the settings of which there can be several are named; no lines where there are none."""
+    grouped = [spec for spec in specs(cls) if spec.group]
+    if not grouped:
+        return []
+    first = grouped[0]
+    example = first.named(cls.PREFIX, "orders")
+    return [
+        f"Several of a kind are told apart by a name after the prefix, such as {example}; without",
+        "a name a setting is that of the only one, or the default for all.",
+    ]

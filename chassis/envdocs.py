@@ -1,0 +1,74 @@
+"""The settings tables of the READMEs, from the declarations: `python -m chassis.envdocs [--check | --write]`.
+
+Each `sidecars/<name>/README.md` has a table between two marker comments. `--write` renders it anew, `--check` fails
+when it differs from the declaration, without an argument all tables are printed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from chassis.commandline import describe_default
+from chassis.settings import Settings, specs
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN = "<!-- settings: rendered by `make docs` from settings.py; do not edit -->"
+END = "<!-- settings: end -->"
+
+
+def table(cls: type[Settings]) -> str:
+    """The Markdown table of a sidecar's settings."""
+    lines = ["| variable | kind | default | meaning |", "|---|---|---|---|"]
+    for spec in specs(cls):
+        default = f"`{spec.default}`" if spec.default else describe_default(spec)
+        name = f"{spec.variable} ⁺" if spec.group else spec.variable
+        cells = (f"`{spec.variable}`{name.removeprefix(spec.variable)}", spec.kind.name, default, spec.help)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    if any(spec.group for spec in specs(cls)):
+        lines += ["", "⁺ may carry a name after the prefix, where there are several: see the contract."]
+    return "\n".join(lines)
+
+
+def rendered(readme: str, cls: type[Settings]) -> str:
+    """The README's text with the table in its place. Raises ValueError when it has no such place."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("the two marker comments of the settings table are missing")
+    return f"{before}{BEGIN}\n\n{table(cls)}\n\n{END}{after}"
+
+
+def sidecars(root: Path = ROOT) -> Iterator[tuple[Path, type[Settings]]]:
+    """Every sidecar's README and settings class."""
+    for folder in sorted((root / "sidecars").iterdir()):
+        if (folder / "settings.py").exists():
+            module = importlib.import_module(f"sidecars.{folder.name}.settings")
+            yield folder / "README.md", module.Settings
+
+
+def main(argv: list[str]) -> int:
+    if argv not in ([], ["--check"], ["--write"]):
+        print("usage: python -m chassis.envdocs [--check | --write]", file=sys.stderr)
+        return 64
+    stale = []
+    for readme, cls in sidecars():
+        if not argv:
+            print(f"## {readme.parent.name}\n\n{table(cls)}\n")
+            continue
+        old = readme.read_text()
+        new = rendered(old, cls)
+        if new != old and argv == ["--write"]:
+            readme.write_text(new)
+            print(f"written: {readme.relative_to(ROOT)}")
+        elif new != old:
+            stale.append(str(readme.relative_to(ROOT)))
+    for name in stale:
+        print(f"{name}: its settings table differs from settings.py; `make docs` renders it anew", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

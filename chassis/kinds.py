@@ -1,0 +1,261 @@
+"""The kinds of values that a setting can have: how each is read, shown, and named in the tables.
+
+A kind's `parse` raises `ValueError` with what it expects (`expected true or false`); the variable's name and value are
+put in front of that by `chassis.settings`, the one place that knows them. A default is written as a user would write
+it and goes through the same `parse`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+T = TypeVar("T")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"(\d+)(B|kB|KB|KiB|MB|MiB|GB|GiB|TB|TiB)?")
+_SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_SIZE_UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.%a-z]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>\d{1,5})")
+_CREDENTIALS = re.compile(
+    r"(?<=://)[^/@\s]*@|(?<=[?&;])([\w.-]*(?:key|token|secret|password|sig)[\w.-]*=)[^&;,\s]*", re.IGNORECASE
+)
+_HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """How the text of a variable becomes a value, and back."""
+
+    name: str
+    parse: Callable[[str], T]
+    show: Callable[[T], str] = str
+    secret: bool = False
+
+
+def without_credentials(text: str) -> str:
+    """The text with what looks like a credential in a URL (user info, `?token=`) replaced by `***`."""
+    return _CREDENTIALS.sub(lambda found: f"{found[1]}***" if found[1] else "***@", text)
+
+
+# -- plain values -------------------------------------------------------------------------------------------------
+
+
+def _parse_boolean(raw: str) -> bool:
+    if raw not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return raw == "true"
+
+
+boolean = Kind("boolean", _parse_boolean, lambda value: "true" if value else "false")
+text = Kind("text", str)
+path = Kind("path", Path)
+
+
+def integer(minimum: int = 0, maximum: int | None = None) -> Kind[int]:
+    expected = f"expected a whole number of at least {minimum}" + (
+        f", at most {maximum}" if maximum is not None else ""
+    )
+
+    def parse(raw: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", raw):
+            raise ValueError(expected)
+        number = int(raw)
+        if number < minimum or (maximum is not None and number > maximum):
+            raise ValueError(expected)
+        return number
+
+    return Kind("number", parse)
+
+
+def choice(*words: str) -> Kind[str]:
+    def parse(raw: str) -> str:
+        if raw not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return raw
+
+    return Kind(" · ".join(words), parse)
+
+
+# -- quantities ---------------------------------------------------------------------------------------------------
+
+
+def duration(minimum: str = "0", maximum: str | None = None) -> Kind[float]:
+    """A time in seconds. A unit is demanded: `5` in one tool is seconds and in the next milliseconds."""
+
+    def parse(raw: str) -> float:
+        seconds = _seconds(raw)
+        if seconds < _seconds(minimum) or (maximum is not None and seconds > _seconds(maximum)):
+            bounds = f"at least {minimum}" + (f", at most {maximum}" if maximum else "")
+            raise ValueError(f"expected a duration of {bounds}")
+        return seconds
+
+    return Kind("duration", parse, show_duration)
+
+
+def _seconds(raw: str) -> float:
+    if raw == "0":
+        return 0.0
+    found = _DURATION.fullmatch(raw)
+    if not found:
+        raise ValueError("expected a duration with its unit, such as 250ms, 5s, 2m or 1h")
+    return float(found[1]) * _DURATION_UNITS[found[2]]
+
+
+def show_duration(seconds: float) -> str:
+    if seconds == 0:
+        return "0"
+    for unit in ("h", "m", "s"):
+        if seconds >= _DURATION_UNITS[unit] and seconds % _DURATION_UNITS[unit] == 0:
+            return f"{seconds / _DURATION_UNITS[unit]:.0f}{unit}"
+    return f"{seconds:.15g}s" if seconds >= 1 else f"{seconds * 1000:.12g}ms"
+
+
+def size(minimum: str = "0", maximum: str | None = None) -> Kind[int]:
+    """A number of bytes."""
+
+    def parse(raw: str) -> int:
+        count = _bytes(raw)
+        if count < _bytes(minimum) or (maximum is not None and count > _bytes(maximum)):
+            bounds = f"at least {minimum}" + (f", at most {maximum}" if maximum else "")
+            raise ValueError(f"expected a size of {bounds}")
+        return count
+
+    return Kind("size", parse, show_size)
+
+
+def _bytes(raw: str) -> int:
+    found = _SIZE.fullmatch(raw)
+    if not found:
+        raise ValueError("expected a size in bytes, or with a unit, such as 64KiB or 10MB")
+    return int(found[1]) * _SIZE_UNITS[found[2] or "B"]
+
+
+def show_size(count: int) -> str:
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if count and count % _SIZE_UNITS[unit] == 0:
+            return f"{count // _SIZE_UNITS[unit]}{unit}"
+    return str(count)
+
+
+# -- places -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. `host` "" is all interfaces, `port` 0 lets the system choose; `path` is a unix socket's."""
+
+    host: str = ""
+    port: int | None = None
+    path: str = ""
+
+    def __bool__(self) -> bool:
+        """False for `off`."""
+        return self.port is not None or bool(self.path)
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        if self.port is None:
+            return "off"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _parse_address(raw: str) -> Address:
+    if raw == "off":
+        return Address()
+    if raw.startswith("unix:/"):
+        return Address(path=raw.removeprefix("unix:"))
+    found = _ADDRESS.fullmatch(raw)
+    if not found or int(found["port"]) > _HIGHEST_PORT:
+        raise ValueError("expected host:port, :port (all interfaces), unix:/path or off")
+    return Address(found["v6"] or found["host"] or "", int(found["port"]))
+
+
+address = Kind("address", _parse_address)
+
+
+def url(*schemes: str) -> Kind[SplitResult]:
+    """A URL with one of the schemes and a host; its port, when given, is a real one."""
+    wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
+
+    def parse(raw: str) -> SplitResult:
+        if re.search(r"[\s\x00-\x1f\x7f]", raw):
+            raise ValueError(f"expected {wanted}, without spaces")
+        try:
+            parts = urlsplit(raw)
+            known = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:  # a bad port or a bad IPv6 literal
+            known = False
+        if not known:
+            raise ValueError(f"expected {wanted}")
+        return parts
+
+    return Kind("URL", parse, lambda value: without_credentials(value.geturl()))
+
+
+# -- several of a kind --------------------------------------------------------------------------------------------
+
+
+def comma_separated(kind: Kind[T]) -> Kind[tuple[T, ...]]:
+    """One or more values between commas; blanks around each are ignored, an empty one is refused."""
+
+    def parse(raw: str) -> tuple[T, ...]:
+        items = [item.strip() for item in raw.split(",")]
+        if not all(items):
+            raise ValueError("expected values separated by single commas")
+        return tuple(kind.parse(item) for item in items)
+
+    def show(values: Iterable[T]) -> str:
+        return ",".join(kind.show(value) for value in values)
+
+    return Kind(f"{kind.name}, …", parse, show, kind.secret)
+
+
+def pairs(left: Kind[Any] = text, right: Kind[Any] = text) -> Kind[dict[Any, Any]]:
+    """`key=value` pairs between commas; a key given twice is refused."""
+
+    def parse(raw: str) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for item in comma_separated(text).parse(raw):
+            key, equals, value = item.partition("=")
+            if not equals or not key.strip() or not value.strip():
+                raise ValueError("expected name=value pairs separated by commas")
+            parsed = left.parse(key.strip())
+            if parsed in found:
+                raise ValueError(f"expected each name once, but {key.strip()} stands twice")
+            found[parsed] = right.parse(value.strip())
+        return found
+
+    return Kind(
+        f"{left.name}={right.name}, …",
+        parse,
+        lambda value: ",".join(f"{left.show(key)}={right.show(item)}" for key, item in value.items()),
+    )
+
+
+# -- secrets ------------------------------------------------------------------------------------------------------
+
+
+class Secret:
+    """A value that is never shown. One that came by file is read again at every use, so that a rotated one is seen."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
+
+    def reveal(self) -> str:
+        """The value now. Raises OSError when its file cannot be read any more."""
+        return self._read()
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+secret = Kind("secret", lambda raw: Secret(lambda: raw), repr, secret=True)

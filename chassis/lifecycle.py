@@ -1,0 +1,222 @@
+"""From the first instant to the exit code: signals, the drain deadline, and the one sentence that says why it ended.
+
+There are two kinds of programs. A *job* (an init container) is a plain function that ends when its work is done; it
+needs no event loop and pays for none. A *service* is a coroutine that is given its `Life`; it runs until `stopping` is
+set by SIGTERM or SIGINT, then finishes what it has begun. It has `drain_timeout` seconds for that; a second signal ends
+the drain at once. Which of the three ended it is logged.
+
+Exit codes, after sysexits.h: 0 done or drained, 65 bad input data, 69 a needed service is unavailable, 70 a defect,
+74 I/O failed, 78 bad settings.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from chassis import logs
+from chassis.health import Health
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import FrameType
+
+log = logs.get("lifecycle")
+
+TERMINATION_LOG = "/dev/termination-log"
+_TERMINATION_LIMIT = (
+    4096  # bytes; https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+)
+_CANCEL_GRACE = 1.0  # seconds for a cancelled service to unwind
+
+
+class Failure(Exception):
+    """Why the process cannot go on: one sentence for people, and the exit code for machines."""
+
+    exit_code = 70
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BadSettings(Failure):
+    exit_code = 78
+
+
+class BadData(Failure):
+    exit_code = 65
+
+
+class Unavailable(Failure):
+    exit_code = 69
+
+
+class IOFailed(Failure):
+    exit_code = 74
+
+
+class Life:
+    """What a service is given: when to stop, how long it may take to, and where to say how it is."""
+
+    def __init__(self, drain_timeout: float) -> None:
+        import asyncio  # noqa: PLC0415 - a job must not pay for the event loop
+
+        self.health = Health()
+        self.stopping = asyncio.Event()
+        self.drain_timeout = drain_timeout
+        self._drained_by: float | None = None
+
+    def begin_drain(self, now: float) -> None:
+        """Called once, by the first signal. `now` is the loop's time."""
+        self._drained_by = now + self.drain_timeout
+        self.health.hold("lifecycle", "draining after a signal to stop")
+        self.stopping.set()
+
+    def drain_left(self, now: float) -> float:
+        """Seconds that the drain may still take at the loop's time `now`."""
+        return self.drain_timeout if self._drained_by is None else max(0.0, self._drained_by - now)
+
+
+Service = Callable[[Life], Coroutine[Any, Any, None]]
+LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
+
+
+def exit_quietly_when_told_to_stop() -> None:
+    """Until a program has begun, a signal to stop simply ends it: as process 1 it would otherwise be ignored."""
+
+    def leave(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+
+
+# -- running ------------------------------------------------------------------------------------------------------
+
+
+def run_job(job: Callable[[], None]) -> None:
+    """Run the job to its end. A signal unwinds it, so that its clean-up runs, and then counts as a failure."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+        raise IOFailed(f"stopped by {signal.Signals(number).name} before the work was done")
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        job()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def run_service(service: Service, drain_timeout: float, loop_factory: LoopFactory | None = None) -> None:
+    """Run the service until it ends or is told to stop and has drained. Raises what the service raises."""
+    import asyncio  # noqa: PLC0415 - a job must not pay for the event loop
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_supervise(service, drain_timeout))
+
+
+async def _supervise(service: Service, drain_timeout: float) -> None:
+    import asyncio  # noqa: PLC0415 - as above
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_stray)
+    life = Life(drain_timeout)
+    hurry = asyncio.Event()
+
+    def on_signal(name: str) -> None:
+        if life.stopping.is_set():
+            hurry.set()
+            return
+        log.info("draining", signal=name, drain_timeout=f"{drain_timeout:g}s")
+        life.begin_drain(loop.time())
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, signal.Signals(number).name)
+    work = asyncio.ensure_future(service(life))
+    try:
+        if await _first(work, life.stopping.wait()) and not life.stopping.is_set():
+            return await work
+        try:
+            async with asyncio.timeout(drain_timeout):
+                cut_by = "" if await _first(work, hurry.wait()) else "a second signal"
+        except TimeoutError:
+            cut_by = f"the drain deadline of {drain_timeout:g} s"
+        if cut_by:
+            log.warning("the drain was cut short", by=cut_by)
+            return await _cancelled(work)
+        await work
+        log.info("drained")
+    finally:
+        work.cancel()
+
+
+async def _first(work: asyncio.Future[None], event: Coroutine[Any, Any, Any]) -> bool:
+    """Wait for either; True when the work has ended."""
+    import asyncio  # noqa: PLC0415 - as above
+
+    waiter = asyncio.ensure_future(event)
+    try:
+        await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+    return work.done()
+
+
+async def _cancelled(work: asyncio.Future[None]) -> None:
+    """Cancel the work and give it a moment to unwind. What it raises about itself then is still worth knowing."""
+    import asyncio  # noqa: PLC0415 - as above
+
+    work.cancel()
+    await asyncio.wait({work}, timeout=_CANCEL_GRACE)
+    if work.done() and not work.cancelled() and (error := work.exception()):
+        raise error
+
+
+def _log_stray(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An error in a callback that nobody awaits: a defect, but not one to die of."""
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        log.defect(context["message"], error)
+    else:
+        log.error(context["message"])
+
+
+# -- ending -------------------------------------------------------------------------------------------------------
+
+
+def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_LOG) -> int:
+    """Do the work; turn however it ends into an exit code, the last log line and the termination message."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - the outermost edge: everything becomes an exit code here
+        failure = failure_of(error)
+        if failure is None:
+            log.defect("a defect: please report the traceback", error)
+            failure = Failure(f"a defect: {type(error).__name__}: {error}")
+        log.error(failure.reason, exit_code=failure.exit_code)
+        write_termination(failure.reason, termination_log)
+        return failure.exit_code
+    return 0
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """The failure in an error, also in the groups that task groups raise; None where it is a defect."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        parts = [failure_of(part) for part in error.exceptions]
+        return None if None in parts else parts[0]
+    return None
+
+
+def write_termination(message: str, termination_log: str = TERMINATION_LOG) -> None:
+    """Leave a message where `kubectl describe pod` shows it; nothing where there is no such place."""
+    try:
+        with open(termination_log, "r+b") as file:  # noqa: PTH123 - r+: never create it, only Kubernetes does
+            file.write(message.encode()[:_TERMINATION_LIMIT])
+            file.truncate()
+    except OSError:
+        pass  # not in Kubernetes
