@@ -1,0 +1,113 @@
+"""What tests of real programs share: free ports, waiting for a condition, and a sidecar as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30.0  # seconds; generous, since a busy machine is no failure
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listened on a moment ago."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        port: int = trial.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """The first truthy value of the condition; fails with `what` when there is none in time."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {patience:g} s: {what}")
+        time.sleep(0.01)
+
+
+class Program:
+    """A program under test: started with nothing in its environment but what is given, its stderr kept in a file."""
+
+    def __init__(self, arguments: list[str], environ: Mapping[str, str], folder: Path) -> None:
+        self.stderr_file = folder / f"stderr-{time.monotonic_ns()}"
+        self.stdout_file = folder / f"stdout-{time.monotonic_ns()}"
+        with self.stderr_file.open("wb") as stderr, self.stdout_file.open("wb") as stdout:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+            )
+
+    @property
+    def stderr(self) -> str:
+        return self.stderr_file.read_text(errors="replace")
+
+    @property
+    def stdout(self) -> str:
+        return self.stdout_file.read_text(errors="replace")
+
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        """The log lines so far; one still being written is left out."""
+        return [json.loads(line) for line in self.stderr.split("\n")[:-1] if line.startswith("{")]
+
+    def logged(self, msg: str) -> dict[str, Any] | None:
+        """The first log line with that message."""
+        return next((line for line in self.logs if line["msg"] == msg), None)
+
+    def wait_logged(self, msg: str) -> dict[str, Any]:
+        def seen() -> dict[str, Any] | None:
+            if self.process.poll() is not None and not self.logged(msg):
+                raise AssertionError(f"ended with {self.process.returncode} before {msg!r}:\n{self.stderr}")
+            return self.logged(msg)
+
+        return wait_until(seen, f"the log line {msg!r}; so far:\n{self.stderr}")
+
+    def wait_ready(self, admin_port: int) -> None:
+        """Wait for 200 from /readyz on the admin port."""
+
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"ended with {self.process.returncode} before it was ready:\n{self.stderr}")
+            try:
+                return httpx.get(f"http://127.0.0.1:{admin_port}/readyz", trust_env=False).is_success
+            except httpx.TransportError:
+                return False
+
+        wait_until(ready, "ready")
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, patience: float = PATIENCE) -> int:
+        """The exit code."""
+        return self.process.wait(patience)
+
+    def stop(self, patience: float = PATIENCE) -> int:
+        """SIGTERM, then the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait(patience)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
