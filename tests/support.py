@@ -29,7 +29,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
     """The first truthy value of the condition; fails with `what` when there is none in time."""
     deadline = time.monotonic() + patience
     while True:

@@ -1,0 +1,68 @@
+# Everything that CI runs can be run here. Each target sets up what it needs, from the hash-pinned locks, in .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
+LOCKS  := $(NAMES) demo dev
+# Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.
+export CA_BUNDLE ?= $(SSL_CERT_FILE)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check check-code check-images docs images e2e bench chaos locks clean
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/demo.stamp ## the Pod as processes on loopback, with things going wrong, and a checked ledger
+	@$(BIN)/python -m demo
+
+test: $(VENV)/dev.stamp ## everything that needs no container engine; with an engine, the images too
+	$(BIN)/python -m pytest -m "not engine"
+	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory e2e; else \
+	  echo; echo 'NOT RUN: tests/images. No container engine answers here, so the images were neither built nor run.'; fi
+
+e2e: $(VENV)/dev.stamp ## build the images and run the examples in them (needs an engine)
+	$(BIN)/python -m pytest -m engine --timeout 900 tests/images
+
+check: check-code check-images ## lint, types, import contracts, docs, Dockerfile, manifests, compose, bake
+
+check-code: $(VENV)/dev.stamp ## the part of it that needs no docker command
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m chassis.envdocs --check
+	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
+	$(BIN)/python -m pytest -q tests/repo
+
+check-images: ## the part that needs docker's compose and buildx, but no engine
+	@docker compose version >/dev/null && docker buildx version >/dev/null || \
+	  { echo 'make check needs docker with compose and buildx: install them, or run make check-code'; exit 1; }
+	@set -e; for file in examples/*/compose.yaml; do echo "docker compose -f $$file config"; docker compose -f $$file config --quiet; done
+	docker buildx bake --print >/dev/null
+
+docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs
+	$(BIN)/python -m chassis.envdocs --write
+
+images: ## build the five images
+	docker buildx bake
+
+bench: $(VENV)/dev.stamp ## each sidecar beside its real peers; says which peers are missing
+	@set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+locks: $(VENV)/dev.stamp ## compile each extra with hashes, for every platform
+	@set -e; for name in $(LOCKS); do echo "locks/$$name.txt"; $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make locks' \
+	  --extra $$name pyproject.toml --output-file locks/$$name.txt; done
+
+clean: ## remove what these targets made
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed; PYTHON=… chooses one'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'the venv module of Python is needed (Debian: apt-get install python3-venv)'; exit 1; }
+
+$(VENV)/%.stamp: locks/%.txt | $(VENV)/bin/python
+	@echo 'setting up $(VENV) from $<'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
