@@ -1,0 +1,81 @@
+"""The manifests and compose files of the examples: valid, and every variable that they give to our images exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped] # it ships no types
+import pytest
+import yaml
+
+from chassis.settings import SettingsError, load
+from tests.support import ROOT
+
+MANIFESTS = sorted((ROOT / "examples").glob("*/*.yaml"))
+PODS = [path for path in MANIFESTS if path.name != "compose.yaml"]
+KUBERNETES = "1.33"
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def containers(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Our containers of a file: the sidecar's name, and the environment that the file gives it."""
+    for document in documents(path):
+        if "services" in document:
+            for service in document["services"].values():
+                yield from _ours(str(service.get("image", "")), service.get("environment") or {})
+            continue
+        spec = document.get("spec", {})
+        spec = spec.get("template", {}).get("spec", spec)
+        for container in [*spec.get("initContainers", []), *spec.get("containers", [])]:
+            environ = {item["name"]: item.get("value", "from-the-cluster") for item in container.get("env", [])}
+            yield from _ours(container["image"], environ)
+
+
+def _ours(image: str, environ: dict[str, Any] | list[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    name = image.removeprefix("sidecars/").partition(":")[0]
+    if image.startswith("sidecars/") and (ROOT / "sidecars" / name).is_dir():
+        pairs = environ.items() if isinstance(environ, dict) else (item.split("=", 1) for item in environ)
+        yield name, {str(key): str(value) for key, value in pairs}
+
+
+def test_there_are_examples() -> None:
+    assert any(path.name == "compose.yaml" for path in MANIFESTS)
+    assert PODS
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_variable_given_to_one_of_our_images_is_a_valid_setting(path: Path) -> None:
+    found = list(containers(path))
+    for name, environ in found:
+        settings = import_module(f"sidecars.{name}.settings").Settings
+        try:
+            load(settings, environ)
+        except SettingsError as error:
+            pytest.fail(f"{path.name}, {name}: {error}")
+    assert found, "an example without one of our images"
+
+
+@pytest.mark.parametrize("path", PODS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_manifest_is_valid_for_kubernetes(path: Path) -> None:
+    for document in documents(path):
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("path", PODS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_manifest_keeps_to_the_restricted_profile(path: Path) -> None:
+    for document in documents(path):
+        spec = document.get("spec", {})
+        spec = spec.get("template", {}).get("spec", spec)
+        for container in [*spec.get("initContainers", []), *spec.get("containers", [])]:
+            context = {**spec.get("securityContext", {}), **container.get("securityContext", {})}
+            assert context["runAsNonRoot"] is True, container["name"]
+            assert context["seccompProfile"] == {"type": "RuntimeDefault"}, container["name"]
+            assert context["allowPrivilegeEscalation"] is False, container["name"]
+            assert context["readOnlyRootFilesystem"] is True, container["name"]
+            assert context["capabilities"] == {"drop": ["ALL"]}, container["name"]
