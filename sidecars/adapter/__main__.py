@@ -1,0 +1,19 @@
+"""`python -m sidecars.adapter`."""
+
+from __future__ import annotations
+
+import sys
+
+from chassis import commandline
+from chassis.lifecycle import Life
+from sidecars.adapter.settings import Settings
+
+
+async def run(settings: Settings, life: Life) -> None:
+    from sidecars.adapter import app  # noqa: PLC0415 - heavy; only once the settings are known to be good
+
+    await app.run(settings, life)
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.service(Settings, run))

@@ -1,0 +1,58 @@
+"""The adapter's metrics, read from the record at scrape time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from sidecars.adapter.record import BUCKETS, Durations, Record
+
+_Counter = CounterMetricFamily
+
+
+class RecordCollector(Collector):
+    """Shows a record to Prometheus."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._routes()
+        yield from self._apps()
+
+    def _routes(self) -> Iterator[Metric]:
+        requests = _Counter("adapter_requests", "Requests answered, by route and status.", labels=["route", "code"])
+        up = GaugeMetricFamily("adapter_up", "1 when the route's last answer was 200 to 399.", labels=["route"])
+        durations = HistogramMetricFamily(
+            "adapter_request_duration_seconds", "From a route's request to its answer.", labels=["route"]
+        )
+        for route in (*self._record.routes.values(), self._record.other):
+            for code, count in route.codes.items():
+                requests.add_metric([route.path, str(code)], count)
+        for route in self._record.routes.values():
+            buckets = _cumulative(route.durations)
+            durations.add_metric([route.path], buckets, route.durations.sum)
+            if route.last:
+                up.add_metric([route.path], int(route.last.good))
+        yield from (requests, up, durations)
+
+    def _apps(self) -> Iterator[Metric]:
+        requests = _Counter("adapter_upstream_requests", "Requests made to the app.", labels=["app"])
+        errors = _Counter("adapter_upstream_errors", "Requests without an answer.", labels=["app", "reason"])
+        for name, app in self._record.apps.items():
+            requests.add_metric([name], app.requests)
+            for reason, count in app.errors.items():
+                errors.add_metric([name, reason], count)
+        yield from (requests, errors)
+
+
+def _cumulative(durations: Durations) -> list[tuple[str, float]]:
+    """Buckets as the exposition wants them: each holds all that are smaller, too."""
+    total, buckets = 0, []
+    for bound, count in zip([*map(str, BUCKETS), "+Inf"], durations.counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return buckets

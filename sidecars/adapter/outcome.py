@@ -1,0 +1,50 @@
+"""What is asked of an app, and what comes of it: plain values, shared by the pure core and the I/O around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Reason = Literal["refused", "unreachable", "unresolved", "timeout", "closed", "malformed", "too_large", "defect"]
+"""Why an app gave no usable answer. The words are the values of the metric's label.
+
+refused      nobody listens at the target
+unreachable  no connection for another cause: no route, a reset, a broken network
+unresolved   the target's host name has no address
+timeout      not the whole answer in time
+closed       the connection ended before the whole answer
+malformed    the answer is not HTTP, or its head is too large
+too_large    the body is larger than is taken
+defect       the adapter's own mistake
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A GET that an app is asked. Routes with an equal question share its answer."""
+
+    app: str
+    url: str
+    timeout: float
+    max_body: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole HTTP answer of the app, whatever its status. Header names are in lower case; the first of each counts."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """No usable answer: the reason as a word, and as a phrase that follows the app's URL in a sentence."""
+
+    reason: Reason
+    phrase: str
+
+
+Outcome = Reply | NoReply

@@ -1,0 +1,115 @@
+"""What has happened so far: the counts behind `/metrics` and the last results behind `/status`. No I/O.
+
+Plain numbers, changed by the hot path and read at scrape time. Every label comes from the settings, but for the status
+codes, which are the app's.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from sidecars.adapter.outcome import NoReply, Outcome, Reason
+from sidecars.adapter.routes import OTHER, Route
+from sidecars.adapter.verdict import Answer
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0)  # seconds
+
+Clock = Callable[[], float]
+
+
+class Durations:
+    """A histogram: how many took at most so long, bucket by bucket, and the sum."""
+
+    __slots__ = ("counts", "sum")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.sum += seconds
+
+
+class RouteRecord:
+    """One route: how often it gave which answer, how long that took, and how it is now."""
+
+    def __init__(self, path: str, clock: Clock) -> None:
+        self.path = path
+        self.codes: Counter[int] = Counter()
+        self.durations = Durations()
+        self.last: Answer | None = None
+        self.last_error = ""
+        self._clock = clock
+        self._last_at = self._since = self._last_error_at = 0.0
+
+    def answered(self, answer: Answer, seconds: float) -> bool:
+        """Note an answer; True when the route has turned from good to bad or back."""
+        self.codes[answer.status] += 1
+        self.durations.observe(seconds)
+        before, self.last, self._last_at = self.last, answer, self._clock()
+        if before is None or (before.status, before.why) != (answer.status, answer.why):
+            self._since = self._last_at
+        if not answer.good:
+            self.last_error = answer.why or f"the app answered {answer.status}"
+            self._last_error_at = self._last_at
+        return answer.good != (before.good if before else True)
+
+    def refused(self, answer: Answer) -> None:
+        """Note an answer that says nothing about the app, such as 405."""
+        self.codes[answer.status] += 1
+
+    def page(self) -> dict[str, Any]:
+        """The route's last result, for people."""
+        page: dict[str, Any] = {"last": None, "since": None, "last_error": None}
+        if self.last:
+            page["last"] = {"status": self.last.status, "good": self.last.good, "at": _stamp(self._last_at)}
+            page["since"] = _stamp(self._since)
+        if self.last_error:
+            page["last_error"] = {"reason": self.last_error, "at": _stamp(self._last_error_at)}
+        return page
+
+
+class AppRecord:
+    """One app: how often it was asked, and why it gave no answer."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.errors: Counter[Reason] = Counter()
+
+    def outcome(self, outcome: Outcome) -> None:
+        if isinstance(outcome, NoReply):
+            self.errors[outcome.reason] += 1
+
+
+class Record:
+    """Everything there is to tell."""
+
+    def __init__(self, routes: Iterable[Route], clock: Clock = time.time) -> None:
+        self._table = {route.path: route for route in routes}
+        self.routes = {path: RouteRecord(path, clock) for path in self._table}
+        self.other = RouteRecord(OTHER, clock)
+        self.apps = {route.question.app: AppRecord() for route in self._table.values()}
+
+    def page(self) -> dict[str, Any]:
+        """What `/status` says of the routes."""
+        return {
+            "routes": {
+                path: {
+                    "app": route.question.app,
+                    "asks": route.question.url,
+                    "mode": route.mode,
+                    **self.routes[path].page(),
+                }
+                for path, route in self._table.items()
+            }
+        }
+
+
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
