@@ -1,0 +1,76 @@
+# The table of images. `docker buildx bake` builds all five and leaves them in the local engine.
+#
+#   VERSION=1.2.3 docker buildx bake adapter                    one of them, under another version
+#   CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt docker buildx bake        behind a proxy that inspects TLS
+#   RELEASE=true PLATFORMS=linux/amd64,linux/arm64 docker buildx bake --push --set '*.tags=…'       a release
+#   docker buildx bake --print                                  what would be built, as JSON
+
+# The version in tags and labels; the same as in pyproject.toml.
+variable "VERSION" { default = "0.1.0" }
+
+# The commit that is built, for the label org.opencontainers.image.revision.
+variable "REVISION" { default = "" }
+
+# Platforms, separated by commas; empty is the builder's own. Several at once need a builder that can hold them.
+variable "PLATFORMS" { default = "" }
+
+# A CA bundle (PEM) for apt and pip, where a proxy inspects TLS. It is a build secret: no layer holds it.
+variable "CA_BUNDLE" { default = "" }
+
+# Attach provenance and an SBOM. The classic image store of an engine cannot hold them, so only for a release.
+variable "RELEASE" { default = false }
+
+# The base of the builder stages; the images themselves are `scratch`.
+variable "BASE" { default = "debian:trixie-slim" }
+
+group "default" {
+  targets = ["sidecars", "infra"]
+}
+
+target "_common" {
+  args      = { BASE = BASE }
+  platforms = PLATFORMS == "" ? [] : split(",", PLATFORMS)
+  secret    = CA_BUNDLE == "" ? [] : ["id=ca,src=${CA_BUNDLE}"]
+  attest    = RELEASE ? ["type=provenance,mode=max", "type=sbom"] : []
+}
+
+function "tags" {
+  params = [name]
+  result = ["sidecars/${name}:${VERSION}", "sidecars/${name}:latest"]
+}
+
+function "labels" {
+  params = [name, description]
+  result = {
+    "org.opencontainers.image.title"       = name
+    "org.opencontainers.image.description" = description
+    "org.opencontainers.image.version"     = VERSION
+    "org.opencontainers.image.revision"    = REVISION
+    "org.opencontainers.image.licenses"    = "Apache-2.0"
+    "org.opencontainers.image.vendor"      = "sidecars"
+  }
+}
+
+target "sidecars" {
+  inherits = ["_common"]
+  name     = image.name
+  matrix = {
+    image = [
+      { name = "warcopier",  description = "Init container: copies a WAR into a shared volume before Tomcat starts" },
+      { name = "logshipper", description = "Sidecar: follows an app's log files and ships their lines" },
+      { name = "ambassador", description = "Ambassador: the one localhost address for an external cluster" },
+      { name = "adapter",    description = "Adapter: /health for an app that has only /metrics, and the other way round" },
+    ]
+  }
+  target = "sidecar"
+  args   = { SIDECAR = image.name }
+  tags   = tags(image.name)
+  labels = labels(image.name, image.description)
+}
+
+target "infra" {
+  inherits = ["_common"]
+  target   = "infra"
+  tags     = tags("infra")
+  labels   = labels("infra", "Infra container: holds a Pod's namespaces, as pause does in Kubernetes")
+}
