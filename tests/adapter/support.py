@@ -1,0 +1,169 @@
+"""An app that does to its clients what a test tells it: raw asyncio, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from tests.support import free_port
+
+Behaviour = Callable[["Exchange"], Awaitable[None]]
+
+
+class Exchange:
+    """One request that reached the app, and the connection it came by."""
+
+    def __init__(self, app: App, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.app = app
+        self.head = head
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, *parts: bytes) -> None:
+        for part in parts:
+            self.writer.write(part)
+            await self.writer.drain()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class App:
+    """Listens on loopback; `behaviours` maps a path to what happens to a request for it."""
+
+    def __init__(self, behaviours: dict[str, Behaviour], host: str = "127.0.0.1", port: int = 0) -> None:
+        self.behaviours = behaviours
+        self.host = host
+        self.port = port or free_port()
+        self.heads: list[bytes] = []
+        self.seen: Counter[str] = Counter()
+        self.connections = 0
+        self._begun = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._begun.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Do something in the app's own thread, soon."""
+        self._loop.call_soon_threadsafe(work)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        tasks: set[asyncio.Task[None]] = set()
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections += 1
+            task = asyncio.create_task(self._converse(reader, writer))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        server = await asyncio.start_server(accept, self.host, self.port, family=family, backlog=2048)
+        self._begun.set()
+        await self._stop.wait()
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                path = head.split(b" ", 2)[1].decode()
+                self.heads.append(head)
+                self.seen[path] += 1
+                await self.behaviours[path](Exchange(self, head, reader, writer))
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client has gone
+        finally:
+            writer.close()
+
+
+# -- behaviours ---------------------------------------------------------------------------------------------------
+
+
+def answer(
+    body: bytes, status: str = "200 OK", headers: bytes = b"Content-Type: text/plain; version=0.0.4\r\n"
+) -> Behaviour:
+    """A proper answer, on a connection that is kept."""
+
+    async def behave(exchange: Exchange) -> None:
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
+        await exchange.send(head + headers + b"\r\n" + body)
+
+    return behave
+
+
+def raw(*parts: bytes) -> Behaviour:
+    """These bytes, and the end of the connection."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.send(*parts)
+        exchange.close()
+
+    return behave
+
+
+def endless(part: bytes, *, begin: bytes = b"", pause: float = 0.0) -> Behaviour:
+    """`begin`, then `part` for ever."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.send(begin)
+        while True:
+            await exchange.send(part)
+            await asyncio.sleep(pause)
+
+    return behave
+
+
+def hang(*parts: bytes) -> Behaviour:
+    """These bytes, and then nothing more."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.send(*parts)
+        await asyncio.Event().wait()
+
+    return behave
+
+
+def held(release: threading.Event, then: Behaviour) -> Behaviour:
+    """Nothing until the test says so."""
+
+    async def behave(exchange: Exchange) -> None:
+        await asyncio.to_thread(release.wait, 30)
+        await then(exchange)
+
+    return behave
+
+
+def closing_the_next_time(body: bytes) -> Behaviour:
+    """Answers the first request on each connection, and closes it when a second one comes."""
+    used: set[asyncio.StreamWriter] = set()
+
+    async def behave(exchange: Exchange) -> None:
+        if exchange.writer in used:
+            exchange.close()
+            return
+        used.add(exchange.writer)
+        await answer(body)(exchange)
+
+    return behave
