@@ -7,11 +7,51 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
-from tests.support import free_port
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support import Program, free_port
 
 Behaviour = Callable[["Exchange"], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """The program under test, and its two ports."""
+
+    program: Program
+    port: int
+    admin: int
+
+    def get(self, path: str, method: str = "GET") -> httpx.Response:
+        """What a prober is answered. The client does not follow redirects, nor unpack what it is not told to."""
+        url = f"http://127.0.0.1:{self.port}{path}"
+        return httpx.request(method, url, headers={"Connection": "close"}, timeout=20, trust_env=False)
+
+    def raw(self, request: bytes) -> bytes:
+        """Everything that is sent back for these bytes, until the adapter closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            connection.sendall(request)
+            received = b""
+            while part := connection.recv(65536):
+                received += part
+            return received
+
+    def status(self) -> dict[str, Any]:
+        page: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.admin}/status", trust_env=False).json()
+        return page
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sample's value; 0 while there is none."""
+        text = httpx.get(f"http://127.0.0.1:{self.admin}/metrics", trust_env=False).text
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return float(sample.value)
+        return 0.0
 
 
 class Exchange:

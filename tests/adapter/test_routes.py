@@ -47,8 +47,16 @@ def test_each_of_several_apps_is_asked_for_its_own_paths() -> None:
 
     assert isinstance(shop, Route)
     assert isinstance(cart, Route)
-    assert (shop.question.app, shop.question.url, shop.question.timeout) == ("shop", "http://127.0.0.1:8001/metrics", 0.8)
-    assert (cart.question.app, cart.question.url, cart.question.timeout) == ("cart", "http://[::1]:8002/metrics?all=1", 2)
+    assert (shop.question.app, shop.question.url, shop.question.timeout) == (
+        "shop",
+        "http://127.0.0.1:8001/metrics",
+        0.8,
+    )
+    assert (cart.question.app, cart.question.url, cart.question.timeout) == (
+        "cart",
+        "http://[::1]:8002/metrics?all=1",
+        2,
+    )
 
 
 @pytest.mark.parametrize("path", ["/", "/health/", "/Health", "/healthz", "/metrics", "//health", "/../health", ""])

@@ -58,7 +58,9 @@ def test_no_header_value_can_end_the_line_or_fail_to_be_sent(name: str, value: s
         handed_on.encode("ascii")
 
 
-@pytest.mark.parametrize("name", ["connection", "keep-alive", "transfer-encoding", "content-length", "set-cookie", "te"])
+@pytest.mark.parametrize(
+    "name", ["connection", "keep-alive", "transfer-encoding", "content-length", "set-cookie", "te"]
+)
 def test_headers_of_the_connection_and_of_the_apps_own_clients_are_not_handed_on(name: str) -> None:
     assert not forward(QUESTION, Reply(200, {name: "x"}, b"")).headers
 

@@ -1,0 +1,32 @@
+"""Fixtures: the real program in front of a hostile app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.adapter.support import Adapter
+from tests.conftest import Start
+from tests.support import free_port
+
+StartAdapter = Callable[..., Adapter]
+
+
+@pytest.fixture
+def adapter(start: Start) -> StartAdapter:
+    """Start the adapter for a target: `adapter(app.url, routes="/health=/metrics")`; waits until it is ready."""
+
+    def begin(target: str, routes: str = "/health=/metrics", **environ: str) -> Adapter:
+        port, admin = free_port(), free_port()
+        given = {
+            "ADAPTER_LISTEN": f"127.0.0.1:{port}",
+            "ADAPTER_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+            "ADAPTER_TARGET": target,
+            "ADAPTER_ROUTES": routes,
+        }
+        program = start("adapter", **{**given, **environ})
+        program.wait_ready(admin)
+        return Adapter(program, port, admin)
+
+    return begin
