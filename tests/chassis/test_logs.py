@@ -134,8 +134,8 @@ def test_a_defect_carries_its_traceback() -> None:
     logs.configure("info", "json", stream)
 
     try:
-        {}["nobody expected this"]
-    except KeyError as error:
+        int("nobody expected this")
+    except ValueError as error:
         logs.get("x").defect("a defect", error)
 
     [line] = stream.lines()
