@@ -18,8 +18,8 @@ import fcntl
 import os
 import signal
 import stat
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -77,13 +77,14 @@ class Target:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # The lock file goes last: while it is there and held, no other run takes our files for stale.
-        for name in reversed(self._unfinished):
-            with suppress(OSError):
-                os.unlink(name, dir_fd=self.directory)
-        if self._lock is not None:
-            os.close(self._lock)
-        os.close(self.directory)
+        with _signals_waiting():
+            # The lock file goes last: while it is there and held, no other run takes our files for stale.
+            for name in reversed(self._unfinished):
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=self.directory)
+            if self._lock is not None:
+                os.close(self._lock)
+            os.close(self.directory)
 
     # -- what is there ----------------------------------------------------------------------------------------
 
@@ -251,17 +252,13 @@ class Target:
         Signals wait until all have their names, so that being told to stop never publishes a part of a set.
         """
         done: dict[str, Fingerprint] = {}
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            with failures.writing(self.path):
-                for one in staged:
-                    self._rename(one.staging, one.source.name)
-                    found = os.stat(one.source.name, dir_fd=self.directory, follow_symlinks=False)
-                    if found.st_ino == one.inode:  # else another run was faster than this line
-                        done[one.source.name] = Fingerprint.of(found)
-                self._flush()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _signals_waiting(), failures.writing(self.path):
+            for one in staged:
+                self._rename(one.staging, one.source.name)
+                found = os.stat(one.source.name, dir_fd=self.directory, follow_symlinks=False)
+                if found.st_ino == one.inode:  # else another run was faster than this line
+                    done[one.source.name] = Fingerprint.of(found)
+            self._flush()
         return done
 
     def write(self, name: str, data: bytes) -> None:
@@ -311,6 +308,16 @@ class Target:
             if os.fstat(lock).st_nlink:
                 return lock
             os.close(lock)  # swept away in the instant before it was locked
+
+
+@contextmanager
+def _signals_waiting() -> Iterator[None]:
+    """Let a signal to stop wait until the context is left: for the few steps that belong together."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _open_source(source: Source) -> int:

@@ -1,0 +1,59 @@
+"""The copier, interrupted on purpose: `python -m tests.warcopier.interrupted KILL|TERM|TRACE N`.
+
+Every call that can change what is on the disk is counted. Before the Nth the process is sent the signal; TRACE sends
+none and writes the calls to stderr, one a line. Strides are made small, so that one WAR takes several.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from chassis import commandline
+from sidecars.warcopier import app, copying
+from sidecars.warcopier.settings import Settings
+
+CHANGING = ("copy_file_range", "sendfile", "pwrite", "write", "fchmod", "utime", "fsync", "rename", "unlink", "close")
+
+
+class Interruption:
+    def __init__(self, mode: str, at: int) -> None:
+        self.mode = mode
+        self.at = at
+        self.calls = 0
+
+    def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.calls += 1
+            if self.mode == "TRACE":
+                print(f"{name} {args[0]!r}", file=sys.stderr)
+            elif self.calls == self.at:
+                os.kill(os.getpid(), signal.SIGKILL if self.mode == "KILL" else signal.SIGTERM)
+            return call(*args, **kwargs)
+
+        return counted
+
+
+def main() -> int:
+    interruption = Interruption(sys.argv[1], int(sys.argv[2]))
+    del sys.argv[1:]
+    opened = os.open
+
+    def open_(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        create = interruption.around("create", opened) if flags & os.O_CREAT else opened
+        return int(create(path, flags, *args, **kwargs))
+
+    copying._STRIDE = 1 << 16
+    for name in CHANGING:
+        setattr(os, name, interruption.around(name, getattr(os, name)))
+    os.open = open_
+    fcntl.flock = interruption.around("flock", fcntl.flock)
+    return commandline.job(Settings, app.run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""What the tests of the copier share: WARs good and bad, a watcher that plays Tomcat, and real disks of a few pages."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support import ROOT
+
+RECORD = ".warcopier.json"
+
+
+def war(text: str = "hello", *, size: int = 0, compression: int = zipfile.ZIP_DEFLATED, seed: int = 0) -> bytes:
+    """A small WAR; `size` more bytes in it that cannot be compressed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        archive.writestr("WEB-INF/web.xml", "<web-app/>")
+        archive.writestr("index.html", text)
+        if size:
+            archive.writestr("WEB-INF/lib/big.jar", noise(size, seed))
+    return buffer.getvalue()
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    return hashlib.shake_128(str(seed).encode()).digest(size)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def deployed(webapps: Path) -> dict[str, str]:
+    """What Tomcat would serve from this directory right now: the digest of each WAR by name.
+
+    As HostConfig does it: every regular file that ends in .war in any case, and every directory, dot directories too.
+    Fails on a directory, and on a WAR that is not whole: Tomcat would have deployed either.
+    """
+    found = {}
+    for name in os.listdir(webapps):
+        path = webapps / name
+        assert not path.is_dir(), f"Tomcat would deploy the directory {name}"
+        if name.lower().endswith(".war") and path.is_file():
+            data = path.read_bytes()
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                assert archive.testzip() is None
+            found[name] = sha256(data)
+    return found
+
+
+def leftovers(webapps: Path) -> list[str]:
+    """What a run has left that is neither a WAR nor the record."""
+    return sorted(name for name in os.listdir(webapps) if not name.endswith(".war") and name != RECORD)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    code: int
+    logs: list[dict[str, Any]]
+    stderr: str
+
+    @property
+    def last(self) -> str:
+        return str(self.logs[-1]["msg"])
+
+    @property
+    def warnings(self) -> list[str]:
+        return [line["msg"] for line in self.logs if line["level"] == "warning"]
+
+
+@dataclass
+class Copier:
+    """The real program, with a source and a target directory of its own."""
+
+    source: Path
+    target: Path
+
+    def run(self, *arguments: str, module: str = "sidecars.warcopier", **environ: str) -> Outcome:
+        ended = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            env=self.environ(environ),
+            cwd=self.source.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+        stderr = ended.stderr.decode()
+        logs = [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
+        return Outcome(ended.returncode, logs, stderr)
+
+    def environ(self, more: Mapping[str, str]) -> dict[str, str]:
+        ours = {"WARCOPIER_SOURCE": str(self.source), "WARCOPIER_TARGET": str(self.target)}
+        return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **ours, **more}
+
+    def offer(self, **wars: bytes) -> None:
+        """Put WARs into the source: `offer(shop=b"…")` is shop.war."""
+        for name, data in wars.items():
+            (self.source / f"{name}.war").write_bytes(data)
+
+    def names(self) -> list[str]:
+        return sorted(os.listdir(self.target))
+
+
+@contextlib.contextmanager
+def disk(size: str, folder: Path) -> Iterator[Path]:
+    """A real tmpfs of that size (as for mount: `1m`), in a mount namespace of its own; the path leads there.
+
+    Needs no root where user namespaces are allowed. Where neither is, this fails: nothing is skipped.
+    """
+    folder.mkdir(exist_ok=True)
+    unshare = shutil.which("unshare")
+    assert unshare, "unshare (util-linux) is needed to make a small disk"
+    flags = ["-m"] if os.geteuid() == 0 else ["-r", "-m"]
+    script = 'mount -t tmpfs -o "size=$1,mode=777" none "$2" && echo mounted && read -r line'
+    holder = subprocess.Popen(
+        [unshare, *flags, "sh", "-c", script, "sh", size, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"mounted\n", "no small disk: neither root nor user namespaces here"
+        yield Path(f"/proc/{holder.pid}/root{folder}")
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def remount_read_only(path: Path) -> None:
+    """Make a disk of `disk` read-only, from inside its namespace."""
+    pid, inside = path.parts[2], "/" + "/".join(path.parts[4:])
+    flags = ["-m"] if os.geteuid() == 0 else ["-U", "--preserve-credentials", "-m"]
+    nsenter = shutil.which("nsenter")
+    assert nsenter, "nsenter (util-linux) is needed"
+    subprocess.run([nsenter, "-t", pid, *flags, "mount", "-o", "remount,ro", inside], check=True)
