@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import signal
 import time
 import zipfile
@@ -19,6 +20,7 @@ from demo.stage import Actor, Stage, answers, until
 from demo.view import View
 
 REPLICAS = 3
+WAR_SIZE = 5_000_000  # bytes
 CUSTOMERS = 6
 PAUSE = 0.02  # seconds between two orders of a customer
 PROBE_LIMIT = 1.0  # seconds: the kubelet's default time-out for a probe
@@ -72,7 +74,8 @@ class Story:
         source, target = self.stage.folder / "artifacts" / "shop.war", self.stage.folder / "webapps" / "shop.war"
         with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as war:
             war.writestr("WEB-INF/web.xml", "<web-app/>")
-            war.writestr("index.html", "<h1>The shop</h1>\n" * 20_000)
+            war.writestr("index.html", "<h1>The shop</h1>")
+            war.writestr("catalogue.bin", os.urandom(WAR_SIZE))
         digest = _digest(source)
         code = await self._copy(source)
         self.ledger.expect("warcopier", "exit code of the first run", 0, code)
