@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from chassis.settings import SettingsError, effective, load
 from sidecars.adapter.settings import Settings
+from tests.support import ROOT
 
 
 def problems(**environ: str) -> list[str]:
@@ -147,3 +150,18 @@ def test_a_misspelt_setting_is_told_the_nearest() -> None:
     [problem] = problems(ADAPTER_TIMOUT="1s")
 
     assert problem == "ADAPTER_TIMOUT is not a setting; did you mean ADAPTER_TIMEOUT?"
+
+
+def test_the_readmes_example_of_several_apps_is_right() -> None:
+    readme = (ROOT / "sidecars/adapter/README.md").read_text()
+    block = readme.partition("```sh\n")[2].partition("```")[0]
+    environ = dict(found.split("=", 1) for found in re.findall(r"ADAPTER_\S+", block))
+
+    apps = load(Settings, environ).apps
+
+    assert {name: app.routes for name, app in apps.items()} == {
+        "shop": {"/shop/health": "/metrics"},
+        "cart": {"/cart/health": "/metrics"},
+    }
+    assert apps["cart"].timeout == 0.5
+    assert apps["cart"].max_body == apps["shop"].max_body == 2**20

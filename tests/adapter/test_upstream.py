@@ -1,0 +1,107 @@
+"""Asking the app, and the client library's errors in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+
+from chassis.health import Health
+from chassis.settings import load
+from sidecars.adapter.outcome import NoReply, Question, Reason, Reply
+from sidecars.adapter.record import Record
+from sidecars.adapter.routes import routes_of
+from sidecars.adapter.settings import Settings
+from sidecars.adapter.upstream import Upstream, translated
+from tests.adapter.support import App, answer, hang
+
+KEY = ConnectionKey("app", 80, False, True, None, None, None)
+
+
+def os_error(number: int) -> OSError:
+    return OSError(number, "words of the system")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (aiohttp.ClientConnectorDNSError(KEY, os_error(-2)), "unresolved"),
+        (aiohttp.ClientConnectorError(KEY, os_error(errno.ECONNREFUSED)), "refused"),
+        (aiohttp.ClientConnectorError(KEY, os_error(errno.EHOSTUNREACH)), "unreachable"),
+        (aiohttp.ClientConnectorError(KEY, OSError("without a number")), "unreachable"),
+        (os_error(errno.ENETUNREACH), "unreachable"),
+        (aiohttp.ServerDisconnectedError("hunter2"), "closed"),
+        (aiohttp.ClientOSError(errno.ECONNRESET, "reset"), "closed"),
+        (aiohttp.ClientPayloadError("hunter2"), "closed"),
+        (aiohttp.ClientError("hunter2"), "malformed"),
+    ],
+)
+def test_every_error_of_the_client_is_a_reason_and_never_repeats_what_came(error: Exception, reason: Reason) -> None:
+    outcome = translated(error, "did not answer")
+
+    assert outcome.reason == reason
+    assert "hunter2" not in outcome.phrase
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def upstream(health: Health) -> Upstream:
+    return Upstream(Record(routes_of(load(Settings, {}).apps.values())), health)
+
+
+async def test_a_request_that_outlives_its_deadline_by_far_is_told_by_livez() -> None:
+    clock = Clock()
+    health = Health(clock)
+    with App({"/metrics": hang()}) as app:
+        question = Question("default", f"{app.url}/metrics", timeout=0.05, max_body=10)
+        async with upstream(health) as asked:
+            asking = asyncio.create_task(asked.ask(question))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            clock.now = 3600
+            assert "request for" in health.not_alive()[0]
+            outcome = await asking
+            assert isinstance(outcome, NoReply)
+            assert not health.not_alive()
+
+
+async def test_a_later_question_is_a_request_of_its_own() -> None:
+    with App({"/metrics": answer(b"up 1\n")}) as app:
+        question = Question("default", f"{app.url}/metrics", timeout=10, max_body=10)
+        async with upstream(Health()) as asked:
+            for _ in range(3):
+                assert isinstance(await asked.ask(question), Reply)
+        assert app.seen["/metrics"] == 3
+
+
+async def test_a_defect_of_our_own_is_an_outcome_too(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    async def broken(*_: object) -> Reply:
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr("sidecars.adapter.upstream._get", broken)
+    async with upstream(Health()) as asked:
+        outcome = await asked.ask(Question("default", "http://127.0.0.1:1/metrics", timeout=10, max_body=10))
+
+    assert isinstance(outcome, NoReply)
+    assert outcome.reason == "defect"
+    assert "nobody thought of this" in caplog.text
+
+
+async def test_the_largest_body_that_is_taken_is_taken() -> None:
+    with App({"/metrics": answer(b"x" * 10)}) as app:
+        async with upstream(Health()) as asked:
+            taken = await asked.ask(Question("default", f"{app.url}/metrics", timeout=10, max_body=10))
+            refused = await asked.ask(Question("default", f"{app.url}/metrics", timeout=10, max_body=9))
+
+    assert isinstance(taken, Reply)
+    assert isinstance(refused, NoReply)
+    assert refused.reason == "too_large"
