@@ -1,0 +1,108 @@
+"""Copying: whatever the kernel refuses, the bytes arrive."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecars.warcopier import copying
+from tests.warcopier.support import noise, sha256
+
+DATA = noise(700_001)
+Files = tuple[int, int]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Files]:
+    (tmp_path / "from").write_bytes(DATA)
+    reader = os.open(tmp_path / "from", os.O_RDONLY)
+    writer = os.open(tmp_path / "to", os.O_RDWR | os.O_CREAT)
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def refuse(code: int) -> Callable[..., int]:
+    def refused(*args: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    return refused
+
+
+def copied(files: Files) -> bytes:
+    assert copying.copy(*files, len(DATA)) == len(DATA)
+    return os.pread(files[1], len(DATA) + 1, 0)
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM])
+@pytest.mark.parametrize("refused", [[], ["copy_file_range"], ["copy_file_range", "sendfile"]])
+def test_it_falls_back_to_what_the_kernel_does_not_refuse(
+    files: Files, monkeypatch: pytest.MonkeyPatch, refused: list[str], code: int
+) -> None:
+    for name in refused:
+        monkeypatch.setattr(os, name, refuse(code))
+    assert copied(files) == DATA
+
+
+def test_it_goes_on_where_it_was_when_the_kernel_refuses_midway(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = os.copy_file_range, iter([True, True, False])
+
+    def some(*args: int) -> int:
+        return real(*args) if next(calls) else refuse(errno.EXDEV)()
+
+    monkeypatch.setattr(copying, "_STRIDE", 100_000)
+    monkeypatch.setattr(os, "copy_file_range", some)
+    assert copied(files) == DATA
+
+
+def test_a_file_system_that_moves_nothing_is_not_taken_for_the_end(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
+    monkeypatch.setattr(os, "sendfile", lambda *_: 0)
+    assert copied(files) == DATA
+
+
+def test_short_writes_are_continued(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.pwrite
+    for name in ("copy_file_range", "sendfile"):
+        monkeypatch.setattr(os, name, refuse(errno.ENOSYS))
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: real(file, data[:50_000], at))
+    assert copied(files) == DATA
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_what_is_no_refusal_is_raised(files: Files, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(os, "copy_file_range", refuse(code))
+    with pytest.raises(OSError, match=os.strerror(code)):
+        copying.copy(*files, len(DATA))
+
+
+def test_a_file_that_became_shorter_is_told_by_the_count(files: Files) -> None:
+    assert copying.copy(*files, len(DATA) + 5) == len(DATA)
+
+
+def test_the_digest_is_that_of_all_bytes(files: Files) -> None:
+    assert copying.sha256_of(copying.reader_of(files[0])) == sha256(DATA)
+
+
+def test_work_beside_gives_its_result_or_its_error(files: Files) -> None:
+    with copying.Beside(files[0], copying.sha256_of) as digest:
+        assert digest.result() == sha256(DATA)
+    with copying.Beside(files[0], lambda _: 1 // 0) as broken, pytest.raises(ZeroDivisionError):
+        broken.result()
+
+
+def test_leaving_early_stops_the_work_beside(files: Files) -> None:
+    def endless(read: copying.Read) -> int:
+        while True:
+            read(0, 1)
+
+    with copying.Beside(files[0], endless):
+        pass
+    assert threading.active_count() == 1
