@@ -1,0 +1,114 @@
+"""Disks that are full or read-only: real ones, of a few pages."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.warcopier.support import RECORD, Copier, deployed, disk, leftovers, remount_read_only, sha256, war
+
+SMALL, BIG = war("small"), war(size=2_000_000)
+
+
+def test_a_disk_that_is_too_small_is_told_with_the_bytes_needed_and_free_before_any_is_written(
+    copier: Copier, tmp_path: Path
+) -> None:
+    copier.offer(ROOT=SMALL, shop=BIG)
+    with disk("1m", tmp_path / "disk") as target:
+        outcome = copier.run(WARCOPIER_TARGET=str(target))
+        assert outcome.code == 74, outcome.stderr
+        assert f"WARCOPIER_TARGET={target}: it is too full: {len(SMALL) + len(BIG)} bytes are needed for 2 files" in (
+            outcome.last
+        )
+        assert "1048576 are free" in outcome.last
+        assert os.listdir(target) == []
+
+
+def test_room_is_needed_beside_the_old_war_which_stays_when_there_is_none(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=BIG)
+    with disk("3m", tmp_path / "disk") as target:
+        assert copier.run(WARCOPIER_TARGET=str(target)).code == 0
+        copier.offer(shop=war(size=2_000_000, seed=1))
+        outcome = copier.run(WARCOPIER_TARGET=str(target))
+        assert outcome.code == 74
+        assert "too full" in outcome.last
+        assert deployed(target) == {"shop.war": sha256(BIG)}
+        assert leftovers(target) == []
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2, 3])
+def test_a_disk_that_fills_up_in_the_act_leaves_the_old_war_and_nothing_else(
+    copier: Copier, tmp_path: Path, allowed: int
+) -> None:
+    """The precheck is blind here: the file system does not tell how full it is, but how many files it may hold."""
+    copier.offer(shop=SMALL)
+    with disk("1m", tmp_path / "disk") as target:
+        assert copier.run(WARCOPIER_TARGET=str(target)).code == 0
+    with disk(f"1m,nr_inodes={2 + allowed}", tmp_path / "disk") as target:
+        (target / "shop.war").write_bytes(SMALL)
+        copier.offer(ROOT=war("root"), shop=war("another"))
+        outcome = copier.run(WARCOPIER_TARGET=str(target))
+        if allowed < 3:  # a lock and two staged WARs
+            assert outcome.code == 74, outcome.stderr
+            assert f"WARCOPIER_TARGET={target}: it is full (No space left on device)" in outcome.last
+            assert deployed(target) == {"shop.war": sha256(SMALL)}
+        else:
+            assert outcome.code == 0, outcome.stderr
+            assert sorted(deployed(target)) == ["ROOT.war", "shop.war"]
+        assert leftovers(target) == []
+
+
+def test_bytes_that_do_not_fit_although_the_disk_said_so_leave_nothing(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=BIG)
+    with disk("1m", tmp_path / "disk") as target:
+        blind = tmp_path / "sitecustomize.py"
+        blind.write_text(
+            "import os\nreal = os.statvfs\n"
+            "class Wide:\n    f_blocks = f_bavail = 1 << 40\n    f_frsize = 4096\n"
+            "os.statvfs = lambda file: Wide\n"
+        )
+        path = os.pathsep.join([str(tmp_path), copier.environ({})["PYTHONPATH"]])
+        outcome = copier.run(WARCOPIER_TARGET=str(target), PYTHONPATH=path)
+        assert outcome.code == 74, outcome.stderr
+        assert f"WARCOPIER_TARGET={target}: it is full (No space left on device)" in outcome.last
+        assert os.listdir(target) == []
+
+
+def test_a_record_that_does_not_fit_is_no_reason_to_fail(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=SMALL)
+    # The root, the lock and the WAR.
+    with disk("1m,nr_inodes=3", tmp_path / "disk") as target:
+        outcome = copier.run(WARCOPIER_TARGET=str(target))
+        assert outcome.code == 0, outcome.stderr
+        assert outcome.warnings == ["the record could not be written: the next run will read everything again"]
+        assert os.listdir(target) == ["shop.war"]
+
+
+def test_a_read_only_target_is_told(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=SMALL)
+    with disk("1m", tmp_path / "disk") as target:
+        remount_read_only(target)
+        outcome = copier.run(WARCOPIER_TARGET=str(target))
+        assert outcome.code == 74, outcome.stderr
+        assert outcome.last == f"WARCOPIER_TARGET={target}: it is read-only: mount it without readOnly"
+        assert os.listdir(target) == []
+
+
+def test_a_read_only_target_with_all_in_it_is_good_enough(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=SMALL)
+    with disk("1m", tmp_path / "disk") as target:
+        assert copier.run(WARCOPIER_TARGET=str(target)).code == 0
+        remount_read_only(target)
+        outcome = copier.run(WARCOPIER_TARGET=str(target))
+        assert outcome.code == 0, outcome.stderr
+        assert outcome.last == "nothing to do: 1 unchanged"
+        assert sorted(os.listdir(target)) == [RECORD, "shop.war"]
+
+
+def test_it_publishes_from_one_file_system_to_another(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=BIG)
+    with disk("10m", tmp_path / "disk") as target:
+        assert copier.run(WARCOPIER_TARGET=str(target)).code == 0
+        assert deployed(target) == {"shop.war": sha256(BIG)}
