@@ -1,4 +1,4 @@
-"""What must hold for the recipe, the table of images and what is deployed, as far as it can be told without an engine."""
+"""What must hold for the recipe, the table of images and what is deployed, as far as no engine is needed to tell."""
 
 from __future__ import annotations
 

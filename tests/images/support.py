@@ -1,0 +1,54 @@
+"""The engine, as its own command line shows it: no library between a test and what a reader of the READMEs types."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support import ROOT, wait_until
+
+NAMES = sorted(path.parent.name for path in (ROOT / "sidecars").glob("*/__main__.py"))
+CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+PATIENCE = 120.0  # seconds for a condition: containers start on busy machines too
+
+
+def run(
+    *command: str | Path, expect: int = 0, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run it in the repository, and show all that it said when it ends as it should not."""
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **(environ or {})}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == expect, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def docker(*arguments: str | Path, environ: Mapping[str, str] | None = None) -> str:
+    return run("docker", *arguments, environ=environ).stdout
+
+
+def inspect(thing: str) -> dict[str, Any]:
+    """An image or a container."""
+    (found,) = json.loads(docker("inspect", thing))
+    assert isinstance(found, dict)
+    return found
+
+
+def state(container: str) -> dict[str, Any]:
+    found: dict[str, Any] = inspect(container)["State"]
+    return found
+
+
+def wait_healthy(container: str) -> None:
+    """Wait for the container's own HEALTHCHECK; a container that ended will never be healthy, and its log says why."""
+
+    def healthy() -> bool:
+        found = state(container)
+        assert found["Running"], run("docker", "logs", container).stderr
+        return bool(found["Health"]["Status"] == "healthy")
+
+    wait_until(healthy, "healthy", PATIENCE)
