@@ -18,16 +18,15 @@ from demo.view import Plain, Terminal, View
 
 async def perform(folder: Path, view: View) -> Ledger:
     ledger = Ledger()
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
-        with Stage(folder) as stage:
-            try:
-                await Story(stage, view, ledger, client).perform()
-            except* Broken as broken:
-                for error in broken.exceptions:
-                    ledger.expect("the Pod", "the story goes on to its end", "it does", str(error))
-                for actor in stage.actors:
-                    if actor.process.returncode not in (0, None):
-                        view.say(actor.name, f"had ended with {actor.process.returncode}: {actor.last_words}")
+    async with httpx.AsyncClient(timeout=10, trust_env=False) as client, Stage(folder) as stage:
+        try:
+            await Story(stage, view, ledger, client).perform()
+        except* Broken as broken:
+            for error in broken.exceptions:
+                ledger.expect("the Pod", "the story goes on to its end", "it does", str(error))
+            for actor in stage.actors:
+                if actor.process.returncode not in (0, None):
+                    view.say(actor.name, f"had ended with {actor.process.returncode}: {actor.last_words}")
     return ledger
 
 

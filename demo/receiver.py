@@ -9,14 +9,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps each delivered event's id and message. While `broken`, it answers 503 and keeps nothing."""
+    """Keeps each delivered event's id and message.
+
+    While `broken` it answers 503 and keeps nothing. While `silent` it keeps what comes but does not say so.
+    """
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.broken = False
+        self.silent = False
         self.refused = 0
+        self.kept_silently = 0
         self.received: Counter[str] = Counter()  # message -> times
         self.ids: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -44,6 +49,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(503)
         else:
             self.server.keep(body)
+            if self.server.silent:
+                self.server.kept_silently += 1
+                self.close_connection = True
+                return
             self.send_response(204)
         self.send_header("Content-Length", "0")
         self.end_headers()

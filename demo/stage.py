@@ -56,7 +56,7 @@ class Actor:
 
 
 class Stage:
-    """Folders and processes of one performance; as a context manager it leaves nothing running."""
+    """Folders and processes of one performance; as an async context manager it leaves nothing running."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,15 +65,15 @@ class Stage:
             (folder / name).mkdir()
         self._ports: set[int] = set()
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         for actor in self.actors:
             if actor.process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
-                    actor.signal(signal.SIGCONT)
                     actor.process.kill()
+                await actor.process.wait()
 
     def port(self) -> int:
         """A free port on loopback, never the same one twice."""
