@@ -1,0 +1,19 @@
+"""`python -m sidecars.ambassador`."""
+
+from __future__ import annotations
+
+import sys
+
+from chassis import commandline
+from chassis.lifecycle import Life
+from sidecars.ambassador.settings import Settings
+
+
+async def run(settings: Settings, life: Life) -> None:
+    from sidecars.ambassador.app import serve  # noqa: PLC0415 - heavy, and only wanted once the settings are right
+
+    await serve(settings, life)
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.service(Settings, run))

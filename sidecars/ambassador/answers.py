@@ -1,0 +1,71 @@
+"""What the ambassador answers itself, and why: a status, a sentence, and Proxy-Status (RFC 9209). No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a try failed: the error type of RFC 9209 section 2.3, the status for the app, and words for people."""
+
+    error: str
+    status: int
+    text: str
+
+
+REFUSED = Cause("connection_refused", 502, "the connection was refused")
+UNREACHABLE = Cause("destination_ip_unroutable", 502, "the address cannot be reached")
+CONNECT_TIMEOUT = Cause("connection_timeout", 504, "the connection did not open in time")
+CLOSED = Cause("connection_terminated", 502, "the connection was closed before an answer came")
+SILENT = Cause("http_response_timeout", 504, "no answer came in time")
+NO_ADDRESS = Cause("dns_error", 503, "the upstream has no address")
+TOO_MANY = Cause("connection_limit_reached", 503, "too many connections are open")
+
+
+def malformed(reason: str) -> Cause:
+    """A response that is refused: `reason` continues "the response is malformed:"."""
+    return Cause("http_protocol_error", 502, f"the response is malformed: {reason}")
+
+
+def too_large(limit: int) -> Cause:
+    return Cause("http_response_header_section_size", 502, f"the head of the response is larger than {limit} bytes")
+
+
+def own_answer(
+    cause: Cause, upstream: str, tries: Sequence[tuple[str, Cause]], *, head_only: bool, close: bool
+) -> bytes:
+    """The whole response for a cause. `tries` are the endpoints that were tried and how each failed, in order."""
+    story = "; ".join(f"{number}. {endpoint}: {why.text}" for number, (endpoint, why) in enumerate(tries, 1))
+    details = f"{cause.text}, upstream {upstream}, tries: {story}" if tries else f"{cause.text}, upstream {upstream}"
+    next_hop = f"; next-hop={_quoted(tries[-1][0])}" if tries else ""
+    status = f"Proxy-Status: ambassador; error={cause.error}{next_hop}; details={_quoted(details)}\r\n"
+    lines = [f"ambassador: {cause.text}", f"upstream: {upstream}"]
+    lines += [f"try {number}: {endpoint}: {why.text}" for number, (endpoint, why) in enumerate(tries, 1)]
+    return _response(cause.status, "\n".join(lines) + "\n", status, head_only=head_only, close=close)
+
+
+def refusal(status: int, reason: str) -> bytes:
+    """The response to a request that is not passed on; the connection closes after it."""
+    error = "http_request_denied" if status in (HTTPStatus.MISDIRECTED_REQUEST, 405, 501) else "http_request_error"
+    more = f"Proxy-Status: ambassador; error={error}; details={_quoted(reason)}\r\n"
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        more += "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+    return _response(status, f"ambassador: {reason}\n", more, head_only=False, close=True)
+
+
+def _response(status: int, text: str, more: str, *, head_only: bool, close: bool) -> bytes:
+    body = b"" if status == HTTPStatus.NO_CONTENT else text.encode("ascii", "replace")
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{more}"
+    if body:
+        head += f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
+    head += "Connection: close\r\n\r\n" if close else "\r\n"
+    return head.encode("ascii", "replace") + (b"" if head_only else body)
+
+
+def _quoted(text: str) -> str:
+    """An sf-string (RFC 8941 section 3.3.3)."""
+    shown = "".join(letter if " " <= letter <= "~" else "?" for letter in text)
+    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'

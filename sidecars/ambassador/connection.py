@@ -1,0 +1,205 @@
+"""A connection to an endpoint: reads responses, strictly, and hands them to the exchange that waits for them.
+
+Between exchanges it is idle and belongs to its endpoint. Then the upstream has nothing to say: bytes that come all the
+same would be taken for the answer to the next request, so they end the connection (RFC 9112 section 9.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from sidecars.ambassador import answers
+from sidecars.ambassador.bodies import Reader, UntilClose, reader
+from sidecars.ambassador.heads import Refused, Response, check_beginning, parse_response
+
+if TYPE_CHECKING:
+    from sidecars.ambassador.answers import Cause
+    from sidecars.ambassador.endpoints import Endpoint
+    from sidecars.ambassador.exchange import Exchange
+    from sidecars.ambassador.upstream import Upstream
+
+_MOST_INTERIM = 64  # 1xx responses before the final one
+_SWITCHING = 101
+_FINAL = 200
+_MALFORMED = 502
+
+monotonic = time.monotonic
+
+
+class Connection(asyncio.Protocol):
+    """One connection to one endpoint."""
+
+    __slots__ = (
+        "body",
+        "buffer",
+        "closed",
+        "endpoint",
+        "exchange",
+        "idle_limit",
+        "interims",
+        "response",
+        "served",
+        "since",
+        "transport",
+        "upstream",
+    )
+
+    def __init__(self, upstream: Upstream, endpoint: Endpoint) -> None:
+        self.upstream = upstream
+        self.endpoint = endpoint
+        self.transport: Any = None  # asyncio.Transport; Any, since every use would else need an assertion
+        self.exchange: Exchange | None = None
+        self.buffer = b""
+        self.response: Response | None = None
+        self.body: Reader | None = None
+        self.interims = 0
+        self.served = False  # whether it has served an exchange before
+        self.since = 0.0  # since when it is idle
+        self.idle_limit = upstream.settings.idle_timeout
+        self.closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.endpoint.connections += 1
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            self.discard()
+            return
+        self.upstream.counters.received += len(data)
+        try:
+            if self.body is not None:
+                self._pass_on(exchange, self.body, data)
+            else:
+                self._head(exchange, self.buffer + data if self.buffer else data)
+        except Refused as error:
+            self._fail(exchange, answers.malformed(error.reason))
+
+    def _head(self, exchange: Exchange, data: bytes) -> None:
+        end = data.find(b"\r\n\r\n")
+        limit = self.upstream.settings.max_header_size
+        if end < 0 or end > limit:
+            if len(data) > limit:
+                self._fail(exchange, answers.too_large(limit))
+                return
+            check_beginning(data, _MALFORMED)
+            self.buffer = data
+            exchange.moved = True
+            return
+        self.buffer = b""
+        response = parse_response(data[:end], exchange.request)
+        rest = data[end + 4 :]
+        if response.status < _FINAL:
+            self._interim(exchange, response, rest)
+            return
+        length = response.length
+        if length >= 0 and len(rest) >= length:
+            surplus = len(rest) > length
+            now = self._release(exchange, response, reusable=not surplus)
+            exchange.respond_whole(response, rest[:length] if surplus else rest, now)
+            return
+        self.response = response
+        self.body = reader(length, _MALFORMED)
+        exchange.respond(response)
+        if rest:
+            self._pass_on(exchange, self.body, rest)
+
+    def _interim(self, exchange: Exchange, response: Response, rest: bytes) -> None:
+        if response.status == _SWITCHING:
+            exchange.switch(response, rest)
+            return
+        self.interims += 1
+        if self.interims > _MOST_INTERIM:
+            raise Refused(_MALFORMED, f"more than {_MOST_INTERIM} interim responses came before it")
+        exchange.interim(response)
+        if rest and self.exchange is exchange:
+            self._head(exchange, rest)
+
+    def _pass_on(self, exchange: Exchange, body: Reader, data: bytes) -> None:
+        pieces = body.feed(data)
+        if pieces:
+            exchange.pass_on(pieces)
+        else:
+            exchange.moved = True
+        if body.done and self.exchange is exchange:
+            self._end(exchange, body)
+
+    def _end(self, exchange: Exchange, body: Reader) -> None:
+        response = self.response
+        assert response is not None  # noqa: S101 - a body has a head
+        now = self._release(exchange, response, reusable=not body.surplus)
+        exchange.end(body.trailers, now)
+
+    def _release(self, exchange: Exchange, response: Response, *, reusable: bool) -> float:
+        """The response is complete: this connection is free, if nothing speaks against another use. Gives the time."""
+        now = monotonic()
+        self.exchange = None
+        self.response = self.body = None
+        self.interims = 0
+        self.served = True
+        exchange.connection = None
+        endpoint = self.endpoint
+        endpoint.pending -= 1
+        exchange.endpoint = None
+        if endpoint.failures or endpoint.trial:
+            self.upstream.balancer.succeeded(endpoint)
+        if (
+            reusable
+            and response.keep_alive
+            and exchange.complete
+            and not exchange.blocked
+            and not exchange.request.body_is_odd
+            and not endpoint.removed
+            and not self.transport.is_closing()
+        ):
+            if response.idle_timeout is not None:
+                self.idle_limit = min(self.upstream.settings.idle_timeout, max(0.0, response.idle_timeout - 1.0))
+            self.since = now
+            if exchange.client.write_paused:
+                self.transport.resume_reading()
+            endpoint.idle.append(self)
+        else:
+            self.discard()
+        return now
+
+    def _fail(self, exchange: Exchange, cause: Cause) -> None:
+        exchange.lost(cause)
+
+    def discard(self) -> None:
+        """Close without ceremony; from here on it belongs to nobody."""
+        idle = self.endpoint.idle
+        if self in idle:
+            idle.remove(self)
+        self.transport.abort()
+
+    def eof_received(self) -> bool:
+        exchange = self.exchange
+        if exchange is not None and isinstance(self.body, UntilClose):
+            self._end(exchange, self.body)
+        return False
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if not self.closed:
+            self.closed = True
+            self.endpoint.connections -= 1
+        if self in self.endpoint.idle:
+            self.endpoint.idle.remove(self)
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.lost(answers.CLOSED)
+
+    # What the endpoint does not take is not read from the app.
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.blocked = True
+            self.exchange.client.read_on()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.blocked = False
+            self.exchange.moved = True
+            self.exchange.client.read_on()

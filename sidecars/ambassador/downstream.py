@@ -1,0 +1,294 @@
+"""A connection from the app: reads requests, strictly and one at a time, and writes the responses in their order.
+
+Requests that arrive while one is being answered (pipelining) wait in the buffer; when that is full the connection is
+not read. A connection that closes after an answer which the app may not have read yet *lingers*: it says that it ends,
+and throws away what still comes for a moment, since closing with unread bytes would take the answer back (RFC 9112
+section 9.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sidecars.ambassador import answers
+from sidecars.ambassador.bodies import Reader, reader
+from sidecars.ambassador.exchange import Exchange
+from sidecars.ambassador.heads import Refused, Request, check_beginning, parse_request
+from sidecars.ambassador.relay import Relay
+
+if TYPE_CHECKING:
+    from sidecars.ambassador.connection import Connection
+    from sidecars.ambassador.upstream import Upstream
+
+_BUFFERED = 64 * 1024  # bytes of further requests that wait
+_LINGER = 2.0  # seconds
+_BAD = 400
+_GONE = 499  # as nginx calls it: the client closed before it had its answer
+
+monotonic = time.monotonic
+
+
+class Client(asyncio.Protocol):
+    """One connection from the app."""
+
+    __slots__ = (
+        "body",
+        "buffer",
+        "ended",
+        "exchange",
+        "lingers",
+        "loop",
+        "must_close",
+        "since",
+        "transport",
+        "upstream",
+        "write_paused",
+    )
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self.loop = upstream.loop
+        self.transport: Any = None  # asyncio.Transport; Any, since every use would else need an assertion
+        self.exchange: Exchange | None = None
+        self.body: Reader | None = None  # of the request that is coming
+        self.buffer = b""
+        self.since = 0.0  # since when it waits for a request
+        self.must_close = False  # the response under way has said that it is the last
+        self.lingers = False  # nothing that still comes matters
+        self.ended = False  # the app will send no more
+        self.write_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.since = monotonic()
+        clients = self.upstream.clients
+        clients.add(self)
+        self.upstream.counters.accepted += 1
+        if len(clients) > self.upstream.settings.max_connections:
+            name = self.upstream.settings.name
+            self.write(answers.own_answer(answers.TOO_MANY, name, (), head_only=False, close=True))
+            self.upstream.counters.fail(answers.TOO_MANY.error)
+            self.upstream.counters.observe(answers.TOO_MANY.status, 0.0)
+            self._linger()
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self.exchange is not None:
+            if self.body is not None:
+                self._feed(self.exchange, self.body, data)
+            elif not self.lingers:
+                self.buffer += data
+                self.read_on()
+        elif not self.lingers:
+            self._next(self.buffer + data if self.buffer else data)
+
+    def _next(self, data: bytes) -> None:
+        """Begin the request at the front of what has come, if its head is complete."""
+        while data[:2] == b"\r\n":
+            data = data[2:]  # RFC 9112 section 2.2: empty lines before a request are ignored
+        end = data.find(b"\r\n\r\n")
+        limit = self.upstream.settings.max_header_size
+        try:
+            if end < 0 or end > limit:
+                if len(data) > limit:
+                    raise Refused(431, f"the head of the request is larger than {limit} bytes")  # noqa: TRY301 - one way out
+                check_beginning(data, _BAD)
+                self.buffer = data
+                return
+            request = parse_request(data[:end], self.upstream.authorities)
+        except Refused as error:
+            self.refuse(error.status, error.reason)
+            return
+        self.buffer = b""
+        rest = data[end + 4 :]
+        exchange = self.exchange = Exchange(self, self.upstream, request)
+        if request.length:
+            self.body = reader(request.length, _BAD)
+            if rest:
+                self._feed(exchange, self.body, rest)
+            if exchange.over:
+                return
+        elif rest:
+            self.buffer = rest
+        exchange.start()
+
+    def _feed(self, exchange: Exchange, body: Reader, data: bytes) -> None:
+        try:
+            pieces = body.feed(data)
+        except Refused as error:
+            self.refuse(error.status, error.reason)
+            return
+        if body.done:
+            self.body = None
+            self.buffer = body.surplus
+        exchange.feed(pieces, done=body.done, trailers=body.trailers)
+        self.read_on()
+
+    def read_on(self) -> None:
+        """Read from the app, or do not, as there is room for what it sends."""
+        exchange = self.exchange
+        full = len(self.buffer) > _BUFFERED or (
+            exchange is not None and exchange.wants_no_more and self.body is not None
+        )
+        if full and not self.lingers:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """The app sends no more; it may still want the answer to what it has sent."""
+        self.ended = True
+        return self.exchange is not None and self.body is None and not self.lingers
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        self.upstream.counters.delivered += len(data)
+        self.transport.write(data)
+
+    def writelines(self, pieces: Sequence[bytes]) -> None:
+        self.upstream.counters.delivered += sum(map(len, pieces))
+        self.transport.writelines(pieces)
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        if self.exchange is not None and self.exchange.connection is not None:
+            self.exchange.connection.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self.exchange is None:
+            self._resume()
+        else:
+            self.exchange.moved = True
+            if self.exchange.connection is not None:
+                self.exchange.connection.transport.resume_reading()
+
+    # -- between requests -----------------------------------------------------------------------------------------
+
+    def closes_after(self, request: Request, *, complete: bool) -> bool:
+        """Whether the connection ends after the response to this request."""
+        return not request.keep_alive or not complete or self.ended or self.upstream.draining
+
+    def finished(self, now: float, *, close: bool) -> None:
+        """The exchange is over and its response written."""
+        exchange = self.exchange
+        self.exchange = None
+        if close or self.must_close:
+            if exchange is not None and not exchange.complete:
+                self._linger()
+            else:
+                self._close()
+            return
+        self.since = now
+        if self.buffer:
+            self._resume()
+        elif self.ended:
+            self._close()
+
+    def _resume(self) -> None:
+        """Go on with the requests that wait, unless the app does not take the answers that it has."""
+        if self.write_paused or self.lingers or not self.buffer:
+            return
+        data, self.buffer = self.buffer, b""
+        self._next(data)
+        self.read_on()
+        if self.ended and self.exchange is None:
+            self._close()
+
+    def switch(self, connection: Connection, first: bytes) -> None:
+        """Become one with the upstream's connection: 101 has been agreed."""
+        here, there = self.transport, connection.transport
+        self.exchange = None
+        self.upstream.clients.discard(self)
+        ours, theirs = Relay.pair(here, there, self.upstream, connection.endpoint)
+        here.set_protocol(ours)
+        there.set_protocol(theirs)
+        here.resume_reading()
+        if self.write_paused:
+            there.pause_reading()
+        else:
+            there.resume_reading()
+        here.write(first)
+        if self.buffer:
+            there.write(self.buffer)
+        if self.ended:
+            there.write_eof()
+
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Answer a request that is not passed on, and believe nothing that follows it."""
+        exchange, self.body, self.buffer = self.exchange, None, b""
+        self.exchange = None
+        begun = exchange is not None and exchange.response is not None
+        if exchange is not None:
+            exchange.abandon(status)
+        else:
+            self.upstream.counters.observe(status, 0.0)
+        if begun:
+            self.cut(reset=True)
+            return
+        self.write(answers.refusal(status, reason))
+        self._linger()
+
+    def cut(self, *, reset: bool) -> None:
+        """End the connection so that nobody takes what was delivered for all there is."""
+        self.exchange = None
+        self.lingers = True
+        if reset:
+            self._reset_on_close()
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _reset_on_close(self) -> None:
+        own = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError, AttributeError):
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def _close(self) -> None:
+        self.lingers = True
+        self.transport.close()
+
+    def _linger(self) -> None:
+        self.exchange = self.body = None
+        self.buffer = b""
+        self.lingers = True
+        self.since = monotonic()
+        self.transport.resume_reading()
+        if self.ended or self.transport.is_closing():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+
+    def close_if_idle(self) -> None:
+        """For the drain: nothing is under way here, so nothing is lost."""
+        if self.exchange is None and not self.buffer and not self.lingers:
+            self._close()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.upstream.clients.discard(self)
+        exchange = self.exchange
+        if exchange is not None:
+            self.exchange = None
+            exchange.abandon(_GONE)
+
+    def tick(self, now: float) -> None:
+        if self.exchange is not None:
+            self.exchange.tick(now)
+        elif self.lingers:
+            if now - self.since >= _LINGER:
+                self.transport.abort()
+        elif now - self.since >= self.upstream.settings.idle_timeout and not self.write_paused:
+            if self.buffer:
+                self.refuse(408, "the head of the request did not come in time")
+            else:
+                self._close()

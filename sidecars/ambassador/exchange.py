@@ -1,0 +1,366 @@
+"""One request and its response: tries, retries, and the two bodies that stream through.
+
+Theory of operation. An exchange is begun by its client with a request, and it ends in exactly one of four ways:
+`_finish` (a response was delivered), `_give_up` (we answered ourselves), `_cut` (the response broke off after it had
+begun, so the client's connection breaks off, too) or `abandon` (the client is gone). In between there is at most one
+*try* at a time: an endpoint is chosen and either an idle connection of it taken or one opened. A try fails through
+`lost`; `sidecars.ambassador.retry` decides what follows.
+
+What the request's body has brought so far is `held`, encoded as it goes out, until it is larger than what may be held,
+or has been written for a method that cannot be repeated. Only while all of it is held can the request be tried again.
+
+Neither side is read faster than the other one takes: what a peer's transport does not want yet stops the reading here.
+Time is told by `tick`, a few times a second; nothing on the way of a request arms a timer.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sidecars.ambassador import answers, retry
+from sidecars.ambassador.bodies import LAST_CHUNK, frame, last_chunk
+from sidecars.ambassador.heads import CHUNKED, UNTIL_CLOSE, Request, Response
+
+if TYPE_CHECKING:
+    from sidecars.ambassador.answers import Cause
+    from sidecars.ambassador.connection import Connection
+    from sidecars.ambassador.downstream import Client
+    from sidecars.ambassador.endpoints import Endpoint
+    from sidecars.ambassador.upstream import Upstream
+
+_JOINED = 64 * 1024  # bytes up to which a body is copied behind its head, to be one write
+_CONTINUE_AFTER = 1.0  # seconds after which a client that expects 100-continue is told so by us
+_SWITCHING = 101
+_CONTINUE = 100
+
+monotonic = time.monotonic
+
+
+class Exchange:
+    """A request on its way to an endpoint, and the response on its way back."""
+
+    __slots__ = (
+        "blocked",
+        "causes",
+        "chunking",
+        "client",
+        "complete",
+        "connection",
+        "continued",
+        "endpoint",
+        "fresh",
+        "held",
+        "held_size",
+        "moved",
+        "over",
+        "request",
+        "response",
+        "retries",
+        "reused",
+        "since",
+        "started",
+        "tried",
+        "upstream",
+        "written",
+    )
+
+    def __init__(self, client: Client, upstream: Upstream, request: Request) -> None:
+        self.client = client
+        self.upstream = upstream
+        self.request = request
+        self.started = self.since = monotonic()
+        self.complete = not request.length  # whether all of the request has come
+        self.connection: Connection | None = None
+        self.endpoint: Endpoint | None = None
+        self.response: Response | None = None  # the final one, once its head has been passed on
+        self.held: list[bytes] | None = None if self.complete else []
+        self.held_size = 0
+        self.tried: list[Endpoint] | None = None
+        self.causes: list[tuple[str, Cause]] | None = None
+        self.retries = 0
+        self.fresh = False  # whether the race on an idle connection has been forgiven: no idle one again
+        self.reused = False  # whether this try's connection had served before
+        self.written = False  # whether anything of the request was given to a connection
+        self.blocked = False  # whether the upstream does not take more of the request at present
+        self.chunking = False  # whether the response's body goes out in chunks
+        self.continued = False  # whether the client has been told to continue
+        self.moved = False  # whether anything has happened since the last tick
+        self.over = False
+
+    # -- tries ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin the first try."""
+        self.upstream.budget.earn()
+        self._try()
+
+    def _try(self) -> None:
+        if self.over:
+            return
+        endpoint = self.upstream.balancer.choose(self.since, self.tried or ())
+        if endpoint is None:
+            self._give_up(answers.NO_ADDRESS)
+            return
+        self.endpoint = endpoint
+        endpoint.pending += 1
+        endpoint.requests += 1
+        idle = endpoint.idle
+        if idle and not self.fresh and (self.request.idempotent or self.since - idle[-1].since < retry.FRESH):
+            self.attach(idle.pop())
+        else:
+            self.upstream.open(endpoint, self)
+
+    def attach(self, connection: Connection) -> None:
+        """Send the request, as far as it has come, on this connection."""
+        self.connection = connection
+        connection.exchange = self
+        self.reused = connection.served
+        self.written = True
+        head = self.request.head(connection.endpoint.host)
+        if not self.held:
+            connection.transport.write(head)
+            self.upstream.counters.sent += len(head)
+            return
+        self.moved = True
+        self.upstream.counters.sent += len(head) + self.held_size
+        if self.held_size <= _JOINED:
+            connection.transport.write(b"".join((head, *self.held)))
+        else:
+            connection.transport.writelines((head, *self.held))
+        if self.held_size > retry.HELD or not self.request.idempotent:
+            self.held = None
+        self.client.read_on()
+
+    def unconnected(self, cause: Cause) -> None:
+        """The connection that this exchange waited for did not open."""
+        if not self.over:
+            self._failed(cause)
+
+    def lost(self, cause: Cause) -> None:
+        """The connection has failed this exchange; it is of no more use."""
+        if self.response is not None:
+            self._cut()
+            return
+        self._failed(cause)
+
+    def _failed(self, cause: Cause) -> None:
+        endpoint = self.endpoint
+        assert endpoint is not None  # noqa: S101 - a try has an endpoint
+        reused, closed = self.reused, cause is answers.CLOSED
+        self._leave()
+        now = self.since = monotonic()
+        outcome = retry.verdict(
+            retry.Failed(
+                idempotent=self.request.idempotent,
+                written=self.written,
+                held=not self.request.length or self.held is not None,
+                reused=reused,
+                closed=closed,
+                redone=self.fresh,
+                retries=self.retries,
+            ),
+            self.upstream.settings.retries,
+        )
+        if not (reused and closed):
+            self.upstream.balancer.failed(endpoint, now)
+        self.causes = [*(self.causes or ()), (endpoint.label, cause)]
+        if outcome == retry.FORGIVEN:
+            self.fresh = True
+            self.upstream.counters.races += 1
+            self._try()
+            return
+        self.tried = [*(self.tried or ()), endpoint]
+        if outcome == retry.GIVE_UP or not self.upstream.budget.spend():
+            self._give_up(cause)
+            return
+        self.retries += 1
+        self.upstream.counters.retries += 1
+        if self.upstream.has_untried(self.tried):
+            self._try()
+        else:
+            self.client.loop.call_later(retry.pause(self.retries, random.random()), self._try)  # noqa: S311 - to spread
+
+    # -- the request's body ---------------------------------------------------------------------------------------
+
+    def feed(self, pieces: Sequence[bytes], *, done: bool, trailers: Sequence[bytes] = ()) -> None:
+        """More of the request's body, and whether that was all."""
+        out = list(pieces)
+        if self.request.length == CHUNKED:
+            out = frame(pieces)
+            if done:
+                out.append(last_chunk(trailers))
+        self.complete = done
+        self.moved = True
+        size = sum(map(len, out))
+        if self.held is not None:
+            self.held += out
+            self.held_size += size
+        if self.connection is not None and out:
+            self.upstream.counters.sent += size
+            self.connection.transport.writelines(out)
+            if self.held_size > retry.HELD:
+                self.held = None
+
+    @property
+    def wants_no_more(self) -> bool:
+        """Whether the client should not be read: the upstream is behind, or there is no connection yet."""
+        return self.blocked or (self.connection is None and self.held_size > retry.HELD)
+
+    # -- the response ---------------------------------------------------------------------------------------------
+
+    def interim(self, response: Response) -> None:
+        """Pass a 1xx on (RFC 9110 section 15.2), unless the client cannot know it or we have said it already."""
+        self.moved = True
+        if response.status == _CONTINUE:
+            if self.continued:
+                return
+            self.continued = True
+        if self.request.minor:
+            self.client.write(response.interim())
+
+    def respond_whole(self, response: Response, body: bytes, now: float) -> None:
+        """A response that has come in one piece, as most do."""
+        client, request = self.client, self.request
+        close = client.closes_after(request, complete=self.complete)
+        head = response.head(request.minor, close=close)
+        if len(body) <= _JOINED:
+            client.write(head + body)
+        else:
+            client.writelines((head, body))
+        self._finish(response.status, now, close=close)
+
+    def respond(self, response: Response) -> None:
+        """The head of a response whose body follows through `pass_on` and `end`."""
+        self.moved = True
+        self.response = response
+        minor = self.request.minor
+        self.chunking = bool(minor) and response.length in (CHUNKED, UNTIL_CLOSE)
+        self.client.write(response.head(minor, close=self._closes()))
+
+    def pass_on(self, pieces: Sequence[bytes]) -> None:
+        self.moved = True
+        if self.chunking:
+            pieces = frame(pieces)
+        if len(pieces) == 1:
+            self.client.write(pieces[0])
+        elif pieces:
+            self.client.writelines(pieces)
+
+    def end(self, trailers: Sequence[bytes], now: float) -> None:
+        """The response's body is complete."""
+        if self.chunking:
+            self.client.write(last_chunk(trailers) if trailers else LAST_CHUNK)
+        response = self.response
+        assert response is not None  # noqa: S101 - its head came first
+        self._finish(response.status, now, close=self._closes() or self.client.must_close)
+
+    def _closes(self) -> bool:
+        """Whether the client's connection ends with this response. Decided when its head goes out."""
+        response = self.response
+        unframed = response is not None and not self.request.minor and response.length in (CHUNKED, UNTIL_CLOSE)
+        close = unframed or self.client.closes_after(self.request, complete=self.complete)
+        if close:
+            self.client.must_close = True
+        return close
+
+    def switch(self, response: Response, surplus: bytes) -> None:
+        """101: from now on the two connections are one, and what it carries is none of our business."""
+        connection = self.connection
+        assert connection is not None  # noqa: S101 - the response came on it
+        self.over = True
+        self._count(_SWITCHING)
+        connection.exchange = self.connection = self.endpoint = None
+        self.client.switch(connection, response.interim() + surplus)
+
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def _finish(self, status: int, now: float, *, close: bool) -> None:
+        self.over = True
+        self.upstream.counters.observe(status, now - self.started)
+        self.client.finished(now, close=close)
+
+    def _give_up(self, cause: Cause) -> None:
+        """Answer ourselves, with what was tried and how it failed."""
+        self.over = True
+        close = self.client.closes_after(self.request, complete=self.complete)
+        answer = answers.own_answer(
+            cause,
+            self.upstream.settings.name,
+            self.causes or (),
+            head_only=self.request.is_head,
+            close=close,
+        )
+        self.client.write(answer)
+        self.upstream.counters.fail(cause.error)
+        self._count(cause.status)
+        self.client.loop.call_soon(self._after_own_answer, close)
+
+    def _after_own_answer(self, close: bool) -> None:  # noqa: FBT001 - a callback
+        if self.client.exchange is self:
+            self.client.finished(monotonic(), close=close)
+
+    def _cut(self) -> None:
+        """The response broke off: so must the client's connection, in a way that no client takes for an end."""
+        response = self.response
+        assert response is not None  # noqa: S101 - it has begun
+        self.over = True
+        self._leave()
+        self.upstream.counters.fail("http_response_incomplete")
+        self._count(response.status)
+        framed = self.chunking or response.announced >= 0
+        self.client.cut(reset=not framed)
+
+    def abandon(self, status: int) -> None:
+        """The client is gone (499), or was refused in the middle of its request: the upstream need not go on."""
+        if not self.over:
+            self.over = True
+            self._leave()
+            self._count(status)
+
+    def _leave(self) -> None:
+        """Give up the connection of this try, if there is one, and with it the try."""
+        connection, endpoint = self.connection, self.endpoint
+        self.connection = self.endpoint = None
+        self.blocked = False
+        if connection is not None:
+            connection.exchange = None
+            connection.discard()
+        if endpoint is not None:
+            self.upstream.leave(endpoint)
+
+    def _count(self, status: int) -> None:
+        self.upstream.counters.observe(status, monotonic() - self.started)
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Look for who keeps the other one waiting."""
+        if self.moved:
+            self.moved = False
+            self.since = now
+            return
+        if self.connection is None or self.over:
+            return
+        silent = now - self.since
+        settings = self.upstream.settings
+        if self.response is None and not (self.complete or self.blocked):
+            self._await_client(silent)
+        elif self.response is None:
+            if silent >= settings.timeout:
+                self.lost(answers.SILENT)
+        elif self.response.announced >= 0 and not self.client.write_paused:
+            if silent >= settings.timeout:
+                self._cut()
+        elif self.client.ended and silent >= settings.idle_timeout:
+            self._cut()
+
+    def _await_client(self, silent: float) -> None:
+        """The app owes us the rest of its request, or waits for a 100 that the upstream does not give."""
+        if self.request.expects_continue and not self.continued and silent >= _CONTINUE_AFTER:
+            self.continued = True
+            self.client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif silent >= self.upstream.settings.idle_timeout:
+            self.client.refuse(408, "the rest of the request did not come in time")

@@ -1,0 +1,161 @@
+"""What is counted, in plain integers while requests pass, and how it is shown to Prometheus when it asks."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from sidecars.ambassador.upstream import Upstream
+
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
+_STATUSES = 600
+
+
+class Counters:
+    """The counts of one upstream."""
+
+    __slots__ = (
+        "_codes",
+        "_durations",
+        "_seconds",
+        "accepted",
+        "delivered",
+        "errors",
+        "races",
+        "received",
+        "retries",
+        "sent",
+    )
+
+    def __init__(self) -> None:
+        self._codes = [0] * _STATUSES
+        self._durations = [0] * (len(BOUNDS) + 1)
+        self._seconds = 0.0
+        self.errors: dict[str, int] = {}  # by the error types of RFC 9209
+        self.accepted = 0  # connections from the app
+        self.retries = 0
+        self.races = 0  # requests repeated because an idle connection closed under them
+        self.sent = 0  # bytes to the upstream
+        self.received = 0  # bytes from the upstream
+        self.delivered = 0  # bytes to the app
+
+    def observe(self, status: int, seconds: float) -> None:
+        """A request has ended with this status, after this time."""
+        self._codes[status] += 1
+        self._durations[bisect_left(BOUNDS, seconds)] += 1
+        self._seconds += seconds
+
+    def fail(self, error: str) -> None:
+        """The ambassador answered itself, or broke off an answer, because of this."""
+        self.errors[error] = self.errors.get(error, 0) + 1
+
+    @property
+    def codes(self) -> Iterator[tuple[int, int]]:
+        """The statuses that were delivered, and how often."""
+        return ((code, count) for code, count in enumerate(self._codes) if count)
+
+    @property
+    def requests(self) -> int:
+        return sum(self._codes)
+
+    def histogram(self) -> tuple[list[tuple[str, float]], float]:
+        """Cumulative buckets and the sum, as Prometheus wants them."""
+        total, buckets = 0, []
+        for bound, count in zip((*map(str, BOUNDS), "+Inf"), self._durations, strict=True):
+            total += count
+            buckets.append((bound, float(total)))
+        return buckets, self._seconds
+
+
+class UpstreamCollector(Collector):
+    """Reads the counts of all upstreams at scrape time."""
+
+    def __init__(self, upstreams: Iterable[Upstream]) -> None:
+        self._upstreams = tuple(upstreams)
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._requests()
+        yield self._durations()
+        yield self._errors()
+        for name, words, read in _COUNTS:
+            counter = CounterMetricFamily(name, words, labels=["upstream"])
+            for upstream in self._upstreams:
+                counter.add_metric([upstream.name], read(upstream))
+            yield counter
+        for name, words, read in _LEVELS:
+            gauge = GaugeMetricFamily(name, words, labels=["upstream"])
+            for upstream in self._upstreams:
+                gauge.add_metric([upstream.name], read(upstream))
+            yield gauge
+
+    def _requests(self) -> Metric:
+        metric = CounterMetricFamily(
+            "ambassador_requests",
+            "Requests by the status delivered; 499: the app left first.",
+            labels=["upstream", "code"],
+        )
+        for upstream in self._upstreams:
+            for code, count in upstream.counters.codes:
+                metric.add_metric([upstream.name, str(code)], count)
+        return metric
+
+    def _durations(self) -> Metric:
+        metric = HistogramMetricFamily(
+            "ambassador_request_duration_seconds", "From a request's head to its response's end.", labels=["upstream"]
+        )
+        for upstream in self._upstreams:
+            buckets, seconds = upstream.counters.histogram()
+            metric.add_metric([upstream.name], buckets, seconds)
+        return metric
+
+    def _errors(self) -> Metric:
+        metric = CounterMetricFamily(
+            "ambassador_errors",
+            "Answers of the ambassador itself and answers broken off, by the error type of RFC 9209.",
+            labels=["upstream", "error"],
+        )
+        for upstream in self._upstreams:
+            for error, count in upstream.counters.errors.items():
+                metric.add_metric([upstream.name, error], count)
+        return metric
+
+
+def _over_endpoints(read: Callable[..., int]) -> Callable[[Upstream], int]:
+    return lambda upstream: sum(read(endpoint) for endpoint in upstream.endpoints)
+
+
+_COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
+    ("ambassador_downstream_connections", "Connections from the app.", lambda it: it.counters.accepted),
+    ("ambassador_upstream_connects", "Connections opened to endpoints.", lambda it: it.connects),
+    ("ambassador_upstream_connect_failures", "Connections that did not open.", lambda it: it.connect_failures),
+    ("ambassador_upstream_retries", "Tries repeated after a failure.", lambda it: it.counters.retries),
+    (
+        "ambassador_upstream_idle_races",
+        "Requests repeated unseen because an idle connection closed under them.",
+        lambda it: it.counters.races,
+    ),
+    ("ambassador_upstream_sent_bytes", "Bytes sent to endpoints.", lambda it: it.counters.sent),
+    ("ambassador_upstream_received_bytes", "Bytes received from endpoints.", lambda it: it.counters.received),
+    ("ambassador_downstream_sent_bytes", "Bytes sent to the app.", lambda it: it.counters.delivered),
+)
+_LEVELS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
+    ("ambassador_downstream_connections_open", "Connections from the app now.", lambda it: it.open_clients),
+    (
+        "ambassador_upstream_connections_open",
+        "Connections to endpoints now.",
+        _over_endpoints(lambda endpoint: endpoint.connections),
+    ),
+    (
+        "ambassador_upstream_connections_idle",
+        "Connections to endpoints that wait for a request.",
+        _over_endpoints(lambda endpoint: len(endpoint.idle)),
+    ),
+    ("ambassador_upstream_endpoints", "Endpoints known.", lambda it: len(it.endpoints)),
+    ("ambassador_upstream_endpoints_down", "Endpoints that have failed and wait for their trial.", lambda it: it.down),
+    ("ambassador_upstream_dns_age_seconds", "Since the oldest of the last good answers.", lambda it: it.dns_age),
+)

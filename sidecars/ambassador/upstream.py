@@ -1,0 +1,240 @@
+"""One upstream: its endpoints, the connections to them, and everything that the exchanges with it share."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from chassis import logs
+from chassis.health import Hold
+from sidecars.ambassador import answers
+from sidecars.ambassador.balance import Balancer
+from sidecars.ambassador.connection import Connection
+from sidecars.ambassador.endpoints import Endpoint, Name
+from sidecars.ambassador.metrics import Counters
+from sidecars.ambassador.resolve import is_address
+from sidecars.ambassador.retry import Budget
+
+if TYPE_CHECKING:
+    from sidecars.ambassador.answers import Cause
+    from sidecars.ambassador.downstream import Client
+    from sidecars.ambassador.exchange import Exchange
+    from sidecars.ambassador.relay import Relay
+    from sidecars.ambassador.settings import UpstreamSettings
+    from sidecars.ambassador.tcp import TcpClient
+
+log = logs.get("ambassador")
+
+_HTTP_PORT = 80
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
+
+
+class Upstream:
+    """One upstream at work."""
+
+    def __init__(self, settings: UpstreamSettings, loop: asyncio.AbstractEventLoop, hold: Hold) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.loop = loop
+        self._hold = hold  # on readiness, while there is no address
+        self.names = [Name(str(place), place.host, place.port) for place in settings.upstream.places]
+        self.authorities: set[bytes] = set()
+        for place in settings.upstream.places:
+            self.authorities |= _authorities(place.host, place.port)
+        self.balancer = Balancer()
+        self.budget = Budget(time.monotonic())
+        self.counters: Counters = Counters()
+        self.clients: set[Client] = set()
+        self.relays: set[Relay] = set()
+        self.waiting: set[TcpClient] = set()
+        self.draining = False
+        self.connects: int = 0
+        self.connect_failures: int = 0
+        self._opening: set[asyncio.Task[None]] = set()
+
+    def listens_on(self, host: str, port: int) -> None:
+        """Note where the app reaches us: a target in absolute form may name that, too."""
+        for name in (host, "localhost"):
+            self.authorities |= _authorities(name, port)
+
+    # -- endpoints ------------------------------------------------------------------------------------------------
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        return [endpoint for name in self.names for endpoint in name.endpoints.values()]
+
+    @property
+    def down(self) -> int:
+        return sum(self.balancer.is_down(endpoint) for endpoint in self.endpoints)
+
+    @property
+    def open_clients(self) -> int:
+        return len(self.clients) + len(self.relays) + len(self.waiting)
+
+    @property
+    def dns_age(self) -> float:
+        """Seconds since the oldest of the last good answers about names; 0 where there are only addresses."""
+        ages = [
+            self.loop.time() - name.answered_at for name in self.names if name.answered_at and not is_address(name.host)
+        ]
+        return max(ages, default=0.0)
+
+    def answered(self, name: Name, addresses: list[str], now: float) -> None:
+        """DNS has answered: take up what is new, and leave what is gone."""
+        new, gone = name.answered(addresses, now)
+        for endpoint in new:
+            self.balancer.add(endpoint)
+        for endpoint in gone:
+            self.balancer.remove(endpoint)
+            for connection in list(endpoint.idle):
+                connection.discard()
+        if self.endpoints:
+            self._hold.release()
+        if new or gone:
+            log.info(
+                "endpoints changed",
+                upstream=self.name,
+                target=name.target,
+                added=",".join(endpoint.label for endpoint in new),
+                removed=",".join(endpoint.label for endpoint in gone),
+            )
+
+    def unanswered(self, name: Name, error: str) -> None:
+        """DNS has not answered: what was known still holds."""
+        if name.error != error:
+            log.warning("a name cannot be looked up", upstream=self.name, host=name.host, reason=error)
+        name.failed(error)
+        if self._hold.reason:
+            self._hold.reason = f"it has no address yet: {name.host}: {error}"
+
+    def has_untried(self, tried: Collection[Endpoint]) -> bool:
+        return any(endpoint not in tried for endpoint in self.endpoints)
+
+    def leave(self, endpoint: Endpoint) -> None:
+        """A try at this endpoint is over."""
+        endpoint.pending -= 1
+
+    # -- connections ----------------------------------------------------------------------------------------------
+
+    def open(self, endpoint: Endpoint, exchange: Exchange) -> None:
+        """Open a connection for this exchange; it is told through `attach` or `unconnected`."""
+        task = self.loop.create_task(self._open(endpoint, exchange))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, endpoint: Endpoint, exchange: Exchange) -> None:
+        made = await self.connect(endpoint, lambda: Connection(self, endpoint))
+        if isinstance(made, Connection):
+            if not exchange.over:
+                exchange.attach(made)
+            elif endpoint.removed or self.draining:
+                made.discard()
+            else:
+                made.since = time.monotonic()
+                endpoint.idle.append(made)
+        else:
+            exchange.unconnected(made)
+
+    async def connect(self, endpoint: Endpoint, protocol: Any) -> Any:
+        """The protocol, connected to the endpoint, or the Cause why it is not."""
+        try:
+            async with asyncio.timeout(self.settings.connect_timeout):
+                _, made = await self.loop.create_connection(protocol, endpoint.ip, endpoint.port)
+        except TimeoutError:
+            cause = answers.CONNECT_TIMEOUT
+        except OSError as error:
+            cause = _cause_of(error)
+        else:
+            self.connects += 1
+            return made
+        self.connect_failures += 1
+        return cause
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """A few times a second: whoever waits too long is dealt with."""
+        self.balancer.tick(now)
+        self.budget.refill(now)
+        for client in list(self.clients):
+            client.tick(now)
+        for endpoint in self.endpoints:
+            for connection in list(endpoint.idle):
+                if now - connection.since >= connection.idle_limit:
+                    connection.discard()
+
+    def drain(self) -> None:
+        """From now on every connection ends with its answer; idle ones end at once."""
+        self.draining = True
+        for client in list(self.clients):
+            client.close_if_idle()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.clients or self.relays or self.waiting)
+
+    def close(self) -> None:
+        """End everything that is still there."""
+        for task in self._opening:
+            task.cancel()
+        for client in list(self.clients):
+            client.transport.abort()
+        for relay in list(self.relays):
+            relay.transport.abort()
+        for endpoint in self.endpoints:
+            for connection in list(endpoint.idle):
+                connection.discard()
+
+    # -- showing --------------------------------------------------------------------------------------------------
+
+    def page(self) -> dict[str, Any]:
+        """What `/status` says of this upstream."""
+        now = self.loop.time()
+        return {
+            "upstream": str(self.settings.upstream),
+            "connections": self.open_clients,
+            "requests": self.counters.requests,
+            "retries": self.counters.retries,
+            "idle_races": self.counters.races,
+            "errors": dict(self.counters.errors),
+            "targets": [
+                {
+                    "target": name.target,
+                    "dns_age_seconds": None if name.answered_at is None else round(now - name.answered_at, 3),
+                    "dns_error": name.error,
+                    "endpoints": [self._endpoint_page(endpoint) for endpoint in name.endpoints.values()],
+                }
+                for name in self.names
+            ],
+        }
+
+    def _endpoint_page(self, endpoint: Endpoint) -> dict[str, Any]:
+        state = "down" if self.balancer.is_down(endpoint) else "trial" if endpoint.trial else "ready"
+        return {
+            "address": endpoint.label,
+            "state": state,
+            "connections": endpoint.connections,
+            "idle": len(endpoint.idle),
+            "pending": endpoint.pending,
+            "requests": endpoint.requests,
+            "failed": endpoint.failed,
+            "failures_in_a_row": endpoint.failures,
+        }
+
+
+def _authorities(host: str, port: int) -> set[bytes]:
+    """How a URL may name this place, in lower case."""
+    shown = f"[{host}]" if ":" in host else host
+    full = {f"{shown}:{port}".lower().encode()}
+    return full | {shown.lower().encode()} if port == _HTTP_PORT else full
+
+
+def _cause_of(error: OSError) -> Cause:
+    if isinstance(error, ConnectionRefusedError):
+        return answers.REFUSED
+    if error.errno in _UNREACHABLE:
+        return answers.UNREACHABLE
+    return answers.CLOSED if isinstance(error, ConnectionError) else answers.UNREACHABLE
