@@ -236,7 +236,7 @@ class _Loader:
             return self._value_by_file(spec, by_file, filename)
         if raw is None:
             if spec.default is None:
-                self.problems[variable] = f"{variable} is not set: {spec.help}"
+                self.problems[variable] = f"{variable} is not set: {_plain(spec.help)}"
             return spec.kind.parse(spec.default) if spec.default else None
         return self._parsed(spec.kind, variable, raw)
 
@@ -263,6 +263,11 @@ class _Loader:
             shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
             self.problems[variable] = f"{variable}={shown}: {error}"
             return None
+
+
+def _plain(text: str) -> str:
+    """A setting's help without the marks that are for Markdown."""
+    return text.replace("`", "")
 
 
 def _closest(variable: str, known: set[str], cutoff: float) -> str:
