@@ -1,0 +1,1 @@
+"""logshipper: tails the log files that the app writes on a shared volume, and ships them."""

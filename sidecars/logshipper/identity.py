@@ -1,0 +1,94 @@
+"""Which file is this? Decided by content as well as by inode, since each alone has been wrong for somebody.
+
+Theory of operation. A *generation* is one life of a log file: from its first byte to the last one before it is
+truncated, replaced or deleted. Renaming does not end it, and neither does copying by `copytruncate`: the copy goes on
+where the original was cut. A generation has a random id, so that `<id>-<offset>` names a line for ever.
+
+Device and inode find a candidate: cheap, but an inode is reused after deletion, is kept by `copytruncate`, and the
+device's number may change with a reboot. So the content must agree, too:
+
+- *prefix*: a digest of the first bytes, up to PREFIX of them. It grows with what was shipped and never covers more,
+  because bytes that were not shipped yet may still change (a preallocated file is all NULs at first).
+- *tail*: a digest of the last bytes before a position, up to TAIL of them. A file that was truncated and has grown
+  beyond the position again has other bytes there.
+
+What cannot be seen: a file that is truncated between two looks and refilled with the very same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+PREFIX = 1024  # bytes
+TAIL = 256  # bytes
+
+Sample = Callable[[int, int], bytes]
+"""Reads (offset, length) of a file; fewer bytes where it ends."""
+
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
+
+
+def digest(data: bytes) -> str:
+    return blake2b(data, digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A digest of the `length` bytes that end at `offset`."""
+
+    offset: int
+    length: int
+    digest: str
+
+    def holds(self, sample: Sample) -> bool:
+        """Whether the file that `sample` reads still has these bytes there."""
+        return not self.length or self.matches(sample(self.offset - self.length, self.length))
+
+    def matches(self, data: bytes) -> bool:
+        return len(data) == self.length and digest(data) == self.digest
+
+
+START = Mark(0, 0, "")
+
+
+def tail_mark(offset: int, before: bytes) -> Mark:
+    """The mark of a position, from (at least) the last TAIL bytes before it, or from all there are."""
+    data = before[-TAIL:]
+    return Mark(offset, len(data), digest(data))
+
+
+def prefix_mark(first: bytes) -> Mark:
+    """The mark of a file's beginning."""
+    data = first[:PREFIX]
+    return Mark(len(data), len(data), digest(data))
+
+
+def same_content(marks: Iterable[Mark], size: int, sample: Sample) -> bool:
+    """Whether a file has all these marks, and at least one: it is the file that they were taken of, or a full copy."""
+    known = [mark for mark in marks if mark.length]
+    return bool(known) and all(mark.offset <= size and mark.holds(sample) for mark in known)
+
+
+def short_copy(marks: Iterable[Mark], size: int, sample: Sample) -> bool:
+    """Whether a file is a copy of the one that the marks were taken of, but ends before some of them.
+
+    `copytruncate` leaves such a copy when lines were written, and read by us, after the copying ended. One mark must
+    lie in the copy's second half: a common banner at the beginning of two files proves nothing.
+    """
+    known = [mark for mark in marks if mark.length and mark.offset <= size]
+    return any(mark.offset * 2 >= size for mark in known) and all(mark.holds(sample) for mark in known)
+
+
+def is_prefix_of(size: int, candidate: Sample, original_size: int, original: Sample) -> bool:
+    """Whether a file is, as far as it goes, equal to another: a copy in the making. Its ends are compared."""
+    if not 0 < size <= original_size:
+        return False
+    ends = ((0, min(size, PREFIX)), (max(0, size - TAIL), min(size, TAIL)))
+    return all(candidate(*end) == original(*end) for end in ends)
+
+
+def is_compressed(first: bytes) -> bool:
+    """Whether these first bytes are those of a compressed file, such as `app.log.2.gz`."""
+    return first.startswith(_COMPRESSED)

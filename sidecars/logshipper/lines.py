@@ -1,0 +1,91 @@
+"""From a chunk of bytes to the part of it that can be shipped: whole lines, without a loop over lines.
+
+The rules, for a chunk that begins at a position:
+
+- It is cut behind its last newline; what follows waits for the rest of its line.
+- NULs at the beginning of a line are a *hole*, and are skipped when something follows them: a writer that does not
+  append leaves them when `copytruncate` cuts the file under it. NULs at the end are no hole yet: a file that was
+  allocated beforehand has them where lines are still to come.
+- A line longer than the limit is shipped in pieces, so that no line can stop a file. A piece never ends inside a UTF-8
+  character or between CR and LF.
+- With `final`, nobody will finish the last line any more, and it is shipped as a piece as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_UTF8_LONGEST = 4  # bytes of a character
+_CONTINUATION = 0b10000000  # its bytes but the first are 10xxxxxx (RFC 3629)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What to do with a chunk: skip `hole` bytes, then ship the bytes up to `end`. `end` 0: wait, or read more.
+
+    `partial`: the shipped bytes are a piece of a line and do not end with a newline. `blank`: the chunk ends with NULs,
+    so that what to do depends on whether any data follow in the file.
+    """
+
+    hole: int = 0
+    end: int = 0
+    partial: bool = False
+    blank: bool = False
+
+
+def cut(chunk: bytes, limit: int, *, final: bool = False) -> Cut:
+    """How to cut a chunk. Lines may have `limit` bytes without their newline. `final`: the chunk ends with the file."""
+    hole = 0
+    if chunk.startswith(b"\0"):
+        body = chunk.lstrip(b"\0")
+        if not body:
+            return Cut(blank=True)
+        hole = len(chunk) - len(body)
+    end = chunk.rfind(b"\n", hole) + 1
+    next_hole = chunk.find(b"\n\0", hole, end) + 1
+    if next_hole:
+        end = next_hole
+    if end:
+        if end - hole > limit:
+            return _within(chunk, hole, end, limit)
+        return Cut(hole, end)
+    stop = len(chunk.rstrip(b"\0"))
+    if stop - hole > limit:
+        return Cut(hole, hole + _piece(chunk[hole : hole + limit + 1], limit), partial=True)
+    if stop < len(chunk):
+        return Cut(blank=True) if not final else Cut(hole, stop, partial=True)
+    return Cut(hole, stop, partial=True) if final and stop > hole else Cut()
+
+
+def piece_before_hole(chunk: bytes) -> Cut:
+    """The cut of a blank chunk when data do follow its NULs: the unfinished line before them will stay unfinished."""
+    body = chunk.lstrip(b"\0")
+    hole = len(chunk) - len(body)
+    return Cut(hole, len(chunk.rstrip(b"\0")), partial=True) if body else Cut(hole=len(chunk))
+
+
+def _within(chunk: bytes, hole: int, end: int, limit: int) -> Cut:
+    """Whole lines before the first that is too long, or a piece of that one when it is the first."""
+    start = hole
+    lines = chunk[hole : end - 1].split(b"\n")
+    if max(map(len, lines)) <= limit:
+        return Cut(hole, end)
+    for line in lines:
+        if len(line) > limit:
+            break
+        start += len(line) + 1
+    if start > hole:
+        return Cut(hole, start)
+    return Cut(hole, hole + _piece(chunk[hole : hole + limit + 1], limit), partial=True)
+
+
+def _piece(line: bytes, limit: int) -> int:
+    """Where to end a piece of at most `limit` bytes; `line` has one byte more."""
+    end = limit
+    for back in range(min(_UTF8_LONGEST, limit)):
+        if line[end - back] & 0b11000000 != _CONTINUATION:  # a character begins here
+            end -= back
+            break
+    if end > 1 and line[end - 1 : end] == b"\r":
+        end -= 1
+    return end or limit

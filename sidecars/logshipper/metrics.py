@@ -1,0 +1,80 @@
+"""The ledger and the rest of what happens, read at scrape time: the hot path counts in plain integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sidecars.logshipper.follow import Follower
+from sidecars.logshipper.ledger import REASONS, Ledger
+from sidecars.logshipper.ship import Shipper
+from sidecars.logshipper.state import Store
+
+_OUTCOMES = ("delivered", "retried", "rejected", "split")
+
+
+class LedgerCollector(Collector):
+    def __init__(
+        self,
+        ledgers: Mapping[str, Ledger],
+        follower: Follower,
+        shippers: list[Shipper],
+        store: Store,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ledgers = ledgers
+        self._follower = follower
+        self._shippers = shippers
+        self._store = store
+        self._clock = clock
+
+    def describe(self) -> list[Metric]:
+        """Nothing is known before it happens; without this the registry would collect to find the names."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._books()
+        yield from self._deliveries()
+        files = GaugeMetricFamily("logshipper_files", "Log files by what is done with them.", labels=["state"])
+        files.add_metric(["followed"], sum(not tail.dormant for tail in self._follower.tails.values()))
+        files.add_metric(["unreadable"], len(self._follower.unreadable))
+        yield files
+        yield GaugeMetricFamily(
+            "logshipper_state_saved", "1 while the positions can be saved, else 0.", value=not self._store.problem
+        )
+
+    def _books(self) -> Iterator[Metric]:
+        read = CounterMetricFamily("logshipper_read_bytes", "Log bytes that were seen.", labels=["sink"])
+        delivered = CounterMetricFamily("logshipper_delivered_bytes", "Log bytes with the sink's yes.", labels=["sink"])
+        lines = CounterMetricFamily("logshipper_delivered_lines", "Lines with the sink's yes.", labels=["sink"])
+        dropped = CounterMetricFamily(
+            "logshipper_dropped_bytes", "Log bytes that will never be delivered.", labels=["sink", "reason"]
+        )
+        dropped_lines = CounterMetricFamily(
+            "logshipper_dropped_lines", "Lines that will never be delivered.", labels=["sink", "reason"]
+        )
+        pending = GaugeMetricFamily("logshipper_pending_bytes", "Log bytes that wait in the files.", labels=["sink"])
+        for sink, ledger in self._ledgers.items():
+            total = ledger.total
+            read.add_metric([sink], total.read)
+            delivered.add_metric([sink], total.delivered)
+            lines.add_metric([sink], total.lines)
+            pending.add_metric([sink], total.pending)
+            for reason in REASONS:
+                dropped.add_metric([sink, reason], total.dropped[reason])
+                dropped_lines.add_metric([sink, reason], total.dropped_lines[reason])
+        yield from (read, delivered, lines, dropped, dropped_lines, pending)
+
+    def _deliveries(self) -> Iterator[Metric]:
+        batches = CounterMetricFamily("logshipper_batches", "Batches by outcome.", labels=["sink", "outcome"])
+        oldest = GaugeMetricFamily(
+            "logshipper_oldest_unacked_seconds", "How long the sink's oldest byte has been waiting.", labels=["sink"]
+        )
+        for shipper in self._shippers:
+            for outcome in _OUTCOMES:
+                batches.add_metric([shipper.name, outcome], shipper.batches[outcome])
+            since = self._follower.oldest(shipper.name)
+            oldest.add_metric([shipper.name], 0.0 if since is None else max(0.0, self._clock() - since))
+        yield from (batches, oldest)

@@ -1,0 +1,125 @@
+"""The sink `file:///directory`: NDJSON records, appended to one file of ours in it.
+
+Yes means that the batch is flushed to the disk. Each batch is there exactly once: the receipt holds the length up to
+which the file was acknowledged, it is saved together with the positions, and what lies beyond it after a crash (a whole
+batch or a torn one) is cut off before the same lines are written again. That is done only to the very file that the
+receipt is about, by inode and by the bytes before that length; any other file is appended to, on a new line.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chassis import logs
+from chassis.lifecycle import IOFailed
+from chassis.settings import ONLY, variable
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.identity import TAIL, Mark, tail_mark
+from sidecars.logshipper.settings import Settings, Sink
+from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.worker import Worker
+
+log = logs.get("file")
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+
+
+def create(settings: Settings, sink: Sink) -> FileSink:
+    own = "logshipper" if sink.name == ONLY else sink.name
+    parts = [settings.pod_namespace, settings.pod_name, own]
+    name = re.sub(r"[^\w.-]", "_", "_".join(part for part in parts if part))
+    return FileSink(
+        Path(sink.sink.path) / f"{name}.ndjson", variable(Settings, "sink", sink.name), settings.pod_fields()
+    )
+
+
+class FileSink:
+    def __init__(self, path: Path, variable_name: str, fields: Mapping[str, str]) -> None:
+        self._path = path
+        self._where = f"{variable_name}: {path}"
+        self._fields = fields
+        self._descriptor: int | None = None
+        self._length = 0  # acknowledged
+        self._worker = Worker("file")
+
+    async def open(self, receipt: Any) -> Any:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return await self._worker.call(self._open, receipt)
+        except BlockingIOError:
+            raise IOFailed(f"{self._where} is being written by another logshipper: give each its directory") from None
+        except OSError as error:
+            remedy = f"mount a volume there that user {os.geteuid()} can write"
+            raise IOFailed(f"{self._where} cannot be written: {error.strerror}; {remedy}") from None
+
+    def _open(self, receipt: Any) -> Any:
+        self._let_go()
+        self._descriptor = os.open(self._path, _FLAGS, 0o640)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        status = os.fstat(self._descriptor)
+        self._length = status.st_size
+        if receipt is not None:
+            inode, *mark = receipt
+            acknowledged = Mark(*mark)
+            if inode == status.st_ino and acknowledged.offset <= status.st_size and acknowledged.holds(self._sample):
+                self._length = acknowledged.offset
+        if self._length < status.st_size:
+            log.info("cutting off what was not acknowledged", file=str(self._path), bytes=status.st_size - self._length)
+            os.ftruncate(self._descriptor, self._length)
+        elif self._length and self._sample(self._length - 1, 1) != b"\n":
+            self._length += os.write(self._descriptor, b"\n")
+        return self._receipt()
+
+    async def deliver(self, batch: Batch) -> Any:
+        try:
+            return await self._worker.call(self._append, batch.ndjson(self._fields))
+        except OSError as error:
+            raise TryLater(f"{self._path} cannot be written: {error.strerror}") from None
+
+    def _append(self, blocks: list[bytes]) -> Any:
+        if self._descriptor is None or self._was_moved():
+            self._open(None)
+        descriptor = self._descriptor
+        if descriptor is None:
+            raise AssertionError("opened, and not open")
+        os.ftruncate(descriptor, self._length)  # what a failed attempt may have left
+        written = 0
+        for block in blocks:
+            left = memoryview(block)
+            while left:
+                count = os.write(descriptor, left)
+                left = left[count:]
+                written += count
+        os.fsync(descriptor)
+        self._length += written
+        return self._receipt()
+
+    def _was_moved(self) -> bool:
+        """Whether somebody rotated or removed the file that we write."""
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - beside fstat
+        except FileNotFoundError:
+            return True
+        ours = os.fstat(self._descriptor or 0)
+        return (status.st_dev, status.st_ino) != (ours.st_dev, ours.st_ino) or ours.st_size < self._length
+
+    def _receipt(self) -> Any:
+        length = min(TAIL, self._length)
+        mark = tail_mark(self._length, self._sample(self._length - length, length))
+        return [os.fstat(self._descriptor or 0).st_ino, mark.offset, mark.length, mark.digest]
+
+    def _sample(self, offset: int, length: int) -> bytes:
+        return os.pread(self._descriptor or 0, length, offset)
+
+    def _let_go(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    async def close(self) -> None:
+        await self._worker.call(self._let_go)

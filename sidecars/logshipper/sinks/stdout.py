@@ -1,0 +1,49 @@
+"""The sink `stdout:`: the lines as they are, for whatever collects the container's output.
+
+Yes means that the pipe took them. The write is a blocking one, on a thread: setting stdout to non-blocking would do so
+for everybody who shares it, stderr on the same terminal for one. A reader that stalls holds up this sink alone.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from chassis.lifecycle import Unavailable
+from chassis.settings import variable
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.settings import Settings, Sink
+from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.worker import Worker
+
+_STDOUT = 1
+
+
+def create(_settings: Settings, sink: Sink) -> StdoutSink:
+    return StdoutSink(variable(Settings, "sink", sink.name))
+
+
+class StdoutSink:
+    def __init__(self, variable_name: str, descriptor: int = _STDOUT) -> None:
+        self._variable = variable_name
+        self._descriptor = descriptor
+        self._worker = Worker("stdout")
+
+    async def open(self, _receipt: Any) -> None:
+        """Nothing to make ready."""
+
+    async def deliver(self, batch: Batch) -> None:
+        try:
+            await self._worker.call(self._write, b"".join(batch.raw()))
+        except BrokenPipeError:
+            raise Unavailable(f"{self._variable}=stdout: nobody reads our standard output any more") from None
+        except OSError as error:
+            raise TryLater(f"standard output cannot be written: {error.strerror}") from None
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+
+    async def close(self) -> None:
+        """Standard output is not ours to close."""

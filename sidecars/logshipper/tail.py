@@ -1,0 +1,239 @@
+"""One file that is followed: its open descriptor, how far each sink has it, and the next part for a sink.
+
+The descriptor is held from the moment the file is found, so that renaming or deleting it takes nothing away. A read
+takes the bytes before the position along and compares them with what is remembered: a file that was cut and refilled
+under us is noticed by the very read that would otherwise have gone on in the middle of a line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Mapping
+
+from sidecars.logshipper import lines
+from sidecars.logshipper.batch import Part
+from sidecars.logshipper.checkpoint import FileState, Range
+from sidecars.logshipper.identity import PREFIX, START, TAIL, Mark, prefix_mark, tail_mark
+from sidecars.logshipper.ledger import HOLE, LOST, Ages, Ledger
+
+_TRAIL = 32  # earlier positions that are remembered
+_PROBE = 1024 * 1024  # bytes at a time, looking for the end of a hole
+
+
+class Changed(Exception):
+    """The file is no longer what it was: it was truncated, or truncated and refilled."""
+
+
+class Tail:
+    """A generation that is followed, with its books in the ledgers of all sinks."""
+
+    def __init__(self, state: FileState, limit: int, ledgers: Mapping[str, Ledger], now: float) -> None:
+        self.state = state
+        self.limit = limit  # bytes a line may have
+        self.descriptor: int | None = None
+        self.ages = Ages()
+        self.quiet_since = now
+        self.ended = False  # nobody will finish its last line any more
+        self.dormant = False  # known from the state, and cannot be opened for now
+        self.trail: deque[Mark] = deque(maxlen=_TRAIL)
+        self._modified = 0
+        self._ledgers = ledgers
+        self._length = 0  # of the file itself; a copy that we go on in may be shorter than what we have seen
+        self._waiting: dict[str, tuple[int, int, bool]] = {}  # sink -> how the file was when no whole line was left
+        self._sending: dict[str, int] = {}  # sink -> where the batch on its way ends
+        for sink, ledger in ledgers.items():
+            ledger.open(state.id)
+            ledger.read(state.id, self.pending(sink))  # what an earlier process saw and did not ship
+
+    # -- where things are --------------------------------------------------------------------------------------------
+
+    def position(self, sink: str) -> Mark:
+        return self.state.positions.get(sink, START)
+
+    def pending(self, sink: str) -> int:
+        return self.state.size - self.position(sink).offset
+
+    def idle(self, sink: str) -> bool:
+        """Whether there is nothing that the sink could be given now: all is shipped, or a line's end is missing."""
+        if not self.pending(sink) or self.descriptor is None:
+            return True
+        return self._waiting.get(sink) == self._look()
+
+    def _look(self) -> tuple[int, int, bool]:
+        return (self.state.size, self._modified, self.ended)
+
+    def in_flight(self, sink: str) -> bool:
+        return sink in self._sending
+
+    def settled(self) -> bool:
+        """Whether every sink has all of it, and nothing is on its way."""
+        return not self._sending and not any(self.pending(sink) for sink in self._ledgers)
+
+    def oldest(self, sink: str) -> float | None:
+        """Since when something has been waiting for the sink; an unfinished line does not wait for it."""
+        return None if self.idle(sink) else self.ages.since(self.position(sink).offset)
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def hold(self, descriptor: int) -> None:
+        """Follow this open file from now on."""
+        self.release()
+        self.descriptor = descriptor
+        self.dormant = False
+        self._length = 0
+        self._waiting.clear()
+
+    def release(self) -> None:
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+    def sample(self, offset: int, length: int) -> bytes:
+        return os.pread(self.descriptor, length, offset) if self.descriptor is not None else b""
+
+    def poll(self, now: float) -> bool:
+        """Look how large the file is. True when it grew or was written to; raises Changed when it was cut."""
+        if self.descriptor is None:
+            return False
+        status = os.fstat(self.descriptor)
+        if status.st_size < self._length:
+            raise Changed
+        if status.st_size == self._length and status.st_mtime_ns == self._modified:
+            return False
+        self._length, self._modified = status.st_size, status.st_mtime_ns
+        self.quiet_since, self.ended = now, False
+        self._grew(status.st_size, now)
+        return True
+
+    def _grew(self, size: int, now: float) -> None:
+        if size > self.state.size:
+            for ledger in self._ledgers.values():
+                ledger.read(self.state.id, size - self.state.size)
+            self.state.size = size
+            self.ages.grew(size, now)
+            last = self.sample(max(0, size - TAIL), min(size, TAIL))
+            if b"\0" not in last:  # or it may change yet
+                self.trail.append(tail_mark(size, last))
+
+    def marks(self) -> list[Mark]:
+        """What is remembered of the content, for finding it again elsewhere."""
+        return [self.state.prefix, *self.state.positions.values(), *self.trail]
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def read(self, sink: str, room: int, *, first: bool) -> Part | None:
+        """The next part for the sink, of at most `room` bytes; a longer line only when it is the `first` of its batch.
+
+        None when there is nothing (more) for this batch. Raises Changed.
+        """
+        position = self.position(sink)
+        chunk = self._chunk(position, room)
+        cut = self._cut(chunk, position.offset, whole=position.offset + len(chunk) >= self._length)
+        if not cut.end and not cut.hole and len(chunk) == room:  # the line is longer than the room
+            if not first:
+                return None
+            chunk = self._chunk(position, max(room, self.limit + PREFIX))
+            cut = self._cut(chunk, position.offset, whole=position.offset + len(chunk) >= self._length)
+        if not cut.end and not cut.hole:
+            self._waiting[sink] = self._look()
+            return None
+        return self._part(position, chunk[: max(cut.end, cut.hole)], cut.hole, partial=cut.partial)
+
+    def read_again(self, sent: Range, sink: str) -> Part | None:
+        """The very part that was being sent when the process before this one ended; None when it is not there."""
+        _, position, start, end, partial = sent
+        mark = self.position(sink)
+        if end > self._length or not position <= mark.offset < end:
+            return None
+        chunk = self._chunk(mark, end - mark.offset)
+        if len(chunk) < end - mark.offset:
+            return None
+        return self._part(mark, chunk, max(0, start - mark.offset), partial=partial)
+
+    def _chunk(self, position: Mark, length: int) -> bytes:
+        """Up to `length` bytes from the position on, checked to follow what was there before."""
+        length = min(length, self._length - position.offset)
+        if self.descriptor is None or length <= 0:
+            return b""
+        data = os.pread(self.descriptor, position.length + length, position.offset - position.length)
+        if position.length and not position.matches(data[: position.length]):
+            raise Changed
+        return data[position.length :]
+
+    def _cut(self, chunk: bytes, offset: int, *, whole: bool) -> lines.Cut:
+        cut = lines.cut(chunk, self.limit, final=self.ended and whole)
+        if not cut.blank:
+            return cut
+        end = self._data_after(offset + len(chunk))
+        if end is None:
+            return lines.Cut()
+        if chunk.strip(b"\0"):
+            return lines.piece_before_hole(chunk)
+        return lines.Cut(hole=len(chunk))
+
+    def _data_after(self, offset: int) -> int | None:
+        """Where the first byte that is not NUL comes, from the offset on; None when there is none."""
+        while offset < self._length:
+            try:
+                offset = os.lseek(self.descriptor or 0, offset, os.SEEK_DATA)
+            except OSError:
+                return None  # a hole to the end
+            data = self.sample(offset, _PROBE)
+            if not data:
+                return None
+            found = data.lstrip(b"\0")
+            if found:
+                return offset + len(data) - len(found)
+            offset += len(data)
+        return None
+
+    def _part(self, position: Mark, chunk: bytes, hole: int, *, partial: bool) -> Part:
+        start, end = position.offset + hole, position.offset + len(chunk)
+        before = chunk if len(chunk) >= TAIL else self.sample(max(0, end - TAIL), min(end, TAIL))
+        tail = tail_mark(end, before)
+        if self.state.prefix.offset < PREFIX and end > self.state.prefix.offset:
+            self.state.prefix = prefix_mark(self.sample(0, min(end, PREFIX)))
+        data = chunk[hole:] if hole else chunk
+        return Part(self.state.id, self.state.name, position.offset, start, data, tail, partial)
+
+    # -- moving the position -----------------------------------------------------------------------------------------
+
+    def sending(self, sink: str, end: int) -> None:
+        self._sending[sink] = end
+
+    def delivered(self, sink: str, part: Part) -> None:
+        """The sink said yes."""
+        self._hole(sink, part)
+        self._ledgers[sink].delivered(self.state.id, len(part.data), part.lines)
+        self._move(sink, part)
+
+    def dropped(self, sink: str, part: Part, reason: str) -> None:
+        self._hole(sink, part)
+        self._ledgers[sink].dropped(self.state.id, reason, len(part.data), part.lines)
+        self._move(sink, part)
+
+    def _hole(self, sink: str, part: Part) -> None:
+        if part.start > part.position:
+            self._ledgers[sink].dropped(self.state.id, HOLE, part.start - part.position)
+
+    def _move(self, sink: str, part: Part) -> None:
+        self.state.positions[sink] = part.tail
+        if self._sending.get(sink, 0) <= part.end:
+            self._sending.pop(sink, None)
+        if not any(self.pending(name) for name in self._ledgers):
+            self.ages.forget_before(self.state.size)
+
+    def lose(self, sink: str, reason: str = LOST) -> int:
+        """Give up what the file can no longer give to the sink. The number of bytes, which are counted as dropped."""
+        gap = self.pending(sink)
+        if gap:
+            self._ledgers[sink].dropped(self.state.id, reason, gap)
+            self.state.positions[sink] = Mark(self.state.size, 0, "")
+        return gap
+
+    def let_go(self) -> None:
+        """Followed no longer. Everything in it must have been accounted for."""
+        self.release()
+        for ledger in self._ledgers.values():
+            ledger.close(self.state.id)
