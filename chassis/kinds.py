@@ -16,16 +16,23 @@ from urllib.parse import SplitResult, urlsplit
 
 T = TypeVar("T")
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_DURATION = re.compile(r"([0-9]{1,13}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZE = re.compile(r"(\d+)(B|kB|KB|KiB|MB|MiB|GB|GiB|TB|TiB)?")
+_SIZE = re.compile(r"([0-9]{1,18})(B|kB|KB|KiB|MB|MiB|GB|GiB|TB|TiB)?")
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE_UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.%a-z]+)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>\d{1,5})")
+_ADDRESS = re.compile(
+    r"(?:\[(?P<v6>[0-9a-fA-F.]*:[0-9a-fA-F:.]*(?:%[\w.-]+)?)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>[0-9]{1,5})", re.ASCII
+)
+# User info ends at the last @ before the path. Where what follows its colon is no port, somebody may have written a
+# password with a slash in it as it is: then it ends at the last @ there is. Rather too much is hidden than too little.
 _CREDENTIALS = re.compile(
-    r"(?<=://)[^/@\s]*@|(?<=[?&;])([\w.-]*(?:key|token|secret|password|sig)[\w.-]*=)[^&;,\s]*", re.IGNORECASE
+    r"(?<=://)(?:[^/?#:\[\s,]*:(?![0-9]{1,5}(?:[/?#,\s]|$))(?:(?!,\w+://)\S)*@|[^/?#\s]*@)"
+    r"|(?<=[?&;])([\w.-]*(?:key|token|secret|password|sig)[\w.-]*=)[^&;,\s]*",
+    re.IGNORECASE,
 )
 _HIGHEST_PORT = 65535
+_NANOSECONDS = 9  # decimals of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,7 @@ def _seconds(raw: str) -> float:
     found = _DURATION.fullmatch(raw)
     if not found:
         raise ValueError("expected a duration with its unit, such as 250ms, 5s, 2m or 1h")
-    return float(found[1]) * _DURATION_UNITS[found[2]]
+    return round(float(found[1]) * _DURATION_UNITS[found[2]], _NANOSECONDS)
 
 
 def show_duration(seconds: float) -> str:
@@ -113,7 +120,9 @@ def show_duration(seconds: float) -> str:
     for unit in ("h", "m", "s"):
         if seconds >= _DURATION_UNITS[unit] and seconds % _DURATION_UNITS[unit] == 0:
             return f"{seconds / _DURATION_UNITS[unit]:.0f}{unit}"
-    return f"{seconds:.15g}s" if seconds >= 1 else f"{seconds * 1000:.12g}ms"
+    if seconds >= 1:
+        return f"{seconds!r}s"
+    return f"{seconds * 1000:.9f}".rstrip("0").rstrip(".") + "ms"
 
 
 def size(minimum: str = "0", maximum: str | None = None) -> Kind[int]:
