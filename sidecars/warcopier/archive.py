@@ -13,9 +13,9 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from struct import Struct
+from typing import NamedTuple
 
 from sidecars.warcopier.naming import shown
 
@@ -45,8 +45,7 @@ class NotAnArchive(Exception):
     """Why it is not one, as the end of a sentence that begins with the file's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """The most that one archive may hold. Bytes are counted as they come out."""
 
     entries: int
@@ -54,8 +53,7 @@ class Limits:
     ratio: int
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """What a good archive turned out to hold."""
 
     entries: int
@@ -63,8 +61,7 @@ class Contents:
     has_web_inf: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Directory:
+class _Directory(NamedTuple):
     """Where the central directory lies. `shift` is how many bytes stand before the archive proper."""
 
     start: int
@@ -73,8 +70,7 @@ class _Directory:
     shift: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     name: bytes
     flags: int
     method: int

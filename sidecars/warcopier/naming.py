@@ -10,7 +10,7 @@ version 42 of `/shop`. A path that is not normalized (`/../`, `//`) is refused b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 WAR = ".war"
 RECORD = ".warcopier.json"
@@ -22,8 +22,7 @@ _VERSION_MARKER = "##"
 _LONGEST = 255  # bytes of a file's name, on every file system of Linux that matters
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """Where Tomcat serves a WAR: `path` "" is the root, `version` "" is no version."""
 
     path: str

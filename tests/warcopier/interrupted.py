@@ -30,7 +30,7 @@ class Interruption:
         def counted(*args: Any, **kwargs: Any) -> Any:
             self.calls += 1
             if self.mode == "TRACE":
-                print(f"{name} {args[0]!r}", file=sys.stderr)
+                sys.stderr.write(f"{name} {args[0]!r}\n")
             elif self.calls == self.at:
                 os.kill(os.getpid(), signal.SIGKILL if self.mode == "KILL" else signal.SIGTERM)
             return call(*args, **kwargs)

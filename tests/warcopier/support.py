@@ -47,20 +47,23 @@ def deployed(webapps: Path) -> dict[str, str]:
     Fails on a directory, and on a WAR that is not whole: Tomcat would have deployed either.
     """
     found = {}
-    for name in os.listdir(webapps):
-        path = webapps / name
-        assert not path.is_dir(), f"Tomcat would deploy the directory {name}"
-        if name.lower().endswith(".war") and path.is_file():
+    for path in list(webapps.iterdir()):
+        assert not path.is_dir(), f"Tomcat would deploy the directory {path.name}"
+        if path.name.lower().endswith(".war") and path.is_file():
             data = path.read_bytes()
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 assert archive.testzip() is None
-            found[name] = sha256(data)
+            found[path.name] = sha256(data)
     return found
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def leftovers(webapps: Path) -> list[str]:
     """What a run has left that is neither a WAR nor the record."""
-    return sorted(name for name in os.listdir(webapps) if not name.endswith(".war") and name != RECORD)
+    return [name for name in names(webapps) if not name.endswith(".war") and name != RECORD]
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,7 @@ class Copier:
             env=self.environ(environ),
             cwd=self.source.parent,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=60,
             check=False,
         )
@@ -112,7 +114,7 @@ class Copier:
             (self.source / f"{name}.war").write_bytes(data)
 
     def names(self) -> list[str]:
-        return sorted(os.listdir(self.target))
+        return names(self.target)
 
 
 @contextlib.contextmanager

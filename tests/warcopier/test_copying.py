@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecars.warcopier import copying
+from sidecars.warcopier.archive import Read
 from tests.warcopier.support import noise, sha256
 
 DATA = noise(700_001)
@@ -99,7 +100,7 @@ def test_work_beside_gives_its_result_or_its_error(files: Files) -> None:
 
 
 def test_leaving_early_stops_the_work_beside(files: Files) -> None:
-    def endless(read: copying.Read) -> int:
+    def endless(read: Read) -> int:
         while True:
             read(0, 1)
 

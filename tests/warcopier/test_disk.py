@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.warcopier.support import RECORD, Copier, deployed, disk, leftovers, remount_read_only, sha256, war
+from tests.warcopier.support import RECORD, Copier, deployed, disk, leftovers, names, remount_read_only, sha256, war
 
 SMALL, BIG = war("small"), war(size=2_000_000)
 
@@ -23,7 +23,7 @@ def test_a_disk_that_is_too_small_is_told_with_the_bytes_needed_and_free_before_
             outcome.last
         )
         assert "1048576 are free" in outcome.last
-        assert os.listdir(target) == []
+        assert names(target) == []
 
 
 def test_room_is_needed_beside_the_old_war_which_stays_when_there_is_none(copier: Copier, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_bytes_that_do_not_fit_although_the_disk_said_so_leave_nothing(copier: C
         outcome = copier.run(WARCOPIER_TARGET=str(target), PYTHONPATH=path)
         assert outcome.code == 74, outcome.stderr
         assert f"WARCOPIER_TARGET={target}: it is full (No space left on device)" in outcome.last
-        assert os.listdir(target) == []
+        assert names(target) == []
 
 
 def test_a_record_that_does_not_fit_is_no_reason_to_fail(copier: Copier, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_record_that_does_not_fit_is_no_reason_to_fail(copier: Copier, tmp_pat
         outcome = copier.run(WARCOPIER_TARGET=str(target))
         assert outcome.code == 0, outcome.stderr
         assert outcome.warnings == ["the record could not be written: the next run will read everything again"]
-        assert os.listdir(target) == ["shop.war"]
+        assert names(target) == ["shop.war"]
 
 
 def test_a_read_only_target_is_told(copier: Copier, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_read_only_target_is_told(copier: Copier, tmp_path: Path) -> None:
         outcome = copier.run(WARCOPIER_TARGET=str(target))
         assert outcome.code == 74, outcome.stderr
         assert outcome.last == f"WARCOPIER_TARGET={target}: it is read-only: mount it without readOnly"
-        assert os.listdir(target) == []
+        assert names(target) == []
 
 
 def test_a_read_only_target_with_all_in_it_is_good_enough(copier: Copier, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_read_only_target_with_all_in_it_is_good_enough(copier: Copier, tmp_pa
         outcome = copier.run(WARCOPIER_TARGET=str(target))
         assert outcome.code == 0, outcome.stderr
         assert outcome.last == "nothing to do: 1 unchanged"
-        assert sorted(os.listdir(target)) == [RECORD, "shop.war"]
+        assert names(target) == [RECORD, "shop.war"]
 
 
 def test_it_publishes_from_one_file_system_to_another(copier: Copier, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +20,7 @@ def source(name: str, path: str = "", inode: int = 1) -> Source:
 
 @pytest.mark.parametrize(
     ("present", "step"),
-    [(None, Step.COPY), (replace(HERE, size=11), Step.COPY), (HERE, Step.COMPARE)],
+    [(None, Step.COPY), (HERE._replace(size=11), Step.COPY), (HERE, Step.COMPARE)],
 )
 def test_only_a_file_of_the_same_size_is_worth_comparing(present: Fingerprint | None, step: Step) -> None:
     assert plan.first_step(10, present) is step
@@ -31,7 +29,7 @@ def test_only_a_file_of_the_same_size_is_worth_comparing(present: Fingerprint | 
 @pytest.mark.parametrize("field", ["size", "mtime_ns", "ctime_ns", "inode"])
 def test_the_record_is_not_believed_about_a_file_that_differs_in_anything(field: str) -> None:
     assert plan.believed_sha256(HERE, KNOWN) == "aa"
-    assert plan.believed_sha256(replace(HERE, **{field: 99}), KNOWN) is None
+    assert plan.believed_sha256(HERE._replace(**{field: 99}), KNOWN) is None
     assert plan.believed_sha256(HERE, None) is None
 
 
@@ -60,7 +58,7 @@ def test_a_file_that_was_listed_twice_counts_once_and_the_order_is_by_name() -> 
 
 @pytest.mark.parametrize(("one", "other"), [("shop.war", "shop.war"), ("ROOT##1.war", "##1.war")])
 def test_two_files_that_are_one_web_application_clash(one: str, other: str) -> None:
-    with pytest.raises(Clash, match="/a/.* and /b/"):
+    with pytest.raises(Clash, match=r"/a/.* and /b/"):
         plan.without_doubles([source(one, "/a/x", inode=1), source(other, "/b/x", inode=2)])
 
 
