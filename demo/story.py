@@ -16,7 +16,7 @@ import httpx
 
 from demo.ledger import Ledger
 from demo.receiver import Receiver
-from demo.stage import Actor, Stage, answers, until
+from demo.stage import Actor, Broken, Stage, answers, until
 from demo.view import View
 
 REPLICAS = 3
@@ -81,6 +81,8 @@ class Story:
         self.ledger.expect("warcopier", "exit code of the first run", 0, code)
         self.ledger.expect("warcopier", "digest of the WAR in webapps", digest, _digest(target))
         self.view.say("warcopier", f"published shop.war, sha256 {digest[:12]}…")
+        if not self.ledger.holds:
+            raise Broken("the init container has not done its work, so the Pod does not start")
         before = target.stat()
         code = await self._copy(source)
         untouched = (before.st_mtime_ns, before.st_ino) == (target.stat().st_mtime_ns, target.stat().st_ino)
@@ -272,4 +274,4 @@ class Story:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "there is no such file"

@@ -1,0 +1,146 @@
+"""The twin of examples/tomcat: its WAR and the settings of its pod.yaml, with the sidecars as processes on loopback.
+
+Only what a laptop lacks is replaced: mount paths by folders, the Pod's ports by free ones, the names of Services by
+addresses, and Tomcat by a small server (the real one is in tests/images, which needs an engine).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.conftest import Start
+from tests.support import ROOT, free_port, wait_until
+
+EXAMPLE = ROOT / "examples" / "tomcat"
+METRICS = "# TYPE shop_up gauge\nshop_up 1\n"
+
+
+def environment(name: str) -> dict[str, str]:
+    """The variables that pod.yaml gives the container, as they are written there."""
+    pod = next(iter(yaml.safe_load_all((EXAMPLE / "pod.yaml").read_text())))
+    container = next(item for item in pod["spec"]["initContainers"] if item["name"] == name)
+    return {item["name"]: item["value"] for item in container.get("env", []) if "value" in item}
+
+
+class World(ThreadingHTTPServer):
+    """One server: answers every GET with `page`, and keeps what is sent to it by POST."""
+
+    daemon_threads = True
+
+    def __init__(self, page: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.page = page.encode()
+        self.asked: list[str] = []
+        self.posted: list[dict[str, object]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: World
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.server.page)))
+        self.end_headers()
+        self.wfile.write(self.server.page)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posted += [json.loads(line) for line in body.splitlines()]
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Nobody asks."""
+
+
+@pytest.fixture
+def world() -> Iterator[type[World]]:
+    made: list[World] = []
+
+    class Made(World):
+        def __init__(self, page: str) -> None:
+            super().__init__(page)
+            made.append(self)
+
+    yield Made
+    for server in made:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_war_is_packed_and_published_and_is_the_same_every_time(start: Start, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        places = [EXAMPLE / "pack.py", EXAMPLE / "webapp", tmp_path / name / "shop.war"]
+        subprocess.run([sys.executable, *map(str, places)], check=True)
+    assert (tmp_path / "one" / "shop.war").read_bytes() == (tmp_path / "two" / "shop.war").read_bytes()
+    (tmp_path / "webapps").mkdir()
+    environ = {"WARCOPIER_SOURCE": str(tmp_path / "one"), "WARCOPIER_TARGET": str(tmp_path / "webapps")}
+    assert start("warcopier", **(environment("warcopier") | environ)).wait() == 0
+    with zipfile.ZipFile(tmp_path / "webapps" / "shop.war") as war:
+        assert {"index.jsp", "metrics.jsp", "offer.jsp", "WEB-INF/web.xml"} <= set(war.namelist())
+
+
+def test_the_adapter_answers_health_from_the_page_that_the_war_has(start: Start, world: type[World]) -> None:
+    app, port, admin = world(METRICS), free_port(), free_port()
+    environ = environment("adapter")
+    assert environ["ADAPTER_TARGET"] == "http://127.0.0.1:8080"
+    environ |= {"ADAPTER_TARGET": app.url, "ADAPTER_LISTEN": f"127.0.0.1:{port}"}
+    start("adapter", **environ, ADAPTER_ADMIN_LISTEN=f"127.0.0.1:{admin}").wait_ready(admin)
+    answer = httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False)
+    assert (answer.status_code, answer.text) == (200, METRICS)
+    assert app.asked == ["/shop/metrics"]
+
+
+def test_the_ambassador_reaches_every_replica_of_the_backend(start: Start, world: type[World]) -> None:
+    replicas, port, admin = [world(f"replica {number}") for number in range(3)], free_port(), free_port()
+    environ = environment("ambassador")
+    assert environ["AMBASSADOR_UPSTREAM"] == "http://backend:8080"
+    environ |= {"AMBASSADOR_UPSTREAM": ",".join(replica.url for replica in replicas)}
+    environ |= {"AMBASSADOR_LISTEN": f"127.0.0.1:{port}", "AMBASSADOR_ADMIN_LISTEN": f"127.0.0.1:{admin}"}
+    start("ambassador", **environ).wait_ready(admin)
+
+    def every_replica_was_asked() -> bool:
+        answer = httpx.get(f"http://127.0.0.1:{port}/offers/1", trust_env=False)
+        assert answer.status_code == 200
+        return all(replica.asked for replica in replicas)
+
+    wait_until(every_replica_was_asked, "each of the three replicas answers")
+
+
+def test_the_logshipper_finds_tomcats_logs_by_their_names(start: Start, world: type[World], tmp_path: Path) -> None:
+    receiver, admin = world(""), free_port()
+    for folder in ("logs", "state"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "logs" / "localhost_access_log.2026-01-31.txt").write_text("GET /shop/ 200\n")
+    (tmp_path / "logs" / "catalina.2026-01-31.log").write_text("Server startup in [940] milliseconds\n")
+    (tmp_path / "logs" / "unrelated.tmp").write_text("not a log\n")
+    environ = environment("logshipper")
+    environ["LOGSHIPPER_PATHS"] = environ["LOGSHIPPER_PATHS"].replace("/logs/", f"{tmp_path}/logs/")
+    environ |= {"LOGSHIPPER_SINK": receiver.url, "LOGSHIPPER_STATE_DIR": str(tmp_path / "state"), "POD_NAME": "shop"}
+    program = start("logshipper", **environ, LOGSHIPPER_ADMIN_LISTEN=f"127.0.0.1:{admin}")
+    wait_until(lambda: len(receiver.posted) == 2, "both lines arrive")
+    assert program.stop() == 0
+    assert {event["message"] for event in receiver.posted} == {
+        "GET /shop/ 200",
+        "Server startup in [940] milliseconds",
+    }
+    assert {event["pod"] for event in receiver.posted} == {"shop"}
