@@ -180,7 +180,7 @@ class _Loader:
         for spec in sorted(self.specs, key=lambda spec: -len(spec.suffix)):
             for ending in (f"_{spec.suffix}", f"_{spec.suffix}_FILE"):
                 name = rest.removesuffix(ending)
-                if name != rest and _NAME.fullmatch(name) and spec.group:
+                if name != rest and _NAME.fullmatch(name) and name.lower() != ONLY and spec.group:
                     self.names[spec.group].add(name.lower())
                     return True
         return bool(_INJECTED.fullmatch(variable) and _INJECTED_VALUE.fullmatch(self.environ[variable]))

@@ -1,0 +1,432 @@
+"""Settings: the whole contract of environment variables, on a class of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import SplitResult
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.kinds import Secret, boolean, comma_separated, duration, integer, pairs, secret, size, text, url
+from chassis.settings import ServiceSettings, SettingsError, effective, group, load, setting, specs, variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    name: str
+    upstream: SplitResult = setting(url("http"), "where it is")
+    timeout: float = setting(duration(), "how long", default="1s")
+    connect_timeout: float = setting(duration(), "how long to connect", default="100ms")
+    token: Secret | None = setting(secret, "who we are", default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
+    PREFIX: ClassVar[str] = "DEMO"
+
+    count: int = setting(integer(1, 10), "how many", default="3")
+    eager: bool = setting(boolean, "whether", default="false")
+    labels: dict[str, str] | None = setting(pairs(), "labels", default="")
+    words: tuple[str, ...] = setting(comma_separated(text), "words", default="a,b")
+    limit: int = setting(size(), "how much", default="64KiB")
+    password: Secret | None = setting(secret, "the password", default="")
+    pod: str | None = setting(text, "the Pod", default="", env="POD_NAME")
+    shops: dict[str, Shop] = group(Shop, anchor="upstream")
+
+    def check(self) -> Any:
+        if self.count == 7:
+            yield "DEMO_COUNT=7: seven is taken"
+
+
+GOOD = {"DEMO_UPSTREAM": "http://shop"}
+
+
+def no_file(name: str) -> str:
+    raise FileNotFoundError(2, "No such file or directory", name)
+
+
+def loaded(environ: Mapping[str, str], files: Mapping[str, str] | None = None) -> Settings:
+    found = dict(files or {})
+    return load(Settings, {**GOOD, **environ}, lambda name: found[name] if name in found else no_file(name))
+
+
+def problems(environ: Mapping[str, str], files: Mapping[str, str] | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        loaded(environ, files)
+    return caught.value.problems
+
+
+# -- plain --------------------------------------------------------------------------------------------------------
+
+
+def test_without_variables_the_defaults_are_in_force() -> None:
+    settings = loaded({})
+
+    assert (settings.count, settings.eager, settings.words, settings.limit) == (3, False, ("a", "b"), 65536)
+    assert settings.labels is None
+    assert settings.drain_timeout == 25
+    assert not settings.admin_listen
+
+
+def test_a_variable_is_the_prefix_and_the_fields_name() -> None:
+    settings = loaded({"DEMO_COUNT": "5", "DEMO_EAGER": "true", "DEMO_LABELS": "a=b"})
+
+    assert (settings.count, settings.eager, settings.labels) == (5, True, {"a": "b"})
+
+
+def test_a_name_of_the_downward_api_has_no_prefix() -> None:
+    assert loaded({"POD_NAME": "shop-0"}).pod == "shop-0"
+
+
+def test_empty_is_unset() -> None:
+    assert loaded({"DEMO_COUNT": "", "DEMO_EAGER": "", "DEMO_COUNT_FILE": "", "DEMO_NONSENSE": ""}).count == 3
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        loaded({}).count = 4  # type: ignore[misc] # that is the point
+
+
+def test_a_required_setting_that_is_missing_is_told_with_its_meaning() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, {})
+
+    assert caught.value.problems == ["DEMO_UPSTREAM is not set: where it is"]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    told = problems(
+        {
+            "DEMO_COUNT": "11",
+            "DEMO_EAGER": "yes",
+            "DEMO_TIMEOUT": "5",
+            "DEMO_UPSTREAM": "ftp://x",
+            "DEMO_LIMIT_FILE": "/nowhere",
+            "DEMO_NONSENSE": "1",
+            "DEMO_LOG_LEVEL": "loud",
+        }
+    )
+
+    assert [problem.split()[0].split("=")[0].rstrip(":") for problem in sorted(told)] == [
+        "DEMO_COUNT",
+        "DEMO_EAGER",
+        "DEMO_LIMIT_FILE",
+        "DEMO_LOG_LEVEL",
+        "DEMO_NONSENSE",
+        "DEMO_TIMEOUT",
+        "DEMO_UPSTREAM",
+    ]
+
+
+def test_a_mistake_names_the_variable_its_value_and_what_is_expected() -> None:
+    assert problems({"DEMO_COUNT": "11"}) == ["DEMO_COUNT=11: expected a whole number of at least 1, at most 10"]
+
+
+def test_the_error_counts_the_mistakes_when_there_are_several() -> None:
+    with pytest.raises(SettingsError) as caught:
+        loaded({"DEMO_COUNT": "x", "DEMO_EAGER": "x"})
+
+    first, *rest = str(caught.value).splitlines()
+    assert first == "2 settings are wrong:"
+    assert len(rest) == 2
+
+
+def test_a_long_value_is_not_repeated_in_full() -> None:
+    [problem] = problems({"DEMO_COUNT": "x" * 5000})
+
+    assert len(problem) < 300
+    assert "…" in problem
+
+
+def test_settings_that_do_not_fit_together_are_told_like_any_other() -> None:
+    assert problems({"DEMO_COUNT": "7"}) == ["DEMO_COUNT=7: seven is taken"]
+
+
+# -- by file ------------------------------------------------------------------------------------------------------
+
+
+def test_a_value_by_file_is_that_files_text_without_its_last_newline() -> None:
+    assert loaded({"DEMO_COUNT_FILE": "/count"}, {"/count": "5\n"}).count == 5
+
+
+def test_a_value_given_both_ways_is_an_error() -> None:
+    assert problems({"DEMO_COUNT": "1", "DEMO_COUNT_FILE": "/count"}, {"/count": "1"}) == [
+        "DEMO_COUNT and DEMO_COUNT_FILE are both set: keep one"
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\r\n"])
+def test_an_empty_file_is_an_error(content: str) -> None:
+    assert problems({"DEMO_COUNT_FILE": "/count"}, {"/count": content}) == ["DEMO_COUNT_FILE=/count: the file is empty"]
+
+
+def test_a_file_that_cannot_be_read_is_told_with_the_reason() -> None:
+    assert problems({"DEMO_COUNT_FILE": "/nowhere"}) == [
+        "DEMO_COUNT_FILE=/nowhere: the file cannot be read: No such file or directory"
+    ]
+
+
+def test_a_file_that_is_not_text_is_told_without_its_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "count"
+    file.write_bytes(b"hunter2\xff")
+
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, {**GOOD, "DEMO_COUNT_FILE": str(file)})
+
+    assert caught.value.problems == [f"DEMO_COUNT_FILE={file}: the file cannot be read: it is not UTF-8 text"]
+
+
+def test_a_wrong_value_in_a_file_names_the_variable_of_the_file() -> None:
+    [problem] = problems({"DEMO_COUNT_FILE": "/count"}, {"/count": "x"})
+
+    assert problem.startswith("DEMO_COUNT_FILE=x: expected")
+
+
+def test_a_rotated_secret_is_read_again_at_its_next_use(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("old\n")
+    settings = load(Settings, {**GOOD, "DEMO_PASSWORD_FILE": str(file)})
+    assert settings.password is not None
+    assert settings.password.reveal() == "old"
+
+    file.write_text("new\n")
+
+    assert settings.password.reveal() == "new"
+
+
+def test_a_secret_whose_file_is_gone_is_an_error_at_its_use(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("old\n")
+    settings = load(Settings, {**GOOD, "DEMO_PASSWORD_FILE": str(file)})
+    file.unlink()
+
+    assert settings.password is not None
+    with pytest.raises(FileNotFoundError):
+        settings.password.reveal()
+
+
+def test_a_named_setting_can_come_by_file_too() -> None:
+    settings = loaded(
+        {"DEMO_UPSTREAM": "", "DEMO_CART_UPSTREAM_FILE": "/cart", "DEMO_CART_TOKEN_FILE": "/token"},
+        {"/cart": "http://cart\n", "/token": "hunter2\n"},
+    )
+
+    cart = settings.shops["cart"]
+    assert cart.upstream.hostname == "cart"
+    assert cart.token is not None
+    assert cart.token.reveal() == "hunter2"
+
+
+# -- names that are not ours --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("DEMO_COUNTS", "DEMO_COUNT"),
+        ("DEMO_COUN", "DEMO_COUNT"),
+        ("demo_count", "DEMO_COUNT"),
+        ("Demo_Count", "DEMO_COUNT"),
+        ("DEMO_DRAIN_TIMOUT", "DEMO_DRAIN_TIMEOUT"),
+        ("DEMO_LOGLEVEL", "DEMO_LOG_LEVEL"),
+        ("DEMO_UPSTREM", "DEMO_UPSTREAM"),
+    ],
+)
+def test_an_unknown_name_is_told_the_nearest(wrong: str, right: str) -> None:
+    assert problems({wrong: "1"}) == [f"{wrong} is not a setting; did you mean {right}?"]
+
+
+def test_an_unknown_name_that_is_like_no_other_is_pointed_to_help() -> None:
+    [problem] = problems({"DEMO_XYZZYXYZZY": "1"})
+
+    assert problem == f"DEMO_XYZZYXYZZY is not a setting; --help lists the {len(specs(Settings))} there are"
+
+
+def test_other_programs_variables_are_none_of_our_business() -> None:
+    loaded({"DEMONSTRATION": "1", "DEMO": "1", "PATH": "/bin", "OTHER_COUNT": "x"})
+
+
+KUBERNETES = {
+    "DEMO_SERVICE_HOST": "10.0.0.7",
+    "DEMO_SERVICE_PORT": "8081",
+    "DEMO_SERVICE_PORT_HTTP": "8081",
+    "DEMO_SERVICE_PORT_ADMIN_2": "9914",
+    "DEMO_PORT": "tcp://10.0.0.7:8081",
+    "DEMO_PORT_8081_TCP": "tcp://10.0.0.7:8081",
+    "DEMO_PORT_8081_TCP_PROTO": "tcp",
+    "DEMO_PORT_8081_TCP_PORT": "8081",
+    "DEMO_PORT_8081_TCP_ADDR": "10.0.0.7",
+    "DEMO_PORT_53_UDP": "udp://10.0.0.7:53",
+    "DEMO_PORT_53_UDP_PROTO": "udp",
+    "DEMO_PORT_5060_SCTP_PROTO": "sctp",
+}
+
+
+@pytest.mark.parametrize("prefix", ["DEMO", "DEMO_FOO", "DEMO_COUNT", "DEMO_UPSTREAM", "DEMO_CART_UPSTREAM", "DEMO_2"])
+def test_what_kubernetes_injects_for_a_service_is_ignored(prefix: str) -> None:
+    """Also for a Service whose name goes on after ours, such as `demo-foo`, be it that of a setting."""
+    injected = {name.replace("DEMO", prefix, 1): value for name, value in KUBERNETES.items()}
+
+    assert effective(loaded(injected)) == effective(loaded({}))
+
+
+def test_what_kubernetes_injects_for_a_service_on_ipv6_is_ignored() -> None:
+    loaded(
+        {
+            "DEMO_SERVICE_HOST": "fd00::7",
+            "DEMO_PORT": "tcp://[fd00::7]:80",
+            "DEMO_PORT_80_TCP": "tcp://[fd00::7]:80",
+            "DEMO_PORT_80_TCP_ADDR": "fd00::7",
+        }
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), [("DEMO_PORT", "http"), ("DEMO_SERVICE_HOST", "somewhere.example")])
+def test_a_name_like_an_injected_one_with_a_users_value_is_unknown(name: str, value: str) -> None:
+    [problem] = problems({name: value})
+
+    assert problem.startswith(f"{name} is not a setting")
+
+
+def test_no_setting_has_a_name_that_kubernetes_could_inject() -> None:
+    for spec in specs(Settings):
+        assert not spec.variable.endswith(("_PORT", "_SERVICE_HOST", "_SERVICE_PORT"))
+        assert "_PORT_" not in spec.variable
+
+
+# -- several of a kind --------------------------------------------------------------------------------------------
+
+
+def test_without_a_name_there_is_one_and_it_is_the_default() -> None:
+    shops = loaded({"DEMO_TIMEOUT": "9s"}).shops
+
+    assert [(name, shop.name, shop.timeout) for name, shop in shops.items()] == [("default", "default", 9)]
+
+
+def test_named_ones_take_what_has_no_name_as_their_default() -> None:
+    shops = loaded(
+        {
+            "DEMO_UPSTREAM": "",
+            "DEMO_CART_UPSTREAM": "http://cart",
+            "DEMO_BIG_ORDERS_UPSTREAM": "http://orders",
+            "DEMO_TIMEOUT": "9s",
+            "DEMO_BIG_ORDERS_TIMEOUT": "30s",
+            "DEMO_BIG_ORDERS_CONNECT_TIMEOUT": "2s",
+        }
+    ).shops
+
+    assert list(shops) == ["big_orders", "cart"]
+    assert (shops["cart"].timeout, shops["cart"].connect_timeout) == (9, 0.1)
+    assert (shops["big_orders"].timeout, shops["big_orders"].connect_timeout) == (30, 2)
+
+
+def test_one_with_a_name_beside_one_without_is_an_error() -> None:
+    assert problems({"DEMO_CART_UPSTREAM": "http://cart"}) == [
+        "DEMO_UPSTREAM is set beside DEMO_CART_UPSTREAM: give it a name, too"
+    ]
+
+
+def test_a_misspelt_setting_is_not_taken_for_a_name() -> None:
+    assert problems({"DEMO_CONECT_TIMEOUT": "1s"}) == [
+        "DEMO_CONECT_TIMEOUT is set, but DEMO_CONECT_UPSTREAM is not; did you mean DEMO_CONNECT_TIMEOUT?"
+    ]
+
+
+def test_a_name_without_its_anchor_is_told_what_is_missing() -> None:
+    assert problems({"DEMO_CART_TIMEOUT": "1s", "DEMO_CART_TOKEN_FILE": "/x"}) == [
+        "DEMO_CART_TIMEOUT is set, but DEMO_CART_UPSTREAM is not: set both",
+        "DEMO_CART_TOKEN_FILE is set, but DEMO_CART_UPSTREAM is not: set both",
+    ]
+
+
+def test_a_wrong_value_of_a_named_one_names_its_own_variable() -> None:
+    assert problems({"DEMO_UPSTREAM": "", "DEMO_CART_UPSTREAM": "http://cart", "DEMO_CART_TIMEOUT": "x"})[0].startswith(
+        "DEMO_CART_TIMEOUT=x: expected"
+    )
+
+
+def test_a_wrong_default_of_several_is_told_once() -> None:
+    environ = {"DEMO_UPSTREAM": "", "DEMO_A_UPSTREAM": "http://a", "DEMO_B_UPSTREAM": "http://b", "DEMO_TIMEOUT": "x"}
+
+    assert len(problems(environ)) == 1
+
+
+@pytest.mark.parametrize("name", ["DEMO__UPSTREAM", "DEMO_9_UPSTREAM", "DEMO_a_UPSTREAM", "DEMO_A__B_UPSTREAM"])
+def test_a_name_is_made_of_capital_letters_and_digits(name: str) -> None:
+    [problem] = problems({name: "http://x"})
+
+    assert problem.startswith(f"{name} is not a setting")
+
+
+@pytest.mark.parametrize("name", ["DEMO_DEFAULT_UPSTREAM", "DEMO_DEFAULT_TIMEOUT", "DEMO_DEFAULT_TOKEN_FILE"])
+def test_default_is_no_name_since_it_is_what_the_one_without_a_name_is_called(name: str) -> None:
+    [problem] = problems({name: "http://x"})
+
+    assert problem.startswith(f"{name} is not a setting")
+
+
+def test_a_setting_that_is_not_of_the_group_takes_no_name() -> None:
+    [problem] = problems({"DEMO_CART_COUNT": "1"})
+
+    assert problem.startswith("DEMO_CART_COUNT is not a setting")
+
+
+# -- shown --------------------------------------------------------------------------------------------------------
+
+
+def test_the_effective_settings_show_every_variable_and_no_secret() -> None:
+    shown = effective(
+        loaded(
+            {
+                "DEMO_PASSWORD": "hunter2",
+                "DEMO_TOKEN": "hunter2",
+                "DEMO_UPSTREAM": "http://joe:hunter2@shop/?token=hunter2",
+                "DEMO_TIMEOUT": "1500ms",
+            }
+        )
+    )
+
+    assert "hunter2" not in str(shown)
+    assert set(shown) == {spec.variable for spec in specs(Settings)}
+    assert shown["DEMO_PASSWORD"] == shown["DEMO_TOKEN"] == "***"
+    assert shown["DEMO_UPSTREAM"] == "http://***@shop/?token=***"
+    assert shown["DEMO_TIMEOUT"] == "1.5s"
+    assert shown["DEMO_LABELS"] == ""
+
+
+def test_a_wrong_secret_is_told_without_its_value() -> None:
+    told = problems({"DEMO_UPSTREAM": "ftp://joe:hunter2@shop", "DEMO_COUNT_FILE": "/x"}, {"/x": "http://a:hunter2@b"})
+
+    assert "hunter2" not in "".join(told)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "DEMO_COUNT": st.integers(1, 6).map(str),
+            "DEMO_EAGER": st.sampled_from(["true", "false"]),
+            "DEMO_LIMIT": st.integers(0, 2**40).map(str),
+            "DEMO_TIMEOUT": st.integers(0, 10**6).map("{}ms".format),
+            "DEMO_DRAIN_TIMEOUT": st.integers(0, 10**4).map("{}s".format),
+            "DEMO_ADMIN_LISTEN": st.sampled_from(["off", ":1", "[::1]:2", "unix:/x"]),
+            "DEMO_LABELS": st.sampled_from(["a=b", "a=b=c,d=e"]),
+        },
+    )
+)
+def test_what_is_shown_means_the_same_when_it_is_read_again(environ: dict[str, str]) -> None:
+    settings = loaded(environ)
+
+    assert load(Settings, effective(settings)) == settings
+
+
+def test_the_variable_behind_a_field_is_known_at_run_time() -> None:
+    assert variable(Settings, "admin_listen") == "DEMO_ADMIN_LISTEN"
+    assert variable(Settings, "upstream") == "DEMO_UPSTREAM"
+    assert variable(Settings, "upstream", "cart") == "DEMO_CART_UPSTREAM"
+    assert variable(Settings, "pod") == "POD_NAME"
