@@ -1,7 +1,8 @@
 """`python -m sidecars.X`: run, or `--check`, `--help`, `--version`. The same for every sidecar.
 
-`job` and `service` are what a sidecar's `__main__.py` calls. Both return the exit code. The program's own imports
-belong inside the function that it passes, so that bad settings are told before anything heavy is loaded.
+`job` and `service` are what a sidecar's `__main__.py` calls. They end the process with its exit code; where only a
+question was asked they return it. The program's own imports belong inside the function that it passes, so that bad
+settings are told before anything heavy is loaded.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _main(cls: type[S], start: Callable[[S], None]) -> int:
     if argv:
         return _answer(cls, argv, environ)
     logs.configure()
-    return lifecycle.exit_code_of(lambda: _start(cls, start, environ))
+    return lifecycle.leave(lifecycle.exit_code_of(lambda: _start(cls, start, environ)))
 
 
 def _start(cls: type[S], start: Callable[[S], None], environ: Mapping[str, str]) -> None:

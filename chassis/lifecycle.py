@@ -11,8 +11,11 @@ Exit codes, after sysexits.h: 0 done or drained, 65 bad input data, 69 a needed 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from chassis import logs
@@ -111,11 +114,14 @@ def run_job(job: Callable[[], None]) -> None:
 
 
 def run_service(service: Service, drain_timeout: float, loop_factory: LoopFactory | None = None) -> None:
-    """Run the service until it ends or is told to stop and has drained. Raises what the service raises."""
+    """Run the service until it ends or is told to stop and has drained. Raises what the service raises.
+
+    The loop is not closed: that would wait, without a limit, for tasks that do not let themselves be cancelled and for
+    threads that hang in a system call. `leave` ends the process, and them.
+    """
     import asyncio  # noqa: PLC0415 - a job must not pay for the event loop
 
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_supervise(service, drain_timeout))
+    asyncio.Runner(loop_factory=loop_factory).run(_supervise(service, drain_timeout))
 
 
 async def _supervise(service: Service, drain_timeout: float) -> None:
@@ -150,7 +156,7 @@ async def _supervise(service: Service, drain_timeout: float) -> None:
         await work
         log.info("drained")
     finally:
-        work.cancel()
+        await _unwind(asyncio.all_tasks() - {asyncio.current_task()})
 
 
 async def _first(work: asyncio.Future[None], event: Coroutine[Any, Any, Any]) -> bool:
@@ -167,12 +173,20 @@ async def _first(work: asyncio.Future[None], event: Coroutine[Any, Any, Any]) ->
 
 async def _cancelled(work: asyncio.Future[None]) -> None:
     """Cancel the work and give it a moment to unwind. What it raises about itself then is still worth knowing."""
-    import asyncio  # noqa: PLC0415 - as above
-
-    work.cancel()
-    await asyncio.wait({work}, timeout=_CANCEL_GRACE)
+    await _unwind({work})
     if work.done() and not work.cancelled() and (error := work.exception()):
         raise error
+
+
+async def _unwind(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
+    """Cancel the tasks, and wait a moment for their clean-up."""
+    import asyncio  # noqa: PLC0415 - as above
+
+    left = {task for task in tasks if task and not task.done()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_CANCEL_GRACE)
 
 
 def _log_stray(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -202,6 +216,14 @@ def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_
     return 0
 
 
+def leave(exit_code: int) -> NoReturn:
+    """End the process now: no thread that hangs, and no further signal, can hold it up or change its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(exit_code)
+
+
 def failure_of(error: BaseException) -> Failure | None:
     """The failure in an error, also in the groups that task groups raise; None where it is a defect."""
     if isinstance(error, Failure):
@@ -216,7 +238,8 @@ def write_termination(message: str, termination_log: str = TERMINATION_LOG) -> N
     """Leave a message where `kubectl describe pod` shows it; nothing where there is no such place."""
     try:
         with open(termination_log, "r+b") as file:  # noqa: PTH123 - r+: never create it, only Kubernetes does
-            file.write(message.encode()[:_TERMINATION_LIMIT])
+            text = message.encode(errors="replace")[:_TERMINATION_LIMIT].decode(errors="ignore")
+            file.write(text.encode())
             file.truncate()
     except OSError:
         pass  # not in Kubernetes

@@ -1,0 +1,162 @@
+"""Small programs for the tests: `python -m tests.chassis.programs`, told by DEMO_DO what to do.
+
+`termination_log` of the lifecycle is moved by DEMO_TERMINATION_LOG, since only Kubernetes makes the usual one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chassis import admin, commandline, lifecycle, logs
+from chassis.kinds import Secret, choice, path, secret, text
+from chassis.settings import ServiceSettings, setting
+
+log = logs.get("demo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
+    PREFIX: ClassVar[str] = "DEMO"
+
+    do: str = setting(
+        choice(
+            "wait",
+            "end",
+            "slow",
+            "stubborn",
+            "deaf",
+            "thread",
+            "fail",
+            "fail_draining",
+            "group",
+            "defect",
+            "mixed",
+            "stray",
+            "admin",
+            "job",
+            "job_slow",
+            "job_fail",
+        ),
+        "what to do",
+        default="wait",
+    )
+    kind: str = setting(text, "the failure's kind", default="IOFailed")
+    reason: str = setting(text, "the failure's reason", default="DEMO_DO: it failed")
+    password: Secret | None = setting(secret, "nobody may see it", default="")
+    termination_log: object = setting(path, "instead of the usual one", default="/nowhere")
+
+
+def failure(settings: Settings) -> lifecycle.Failure:
+    kind: type[lifecycle.Failure] = getattr(lifecycle, settings.kind)
+    return kind(settings.reason)
+
+
+async def run(settings: Settings, life: lifecycle.Life) -> None:
+    log.info("running")
+    await globals()[f"do_{settings.do}"](settings, life)
+
+
+async def do_wait(_settings: Settings, life: lifecycle.Life) -> None:
+    await life.stopping.wait()
+
+
+async def do_end(_settings: Settings, _life: lifecycle.Life) -> None:
+    """Nothing more to do."""
+
+
+async def do_slow(_settings: Settings, life: lifecycle.Life) -> None:
+    """A drain that never ends by itself, but can be cut."""
+    await life.stopping.wait()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        log.info("unwound")
+
+
+async def do_stubborn(_settings: Settings, life: lifecycle.Life) -> None:
+    """A drain that does not let itself be cut."""
+    await life.stopping.wait()
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            log.info("shrugged off")
+
+
+async def do_deaf(_settings: Settings, life: lifecycle.Life) -> None:
+    """A drain that ends, but for a thread that hangs."""
+    threading.Thread(target=time.sleep, args=[3600]).start()
+    await life.stopping.wait()
+
+
+async def do_thread(_settings: Settings, life: lifecycle.Life) -> None:
+    """A drain that waits for a thread that hangs, such as a write to a disk that is gone."""
+    await life.stopping.wait()
+    await asyncio.to_thread(time.sleep, 3600)
+
+
+async def do_fail(settings: Settings, _life: lifecycle.Life) -> None:
+    raise failure(settings)
+
+
+async def do_fail_draining(settings: Settings, life: lifecycle.Life) -> None:
+    await life.stopping.wait()
+    raise failure(settings)
+
+
+async def do_group(settings: Settings, _life: lifecycle.Life) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(do_fail(settings, _life))
+        tasks.create_task(asyncio.sleep(3600))
+
+
+async def do_defect(settings: Settings, _life: lifecycle.Life) -> None:
+    raise KeyError(settings.reason)
+
+
+async def do_mixed(settings: Settings, _life: lifecycle.Life) -> None:
+    raise ExceptionGroup("both", [failure(settings), ExceptionGroup("inner", [KeyError("a defect")])])
+
+
+async def do_stray(_settings: Settings, life: lifecycle.Life) -> None:
+    """An error in a callback: told, but not died of."""
+
+    def broken() -> None:
+        raise KeyError("in a callback")
+
+    asyncio.get_running_loop().call_soon(broken)
+    await life.stopping.wait()
+
+
+async def do_admin(settings: Settings, life: lifecycle.Life) -> None:
+    async with admin.serve(settings, life.health, admin.registry(), lambda: {"mood": "fine"}):
+        await life.stopping.wait()
+
+
+def job(settings: Settings) -> None:
+    log.info("running")
+    if settings.do == "job_fail":
+        raise failure(settings)
+    try:
+        time.sleep(3600 if settings.do == "job_slow" else 0)
+    finally:
+        log.info("unwound")
+
+
+def main() -> int:
+    place = os.environ.get("DEMO_TERMINATION_LOG", "")
+    lifecycle.exit_code_of = functools.partial(lifecycle.exit_code_of, termination_log=place)
+    if os.environ.get("DEMO_DO", "").startswith("job"):
+        return commandline.job(Settings, job)
+    return commandline.service(Settings, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
