@@ -19,8 +19,8 @@ from tests.images.support import CONFINED, NAMES, docker, inspect, run, state, w
 pytestmark = pytest.mark.engine
 
 SERVICES = [name for name in NAMES if name != "warcopier"]
-MINIMUM = {  # the settings that have no default
-    "logshipper": ["--env", "LOGSHIPPER_PATHS=/logs/*.log", "--env", "LOGSHIPPER_SINK=stdout:"],
+MINIMUM = {  # the settings that have no default, and the volume that is written
+    "logshipper": ["--env", "LOGSHIPPER_PATHS=/logs/*.log", "--env", "LOGSHIPPER_SINK=stdout:", "--volume", "/state"],
     "ambassador": ["--env", "AMBASSADOR_UPSTREAM=http://127.0.0.1:1"],
     "adapter": [],
 }

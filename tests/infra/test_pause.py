@@ -15,11 +15,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT, wait_until
+
 MACHINE = platform.machine()
 # The program waits in one system call and in no other: /proc/PID/syscall shows its number.
 RT_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}
@@ -28,21 +29,17 @@ PR_SET_CHILD_SUBREAPER = 36
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
-def tool(*names: str) -> str:
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    reason = f"none of {', '.join(names)} is installed"
+def unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for: {what}"
-        time.sleep(0.005)
+def tool(*names: str) -> str:
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    unavailable(f"none of {', '.join(names)} is installed")
 
 
 def documented_flags() -> list[str]:
@@ -180,7 +177,7 @@ def test_it_uses_no_cpu_while_it_sleeps(start: Start) -> None:
 def test_as_process_1_it_reaps_orphans_and_obeys_although_it_has_no_handler(command: list[str]) -> None:
     unshare, nsenter = tool("unshare"), tool("nsenter")
     if subprocess.run([unshare, "--pid", "--fork", "true"], check=False, capture_output=True).returncode:
-        pytest.skip("this user may not make a PID namespace")
+        unavailable("this user may not make a PID namespace")
     outer = subprocess.Popen([unshare, "--pid", "--fork", "--kill-child", *command])
     try:
         children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
