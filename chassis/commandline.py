@@ -1,7 +1,7 @@
 """`python -m sidecars.X`: run, or `--check`, `--help`, `--version`. The same for every sidecar.
 
-`job` and `service` are what a sidecar's `__main__.py` calls. They end the process with its exit code; where only a
-question was asked they return it. The program's own imports belong inside the function that it passes, so that bad
+`job` and `service` are what a sidecar's `__main__.py` calls. Both return the exit code; a service that has run ends the
+process with it there and then. The program's own imports belong inside the function that it passes, so that bad
 settings are told before anything heavy is loaded.
 """
 
@@ -35,7 +35,8 @@ def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any,
 
         lifecycle.run_service(lambda life: run(settings, life), settings.drain_timeout, uvloop.new_event_loop)
 
-    return _main(cls, start)
+    exit_code = _main(cls, start)
+    return exit_code if sys.argv[1:] else lifecycle.leave(exit_code)
 
 
 def _main(cls: type[S], start: Callable[[S], None]) -> int:
@@ -44,7 +45,7 @@ def _main(cls: type[S], start: Callable[[S], None]) -> int:
     if argv:
         return _answer(cls, argv, environ)
     logs.configure()
-    return lifecycle.leave(lifecycle.exit_code_of(lambda: _start(cls, start, environ)))
+    return lifecycle.exit_code_of(lambda: _start(cls, start, environ))
 
 
 def _start(cls: type[S], start: Callable[[S], None], environ: Mapping[str, str]) -> None:
