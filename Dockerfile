@@ -24,6 +24,7 @@
 #   Derive            an image that brings a WAR needs no tool of its own:
 #                         FROM sidecars/warcopier
 #                         COPY shop.war /artifacts/
+#   Reproducible      the same sources on the same base give the same layers: files carry no time, bytecode no timestamps
 #   Proxy             the build secret `ca` is a CA bundle for apt and pip. It is mounted, never copied.
 #
 # Stages: `debian` has the tools; `runtime` is the root that all four share, and the first layer; `packages` and `code`
