@@ -22,10 +22,10 @@ def bind(address: Address, variable: str) -> list[socket.socket]:
     try:
         for family, where in _places(address):
             sockets.append(_listening(family, where))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that DNS cannot carry
         for bound in sockets:
             bound.close()
-        reason = error.strerror or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
         raise IOFailed(f"{variable}={address}: cannot listen there: {reason}") from None
     return sockets
 
