@@ -122,5 +122,8 @@ async def _no_store(request: web.Request, handler: Callable[[web.Request], Any])
         response: web.StreamResponse = await handler(request)
     except web.HTTPNotFound:
         response = web.Response(status=404, text="not found: try /livez, /readyz, /metrics or /status\n")
+    except web.HTTPMethodNotAllowed as refused:
+        response = web.Response(status=405, text="not allowed: no endpoint changes anything\n")
+        response.headers["Allow"] = ", ".join(sorted(refused.allowed_methods))
     response.headers["Cache-Control"] = "no-store"
     return response
