@@ -48,14 +48,21 @@ def own_address() -> Address:
     return getattr(load(cls, os.environ), "admin_listen", Address())
 
 
+def elsewhere(url: str) -> tuple[Address, str]:
+    """Whom the URL means, and what to ask for. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError("expected a path or http://host[:port]/path")
+    return Address(parts.hostname, parts.port or 80), (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
 def main(argv: list[str]) -> int:
     target = argv[0] if argv else "/livez"
     try:
         if target.startswith("/"):
             address, path = own_address(), target
         else:
-            parts = urlsplit(target)
-            address, path = Address(parts.hostname or "", parts.port or 80), parts.path or "/"
+            address, path = elsewhere(target)
         if not address:
             print("there is no admin endpoint to ask")
             return 0
