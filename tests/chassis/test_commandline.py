@@ -1,0 +1,163 @@
+"""What is asked on the command line, and the first line of the log."""
+
+from __future__ import annotations
+
+import pytest
+
+import chassis
+from chassis.commandline import describe_default, help_text, naming_notes
+from chassis.envdocs import sidecars
+from chassis.settings import specs
+from tests.chassis.programs import Settings
+from tests.chassis.test_settings import Settings as Grouped
+from tests.conftest import Start
+
+DEMO = "tests.chassis.programs"
+REQUIRED = {
+    "ambassador": {"AMBASSADOR_UPSTREAM": "http://orders:80"},
+    "logshipper": {"LOGSHIPPER_PATHS": "/logs/*.log", "LOGSHIPPER_SINK": "stdout:"},
+}
+NAMES = [readme.parent.name for readme, _ in sidecars()]
+
+
+def env_file(text: str) -> dict[str, str]:
+    """A file for `docker run --env-file`: a variable a line."""
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def test_version_is_the_programs_name_and_version(start: Start) -> None:
+    program = start(DEMO, "--version")
+
+    assert program.wait() == 0
+    assert program.stdout == f"demo {chassis.__version__}\n"
+
+
+@pytest.mark.parametrize("argument", ["--help", "-h"])
+def test_help_lists_every_variable_with_default_and_meaning(start: Start, argument: str) -> None:
+    program = start(DEMO, argument)
+
+    assert program.wait() == 0
+    for spec in specs(Settings):
+        [line] = [line for line in program.stdout.splitlines() if line.startswith(f"  {spec.variable} ")]
+        assert describe_default(spec) in line
+        assert spec.help.replace("`", "") in line
+    assert all(line == line.rstrip() for line in program.stdout.splitlines())
+
+
+def test_help_needs_no_valid_settings(start: Start) -> None:
+    assert start(DEMO, "--help", DEMO_DO="nonsense").wait() == 0
+
+
+def test_help_explains_names_only_where_there_can_be_several() -> None:
+    assert "such as DEMO_ORDERS_UPSTREAM" in help_text(Grouped)
+    assert naming_notes(Settings) == []
+
+
+def test_help_tells_what_is_required_and_what_is_unset() -> None:
+    defaults = {spec.variable: describe_default(spec) for spec in specs(Grouped)}
+
+    assert defaults["DEMO_UPSTREAM"] == "required"
+    assert defaults["DEMO_LABELS"] == "-"
+    assert defaults["DEMO_COUNT"] == "3"
+
+
+def test_check_prints_the_effective_settings_and_does_not_begin(start: Start) -> None:
+    program = start(DEMO, "--check", DEMO_REASON="none", DEMO_DRAIN_TIMEOUT="1500ms")
+
+    assert program.wait() == 0
+    assert env_file(program.stdout) == {
+        "DEMO_DO": "wait",
+        "DEMO_KIND": "IOFailed",
+        "DEMO_REASON": "none",
+        "DEMO_PASSWORD": "",
+        "DEMO_TERMINATION_LOG": "/nowhere",
+        "DEMO_LOG_LEVEL": "info",
+        "DEMO_LOG_FORMAT": "auto",
+        "DEMO_ADMIN_LISTEN": "off",
+        "DEMO_DRAIN_TIMEOUT": "1.5s",
+    }
+    assert program.stderr == ""
+
+
+def test_what_check_prints_is_itself_an_env_file_of_the_same_meaning(start: Start) -> None:
+    first = start(DEMO, "--check", DEMO_REASON="a = b, c", DEMO_DRAIN_TIMEOUT="90s", DEMO_ADMIN_LISTEN="[::1]:80")
+    assert first.wait() == 0
+
+    second = start(DEMO, "--check", **env_file(first.stdout))
+
+    assert second.wait() == 0
+    assert second.stdout == first.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_sidecars_check_prints_is_an_env_file_of_the_same_meaning(start: Start, name: str) -> None:
+    first = start(name, "--check", **REQUIRED.get(name, {}))
+    assert first.wait() == 0, first.stderr
+
+    second = start(name, "--check", **env_file(first.stdout))
+
+    assert second.wait() == 0, second.stderr
+    assert second.stdout == first.stdout
+
+
+def test_check_tells_all_mistakes_on_stderr_and_exits_with_78(start: Start) -> None:
+    program = start(DEMO, "--check", DEMO_DO="nonsense", DEMO_DRAIN_TIMEOUT="5")
+
+    assert program.wait() == 78
+    assert program.stdout == ""
+    assert "DEMO_DO=nonsense: expected one of" in program.stderr
+    assert "DEMO_DRAIN_TIMEOUT=5: expected a duration" in program.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--chekc"], ["run"], ["--check", "--help"], ["--check=1"]])
+def test_anything_else_on_the_command_line_is_refused(start: Start, arguments: list[str]) -> None:
+    program = start(DEMO, *arguments)
+
+    assert program.wait() == 64
+    assert "no such argument: " + " ".join(arguments) in program.stderr
+    assert "usage: " in program.stderr
+
+
+def test_a_secret_is_shown_nowhere(start: Start) -> None:
+    for arguments in (["--check"], ["--help"], []):
+        program = start(DEMO, *arguments, DEMO_PASSWORD="hunter2", DEMO_DO="end")
+        assert program.wait() == 0
+        assert "hunter2" not in program.stdout + program.stderr
+    mistaken = start(DEMO, DEMO_PASSWORD="hunter2", DEMO_PASSWORD_FILE="/x", DEMO_DO="x")
+    assert mistaken.wait() == 78
+    assert "hunter2" not in mistaken.stderr
+
+
+def test_the_first_line_of_the_log_tells_name_version_and_settings(start: Start) -> None:
+    program = start(DEMO, DEMO_DO="end", DEMO_PASSWORD="hunter2")
+
+    assert program.wait() == 0
+    first = program.logs[0]
+    assert first["level"] == "info"
+    assert (first["name"], first["version"]) == ("demo", chassis.__version__)
+    assert first["DEMO_DO"] == "end"
+    assert first["DEMO_PASSWORD"] == "***"
+
+
+def test_the_log_can_be_text_and_quieter(start: Start) -> None:
+    program = start(DEMO, DEMO_DO="fail", DEMO_LOG_FORMAT="text", DEMO_LOG_LEVEL="error")
+
+    assert program.wait() == 74
+    [line] = program.stderr.splitlines()
+    assert line.endswith("lifecycle: DEMO_DO: it failed  exit_code=74")
+
+
+def test_a_value_that_is_no_text_is_told_like_any_other_mistake(start: Start) -> None:
+    program = start(DEMO, "--check", DEMO_DO="\udcff")
+
+    assert program.wait() == 78
+    assert "DEMO_DO=" in program.stderr
+    assert "Traceback" not in program.stderr
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "POSIX", "en_US.ISO-8859-1"])
+def test_a_value_that_is_no_text_can_be_shown(start: Start, locale: str) -> None:
+    program = start(DEMO, "--check", DEMO_REASON="caf\u00e9 \udcff", LC_ALL=locale)
+
+    assert program.wait() == 0, program.stderr
+    assert "DEMO_REASON=caf" in program.stdout
