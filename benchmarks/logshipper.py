@@ -3,8 +3,8 @@
     python benchmarks/logshipper.py [megabytes] [rounds]
 
 A file of 160-byte Java log lines is shipped to an HTTP receiver in another process, which discards what it gets; every
-promise is kept (positions, journal, ids, snapshots). CPU is user and system time of the process, from the kernel. Exits 1
-when the best round costs more than gzip's best, or when memory exceeds 60 MB.
+promise is kept (positions, journal, ids, snapshots). CPU is user and system time of the process, from the kernel.
+Exits 1 when the best round costs more than gzip's best, or when memory exceeds 60 MB.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def main(megabytes: int = 400, rounds: int = 3) -> int:
     theirs, ours = min(result[0] for result in results), min(result[1] for result in results)
     memory = max(result[2] for result in results)
     ratio = ours / theirs
-    print(f"{size / 1e6:.0f} MB raw to HTTP NDJSON: {ratio:.2f} × gzip -1 (limit {LIMIT_RATIO:g})", end=", ")
+    print(f"{size / 1e6:.0f} MB raw to HTTP NDJSON: {ratio:.2f} times gzip -1 (limit {LIMIT_RATIO:g})", end=", ")
     print(f"{size / 1e6 / ours:.0f} MB per CPU second, at most {memory / 1e6:.0f} MB of memory (limit 60)")
     return int(ratio > LIMIT_RATIO or memory > LIMIT_RSS)
 

@@ -30,6 +30,7 @@ from sidecars.logshipper.checkpoint import FileState
 from sidecars.logshipper.discover import Found, Key
 from sidecars.logshipper.identity import PREFIX, START, Mark
 from sidecars.logshipper.ledger import Ledger
+from sidecars.logshipper.lines import Ending
 from sidecars.logshipper.settings import Input
 from sidecars.logshipper.state import Store
 from sidecars.logshipper.tail import Changed, Tail
@@ -110,7 +111,7 @@ class Follower:
     def _is(self, state: FileState, found: Found, descriptor: int) -> bool:
         marks = [state.prefix, *state.positions.values()]
         if not any(mark.length for mark in marks):  # nothing was shipped: the inode is all there is to go by
-            return found.key == (state.device, state.inode)
+            return found.key == (state.device, state.inode) and found.size >= state.size
         return identity.same_content(marks, found.size, _sampler(descriptor))
 
     # -- looking -------------------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ class Follower:
         """The last look: nobody writes any more, and an unfinished last line is shipped as it is."""
         self.scan()
         for tail in self.tails.values():
-            tail.ended = True
+            tail.ending = Ending.PAUSE
 
     def poll(self) -> bool:
         """Look at the open files. True when there may be something new to read."""
@@ -282,7 +283,7 @@ class Follower:
         if tail.descriptor is None:
             self._lose(tail)
         elif self._is_out_of_place(tail, listing) and self._clock() - tail.quiet_since >= self._rotate_wait:
-            tail.ended = True
+            tail.ending = Ending.OVER
             if (state.device, state.inode) in listing or self._is_still_there(tail):
                 return
             if all(tail.idle(sink) and not tail.in_flight(sink) for sink in self._ledgers):

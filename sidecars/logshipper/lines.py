@@ -8,15 +8,26 @@ The rules, for a chunk that begins at a position:
   allocated beforehand has them where lines are still to come.
 - A line longer than the limit is shipped in pieces, so that no line can stop a file. A piece never ends inside a UTF-8
   character or between CR and LF.
-- With `final`, nobody will finish the last line any more, and it is shipped as a piece as well.
+- At the end, the unfinished last line is shipped as a piece as well. `Ending.PAUSE` is our end, which the writer may
+  survive: the piece does not end inside a character. `Ending.OVER` is the file's: all goes.
 """
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
+from enum import Enum
 
 _UTF8_LONGEST = 4  # bytes of a character
 _CONTINUATION = 0b10000000  # its bytes but the first are 10xxxxxx (RFC 3629)
+
+
+class Ending(Enum):
+    """What becomes of a last line without its newline."""
+
+    OPEN = "it waits"
+    PAUSE = "it is shipped up to its last whole character"
+    OVER = "it is shipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,8 @@ class Cut:
     blank: bool = False
 
 
-def cut(chunk: bytes, limit: int, *, final: bool = False) -> Cut:
-    """How to cut a chunk. Lines may have `limit` bytes without their newline. `final`: the chunk ends with the file."""
+def cut(chunk: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
+    """How to cut a chunk. Lines may have `limit` bytes without newline. An `ending`: the chunk ends with the file."""
     hole = 0
     if chunk.startswith(b"\0"):
         body = chunk.lstrip(b"\0")
@@ -53,8 +64,10 @@ def cut(chunk: bytes, limit: int, *, final: bool = False) -> Cut:
     if stop - hole > limit:
         return Cut(hole, hole + _piece(chunk[hole : hole + limit + 1], limit), partial=True)
     if stop < len(chunk):
-        return Cut(blank=True) if not final else Cut(hole, stop, partial=True)
-    return Cut(hole, stop, partial=True) if final and stop > hole else Cut()
+        return Cut(blank=True) if ending is Ending.OPEN else Cut(hole, stop, partial=True)
+    if ending is Ending.PAUSE:
+        stop -= _unfinished_character(chunk)
+    return Cut(hole, stop, partial=True) if ending is not Ending.OPEN and stop > hole else Cut()
 
 
 def piece_before_hole(chunk: bytes) -> Cut:
@@ -62,6 +75,12 @@ def piece_before_hole(chunk: bytes) -> Cut:
     body = chunk.lstrip(b"\0")
     hole = len(chunk) - len(body)
     return Cut(hole, len(chunk.rstrip(b"\0")), partial=True) if body else Cut(hole=len(chunk))
+
+
+def _unfinished_character(chunk: bytes) -> int:
+    """How many bytes at the end begin a UTF-8 character that is not complete."""
+    last = chunk[-_UTF8_LONGEST:]
+    return len(last) - codecs.utf_8_decode(last, "replace", False)[1]
 
 
 def _within(chunk: bytes, hole: int, end: int, limit: int) -> Cut:

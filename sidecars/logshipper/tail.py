@@ -16,6 +16,7 @@ from sidecars.logshipper.batch import Part
 from sidecars.logshipper.checkpoint import FileState, Range
 from sidecars.logshipper.identity import PREFIX, START, TAIL, Mark, prefix_mark, tail_mark
 from sidecars.logshipper.ledger import HOLE, LOST, Ages, Ledger
+from sidecars.logshipper.lines import Ending
 
 _TRAIL = 32  # earlier positions that are remembered
 _PROBE = 1024 * 1024  # bytes at a time, looking for the end of a hole
@@ -34,13 +35,13 @@ class Tail:
         self.descriptor: int | None = None
         self.ages = Ages()
         self.quiet_since = now
-        self.ended = False  # nobody will finish its last line any more
+        self.ending = Ending.OPEN  # of its last line
         self.dormant = False  # known from the state, and cannot be opened for now
         self.trail: deque[Mark] = deque(maxlen=_TRAIL)
         self._modified = 0
         self._ledgers = ledgers
         self._length = 0  # of the file itself; a copy that we go on in may be shorter than what we have seen
-        self._waiting: dict[str, tuple[int, int, bool]] = {}  # sink -> how the file was when no whole line was left
+        self._waiting: dict[str, tuple[int, int, Ending]] = {}  # sink -> how the file was when no whole line was left
         self._sending: dict[str, int] = {}  # sink -> where the batch on its way ends
         for sink, ledger in ledgers.items():
             ledger.open(state.id)
@@ -60,8 +61,8 @@ class Tail:
             return True
         return self._waiting.get(sink) == self._look()
 
-    def _look(self) -> tuple[int, int, bool]:
-        return (self.state.size, self._modified, self.ended)
+    def _look(self) -> tuple[int, int, Ending]:
+        return (self.state.size, self._modified, self.ending)
 
     def in_flight(self, sink: str) -> bool:
         return sink in self._sending
@@ -83,6 +84,7 @@ class Tail:
         self.dormant = False
         self._length = 0
         self._waiting.clear()
+        self.trail.clear()
 
     def release(self) -> None:
         if self.descriptor is not None:
@@ -101,8 +103,9 @@ class Tail:
             raise Changed
         if status.st_size == self._length and status.st_mtime_ns == self._modified:
             return False
+        self._check_trail()
         self._length, self._modified = status.st_size, status.st_mtime_ns
-        self.quiet_since, self.ended = now, False
+        self.quiet_since, self.ending = now, Ending.OPEN
         self._grew(status.st_size, now)
         return True
 
@@ -115,6 +118,11 @@ class Tail:
             last = self.sample(max(0, size - TAIL), min(size, TAIL))
             if b"\0" not in last:  # or it may change yet
                 self.trail.append(tail_mark(size, last))
+
+    def _check_trail(self) -> None:
+        """Notice a file that was cut and has grown beyond its old size since the last look."""
+        if self.trail and not self.trail[-1].holds(self.sample):
+            raise Changed
 
     def marks(self) -> list[Mark]:
         """What is remembered of the content, for finding it again elsewhere."""
@@ -156,13 +164,15 @@ class Tail:
         length = min(length, self._length - position.offset)
         if self.descriptor is None or length <= 0:
             return b""
+        if not position.length:
+            self._check_trail()
         data = os.pread(self.descriptor, position.length + length, position.offset - position.length)
         if position.length and not position.matches(data[: position.length]):
             raise Changed
         return data[position.length :]
 
     def _cut(self, chunk: bytes, offset: int, *, whole: bool) -> lines.Cut:
-        cut = lines.cut(chunk, self.limit, final=self.ended and whole)
+        cut = lines.cut(chunk, self.limit, self.ending if whole else Ending.OPEN)
         if not cut.blank:
             return cut
         end = self._data_after(offset + len(chunk))

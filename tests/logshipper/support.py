@@ -1,0 +1,147 @@
+"""What logshipper's tests share: a receiver that can misbehave, and the oracle that reads what it got."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+FAST = {
+    "LOGSHIPPER_SCAN_INTERVAL": "50ms",
+    "LOGSHIPPER_BATCH_TIMEOUT": "20ms",
+    "LOGSHIPPER_RETRY_MIN": "20ms",
+    "LOGSHIPPER_RETRY_MAX": "100ms",
+    "LOGSHIPPER_REQUEST_TIMEOUT": "500ms",
+}
+"""Settings under which a test need not wait."""
+
+
+class Receiver:
+    """An HTTP receiver of NDJSON. `mode` is how it answers; it may be changed at any time.
+
+    ok: 204 · hang: no answer until the client gives up · lost: stored, but the connection closes without an answer ·
+    a number: that status, nothing stored · limit:N: 413 for a body of more than N bytes
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.mode = "ok"
+        self.headers: dict[str, str] = {}
+        self.requests: list[dict[str, str]] = []  # the headers of all, in order
+        self.stored: list[tuple[str, bytes]] = []  # Idempotency-Key and body
+        self._closing = threading.Event()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                receiver._answer(self)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # a killed client is no error here
+        self.port: int = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/logs"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers["Content-Length"]))
+        if len(body) < int(request.headers["Content-Length"]):
+            request.close_connection = True
+            return  # the client was killed in the middle
+        mode = self.mode
+        self.requests.append(dict(request.headers.items()))
+        status = 204
+        if mode == "hang":
+            self._closing.wait(2)
+            request.close_connection = True
+            return
+        if mode.isdigit():
+            status = int(mode)
+        if mode.startswith("limit:") and len(body) > int(mode.removeprefix("limit:")):
+            status = 413
+        if status < 300:
+            self.stored.append((request.headers["Idempotency-Key"], body))
+        if mode == "lost":
+            request.close_connection = True
+            return
+        request.send_response(status)
+        for name, value in self.headers.items():
+            request.send_header(name, value)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    # -- what arrived --------------------------------------------------------------------------------------------------
+
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for _, body in list(self.stored) for line in body.splitlines()]
+
+    def messages(self) -> list[str]:
+        return [record["message"] for record in self.records()]
+
+
+def lines_of(records: Iterable[dict[str, Any]]) -> Counter[str]:
+    """The lines that the records make, once repeats are dropped by id and pieces of lines are put together.
+
+    Fails when an id stands for two different texts.
+    """
+    texts: dict[str, dict[int, str]] = {}
+    for record in records:
+        generation, _, offset = record["id"].rpartition("-")
+        text = record["message"] + ("" if record.get("partial") else "\n")
+        known = texts.setdefault(generation, {}).setdefault(int(offset), text)
+        assert known == text, f"{record['id']} stands for {known!r} and for {text!r}"
+    lines: Counter[str] = Counter()
+    for pieces in texts.values():
+        lines.update("".join(pieces[offset] for offset in sorted(pieces)).split("\n"))
+    del lines[""]
+    return lines
+
+
+def status(admin_port: int) -> dict[str, Any]:
+    page: dict[str, Any] = httpx.get(f"http://127.0.0.1:{admin_port}/status", trust_env=False).json()
+    return page
+
+
+def metric(admin_port: int, name: str) -> float:
+    """The value of one sample, such as `logshipper_pending_bytes{sink="default"}`."""
+    text = httpx.get(f"http://127.0.0.1:{admin_port}/metrics", trust_env=False).text
+    return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+
+def environ(folder: Path, admin_port: int, **more: str) -> dict[str, str]:
+    """Settings for a logshipper over `folder/logs`, with its state in `folder/state`."""
+    (folder / "logs").mkdir(exist_ok=True)
+    return {
+        **FAST,
+        "LOGSHIPPER_PATHS": f"{folder}/logs/*.log",
+        "LOGSHIPPER_STATE_DIR": f"{folder}/state",
+        "LOGSHIPPER_ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
+        **more,
+    }
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("ab") as file:
+        file.write(text.encode())
+
+
+def now() -> float:
+    return time.monotonic()
