@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from chassis import admin, logs
 from chassis.health import Health
 from chassis.lifecycle import Life
-from chassis.listen import bind, bound_address
+from chassis.listen import BACKLOG, bind, bound_address
 from chassis.settings import variable
 from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.metrics import UpstreamCollector
@@ -71,7 +71,9 @@ async def _listen(upstream: Upstream) -> AsyncIterator[None]:
     address = upstream.settings.listen
     sockets = bind(address, variable(Settings, "listen", upstream.name))
     accept = Client if upstream.settings.upstream.scheme == "http" else TcpClient
-    servers = [await upstream.loop.create_server(lambda: accept(upstream), sock=bound) for bound in sockets]
+    servers = [
+        await upstream.loop.create_server(lambda: accept(upstream), sock=bound, backlog=BACKLOG) for bound in sockets
+    ]
     try:
         for bound in sockets:
             name = bound.getsockname()

@@ -185,8 +185,9 @@ class Connection(asyncio.Protocol):
         if not self.closed:
             self.closed = True
             self.endpoint.connections -= 1
-        if self in self.endpoint.idle:
-            self.endpoint.idle.remove(self)
+        idle = self.endpoint.idle
+        if self in idle:
+            idle.remove(self)
         exchange = self.exchange
         if exchange is not None:
             exchange.lost(answers.CLOSED)

@@ -208,19 +208,16 @@ class Client(asyncio.Protocol):
         here, there = self.transport, connection.transport
         self.exchange = None
         self.upstream.clients.discard(self)
-        ours, theirs = Relay.pair(here, there, self.upstream, connection.endpoint)
+        ours = Relay(self.upstream, inbound=True, transport=here)
+        theirs = Relay(self.upstream, inbound=False, transport=there)
         here.set_protocol(ours)
         there.set_protocol(theirs)
-        here.resume_reading()
-        if self.write_paused:
-            there.pause_reading()
-        else:
-            there.resume_reading()
+        ours.early = [self.buffer] if self.buffer else []
+        ours.ended = self.ended
         here.write(first)
-        if self.buffer:
-            there.write(self.buffer)
-        if self.ended:
-            there.write_eof()
+        ours.join(theirs, connection.endpoint)
+        if self.write_paused:
+            ours.pause_writing()
 
     # -- ends -----------------------------------------------------------------------------------------------------
 

@@ -108,10 +108,12 @@ class Exchange:
         endpoint.pending += 1
         endpoint.requests += 1
         idle = endpoint.idle
-        if idle and not self.fresh and (self.request.idempotent or self.since - idle[-1].since < retry.FRESH):
-            self.attach(idle.pop())
-        else:
-            self.upstream.open(endpoint, self)
+        while idle and not self.fresh and (self.request.idempotent or self.since - idle[-1].since < retry.FRESH):
+            connection = idle.pop()
+            if not connection.transport.is_closing():
+                self.attach(connection)
+                return
+        self.upstream.open(endpoint, self)
 
     def attach(self, connection: Connection) -> None:
         """Send the request, as far as it has come, on this connection."""

@@ -17,69 +17,98 @@ if TYPE_CHECKING:
 
 
 class Relay(asyncio.Protocol):
-    """One of the two ends."""
+    """One of the two ends. Until it has the other one it keeps what comes, little, and tells it then."""
 
-    __slots__ = ("ended", "endpoint", "inbound", "lost", "peer", "transport", "upstream")
+    __slots__ = ("early", "ended", "endpoint", "inbound", "lost", "peer", "transport", "upstream")
 
-    def __init__(self, transport: Any, upstream: Upstream, endpoint: Endpoint, *, inbound: bool) -> None:
-        self.transport = transport
+    def __init__(self, upstream: Upstream, *, inbound: bool, transport: Any = None) -> None:
         self.upstream = upstream
-        self.endpoint = endpoint
         self.inbound = inbound  # whether this end is the app's
-        self.peer: Relay = self
+        self.transport = transport
+        self.endpoint: Endpoint | None = None
+        self.peer: Relay | None = None
+        self.early: list[bytes] = []
         self.ended = False
         self.lost = False
 
-    @classmethod
-    def pair(cls, here: Any, there: Any, upstream: Upstream, endpoint: Endpoint) -> tuple[Relay, Relay]:
-        """The two ends, the app's first. They are to be made the protocols of their transports.
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def join(self, other: Relay, endpoint: Endpoint) -> None:
+        """Called on the app's end, once: from now on the two are one.
 
         The endpoint's connection is counted as open, and the endpoint as having a pending request, until it ends.
         """
-        ours, theirs = cls(here, upstream, endpoint, inbound=True), cls(there, upstream, endpoint, inbound=False)
-        ours.peer, theirs.peer = theirs, ours
-        upstream.relays.add(ours)
-        for transport in (here, there):
+        self.peer, other.peer = other, self
+        other.endpoint = endpoint
+        self.upstream.relays.add(self)
+        for end in (self, other):
             with contextlib.suppress(OSError, AttributeError):
-                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return ours, theirs
+                end.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for end in (self, other):
+            end._catch_up()  # noqa: SLF001 - of this class
+
+    def _catch_up(self) -> None:
+        """What has come before there was another end."""
+        early, self.early = self.early, []
+        for data in early:
+            self.data_received(data)
+        if self.lost:
+            self.connection_lost(None)
+        elif self.ended and not self.eof_received():
+            self.transport.close()
+        else:
+            self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
+        peer = self.peer
+        if peer is None:
+            self.early.append(data)
+            self.transport.pause_reading()
+            return
         counters = self.upstream.counters
         if self.inbound:
             counters.sent += len(data)
         else:
             counters.received += len(data)
             counters.delivered += len(data)
-        if not self.peer.lost:
-            self.peer.transport.write(data)
+        if not peer.lost:
+            peer.transport.write(data)
 
     def eof_received(self) -> bool:
         self.ended = True
-        if self.peer.lost:
+        peer = self.peer
+        if peer is None:
+            return True
+        if peer.lost:
             return False
-        if self.peer.ended:
-            self.peer.transport.close()
+        if peer.ended:
+            peer.transport.close()
             return False
-        self.peer.transport.write_eof()
+        peer.transport.write_eof()
         return True
 
     def pause_writing(self) -> None:
-        self.peer.transport.pause_reading()
+        if self.peer is not None:
+            self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if not self.peer.lost:
+        if self.peer is not None and not self.peer.lost:
             self.peer.transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
+        peer = self.peer
+        if peer is None:
+            return
         if self.inbound:
             self.upstream.relays.discard(self)
-        else:
+        elif self.endpoint is not None:
             self.endpoint.connections -= 1
             self.endpoint.pending -= 1
-        if not self.peer.lost:
+            self.endpoint = None
+        if not peer.lost:
             if error is None and self.ended:
-                self.peer.transport.close()
+                peer.transport.close()
             else:
-                self.peer.transport.abort()
+                peer.transport.abort()

@@ -1,6 +1,6 @@
 """An upstream of any protocol: each connection from the app becomes one connection to an endpoint.
 
-Nothing is read from the app before the endpoint's connection is open, so that trying another endpoint is always safe,
+Nothing of the app's is passed on before an endpoint's connection is open, so that trying another one is always safe,
 and a server that speaks first is heard at once: no protocol is guessed.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chassis import logs
 from sidecars.ambassador.answers import NO_ADDRESS, TOO_MANY, Cause
@@ -21,78 +21,55 @@ if TYPE_CHECKING:
 log = logs.get("ambassador.tcp")
 
 
-class TcpClient(asyncio.Protocol):
-    """A connection from the app until it has its other half."""
+class TcpClient(Relay):
+    """A connection from the app, and its search for the other half."""
+
+    __slots__ = ("_task",)
 
     def __init__(self, upstream: Upstream) -> None:
-        self.upstream = upstream
-        self.transport: Any = None
-        self.lost = False
+        super().__init__(upstream, inbound=True)
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.transport.pause_reading()
+        super().connection_made(transport)
         self.upstream.counters.accepted += 1
         self.upstream.waiting.add(self)
         if self.upstream.open_clients > self.upstream.settings.max_connections:
             self._give_up(TOO_MANY)
             return
-        self._task = self.upstream.loop.create_task(self._connect())
+        self._task = self.upstream.loop.create_task(self._search())
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        self.lost = True
+    def connection_lost(self, error: Exception | None) -> None:
         self.upstream.waiting.discard(self)
+        super().connection_lost(error)
 
-    async def _connect(self) -> None:
+    async def _search(self) -> None:
+        upstream = self.upstream
         tried: list[Endpoint] = []
         cause = NO_ADDRESS
-        for _ in range(self.upstream.settings.retries + 1):
-            now = time.monotonic()
-            endpoint = self.upstream.balancer.choose(now, tried)
+        while len(tried) <= upstream.settings.retries:
+            endpoint = upstream.balancer.choose(time.monotonic(), tried)
             if endpoint is None or self.lost:
                 break
+            upstream.counters.retries += bool(tried)
             tried.append(endpoint)
             endpoint.pending += 1
             endpoint.requests += 1
-            made = await self.upstream.connect(endpoint, _Waiting)
-            if not isinstance(made, Cause):
+            made = await upstream.connect(endpoint, lambda: Relay(upstream, inbound=False))
+            if isinstance(made, Relay):
                 if endpoint.failures or endpoint.trial:
-                    self.upstream.balancer.succeeded(endpoint)
-                self._join(made.transport, endpoint)
+                    upstream.balancer.succeeded(endpoint)
+                endpoint.connections += 1
+                upstream.waiting.discard(self)
+                self.join(made, endpoint)
                 return
             cause = made
             endpoint.pending -= 1
-            self.upstream.balancer.failed(endpoint, time.monotonic())
-            self.upstream.counters.retries += 1
-        self._give_up(cause)
-
-    def _join(self, there: Any, endpoint: Endpoint) -> None:
-        endpoint.connections += 1
-        ours, theirs = Relay.pair(self.transport, there, self.upstream, endpoint)
-        self.upstream.waiting.discard(self)
-        there.set_protocol(theirs)
-        if self.lost:
-            self.upstream.relays.discard(ours)
-            ours.lost = True
-            there.abort()
-            return
-        self.transport.set_protocol(ours)
-        self.transport.resume_reading()
-        there.resume_reading()
+            upstream.balancer.failed(endpoint, time.monotonic())
+        if not self.lost:
+            self._give_up(cause)
 
     def _give_up(self, cause: Cause) -> None:
         self.upstream.counters.fail(cause.error)
         log.warning("a connection could not be made", upstream=self.upstream.name, reason=cause.text)
         self.transport.abort()
-
-
-class _Waiting(asyncio.Protocol):
-    """An endpoint's connection that has just opened: it is not read before it has its other half."""
-
-    def __init__(self) -> None:
-        self.transport: Any = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.transport.pause_reading()

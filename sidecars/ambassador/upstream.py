@@ -128,7 +128,9 @@ class Upstream:
     async def _open(self, endpoint: Endpoint, exchange: Exchange) -> None:
         made = await self.connect(endpoint, lambda: Connection(self, endpoint))
         if isinstance(made, Connection):
-            if not exchange.over:
+            if made.transport.is_closing():
+                exchange.unconnected(answers.CLOSED)
+            elif not exchange.over:
                 exchange.attach(made)
             elif endpoint.removed or self.draining:
                 made.discard()

@@ -1,0 +1,253 @@
+"""Small backends that behave as badly as a test wants, and a client that sees the bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Self
+
+from tests.support import PATIENCE, Program, free_port
+
+Handler = Callable[["Peer"], None]
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Peer:
+    """A connection that is read by lines, by heads and by counts."""
+
+    def __init__(self, own: socket.socket) -> None:
+        self.socket = own
+        self.socket.settimeout(PATIENCE)
+        self.buffer = b""
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def _more(self) -> bool:
+        data = self.socket.recv(256 * 1024)
+        self.buffer += data
+        return bool(data)
+
+    def until(self, mark: bytes) -> bytes:
+        """What comes up to and with the mark; less when the peer ends before it."""
+        while mark not in self.buffer:
+            if not self._more():
+                out, self.buffer = self.buffer, b""
+                return out
+        head, mark, self.buffer = self.buffer.partition(mark)
+        return head + mark
+
+    def exactly(self, count: int) -> bytes:
+        while len(self.buffer) < count and self._more():
+            pass
+        out, self.buffer = self.buffer[:count], self.buffer[count:]
+        return out
+
+    def head(self) -> bytes:
+        return self.until(b"\r\n\r\n")
+
+    def response(self) -> tuple[int, bytes, bytes]:
+        """Status, head and body of a response that has a length or chunks."""
+        head = self.head()
+        assert head.startswith(b"HTTP/1.1 "), head
+        status = int(head[9:12])
+        length = re.search(rb"\r\nContent-Length: (\d+)", head)
+        if length:
+            return status, head, self.exactly(int(length[1]))
+        body = b""
+        if b"Transfer-Encoding: chunked" in head:
+            while size := int(self.until(b"\r\n"), 16):
+                body += self.exactly(size)
+                assert self.exactly(2) == b"\r\n"
+            self.until(b"\r\n")
+        return status, head, body
+
+    def rest(self) -> bytes:
+        """Everything up to the end. Raises ConnectionResetError where there is no clean one."""
+        while self._more():
+            pass
+        out, self.buffer = self.buffer, b""
+        return out
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Backend:
+    """A server whose connections each get a thread and the handler. `connections` counts them."""
+
+    def __init__(self, handler: Handler, port: int = 0) -> None:
+        self.handler = handler
+        self.connections = 0
+        self.heads: list[bytes] = []
+        self._open: set[socket.socket] = set()
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
+        self._listener.listen(512)
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                own, _ = self._listener.accept()
+                self.connections += 1
+                self._open.add(own)
+                threading.Thread(target=self._serve, args=(own,), daemon=True).start()
+
+    def _serve(self, own: socket.socket) -> None:
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError), own:
+            self.handler(Peer(own))
+        self._open.discard(own)
+
+    def stop(self) -> None:
+        """As a killed process: nothing listens, and what was open is reset."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for own in list(self._open):
+            with contextlib.suppress(OSError):
+                own.shutdown(socket.SHUT_RDWR)
+
+
+def answering(body: bytes = b"ok", *, requests: int | None = None, seen: list[bytes] | None = None) -> Handler:
+    """A handler that reads requests (without bodies) and answers each; it closes after so many `requests`."""
+
+    def handle(peer: Peer) -> None:
+        served = 0
+        while requests is None or served < requests:
+            head = peer.head()
+            if not head:
+                return
+            if seen is not None:
+                seen.append(head)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            served += 1
+
+    return handle
+
+
+def saying(response: bytes) -> Handler:
+    """A handler that answers every request with these bytes, and then closes."""
+
+    def handle(peer: Peer) -> None:
+        if peer.head():
+            peer.send(response)
+
+    return handle
+
+
+class Ambassador:
+    """The real program before the given upstream, and how it is reached."""
+
+    def __init__(self, start: Callable[..., Program], upstream: str, **environ: str) -> None:
+        self.port = free_port()
+        self.admin = free_port()
+        self.program = start(
+            "ambassador",
+            AMBASSADOR_LISTEN=f"127.0.0.1:{self.port}",
+            AMBASSADOR_ADMIN_LISTEN=f"127.0.0.1:{self.admin}",
+            AMBASSADOR_UPSTREAM=upstream,
+            **{f"AMBASSADOR_{name}": value for name, value in environ.items()},
+        )
+        self.program.wait_ready(self.admin)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> Peer:
+        return Peer(socket.create_connection(("127.0.0.1", self.port), PATIENCE))
+
+    def ask(self, request: bytes = GET) -> tuple[int, bytes, bytes]:
+        with self.connect() as peer:
+            peer.send(request)
+            return peer.response()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of that name that carry the labels."""
+        import httpx  # noqa: PLC0415 - only where asked
+
+        text = httpx.get(f"http://127.0.0.1:{self.admin}/metrics", trust_env=False).text
+        found = (line for line in text.splitlines() if re.match(rf"{name}(\{{| )", line))
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found if all(each in line for each in wanted))
+
+    def rss(self) -> int:
+        """Bytes of memory that the program holds now."""
+        with open(f"/proc/{self.program.process.pid}/statm") as file:  # noqa: PTH123 - of the kernel
+            return int(file.read().split()[1]) * 4096
+
+
+@contextlib.contextmanager
+def backends(*handlers: Handler) -> Iterator[list[Backend]]:
+    running = [Backend(handler) for handler in handlers]
+    try:
+        yield running
+    finally:
+        for backend in running:
+            backend.stop()
+
+
+def joined(running: list[Backend]) -> str:
+    return ",".join(backend.url for backend in running)
+
+
+def load(ambassador: Ambassador, *, clients: int, until: Callable[[int], bool], request: bytes = GET) -> list[str]:  # noqa: C901 - one client, inside
+    """Ask over kept-alive connections until the condition (given the answers so far) holds; what went wrong."""
+    wrong: list[str] = []
+    count = 0
+    lock = threading.Lock()
+    over = threading.Event()
+
+    def one() -> None:
+        nonlocal count
+        peer: Peer | None = None
+        while not over.is_set():
+            try:
+                peer = peer or ambassador.connect()
+                peer.send(request)
+                status, head, _ = peer.response()
+                if status != 200:
+                    wrong.append(head.decode())
+                if b"Connection: close" in head:
+                    peer.close()
+                    peer = None
+            except (OSError, AssertionError) as error:
+                wrong.append(repr(error))
+                if peer:
+                    peer.close()
+                peer = None
+            with lock:
+                count += 1
+        if peer:
+            peer.close()
+
+    threads = [threading.Thread(target=one, daemon=True) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + PATIENCE
+    while not until(count) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    over.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert until(count), f"only {count} answers in {PATIENCE:g} s"
+    return wrong
