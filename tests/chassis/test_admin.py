@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,17 +32,17 @@ class Running:
         return httpx.get(self.url + path, headers=headers, trust_env=False)
 
 
-@pytest.fixture
-def running(start: Start) -> Running:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One program for all the tests that only ask."""
     port = free_port()
-    program = start(
-        "tests.chassis.programs",
-        DEMO_DO="admin",
-        DEMO_ADMIN_LISTEN=f"127.0.0.1:{port}",
-        DEMO_PASSWORD="hunter2",
-    )
-    program.wait_ready(port)
-    return Running(program, f"http://127.0.0.1:{port}")
+    environ = {"DEMO_DO": "admin", "DEMO_ADMIN_LISTEN": f"127.0.0.1:{port}", "DEMO_PASSWORD": "hunter2"}
+    program = Program(["-m", "tests.chassis.programs"], environ, tmp_path_factory.mktemp("admin"))
+    try:
+        program.wait_ready(port)
+        yield Running(program, f"http://127.0.0.1:{port}")
+    finally:
+        program.kill()
 
 
 def test_livez_and_readyz_say_yes(running: Running) -> None:
@@ -130,13 +131,15 @@ def test_what_is_no_request_is_refused_and_not_logged(running: Running) -> None:
     assert "hunter2" not in running.program.stderr
 
 
-def test_an_idle_connection_does_not_hold_up_the_end(running: Running) -> None:
-    where = httpx.URL(running.url)
-    with socket.create_connection((where.host, where.port or 0), timeout=10) as client:
+def test_an_idle_connection_does_not_hold_up_the_end(start: Start) -> None:
+    port = free_port()
+    program = start("tests.chassis.programs", DEMO_DO="admin", DEMO_ADMIN_LISTEN=f"127.0.0.1:{port}")
+    program.wait_ready(port)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(4096)
 
-        assert running.program.stop(20) == 0
+        assert program.stop(20) == 0
 
 
 def test_without_an_address_nothing_is_opened(start: Start) -> None:
