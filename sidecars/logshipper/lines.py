@@ -63,11 +63,12 @@ def cut(chunk: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
     stop = len(chunk.rstrip(b"\0"))
     if stop - hole > limit:
         return Cut(hole, hole + _piece(chunk[hole : hole + limit + 1], limit), partial=True)
-    if stop < len(chunk):
-        return Cut(blank=True) if ending is Ending.OPEN else Cut(hole, stop, partial=True)
-    if ending is Ending.PAUSE:
+    blank = stop < len(chunk)
+    if ending is Ending.PAUSE and not blank:
         stop -= _unfinished_character(chunk)
-    return Cut(hole, stop, partial=True) if ending is not Ending.OPEN and stop > hole else Cut()
+    if ending is not Ending.OPEN and stop > hole:
+        return Cut(hole, stop, partial=True)
+    return Cut(hole) if hole else Cut(blank=blank)
 
 
 def piece_before_hole(chunk: bytes) -> Cut:

@@ -3,8 +3,8 @@
     python -m tests.logshipper.chaos [--rounds N] [--seed N]
 
 An app writes numbered lines, in whole and in halves, and rotates its file in every way; the receiver fails in every
-way; the shipper is killed, or told to stop, and started again, at any moment. In the end every line must have arrived, and
-once repeats are dropped by their ids, exactly once. A round is one such act. Prints one line, exits 1 on any loss.
+way; the shipper is killed, or told to stop, and started again, at any moment. In the end every line must have arrived,
+and once repeats are dropped by their ids, exactly once. A round is one such act. Prints one line, exits 1 on any loss.
 """
 
 from __future__ import annotations

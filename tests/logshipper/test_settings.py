@@ -1,0 +1,87 @@
+"""What logshipper can be told, and what it says when it is told nonsense."""
+
+from __future__ import annotations
+
+import pytest
+
+from chassis.settings import SettingsError, load
+from sidecars.logshipper.settings import Settings
+
+
+def settings(**environ: str) -> Settings:
+    return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*.log", "LOGSHIPPER_SINK": "stdout:", **environ})
+
+
+def problems(**environ: str) -> list[str]:
+    with pytest.raises(SettingsError) as error:
+        settings(**environ)
+    return error.value.problems
+
+
+def test_paths_and_a_sink_are_all_that_is_required() -> None:
+    with pytest.raises(SettingsError) as error:
+        load(Settings, {})
+    assert len(error.value.problems) == 2
+    assert settings().inputs["default"].paths == ("/logs/*.log",)
+
+
+@pytest.mark.parametrize(
+    "sink", ["stdout:", "file:///out", "http://collector:8080/logs", "https://collector/logs?source=shop"]
+)
+def test_the_scheme_of_the_url_chooses_the_sink(sink: str) -> None:
+    assert settings(LOGSHIPPER_SINK=sink).sinks["default"].sink.geturl() == sink
+
+
+@pytest.mark.parametrize(
+    "sink", ["stdout", "stdout:/x", "file://host/out", "file:out", "kafka://broker", "http://", "x"]
+)
+def test_a_sink_that_is_none_is_refused(sink: str) -> None:
+    (problem,) = problems(LOGSHIPPER_SINK=sink)
+    assert problem.startswith(f"LOGSHIPPER_SINK={sink}: expected ")
+
+
+def test_credentials_in_the_url_are_refused_and_not_shown() -> None:
+    (problem,) = problems(LOGSHIPPER_SINK="http://me:hunter2@collector/")
+    assert "SINK_TOKEN" in problem
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    ("environ", "part"),
+    [
+        ({"LOGSHIPPER_PATHS": "logs/*.log"}, "expected absolute paths"),
+        ({"LOGSHIPPER_START_AT": "middle"}, "expected one of beginning, end"),
+        ({"LOGSHIPPER_BATCH_SIZE": "1"}, "at least 4KiB"),
+        ({"LOGSHIPPER_RETRY_MIN": "1m"}, "LOGSHIPPER_RETRY_MIN is longer than LOGSHIPPER_RETRY_MAX"),
+        ({"LOGSHIPPER_SINK_TOKEN": "t"}, "no sink is http:// or https://"),
+        ({"LOGSHIPPER_BATCHSIZE": "1MiB"}, "did you mean LOGSHIPPER_BATCH_SIZE?"),
+    ],
+)
+def test_a_bad_setting_gets_a_sentence(environ: dict[str, str], part: str) -> None:
+    assert part in " ".join(problems(**environ))
+
+
+def test_inputs_and_sinks_can_be_several() -> None:
+    found = load(
+        Settings,
+        {
+            "LOGSHIPPER_ACCESS_PATHS": "/logs/access.log",
+            "LOGSHIPPER_APP_PATHS": "/logs/app.log",
+            "LOGSHIPPER_NEAR_SINK": "stdout:",
+            "LOGSHIPPER_FAR_SINK": "http://collector/",
+            "LOGSHIPPER_FAR_BATCH_TIMEOUT": "5s",
+            "LOGSHIPPER_BATCH_TIMEOUT": "2s",
+        },
+    )
+    assert sorted(found.inputs) == ["access", "app"]
+    assert {name: sink.batch_timeout for name, sink in found.sinks.items()} == {"near": 2.0, "far": 5.0}
+
+
+def test_two_sinks_on_one_stdout_or_in_one_directory_are_refused() -> None:
+    for url in ("stdout:", "file:///out"):
+        with pytest.raises(SettingsError, match="more than one"):
+            load(Settings, {"LOGSHIPPER_PATHS": "/x", "LOGSHIPPER_A_SINK": url, "LOGSHIPPER_B_SINK": url})
+
+
+def test_pod_fields_are_those_that_are_set() -> None:
+    assert settings(POD_NAME="shop-1", NODE_NAME="n1").pod_fields() == {"pod": "shop-1", "node": "n1"}
