@@ -27,8 +27,10 @@ def table(cls: type[Settings]) -> str:
         name = f"{spec.variable} ⁺" if spec.group else spec.variable
         cells = (f"`{spec.variable}`{name.removeprefix(spec.variable)}", spec.kind.name, default, spec.help)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    if any(spec.group for spec in specs(cls)):
-        lines += ["", "⁺ may carry a name after the prefix, where there are several: see the contract."]
+    grouped = [spec for spec in specs(cls) if spec.group]
+    if grouped:
+        example = grouped[0].named(cls.PREFIX, "orders")
+        lines += ["", f"⁺ Where there are several, these may carry a name after the prefix, such as `{example}`."]
     return "\n".join(lines)
 
 
@@ -53,21 +55,32 @@ def main(argv: list[str]) -> int:
     if argv not in ([], ["--check"], ["--write"]):
         print("usage: python -m chassis.envdocs [--check | --write]", file=sys.stderr)
         return 64
-    stale = []
+    problems = []
     for readme, cls in sidecars():
-        if not argv:
+        if argv:
+            problems += _render(readme, cls, write=argv == ["--write"])
+        else:
             print(f"## {readme.parent.name}\n\n{table(cls)}\n")
-            continue
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _render(readme: Path, cls: type[Settings], *, write: bool) -> list[str]:
+    """Render one README's table anew, or only look. What is wrong with it, a sentence each."""
+    name = readme.relative_to(readme.parents[2])
+    try:
         old = readme.read_text()
         new = rendered(old, cls)
-        if new != old and argv == ["--write"]:
-            readme.write_text(new)
-            print(f"written: {readme.relative_to(ROOT)}")
-        elif new != old:
-            stale.append(str(readme.relative_to(ROOT)))
-    for name in stale:
-        print(f"{name}: its settings table differs from settings.py; `make docs` renders it anew", file=sys.stderr)
-    return 1 if stale else 0
+    except (OSError, ValueError) as error:
+        return [f"{name}: {error.strerror if isinstance(error, OSError) else error}"]
+    if new == old:
+        return []
+    if not write:
+        return [f"{name}: its settings table differs from settings.py; `make docs` renders it anew"]
+    readme.write_text(new)
+    print(f"written: {name}")
+    return []
 
 
 if __name__ == "__main__":

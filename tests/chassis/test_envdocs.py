@@ -41,7 +41,7 @@ def test_a_setting_of_which_there_can_be_several_is_marked() -> None:
 
     assert any(row.startswith("| `DEMO_TIMEOUT` ⁺ |") for row in rows)
     assert any(row.startswith("| `DEMO_COUNT` |") for row in rows)
-    assert rows[-1].startswith("⁺ may carry a name")
+    assert rows[-1].startswith("⁺ Where there are several")
     assert "⁺" not in table(Plain)
 
 
@@ -76,6 +76,13 @@ def test_check_fails_until_write_has_been_run(readme: Path, capsys: pytest.Captu
     assert main(["--write"]) == 0
     assert "DEMO_DRAIN_TIMEOUT" in readme.read_text()
     assert main(["--check"]) == 0
+
+
+def test_a_readme_that_is_missing_is_told_in_a_sentence(readme: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme.unlink()
+
+    assert main(["--check"]) == 1
+    assert "README.md: No such file or directory" in capsys.readouterr().err
 
 
 def test_without_an_argument_the_tables_are_printed(readme: Path, capsys: pytest.CaptureFixture[str]) -> None:
