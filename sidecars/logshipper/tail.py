@@ -146,7 +146,7 @@ class Tail:
         if not cut.end and not cut.hole:
             self._waiting[sink] = self._look()
             return None
-        return self._part(position, chunk[: max(cut.end, cut.hole)], cut.hole, partial=cut.partial)
+        return self._part(position, chunk[cut.hole : cut.end], cut.hole, partial=cut.partial)
 
     def read_again(self, sent: Range, sink: str) -> Part | None:
         """The very part that was being sent when the process before this one ended; None when it is not there."""
@@ -157,7 +157,8 @@ class Tail:
         chunk = self._chunk(mark, end - mark.offset)
         if len(chunk) < end - mark.offset:
             return None
-        return self._part(mark, chunk, max(0, start - mark.offset), partial=partial)
+        hole = max(0, start - mark.offset)
+        return self._part(mark, chunk[hole:], hole, partial=partial)
 
     def _chunk(self, position: Mark, length: int) -> bytes:
         """Up to `length` bytes from the position on, checked to follow what was there before."""
@@ -180,7 +181,7 @@ class Tail:
             return lines.Cut()
         if chunk.strip(b"\0"):
             return lines.piece_before_hole(chunk)
-        return lines.Cut(hole=len(chunk))
+        return lines.Cut(hole=end - offset)  # however long: it need not be read
 
     def _data_after(self, offset: int) -> int | None:
         """Where the first byte that is not NUL comes, from the offset on; None when there is none."""
@@ -198,14 +199,13 @@ class Tail:
             offset += len(data)
         return None
 
-    def _part(self, position: Mark, chunk: bytes, hole: int, *, partial: bool) -> Part:
-        start, end = position.offset + hole, position.offset + len(chunk)
-        before = chunk if len(chunk) >= TAIL else self.sample(max(0, end - TAIL), min(end, TAIL))
-        tail = tail_mark(end, before)
+    def _part(self, position: Mark, data: bytes, hole: int, *, partial: bool) -> Part:
+        start = position.offset + hole
+        end = start + len(data)
+        before = data if len(data) >= TAIL else self.sample(max(0, end - TAIL), min(end, TAIL))
         if self.state.prefix.offset < PREFIX and end > self.state.prefix.offset:
             self.state.prefix = prefix_mark(self.sample(0, min(end, PREFIX)))
-        data = chunk[hole:] if hole else chunk
-        return Part(self.state.id, self.state.name, position.offset, start, data, tail, partial)
+        return Part(self.state.id, self.state.name, position.offset, start, data, tail_mark(end, before), partial)
 
     # -- moving the position -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,451 @@
+"""Files through every kind of rotation, in one process: what is read, in which order, and what is remembered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from chassis.settings import load
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.checkpoint import SinkState
+from sidecars.logshipper.follow import Follower
+from sidecars.logshipper.ledger import Ledger
+from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.state import Store
+from tests.logshipper.support import append
+
+ROTATE_WAIT = 30.0
+
+
+class Pod:
+    """A follower over a real directory, with a clock of its own and sinks that are lists."""
+
+    def __init__(self, folder: Path, *sinks: str, **environ: str) -> None:
+        self.logs = folder / "logs"
+        self.logs.mkdir(exist_ok=True)
+        self.log = self.logs / "app.log"
+        self.state_dir = folder / "state"
+        self.names = sinks or ("default",)
+        self.environ = {"LOGSHIPPER_PATHS": f"{self.logs}/*.log", "LOGSHIPPER_SINK": "stdout:", **environ}
+        self.now = 0.0
+        self.got: dict[str, list[str]] = {name: [] for name in self.names}
+        self.records: list[str] = []
+        self.begin()
+
+    def begin(self) -> None:
+        self.store = Store(self.state_dir, "LOGSHIPPER_STATE_DIR")
+        self.store.open()
+        for name in self.names:
+            self.store.state.sinks.setdefault(name, SinkState())
+        self.ledgers = {name: Ledger() for name in self.names}
+        inputs = load(Settings, self.environ).inputs
+        self.follower = Follower(inputs, ROTATE_WAIT, self.store, self.ledgers, lambda: self.now)
+        self.follower.start()
+
+    def kill(self) -> None:
+        """As kill -9 does: everything that was not written is gone."""
+        for tail in self.follower.tails.values():
+            tail.release()
+        self.store.close()
+
+    async def restart(self) -> None:
+        """A clean end and a new beginning."""
+        await self.store.save()
+        self.kill()
+        self.begin()
+
+    def look(self, later: float = 1.0) -> None:
+        self.now += later
+        self.follower.scan()
+        self.check()
+
+    def ship(self, sink: str = "default", room: int = 100_000, *, batches: int = 1000) -> list[str]:
+        """Deliver what there is; the lines that came."""
+        lines: list[str] = []
+        for _ in range(batches):
+            parts = self.follower.collect(sink, room)
+            if not parts:
+                break
+            self.follower.sending(sink, parts)
+            lines += b"".join(Batch(sink, tuple(parts)).raw()).decode().splitlines()
+            self.follower.delivered(sink, parts, None)
+            self.check()
+        self.got[sink] += lines
+        return lines
+
+    def check(self) -> None:
+        for name, ledger in self.ledgers.items():
+            pending = {file: tail.pending(name) for file, tail in self.follower.tails.items()}
+            assert ledger.check(pending) == []
+
+    def dropped(self, sink: str = "default") -> Counter[str]:
+        return self.ledgers[sink].total.dropped
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Pod:
+    return Pod(tmp_path)
+
+
+def test_lines_are_shipped_when_they_are_whole(pod: Pod) -> None:
+    append(pod.log, "one\ntw")
+    pod.look()
+    assert pod.ship() == ["one"]
+    append(pod.log, "o\n")
+    pod.look()
+    assert pod.ship() == ["two"]
+
+
+def test_a_renamed_file_is_read_to_its_end_before_the_new_one(pod: Pod) -> None:
+    append(pod.log, "1\n")
+    pod.look()
+    with pod.log.open("a") as writer:
+        pod.log.rename(pod.logs / "app.log.1")
+        append(pod.log, "3\n")
+        writer.write("2\n")
+    pod.look()
+    assert pod.ship(room=2) == ["1", "2", "3"]
+
+
+def test_a_deleted_file_is_read_to_its_end(pod: Pod) -> None:
+    append(pod.log, "1\n")
+    pod.look()
+    with pod.log.open("a") as writer:
+        pod.log.unlink()
+        writer.write("2\n")
+    pod.look()
+    assert pod.ship() == ["1", "2"]
+
+
+def test_an_unfinished_line_of_a_rotated_file_is_shipped_when_the_file_has_been_quiet(pod: Pod) -> None:
+    append(pod.log, "whole\nlast wor")
+    pod.look()
+    pod.log.unlink()
+    pod.look(ROTATE_WAIT - 2)
+    assert pod.ship() == ["whole"]
+    pod.look(3)
+    assert pod.ship() == ["last wor"]
+    pod.look()
+    assert pod.follower.tails == {}
+    assert not pod.dropped()
+
+
+def test_an_unfinished_line_of_a_file_in_place_waits_for_ever(pod: Pod) -> None:
+    append(pod.log, "half")
+    pod.look(10 * ROTATE_WAIT)
+    pod.look(10 * ROTATE_WAIT)
+    assert pod.ship() == []
+
+
+def test_a_rotated_file_is_held_for_as_long_as_a_sink_is_down(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, "up", "down")
+    append(pod.log, "1\n")
+    pod.look()
+    pod.log.unlink()
+    assert pod.ship("up") == ["1"]
+    for _ in range(5):
+        pod.look(10 * ROTATE_WAIT)
+    assert pod.ship("down") == ["1"]
+    pod.look()
+    assert pod.follower.tails == {}
+
+
+def test_a_truncated_file_begins_anew(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    assert pod.ship() == ["1", "2"]
+    os.truncate(pod.log, 0)
+    append(pod.log, "3\n")
+    pod.look()
+    assert pod.ship() == ["3"]
+    assert not pod.dropped()
+
+
+def test_a_file_that_was_truncated_and_refilled_between_two_looks_is_noticed(pod: Pod) -> None:
+    append(pod.log, "old 1\nold 2\n")
+    pod.look()
+    pod.ship()
+    os.truncate(pod.log, 0)
+    append(pod.log, "new 1\nnew 2\nnew 3\n")
+    pod.look()
+    assert pod.ship() == ["new 1", "new 2", "new 3"]
+
+
+def test_what_was_cut_off_before_it_was_read_is_counted(pod: Pod) -> None:
+    append(pod.log, "1\n")
+    pod.look()
+    pod.ship()
+    append(pod.log, "never shipped\n")
+    pod.look()
+    os.truncate(pod.log, 0)
+    pod.look()
+    assert pod.dropped() == {"lost": len("never shipped\n")}
+
+
+def test_a_copytruncated_file_goes_on_in_its_copy_inside_or_outside_the_globs(pod: Pod) -> None:
+    for copy in ("app.log.1", "old.log"):
+        append(pod.log, f"1 {copy}\n2 {copy}\n")
+        pod.look()
+        pod.ship(room=5, batches=1)
+        shutil.copyfile(pod.log, pod.logs / copy)
+        os.truncate(pod.log, 0)
+        append(pod.log, f"3 {copy}\n")
+        pod.look()
+        pod.ship()
+        pod.look(3 * ROTATE_WAIT)
+        pod.look()
+        pod.ship()
+    assert Counter(pod.got["default"]) == Counter(
+        f"{number} {copy}" for copy in ("app.log.1", "old.log") for number in (1, 2, 3)
+    )
+    assert not pod.dropped()
+
+
+def test_a_copy_that_is_shorter_than_what_was_read_is_not_shipped_again(pod: Pod) -> None:
+    for number in range(100):
+        append(pod.log, f"line {number}\n")
+        pod.look(0.1)
+    copied = pod.log.read_bytes()
+    append(pod.log, "after the copying\n")
+    pod.look()
+    pod.ship()
+    (pod.logs / "copy.log").write_bytes(copied)
+    os.truncate(pod.log, 0)
+    pod.look()
+    assert pod.ship() == []
+    assert len(pod.got["default"]) == 101
+
+
+def test_a_copy_in_the_making_is_left_alone_until_it_turns_out_to_be_a_file_of_its_own(pod: Pod) -> None:
+    append(pod.log, "banner\nmine\n")
+    pod.look()
+    pod.ship()
+    twin = pod.logs / "twin.log"
+    append(twin, "banner\n")
+    pod.look()
+    assert pod.ship() == []
+    append(twin, "its own\n")
+    pod.look()
+    assert pod.ship() == ["banner", "its own"]
+
+
+def test_a_file_that_stays_equal_to_the_beginning_of_another_is_shipped_after_a_while(pod: Pod) -> None:
+    append(pod.log, "banner\nmine\n")
+    append(pod.logs / "twin.log", "banner\n")
+    pod.look()
+    pod.look(11)
+    pod.ship()
+    assert Counter(pod.got["default"]) == {"banner": 2, "mine": 1}
+
+
+def test_a_hole_left_by_copytruncate_is_skipped_and_counted(pod: Pod) -> None:
+    append(pod.log, "1\n")
+    pod.look()
+    pod.ship()
+    os.truncate(pod.log, 0)
+    pod.look()
+    with pod.log.open("r+b") as writer:
+        writer.seek(3_000_000)
+        writer.write(b"2\n")
+    pod.look()
+    assert pod.ship() == ["2"]
+    assert pod.dropped() == {"hole": 3_000_000}
+
+
+def test_a_file_that_was_allocated_beforehand_is_read_as_it_fills(pod: Pod) -> None:
+    pod.log.write_bytes(b"1\n" + b"\0" * 5000)
+    pod.look()
+    assert pod.ship() == ["1"]
+    with pod.log.open("r+b") as writer:
+        writer.seek(2)
+        writer.write(b"2\n3")
+    os.utime(pod.log, (1, 1))
+    pod.look()
+    assert pod.ship() == ["2"]
+    assert not pod.dropped()
+
+
+def test_a_long_line_is_shipped_in_pieces_and_stops_nothing(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_MAX_LINE_SIZE="1KiB")
+    append(pod.log, "before\n" + "x" * 2500 + "\nafter\n")
+    pod.look()
+    assert pod.ship(room=100) == ["before", "x" * 1024, "x" * 1024, "x" * 452, "after"]
+
+
+def test_hard_links_and_symlinks_are_one_file(pod: Pod) -> None:
+    append(pod.log, "1\n")
+    (pod.logs / "b.log").hardlink_to(pod.log)
+    (pod.logs / "c.log").symlink_to(pod.log)
+    pod.look()
+    assert pod.ship() == ["1"]
+
+
+def test_a_compressed_rotation_is_left_alone(pod: Pod) -> None:
+    (pod.logs / "old.log").write_bytes(b"\x1f\x8b\x08 not lines\n")
+    pod.look()
+    assert pod.ship() == []
+
+
+def test_an_unreadable_file_is_told_and_read_once_it_can_be(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(pod.log, "1\n")
+    real = os.open
+
+    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+        if str(path) == str(pod.log):
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        pod.look()
+        assert pod.follower.unreadable == {str(pod.log): "Permission denied"}
+    pod.look()
+    assert pod.follower.unreadable == {}
+    assert pod.ship() == ["1"]
+
+
+def test_excluded_files_and_directories_are_not_followed(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_EXCLUDE="*/gc*.log")
+    append(pod.logs / "gc-1.log", "1\n")
+    (pod.logs / "folder.log").mkdir()
+    pod.look()
+    assert pod.follower.tails == {}
+
+
+async def test_start_at_end_begins_with_the_first_line_that_is_finished_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    append(tmp_path / "logs" / "app.log", "old\nbeing writ")
+    pod = Pod(tmp_path, LOGSHIPPER_START_AT="end")
+    pod.look()
+    append(pod.log, "ten\n")
+    append(pod.logs / "new.log", "a new file\n")
+    pod.look()
+    assert Counter(pod.ship()) == Counter(["being written", "a new file"])
+    await pod.restart()
+    append(pod.logs / "newer.log", "found after a restart\n")
+    pod.look()
+    assert pod.ship() == ["found after a restart"]
+
+
+# -- restarts ----------------------------------------------------------------------------------------------------------
+
+
+async def test_after_a_restart_shipping_goes_on_where_it_was(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.ship(room=2, batches=1)
+    await pod.restart()
+    assert pod.ship() == ["2"]
+
+
+async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    await pod.store.save()
+    pod.look()
+    parts = pod.follower.collect("default", 2)
+    pod.follower.sending("default", parts)
+    pod.kill()
+    append(pod.log, "3\n")
+    pod.begin()
+    again = pod.follower.read_again("default")
+    assert Batch("default", tuple(again)).key == Batch("default", tuple(parts)).key
+    assert again[0].data == b"1\n"
+
+
+@pytest.mark.parametrize("name", ["app.log.1", "renamed.log"])
+async def test_a_file_that_was_rotated_while_we_were_down_is_found_again(pod: Pod, name: str) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.ship(room=2, batches=1)
+    await pod.restart()
+    pod.kill()
+    pod.log.rename(pod.logs / name)
+    append(pod.log, "3\n")
+    pod.begin()
+    assert pod.ship() == ["2", "3"]
+    assert not pod.dropped()
+
+
+@pytest.mark.parametrize("name", ["app.log.1", "copy.log"])
+async def test_a_file_that_was_copytruncated_while_we_were_down_goes_on_in_the_copy(pod: Pod, name: str) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.ship(room=2, batches=1)
+    await pod.restart()
+    pod.kill()
+    shutil.copyfile(pod.log, pod.logs / name)
+    os.truncate(pod.log, 0)
+    append(pod.log, "3 and more than before\n")
+    pod.begin()
+    assert pod.ship() == ["2", "3 and more than before"]
+    assert not pod.dropped()
+
+
+async def test_an_inode_that_was_reused_while_we_were_down_is_another_file(pod: Pod) -> None:
+    append(pod.log, "old 1\nold 2\n")
+    pod.look()
+    pod.ship()
+    await pod.restart()
+    pod.kill()
+    with pod.log.open("r+b") as file:  # the same inode, another content
+        file.write(b"new 1\nnew 2\nnew 3\n")
+    pod.begin()
+    assert pod.ship() == ["new 1", "new 2", "new 3"]
+
+
+async def test_a_device_that_has_another_number_after_a_reboot_changes_nothing(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.ship(room=2, batches=1)
+    for file in pod.store.state.files.values():
+        file.device += 1
+    await pod.restart()
+    assert pod.ship() == ["2"]
+
+
+async def test_a_file_that_is_gone_with_lines_unshipped_is_counted(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.ship(room=2, batches=1)
+    await pod.restart()
+    pod.kill()
+    pod.log.unlink()
+    pod.begin()
+    assert pod.dropped() == {"lost": 2}
+    assert pod.follower.tails == {}
+
+
+async def test_a_volume_that_is_not_mounted_yet_is_waited_for(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.ship(room=2, batches=1)
+    await pod.restart()
+    pod.kill()
+    away = pod.logs.rename(pod.logs.with_name("away"))
+    pod.begin()
+    pod.look(100 * ROTATE_WAIT)
+    away.rename(pod.logs)
+    pod.look()
+    assert pod.ship() == ["2"]
+
+
+async def test_a_sink_that_is_new_gets_what_is_still_there(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, "old")
+    append(pod.log, "1\n")
+    pod.look()
+    pod.ship("old")
+    pod.names, pod.got["new"] = ("old", "new"), []
+    await pod.restart()
+    assert pod.ship("new") == ["1"]
+    assert pod.ship("old") == []
+
+
+def test_names_are_served_in_turns(pod: Pod) -> None:
+    for name in ("a", "b", "c"):
+        append(pod.logs / f"{name}.log", f"{name}\n" * 3)
+    pod.look()
+    assert sorted(pod.ship(room=2, batches=3)) == ["a", "b", "c"]
