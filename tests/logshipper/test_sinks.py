@@ -1,0 +1,246 @@
+"""The sinks by themselves: what a yes means, and what becomes of a no."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from chassis.kinds import Secret
+from chassis.lifecycle import IOFailed, Unavailable
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.file import FileSink
+from sidecars.logshipper.sinks.http import HttpSink, retry_after
+from sidecars.logshipper.sinks.stdout import StdoutSink
+from tests.logshipper.support import Receiver
+from tests.logshipper.test_batch import part
+
+
+def batch(text: str, start: int = 0) -> Batch:
+    return Batch("default", (part(text.encode(), start),))
+
+
+def messages(path: Path) -> list[str]:
+    return [json.loads(line)["message"] for line in path.read_text().splitlines()]
+
+
+# -- file:///directory ---------------------------------------------------------------------------------------------
+
+
+def file_sink(folder: Path) -> FileSink:
+    return FileSink(folder / "out" / "logshipper.ndjson", "LOGSHIPPER_SINK", {})
+
+
+async def test_the_file_sink_appends_and_a_restart_goes_on(tmp_path: Path) -> None:
+    sink = file_sink(tmp_path)
+    receipt = await sink.open(None)
+    receipt = await sink.deliver(batch("1\n"))
+    await sink.close()
+    await sink.open(receipt)
+    await sink.deliver(batch("2\n", 2))
+    await sink.close()
+    assert messages(tmp_path / "out" / "logshipper.ndjson") == ["1", "2"]
+
+
+@pytest.mark.parametrize("torn", [b'{"id":"f', b'{"id":"f00d-2","message":"2"}\n'])
+async def test_the_file_sink_cuts_off_what_was_not_acknowledged(tmp_path: Path, torn: bytes) -> None:
+    """Killed in the middle of a write, or between the write and the saving of the position."""
+    sink = file_sink(tmp_path)
+    await sink.open(None)
+    receipt = await sink.deliver(batch("1\n"))
+    await sink.close()
+    path = tmp_path / "out" / "logshipper.ndjson"
+    with path.open("ab") as file:
+        file.write(torn)
+    await sink.open(json.loads(json.dumps(receipt)))
+    await sink.deliver(batch("2\n", 2))
+    await sink.close()
+    assert messages(path) == ["1", "2"]
+
+
+async def test_the_file_sink_never_cuts_a_file_that_its_receipt_is_not_about(tmp_path: Path) -> None:
+    sink = file_sink(tmp_path)
+    await sink.open(None)
+    receipt = await sink.deliver(batch("1\n"))
+    await sink.close()
+    path = tmp_path / "out" / "logshipper.ndjson"
+    path.write_text('{"message":"of somebody else, and longer than ours was"}\n{"message":"more"}\n{"torn')
+    await sink.open(receipt)
+    await sink.deliver(batch("2\n", 2))
+    await sink.close()
+    lines = path.read_text().splitlines()
+    assert lines[2] == '{"torn'
+    assert json.loads(lines[3])["message"] == "2"
+
+
+async def test_the_file_sink_goes_on_in_a_new_file_when_its_own_was_moved(tmp_path: Path) -> None:
+    sink = file_sink(tmp_path)
+    await sink.open(None)
+    await sink.deliver(batch("1\n"))
+    path = tmp_path / "out" / "logshipper.ndjson"
+    path.rename(path.with_name("rotated"))
+    await sink.deliver(batch("2\n", 2))
+    await sink.close()
+    assert (messages(path.with_name("rotated")), messages(path)) == (["1"], ["2"])
+
+
+async def test_a_second_writer_of_the_same_file_is_refused(tmp_path: Path) -> None:
+    first, second = file_sink(tmp_path), file_sink(tmp_path)
+    await first.open(None)
+    with pytest.raises(IOFailed, match="being written by another logshipper"):
+        await second.open(None)
+    await first.close()
+
+
+async def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("not a directory")
+    with pytest.raises(IOFailed, match=r"^LOGSHIPPER_SINK: .*cannot be written"):
+        await file_sink(tmp_path).open(None)
+
+
+async def test_a_full_disk_is_tried_again_and_leaves_nothing_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = file_sink(tmp_path)
+    await sink.open(None)
+    real = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        real(descriptor, bytes(data)[:10])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(TryLater, match="No space left on device"):
+            await sink.deliver(batch("1\n"))
+    await sink.deliver(batch("1\n"))
+    await sink.close()
+    assert messages(tmp_path / "out" / "logshipper.ndjson") == ["1"]
+
+
+# -- stdout: -------------------------------------------------------------------------------------------------------
+
+
+async def test_stdout_gets_the_lines_as_they_are() -> None:
+    reader, writer = os.pipe()
+    await StdoutSink("LOGSHIPPER_SINK", writer).deliver(batch("1\r\n2\n"))
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read() == b"1\r\n2\n"
+
+
+async def test_a_reader_that_stalls_holds_up_neither_the_loop_nor_the_line(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    text = "x" * 500_000 + "\n"
+    delivery = asyncio.create_task(StdoutSink("LOGSHIPPER_SINK", writer).deliver(batch(text)))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not delivery.done()
+    got = b""
+    while len(got) < len(text):
+        got += await asyncio.to_thread(os.read, reader, 1 << 20)
+    await delivery
+    assert got == text.encode()
+    os.close(reader)
+    os.close(writer)
+
+
+async def test_a_reader_that_is_gone_ends_the_program() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(Unavailable, match="LOGSHIPPER_SINK=stdout: nobody reads"):
+        await StdoutSink("LOGSHIPPER_SINK", writer).deliver(batch("1\n"))
+    os.close(writer)
+
+
+# -- http:// -------------------------------------------------------------------------------------------------------
+
+
+async def post(url: str, text: str, token: Secret | None = None) -> None:
+    sink = HttpSink(url, token, 5.0, {"pod": "shop-1"})
+    await sink.open(None)
+    try:
+        await sink.deliver(batch(text))
+    finally:
+        await sink.close()
+
+
+async def test_a_batch_is_one_post_with_its_key_and_token(receiver: Receiver) -> None:
+    await post(receiver.url, "1\n2\n", Secret(lambda: "s3cret"))
+    assert receiver.messages() == ["1", "2"]
+    (headers,) = receiver.requests
+    assert headers["Content-Type"] == "application/x-ndjson"
+    assert headers["Authorization"] == "Bearer s3cret"
+    assert headers["Idempotency-Key"] == batch("1\n2\n").key
+
+
+async def test_the_token_is_read_anew_for_every_batch(receiver: Receiver) -> None:
+    tokens = iter(["first", "second"])
+    sink = HttpSink(receiver.url, Secret(lambda: next(tokens)), 5.0, {})
+    await sink.open(None)
+    await sink.deliver(batch("1\n"))
+    await sink.deliver(batch("2\n", 2))
+    await sink.close()
+    assert [headers["Authorization"] for headers in receiver.requests] == ["Bearer first", "Bearer second"]
+
+
+async def test_a_token_file_that_is_gone_for_a_moment_is_waited_for(receiver: Receiver, tmp_path: Path) -> None:
+    with pytest.raises(TryLater, match="bearer token"):
+        await post(receiver.url, "1\n", Secret((tmp_path / "absent").read_text))
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("301", TryLater),
+        ("400", Rejected),
+        ("401", TryLater),
+        ("403", TryLater),
+        ("404", TryLater),
+        ("408", TryLater),
+        ("413", TooLarge),
+        ("422", Rejected),
+        ("429", TryLater),
+        ("500", TryLater),
+        ("503", TryLater),
+    ],
+)
+async def test_what_an_answer_means(receiver: Receiver, status: str, outcome: type[Exception]) -> None:
+    receiver.mode = status
+    with pytest.raises(outcome):
+        await post(receiver.url, "1\n")
+    assert len(receiver.requests) == 1
+
+
+async def test_nobody_there_is_tried_again() -> None:
+    with pytest.raises(TryLater, match="Cannot connect"):
+        await post("http://127.0.0.1:1/", "1\n")
+
+
+async def test_retry_after_is_honoured(receiver: Receiver) -> None:
+    receiver.mode, receiver.headers = "429", {"Retry-After": "7"}
+    with pytest.raises(TryLater) as error:
+        await post(receiver.url, "1\n")
+    assert error.value.after == 7
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("120", 120),
+        ("99999999999999999999", 3600),
+        ("Thu, 01 Jan 1970 00:01:00 GMT", 50),
+        ("Thu, 01 Jan 1970 00:00:05 GMT", 0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("٣", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
+    assert retry_after(value, now=10.0) == seconds
