@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.support import ROOT
 
@@ -117,33 +117,54 @@ class Copier:
         return names(self.target)
 
 
-@contextlib.contextmanager
-def disk(size: str, folder: Path) -> Iterator[Path]:
-    """A real tmpfs of that size (as for mount: `1m`), in a mount namespace of its own; the path leads there.
+class Disk:
+    """A real tmpfs of that size (as for mount: `1m`), in a mount namespace of its own; `path` leads there.
 
     Needs no root where user namespaces are allowed. Where neither is, this fails: nothing is skipped.
     """
-    folder.mkdir(exist_ok=True)
-    unshare = shutil.which("unshare")
-    assert unshare, "unshare (util-linux) is needed to make a small disk"
-    flags = ["-m"] if os.geteuid() == 0 else ["-r", "-m"]
-    script = 'mount -t tmpfs -o "size=$1,mode=777" none "$2" && echo mounted && read -r line'
-    holder = subprocess.Popen(
-        [unshare, *flags, "sh", "-c", script, "sh", size, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"mounted\n", "no small disk: neither root nor user namespaces here"
-        yield Path(f"/proc/{holder.pid}/root{folder}")
-    finally:
-        holder.kill()
-        holder.communicate()
+
+    SCRIPT = """
+    set -e
+    mount -t tmpfs -o "size=$1,mode=777" none "$2"
+    echo mounted
+    read -r line
+    mount -o remount,bind,ro "$2"
+    echo read-only
+    read -r line
+    """
+
+    def __init__(self, size: str, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        unshare = shutil.which("unshare")
+        assert unshare, "unshare (util-linux) is needed to make a small disk"
+        flags = ["-m"] if os.geteuid() == 0 else ["-r", "-m"]
+        command = [unshare, *flags, "sh", "-c", self.SCRIPT, "sh", size, str(folder)]
+        self._holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.path = Path(f"/proc/{self._holder.pid}/root{folder}")
+
+    def __enter__(self) -> Self:
+        self._expect(b"mounted\n", "neither root nor user namespaces here")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._holder.kill()
+        self._holder.communicate()
+
+    def make_read_only(self) -> None:
+        assert self._holder.stdin
+        self._holder.stdin.write(b"\n")
+        self._holder.stdin.flush()
+        self._expect(b"read-only\n", "it cannot be mounted again")
+
+    def _expect(self, answer: bytes, otherwise: str) -> None:
+        assert self._holder.stdout
+        if self._holder.stdout.readline() != answer:
+            self.__exit__()
+            raise AssertionError(f"no small disk: {otherwise}")
 
 
-def remount_read_only(path: Path) -> None:
-    """Make a disk of `disk` read-only, from inside its namespace."""
-    pid, inside = path.parts[2], "/" + "/".join(path.parts[4:])
-    flags = ["-m"] if os.geteuid() == 0 else ["-U", "--preserve-credentials", "-m"]
-    nsenter = shutil.which("nsenter")
-    assert nsenter, "nsenter (util-linux) is needed"
-    subprocess.run([nsenter, "-t", pid, *flags, "mount", "-o", "remount,ro", inside], check=True)
+@contextlib.contextmanager
+def disk(size: str, folder: Path) -> Iterator[Path]:
+    """The path of a small disk, for as long as the context is open."""
+    with Disk(size, folder) as small:
+        yield small.path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.warcopier.support import RECORD, Copier, deployed, disk, leftovers, names, remount_read_only, sha256, war
+from tests.warcopier.support import RECORD, Copier, Disk, deployed, disk, leftovers, names, sha256, war
 
 SMALL, BIG = war("small"), war(size=2_000_000)
 
@@ -88,8 +88,9 @@ def test_a_record_that_does_not_fit_is_no_reason_to_fail(copier: Copier, tmp_pat
 
 def test_a_read_only_target_is_told(copier: Copier, tmp_path: Path) -> None:
     copier.offer(shop=SMALL)
-    with disk("1m", tmp_path / "disk") as target:
-        remount_read_only(target)
+    with Disk("1m", tmp_path / "disk") as small:
+        target = small.path
+        small.make_read_only()
         outcome = copier.run(WARCOPIER_TARGET=str(target))
         assert outcome.code == 74, outcome.stderr
         assert outcome.last == f"WARCOPIER_TARGET={target}: it is read-only: mount it without readOnly"
@@ -98,9 +99,10 @@ def test_a_read_only_target_is_told(copier: Copier, tmp_path: Path) -> None:
 
 def test_a_read_only_target_with_all_in_it_is_good_enough(copier: Copier, tmp_path: Path) -> None:
     copier.offer(shop=SMALL)
-    with disk("1m", tmp_path / "disk") as target:
+    with Disk("1m", tmp_path / "disk") as small:
+        target = small.path
         assert copier.run(WARCOPIER_TARGET=str(target)).code == 0
-        remount_read_only(target)
+        small.make_read_only()
         outcome = copier.run(WARCOPIER_TARGET=str(target))
         assert outcome.code == 0, outcome.stderr
         assert outcome.last == "nothing to do: 1 unchanged"
