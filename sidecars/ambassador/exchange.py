@@ -42,53 +42,33 @@ monotonic = time.monotonic
 class Exchange:
     """A request on its way to an endpoint, and the response on its way back."""
 
-    __slots__ = (
-        "blocked",
-        "causes",
-        "chunking",
-        "client",
-        "complete",
-        "connection",
-        "continued",
-        "endpoint",
-        "fresh",
-        "held",
-        "held_size",
-        "moved",
-        "over",
-        "request",
-        "response",
-        "retries",
-        "reused",
-        "since",
-        "started",
-        "tried",
-        "upstream",
-        "written",
-    )
+    # What most exchanges never come to stands on the class, and costs them nothing.
+    connection: Connection | None = None
+    endpoint: Endpoint | None = None
+    response: Response | None = None  # the final one, once its head has been passed on
+    held: list[bytes] | None = None  # of the request's body
+    held_size = 0
+    tried: tuple[Endpoint, ...] = ()
+    causes: tuple[tuple[str, Cause], ...] = ()
+    complete = True  # whether all of the request has come
+    retries = 0
+    fresh = False  # whether the race on an idle connection has been forgiven: no idle one again
+    reused = False  # whether this try's connection had served before
+    written = False  # whether anything of the request was given to a connection
+    blocked = False  # whether the upstream does not take more of the request at present
+    chunking = False  # whether the response's body goes out in chunks
+    continued = False  # whether the client has been told to continue
+    moved = False  # whether anything has happened since the last tick
+    over = False
 
     def __init__(self, client: Client, upstream: Upstream, request: Request) -> None:
         self.client = client
         self.upstream = upstream
         self.request = request
         self.started = self.since = monotonic()
-        self.complete = not request.length  # whether all of the request has come
-        self.connection: Connection | None = None
-        self.endpoint: Endpoint | None = None
-        self.response: Response | None = None  # the final one, once its head has been passed on
-        self.held: list[bytes] | None = None if self.complete else []
-        self.held_size = 0
-        self.tried: list[Endpoint] | None = None
-        self.causes: list[tuple[str, Cause]] | None = None
-        self.retries = 0
-        self.fresh = False  # whether the race on an idle connection has been forgiven: no idle one again
-        self.reused = False  # whether this try's connection had served before
-        self.written = False  # whether anything of the request was given to a connection
-        self.blocked = False  # whether the upstream does not take more of the request at present
-        self.chunking = False  # whether the response's body goes out in chunks
-        self.continued = False  # whether the client has been told to continue
-        self.moved = False  # whether anything has happened since the last tick
-        self.over = False
+        if request.length:
+            self.complete = False
+            self.held = []
 
     # -- tries ----------------------------------------------------------------------------------------------------
 
@@ -100,7 +80,7 @@ class Exchange:
     def _try(self) -> None:
         if self.over:
             return
-        endpoint = self.upstream.balancer.choose(self.since, self.tried or ())
+        endpoint = self.upstream.balancer.choose(self.since, self.tried)
         if endpoint is None:
             self._give_up(answers.NO_ADDRESS)
             return
@@ -168,13 +148,13 @@ class Exchange:
         )
         if not (reused and closed):
             self.upstream.balancer.failed(endpoint, now)
-        self.causes = [*(self.causes or ()), (endpoint.label, cause)]
+        self.causes += ((endpoint.label, cause),)
         if outcome == retry.FORGIVEN:
             self.fresh = True
             self.upstream.counters.races += 1
             self._try()
             return
-        self.tried = [*(self.tried or ()), endpoint]
+        self.tried += (endpoint,)
         if outcome == retry.GIVE_UP or not self.upstream.budget.spend():
             self._give_up(cause)
             return
@@ -291,7 +271,7 @@ class Exchange:
         answer = answers.own_answer(
             cause,
             self.upstream.settings.name,
-            self.causes or (),
+            self.causes,
             head_only=self.request.is_head,
             close=close,
         )

@@ -41,6 +41,10 @@ _SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-
 _NOT_IN_TRAILERS = ACTED_ON | _SECRET | {b"trailer", b"content-encoding", b"content-type", b"content-range"}
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})
 
+_CONNECTION_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})  # they name no field of their own
+AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{0,5})?")
+_NUMBER = re.compile(rb"[0-9]{1,18}")
+
 _REMEMBERED_LINES = 2048
 _REMEMBERED_LENGTH = 256  # bytes
 
@@ -50,15 +54,23 @@ class BadSyntax(Exception):
 
 
 class Acted:
-    """A field that is acted on: its name in lower case, its value, the value's comma-separated items in lower case."""
+    """A field that is acted on, with what can be said of it once and for all.
 
-    __slots__ = ("items", "line", "name", "value")
+    `items` are its comma-separated items in lower case, `listed` those that name fields to be dropped (of Connection),
+    `number` is its value where that is a plain decimal number, else -1; `authority` tells whether it is a host, with or
+    without a port. `line` is how we write it.
+    """
+
+    __slots__ = ("authority", "items", "line", "listed", "name", "number", "value")
 
     def __init__(self, name: bytes, value: bytes, line: bytes) -> None:
         self.name = name
         self.value = value
-        self.line = line
+        self.number = int(value) if _NUMBER.fullmatch(value) else -1
+        self.authority = AUTHORITY.fullmatch(value) is not None
+        self.line = b"Content-Length: %d\r\n" % self.number if name == b"content-length" else line
         self.items = items(value)
+        self.listed = tuple(item for item in self.items if item not in _CONNECTION_OPTIONS)
 
 
 class Fields(dict[bytes, "bytes | Acted"]):

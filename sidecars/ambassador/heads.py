@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from sidecars.ambassador.fields import FIELDS, TOKEN, Acted, BadSyntax, name_of
+from sidecars.ambassador.fields import AUTHORITY, FIELDS, TOKEN, Acted, BadSyntax, name_of
 
 CHUNKED = -1  # as a length: the body says itself where it ends
 UNTIL_CLOSE = -2  # as a length: the body ends with the connection (responses only)
@@ -31,16 +31,15 @@ _METHOD_TARGET_VERSION = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
 _ANY_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9](?:\.[0-9])?").fullmatch
 _ABSOLUTE = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)([/?].*)?", re.DOTALL).fullmatch
-_AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{0,5})?").fullmatch
-_LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:.*,)?[\t ]*timeout=([0-9]{1,6})[\t ]*(?:,.*)?").fullmatch
 _NEVER_IN_HEADS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)").search
 
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2; TRACE is refused
 _BODY_IS_ODD = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})  # RFC 9110 section 9.3.1: "might close"
 _NOT_PASSED = frozenset({b"CONNECT", b"TRACE"})
-_PLAIN_CONNECTION = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
 _VIA = b"Via: 1.1 ambassador\r\n"
+_END = _VIA + b"\r\n"
+_REMEMBERED_STATUS_LINES = 256
 
 
 class Refused(Exception):
@@ -53,34 +52,25 @@ class Refused(Exception):
 
 
 class Request:
-    """A request as we understood it."""
+    """A request as we understood it. What most requests do not have stands on the class, and costs them nothing."""
 
-    __slots__ = (
-        "body_is_odd",
-        "expects_continue",
-        "idempotent",
-        "is_head",
-        "keep_alive",
-        "length",
-        "line",
-        "method",
-        "minor",
-        "rest",
-        "upgrade",
-    )
+    is_head = False
+    keep_alive = True
+    length = 0  # of the body, or CHUNKED
+    body_is_odd = False
+    expects_continue = False
+    upgrade: tuple[bytes, ...] = ()
+    rest = b""  # of the head, behind Host's value
 
     def __init__(self, method: bytes, target: bytes, minor: int) -> None:
         self.method = method
         self.minor = minor
         self.line = b"%b %b HTTP/1.1\r\nHost: " % (method, target)
-        self.is_head = method == b"HEAD"
         self.idempotent = method in _IDEMPOTENT
-        self.keep_alive = minor == 1
-        self.length = 0
-        self.body_is_odd = False
-        self.expects_continue = False
-        self.upgrade: tuple[bytes, ...] = ()
-        self.rest = b""
+        if method == b"HEAD":
+            self.is_head = True
+        if not minor:
+            self.keep_alive = False
 
     def head(self, host: bytes) -> bytes:
         """The bytes to send to the upstream whose own authority is `host`."""
@@ -90,43 +80,30 @@ class Request:
 class Response:
     """A response's head as we understood it. `length` is of the body that follows on the upstream's connection."""
 
-    __slots__ = (
-        "announced",
-        "bodiless",
-        "chunked",
-        "fields",
-        "idle_timeout",
-        "keep_alive",
-        "length",
-        "line",
-        "status",
-        "upgrade",
-    )
+    length = UNTIL_CLOSE
+    announced = -1  # Content-Length as given, -1 when it is not
+    framing = b""  # the line of Content-Length
+    chunked = False
+    bodiless = False
+    idle_timeout: int | None = None
+    upgrade = b""
 
-    def __init__(self, status: int, line: bytes, fields: list[bytes], keep_alive: bool) -> None:  # noqa: FBT001 - two callers
+    def __init__(self, status: int, line: bytes, fields: list[bytes], keep_alive: bool) -> None:  # noqa: FBT001 - one caller
         self.status = status
         self.line = line
         self.fields = fields
         self.keep_alive = keep_alive
-        self.length = UNTIL_CLOSE
-        self.announced = -1  # Content-Length as given, -1 when not
-        self.chunked = False
-        self.bodiless = False
-        self.idle_timeout: int | None = None
-        self.upgrade = b""
 
     def head(self, minor: int, *, close: bool) -> bytes:
         """The bytes to send to a client that speaks HTTP/1.`minor`, the framing of the body included."""
-        out = [self.line, *self.fields, _VIA]
-        if self.announced >= 0:
-            out.append(b"Content-Length: %d\r\n" % self.announced)
-        elif minor and (self.chunked or (self.length == UNTIL_CLOSE and not self.bodiless)):
-            out.append(b"Transfer-Encoding: chunked\r\n")
+        framing = self.framing
+        if not framing and minor and (self.chunked or (self.length == UNTIL_CLOSE and not self.bodiless)):
+            framing = b"Transfer-Encoding: chunked\r\n"
         if close:
-            out.append(b"Connection: close\r\n\r\n")
-        else:
-            out.append(b"\r\n" if minor else b"Connection: keep-alive\r\n\r\n")
-        return b"".join(out)
+            return b"".join((self.line, *self.fields, framing, b"Connection: close\r\n", _END))
+        if not minor:
+            return b"".join((self.line, *self.fields, framing, b"Connection: keep-alive\r\n", _END))
+        return b"".join((self.line, *self.fields, framing, _END))
 
     def interim(self) -> bytes:
         """The bytes of a 1xx response; of 101 with the protocol that was agreed."""
@@ -172,9 +149,11 @@ def parse_request(head: bytes, authorities: Collection[bytes]) -> Request:
 
 def _act_on_request(request: Request, acted: list[Acted], out: list[bytes], absolute: bytes) -> None:
     """What the acted-on fields mean together; completes the request with them."""
-    host = length = None
+    host: Acted | None = None
+    length: Acted | None = None
     coded = False
     connection: tuple[bytes, ...] = ()
+    listed: tuple[bytes, ...] = ()
     codings: tuple[bytes, ...] = ()
     upgrade: tuple[bytes, ...] = ()
     for field in acted:
@@ -182,13 +161,14 @@ def _act_on_request(request: Request, acted: list[Acted], out: list[bytes], abso
         if name == b"host":
             if host is not None:
                 raise Refused(400, "malformed request: it has more than one Host")
-            host = field.value
+            host = field
         elif name == b"connection":
             connection += field.items
+            listed += field.listed
         elif name == b"content-length":
             if length is not None:
                 raise Refused(400, "malformed request: it has more than one Content-Length")
-            length = _content_length(field.value, 400)
+            length = field
         elif name == b"transfer-encoding":
             coded = True
             codings += field.items
@@ -200,45 +180,45 @@ def _act_on_request(request: Request, acted: list[Acted], out: list[bytes], abso
         elif name == b"expect":
             _expect(request, field.value)
         elif name == b"max-forwards" and request.method == b"OPTIONS":
-            out.append(b"Max-Forwards: %d\r\n" % _max_forwards(field.value))
+            out.append(b"Max-Forwards: %d\r\n" % _max_forwards(field.number))
     if host is None:
         if request.minor:
             raise Refused(400, "malformed request: it has no Host")
-    elif _AUTHORITY(host) is None:
+    elif not host.authority:
         raise Refused(400, "malformed request: its Host is not a host name or address")
     if absolute and host is None:
         raise Refused(400, "malformed request: it has no Host")
     if connection:
-        _connection(request, connection, out)
+        _connection(request, connection, listed, out)
+    if length is not None and length.number < 0:
+        raise Refused(400, "malformed request: its Content-Length is not a number")
     if coded:
         _check_codings(codings, length, request.minor, 400)
         request.length = CHUNKED
         out.append(b"Transfer-Encoding: chunked\r\n")
     elif length is not None:
-        request.length = length
-        out.append(b"Content-Length: %d\r\n" % length)
+        request.length = length.number
+        out.append(length.line)
     if request.length:
         request.body_is_odd = request.method in _BODY_IS_ODD
         if request.expects_continue:
             out.append(b"Expect: 100-continue\r\n")
-    else:
+    elif upgrade or request.expects_continue:
         request.expects_continue = False
         if upgrade and b"upgrade" in connection and request.minor:
             request.upgrade = tuple(name for name in upgrade if _may_upgrade_to(name))
             if request.upgrade:
                 out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % b", ".join(request.upgrade))
-    out.append(_VIA)
-    out.append(b"\r\n")
+    out.append(_END)
     request.rest = b"".join(out)
 
 
-def _connection(request: Request, options: tuple[bytes, ...], out: list[bytes]) -> None:
+def _connection(request: Request, options: tuple[bytes, ...], listed: tuple[bytes, ...], out: list[bytes]) -> None:
     """RFC 9110 section 7.6.1: the fields that Connection lists end here."""
     if b"close" in options:
         request.keep_alive = False
     elif b"keep-alive" in options:
         request.keep_alive = True
-    listed = set(options) - _PLAIN_CONNECTION
     if listed:
         out[1:] = [line for line in out[1:] if name_of(line) not in listed]
 
@@ -249,12 +229,12 @@ def _expect(request: Request, value: bytes) -> None:
     request.expects_continue = request.minor == 1
 
 
-def _max_forwards(value: bytes) -> int:
-    if not _LENGTH(value):
+def _max_forwards(number: int) -> int:
+    if number < 0:
         raise Refused(400, "malformed request: its Max-Forwards is not a number")
-    if int(value) == 0:
+    if number == 0:
         raise Refused(204, "the request wanted to come this far and no further")
-    return int(value) - 1
+    return number - 1
 
 
 def _unusual_target(method: bytes, target: bytes, authorities: Collection[bytes]) -> tuple[bytes, bytes]:
@@ -267,7 +247,7 @@ def _unusual_target(method: bytes, target: bytes, authorities: Collection[bytes]
     if found is None:
         raise Refused(400, "malformed request: its target is neither a path nor an http URL")
     authority, rest = found[1].lower(), found[2] or b""
-    if _AUTHORITY(authority) is None:
+    if AUTHORITY.fullmatch(authority) is None:
         raise Refused(400, "malformed request: the authority in its target is not a host name or address")
     if authority not in authorities:
         raise Refused(421, "the request is for another host: this is not an open proxy")
@@ -291,13 +271,27 @@ def _refused_method(method: bytes) -> Refused:
 # -- responses ----------------------------------------------------------------------------------------------------
 
 
+class StatusLines(dict[bytes, tuple[int, bytes, int]]):
+    """Status lines, and the status, our line and the minor version that each stands for; a bounded memory, too."""
+
+    def __missing__(self, line: bytes) -> tuple[int, bytes, int]:
+        found = _STATUS_LINE(line)
+        if found is None:
+            raise Refused(502, "its first line is not a status line of HTTP/1.1")
+        minor, code, reason = found.groups()
+        if len(self) >= _REMEMBERED_STATUS_LINES:
+            self.clear()
+        self[line] = known = (int(code), b"HTTP/1.1 %b %b\r\n" % (code, reason or b""), int(minor))
+        return known
+
+
+STATUS_LINES = StatusLines()
+
+
 def parse_response(head: bytes, request: Request) -> Response:
     """The response whose head (without the empty line that ends it) this is. Raises Refused, always with 502."""
     lines = head.split(b"\r\n")
-    found = _STATUS_LINE(lines[0])
-    if found is None:
-        raise Refused(502, "its first line is not a status line of HTTP/1.1")
-    minor, code, reason = found.groups()
+    status, line, minor = STATUS_LINES[lines[0]]
     if len(lines) > MAX_FIELDS:
         raise Refused(502, f"it has more than {MAX_FIELDS} header fields")
     del lines[0]
@@ -311,27 +305,30 @@ def parse_response(head: bytes, request: Request) -> Response:
                 acted.append(field)  # type: ignore[arg-type] # what is not bytes is Acted
     except BadSyntax as error:
         raise Refused(502, str(error)) from None
-    status = int(code)
-    response = Response(status, b"HTTP/1.1 %b %b\r\n" % (code, reason or b""), out, minor == b"1")
-    _act_on_response(response, acted, 1 if minor == b"1" else 0, request)
+    response = Response(status, line, out, minor == 1)
+    _act_on_response(response, acted, minor, request)
     return response
 
 
 def _act_on_response(response: Response, acted: list[Acted], minor: int, request: Request) -> None:
     """What the acted-on fields mean together; completes the response with them."""
-    length = None
+    length: Acted | None = None
     coded = False
     codings: tuple[bytes, ...] = ()
     connection: tuple[bytes, ...] = ()
+    listed: tuple[bytes, ...] = ()
     upgrade = b""
     for field in acted:
         name = field.name
         if name == b"content-length":
             if length is not None:
                 raise Refused(502, "it has more than one Content-Length")
-            length = _content_length(field.value, 502)
+            if field.number < 0:
+                raise Refused(502, "its Content-Length is not a number")
+            length = field
         elif name == b"connection":
             connection += field.items
+            listed += field.listed
         elif name == b"transfer-encoding":
             coded = True
             codings += field.items
@@ -347,7 +344,6 @@ def _act_on_response(response: Response, acted: list[Acted], minor: int, request
             response.keep_alive = False
         elif b"keep-alive" in connection:
             response.keep_alive = True
-        listed = set(connection) - _PLAIN_CONNECTION
         if listed:
             response.fields[:] = [line for line in response.fields if name_of(line) not in listed]
     if coded:
@@ -359,24 +355,26 @@ def _act_on_response(response: Response, acted: list[Acted], minor: int, request
         response.upgrade = upgrade
 
 
-def _frame_response(response: Response, length: int | None, coded: bool, request: Request) -> None:  # noqa: FBT001 - one caller
+def _frame_response(response: Response, length: Acted | None, coded: bool, request: Request) -> None:  # noqa: FBT001 - one caller
     """RFC 9112 section 6.3: where the body of this response ends."""
     status = response.status
     if status == 204 or status < 200:
-        if coded or length:
+        if coded or (length is not None and length.number):
             raise Refused(502, f"a {status} cannot have a body, but it announces one")
         response.length = 0
         response.bodiless = True
         return
     response.chunked = coded
-    response.announced = -1 if length is None else length
+    if length is not None:
+        response.announced = length.number
+        response.framing = length.line
     if status == 304 or request.is_head:
         response.length = 0
         response.bodiless = True
     elif coded:
         response.length = CHUNKED
     elif length is not None:
-        response.length = length
+        response.length = length.number
     else:
         response.keep_alive = False
 
@@ -401,13 +399,7 @@ def _may_upgrade_to(protocol: bytes) -> bool:
     )
 
 
-def _content_length(value: bytes, status: int) -> int:
-    if not _LENGTH(value):
-        raise Refused(status, "a Content-Length is not a number")
-    return int(value)
-
-
-def _check_codings(codings: tuple[bytes, ...], length: int | None, minor: int, status: int) -> None:
+def _check_codings(codings: tuple[bytes, ...], length: Acted | None, minor: int, status: int) -> None:
     if length is not None:
         raise Refused(status, "Content-Length and Transfer-Encoding contradict each other")
     if not minor:

@@ -23,7 +23,7 @@ def test_requests_and_responses_pass_with_the_case_of_their_fields(start: Start)
         ambassador = Ambassador(start, backend.url)
         status, head, body = ambassador.ask(b"GET /a?b HTTP/1.1\r\nhost: x\r\nX-CamelCase: 1\r\n\r\n")
     assert (status, body) == (200, b"ok")
-    assert head == b"HTTP/1.1 200 OK\r\nVia: 1.1 ambassador\r\nContent-Length: 2\r\n\r\n"
+    assert head == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVia: 1.1 ambassador\r\n\r\n"
     host = b"127.0.0.1:%d" % backend.port
     assert seen == [b"GET /a?b HTTP/1.1\r\nHost: %b\r\nX-CamelCase: 1\r\nVia: 1.1 ambassador\r\n\r\n" % host]
 
