@@ -71,9 +71,8 @@ async def _listen(upstream: Upstream) -> AsyncIterator[None]:
     address = upstream.settings.listen
     sockets = bind(address, variable(Settings, "listen", upstream.name))
     accept = Client if upstream.settings.upstream.scheme == "http" else TcpClient
-    servers = [
-        await upstream.loop.create_server(lambda: accept(upstream), sock=bound, backlog=BACKLOG) for bound in sockets
-    ]
+    create = upstream.loop.create_unix_server if address.path else upstream.loop.create_server
+    servers = [await create(lambda: accept(upstream), sock=bound, backlog=BACKLOG) for bound in sockets]
     try:
         for bound in sockets:
             name = bound.getsockname()

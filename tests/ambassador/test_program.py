@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -285,6 +286,21 @@ def test_several_upstreams_each_have_their_address(start: Start) -> None:
     assert target["target"] == f"localhost:{orders.port}"
     assert target["dns_age_seconds"] >= 0
     assert "127.0.0.1" in json.dumps(target["endpoints"])
+
+
+def test_the_app_may_reach_it_through_a_unix_socket(start: Start, tmp_path: Path) -> None:
+    path, admin = tmp_path / "orders.sock", free_port()
+    with backends(answering()) as (backend,):
+        program = start(
+            "ambassador",
+            AMBASSADOR_LISTEN=f"unix:{path}",
+            AMBASSADOR_ADMIN_LISTEN=f"127.0.0.1:{admin}",
+            AMBASSADOR_UPSTREAM=backend.url,
+        )
+        program.wait_ready(admin)
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+            assert [client.get("http://orders/").text for _ in range(3)] == ["ok"] * 3
+        assert program.stop() == 0
 
 
 def test_it_is_not_ready_and_says_why_while_a_name_has_no_address(start: Start) -> None:
