@@ -24,31 +24,30 @@ EX_USAGE = 64
 
 def job(cls: type[S], run: Callable[[S], None]) -> int:
     """A program that does its work and ends."""
-    return _main(cls, lambda settings: lifecycle.run_job(lambda: run(settings)))
+    if sys.argv[1:]:
+        return _answer(cls, sys.argv[1:], os.environ)
+    logs.configure()
+    return lifecycle.exit_code_of(lambda: lifecycle.run_job(lambda: run(_begin(cls, os.environ))))
 
 
 def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any, None]]) -> int:
     """A program that keeps running until it is told to stop."""
+    if sys.argv[1:]:
+        return _answer(cls, sys.argv[1:], os.environ)
+    lifecycle.exit_quietly_when_told_to_stop()
+    logs.configure()
 
-    def start(settings: V) -> None:
+    def serve() -> None:
+        settings = _begin(cls, os.environ)
         import uvloop  # noqa: PLC0415 - a job does not have it
 
         lifecycle.run_service(lambda life: run(settings, life), settings.drain_timeout, uvloop.new_event_loop)
 
-    exit_code = _main(cls, start)
-    return exit_code if sys.argv[1:] else lifecycle.leave(exit_code)
+    return lifecycle.leave(lifecycle.exit_code_of(serve))
 
 
-def _main(cls: type[S], start: Callable[[S], None]) -> int:
-    lifecycle.exit_quietly_when_told_to_stop()
-    argv, environ = sys.argv[1:], os.environ
-    if argv:
-        return _answer(cls, argv, environ)
-    logs.configure()
-    return lifecycle.exit_code_of(lambda: _start(cls, start, environ))
-
-
-def _start(cls: type[S], start: Callable[[S], None], environ: Mapping[str, str]) -> None:
+def _begin(cls: type[S], environ: Mapping[str, str]) -> S:
+    """The settings, told in the log's first line."""
     try:
         settings = load(cls, environ)
     except SettingsError as error:
@@ -57,7 +56,7 @@ def _start(cls: type[S], start: Callable[[S], None], environ: Mapping[str, str])
     name = cls.PREFIX.lower()
     shown = {variable: value for variable, value in effective(settings).items() if value}
     logs.get(name).info("starting", name=name, version=chassis.__version__, **shown)
-    start(settings)
+    return settings
 
 
 def _answer(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]) -> int:

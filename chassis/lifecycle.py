@@ -31,6 +31,7 @@ TERMINATION_LOG = "/dev/termination-log"
 _TERMINATION_LIMIT = (
     4096  # bytes; https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 )
+_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 _CANCEL_GRACE = 1.0  # seconds for a cancelled service to unwind
 
 
@@ -87,12 +88,12 @@ LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
 
 
 def exit_quietly_when_told_to_stop() -> None:
-    """Until a program has begun, a signal to stop simply ends it: as process 1 it would otherwise be ignored."""
+    """Until a service has begun, a signal to stop simply ends it: as process 1 it would otherwise be ignored."""
 
     def leave(_number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(0)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _TO_STOP:
         signal.signal(number, leave)
 
 
@@ -100,17 +101,22 @@ def exit_quietly_when_told_to_stop() -> None:
 
 
 def run_job(job: Callable[[], None]) -> None:
-    """Run the job to its end. A signal unwinds it, so that its clean-up runs, and then counts as a failure."""
+    """Run the job to its end. A signal unwinds it, so that its clean-up runs, and then counts as a failure.
+
+    Exit code 0 of an init container starts the app, so a job that was stopped must not end with it, however early that
+    was. Once the job is done a signal changes nothing any more.
+    """
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
         raise IOFailed(f"stopped by {signal.Signals(number).name} before the work was done")
 
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in _TO_STOP:
+        signal.signal(number, interrupt)
     try:
         job()
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number in _TO_STOP:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def run_service(service: Service, drain_timeout: float, loop_factory: LoopFactory | None = None) -> None:
@@ -139,7 +145,7 @@ async def _supervise(service: Service, drain_timeout: float) -> None:
         log.info("draining", signal=name, drain_timeout=f"{drain_timeout:g}s")
         life.begin_drain(loop.time())
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _TO_STOP:
         loop.add_signal_handler(number, on_signal, signal.Signals(number).name)
     work = asyncio.ensure_future(service(life))
     try:
