@@ -47,8 +47,11 @@ docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs
 images: ## build the five images
 	docker buildx bake
 
-bench: $(VENV)/dev.stamp ## each sidecar beside its real peers; says which peers are missing
-	@set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file; done
+bench: $(VENV)/dev.stamp ## each sidecar beside its real peers; fails where a figure is missed
+	@missed=0; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || missed=1; done; exit $$missed
+
+chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000), and no line may be lost
+	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000}
 
 locks: $(VENV)/dev.stamp ## compile each extra with hashes, for every platform
 	@set -e; for name in $(LOCKS); do echo "locks/$$name.txt"; $(BIN)/uv pip compile --quiet --universal --generate-hashes \
