@@ -74,18 +74,19 @@ class Connection(asyncio.Protocol):
             if self.body is not None:
                 self._pass_on(exchange, self.body, data)
             else:
-                self._head(exchange, self.buffer + data if self.buffer else data)
+                self._head(exchange, self.buffer + data if self.buffer else data, len(self.buffer))
         except Refused as error:
             self._fail(exchange, answers.malformed(error.reason))
 
-    def _head(self, exchange: Exchange, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n")
+    def _head(self, exchange: Exchange, data: bytes, known: int = 0) -> None:
+        """A head, of which the first `known` bytes have been looked at before, and what follows it."""
+        end = data.find(b"\r\n\r\n", max(0, known - 3))
         limit = self.upstream.settings.max_header_size
         if end < 0 or end > limit:
             if len(data) > limit:
                 self._fail(exchange, answers.too_large(limit))
                 return
-            check_beginning(data, _MALFORMED)
+            check_beginning(data, _MALFORMED, known)
             self.buffer = data
             exchange.moved = True
             return

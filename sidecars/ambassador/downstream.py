@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import struct
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from sidecars.ambassador.connection import Connection
     from sidecars.ambassador.upstream import Upstream
 
+_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
 _BUFFERED = 64 * 1024  # bytes of further requests that wait
 _LINGER = 2.0  # seconds
 _BAD = 400
@@ -87,19 +89,23 @@ class Client(asyncio.Protocol):
                 self.buffer += data
                 self.read_on()
         elif not self.lingers:
-            self._next(self.buffer + data if self.buffer else data)
+            self._next(self.buffer + data if self.buffer else data, len(self.buffer))
 
-    def _next(self, data: bytes) -> None:
-        """Begin the request at the front of what has come, if its head is complete."""
-        while data[:2] == b"\r\n":
-            data = data[2:]  # RFC 9112 section 2.2: empty lines before a request are ignored
-        end = data.find(b"\r\n\r\n")
+    def _next(self, data: bytes, known: int = 0) -> None:
+        """Begin the request at the front of what has come, if its head is complete.
+
+        The first `known` bytes have been looked at before.
+        """
+        if data[:2] == b"\r\n":
+            data = _EMPTY_LINES.sub(b"", data)  # RFC 9112 section 2.2: before a request they are ignored
+            known = 0
+        end = data.find(b"\r\n\r\n", max(0, known - 3))
         limit = self.upstream.settings.max_header_size
         try:
             if end < 0 or end > limit:
                 if len(data) > limit:
                     raise Refused(431, f"the head of the request is larger than {limit} bytes")  # noqa: TRY301 - one way out
-                check_beginning(data, _BAD)
+                check_beginning(data, _BAD, known)
                 self.buffer = data
                 return
             request = parse_request(data[:end], self.upstream.authorities)
@@ -225,6 +231,9 @@ class Client(asyncio.Protocol):
         """Answer a request that is not passed on, and believe nothing that follows it."""
         exchange, self.body, self.buffer = self.exchange, None, b""
         self.exchange = None
+        if exchange is not None and exchange.over:
+            self._linger()  # it has been answered already
+            return
         begun = exchange is not None and exchange.response is not None
         if exchange is not None:
             exchange.abandon(status)

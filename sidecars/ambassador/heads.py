@@ -382,9 +382,12 @@ def _frame_response(response: Response, length: Acted | None, coded: bool, reque
 # -- both ---------------------------------------------------------------------------------------------------------
 
 
-def check_beginning(head: bytes, status: int) -> None:
-    """Refuse an unfinished head as soon as it holds what no head may hold, rather than wait for its end."""
-    if _NEVER_IN_HEADS(head):
+def check_beginning(head: bytes, status: int, known: int = 0) -> None:
+    """Refuse an unfinished head as soon as it holds what no head may hold, rather than wait for its end.
+
+    Its first `known` bytes have been checked before.
+    """
+    if _NEVER_IN_HEADS(head, max(0, known - 1)):
         raise Refused(status, "a head holds a control character, or a line that does not end in CR LF")
 
 

@@ -28,6 +28,22 @@ def test_requests_and_responses_pass_with_the_case_of_their_fields(start: Start)
     assert seen == [b"GET /a?b HTTP/1.1\r\nHost: %b\r\nX-CamelCase: 1\r\nVia: 1.1 ambassador\r\n\r\n" % host]
 
 
+def test_a_head_may_come_byte_by_byte_and_after_empty_lines(start: Start) -> None:
+    def dribble(peer: Peer) -> None:
+        while peer.head():
+            for byte in b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 2\r\n\r\nok":
+                peer.send(bytes([byte]))
+
+    with backends(dribble) as (backend,), Ambassador(start, backend.url).connect() as peer:
+        for _ in range(2):
+            for byte in b"\r\n\r\n" + GET:
+                peer.send(bytes([byte]))
+            assert peer.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            status, head, body = peer.response()
+            assert (status, body) == (200, b"ok")
+            assert b"X: y\r\n" in head
+
+
 def test_connections_are_kept_alive_on_both_sides(start: Start) -> None:
     with backends(answering()) as (backend,):
         ambassador = Ambassador(start, backend.url)
