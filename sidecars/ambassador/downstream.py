@@ -88,6 +88,9 @@ class Client(asyncio.Protocol):
             elif not self.lingers:
                 self.buffer += data
                 self.read_on()
+        elif self.write_paused and not self.lingers:
+            self.buffer += data  # the app must first take the answers that it has
+            self.read_on()
         elif not self.lingers:
             self._next(self.buffer + data if self.buffer else data, len(self.buffer))
 

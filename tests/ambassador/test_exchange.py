@@ -1,0 +1,250 @@
+"""The data path without sockets: both protocols between two transports that only remember, so every split is exact."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.health import Hold
+from chassis.settings import load
+from sidecars.ambassador.connection import Connection
+from sidecars.ambassador.downstream import Client
+from sidecars.ambassador.settings import Settings
+from sidecars.ambassador.upstream import Upstream
+
+
+class Wire:
+    """A transport that remembers."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closing = self.paused = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closing
+        self.written += data
+
+    def writelines(self, pieces: Sequence[bytes]) -> None:
+        self.write(b"".join(pieces))
+
+    def write_eof(self) -> None:
+        self.closing = True
+
+    def close(self) -> None:
+        self.closing = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+
+class Pair:
+    """An app's connection, and an idle connection to the only endpoint."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders"})
+        self.upstream = Upstream(settings.upstreams["default"], self.loop, Hold("upstream", ""))
+        self.upstream.answered(self.upstream.names[0], ["10.0.0.1"], 0.0)
+        self.endpoint = self.upstream.endpoints[0]
+        self.app, self.there = Wire(), Wire()
+        self.client = Client(self.upstream)
+        self.client.connection_made(self.app)  # type: ignore[arg-type] # a transport as far as it goes
+        self.connection = Connection(self.upstream, self.endpoint)
+        self.connection.connection_made(self.there)  # type: ignore[arg-type] # as above
+        self.connection.since = self.client.since
+        self.endpoint.idle.append(self.connection)
+
+    def __enter__(self) -> Pair:  # noqa: PYI034 - a helper of one class
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.loop.close()
+
+
+def pieces(message: bytes, cuts: Sequence[int]) -> list[bytes]:
+    edges = [0, *sorted({min(cut, len(message)) for cut in cuts}), len(message)]
+    return [message[start:end] for start, end in itertools.pairwise(edges) if end > start]
+
+
+def read(role: Any, wire: bytes, method: bytes = b"GET", *, closed: bool = False) -> list[tuple[Any, ...]]:
+    """What h11 makes of the bytes: heads, and bodies joined."""
+    oracle = h11.Connection(role)
+    if role is h11.CLIENT:
+        oracle.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+        oracle.send(h11.EndOfMessage())
+    oracle.receive_data(wire)
+    if closed:
+        oracle.receive_data(b"")
+    seen: list[tuple[Any, ...]] = []
+    body = b""
+    while True:
+        event = oracle.next_event()
+        if isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            return [*seen, (body, list(event.headers))]
+        else:
+            assert isinstance(event, h11.Request | h11.Response | h11.InformationalResponse), (event, seen, body)
+            first = event.target if isinstance(event, h11.Request) else event.status_code
+            seen.append((first, list(event.headers)))
+
+
+REQUESTS = [
+    b"GET /a HTTP/1.1\r\nHost: a\r\nX-One: 1\r\n\r\n",
+    b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world",
+    b"PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+]
+RESPONSES = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-One: 1\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\nX-One: 1\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+]
+
+
+@pytest.mark.parametrize("message", REQUESTS)
+def test_a_request_means_the_same_upstream_wherever_it_was_split(message: bytes) -> None:
+    expected = None
+    for at in range(len(message)):
+        with Pair() as pair:
+            for piece in pieces(message, [at]):
+                pair.client.data_received(piece)
+            got = read(h11.SERVER, pair.there.written)
+        expected = expected or got
+        assert got == expected, at
+    assert expected is not None
+    assert expected[0][0] == b"/a"
+
+
+@pytest.mark.parametrize("message", RESPONSES)
+def test_a_response_means_the_same_to_the_app_wherever_it_was_split(message: bytes) -> None:
+    expected = None
+    for at in range(len(message)):
+        with Pair() as pair:
+            pair.client.data_received(REQUESTS[0])
+            for piece in pieces(message, [at]):
+                pair.connection.data_received(piece)
+            got = read(h11.CLIENT, pair.app.written)
+            assert not pair.app.closing
+            assert pair.client.exchange is None
+        expected = expected or got
+        assert got == expected, at
+
+
+@given(
+    body=st.lists(st.binary(min_size=1, max_size=50), max_size=5),
+    chunked=st.booleans(),
+    up=st.lists(st.integers(0, 600), max_size=8),
+    down=st.lists(st.integers(0, 600), max_size=8),
+)
+def test_bodies_arrive_as_h11_sent_them(*, body: list[bytes], chunked: bool, up: list[int], down: list[int]) -> None:
+    content = b"".join(body)
+    framing = [("Transfer-Encoding", "chunked")] if chunked else [("Content-Length", str(len(content)))]
+    app, server = h11.Connection(h11.CLIENT), h11.Connection(h11.SERVER)
+    request = app.send(h11.Request(method="PUT", target="/", headers=[("Host", "a"), *framing])) or b""
+    request += b"".join(app.send(h11.Data(data=each)) or b"" for each in body) + (app.send(h11.EndOfMessage()) or b"")
+    with Pair() as pair:
+        for piece in pieces(request, up):
+            pair.client.data_received(piece)
+        assert read(h11.SERVER, pair.there.written)[-1][0] == content
+        server.receive_data(pair.there.written)
+        while not isinstance(server.next_event(), h11.EndOfMessage):
+            pass
+        response = server.send(h11.Response(status_code=200, headers=framing)) or b""
+        response += b"".join(server.send(h11.Data(data=each)) or b"" for each in body)
+        response += server.send(h11.EndOfMessage()) or b""
+        for piece in pieces(response, down):
+            pair.connection.data_received(piece)
+        assert read(h11.CLIENT, pair.app.written, b"PUT")[-1][0] == content
+        assert pair.endpoint.idle == [pair.connection]
+        assert pair.endpoint.pending == 0
+
+
+@given(st.lists(st.integers(0, 400), max_size=10), st.integers(1, 6))
+def test_pipelined_requests_reach_the_upstream_one_at_a_time(cuts: list[int], count: int) -> None:
+    message = b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(count))
+    with Pair() as pair:
+        for piece in pieces(message, cuts):
+            pair.client.data_received(piece)
+        for number in range(count):
+            assert pair.there.written.count(b"GET /") == number + 1
+            pair.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        answers = pair.app.written.split(b"\r\n\r\n")[1:]
+        assert [answer[:1] for answer in answers] == [b"%d" % number for number in range(count)]
+
+
+def test_the_upstream_is_not_read_while_the_app_does_not_read() -> None:
+    with Pair() as pair:
+        pair.client.data_received(REQUESTS[0])
+        pair.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        states = [pair.there.paused]
+        pair.client.pause_writing()
+        states.append(pair.there.paused)
+        pair.client.resume_writing()
+        states.append(pair.there.paused)
+        pair.client.pause_writing()
+        pair.connection.data_received(b"defghij")
+        states.append(pair.there.paused)  # idle now, it must be able to say that it ends
+        assert states == [False, True, False, False]
+        pair.client.data_received(REQUESTS[0])
+        assert pair.there.written.count(b"GET ") == 1  # the next answer would have no place to go
+        pair.client.data_received(b"x" * 100_000)
+        assert pair.app.paused
+
+
+def test_requests_that_waited_for_the_app_to_read_go_on_when_it_does() -> None:
+    with Pair() as pair:
+        pair.client.pause_writing()
+        pair.client.data_received(REQUESTS[0])
+        pair.client.data_received(REQUESTS[0])
+        assert pair.there.written == b""
+        pair.client.resume_writing()
+        assert pair.there.written.count(b"GET ") == 1
+
+
+def test_a_connection_whose_upstream_broke_off_the_body_is_closed_and_not_reused() -> None:
+    with Pair() as pair:
+        pair.client.data_received(REQUESTS[0])
+        pair.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        pair.connection.connection_lost(None)
+        assert pair.app.closing
+        assert pair.endpoint.idle == []
+        assert pair.endpoint.pending == 0
+
+
+def test_a_get_with_a_body_does_not_share_its_connection() -> None:
+    """An upstream that ignores such a body would read it as the next request."""
+    with Pair() as pair:
+        pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        pair.connection.data_received(RESPONSES[0])
+        assert pair.endpoint.idle == []
+        assert pair.there.closing
+        assert not pair.app.closing
+
+
+def test_bytes_on_an_idle_connection_end_it() -> None:
+    with Pair() as pair:
+        pair.connection.data_received(RESPONSES[0])
+        assert pair.there.closing
+        assert pair.endpoint.idle == []
