@@ -99,7 +99,9 @@ async def _tick(upstreams: Iterable[Upstream], health: Health) -> None:
 
 async def _drain(upstreams: list[Upstream]) -> None:
     """Go on serving until no connection of the app is left. The deadline is the lifecycle's."""
-    for upstream in upstreams:
-        upstream.drain()
-    while any(upstream.busy for upstream in upstreams):  # noqa: ASYNC110 - an event would cost every connection
+    while True:
+        for upstream in upstreams:
+            upstream.drain(time.monotonic())
+        if not any(upstream.busy for upstream in upstreams):
+            return
         await asyncio.sleep(_DRAIN_STEP)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
 _BUFFERED = 64 * 1024  # bytes of further requests that wait
 _LINGER = 2.0  # seconds
+_QUIET = 0.1  # seconds without a request after which a drain takes a connection for idle
 _BAD = 400
 _GONE = 499  # as nginx calls it: the client closed before it had its answer
 
@@ -278,9 +279,9 @@ class Client(asyncio.Protocol):
         else:
             self.transport.write_eof()
 
-    def close_if_idle(self) -> None:
-        """For the drain: nothing is under way here, so nothing is lost."""
-        if self.exchange is None and not self.buffer and not self.lingers:
+    def close_if_idle(self, now: float) -> None:
+        """For the drain. A connection that was at work a moment ago is spared: its next request may be on its way."""
+        if self.exchange is None and not self.buffer and not self.lingers and now - self.since >= _QUIET:
             self._close()
 
     def connection_lost(self, _error: Exception | None) -> None:

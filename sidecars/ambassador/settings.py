@@ -14,6 +14,7 @@ _TARGET = re.compile(
 )
 _HIGHEST_PORT = 65535
 _HTTP_PORT = 80
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("", "0.0.0.0", "::")
 _EXPECTED = "expected http://host[:port] or tcp://host:port, several of one scheme between commas"
 
@@ -134,17 +135,17 @@ class Settings(ServiceSettings):
                     yield f"{listen}={upstream.listen}: {other} is {where}: give each its own address"
             taken.append((listen, upstream.listen))
         for name, upstream in self.upstreams.items():
-            for loop in self._loops(upstream):
-                yield f"{variable(type(self), 'upstream', name)}={upstream.upstream}: {loop} is this ambassador itself"
+            own = variable(type(self), "upstream", name)
+            for place in upstream.upstream.places:
+                if _is_here(place, upstream.listen):
+                    yield f"{own}={upstream.upstream}: {place} is this ambassador itself"
 
-    def _loops(self, upstream: UpstreamSettings) -> Iterator[Target]:
-        """The places of an upstream that lead straight back to one of our own listeners."""
-        for place in upstream.upstream.places:
-            for own in self.upstreams.values():
-                local = {own.listen.host, "127.0.0.1", "localhost", "::1"} if own.listen.host in _EVERYWHERE else set()
-                local |= {own.listen.host, *(("localhost",) if own.listen.host in ("127.0.0.1", "::1") else ())}
-                if own is upstream and place.port and place.port == own.listen.port and place.host in local:
-                    yield place
+
+def _is_here(place: Target, listen: Address) -> bool:
+    """Whether the place is where we listen ourselves."""
+    if listen.path or not listen.port or place.port != listen.port:
+        return False
+    return place.host == listen.host or (place.host in _LOOPBACK and listen.host in (*_EVERYWHERE, *_LOOPBACK))
 
 
 def _overlap(one: Address, other: Address) -> bool:

@@ -168,11 +168,11 @@ class Upstream:
                 if now - connection.since >= connection.idle_limit:
                     connection.discard()
 
-    def drain(self) -> None:
-        """From now on every connection ends with its answer; idle ones end at once."""
+    def drain(self, now: float) -> None:
+        """From now on every connection ends with its next answer; to be called until it is not `busy` any more."""
         self.draining = True
         for client in list(self.clients):
-            client.close_if_idle()
+            client.close_if_idle(now)
 
     @property
     def busy(self) -> bool:

@@ -110,8 +110,10 @@ def read(role: Any, wire: bytes, method: bytes = b"GET", *, closed: bool = False
 REQUESTS = [
     b"GET /a HTTP/1.1\r\nHost: a\r\nX-One: 1\r\n\r\n",
     b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world",
-    b"PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n",
+    (
+        b"PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n"
+    ),
     b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 ]
 RESPONSES = [

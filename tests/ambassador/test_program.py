@@ -360,6 +360,22 @@ def test_after_sigterm_requests_in_flight_and_new_ones_are_served(start: Start) 
         assert ambassador.program.logged("drained")
 
 
+def test_sigterm_under_load_fails_no_request(start: Start) -> None:
+    with backends(*[answering()] * 2) as running:
+        ambassador = Ambassador(start, joined(running))
+        told = False
+
+        def enough(count: int) -> bool:
+            nonlocal told
+            if count > 500 and not told:
+                told = True
+                ambassador.program.signal(signal.SIGTERM)
+            return count > 1500
+
+        assert load(ambassador, clients=8, until=enough) == []
+        assert ambassador.program.wait() == 0
+
+
 def test_the_drain_has_a_deadline(start: Start) -> None:
     with backends(hanging) as (backend,):
         ambassador = Ambassador(start, backend.url, DRAIN_TIMEOUT="200ms")
