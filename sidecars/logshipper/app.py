@@ -31,7 +31,7 @@ log = logs.get("logshipper")
 _POLL = 0.25  # seconds between looks at the open files
 _SAVE = 1.0  # seconds between snapshots
 _FOLLOW_PULSE = 30.0  # seconds; a scan of very many files takes some
-_SHIP_PULSE = 60.0  # seconds, to read and encode one batch
+_SHIP_PULSE = 30.0  # seconds, to read one batch
 _LEAVE = 0.5  # seconds of the drain that are kept for saving
 
 

@@ -45,6 +45,7 @@ class FileState:
     inode: int
     size: int = 0
     prefix: Mark = START
+    seen: Mark = START  # the end of what was seen of it, shipped or not
     positions: dict[str, Mark] = field(default_factory=dict)
 
 
@@ -72,6 +73,7 @@ def dump(state: State, journal: int) -> bytes:
             **_describe(file),
             "size": file.size,
             "prefix": _mark(file.prefix),
+            "seen": _mark(file.seen),
             "positions": {sink: _mark(mark) for sink, mark in file.positions.items()},
         }
         for file in state.files.values()
@@ -100,7 +102,7 @@ def load(data: bytes) -> State:
         state = State(journal=int(journal))
         for item in page["files"]:
             file = _file(item)
-            file.size, file.prefix = item["size"], Mark(*item["prefix"])
+            file.size, file.prefix, file.seen = item["size"], Mark(*item["prefix"]), Mark(*item["seen"])
             file.positions = {sink: Mark(*mark) for sink, mark in item["positions"].items()}
             state.files[file.id] = file
         for name, item in page["sinks"].items():
@@ -114,11 +116,11 @@ def load(data: bytes) -> State:
 
 
 def file_entry(file: FileState) -> Entry:
-    return ["file", _describe(file)]
+    return ["file", _describe(file), _mark(file.prefix), _mark(file.seen)]
 
 
-def send_entry(sink: str, ranges: list[Range], prefixes: dict[str, Mark]) -> Entry:
-    return ["send", sink, ranges, {file: _mark(mark) for file, mark in prefixes.items()}]
+def send_entry(sink: str, ranges: list[Range]) -> Entry:
+    return ["send", sink, ranges]
 
 
 def done_entry(sink: str, positions: dict[str, Mark], receipt: Any) -> Entry:
@@ -146,15 +148,14 @@ def journal_entries(data: bytes) -> Iterator[Entry]:
 def apply(state: State, entry: Entry) -> None:
     """Bring the state to where it was after the entry. Entries about what is not known (any more) change nothing."""
     match entry:
-        case ["file", dict(item)]:
+        case ["file", dict(item), list(prefix), list(seen)]:
             file = _file(item)
             known = state.files.setdefault(file.id, file)
             known.path, known.device, known.inode = file.path, file.device, file.inode
-        case ["send", str(sink), list(ranges), dict(prefixes)]:
+            known.prefix, known.seen = Mark(*prefix), Mark(*seen)
+            known.size = max(known.size, known.seen.offset)
+        case ["send", str(sink), list(ranges)]:
             state.sinks.setdefault(sink, SinkState()).sending = [_range(sent) for sent in ranges]
-            for name, mark in prefixes.items():
-                if name in state.files:
-                    state.files[name].prefix = Mark(*mark)
         case ["done", str(sink), dict(positions), receipt]:
             for name, mark in positions.items():
                 if name in state.files:

@@ -48,6 +48,11 @@ def neighbours(path: str) -> Iterator[Found]:
             yield entry
 
 
+def may_be_a_copy(name: str, path: str) -> bool:
+    """Whether a file's name could be one that rotation gives to a copy of the other: `app-1.log` of `app.log`."""
+    return os.path.basename(name).startswith(os.path.basename(path).partition(".")[0])  # noqa: PTH119 - as above
+
+
 def _matches(tailed: Input) -> Iterator[str]:
     excluded = _excluder(tailed.exclude or ())
     for pattern in tailed.paths:

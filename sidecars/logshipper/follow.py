@@ -106,10 +106,13 @@ class Follower:
             yield listing[key]
         beside = list(discover.neighbours(state.path))
         yield from (found for found in beside if found.key == key or found.path == state.path)
-        yield from (found for found in beside if found.key != key and found.path != state.path)
+        others = (found for found in beside if found.key != key and found.path != state.path)
+        yield from (found for found in others if discover.may_be_a_copy(found.path, state.name))
 
     def _is(self, state: FileState, found: Found, descriptor: int) -> bool:
         marks = [state.prefix, *state.positions.values()]
+        if state.seen.offset <= found.size:
+            marks.append(state.seen)
         if not any(mark.length for mark in marks):  # nothing was shipped: the inode is all there is to go by
             return found.key == (state.device, state.inode) and found.size >= state.size
         return identity.same_content(marks, found.size, _sampler(descriptor))
@@ -152,13 +155,18 @@ class Follower:
 
     def _poll(self, tail: Tail, now: float) -> bool:
         try:
-            return tail.poll(now)
+            unseen = not tail.state.prefix.length
+            news = tail.poll(now)
+            if unseen and tail.state.prefix.length:  # from now on it can be recognised
+                self._store.append(checkpoint.file_entry(tail.state))
+            self._store.dirty = self._store.dirty or news
         except Changed:
             self.changed(tail)
             return True
         except OSError as error:
             self._set_aside(tail, error)
             return False
+        return news
 
     def _consider(self, found: Found, *, at_end: bool) -> None:
         """A file that is not followed: is it new, known, a copy in the making, or nothing for us?"""
@@ -266,6 +274,8 @@ class Follower:
         furthest = max(mark.offset for mark in tail.state.positions.values()) if tail.state.positions else 0
         for found in discover.neighbours(tail.state.path):
             if found.key == original or found.key in self._by_key or not found.size:
+                continue
+            if not discover.may_be_a_copy(found.path, tail.state.name):
                 continue
             descriptor = self._open(found)
             if descriptor is None:
@@ -412,15 +422,12 @@ class Follower:
     def sending(self, sink: str, parts: Iterable[Part]) -> None:
         """Note, so that it survives kill -9, that exactly this is about to be sent."""
         ranges: list[checkpoint.Range] = []
-        prefixes = {}
         for part in parts:
             ranges.append((part.file, part.position, part.start, part.end, part.partial))
             if part.file in self.tails:
                 self.tails[part.file].sending(sink, part.end)
-                if part.position < PREFIX:
-                    prefixes[part.file] = self.tails[part.file].state.prefix
         self._store.state.sinks[sink].sending = ranges
-        self._store.append(checkpoint.send_entry(sink, ranges, prefixes))
+        self._store.append(checkpoint.send_entry(sink, ranges))
 
     def delivered(self, sink: str, parts: Iterable[Part], receipt: object) -> None:
         self._settle(sink, parts, receipt, "")

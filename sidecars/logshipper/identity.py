@@ -7,12 +7,12 @@ where the original was cut. A generation has a random id, so that `<id>-<offset>
 Device and inode find a candidate: cheap, but an inode is reused after deletion, is kept by `copytruncate`, and the
 device's number may change with a reboot. So the content must agree, too:
 
-- *prefix*: a digest of the first bytes, up to PREFIX of them. It grows with what was shipped and never covers more,
-  because bytes that were not shipped yet may still change (a preallocated file is all NULs at first).
+- *prefix*: a digest of the first bytes, up to PREFIX of them. It grows with the file and never covers a NUL: those may
+  still change (a file that is allocated beforehand is all NULs at first).
 - *tail*: a digest of the last bytes before a position, up to TAIL of them. A file that was truncated and has grown
-  beyond the position again has other bytes there.
+  beyond the position again has other bytes there. There is one for each sink's position, and one for what was seen.
 
-What cannot be seen: a file that is truncated between two looks and refilled with the very same bytes.
+What cannot be seen: a file that is truncated and refilled between two looks, and has the same bytes in these places.
 """
 
 from __future__ import annotations

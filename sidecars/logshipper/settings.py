@@ -91,7 +91,7 @@ class Sink:
     batch_size: int = setting(
         size("4KiB", "16MiB"),
         "how many bytes of log are sent at once, at most (one longer line excepted)",
-        default="1MiB",
+        default="512KiB",
     )
     batch_timeout: float = setting(
         duration("0", "1m"), "how long lines may wait for others to be sent with", default="1s"

@@ -49,12 +49,14 @@ class Shipper:
         self._news.set()
 
     async def run(self) -> None:
+        self._pulse.idle()
         if parts := self._follower.read_again(self.name):
             log.info("repeating the batch that was on its way", sink=self.name, parts=len(parts))
             await self._settle(Batch(self.name, tuple(parts)))
         while await self._something_to_ship():
             self._pulse.beat()
             parts = self._follower.collect(self.name, self._settings.batch_size)
+            self._pulse.idle()  # a sink that takes its time is not this process's illness
             if parts:
                 await self._settle(Batch(self.name, tuple(parts)))
 
@@ -62,7 +64,6 @@ class Shipper:
 
     async def _something_to_ship(self) -> bool:
         """Wait until a batch is full or has waited long enough. False when all is shipped and the end has come."""
-        self._pulse.idle()
         waiting_since: float | None = None
         while True:
             self._news.clear()
@@ -128,8 +129,6 @@ class Shipper:
                     )
                 await self._pause(pause)
                 continue
-            finally:
-                self._pulse.idle()
             if failures:
                 log.info("delivery works again", sink=self.name, failures=failures)
             self.trouble = ""

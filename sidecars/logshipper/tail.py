@@ -85,6 +85,8 @@ class Tail:
         self._length = 0
         self._waiting.clear()
         self.trail.clear()
+        if self.state.seen.length and self.state.seen.holds(self.sample):
+            self.trail.append(self.state.seen)
 
     def release(self) -> None:
         if self.descriptor is not None:
@@ -103,7 +105,7 @@ class Tail:
             raise Changed
         if status.st_size == self._length and status.st_mtime_ns == self._modified:
             return False
-        self._check_trail()
+        self._check_content(status.st_size)
         self._length, self._modified = status.st_size, status.st_mtime_ns
         self.quiet_since, self.ending = now, Ending.OPEN
         self._grew(status.st_size, now)
@@ -115,13 +117,23 @@ class Tail:
                 ledger.read(self.state.id, size - self.state.size)
             self.state.size = size
             self.ages.grew(size, now)
+            self._remember_prefix(size)
             last = self.sample(max(0, size - TAIL), min(size, TAIL))
             if b"\0" not in last:  # or it may change yet
-                self.trail.append(tail_mark(size, last))
+                self.state.seen = tail_mark(size, last)
+                self.trail.append(self.state.seen)
 
-    def _check_trail(self) -> None:
+    def _remember_prefix(self, size: int) -> None:
+        known = self.state.prefix.offset
+        if known < min(size, PREFIX):
+            first, _, _ = self.sample(0, min(size, PREFIX)).partition(b"\0")
+            if len(first) > known:
+                self.state.prefix = prefix_mark(first)
+
+    def _check_content(self, size: int) -> None:
         """Notice a file that was cut and has grown beyond its old size since the last look."""
-        if self.trail and not self.trail[-1].holds(self.sample):
+        marks = [self.state.prefix, *list(self.trail)[-1:]]
+        if not all(mark.holds(self.sample) for mark in marks if mark.offset <= size):  # a copy may be shorter
             raise Changed
 
     def marks(self) -> list[Mark]:
@@ -166,7 +178,7 @@ class Tail:
         if self.descriptor is None or length <= 0:
             return b""
         if not position.length:
-            self._check_trail()
+            self._check_content(self._length)
         data = os.pread(self.descriptor, position.length + length, position.offset - position.length)
         if position.length and not position.matches(data[: position.length]):
             raise Changed
@@ -203,8 +215,6 @@ class Tail:
         start = position.offset + hole
         end = start + len(data)
         before = data if len(data) >= TAIL else self.sample(max(0, end - TAIL), min(end, TAIL))
-        if self.state.prefix.offset < PREFIX and end > self.state.prefix.offset:
-            self.state.prefix = prefix_mark(self.sample(0, min(end, PREFIX)))
         return Part(self.state.id, self.state.name, position.offset, start, data, tail_mark(end, before), partial)
 
     # -- moving the position -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ _MARK = st.builds(Mark, _SIZE, _SIZE, st.text("0123456789abcdef", max_size=24))
 _PATH = st.text(min_size=1, max_size=20)
 _ID = st.text("0123456789abcdef", min_size=1, max_size=16)
 _SINK = st.sampled_from(["default", "loki"])
-_FILE = st.builds(FileState, _ID, _PATH, _PATH, _PATH, _SIZE, _SIZE, _SIZE, _MARK, st.dictionaries(_SINK, _MARK))
+_FILE = st.builds(FileState, _ID, _PATH, _PATH, _PATH, _SIZE, _SIZE, _SIZE, _MARK, _MARK, st.dictionaries(_SINK, _MARK))
 _RANGE = st.tuples(_ID, _SIZE, _SIZE, _SIZE, st.booleans())
 _STATE = st.builds(
     State,
@@ -25,7 +25,7 @@ _STATE = st.builds(
 )
 _ENTRY = st.one_of(
     st.builds(checkpoint.file_entry, _FILE),
-    st.builds(checkpoint.send_entry, _SINK, st.lists(_RANGE, max_size=3), st.dictionaries(_ID, _MARK, max_size=2)),
+    st.builds(checkpoint.send_entry, _SINK, st.lists(_RANGE, max_size=3)),
     st.builds(checkpoint.done_entry, _SINK, st.dictionaries(_ID, _MARK, max_size=2), st.none()),
     st.builds(checkpoint.gone_entry, _ID),
 )
@@ -87,7 +87,7 @@ def test_a_position_moves_with_done_and_not_with_send() -> None:
     state, mark = State(), Mark(5, 5, "abc")
     file = FileState("f1", "/logs/a.log", "/logs/a.log", "default", 1, 2)
     checkpoint.apply(state, checkpoint.file_entry(file))
-    checkpoint.apply(state, checkpoint.send_entry("default", [("f1", 0, 0, 5, False)], {}))
+    checkpoint.apply(state, checkpoint.send_entry("default", [("f1", 0, 0, 5, False)]))
     assert state.files["f1"].positions == {}
     assert state.sinks["default"].sending == [("f1", 0, 0, 5, False)]
     checkpoint.apply(state, checkpoint.done_entry("default", {"f1": mark}, [7]))

@@ -187,7 +187,7 @@ def test_what_was_cut_off_before_it_was_read_is_counted(pod: Pod) -> None:
 
 
 def test_a_copytruncated_file_goes_on_in_its_copy_inside_or_outside_the_globs(pod: Pod) -> None:
-    for copy in ("app.log.1", "old.log"):
+    for copy in ("app.log.1", "app-old.log"):
         append(pod.log, f"1 {copy}\n2 {copy}\n")
         pod.look()
         pod.ship(room=5, batches=1)
@@ -200,7 +200,7 @@ def test_a_copytruncated_file_goes_on_in_its_copy_inside_or_outside_the_globs(po
         pod.look()
         pod.ship()
     assert Counter(pod.got["default"]) == Counter(
-        f"{number} {copy}" for copy in ("app.log.1", "old.log") for number in (1, 2, 3)
+        f"{number} {copy}" for copy in ("app.log.1", "app-old.log") for number in (1, 2, 3)
     )
     assert not pod.dropped()
 
@@ -213,7 +213,7 @@ def test_a_copy_that_is_shorter_than_what_was_read_is_not_shipped_again(pod: Pod
     append(pod.log, "after the copying\n")
     pod.look()
     pod.ship()
-    (pod.logs / "copy.log").write_bytes(copied)
+    (pod.logs / "app-copy.log").write_bytes(copied)
     os.truncate(pod.log, 0)
     pod.look()
     assert pod.ship() == []
@@ -370,7 +370,7 @@ async def test_a_file_that_was_rotated_while_we_were_down_is_found_again(pod: Po
     assert not pod.dropped()
 
 
-@pytest.mark.parametrize("name", ["app.log.1", "copy.log"])
+@pytest.mark.parametrize("name", ["app.log.1", "app-copy.log"])
 async def test_a_file_that_was_copytruncated_while_we_were_down_goes_on_in_the_copy(pod: Pod, name: str) -> None:
     append(pod.log, "1\n2\n")
     pod.look()
@@ -449,3 +449,28 @@ def test_names_are_served_in_turns(pod: Pod) -> None:
         append(pod.logs / f"{name}.log", f"{name}\n" * 3)
     pod.look()
     assert sorted(pod.ship(room=2, batches=3)) == ["a", "b", "c"]
+
+
+async def test_a_file_of_which_nothing_was_shipped_is_found_again_in_its_copy(pod: Pod) -> None:
+    """The sink was down from the beginning, and so were we when the file was copied and cut."""
+    await pod.store.save()
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.kill()
+    shutil.copyfile(pod.log, pod.logs / "app.log.1")
+    os.truncate(pod.log, 0)
+    append(pod.log, "3\n")
+    pod.begin()
+    assert pod.ship() == ["1", "2", "3"]
+
+
+async def test_another_log_with_the_same_beginning_is_not_taken_for_a_copy(pod: Pod) -> None:
+    append(pod.log, "banner\n")
+    pod.look()
+    await pod.restart()
+    pod.kill()
+    append(pod.logs / "other.txt", "banner\nnot ours\n")
+    pod.log.unlink()
+    pod.begin()
+    assert pod.ship() == []
+    assert pod.dropped() == {"lost": 7}
