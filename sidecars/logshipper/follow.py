@@ -196,9 +196,12 @@ class Follower:
 
     def _is_copy_in_the_making(self, found: Found, sample: identity.Sample) -> bool:
         folder = os.path.dirname(found.path)  # noqa: PTH120 - as above
-        now = self._clock()
+        now, head = self._clock(), sample(0, PREFIX)
         for tail in list(self.tails.values()):
-            if tail.descriptor is None or os.path.dirname(tail.state.path) != folder:  # noqa: PTH120 - as above
+            common = min(len(head), len(tail.head))
+            if tail.descriptor is None or head[:common] != tail.head[:common]:
+                continue
+            if os.path.dirname(tail.state.path) != folder:  # noqa: PTH120 - as above
                 continue
             self._poll(tail, now)  # it may have been cut since: then the generation has gone on in this very file
             if found.key in self._by_key:

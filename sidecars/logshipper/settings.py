@@ -124,11 +124,6 @@ class Settings(ServiceSettings):
         "how long a rotated or deleted file must be quiet before its unfinished last line is shipped and it is let go",
         default="30s",
     )
-    pod_name: str | None = setting(text, "added to every record as `pod`", env="POD_NAME", default="")
-    pod_namespace: str | None = setting(text, "added to every record as `namespace`", env="POD_NAMESPACE", default="")
-    pod_uid: str | None = setting(text, "added to every record as `pod_uid`", env="POD_UID", default="")
-    pod_ip: str | None = setting(text, "added to every record as `pod_ip`", env="POD_IP", default="")
-    node_name: str | None = setting(text, "added to every record as `node`", env="NODE_NAME", default="")
     admin_listen: Address = setting(
         address, "where `/livez`, `/readyz`, `/metrics` and `/status` answer", default=":9912"
     )

@@ -19,6 +19,7 @@ from sidecars.logshipper.ledger import HOLE, LOST, Ages, Ledger
 from sidecars.logshipper.lines import Ending
 
 _TRAIL = 32  # earlier positions that are remembered
+_HEAD = 64  # bytes
 _PROBE = 1024 * 1024  # bytes at a time, looking for the end of a hole
 
 
@@ -38,6 +39,7 @@ class Tail:
         self.ending = Ending.OPEN  # of its last line
         self.dormant = False  # known from the state, and cannot be opened for now
         self.trail: deque[Mark] = deque(maxlen=_TRAIL)
+        self.head = b""  # the first bytes, for telling most files apart without reading
         self._modified = 0
         self._ledgers = ledgers
         self._length = 0  # of the file itself; a copy that we go on in may be shorter than what we have seen
@@ -107,6 +109,8 @@ class Tail:
             return False
         self._check_content(status.st_size)
         self._length, self._modified = status.st_size, status.st_mtime_ns
+        if len(self.head) < _HEAD:
+            self.head = self.sample(0, _HEAD).partition(b"\0")[0]
         self.quiet_since, self.ending = now, Ending.OPEN
         self._grew(status.st_size, now)
         return True
