@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, cast
 
-from chassis.kinds import Address, Kind, Secret, address, choice, duration, without_credentials
+from chassis.kinds import Address, Kind, Secret, address, choice, duration, text, without_credentials
 
 S = TypeVar("S", bound="Settings")
 ReadFile = Callable[[str], str]
@@ -73,6 +73,14 @@ class Settings:
     log_format: str = setting(
         choice("auto", "json", "text"), "`auto` is text on a terminal and JSON elsewhere", default="auto"
     )
+
+    pod_name: str | None = setting(
+        text, "the Pod's name (downward API): who it is, in logs", env="POD_NAME", default=""
+    )
+    pod_namespace: str | None = setting(text, "the Pod's namespace, likewise", env="POD_NAMESPACE", default="")
+    pod_uid: str | None = setting(text, "the Pod's UID, likewise", env="POD_UID", default="")
+    pod_ip: str | None = setting(text, "the Pod's address, likewise", env="POD_IP", default="")
+    node_name: str | None = setting(text, "the node's name, likewise", env="NODE_NAME", default="")
 
     def check(self) -> Iterator[str]:
         """Sentences about settings that are each right but do not fit together."""

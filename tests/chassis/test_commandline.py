@@ -73,6 +73,7 @@ def test_check_prints_the_effective_settings_and_does_not_begin(start: Start) ->
         "DEMO_TERMINATION_LOG": "/nowhere",
         "DEMO_LOG_LEVEL": "info",
         "DEMO_LOG_FORMAT": "auto",
+        **dict.fromkeys(("POD_NAME", "POD_NAMESPACE", "POD_UID", "POD_IP", "NODE_NAME"), ""),
         "DEMO_ADMIN_LISTEN": "off",
         "DEMO_DRAIN_TIMEOUT": "1.5s",
     }

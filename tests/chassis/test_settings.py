@@ -35,7 +35,6 @@ class Settings(ServiceSettings):
     words: tuple[str, ...] = setting(comma_separated(text), "words", default="a,b")
     limit: int = setting(size(), "how much", default="64KiB")
     password: Secret | None = setting(secret, "the password", default="")
-    pod: str | None = setting(text, "the Pod", default="", env="POD_NAME")
     shops: dict[str, Shop] = group(Shop, anchor="upstream")
 
     def check(self) -> Any:
@@ -80,7 +79,7 @@ def test_a_variable_is_the_prefix_and_the_fields_name() -> None:
 
 
 def test_a_name_of_the_downward_api_has_no_prefix() -> None:
-    assert loaded({"POD_NAME": "shop-0"}).pod == "shop-0"
+    assert loaded({"POD_NAME": "shop-0"}).pod_name == "shop-0"
 
 
 def test_empty_is_unset() -> None:
@@ -429,4 +428,4 @@ def test_the_variable_behind_a_field_is_known_at_run_time() -> None:
     assert variable(Settings, "admin_listen") == "DEMO_ADMIN_LISTEN"
     assert variable(Settings, "upstream") == "DEMO_UPSTREAM"
     assert variable(Settings, "upstream", "cart") == "DEMO_CART_UPSTREAM"
-    assert variable(Settings, "pod") == "POD_NAME"
+    assert variable(Settings, "pod_name") == "POD_NAME"
