@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sidecars.ambassador import answers
 from sidecars.ambassador.bodies import Reader, UntilClose, reader
-from sidecars.ambassador.heads import Refused, Response, check_beginning, parse_response
+from sidecars.ambassador.heads import Refused, check_beginning
+from sidecars.ambassador.responses import Response, parse_response
 
 if TYPE_CHECKING:
     from sidecars.ambassador.answers import Cause

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from sidecars.ambassador import answers
 from sidecars.ambassador.bodies import Reader, reader
 from sidecars.ambassador.exchange import Exchange
-from sidecars.ambassador.heads import Refused, Request, check_beginning, parse_request
+from sidecars.ambassador.heads import Refused, check_beginning
 from sidecars.ambassador.relay import Relay
+from sidecars.ambassador.requests import Request, parse_request
 
 if TYPE_CHECKING:
     from sidecars.ambassador.connection import Connection

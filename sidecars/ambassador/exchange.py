@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING
 
 from sidecars.ambassador import answers, retry
 from sidecars.ambassador.bodies import LAST_CHUNK, frame, last_chunk
-from sidecars.ambassador.heads import CHUNKED, UNTIL_CLOSE, Request, Response
+from sidecars.ambassador.heads import CHUNKED, UNTIL_CLOSE
+from sidecars.ambassador.requests import Request
+from sidecars.ambassador.responses import Response
 
 if TYPE_CHECKING:
     from sidecars.ambassador.answers import Cause

@@ -7,16 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.ambassador.bodies import reader
-from sidecars.ambassador.heads import (
-    CHUNKED,
-    UNTIL_CLOSE,
-    Refused,
-    Request,
-    Response,
-    check_beginning,
-    parse_request,
-    parse_response,
-)
+from sidecars.ambassador.heads import CHUNKED, UNTIL_CLOSE, Refused, check_beginning
+from sidecars.ambassador.requests import Request, parse_request
+from sidecars.ambassador.responses import Response, parse_response
 from tests.ambassador.malformed import REQUESTS, RESPONSES
 
 AUTHORITIES = {b"127.0.0.1:8500", b"orders"}

@@ -1,0 +1,156 @@
+# ruff: noqa: PLR2004, C901, PLR0912 - status codes are their own best names; a table of fields is one list of branches
+"""Responses: from the bytes of a head to a `Response`, and from that to the bytes that go to the app. No I/O."""
+
+from __future__ import annotations
+
+import re
+
+from sidecars.ambassador.fields import FIELDS, Acted, BadSyntax, name_of
+from sidecars.ambassador.heads import CHUNKED, END, MAX_FIELDS, UNTIL_CLOSE, Refused, check_codings
+from sidecars.ambassador.requests import Request
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:.*,)?[\t ]*timeout=([0-9]{1,6})[\t ]*(?:,.*)?").fullmatch
+_REMEMBERED_STATUS_LINES = 256
+
+
+class Response:
+    """A response's head as we understood it. `length` is of the body that follows on the upstream's connection."""
+
+    length = UNTIL_CLOSE
+    announced = -1  # Content-Length as given, -1 when it is not
+    framing = b""  # the line of Content-Length
+    chunked = False
+    bodiless = False
+    idle_timeout: int | None = None
+    upgrade = b""
+
+    def __init__(self, status: int, line: bytes, fields: list[bytes], keep_alive: bool) -> None:  # noqa: FBT001 - one caller
+        self.status = status
+        self.line = line
+        self.fields = fields
+        self.keep_alive = keep_alive
+
+    def head(self, minor: int, *, close: bool) -> bytes:
+        """The bytes to send to a client that speaks HTTP/1.`minor`, the framing of the body included."""
+        framing = self.framing
+        if not framing and minor and (self.chunked or (self.length == UNTIL_CLOSE and not self.bodiless)):
+            framing = b"Transfer-Encoding: chunked\r\n"
+        if close:
+            return b"".join((self.line, *self.fields, framing, b"Connection: close\r\n", END))
+        if not minor:
+            return b"".join((self.line, *self.fields, framing, b"Connection: keep-alive\r\n", END))
+        return b"".join((self.line, *self.fields, framing, END))
+
+    def interim(self) -> bytes:
+        """The bytes of a 1xx response; of 101 with the protocol that was agreed."""
+        upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self.upgrade if self.upgrade else b""
+        return b"".join((self.line, *self.fields, upgrade, b"\r\n"))
+
+
+class StatusLines(dict[bytes, tuple[int, bytes, int]]):
+    """Status lines, and the status, our line and the minor version that each stands for; a bounded memory, too."""
+
+    def __missing__(self, line: bytes) -> tuple[int, bytes, int]:
+        found = _STATUS_LINE(line)
+        if found is None:
+            raise Refused(502, "its first line is not a status line of HTTP/1.1")
+        minor, code, reason = found.groups()
+        if len(self) >= _REMEMBERED_STATUS_LINES:
+            self.clear()
+        self[line] = known = (int(code), b"HTTP/1.1 %b %b\r\n" % (code, reason or b""), int(minor))
+        return known
+
+
+STATUS_LINES = StatusLines()
+
+
+def parse_response(head: bytes, request: Request) -> Response:
+    """The response whose head (without the empty line that ends it) this is. Raises Refused, always with 502."""
+    lines = head.split(b"\r\n")
+    status, line, minor = STATUS_LINES[lines[0]]
+    if len(lines) > MAX_FIELDS:
+        raise Refused(502, f"it has more than {MAX_FIELDS} header fields")
+    del lines[0]
+    out: list[bytes] = []
+    acted: list[Acted] = []
+    try:
+        for field in map(FIELDS.__getitem__, lines):
+            if field.__class__ is bytes:
+                out.append(field)
+            else:
+                acted.append(field)  # type: ignore[arg-type] # what is not bytes is Acted
+    except BadSyntax as error:
+        raise Refused(502, str(error)) from None
+    response = Response(status, line, out, minor == 1)
+    _act_on_response(response, acted, minor, request)
+    return response
+
+
+def _act_on_response(response: Response, acted: list[Acted], minor: int, request: Request) -> None:
+    """What the acted-on fields mean together; completes the response with them."""
+    length: Acted | None = None
+    coded = False
+    codings: tuple[bytes, ...] = ()
+    connection: tuple[bytes, ...] = ()
+    listed: tuple[bytes, ...] = ()
+    upgrade = b""
+    for field in acted:
+        name = field.name
+        if name == b"content-length":
+            if length is not None:
+                raise Refused(502, "it has more than one Content-Length")
+            if field.number < 0:
+                raise Refused(502, "its Content-Length is not a number")
+            length = field
+        elif name == b"connection":
+            connection += field.items
+            listed += field.listed
+        elif name == b"transfer-encoding":
+            coded = True
+            codings += field.items
+        elif name == b"upgrade":
+            upgrade = field.value
+        elif name == b"keep-alive":
+            found = _KEEP_ALIVE_TIMEOUT(field.value.lower())
+            response.idle_timeout = int(found[1]) if found else None
+        elif name in (b"host", b"expect", b"max-forwards"):
+            response.fields.append(field.line)  # means nothing in a response: passed like any other
+    if connection:
+        if b"close" in connection:
+            response.keep_alive = False
+        elif b"keep-alive" in connection:
+            response.keep_alive = True
+        if listed:
+            response.fields[:] = [line for line in response.fields if name_of(line) not in listed]
+    if coded:
+        check_codings(codings, length, minor, 502)
+    _frame_response(response, length, coded, request)
+    if response.status == 101:
+        if not upgrade or upgrade.lower() not in {name.lower() for name in request.upgrade}:
+            raise Refused(502, "it switches to a protocol that was not asked for")
+        response.upgrade = upgrade
+
+
+def _frame_response(response: Response, length: Acted | None, coded: bool, request: Request) -> None:  # noqa: FBT001 - one caller
+    """RFC 9112 section 6.3: where the body of this response ends."""
+    status = response.status
+    if status == 204 or status < 200:
+        if coded or (length is not None and length.number):
+            raise Refused(502, f"a {status} cannot have a body, but it announces one")
+        response.length = 0
+        response.bodiless = True
+        return
+    response.chunked = coded
+    if length is not None:
+        response.announced = length.number
+        response.framing = length.line
+    if status == 304 or request.is_head:
+        response.length = 0
+        response.bodiless = True
+    elif coded:
+        response.length = CHUNKED
+    elif length is not None:
+        response.length = length.number
+    else:
+        response.keep_alive = False
