@@ -22,7 +22,7 @@ from prometheus_client.exposition import choose_encoder
 import chassis
 from chassis import logs
 from chassis.health import Health
-from chassis.listen import bind, bound_address
+from chassis.listen import BACKLOG, bind, bound_address
 from chassis.settings import ServiceSettings, effective, variable
 
 log = logs.get("admin")
@@ -55,7 +55,7 @@ async def serve(
     await runner.setup()
     try:
         for bound in sockets:
-            await web.SockSite(runner, bound).start()
+            await web.SockSite(runner, bound, backlog=BACKLOG).start()
         log.info("admin endpoints answer", address=bound_address(sockets))
         yield
     finally:

@@ -184,6 +184,8 @@ class _Loader:
         """Whether the variable is ours, or is to be ignored. Notes the name that it carries."""
         if any(variable in (spec.variable, f"{spec.variable}_FILE") for spec in self.specs):
             return True
+        if _INJECTED.fullmatch(variable) and _INJECTED_VALUE.fullmatch(self.environ[variable]):
+            return True
         rest = variable.removeprefix(f"{self.prefix}_")
         for spec in sorted(self.specs, key=lambda spec: -len(spec.suffix)):
             for ending in (f"_{spec.suffix}", f"_{spec.suffix}_FILE"):
@@ -191,7 +193,7 @@ class _Loader:
                 if name != rest and _NAME.fullmatch(name) and name.lower() != ONLY and spec.group:
                     self.names[spec.group].add(name.lower())
                     return True
-        return bool(_INJECTED.fullmatch(variable) and _INJECTED_VALUE.fullmatch(self.environ[variable]))
+        return False
 
     def _nearest(self, variable: str) -> str:
         known = {spec.variable for spec in self.specs}

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from chassis import logs
+from chassis.listen import BACKLOG
 from sidecars.adapter.record import Record
 from sidecars.adapter.routes import Route, Routes
 from sidecars.adapter.upstream import Upstream
@@ -74,7 +75,7 @@ async def serve(probes: Probes, sockets: list[socket.socket], longest: float) ->
     await runner.setup()
     try:
         for bound in sockets:
-            await web.SockSite(runner, bound).start()
+            await web.SockSite(runner, bound, backlog=BACKLOG).start()
         yield
     finally:
         await runner.cleanup()

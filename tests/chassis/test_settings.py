@@ -285,6 +285,20 @@ def test_what_kubernetes_injects_for_a_service_on_ipv6_is_ignored() -> None:
     )
 
 
+def test_an_injected_variable_is_not_taken_for_the_setting_of_a_thing_called_service() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Place:
+        name: str
+        host: str = setting(text, "the host")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Hosts(ServiceSettings):
+        PREFIX: ClassVar[str] = "DEMO"
+        places: dict[str, Place] = group(Place, anchor="host")
+
+    assert list(load(Hosts, {"DEMO_HOST": "a", "DEMO_SERVICE_HOST": "10.0.0.7"}).places) == ["default"]
+
+
 @pytest.mark.parametrize(("name", "value"), [("DEMO_PORT", "http"), ("DEMO_SERVICE_HOST", "somewhere.example")])
 def test_a_name_like_an_injected_one_with_a_users_value_is_unknown(name: str, value: str) -> None:
     [problem] = problems({name: value})
