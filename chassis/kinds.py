@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from urllib.parse import SplitResult
 
 T = TypeVar("T")
 
@@ -61,7 +63,15 @@ def _parse_boolean(raw: str) -> bool:
 
 boolean = Kind("boolean", _parse_boolean, lambda value: "true" if value else "false")
 text = Kind("text", str)
-path = Kind("path", Path)
+
+
+def _parse_path(raw: str) -> Path:
+    from pathlib import Path  # noqa: PLC0415 - a job that has no use for it must not pay for it
+
+    return Path(raw)
+
+
+path = Kind("path", _parse_path)
 
 
 def integer(minimum: int = 0, maximum: int | None = None) -> Kind[int]:
@@ -194,6 +204,8 @@ def url(*schemes: str) -> Kind[SplitResult]:
     wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
 
     def parse(raw: str) -> SplitResult:
+        from urllib.parse import urlsplit  # noqa: PLC0415 - as above
+
         if re.search(r"[\s\x00-\x1f\x7f]", raw):
             raise ValueError(f"expected {wanted}, without spaces")
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 
@@ -23,7 +22,7 @@ _UNKNOWN = Fingerprint(-1, -1, -1, -1)  # of a file that another run has replace
 def run(settings: Settings) -> None:
     """Publish, and say what was done. Raises the failures of the contract; then nothing was published."""
     started = time.monotonic()
-    with Target(os.fspath(settings.target)) as target:
+    with Target(settings.target) as target:
         found = sources.listed(settings.source)
         _demand_elsewhere(found, target)
         done = _publish(_Check(settings), found, target)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from chassis.kinds import choice, comma_separated, integer, path, size, text
+from chassis.kinds import Kind, choice, comma_separated, integer, size, text
 from chassis.settings import Settings as Common
 from chassis.settings import setting
 
@@ -20,7 +19,11 @@ class Settings(Common):
         "what to publish: files, directories (the `*.war` in them) or globs",
         default="/artifacts",
     )
-    target: Path = setting(path, "the directory to publish into, such as Tomcat's `webapps`", default="/webapps")
+    target: str = setting(
+        Kind("path", str),  # text: pathlib would be loaded for this alone, at every start
+        "the directory to publish into, such as Tomcat's `webapps`",
+        default="/webapps",
+    )
     validate: str = setting(
         choice("war", "zip", "none"),
         "what is checked before anything is published: `zip` is the structure and every checksum, `war` also refuses"

@@ -639,12 +639,13 @@ def test_check_shows_the_settings_and_opens_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_loads_neither_an_event_loop_nor_an_http_stack(copier: Copier) -> None:
+def test_it_loads_neither_an_event_loop_nor_an_http_stack_nor_what_else_it_has_no_use_for(copier: Copier) -> None:
     copier.offer(shop=SHOP)
     script = (
         "import sys; from sidecars.warcopier import app; from chassis import commandline;"
         "from sidecars.warcopier.settings import Settings; code = commandline.job(Settings, app.run);"
-        "print(*sorted({'asyncio', 'aiohttp', 'zipfile', 'http', 'ssl', 'uvloop'} & set(sys.modules))); sys.exit(code)"
+        "unwanted = {'asyncio', 'aiohttp', 'zipfile', 'http', 'ssl', 'uvloop', 'urllib.parse', 'pathlib'};"
+        "print(*sorted(unwanted & set(sys.modules))); sys.exit(code)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", script], env=copier.environ({}), capture_output=True, text=True, check=True
@@ -659,7 +660,7 @@ def test_what_was_done_is_the_termination_message(copier: Copier, monkeypatch: p
     said: list[str] = []
     monkeypatch.setattr(lifecycle, "write_termination", said.append)
     copier.offer(shop=SHOP)
-    app.run(Settings(source=(str(copier.source),), target=copier.target))
+    app.run(Settings(source=(str(copier.source),), target=str(copier.target)))
     assert len(said) == 1
     assert said[0].startswith(f"1 published, 0 unchanged ({len(SHOP)} bytes copied in ")
     assert said[0].endswith(f" s): shop.war sha256:{sha256(SHOP)}")
