@@ -18,6 +18,7 @@ from chassis.lifecycle import IOFailed, Life, Unavailable
 from chassis.settings import variable
 from sidecars.logshipper import sinks
 from sidecars.logshipper.checkpoint import SinkState
+from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.metrics import LedgerCollector
@@ -63,6 +64,7 @@ class _Shipping:
         self._pulse = life.health.pulse("follow", _FOLLOW_PULSE)
         self._ledgers = {name: Ledger() for name in settings.sinks}
         self._follower = Follower(settings.inputs, settings.rotate_wait, store, self._ledgers, time.monotonic)
+        self._feeds = {name: Feed(name, self._follower, store) for name in settings.sinks}
         self._deliveries: dict[str, Delivery] = {
             name: sinks.create(settings, sink) for name, sink in settings.sinks.items()
         }
@@ -70,14 +72,16 @@ class _Shipping:
             Shipper(
                 sink,
                 self._deliveries[name],
-                self._follower,
+                self._feeds[name],
                 life.health.pulse(f"ship to {name}", _SHIP_PULSE),
                 time.monotonic,
             )
             for name, sink in settings.sinks.items()
         ]
         self.registry = admin.registry()
-        self.registry.register(LedgerCollector(self._ledgers, self._follower, self._shippers, store, time.monotonic))
+        self.registry.register(
+            LedgerCollector(self._ledgers, self._feeds, self._follower, self._shippers, store, time.monotonic)
+        )
 
     async def start(self) -> None:
         """Open the sinks, take up the files, and save: from the first byte on, the state on disk is right."""
@@ -169,7 +173,7 @@ class _Shipping:
             raise IOFailed(f"{self._store.problem}: what was delivered is shipped again after a restart")
 
     def _complain_about_the_rest(self) -> None:
-        left = {shipper: self._follower.waiting(shipper.name) for shipper in self._shippers}
+        left = {shipper: self._feeds[shipper.name].waiting() for shipper in self._shippers}
         if not any(left.values()):
             return
         parts = [
@@ -205,7 +209,7 @@ class _Shipping:
                 "trouble": shipper.trouble,
                 "files": files,
             }
-        return {"sinks": pages, "unreadable": self._follower.unreadable, "state_problem": self._store.problem}
+        return {"sinks": pages, "unreadable": self._follower.access.unreadable, "state_problem": self._store.problem}
 
 
 def _allow_many_files() -> None:

@@ -1,15 +1,25 @@
-"""Which log files are there: the globs, looked up, with what `stat` says of each."""
+"""Which log files are there: the globs, looked up, with what `stat` says of each; and opening them.
+
+A file that cannot be opened for now is told once, kept in `unreadable`, and tried again whenever it is found again.
+"""
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import glob
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from chassis import logs
+from sidecars.logshipper.identity import Sample
 from sidecars.logshipper.settings import Input
+
+log = logs.get("discover")
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 Key = tuple[int, int]
 """Device and inode."""
@@ -74,3 +84,44 @@ def _entry(path: str, name: str) -> Found | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     return Found(path, name, (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
+
+
+# -- opening -----------------------------------------------------------------------------------------------------------
+
+
+class Access:
+    """Opens what was found, and knows what could not be opened."""
+
+    def __init__(self) -> None:
+        self.unreadable: dict[str, str] = {}  # path -> why
+
+    def open(self, found: Found) -> int | None:
+        """A descriptor of the found file; None, and noted, when it cannot be read for now or is another by now."""
+        try:
+            descriptor = os.open(found.path, _FLAGS)
+        except OSError as error:
+            if error.errno != errno.ENOENT and found.path not in self.unreadable:
+                self.unreadable[found.path] = error.strerror or str(error)
+                log.warning("a file cannot be read; it is tried again", file=found.path, reason=error.strerror)
+            return None
+        self.unreadable.pop(found.path, None)
+        status = os.fstat(descriptor)
+        if (status.st_dev, status.st_ino) != found.key or not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def open_if(self, found: Found, test: Callable[[Sample], bool]) -> int | None:
+        """As `open`; None also when the file's content does not pass the test."""
+        descriptor = self.open(found)
+        if descriptor is None or test(sampler(descriptor)):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def forget_all_but(self, paths: Container[str]) -> None:
+        self.unreadable = {path: why for path, why in self.unreadable.items() if path in paths}
+
+
+def sampler(descriptor: int) -> Sample:
+    return lambda offset, length: os.pread(descriptor, length, offset)

@@ -5,41 +5,35 @@ what the file system says now; there is no notification that could be missed.
 
 - *Renamed*: the descriptor is held, so it is read on. Its records keep the name under which it was first seen.
 - *Copied and truncated*: the file shrank, or the bytes before a position changed. The generation goes on in the copy,
-  if one is found in the same directory; the file itself begins a new generation. A copy that is still being made equals
-  the beginning of a file that we follow: it is left alone until that one is cut, or until it was quiet for a while.
+  if one is found in the same directory; the file itself begins a new generation.
 - *Deleted*: read on to the end from the held descriptor.
 - *Let go*: a file that is out of place (renamed, deleted) is watched until it has been quiet for `rotate_wait`; then
   its unfinished last line is shipped, and when every sink has all of it, it is forgotten. A sink that is down keeps it.
-- *Found again* after a restart: by device and inode, by path, or by content in the same directory; whichever it is, the
-  content must agree. What is nowhere to be found is counted as lost, with a warning.
+- *Found again* after a restart, wherever it is by now. What is nowhere to be found is counted as lost, with a warning.
 
-Of several generations with one name the older is shipped first.
+How a file is known again is told in `recognition`; what the sinks read of the files, in `feed`.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from chassis import logs
-from sidecars.logshipper import checkpoint, discover, identity
-from sidecars.logshipper.batch import Part
+from sidecars.logshipper import checkpoint, discover, identity, recognition
 from sidecars.logshipper.checkpoint import FileState
-from sidecars.logshipper.discover import Found, Key
+from sidecars.logshipper.discover import Access, Found, Key
 from sidecars.logshipper.identity import PREFIX, START, Mark
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.lines import Ending
+from sidecars.logshipper.recognition import CopiesInTheMaking
 from sidecars.logshipper.settings import Input
 from sidecars.logshipper.state import Store
 from sidecars.logshipper.tail import Changed, Tail
 
 log = logs.get("follow")
 
-_COPY_QUIET = 10.0  # seconds after which what looks like a copy in the making is a file of its own
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class Follower:
@@ -57,11 +51,10 @@ class Follower:
         self._ledgers = ledgers
         self._clock = clock
         self.tails: dict[str, Tail] = {}  # by generation, oldest first
-        self.unreadable: dict[str, str] = {}  # path -> why
+        self.access = Access()
         self._by_key: dict[Key, Tail] = {}
         self._ignored: dict[Key, str] = {}
-        self._held_back: dict[Key, tuple[int, float]] = {}
-        self._last_served: dict[str, str] = {}
+        self._copies = CopiesInTheMaking(clock)
 
     # -- the beginning -------------------------------------------------------------------------------------------------
 
@@ -84,38 +77,21 @@ class Follower:
 
     def _resume(self, tail: Tail, listing: Mapping[Key, Found]) -> None:
         state = tail.state
-        for found in self._candidates(state, listing):
+        for found in recognition.places(state, listing):
             if found.key in self._by_key:
                 continue
-            descriptor = self._open(found)
+            descriptor = self.access.open(found)
             if descriptor is None:
                 if found.key == (state.device, state.inode):
                     tail.dormant = True
                     return
                 continue
-            if self._is(state, found, descriptor):
+            if recognition.is_generation(state, found, discover.sampler(descriptor)):
                 self._attach(tail, found, descriptor)
                 return
             os.close(descriptor)
         if not os.path.isdir(os.path.dirname(state.path)):  # noqa: PTH112, PTH120 - paths are text throughout
             tail.dormant = True  # its volume is not there (yet)
-
-    def _candidates(self, state: FileState, listing: Mapping[Key, Found]) -> Iterator[Found]:
-        key = (state.device, state.inode)
-        if key in listing:
-            yield listing[key]
-        beside = list(discover.neighbours(state.path))
-        yield from (found for found in beside if found.key == key or found.path == state.path)
-        others = (found for found in beside if found.key != key and found.path != state.path)
-        yield from (found for found in others if discover.may_be_a_copy(found.path, state.name))
-
-    def _is(self, state: FileState, found: Found, descriptor: int) -> bool:
-        marks = [state.prefix, *state.positions.values()]
-        if state.seen.offset <= found.size:
-            marks.append(state.seen)
-        if not any(mark.length for mark in marks):  # nothing was shipped: the inode is all there is to go by
-            return found.key == (state.device, state.inode) and found.size >= state.size
-        return identity.same_content(marks, found.size, _sampler(descriptor))
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -133,10 +109,8 @@ class Follower:
                 self._store.append(checkpoint.file_entry(tail.state))
         for gone in [key for key in self._ignored if key not in listing]:
             del self._ignored[gone]
-        for gone in [key for key in self._held_back if key not in listing]:
-            del self._held_back[gone]
-        paths = {found.path for found in listing.values()}
-        self.unreadable = {path: why for path, why in self.unreadable.items() if path in paths}
+        self._copies.forget_all_but(listing)
+        self.access.forget_all_but({found.path for found in listing.values()})
         for tail in list(self.tails.values()):
             self._perhaps_let_go(tail, listing)
 
@@ -164,7 +138,7 @@ class Follower:
             self.changed(tail)
             return True
         except OSError as error:
-            self._set_aside(tail, error)
+            self.set_aside(tail, error)
             return False
         return news
 
@@ -172,14 +146,14 @@ class Follower:
         """A file that is not followed: is it new, known, a copy in the making, or nothing for us?"""
         if self._ignored.get(found.key) == found.path or (not found.size and found.path.endswith(_COMPRESSED)):
             return
-        descriptor = self._open(found)
+        descriptor = self.access.open(found)
         if descriptor is None:
             return
-        sample = _sampler(descriptor)
+        sample = discover.sampler(descriptor)
         if identity.is_compressed(sample(0, 8)):
             log.info("a compressed file is left alone", file=found.path)
             self._ignored[found.key] = found.path
-        elif known := self._dormant(found, descriptor):
+        elif known := self._dormant(found, sample):
             self._attach(known, found, descriptor)
             return
         elif self._is_copy_in_the_making(found, sample):
@@ -189,9 +163,14 @@ class Follower:
             return
         os.close(descriptor)
 
-    def _dormant(self, found: Found, descriptor: int) -> Tail | None:
+    def _dormant(self, found: Found, sample: identity.Sample) -> Tail | None:
         return next(
-            (tail for tail in self.tails.values() if tail.dormant and self._is(tail.state, found, descriptor)), None
+            (
+                tail
+                for tail in self.tails.values()
+                if tail.dormant and recognition.is_generation(tail.state, found, sample)
+            ),
+            None,
         )
 
     def _is_copy_in_the_making(self, found: Found, sample: identity.Sample) -> bool:
@@ -207,11 +186,7 @@ class Follower:
             if found.key in self._by_key:
                 return True
             if identity.is_prefix_of(found.size, sample, tail.state.size, tail.sample):
-                size, since = self._held_back.get(found.key, (-1, now))
-                if size != found.size:
-                    since = now
-                self._held_back[found.key] = (found.size, since)
-                return now - since < _COPY_QUIET
+                return self._copies.hold_back(found)
         return False
 
     # -- taking up and letting go --------------------------------------------------------------------------------------
@@ -234,7 +209,7 @@ class Follower:
 
     def _skip_to_end(self, state: FileState, descriptor: int) -> None:
         """Begin behind the last whole line, so that one that is being written now is shipped whole."""
-        sample, size = _sampler(descriptor), os.fstat(descriptor).st_size
+        sample, size = discover.sampler(descriptor), os.fstat(descriptor).st_size
         limit = self._input(state.input).max_line_size
         begin = max(0, size - limit)
         last = sample(begin, limit)
@@ -266,28 +241,11 @@ class Follower:
         original = Found(state.path, state.input, (state.device, state.inode), 0, 0)
         tail.descriptor = None
         del self._by_key[original.key]
-        copy = self._find_copy(tail, original.key)
+        copy = recognition.copy_of(tail, original.key, self._by_key, self.access)
         log.info("a file was truncated", file=state.path, generation=state.id, copy=copy[0].path if copy else "none")
         if copy:
             self._attach(tail, *copy)
         self._begin(original, descriptor)
-
-    def _find_copy(self, tail: Tail, original: Key) -> tuple[Found, int] | None:
-        marks = tail.marks()
-        furthest = max(mark.offset for mark in tail.state.positions.values()) if tail.state.positions else 0
-        for found in discover.neighbours(tail.state.path):
-            if found.key == original or found.key in self._by_key or not found.size:
-                continue
-            if not discover.may_be_a_copy(found.path, tail.state.name):
-                continue
-            descriptor = self._open(found)
-            if descriptor is None:
-                continue
-            test = identity.same_content if found.size >= max(furthest, tail.state.size) else identity.short_copy
-            if test(marks, found.size, _sampler(descriptor)):
-                return found, descriptor
-            os.close(descriptor)
-        return None
 
     def _perhaps_let_go(self, tail: Tail, listing: Mapping[Key, Found]) -> None:
         state = tail.state
@@ -333,23 +291,7 @@ class Follower:
         self._store.append(checkpoint.gone_entry(tail.state.id))
         log.info("done with a file", file=tail.state.name, generation=tail.state.id)
 
-    def _open(self, found: Found) -> int | None:
-        """A descriptor of the found file; None, and noted, when it cannot be read for now or is another by now."""
-        try:
-            descriptor = os.open(found.path, _FLAGS)
-        except OSError as error:
-            if error.errno != errno.ENOENT and found.path not in self.unreadable:
-                self.unreadable[found.path] = error.strerror or str(error)
-                log.warning("a file cannot be read; it is tried again", file=found.path, reason=error.strerror)
-            return None
-        self.unreadable.pop(found.path, None)
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) != found.key or not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            return None
-        return descriptor
-
-    def _set_aside(self, tail: Tail, error: OSError) -> None:
+    def set_aside(self, tail: Tail, error: OSError) -> None:
         """Reading failed, as on a network volume that went away: the next scans try to open it anew."""
         log.warning("a file cannot be read; it is opened anew", file=tail.state.path, reason=error.strerror)
         self._by_key.pop((tail.state.device, tail.state.inode), None)
@@ -358,98 +300,3 @@ class Follower:
 
     def _input(self, name: str) -> Input:
         return self._inputs.get(name) or next(iter(self._inputs.values()))
-
-    # -- reading for a sink --------------------------------------------------------------------------------------------
-
-    def waiting(self, sink: str) -> int:
-        """Bytes that the sink could be given now. An unfinished line does not count."""
-        return sum(tail.pending(sink) for tail in self.tails.values() if not tail.idle(sink))
-
-    def oldest(self, sink: str) -> float | None:
-        """Since when the sink's oldest byte has been waiting."""
-        times = (tail.oldest(sink) for tail in self.tails.values())
-        return min((time for time in times if time is not None), default=None)
-
-    def collect(self, sink: str, room: int) -> list[Part]:
-        """Parts for a batch of at most `room` bytes (or one longer line), in turns over the names."""
-        parts: list[Part] = []
-        for tail in self._turns(sink):
-            if room <= 0:
-                break
-            part = self._read(tail, sink, room, first=not parts)
-            if part is None:
-                continue
-            parts.append(part)
-            room -= len(part.data)
-            self._last_served[sink] = part.name
-        return parts
-
-    def _read(self, tail: Tail, sink: str, room: int, *, first: bool) -> Part | None:
-        try:
-            while (part := tail.read(sink, room, first=first)) is not None and not part.data:
-                self.delivered(sink, [part], self._store.state.sinks[sink].receipt)  # a hole and nothing else
-        except Changed:
-            self.changed(tail)
-            return None
-        except OSError as error:
-            self._set_aside(tail, error)
-            return None
-        return part
-
-    def _turns(self, sink: str) -> Iterable[Tail]:
-        """The oldest generation of each name that has something, beginning behind the name that was served last."""
-        oldest: dict[str, Tail] = {}
-        for tail in self.tails.values():
-            if tail.state.name not in oldest and not tail.idle(sink):
-                oldest[tail.state.name] = tail
-        names = list(oldest)
-        last = self._last_served.get(sink)
-        turn = names.index(last) + 1 if last in oldest else 0
-        return [oldest[name] for name in names[turn:] + names[:turn]]
-
-    def read_again(self, sink: str) -> list[Part]:
-        """The batch that was on its way when an earlier process was killed, as far as it is still to be had."""
-        parts = []
-        for sent in self._store.state.sinks[sink].sending:
-            tail = self.tails.get(sent[0])
-            try:
-                part = tail.read_again(sent, sink) if tail else None
-            except Changed:
-                continue  # the next poll or read finds out
-            if part:
-                parts.append(part)
-        return parts
-
-    # -- moving positions ----------------------------------------------------------------------------------------------
-
-    def sending(self, sink: str, parts: Iterable[Part]) -> None:
-        """Note, so that it survives kill -9, that exactly this is about to be sent."""
-        ranges: list[checkpoint.Range] = []
-        for part in parts:
-            ranges.append((part.file, part.position, part.start, part.end, part.partial))
-            if part.file in self.tails:
-                self.tails[part.file].sending(sink, part.end)
-        self._store.state.sinks[sink].sending = ranges
-        self._store.append(checkpoint.send_entry(sink, ranges))
-
-    def delivered(self, sink: str, parts: Iterable[Part], receipt: object) -> None:
-        self._settle(sink, parts, receipt, "")
-
-    def dropped(self, sink: str, parts: Iterable[Part], reason: str) -> None:
-        self._settle(sink, parts, self._store.state.sinks[sink].receipt, reason)
-
-    def _settle(self, sink: str, parts: Iterable[Part], receipt: object, reason: str) -> None:
-        positions = {}
-        for part in parts:
-            tail = self.tails[part.file]  # a file with something on its way is never let go
-            if reason:
-                tail.dropped(sink, part, reason)
-            else:
-                tail.delivered(sink, part)
-            positions[part.file] = part.tail
-        self._store.state.sinks[sink].receipt = receipt
-        self._store.append(checkpoint.done_entry(sink, positions, receipt))
-
-
-def _sampler(descriptor: int) -> identity.Sample:
-    return lambda offset, length: os.pread(descriptor, length, offset)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import REASONS, Ledger
 from sidecars.logshipper.ship import Shipper
@@ -19,12 +20,14 @@ class LedgerCollector(Collector):
     def __init__(
         self,
         ledgers: Mapping[str, Ledger],
+        feeds: Mapping[str, Feed],
         follower: Follower,
         shippers: list[Shipper],
         store: Store,
         clock: Callable[[], float],
     ) -> None:
         self._ledgers = ledgers
+        self._feeds = feeds
         self._follower = follower
         self._shippers = shippers
         self._store = store
@@ -39,7 +42,7 @@ class LedgerCollector(Collector):
         yield from self._deliveries()
         files = GaugeMetricFamily("logshipper_files", "Log files by what is done with them.", labels=["state"])
         files.add_metric(["followed"], sum(not tail.dormant for tail in self._follower.tails.values()))
-        files.add_metric(["unreadable"], len(self._follower.unreadable))
+        files.add_metric(["unreadable"], len(self._follower.access.unreadable))
         yield files
         yield GaugeMetricFamily(
             "logshipper_state_saved", "1 while the positions can be saved, else 0.", value=not self._store.problem
@@ -75,6 +78,6 @@ class LedgerCollector(Collector):
         for shipper in self._shippers:
             for outcome in _OUTCOMES:
                 batches.add_metric([shipper.name, outcome], shipper.batches[outcome])
-            since = self._follower.oldest(shipper.name)
+            since = self._feeds[shipper.name].oldest()
             oldest.add_metric([shipper.name], 0.0 if since is None else max(0.0, self._clock() - since))
         yield from (batches, oldest)

@@ -15,7 +15,7 @@ from chassis import logs
 from chassis.health import Pulse
 from sidecars.logshipper import backoff
 from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.follow import Follower
+from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.ledger import REJECTED
 from sidecars.logshipper.settings import Sink
 from sidecars.logshipper.sinks.base import Delivery, Rejected, TooLarge, TryLater
@@ -27,14 +27,14 @@ class Shipper:
     """`wake` it when there may be something new; set `ending` when nothing new will come."""
 
     def __init__(
-        self, settings: Sink, delivery: Delivery, follower: Follower, pulse: Pulse, clock: Callable[[], float]
+        self, settings: Sink, delivery: Delivery, feed: Feed, pulse: Pulse, clock: Callable[[], float]
     ) -> None:
         self.name = settings.name
         self.batches: Counter[str] = Counter()  # outcome -> count
         self.trouble = ""  # why the batch in hand is not delivered yet
         self._settings = settings
         self._delivery = delivery
-        self._follower = follower
+        self._feed = feed
         self._pulse = pulse
         self._clock = clock
         self._news = asyncio.Event()
@@ -50,12 +50,12 @@ class Shipper:
 
     async def run(self) -> None:
         self._pulse.idle()
-        if parts := self._follower.read_again(self.name):
+        if parts := self._feed.read_again():
             log.info("repeating the batch that was on its way", sink=self.name, parts=len(parts))
             await self._settle(Batch(self.name, tuple(parts)))
         while await self._something_to_ship():
             self._pulse.beat()
-            parts = self._follower.collect(self.name, self._settings.batch_size)
+            parts = self._feed.collect(self._settings.batch_size)
             self._pulse.idle()  # a sink that takes its time is not this process's illness
             if parts:
                 await self._settle(Batch(self.name, tuple(parts)))
@@ -67,7 +67,7 @@ class Shipper:
         waiting_since: float | None = None
         while True:
             self._news.clear()
-            waiting = self._follower.waiting(self.name)
+            waiting = self._feed.waiting()
             if self._ending.is_set() or waiting >= self._settings.batch_size:
                 return waiting > 0
             pause: float | None = None
@@ -83,7 +83,7 @@ class Shipper:
 
     async def _settle(self, batch: Batch) -> None:
         """Deliver the batch, or drop and count what the sink will never take. Returns when every line is settled."""
-        self._follower.sending(self.name, batch.parts)
+        self._feed.sending(batch.parts)
         pieces = [batch]
         while pieces:
             piece = pieces.pop(0)
@@ -100,7 +100,7 @@ class Shipper:
                 self._reject(piece, error.reason)
             else:
                 self.batches["delivered"] += 1
-                self._follower.delivered(self.name, piece.parts, receipt)
+                self._feed.delivered(piece.parts, receipt)
 
     async def _insist(self, batch: Batch) -> object:
         """Try until the sink has decided."""
@@ -154,7 +154,7 @@ class Shipper:
                 bytes=len(part.data),
                 lines=part.lines,
             )
-        self._follower.dropped(self.name, batch.parts, REJECTED)
+        self._feed.dropped(batch.parts, REJECTED)
 
 
 async def _wait(event: asyncio.Event, timeout: float | None) -> None:  # noqa: ASYNC109 - None is without limit

@@ -12,6 +12,7 @@ import pytest
 from chassis.settings import load
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.checkpoint import SinkState
+from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.settings import Settings
@@ -44,6 +45,7 @@ class Pod:
         self.ledgers = {name: Ledger() for name in self.names}
         inputs = load(Settings, self.environ).inputs
         self.follower = Follower(inputs, ROTATE_WAIT, self.store, self.ledgers, lambda: self.now)
+        self.feeds = {name: Feed(name, self.follower, self.store) for name in self.names}
         self.follower.start()
 
     def kill(self) -> None:
@@ -67,12 +69,12 @@ class Pod:
         """Deliver what there is; the lines that came."""
         lines: list[str] = []
         for _ in range(batches):
-            parts = self.follower.collect(sink, room)
+            parts = self.feeds[sink].collect(room)
             if not parts:
                 break
-            self.follower.sending(sink, parts)
+            self.feeds[sink].sending(parts)
             lines += b"".join(Batch(sink, tuple(parts)).raw()).decode().splitlines()
-            self.follower.delivered(sink, parts, None)
+            self.feeds[sink].delivered(parts, None)
             self.check()
         self.got[sink] += lines
         return lines
@@ -302,9 +304,9 @@ def test_an_unreadable_file_is_told_and_read_once_it_can_be(pod: Pod, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refuse)
         pod.look()
-        assert pod.follower.unreadable == {str(pod.log): "Permission denied"}
+        assert pod.follower.access.unreadable == {str(pod.log): "Permission denied"}
     pod.look()
-    assert pod.follower.unreadable == {}
+    assert pod.follower.access.unreadable == {}
     assert pod.ship() == ["1"]
 
 
@@ -346,12 +348,12 @@ async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(po
     append(pod.log, "1\n2\n")
     await pod.store.save()
     pod.look()
-    parts = pod.follower.collect("default", 2)
-    pod.follower.sending("default", parts)
+    parts = pod.feeds["default"].collect(2)
+    pod.feeds["default"].sending(parts)
     pod.kill()
     append(pod.log, "3\n")
     pod.begin()
-    again = pod.follower.read_again("default")
+    again = pod.feeds["default"].read_again()
     assert Batch("default", tuple(again)).key == Batch("default", tuple(parts)).key
     assert again[0].data == b"1\n"
 

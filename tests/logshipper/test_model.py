@@ -128,14 +128,14 @@ class LogShipping(RuleBasedStateMachine):
     )
     def ship(self, room: int, batches: int, answer: str) -> None:
         for _ in range(batches):
-            parts = self.pod.follower.collect("default", room)
+            parts = self.pod.feeds["default"].collect(room)
             if not parts:
                 return
-            self.pod.follower.sending("default", parts)
+            self.pod.feeds["default"].sending(parts)
             batch = Batch("default", tuple(parts))
             if answer == "yes":
                 self.receive(batch)
-                self.pod.follower.delivered("default", parts, None)
+                self.pod.feeds["default"].delivered(parts, None)
             else:  # it stays on its way: what else could be done is to be killed, or to try again
                 self.pod.follower.tails[parts[0].file]._sending.clear()
                 return
@@ -143,9 +143,9 @@ class LogShipping(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(arrived=st.booleans())
     def killed_while_sending(self, arrived: bool) -> None:  # noqa: FBT001 - as above
-        parts = self.pod.follower.collect("default", 1000)
+        parts = self.pod.feeds["default"].collect(1000)
         if parts:
-            self.pod.follower.sending("default", parts)
+            self.pod.feeds["default"].sending(parts)
             if arrived:
                 self.receive(Batch("default", tuple(parts)))
         self.kill()
@@ -162,11 +162,11 @@ class LogShipping(RuleBasedStateMachine):
         self.pod.begin()
         self.running = True
         self.save()
-        parts = self.pod.follower.read_again("default")
+        parts = self.pod.feeds["default"].read_again()
         if parts:
-            self.pod.follower.sending("default", parts)
+            self.pod.feeds["default"].sending(parts)
             self.receive(Batch("default", tuple(parts)))
-            self.pod.follower.delivered("default", parts, None)
+            self.pod.feeds["default"].delivered(parts, None)
 
     def save(self) -> None:
         """What `Store.save` does, without its thread."""
