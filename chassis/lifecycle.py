@@ -115,8 +115,13 @@ def run_job(job: Callable[[], None]) -> None:
     try:
         job()
     finally:
-        for number in _TO_STOP:
-            signal.signal(number, signal.SIG_IGN)
+        stop_no_more()
+
+
+def stop_no_more() -> None:
+    """From here on a signal to stop changes nothing. For a job whose work is done but for saying so."""
+    for number in _TO_STOP:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run_service(service: Service, drain_timeout: float, loop_factory: LoopFactory | None = None) -> None:

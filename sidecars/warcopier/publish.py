@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from chassis import lifecycle
 from chassis.lifecycle import BadData, IOFailed
 from sidecars.warcopier import failures, naming, plan
 from sidecars.warcopier.archive import Contents, NotAnArchive, Read
@@ -247,16 +248,28 @@ class Target:
     def commit(self, staged: Iterable[Staged]) -> dict[str, Fingerprint]:
         """Give every staged WAR its name, and flush the directory. What each looks like now.
 
-        Signals wait until all have their names, so that being told to stop never publishes a part of a set.
+        Signals wait until all have their names, so that being told to stop never publishes a part of a set; then it is
+        too late for them: all is published, and what is left is to say so. Raises IOFailed, which names the WARs that
+        were already published.
         """
         done: dict[str, Fingerprint] = {}
-        with _signals_waiting(), failures.writing(self.path):
-            for one in staged:
-                self._rename(one.staging, one.source.name)
-                found = os.stat(one.source.name, dir_fd=self.directory, follow_symlinks=False)
-                if found.st_ino == one.inode:  # else another run was faster than this line
-                    done[one.source.name] = Fingerprint.of(found)
-            self._flush()
+        named: list[str] = []
+        with _signals_waiting():
+            try:
+                with failures.writing(self.path):
+                    for one in staged:
+                        self._rename(one.staging, one.source.name)
+                        named.append(one.source.name)
+                        found = os.stat(one.source.name, dir_fd=self.directory, follow_symlinks=False)
+                        if found.st_ino == one.inode:  # else another run was faster than this line
+                            done[one.source.name] = Fingerprint.of(found)
+                    self._flush()
+            except IOFailed as failure:
+                if not named:
+                    raise
+                names = ", ".join(shown(name) for name in named)
+                raise IOFailed(f"{failure.reason}; published before that: {names}; run again for the rest") from None
+            lifecycle.stop_no_more()
         return done
 
     def write(self, name: str, data: bytes) -> None:

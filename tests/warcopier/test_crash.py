@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -84,10 +85,31 @@ def test_told_to_stop_at_any_step_it_leaves_all_old_or_all_new_and_nothing_of_it
         assert outcome.code in (0, 74), outcome.stderr
         if outcome.code == 74:
             assert outcome.last == "stopped by SIGTERM before the work was done"
+        assert (outcome.code == 0) == (seen == ALL_NEW), "what it says of itself is true"
         states.append(seen == ALL_NEW)
     assert states == sorted(states), "once all is published it stays so"
     assert outcomes[0][2].code == 74
     assert outcomes[-1][2].code == 0
+
+
+def test_an_error_between_two_renames_is_told_with_the_names_that_are_published_already(copier: Copier) -> None:
+    copier.offer(**NEW)
+    failing = (
+        "import errno, itertools, os, sys; from chassis import commandline; from sidecars.warcopier import app;"
+        "from sidecars.warcopier.settings import Settings; rename, calls = os.rename, itertools.count(1);"
+        "os.rename = lambda *args, **kwargs: rename(*args, **kwargs) if next(calls) == 1 else os.close(-1);"
+        "sys.exit(commandline.job(Settings, app.run))"
+    )
+    failed = subprocess.run(
+        [sys.executable, "-c", failing], env=copier.environ({}), capture_output=True, text=True, check=False
+    )
+    assert failed.returncode == 74
+    last = json.loads(failed.stderr.splitlines()[-1])["msg"]
+    assert "cannot be written: Bad file descriptor; published before that: ROOT.war; run again for the rest" in last
+    assert deployed(copier.target) == {"ROOT.war": ALL_NEW["ROOT.war"]}
+    assert leftovers(copier.target) == []
+    assert copier.run().code == 0
+    assert deployed(copier.target) == ALL_NEW
 
 
 def test_what_is_renamed_is_on_the_disk_before_and_the_directory_after(copier: Copier) -> None:
