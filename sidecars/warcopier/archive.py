@@ -2,8 +2,8 @@
 
 After APPNOTE.TXT 6.3.10 (PKWARE) and java.util.zip.ZipFile, which is what Tomcat opens it with. The file is given as a
 function that reads a range, so that nothing here opens anything. Memory stays flat: the directory is walked through a
-small window, entries are inflated piece by piece and thrown away, and only two numbers an entry are kept, to find
-entries that overlap (the trick of bombs that fold one stream into thousands of files).
+small window, entries are inflated piece by piece and thrown away, and only three numbers an entry are kept, to find
+entries that overlap (the trick of bombs that fold one stream into thousands of files) and files with one name.
 
 Sizes that the archive declares are never trusted: limits hold for the bytes that really come out.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from struct import Struct
 from typing import NamedTuple
@@ -92,16 +92,19 @@ def examine(read: Read, size: int, limits: Limits, *, safe_names: bool) -> Conte
         raise NotAnArchive(f"has {directory.entries} entries, more than WARCOPIER_MAX_ENTRIES={limits.entries}")
     window = _Window(read)
     spans = _Spans()
+    names = _Names()
     budget = _Budget(limits, size)
     has_web_inf = False
     for entry in _entries(_Window(read), directory):
         if safe_names:
             _demand_safe_name(entry)
+            names.add(entry)
         has_web_inf = has_web_inf or entry.name.startswith(b"WEB-INF/")
         start = _data_start(window, entry, directory)
         spans.add(entry.header + directory.shift, start + entry.packed)
         _demand_good_data(window, entry, start, budget)
     spans.demand_no_overlap()
+    names.demand_each_once(_entries(_Window(read), directory))
     return Contents(directory.entries, budget.spent, has_web_inf)
 
 
@@ -323,3 +326,29 @@ class _Spans:
         order = sorted(range(len(self._starts)), key=self._starts.__getitem__)
         if any(self._ends[one] > self._starts[other] for one, other in pairwise(order)):
             raise NotAnArchive("has entries that overlap")
+
+
+class _Names:
+    """Whether two files have one name: one number each, and names are compared only where the numbers are alike.
+
+    Of two such files Tomcat serves one and whoever looked into the archive before may have seen the other. That a
+    directory is listed twice, as many build tools do, means nothing.
+    """
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+
+    def add(self, entry: _Entry) -> None:
+        if not entry.name.endswith(b"/"):
+            self._hashes.append(hash(entry.name))
+
+    def demand_each_once(self, entries: Iterable[_Entry]) -> None:
+        alike = {one for one, other in pairwise(sorted(self._hashes)) if one == other}
+        if not alike:
+            return
+        seen: set[bytes] = set()
+        for entry in entries:
+            if not entry.name.endswith(b"/") and hash(entry.name) in alike:
+                if entry.name in seen:
+                    raise NotAnArchive(f"has two files of one name, which WARCOPIER_VALIDATE=zip would allow: {entry}")
+                seen.add(entry.name)

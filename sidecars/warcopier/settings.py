@@ -27,7 +27,7 @@ class Settings(Common):
     validate: str = setting(
         choice("war", "zip", "none"),
         "what is checked before anything is published: `zip` is the structure and every checksum, `war` also refuses"
-        " unsafe names",
+        " unsafe names and files of one name",
         default="war",
     )
     max_unpacked_size: int = setting(

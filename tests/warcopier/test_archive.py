@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import tracemalloc
+import warnings
 import zipfile
 import zlib
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.warcopier import archive
 from sidecars.warcopier.archive import Contents, Limits, NotAnArchive, Read, examine
 from tests.warcopier.support import noise, war
 
@@ -103,6 +105,33 @@ def test_every_archive_that_the_standard_library_writes_passes(
     entries: dict[str, bytes], compression: int, comment: bytes
 ) -> None:
     assert check(packed(entries, compression, comment)).entries == len(entries)
+
+
+def twice(name: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings(action="ignore"):
+        archive.writestr("WEB-INF/web.xml", "<web-app/>")
+        archive.writestr(name, "")
+        archive.writestr("between", "")
+        archive.writestr(name, "")
+    return buffer.getvalue()
+
+
+def test_two_files_of_one_name_are_refused_where_names_are_checked() -> None:
+    with pytest.raises(
+        NotAnArchive, match=r"two files of one name, which WARCOPIER_VALIDATE=zip would allow: a/b\.jsp"
+    ):
+        check(twice("a/b.jsp"))
+    assert check(twice("a/b.jsp"), safe_names=False).entries == 4
+
+
+def test_a_directory_may_be_listed_twice() -> None:
+    assert check(twice("WEB-INF/")).entries == 4
+
+
+def test_names_that_only_look_alike_are_no_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "hash", lambda _name: 7, raising=False)
+    assert check(packed(ENTRIES)).entries == len(ENTRIES)
 
 
 @given(st.data())
