@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import tracemalloc
@@ -160,8 +161,9 @@ def test_whatever_is_done_to_its_bytes_the_answer_is_a_verdict(data: st.DataObje
     except NotAnArchive as verdict:
         assert str(verdict)  # noqa: PT017 - passing is a verdict, too
     else:
-        with zipfile.ZipFile(io.BytesIO(damaged)) as archive:
-            assert archive.testzip() is None
+        # The oracle declines versions and flags that Java never looks at; what it does read, it must find good.
+        with contextlib.suppress(NotImplementedError), zipfile.ZipFile(io.BytesIO(damaged)) as oracle:
+            assert oracle.testzip() is None
 
 
 @given(st.binary(max_size=3000))
