@@ -22,6 +22,7 @@ CONNECT_TIMEOUT = Cause("connection_timeout", 504, "the connection did not open 
 CLOSED = Cause("connection_terminated", 502, "the connection was closed before an answer came")
 SILENT = Cause("http_response_timeout", 504, "no answer came in time")
 NO_ADDRESS = Cause("dns_error", 503, "the upstream has no address")
+NO_DESCRIPTORS = Cause("connection_limit_reached", 503, "this process may not open more files and connections")
 TOO_MANY = Cause("connection_limit_reached", 503, "too many connections are open")
 
 

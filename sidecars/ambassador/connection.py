@@ -94,6 +94,9 @@ class Connection(asyncio.Protocol):
         self.buffer = b""
         response = parse_response(data[:end], exchange.request)
         rest = data[end + 4 :]
+        endpoint = self.endpoint
+        if endpoint.failures or endpoint.trial:
+            self.upstream.balancer.succeeded(endpoint)
         if response.status < _FINAL:
             self._interim(exchange, response, rest)
             return
@@ -146,8 +149,6 @@ class Connection(asyncio.Protocol):
         endpoint = self.endpoint
         endpoint.pending -= 1
         exchange.endpoint = None
-        if endpoint.failures or endpoint.trial:
-            self.upstream.balancer.succeeded(endpoint)
         if (
             reusable
             and response.keep_alive

@@ -4,15 +4,14 @@ Requests that arrive while one is being answered (pipelining) wait in the buffer
 not read. A connection that closes after an answer which the app may not have read yet *lingers*: it says that it ends,
 and throws away what still comes for a moment, since closing with unread bytes would take the answer back (RFC 9112
 section 9.6).
+
+An app that takes nothing of what was written for it, for as long as a connection may be idle, is cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import socket
-import struct
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from sidecars.ambassador import answers
 from sidecars.ambassador.bodies import Reader, reader
 from sidecars.ambassador.exchange import Exchange
 from sidecars.ambassador.heads import Refused, check_beginning
-from sidecars.ambassador.relay import Relay
+from sidecars.ambassador.relay import Relay, reset
 from sidecars.ambassador.requests import Request, parse_request
 
 if TYPE_CHECKING:
@@ -50,7 +49,9 @@ class Client(asyncio.Protocol):
         "loop",
         "must_close",
         "since",
+        "taken",
         "transport",
+        "unsent",
         "upstream",
         "write_paused",
     )
@@ -67,14 +68,15 @@ class Client(asyncio.Protocol):
         self.lingers = False  # nothing that still comes matters
         self.ended = False  # the app will send no more
         self.write_paused = False
+        self.unsent = 0  # bytes written that the app's side had not taken at the last tick
+        self.taken = 0.0  # when that changed last
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.since = monotonic()
-        clients = self.upstream.clients
-        clients.add(self)
+        self.upstream.clients.add(self)
         self.upstream.counters.accepted += 1
-        if len(clients) > self.upstream.settings.max_connections:
+        if self.upstream.open_clients > self.upstream.settings.max_connections:
             name = self.upstream.settings.name
             self.write(answers.own_answer(answers.TOO_MANY, name, (), head_only=False, close=True))
             self.upstream.counters.fail(answers.TOO_MANY.error)
@@ -112,6 +114,8 @@ class Client(asyncio.Protocol):
                     raise Refused(431, f"the head of the request is larger than {limit} bytes")  # noqa: TRY301 - one way out
                 check_beginning(data, _BAD, known)
                 self.buffer = data
+                if not known:
+                    self.since = monotonic()
                 return
             request = parse_request(data[:end], self.upstream.authorities)
         except Refused as error:
@@ -156,7 +160,9 @@ class Client(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The app sends no more; it may still want the answer to what it has sent."""
         self.ended = True
-        return self.exchange is not None and self.body is None and not self.lingers
+        if self.lingers:
+            return False
+        return self.body is None if self.exchange is not None else self.write_paused and bool(self.buffer)
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -175,6 +181,7 @@ class Client(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_paused = False
+        self.unsent = 0
         if self.exchange is None:
             self._resume()
         else:
@@ -193,7 +200,7 @@ class Client(asyncio.Protocol):
         exchange = self.exchange
         self.exchange = None
         if close or self.must_close:
-            if exchange is not None and not exchange.complete:
+            if self.buffer or (exchange is not None and not exchange.complete):
                 self._linger()
             else:
                 self._close()
@@ -214,8 +221,8 @@ class Client(asyncio.Protocol):
         if self.ended and self.exchange is None:
             self._close()
 
-    def switch(self, connection: Connection, first: bytes) -> None:
-        """Become one with the upstream's connection: 101 has been agreed."""
+    def switch(self, connection: Connection, first: bytes, *, blocked: bool) -> None:
+        """Become one with the upstream's connection, which may not take more at present: 101 has been agreed."""
         here, there = self.transport, connection.transport
         self.exchange = None
         self.upstream.clients.discard(self)
@@ -229,6 +236,8 @@ class Client(asyncio.Protocol):
         ours.join(theirs, connection.endpoint)
         if self.write_paused:
             ours.pause_writing()
+        if blocked:
+            theirs.pause_writing()
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -245,25 +254,27 @@ class Client(asyncio.Protocol):
         else:
             self.upstream.counters.observe(status, 0.0)
         if begun:
-            self.cut(reset=True)
+            self.cut(broken=True)
             return
         self.write(answers.refusal(status, reason))
         self._linger()
 
-    def cut(self, *, reset: bool) -> None:
+    def cut(self, *, broken: bool) -> None:
         """End the connection so that nobody takes what was delivered for all there is."""
         self.exchange = None
         self.lingers = True
-        if reset:
-            self._reset_on_close()
-            self.transport.abort()
+        if broken:
+            reset(self.transport)
         else:
             self.transport.close()
 
-    def _reset_on_close(self) -> None:
-        own = self.transport.get_extra_info("socket")
-        with contextlib.suppress(OSError, AttributeError):
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    def abort(self) -> None:
+        """End the connection now; one that is owed something is broken off."""
+        exchange = self.exchange
+        broken = exchange is not None or bool(self.transport.get_write_buffer_size())
+        self.cut(broken=broken)
+        if exchange is not None:
+            exchange.abandon(_GONE)
 
     def _close(self) -> None:
         self.lingers = True
@@ -293,10 +304,16 @@ class Client(asyncio.Protocol):
             exchange.abandon(_GONE)
 
     def tick(self, now: float) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self.unsent:
+            self.unsent, self.taken = unsent, now
+        elif unsent and now - self.taken >= self.upstream.settings.idle_timeout:
+            self.abort()
+            return
         if self.exchange is not None:
             self.exchange.tick(now)
         elif self.lingers:
-            if now - self.since >= _LINGER:
+            if not unsent and now - max(self.since, self.taken) >= _LINGER:
                 self.transport.abort()
         elif now - self.since >= self.upstream.settings.idle_timeout and not self.write_paused:
             if self.buffer:

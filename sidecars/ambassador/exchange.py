@@ -119,9 +119,8 @@ class Exchange:
         self.client.read_on()
 
     def unconnected(self, cause: Cause) -> None:
-        """The connection that this exchange waited for did not open."""
-        if not self.over:
-            self._failed(cause)
+        """The connection that this exchange waited for did not open, or did not last until the request was written."""
+        self._failed(cause)
 
     def lost(self, cause: Cause) -> None:
         """The connection has failed this exchange; it is of no more use."""
@@ -257,7 +256,7 @@ class Exchange:
         self.over = True
         self._count(_SWITCHING)
         connection.exchange = self.connection = self.endpoint = None
-        self.client.switch(connection, response.interim() + surplus)
+        self.client.switch(connection, response.interim() + surplus, blocked=self.blocked)
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -269,7 +268,7 @@ class Exchange:
     def _give_up(self, cause: Cause) -> None:
         """Answer ourselves, with what was tried and how it failed."""
         self.over = True
-        close = self.client.closes_after(self.request, complete=self.complete)
+        close = self.client.closes_after(self.request, complete=self.complete) or not self.request.minor
         answer = answers.own_answer(
             cause,
             self.upstream.settings.name,
@@ -295,7 +294,7 @@ class Exchange:
         self.upstream.counters.fail("http_response_incomplete")
         self._count(response.status)
         framed = self.chunking or response.announced >= 0
-        self.client.cut(reset=not framed)
+        self.client.cut(broken=not framed)
 
     def abandon(self, status: int) -> None:
         """The client is gone (499), or was refused in the middle of its request: the upstream need not go on."""
@@ -308,7 +307,10 @@ class Exchange:
         """Give up the connection of this try, if there is one, and with it the try."""
         connection, endpoint = self.connection, self.endpoint
         self.connection = self.endpoint = None
-        self.blocked = False
+        self.reused = False
+        if self.blocked:
+            self.blocked = False
+            self.client.read_on()
         if connection is not None:
             connection.exchange = None
             connection.discard()

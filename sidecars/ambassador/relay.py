@@ -1,7 +1,8 @@
 """Two connections as one: what comes on either goes out on the other, byte for byte.
 
 The end of one direction is passed on and the other goes on (half-close); when both have ended, both connections close.
-A connection that breaks breaks the other one. Neither side is read faster than the other takes.
+A connection that breaks breaks the other one: a reset goes on as a reset, since an orderly end would say that all had
+come. Neither side is read faster than the other takes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,10 +18,17 @@ if TYPE_CHECKING:
     from sidecars.ambassador.upstream import Upstream
 
 
+def reset(transport: asyncio.Transport) -> None:
+    """Close so that the peer sees the connection broken: what was not taken is dropped, and there is no orderly end."""
+    with contextlib.suppress(OSError, AttributeError):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 class Relay(asyncio.Protocol):
     """One of the two ends. Until it has the other one it keeps what comes, little, and tells it then."""
 
-    __slots__ = ("early", "ended", "endpoint", "inbound", "lost", "peer", "transport", "upstream")
+    __slots__ = ("early", "ended", "endpoint", "full", "inbound", "lost", "peer", "transport", "upstream")
 
     def __init__(self, upstream: Upstream, *, inbound: bool, transport: Any = None) -> None:
         self.upstream = upstream
@@ -30,6 +39,7 @@ class Relay(asyncio.Protocol):
         self.early: list[bytes] = []
         self.ended = False
         self.lost = False
+        self.full = False  # takes no more at present
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -57,7 +67,7 @@ class Relay(asyncio.Protocol):
             self.connection_lost(None)
         elif self.ended and not self.eof_received():
             self.transport.close()
-        else:
+        elif self.peer is not None and not self.peer.full:
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -89,10 +99,12 @@ class Relay(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
+        self.full = True
         if self.peer is not None:
             self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
+        self.full = False
         if self.peer is not None and not self.peer.lost:
             self.peer.transport.resume_reading()
 
@@ -111,4 +123,10 @@ class Relay(asyncio.Protocol):
             if error is None and self.ended:
                 peer.transport.close()
             else:
-                peer.transport.abort()
+                reset(peer.transport)
+
+    def abort(self) -> None:
+        """Break both connections."""
+        for end in (self, self.peer):
+            if end is not None and not end.lost:
+                reset(end.transport)

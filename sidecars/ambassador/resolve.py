@@ -44,7 +44,7 @@ class SystemResolver:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as error:
+        except (OSError, UnicodeError) as error:
             raise LookupFailed(getattr(error, "strerror", None) or str(error)) from None
         return Answer(list(dict.fromkeys(str(where[0]) for *_, where in found)), self._interval)
 

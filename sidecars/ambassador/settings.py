@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,10 +70,20 @@ def _parse_target(raw: str) -> tuple[str, Target]:
         raise ValueError(_EXPECTED)
     if parts["port"] is None and scheme == "tcp":
         raise ValueError(f"{_EXPECTED}; tcp has no usual port, so it must be given")
+    if parts["v6"] and not _is_ipv6(parts["v6"]):
+        raise ValueError(f"{_EXPECTED}; [{parts['v6']}] is not an IPv6 address")
     port = int(parts["port"] or _HTTP_PORT)
     if not 0 < port <= _HIGHEST_PORT:
         raise ValueError(f"{_EXPECTED}, with a port from 1 to {_HIGHEST_PORT}")
     return scheme, Target((parts["v6"] or parts["host"]).lower(), port)
+
+
+def _is_ipv6(literal: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6, literal)
+    except OSError:
+        return False
+    return True
 
 
 targets = Kind("URLs", _parse_targets)
@@ -101,7 +112,9 @@ class UpstreamSettings:
         default="60s",
     )
     idle_timeout: float = setting(
-        duration("100ms", "24h"), "how long a connection is kept that waits for its next request", default="60s"
+        duration("100ms", "24h"),
+        "how long the app may be silent: between requests, within one, or by taking nothing of an answer",
+        default="60s",
     )
     dns_interval: float = setting(
         duration("100ms", "1h"), "how often the names in `UPSTREAM` are looked up again", default="5s"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logs.get("ambassador")
 
 _HTTP_PORT = 80
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
 
 
@@ -127,18 +128,20 @@ class Upstream:
 
     async def _open(self, endpoint: Endpoint, exchange: Exchange) -> None:
         made = await self.connect(endpoint, lambda: Connection(self, endpoint))
-        if isinstance(made, Connection):
-            if made.transport.is_closing():
-                exchange.unconnected(answers.CLOSED)
-            elif not exchange.over:
-                exchange.attach(made)
-            elif endpoint.removed or self.draining:
-                made.discard()
-            else:
-                made.since = time.monotonic()
-                endpoint.idle.append(made)
+        cause = (answers.CLOSED if made.transport.is_closing() else None) if isinstance(made, Connection) else made
+        if cause and not exchange.over:
+            exchange.unconnected(cause)
+        elif cause:
+            self.balancer.failed(
+                endpoint, time.monotonic()
+            )  # the app did not wait to hear it, but the next one profits
+        elif not exchange.over:
+            exchange.attach(made)
+        elif endpoint.removed or self.draining:
+            made.discard()
         else:
-            exchange.unconnected(made)
+            made.since = time.monotonic()
+            endpoint.idle.append(made)
 
     async def connect(self, endpoint: Endpoint, protocol: Any) -> Any:
         """The protocol, connected to the endpoint, or the Cause why it is not."""
@@ -183,9 +186,9 @@ class Upstream:
         for task in self._opening:
             task.cancel()
         for client in list(self.clients):
-            client.transport.abort()
+            client.abort()
         for relay in list(self.relays):
-            relay.transport.abort()
+            relay.abort()
         for endpoint in self.endpoints:
             for connection in list(endpoint.idle):
                 connection.discard()
@@ -237,6 +240,8 @@ def _authorities(host: str, port: int) -> set[bytes]:
 def _cause_of(error: OSError) -> Cause:
     if isinstance(error, ConnectionRefusedError):
         return answers.REFUSED
+    if error.errno in _NO_DESCRIPTORS:
+        return answers.NO_DESCRIPTORS
     if error.errno in _UNREACHABLE:
         return answers.UNREACHABLE
     return answers.CLOSED if isinstance(error, ConnectionError) else answers.UNREACHABLE

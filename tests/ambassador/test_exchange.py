@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import h11
@@ -16,6 +16,9 @@ from chassis.health import Hold
 from chassis.settings import load
 from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.downstream import Client
+from sidecars.ambassador.exchange import Exchange
+from sidecars.ambassador.relay import Relay
+from sidecars.ambassador.requests import parse_request
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.upstream import Upstream
 
@@ -25,22 +28,27 @@ class Wire:
 
     def __init__(self) -> None:
         self.written = b""
-        self.closing = self.paused = False
+        self.closing = self.aborted = self.ended = self.paused = False
+        self.on_write: Callable[[], None] | None = None
+        self.unsent = 0  # what the kernel has not taken, as far as a test says so
 
     def write(self, data: bytes) -> None:
         assert not self.closing
         self.written += data
+        if self.on_write:
+            self.on_write()
 
     def writelines(self, pieces: Sequence[bytes]) -> None:
         self.write(b"".join(pieces))
 
     def write_eof(self) -> None:
-        self.closing = True
+        self.ended = True
 
     def close(self) -> None:
         self.closing = True
 
-    abort = close
+    def abort(self) -> None:
+        self.closing = self.aborted = True
 
     def is_closing(self) -> bool:
         return self.closing
@@ -50,6 +58,12 @@ class Wire:
 
     def resume_reading(self) -> None:
         self.paused = False
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def get_extra_info(self, _name: str) -> None:
         return None
@@ -250,3 +264,109 @@ def test_bytes_on_an_idle_connection_end_it() -> None:
         pair.connection.data_received(RESPONSES[0])
         assert pair.there.closing
         assert pair.endpoint.idle == []
+
+
+# -- an app that does not take its answer -------------------------------------------------------------------------
+
+
+def test_an_answer_is_not_cut_short_because_its_connection_is_old() -> None:
+    with Pair() as pair:
+        pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        pair.connection.data_received(RESPONSES[0])
+        assert pair.app.closing
+        pair.app.unsent = 50_000
+        pair.client.tick(pair.client.since + 10)
+        assert not pair.app.aborted
+
+
+def test_an_app_that_takes_nothing_of_its_answer_is_cut_off_after_the_idle_timeout() -> None:
+    with Pair() as pair:
+        pair.client.data_received(REQUESTS[0])
+        pair.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        pair.client.pause_writing()
+        begun = pair.client.since
+        limit = pair.upstream.settings.idle_timeout
+        pair.app.unsent = 50_000
+        pair.client.tick(begun)
+        pair.client.tick(begun + limit - 1)
+        pair.app.unsent = 40_000  # it has taken a little
+        pair.client.tick(begun + limit)
+        pair.client.tick(begun + 2 * limit - 1)
+        states = [pair.app.aborted]
+        pair.client.tick(begun + 2 * limit)
+        states.append(pair.app.aborted)
+        assert states == [False, True]
+        assert pair.there.aborted
+        assert pair.endpoint.pending == 0
+
+
+def test_pipelined_requests_that_wait_are_answered_although_the_app_sends_no_more() -> None:
+    with Pair() as pair:
+        pair.client.pause_writing()
+        pair.client.data_received(REQUESTS[0])
+        assert pair.client.eof_received()
+        pair.client.resume_writing()
+        assert pair.there.written.count(b"GET ") == 1
+        pair.connection.data_received(RESPONSES[0])
+        assert b"Connection: close\r\n" in pair.app.written
+        assert pair.app.closing
+
+
+def test_a_last_answer_is_not_taken_back_by_requests_that_came_behind_it() -> None:
+    """Closing at once would reset the connection when more comes; so it says that it ends, and reads on."""
+    with Pair() as pair:
+        pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + REQUESTS[0])
+        pair.connection.data_received(RESPONSES[0])
+        assert pair.app.ended
+        assert not pair.app.closing
+        assert pair.there.written.count(b"GET ") == 1
+
+
+# -- what is learned of an endpoint -------------------------------------------------------------------------------
+
+
+def test_an_endpoint_is_well_again_when_its_answer_begins() -> None:
+    """An answer may never end: a stream of events, or a connection that is upgraded."""
+    upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    stream = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for request, answer in ((upgrade, switched), (REQUESTS[0], stream)):
+        with Pair() as pair:
+            pair.upstream.balancer.failed(pair.endpoint, pair.client.since)
+            assert pair.upstream.down == 1
+            pair.client.data_received(request)
+            pair.connection.data_received(answer)
+            assert pair.upstream.down == 0
+            assert pair.endpoint.failures == 0
+
+
+async def test_an_endpoint_that_does_not_open_is_down_although_the_app_did_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refused(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    with Pair() as pair:
+        monkeypatch.setattr(pair.loop, "create_connection", refused)
+        pair.endpoint.idle.clear()
+        gone = Exchange(pair.client, pair.upstream, parse_request(b"GET / HTTP/1.1\r\nHost: a", ()))
+        gone.over = True
+        await pair.upstream._open(pair.endpoint, gone)
+        assert pair.upstream.down == 1
+
+
+# -- tunnels ------------------------------------------------------------------------------------------------------
+
+
+def test_a_tunnel_reads_no_more_than_the_other_side_takes_from_its_first_byte_on() -> None:
+    with Pair() as pair:
+        here, there = Wire(), Wire()
+        ours = Relay(pair.upstream, inbound=True, transport=here)
+        theirs = Relay(pair.upstream, inbound=False, transport=there)
+        ours.data_received(b"x" * 100_000)
+        there.on_write = theirs.pause_writing
+        ours.join(theirs, pair.endpoint)
+        assert there.written == b"x" * 100_000
+        assert here.paused
+        theirs.resume_writing()
+        assert not here.paused

@@ -405,3 +405,83 @@ def test_bad_settings_end_it_with_78_and_are_all_told(start: Start) -> None:
     for name in ("AMBASSADOR_UPSTREAM=ftp://x", "AMBASSADOR_RETRIES=many", "did you mean AMBASSADOR_TIMEOUT"):
         assert name in program.stderr
     assert program.logged("listening") is None
+
+
+# -- nobody waits for ever, and nothing that broke looks whole ----------------------------------------------------
+
+
+def endless(peer: Peer) -> None:
+    """Answers with more than any buffer on the way holds."""
+    if peer.head():
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 64000000\r\n\r\n" + b"x" * 64_000_000)
+
+
+def test_an_app_that_never_reads_its_answer_is_let_go(start: Start) -> None:
+    with backends(endless) as (backend,):
+        ambassador = Ambassador(start, backend.url, IDLE_TIMEOUT="300ms")
+        with ambassador.connect() as peer:
+            peer.send(GET)
+            wait_until(lambda: ambassador.metric("ambassador_requests_total", code="499") == 1, "the app was let go")
+            assert ambassador.metric("ambassador_upstream_connections_open") == 0
+            with pytest.raises(ConnectionResetError):
+                peer.rest()
+
+
+def test_an_answer_without_length_that_the_drain_cuts_off_has_no_clean_end(start: Start) -> None:
+    def half(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.0 200 OK\r\n\r\nhalf")
+        peer.exactly(1)
+
+    with backends(half) as (backend,):
+        ambassador = Ambassador(start, backend.url, DRAIN_TIMEOUT="200ms")
+        with ambassador.connect() as peer:
+            peer.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+            peer.head()
+            assert peer.exactly(4) == b"half"
+            assert ambassador.program.stop() == 0
+            with pytest.raises(ConnectionResetError):
+                peer.rest()
+
+
+def test_a_reset_in_a_tunnel_arrives_as_a_reset(start: Start) -> None:
+    def half_then_reset(peer: Peer) -> None:
+        peer.send(b"half")
+        peer.exactly(1)
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+
+    with backends(half_then_reset) as (backend,):
+        ambassador = Ambassador(start, f"tcp://127.0.0.1:{backend.port}")
+        with ambassador.connect() as peer:
+            assert peer.exactly(4) == b"half"
+            peer.send(b"x")
+            with pytest.raises(ConnectionResetError):
+                peer.rest()
+
+
+def test_upgraded_connections_count_among_those_that_the_app_may_have(start: Start) -> None:
+    def switch(peer: Peer) -> None:
+        if peer.head():
+            peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            peer.exactly(1)
+
+    with backends(switch) as (backend,), contextlib.ExitStack() as stack:
+        ambassador = Ambassador(start, backend.url, MAX_CONNECTIONS="2")
+        for _ in range(2):
+            peer = stack.enter_context(ambassador.connect())
+            peer.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            assert peer.head().startswith(b"HTTP/1.1 101 ")
+        assert stack.enter_context(ambassador.connect()).response()[0] == 503
+
+
+@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 on this machine")
+def test_an_endpoint_may_be_given_by_its_ipv6_address(start: Start) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        port = listener.getsockname()[1]
+        ambassador = Ambassador(start, f"http://[::1]:{port}")
+        with ambassador.connect() as app:
+            app.send(GET)
+            with Peer(listener.accept()[0]) as peer:
+                assert f"Host: [::1]:{port}\r\n".encode() in peer.head()
+                peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+                assert app.response()[0] == 204

@@ -50,6 +50,7 @@ def test_several_upstreams_each_have_their_name() -> None:
         ("http://orders,tcp://db:1", "expected one scheme for all"),
         ("http://orders,http://orders:80", "expected each place once"),
         ("http://orders,", "expected http://host[:port]"),
+        ("http://[fd00::1::]", "[fd00::1::] is not an IPv6 address"),
         ("http://or ders", "expected http://host[:port]"),
     ],
 )
