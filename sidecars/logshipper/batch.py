@@ -7,6 +7,7 @@ as cheap as blocks of 1 MiB.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,7 +109,8 @@ def _records(part: Part, fields: Mapping[str, str]) -> Iterator[bytes]:
 
 def _template(part: Part, fields: Mapping[str, str]) -> bytes:
     """A record with two places to fill: the offset, and the line as a JSON string."""
-    head = orjson.dumps({"id": f"{part.file}-", "file": part.name, **fields}).replace(b"%", b"%%")
+    name = os.fsencode(part.name).decode("utf-8", "replace")  # a file's name may have any bytes
+    head = orjson.dumps({"id": f"{part.file}-", "file": name, **fields}).replace(b"%", b"%%")
     ident = f'{{"id":"{part.file}-'.encode()
     partial = b',"partial":true' if part.partial else b""
     return ident + b"%d" + head.removeprefix(ident)[:-1] + partial + b',"message":%b}\n'

@@ -5,12 +5,12 @@ A file that cannot be opened for now is told once, kept in `unreadable`, and tri
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import fnmatch
 import glob
 import os
 import stat
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chassis import logs
@@ -34,28 +34,39 @@ class Found:
     modified: int  # nanoseconds
 
 
-def look(inputs: Mapping[str, Input]) -> dict[Key, Found]:
-    """The regular files that match, each once whatever its names (symlinks, hard links), oldest first."""
+def look(inputs: Mapping[str, Input], refused: Callable[[str, OSError], None]) -> dict[Key, Found]:
+    """The regular files that match, each once whatever its names (symlinks, hard links), oldest first.
+
+    Calls `refused` for a file or directory that we may not look at: it would otherwise just seem to be empty.
+    """
     found: dict[Key, Found] = {}
     for name, tailed in inputs.items():
-        for path in _matches(tailed):
-            entry = _entry(path, name)
+        for path in _matches(tailed, refused):
+            try:
+                entry = _entry(path, name)
+            except PermissionError as error:
+                refused(path, error)
+                continue
             if entry is not None:
                 found.setdefault(entry.key, entry)
     return dict(sorted(found.items(), key=lambda item: (item[1].modified, item[1].path)))
 
 
-def neighbours(path: str) -> Iterator[Found]:
-    """The regular files in the same directory, whatever their names: where a rotated file is looked for."""
-    folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - paths are text: globs give it, records need it
-    try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 - as above
-    except OSError:
-        return
-    for name in names:
-        entry = _entry(f"{folder}/{name}", "")
-        if entry is not None:
-            yield entry
+def folder_of(path: str) -> str:
+    """The directory that a file is really in."""
+    return os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - paths are text: globs give it, records need it
+
+
+def neighbours(folder: str) -> dict[str, Found]:
+    """The regular files in a directory by their names, whatever these are: where a rotated file is looked for."""
+    entries: dict[str, Found] = {}
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - as above
+            with contextlib.suppress(PermissionError):
+                entry = _entry(f"{folder}/{name}", "")
+                if entry is not None:
+                    entries[name] = entry
+    return entries
 
 
 def may_be_a_copy(name: str, path: str) -> bool:
@@ -63,12 +74,26 @@ def may_be_a_copy(name: str, path: str) -> bool:
     return os.path.basename(name).startswith(os.path.basename(path).partition(".")[0])  # noqa: PTH119 - as above
 
 
-def _matches(tailed: Input) -> Iterator[str]:
+def _matches(tailed: Input, refused: Callable[[str, OSError], None]) -> Iterator[str]:
     excluded = _excluder(tailed.exclude or ())
     for pattern in tailed.paths:
-        for path in sorted(glob.iglob(pattern, recursive=True)):  # noqa: PTH207 - as above
-            if not excluded(path):
-                yield path
+        matches = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - as above
+        if not matches:
+            _knock(pattern, refused)
+        yield from (path for path in matches if not excluded(path))
+
+
+def _knock(pattern: str, refused: Callable[[str, OSError], None]) -> None:
+    """Tell when nothing matches since we may not look."""
+    folder = os.path.dirname(pattern)  # noqa: PTH120 - as above
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)  # noqa: PTH120 - as above
+    try:
+        os.listdir(folder)  # noqa: PTH208 - as above
+    except PermissionError as error:
+        refused(folder, error)
+    except OSError:
+        pass  # it is not there (yet)
 
 
 def _excluder(patterns: Iterable[str]) -> Callable[[str], bool]:
@@ -77,10 +102,13 @@ def _excluder(patterns: Iterable[str]) -> Callable[[str], bool]:
 
 
 def _entry(path: str, name: str) -> Found | None:
+    """What is there; None when it is no regular file or vanished. Raises PermissionError."""
     try:
         status = os.stat(path)  # noqa: PTH116 - as above
+    except PermissionError:
+        raise
     except OSError:
-        return None  # it vanished between listing and looking, or cannot be reached for now
+        return None
     if not stat.S_ISREG(status.st_mode):
         return None
     return Found(path, name, (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
@@ -90,37 +118,40 @@ def _entry(path: str, name: str) -> Found | None:
 
 
 class Access:
-    """Opens what was found, and knows what could not be opened."""
+    """Opens what was found, and knows what could not be read: told once, and tried again by each scan."""
 
     def __init__(self) -> None:
         self.unreadable: dict[str, str] = {}  # path -> why
+        self._told: dict[str, str] = {}
 
-    def open(self, found: Found) -> int | None:
-        """A descriptor of the found file; None, and noted, when it cannot be read for now or is another by now."""
-        try:
-            descriptor = os.open(found.path, _FLAGS)
-        except OSError as error:
-            if error.errno != errno.ENOENT and found.path not in self.unreadable:
-                self.unreadable[found.path] = error.strerror or str(error)
-                log.warning("a file cannot be read; it is tried again", file=found.path, reason=error.strerror)
-            return None
-        self.unreadable.pop(found.path, None)
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) != found.key or not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            return None
-        return descriptor
+    def begin_scan(self) -> None:
+        """What is still refused will be noted again."""
+        self._told, self.unreadable = self.unreadable, {}
+
+    def refused(self, path: str, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        if path not in self._told and path not in self.unreadable:
+            log.warning("a file cannot be read; it is tried again", file=path, reason=reason)
+        self.unreadable[path] = reason
 
     def open_if(self, found: Found, test: Callable[[Sample], bool]) -> int | None:
-        """As `open`; None also when the file's content does not pass the test."""
-        descriptor = self.open(found)
-        if descriptor is None or test(sampler(descriptor)):
-            return descriptor
-        os.close(descriptor)
-        return None
+        """A descriptor of the found file, if its content passes the test.
 
-    def forget_all_but(self, paths: Container[str]) -> None:
-        self.unreadable = {path: why for path, why in self.unreadable.items() if path in paths}
+        None also when it cannot be read for now, which is noted, or is another or gone by now.
+        """
+        descriptor, passed = None, False
+        try:
+            descriptor = os.open(found.path, _FLAGS)
+            status = os.fstat(descriptor)
+            same = (status.st_dev, status.st_ino) == found.key and stat.S_ISREG(status.st_mode)
+            passed = same and test(sampler(descriptor))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self.refused(found.path, error)
+        if descriptor is not None and not passed:
+            os.close(descriptor)
+        return descriptor if passed else None
 
 
 def sampler(descriptor: int) -> Sample:

@@ -14,7 +14,7 @@ from sidecars.logshipper import checkpoint
 from sidecars.logshipper.batch import Part
 from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.state import Store
-from sidecars.logshipper.tail import Changed, Tail
+from sidecars.logshipper.tail import LINE_ROOM, Changed, Tail
 
 
 class Feed:
@@ -48,7 +48,7 @@ class Feed:
             if part is None:
                 continue
             parts.append(part)
-            room -= len(part.data)
+            room -= max(len(part.data), part.lines * LINE_ROOM)
             self._last_served = part.name
         return parts
 

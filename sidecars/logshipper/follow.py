@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 
 from chassis import logs
 from sidecars.logshipper import checkpoint, discover, identity, recognition
@@ -26,10 +27,10 @@ from sidecars.logshipper.discover import Access, Found, Key
 from sidecars.logshipper.identity import PREFIX, START, Mark
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.lines import Ending
-from sidecars.logshipper.recognition import CopiesInTheMaking
+from sidecars.logshipper.recognition import CopiesInTheMaking, Heads
 from sidecars.logshipper.settings import Input
 from sidecars.logshipper.state import Store
-from sidecars.logshipper.tail import Changed, Tail
+from sidecars.logshipper.tail import Changed, Tail, first_bytes
 
 log = logs.get("follow")
 
@@ -60,14 +61,13 @@ class Follower:
 
     def start(self) -> None:
         """Take up what the state knows, then look for what is new."""
-        listing = discover.look(self._inputs)
-        for state in list(self._store.state.files.values()):
+        listing = discover.look(self._inputs, self.access.refused)
+        for state in self._store.state.files.values():
             for gone in set(state.positions) - set(self._ledgers):
                 del state.positions[gone]
             for sink in self._ledgers:
                 state.positions.setdefault(sink, self._first_position(state))
-            tail = self._follow(state)
-            self._resume(tail, listing)
+            self._follow(state).dormant = True
         self._scan(listing, first=self._store.fresh)
 
     def _first_position(self, state: FileState) -> Mark:
@@ -75,47 +75,49 @@ class Follower:
         at_end = self._input(state.input).start_at == "end"
         return Mark(state.size, 0, "") if at_end else START
 
-    def _resume(self, tail: Tail, listing: Mapping[Key, Found]) -> None:
-        state = tail.state
-        for found in recognition.places(state, listing):
-            if found.key in self._by_key:
-                continue
-            descriptor = self.access.open(found)
-            if descriptor is None:
-                if found.key == (state.device, state.inode):
+    def _resume(self, listing: Mapping[Key, Found]) -> None:
+        """Find the files of the dormant. What is not there is lost, unless its volume is not there either (yet)."""
+        beside = cache(discover.neighbours)
+        for tail in [tail for tail in self.tails.values() if tail.dormant]:
+            state = tail.state
+            tail.dormant = not os.path.isdir(discover.folder_of(state.path))  # noqa: PTH112 - paths are text throughout
+            for found in recognition.places(state, listing, beside):
+                if found.key in self._by_key:
+                    continue
+                descriptor = self.access.open_if(found, partial(recognition.is_generation, state, found))
+                if descriptor is not None:
+                    self._attach(tail, found, descriptor)
+                    break
+                if found.key == (state.device, state.inode) and found.path in self.access.unreadable:
                     tail.dormant = True
-                    return
-                continue
-            if recognition.is_generation(state, found, discover.sampler(descriptor)):
-                self._attach(tail, found, descriptor)
-                return
-            os.close(descriptor)
-        if not os.path.isdir(os.path.dirname(state.path)):  # noqa: PTH112, PTH120 - paths are text throughout
-            tail.dormant = True  # its volume is not there (yet)
+                    break
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
     def scan(self) -> None:
-        self._scan(discover.look(self._inputs), first=False)
+        self.access.begin_scan()
+        self._scan(discover.look(self._inputs, self.access.refused), first=False)
 
     def _scan(self, listing: Mapping[Key, Found], *, first: bool) -> None:
         self.poll()  # after listing: a copy that is listed was made before the cut that is seen now
+        self._resume(listing)
+        heads = recognition.Heads(self.tails.values())
         for key, found in listing.items():
             tail = self._by_key.get(key)
             if tail is None:
-                self._consider(found, at_end=first and self._inputs[found.input].start_at == "end")
+                self._consider(found, heads, at_end=first and self._inputs[found.input].start_at == "end")
             elif tail.state.path != found.path:
                 tail.state.path = found.path
                 self._store.append(checkpoint.file_entry(tail.state))
         for gone in [key for key in self._ignored if key not in listing]:
             del self._ignored[gone]
         self._copies.forget_all_but(listing)
-        self.access.forget_all_but({found.path for found in listing.values()})
         for tail in list(self.tails.values()):
             self._perhaps_let_go(tail, listing)
 
     def finish(self) -> None:
         """The last look: nobody writes any more, and an unfinished last line is shipped as it is."""
+        self._copies.finish()
         self.scan()
         for tail in self.tails.values():
             tail.ending = Ending.PAUSE
@@ -142,47 +144,31 @@ class Follower:
             return False
         return news
 
-    def _consider(self, found: Found, *, at_end: bool) -> None:
-        """A file that is not followed: is it new, known, a copy in the making, or nothing for us?"""
+    def _consider(self, found: Found, heads: Heads, *, at_end: bool) -> None:
+        """A file that is not followed: is it new, a copy in the making, or nothing for us?"""
         if self._ignored.get(found.key) == found.path or (not found.size and found.path.endswith(_COMPRESSED)):
             return
-        descriptor = self.access.open(found)
-        if descriptor is None:
-            return
-        sample = discover.sampler(descriptor)
+        descriptor = self.access.open_if(found, partial(self._is_new, found, heads))
+        if descriptor is not None:
+            heads.add(self._begin(found, descriptor, at_end=at_end))
+
+    def _is_new(self, found: Found, heads: Heads, sample: identity.Sample) -> bool:
         if identity.is_compressed(sample(0, 8)):
             log.info("a compressed file is left alone", file=found.path)
             self._ignored[found.key] = found.path
-        elif known := self._dormant(found, sample):
-            self._attach(known, found, descriptor)
-            return
-        elif self._is_copy_in_the_making(found, sample):
+            return False
+        if self._is_copy_in_the_making(found, heads, sample):
             log.debug("a copy in the making is left alone", file=found.path)
-        elif found.key not in self._by_key:  # looking at others may have shown that it is known
-            self._begin(found, descriptor, at_end=at_end)
-            return
-        os.close(descriptor)
+            return False
+        return found.key not in self._by_key  # looking at others may have shown that it is known
 
-    def _dormant(self, found: Found, sample: identity.Sample) -> Tail | None:
-        return next(
-            (
-                tail
-                for tail in self.tails.values()
-                if tail.dormant and recognition.is_generation(tail.state, found, sample)
-            ),
-            None,
-        )
-
-    def _is_copy_in_the_making(self, found: Found, sample: identity.Sample) -> bool:
-        folder = os.path.dirname(found.path)  # noqa: PTH120 - as above
-        now, head = self._clock(), sample(0, PREFIX)
-        for tail in list(self.tails.values()):
-            common = min(len(head), len(tail.head))
-            if tail.descriptor is None or head[:common] != tail.head[:common]:
+    def _is_copy_in_the_making(self, found: Found, heads: Heads, sample: identity.Sample) -> bool:
+        head = first_bytes(sample)[: found.size]
+        for name in heads.like(found.path, head) if head else ():
+            tail = self.tails.get(name)
+            if tail is None or tail.descriptor is None:
                 continue
-            if os.path.dirname(tail.state.path) != folder:  # noqa: PTH120 - as above
-                continue
-            self._poll(tail, now)  # it may have been cut since: then the generation has gone on in this very file
+            self._poll(tail, self._clock())  # it may have been cut since: then it has gone on in this very file
             if found.key in self._by_key:
                 return True
             if identity.is_prefix_of(found.size, sample, tail.state.size, tail.sample):
@@ -228,7 +214,11 @@ class Follower:
         state, before = tail.state, (tail.state.path, tail.state.device, tail.state.inode)
         state.path, (state.device, state.inode) = found.path, found.key
         self._by_key[found.key] = tail
-        tail.hold(descriptor)
+        try:
+            tail.hold(descriptor)
+        except OSError as error:
+            self.set_aside(tail, error)
+            return
         if before != (state.path, state.device, state.inode):
             self._store.append(checkpoint.file_entry(state))
         self._poll(tail, self._clock())

@@ -64,6 +64,7 @@ class Store:
         try:
             data = snapshot.read_bytes()
         except FileNotFoundError:
+            self.state.journal = max(self._journals(), default=0)  # what an older state left must not be taken for ours
             return
         except OSError as error:
             raise IOFailed(f"{self._where}: {SNAPSHOT} cannot be read: {error.strerror}") from None
@@ -76,9 +77,15 @@ class Store:
         self.fresh = False
         for number in self._journals():
             if number >= self.state.journal:
-                for entry in checkpoint.journal_entries((self._folder / f"journal-{number}").read_bytes()):
+                for entry in checkpoint.journal_entries(self._read_journal(number)):
                     checkpoint.apply(self.state, entry)
                 self.state.journal = number
+
+    def _read_journal(self, number: int) -> bytes:
+        try:
+            return (self._folder / f"journal-{number}").read_bytes()
+        except OSError as error:
+            raise IOFailed(f"{self._where}: journal-{number} cannot be read: {error.strerror}") from None
 
     def _journals(self) -> list[int]:
         return sorted(int(found[1]) for entry in self._folder.iterdir() if (found := _JOURNAL.fullmatch(entry.name)))

@@ -11,20 +11,32 @@ import os
 from collections import deque
 from collections.abc import Mapping
 
-from sidecars.logshipper import lines
+from sidecars.logshipper import identity, lines
 from sidecars.logshipper.batch import Part
 from sidecars.logshipper.checkpoint import FileState, Range
-from sidecars.logshipper.identity import PREFIX, START, TAIL, Mark, prefix_mark, tail_mark
+from sidecars.logshipper.identity import PREFIX, START, TAIL, Mark, Sample, prefix_mark, tail_mark
 from sidecars.logshipper.ledger import HOLE, LOST, Ages, Ledger
 from sidecars.logshipper.lines import Ending
 
 _TRAIL = 32  # earlier positions that are remembered
 _HEAD = 64  # bytes
+LINE_ROOM = 32  # bytes of a batch's room that even an empty line takes: as a record it has a hundred
 _PROBE = 1024 * 1024  # bytes at a time, looking for the end of a hole
 
 
 class Changed(Exception):
     """The file is no longer what it was: it was truncated, or truncated and refilled."""
+
+
+def first_bytes(sample: Sample) -> bytes:
+    """For telling most files apart without reading more of them."""
+    return sample(0, _HEAD).partition(b"\0")[0]
+
+
+def _first_lines(data: bytes, most: int) -> bytes:
+    if data.count(b"\n") <= most:
+        return data
+    return data[: len(data) - len(data.split(b"\n", most)[-1])]
 
 
 class Tail:
@@ -39,7 +51,7 @@ class Tail:
         self.ending = Ending.OPEN  # of its last line
         self.dormant = False  # known from the state, and cannot be opened for now
         self.trail: deque[Mark] = deque(maxlen=_TRAIL)
-        self.head = b""  # the first bytes, for telling most files apart without reading
+        self.head = b""
         self._modified = 0
         self._ledgers = ledgers
         self._length = 0  # of the file itself; a copy that we go on in may be shorter than what we have seen
@@ -103,6 +115,8 @@ class Tail:
         if self.descriptor is None:
             return False
         status = os.fstat(self.descriptor)
+        if status.st_size < self.state.size:
+            self._trim(status.st_size)
         if status.st_size < self._length:
             raise Changed
         if status.st_size == self._length and status.st_mtime_ns == self._modified:
@@ -110,10 +124,23 @@ class Tail:
         self._check_content(status.st_size)
         self._length, self._modified = status.st_size, status.st_mtime_ns
         if len(self.head) < _HEAD:
-            self.head = self.sample(0, _HEAD).partition(b"\0")[0]
+            self.head = first_bytes(self.sample)
         self.quiet_since, self.ending = now, Ending.OPEN
         self._grew(status.st_size, now)
         return True
+
+    def _trim(self, size: int) -> None:
+        """The file ends earlier. If all that is remembered of it is still there, what went were NULs at its end.
+
+        A writer that allocates beforehand cuts off the rest when it closes the file.
+        """
+        marks = [self.state.prefix, self.state.seen, *self.state.positions.values()]
+        if not identity.same_content(marks, size, self.sample) or max(mark.offset for mark in marks) > size:
+            return
+        for ledger in self._ledgers.values():
+            ledger.dropped(self.state.id, HOLE, self.state.size - size)
+        self.state.size = size
+        self._length = min(self._length, size)
 
     def _grew(self, size: int, now: float) -> None:
         if size > self.state.size:
@@ -162,7 +189,8 @@ class Tail:
         if not cut.end and not cut.hole:
             self._waiting[sink] = self._look()
             return None
-        return self._part(position, chunk[cut.hole : cut.end], cut.hole, partial=cut.partial)
+        data = _first_lines(chunk[cut.hole : cut.end], max(1, room // LINE_ROOM))
+        return self._part(position, data, cut.hole, partial=cut.partial)
 
     def read_again(self, sent: Range, sink: str) -> Part | None:
         """The very part that was being sent when the process before this one ended; None when it is not there."""
@@ -193,8 +221,8 @@ class Tail:
         if not cut.blank:
             return cut
         end = self._data_after(offset + len(chunk))
-        if end is None:
-            return lines.Cut()
+        if end is None:  # the chunk ends all that was written
+            return lines.cut(chunk, self.limit, self.ending)
         if chunk.strip(b"\0"):
             return lines.piece_before_hole(chunk)
         return lines.Cut(hole=end - offset)  # however long: it need not be read
@@ -248,13 +276,19 @@ class Tail:
         if not any(self.pending(name) for name in self._ledgers):
             self.ages.forget_before(self.state.size)
 
-    def lose(self, sink: str, reason: str = LOST) -> int:
-        """Give up what the file can no longer give to the sink. The number of bytes, which are counted as dropped."""
+    def lose(self, sink: str) -> int:
+        """Give up what the file can no longer give to the sink. How many bytes were lost, which are counted.
+
+        What is there and was not given before the end are NULs.
+        """
         gap = self.pending(sink)
+        nuls = max(0, self._length - self.position(sink).offset) if self.descriptor is not None else 0
+        for reason, count in ((HOLE, nuls), (LOST, gap - nuls)):
+            if count:
+                self._ledgers[sink].dropped(self.state.id, reason, count)
         if gap:
-            self._ledgers[sink].dropped(self.state.id, reason, gap)
             self.state.positions[sink] = Mark(self.state.size, 0, "")
-        return gap
+        return gap - nuls
 
     def let_go(self) -> None:
         """Followed no longer. Everything in it must have been accounted for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from hypothesis import given
@@ -37,6 +38,12 @@ def test_every_line_is_one_record_with_its_offset_whatever_its_bytes(data: bytes
         expected.append({"id": f"f00d-{offset}", "file": "/logs/a%d.log", "pod": "100%", "message": text})
         offset += len(line) + 1
     assert records(Batch("default", (part(data, start),)), pod="100%") == expected
+
+
+def test_a_file_name_may_have_any_bytes() -> None:
+    name = os.fsdecode(b"/logs/\xff%s\n.log")
+    batch = Batch("default", (Part("f00d", name, 0, 0, b"1\n", tail_mark(2, b"1\n")),))
+    assert records(batch) == [{"id": "f00d-0", "file": "/logs/\ufffd%s\n.log", "message": "1"}]
 
 
 def test_a_piece_of_a_line_is_marked_partial() -> None:

@@ -9,88 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from chassis.settings import load
-from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.checkpoint import SinkState
-from sidecars.logshipper.feed import Feed
-from sidecars.logshipper.follow import Follower
-from sidecars.logshipper.ledger import Ledger
-from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.state import Store
+from sidecars.logshipper import discover
+from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
-
-ROTATE_WAIT = 30.0
-
-
-class Pod:
-    """A follower over a real directory, with a clock of its own and sinks that are lists."""
-
-    def __init__(self, folder: Path, *sinks: str, **environ: str) -> None:
-        self.logs = folder / "logs"
-        self.logs.mkdir(exist_ok=True)
-        self.log = self.logs / "app.log"
-        self.state_dir = folder / "state"
-        self.names = sinks or ("default",)
-        self.environ = {"LOGSHIPPER_PATHS": f"{self.logs}/*.log", "LOGSHIPPER_SINK": "stdout:", **environ}
-        self.now = 0.0
-        self.got: dict[str, list[str]] = {name: [] for name in self.names}
-        self.records: list[str] = []
-        self.begin()
-
-    def begin(self) -> None:
-        self.store = Store(self.state_dir, "LOGSHIPPER_STATE_DIR")
-        self.store.open()
-        for name in self.names:
-            self.store.state.sinks.setdefault(name, SinkState())
-        self.ledgers = {name: Ledger() for name in self.names}
-        inputs = load(Settings, self.environ).inputs
-        self.follower = Follower(inputs, ROTATE_WAIT, self.store, self.ledgers, lambda: self.now)
-        self.feeds = {name: Feed(name, self.follower, self.store) for name in self.names}
-        self.follower.start()
-
-    def kill(self) -> None:
-        """As kill -9 does: everything that was not written is gone."""
-        for tail in self.follower.tails.values():
-            tail.release()
-        self.store.close()
-
-    async def restart(self) -> None:
-        """A clean end and a new beginning."""
-        await self.store.save()
-        self.kill()
-        self.begin()
-
-    def look(self, later: float = 1.0) -> None:
-        self.now += later
-        self.follower.scan()
-        self.check()
-
-    def ship(self, sink: str = "default", room: int = 100_000, *, batches: int = 1000) -> list[str]:
-        """Deliver what there is; the lines that came."""
-        lines: list[str] = []
-        for _ in range(batches):
-            parts = self.feeds[sink].collect(room)
-            if not parts:
-                break
-            self.feeds[sink].sending(parts)
-            lines += b"".join(Batch(sink, tuple(parts)).raw()).decode().splitlines()
-            self.feeds[sink].delivered(parts, None)
-            self.check()
-        self.got[sink] += lines
-        return lines
-
-    def check(self) -> None:
-        for name, ledger in self.ledgers.items():
-            pending = {file: tail.pending(name) for file, tail in self.follower.tails.items()}
-            assert ledger.check(pending) == []
-
-    def dropped(self, sink: str = "default") -> Counter[str]:
-        return self.ledgers[sink].total.dropped
-
-
-@pytest.fixture
-def pod(tmp_path: Path) -> Pod:
-    return Pod(tmp_path)
 
 
 def test_lines_are_shipped_when_they_are_whole(pod: Pod) -> None:
@@ -271,13 +192,6 @@ def test_a_file_that_was_allocated_beforehand_is_read_as_it_fills(pod: Pod) -> N
     assert not pod.dropped()
 
 
-def test_a_long_line_is_shipped_in_pieces_and_stops_nothing(tmp_path: Path) -> None:
-    pod = Pod(tmp_path, LOGSHIPPER_MAX_LINE_SIZE="1KiB")
-    append(pod.log, "before\n" + "x" * 2500 + "\nafter\n")
-    pod.look()
-    assert pod.ship(room=100) == ["before", "x" * 1024, "x" * 1024, "x" * 452, "after"]
-
-
 def test_hard_links_and_symlinks_are_one_file(pod: Pod) -> None:
     append(pod.log, "1\n")
     (pod.logs / "b.log").hardlink_to(pod.log)
@@ -333,6 +247,77 @@ async def test_start_at_end_begins_with_the_first_line_that_is_finished_afterwar
     assert pod.ship() == ["found after a restart"]
 
 
+def test_two_files_that_are_equal_when_the_pod_ends_are_both_shipped(pod: Pod) -> None:
+    append(pod.log, "started\n")
+    append(pod.logs / "other.log", "started\n")
+    pod.look()
+    pod.follower.finish()
+    assert pod.ship() == ["started", "started"]
+
+
+def test_a_file_whose_unused_end_is_cut_off_is_not_read_again(pod: Pod) -> None:
+    """As by writers that map a region of the file, and trim it when they close it."""
+    pod.log.write_bytes(b"1\n2\n" + b"\0" * 5000)
+    pod.look()
+    assert pod.ship() == ["1", "2"]
+    os.truncate(pod.log, 4)
+    pod.look()
+    append(pod.log, "3\n")
+    pod.look()
+    assert pod.ship() == ["3"]
+    assert pod.dropped() == {"hole": 5000}
+
+
+async def test_a_file_whose_unused_end_was_cut_off_while_we_were_down_is_not_read_again(pod: Pod) -> None:
+    pod.log.write_bytes(b"1\n2\n" + b"\0" * 5000)
+    pod.look()
+    pod.ship()
+    await pod.restart()
+    pod.kill()
+    os.truncate(pod.log, 4)
+    append(pod.log, "3\n")
+    pod.begin()
+    assert pod.ship() == ["3"]
+    assert pod.dropped() == {"hole": 4998}
+
+
+def test_the_unfinished_line_of_a_rotated_file_is_shipped_however_many_nuls_follow(pod: Pod) -> None:
+    pod.log.write_bytes(b"last wor" + b"\0" * 5000)
+    pod.look()
+    pod.log.unlink()
+    pod.look(ROTATE_WAIT + 1)
+    assert pod.ship(room=10) == ["last wor"]
+    pod.look()
+    assert pod.follower.tails == {}
+    assert pod.dropped() == {"hole": 5000}
+
+
+def test_a_file_that_opens_and_cannot_be_read_is_told_and_stops_nothing(pod: Pod) -> None:
+    (pod.logs / "broken.log").symlink_to("/proc/self/mem")  # a regular file whose first byte is an I/O error
+    append(pod.log, "1\n")
+    pod.look()
+    pod.look()
+    assert pod.follower.access.unreadable == {str(pod.logs / "broken.log"): "Input/output error"}
+    assert pod.ship() == ["1"]
+
+
+def test_a_symlink_that_is_switched_to_another_file_leaves_the_first_to_be_read_to_its_end(pod: Pod) -> None:
+    first, second = pod.logs / "app-1", pod.logs / "app-2"
+    append(first, "1\n")
+    pod.log.symlink_to(first)
+    pod.look()
+    append(second, "3\n")
+    pod.log.unlink()
+    pod.log.symlink_to(second)
+    pod.look()
+    append(first, "2\n")
+    pod.look()
+    assert pod.ship(room=2) == ["1", "2", "3"]
+    pod.look(ROTATE_WAIT + 1)
+    pod.look()
+    assert len(pod.follower.tails) == 1
+
+
 # -- restarts ----------------------------------------------------------------------------------------------------------
 
 
@@ -342,20 +327,6 @@ async def test_after_a_restart_shipping_goes_on_where_it_was(pod: Pod) -> None:
     pod.ship(room=2, batches=1)
     await pod.restart()
     assert pod.ship() == ["2"]
-
-
-async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(pod: Pod) -> None:
-    append(pod.log, "1\n2\n")
-    await pod.store.save()
-    pod.look()
-    parts = pod.feeds["default"].collect(2)
-    pod.feeds["default"].sending(parts)
-    pod.kill()
-    append(pod.log, "3\n")
-    pod.begin()
-    again = pod.feeds["default"].read_again()
-    assert Batch("default", tuple(again)).key == Batch("default", tuple(parts)).key
-    assert again[0].data == b"1\n"
 
 
 @pytest.mark.parametrize("name", ["app.log.1", "renamed.log"])
@@ -446,13 +417,6 @@ async def test_a_sink_that_is_new_gets_what_is_still_there(tmp_path: Path) -> No
     assert pod.ship("old") == []
 
 
-def test_names_are_served_in_turns(pod: Pod) -> None:
-    for name in ("a", "b", "c"):
-        append(pod.logs / f"{name}.log", f"{name}\n" * 3)
-    pod.look()
-    assert sorted(pod.ship(room=2, batches=3)) == ["a", "b", "c"]
-
-
 async def test_a_file_of_which_nothing_was_shipped_is_found_again_in_its_copy(pod: Pod) -> None:
     """The sink was down from the beginning, and so were we when the file was copied and cut."""
     await pod.store.save()
@@ -476,3 +440,42 @@ async def test_another_log_with_the_same_beginning_is_not_taken_for_a_copy(pod: 
     pod.begin()
     assert pod.ship() == []
     assert pod.dropped() == {"lost": 7}
+
+
+async def test_a_file_that_vanishes_while_it_cannot_be_read_is_counted(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.ship(room=2, batches=1)
+    await pod.restart()
+    pod.kill()
+    away = pod.logs.rename(pod.logs.with_name("away"))
+    pod.begin()
+    (away / "app.log").unlink()
+    away.rename(pod.logs)
+    pod.look()
+    assert pod.dropped() == {"lost": 2}
+    assert pod.follower.tails == {}
+
+
+async def test_thousands_of_files_are_found_again_by_one_look_at_their_directory(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        append(pod.logs / f"{number}.log", f"{number}\n")
+    pod.look()
+    pod.ship()
+    for file in pod.store.state.files.values():
+        file.device += 1
+    await pod.store.save()
+    pod.kill()
+    looks: list[str] = []
+    real = discover.neighbours
+
+    def look(folder: str) -> dict[str, discover.Found]:
+        looks.append(folder)
+        return real(folder)
+
+    monkeypatch.setattr(discover, "neighbours", look)
+    pod.begin()
+    assert looks == [str(pod.logs)]
+    assert pod.ship() == []

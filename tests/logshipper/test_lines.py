@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecars.logshipper.lines import Cut, Ending, cut, piece_before_hole
@@ -62,6 +62,7 @@ _TEXT = st.binary(max_size=80) | st.lists(
 
 
 @given(_TEXT, st.integers(1, 12), st.integers(1, 20))
+@example(b"\1\0\0\0", 1, 1)
 def test_nothing_is_lost_or_shipped_twice_whatever_the_bytes_and_the_chunks(data: bytes, limit: int, room: int) -> None:
     """The reader of a file that has ended: pieces and holes make the whole again, and every line keeps its limit."""
     room, at, shipped = max(room, limit + 2), 0, b""
@@ -69,8 +70,10 @@ def test_nothing_is_lost_or_shipped_twice_whatever_the_bytes_and_the_chunks(data
         chunk = data[at : at + room]
         whole = at + len(chunk) == len(data)
         part = cut(chunk, limit, Ending.OVER if whole else Ending.OPEN)
-        if part.blank:
-            part = piece_before_hole(chunk) if data[at + len(chunk) :].strip(b"\0") else Cut()
+        if part.blank and data[at + len(chunk) :].strip(b"\0"):
+            part = piece_before_hole(chunk)
+        elif part.blank:
+            part = cut(chunk, limit, Ending.OVER)
         if not part.end and not part.hole:
             break
         stop = max(part.end, part.hole)

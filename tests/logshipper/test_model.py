@@ -20,8 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.lines import Ending
+from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import lines_of
-from tests.logshipper.test_follow import ROTATE_WAIT, Pod
 
 
 class LogShipping(RuleBasedStateMachine):

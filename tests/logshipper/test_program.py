@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import Start
 from tests.logshipper.support import Receiver, append, environ, lines_of, metric, status
-from tests.support import free_port, wait_until
+from tests.support import Program, free_port, wait_until
 
 PENDING = 'logshipper_pending_bytes{sink="default"}'
 
@@ -315,11 +315,69 @@ def test_a_full_disk_under_the_state_is_told_and_keeps_no_line_from_its_sink(
     wait_until(lambda: receiver.messages() == [*written, "after"], "nothing was lost, and nothing repeated")
 
 
-def test_a_file_that_is_unreadable_for_a_while_is_read_later(tmp_path: Path, start: Start, receiver: Receiver) -> None:
+@pytest.fixture
+def as_nobody(tmp_path: Path) -> Iterator[Callable[[Mapping[str, str]], Program]]:
+    """Starts a logshipper as the user that the image has, whom permissions concern."""
+    if os.geteuid() != 0:
+        pytest.skip("becoming another user needs root")
+    programs: list[Program] = []
+
+    def begin(variables: Mapping[str, str]) -> Program:
+        programs.append(Program(["-c", AS_NOBODY], variables, tmp_path))
+        return programs[-1]
+
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    (tmp_path / "state").mkdir()
+    os.chown(tmp_path / "state", 65532, 65532)
+    yield begin
+    for program in programs:
+        program.kill()
+
+
+AS_NOBODY = """
+import concurrent.futures.thread, encodings.idna, os, runpy, uvloop
+import chassis.commandline, sidecars.logshipper.app, sidecars.logshipper.sinks.http  # Python's home may be root's alone
+os.setgroups([]); os.setgid(65532); os.setuid(65532)
+runpy.run_module("sidecars.logshipper", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_what_may_not_be_read_is_told_and_read_as_soon_as_it_may(
+    tmp_path: Path, receiver: Receiver, as_nobody: Callable[[Mapping[str, str]], Program]
+) -> None:
+    port = free_port()
+    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url)
+    folder, log = tmp_path / "logs", tmp_path / "logs" / "app.log"
+    append(log, "1\n")
+    log.chmod(0o600)
+    folder.chmod(0o700)
+    program = as_nobody(variables)
+    program.wait_ready(port)
+    assert status(port)["unreadable"] == {str(folder): "Permission denied"}
+    folder.chmod(0o744)
+    wait_until(lambda: status(port)["unreadable"] == {str(log): "Permission denied"}, "the file may not be looked at")
+    folder.chmod(0o755)
+    assert receiver.requests == []
+    log.chmod(0o644)
+    wait_for(receiver, "1")
+    log.chmod(0o600)
+    program.kill()
+    append(log, "2\n")
+    again = as_nobody(variables)
+    again.wait_ready(port)
+    assert status(port)["unreadable"] == {str(log): "Permission denied"}
+    log.chmod(0o644)
+    wait_for(receiver, "1", "2")
+    assert status(port)["unreadable"] == {}
+    assert again.stop() == 0
+
+
+def test_a_symlink_whose_file_comes_later_is_followed(tmp_path: Path, start: Start, receiver: Receiver) -> None:
     port = free_port()
     variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url)
     target, link = tmp_path / "elsewhere", tmp_path / "logs" / "app.log"
-    link.symlink_to(target)  # dangling: stat fails, as for a directory that we may not enter
+    link.symlink_to(target)
     program = start("logshipper", **variables)
     program.wait_ready(port)
     append(target, "1\n")

@@ -149,6 +149,28 @@ async def test_a_reader_that_stalls_holds_up_neither_the_loop_nor_the_line(tmp_p
     os.close(writer)
 
 
+async def test_a_write_that_failed_half_way_goes_on_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    sink = StdoutSink("LOGSHIPPER_SINK", writer)
+    real, failures = os.write, [OSError(28, "No space left on device"), BlockingIOError()]
+
+    def write(descriptor: int, data: bytes) -> int:
+        if descriptor != writer:
+            return real(descriptor, data)
+        if len(data) < 4 and failures:
+            raise failures.pop()
+        return real(descriptor, bytes(data)[:1])
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(TryLater, match="No space"):
+        await sink.deliver(batch("1\n2\n"))
+    await sink.deliver(batch("1\n2\n"))
+    await sink.deliver(batch("1\n2\n"))
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read() == b"1\n2\n1\n2\n"
+
+
 async def test_a_reader_that_is_gone_ends_the_program() -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -191,6 +213,28 @@ async def test_the_token_is_read_anew_for_every_batch(receiver: Receiver) -> Non
 async def test_a_token_file_that_is_gone_for_a_moment_is_waited_for(receiver: Receiver, tmp_path: Path) -> None:
     with pytest.raises(TryLater, match="bearer token"):
         await post(receiver.url, "1\n", Secret((tmp_path / "absent").read_text))
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "n\u00fcl", "a\0b"])
+async def test_a_token_that_no_header_can_carry_is_waited_for(receiver: Receiver, token: str) -> None:
+    with pytest.raises(TryLater, match="bearer token"):
+        await post(receiver.url, "1\n", Secret(lambda: token))
+    assert receiver.requests == []
+
+
+async def test_a_yes_before_the_whole_batch_has_left_is_none() -> None:
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await done.wait()
+        writer.close()
+
+    done = asyncio.Event()
+    server = await asyncio.start_server(hasty, "127.0.0.1", 0)
+    with pytest.raises(TryLater, match="before it had the whole batch"):
+        await post(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "x" * 16_000_000 + "\n")
+    done.set()
+    server.close()
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,28 @@ async def test_old_journals_are_removed(store: Store, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["journal-5", "lock", SNAPSHOT]
 
 
+async def test_journals_of_a_state_that_was_removed_are_not_taken_for_ours(store: Store, tmp_path: Path) -> None:
+    for offset in range(5):
+        done(store, offset)
+        assert await store.save()
+    done(store, 5)
+    (tmp_path / "state" / SNAPSHOT).unlink()
+    store = reopened(store)
+    assert store.fresh
+    assert await store.save()
+    store = reopened(store)
+    assert store.state.files == {}
+    store.close()
+
+
+async def test_a_journal_that_cannot_be_read_is_a_sentence(store: Store, tmp_path: Path) -> None:
+    await store.save()
+    (tmp_path / "state" / "journal-9").mkdir()
+    store.close()
+    with pytest.raises(IOFailed, match="journal-9 cannot be read"):
+        opened(tmp_path / "state")
+
+
 async def test_a_journal_torn_by_a_loss_of_power_gives_what_is_whole(store: Store, tmp_path: Path) -> None:
     await store.save()
     store.append(checkpoint.file_entry(FILE))

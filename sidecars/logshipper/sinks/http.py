@@ -60,14 +60,15 @@ class HttpSink:
         if self._session is None:
             raise AssertionError("deliver before open")
         headers = {"Idempotency-Key": batch.key, **self._authorization()}
+        body = _Body(self._blocks(batch))
         try:
-            async with self._session.post(
-                self._url, data=_Body(self._blocks(batch)), headers=headers, allow_redirects=False
-            ) as response:
+            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 status, after = response.status, response.headers.get("Retry-After", "")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise TryLater(_reason(error, self._timeout)) from None
         self._judge(status, after)
+        if not body.sent:
+            raise TryLater(f"the receiver answered {status} before it had the whole batch")
         self._encoded = ("", [])
 
     def _blocks(self, batch: Batch) -> list[bytes]:
@@ -79,9 +80,12 @@ class HttpSink:
         if self._token is None:
             return {}
         try:
-            return {"Authorization": f"Bearer {self._token.reveal()}"}
+            token = self._token.reveal()
         except (OSError, UnicodeDecodeError):
             raise TryLater("the file of the bearer token cannot be read") from None
+        if not (token.isascii() and token.isprintable()):
+            raise TryLater("the bearer token has line breaks or other characters that no header can carry")
+        return {"Authorization": f"Bearer {token}"}
 
     @staticmethod
     def _judge(status: int, after: str) -> None:
@@ -105,6 +109,7 @@ class _Body(Payload):
         super().__init__(blocks, content_type="application/x-ndjson")
         self._blocks = blocks
         self._size = sum(map(len, blocks))
+        self.sent = False  # all of it has left; a yes before that is none
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return b"".join(self._blocks).decode(encoding, errors)
@@ -112,6 +117,7 @@ class _Body(Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         for block in self._blocks:
             await writer.write(block)
+        self.sent = True
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         if content_length not in (None, self._size):

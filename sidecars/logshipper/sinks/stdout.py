@@ -7,6 +7,7 @@ for everybody who shares it, stderr on the same terminal for one. A reader that 
 from __future__ import annotations
 
 import os
+import select
 from typing import Any
 
 from chassis.lifecycle import Unavailable
@@ -27,6 +28,7 @@ class StdoutSink:
     def __init__(self, variable_name: str, descriptor: int = _STDOUT) -> None:
         self._variable = variable_name
         self._descriptor = descriptor
+        self._taken = ("", 0)  # how much of a batch a failed attempt has written: it goes on from there
         self._worker = Worker("stdout")
 
     async def open(self, _receipt: Any) -> None:
@@ -34,16 +36,21 @@ class StdoutSink:
 
     async def deliver(self, batch: Batch) -> None:
         try:
-            await self._worker.call(self._write, b"".join(batch.raw()))
+            await self._worker.call(self._write, batch.key, b"".join(batch.raw()))
         except BrokenPipeError:
             raise Unavailable(f"{self._variable}=stdout: nobody reads our standard output any more") from None
         except OSError as error:
             raise TryLater(f"standard output cannot be written: {error.strerror}") from None
 
-    def _write(self, data: bytes) -> None:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(self._descriptor, left) :]
+    def _write(self, key: str, data: bytes) -> None:
+        taken = self._taken[1] if self._taken[0] == key else 0
+        while taken < len(data):
+            try:
+                taken += os.write(self._descriptor, memoryview(data)[taken:])
+            except BlockingIOError:  # somebody who shares the pipe made it so
+                select.select([], [self._descriptor], [])
+            self._taken = (key, taken)
+        self._taken = ("", 0)
 
     async def close(self) -> None:
         """Standard output is not ours to close."""

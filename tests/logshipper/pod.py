@@ -1,0 +1,81 @@
+"""A follower over a real directory, with a clock of its own and sinks that are lists."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from chassis.settings import load
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.checkpoint import SinkState
+from sidecars.logshipper.feed import Feed
+from sidecars.logshipper.follow import Follower
+from sidecars.logshipper.ledger import Ledger
+from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.state import Store
+
+ROTATE_WAIT = 30.0
+
+
+class Pod:
+    def __init__(self, folder: Path, *sinks: str, **environ: str) -> None:
+        self.logs = folder / "logs"
+        self.logs.mkdir(exist_ok=True)
+        self.log = self.logs / "app.log"
+        self.state_dir = folder / "state"
+        self.names = sinks or ("default",)
+        self.environ = {"LOGSHIPPER_PATHS": f"{self.logs}/*.log", "LOGSHIPPER_SINK": "stdout:", **environ}
+        self.now = 0.0
+        self.got: dict[str, list[str]] = {name: [] for name in self.names}
+        self.records: list[str] = []
+        self.begin()
+
+    def begin(self) -> None:
+        self.store = Store(self.state_dir, "LOGSHIPPER_STATE_DIR")
+        self.store.open()
+        for name in self.names:
+            self.store.state.sinks.setdefault(name, SinkState())
+        self.ledgers = {name: Ledger() for name in self.names}
+        inputs = load(Settings, self.environ).inputs
+        self.follower = Follower(inputs, ROTATE_WAIT, self.store, self.ledgers, lambda: self.now)
+        self.feeds = {name: Feed(name, self.follower, self.store) for name in self.names}
+        self.follower.start()
+
+    def kill(self) -> None:
+        """As kill -9 does: everything that was not written is gone."""
+        for tail in self.follower.tails.values():
+            tail.release()
+        self.store.close()
+
+    async def restart(self) -> None:
+        """A clean end and a new beginning."""
+        await self.store.save()
+        self.kill()
+        self.begin()
+
+    def look(self, later: float = 1.0) -> None:
+        self.now += later
+        self.follower.scan()
+        self.check()
+
+    def ship(self, sink: str = "default", room: int = 100_000, *, batches: int = 1000) -> list[str]:
+        """Deliver what there is; the lines that came."""
+        lines: list[str] = []
+        for _ in range(batches):
+            parts = self.feeds[sink].collect(room)
+            if not parts:
+                break
+            self.feeds[sink].sending(parts)
+            lines += b"".join(Batch(sink, tuple(parts)).raw()).decode().splitlines()
+            self.feeds[sink].delivered(parts, None)
+            self.check()
+        self.got[sink] += lines
+        return lines
+
+    def check(self) -> None:
+        for name, ledger in self.ledgers.items():
+            pending = {file: tail.pending(name) for file, tail in self.follower.tails.items()}
+            assert ledger.check(pending) == []
+
+    def dropped(self, sink: str = "default") -> Counter[str]:
+        return self.ledgers[sink].total.dropped
