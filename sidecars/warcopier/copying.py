@@ -11,8 +11,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -22,6 +24,7 @@ T = TypeVar("T")
 Move = Callable[[int, int, int, int], int]
 """`move(reader, writer, offset, count)`: how many bytes it moved, at most `count`; 0 when there is no more."""
 
+_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _STRIDE = 8 << 20  # bytes that the kernel copies at a time: the longest that a signal to stop has to wait
 _PIECE = 1 << 18  # bytes that are in our memory at a time
 _REFUSED = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY)
@@ -84,8 +87,22 @@ def sha256_of(read: Read) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def signals_waiting() -> Iterator[None]:
+    """Let a signal to stop wait until the context is left: for the few steps that belong together."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Beside(Generic[T]):
-    """Work in a thread of its own for as long as the context is open; leaving it early stops the work."""
+    """Work in a thread of its own for as long as the context is open; leaving it early stops the work.
+
+    The thread takes no signal: a signal goes to any thread that lets it in, and `signals_waiting` of the main thread
+    would be in vain. Even a thread that has been joined may still be there for an instant.
+    """
 
     def __init__(self, file: int, work: Callable[[Read], T]) -> None:
         self._stop = threading.Event()
@@ -102,7 +119,8 @@ class Beside(Generic[T]):
             self._error = error
 
     def __enter__(self) -> Beside[T]:
-        self._thread.start()
+        with signals_waiting():  # a thread inherits that
+            self._thread.start()
         return self
 
     def __exit__(

@@ -16,10 +16,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -27,7 +26,7 @@ from chassis import lifecycle
 from chassis.lifecycle import BadData, IOFailed
 from sidecars.warcopier import failures, naming, plan
 from sidecars.warcopier.archive import Contents, NotAnArchive, Read
-from sidecars.warcopier.copying import Beside, copy, reader_of, sha256_of
+from sidecars.warcopier.copying import Beside, copy, reader_of, sha256_of, signals_waiting
 from sidecars.warcopier.naming import shown
 from sidecars.warcopier.plan import Fingerprint, Source
 
@@ -35,7 +34,6 @@ Examine = Callable[[Read, int], Contents | None]
 """The check that an archive of the given size must pass. Raises NotAnArchive."""
 
 MODE = 0o644  # Tomcat usually runs as another user
-_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never hangs on a pipe that took a file's place
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -76,7 +74,7 @@ class Target:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with _signals_waiting():
+        with signals_waiting():
             # The lock file goes last: while it is there and held, no other run takes our files for stale.
             for name in reversed(self._unfinished):
                 with suppress(OSError):
@@ -254,7 +252,7 @@ class Target:
         """
         done: dict[str, Fingerprint] = {}
         named: list[str] = []
-        with _signals_waiting():
+        with signals_waiting():
             try:
                 with failures.writing(self.path):
                     for one in staged:
@@ -319,16 +317,6 @@ class Target:
             if os.fstat(lock).st_nlink:
                 return lock
             os.close(lock)  # swept away in the instant before it was locked
-
-
-@contextmanager
-def _signals_waiting() -> Iterator[None]:
-    """Let a signal to stop wait until the context is left: for the few steps that belong together."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _open_source(source: Source) -> int:

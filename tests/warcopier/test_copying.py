@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,3 +109,12 @@ def test_leaving_early_stops_the_work_beside(files: Files) -> None:
     with copying.Beside(files[0], endless):
         assert set(threading.enumerate()) > before
     assert set(threading.enumerate()) <= before
+
+
+def test_the_thread_beside_takes_no_signal_so_that_one_can_wait(files: Files) -> None:
+    def blocked(_read: Read) -> set[int]:
+        return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+    with copying.Beside(files[0], blocked) as beside:
+        assert beside.result() >= {signal.SIGTERM, signal.SIGINT}
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
