@@ -20,10 +20,12 @@ S = TypeVar("S", bound=Settings)
 V = TypeVar("V", bound=ServiceSettings)
 
 EX_USAGE = 64
+_STDERR = 2
 
 
 def job(cls: type[S], run: Callable[[S], None]) -> int:
     """A program that does its work and ends."""
+    _demand_standard_streams()
     if sys.argv[1:]:
         return _answer(cls, sys.argv[1:], os.environ)
     logs.configure()
@@ -32,6 +34,7 @@ def job(cls: type[S], run: Callable[[S], None]) -> int:
 
 def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any, None]]) -> int:
     """A program that keeps running until it is told to stop."""
+    _demand_standard_streams()
     if sys.argv[1:]:
         return _answer(cls, sys.argv[1:], os.environ)
     lifecycle.exit_quietly_when_told_to_stop()
@@ -44,6 +47,15 @@ def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any,
         lifecycle.run_service(lambda life: run(settings, life), settings.drain_timeout, uvloop.new_event_loop)
 
     return lifecycle.leave(lifecycle.exit_code_of(serve))
+
+
+def _demand_standard_streams() -> None:
+    """Where a standard stream is closed, put /dev/null: no file or socket of ours may get its number."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(number)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
+    sys.stderr = sys.stderr or open(_STDERR, "w", closefd=False)  # noqa: SIM115 - as above
 
 
 def _begin(cls: type[S], environ: Mapping[str, str]) -> S:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import chassis
@@ -11,6 +15,7 @@ from chassis.settings import specs
 from tests.chassis.programs import Settings
 from tests.chassis.test_settings import Settings as Grouped
 from tests.conftest import Start
+from tests.support import ROOT
 
 DEMO = "tests.chassis.programs"
 REQUIRED = {
@@ -162,3 +167,14 @@ def test_a_value_that_is_no_text_can_be_shown(start: Start, locale: str) -> None
 
     assert program.wait() == 0, program.stderr
     assert "DEMO_REASON=caf" in program.stdout
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_do_not_take_the_program_down(tmp_path: Path, closed: str) -> None:
+    command = f"exec {sys.executable} -m {DEMO} {closed}"
+    codes = [
+        subprocess.run(["sh", "-c", command], env={"PYTHONPATH": str(ROOT), **environ}, cwd=tmp_path, check=False)
+        for environ in ({"DEMO_DO": "end"}, {"DEMO_DO": "nonsense"}, {"DEMO_DO": "job"})
+    ]
+
+    assert [ended.returncode for ended in codes] == [0, 78, 0]
