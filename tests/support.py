@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,15 +20,28 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0  # seconds; generous, since a busy machine is no failure
 
+_ENOUGH = 5_000  # ports to choose from, for parallel runs to keep out of each other's way
+_given: set[int] = set()
+
 T = TypeVar("T")
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listened on a moment ago."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port: int = trial.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody has, and never the same twice.
+
+    It is not of the range from which the system takes the ports of outgoing connections: one of those, in this test or
+    in another process, could otherwise come in between before the program under test listens.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    below = range(min(10_000, lowest - 1), lowest)
+    while True:
+        wanted = random.SystemRandom().choice(below) if len(below) > _ENOUGH else 0
+        with contextlib.suppress(OSError), socket.socket() as trial:
+            trial.bind(("127.0.0.1", wanted))
+            port: int = trial.getsockname()[1]
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def wait_until(condition: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
