@@ -20,6 +20,7 @@ S = TypeVar("S", bound=Settings)
 V = TypeVar("V", bound=ServiceSettings)
 
 EX_USAGE = 64
+_WIDTH = 79  # columns of --help
 _STDERR = 2
 
 
@@ -63,6 +64,8 @@ def _begin(cls: type[S], environ: Mapping[str, str]) -> S:
     try:
         settings = load(cls, environ)
     except SettingsError as error:
+        form = environ.get(f"{cls.PREFIX}_LOG_FORMAT")
+        logs.configure(form=form if form in logs.FORMATS else "auto")
         raise lifecycle.BadSettings(str(error)) from None
     logs.configure(settings.log_level, settings.log_format)
     name = cls.PREFIX.lower()
@@ -98,23 +101,24 @@ def _answer(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]
 
 
 def help_text(cls: type[Settings]) -> str:
-    """The table of variables, for a terminal."""
-    rows = [(spec.variable, describe_default(spec), spec.kind.name, spec.help) for spec in specs(cls)]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    """The variables, for a terminal of any width: each with its default and kind, and under it what it means."""
+    from textwrap import fill, wrap  # noqa: PLC0415 - only for --help
+
     name = cls.PREFIX.lower()
+    about = (
+        "Without an argument it runs. It is configured by environment variables alone; any of them may be given by a"
+        " file instead, with _FILE added to its name."
+    )
     lines = [
         f"usage: python -m sidecars.{name} [--check | --help | --version]",
         "",
-        "Without an argument it runs. It is configured by environment variables alone; any of them may be given by a",
-        "file instead, with _FILE added to its name.",
-        *naming_notes(cls),
-        "",
-        *(
-            f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}  {row[3].replace('`', '')}"
-            for row in rows
-        ),
+        *wrap(f"{about} {naming_note(cls)}", _WIDTH),
     ]
-    return "\n".join(line.rstrip() for line in lines)
+    width = max(len(spec.variable) for spec in specs(cls))
+    for spec in specs(cls):
+        lines += ["", f"  {spec.variable:<{width}}  {describe_default(spec)}  ({spec.kind.name})"]
+        lines += [fill(spec.help.replace("`", ""), _WIDTH, initial_indent="      ", subsequent_indent="      ")]
+    return "\n".join(lines)
 
 
 def describe_default(spec: Spec) -> str:
@@ -123,14 +127,13 @@ def describe_default(spec: Spec) -> str:
     return spec.default or "-"
 
 
-def naming_notes(cls: type[Settings]) -> list[str]:
-    """How the settings of which there can be several are named; no lines where there are none."""
+def naming_note(cls: type[Settings]) -> str:
+    """How the settings of which there can be several are named; "" where there are none."""
     grouped = [spec for spec in specs(cls) if spec.group]
     if not grouped:
-        return []
-    first = grouped[0]
-    example = first.named(cls.PREFIX, "orders")
-    return [
-        f"Several of a kind are told apart by a name after the prefix, such as {example}; without",
-        "a name a setting is that of the only one, or the default for all.",
-    ]
+        return ""
+    example = grouped[0].named(cls.PREFIX, "orders")
+    return (
+        f"Several of a kind are told apart by a name after the prefix, such as {example}; without a name a setting is"
+        " that of the only one, or the default for all."
+    )

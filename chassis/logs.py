@@ -14,6 +14,7 @@ import time
 from typing import TextIO
 
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m"}
+FORMATS = ("auto", "json", "text")
 _RESERVED = frozenset({"time", "level", "msg", "logger"})
 
 
@@ -51,7 +52,7 @@ def get(name: str) -> Log:
 
 
 def configure(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
-    """Send all logging of the process to the stream (stderr). `form` is `auto`, `json` or `text`."""
+    """Send all logging of the process to the stream (stderr). `form` is one of FORMATS."""
     stream = stream or sys.stderr
     text = form == "text" or (form == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, cast
 
+from chassis import logs
 from chassis.kinds import Address, Kind, Secret, address, choice, duration, text, without_credentials
 
 S = TypeVar("S", bound="Settings")
@@ -70,9 +71,7 @@ class Settings:
     log_level: str = setting(
         choice("debug", "info", "warning", "error"), "the least level that is logged", default="info"
     )
-    log_format: str = setting(
-        choice("auto", "json", "text"), "`auto` is text on a terminal and JSON elsewhere", default="auto"
-    )
+    log_format: str = setting(choice(*logs.FORMATS), "`auto` is text on a terminal and JSON elsewhere", default="auto")
 
     pod_name: str | None = setting(
         text, "the Pod's name (downward API): who it is, in logs", env="POD_NAME", default=""

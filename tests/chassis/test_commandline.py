@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import chassis
-from chassis.commandline import describe_default, help_text, naming_notes
+from chassis.commandline import describe_default, help_text, naming_note
 from chassis.envdocs import sidecars
 from chassis.settings import specs
 from tests.chassis.programs import Settings
@@ -44,9 +44,26 @@ def test_help_lists_every_variable_with_default_and_meaning(start: Start, argume
     assert program.wait() == 0
     for spec in specs(Settings):
         [line] = [line for line in program.stdout.splitlines() if line.startswith(f"  {spec.variable} ")]
-        assert describe_default(spec) in line
-        assert spec.help.replace("`", "") in line
+        assert f"{describe_default(spec)}  ({spec.kind.name})" in line
+        assert spec.help.replace("`", "") in " ".join(program.stdout.split())
     assert all(line == line.rstrip() for line in program.stdout.splitlines())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_help_explains_fits_an_80_column_terminal(start: Start, name: str) -> None:
+    program = start(name, "--help")
+
+    assert program.wait() == 0
+    assert [line for line in program.stdout.splitlines() if len(line) >= 80] == []
+
+
+def test_bad_settings_are_told_in_the_format_that_is_asked_for(start: Start) -> None:
+    program = start(DEMO, DEMO_DO="nonsense", DEMO_LOG_FORMAT="text")
+
+    assert program.wait() == 78
+    assert "error" in program.stderr
+    assert "DEMO_DO=nonsense" in program.stderr
+    assert not program.stderr.startswith("{")
 
 
 def test_help_needs_no_valid_settings(start: Start) -> None:
@@ -54,8 +71,8 @@ def test_help_needs_no_valid_settings(start: Start) -> None:
 
 
 def test_help_explains_names_only_where_there_can_be_several() -> None:
-    assert "such as DEMO_ORDERS_UPSTREAM" in help_text(Grouped)
-    assert naming_notes(Settings) == []
+    assert "such as DEMO_ORDERS_UPSTREAM" in " ".join(help_text(Grouped).split())
+    assert naming_note(Settings) == ""
 
 
 def test_help_tells_what_is_required_and_what_is_unset() -> None:
