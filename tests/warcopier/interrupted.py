@@ -1,7 +1,7 @@
 """The copier, interrupted on purpose: `python -m tests.warcopier.interrupted KILL|TERM|TRACE N`.
 
-Every call that can change what is on the disk is counted. Before the Nth the process is sent the signal; TRACE sends
-none and writes the calls to stderr, one a line. Strides are made small, so that one WAR takes several.
+Every call of the job that can change what is on the disk is counted. Before the Nth the process is sent the signal;
+TRACE sends none and writes the calls to stderr, one a line. Strides are made small, so that one WAR takes several.
 """
 
 from __future__ import annotations
@@ -47,12 +47,15 @@ def main() -> int:
         create = interruption.around("create", opened) if flags & os.O_CREAT else opened
         return int(create(path, flags, *args, **kwargs))
 
-    copying._STRIDE = 1 << 16
-    for name in CHANGING:
-        setattr(os, name, interruption.around(name, getattr(os, name)))
-    os.open = open_
-    fcntl.flock = interruption.around("flock", fcntl.flock)
-    return commandline.job(Settings, app.run)
+    def run(settings: Settings) -> None:
+        copying._STRIDE = 1 << 16
+        for name in CHANGING:
+            setattr(os, name, interruption.around(name, getattr(os, name)))
+        os.open = open_
+        fcntl.flock = interruption.around("flock", fcntl.flock)
+        app.run(settings)
+
+    return commandline.job(Settings, run)
 
 
 if __name__ == "__main__":
