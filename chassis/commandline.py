@@ -52,9 +52,11 @@ def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any,
 
 def _demand_standard_streams() -> None:
     """Where a standard stream is closed, put /dev/null: no file or socket of ours may get its number."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
-        pass
-    os.close(number)
+    for number in range(_STDERR + 1):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
     sys.stderr = sys.stderr or open(_STDERR, "w", closefd=False)  # noqa: SIM115 - as above
 
