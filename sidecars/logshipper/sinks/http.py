@@ -11,6 +11,7 @@ and the lines are safe in the app's files until then.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -139,4 +140,8 @@ def retry_after(value: str, now: float) -> float | None:
 def _reason(error: BaseException, timeout: float) -> str:
     if isinstance(error, asyncio.TimeoutError):
         return f"no answer within {timeout:g} s"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the host name {error.host} cannot be looked up"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return f"cannot connect to {error.host}:{error.port}: {os.strerror(error.os_error.errno)}"
     return str(error) or type(error).__name__
