@@ -261,7 +261,7 @@ async def test_what_an_answer_means(receiver: Receiver, status: str, outcome: ty
 
 
 async def test_nobody_there_is_tried_again() -> None:
-    with pytest.raises(TryLater, match="cannot connect to 127.0.0.1:.*: Connection refused"):
+    with pytest.raises(TryLater, match=r"cannot connect to 127\.0\.0\.1:1: Connection refused"):
         await post("http://127.0.0.1:1/", "1\n")
 
 
