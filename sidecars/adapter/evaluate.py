@@ -6,7 +6,7 @@ findings = evaluator.judge(exposition, time.time())
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,10 @@ from sidecars.adapter.rules import Rule, Severity
 State = Literal["ok", "warn", "fail", "no-data"]
 """ok: the rule holds. warn, fail: it does not, and that is its severity. no-data: it cannot be judged, which is never
 healthy: no series is there, too little of the past is known yet, a value is NaN, or the app did not answer."""
+
+Verdict = Literal["pass", "warn", "fail"]
+
+VERDICTS: Mapping[State, Verdict] = {"ok": "pass", "warn": "warn", "fail": "fail", "no-data": "fail"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,9 @@ class Finding:
         return self.rule.severity
 
     @property
-    def verdict(self) -> Literal["pass", "warn", "fail"]:
+    def verdict(self) -> Verdict:
         """What it does to the app's verdict: no data is a failure, whatever the rule's severity."""
-        return {"ok": "pass", "warn": "warn", "fail": "fail", "no-data": "fail"}[self.state]  # type: ignore[return-value]
+        return VERDICTS[self.state]
 
 
 class Evaluator:
