@@ -22,6 +22,7 @@ from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.metrics import LedgerCollector
+from sidecars.logshipper.records import Shaper
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.ship import Shipper
 from sidecars.logshipper.sinks.base import Delivery
@@ -68,9 +69,11 @@ class _Shipping:
         self._deliveries: dict[str, Delivery] = {
             name: sinks.create(settings, sink) for name, sink in settings.sinks.items()
         }
+        shapers = {name: Shaper(tailed, settings.pod_fields()) for name, tailed in settings.inputs.items()}
         self._shippers = [
             Shipper(
                 sink,
+                shapers,
                 self._deliveries[name],
                 self._feeds[name],
                 life.health.pulse(f"ship to {name}", _SHIP_PULSE),

@@ -2,17 +2,18 @@
 
 Whose turn it is: of several generations with one name the oldest that has something, and names in turns, so that one
 loud file does not silence the others. Positions move here and nowhere else, each time with a line in the journal:
-`sending` before a batch leaves, `delivered` or `dropped` once the sink has decided.
+`sending` before a batch leaves, `settle` once the sink has decided on all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sidecars.logshipper import checkpoint
-from sidecars.logshipper.batch import Part
 from sidecars.logshipper.follow import Follower
+from sidecars.logshipper.part import Part
+from sidecars.logshipper.records import Dropped
 from sidecars.logshipper.state import Store
 from sidecars.logshipper.tail import LINE_ROOM, Changed, Tail
 
@@ -68,7 +69,7 @@ class Feed:
     def _read(self, tail: Tail, room: int, *, first: bool) -> Part | None:
         try:
             while (part := tail.read(self._sink, room, first=first)) is not None and not part.data:
-                self.delivered([part], self._receipt)  # a hole and nothing else
+                self.settle([part], [{}], self.receipt)  # a hole and nothing else
         except Changed:
             self._follower.changed(tail)
             return None
@@ -99,24 +100,17 @@ class Feed:
         self._store.state.sinks[self._sink].sending = ranges
         self._store.append(checkpoint.send_entry(self._sink, ranges))
 
-    def delivered(self, parts: Iterable[Part], receipt: Any) -> None:
-        self._settle(parts, receipt, "")
-
-    def dropped(self, parts: Iterable[Part], reason: str) -> None:
-        self._settle(parts, self._receipt, reason)
-
-    @property
-    def _receipt(self) -> Any:
-        return self._store.state.sinks[self._sink].receipt
-
-    def _settle(self, parts: Iterable[Part], receipt: Any, reason: str) -> None:
+    def settle(self, parts: Sequence[Part], dropped: Sequence[Dropped], receipt: Any) -> None:
+        """The sink has decided on all of it. `dropped`: for each part what it did not take, by reason."""
         positions = {}
-        for part in parts:
+        for part, lost in zip(parts, dropped, strict=True):
             tail = self._follower.tails[part.file]  # a file with something on its way is never let go
-            if reason:
-                tail.dropped(self._sink, part, reason)
-            else:
-                tail.delivered(self._sink, part)
+            tail.settle(self._sink, part, lost)
             positions[part.file] = part.tail
         self._store.state.sinks[self._sink].receipt = receipt
         self._store.append(checkpoint.done_entry(self._sink, positions, receipt))
+
+    @property
+    def receipt(self) -> Any:
+        """What the sink wants to remember with its last yes."""
+        return self._store.state.sinks[self._sink].receipt

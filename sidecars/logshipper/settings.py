@@ -16,6 +16,7 @@ from chassis.kinds import (
     choice,
     comma_separated,
     duration,
+    pairs,
     path,
     secret,
     size,
@@ -77,6 +78,30 @@ class Input:
     max_line_size: int = setting(
         size("1KiB", "16MiB"), "a longer line is shipped in pieces, each marked `partial`", default="1MiB"
     )
+    format: str = setting(
+        choice("raw", "json", "logfmt", "cri", "regex"),
+        "how a line is read: `regex` makes fields of the named groups of `REGEX`",
+        default="raw",
+    )
+    regex: str | None = setting(text, "for `FORMAT=regex`: its named groups become fields", default="")
+    time_key: str | None = setting(text, "the field that holds the event's time", default="")
+    time_format: str | None = setting(text, "how that time is written", default="")
+    level_key: str | None = setting(text, "the field that holds the event's level", default="")
+    multiline: str = setting(
+        text,
+        "which lines make one event: `none` (each is one), `java`, `python`, `go`, `indent`, or a regex that the "
+        "first line of an event matches",
+        default="none",
+    )
+    multiline_timeout: float = setting(
+        duration("10ms", "1m"), "how long the last event of a file waits for further lines", default="1s"
+    )
+    labels: dict[str, str] | None = setting(
+        pairs(), "what every record carries besides, such as `app=shop`", default=""
+    )
+    redact: str | None = setting(text, "what is blackened", default="")
+    keep: str | None = setting(text, "only events that this regex matches are shipped", default="")
+    drop: str | None = setting(text, "events that this regex matches are not shipped", default="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +113,17 @@ class Sink:
         sink_url, "where the lines go: `stdout:`, `file:///directory`, or `http(s)://…` for NDJSON by POST"
     )
     sink_token: Secret | None = setting(secret, "bearer token for an HTTP sink", default="")
+    sink_username: str | None = setting(text, "user name for the sink", default="")
+    sink_password: Secret | None = setting(secret, "password for the sink", default="")
+    sink_headers: Secret | None = setting(
+        secret, "further headers of each request, such as `X-Scope-OrgID=shop`", default=""
+    )
+    sink_ca: Path | None = setting(path, "CA certificates that the sink's certificate is checked by", default="")
+    sink_cert: Path | None = setting(path, "our certificate for the sink", default="")
+    sink_key: Path | None = setting(path, "the key of our certificate", default="")
+    compression: str = setting(
+        choice("none", "gzip", "zstd", "snappy"), "how requests are compressed, where the sink has it", default="none"
+    )
     batch_size: int = setting(
         size("4KiB", "16MiB"),
         "how many bytes of log are sent at once, at most (one longer line excepted)",

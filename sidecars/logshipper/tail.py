@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Mapping
 
 from sidecars.logshipper import identity, lines
-from sidecars.logshipper.batch import Part
 from sidecars.logshipper.checkpoint import FileState, Range
 from sidecars.logshipper.identity import PREFIX, START, TAIL, Mark, Sample, prefix_mark, tail_mark
 from sidecars.logshipper.ledger import HOLE, LOST, Ages, Ledger
 from sidecars.logshipper.lines import Ending
+from sidecars.logshipper.part import Part
+from sidecars.logshipper.records import Dropped
 
 _TRAIL = 32  # earlier positions that are remembered
 _HEAD = 64  # bytes
@@ -247,27 +248,24 @@ class Tail:
         start = position.offset + hole
         end = start + len(data)
         before = data if len(data) >= TAIL else self.sample(max(0, end - TAIL), min(end, TAIL))
-        return Part(self.state.id, self.state.name, position.offset, start, data, tail_mark(end, before), partial)
+        state, mark = self.state, tail_mark(end, before)
+        return Part(state.id, state.name, position.offset, start, data, mark, partial, state.input)
 
     # -- moving the position -----------------------------------------------------------------------------------------
 
     def sending(self, sink: str, end: int) -> None:
         self._sending[sink] = end
 
-    def delivered(self, sink: str, part: Part) -> None:
-        """The sink said yes."""
-        self._hole(sink, part)
-        self._ledgers[sink].delivered(self.state.id, len(part.data), part.lines)
-        self._move(sink, part)
-
-    def dropped(self, sink: str, part: Part, reason: str) -> None:
-        self._hole(sink, part)
-        self._ledgers[sink].dropped(self.state.id, reason, len(part.data), part.lines)
-        self._move(sink, part)
-
-    def _hole(self, sink: str, part: Part) -> None:
+    def settle(self, sink: str, part: Part, dropped: Dropped) -> None:
+        """The sink has decided: all of the part is delivered, but for what was dropped."""
+        ledger, size, count = self._ledgers[sink], len(part.data), part.lines
         if part.start > part.position:
-            self._ledgers[sink].dropped(self.state.id, HOLE, part.start - part.position)
+            ledger.dropped(self.state.id, part.gap, part.start - part.position)
+        for reason, (lost, lines_lost) in dropped.items():
+            ledger.dropped(self.state.id, reason, lost, lines_lost)
+            size, count = size - lost, count - lines_lost
+        ledger.delivered(self.state.id, size, count)
+        self._move(sink, part)
 
     def _move(self, sink: str, part: Part) -> None:
         self.state.positions[sink] = part.tail

@@ -6,11 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 from chassis.settings import load
-from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.checkpoint import SinkState
 from sidecars.logshipper.feed import Feed
+from sidecars.logshipper.flight import Flight
 from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import Ledger
+from sidecars.logshipper.part import Part
+from sidecars.logshipper.records import Records, Shaper
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.state import Store
 
@@ -37,6 +39,7 @@ class Pod:
             self.store.state.sinks.setdefault(name, SinkState())
         self.ledgers = {name: Ledger() for name in self.names}
         inputs = load(Settings, self.environ).inputs
+        self.shapers = {name: Shaper(tailed, {}) for name, tailed in inputs.items()}
         self.follower = Follower(inputs, ROTATE_WAIT, self.store, self.ledgers, lambda: self.now)
         self.feeds = {name: Feed(name, self.follower, self.store) for name in self.names}
         self.follower.start()
@@ -65,12 +68,24 @@ class Pod:
             parts = self.feeds[sink].collect(room)
             if not parts:
                 break
-            self.feeds[sink].sending(parts)
-            lines += b"".join(Batch(sink, tuple(parts)).raw()).decode().splitlines()
-            self.feeds[sink].delivered(parts, None)
+            flight = self.send(sink, parts)
+            lines += b"".join(flight.batch.raw()).decode().splitlines()
+            self.settle(flight)
             self.check()
         self.got[sink] += lines
         return lines
+
+    def send(self, sink: str, parts: list[Part]) -> Flight:
+        """A batch leaves for the sink."""
+        self.feeds[sink].sending(parts)
+        return Flight(sink, parts, self.shape)
+
+    def settle(self, flight: Flight) -> None:
+        """The sink has decided on all of it."""
+        self.feeds[flight.batch.sink].settle(flight.parts, flight.dropped, flight.receipt)
+
+    def shape(self, part: Part) -> Records:
+        return self.shapers[part.input].records(part)
 
     def check(self) -> None:
         for name, ledger in self.ledgers.items():

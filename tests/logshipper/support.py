@@ -13,6 +13,13 @@ from typing import Any
 
 import httpx
 
+from chassis.settings import load
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.identity import tail_mark
+from sidecars.logshipper.part import Part
+from sidecars.logshipper.records import Shaper
+from sidecars.logshipper.settings import Settings
+
 FAST = {
     "LOGSHIPPER_SCAN_INTERVAL": "50ms",
     "LOGSHIPPER_BATCH_TIMEOUT": "20ms",
@@ -141,6 +148,17 @@ def environ(folder: Path, admin_port: int, **more: str) -> dict[str, str]:
 def append(path: Path, text: str) -> None:
     with path.open("ab") as file:
         file.write(text.encode())
+
+
+def part(data: bytes, start: int = 0, file: str = "f00d", *, partial: bool = False) -> Part:
+    """A part as it would be read of a file."""
+    return Part(file, "/logs/a%d.log", start, start, data, tail_mark(start + len(data), data), partial, "default")
+
+
+def a_batch(*parts: Part, **labels: str) -> Batch:
+    """A batch of raw lines."""
+    tailed = load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:"}).inputs["default"]
+    return Batch("default", tuple(Shaper(tailed, labels).records(item) for item in parts))
 
 
 def now() -> float:

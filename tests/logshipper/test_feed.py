@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sidecars.logshipper.batch import Batch
+from sidecars.logshipper import ndjson
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import append
 
@@ -20,13 +20,12 @@ async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(po
     append(pod.log, "1\n2\n")
     await pod.store.save()
     pod.look()
-    parts = pod.feeds["default"].collect(2)
-    pod.feeds["default"].sending(parts)
+    sent = pod.send("default", pod.feeds["default"].collect(2))
     pod.kill()
     append(pod.log, "3\n")
     pod.begin()
     again = pod.feeds["default"].read_again()
-    assert Batch("default", tuple(again)).key == Batch("default", tuple(parts)).key
+    assert pod.send("default", again).batch.key == sent.batch.key
     assert again[0].data == b"1\n"
 
 
@@ -41,6 +40,7 @@ def test_a_batch_of_empty_lines_does_not_grow_far_beyond_its_room_as_records(pod
     for name in ("a", "b"):
         append(pod.logs / f"{name}.log", name + "\n" * 50_000)
     pod.look()
-    parts = pod.feeds["default"].collect(10_000)
-    assert len(b"".join(Batch("default", tuple(parts)).ndjson({}))) < 100_000
-    assert len(pod.ship(room=10_000)) == 100_000
+    flight = pod.send("default", pod.feeds["default"].collect(10_000))
+    assert len(b"".join(ndjson.encode(flight.batch))) < 100_000
+    pod.settle(flight)
+    assert flight.batch.events + len(pod.ship(room=10_000)) == 100_000

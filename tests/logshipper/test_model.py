@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.lines import Ending
 from tests.logshipper.pod import ROTATE_WAIT, Pod
@@ -131,11 +132,10 @@ class LogShipping(RuleBasedStateMachine):
             parts = self.pod.feeds["default"].collect(room)
             if not parts:
                 return
-            self.pod.feeds["default"].sending(parts)
-            batch = Batch("default", tuple(parts))
+            flight = self.pod.send("default", parts)
             if answer == "yes":
-                self.receive(batch)
-                self.pod.feeds["default"].delivered(parts, None)
+                self.receive(flight.batch)
+                self.pod.settle(flight)
             else:  # it stays on its way: what else could be done is to be killed, or to try again
                 self.pod.follower.tails[parts[0].file]._sending.clear()
                 return
@@ -145,9 +145,9 @@ class LogShipping(RuleBasedStateMachine):
     def killed_while_sending(self, arrived: bool) -> None:  # noqa: FBT001 - as above
         parts = self.pod.feeds["default"].collect(1000)
         if parts:
-            self.pod.feeds["default"].sending(parts)
+            flight = self.pod.send("default", parts)
             if arrived:
-                self.receive(Batch("default", tuple(parts)))
+                self.receive(flight.batch)
         self.kill()
 
     @precondition(lambda self: self.running)
@@ -164,9 +164,9 @@ class LogShipping(RuleBasedStateMachine):
         self.save()
         parts = self.pod.feeds["default"].read_again()
         if parts:
-            self.pod.feeds["default"].sending(parts)
-            self.receive(Batch("default", tuple(parts)))
-            self.pod.feeds["default"].delivered(parts, None)
+            flight = self.pod.send("default", parts)
+            self.receive(flight.batch)
+            self.pod.settle(flight)
 
     def save(self) -> None:
         """What `Store.save` does, without its thread."""
@@ -177,7 +177,7 @@ class LogShipping(RuleBasedStateMachine):
         store._write(checkpoint.dump(store.state, store.state.journal), store.state.journal)
 
     def receive(self, batch: Batch) -> None:
-        self.received += [json.loads(line) for line in b"".join(batch.ndjson({})).splitlines()]
+        self.received += [json.loads(line) for line in b"".join(ndjson.encode(batch)).splitlines()]
 
     # -- the judge -----------------------------------------------------------------------------------------------------
 

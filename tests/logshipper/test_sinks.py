@@ -16,12 +16,11 @@ from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
 from sidecars.logshipper.sinks.file import FileSink
 from sidecars.logshipper.sinks.http import HttpSink, retry_after
 from sidecars.logshipper.sinks.stdout import StdoutSink
-from tests.logshipper.support import Receiver
-from tests.logshipper.test_batch import part
+from tests.logshipper.support import Receiver, a_batch, part
 
 
 def batch(text: str, start: int = 0) -> Batch:
-    return Batch("default", (part(text.encode(), start),))
+    return a_batch(part(text.encode(), start))
 
 
 def messages(path: Path) -> list[str]:
@@ -32,13 +31,13 @@ def messages(path: Path) -> list[str]:
 
 
 def file_sink(folder: Path) -> FileSink:
-    return FileSink(folder / "out" / "logshipper.ndjson", "LOGSHIPPER_SINK", {})
+    return FileSink(folder / "out" / "logshipper.ndjson", "LOGSHIPPER_SINK")
 
 
 async def test_the_file_sink_appends_and_a_restart_goes_on(tmp_path: Path) -> None:
     sink = file_sink(tmp_path)
     receipt = await sink.open(None)
-    receipt = await sink.deliver(batch("1\n"))
+    receipt = (await sink.deliver(batch("1\n"))).receipt
     await sink.close()
     await sink.open(receipt)
     await sink.deliver(batch("2\n", 2))
@@ -51,7 +50,7 @@ async def test_the_file_sink_cuts_off_what_was_not_acknowledged(tmp_path: Path, 
     """Killed in the middle of a write, or between the write and the saving of the position."""
     sink = file_sink(tmp_path)
     await sink.open(None)
-    receipt = await sink.deliver(batch("1\n"))
+    receipt = (await sink.deliver(batch("1\n"))).receipt
     await sink.close()
     path = tmp_path / "out" / "logshipper.ndjson"
     with path.open("ab") as file:
@@ -65,7 +64,7 @@ async def test_the_file_sink_cuts_off_what_was_not_acknowledged(tmp_path: Path, 
 async def test_the_file_sink_never_cuts_a_file_that_its_receipt_is_not_about(tmp_path: Path) -> None:
     sink = file_sink(tmp_path)
     await sink.open(None)
-    receipt = await sink.deliver(batch("1\n"))
+    receipt = (await sink.deliver(batch("1\n"))).receipt
     await sink.close()
     path = tmp_path / "out" / "logshipper.ndjson"
     path.write_text('{"message":"of somebody else, and longer than ours was"}\n{"message":"more"}\n{"torn')
@@ -183,7 +182,7 @@ async def test_a_reader_that_is_gone_ends_the_program() -> None:
 
 
 async def post(url: str, text: str, token: Secret | None = None) -> None:
-    sink = HttpSink(url, token, 5.0, {"pod": "shop-1"})
+    sink = HttpSink(url, token, 5.0)
     await sink.open(None)
     try:
         await sink.deliver(batch(text))
@@ -202,7 +201,7 @@ async def test_a_batch_is_one_post_with_its_key_and_token(receiver: Receiver) ->
 
 async def test_the_token_is_read_anew_for_every_batch(receiver: Receiver) -> None:
     tokens = iter(["first", "second"])
-    sink = HttpSink(receiver.url, Secret(lambda: next(tokens)), 5.0, {})
+    sink = HttpSink(receiver.url, Secret(lambda: next(tokens)), 5.0)
     await sink.open(None)
     await sink.deliver(batch("1\n"))
     await sink.deliver(batch("2\n", 2))

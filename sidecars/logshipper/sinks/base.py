@@ -1,15 +1,33 @@
 """What a sink is to the rest of the program.
 
-`deliver` returns when, and only when, the sink has said yes to the whole batch: the positions move on that alone. It
-may be cancelled at any point; the batch is then delivered again, by this process or the next. What it returns is a
-*receipt*: anything that JSON can hold, saved together with the positions and handed back to `open` after a restart.
+`deliver` returns once the sink has decided on every event of the batch, and positions move on that alone:
+
+- what the outcome does not mention has the sink's yes;
+- `rejected` will never be taken: it goes to the dead letters, or is dropped and counted, with the reason;
+- `again` is sent again, alone, with the same ids, until it is decided as well. Only then the position moves.
+
+It may be cancelled at any point; the batch is then delivered again, by this process or the next. The *receipt* is
+anything that JSON can hold; it is saved together with the positions and handed back to `open` after a restart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sidecars.logshipper.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the sink decided. Indices count the batch's events from 0."""
+
+    receipt: Any = None
+    rejected: Sequence[tuple[int, str]] = ()  # index and reason
+    again: Sequence[int] = ()  # rising
+    reason: str = ""  # why `again`
+    after: float | None = None  # seconds that the other side asked for before `again`
 
 
 class TryLater(Exception):
@@ -36,10 +54,13 @@ class Rejected(Exception):
 class Delivery(Protocol):
     """One sink, as it is delivered to."""
 
+    at_once: int
+    """The most batches that may be on their way together: 1 where receipts or a stream must keep their order."""
+
     async def open(self, receipt: Any) -> Any:
         """Make ready; the receipt to save before the first batch. Raises a chassis Failure when it never can be."""
 
-    async def deliver(self, batch: Batch) -> Any:
+    async def deliver(self, batch: Batch) -> Outcome:
         """See above. Raises TryLater, TooLarge or Rejected; a chassis Failure where going on makes no sense."""
 
     async def close(self) -> None:

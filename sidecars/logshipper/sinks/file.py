@@ -11,17 +11,17 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from chassis import logs
 from chassis.lifecycle import IOFailed
 from chassis.settings import ONLY, variable
+from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.identity import TAIL, Mark, tail_mark
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.base import Outcome, TryLater
 from sidecars.logshipper.worker import Worker
 
 log = logs.get("file")
@@ -33,16 +33,15 @@ def create(settings: Settings, sink: Sink) -> FileSink:
     own = "logshipper" if sink.name == ONLY else sink.name
     parts = [settings.pod_namespace, settings.pod_name, own]
     name = re.sub(r"[^\w.-]", "_", "_".join(part for part in parts if part))
-    return FileSink(
-        Path(sink.sink.path) / f"{name}.ndjson", variable(Settings, "sink", sink.name), settings.pod_fields()
-    )
+    return FileSink(Path(sink.sink.path) / f"{name}.ndjson", variable(Settings, "sink", sink.name))
 
 
 class FileSink:
-    def __init__(self, path: Path, variable_name: str, fields: Mapping[str, str]) -> None:
+    at_once = 1  # the receipt is a length
+
+    def __init__(self, path: Path, variable_name: str) -> None:
         self._path = path
         self._where = f"{variable_name}: {path}"
-        self._fields = fields
         self._descriptor: int | None = None
         self._length = 0  # acknowledged
         self._worker = Worker("file")
@@ -75,9 +74,9 @@ class FileSink:
             self._length += os.write(self._descriptor, b"\n")
         return self._receipt()
 
-    async def deliver(self, batch: Batch) -> Any:
+    async def deliver(self, batch: Batch) -> Outcome:
         try:
-            return await self._worker.call(self._append, batch.ndjson(self._fields))
+            return Outcome(await self._worker.call(self._append, ndjson.encode(batch)))
         except OSError as error:
             raise TryLater(f"{self._path} cannot be written: {error.strerror}") from None
 

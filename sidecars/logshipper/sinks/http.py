@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -24,9 +23,10 @@ from aiohttp.payload import Payload
 import chassis
 from chassis import logs
 from chassis.kinds import Secret
+from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
 
 log = logs.get("http")
 
@@ -35,33 +35,33 @@ _TOO_LARGE = 413
 _LONGEST_PAUSE = 3600.0  # seconds; more than any Retry-After that is meant
 
 
-def create(settings: Settings, sink: Sink) -> HttpSink:
-    return HttpSink(sink.sink.geturl(), sink.sink_token, sink.request_timeout, settings.pod_fields())
+def create(_settings: Settings, sink: Sink) -> HttpSink:
+    return HttpSink(sink.sink.geturl(), sink.sink_token, sink.request_timeout)
 
 
 class HttpSink:
-    def __init__(self, url: str, token: Secret | None, timeout: float, fields: Mapping[str, str]) -> None:
+    at_once = 64
+
+    def __init__(self, url: str, token: Secret | None, timeout: float) -> None:
         self._url = url
         self._token = token
         self._timeout = timeout
-        self._fields = fields
         self._session: aiohttp.ClientSession | None = None
-        self._encoded: tuple[str, list[bytes]] = ("", [])  # of the batch that is being tried
 
     async def open(self, _receipt: Any) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=1),
+            connector=aiohttp.TCPConnector(limit=self.at_once),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"logshipper/{chassis.__version__}"},
             skip_auto_headers=["Accept", "Accept-Encoding"],
         )
 
-    async def deliver(self, batch: Batch) -> None:
+    async def deliver(self, batch: Batch) -> Outcome:
         if self._session is None:
             raise AssertionError("deliver before open")
         headers = {"Idempotency-Key": batch.key, **self._authorization()}
-        body = _Body(self._blocks(batch))
+        body = _Body(batch.encoded(ndjson.encode))
         try:
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 status, after = response.status, response.headers.get("Retry-After", "")
@@ -70,12 +70,7 @@ class HttpSink:
         self._judge(status, after)
         if not body.sent:
             raise TryLater(f"the receiver answered {status} before it had the whole batch")
-        self._encoded = ("", [])
-
-    def _blocks(self, batch: Batch) -> list[bytes]:
-        if self._encoded[0] != batch.key:
-            self._encoded = (batch.key, batch.ndjson(self._fields))
-        return self._encoded[1]
+        return Outcome()
 
     def _authorization(self) -> dict[str, str]:
         if self._token is None:

@@ -14,7 +14,7 @@ from chassis.lifecycle import Unavailable
 from chassis.settings import variable
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.base import Outcome, TryLater
 from sidecars.logshipper.worker import Worker
 
 _STDOUT = 1
@@ -25,6 +25,8 @@ def create(_settings: Settings, sink: Sink) -> StdoutSink:
 
 
 class StdoutSink:
+    at_once = 1  # it goes on where a failed write ended
+
     def __init__(self, variable_name: str, descriptor: int = _STDOUT) -> None:
         self._variable = variable_name
         self._descriptor = descriptor
@@ -34,13 +36,14 @@ class StdoutSink:
     async def open(self, _receipt: Any) -> None:
         """Nothing to make ready."""
 
-    async def deliver(self, batch: Batch) -> None:
+    async def deliver(self, batch: Batch) -> Outcome:
         try:
             await self._worker.call(self._write, batch.key, b"".join(batch.raw()))
         except BrokenPipeError:
             raise Unavailable(f"{self._variable}=stdout: nobody reads our standard output any more") from None
         except OSError as error:
             raise TryLater(f"standard output cannot be written: {error.strerror}") from None
+        return Outcome()
 
     def _write(self, key: str, data: bytes) -> None:
         taken = self._taken[1] if self._taken[0] == key else 0

@@ -1,0 +1,32 @@
+"""Parts on their way to a sink: what is sent of them, and what became of each event.
+
+Their positions move together, once every event is delivered or dropped and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.part import Part
+from sidecars.logshipper.records import Dropped, Records
+
+
+class Flight:
+    def __init__(self, sink: str, parts: list[Part], shape: Callable[[Part], Records]) -> None:
+        records = tuple(shape(part) for part in parts)
+        self.parts = parts
+        self.batch = Batch(sink, records)
+        self.dropped: list[Dropped] = [dict(shaped.dropped) for shaped in records]
+        self.receipt: Any = None
+        self._books = {(part.file, part.start): dropped for part, dropped in zip(parts, self.dropped, strict=True)}
+
+    def drop(self, batch: Batch, indices: Iterable[int], reason: str) -> None:
+        """Count these events of a batch made of ours as dropped."""
+        for index in indices:
+            records, at = batch.find(index)
+            source = records.source(at)
+            books = self._books[records.part.file, records.part.start]
+            size, lines = books.get(reason, (0, 0))
+            books[reason] = (size + len(source), lines + source.count(b"\n") + (not source.endswith(b"\n")))
