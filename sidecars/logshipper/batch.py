@@ -53,9 +53,16 @@ class Batch:
                 yield f"{file}-{offset}"
 
     def raw(self) -> Iterator[bytes]:
-        """The bodies as lines; a piece of a line gets a newline as well, so that lines of others never join it."""
+        """The lines, as they were written where nothing changed them.
+
+        A piece of a line gets a newline as well, so that lines of others never join it.
+        """
         for records in self.records:
-            if records.bodies:
+            if records.raw is not None:
+                yield records.raw
+                if not records.raw.endswith(b"\n"):
+                    yield b"\n"
+            elif records.bodies:
                 yield "\n".join((*records.bodies, "")).encode()
 
     def find(self, index: int) -> tuple[Records, int]:

@@ -31,6 +31,7 @@ class Records:
     fields: Sequence[Mapping[str, Any] | None] | None = None
     partial: bool = False  # the last body is a piece: its line goes on in the next record of this file
     dropped: Dropped = field(default_factory=dict)  # by filters
+    raw: bytes | None = None  # all of it as it was in the file, where nothing was taken away or changed
     chosen: bool = False  # some of the part's events, not all that passed the filters
 
     def only(self, indices: Sequence[int]) -> Records:
@@ -48,6 +49,7 @@ class Records:
             fields=pick(self.fields),
             partial=self.partial and len(self.bodies) - 1 in indices,
             dropped={},
+            raw=None,
             chosen=True,
         )
 
@@ -75,4 +77,4 @@ class Shaper:
         del offsets[len(bodies) :]
         if "\r" in text:
             bodies = [line.removesuffix("\r") for line in bodies]
-        return Records(part, self._labels, bodies, offsets, partial=part.partial)
+        return Records(part, self._labels, bodies, offsets, partial=part.partial, raw=part.data)
