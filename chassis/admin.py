@@ -13,21 +13,22 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 import chassis
-from chassis import logs
+from chassis import logs, web
 from chassis.health import Health
-from chassis.listen import BACKLOG, bind, bound_address
+from chassis.listen import bind, bound_address
 from chassis.settings import ServiceSettings, effective, variable
+from chassis.web import Request, Response
 
 log = logs.get("admin")
 
-_SHUTDOWN = 0.5  # seconds that a running scrape may take while we leave
+_METHODS = ("GET", "HEAD")
 Status = Callable[[], Mapping[str, Any]]
 
 
@@ -51,15 +52,9 @@ async def serve(
         name, chassis.__version__
     ).set(1)
     sockets = bind(settings.admin_listen, variable(type(settings), "admin_listen"))
-    runner = web.AppRunner(_app(_Pages(settings, health, metrics, status)), access_log=None, shutdown_timeout=_SHUTDOWN)
-    await runner.setup()
-    try:
-        for bound in sockets:
-            await web.SockSite(runner, bound, backlog=BACKLOG).start()
+    async with web.serve(_Pages(settings, health, metrics, status).answer, sockets):
         log.info("admin endpoints answer", address=bound_address(sockets))
         yield
-    finally:
-        await runner.cleanup()
 
 
 class _Pages:
@@ -71,18 +66,31 @@ class _Pages:
         self._metrics = metrics
         self._status = status
         self._started = time.monotonic()
+        self._pages: dict[str, Callable[[Request], Response]] = {
+            "/livez": lambda _: _verdict("alive", self._health.not_alive()),
+            "/readyz": lambda _: _verdict("ready", self._health.not_ready()),
+            "/metrics": self._exposition,
+            "/status": lambda _: self._page(),
+        }
 
-    async def livez(self, _request: web.Request) -> web.Response:
-        return _verdict("alive", self._health.not_alive())
+    async def answer(self, request: Request) -> Response:
+        """An answer about now is never cached; a wrong path is told the right ones."""
+        page = self._pages.get(request.path)
+        if page is None:
+            *most, last = self._pages
+            response = web.text(404, f"not found: try {', '.join(most)} or {last}\n")
+        elif request.method not in _METHODS:
+            allowed = {"Allow": ", ".join(_METHODS)}
+            response = web.text(405, "not allowed: no endpoint changes anything\n", allowed)
+        else:
+            response = page(request)
+        return replace(response, headers={**response.headers, "Cache-Control": "no-store"})
 
-    async def readyz(self, _request: web.Request) -> web.Response:
-        return _verdict("ready", self._health.not_ready())
+    def _exposition(self, request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(body=encode(self._metrics), headers={"Content-Type": content_type})
 
-    async def metrics(self, request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(self._metrics), headers={"Content-Type": content_type})
-
-    async def status(self, _request: web.Request) -> web.Response:
+    def _page(self) -> Response:
         page = {
             "name": self._settings.PREFIX.lower(),
             "version": chassis.__version__,
@@ -93,37 +101,11 @@ class _Pages:
             "settings": effective(self._settings),
             **self._status(),
         }
-        return web.json_response(page, dumps=lambda value: json.dumps(value, indent=2, default=str) + "\n")
+        body = json.dumps(page, indent=2, default=str) + "\n"
+        return Response(body=body.encode(), headers={"Content-Type": "application/json; charset=utf-8"})
 
 
-def _verdict(good: str, problems: list[str]) -> web.Response:
+def _verdict(good: str, problems: list[str]) -> Response:
     if problems:
-        return web.Response(status=503, text="".join(f"not {good}: {problem}\n" for problem in problems))
-    return web.Response(text=f"{good}\n")
-
-
-def _app(pages: _Pages) -> web.Application:
-    app = web.Application(middlewares=[_no_store])
-    app.add_routes(
-        [
-            web.get("/livez", pages.livez),
-            web.get("/readyz", pages.readyz),
-            web.get("/metrics", pages.metrics),
-            web.get("/status", pages.status),
-        ]
-    )
-    return app
-
-
-@web.middleware
-async def _no_store(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
-    """An answer about now is never cached; a wrong path is told the right ones."""
-    try:
-        response: web.StreamResponse = await handler(request)
-    except web.HTTPNotFound:
-        response = web.Response(status=404, text="not found: try /livez, /readyz, /metrics or /status\n")
-    except web.HTTPMethodNotAllowed as refused:
-        response = web.Response(status=405, text="not allowed: no endpoint changes anything\n")
-        response.headers["Allow"] = ", ".join(sorted(refused.allowed_methods))
-    response.headers["Cache-Control"] = "no-store"
-    return response
+        return web.text(503, "".join(f"not {good}: {problem}\n" for problem in problems))
+    return web.text(200, f"{good}\n")

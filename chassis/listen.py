@@ -10,7 +10,7 @@ import stat
 from chassis.kinds import Address
 from chassis.lifecycle import IOFailed
 
-BACKLOG = 1024  # who hands a socket to a server passes it on: uvloop and aiohttp would listen again with less
+BACKLOG = 1024  # who hands a socket to a server passes it on: uvloop would listen again with less
 
 
 def bind(address: Address, variable: str) -> list[socket.socket]:

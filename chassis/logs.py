@@ -60,14 +60,7 @@ def configure(level: str = "info", form: str = "auto", stream: TextIO | None = N
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("aiohttp.server").addFilter(_is_no_peers_noise)
     logging.raiseExceptions = False  # a closed stderr must not take the work down
-
-
-def _is_no_peers_noise(record: logging.LogRecord) -> bool:
-    """False for a request that is not HTTP: it got its 400, and the library would log its bytes with a traceback."""
-    error = record.exc_info[1] if record.exc_info else None
-    return type(error).__module__ != "aiohttp.http_exceptions"
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -7,10 +7,8 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-
-from chassis import logs
-from chassis.listen import BACKLOG
+from chassis import logs, web
+from chassis.web import Limits, Request, Response
 from sidecars.adapter.record import Record
 from sidecars.adapter.routes import Route, Routes
 from sidecars.adapter.upstream import Upstream
@@ -18,7 +16,7 @@ from sidecars.adapter.verdict import VERDICTS, Answer
 
 log = logs.get("server")
 
-_LINGER = 0.2  # seconds that are spent on the rest of a request's body, which no route wants
+_LIMITS = Limits(connections=4096)
 _SLOW_READER = 1.0  # seconds that an answer may take to reach its prober while we leave
 
 
@@ -31,7 +29,7 @@ class Probes:
         self._record = record
         self._now = asyncio.get_running_loop().time
 
-    async def answer(self, request: web.BaseRequest) -> web.Response:
+    async def answer(self, request: Request) -> Response:
         """The handler: one request, one answer."""
         began = self._now()
         found = self._routes.find(request.method, request.path)
@@ -53,10 +51,8 @@ def _log_turn(path: str, answer: Answer) -> None:
         log.warning("the route fails", route=path, status=answer.status, reason=answer.why or "the app says so")
 
 
-def _response(answer: Answer) -> web.Response:
-    response = web.Response(status=answer.status, headers=answer.headers, body=answer.body)
-    response.headers["Server"] = "adapter"
-    return response
+def _response(answer: Answer) -> Response:
+    return Response(answer.status, answer.body, {**answer.headers, "Server": "adapter"})
 
 
 @asynccontextmanager
@@ -65,17 +61,5 @@ async def serve(probes: Probes, sockets: list[socket.socket], longest: float) ->
 
     An answer takes `longest` seconds at most; a prober that does not read its own is not waited for much longer.
     """
-    server = web.Server(
-        probes.answer,
-        access_log=None,
-        auto_decompress=False,  # a request's body is never looked at
-        lingering_time=_LINGER,
-    )
-    runner = web.ServerRunner(server, shutdown_timeout=longest + _SLOW_READER)
-    await runner.setup()
-    try:
-        for bound in sockets:
-            await web.SockSite(runner, bound, backlog=BACKLOG).start()
+    async with web.serve(probes.answer, sockets, limits=_LIMITS, grace=longest + _SLOW_READER):
         yield
-    finally:
-        await runner.cleanup()

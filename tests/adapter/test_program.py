@@ -171,8 +171,8 @@ def test_garbage_from_a_prober_is_refused_and_never_logged(adapter: StartAdapter
     with App({"/metrics": answer(METRICS)}) as app:
         running = adapter(app.url)
 
-        assert running.raw(b"hunter2 \x00\xff\r\n\r\n").startswith(b"HTTP/1.0 400 ")
-        assert running.raw(b"GET /health HTTP/1.1\r\nhunter2 header\r\n\r\n").startswith(b"HTTP/1.0 400 ")
+        assert running.raw(b"hunter2 \x00\xff\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        assert running.raw(b"GET /health HTTP/1.1\r\nhunter2 header\r\n\r\n").startswith(b"HTTP/1.1 400 ")
         assert running.get("/health").is_success
     assert "hunter2" not in running.program.stderr
     assert "Traceback" not in running.program.stderr

@@ -125,7 +125,7 @@ def test_what_is_no_request_is_refused_and_not_logged(running: Running) -> None:
     where = httpx.URL(running.url)
     with socket.create_connection((where.host, where.port or 0), timeout=10) as client:
         client.sendall(b"hunter2 \xff\r\n\r\n")
-        assert client.recv(4096).startswith(b"HTTP/1.0 400 ")
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
 
     assert running.get("/livez").is_success
     assert "hunter2" not in running.program.stderr

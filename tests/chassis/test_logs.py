@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from aiohttp.http_exceptions import BadHttpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,15 +170,3 @@ def test_what_other_libraries_log_has_the_same_form() -> None:
 
     assert stream.lines()[0]["msg"] == "odd: 7"
     assert stream.lines()[0]["logger"] == "some.library"
-
-
-def test_a_request_that_is_not_http_is_not_logged_with_its_bytes() -> None:
-    stream = Stream()
-    logs.configure("debug", "json", stream)
-    library = logging.getLogger("aiohttp.server")
-
-    library.error("Error handling request", exc_info=BadHttpMessage("hunter2"))
-    library.error("Error handling request", exc_info=KeyError("our own mistake"))
-
-    assert "hunter2" not in stream.getvalue()
-    assert "our own mistake" in stream.getvalue()

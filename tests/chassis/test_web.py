@@ -1,0 +1,311 @@
+"""The small HTTP server, by raw bytes over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import h11
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chassis import web
+from chassis.kinds import Address
+from chassis.listen import bind
+from chassis.web import Limits, Request, Response
+
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@dataclass
+class Served:
+    """A server in this process, and what its handler has seen and may do."""
+
+    port: int
+    seen: list[Request] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
+    came: asyncio.Condition = field(default_factory=asyncio.Condition)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def answer(self, request: Request) -> Response:
+        self.seen.append(request)
+        async with self.came:
+            self.came.notify_all()
+        match request.path:
+            case "/held":
+                await self.release.wait()
+            case "/large":
+                return Response(body=b"x" * 20_000_000)
+            case "/defect":
+                raise KeyError("hunter2")
+            case "/empty":
+                return Response(204)
+        return web.text(200, request.path)
+
+    async def connect(self) -> Client:
+        self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port)))
+        return self.clients[-1]
+
+    async def has_seen(self, count: int) -> None:
+        """Wait until so many requests have come."""
+        async with asyncio.timeout(20), self.came:
+            await self.came.wait_for(lambda: len(self.seen) >= count)
+
+    async def is_free_again(self) -> None:
+        """Wait until a new connection is served."""
+        async with asyncio.timeout(20):
+            while True:
+                client = await self.connect()
+                await client.send(LAST)
+                if (await client.rest()).endswith(b"/last"):
+                    return
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+    async def send(self, *parts: bytes) -> None:
+        for part in parts:
+            self.writer.write(part)
+            await self.writer.drain()
+
+    async def rest(self) -> bytes:
+        """Everything until the server closes; a reset fails."""
+        async with asyncio.timeout(20):
+            return await self.reader.read()
+
+    async def until(self, end: bytes) -> bytes:
+        async with asyncio.timeout(20):
+            return await self.reader.readuntil(end)
+
+
+@asynccontextmanager
+async def serving(limits: Limits | None = None, grace: float = 0.5) -> AsyncIterator[Served]:
+    sockets = bind(Address("127.0.0.1", 0), "TEST")
+    served = Served(sockets[0].getsockname()[1])
+    try:
+        async with web.serve(served.answer, sockets, limits=limits, grace=grace):
+            yield served
+    finally:
+        for client in served.clients:
+            await client.close()
+
+
+def answers(received: bytes, methods: Sequence[str]) -> list[tuple[int, bytes]]:
+    """The answers in these bytes, read by another implementation's rules: h11's client."""
+    client, found = h11.Connection(h11.CLIENT), []
+    client.receive_data(received)
+    client.receive_data(b"")
+    for method in methods:
+        client.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
+        client.send(h11.EndOfMessage())
+        head, body = client.next_event(), b""
+        assert isinstance(head, h11.Response)
+        while isinstance(event := client.next_event(), h11.Data):
+            body += event.data
+        assert isinstance(event, h11.EndOfMessage)
+        found.append((head.status_code, bytes(body)))
+        if client.our_state is h11.DONE and client.their_state is h11.DONE:
+            client.start_next_cycle()
+    return found
+
+
+async def test_requests_sent_ahead_are_answered_in_order() -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + GET + LAST)
+        served.release.set()
+
+        assert answers(await client.rest(), ["GET"] * 3) == [(200, b"/held"), (200, b"/a"), (200, b"/last")]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, len(GET * 2 + LAST) - 1), max_size=6))
+def test_however_the_bytes_are_split_the_answers_are_the_same(cuts: list[int]) -> None:
+    async def run() -> None:
+        stream, ends = GET * 2 + LAST, sorted({0, *cuts, len(GET * 2 + LAST)})
+        async with serving() as served:
+            client = await served.connect()
+            client.writer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for begin, end in pairwise(ends):
+                await client.send(stream[begin:end])
+                await asyncio.sleep(0)
+            assert [status for status, _ in answers(await client.rest(), ["GET"] * 3)] == [200] * 3
+
+    asyncio.run(run())
+
+
+async def test_head_and_204_come_without_a_body_and_the_connection_goes_on() -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\nGET /empty HTTP/1.1\r\nHost: x\r\n\r\n" + LAST)
+        received = await client.rest()
+
+        assert answers(received, ["HEAD", "GET", "GET"]) == [(200, b""), (204, b""), (200, b"/last")]
+        assert received.count(b"Content-Length: 2\r\n") == 1  # of what GET would have got
+
+
+async def test_a_request_is_told_with_its_path_query_and_headers() -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(
+            b"GET http://host:1/%61?c=d&e HTTP/1.1\r\nHost: x\r\nX-Odd: \xe4\r\nConnection: close\r\n\r\n"
+        )
+        await client.rest()
+
+    [request] = served.seen
+    assert (request.method, request.path, request.query) == ("GET", "/%61", "c=d&e")
+    assert request.headers["x-odd"] == "ä"
+
+
+async def test_who_has_sent_all_and_half_closed_is_answered() -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.writer.write_eof()
+        await served.has_seen(1)
+        served.release.set()
+
+        assert answers(await client.rest(), ["GET"]) == [(200, b"/held")]
+
+
+async def test_http_1_0_is_answered_and_closed() -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(b"GET /a HTTP/1.0\r\n\r\n")
+
+        assert (await client.rest()).endswith(b"\r\n\r\n/a")
+
+
+async def test_a_short_body_is_dropped_and_the_connection_goes_on() -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello" + LAST)
+
+        assert answers(await client.rest(), ["POST", "GET"]) == [(200, b"/a"), (200, b"/last")]
+
+
+async def test_a_long_body_is_refused_and_the_refusal_can_be_read() -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 90000000\r\n\r\n", b"x" * 200_000)
+
+        assert (await client.rest()).startswith(b"HTTP/1.1 413 ")
+    assert not served.seen
+
+
+async def test_who_asks_whether_to_send_a_body_is_answered_without_it() -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+
+        assert (await client.until(b"\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert await client.rest()  # and then it closes: whether the body still comes cannot be known
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"hunter2 \xff\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"GET /a HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20_000, 431),
+    ],
+)
+async def test_what_is_no_request_is_refused_and_closed(request_: bytes, status: int) -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(request_)
+
+        assert (await client.rest()).startswith(f"HTTP/1.1 {status} ".encode())
+    assert not served.seen
+
+
+async def test_a_request_that_drips_is_given_up_with_408() -> None:
+    async with serving(Limits(request=0.1)) as served:
+        client = await served.connect()
+        await client.send(b"GET /a HT")
+
+        assert (await client.rest()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+
+async def test_an_idle_connection_is_closed_without_a_word() -> None:
+    async with serving(Limits(idle=0.1)) as served:
+        client = await served.connect()
+
+        assert await client.rest() == b""
+
+
+async def test_a_client_that_takes_nothing_is_cut_and_gives_its_place_to_others() -> None:
+    async with serving(Limits(write=0.1, connections=1)) as served:
+        greedy = await served.connect()
+        greedy.writer.transport.pause_reading()  # type: ignore[attr-defined] # typed as one for writing only
+        await greedy.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        await served.has_seen(1)
+
+        await served.is_free_again()
+        assert [request.path for request in served.seen] == ["/large", "/last"]  # the second /large was never begun
+
+
+async def test_more_connections_than_allowed_are_told_503() -> None:
+    async with serving(Limits(connections=1)) as served:
+        first = await served.connect()
+        await first.send(GET)
+        await first.until(b"/a")
+
+        assert (await (await served.connect()).rest()).startswith(b"HTTP/1.1 503 ")
+        await first.close()
+        await served.is_free_again()
+
+
+async def test_at_the_end_idle_connections_close_and_a_request_at_work_is_finished() -> None:
+    async with serving(grace=20) as served:
+        idle, working = await served.connect(), await served.connect()
+        await idle.send(GET)
+        await idle.until(b"/a")
+        await working.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        await served.has_seen(2)
+        rests = asyncio.gather(idle.rest(), working.rest())
+        asyncio.get_running_loop().call_later(0.05, served.release.set)
+
+    nothing, received = await rests
+    assert nothing == b""
+    assert answers(received, ["GET"]) == [(200, b"/held")]
+    assert b"Connection: close\r\n" in received
+
+
+async def test_at_the_end_a_request_that_hangs_is_cut() -> None:
+    async with serving(grace=0.05) as served:
+        client = await served.connect()
+        await client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        await served.has_seen(1)
+        rest = asyncio.ensure_future(client.rest())
+
+    assert await rest == b""
+
+
+async def test_a_defect_is_500_and_told_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as served:
+        client = await served.connect()
+        await client.send(b"GET /defect HTTP/1.1\r\nHost: x\r\n\r\n" + LAST)
+        received = await client.rest()
+
+    assert [status for status, _ in answers(received, ["GET", "GET"])] == [500, 200]
+    assert b"hunter2" not in received
+    assert "hunter2" in json.dumps([str(record.exc_info) for record in caplog.records])
