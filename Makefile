@@ -47,8 +47,9 @@ docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs
 images: ## build the five images
 	docker buildx bake
 
-bench: $(VENV)/dev.stamp ## each sidecar beside its real peers; fails where a figure is missed
-	@missed=0; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || missed=1; done; exit $$missed
+bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fails where a figure is missed
+	@missed=0; for name in $(NAMES); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \
+	$(BIN)/python -m benchmarks.report; exit $$missed
 
 chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000), and no line may be lost
 	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000}
