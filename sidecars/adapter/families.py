@@ -1,0 +1,193 @@
+"""Metric families: their metadata lines, and what samples each type may have. No I/O.
+
+A family is read in runs of rows. Which of three checks it gets depends on its type:
+
+    Unique         one value a series: only the names, the numbers, and that no series comes twice. Nearly all of it is
+                   done for many rows at a time.
+    Distributions  text's histograms and summaries, whose rows are about each other
+    Points         everything else in OpenMetrics, which orders the samples of a series, its points in time, and its
+                   exemplars strictly
+
+The rules are those of Prometheus's "Exposition formats" and of OpenMetrics 1.0's "Data Model" and "Text format".
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from math import inf, isnan, nan
+
+from sidecars.adapter import lines
+from sidecars.adapter.labels import BadLabels, Labels, Shape, Shapes, cut, labels_of, quoted_name
+from sidecars.adapter.lines import EXEMPLAR, LABELS, NAME, TIMESTAMP, VALUE, Malformed, Row, show
+from sidecars.adapter.metadata import Metadata
+from sidecars.adapter.points import Points
+from sidecars.adapter.values import Check, Key, bound_of, counted, key_of, number, shape_of
+
+_INT64 = 1 << 63
+_LONG = 18  # digits that fit into 64 bits whatever they are
+
+
+class Unique:
+    """One sample a series."""
+
+    def __init__(self, shapes: Shapes, metadata: Metadata) -> None:
+        self.names: set[bytes] = set()
+        self._shapes = shapes
+        self._openmetrics = metadata.openmetrics
+        self._counter = self._openmetrics and metadata.type == "counter"
+        self._simple = {metadata.name + b"_total" if self._counter else metadata.name}
+        self._outsides: dict[tuple[bytes, ...], Shape | None] = {}
+        self._hashes = array("q")
+
+    def take(self, rows: list[Row], line: int) -> bool:
+        self.names.update([row[NAME] for row in rows])
+        if self._openmetrics and (self.names != self._simple or any(row[TIMESTAMP] or row[EXEMPLAR] for row in rows)):
+            return False
+        values = [float(row[VALUE]) for row in rows]
+        if inf in values or -inf in values:
+            for at, row in enumerate(rows, line):
+                number(row[VALUE], at)
+        if self._counter:
+            for at, value in enumerate(values, line):
+                counted(value, at)
+        self._timestamps(rows, line)
+        self._labels(rows, line)
+        return True
+
+    def _timestamps(self, rows: list[Row], line: int) -> None:
+        for at, row in enumerate(rows, line):
+            if len(row[TIMESTAMP]) > _LONG and not -_INT64 <= int(row[TIMESTAMP]) < _INT64:
+                raise Malformed(at, f"the timestamp {show(row[TIMESTAMP])} is too large for 64 bits")
+
+    def _labels(self, rows: list[Row], line: int) -> None:
+        blobs = [row[LABELS] for row in rows]
+        self._hashes.extend(map(hash, blobs))
+        new = {tuple(cut(blob)[::2]) for blob in blobs} - self._outsides.keys()
+        try:
+            for outside in new:
+                self._outsides[outside] = self._shapes.known(outside)
+            if None in self._outsides.values():
+                for blob in blobs:
+                    self._shapes.of(blob)
+        except BadLabels:
+            for at, row in enumerate(rows, line):
+                shape_of(self._shapes, row, at)
+
+    def finish(self, page: bytes, start: int, end: int, line: int) -> None:
+        if len(self._hashes) > 1 and not self._surely_unique(page, start, end):
+            _no_series_twice(lambda: lines.scan(page, start, end, openmetrics=self._openmetrics), self._shapes, line)
+
+    def _surely_unique(self, page: bytes, start: int, end: int) -> bool:
+        """Whether all blobs differ, and no two of them can say the same in different words."""
+        if len(set(self._hashes)) != len(self._hashes):
+            return False
+        shapes = self._outsides.values()
+        plain = {frozenset(shape.names) for shape in shapes if shape and shape.plain}
+        if len(plain) != len(shapes):
+            return False
+        return page.find(b'=""', start, end) < 0 and not (self._openmetrics and page.find(b"\\", start, end) >= 0)
+
+
+Scan = Callable[[], Iterator[list[Row]]]
+
+
+def _no_series_twice(scan: Scan, shapes: Shapes, line: int) -> None:
+    """The thorough look. Only hashes are held; those that come twice are looked at again."""
+    seen: set[int] = set()
+    twice: set[int] = set()
+    for _, _, labels in _label_sets(scan, shapes, line):
+        key = hash(labels)
+        (twice if key in seen else seen).add(key)
+    found: set[Labels] = set()
+    for at, name, labels in _label_sets(scan, shapes, line) if twice else ():
+        if hash(labels) in twice:
+            if labels in found:
+                raise Malformed(at, f"this series of {show(name)} has come before")
+            found.add(labels)
+
+
+def _label_sets(scan: Scan, shapes: Shapes, line: int) -> Iterator[tuple[int, bytes, Labels]]:
+    for rows in scan():
+        for row in rows:
+            if row[VALUE]:
+                blob = row[LABELS]
+                if not row[NAME]:
+                    _, blob = quoted_name(blob)
+                yield line, row[NAME], labels_of(*shapes.of(blob))
+            line += 1
+
+
+class _Distribution:
+    """One histogram or summary of text: what has been seen of it. Bounds and values are NaN before the first."""
+
+    __slots__ = ("bound", "count", "last", "line", "sum")
+
+    def __init__(self, line: int) -> None:
+        self.line = line
+        self.bound = nan
+        self.last = nan  # the last bucket's value
+        self.count = nan
+        self.sum = False
+
+
+class Distributions:
+    """Text's histograms and summaries. Their lines may come in any order but for the bounds, which increase."""
+
+    def __init__(self, name: bytes, shapes: Shapes, kind: str) -> None:
+        self.names: set[bytes] = set()
+        self._shapes = shapes
+        self._histogram = kind == "histogram"
+        self._bounded, self._label = (name + b"_bucket", b"le") if self._histogram else (name, b"quantile")
+        self._count = name + b"_count"
+        self._seen: dict[Key, _Distribution] = {}
+
+    def take(self, rows: list[Row], line: int) -> bool:
+        for at, row in enumerate(rows, line):
+            value = number(row[VALUE], at)
+            shape, values = shape_of(self._shapes, row, at)
+            bounded = row[NAME] == self._bounded
+            where = shape.index(self._label) if bounded else -1
+            key = key_of(shape, values, where)
+            one = self._seen.get(key)
+            if one is None:
+                one = self._seen[key] = _Distribution(at)
+            if bounded:
+                self._bound(one, values[where] if where >= 0 else None, value, at)
+            elif row[NAME] == self._count:
+                if not isnan(one.count):
+                    raise Malformed(at, f"this series of {show(row[NAME])} has come before")
+                one.count = value
+            elif one.sum:
+                raise Malformed(at, f"this series of {show(row[NAME])} has come before")
+            else:
+                one.sum = True
+            self.names.add(row[NAME])
+        return True
+
+    def _bound(self, one: _Distribution, raw: bytes | None, value: float, line: int) -> None:
+        if raw is None:
+            raise Malformed(line, f"{show(self._bounded)} has no label {show(self._label)}")
+        bound = bound_of(raw, self._label, line)
+        if bound <= one.bound:
+            raise Malformed(line, f"the values of the label {show(self._label)} must increase from line to line")
+        one.bound, one.last = bound, value
+
+    def finish(self, page: bytes, start: int, end: int, line: int) -> None:
+        """A histogram must have a bucket with le="+Inf"; its value must be identical to the count."""
+        del page, start, end, line
+        for one in self._seen.values() if self._histogram else ():
+            if one.bound != inf:
+                raise Malformed(one.line, f'{show(self._bounded)} has no bucket with le="+Inf" here')
+            if one.count != one.last and not isnan(one.count):
+                raise Malformed(
+                    one.line, f'{show(self._count)} is {one.count:g}, but its bucket with le="+Inf" is {one.last:g}'
+                )
+
+
+def check_of(metadata: Metadata, shapes: Shapes) -> Check:
+    """The check that the family's samples need. Where it turns out to be too simple, it says so."""
+    name, kind = metadata.name, metadata.type
+    if metadata.openmetrics:
+        return Unique(shapes, metadata) if kind in ("unknown", "gauge", "counter") else Points(name, kind, shapes)
+    return Distributions(name, shapes, kind) if kind in ("histogram", "summary") else Unique(shapes, metadata)

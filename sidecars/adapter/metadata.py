@@ -1,0 +1,110 @@
+"""What a page says about a metric family before its samples: HELP, TYPE and, in OpenMetrics, UNIT. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sidecars.adapter.labels import unescaped
+from sidecars.adapter.lines import METRIC_NAME, Malformed, show
+
+_TEXT: Mapping[str, tuple[bytes, ...]] = {
+    "untyped": (b"",),
+    "counter": (b"",),
+    "gauge": (b"",),
+    "summary": (b"", b"_sum", b"_count"),
+    "histogram": (b"_bucket", b"_sum", b"_count"),
+}
+_OPENMETRICS: Mapping[str, tuple[bytes, ...]] = {
+    "unknown": (b"",),
+    "counter": (b"_total", b"_created"),
+    "gauge": (b"",),
+    "stateset": (b"",),
+    "info": (b"_info",),
+    "summary": (b"", b"_count", b"_sum", b"_created"),
+    "histogram": (b"_bucket", b"_count", b"_sum", b"_created"),
+    "gaugehistogram": (b"_bucket", b"_gcount", b"_gsum"),
+}
+SUFFIXES = {False: _TEXT, True: _OPENMETRICS}
+"""By format and type: what is appended to the family's name in the names of its samples."""
+
+_STRING = rb'"(?:[^"\\]|\\[n"\\])*+"'
+_BLANK = rb"[ \t]"
+# Text: any other first word makes it a comment for people. OpenMetrics knows no comments.
+_TEXT_LINE = re.compile(rb"#[ \t]*+(HELP|TYPE)(?=[ \t]|\Z)[ \t]*+(%b|[^ \t]*+)(?:[ \t]++(.*))?+" % _STRING, re.DOTALL)
+_OPENMETRICS_LINE = re.compile(rb"# (HELP|TYPE|UNIT) (%b|[^ ]++) (.*)" % _STRING, re.DOTALL)
+_HELP = {
+    False: re.compile(rb"[^\\]*+(?:\\[n\\][^\\]*+)*+"),
+    True: re.compile(rb'[^\\"]*+(?:\\[^\n][^\\"]*+)*+'),
+}
+_UNIT = re.compile(rb"[a-zA-Z0-9_:]*+")
+
+
+class Metadata:
+    """A family's metadata so far. `type` is the format's word for an unknown type where no TYPE is given."""
+
+    def __init__(self, name: bytes, *, openmetrics: bool) -> None:
+        self.name = name
+        self.openmetrics = openmetrics
+        self.type = "unknown" if openmetrics else "untyped"
+        self.help = b""
+        self.unit = b""
+        self._given: set[str] = set()
+
+    @property
+    def samples(self) -> frozenset[bytes]:
+        """What its samples may be called."""
+        return frozenset([self.name + suffix for suffix in SUFFIXES[self.openmetrics][self.type]])
+
+    def add(self, word: str, value: bytes, line: int) -> None:
+        """One line of it: the word is HELP, TYPE or UNIT."""
+        if word in self._given:
+            raise Malformed(line, f"there is a second {word} of {show(self.name)}")
+        self._given.add(word)
+        if word == "TYPE":
+            types = SUFFIXES[self.openmetrics]
+            self.type = value.decode(errors="replace")
+            if self.type not in types:
+                raise Malformed(line, f"the type {show(value) or 'is missing'} is none of {', '.join(types)}")
+        elif word == "HELP":
+            if not _HELP[self.openmetrics].fullmatch(value):
+                what = "a backslash or a quote" if self.openmetrics else "a backslash"
+                raise Malformed(line, f"HELP of {show(self.name)} has {what} that is not escaped")
+            self.help = value
+        else:
+            if not _UNIT.fullmatch(value):
+                raise Malformed(line, f"{show(value)} is no unit")
+            self.unit = value
+
+    def finish(self, line: int) -> None:
+        """The family has ended."""
+        if not self.unit:
+            return
+        if not self.name.endswith(b"_" + self.unit):
+            raise Malformed(line, f"the unit {show(self.unit)} must be the end of the name {show(self.name)}")
+        if self.type in ("info", "stateset"):
+            raise Malformed(line, f"{show(self.name)} cannot have a unit, being of the type {self.type}")
+
+    def taken(self, samples: set[bytes]) -> set[bytes]:
+        """The names that no other family can have: in OpenMetrics all that its samples could be called."""
+        return {self.name} | (self.samples if self.openmetrics else samples)
+
+
+def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[str, bytes, bytes] | None:
+    """A comment's word (HELP, TYPE, UNIT), the family's name, and the rest. None for a comment that says nothing."""
+    match = (_OPENMETRICS_LINE if openmetrics else _TEXT_LINE).fullmatch(comment)
+    if not match:
+        if openmetrics:
+            raise Malformed(
+                line, "after # OpenMetrics has HELP, TYPE, UNIT or EOF, a name and a text, one space between"
+            )
+        return None
+    word, name = match[1].decode(), match[2]
+    rest = match[3] or b""
+    if not openmetrics:
+        rest = rest.strip(b" \t")
+    if name.startswith(b'"') and name.endswith(b'"') and len(name) > 2:  # noqa: PLR2004 - the quotes
+        return word, unescaped(name[1:-1]).encode(), rest
+    if not METRIC_NAME.fullmatch(name):
+        raise Malformed(line, f"expected a metric's name after {word}, but there is {show(name) or 'none'}")
+    return word, name, rest
