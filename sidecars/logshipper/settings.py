@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from chassis.kinds import (
     Address,
@@ -21,13 +21,10 @@ from chassis.kinds import (
     secret,
     size,
     text,
-    url,
     without_credentials,
 )
 from chassis.settings import ServiceSettings, group, setting, variable
-
-_HTTP = url("http", "https")
-_SINKS = "expected stdout:, file:///directory, http://host[:port]/path or https://host[:port]/path"
+from sidecars.logshipper import headers, schemes
 
 
 def _parse_glob(raw: str) -> str:
@@ -36,27 +33,14 @@ def _parse_glob(raw: str) -> str:
     return raw
 
 
-def _parse_sink(raw: str) -> SplitResult:
-    parts = urlsplit(raw)
-    if parts.scheme == "stdout" and raw in ("stdout:", "stdout://"):
-        return parts
-    if (
-        parts.scheme == "file"
-        and not parts.netloc
-        and parts.path.startswith("/")
-        and not (parts.query or parts.fragment)
-    ):
-        return parts
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(_SINKS)
-    found = _HTTP.parse(raw)
-    if "@" in found.netloc:
-        raise ValueError("expected a URL without credentials; a bearer token belongs in the sink's SINK_TOKEN")
-    return found
+def _parse_headers(raw: str) -> Secret:
+    headers.parse(raw)
+    return Secret(lambda: raw)
 
 
 glob = Kind("glob", _parse_glob)
-sink_url = Kind("URL", _parse_sink, lambda parts: without_credentials(parts.geturl()))
+http_headers = Kind("Name=value, …", _parse_headers, repr, secret=True)
+sink_url = Kind("URL", schemes.parse, lambda parts: without_credentials(parts.geturl()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,19 +94,24 @@ class Sink:
 
     name: str
     sink: SplitResult = setting(
-        sink_url, "where the lines go: `stdout:`, `file:///directory`, or `http(s)://…` for NDJSON by POST"
+        sink_url,
+        "where the lines go: `stdout:`, `file:///directory`, or `http(s)://…` for NDJSON by POST",
     )
-    sink_token: Secret | None = setting(secret, "bearer token for an HTTP sink", default="")
-    sink_username: str | None = setting(text, "user name for the sink", default="")
-    sink_password: Secret | None = setting(secret, "password for the sink", default="")
+    sink_token: Secret | None = setting(secret, "bearer token of an HTTP sink", default="")
+    sink_username: str | None = setting(text, "user name for an HTTP sink (basic authentication)", default="")
+    sink_password: Secret | None = setting(secret, "the user's password", default="")
     sink_headers: Secret | None = setting(
-        secret, "further headers of each request, such as `X-Scope-OrgID=shop`", default=""
+        http_headers, "further headers of an HTTP sink's requests, such as `X-Scope-OrgID=shop`", default=""
     )
-    sink_ca: Path | None = setting(path, "CA certificates that the sink's certificate is checked by", default="")
-    sink_cert: Path | None = setting(path, "our certificate for the sink", default="")
-    sink_key: Path | None = setting(path, "the key of our certificate", default="")
+    sink_ca: Path | None = setting(
+        path, "PEM file of the authorities to trust, instead of the system's; for the schemes with TLS", default=""
+    )
+    sink_cert: Path | None = setting(path, "PEM file of our certificate, where the sink asks for one", default="")
+    sink_key: Path | None = setting(path, "PEM file of its key, where that is not in the same file", default="")
     compression: str = setting(
-        choice("none", "gzip", "zstd", "snappy"), "how requests are compressed, where the sink has it", default="none"
+        choice("none", "gzip", "zstd", "snappy"),
+        "of what is sent: `gzip` (HTTP sinks, `forward`), `zstd` (`http`, `forward`), `snappy` with protobuf (`loki`)",
+        default="none",
     )
     batch_size: int = setting(
         size("4KiB", "16MiB"),
@@ -169,14 +158,28 @@ class Settings(ServiceSettings):
             if sink.retry_min > sink.retry_max:
                 shortest, longest = variable(Settings, "retry_min", name), variable(Settings, "retry_max", name)
                 yield f"{shortest} is longer than {longest}: the first pause cannot exceed the longest"
-        users = [sink for sink in self.sinks.values() if sink.sink.scheme in ("http", "https")]
-        if not users and any(sink.sink_token for sink in self.sinks.values()):
-            yield f"{variable(Settings, 'sink_token')} is set, but no sink is http:// or https:// and would send it"
+        yield from self._useless()
+        for name, sink in self.sinks.items():
+            yield from _credentials(name, sink)
         if sum(sink.sink.scheme == "stdout" for sink in self.sinks.values()) > 1:
             yield f"more than one {variable(Settings, 'sink')} is stdout: lines of both would be mixed there"
         directories = [sink.sink.path for sink in self.sinks.values() if sink.sink.scheme == "file"]
         if len(set(directories)) < len(directories):
             yield f"more than one {variable(Settings, 'sink')} writes into the same directory: give each its own"
+
+    def _useless(self) -> Iterator[str]:
+        """What is set and would be of no effect. A setting without a name may be for some of the sinks only."""
+        for field in sorted(set().union(*(scheme.uses for scheme in schemes.SCHEMES.values()))):
+            holders = [sink for sink in self.sinks.values() if getattr(sink, field) is not None]
+            if holders and not any(field in schemes.of(sink.sink).uses for sink in holders):
+                names = ", ".join(sorted({f"{sink.sink.scheme}:" for sink in holders}))
+                yield f"{variable(Settings, field, holders[0].name)} is set, but {names} has no use for it"
+        packed = [sink for sink in self.sinks.values() if sink.compression != "none"]
+        for sink in packed:
+            known = schemes.of(sink.sink).compression
+            if sink.compression not in known and (len(known) > 1 or len(packed) == 1):
+                name = variable(Settings, "compression", sink.name)
+                yield f"{name}={sink.compression} is not for {sink.sink.scheme}: it knows {', '.join(known)}"
 
     def pod_fields(self) -> dict[str, str]:
         """What the downward API told, by the names that records have for it."""
@@ -188,3 +191,21 @@ class Settings(ServiceSettings):
             "node": self.node_name,
         }
         return {name: value for name, value in fields.items() if value}
+
+
+def _credentials(name: str, sink: Sink) -> Iterator[str]:
+    """Credentials that are incomplete, or too many."""
+
+    def called(field: str) -> str:
+        return variable(Settings, field, name)
+
+    for field, needed in (
+        ("sink_username", "sink_password"),
+        ("sink_password", "sink_username"),
+        ("sink_key", "sink_cert"),
+    ):
+        if getattr(sink, field) is not None and getattr(sink, needed) is None:
+            yield f"{called(field)} is set, but {called(needed)} is not: set both"
+    if schemes.of(sink.sink).module != "forward" and sink.sink_token is not None and sink.sink_username is not None:
+        token, user = called("sink_token"), called("sink_username")
+        yield f"{token} and {user} are both set, and a request has one Authorization: keep one"

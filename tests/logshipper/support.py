@@ -35,7 +35,11 @@ class Receiver:
 
     ok: 204 · hang: no answer until the client gives up · lost: stored, but the connection closes without an answer ·
     a number: that status, nothing stored · limit:N: 413 for a body of more than N bytes
+
+    What a sink of records speaks to derives from this, and overrides `take`.
     """
+
+    path = "/logs"
 
     def __init__(self, port: int = 0) -> None:
         self.mode = "ok"
@@ -58,7 +62,7 @@ class Receiver:
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # a killed client is no error here
         self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/logs"
+        self.url = f"http://127.0.0.1:{self.port}{self.path}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -78,16 +82,25 @@ class Receiver:
             status = int(mode)
         if mode.startswith("limit:") and len(body) > int(mode.removeprefix("limit:")):
             status = 413
+        reply = b""
         if status < 300:
-            self.stored.append((request.headers["Idempotency-Key"], body))
+            status, reply = self.take(request.path, dict(request.headers.items()), body)
         if mode == "lost":
             request.close_connection = True
             return
         request.send_response(status)
         for name, value in self.headers.items():
             request.send_header(name, value)
-        request.send_header("Content-Length", "0")
+        if status != 204:
+            request.send_header("Content-Length", str(len(reply)))
         request.end_headers()
+        request.wfile.write(reply)
+
+    def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        """Store what has come; the status and body to answer with."""
+        del path
+        self.stored.append((headers["Idempotency-Key"], body))
+        return 204, b""
 
     def close(self) -> None:
         self._closing.set()

@@ -53,7 +53,7 @@ def test_credentials_in_the_url_are_refused_and_not_shown() -> None:
         ({"LOGSHIPPER_START_AT": "middle"}, "expected one of beginning, end"),
         ({"LOGSHIPPER_BATCH_SIZE": "1"}, "at least 4KiB"),
         ({"LOGSHIPPER_RETRY_MIN": "1m"}, "LOGSHIPPER_RETRY_MIN is longer than LOGSHIPPER_RETRY_MAX"),
-        ({"LOGSHIPPER_SINK_TOKEN": "t"}, "no sink is http:// or https://"),
+        ({"LOGSHIPPER_SINK_TOKEN": "t"}, "LOGSHIPPER_SINK_TOKEN is set, but stdout: has no use for it"),
         ({"LOGSHIPPER_BATCHSIZE": "1MiB"}, "did you mean LOGSHIPPER_BATCH_SIZE?"),
     ],
 )

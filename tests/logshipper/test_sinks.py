@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from chassis.kinds import Secret
 from chassis.lifecycle import IOFailed, Unavailable
 from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.file import FileSink
-from sidecars.logshipper.sinks.http import HttpSink, retry_after
 from sidecars.logshipper.sinks.stdout import StdoutSink
-from tests.logshipper.support import Receiver, a_batch, part
+from tests.logshipper.support import a_batch, part
 
 
 def batch(text: str, start: int = 0) -> Batch:
@@ -176,114 +174,3 @@ async def test_a_reader_that_is_gone_ends_the_program() -> None:
     with pytest.raises(Unavailable, match="LOGSHIPPER_SINK=stdout: nobody reads"):
         await StdoutSink("LOGSHIPPER_SINK", writer).deliver(batch("1\n"))
     os.close(writer)
-
-
-# -- http:// -------------------------------------------------------------------------------------------------------
-
-
-async def post(url: str, text: str, token: Secret | None = None) -> None:
-    sink = HttpSink(url, token, 5.0)
-    await sink.open(None)
-    try:
-        await sink.deliver(batch(text))
-    finally:
-        await sink.close()
-
-
-async def test_a_batch_is_one_post_with_its_key_and_token(receiver: Receiver) -> None:
-    await post(receiver.url, "1\n2\n", Secret(lambda: "s3cret"))
-    assert receiver.messages() == ["1", "2"]
-    (headers,) = receiver.requests
-    assert headers["Content-Type"] == "application/x-ndjson"
-    assert headers["Authorization"] == "Bearer s3cret"
-    assert headers["Idempotency-Key"] == batch("1\n2\n").key
-
-
-async def test_the_token_is_read_anew_for_every_batch(receiver: Receiver) -> None:
-    tokens = iter(["first", "second"])
-    sink = HttpSink(receiver.url, Secret(lambda: next(tokens)), 5.0)
-    await sink.open(None)
-    await sink.deliver(batch("1\n"))
-    await sink.deliver(batch("2\n", 2))
-    await sink.close()
-    assert [headers["Authorization"] for headers in receiver.requests] == ["Bearer first", "Bearer second"]
-
-
-async def test_a_token_file_that_is_gone_for_a_moment_is_waited_for(receiver: Receiver, tmp_path: Path) -> None:
-    with pytest.raises(TryLater, match="bearer token"):
-        await post(receiver.url, "1\n", Secret((tmp_path / "absent").read_text))
-
-
-@pytest.mark.parametrize("token", ["two\nlines", "n\u00fcl", "a\0b"])
-async def test_a_token_that_no_header_can_carry_is_waited_for(receiver: Receiver, token: str) -> None:
-    with pytest.raises(TryLater, match="bearer token"):
-        await post(receiver.url, "1\n", Secret(lambda: token))
-    assert receiver.requests == []
-
-
-async def test_a_yes_before_the_whole_batch_has_left_is_none() -> None:
-    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        await done.wait()
-        writer.close()
-
-    done = asyncio.Event()
-    server = await asyncio.start_server(hasty, "127.0.0.1", 0)
-    with pytest.raises(TryLater, match="before it had the whole batch"):
-        await post(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "x" * 16_000_000 + "\n")
-    done.set()
-    server.close()
-
-
-@pytest.mark.parametrize(
-    ("status", "outcome"),
-    [
-        ("301", TryLater),
-        ("400", Rejected),
-        ("401", TryLater),
-        ("403", TryLater),
-        ("404", TryLater),
-        ("408", TryLater),
-        ("413", TooLarge),
-        ("422", Rejected),
-        ("429", TryLater),
-        ("500", TryLater),
-        ("503", TryLater),
-    ],
-)
-async def test_what_an_answer_means(receiver: Receiver, status: str, outcome: type[Exception]) -> None:
-    receiver.mode = status
-    with pytest.raises(outcome):
-        await post(receiver.url, "1\n")
-    assert len(receiver.requests) == 1
-
-
-async def test_nobody_there_is_tried_again() -> None:
-    with pytest.raises(TryLater, match=r"cannot connect to 127\.0\.0\.1:1: Connection refused"):
-        await post("http://127.0.0.1:1/", "1\n")
-
-
-async def test_retry_after_is_honoured(receiver: Receiver) -> None:
-    receiver.mode, receiver.headers = "429", {"Retry-After": "7"}
-    with pytest.raises(TryLater) as error:
-        await post(receiver.url, "1\n")
-    assert error.value.after == 7
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("0", 0),
-        ("120", 120),
-        ("99999999999999999999", 3600),
-        ("Thu, 01 Jan 1970 00:01:00 GMT", 50),
-        ("Thu, 01 Jan 1970 00:00:05 GMT", 0),
-        ("", None),
-        ("soon", None),
-        ("-5", None),
-        ("٣", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
-    assert retry_after(value, now=10.0) == seconds

@@ -1,0 +1,42 @@
+"""What the sinks that POST have in common: a client, and the credentials of each request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chassis.kinds import Secret
+from sidecars.logshipper.settings import Sink
+from sidecars.logshipper.sinks.access import Credentials, tls_client
+from sidecars.logshipper.sinks.client import Answer, Client, Headers
+
+
+class Poster:
+    """`standard`: headers of the environment, which the sink's own go before."""
+
+    def __init__(self, sink: Sink, standard: Secret | None = None) -> None:
+        self._sink = sink
+        self._credentials = Credentials(sink, standard)
+        self._client: Client | None = None
+
+    def open(self) -> None:
+        """Raises IOFailed when the TLS files cannot be used."""
+        scheme = self._sink.sink.scheme.rpartition("+")[2]
+        tls = tls_client(self._sink) if scheme == "https" else None
+        self._client = Client(scheme, self._sink.sink, self._sink.request_timeout, tls)
+
+    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes]) -> Answer:
+        """The answer, whatever it is. Raises TryLater where there is none."""
+        if self._client is None:
+            raise AssertionError("post before open")
+        return await self._client.post(target, [*headers, *self._credentials.headers()], blocks)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
+def target(sink: Sink, default: str, path: str | None = None) -> str:
+    """What to ask for: the URL's own path and query, or the default where it has none. `path` replaces the URL's."""
+    query = f"?{sink.sink.query}" if sink.sink.query else ""
+    own = sink.sink.path if path is None else path
+    return f"{default if own in ('', '/') else own}{query}"
