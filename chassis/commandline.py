@@ -1,6 +1,6 @@
 """`python -m sidecars.X`: run, or `--check`, `--help`, `--version`. The same for every sidecar.
 
-`job` and `service` are what a sidecar's `__main__.py` calls. Both return the exit code; a service that has run ends the
+`job` and `service` are what a sidecar's `__main__.py` calls. Both return the exit code; one that has run ends the
 process with it there and then. The program's own imports belong inside the function that it passes, so that bad
 settings are told before anything heavy is loaded.
 """
@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
 
 import chassis
 from chassis import lifecycle, logs
-from chassis.settings import ServiceSettings, Settings, SettingsError, Spec, effective, load, specs
+from chassis.frozen import TYPE_CHECKING
+from chassis.settings import SettingsError, effective, load, specs
 
-S = TypeVar("S", bound=Settings)
-V = TypeVar("V", bound=ServiceSettings)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from typing import Any, TypeVar
+
+    from chassis.settings import ServiceSettings, Settings, Spec
+
+    S = TypeVar("S", bound=Settings)
+    V = TypeVar("V", bound=ServiceSettings)
 
 EX_USAGE = 64
 _WIDTH = 79  # columns of --help
@@ -30,7 +35,7 @@ def job(cls: type[S], run: Callable[[S], None]) -> int:
     if sys.argv[1:]:
         return _answer(cls, sys.argv[1:], os.environ)
     logs.configure()
-    return lifecycle.exit_code_of(lambda: lifecycle.run_job(lambda: run(_begin(cls, os.environ))))
+    return lifecycle.leave(lifecycle.exit_code_of(lambda: lifecycle.run_job(lambda: run(_begin(cls, os.environ)))))
 
 
 def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any, None]]) -> int:
@@ -39,10 +44,10 @@ def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any,
     if sys.argv[1:]:
         return _answer(cls, sys.argv[1:], os.environ)
     lifecycle.exit_quietly_when_told_to_stop()
-    logs.configure()
+    logs.configure(libraries=True)
 
     def serve() -> None:
-        settings = _begin(cls, os.environ)
+        settings = _begin(cls, os.environ, libraries=True)
         import uvloop  # noqa: PLC0415 - a job does not have it
 
         lifecycle.run_service(lambda life: run(settings, life), settings.drain_timeout, uvloop.new_event_loop)
@@ -61,15 +66,15 @@ def _demand_standard_streams() -> None:
     sys.stderr = sys.stderr or open(_STDERR, "w", closefd=False)  # noqa: SIM115 - as above
 
 
-def _begin(cls: type[S], environ: Mapping[str, str]) -> S:
-    """The settings, told in the log's first line."""
+def _begin(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:
+    """The settings, told in the log's first line. `libraries`: those that run here log, too."""
     try:
         settings = load(cls, environ)
     except SettingsError as error:
         form = environ.get(f"{cls.PREFIX}_LOG_FORMAT")
         logs.configure(form=form if form in logs.FORMATS else "auto")
         raise lifecycle.BadSettings(str(error)) from None
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, libraries=libraries)
     name = cls.PREFIX.lower()
     shown = {variable: value for variable, value in effective(settings).items() if value}
     logs.get(name).info("starting", name=name, version=chassis.__version__, **shown)

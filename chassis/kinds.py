@@ -7,37 +7,34 @@ it and goes through the same `parse`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from chassis.frozen import TYPE_CHECKING, Generic, T, dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+    from typing import Any
     from urllib.parse import SplitResult
 
-T = TypeVar("T")
-
-_DURATION = re.compile(r"([0-9]{1,13}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+# Values are taken apart by hand: even `re` is a noticeable part of a job's start.
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZE = re.compile(r"([0-9]{1,18})(B|kB|KB|KiB|MB|MiB|GB|GiB|TB|TiB)?")
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE_UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_ADDRESS = re.compile(
-    r"(?:\[(?P<v6>[0-9a-fA-F.]*:[0-9a-fA-F:.]*(?:%[\w.-]+)?)\]|(?P<host>[^\[\]:/\s]*)):(?P<port>[0-9]{1,5})", re.ASCII
-)
 # User info ends at the last @ before the path. Where what follows its colon is no port, somebody may have written a
 # password with a slash in it as it is: then it ends at the last @ there is. Rather too much is hidden than too little.
-_CREDENTIALS = re.compile(
-    r"(?<=://)(?:[^/?#:\[\s,]*:(?![0-9]{1,5}(?:[/?#,\s]|$))(?:(?!,\w+://)\S)*@|[^/?#\s]*@)"
-    r"|(?<=[?&;])([\w.-]*(?:key|token|secret|password|sig)[\w.-]*=)[^&;,\s]*",
-    re.IGNORECASE,
+_CREDENTIALS = (
+    r"(?i)(?<=://)(?:[^/?#:\[\s,]*:(?![0-9]{1,5}(?:[/?#,\s]|$))(?:(?!,\w+://)\S)*@|[^/?#\s]*@)"
+    r"|(?<=[?&;])([\w.-]*(?:key|token|secret|password|sig)[\w.-]*=)[^&;,\s]*"
 )
 _HIGHEST_PORT = 65535
+_DIGITS = frozenset("0123456789")
+_IPV6 = frozenset("0123456789abcdefABCDEF:.")
+_NO_HOST = frozenset("[]:/")
+_MOST_DIGITS = 18
+_MOST_SECONDS, _MOST_DECIMALS = 13, 9  # digits before and behind the point of a duration
 _NANOSECONDS = 9  # decimals of a second
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kind(Generic[T]):
     """How the text of a variable becomes a value, and back."""
 
@@ -49,7 +46,11 @@ class Kind(Generic[T]):
 
 def without_credentials(text: str) -> str:
     """The text with what looks like a credential in a URL (user info, `?token=`) replaced by `***`."""
-    return _CREDENTIALS.sub(lambda found: f"{found[1]}***" if found[1] else "***@", text)
+    if "://" not in text and "=" not in text:
+        return text
+    import re  # noqa: PLC0415 - only where there may be one
+
+    return re.sub(_CREDENTIALS, lambda found: f"{found[1]}***" if found[1] else "***@", text)
 
 
 # -- plain values -------------------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ def integer(minimum: int = 0, maximum: int | None = None) -> Kind[int]:
     )
 
     def parse(raw: str) -> int:
-        if not re.fullmatch(r"-?[0-9]{1,18}", raw):
+        if not _is_number(raw.removeprefix("-")):
             raise ValueError(expected)
         number = int(raw)
         if number < minimum or (maximum is not None and number > maximum):
@@ -88,6 +89,10 @@ def integer(minimum: int = 0, maximum: int | None = None) -> Kind[int]:
         return number
 
     return Kind("number", parse)
+
+
+def _is_number(raw: str, most_digits: int = _MOST_DIGITS) -> bool:
+    return 0 < len(raw) <= most_digits and _DIGITS.issuperset(raw)
 
 
 def choice(*words: str) -> Kind[str]:
@@ -118,10 +123,12 @@ def duration(minimum: str = "0", maximum: str | None = None) -> Kind[float]:
 def _seconds(raw: str) -> float:
     if raw == "0":
         return 0.0
-    found = _DURATION.fullmatch(raw)
-    if not found:
+    number = raw.rstrip("hms")
+    unit = _DURATION_UNITS.get(raw[len(number) :])
+    whole, point, decimals = number.partition(".")
+    if unit is None or not _is_number(whole, _MOST_SECONDS) or (point and not _is_number(decimals, _MOST_DECIMALS)):
         raise ValueError("expected a duration with its unit, such as 250ms, 5s, 2m or 1h")
-    return round(float(found[1]) * _DURATION_UNITS[found[2]], _NANOSECONDS)
+    return round(float(number) * unit, _NANOSECONDS)
 
 
 def show_duration(seconds: float) -> str:
@@ -149,10 +156,11 @@ def size(minimum: str = "0", maximum: str | None = None) -> Kind[int]:
 
 
 def _bytes(raw: str) -> int:
-    found = _SIZE.fullmatch(raw)
-    if not found:
+    number = raw.rstrip("kKMGTiB")
+    unit = raw[len(number) :] or "B"
+    if not _is_number(number) or unit not in _SIZE_UNITS:
         raise ValueError("expected a size in bytes, or with a unit, such as 64KiB or 10MB")
-    return int(found[1]) * _SIZE_UNITS[found[2] or "B"]
+    return int(number) * _SIZE_UNITS[unit]
 
 
 def show_size(count: int) -> str:
@@ -165,7 +173,7 @@ def show_size(count: int) -> str:
 # -- places -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Address:
     """Where to listen. `host` "" is all interfaces, `port` 0 lets the system choose; `path` is a unix socket's."""
 
@@ -190,10 +198,19 @@ def _parse_address(raw: str) -> Address:
         return Address()
     if raw.startswith("unix:/"):
         return Address(path=raw.removeprefix("unix:"))
-    found = _ADDRESS.fullmatch(raw)
-    if not found or int(found["port"]) > _HIGHEST_PORT:
+    host, colon, port = raw.rpartition(":")
+    is_ipv6 = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if is_ipv6 else host
+    is_host = _is_ipv6(host) if is_ipv6 else _NO_HOST.isdisjoint(host) and not any(map(str.isspace, host))
+    if not (colon and is_host and _is_number(port, len(str(_HIGHEST_PORT))) and int(port) <= _HIGHEST_PORT):
         raise ValueError("expected host:port, :port (all interfaces), unix:/path or off")
-    return Address(found["v6"] or found["host"] or "", int(found["port"]))
+    return Address(host, int(port))
+
+
+def _is_ipv6(text: str) -> bool:
+    literal, percent, zone = text.partition("%")
+    in_zone = all(char.isascii() and (char.isalnum() or char in "_.-") for char in zone)
+    return ":" in literal and _IPV6.issuperset(literal) and in_zone and bool(zone) == bool(percent)
 
 
 address = Kind("address", _parse_address)
@@ -204,6 +221,7 @@ def url(*schemes: str) -> Kind[SplitResult]:
     wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
 
     def parse(raw: str) -> SplitResult:
+        import re  # noqa: PLC0415 - a job that has no use for it must not pay for it
         from urllib.parse import urlsplit  # noqa: PLC0415 - as above
 
         if re.search(r"[\s\x00-\x1f\x7f]", raw):

@@ -15,15 +15,18 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from chassis import logs
-from chassis.health import Health
+from chassis.frozen import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable, Coroutine, Iterable
     from types import FrameType
+    from typing import Any, NoReturn
+
+    Service = Callable[["Life"], Coroutine[Any, Any, None]]
+    LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 log = logs.get("lifecycle")
 
@@ -67,6 +70,8 @@ class Life:
     def __init__(self, drain_timeout: float) -> None:
         import asyncio  # noqa: PLC0415 - a job must not pay for the event loop
 
+        from chassis.health import Health  # noqa: PLC0415 - as above
+
         self.health = Health()
         self.stopping = asyncio.Event()
         self.drain_timeout = drain_timeout
@@ -81,10 +86,6 @@ class Life:
     def drain_left(self, now: float) -> float:
         """Seconds that the drain may still take at the loop's time `now`."""
         return self.drain_timeout if self._drained_by is None else max(0.0, self._drained_by - now)
-
-
-Service = Callable[[Life], Coroutine[Any, Any, None]]
-LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
 
 
 def exit_quietly_when_told_to_stop() -> None:

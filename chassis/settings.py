@@ -1,7 +1,7 @@
 """Settings: environment variables in, one frozen dataclass out, and every mistake reported at once.
 
-A sidecar declares its settings once, as a dataclass whose fields are made by `setting`. The start, `--help`, `--check`,
-the tables in the READMEs and the log's first line all come from that declaration.
+A sidecar declares its settings once, as a dataclass of `chassis.frozen` whose fields are made by `setting`. The start,
+`--help`, `--check`, the tables in the READMEs and the log's first line all come from that declaration.
 
 Rules of the contract that are kept here and nowhere else:
 
@@ -16,23 +16,24 @@ Rules of the contract that are kept here and nowhere else:
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar, cast
+from chassis import frozen, logs
+from chassis.frozen import TYPE_CHECKING, dataclass
+from chassis.kinds import Secret, address, choice, duration, text, without_credentials
 
-from chassis import logs
-from chassis.kinds import Address, Kind, Secret, address, choice, duration, text, without_credentials
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, ClassVar, TypeVar
 
-S = TypeVar("S", bound="Settings")
-ReadFile = Callable[[str], str]
+    from chassis.kinds import Address, Kind
+
+    S = TypeVar("S", bound="Settings")
+    ReadFile = Callable[[str], str]
 
 ONLY = "default"  # what the one without a name is called, in logs, labels and `/status`
 
-_INJECTED = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
-_INJECTED_VALUE = re.compile(r"(tcp|udp|sctp)(://\S+)?|\d+|[0-9a-fA-F.:]+")
-_NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+_INJECTED = r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+_INJECTED_VALUE = r"(tcp|udp|sctp)(://\S+)?|\d+|[0-9a-fA-F.:]+"
+_NAME = r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*"
 _SHOWN = 120  # characters of a bad value that are repeated to the user
 
 
@@ -52,14 +53,13 @@ def setting(kind: Kind[Any], help: str, *, default: str | None = None, env: str 
     """A field of a settings class. No default: required; default "": unset is None. `env` is a name without prefix."""
     metadata = {"kind": kind, "help": help, "default": default, "env": env}
     if default is None:
-        return field(metadata=metadata)
-    value = kind.parse(default) if default else None
-    return field(metadata=metadata, default_factory=lambda: value)
+        return frozen.Field(metadata=metadata)
+    return frozen.Field(lambda: kind.parse(default) if default else None, metadata)
 
 
 def group(cls: type, *, anchor: str) -> Any:
     """A field that maps names to instances of `cls`: one for each name that sets the field `anchor`."""
-    return field(metadata={"group": cls, "anchor": anchor}, default_factory=dict)
+    return frozen.Field(dict, {"group": cls, "anchor": anchor})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class ServiceSettings(Settings):
 # -- the declaration, as data -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spec:
     """One declared setting, as the loader and the tables see it."""
 
@@ -120,20 +120,18 @@ def specs(cls: type[Settings]) -> list[Spec]:
     """Every setting of the class: its own first, then what all sidecars share."""
     own: list[Spec] = []
     shared: list[Spec] = []
-    common = {item.name for item in dataclasses.fields(ServiceSettings)}
-    for item in dataclasses.fields(cls):
+    common = {item.name for item in frozen.fields(ServiceSettings)}
+    for item in frozen.fields(cls):
         if item.metadata.get("group"):
             own += [
-                _spec(cls.PREFIX, inner, item.name)
-                for inner in dataclasses.fields(item.metadata["group"])
-                if inner.metadata
+                _spec(cls.PREFIX, inner, item.name) for inner in frozen.fields(item.metadata["group"]) if inner.metadata
             ]
         else:
             (shared if item.name in common else own).append(_spec(cls.PREFIX, item))
     return own + shared
 
 
-def _spec(prefix: str, item: dataclasses.Field[Any], group_field: str | None = None) -> Spec:
+def _spec(prefix: str, item: frozen.Field, group_field: str | None = None) -> Spec:
     data, suffix = item.metadata, item.name.upper()
     variable = data["env"] or f"{prefix}_{suffix}"
     return Spec(item.name, suffix, variable, data["kind"], data["help"], data["default"], group_field)
@@ -149,7 +147,8 @@ def read_text(filename: str) -> str:
 
 def load(cls: type[S], environ: Mapping[str, str], read_file: ReadFile = read_text) -> S:
     """The settings that the environment asks for. Raises SettingsError with every problem there is."""
-    return cast("S", _Loader(cls, environ, read_file).load())
+    settings: S = _Loader(cls, environ, read_file).load()
+    return settings
 
 
 class _Loader:
@@ -169,7 +168,7 @@ class _Loader:
         for variable in [variable for variable in ours if not self._is_known(variable)]:
             self.problems[variable] = f"{variable} is not a setting{self._nearest(variable)}"
         values = {spec.field: self._value(spec, spec.variable) for spec in self.specs if not spec.group}
-        for item in dataclasses.fields(self.cls):
+        for item in frozen.fields(self.cls):
             if item.metadata.get("group"):
                 values[item.name] = self._group(item)
         if not self.problems:
@@ -183,13 +182,15 @@ class _Loader:
         """Whether the variable is ours, or is to be ignored. Notes the name that it carries."""
         if any(variable in (spec.variable, f"{spec.variable}_FILE") for spec in self.specs):
             return True
-        if _INJECTED.fullmatch(variable) and _INJECTED_VALUE.fullmatch(self.environ[variable]):
+        import re  # noqa: PLC0415 - only where there is such a variable
+
+        if re.fullmatch(_INJECTED, variable) and re.fullmatch(_INJECTED_VALUE, self.environ[variable]):
             return True
         rest = variable.removeprefix(f"{self.prefix}_")
         for spec in sorted(self.specs, key=lambda spec: -len(spec.suffix)):
             for ending in (f"_{spec.suffix}", f"_{spec.suffix}_FILE"):
                 name = rest.removesuffix(ending)
-                if name != rest and _NAME.fullmatch(name) and name.lower() != ONLY and spec.group:
+                if name != rest and re.fullmatch(_NAME, name) and name.lower() != ONLY and spec.group:
                     self.names[spec.group].add(name.lower())
                     return True
         return False
@@ -200,7 +201,7 @@ class _Loader:
         close = _closest(variable, known | named, cutoff=0.6)
         return f"; did you mean {close}?" if close else f"; --help lists the {len(known)} there are"
 
-    def _group(self, item: dataclasses.Field[Any]) -> dict[str, Any]:
+    def _group(self, item: frozen.Field) -> dict[str, Any]:
         members = [spec for spec in self.specs if spec.group == item.name]
         anchor = next(spec for spec in members if spec.field == item.metadata["anchor"])
         real = set()
@@ -295,7 +296,7 @@ def effective(settings: Settings) -> dict[str, str]:
     for spec in specs(type(settings)):
         holders: Mapping[str, Any] = {ONLY: settings}
         if spec.group:
-            holders = cast("Mapping[str, Any]", getattr(settings, spec.group))
+            holders = getattr(settings, spec.group)
         for name, holder in holders.items():
             value = getattr(holder, spec.field)
             shown[spec.named(settings.PREFIX, name)] = "" if value is None else spec.kind.show(value)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import SplitResult
 
+from chassis.frozen import dataclass
 from chassis.kinds import Address, Kind, address, duration, pairs, size, url
 from chassis.settings import ServiceSettings, group, setting, variable
 

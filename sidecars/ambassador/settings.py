@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from chassis.frozen import dataclass
 from chassis.kinds import Address, Kind, address, duration, integer, size
 from chassis.settings import ServiceSettings, group, setting, variable
 
@@ -20,7 +20,7 @@ _EVERYWHERE = ("", "0.0.0.0", "::")
 _EXPECTED = "expected http://host[:port] or tcp://host:port, several of one scheme between commas"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """One place of an upstream: a host (a name or an address) and a port."""
 
@@ -31,7 +31,7 @@ class Target:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Targets:
     """The places of an upstream, all reached by the same protocol."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import SplitResult
 
+from chassis.frozen import dataclass
 from chassis.kinds import (
     Address,
     Kind,

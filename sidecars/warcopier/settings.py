@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from chassis.frozen import dataclass
 from chassis.kinds import Kind, choice, comma_separated, integer, size, text
 from chassis.settings import Settings as Common
 from chassis.settings import setting

@@ -11,10 +11,10 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from typing import ClassVar
 
 from chassis import admin, commandline, lifecycle, logs
+from chassis.frozen import dataclass
 from chassis.kinds import Secret, choice, path, secret, text
 from chassis.settings import ServiceSettings, setting
 

@@ -31,7 +31,8 @@ class Stream(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def the_root_logger_as_it_was() -> Iterator[None]:
+def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(logs, "_output", logs._output)
     root = logging.getLogger()
     handlers, level, loud = root.handlers[:], root.level, logging.raiseExceptions
     yield
@@ -164,9 +165,16 @@ def test_configuring_again_replaces_the_former() -> None:
 
 def test_what_other_libraries_log_has_the_same_form() -> None:
     stream = Stream()
-    logs.configure(stream=stream)
+    logs.configure(stream=stream, libraries=True)
 
     logging.getLogger("some.library").warning("odd: %s", 7)
 
     assert stream.lines()[0]["msg"] == "odd: 7"
     assert stream.lines()[0]["logger"] == "some.library"
+
+
+def test_before_it_is_configured_lines_go_where_those_of_libraries_go(caplog: pytest.LogCaptureFixture) -> None:
+    logs.get("x").warning("careful", a=1)
+
+    assert caplog.messages == ["careful"]
+    assert caplog.records[0].levelname == "WARNING"

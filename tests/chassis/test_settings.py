@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import SplitResult
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.frozen import dataclass
 from chassis.kinds import Secret, boolean, comma_separated, duration, integer, pairs, secret, size, text, url
 from chassis.settings import ServiceSettings, SettingsError, effective, group, load, setting, specs, variable
 

@@ -643,9 +643,10 @@ def test_it_loads_neither_an_event_loop_nor_an_http_stack_nor_what_else_it_has_n
     copier.offer(shop=SHOP)
     script = (
         "import sys; from sidecars.warcopier import app; from chassis import commandline;"
-        "from sidecars.warcopier.settings import Settings; code = commandline.job(Settings, app.run);"
-        "unwanted = {'asyncio', 'aiohttp', 'zipfile', 'http', 'ssl', 'uvloop', 'urllib.parse', 'pathlib'};"
-        "print(*sorted(unwanted & set(sys.modules))); sys.exit(code)"
+        "from sidecars.warcopier.settings import Settings;"
+        "unwanted = {'asyncio', 'aiohttp', 'zipfile', 'http', 'ssl', 'uvloop', 'urllib.parse', 'pathlib', 'logging'};"
+        "run = lambda settings: (app.run(settings), print(*sorted(unwanted & set(sys.modules))));"
+        "sys.exit(commandline.job(Settings, run))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", script], env=copier.environ({}), capture_output=True, text=True, check=True
