@@ -21,7 +21,7 @@ from sidecars.ambassador.bodies import Reader, reader
 from sidecars.ambassador.exchange import Exchange
 from sidecars.ambassador.heads import Refused, check_beginning
 from sidecars.ambassador.relay import Relay, reset
-from sidecars.ambassador.requests import Request, parse_request
+from sidecars.ambassador.requests import Request
 
 if TYPE_CHECKING:
     from sidecars.ambassador.connection import Connection
@@ -117,7 +117,7 @@ class Client(asyncio.Protocol):
                 if not known:
                     self.since = monotonic()
                 return
-            request = parse_request(data[:end], self.upstream.authorities)
+            request = self.upstream.requests.parse(data[:end])
         except Refused as error:
             self.refuse(error.status, error.reason)
             return

@@ -13,6 +13,7 @@ without any of the strictness, one regular expression per line 3.8.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
@@ -53,6 +54,12 @@ class BadSyntax(Exception):
     """The line is not what the grammar allows. The message never repeats the line: it may carry a secret."""
 
 
+class Private(bytes):
+    """A serialised line that may carry a secret, so that nothing which holds it is remembered."""
+
+    __slots__ = ()
+
+
 class Acted:
     """A field that is acted on, with what can be said of it once and for all.
 
@@ -86,8 +93,10 @@ class Fields(dict[bytes, "bytes | Acted"]):
         name, value = found[1], found[2].strip(b"\t ")
         lower = name.lower()
         ours = b"%b: %b\r\n" % (name, value)
+        if lower in _SECRET:
+            return Private(ours)
         judged = Acted(lower, value, ours) if lower in ACTED_ON else ours
-        if len(line) <= _REMEMBERED_LENGTH and lower not in _SECRET:
+        if len(line) <= _REMEMBERED_LENGTH:
             if len(self) >= _REMEMBERED_LINES:
                 self.clear()
             self[line] = judged
@@ -95,6 +104,23 @@ class Fields(dict[bytes, "bytes | Acted"]):
 
 
 FIELDS = Fields()
+
+
+def judge(lines: Iterable[bytes]) -> tuple[list[bytes], list[Acted], bool]:
+    """The lines of one head: those that pass, those that are acted on, and whether one is secret. Raises BadSyntax."""
+    out: list[bytes] = []
+    acted: list[Acted] = []
+    private = False
+    for field in map(FIELDS.__getitem__, lines):
+        kind = field.__class__
+        if kind is bytes:
+            out.append(field)  # type: ignore[arg-type] # it is bytes
+        elif kind is Acted:
+            acted.append(field)  # type: ignore[arg-type] # it is Acted
+        else:
+            out.append(field)  # type: ignore[arg-type] # it is Private
+            private = True
+    return out, acted, private
 
 
 def items(value: bytes) -> tuple[bytes, ...]:

@@ -1,12 +1,12 @@
-# ruff: noqa: PLR2004, C901, PLR0912, PLR0915 - status codes are their own best names; a table of fields is one list of branches
+# ruff: noqa: C901, PLR0912, PLR0915 - status codes are their own best names; a table of fields is one list of branches
 """Requests: from the bytes of a head to a `Request`, and from that to the bytes that go upstream. No I/O."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from sidecars.ambassador.fields import AUTHORITY, FIELDS, TOKEN, Acted, BadSyntax, name_of
+from sidecars.ambassador.fields import AUTHORITY, TOKEN, Acted, BadSyntax, judge, name_of
 from sidecars.ambassador.heads import CHUNKED, END, MAX_FIELDS, Refused, check_codings
 
 _METHOD_TARGET_VERSION = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])").fullmatch
@@ -16,6 +16,10 @@ _ABSOLUTE = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)([/?].*)?", re.DOTALL).full
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2; TRACE is refused
 _BODY_IS_ODD = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})  # RFC 9110 section 9.3.1: "might close"
 _NOT_PASSED = frozenset({b"CONNECT", b"TRACE"})
+_SLASH = b"/"[0]
+
+_REMEMBERED_BLOCKS = 512
+_REMEMBERED_LENGTH = 1024  # bytes
 
 
 class Request:
@@ -27,59 +31,133 @@ class Request:
     body_is_odd = False
     expects_continue = False
     upgrade: tuple[bytes, ...] = ()
-    rest = b""  # of the head, behind Host's value
 
-    def __init__(self, method: bytes, target: bytes, minor: int) -> None:
+    def __init__(self, method: bytes, target: bytes, minor: int, fields: Fields) -> None:
         self.method = method
         self.minor = minor
+        self.host = fields.host  # that the app named, where it did
         self.line = b"%b %b HTTP/1.1\r\nHost: " % (method, target)
+        self.rest = fields.rest  # of the head, behind Host's value
         self.idempotent = method in _IDEMPOTENT
         if method == b"HEAD":
             self.is_head = True
-        if not minor:
-            self.keep_alive = False
 
-    def head(self, host: bytes) -> bytes:
-        """The bytes to send to the upstream whose own authority is `host`."""
-        return b"%b%b%b" % (self.line, host, self.rest)
+    def head(self, host: bytes, more: bytes = b"") -> bytes:
+        """The bytes to send to the upstream whose authority is `host`, with `more` field lines, each after a CR LF."""
+        return b"%b%b%b%b" % (self.line, host, more, self.rest)
 
 
-def parse_request(head: bytes, authorities: Collection[bytes]) -> Request:
-    """The request whose head (without the empty line that ends it) this is.
+class Fields:
+    """The field lines of one request, judged: what they mean whatever its first line says. Shared, so never changed."""
 
-    `authorities` are those (lower case) that a target in absolute form may name. Raises Refused.
+    __slots__ = ("expect", "host", "keep_alive", "length", "lines", "max_forwards", "plain", "rest", "upgrade")
+
+    def __init__(self) -> None:
+        self.host: bytes | None = None
+        self.keep_alive: bool | None = None  # None: as usual in the request's version
+        self.length = 0  # of the body, or CHUNKED
+        self.expect = False  # 100-continue
+        self.max_forwards: Acted | None = None
+        self.upgrade: tuple[bytes, ...] = ()
+        self.lines = b""  # what goes on: from the CR LF behind Host's value up to our own END
+        self.rest = b""  # lines and END
+        self.plain = False  # whether there is nothing in them that depends on method or version
+
+
+class Edits:
+    """What is done to the fields of every request on its way: names (lower case) to take away, lines to add."""
+
+    __slots__ = ("added", "removed")
+
+    def __init__(self, removed: Iterable[bytes] = (), added: Iterable[bytes] = ()) -> None:
+        self.removed = frozenset(removed)
+        self.added = tuple(added)
+
+
+class Requests:
+    """Judges the requests to one upstream.
+
+    `authorities` are those (lower case) that a target in absolute form may name; `edits` is what is done to the fields.
+    An app sends the same field lines again and again, so their judgement is remembered by their exact bytes, as that
+    of single lines is (`sidecars.ambassador.fields`), with the same care: nothing secret, and no more than a bounded
+    number.
     """
-    lines = head.split(b"\r\n")
-    found = _METHOD_TARGET_VERSION(lines[0])
-    if found is None:
-        raise _bad_request_line(lines[0])
-    method, target, minor = found.groups()
-    if len(lines) > MAX_FIELDS:
-        raise Refused(431, f"the request has more than {MAX_FIELDS} header fields")
-    del lines[0]
-    out = [b"\r\n"]
-    acted: list[Acted] = []
-    try:
-        for field in map(FIELDS.__getitem__, lines):
-            if field.__class__ is bytes:
-                out.append(field)
-            else:
-                acted.append(field)  # type: ignore[arg-type] # what is not bytes is Acted
-    except BadSyntax as error:
-        raise Refused(400, f"malformed request: {error}") from None
-    absolute = b""
-    if target[0] != 47:  # 47 is "/"
-        target, absolute = _unusual_target(method, target, authorities)
-    elif method in _NOT_PASSED:
-        raise _refused_method(method)
-    request = Request(method, target, 1 if minor == b"1" else 0)
-    _act_on_request(request, acted, out, absolute)
-    return request
+
+    def __init__(self, authorities: Collection[bytes], edits: Edits | None = None) -> None:
+        self.authorities = authorities
+        self._edits = edits or Edits()
+        self._known: dict[bytes, Fields] = {}
+
+    def parse(self, head: bytes) -> Request:
+        """The request whose head (without the empty line that ends it) this is. Raises Refused."""
+        end = head.find(b"\r\n")
+        found = _METHOD_TARGET_VERSION(head, 0, end if end >= 0 else len(head))
+        if found is None:
+            raise _bad_request_line(head if end < 0 else head[:end])
+        method, target, minor = found.groups()
+        lines = head[end:] if end >= 0 else b""
+        fields = self._known.get(lines)
+        if fields is None:
+            fields = self._judge(lines)
+        if fields.plain and target[0] == _SLASH and minor == b"1" and method not in _NOT_PASSED:
+            return Request(method, target, 1, fields)
+        return self._complete(method, target, int(minor), fields)
+
+    def _judge(self, block: bytes) -> Fields:
+        """What the field lines mean, each behind a CR LF."""
+        lines = block.split(b"\r\n")
+        if len(lines) > MAX_FIELDS:
+            raise Refused(431, f"the request has more than {MAX_FIELDS} header fields")
+        del lines[0]
+        try:
+            out, acted, private = judge(lines)
+        except BadSyntax as error:
+            raise Refused(400, f"malformed request: {error}") from None
+        edits = self._edits
+        if edits.removed:
+            out = [line for line in out if name_of(line) not in edits.removed]
+        fields = _meaning(acted, out, edits.added)
+        if not private and len(block) <= _REMEMBERED_LENGTH:
+            if len(self._known) >= _REMEMBERED_BLOCKS:
+                self._known.clear()
+            self._known[block] = fields
+        return fields
+
+    def _complete(self, method: bytes, target: bytes, minor: int, fields: Fields) -> Request:
+        """A request that says more than a plain one: what its first line and its fields mean together."""
+        if method in _NOT_PASSED:
+            raise _refused_method(method)
+        authority = b""
+        if target[0] != _SLASH:
+            target, authority = _unusual_target(method, target, self.authorities)
+        if fields.host is None and minor:
+            raise Refused(400, "malformed request: it has no Host")
+        if fields.length == CHUNKED and not minor:
+            raise Refused(400, "HTTP/1.0 has no Transfer-Encoding")
+        request = Request(method, target, minor, fields)
+        if authority:
+            request.host = authority  # RFC 9112 section 3.2.2: it counts, whatever Host says
+        request.keep_alive = bool(minor) if fields.keep_alive is None else fields.keep_alive
+        request.length = fields.length
+        extra = b""
+        if fields.max_forwards is not None:
+            extra = _max_forwards(method, fields.max_forwards)
+        if request.length:
+            request.body_is_odd = method in _BODY_IS_ODD
+            if fields.expect and minor:
+                request.expects_continue = True
+                extra += b"Expect: 100-continue\r\n"
+        elif fields.upgrade and minor:
+            request.upgrade = fields.upgrade
+            extra += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % b", ".join(fields.upgrade)
+        if extra:
+            request.rest = b"%b%b%b" % (fields.lines, extra, END)
+        return request
 
 
-def _act_on_request(request: Request, acted: list[Acted], out: list[bytes], absolute: bytes) -> None:
-    """What the acted-on fields mean together; completes the request with them."""
-    host: Acted | None = None
+def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Fields:
+    """What the acted-on fields mean together; `out` is what passes beside them, and `added` what is ours."""
+    fields = Fields()
     length: Acted | None = None
     coded = False
     connection: tuple[bytes, ...] = ()
@@ -89,15 +167,19 @@ def _act_on_request(request: Request, acted: list[Acted], out: list[bytes], abso
     for field in acted:
         name = field.name
         if name == b"host":
-            if host is not None:
+            if fields.host is not None:
                 raise Refused(400, "malformed request: it has more than one Host")
-            host = field
+            if not field.authority:
+                raise Refused(400, "malformed request: its Host is not a host name or address")
+            fields.host = field.value
         elif name == b"connection":
             connection += field.items
             listed += field.listed
         elif name == b"content-length":
             if length is not None:
                 raise Refused(400, "malformed request: it has more than one Content-Length")
+            if field.number < 0:
+                raise Refused(400, "malformed request: its Content-Length is not a number")
             length = field
         elif name == b"transfer-encoding":
             coded = True
@@ -108,69 +190,49 @@ def _act_on_request(request: Request, acted: list[Acted], out: list[bytes], abso
             if b"trailers" in field.items:
                 out.append(b"Connection: TE\r\nTE: trailers\r\n")
         elif name == b"expect":
-            _expect(request, field.value)
-        elif name == b"max-forwards" and request.method == b"OPTIONS":
-            out.append(b"Max-Forwards: %d\r\n" % _max_forwards(field.number))
-    if host is None:
-        if request.minor:
-            raise Refused(400, "malformed request: it has no Host")
-    elif not host.authority:
-        raise Refused(400, "malformed request: its Host is not a host name or address")
-    if absolute and host is None:
-        raise Refused(400, "malformed request: it has no Host")
-    if connection:
-        _connection(request, connection, listed, out)
-    if length is not None and length.number < 0:
-        raise Refused(400, "malformed request: its Content-Length is not a number")
+            if field.value.lower() != b"100-continue":
+                raise Refused(417, "the request expects what only 100-continue may ask for")
+            fields.expect = True
+        elif name == b"max-forwards":
+            fields.max_forwards = field
+    if b"close" in connection:
+        fields.keep_alive = False
+    elif b"keep-alive" in connection:
+        fields.keep_alive = True
+    if listed:  # RFC 9110 section 7.6.1: they end here
+        out[:] = [line for line in out if name_of(line) not in listed]
     if coded:
-        check_codings(codings, length, request.minor, 400)
-        request.length = CHUNKED
+        check_codings(codings, length, 1, 400)
+        fields.length = CHUNKED
         out.append(b"Transfer-Encoding: chunked\r\n")
     elif length is not None:
-        request.length = length.number
+        fields.length = length.number
         out.append(length.line)
-    if request.length:
-        request.body_is_odd = request.method in _BODY_IS_ODD
-        if request.expects_continue:
-            out.append(b"Expect: 100-continue\r\n")
-    elif upgrade or request.expects_continue:
-        request.expects_continue = False
-        if upgrade and b"upgrade" in connection and request.minor:
-            request.upgrade = tuple(name for name in upgrade if _may_upgrade_to(name))
-            if request.upgrade:
-                out.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % b", ".join(request.upgrade))
-    out.append(END)
-    request.rest = b"".join(out)
+    if upgrade and b"upgrade" in connection:
+        fields.upgrade = tuple(name for name in upgrade if _may_upgrade_to(name))
+    fields.lines = b"".join((b"\r\n", *out, *added))
+    fields.rest = fields.lines + END
+    fields.plain = (
+        fields.host is not None
+        and fields.keep_alive is not False
+        and not (fields.length or fields.expect or fields.upgrade or fields.max_forwards)
+    )
+    return fields
 
 
-def _connection(request: Request, options: tuple[bytes, ...], listed: tuple[bytes, ...], out: list[bytes]) -> None:
-    """RFC 9110 section 7.6.1: the fields that Connection lists end here."""
-    if b"close" in options:
-        request.keep_alive = False
-    elif b"keep-alive" in options:
-        request.keep_alive = True
-    if listed:
-        out[1:] = [line for line in out[1:] if name_of(line) not in listed]
-
-
-def _expect(request: Request, value: bytes) -> None:
-    if value.lower() != b"100-continue":
-        raise Refused(417, "the request expects what only 100-continue may ask for")
-    request.expects_continue = request.minor == 1
-
-
-def _max_forwards(number: int) -> int:
-    if number < 0:
+def _max_forwards(method: bytes, field: Acted) -> bytes:
+    """RFC 9110 section 7.6.2: it counts hops for OPTIONS, and means nothing elsewhere."""
+    if method != b"OPTIONS":
+        return field.line
+    if field.number < 0:
         raise Refused(400, "malformed request: its Max-Forwards is not a number")
-    if number == 0:
+    if field.number == 0:
         raise Refused(204, "the request wanted to come this far and no further")
-    return number - 1
+    return b"Max-Forwards: %d\r\n" % (field.number - 1)
 
 
 def _unusual_target(method: bytes, target: bytes, authorities: Collection[bytes]) -> tuple[bytes, bytes]:
     """A target that is not a path: the one to send on, and the authority it named."""
-    if method in _NOT_PASSED:
-        raise _refused_method(method)
     if target == b"*" and method == b"OPTIONS":
         return target, b""
     found = _ABSOLUTE(target)

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import re
 
-from sidecars.ambassador.fields import FIELDS, Acted, BadSyntax, name_of
+from sidecars.ambassador.fields import Acted, BadSyntax, judge, name_of
 from sidecars.ambassador.heads import CHUNKED, END, MAX_FIELDS, UNTIL_CLOSE, Refused, check_codings
 from sidecars.ambassador.requests import Request
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:.*,)?[\t ]*timeout=([0-9]{1,6})[\t ]*(?:,.*)?").fullmatch
 _REMEMBERED_STATUS_LINES = 256
+_REMEMBERED_HEADS = 512
+_REMEMBERED_LENGTH = 1024  # bytes
 
 
 class Response:
-    """A response's head as we understood it. `length` is of the body that follows on the upstream's connection."""
+    """A response's head as we understood it. `length` is of the body that follows on the upstream's connection.
+
+    Once parsed it is never changed: a response whose head is the same byte for byte may be the same object.
+    """
 
     length = UNTIL_CLOSE
     announced = -1  # Content-Length as given, -1 when it is not
@@ -24,6 +29,7 @@ class Response:
     bodiless = False
     idle_timeout: int | None = None
     upgrade = b""
+    kept = b""  # the head for a client of HTTP/1.1 whose connection stays open
 
     def __init__(self, status: int, line: bytes, fields: list[bytes], keep_alive: bool) -> None:  # noqa: FBT001 - one caller
         self.status = status
@@ -33,14 +39,23 @@ class Response:
 
     def head(self, minor: int, *, close: bool) -> bytes:
         """The bytes to send to a client that speaks HTTP/1.`minor`, the framing of the body included."""
+        if minor and not close:
+            return self.kept
         framing = self.framing
-        if not framing and minor and (self.chunked or (self.length == UNTIL_CLOSE and not self.bodiless)):
+        if minor and self.grows_chunks:
             framing = b"Transfer-Encoding: chunked\r\n"
-        if close:
-            return b"".join((self.line, *self.fields, framing, b"Connection: close\r\n", END))
-        if not minor:
-            return b"".join((self.line, *self.fields, framing, b"Connection: keep-alive\r\n", END))
-        return b"".join((self.line, *self.fields, framing, END))
+        connection = b"Connection: close\r\n" if close else b"Connection: keep-alive\r\n"
+        return b"".join((self.line, *self.fields, framing, connection, END))
+
+    @property
+    def grows_chunks(self) -> bool:
+        """Whether a client that knows chunks gets the body in chunks, however it comes."""
+        return self.chunked or (self.length == UNTIL_CLOSE and not self.bodiless)
+
+    def complete(self) -> None:
+        """To be called when all is known of it."""
+        framing = b"Transfer-Encoding: chunked\r\n" if self.grows_chunks else self.framing
+        self.kept = b"".join((self.line, *self.fields, framing, END))
 
     def interim(self) -> bytes:
         """The bytes of a 1xx response; of 101 with the protocol that was agreed."""
@@ -65,25 +80,31 @@ class StatusLines(dict[bytes, tuple[int, bytes, int]]):
 STATUS_LINES = StatusLines()
 
 
+_known: dict[bytes, Response] = {}  # by their heads, like the lines of `sidecars.ambassador.fields`, and as carefully
+
+
 def parse_response(head: bytes, request: Request) -> Response:
     """The response whose head (without the empty line that ends it) this is. Raises Refused, always with 502."""
+    if not request.is_head:  # what the length means to it is another matter
+        known = _known.get(head)
+        if known is not None:
+            return known
     lines = head.split(b"\r\n")
     status, line, minor = STATUS_LINES[lines[0]]
     if len(lines) > MAX_FIELDS:
         raise Refused(502, f"it has more than {MAX_FIELDS} header fields")
     del lines[0]
-    out: list[bytes] = []
-    acted: list[Acted] = []
     try:
-        for field in map(FIELDS.__getitem__, lines):
-            if field.__class__ is bytes:
-                out.append(field)
-            else:
-                acted.append(field)  # type: ignore[arg-type] # what is not bytes is Acted
+        out, acted, private = judge(lines)
     except BadSyntax as error:
         raise Refused(502, str(error)) from None
     response = Response(status, line, out, minor == 1)
     _act_on_response(response, acted, minor, request)
+    response.complete()
+    if not private and len(head) <= _REMEMBERED_LENGTH and status >= 200 and not request.is_head:
+        if len(_known) >= _REMEMBERED_HEADS:
+            _known.clear()
+        _known[head] = response
     return response
 
 

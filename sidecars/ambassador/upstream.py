@@ -15,6 +15,7 @@ from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.endpoints import Endpoint, Name
 from sidecars.ambassador.metrics import Counters
+from sidecars.ambassador.requests import Requests
 from sidecars.ambassador.resolve import is_address
 from sidecars.ambassador.retry import Budget
 
@@ -45,6 +46,7 @@ class Upstream:
         self.authorities: set[bytes] = set()
         for place in settings.upstream.places:
             self.authorities |= _authorities(place.host, place.port)
+        self.requests = Requests(self.authorities)
         self.balancer = Balancer()
         self.budget = Budget(time.monotonic())
         self.counters: Counters = Counters()

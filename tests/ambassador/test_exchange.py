@@ -18,7 +18,7 @@ from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.exchange import Exchange
 from sidecars.ambassador.relay import Relay
-from sidecars.ambassador.requests import parse_request
+from sidecars.ambassador.requests import Requests
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.upstream import Upstream
 
@@ -349,7 +349,7 @@ async def test_an_endpoint_that_does_not_open_is_down_although_the_app_did_not_w
     with Pair() as pair:
         monkeypatch.setattr(pair.loop, "create_connection", refused)
         pair.endpoint.idle.clear()
-        gone = Exchange(pair.client, pair.upstream, parse_request(b"GET / HTTP/1.1\r\nHost: a", ()))
+        gone = Exchange(pair.client, pair.upstream, Requests(()).parse(b"GET / HTTP/1.1\r\nHost: a"))
         gone.over = True
         await pair.upstream._open(pair.endpoint, gone)
         assert pair.upstream.down == 1

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.ambassador import responses
 from sidecars.ambassador.bodies import reader
+from sidecars.ambassador.fields import FIELDS
 from sidecars.ambassador.heads import CHUNKED, UNTIL_CLOSE, Refused, check_beginning
-from sidecars.ambassador.requests import Request, parse_request
+from sidecars.ambassador.requests import Request, Requests
 from sidecars.ambassador.responses import Response, parse_response
 from tests.ambassador.malformed import REQUESTS, RESPONSES
 
@@ -16,7 +18,7 @@ AUTHORITIES = {b"127.0.0.1:8500", b"orders"}
 
 
 def request(head: bytes) -> Request:
-    return parse_request(head.removesuffix(b"\r\n\r\n"), AUTHORITIES)
+    return Requests(AUTHORITIES).parse(head.removesuffix(b"\r\n\r\n"))
 
 
 def sent(head: bytes) -> bytes:
@@ -186,3 +188,45 @@ def test_what_is_passed_on_means_to_h11_what_was_received(fields: list[tuple[byt
     assert isinstance(event, h11.Request)
     names = [(name.lower(), value) for name, value in fields]
     assert list(event.headers) == [(b"host", b"orders"), *names, (b"via", b"1.1 ambassador")]
+
+
+# -- what is remembered -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_what_was_read_before_changes_no_judgement(name: str) -> None:
+    """The same field lines behind another first line, again and again: each time as if they were new."""
+    message, _ = REQUESTS[name]
+    end = message.find(b"\r\n\r\n")
+    lines = message[:end].partition(b"\r\n")[2] if end >= 0 else b""
+    judge = Requests(AUTHORITIES)
+    for first in (b"GET / HTTP/1.1", b"POST / HTTP/1.0", b"OPTIONS * HTTP/1.1", b"GET /a HTTP/1.1") * 2:
+        head = first + b"\r\n" + lines
+        assert outcome(judge, head) == outcome(Requests(AUTHORITIES), head)
+
+
+def outcome(judge: Requests, head: bytes) -> tuple[object, ...]:
+    try:
+        found = judge.parse(head)
+    except Refused as error:
+        return error.status, error.reason
+    return found.head(b"orders"), found.length, found.keep_alive, found.expects_continue, found.upgrade, found.host
+
+
+def test_heads_with_secrets_are_not_remembered_and_the_others_not_without_bound() -> None:
+    judge = Requests(AUTHORITIES)
+    for number in range(3000):
+        for secret in (b"Authorization", b"Cookie"):
+            judge.parse(b"GET / HTTP/1.1\r\nHost: a\r\n%b: hidden%d" % (secret, number))
+        judge.parse(b"GET / HTTP/1.1\r\nHost: a\r\nX-Trace: %d" % number)
+        asked = judge.parse(b"GET / HTTP/1.1\r\nHost: a")
+        parse_response(b"HTTP/1.1 200 OK\r\nSet-Cookie: hidden%d\r\nContent-Length: 0" % number, asked)
+        parse_response(b"HTTP/1.1 200 OK\r\nX-Trace: %d\r\nContent-Length: 0" % number, asked)
+    for remembered in (judge._known, responses._known, FIELDS):
+        assert 0 < len(remembered) < 3000
+        assert not any(b"hidden" in line for line in remembered)
+
+
+def test_a_response_to_head_and_one_to_get_with_the_same_head_are_told_apart() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nX-Same: 1"
+    assert [response(head, method).length for method in (b"GET", b"HEAD", b"GET", b"HEAD")] == [7, 0, 7, 0]
