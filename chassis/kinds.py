@@ -36,12 +36,17 @@ _NANOSECONDS = 9  # decimals of a second
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """How the text of a variable becomes a value, and back."""
+    """How the text of a variable becomes a value, and back.
+
+    `by_file` makes the value of a text that came by a file, from what was parsed and the file's name: for values whose
+    user looks at the file again later.
+    """
 
     name: str
     parse: Callable[[str], T]
     show: Callable[[T], str] = str
     secret: bool = False
+    by_file: Callable[[T, str], T] | None = None
 
 
 def without_credentials(text: str) -> str:

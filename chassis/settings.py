@@ -263,7 +263,10 @@ class _Loader:
         if not raw:
             self.problems[by_file] = f"{by_file}={filename}: the file is empty"
             return None
-        return Secret(read) if spec.kind.secret else self._parsed(spec.kind, by_file, raw)
+        if spec.kind.secret:
+            return Secret(read)
+        value = self._parsed(spec.kind, by_file, raw)
+        return spec.kind.by_file(value, filename) if spec.kind.by_file and value is not None else value
 
     def _parsed(self, kind: Kind[Any], variable: str, raw: str) -> Any:
         try:

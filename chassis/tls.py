@@ -92,6 +92,42 @@ def _client_context(ca: File | None, cert: File | None, key: File | None) -> ssl
     return context
 
 
+def server(cert: File, key: File | None = None, client_ca: File | None = None) -> Reloading:
+    """For a server, TLS 1.2 or newer. `client_ca`: who connects must show a certificate that these have signed.
+
+    Without a `key` it is expected in the file of the certificate.
+    """
+    files = [file for file in (cert, key, client_ca) if file]
+    return Reloading(lambda: _server_context(cert, key, client_ca), files)
+
+
+def _server_context(cert: File, key: File | None, client_ca: File | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # No resumption: it would let in whose certificate has been replaced or is not trusted any more.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    identify(context, cert, key)
+    if client_ca is not None:
+        trust(context, client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def following(reloading: Reloading) -> ssl.SSLContext:
+    """A context for a listening socket, which keeps one for all its life: each handshake is given the one in force.
+
+    OpenSSL asks for it in each handshake, whether or not the client has said whom it wants to talk to.
+    """
+    first = reloading.context()
+
+    def in_force(handshake: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _first: ssl.SSLContext) -> None:
+        handshake.context = reloading.context()
+
+    first.sni_callback = in_force
+    return first
+
+
 def trust(context: ssl.SSLContext, ca: File) -> None:
     """Let the context trust the authorities of the file. Raises UnusableFiles."""
     try:

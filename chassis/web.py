@@ -36,6 +36,8 @@ from chassis.listen import BACKLOG
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from chassis.tls import Reloading
+
 log = logs.get("web")
 
 _LOOK = 1.0  # seconds between looks at the deadlines
@@ -94,22 +96,24 @@ async def serve(
     sockets: Sequence[socket.socket],
     *,
     limits: Limits | None = None,
-    tls: SSLContext | None = None,
+    tls: Reloading | None = None,
     grace: float = 0.5,
 ) -> AsyncIterator[None]:
     """Answer on the listening sockets while the context is open.
 
+    With `tls` they speak TLS, with the files as they are at each handshake.
     At its end nothing new is accepted, idle connections are closed, and requests at work have `grace` seconds.
     """
     server = _Server(handler, limits or Limits())
     loop = asyncio.get_running_loop()
     listeners: list[asyncio.AbstractServer] = []
+    context = _context(tls) if tls else None
     handshake = server.limits.request if tls else None
     for bound in sockets:
         create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
         listeners.append(
             await create(
-                lambda: _Connection(server), sock=bound, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake
+                lambda: _Connection(server), sock=bound, backlog=BACKLOG, ssl=context, ssl_handshake_timeout=handshake
             )
         )
     looking = asyncio.create_task(server.keep_deadlines())
@@ -120,6 +124,12 @@ async def serve(
             listener.close()
         await server.drain(grace)
         looking.cancel()
+
+
+def _context(tls: Reloading) -> SSLContext:
+    from chassis.tls import following  # noqa: PLC0415 - only who speaks TLS pays for it
+
+    return following(tls)
 
 
 class _Server:

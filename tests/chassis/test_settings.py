@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.frozen import dataclass
-from chassis.kinds import Secret, boolean, comma_separated, duration, integer, pairs, secret, size, text, url
+from chassis.kinds import Kind, Secret, boolean, comma_separated, duration, integer, pairs, secret, size, text, url
 from chassis.settings import ServiceSettings, SettingsError, effective, group, load, setting, specs, variable
 
 
@@ -207,6 +207,18 @@ def test_a_secret_whose_file_is_gone_is_an_error_at_its_use(tmp_path: Path) -> N
     assert settings.password is not None
     with pytest.raises(FileNotFoundError):
         settings.password.reveal()
+
+
+def test_a_kind_may_keep_the_name_of_the_file_to_look_at_it_again() -> None:
+    watched: Kind[tuple[str, str]] = Kind("words", lambda raw: (raw, ""), by_file=lambda value, name: (value[0], name))
+
+    @dataclass(frozen=True, kw_only=True)
+    class Watching(ServiceSettings):
+        PREFIX: ClassVar[str] = "DEMO"
+        words: tuple[str, str] = setting(watched, "words", default="a")
+
+    assert load(Watching, {}).words == ("a", "")
+    assert load(Watching, {"DEMO_WORDS_FILE": "/words"}, lambda _: "b\n").words == ("b", "/words")
 
 
 def test_a_named_setting_can_come_by_file_too() -> None:

@@ -106,3 +106,58 @@ def test_certificate_and_key_may_be_one_file(files: Files) -> None:
     assert tls.client(files.ca, files.cert).context()
     with pytest.raises(tls.UnusableFiles, match=r"X_CERT=.*ca.crt and its key are no"):
         tls.client(files.ca, File("X_CERT", files.ca.path))
+
+
+# -- a server -----------------------------------------------------------------------------------------------------
+
+
+class Pair:
+    """An authority, a server's certificate of it for localhost, and a client's."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        authority = trustme.CA()
+        self.ca = File("X_CLIENT_CA", str(folder / f"{name}-ca.crt"))
+        self.cert = File("X_CERT", str(folder / f"{name}.pem"))
+        authority.cert_pem.write_to_path(self.ca.path)
+        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(self.cert.path)
+        self.client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authority.configure_trust(self.client)
+        self.stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authority.configure_trust(self.stranger)
+        authority.issue_cert("client").configure_cert(self.client)
+
+
+def shaken_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> bool:
+    """Whether the two come to terms."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = server.wrap_bio(to_server, to_client, server_side=True)
+    theirs = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    for _ in range(6):
+        for side in (theirs, ours):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError:
+                return False
+    return True
+
+
+def test_a_listening_socket_gets_the_new_files_at_the_next_handshake(tmp_path: Path) -> None:
+    old, new = Pair(tmp_path, "old"), Pair(tmp_path, "new")
+    context = tls.following(tls.server(old.cert, client_ca=old.ca))
+    assert shaken_hands(context, old.client)
+    assert not shaken_hands(context, old.stranger)
+    assert not shaken_hands(context, new.client)
+
+    for mine, other in ((old.cert, new.cert), (old.ca, new.ca)):
+        Path(other.path).replace(mine.path)
+
+    assert shaken_hands(context, new.client)
+    assert not shaken_hands(context, new.stranger)
+    assert not shaken_hands(context, old.client)
+
+
+def test_whoever_cannot_speak_tls_1_2_is_refused(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, "only")
+    assert tls.server(pair.cert).context().minimum_version is ssl.TLSVersion.TLSv1_2

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import h11
 import pytest
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis import web
+from chassis import tls, web
 from chassis.kinds import Address
 from chassis.listen import bind
 from chassis.web import Limits, Request, Response
@@ -309,3 +312,33 @@ async def test_a_defect_is_500_and_told_in_the_log_alone(caplog: pytest.LogCaptu
     assert [status for status, _ in answers(received, ["GET", "GET"])] == [500, 200]
     assert b"hunter2" not in received
     assert "hunter2" in json.dumps([str(record.exc_info) for record in caplog.records])
+
+
+async def test_tls_is_spoken_with_the_files_as_they_are_now(tmp_path: Path) -> None:
+    path = tmp_path / "tls.pem"
+    sockets = bind(Address("127.0.0.1", 0), "DEMO_LISTEN")
+    port = sockets[0].getsockname()[1]
+
+    def renew() -> ssl.SSLContext:
+        authority = trustme.CA()
+        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(path))
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authority.configure_trust(client)
+        return client
+
+    async def ask(context: ssl.SSLContext) -> bytes:
+        reader, writer = await asyncio.open_connection("localhost", port, ssl=context)
+        writer.write(LAST)
+        with contextlib.closing(writer):
+            return await reader.read()
+
+    async def answer(request: Request) -> Response:
+        return web.text(200, request.path)
+
+    old = renew()
+    async with web.serve(answer, sockets, tls=tls.server(tls.File("DEMO_CERT", str(path)))):
+        assert (await ask(old)).endswith(b"/last")
+        new = renew()
+        assert (await ask(new)).endswith(b"/last")
+        with pytest.raises(ssl.SSLError):
+            await ask(old)
