@@ -3,6 +3,9 @@
 The end of one direction is passed on and the other goes on (half-close); when both have ended, both connections close.
 A connection that breaks breaks the other one: a reset goes on as a reset, since an orderly end would say that all had
 come. Neither side is read faster than the other takes.
+
+A tunnel may be silent for as long as both ends are open. Once one has ended or is lost, the rest must keep moving: an
+end that neither takes what is left nor sends more for as long as the app may be silent is broken off.
 """
 
 from __future__ import annotations
@@ -28,7 +31,20 @@ def reset(transport: asyncio.Transport) -> None:
 class Relay(asyncio.Protocol):
     """One of the two ends. Until it has the other one it keeps what comes, little, and tells it then."""
 
-    __slots__ = ("early", "ended", "endpoint", "full", "inbound", "lost", "peer", "transport", "upstream")
+    __slots__ = (
+        "early",
+        "ended",
+        "endpoint",
+        "full",
+        "inbound",
+        "lost",
+        "moved",
+        "peer",
+        "since",
+        "transport",
+        "unsent",
+        "upstream",
+    )
 
     def __init__(self, upstream: Upstream, *, inbound: bool, transport: Any = None) -> None:
         self.upstream = upstream
@@ -40,6 +56,9 @@ class Relay(asyncio.Protocol):
         self.ended = False
         self.lost = False
         self.full = False  # takes no more at present
+        self.moved = False  # whether anything has come or gone on since the last tick; of the app's end, for both
+        self.unsent = 0  # bytes written, of both ends, that nobody had taken at the last tick
+        self.since = 0.0  # when one of these changed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -78,8 +97,10 @@ class Relay(asyncio.Protocol):
             return
         counters = self.upstream.counters
         if self.inbound:
+            self.moved = True
             counters.sent += len(data)
         else:
+            peer.moved = True
             counters.received += len(data)
             counters.delivered += len(data)
         if not peer.lost:
@@ -113,17 +134,26 @@ class Relay(asyncio.Protocol):
         peer = self.peer
         if peer is None:
             return
-        if self.inbound:
-            self.upstream.relays.discard(self)
-        elif self.endpoint is not None:
+        if self.endpoint is not None:
             self.endpoint.connections -= 1
             self.endpoint.pending -= 1
             self.endpoint = None
-        if not peer.lost:
-            if error is None and self.ended:
-                peer.transport.close()
-            else:
-                reset(peer.transport)
+        if peer.lost:
+            self.upstream.relays.discard(self if self.inbound else peer)
+        elif error is None and self.ended:
+            peer.transport.close()
+        else:
+            reset(peer.transport)
+
+    def tick(self, now: float) -> None:
+        """Called on the app's end: break off what has stopped half-way."""
+        peer = self.peer
+        assert peer is not None  # noqa: S101 - it has been joined
+        unsent = sum(end.transport.get_write_buffer_size() for end in (self, peer) if not end.lost)
+        if self.moved or unsent != self.unsent or not (self.ended or peer.ended or self.lost or peer.lost):
+            self.moved, self.unsent, self.since = False, unsent, now
+        elif now - self.since >= self.upstream.settings.idle_timeout:
+            self.abort()
 
     def abort(self) -> None:
         """Break both connections."""

@@ -168,6 +168,8 @@ class Upstream:
         self.budget.refill(now)
         for client in list(self.clients):
             client.tick(now)
+        for relay in list(self.relays):
+            relay.tick(now)
         for endpoint in self.endpoints:
             for connection in list(endpoint.idle):
                 if now - connection.since >= connection.idle_limit:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import h11
@@ -370,3 +371,51 @@ def test_a_tunnel_reads_no_more_than_the_other_side_takes_from_its_first_byte_on
         assert here.paused
         theirs.resume_writing()
         assert not here.paused
+
+
+@contextlib.contextmanager
+def tunnel() -> Iterator[tuple[Pair, Relay, Relay]]:
+    with Pair() as pair:
+        ours = Relay(pair.upstream, inbound=True, transport=Wire())
+        theirs = Relay(pair.upstream, inbound=False, transport=Wire())
+        ours.join(theirs, pair.endpoint)
+        yield pair, ours, theirs
+
+
+def test_a_tunnel_with_both_ends_open_may_be_silent_for_ever() -> None:
+    with tunnel() as (_, ours, theirs):
+        for now in (0.0, 1000.0, 100_000.0):
+            ours.tick(now)
+        assert not ours.transport.aborted
+        assert not theirs.transport.aborted
+
+
+@pytest.mark.parametrize("ends", ["app", "upstream"])
+def test_a_tunnel_with_one_end_closed_and_the_other_stalled_is_broken_off(ends: str) -> None:
+    with tunnel() as (pair, ours, theirs):
+        one, other = (ours, theirs) if ends == "app" else (theirs, ours)
+        one.eof_received()
+        limit = pair.upstream.settings.idle_timeout
+        ours.tick(0.0)
+        other.data_received(b"still at work")
+        ours.tick(limit)
+        ours.tick(2 * limit - 1)
+        states = [ours.transport.aborted, theirs.transport.aborted]
+        ours.tick(2 * limit)
+        assert states == [False, False]
+        assert ours.transport.aborted
+        assert theirs.transport.aborted
+
+
+def test_what_a_lost_app_left_unsent_in_a_tunnel_is_not_kept_for_ever() -> None:
+    with tunnel() as (pair, ours, theirs):
+        ours.eof_received()
+        theirs.transport.unsent = 5000
+        ours.connection_lost(None)
+        assert theirs.transport.closing
+        assert pair.upstream.relays == {ours}
+        ours.tick(0.0)
+        ours.tick(pair.upstream.settings.idle_timeout)
+        assert theirs.transport.aborted
+        theirs.connection_lost(None)
+        assert pair.upstream.relays == set()
