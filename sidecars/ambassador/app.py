@@ -29,8 +29,8 @@ _DRAIN_STEP = 0.01  # seconds
 Resolvers = Callable[[UpstreamSettings], Resolver]
 
 
-def _system_resolver(settings: UpstreamSettings) -> Resolver:
-    return SystemResolver(settings.dns_interval)
+def _system_resolver(_settings: UpstreamSettings) -> Resolver:
+    return SystemResolver()
 
 
 async def serve(settings: Settings, life: Life, resolvers: Resolvers = _system_resolver) -> None:
@@ -70,7 +70,7 @@ async def _listen(upstream: Upstream) -> AsyncIterator[None]:
     """Accept the app's connections for as long as the context is open."""
     address = upstream.settings.listen
     sockets = bind(address, variable(Settings, "listen", upstream.name))
-    accept = Client if upstream.settings.upstream.scheme == "http" else TcpClient
+    accept = Client if upstream.settings.upstream.protocol == "http" else TcpClient
     create = upstream.loop.create_unix_server if address.path else upstream.loop.create_server
     servers = [await create(lambda: accept(upstream), sock=bound, backlog=BACKLOG) for bound in sockets]
     try:

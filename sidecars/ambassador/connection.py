@@ -94,12 +94,10 @@ class Connection(asyncio.Protocol):
         self.buffer = b""
         response = parse_response(data[:end], exchange.request)
         rest = data[end + 4 :]
-        endpoint = self.endpoint
-        if endpoint.failures or endpoint.trial:
-            self.upstream.balancer.succeeded(endpoint)
         if response.status < _FINAL:
             self._interim(exchange, response, rest)
             return
+        self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, monotonic())
         length = response.length
         if length >= 0 and len(rest) >= length:
             surplus = len(rest) > length
@@ -114,6 +112,7 @@ class Connection(asyncio.Protocol):
 
     def _interim(self, exchange: Exchange, response: Response, rest: bytes) -> None:
         if response.status == _SWITCHING:
+            self.upstream.balancer.answered(self.endpoint, _SWITCHING, exchange.tried_at, monotonic())
             exchange.switch(response, rest)
             return
         self.interims += 1

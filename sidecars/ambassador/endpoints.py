@@ -1,85 +1,134 @@
-"""The endpoints of an upstream: the addresses behind its targets, kept when DNS fails. No I/O; time is passed in.
+"""One endpoint of an upstream: an address, what is known of it, and what it has done. No I/O; time is passed in.
 
-A target whose name cannot be looked up keeps the addresses of its last good answer: an outage of DNS is no outage of
-the service. A good answer replaces them at once; endpoints that it does not hold any more are `removed` (their idle
-connections are to be closed, and those at work when they have finished).
+Its *cost* is what an answer from it takes, in seconds: a peak EWMA. A sample above the cost replaces it at once; a
+lower one is blended in by the time that has passed; with no sample at all it sinks towards nothing, so that an endpoint
+which was slow is asked again one day. A failure is a sample of five seconds, or of what its Retry-After says: an
+endpoint that fails fast must not look like a fast one (linkerd2-proxy, "failure-aware").
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from math import exp
 from typing import Any
 
-_HTTP_PORT = 80
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
+
+READY, EJECTED, PROBATION, TRIAL = "ready", "ejected", "probation", "trial"
+
+_DECAY = 10.0  # seconds in which a cost sinks to a third
+FIRST_COST = 0.03  # seconds, of one that nothing is known of
+_FAILURE_COST = 5.0  # seconds
+_LONGEST_RETRY_AFTER = 300.0  # seconds
 
 
 class Endpoint:
-    """One address, and what is known of it. `idle` holds its open connections that wait for a request, newest last."""
+    """One address. `idle` holds its open connections that wait for a request, newest last."""
 
     __slots__ = (
+        "added_at",
+        "check_failures",
+        "checked",
         "connections",
-        "down_until",
+        "cost",
+        "cost_at",
+        "ejections",
         "failed",
         "failures",
+        "full_weight",
         "host",
         "idle",
         "ip",
         "label",
+        "latencies",
+        "latency_sum",
+        "penalty",
         "pending",
         "port",
+        "priority",
         "removed",
+        "removed_at",
         "requests",
-        "target",
-        "trial",
+        "server_name",
+        "state",
+        "state_at",
+        "state_until",
+        "tls",
+        "turn",
+        "unhealthy",
+        "weight",
     )
 
-    def __init__(self, target: str, host: bytes, ip: str, port: int) -> None:
-        self.target = target
+    def __init__(
+        self,
+        host: bytes,
+        ip: str,
+        port: int,
+        *,
+        tls: bool = False,
+        server_name: str = "",
+    ) -> None:
         self.host = host  # the authority to send as Host
         self.ip = ip
         self.port = port
+        self.tls = tls
+        self.server_name = server_name  # whom its certificate must name
         self.label = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+        self.full_weight = 1.0
+        self.weight = 1.0  # in force: less while it starts slowly
+        self.priority = 0  # of SRV: a higher number only serves when no lower one can
+        self.added_at: float | None = None  # since when it starts slowly; None where it does not
+
         self.idle: list[Any] = []
         self.connections = 0  # open, idle or not
         self.pending = 0  # tries that have neither succeeded nor failed
         self.requests = 0  # tries begun, ever
+        self.latencies = [0] * (len(BOUNDS) + 1)  # answers by how long they took to begin
+        self.latency_sum = 0.0
+
+        self.cost = FIRST_COST
+        self.cost_at = 0.0
+        self.turn = 0.0  # when it is due again, in the round robin's own time
+
+        self.state = READY
+        self.state_at = 0.0
+        self.state_until = 0.0
+        self.unhealthy = False  # as active checks find
+        self.checked = False  # whether one ever came to an end
+        self.check_failures = 0  # in a row
         self.failed = 0  # tries failed, ever
         self.failures = 0  # failures since the last success
-        self.down_until = 0.0
-        self.trial = False  # the next request decides whether it is well again
-        self.removed = False
+        self.ejections = 0  # ever
+        self.penalty = 0.0  # seconds that the last one was to last
+        self.removed = False  # DNS does not name it any more
+        self.removed_at = 0.0
 
+    # -- what it costs --------------------------------------------------------------------------------------------
 
-@dataclass
-class Name:
-    """A target and what DNS last said of it."""
+    def count(self, seconds: float) -> None:
+        """Count an answer that took so long to begin."""
+        self.latencies[bisect_left(BOUNDS, seconds)] += 1
+        self.latency_sum += seconds
 
-    target: str
-    host: str
-    port: int
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    answered_at: float | None = None  # when the last good answer came
-    error: str = ""  # why there is no newer one
+    def sample(self, seconds: float, now: float) -> None:
+        """An answer that is worth so much."""
+        cost = self.cost
+        if seconds < cost:
+            seconds += (cost - seconds) * exp((self.cost_at - now) / _DECAY)
+        self.cost = seconds
+        self.cost_at = now
 
-    @property
-    def authority(self) -> bytes:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return (host if self.port == _HTTP_PORT else f"{host}:{self.port}").encode()
+    def blame(self, now: float, retry_after: float = 0.0) -> None:
+        """It could not serve, and will not for a while (`retry_after` seconds, where it says so)."""
+        self.sample(max(self.cost, min(retry_after, _LONGEST_RETRY_AFTER) or _FAILURE_COST), now)
 
-    def answered(self, addresses: list[str], now: float) -> tuple[list[Endpoint], list[Endpoint]]:
-        """Take a good answer; the endpoints that are new, and those that are gone. No addresses is no good answer."""
-        if not addresses:
-            self.failed("the name has no addresses")
-            return [], []
-        self.answered_at, self.error = now, ""
-        gone = [endpoint for ip, endpoint in self.endpoints.items() if ip not in addresses]
-        for endpoint in gone:
-            endpoint.removed = True
-            del self.endpoints[endpoint.ip]
-        new = [Endpoint(self.target, self.authority, ip, self.port) for ip in addresses if ip not in self.endpoints]
-        self.endpoints |= {endpoint.ip: endpoint for endpoint in new}
-        return new, gone
+    def suspect(self, now: float) -> None:
+        """It has failed a request, maybe for the request's own sake: one failure in many answers weighs little."""
+        self.cost += max(0.0, _FAILURE_COST - self.cost) * (1.0 - exp((self.cost_at - now) / _DECAY))
+        self.cost_at = now
 
-    def failed(self, error: str) -> None:
-        """Note that the look-up failed; what was known before still holds."""
-        self.error = error
+    def sink(self, before: float, now: float) -> None:
+        """Nothing has been heard of it since `before`: its cost sinks."""
+        if self.cost_at < before:
+            self.cost *= exp((self.cost_at - now) / _DECAY)
+            self.cost_at = now

@@ -67,7 +67,7 @@ class Exchange:
         self.client = client
         self.upstream = upstream
         self.request = request
-        self.started = self.since = monotonic()
+        self.started = self.tried_at = self.since = monotonic()
         if request.length:
             self.complete = False
             self.held = []
@@ -82,7 +82,9 @@ class Exchange:
     def _try(self) -> None:
         if self.over:
             return
-        endpoint = self.upstream.balancer.choose(self.since, self.tried)
+        if self.causes:
+            self.tried_at = monotonic()
+        endpoint = self.upstream.balancer.choose(self.tried_at, self.tried)
         if endpoint is None:
             self._give_up(answers.NO_ADDRESS)
             return
@@ -148,7 +150,7 @@ class Exchange:
             self.upstream.settings.retries,
         )
         if not (reused and closed):
-            self.upstream.balancer.failed(endpoint, now)
+            self.upstream.balancer.failed(endpoint, self.tried_at, now, unreachable=not self.written)
         self.causes += ((endpoint.label, cause),)
         if outcome == retry.FORGIVEN:
             self.fresh = True

@@ -156,6 +156,6 @@ _LEVELS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
         _over_endpoints(lambda endpoint: len(endpoint.idle)),
     ),
     ("ambassador_upstream_endpoints", "Endpoints known.", lambda it: len(it.endpoints)),
-    ("ambassador_upstream_endpoints_down", "Endpoints that have failed and wait for their trial.", lambda it: it.down),
+    ("ambassador_upstream_endpoints_down", "Endpoints unhealthy or ejected.", lambda it: it.balancer.down),
     ("ambassador_upstream_dns_age_seconds", "Since the oldest of the last good answers.", lambda it: it.dns_age),
 )

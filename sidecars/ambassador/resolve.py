@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING, Protocol
 
+from sidecars.ambassador.names import Answer, Found
+
 if TYPE_CHECKING:
-    from sidecars.ambassador.endpoints import Name
+    from sidecars.ambassador.names import Name
     from sidecars.ambassador.upstream import Upstream
 
-_RETRY_AFTER_FAILURE = 1.0  # seconds, unless the interval is shorter
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    addresses: list[str]
-    ttl: float  # seconds
+_RETRY_AFTER_FAILURE = 1.0  # seconds, unless answers hold for less
+_SYSTEM_TTL = 5.0  # seconds for which an answer holds of which no TTL is known
 
 
 class LookupFailed(Exception):
@@ -37,16 +34,13 @@ class Resolver(Protocol):
 class SystemResolver:
     """getaddrinfo: /etc/hosts, search domains and all, as any program in the Pod would see the name."""
 
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
-
     async def lookup(self, host: str) -> Answer:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise LookupFailed(getattr(error, "strerror", None) or str(error)) from None
-        return Answer(list(dict.fromkeys(str(where[0]) for *_, where in found)), self._interval)
+        return Answer(tuple(Found(ip) for ip in dict.fromkeys(str(where[0]) for *_, where in found)), _SYSTEM_TTL)
 
 
 def is_address(host: str) -> bool:
@@ -59,16 +53,16 @@ def is_address(host: str) -> bool:
 
 async def follow(upstream: Upstream, name: Name, resolver: Resolver) -> None:
     """Keep the upstream's endpoints for this name as DNS has them; for an address that is done once."""
-    loop = asyncio.get_running_loop()
-    if is_address(name.host):
-        upstream.answered(name, [name.host], loop.time())
+    host = name.target.host
+    if is_address(host):
+        upstream.answered(name, Answer((Found(host),), _SYSTEM_TTL), time.monotonic())
         return
     while True:
         try:
-            answer = await resolver.lookup(name.host)
+            answer = await resolver.lookup(host)
         except LookupFailed as error:
             upstream.unanswered(name, str(error))
-            await asyncio.sleep(min(_RETRY_AFTER_FAILURE, upstream.settings.dns_interval))
+            await asyncio.sleep(min(_RETRY_AFTER_FAILURE, upstream.settings.dns_min_ttl))
             continue
-        upstream.answered(name, answer.addresses, loop.time())
-        await asyncio.sleep(answer.ttl)
+        upstream.answered(name, answer, time.monotonic())
+        await asyncio.sleep(name.holds)

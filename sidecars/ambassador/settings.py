@@ -2,91 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import socket
 from collections.abc import Iterator
 
 from chassis.frozen import dataclass
-from chassis.kinds import Address, Kind, address, duration, integer, size
+from chassis.kinds import Address, address, duration, integer, size
 from chassis.settings import ServiceSettings, group, setting, variable
+from sidecars.ambassador import kinds
+from sidecars.ambassador.kinds import Target, Targets
 
-_TARGET = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?"
-)
-_HIGHEST_PORT = 65535
-_HTTP_PORT = 80
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("", "0.0.0.0", "::")
-_EXPECTED = "expected http://host[:port] or tcp://host:port, several of one scheme between commas"
-
-
-@dataclass(frozen=True)
-class Target:
-    """One place of an upstream: a host (a name or an address) and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The places of an upstream, all reached by the same protocol."""
-
-    scheme: str
-    places: tuple[Target, ...]
-
-    def __str__(self) -> str:
-        return ",".join(f"{self.scheme}://{place}" for place in self.places)
-
-
-def _parse_targets(raw: str) -> Targets:
-    found = [_parse_target(item.strip()) for item in raw.split(",")]
-    schemes = sorted({scheme for scheme, _ in found})
-    if len(schemes) > 1:
-        raise ValueError(f"expected one scheme for all, but there are {' and '.join(schemes)}")
-    places = tuple(place for _, place in found)
-    if len(set(places)) < len(places):
-        raise ValueError("expected each place once")
-    return Targets(schemes[0], places)
-
-
-def _parse_target(raw: str) -> tuple[str, Target]:
-    scheme, _, rest = raw.partition("://")
-    if not rest:
-        raise ValueError(_EXPECTED)
-    if scheme not in ("http", "tcp"):
-        raise ValueError(f"{_EXPECTED}; the scheme {scheme} is not one of them")
-    if "@" in rest:
-        raise ValueError(f"{_EXPECTED}, without a user name or password")
-    if rest.endswith("/") and "/" not in rest[:-1]:
-        raw = raw[:-1]
-    elif re.search(r"[/?#]", rest):
-        raise ValueError(f"{_EXPECTED}, without a path or query: the app's own is passed on")
-    parts = _TARGET.fullmatch(raw)
-    if not parts:
-        raise ValueError(_EXPECTED)
-    if parts["port"] is None and scheme == "tcp":
-        raise ValueError(f"{_EXPECTED}; tcp has no usual port, so it must be given")
-    if parts["v6"] and not _is_ipv6(parts["v6"]):
-        raise ValueError(f"{_EXPECTED}; [{parts['v6']}] is not an IPv6 address")
-    port = int(parts["port"] or _HTTP_PORT)
-    if not 0 < port <= _HIGHEST_PORT:
-        raise ValueError(f"{_EXPECTED}, with a port from 1 to {_HIGHEST_PORT}")
-    return scheme, Target((parts["v6"] or parts["host"]).lower(), port)
-
-
-def _is_ipv6(literal: str) -> bool:
-    try:
-        socket.inet_pton(socket.AF_INET6, literal)
-    except OSError:
-        return False
-    return True
-
-
-targets = Kind("URLs", _parse_targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +23,39 @@ class UpstreamSettings:
         address, "where the app reaches this upstream; on loopback unless told otherwise", default="127.0.0.1:8500"
     )
     upstream: Targets = setting(
-        targets, "`http://host[:port]` or `tcp://host:port`, several between commas; a DNS name means all its addresses"
+        kinds.targets,
+        "`http://host[:port]` or `tcp://host:port`, several between commas, each with `;weight=2` where it has one; a "
+        "DNS name means all its addresses",
+    )
+    balance: str = setting(
+        kinds.balance,
+        "`ewma` (the least expected latency of two, failures counted in), `least_request` (of two), `round_robin`, "
+        "`random`, `hash:header:<name>`, `hash:cookie:<name>` or `hash:source`",
+        default="ewma",
+    )
+    slow_start: float = setting(
+        duration(maximum="1h"), "how long an endpoint that is new or back takes to come to its full share", default="0"
+    )
+    eject_after: int = setting(
+        integer(1, 1000),
+        "after how many failures in a row (5xx, resets, timeouts) an endpoint is left alone; at once when it cannot be "
+        "reached",
+        default="5",
+    )
+    eject_for: float = setting(
+        duration("100ms", "1h"),
+        "for how long, before one request is its trial; twice as long after each trial that fails, up to 30 times",
+        default="1s",
+    )
+    max_ejected: float = setting(
+        kinds.percent,
+        "how many of the endpoints may be left alone at a time, rounded up",
+        default="50%",
+    )
+    panic_threshold: float = setting(
+        kinds.percent,
+        "when fewer of the endpoints than this are well, health is ignored and all are used",
+        default="30%",
     )
     retries: int = setting(
         integer(maximum=10), "how often a request that may safely be repeated is tried elsewhere", default="2"
@@ -116,9 +73,10 @@ class UpstreamSettings:
         "how long the app may be silent: between requests, within one, or by taking nothing of an answer",
         default="60s",
     )
-    dns_interval: float = setting(
-        duration("100ms", "1h"), "how often the names in `UPSTREAM` are looked up again", default="5s"
+    dns_min_ttl: float = setting(
+        duration("100ms", "1h"), "the least time for which an answer of DNS holds, whatever its TTL", default="1s"
     )
+    dns_max_ttl: float = setting(duration("100ms", "24h"), "the longest time, likewise", default="30s")
     max_connections: int = setting(
         integer(1, 65535), "how many connections the app may have open here at a time", default="4096"
     )
@@ -151,7 +109,19 @@ class Settings(ServiceSettings):
             own = variable(type(self), "upstream", name)
             for place in upstream.upstream.places:
                 if _is_here(place, upstream.listen):
-                    yield f"{own}={upstream.upstream}: {place} is this ambassador itself"
+                    yield f"{own}={upstream.upstream}: {place.place} is this ambassador itself"
+            yield from self._balancing(name, upstream)
+
+    def _balancing(self, name: str, upstream: UpstreamSettings) -> Iterator[str]:
+        def of(field: str) -> str:
+            return variable(type(self), field, name)
+
+        if upstream.dns_min_ttl > upstream.dns_max_ttl:
+            yield f"{of('dns_min_ttl')} is more than {of('dns_max_ttl')}"
+        if upstream.upstream.protocol == "http":
+            return
+        if upstream.balance.startswith(("hash:header", "hash:cookie")):
+            yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP and has none; hash:source works"
 
 
 def _is_here(place: Target, listen: Address) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from chassis import logs
@@ -48,7 +49,8 @@ class TcpClient(Relay):
         tried: list[Endpoint] = []
         cause = NO_ADDRESS
         while len(tried) <= upstream.settings.retries:
-            endpoint = upstream.balancer.choose(time.monotonic(), tried)
+            started = time.monotonic()
+            endpoint = upstream.balancer.choose(started, tried)
             if endpoint is None or self.lost:
                 break
             upstream.counters.retries += bool(tried)
@@ -57,15 +59,14 @@ class TcpClient(Relay):
             endpoint.requests += 1
             made = await upstream.connect(endpoint, lambda: Relay(upstream, inbound=False))
             if isinstance(made, Relay):
-                if endpoint.failures or endpoint.trial:
-                    upstream.balancer.succeeded(endpoint)
+                upstream.balancer.answered(endpoint, HTTPStatus.OK, started, time.monotonic())
                 endpoint.connections += 1
                 upstream.waiting.discard(self)
                 self.join(made, endpoint)
                 return
             cause = made
             endpoint.pending -= 1
-            upstream.balancer.failed(endpoint, time.monotonic())
+            upstream.balancer.failed(endpoint, started, time.monotonic(), unreachable=True)
         if not self.lost:
             self._give_up(cause)
 

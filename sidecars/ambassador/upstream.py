@@ -13,8 +13,9 @@ from chassis.health import Hold
 from sidecars.ambassador import answers
 from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
-from sidecars.ambassador.endpoints import Endpoint, Name
+from sidecars.ambassador.endpoints import Endpoint
 from sidecars.ambassador.metrics import Counters
+from sidecars.ambassador.names import Answer, Name, authority
 from sidecars.ambassador.requests import Requests
 from sidecars.ambassador.resolve import is_address
 from sidecars.ambassador.retry import Budget
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 log = logs.get("ambassador")
 
-_HTTP_PORT = 80
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
 
@@ -42,12 +42,12 @@ class Upstream:
         self.name = settings.name
         self.loop = loop
         self._hold = hold  # on readiness, while there is no address
-        self.names = [Name(str(place), place.host, place.port) for place in settings.upstream.places]
+        self.names = [Name(place) for place in settings.upstream.places]
         self.authorities: set[bytes] = set()
         for place in settings.upstream.places:
-            self.authorities |= _authorities(place.host, place.port)
+            self.authorities |= _authorities(place.scheme, place.host, place.port)
         self.requests = Requests(self.authorities)
-        self.balancer = Balancer()
+        self.balancer: Balancer = Balancer(settings)
         self.budget = Budget(time.monotonic())
         self.counters: Counters = Counters()
         self.clients: set[Client] = set()
@@ -61,17 +61,13 @@ class Upstream:
     def listens_on(self, host: str, port: int) -> None:
         """Note where the app reaches us: a target in absolute form may name that, too."""
         for name in (host, "localhost"):
-            self.authorities |= _authorities(name, port)
+            self.authorities |= _authorities("http", name, port)
 
     # -- endpoints ------------------------------------------------------------------------------------------------
 
     @property
     def endpoints(self) -> list[Endpoint]:
         return [endpoint for name in self.names for endpoint in name.endpoints.values()]
-
-    @property
-    def down(self) -> int:
-        return sum(self.balancer.is_down(endpoint) for endpoint in self.endpoints)
 
     @property
     def open_clients(self) -> int:
@@ -81,17 +77,17 @@ class Upstream:
     def dns_age(self) -> float:
         """Seconds since the oldest of the last good answers about names; 0 where there are only addresses."""
         ages = [
-            self.loop.time() - name.answered_at for name in self.names if name.answered_at and not is_address(name.host)
+            time.monotonic() - name.answered_at
+            for name in self.names
+            if name.answered_at and not is_address(name.target.host)
         ]
         return max(ages, default=0.0)
 
-    def answered(self, name: Name, addresses: list[str], now: float) -> None:
+    def answered(self, name: Name, answer: Answer, now: float) -> None:
         """DNS has answered: take up what is new, and leave what is gone."""
-        new, gone = name.answered(addresses, now)
-        for endpoint in new:
-            self.balancer.add(endpoint)
+        new, gone = name.answered(answer, now, self.settings.dns_min_ttl, self.settings.dns_max_ttl)
+        self.balancer.update(new, gone, now)
         for endpoint in gone:
-            self.balancer.remove(endpoint)
             for connection in list(endpoint.idle):
                 connection.discard()
         if self.endpoints:
@@ -100,7 +96,7 @@ class Upstream:
             log.info(
                 "endpoints changed",
                 upstream=self.name,
-                target=name.target,
+                target=str(name.target),
                 added=",".join(endpoint.label for endpoint in new),
                 removed=",".join(endpoint.label for endpoint in gone),
             )
@@ -108,10 +104,10 @@ class Upstream:
     def unanswered(self, name: Name, error: str) -> None:
         """DNS has not answered: what was known still holds."""
         if name.error != error:
-            log.warning("a name cannot be looked up", upstream=self.name, host=name.host, reason=error)
+            log.warning("a name cannot be looked up", upstream=self.name, host=name.target.host, reason=error)
         name.failed(error)
         if self._hold.reason:
-            self._hold.reason = f"it has no address yet: {name.host}: {error}"
+            self._hold.reason = f"it has no address yet: {name.target.host}: {error}"
 
     def has_untried(self, tried: Collection[Endpoint]) -> bool:
         return any(endpoint not in tried for endpoint in self.endpoints)
@@ -129,14 +125,14 @@ class Upstream:
         task.add_done_callback(self._opening.discard)
 
     async def _open(self, endpoint: Endpoint, exchange: Exchange) -> None:
+        started = time.monotonic()
         made = await self.connect(endpoint, lambda: Connection(self, endpoint))
         cause = (answers.CLOSED if made.transport.is_closing() else None) if isinstance(made, Connection) else made
         if cause and not exchange.over:
             exchange.unconnected(cause)
         elif cause:
-            self.balancer.failed(
-                endpoint, time.monotonic()
-            )  # the app did not wait to hear it, but the next one profits
+            # The app did not wait to hear it, but the next one profits.
+            self.balancer.failed(endpoint, started, time.monotonic(), unreachable=True)
         elif not exchange.over:
             exchange.attach(made)
         elif endpoint.removed or self.draining:
@@ -201,7 +197,7 @@ class Upstream:
 
     def page(self) -> dict[str, Any]:
         """What `/status` says of this upstream."""
-        now = self.loop.time()
+        now = time.monotonic()
         return {
             "upstream": str(self.settings.upstream),
             "connections": self.open_clients,
@@ -211,7 +207,7 @@ class Upstream:
             "errors": dict(self.counters.errors),
             "targets": [
                 {
-                    "target": name.target,
+                    "target": str(name.target),
                     "dns_age_seconds": None if name.answered_at is None else round(now - name.answered_at, 3),
                     "dns_error": name.error,
                     "endpoints": [self._endpoint_page(endpoint) for endpoint in name.endpoints.values()],
@@ -221,24 +217,25 @@ class Upstream:
         }
 
     def _endpoint_page(self, endpoint: Endpoint) -> dict[str, Any]:
-        state = "down" if self.balancer.is_down(endpoint) else "trial" if endpoint.trial else "ready"
         return {
             "address": endpoint.label,
-            "state": state,
+            "state": endpoint.state,
+            "weight": round(endpoint.weight, 3),
+            "cost_seconds": round(endpoint.cost, 6),
             "connections": endpoint.connections,
             "idle": len(endpoint.idle),
             "pending": endpoint.pending,
             "requests": endpoint.requests,
             "failed": endpoint.failed,
             "failures_in_a_row": endpoint.failures,
+            "ejections": endpoint.ejections,
         }
 
 
-def _authorities(host: str, port: int) -> set[bytes]:
+def _authorities(scheme: str, host: str, port: int) -> set[bytes]:
     """How a URL may name this place, in lower case."""
-    shown = f"[{host}]" if ":" in host else host
-    full = {f"{shown}:{port}".lower().encode()}
-    return full | {shown.lower().encode()} if port == _HTTP_PORT else full
+    shown = authority("", host, port)
+    return {shown.lower().encode(), authority(scheme, host, port).lower().encode()}
 
 
 def _cause_of(error: OSError) -> Cause:

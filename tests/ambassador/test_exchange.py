@@ -18,6 +18,7 @@ from chassis.settings import load
 from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.exchange import Exchange
+from sidecars.ambassador.names import Answer, Found
 from sidecars.ambassador.relay import Relay
 from sidecars.ambassador.requests import Requests
 from sidecars.ambassador.settings import Settings
@@ -77,7 +78,7 @@ class Pair:
         self.loop = asyncio.new_event_loop()
         settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders"})
         self.upstream = Upstream(settings.upstreams["default"], self.loop, Hold("upstream", ""))
-        self.upstream.answered(self.upstream.names[0], ["10.0.0.1"], 0.0)
+        self.upstream.answered(self.upstream.names[0], Answer((Found("10.0.0.1"),), 5.0), 0.0)
         self.endpoint = self.upstream.endpoints[0]
         self.app, self.there = Wire(), Wire()
         self.client = Client(self.upstream)
@@ -333,11 +334,11 @@ def test_an_endpoint_is_well_again_when_its_answer_begins() -> None:
     stream = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     for request, answer in ((upgrade, switched), (REQUESTS[0], stream)):
         with Pair() as pair:
-            pair.upstream.balancer.failed(pair.endpoint, pair.client.since)
-            assert pair.upstream.down == 1
+            pair.upstream.balancer.failed(pair.endpoint, pair.client.since, pair.client.since, unreachable=True)
+            assert pair.upstream.balancer.down == 1
             pair.client.data_received(request)
             pair.connection.data_received(answer)
-            assert pair.upstream.down == 0
+            assert pair.upstream.balancer.down == 0
             assert pair.endpoint.failures == 0
 
 
@@ -353,7 +354,7 @@ async def test_an_endpoint_that_does_not_open_is_down_although_the_app_did_not_w
         gone = Exchange(pair.client, pair.upstream, Requests(()).parse(b"GET / HTTP/1.1\r\nHost: a"))
         gone.over = True
         await pair.upstream._open(pair.endpoint, gone)
-        assert pair.upstream.down == 1
+        assert pair.upstream.balancer.down == 1
 
 
 # -- tunnels ------------------------------------------------------------------------------------------------------

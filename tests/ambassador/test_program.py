@@ -283,7 +283,7 @@ def test_several_upstreams_each_have_their_address(start: Start) -> None:
             assert httpx.get(f"http://127.0.0.1:{ports[name]}/", trust_env=False).text == name
         page = httpx.get(f"http://127.0.0.1:{ports['admin']}/status", trust_env=False).json()
     target = page["upstreams"]["orders"]["targets"][0]
-    assert target["target"] == f"localhost:{orders.port}"
+    assert target["target"] == f"http://localhost:{orders.port}"
     assert target["dns_age_seconds"] >= 0
     assert "127.0.0.1" in json.dumps(target["endpoints"])
 

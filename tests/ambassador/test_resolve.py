@@ -10,7 +10,8 @@ from typing import Any
 from chassis.lifecycle import Life
 from chassis.settings import load
 from sidecars.ambassador import app
-from sidecars.ambassador.resolve import Answer, LookupFailed, SystemResolver, is_address
+from sidecars.ambassador.names import Answer, Found
+from sidecars.ambassador.resolve import LookupFailed, SystemResolver, is_address
 from sidecars.ambassador.settings import Settings
 from tests.support import free_port
 
@@ -28,7 +29,7 @@ class Zone:
         self.asked += 1
         if not self.addresses:
             raise LookupFailed(f"SERVFAIL for {host}")
-        return Answer(list(self.addresses), 0.01)
+        return Answer(tuple(map(Found, self.addresses)), 0.01)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -70,7 +71,7 @@ async def ambassador(zone: Zone, port: int) -> AsyncIterator[tuple[Callable[[], 
             "AMBASSADOR_UPSTREAM": f"http://orders:{port}",
             "AMBASSADOR_LISTEN": f"127.0.0.1:{own}",
             "AMBASSADOR_ADMIN_LISTEN": "off",
-            "AMBASSADOR_DNS_INTERVAL": "100ms",
+            "AMBASSADOR_DNS_MIN_TTL": "100ms",
         },
     )
     life = Life(5.0)
@@ -143,8 +144,8 @@ async def test_it_becomes_ready_with_the_first_address() -> None:
 
 
 async def test_the_systems_resolver_knows_localhost() -> None:
-    answer = await SystemResolver(5.0).lookup("localhost")
-    assert "127.0.0.1" in answer.addresses
+    answer = await SystemResolver().lookup("localhost")
+    assert Found("127.0.0.1") in answer.found
     assert answer.ttl == 5.0
 
 

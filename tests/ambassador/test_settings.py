@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from chassis.settings import SettingsError, load
-from sidecars.ambassador.settings import Settings, Target
+from sidecars.ambassador.kinds import Target
+from sidecars.ambassador.settings import Settings
 
 
 def problems(**environ: str) -> list[str]:
@@ -16,7 +17,7 @@ def test_one_upstream_without_a_name_listens_on_loopback() -> None:
     settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders.shop, http://[fd00::1]:8080"})
     only = settings.upstreams["default"]
     assert str(only.listen) == "127.0.0.1:8500"
-    assert only.upstream.places == (Target("orders.shop", 80), Target("fd00::1", 8080))
+    assert only.upstream.places == (Target("http", "orders.shop", 80), Target("http", "fd00::1", 8080))
     assert str(only.upstream) == "http://orders.shop:80,http://[fd00::1]:8080"
 
 
@@ -47,7 +48,7 @@ def test_several_upstreams_each_have_their_name() -> None:
         ("tcp://orders", "it must be given"),
         ("http://orders:0", "with a port from 1"),
         ("http://orders:65536", "with a port from 1"),
-        ("http://orders,tcp://db:1", "expected one scheme for all"),
+        ("http://orders,tcp://db:1", "expected HTTP or TCP, but there are http and tcp"),
         ("http://orders,http://orders:80", "expected each place once"),
         ("http://orders,", "expected http://host[:port]"),
         ("http://[fd00::1::]", "[fd00::1::] is not an IPv6 address"),
