@@ -24,6 +24,7 @@ SILENT = Cause("http_response_timeout", 504, "no answer came in time")
 NO_ADDRESS = Cause("dns_error", 503, "the upstream has no address")
 NO_DESCRIPTORS = Cause("connection_limit_reached", 503, "this process may not open more files and connections")
 TOO_MANY = Cause("connection_limit_reached", 503, "too many connections are open")
+TOO_MANY_WAIT = Cause("connection_limit_reached", 503, "too many requests wait for a connection to open")
 
 
 def malformed(reason: str) -> Cause:

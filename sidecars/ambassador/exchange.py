@@ -97,6 +97,10 @@ class Exchange:
             if not connection.transport.is_closing():
                 self.attach(connection)
                 return
+        if self.upstream.pending >= self.upstream.settings.max_pending:
+            self._leave()
+            self._give_up(answers.TOO_MANY_WAIT)
+            return
         self.upstream.open(endpoint, self)
 
     def attach(self, connection: Connection) -> None:
@@ -105,7 +109,9 @@ class Exchange:
         connection.exchange = self
         self.reused = connection.served
         self.written = True
-        head = self.request.head(connection.endpoint.host)
+        upstream = self.upstream
+        host = self.request.host if upstream.preserves_host else None
+        head = self.request.head(host or connection.endpoint.host, upstream.credentials)
         if not self.held:
             connection.transport.write(head)
             self.upstream.counters.sent += len(head)
@@ -116,7 +122,7 @@ class Exchange:
             connection.transport.write(b"".join((head, *self.held)))
         else:
             connection.transport.writelines((head, *self.held))
-        if self.held_size > retry.HELD or not self.request.idempotent:
+        if self.held_size > self.upstream.settings.retry_buffer or not self.request.idempotent:
             self.held = None
         self.client.read_on()
 
@@ -186,13 +192,13 @@ class Exchange:
         if self.connection is not None and out:
             self.upstream.counters.sent += size
             self.connection.transport.writelines(out)
-            if self.held_size > retry.HELD:
+            if self.held_size > self.upstream.settings.retry_buffer:
                 self.held = None
 
     @property
     def wants_no_more(self) -> bool:
         """Whether the client should not be read: the upstream is behind, or there is no connection yet."""
-        return self.blocked or (self.connection is None and self.held_size > retry.HELD)
+        return self.blocked or (self.connection is None and self.held_size > self.upstream.settings.retry_buffer)
 
     # -- the response ---------------------------------------------------------------------------------------------
 
@@ -337,13 +343,24 @@ class Exchange:
         if self.response is None and not (self.complete or self.blocked):
             self._await_client(silent)
         elif self.response is None:
-            if silent >= settings.timeout:
+            if silent >= settings.timeout or self._is_late(now):
                 self.lost(answers.SILENT)
         elif self.response.announced >= 0 and not self.client.write_paused:
             if silent >= settings.timeout:
                 self._cut()
         elif self.client.ended and silent >= settings.idle_timeout:
             self._cut()
+
+    def _is_late(self, now: float) -> bool:
+        """Whether this try has had its time and another one is allowed."""
+        settings = self.upstream.settings
+        return (
+            settings.try_timeout is not None
+            and now - self.tried_at >= settings.try_timeout
+            and self.request.idempotent
+            and self.retries < settings.retries
+            and (not self.request.length or self.held is not None)
+        )
 
     def _await_client(self, silent: float) -> None:
         """The app owes us the rest of its request, or waits for a 100 that the upstream does not give."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HELD = 64 * 1024  # bytes of a request's body that are kept for another try
 FRESH = 1.0  # seconds for which an idle connection is good enough for a request that cannot be repeated
 
 _PER_REQUEST = 0.2  # retries that a request earns

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chassis.frozen import dataclass
-from chassis.kinds import Address, address, duration, integer, size
+from chassis.kinds import Address, Secret, address, choice, duration, integer, secret, size
 from chassis.settings import ServiceSettings, group, setting, variable
-from sidecars.ambassador import kinds
+from sidecars.ambassador import identity, kinds
+from sidecars.ambassador.identity import Edit
 from sidecars.ambassador.kinds import Target, Targets
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -60,6 +61,14 @@ class UpstreamSettings:
     retries: int = setting(
         integer(maximum=10), "how often a request that may safely be repeated is tried elsewhere", default="2"
     )
+    retry_buffer: int = setting(
+        size(maximum="16MiB"), "how much of a request's body is kept, so that it can be sent again", default="64KiB"
+    )
+    try_timeout: float | None = setting(
+        duration("50ms", "24h"),
+        "how long one try may take until its answer begins, where another try is allowed; unset: `TIMEOUT` for each",
+        default="",
+    )
     connect_timeout: float = setting(
         duration("10ms", "5m"), "how long a connection to the upstream may take to open", default="2s"
     )
@@ -80,8 +89,24 @@ class UpstreamSettings:
     max_connections: int = setting(
         integer(1, 65535), "how many connections the app may have open here at a time", default="4096"
     )
+    max_pending: int = setting(
+        integer(1, 65535), "how many requests may wait for a connection to open; more are answered 503", default="1024"
+    )
     max_header_size: int = setting(
         size("8KiB", "1MiB"), "how large the head of a request or a response may be", default="64KiB"
+    )
+    headers: tuple[Edit, ...] | None = setting(
+        identity.edits,
+        "edits of each request, one a line: `Name: value` sets, `+Name: value` adds, `-Name` removes",
+        default="",
+    )
+    host: str = setting(
+        choice("upstream", "preserve"), "the `Host` that is sent: the upstream's own, or the app's", default="upstream"
+    )
+    token: Secret | None = setting(
+        secret,
+        "a bearer token, sent instead of the app's `Authorization`; one by `TOKEN_FILE` is looked at every second",
+        default="",
     )
 
 
@@ -110,18 +135,23 @@ class Settings(ServiceSettings):
             for place in upstream.upstream.places:
                 if _is_here(place, upstream.listen):
                     yield f"{own}={upstream.upstream}: {place.place} is this ambassador itself"
-            yield from self._balancing(name, upstream)
+            yield from self._together(name, upstream)
 
-    def _balancing(self, name: str, upstream: UpstreamSettings) -> Iterator[str]:
+    def _together(self, name: str, upstream: UpstreamSettings) -> Iterator[str]:
         def of(field: str) -> str:
             return variable(type(self), field, name)
 
         if upstream.dns_min_ttl > upstream.dns_max_ttl:
             yield f"{of('dns_min_ttl')} is more than {of('dns_max_ttl')}"
+        if upstream.token is not None and not identity.is_bearer(upstream.token):
+            yield f"{of('token')}: it holds no bearer token (letters, digits and -._~+/)"
         if upstream.upstream.protocol == "http":
             return
         if upstream.balance.startswith(("hash:header", "hash:cookie")):
             yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP and has none; hash:source works"
+        for field in ("headers", "token"):
+            if getattr(upstream, field):
+                yield f"{of(field)} is set, but {of('upstream')} is not HTTP and has no fields"
 
 
 def _is_here(place: Target, listen: Address) -> bool:

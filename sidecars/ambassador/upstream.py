@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from chassis import logs
 from chassis.health import Hold
+from chassis.settings import variable
 from sidecars.ambassador import answers
 from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.endpoints import Endpoint
+from sidecars.ambassador.identity import Token, edits_of
 from sidecars.ambassador.metrics import Counters
 from sidecars.ambassador.names import Answer, Name, authority
 from sidecars.ambassador.requests import Requests
 from sidecars.ambassador.resolve import is_address
 from sidecars.ambassador.retry import Budget
+from sidecars.ambassador.settings import Settings, UpstreamSettings
 
 if TYPE_CHECKING:
     from sidecars.ambassador.answers import Cause
     from sidecars.ambassador.downstream import Client
     from sidecars.ambassador.exchange import Exchange
     from sidecars.ambassador.relay import Relay
-    from sidecars.ambassador.settings import UpstreamSettings
     from sidecars.ambassador.tcp import TcpClient
 
 log = logs.get("ambassador")
@@ -46,7 +48,11 @@ class Upstream:
         self.authorities: set[bytes] = set()
         for place in settings.upstream.places:
             self.authorities |= _authorities(place.scheme, place.host, place.port)
-        self.requests = Requests(self.authorities)
+        self.requests = Requests(self.authorities, edits_of(settings.headers, token=settings.token is not None))
+        self.preserves_host = settings.host == "preserve"
+        self._token = Token(settings.token, variable(Settings, "token", settings.name)) if settings.token else None
+        self.credentials = b""  # a line of each request, behind its Host
+        self._authenticate(time.monotonic())
         self.balancer: Balancer = Balancer(settings)
         self.budget = Budget(time.monotonic())
         self.counters: Counters = Counters()
@@ -116,7 +122,17 @@ class Upstream:
         """A try at this endpoint is over."""
         endpoint.pending -= 1
 
+    def _authenticate(self, now: float) -> None:
+        if self._token is not None:
+            self._token.refresh(now)
+            self.credentials = self._token.line
+
     # -- connections ----------------------------------------------------------------------------------------------
+
+    @property
+    def pending(self) -> int:
+        """Connections that are being opened."""
+        return len(self._opening)
 
     def open(self, endpoint: Endpoint, exchange: Exchange) -> None:
         """Open a connection for this exchange; it is told through `attach` or `unconnected`."""
@@ -162,6 +178,7 @@ class Upstream:
         """A few times a second: whoever waits too long is dealt with."""
         self.balancer.tick(now)
         self.budget.refill(now)
+        self._authenticate(now)
         for client in list(self.clients):
             client.tick(now)
         for relay in list(self.relays):

@@ -485,3 +485,62 @@ def test_an_endpoint_may_be_given_by_its_ipv6_address(start: Start) -> None:
                 assert f"Host: [::1]:{port}\r\n".encode() in peer.head()
                 peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
                 assert app.response()[0] == 204
+
+
+# -- limits -------------------------------------------------------------------------------------------------------
+
+
+def test_more_requests_than_may_wait_for_a_connection_are_told_so(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
+        where = full.getsockname()
+        for _ in range(4):  # nobody accepts: from here on a connection neither opens nor fails
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(where)
+        ambassador = Ambassador(start, f"http://127.0.0.1:{where[1]}", MAX_PENDING="2", CONNECT_TIMEOUT="20s")
+        for _ in range(2):
+            stack.enter_context(ambassador.connect()).send(GET)
+        status, head, _ = wait_until(lambda: answered(ambassador), "a request that need not wait")
+        assert status == 503
+        assert b"too many requests wait for a connection" in head
+
+
+def answered(ambassador: Ambassador) -> tuple[int, bytes, bytes] | None:
+    with ambassador.connect() as peer, contextlib.suppress(TimeoutError):
+        peer.socket.settimeout(1.0)
+        peer.send(GET)
+        return peer.response()
+    return None
+
+
+def test_a_try_that_takes_too_long_is_given_up_for_another_one(start: Start) -> None:
+    with backends(hanging, answering()) as running:
+        ambassador = Ambassador(start, joined(running), TRY_TIMEOUT="100ms", TIMEOUT="60s")
+        assert {ambassador.ask()[0] for _ in range(10)} == {200}
+        assert ambassador.metric("ambassador_upstream_retries_total") >= 1
+
+
+def test_a_request_that_cannot_be_repeated_has_more_time_than_one_try(start: Start) -> None:
+    def slow(peer: Peer) -> None:
+        peer.head()
+        late.wait(1.0)
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    late = threading.Event()
+    with backends(slow) as (backend,):
+        ambassador = Ambassador(start, backend.url, TRY_TIMEOUT="50ms")
+        assert ambassador.ask(POST)[0] == 200
+
+
+def test_a_body_beyond_the_retry_buffer_is_sent_once(start: Start) -> None:
+    heads: list[bytes] = []
+
+    def take(peer: Peer) -> None:
+        heads.append(peer.head())
+        peer.exactly(2000)
+
+    with backends(take, take) as running:
+        ambassador = Ambassador(start, joined(running), RETRY_BUFFER="1KiB")
+        request = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
+        assert ambassador.ask(request)[0] == 502
+    assert len(heads) == 1
