@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from chassis import admin, logs
-from chassis.lifecycle import Life
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from chassis import admin, logs, tls
+from chassis.lifecycle import BadSettings, Life
 from chassis.listen import bind, bound_address
 from chassis.settings import variable
+from sidecars.adapter import agent
+from sidecars.adapter.auth import BadCredentialsFile, Guard
+from sidecars.adapter.desks import Desk, Forward, Metrics, Verdicts, together_of
+from sidecars.adapter.judge import Judge, limits_of
 from sidecars.adapter.metrics import RecordCollector
 from sidecars.adapter.record import Record
-from sidecars.adapter.routes import routes_of
+from sidecars.adapter.routes import Route, routes_of
+from sidecars.adapter.rulebook import Rulebook
 from sidecars.adapter.server import Probes, serve
-from sidecars.adapter.settings import Settings
+from sidecars.adapter.settings import App, Settings
 from sidecars.adapter.upstream import Upstream
+from sidecars.adapter.verdict import Verdict, of_all
 
 log = logs.get("adapter")
 
@@ -23,13 +32,79 @@ async def run(settings: Settings, life: Life) -> None:
     record = Record(routes)
     metrics = admin.registry()
     metrics.register(RecordCollector(record))
+    try:
+        guard, own_tls = Guard(settings.token, settings.basic_auth), _own_tls(settings)
+        upstream = Upstream(settings.apps.values(), record, life.health)
+    except tls.UnusableFiles as error:
+        raise BadSettings(error.reason) from None
+    except (OSError, BadCredentialsFile) as error:
+        raise BadSettings(f"{variable(Settings, 'basic_auth')}: {error}") from None
     sockets = bind(settings.listen, variable(Settings, "listen"))
     longest = max(app.timeout for app in settings.apps.values())
-    async with (
-        admin.serve(settings, life.health, metrics, record.page),
-        Upstream(record, life.health) as upstream,
-        serve(Probes(routes, upstream, record), sockets, longest),
-    ):
-        listening.release()
-        log.info("listening", address=bound_address(sockets), routes=[route.path for route in routes])
-        await life.stopping.wait()
+    async with upstream:
+        desks = _desks(settings, routes, upstream, record)
+        probes = Probes(routes, desks, record, guard)
+        async with (
+            admin.serve(settings, life.health, metrics, record.page),
+            serve(probes, sockets, settings.max_connections, longest, own_tls),
+            _agent(settings, [desk for desk in desks.values() if isinstance(desk, Verdicts)]),
+        ):
+            listening.release()
+            log.info("listening", address=bound_address(sockets), routes=[route.path for route in routes])
+            await life.stopping.wait()
+
+
+def _desks(settings: Settings, routes: Iterable[Route], upstream: Upstream, record: Record) -> dict[str, Desk]:
+    """What answers each route."""
+    desks: dict[str, Desk] = {}
+    for route in routes:
+        apps = [settings.apps[question.app] for question in route.questions]
+        if route.mode == "verdict":
+            judges = [
+                Judge(app, question, _rulebook(app, record))
+                for app, question in zip(apps, route.questions, strict=True)
+            ]
+            desks[route.path] = Verdicts(route, upstream, judges, record.routes[route.path])
+        elif route.mode == "metrics":
+            desks[route.path] = Metrics(route, upstream, [limits_of(app) for app in apps])
+        else:
+            desks[route.path] = Forward(route, upstream)
+    return desks
+
+
+def _rulebook(app: App, record: Record) -> Rulebook | None:
+    """The app's rules. Rates are about one page of the app, so each question has a book of its own."""
+    if app.rules is None:
+        return None
+    book = Rulebook(app.rules, variable(Settings, "rules", app.name))
+    if app.rules.file:
+        record.apps[app.name].rules_problem = lambda: book.problem
+    return book
+
+
+def _own_tls(settings: Settings) -> tls.Reloading | None:
+    if not settings.tls_cert:
+        return None
+
+    def file(field: str) -> tls.File | None:
+        path = getattr(settings, field)
+        return tls.File(variable(Settings, field), path) if path else None
+
+    cert = tls.File(variable(Settings, "tls_cert"), settings.tls_cert)
+    return tls.server(cert, file("tls_key"), file("client_ca"))
+
+
+@asynccontextmanager
+async def _agent(settings: Settings, desks: Sequence[Verdicts]) -> AsyncIterator[None]:
+    """HAProxy's agent-check, where it is asked for: one verdict of all routes that have any."""
+    if not settings.agent_listen:
+        yield
+        return
+    sockets = bind(settings.agent_listen, variable(Settings, "agent_listen"))
+
+    async def judge() -> Verdict:
+        return of_all(await together_of([desk.judge(None) for desk in desks]))
+
+    async with agent.serve(judge, sockets):
+        log.info("agent-checks are answered", address=bound_address(sockets))
+        yield

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from sidecars.adapter.record import BUCKETS, Durations, Record
+from sidecars.adapter.verdict import STATUSES
 
 _Counter = CounterMetricFamily
 
@@ -21,6 +22,7 @@ class RecordCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._routes()
+        yield from self._verdicts()
         yield from self._apps()
 
     def _routes(self) -> Iterator[Metric]:
@@ -39,14 +41,34 @@ class RecordCollector(Collector):
                 up.add_metric([route.path], int(route.last.good))
         yield from (requests, up, durations)
 
+    def _verdicts(self) -> Iterator[Metric]:
+        status = GaugeMetricFamily("adapter_verdict", "1 for the route's verdict.", labels=["route", "status"])
+        value = GaugeMetricFamily("adapter_rule_value", "The value that decided.", labels=["route", "rule"])
+        passes = GaugeMetricFamily("adapter_rule_pass", "1 when the rule passes.", labels=["route", "rule"])
+        for route in self._record.routes.values():
+            if route.verdict is None:
+                continue
+            for each in STATUSES:
+                status.add_metric([route.path, each], int(each == route.verdict.status))
+            for label, known in route.checks.items():
+                if not known.check.is_rule:
+                    continue  # its name is the app's invention, and those may be without number
+                passes.add_metric([route.path, label], int(known.check.status == "pass"))
+                if known.check.value is not None:
+                    value.add_metric([route.path, label], known.check.value)
+        yield from (status, value, passes)
+
     def _apps(self) -> Iterator[Metric]:
         requests = _Counter("adapter_upstream_requests", "Requests made to the app.", labels=["app"])
         errors = _Counter("adapter_upstream_errors", "Requests without an answer.", labels=["app", "reason"])
+        current = GaugeMetricFamily("adapter_rules_current", "0 when a newer file is bad.", labels=["app"])
         for name, app in self._record.apps.items():
             requests.add_metric([name], app.requests)
+            if app.rules_problem:
+                current.add_metric([name], int(not app.rules_problem()))
             for reason, count in app.errors.items():
                 errors.add_metric([name, reason], count)
-        yield from (requests, errors)
+        yield from (requests, errors, current)
 
 
 def _cumulative(durations: Durations) -> list[tuple[str, float]]:

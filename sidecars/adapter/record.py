@@ -6,6 +6,7 @@ codes, which are the app's.
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -13,9 +14,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from sidecars.adapter.answer import Answer
 from sidecars.adapter.outcome import NoReply, Outcome, Reason
 from sidecars.adapter.routes import OTHER, Route
-from sidecars.adapter.verdict import Answer
+from sidecars.adapter.verdict import Check, Verdict
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0)  # seconds
 
@@ -36,6 +38,39 @@ class Durations:
         self.sum += seconds
 
 
+class CheckRecord:
+    """One check of a verdict: how it is, since when, and what was last wrong with it."""
+
+    __slots__ = ("_last_error", "_last_error_at", "_since", "check")
+
+    def __init__(self, check: Check, now: float) -> None:
+        self.check = check
+        self._since = now
+        self._last_error = ""
+        self._last_error_at = 0.0
+        self._note_error(now)
+
+    def judged(self, check: Check, now: float) -> None:
+        if check.status != self.check.status:
+            self._since = now
+        self.check = check
+        self._note_error(now)
+
+    def _note_error(self, now: float) -> None:
+        if self.check.status != "pass":
+            self._last_error, self._last_error_at = self.check.reason, now
+
+    def page(self) -> dict[str, Any]:
+        error = {"reason": self._last_error, "at": _stamp(self._last_error_at)} if self._last_error_at else None
+        return {
+            "status": self.check.status,
+            "value": _finite(self.check.value),
+            "threshold": _finite(self.check.threshold),
+            "since": _stamp(self._since),
+            "last_error": error,
+        }
+
+
 class RouteRecord:
     """One route: how often it gave which answer, how long that took, and how it is now."""
 
@@ -45,14 +80,18 @@ class RouteRecord:
         self.durations = Durations()
         self.last: Answer | None = None
         self.last_error = ""
+        self.verdict: Verdict | None = None
+        self.checks: dict[str, CheckRecord] = {}
         self._clock = clock
-        self._last_at = self._since = self._last_error_at = 0.0
+        self._last_at = self._since = self._last_error_at = self._verdict_since = 0.0
 
     def answered(self, answer: Answer, seconds: float) -> bool:
         """Note an answer; True when the route has turned from good to bad or back."""
         self.codes[answer.status] += 1
         self.durations.observe(seconds)
         before, self.last, self._last_at = self.last, answer, self._clock()
+        if before is answer:
+            return False
         if before is None or (before.status, before.why) != (answer.status, answer.why):
             self._since = self._last_at
         if not answer.good:
@@ -64,6 +103,19 @@ class RouteRecord:
         """Note an answer that says nothing about the app, such as 405."""
         self.codes[answer.status] += 1
 
+    def judged(self, verdict: Verdict) -> None:
+        """Note a new verdict. Checks that it does not have any more are forgotten."""
+        now = self._clock()
+        if self.verdict is None or self.verdict.status != verdict.status:
+            self._verdict_since = now
+        self.verdict = verdict
+        before, self.checks = self.checks, {}
+        for check in verdict.checks:
+            known = before.get(check.label)
+            if known:
+                known.judged(check, now)
+            self.checks[check.label] = known or CheckRecord(check, now)
+
     def page(self) -> dict[str, Any]:
         """The route's last result, for people."""
         page: dict[str, Any] = {"last": None, "since": None, "last_error": None}
@@ -72,6 +124,14 @@ class RouteRecord:
             page["since"] = _stamp(self._since)
         if self.last_error:
             page["last_error"] = {"reason": self.last_error, "at": _stamp(self._last_error_at)}
+        if self.verdict:
+            page["verdict"] = {
+                "status": self.verdict.status,
+                "since": _stamp(self._verdict_since),
+                "holding": self.verdict.holding or None,
+                "reason": self.verdict.reason or None,
+                "checks": {label: check.page() for label, check in self.checks.items()},
+            }
         return page
 
 
@@ -81,6 +141,8 @@ class AppRecord:
     def __init__(self) -> None:
         self.requests = 0
         self.errors: Counter[Reason] = Counter()
+        self.rules_problem: Callable[[], str] | None = None
+        """Why the file of rules as it is now is not in force, "" when it is; None where there is no file."""
 
     def outcome(self, outcome: Outcome) -> None:
         if isinstance(outcome, NoReply):
@@ -94,22 +156,30 @@ class Record:
         self._table = {route.path: route for route in routes}
         self.routes = {path: RouteRecord(path, clock) for path in self._table}
         self.other = RouteRecord(OTHER, clock)
-        self.apps = {route.question.app: AppRecord() for route in self._table.values()}
+        self.apps = {question.app: AppRecord() for route in self._table.values() for question in route.questions}
 
     def page(self) -> dict[str, Any]:
-        """What `/status` says of the routes."""
-        return {
+        """What `/status` says of the routes, and of rules that could not be read again."""
+        page: dict[str, Any] = {
             "routes": {
                 path: {
-                    "app": route.question.app,
-                    "asks": route.question.url,
+                    "asks": {question.app: question.url for question in route.questions},
                     "mode": route.mode,
                     **self.routes[path].page(),
                 }
                 for path, route in self._table.items()
             }
         }
+        problems = {name: app.rules_problem() for name, app in self.apps.items() if app.rules_problem}
+        if problems:
+            page["rules"] = {name: problem or "in force as the file has them" for name, problem in problems.items()}
+        return page
 
 
 def _stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _finite(value: float | None) -> float | str | None:
+    """JSON has no NaN and no infinity."""
+    return value if value is None or math.isfinite(value) else str(value)

@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import ClassVar
-from urllib.parse import SplitResult
+from itertools import groupby
+from typing import ClassVar, Literal, get_args
 
-from chassis.frozen import dataclass
-from chassis.kinds import Address, Kind, address, duration, pairs, size, url
+from chassis.frozen import TYPE_CHECKING, dataclass
+from chassis.kinds import Address, Secret, address, choice, duration, integer, secret, size, text
 from chassis.settings import ServiceSettings, group, setting, variable
+from sidecars.adapter.choices import ByRoute, RulesText, by_route, routes, rules, selectors, target_url
+from sidecars.adapter.formats import AUTO, FORMATS
 
-_HTTP = url("http")
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
-_ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+;:@/-]*")  # a path without an escape: what is written is what is matched
-_TARGET = re.compile(r"/[!\"$-~]*")  # all visible ASCII but `#`: it goes into the request line as it is
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from urllib.parse import SplitResult
+
+    from sidecars.adapter.selectors import Selector
+
+Mode = Literal["forward", "verdict", "metrics"]
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
-
-
-def _parse_target(raw: str) -> SplitResult:
-    parts = _HTTP.parse(raw)
-    if "@" in parts.netloc:
-        raise ValueError("expected http://host[:port] without credentials")
-    if parts.path not in ("", "/") or "?" in raw or "#" in raw:
-        raise ValueError("expected http://host[:port] alone: the path that the app is asked for belongs in ROUTES")
-    if not _HOST.fullmatch(parts.hostname or ""):
-        raise ValueError("expected http://host[:port] with a host name, an IPv4 address or an [IPv6 address]")
-    return parts
-
-
-def _parse_route(raw: str) -> str:
-    if not _ROUTE.fullmatch(raw):
-        raise ValueError(f"expected a path such as /health, without ? # or %, but it has {raw}")
-    return raw
-
-
-def _parse_route_target(raw: str) -> str:
-    if not _TARGET.fullmatch(raw):
-        raise ValueError(f"expected the app's path, such as /metrics, but it has {raw}")
-    return raw
-
-
-target_url = Kind("URL", _parse_target, _HTTP.show)
-routes = pairs(Kind("path", _parse_route), Kind("app's path", _parse_route_target))
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +29,72 @@ class App:
     """One app in the Pod, and the paths that are answered from it."""
 
     name: str
-    target: SplitResult = setting(target_url, "the app: `http://host[:port]`", default="http://127.0.0.1:8080")
+    target: SplitResult = setting(
+        target_url, "the app: `http://host[:port]` or `https://host[:port]`", default="http://127.0.0.1:8080"
+    )
     routes: dict[str, str] = setting(
         routes, "which path is answered from which of the app's", default="/health=/metrics"
     )
+    mode: ByRoute[Mode] = setting(
+        by_route(choice(*get_args(Mode)), "forward"),
+        "how: `forward` hands the app's answer on as it is, `verdict` tells its health, `metrics` tells it as metrics;"
+        " for all routes, or by path: `verdict,/metrics=metrics`",
+        default="forward",
+    )
+    rules: RulesText | None = setting(
+        rules,
+        "what is healthy, by the app's metrics: `name: expression warn` or `… fail`, one a line or `;` between; without"
+        " rules an app is healthy that answers as it should. A file of them (`_FILE`) is read again when it changes",
+        default="",
+    )
+    select: tuple[Selector, ...] | None = setting(
+        selectors, "numbers out of JSON that is of no known dialect: `name=$.path.in[0].it`, `;` between", default=""
+    )
+    format: ByRoute[str] = setting(
+        by_route(choice(AUTO, *FORMATS), AUTO),
+        "the dialect of a verdict; `auto` goes by the request's `Accept` and path; for all routes, or by path",
+        default=AUTO,
+    )
     timeout: float = setting(
         duration("1ms", "1h"),
-        "how long the app may take for its whole answer; keep it below the probe's own timeout (kubelet's is 1s)",
+        "how long the app may take for its whole answer; keep it below the probe's own timeout (kubelet's is 1s). A"
+        " scrape's own timeout (`X-Prometheus-Scrape-Timeout-Seconds`) shortens it",
         default="800ms",
     )
-    max_body: int = setting(size("1", "1GiB"), "the largest answer that is taken from the app", default="4MiB")
+    cache_ttl: float = setting(
+        duration("0", "1h"), "how long what the app has answered is used again; `0` asks it each time", default="0"
+    )
+    max_body: int = setting(size("1", "1GiB"), "the largest answer that is taken, also once unpacked", default="4MiB")
+    max_series: int = setting(
+        integer(1, 10_000_000), "the most series that an answer may have where it is parsed", default="50000"
+    )
+    fail_after: int = setting(
+        integer(1, 1000), "how many failures in a row turn a verdict to fail; until then it is warn", default="1"
+    )
+    pass_after: int = setting(
+        integer(1, 1000), "how many passes in a row turn it back; until then it stays fail", default="1"
+    )
+    grace: float = setting(
+        duration("0", "24h"),
+        "how long after the start a failure is only a warning; it ends with the first pass",
+        default="0",
+    )
+    target_ca: str | None = setting(
+        text, "a file of PEM certificates: whom to trust at `https`, instead of the system's authorities", default=""
+    )
+    target_cert: str | None = setting(text, "a PEM file: the certificate that is shown to the app", default="")
+    target_key: str | None = setting(text, "a PEM file: its key, where the certificate's has none", default="")
+    target_token: Secret | None = setting(secret, "sent to the app as `Authorization: Bearer`", default="")
+    target_username: str | None = setting(text, "sent to the app as `Authorization: Basic`", default="")
+    target_password: Secret | None = setting(secret, "likewise", default="")
+
+    @property
+    def secure(self) -> bool:
+        return self.target.scheme == "https"
+
+    @property
+    def port(self) -> int:
+        return self.target.port or _DEFAULT_PORTS[self.target.scheme]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +105,27 @@ class Settings(ServiceSettings):
 
     listen: Address = setting(address, "where the routes are answered", default=":8081")
     apps: dict[str, App] = group(App, anchor="target")
+    agent_listen: Address = setting(
+        address, "where HAProxy's agent-check is answered, over TCP, with one verdict of all apps", default="off"
+    )
+    tls_cert: str | None = setting(
+        text, "a PEM file: the certificate of `ADAPTER_LISTEN`, which is https then", default=""
+    )
+    tls_key: str | None = setting(text, "a PEM file: its key, where the certificate's has none", default="")
+    client_ca: str | None = setting(
+        text, "a file of PEM certificates: who asks must show one that they have signed", default=""
+    )
+    basic_auth: Secret | None = setting(
+        secret,
+        "lines of `user:bcrypt hash`, as `htpasswd -B` writes them: who may ask, by name and password",
+        default="",
+    )
+    token: Secret | None = setting(secret, "who may ask, by `Authorization: Bearer`", default="")
+    max_connections: int = setting(
+        integer(1, 100_000),
+        "how many connections of probers there may be at once; one more is told 503",
+        default="2048",
+    )
     admin_listen: Address = setting(
         address, "where `/livez`, `/readyz`, `/metrics` and `/status` answer", default=":9914"
     )
@@ -78,24 +133,91 @@ class Settings(ServiceSettings):
     def check(self) -> Iterator[str]:
         if not self.listen:
             yield "ADAPTER_LISTEN=off: without it the adapter has nothing to do; give it an address"
-        elif self.listen.port != 0 and self.listen == self.admin_listen:
-            yield f"ADAPTER_LISTEN and ADAPTER_ADMIN_LISTEN are both {self.listen}: give them different ports"
-        yield from self._targets_at_itself()
+        yield from self._same_addresses()
         yield from self._shared_paths()
-
-    def _targets_at_itself(self) -> Iterator[str]:
+        yield from self._own_tls()
         for app in self.apps.values():
-            nearby = app.target.hostname in _LOOPBACK and self.listen.host in _EVERYWHERE | _LOOPBACK
-            if self.listen.port and (app.target.port or 80) == self.listen.port and nearby:
-                name = variable(Settings, "target", app.name)
-                yield f"{name}={app.target.geturl()}: that is ADAPTER_LISTEN itself; it must be the app's address"
+            yield from self._target_is_not_itself(app)
+            yield from _routes_that_are_none(app)
+            yield from _unused(app)
+            yield from _credentials(app)
+        yield from self._agent()
+
+    def _same_addresses(self) -> Iterator[str]:
+        ours = [(name, getattr(self, name)) for name in ("listen", "agent_listen", "admin_listen")]
+        taken = sorted(((str(at), variable(Settings, name)) for name, at in ours if at and at.port != 0), key=str)
+        for at, same in groupby(taken, key=lambda pair: pair[0]):
+            names = [name for _, name in same]
+            if len(names) > 1:
+                yield f"{' and '.join(names)} are both {at}: give them different ports"
+
+    def _target_is_not_itself(self, app: App) -> Iterator[str]:
+        nearby = app.target.hostname in _LOOPBACK and self.listen.host in _EVERYWHERE | _LOOPBACK
+        if self.listen.port and app.port == self.listen.port and nearby:
+            name = variable(Settings, "target", app.name)
+            yield f"{name}={app.target.geturl()}: that is ADAPTER_LISTEN itself; it must be the app's address"
 
     def _shared_paths(self) -> Iterator[str]:
-        """All apps answer on one port, so each path can belong to one of them only."""
-        first: dict[str, str] = {}
+        """All apps answer on one port. They share a path where their answers can be made one."""
+        first: dict[str, App] = {}
         for app in self.apps.values():
             for path in app.routes:
-                other = first.setdefault(path, app.name)
-                if other != app.name:
-                    names = [variable(Settings, "routes", name) for name in (other, app.name)]
-                    yield f"{' and '.join(names)} both answer {path}: give each app paths of its own"
+                other = first.setdefault(path, app)
+                if other is app:
+                    continue
+                names = [variable(Settings, "routes", each.name) for each in (other, app)]
+                both = f"{' and '.join(names)} both answer {path}"
+                if "forward" in (other.mode[path], app.mode[path]):
+                    yield f"{both}: give each app paths of its own, or let the mode be verdict or metrics"
+                elif other.mode[path] != app.mode[path] or other.format[path] != app.format[path]:
+                    yield f"{both}, but with another mode or format: give both the same"
+
+    def _own_tls(self) -> Iterator[str]:
+        for name, value in (("tls_key", self.tls_key), ("client_ca", self.client_ca)):
+            if value and not self.tls_cert:
+                yield f"{variable(Settings, name)} is set, but ADAPTER_TLS_CERT is not: set both"
+
+    def _agent(self) -> Iterator[str]:
+        modes = [(app, path, app.mode[path]) for app in self.apps.values() for path in app.routes]
+        if self.agent_listen and not any(mode == "verdict" for *_, mode in modes):
+            yield "ADAPTER_AGENT_LISTEN is set, but no route has a verdict to tell: set ADAPTER_MODE=verdict"
+        for app, path, mode in modes:
+            if not self.agent_listen and mode == "verdict" and app.format[path] == "haproxy-agent":
+                name = variable(Settings, "format", app.name)
+                yield f"{name}=haproxy-agent is answered over TCP: set ADAPTER_AGENT_LISTEN, such as :8082"
+                return
+
+
+def _routes_that_are_none(app: App) -> Iterator[str]:
+    for name, value in (("mode", app.mode), ("format", app.format)):
+        for path in value.exceptions:
+            if path not in app.routes:
+                where = variable(Settings, "routes", app.name)
+                yield f"{variable(Settings, name, app.name)} has {path}, which is no route of {where}"
+
+
+def _unused(app: App) -> Iterator[str]:
+    """What would have no effect was meant to have one."""
+    modes = {app.mode[path] for path in app.routes}
+    if "verdict" not in modes:
+        for name, value in (("rules", app.rules), ("format", app.format != ByRoute(AUTO, {}))):
+            if value:
+                shown = variable(Settings, name, app.name)
+                yield f"{shown} is set, but no route has a verdict: set ADAPTER_MODE=verdict"
+    if app.select and modes == {"forward"}:
+        yield f"{variable(Settings, 'select', app.name)} is set, but every route is forwarded: set ADAPTER_MODE"
+
+
+def _credentials(app: App) -> Iterator[str]:
+    def named(field: str) -> str:
+        return variable(Settings, field, app.name)
+
+    for field in ("target_ca", "target_cert", "target_key"):
+        if getattr(app, field) and not app.secure:
+            yield f"{named(field)} is set, but {named('target')} is not https"
+    if app.target_key and not app.target_cert:
+        yield f"{named('target_key')} is set, but {named('target_cert')} is not: set both"
+    if bool(app.target_username) != bool(app.target_password):
+        yield f"{named('target_username')} and {named('target_password')} belong together: set both"
+    if app.target_token and app.target_username:
+        yield f"{named('target_token')} and {named('target_username')} are both set: keep one"

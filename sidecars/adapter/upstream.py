@@ -1,11 +1,11 @@
-"""Asking the app. The one place that talks to it, and that knows the client library's errors.
+"""Asking the apps. The one place that talks to them, and that translates what goes wrong into our words.
 
 However many probers ask, an app is asked each question once at a time: whoever comes while a request is under way
-shares its outcome (*single flight*). A request has one deadline for everything, from the connection to the last byte,
-so an outcome always comes in time, whatever the app does.
+shares its outcome (*single flight*), and for `cache_ttl` after it, too. A request has one deadline for everything, from
+the connection to the last byte, so an outcome always comes in time, whatever the app does. A prober with less time than
+that is told so; the request goes on for the others.
 
-Connections are kept for a few seconds only, less than servers keep theirs. Should the app close one at the very moment
-at which it is used again, the question is asked once more on a fresh connection: such a race is not the app's failure.
+Connections are kept for a few seconds only, less than servers keep theirs.
 
 `/livez` fails when a request outlives its deadline by far: then this process no longer does its work.
 """
@@ -14,47 +14,43 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-from yarl import URL
+import h11
 
 import chassis
-from chassis import logs
+from chassis import logs, tls
 from chassis.health import Health, Pulse
 from chassis.kinds import show_duration, show_size
+from chassis.settings import variable
+from sidecars.adapter.client import Closed, Malformed, Pool, Progress, TooLarge
 from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
 from sidecars.adapter.record import Record
+from sidecars.adapter.settings import App, Settings
 
 log = logs.get("upstream")
 
 _KEEP = 4.0  # seconds; node and uvicorn close an idle connection after 5
 _OVERDUE = 10.0  # seconds beyond its deadline after which a request is a sign that nothing moves any more
 
-# Fixed, since the answer is shared: nothing of a prober's request is handed on. `identity` asks for plain bytes; what
-# comes compressed all the same is passed on as it is and never unpacked here.
-_REQUEST_HEADERS = {
-    "User-Agent": f"sidecars-adapter/{chassis.__version__}",
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",
-}
-
-
-class TooLarge(Exception):
-    """The body is larger than is taken."""
-
 
 class Upstream:
     """The apps, as something that can be asked. An async context: it holds connections."""
 
-    def __init__(self, record: Record, health: Health) -> None:
+    def __init__(self, apps: Iterable[App], record: Record, health: Health) -> None:
+        """Raises chassis.tls.UnusableFiles."""
         self._record = record
         self._health = health
+        self._apps = {app.name: _Access(app) for app in apps}
         self._flights: dict[Question, asyncio.Task[Outcome]] = {}
+        self._kept: dict[Question, tuple[Outcome, float]] = {}
         self._pulses: dict[Question, Pulse] = {}
-        self._pooled = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP))
-        self._fresh = _session(aiohttp.TCPConnector(limit=0, force_close=True))
+        self._now = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,15 +61,28 @@ class Upstream:
         for flight in self._flights.values():
             flight.cancel()
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
-        await self._pooled.close()
-        await self._fresh.close()
+        for access in self._apps.values():
+            access.pool.close()
 
-    async def ask(self, question: Question) -> Outcome:
-        """What comes of the question, at its deadline at the latest. Never raises for anything that the app does."""
+    async def ask(self, question: Question, patience: float | None = None) -> Outcome:
+        """What comes of the question, at its deadline at the latest. Never raises for anything that the app does.
+
+        Raises Impatient where there is no outcome after `patience` seconds; that says nothing about the app.
+        """
+        if question.cache_ttl:
+            kept = self._kept.get(question)
+            if kept and self._now() < kept[1]:
+                return kept[0]
         flight = self._flights.get(question)
         if flight is None:
             flight = self._flights[question] = asyncio.create_task(self._fly(question))
-        return await asyncio.shield(flight)
+        if patience is None or patience >= question.timeout:
+            return await asyncio.shield(flight)
+        try:
+            async with asyncio.timeout(patience):
+                return await asyncio.shield(flight)
+        except TimeoutError:
+            raise Impatient(question, patience) from None
 
     async def _fly(self, question: Question) -> Outcome:
         """One request under way, from its count to its outcome."""
@@ -86,6 +95,8 @@ class Upstream:
         finally:
             pulse.idle()
             del self._flights[question]
+        if question.cache_ttl:
+            self._kept[question] = (outcome, self._now() + question.cache_ttl)
         app.outcome(outcome)
         return outcome
 
@@ -98,91 +109,129 @@ class Upstream:
 
     async def _outcome(self, question: Question) -> Outcome:
         """Everything that can go wrong, translated."""
-        progress = _Progress()
+        progress = Progress()
         try:
             async with asyncio.timeout(question.timeout):
-                return await self._reply(question, progress)
-        except TimeoutError:
-            return NoReply("timeout", f"{progress.phrase()} within {show_duration(question.timeout)}")
-        except TooLarge:
-            return NoReply("too_large", f"answered with more than {show_size(question.max_body)}")
-        except (aiohttp.ClientError, OSError) as error:
-            return translated(error, progress.phrase())
+                return await self._apps[question.app].get(question, progress)
         except Exception as error:  # noqa: BLE001 - a prober is answered whatever happens, and we hear of it
-            log.defect(f"a defect while asking {question.url}: please report the traceback", error)
-            return NoReply("defect", f"could not be asked: {type(error).__name__}")
+            known = translated(error, question, progress)
+            if known is None:
+                log.defect(f"a defect while asking {question.url}: please report the traceback", error)
+            return known or NoReply("defect", f"could not be asked: {type(error).__name__}")
 
-    async def _reply(self, question: Question, progress: _Progress) -> Reply:
+
+class Impatient(Exception):
+    """The prober has less time than the app has to answer."""
+
+    def __init__(self, question: Question, patience: float) -> None:
+        self.sentence = (
+            f"{question.url} has not answered yet after the {show_duration(patience)} that the scrape leaves"
+        )
+        super().__init__(self.sentence)
+
+
+class UnusableCredentials(Exception):
+    """What is to be shown to the app cannot be read, or cannot be sent. Says which variable it is."""
+
+
+class _Access:
+    """How one app is reached: its connections, and who we are to it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._origin = f"{app.target.scheme}://{app.target.netloc}"
+        self._requests: dict[Question, tuple[str, h11.Request]] = {}
+        trusted = _trusted(app) if app.secure else None
+        self.pool = Pool(app.target.hostname or "", app.port, trusted.context if trusted else lambda: None, _KEEP)
+
+    async def get(self, question: Question, progress: Progress) -> Reply:
+        return await self.pool.get(self._request(question), question.max_body, progress)
+
+    def _request(self, question: Question) -> h11.Request:
+        """The request, made once, and again when the credentials have changed."""
+        authorization = self._authorization()
+        known = self._requests.get(question)
+        if known is None or known[0] != authorization:
+            known = (authorization, self._new_request(question, authorization))
+            self._requests[question] = known
+        return known[1]
+
+    def _new_request(self, question: Question, authorization: str) -> h11.Request:
+        """Fixed, since the answer is shared: nothing of a prober's request is handed on.
+
+        `identity` asks for plain bytes; what comes compressed all the same is handed on as it is by a forwarding route.
+        """
+        headers = [
+            ("Host", self._app.target.netloc),
+            ("User-Agent", f"sidecars-adapter/{chassis.__version__}"),
+            ("Accept", question.accept),
+            ("Accept-Encoding", "identity"),
+        ]
+        if authorization:
+            headers.append(("Authorization", authorization))
         try:
-            return await _get(self._pooled, question, progress)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if progress.status:
-                raise
-            return await _get(self._fresh, question, progress)
+            return h11.Request(method="GET", target=question.url.removeprefix(self._origin), headers=headers)
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            raise UnusableCredentials(f"{self._credential()} has characters that cannot be sent") from None
+
+    def _authorization(self) -> str:
+        """The header's value; a secret that came by file is read each time, so that a new one is used at once."""
+        app = self._app
+        try:
+            if app.target_token:
+                return f"Bearer {app.target_token.reveal()}"
+            if app.target_username and app.target_password:
+                pair = f"{app.target_username}:{app.target_password.reveal()}"
+                return f"Basic {b64encode(pair.encode()).decode('ascii')}"
+        except (OSError, UnicodeDecodeError):
+            raise UnusableCredentials(f"{self._credential()} cannot be read any more") from None
+        return ""
+
+    def _credential(self) -> str:
+        return variable(Settings, "target_token" if self._app.target_token else "target_password", self._app.name)
 
 
-class _Progress:
-    """How far a request has come, for the sentence about its end."""
+def _trusted(app: App) -> tls.Reloading:
+    def file(field: str) -> tls.File | None:
+        path = getattr(app, field)
+        return tls.File(variable(Settings, field, app.name), path) if path else None
 
-    __slots__ = ("received", "status")
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.received = 0
-
-    def phrase(self) -> str:
-        if not self.status:
-            return "did not answer"
-        return f"began an answer with the status {self.status}, but did not end it after {self.received} B of its body"
+    return tls.client(file("target_ca"), file("target_cert"), file("target_key"))
 
 
-async def _get(session: aiohttp.ClientSession, question: Question, progress: _Progress) -> Reply:
-    url = URL(question.url, encoded=True)
-    async with session.get(url, allow_redirects=False) as response:
-        progress.status = response.status
-        if (response.content_length or 0) > question.max_body:
-            raise TooLarge
-        parts: list[bytes] = []
-        while part := await response.content.readany():
-            progress.received += len(part)
-            if progress.received > question.max_body:
-                raise TooLarge
-            parts.append(part)
-        headers: dict[str, str] = {}
-        for name, value in response.headers.items():
-            headers.setdefault(name.lower(), value)
-        return Reply(response.status, headers, b"".join(parts))
-
-
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        headers=_REQUEST_HEADERS,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # `_outcome` keeps the one deadline
-        trust_env=False,
-    )
-
-
-def translated(error: Exception, progress: str) -> NoReply:
-    """The client library's errors in our words. None of them repeats what the app has sent."""
+def translated(error: Exception, question: Question, progress: Progress) -> NoReply | None:
+    """What went wrong, in our words; None for a defect."""
+    found: NoReply | None = None
     match error:
-        case aiohttp.ClientConnectorDNSError():
-            return NoReply("unresolved", "cannot be asked: its host name has no address")
-        case aiohttp.ClientConnectorError(os_error=cause):
-            return _unreachable(cause)
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | aiohttp.ClientOSError():
-            return NoReply("closed", f"{progress}: it closed the connection")
+        case TimeoutError():  # our own: one of the system's comes only after minutes
+            found = NoReply("timeout", f"{progress.phrase()} within {show_duration(question.timeout)}")
+        case TooLarge():
+            found = NoReply("too_large", f"answered with more than {show_size(question.max_body)}")
+        case Closed():
+            found = NoReply("closed", f"{progress.phrase()}: it closed the connection")
+        case Malformed():
+            found = NoReply("malformed", "answered with what is not HTTP, or with too large a head")
+        case UnusableCredentials():
+            found = NoReply("credentials", f"cannot be asked: {error}")
         case OSError():
-            return _unreachable(error)
-        case _:
-            return NoReply("malformed", "answered with what is not HTTP, or with too large a head")
+            found = unreachable(error)
+    return found
 
 
-def _unreachable(cause: OSError) -> NoReply:
-    if cause.errno == errno.ECONNREFUSED:
-        return NoReply("refused", "cannot be asked: connection refused; is the app up?")
-    return NoReply("unreachable", f"cannot be asked: {cause.strerror or type(cause).__name__}")
+def unreachable(error: OSError) -> NoReply:
+    """Why there is no connection, in our words. None of them repeats what the app has sent."""
+    match error:
+        case socket.gaierror():
+            return NoReply("unresolved", "cannot be asked: its host name has no address")
+        case ssl.SSLCertVerificationError():
+            return NoReply("tls", f"cannot be asked: its certificate is not trusted: {error.verify_message}")
+        case ssl.SSLError():
+            return NoReply("tls", f"cannot be asked: TLS failed: {_ssl_reason(error)}")
+        case OSError(errno=errno.ECONNREFUSED):
+            return NoReply("refused", "cannot be asked: connection refused; is the app up?")
+    return NoReply("unreachable", f"cannot be asked: {error.strerror or type(error).__name__}")
+
+
+def _ssl_reason(error: ssl.SSLError) -> str:
+    """`wrong version number`: OpenSSL's own words for it."""
+    return str(getattr(error, "reason", None) or "no reason given").lower().replace("_", " ")

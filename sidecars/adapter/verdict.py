@@ -1,70 +1,91 @@
-"""What a prober is answered, from what came of asking the app. No I/O.
+"""A verdict: whether an app is healthy, check by check, and why not. Plain values, without any I/O.
 
-The mode of a route is a function from its outcome to the answer. `forward` is the pattern's own case: the app's
-answer under another path, its bytes and status as they are.
+A *check* is one rule, or one component of an app that judges itself. The verdict is as bad as its worst check, unless
+the damping holds it back (`damping.py`); then `holding` says what is holding it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
-from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
+Status = Literal["pass", "warn", "fail"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
-Mode = Literal["forward"]
-
-SERVICE_UNAVAILABLE = 503
-_FINAL = range(200, 600)  # RFC 9110, section 15: a status outside this is no final answer
-_CLEAN = re.compile(r"[\t -~]*")  # a header value that every parser reads alike
-
-# Headers that say what the bytes are or where to go on; nothing about the connection, and nothing about the app's
-# clients (cookies), since one answer is shared by many probers.
-HANDED_ON = ("Content-Type", "Content-Encoding", "Content-Language", "Cache-Control", "Location", "Retry-After")
-
-OWN_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
+_RANK: Mapping[Status, int] = {"pass": 0, "warn": 1, "fail": 2}
+_LONGEST_REASON = 300  # characters of one check's reason: probers cut bodies, and so do we, at a place that makes sense
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP response to a prober. `why` is the sentence behind a failure; "" where the app itself has answered."""
+class Check:
+    """One check. `reason` says why it does not pass; `value` and `threshold` are those that decided.
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    why: str = ""
+    `is_rule` tells a rule of ours from a component of the app's: the app is free to invent names for those.
+    """
+
+    name: str
+    status: Status
+    reason: str = ""
+    value: float | None = None
+    threshold: float | None = None
+    app: str = ""
+    is_rule: bool = False
 
     @property
-    def good(self) -> bool:
-        """Whether a prober takes it as a pass: kubelet's rule, 200 to 399."""
-        return 200 <= self.status < 400  # noqa: PLR2004 - the rule itself
+    def label(self) -> str:
+        """Its name, behind that of its app where several apps share a verdict."""
+        return f"{self.app}/{self.name}" if self.app else self.name
+
+    @property
+    def short_reason(self) -> str:
+        """The reason on one line, and not longer than people read."""
+        line = " ".join(self.reason.split())
+        return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
 
 
-def own_answer(status: int, sentence: str, why: str = "", headers: Mapping[str, str] | None = None) -> Answer:
-    """The adapter's own words, as plain text."""
-    return Answer(status, {**OWN_HEADERS, **(headers or {})}, f"{sentence}\n".encode(), why)
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All checks, and what follows from them."""
+
+    status: Status
+    checks: tuple[Check, ...]
+    holding: str = ""
+
+    @property
+    def reason(self) -> str:
+        """One line: what holds the status, and each check that does not pass, the worst first; "" when all is well."""
+        parts = [f"{check.label}: {check.short_reason}" for check in worst_first(self.checks) if check.status != "pass"]
+        return "; ".join([self.holding, *parts] if self.holding else parts)
 
 
-def unavailable(question: Question, phrase: str) -> Answer:
-    sentence = f"{question.url} {phrase}"
-    return own_answer(SERVICE_UNAVAILABLE, sentence, sentence)
+def worst(statuses: Iterable[Status]) -> Status:
+    """The worst of them; no check at all is never a pass."""
+    return max(statuses, key=_RANK.__getitem__, default="fail")
 
 
-def forward(question: Question, outcome: Outcome) -> Answer:
-    """The app's answer as it is; 503 and the reason where there is none."""
-    match outcome:
-        case NoReply(phrase=phrase):
-            return unavailable(question, phrase)
-        case Reply(status=status) if status not in _FINAL:
-            return unavailable(question, f"answered with the status {status}, which is no final HTTP status")
-        case Reply(status=status, headers=headers, body=body):
-            handed_on = {
-                name: value
-                for name in HANDED_ON
-                if (value := headers.get(name.lower())) is not None and _CLEAN.fullmatch(value)
-            }
-            return Answer(status, handed_on, body)
+def worst_first(checks: Iterable[Check]) -> list[Check]:
+    return sorted(checks, key=lambda check: -_RANK[check.status])
 
 
-VERDICTS: Mapping[Mode, Callable[[Question, Outcome], Answer]] = {"forward": forward}
+def of_checks(checks: Iterable[Check]) -> Verdict:
+    """The verdict that follows from the checks."""
+    kept = tuple(checks)
+    return Verdict(worst(check.status for check in kept), kept)
+
+
+def together(verdicts: Mapping[str, Verdict]) -> Verdict:
+    """One verdict over several apps, each check under its app's name; as it is where there is only one."""
+    if len(verdicts) == 1:
+        return next(iter(verdicts.values()))
+    checks = tuple(replace(check, app=app) for app, verdict in verdicts.items() for check in verdict.checks)
+    holding = "; ".join(f"{app}: {verdict.holding}" for app, verdict in verdicts.items() if verdict.holding)
+    return Verdict(worst(verdict.status for verdict in verdicts.values()), checks, holding)
+
+
+def of_all(verdicts: Iterable[Verdict]) -> Verdict:
+    """One verdict over several routes."""
+    many = tuple(verdicts)
+    checks = tuple(check for verdict in many for check in verdict.checks)
+    holding = "; ".join(verdict.holding for verdict in many if verdict.holding)
+    return Verdict(worst(verdict.status for verdict in many), checks, holding)

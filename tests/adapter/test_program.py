@@ -216,7 +216,11 @@ FAILURES: dict[str, tuple[Behaviour, str, str]] = {
     "has a bad length": (raw(OK + b"Content-Length: -1\r\n\r\n"), "malformed", "not HTTP"),
     "has two lengths": (raw(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), "malformed", "not HTTP"),
     "has a bad chunk": (raw(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab"), "malformed", "not HTTP"),
-    "switches protocols": (raw(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), "", "101"),
+    "switches protocols": (
+        raw(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        "malformed",
+        "not HTTP",
+    ),
     "invents a status": (raw(b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"), "", "999"),
 }
 
@@ -446,7 +450,7 @@ def test_status_tells_each_route_and_how_it_is(adapter: StartAdapter) -> None:
         running.get("/live")
         page = running.status()["routes"]
 
-    assert page["/health"]["asks"] == f"{app.url}/metrics"
+    assert page["/health"]["asks"] == {"default": f"{app.url}/metrics"}
     assert page["/health"]["last"]["status"] == 200
     assert page["/health"]["last_error"] is None
     assert page["/live"]["last"]["good"] is False

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from chassis.settings import load
+from sidecars.adapter.answer import Answer, own_answer
 from sidecars.adapter.metrics import RecordCollector
 from sidecars.adapter.outcome import NoReply
 from sidecars.adapter.record import BUCKETS, Record
 from sidecars.adapter.routes import routes_of
 from sidecars.adapter.settings import Settings
-from sidecars.adapter.verdict import Answer, own_answer
 
 GOOD = Answer(200, {}, b"fine")
 DOWN = own_answer(503, "the app is down", "the app is down")

@@ -19,7 +19,7 @@ def test_by_default_health_is_answered_from_metrics() -> None:
     found = routes().find("GET", "/health")
 
     assert isinstance(found, Route)
-    assert found.question.url == "http://127.0.0.1:8080/metrics"
+    assert found.questions[0].url == "http://127.0.0.1:8080/metrics"
     assert found.mode == "forward"
 
 
@@ -31,7 +31,7 @@ def test_routes_with_the_same_question_are_told_to_share_it() -> None:
     assert isinstance(health, Route)
     assert isinstance(live, Route)
     assert isinstance(info, Route)
-    assert health.question == live.question != info.question
+    assert health.questions == live.questions != info.questions
 
 
 def test_each_of_several_apps_is_asked_for_its_own_paths() -> None:
@@ -47,16 +47,20 @@ def test_each_of_several_apps_is_asked_for_its_own_paths() -> None:
 
     assert isinstance(shop, Route)
     assert isinstance(cart, Route)
-    assert (shop.question.app, shop.question.url, shop.question.timeout) == (
-        "shop",
-        "http://127.0.0.1:8001/metrics",
-        0.8,
-    )
-    assert (cart.question.app, cart.question.url, cart.question.timeout) == (
-        "cart",
-        "http://[::1]:8002/metrics?all=1",
-        2,
-    )
+    assert [(asked.app, asked.url, asked.timeout) for asked in shop.questions] == [
+        (
+            "shop",
+            "http://127.0.0.1:8001/metrics",
+            0.8,
+        )
+    ]
+    assert [(asked.app, asked.url, asked.timeout) for asked in cart.questions] == [
+        (
+            "cart",
+            "http://[::1]:8002/metrics?all=1",
+            2,
+        )
+    ]
 
 
 @pytest.mark.parametrize("path", ["/", "/health/", "/Health", "/healthz", "/metrics", "//health", "/../health", ""])

@@ -34,7 +34,6 @@ def test_the_deadline_is_below_the_kubelets_one_second_by_default() -> None:
     "target",
     [
         "127.0.0.1:8080",
-        "https://127.0.0.1",
         "http://",
         "http://127.0.0.1:0",
         "http://127.0.0.1:99999",
@@ -64,7 +63,9 @@ def test_a_target_with_credentials_is_refused_without_repeating_them() -> None:
     assert "joe" not in problem
 
 
-@pytest.mark.parametrize("target", ["http://app", "http://app:80/", "http://[::1]:8080", "http://App.svc.local:65535"])
+@pytest.mark.parametrize(
+    "target", ["http://app", "https://app", "http://app:80/", "http://[::1]:8080", "http://App.svc.local:65535"]
+)
 def test_a_target_is_a_host_with_or_without_a_port(target: str) -> None:
     assert effective(load(Settings, {"ADAPTER_TARGET": target}))["ADAPTER_TARGET"] == target
 
@@ -106,7 +107,10 @@ def test_the_apps_path_may_have_a_query() -> None:
 def test_two_apps_cannot_answer_the_same_path() -> None:
     [problem] = problems(ADAPTER_SHOP_TARGET="http://127.0.0.1:1", ADAPTER_CART_TARGET="http://127.0.0.1:2")
 
-    assert problem == "ADAPTER_CART_ROUTES and ADAPTER_SHOP_ROUTES both answer /health: give each app paths of its own"
+    assert problem == (
+        "ADAPTER_CART_ROUTES and ADAPTER_SHOP_ROUTES both answer /health: give each app paths of its own, or let the"
+        " mode be verdict or metrics"
+    )
 
 
 def test_settings_without_a_name_are_the_default_for_all_apps() -> None:

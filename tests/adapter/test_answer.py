@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.adapter.answer import HANDED_ON, forward
 from sidecars.adapter.outcome import NoReply, Question, Reason, Reply
-from sidecars.adapter.verdict import HANDED_ON, VERDICTS, Mode, forward
 
 QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
 
@@ -63,7 +63,3 @@ def test_no_header_value_can_end_the_line_or_fail_to_be_sent(name: str, value: s
 )
 def test_headers_of_the_connection_and_of_the_apps_own_clients_are_not_handed_on(name: str) -> None:
     assert not forward(QUESTION, Reply(200, {name: "x"}, b"")).headers
-
-
-def test_every_mode_has_its_verdict() -> None:
-    assert set(VERDICTS) == set(get_args(Mode))

@@ -1,0 +1,130 @@
+"""The kinds of values that only the adapter has. Each says what it expects, as those of `chassis.kinds` do."""
+
+from __future__ import annotations
+
+import re
+
+from chassis.frozen import TYPE_CHECKING, Generic, T, dataclass, replace
+from chassis.kinds import Kind, comma_separated, pairs, text, url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from urllib.parse import SplitResult
+
+    from sidecars.adapter.selectors import Selector
+
+_URL = url("http", "https")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
+_ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+;:@/-]*")  # a path without an escape: what is written is what is matched
+_TARGET = re.compile(r"/[!\"$-~]*")  # all visible ASCII but `#`: it goes into the request line as it is
+_WANTED = "expected http://host[:port] or https://host[:port]"
+
+
+# -- where the app is, and which path is answered from which -------------------------------------------------------
+
+
+def _parse_target(raw: str) -> SplitResult:
+    parts = _URL.parse(raw)
+    if "@" in parts.netloc:
+        raise ValueError(
+            f"{_WANTED} without credentials: ADAPTER_TARGET_USERNAME and ADAPTER_TARGET_PASSWORD have those"
+        )
+    if parts.path not in ("", "/") or "?" in raw or "#" in raw:
+        raise ValueError(f"{_WANTED} alone: the path that the app is asked for belongs in ROUTES")
+    if not _HOST.fullmatch(parts.hostname or ""):
+        raise ValueError(f"{_WANTED} with a host name, an IPv4 address or an [IPv6 address]")
+    return parts
+
+
+def _parse_route(raw: str) -> str:
+    if not _ROUTE.fullmatch(raw):
+        raise ValueError(f"expected a path such as /health, without ? # or %, but it has {raw}")
+    return raw
+
+
+def _parse_route_target(raw: str) -> str:
+    if not _TARGET.fullmatch(raw):
+        raise ValueError(f"expected the app's path, such as /metrics, but it has {raw}")
+    return raw
+
+
+target_url = Kind("URL", _parse_target, _URL.show)
+path = Kind("path", _parse_route)
+routes = pairs(path, Kind("app's path", _parse_route_target))
+
+
+# -- what differs by route -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ByRoute(Generic[T]):
+    """A value for all routes of an app, and others for some of them by their paths."""
+
+    value: T
+    exceptions: Mapping[str, T]
+
+    def __getitem__(self, route: str) -> T:
+        return self.exceptions.get(route, self.value)
+
+
+def by_route(kind: Kind[T], rest: str) -> Kind[ByRoute[T]]:
+    """`value`, or `value,/path=other,…`. Where only paths are given, `rest` is the value of the others."""
+
+    def parse(raw: str) -> ByRoute[T]:
+        value, exceptions = None, {}
+        for item in comma_separated(text).parse(raw):
+            route, equals, chosen = (part.strip() for part in item.partition("="))
+            if not equals:
+                if value is not None:
+                    raise ValueError("expected one value for all routes; others belong to a path, as /path=value")
+                value = kind.parse(route)
+            elif route in exceptions:
+                raise ValueError(f"expected each path once, but {route} stands twice")
+            else:
+                exceptions[path.parse(route)] = kind.parse(chosen)
+        return ByRoute(kind.parse(rest) if value is None else value, exceptions)
+
+    def show(chosen: ByRoute[T]) -> str:
+        return ",".join([kind.show(chosen.value), *(f"{at}={kind.show(it)}" for at, it in chosen.exceptions.items())])
+
+    return Kind(f"{kind.name}; or /path=…, …", parse, show)
+
+
+# -- small languages: each has its own grammar, loaded where it is used ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class RulesText:
+    """Rules that have been parsed once, so that they are right; and the file they came by, "" for none."""
+
+    text: str
+    file: str = ""
+
+
+def _parse_rules(raw: str) -> RulesText:
+    from sidecars.adapter.rules import parse  # noqa: PLC0415 - an adapter without rules has no use for their grammar
+
+    parse(raw)
+    return RulesText(raw)
+
+
+def _show_rules(rules: RulesText) -> str:
+    return "; ".join(line.strip() for line in rules.text.splitlines() if line.strip())
+
+
+rules = Kind("rules", _parse_rules, _show_rules, by_file=lambda value, name: replace(value, file=name))
+
+
+def _parse_selectors(raw: str) -> tuple[Selector, ...]:
+    from sidecars.adapter.selectors import parse  # noqa: PLC0415 - as above
+
+    return parse(raw)
+
+
+def _show_selectors(value: tuple[Selector, ...]) -> str:
+    from sidecars.adapter.selectors import show  # noqa: PLC0415 - as above
+
+    return show(value)
+
+
+selectors = Kind("name=$.path; …", _parse_selectors, _show_selectors)

@@ -1,0 +1,103 @@
+"""From what an app has answered to a verdict: its rules, or its own word, and then the damping.
+
+    no answer, or one that is not understood    fail, each rule without data
+    metrics, and rules                          as the rules find
+    metrics, no rules                           pass: the app answers, and whole
+    a health document, and rules                as the rules find in its translation to metrics
+    a health document, no rules                 as the app says of itself; what it does not know is a failure
+
+Each outcome is judged once, however many probers share it: the rates of the rules and the counts of the damping are
+about the app and not about who asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from sidecars.adapter.damping import Damping
+from sidecars.adapter.evaluate import Finding
+from sidecars.adapter.healthdoc import Condition, Health
+from sidecars.adapter.outcome import Outcome, Question
+from sidecars.adapter.reading import Limits, Reading, Unreadable, read
+from sidecars.adapter.rulebook import Rulebook
+from sidecars.adapter.settings import App
+from sidecars.adapter.verdict import Check, Status, Verdict, of_checks
+
+Clock = Callable[[], float]
+
+_STATUS: dict[Condition, Status] = {"pass": "pass", "warn": "warn", "fail": "fail", "unknown": "fail"}
+
+
+def limits_of(app: App) -> Limits:
+    """How much is taken of the app's answers."""
+    return Limits(app.max_body, app.max_series, app.select or ())
+
+
+class Judge:
+    """The judge of one question. It remembers, so there is one for each."""
+
+    def __init__(
+        self,
+        app: App,
+        question: Question,
+        rulebook: Rulebook | None,
+        wall: Clock = time.time,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
+        self._question = question
+        self._rulebook = rulebook
+        self._limits = limits_of(app)
+        self._damping = Damping(app.fail_after, app.pass_after, app.grace, monotonic())
+        self._wall = wall
+        self._monotonic = monotonic
+        self._judged: tuple[Outcome, Verdict] | None = None
+
+    def judge(self, outcome: Outcome) -> Verdict:
+        """The verdict on this outcome; the same one when it is asked again."""
+        if self._judged is None or self._judged[0] is not outcome:
+            verdict = self._damping.settle(of_checks(self._checks(outcome)), self._monotonic())
+            self._judged = (outcome, verdict)
+        return self._judged[1]
+
+    def _checks(self, outcome: Outcome) -> Iterator[Check]:
+        try:
+            reading = read(outcome, self._limits)
+        except Unreadable as error:
+            reason = f"{self._question.url} {error.phrase}"
+            yield Check("app", "fail", reason)
+            if self._rulebook:
+                yield from map(_of_finding, self._rulebook.evaluator().unavailable("no data"))
+            return
+        if self._rulebook:
+            findings = self._rulebook.evaluator().judge(reading.exposition, self._wall())
+            yield from map(_of_finding, findings)
+        else:
+            yield from _own_word(reading)
+
+
+def _of_finding(finding: Finding) -> Check:
+    reason = "" if finding.verdict == "pass" else finding.reason
+    return Check(finding.name, finding.verdict, reason, finding.value, finding.threshold, is_rule=True)
+
+
+def _own_word(reading: Reading) -> Iterator[Check]:
+    """The checks where there are no rules."""
+    health = reading.health
+    if health is None:
+        yield Check("metrics", "pass")
+        return
+    yield Check("app", _STATUS[health.condition], _reason(health))
+    for part in health.components:
+        status = _STATUS[part.condition]
+        reason = "" if status == "pass" else part.reason or f"the app says {part.condition}"
+        yield Check(part.name, _capped(status, health), reason)
+
+
+def _reason(health: Health) -> str:
+    return "" if health.condition == "pass" else f"the app says {health.condition}"
+
+
+def _capped(status: Status, health: Health) -> Status:
+    """A failed component of an app that is well for all that (or only warns) is a warning: the app's word counts."""
+    return "warn" if status == "fail" and health.up else status

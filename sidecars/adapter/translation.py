@@ -1,0 +1,97 @@
+"""Metrics from what an app says of its health: a page of Prometheus text with stable names. No I/O.
+
+    health_up                        1 when the app says pass or warn, 0 when not
+    health_status{status}            1 for the one that it says: pass, warn, fail or unknown
+    health_check_up{check}           as above, of a component
+    health_check_status{check,status}
+    health_check_value{check,name}   a number that the component tells beside
+    health_http_status_code          of the answer
+    adapter_app_up{app}              of several apps on one page: 1 when its answer could be used
+
+The names do not depend on the dialect, so that an app may change its framework and the dashboards stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from sidecars.adapter.healthdoc import CONDITIONS, Health
+from sidecars.adapter.selectors import Selected
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def page_of_health(health: Health, status: int) -> bytes:
+    """The document as a page. `status` is that of the HTTP answer."""
+    return _page(_health_lines(health, status))
+
+
+def page_of_selected(found: Iterable[Selected], status: int) -> bytes:
+    """What was selected, each a gauge of its own name."""
+    return _page(_selected_lines(found, status))
+
+
+def page_of_up(apps: Mapping[str, bool]) -> bytes:
+    """Which of several apps gave an answer that could be used."""
+    about = "1 when the app gave an answer that could be used."
+    return _page(_family("adapter_app_up", about, (({"app": app}, int(up)) for app, up in apps.items())))
+
+
+def _page(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+Labelled = Iterable[tuple[dict[str, str], float]]
+
+
+def _family(name: str, about: str, samples: Labelled) -> Iterator[str]:
+    """A gauge; nothing at all where it has no sample."""
+    begun = False
+    for labels, value in samples:
+        if not begun:
+            begun = True
+            yield f"# HELP {name} {about}"
+            yield f"# TYPE {name} gauge"
+        pairs = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels.items())
+        yield f"{name}{{{pairs}}} {value!r}" if pairs else f"{name} {value!r}"
+
+
+def _http_status(status: int) -> Iterator[str]:
+    return _family("health_http_status_code", "Of the app's answer.", [({}, status)])
+
+
+def _health_lines(health: Health, status: int) -> Iterator[str]:
+    parts = health.components
+    yield from _family("health_up", "1 when the app says pass or warn.", [({}, int(health.up))])
+    yield from _family(
+        "health_status",
+        "1 for what the app says of itself.",
+        (({"status": each}, int(each == health.condition)) for each in CONDITIONS),
+    )
+    yield from _family(
+        "health_check_up",
+        "1 when the component is said to pass or warn.",
+        (({"check": part.name}, int(part.condition in ("pass", "warn"))) for part in parts),
+    )
+    yield from _family(
+        "health_check_status",
+        "1 for what is said of the component.",
+        (({"check": part.name, "status": each}, int(each == part.condition)) for part in parts for each in CONDITIONS),
+    )
+    yield from _family(
+        "health_check_value",
+        "A number that is told of the component.",
+        (({"check": part.name, "name": name}, value) for part in parts for name, value in part.values.items()),
+    )
+    yield from _http_status(status)
+
+
+def _selected_lines(found: Iterable[Selected], status: int) -> Iterator[str]:
+    by_name: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for one in found:
+        by_name.setdefault(one.name, []).append(({"key": one.key} if one.key else {}, one.value))
+    for name, samples in by_name.items():
+        yield from _family(name, "Selected from the app's JSON.", samples)
+    yield from _http_status(status)
