@@ -52,6 +52,11 @@ SCHEMES = {
         "https",
         Scheme("http", "http(s)://host[:port]/path", _any, _HTTP, ("none", "gzip", "zstd")),
     ),
+    **_plain_and_tls(
+        "loki+http",
+        "loki+https",
+        Scheme("loki", "loki+http(s)://host[:port]", _any, _HTTP, ("none", "gzip", "snappy")),
+    ),
 }
 _WITHOUT_CREDENTIALS = (
     "expected a URL without credentials; those belong in SINK_TOKEN, or SINK_USERNAME and SINK_PASSWORD"

@@ -95,7 +95,7 @@ class Sink:
     name: str
     sink: SplitResult = setting(
         sink_url,
-        "where the lines go: `stdout:`, `file:///directory`, or `http(s)://…` for NDJSON by POST",
+        "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, or `loki+http(s)://…`",
     )
     sink_token: Secret | None = setting(secret, "bearer token of an HTTP sink", default="")
     sink_username: str | None = setting(text, "user name for an HTTP sink (basic authentication)", default="")

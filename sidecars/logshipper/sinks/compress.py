@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from sidecars.logshipper.sinks.protobuf import varint
+
 _GZIP = 31  # window bits: a gzip header around deflate
 _LEVEL = 1
 
@@ -37,11 +39,16 @@ def _zstd(blocks: Sequence[bytes]) -> list[bytes]:
     return [piece for piece in (*packed, packer.flush()) if piece]
 
 
-def snappy(data: bytes) -> bytes:
-    """Snappy's block format, which says how long the data is, and needs it whole."""
+def snappy(blocks: Sequence[bytes]) -> list[bytes]:
+    """Snappy's block format: the length of the whole as a varint, and then elements that only refer to earlier bytes.
+
+    So the elements of several blocks make those of the whole, and no block leaves the processor's cache in between.
+    https://github.com/google/snappy/blob/main/format_description.txt
+    """
     from cramjam import snappy as codec  # noqa: PLC0415 - see above
 
-    return bytes(codec.compress_raw(data))
+    elements = (bytes(codec.compress_raw(block))[len(varint(len(block))) :] for block in blocks)
+    return [varint(sum(map(len, blocks))), *elements]
 
 
 def _as_they_are(blocks: Sequence[bytes]) -> list[bytes]:

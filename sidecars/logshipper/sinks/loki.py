@@ -1,0 +1,88 @@
+"""The sinks `loki+http://` and `loki+https://`: Grafana Loki's push API.
+
+Yes is a 2xx: 204, or 200 from what stands in front of it. A 400 means that Loki will not take some of the entries, and
+may have stored the rest: what it names is rejected, and nothing is sent again (see `loki_refusal`). 429 says so for the
+whole request. Repeats are recognised by Loki itself, which takes two entries of one stream with the same time and the
+same line for one: an event with a time of its own has the same time whenever it is sent (see `stamps`).
+
+With `COMPRESSION=snappy` requests are protobuf, which is the cheaper form for both sides; else they are JSON.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.settings import Settings, Sink
+from sidecars.logshipper.sinks.answers import judge
+from sidecars.logshipper.sinks.base import Outcome, Rejected
+from sidecars.logshipper.sinks.compress import compressor, content_encoding, snappy
+from sidecars.logshipper.sinks.loki_push import as_json, as_protobuf
+from sidecars.logshipper.sinks.loki_refusal import refused
+from sidecars.logshipper.sinks.post import Poster, target
+from sidecars.logshipper.sinks.stamps import stamps
+
+_BAD_REQUEST = 400
+_PATH = "/loki/api/v1/push"
+
+
+def create(_settings: Settings, sink: Sink) -> LokiSink:
+    return LokiSink(sink)
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    now: int  # what events without a time were given, counted up
+    blocks: list[bytes]
+
+
+class LokiSink:
+    at_once = 64
+
+    def __init__(self, sink: Sink) -> None:
+        self._poster = Poster(sink)
+        self._coding = sink.compression
+        self._target = target(sink, _PATH)
+        if self._coding == "snappy":  # the coding is a part of this content type, and has no header
+            self._headers = [("Content-Type", "application/x-protobuf")]
+        else:
+            self._headers = [("Content-Type", "application/json"), *content_encoding(self._coding)]
+
+    async def open(self, _receipt: Any) -> None:
+        self._poster.open()
+
+    async def deliver(self, batch: Batch) -> Outcome:
+        push = batch.encoded(self._encode)
+        answer = await self._poster.post(self._target, self._headers, push.blocks)
+        if answer.status == _BAD_REQUEST and not answer.early:
+            text = answer.body.decode("utf-8", "replace")
+            indices = _refused(batch, push.now, text)
+            if indices is None:
+                raise Rejected("the receiver answered 400, and does not say about which of the lines")
+            return Outcome(rejected=[(index, f"the receiver answered 400: {_kind(text)}") for index in indices])
+        judge(answer)
+        return Outcome()
+
+    def _encode(self, batch: Batch) -> _Push:
+        now = time.time_ns()
+        if self._coding == "snappy":
+            return _Push(now, snappy(as_protobuf(batch, now)))
+        return _Push(now, compressor(self._coding)(as_json(batch, now)))
+
+    async def close(self) -> None:
+        self._poster.close()
+
+
+def _refused(batch: Batch, now: int, text: str) -> list[int] | None:
+    streams = [records for records in batch.records if records.bodies]
+    return refused(text, streams[0].bodies, stamps(streams[0], now)) if len(streams) == 1 else None
+
+
+def _kind(text: str) -> str:
+    """What the text says, without what it repeats of the lines' labels."""
+    for kind in ("max entry size", "timestamp too old", "too far behind", "out of order"):
+        if kind in text:
+            return kind
+    return "entries were ignored"

@@ -1,0 +1,189 @@
+"""Batches as Loki's push requests, in both forms. https://grafana.com/docs/loki/latest/reference/loki-http-api/
+
+The labels of a stream are what is the same for a whole file: LABELS, `namespace`, `pod` and `filename`. Their number is
+bounded by the files and Pods there are. What differs from event to event, and what would only make the index larger, is
+structured metadata: `id`, `level`, `partial`, `pod_uid`, `pod_ip` and `node`.
+
+The line is the text of the event as it was in the file; Loki takes fields from it when it is asked (`| json`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from itertools import chain
+from operator import add
+
+import orjson
+
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.records import Records
+from sidecars.logshipper.sinks.columns import BLOCK, slices
+from sidecars.logshipper.sinks.protobuf import VARINT, block, padded, tag, text, varint
+from sidecars.logshipper.sinks.stamps import stamps
+
+_METADATA = ("pod_uid", "pod_ip", "node")
+_SECOND = 1_000_000_000
+
+
+def stream_labels(records: Records) -> dict[str, str]:
+    """Never empty: a stream without labels is refused."""
+    labels = {_name(key): value for key, value in records.labels.items() if key not in _METADATA}
+    name = os.fsencode(records.part.name).decode("utf-8", "replace")
+    return {**labels, "filename": name}
+
+
+def _constant_metadata(records: Records) -> dict[str, str]:
+    return {key: records.labels[key] for key in _METADATA if key in records.labels}
+
+
+def _name(key: str) -> str:
+    """A label's name as Prometheus has it: `app.kubernetes.io/name` is app_kubernetes_io_name."""
+    name = re.sub(r"[^a-zA-Z0-9_]", "_", key)
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+# -- JSON ----------------------------------------------------------------------------------------------------------
+
+
+def as_json(batch: Batch, now: int) -> list[bytes]:
+    pieces = [b'{"streams":[']
+    for index, records in enumerate(records for records in batch.records if records.bodies):
+        pieces.append((b"," if index else b"") + b'{"stream":' + orjson.dumps(stream_labels(records)) + b',"values":[')
+        blocks = list(_json_values(records, now))
+        blocks[-1] = blocks[-1][:-1]  # the last comma
+        pieces += blocks
+        pieces.append(b"]}")
+        now += len(records.bodies)
+    pieces.append(b"]}")
+    return pieces
+
+
+def _json_values(records: Records, now: int) -> Iterator[bytes]:
+    """`["<nanoseconds>",<line>,{"id":…}],` for each event."""
+    constant = _constant_metadata(records)
+    head = orjson.dumps(constant)[1:-1].replace(b"%", b"%%") + (b"," if constant else b"")
+    template = b'["%d",%b,{' + head + b'"id":"' + records.part.file.encode() + b'-%d"%b}],'
+    times, more = stamps(records, now), _json_more(records)
+    for first in range(0, len(records.bodies), BLOCK):
+        stop = min(first + BLOCK, len(records.bodies))
+        columns = zip(
+            times[first:stop],
+            map(orjson.dumps, records.bodies[first:stop]),
+            records.offsets[first:stop],
+            more[first:stop],
+            strict=True,
+        )
+        yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
+
+
+def _json_more(records: Records) -> list[bytes]:
+    more = [b""] * len(records.bodies)
+    if records.levels is not None:
+        known = {level: _json_level(level) for level in set(records.levels)}
+        more = [known[level] for level in records.levels]
+    if records.partial:
+        more[-1] += b',"partial":"true"'
+    return more
+
+
+def _json_level(level: str | None) -> bytes:
+    return b',"level":' + orjson.dumps(level) if level else b""
+
+
+# -- protobuf ------------------------------------------------------------------------------------------------------
+# message PushRequest { repeated Stream streams = 1; }
+# message Stream      { string labels = 1; repeated Entry entries = 2; }
+# message Entry       { Timestamp timestamp = 1; string line = 2; repeated LabelPair structuredMetadata = 3; }
+# message Timestamp   { int64 seconds = 1; int32 nanos = 2; }
+# message LabelPair   { string name = 1; string value = 2; }
+# https://github.com/grafana/loki/blob/main/pkg/push/push.proto
+
+
+def as_protobuf(batch: Batch, now: int) -> list[bytes]:
+    pieces = []
+    for records in batch.records:
+        if records.bodies:
+            stream = [text(1, _label_text(stream_labels(records))), *_entries(records, now)]
+            pieces.append(tag(1) + varint(sum(map(len, stream))))
+            pieces += stream
+            now += len(records.bodies)
+    return pieces
+
+
+def _label_text(labels: Mapping[str, str]) -> str:
+    """As in a query: {app="shop",pod="shop-1"}. What JSON's quoting does is a part of what Go's does."""
+    pairs = (f"{name}={orjson.dumps(value).decode()}" for name, value in sorted(labels.items()))
+    return f"{{{','.join(pairs)}}}"
+
+
+def _entries(records: Records, now: int) -> Iterator[bytes]:
+    constant = b"".join(_pair(name, value) for name, value in _constant_metadata(records).items())
+    times, more = stamps(records, now), _protobuf_more(records)
+    for first, stop, width in slices(records):
+        placeholder = "x" * width
+        ident = _pair("id", placeholder)
+        rest = ident.replace(placeholder.encode(), records.part.file.encode() + b"-%d") + constant.replace(b"%", b"%%")
+        template = b"\x12%b\x0a%b\x12%b" + rest + b"%b"
+        lines = list(map(str.encode, records.bodies[first:stop]))
+        lines = list(map(add, map(VARINT.__getitem__, map(len, lines)), lines))  # each with its length
+        fixed = 2 + _STAMP + len(ident) + len(constant)
+        columns = zip(
+            map(VARINT.__getitem__, map(add, map(fixed.__add__, map(len, lines)), map(len, more[first:stop]))),
+            _timestamps(times[first:stop]),
+            lines,
+            records.offsets[first:stop],
+            more[first:stop],
+            strict=True,
+        )
+        yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
+
+
+_STAMP = 13  # bytes of a Timestamp with its length: each of its varints has five, whatever they are
+_LOW = 1 << 14
+
+
+def _timestamps(times: Sequence[int]) -> list[bytes]:
+    """A Timestamp, with its length, for each of the times."""
+    low = _low_varints()
+    seconds, nanos = divmod(times[0], _SECOND)
+    at = nanos % _LOW
+    if isinstance(times, range) and at + len(times) <= _LOW and nanos + len(times) <= _SECOND:
+        head, tail = _seconds(seconds), _high_varint(nanos // _LOW)
+        return [head + middle + tail for middle in low[at : at + len(times)]]
+    return [
+        _seconds(time // _SECOND) + low[time % _SECOND % _LOW] + _high_varint(time % _SECOND // _LOW) for time in times
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _seconds(seconds: int) -> bytes:
+    return b"\x0c\x08" + padded(seconds, 5) + b"\x10"
+
+
+@cache
+def _low_varints() -> list[bytes]:
+    """The low 14 bits of a varint that goes on."""
+    return [padded(low, 2, goes_on=True) for low in range(_LOW)]
+
+
+@lru_cache(maxsize=65536)
+def _high_varint(high: int) -> bytes:
+    """The rest of it: a billion needs 16 more."""
+    return padded(high, 3)
+
+
+def _protobuf_more(records: Records) -> list[bytes]:
+    more = [b""] * len(records.bodies)
+    if records.levels is not None:
+        known = {level: _pair("level", level) if level else b"" for level in set(records.levels)}
+        more = [known[level] for level in records.levels]
+    if records.partial:
+        more[-1] += _pair("partial", "true")
+    return more
+
+
+def _pair(name: str, value: str) -> bytes:
+    return block(3, text(1, name) + text(2, value))

@@ -1,0 +1,58 @@
+"""The little of Protocol Buffers' wire format that two sinks need. https://protobuf.dev/programming-guides/encoding/
+
+A message is fields; a field is its tag, then a varint, eight bytes, or a length and so many bytes. The messages of logs
+are few and small, and whole columns of them are put together at once: the official runtime would make an object for
+each event. The tests compare with it.
+"""
+
+from __future__ import annotations
+
+_LEN = 2  # wire type of strings, bytes and messages
+_REMEMBERED = 1 << 14  # lengths up to here
+
+
+def varint(number: int) -> bytes:
+    """Base 128, the low seven bits first. `number` is not negative."""
+    out = bytearray()
+    while number > 0x7F:  # noqa: PLR2004 - seven bits
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def padded(number: int, width: int, *, goes_on: bool = False) -> bytes:
+    """A varint of so many bytes, longer than it need be; or only its first bytes, where it `goes_on`."""
+    out = bytearray(number >> 7 * place & 0x7F | 0x80 for place in range(width))
+    if not goes_on:
+        out[-1] &= 0x7F
+    return bytes(out)
+
+
+class _Varints(dict[int, bytes]):
+    def __missing__(self, number: int) -> bytes:
+        made = varint(number)
+        if number < _REMEMBERED:
+            self[number] = made
+        return made
+
+
+VARINT = _Varints()
+"""`VARINT[n]`, for `map`. Small numbers, which lengths mostly are, are made once."""
+
+
+def tag(field: int, wire: int = _LEN) -> bytes:
+    return varint(field << 3 | wire)
+
+
+def block(field: int, content: bytes) -> bytes:
+    """A field that is a string, bytes or a message."""
+    return tag(field) + varint(len(content)) + content
+
+
+def text(field: int, content: str) -> bytes:
+    return block(field, content.encode())
+
+
+def number(field: int, value: int) -> bytes:
+    return tag(field, 0) + varint(value)

@@ -1,0 +1,1 @@
+"""Receivers that are exact about their protocols, written from the specifications."""

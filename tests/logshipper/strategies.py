@@ -1,0 +1,55 @@
+"""Records of every sort, for the property tests of what encodes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hypothesis import strategies as st
+
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.identity import tail_mark
+from sidecars.logshipper.part import Part
+from sidecars.logshipper.records import Records
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200) | st.sampled_from(
+    ["", "%d%s", 'a "quoted" \\ line', "one\ntwo", "\0", "x" * 20_000, "\u2028\U0001f600"]
+)
+_TIMES = st.none() | st.integers(0, 2**61) | st.integers(0, 2**41).map(lambda milli: milli * 10**6)
+_MANY = 9  # events
+_LEVELS = st.none() | st.sampled_from(["INFO", "warn", "%d", 'a"b'])
+
+
+def _column(values: st.SearchStrategy[Any], length: int) -> st.SearchStrategy[list[Any] | None]:
+    """None, or a value for each event; for very many of them, None."""
+    return st.none() | st.lists(values, min_size=length, max_size=length) if length < _MANY else st.none()
+
+
+@st.composite
+def all_records(draw: st.DrawFn) -> Records:
+    bodies = draw(st.lists(_TEXT, max_size=8)) * draw(st.sampled_from([1, 1, 1, 200]))
+    start = draw(st.integers(0, 2**40) | st.sampled_from([0, 9, 98, 9_990, 10**6 - 7]))
+    offsets = []
+    for body in bodies:
+        offsets.append(start)
+        start += len(body.encode()) + 1
+    data = "".join(body + "\n" for body in bodies).encode()
+    first = offsets[0] if offsets else start
+    part = Part(draw(st.sampled_from(["f00d", "beef"])), "/logs/a%d.log", first, first, data, tail_mark(start, data))
+    times = draw(st.none() | st.lists(_TIMES, min_size=len(bodies), max_size=len(bodies))) if len(bodies) < 9 else None
+    levels = (
+        draw(st.none() | st.lists(_LEVELS, min_size=len(bodies), max_size=len(bodies))) if len(bodies) < 9 else None
+    )
+    labels = draw(st.sampled_from([{}, {"pod": "shop-1", "app.kubernetes.io/name": 'sh"o\\p%d\n', "node": "n1%"}]))
+    partial = bool(bodies) and draw(st.booleans())
+    return Records(part, labels, bodies, offsets, times, levels, partial=partial)
+
+
+def batches() -> st.SearchStrategy[Batch]:
+    return st.lists(all_records(), min_size=1, max_size=3).map(lambda records: Batch("default", tuple(records)))
+
+
+def with_columns(batch: Batch, **columns: Any) -> Batch:
+    """The batch, each of its records with these columns."""
+    records = tuple(dataclasses.replace(one, **columns) for one in batch.records)
+    return Batch(batch.sink, records)
