@@ -36,6 +36,11 @@ def too_large(limit: int) -> Cause:
     return Cause("http_response_header_section_size", 502, f"the head of the response is larger than {limit} bytes")
 
 
+def answered_with(status: int) -> Cause:
+    """A response that was not passed on, since another try could follow."""
+    return Cause("http_request_error", status, f"it answered {status}")
+
+
 def own_answer(
     cause: Cause, upstream: str, tries: Sequence[tuple[str, Cause]], *, head_only: bool, close: bool
 ) -> bytes:

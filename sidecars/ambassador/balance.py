@@ -187,6 +187,10 @@ class Balancer:
         endpoint.added_at = now if self._settings.slow_start else None
         self._move(endpoint, READY, now, 0.0)
 
+    def abandoned(self, endpoint: Endpoint, started: float, now: float) -> None:
+        """The app did not wait for the answer: the time until then is the least that it would have taken."""
+        endpoint.sample(max(endpoint.cost, now - started), now)
+
     def checked(self, endpoint: Endpoint, now: float, *, passed: bool) -> None:
         """An active check has passed or failed: one that passes makes an endpoint healthy, the second that fails (of a
         new endpoint the first) unhealthy. Where there are checks they are also what ends an ejection.

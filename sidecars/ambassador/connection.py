@@ -14,6 +14,7 @@ from sidecars.ambassador import answers
 from sidecars.ambassador.bodies import Reader, UntilClose, reader
 from sidecars.ambassador.heads import Refused, check_beginning
 from sidecars.ambassador.responses import Response, parse_response
+from sidecars.ambassador.retry import retry_after
 
 if TYPE_CHECKING:
     from sidecars.ambassador.answers import Cause
@@ -25,6 +26,7 @@ _MOST_INTERIM = 64  # 1xx responses before the final one
 _SWITCHING = 101
 _FINAL = 200
 _MALFORMED = 502
+_TOO_MANY_REQUESTS = 429
 
 monotonic = time.monotonic
 
@@ -97,7 +99,10 @@ class Connection(asyncio.Protocol):
         if response.status < _FINAL:
             self._interim(exchange, response, rest)
             return
-        self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, monotonic())
+        if response.status < _TOO_MANY_REQUESTS:
+            self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, monotonic())
+        elif self._is_repeated(exchange, response):
+            return
         length = response.length
         if length >= 0 and len(rest) >= length:
             surplus = len(rest) > length
@@ -109,6 +114,12 @@ class Connection(asyncio.Protocol):
         exchange.respond(response)
         if rest:
             self._pass_on(exchange, self.body, rest)
+
+    def _is_repeated(self, exchange: Exchange, response: Response) -> bool:
+        """A response that may mean trouble: whether another try is made instead of passing it on."""
+        after = retry_after(response.fields, time.time())
+        self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, monotonic(), after)
+        return exchange.repeats(response, after)
 
     def _interim(self, exchange: Exchange, response: Response, rest: bytes) -> None:
         if response.status == _SWITCHING:

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 from sidecars.ambassador import answers, retry
 from sidecars.ambassador.bodies import LAST_CHUNK, frame, last_chunk
 from sidecars.ambassador.heads import CHUNKED, UNTIL_CLOSE
+from sidecars.ambassador.kinds import CONNECT, RESET, TIMEOUT
+from sidecars.ambassador.relay import peer_host
 from sidecars.ambassador.requests import Request
 from sidecars.ambassador.responses import Response
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from sidecars.ambassador.endpoints import Endpoint
     from sidecars.ambassador.upstream import Upstream
 
-_JOINED = 64 * 1024  # bytes up to which a body is copied behind its head, to be one write
+_JOINED = 64 * 1024  # bytes up to which a body is copied behind its head, to be one write; more does not wait for one
 _CONTINUE_AFTER = 1.0  # seconds after which a client that expects 100-continue is told so by us
 _SWITCHING = 101
 _CONTINUE = 100
@@ -84,7 +86,9 @@ class Exchange:
             return
         if self.causes:
             self.tried_at = monotonic()
-        endpoint = self.upstream.balancer.choose(self.tried_at, self.tried)
+        upstream = self.upstream
+        key = upstream.key_of(self.request.rest, peer_host(self.client.transport)) if upstream.key_of else b""
+        endpoint = upstream.balancer.choose(self.tried_at, self.tried, key)
         if endpoint is None:
             self._give_up(answers.NO_ADDRESS)
             return
@@ -97,11 +101,11 @@ class Exchange:
             if not connection.transport.is_closing():
                 self.attach(connection)
                 return
-        if self.upstream.pending >= self.upstream.settings.max_pending:
+        if upstream.pending >= upstream.settings.max_pending:
             self._leave()
             self._give_up(answers.TOO_MANY_WAIT)
             return
-        self.upstream.open(endpoint, self)
+        upstream.open(endpoint, self)
 
     def attach(self, connection: Connection) -> None:
         """Send the request, as far as it has come, on this connection."""
@@ -140,23 +144,14 @@ class Exchange:
     def _failed(self, cause: Cause) -> None:
         endpoint = self.endpoint
         assert endpoint is not None  # noqa: S101 - a try has an endpoint
-        reused, closed = self.reused, cause is answers.CLOSED
+        opened = self.connection is not None
+        reason = CONNECT if not opened else TIMEOUT if cause is answers.SILENT else RESET
+        raced = self.reused and cause is answers.CLOSED
+        outcome = self._verdict(reason, closed=cause is answers.CLOSED)
         self._leave()
         now = self.since = monotonic()
-        outcome = retry.verdict(
-            retry.Failed(
-                idempotent=self.request.idempotent,
-                written=self.written,
-                held=not self.request.length or self.held is not None,
-                reused=reused,
-                closed=closed,
-                redone=self.fresh,
-                retries=self.retries,
-            ),
-            self.upstream.settings.retries,
-        )
-        if not (reused and closed):
-            self.upstream.balancer.failed(endpoint, self.tried_at, now, unreachable=not self.written)
+        if not raced and cause is not answers.NO_DESCRIPTORS:
+            self.upstream.balancer.failed(endpoint, self.tried_at, now, unreachable=not opened)
         self.causes += ((endpoint.label, cause),)
         if outcome == retry.FORGIVEN:
             self.fresh = True
@@ -167,12 +162,51 @@ class Exchange:
         if outcome == retry.GIVE_UP or not self.upstream.budget.spend():
             self._give_up(cause)
             return
+        self._try_again(0.0 if self.upstream.has_untried(self.tried) else self._pause())
+
+    def repeats(self, response: Response, retry_after: float) -> bool:
+        """Whether another try is made instead of passing this response on; if so it has begun, elsewhere if it can.
+
+        `retry_after` is how many seconds the response asks to wait.
+        """
+        endpoint = self.endpoint
+        if endpoint is None or self._verdict(response.status) != retry.RETRY:
+            return False
+        tried = (*self.tried, endpoint)
+        wait = 0.0 if self.upstream.has_untried(tried) else max(self._pause(), retry_after)
+        if wait > retry.LONGEST_WAIT or not self.upstream.budget.spend():
+            return False
+        self._leave()
+        self.since = monotonic()
+        self.causes += ((endpoint.label, answers.answered_with(response.status)),)
+        self.tried = tried
+        self._try_again(wait)
+        return True
+
+    def _verdict(self, reason: str | int, *, closed: bool = False) -> str:
+        settings = self.upstream.settings
+        failed = retry.Failed(
+            reason=reason,
+            idempotent=self.request.idempotent,
+            written=self.written,
+            held=not self.request.length or self.held is not None,
+            reused=self.reused,
+            closed=closed,
+            redone=self.fresh,
+            retries=self.retries,
+        )
+        return retry.verdict(failed, settings.retries, settings.retry_on)
+
+    def _pause(self) -> float:
+        return retry.pause(self.retries + 1, random.random())  # noqa: S311 - to spread
+
+    def _try_again(self, wait: float) -> None:
         self.retries += 1
         self.upstream.counters.retries += 1
-        if self.upstream.has_untried(self.tried):
-            self._try()
+        if wait:
+            self.client.loop.call_later(wait, self._try)
         else:
-            self.client.loop.call_later(retry.pause(self.retries, random.random()), self._try)  # noqa: S311 - to spread
+            self._try()
 
     # -- the request's body ---------------------------------------------------------------------------------------
 
@@ -308,6 +342,8 @@ class Exchange:
         """The client is gone (499), or was refused in the middle of its request: the upstream need not go on."""
         if not self.over:
             self.over = True
+            if self.endpoint is not None and self.response is None:
+                self.upstream.balancer.abandoned(self.endpoint, self.tried_at, monotonic())
             self._leave()
             self._count(status)
 
@@ -352,14 +388,15 @@ class Exchange:
             self._cut()
 
     def _is_late(self, now: float) -> bool:
-        """Whether this try has had its time and another one is allowed."""
-        settings = self.upstream.settings
+        """Whether this try has had its time and another endpoint may be asked instead; if not, it may go on."""
+        limit = self.upstream.settings.try_timeout
         return (
-            settings.try_timeout is not None
-            and now - self.tried_at >= settings.try_timeout
-            and self.request.idempotent
-            and self.retries < settings.retries
-            and (not self.request.length or self.held is not None)
+            limit is not None
+            and now - self.tried_at >= limit
+            and self._verdict(TIMEOUT) == retry.RETRY
+            and self.upstream.budget.saved >= 1
+            and self.endpoint is not None
+            and self.upstream.has_untried((*self.tried, self.endpoint))
         )
 
     def _await_client(self, silent: float) -> None:

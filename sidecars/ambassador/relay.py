@@ -28,6 +28,12 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
+def peer_host(transport: asyncio.BaseTransport) -> str:
+    """The host at the other end; "" where it has none, as with a unix socket."""
+    peer = transport.get_extra_info("peername")
+    return peer[0] if isinstance(peer, tuple) else ""
+
+
 class Relay(asyncio.Protocol):
     """One of the two ends. Until it has the other one it keeps what comes, little, and tells it then."""
 

@@ -3,7 +3,11 @@
 RFC 9110 section 9.2.2: a proxy must not repeat a non-idempotent request by itself. So a failed try is repeated when
 
 - nothing of the request was written (the connection did not open), whatever its method; or
-- its method is idempotent, no byte of a final response has come, and all of the request is still held.
+- its method is idempotent, no byte of a final response has been passed on, and all of the request is still held;
+
+and if RETRY_ON names the way in which it failed. A response whose status RETRY_ON names is held back only where another
+try may follow; else the app gets it as it is. What an endpoint asks for with Retry-After is never cut short: it is not
+tried again before, and where it is the only one and the time is long the app gets the answer.
 
 The idle keep-alive race (the upstream closes a connection just as we write on it) is not a failure of the endpoint: the
 first time, such a request is repeated on a fresh connection without being counted, so that even RETRIES=0 never shows
@@ -14,21 +18,26 @@ Retries are a bounded part of the traffic (a budget): when everything fails they
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable
+
+from chassis.frozen import dataclass
+from sidecars.ambassador.kinds import RetryOn
 
 FRESH = 1.0  # seconds for which an idle connection is good enough for a request that cannot be repeated
 
-_PER_REQUEST = 0.2  # retries that a request earns
 _PER_SECOND = 10.0  # retries that are always allowed
 _MOST = 100.0  # retries that can be saved up
 _FIRST_PAUSE = 0.025  # seconds
 _LONGEST_PAUSE = 0.25  # seconds
+LONGEST_WAIT = 1.0  # seconds that a request waits here because of a Retry-After
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Failed:
     """A try that failed before any byte of a final response was passed on."""
 
+    reason: str | int  # CONNECT, RESET or TIMEOUT, or the status of a response that could be held back
     idempotent: bool
     written: bool  # anything of the request was given to a connection
     held: bool  # all of the request that has come so far is still here
@@ -41,14 +50,15 @@ class Failed:
 FORGIVEN, RETRY, GIVE_UP = "forgiven", "retry", "give up"
 
 
-def verdict(failed: Failed, allowed: int) -> str:
+def verdict(failed: Failed, allowed: int, retry_on: RetryOn) -> str:
     """Whether to repeat the try: FORGIVEN (on a fresh connection, not counted), RETRY or GIVE_UP."""
     safe = failed.held and (failed.idempotent or not failed.written)
     if not safe:
         return GIVE_UP
     if failed.written and failed.reused and failed.closed and not failed.redone:
         return FORGIVEN
-    return RETRY if failed.retries < allowed else GIVE_UP
+    wanted = failed.reason in retry_on.failures or failed.reason in retry_on.statuses
+    return RETRY if wanted and failed.retries < allowed else GIVE_UP
 
 
 def pause(retries: int, chance: float) -> float:
@@ -56,19 +66,38 @@ def pause(retries: int, chance: float) -> float:
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**retries) * (0.5 + chance)
 
 
+def retry_after(fields: Iterable[bytes], now: float) -> float:
+    """Seconds that a response with these field lines asks us to wait; 0 where it does not say. `now` is a Unix time.
+
+    RFC 9110 section 10.2.3: a number of seconds, or a date.
+    """
+    for line in fields:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"retry-after":
+            said = value.strip()
+            if said.isdigit():
+                return float(said[:9])
+            from email.utils import parsedate_to_datetime  # noqa: PLC0415 - heavy, and rarely wanted
+
+            with contextlib.suppress(ValueError):
+                return max(0.0, parsedate_to_datetime(said.decode("latin-1")).timestamp() - now)
+    return 0.0
+
+
 class Budget:
-    """How many retries the traffic allows: a fifth of the requests, and ten a second in any case."""
+    """How many retries the traffic allows: a share of the requests, and ten a second in any case."""
 
-    __slots__ = ("_refilled", "saved")
+    __slots__ = ("_refilled", "_share", "saved")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, share: float) -> None:
+        self._share = share
         self.saved = _MOST
         self._refilled = now
 
     def earn(self) -> None:
         """A request has begun."""
         if self.saved < _MOST:
-            self.saved += _PER_REQUEST
+            self.saved += self._share
 
     def spend(self) -> bool:
         """Take a retry, if there is one."""

@@ -9,7 +9,7 @@ from chassis.kinds import Address, Secret, address, choice, duration, integer, s
 from chassis.settings import ServiceSettings, group, setting, variable
 from sidecars.ambassador import identity, kinds
 from sidecars.ambassador.identity import Edit
-from sidecars.ambassador.kinds import Target, Targets
+from sidecars.ambassador.kinds import RetryOn, Target, Targets
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("", "0.0.0.0", "::")
@@ -61,12 +61,21 @@ class UpstreamSettings:
     retries: int = setting(
         integer(maximum=10), "how often a request that may safely be repeated is tried elsewhere", default="2"
     )
+    retry_on: RetryOn = setting(
+        kinds.retry_on,
+        "`connect` (no connection opened), `reset` (it broke, or the answer is malformed), `timeout` (no answer in "
+        "time), `5xx`, statuses, or `none`",
+        default="connect,reset,timeout,502,503,504",
+    )
+    retry_budget: float = setting(
+        kinds.percent, "how many retries there may be beyond ten a second, as a share of the requests", default="20%"
+    )
     retry_buffer: int = setting(
-        size(maximum="16MiB"), "how much of a request's body is kept, so that it can be sent again", default="64KiB"
+        size(maximum="16MiB"), "how much of a request's body is kept for another try", default="64KiB"
     )
     try_timeout: float | None = setting(
-        duration("50ms", "24h"),
-        "how long one try may take until its answer begins, where another try is allowed; unset: `TIMEOUT` for each",
+        duration("10ms", "24h"),
+        "how long an endpoint may take to answer before another is tried, where that is safe; unset: `TIMEOUT`",
         default="",
     )
     connect_timeout: float = setting(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from chassis import logs
 from sidecars.ambassador.answers import NO_ADDRESS, TOO_MANY, Cause
-from sidecars.ambassador.relay import Relay
+from sidecars.ambassador.kinds import CONNECT
+from sidecars.ambassador.relay import Relay, peer_host
 
 if TYPE_CHECKING:
     from sidecars.ambassador.endpoints import Endpoint
@@ -48,9 +49,12 @@ class TcpClient(Relay):
         upstream = self.upstream
         tried: list[Endpoint] = []
         cause = NO_ADDRESS
-        while len(tried) <= upstream.settings.retries:
+        key = upstream.key_of(b"", peer_host(self.transport)) if upstream.key_of else b""
+        settings = upstream.settings
+        allowed = settings.retries if CONNECT in settings.retry_on.failures else 0
+        while len(tried) <= allowed:
             started = time.monotonic()
-            endpoint = upstream.balancer.choose(started, tried)
+            endpoint = upstream.balancer.choose(started, tried, key)
             if endpoint is None or self.lost:
                 break
             upstream.counters.retries += bool(tried)

@@ -12,6 +12,7 @@ from chassis import logs
 from chassis.health import Hold
 from chassis.settings import variable
 from sidecars.ambassador import answers
+from sidecars.ambassador.affinity import key_of
 from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.endpoints import Endpoint
@@ -53,8 +54,9 @@ class Upstream:
         self._token = Token(settings.token, variable(Settings, "token", settings.name)) if settings.token else None
         self.credentials = b""  # a line of each request, behind its Host
         self._authenticate(time.monotonic())
+        self.key_of = key_of(settings.balance)
         self.balancer: Balancer = Balancer(settings)
-        self.budget = Budget(time.monotonic())
+        self.budget = Budget(time.monotonic(), settings.retry_budget)
         self.counters: Counters = Counters()
         self.clients: set[Client] = set()
         self.relays: set[Relay] = set()

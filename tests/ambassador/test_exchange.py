@@ -295,7 +295,7 @@ def test_an_app_that_takes_nothing_of_its_answer_is_cut_off_after_the_idle_timeo
         pair.client.tick(begun + limit)
         pair.client.tick(begun + 2 * limit - 1)
         states = [pair.app.aborted]
-        pair.client.tick(begun + 2 * limit)
+        pair.client.tick(begun + 2 * limit + 0.01)
         states.append(pair.app.aborted)
         assert states == [False, True]
         assert pair.there.aborted

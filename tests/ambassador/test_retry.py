@@ -3,15 +3,20 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sidecars.ambassador.retry import FORGIVEN, GIVE_UP, RETRY, Budget, Failed, pause, verdict
+from sidecars.ambassador.kinds import CONNECT, RESET, TIMEOUT
+from sidecars.ambassador.retry import FORGIVEN, GIVE_UP, RETRY, Budget, Failed, pause, retry_after, verdict
+from tests.ambassador.balancing import settings
 
-IN_A_RACE = Failed(idempotent=True, written=True, held=True, reused=True, closed=True, redone=False, retries=0)
+USUAL = settings().retry_on
+ALWAYS = settings(RETRY_ON="connect,reset,timeout,5xx,429").retry_on
 
 
-def failed(**changes: bool | int) -> Failed:
+def failed(**changes: str | bool | int) -> Failed:
     usual = {"idempotent": True, "written": True, "held": True, "reused": False, "closed": True, "redone": False}
-    return Failed(**{**usual, "retries": 0, **changes})  # type: ignore[arg-type] # a table of changes
+    return Failed(**{**usual, "reason": RESET, "retries": 0, **changes})  # type: ignore[arg-type] # a table of changes
 
 
 @pytest.mark.parametrize(
@@ -27,21 +32,30 @@ def failed(**changes: bool | int) -> Failed:
         (failed(reused=True, redone=True), 0, GIVE_UP),
         (failed(reused=True, idempotent=False), 2, GIVE_UP),
         (failed(reused=True, closed=False), 0, GIVE_UP),
+        (failed(reason=CONNECT, written=False), 1, RETRY),
+        (failed(reason=TIMEOUT), 1, RETRY),
+        (failed(reason=503), 1, RETRY),
+        (failed(reason=503, idempotent=False), 1, GIVE_UP),
+        (failed(reason=500), 1, GIVE_UP),
+        (failed(reason=429), 1, GIVE_UP),
     ],
 )
 def test_what_may_be_repeated(what: Failed, allowed: int, expected: str) -> None:
-    assert verdict(what, allowed) == expected
+    assert verdict(what, allowed, USUAL) == expected
 
 
 def test_what_was_written_and_is_not_idempotent_is_never_repeated() -> None:
     flags = [False, True]
-    for held, reused, closed, redone in itertools.product(flags, repeat=4):
-        what = failed(idempotent=False, written=True, held=held, reused=reused, closed=closed, redone=redone)
-        assert verdict(what, 10) == GIVE_UP
+    for reason in (CONNECT, RESET, TIMEOUT, 429, 500, 503):
+        for held, reused, closed, redone in itertools.product(flags, repeat=4):
+            what = failed(
+                reason=reason, idempotent=False, written=True, held=held, reused=reused, closed=closed, redone=redone
+            )
+            assert verdict(what, 10, ALWAYS) == GIVE_UP
 
 
 def test_retries_are_a_fifth_of_the_traffic_when_everything_fails() -> None:
-    budget = Budget(0.0)
+    budget = Budget(0.0, 0.2)
     while budget.spend():
         pass
     spent = 0
@@ -52,11 +66,66 @@ def test_retries_are_a_fifth_of_the_traffic_when_everything_fails() -> None:
 
 
 def test_a_quiet_upstream_may_always_retry_a_few_times() -> None:
-    budget = Budget(0.0)
+    budget = Budget(0.0, 0.2)
     while budget.spend():
         pass
     budget.refill(1.0)
     assert [budget.spend() for _ in range(11)] == [True] * 10 + [False]
+
+
+def test_the_race_on_an_idle_connection_is_forgiven_whatever_is_retried() -> None:
+    assert verdict(failed(reused=True), 0, settings(RETRY_ON="none").retry_on) == FORGIVEN
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "expected"),
+    [
+        ("none", failed(), GIVE_UP),
+        ("connect", failed(), GIVE_UP),
+        ("reset", failed(), RETRY),
+        ("5xx", failed(reason=500), RETRY),
+        ("429, 5xx", failed(reason=429), RETRY),
+        ("timeout", failed(reason=TIMEOUT), RETRY),
+    ],
+)
+def test_only_what_is_named_is_retried(words: str, what: Failed, expected: str) -> None:
+    assert verdict(what, 2, settings(RETRY_ON=words).retry_on) == expected
+
+
+def test_without_a_budget_ten_a_second_are_left() -> None:
+    budget = Budget(0.0, 0.0)
+    while budget.spend():
+        pass
+    for _ in range(1000):
+        budget.earn()
+    assert not budget.spend()
+    budget.refill(0.5)
+    assert [budget.spend() for _ in range(6)] == [True] * 5 + [False]
+
+
+NOON = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        (b"Retry-After: 7\r\n", 7.0),
+        (b"retry-after: 0\r\n", 0.0),
+        (b"Retry-After: Tue, 14 Nov 2023 22:13:50 GMT\r\n", 30.0),
+        (b"Retry-After: Tue, 14 Nov 2023 22:00:00 GMT\r\n", 0.0),
+        (b"Retry-After: soon\r\n", 0.0),
+        (b"Retry-After: -5\r\n", 0.0),
+        (b"X-Retry-After: 7\r\n", 0.0),
+        (b"Retry-After: 99999999999999999999\r\n", 999_999_999.0),
+    ],
+)
+def test_what_a_retry_after_says(line: bytes, seconds: float) -> None:
+    assert retry_after([b"Server: x\r\n", line], NOON) == seconds
+
+
+@given(st.binary(max_size=40))
+def test_a_retry_after_of_garbage_is_none(value: bytes) -> None:
+    assert retry_after([b"Retry-After: " + value.replace(b"\n", b"") + b"\r\n"], NOON) >= 0.0
 
 
 def test_pauses_grow_and_are_bounded() -> None:
