@@ -22,8 +22,8 @@ from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.metrics import LedgerCollector
-from sidecars.logshipper.records import Shaper
 from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.shape import Shaper
 from sidecars.logshipper.ship import Shipper
 from sidecars.logshipper.sinks.base import Delivery
 from sidecars.logshipper.state import Store

@@ -26,7 +26,7 @@ class Flight:
         """Count these events of a batch made of ours as dropped."""
         for index in indices:
             records, at = batch.find(index)
-            source = records.source(at)
+            size, lines = records.extent(at)
             books = self._books[records.part.file, records.part.start]
-            size, lines = books.get(reason, (0, 0))
-            books[reason] = (size + len(source), lines + source.count(b"\n") + (not source.endswith(b"\n")))
+            before = books.get(reason, (0, 0))
+            books[reason] = (before[0] + size, before[1] + lines)

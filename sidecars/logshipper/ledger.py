@@ -13,9 +13,10 @@ from collections.abc import Mapping
 
 REJECTED = "rejected"  # the sink will never take it
 HOLE = "hole"  # NULs that a writer left behind; not lines
+FILTERED = "filtered"  # by KEEP or DROP
 LOST = "lost"  # truncated, or deleted while nobody held it, before it was shipped
 
-REASONS = (REJECTED, HOLE, LOST)
+REASONS = (REJECTED, FILTERED, HOLE, LOST)
 
 
 class Account:

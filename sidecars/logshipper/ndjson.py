@@ -1,4 +1,5 @@
-"""Records as NDJSON: a JSON object a line, with `id`, `file`, the labels, `message`, and `"partial":true` for a piece.
+"""Records as NDJSON: a JSON object a line, with `id`, `file`, the labels, `"partial":true` for a piece, `time`, `level`
+and `severity` where they are known, and the fields, or else the `message`.
 
 Encoding never loops over events in Python: a block of them is formatted by one template, all in C.
 """
@@ -6,13 +7,17 @@ Encoding never loops over events in Python: a block of them is formatted by one 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
+from typing import Any
 
 import orjson
 
+from sidecars.logshipper import severity
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.records import Records
+from sidecars.logshipper.timestamps import rfc3339
 
 _BLOCK = 512  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
 
@@ -22,22 +27,48 @@ def encode(batch: Batch) -> list[bytes]:
 
 
 def _blocks(records: Records) -> Iterator[bytes]:
-    template = _template(records, partial=False)
     whole = len(records.bodies) - records.partial
     for first in range(0, whole, _BLOCK):
-        stop = min(first + _BLOCK, whole)
-        texts = map(orjson.dumps, records.bodies[first:stop])
-        pairs = zip(records.offsets[first:stop], texts, strict=True)
-        yield (template * (stop - first)) % tuple(chain.from_iterable(pairs))
+        yield _block(records, first, min(first + _BLOCK, whole), partial=False)
     if records.partial:
-        yield _template(records, partial=True) % (records.offsets[-1], orjson.dumps(records.bodies[-1]))
+        yield _block(records, whole, whole + 1, partial=True)
+
+
+def _block(records: Records, first: int, stop: int, *, partial: bool) -> bytes:
+    block = slice(first, stop)
+    columns: list[Iterable[Any]] = [records.offsets[block]]
+    if records.times is not None:
+        columns.append([b"" if time is None else _time(time) for time in records.times[block]])
+    if records.levels is not None:
+        columns.append(map(_level, records.levels[block]))
+    if records.fields is None:
+        columns.append(map(orjson.dumps, records.bodies[block]))
+    else:
+        columns.append([members[1:] for members in map(orjson.dumps, records.fields[block])])
+    values = tuple(chain.from_iterable(zip(*columns, strict=True)))
+    return (_template(records, partial=partial) * (stop - first)) % values
 
 
 def _template(records: Records, *, partial: bool) -> bytes:
-    """A record with two places to fill: the offset, and the line as a JSON string."""
+    """A record with a place for each column: offset, time and level where there are any, the message or the fields."""
     part = records.part
     name = os.fsencode(part.name).decode("utf-8", "replace")  # a file's name may have any bytes
     head = orjson.dumps({"id": f"{part.file}-", "file": name, **records.labels}).replace(b"%", b"%%")
     ident = f'{{"id":"{part.file}-'.encode()
     piece = b',"partial":true' if partial else b""
-    return ident + b"%d" + head.removeprefix(ident)[:-1] + piece + b',"message":%b}\n'
+    optional = b"%b" * ((records.times is not None) + (records.levels is not None))
+    last = b',"message":%b}\n' if records.fields is None else b",%b\n"
+    return ident + b"%d" + head.removeprefix(ident)[:-1] + piece + optional + last
+
+
+def _time(time: int) -> bytes:
+    return f',"time":"{rfc3339(time)}"'.encode()
+
+
+@lru_cache(maxsize=256)
+def _level(level: str | None) -> bytes:
+    """As the app wrote it, and what OpenTelemetry calls it."""
+    if level is None:
+        return b""
+    name = severity.of(level).name
+    return b"," + orjson.dumps({"level": level, **({"severity": name} if name else {})})[1:-1]

@@ -5,14 +5,11 @@ A part is shaped as a whole chunk, never line by line. Column `i` of each list i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, count
-from operator import add
 from typing import Any
 
 from sidecars.logshipper.part import Part
-from sidecars.logshipper.settings import Input
 
 Dropped = dict[str, tuple[int, int]]
 """Reason -> (bytes, lines) of the source."""
@@ -24,11 +21,13 @@ class Records:
 
     part: Part
     labels: Mapping[str, str]  # what is the same for all events of the input: Pod fields and LABELS
-    bodies: Sequence[str]
+    bodies: Sequence[str]  # what each says: the whole of its text, without its last newline
     offsets: Sequence[int]  # of each event's first byte in its file
+    sizes: Sequence[int]  # bytes of the file that it is made of
+    counts: Sequence[int] | None = None  # lines, likewise; None: one each
     times: Sequence[int | None] | None = None  # nanoseconds since 1970; None: no event has one
-    levels: Sequence[str | None] | None = None
-    fields: Sequence[Mapping[str, Any] | None] | None = None
+    levels: Sequence[str | None] | None = None  # as the app wrote them; `severity` knows what they mean
+    fields: Sequence[Mapping[str, Any]] | None = None  # what was parsed, never empty; the `message` is one of them
     partial: bool = False  # the last body is a piece: its line goes on in the next record of this file
     dropped: Dropped = field(default_factory=dict)  # by filters
     raw: bytes | None = None  # all of it as it was in the file, where nothing was taken away or changed
@@ -44,6 +43,8 @@ class Records:
             self,
             bodies=[self.bodies[index] for index in indices],
             offsets=[self.offsets[index] for index in indices],
+            sizes=[self.sizes[index] for index in indices],
+            counts=pick(self.counts),
             times=pick(self.times),
             levels=pick(self.levels),
             fields=pick(self.fields),
@@ -53,28 +54,6 @@ class Records:
             chosen=True,
         )
 
-    def source(self, index: int) -> bytes:
-        """The event as it was in the file."""
-        data, start = self.part.data, self.offsets[index] - self.part.start
-        return data[start : data.find(b"\n", start) + 1 or len(data)]
-
-
-class Shaper:
-    """Turns the parts of one input into records."""
-
-    boundary: Callable[[bytes], int] | None = None
-    """Where the last event of a chunk begins, which may go on; 0: all of it is one. None: each line is an event."""
-
-    def __init__(self, _settings: Input, labels: Mapping[str, str]) -> None:
-        self._labels = labels
-
-    def records(self, part: Part) -> Records:
-        data = part.data.removesuffix(b"\n")
-        text = data.decode("utf-8", "replace")
-        bodies = text.split("\n")
-        lengths = map(len, bodies if text.isascii() else data.split(b"\n"))
-        offsets = list(map(add, accumulate(lengths, initial=part.start), count()))  # each newline is one byte more
-        del offsets[len(bodies) :]
-        if "\r" in text:
-            bodies = [line.removesuffix("\r") for line in bodies]
-        return Records(part, self._labels, bodies, offsets, partial=part.partial, raw=part.data)
+    def extent(self, index: int) -> tuple[int, int]:
+        """The bytes and lines of the file that the event is made of."""
+        return self.sizes[index], 1 if self.counts is None else self.counts[index]

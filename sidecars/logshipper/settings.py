@@ -24,7 +24,7 @@ from chassis.kinds import (
     without_credentials,
 )
 from chassis.settings import ServiceSettings, group, setting, variable
-from sidecars.logshipper import headers, schemes
+from sidecars.logshipper import headers, kinds, schemes
 
 
 def _parse_glob(raw: str) -> str:
@@ -64,28 +64,48 @@ class Input:
     )
     format: str = setting(
         choice("raw", "json", "logfmt", "cri", "regex"),
-        "how a line is read: `regex` makes fields of the named groups of `REGEX`",
+        "how an event is read into fields (`cri` is what container runtimes write); what cannot be read is shipped raw",
         default="raw",
     )
-    regex: str | None = setting(text, "for `FORMAT=regex`: its named groups become fields", default="")
-    time_key: str | None = setting(text, "the field that holds the event's time", default="")
-    time_format: str | None = setting(text, "how that time is written", default="")
-    level_key: str | None = setting(text, "the field that holds the event's level", default="")
+    regex: str | None = setting(
+        kinds.groups,
+        "with `FORMAT=regex`: matches the whole (first) line of an event, and its named groups are the fields",
+        default="",
+    )
+    time_key: str | None = setting(text, "the field with the event's time; it becomes the record's `time`", default="")
+    time_format: str | None = setting(
+        kinds.time_format,
+        "how that is written: `rfc3339` (the default), `unix`, `unix_ms`, `unix_us`, `unix_ns`, or a pattern such as "
+        "`%d/%b/%Y:%H:%M:%S %z`; without a zone it is UTC",
+        default="",
+    )
+    level_key: str | None = setting(
+        text, "the field with the event's level; it becomes the record's `level` and `severity`", default=""
+    )
     multiline: str = setting(
-        text,
-        "which lines make one event: `none` (each is one), `java`, `python`, `go`, `indent`, or a regex that the "
-        "first line of an event matches",
+        kinds.multiline,
+        "which lines make one event: `none` (each is one), a line and the stack trace or the indented lines behind it, "
+        "or a line that begins as the regex says and all up to the next such",
         default="none",
     )
     multiline_timeout: float = setting(
         duration("10ms", "1m"), "how long the last event of a file waits for further lines", default="1s"
     )
     labels: dict[str, str] | None = setting(
-        pairs(), "what every record carries besides, such as `app=shop`", default=""
+        pairs(kinds.label), "fields that every record gets, such as `app=shop,env=prod`", default=""
     )
-    redact: str | None = setting(text, "what is blackened", default="")
-    keep: str | None = setting(text, "only events that this regex matches are shipped", default="")
-    drop: str | None = setting(text, "events that this regex matches are not shipped", default="")
+    redact: str | None = setting(
+        kinds.redaction,
+        "what is replaced before anything leaves: `email`, `card`, `ipv4`, `ipv6` (all: `personal`), `bearer`, `jwt`, "
+        "`apikey`, `password`, `url` (all: `secrets`), and regexes between slashes; of a regex with groups, the groups",
+        default="",
+    )
+    keep: str | None = setting(
+        kinds.search, "only events in which this regex is found are shipped; the others are counted", default=""
+    )
+    drop: str | None = setting(
+        kinds.search, "events in which this regex is found are not shipped, but counted; it outranks `KEEP`", default=""
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +174,8 @@ class Settings(ServiceSettings):
     )
 
     def check(self) -> Iterator[str]:
+        for name, tailed in self.inputs.items():
+            yield from _shaping(name, tailed)
         for name, sink in self.sinks.items():
             if sink.retry_min > sink.retry_max:
                 shortest, longest = variable(Settings, "retry_min", name), variable(Settings, "retry_max", name)
@@ -191,6 +213,35 @@ class Settings(ServiceSettings):
             "node": self.node_name,
         }
         return {name: value for name, value in fields.items() if value}
+
+
+def _shaping(name: str, tailed: Input) -> Iterator[str]:
+    """What an input has no use for, and what it lacks."""
+
+    def called(field: str) -> str:
+        return variable(Settings, field, name)
+
+    form, with_format = tailed.format, f"{called('format')}={tailed.format}"
+    if form == "regex" and tailed.regex is None:
+        yield f"{with_format}, but {called('regex')} is not set: it tells what the fields are"
+    for field, formats in _FOR_FORMATS.items():
+        if getattr(tailed, field) is not None and form not in formats:
+            yield f"{called(field)} is set, but {with_format} has no use for it: it is for {', '.join(formats)}"
+    if tailed.time_format is not None and tailed.time_key is None:
+        yield f"{called('time_format')} is set, but {called('time_key')} is not: which field has the time?"
+    if tailed.multiline != "none" and form in ("json", "logfmt"):
+        yield f"{called('multiline')} is set, but with {with_format} each line is an event"
+    for field in ("time_key", "level_key"):
+        key = getattr(tailed, field)
+        if form == "regex" and tailed.regex is not None and key is not None and f"(?P<{key}>" not in tailed.regex:
+            yield f"{called(field)}={key}, but {called('regex')} has no group of that name"
+
+
+_FOR_FORMATS = {
+    "regex": ("regex",),
+    "time_key": ("json", "logfmt", "regex"),
+    "level_key": ("json", "logfmt", "regex"),
+}
 
 
 def _credentials(name: str, sink: Sink) -> Iterator[str]:

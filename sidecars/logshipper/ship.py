@@ -19,8 +19,9 @@ from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.flight import Flight
 from sidecars.logshipper.ledger import REJECTED
 from sidecars.logshipper.part import Part
-from sidecars.logshipper.records import Records, Shaper
+from sidecars.logshipper.records import Records
 from sidecars.logshipper.settings import Sink
+from sidecars.logshipper.shape import Shaper
 from sidecars.logshipper.sinks.base import Delivery, Rejected, TooLarge, TryLater
 
 log = logs.get("ship")

@@ -12,8 +12,9 @@ from sidecars.logshipper.flight import Flight
 from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.part import Part
-from sidecars.logshipper.records import Records, Shaper
+from sidecars.logshipper.records import Records
 from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.shape import Shaper
 from sidecars.logshipper.state import Store
 
 ROTATE_WAIT = 30.0

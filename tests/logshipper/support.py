@@ -17,8 +17,8 @@ from chassis.settings import load
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.identity import tail_mark
 from sidecars.logshipper.part import Part
-from sidecars.logshipper.records import Shaper
 from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.shape import Shaper
 
 FAST = {
     "LOGSHIPPER_SCAN_INTERVAL": "50ms",

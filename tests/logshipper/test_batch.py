@@ -98,4 +98,4 @@ def test_chosen_events_keep_their_ids_and_are_found_by_their_new_index(lines: li
     assert [record["id"] for record in records(chosen)] == list(chosen.ids()) if indices else not chosen.events
     for new, old in enumerate(indices):
         (here, at), (there, origin) = chosen.find(new), whole.find(old)
-        assert here.source(at) == there.source(origin)
+        assert here.extent(at) == there.extent(origin)

@@ -1,0 +1,131 @@
+"""From the texts of events to their fields: `json`, `logfmt` and `regex`.
+
+A text that is not of its format is shipped as it is: its fields are `message`, the text, and `parse_error`, the
+format's name. Nothing is dropped here. Fields are never empty: without any, the text is the `message`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from sidecars.logshipper import linear
+
+MESSAGE = "message"
+PARSE_ERROR = "parse_error"
+
+Fields = dict[str, Any]
+Parse = Callable[[Sequence[str]], list[Fields]]
+
+
+def parser(form: str, regex: str | None) -> Parse | None:
+    """None for the formats that have no fields. Raises ValueError for a bad regex."""
+    if form == "json":
+        return json_fields
+    if form == "logfmt":
+        return logfmt_fields
+    return _regex_parser(regex) if form == "regex" and regex else None
+
+
+def unparsed(form: str, text: str) -> Fields:
+    return {MESSAGE: text, PARSE_ERROR: form}
+
+
+# -- JSON ----------------------------------------------------------------------------------------------------------
+
+
+def json_fields(texts: Sequence[str]) -> list[Fields]:
+    """Each text is an object; its members are the fields."""
+    try:
+        fields = list(map(orjson.loads, texts))
+    except orjson.JSONDecodeError:
+        return [_json_object(text) for text in texts]
+    if set(map(type, fields)) == {dict} and all(fields):
+        return fields
+    return [_json_object(text) for text in texts]
+
+
+def _json_object(text: str) -> Fields:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return unparsed("json", text)
+    if type(found) is not dict:
+        return unparsed("json", text)
+    return found or {MESSAGE: text}
+
+
+# -- logfmt --------------------------------------------------------------------------------------------------------
+
+_KEY = r"[^\s=\"]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PAIR = re.compile(rf'({_KEY})(?:=({_QUOTED}|[^\s"]*))?(?=\s|\Z)\s*', re.DOTALL)
+
+
+def logfmt_fields(texts: Sequence[str]) -> list[Fields]:
+    """`key=value key="a quoted value" flag`: values are strings, a key without one is true."""
+    return [_logfmt(text) for text in texts]
+
+
+def _logfmt(text: str) -> Fields:
+    rest, fields, at = text.strip(), {}, 0
+    paired = False
+    for found in _PAIR.finditer(rest):
+        if found.start() != at:
+            break
+        at = found.end()
+        key, value = found.groups()
+        paired = paired or value is not None
+        fields[key] = True if value is None else _unquoted(value)
+    return fields if paired and at == len(rest) else unparsed("logfmt", text)
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    if "\\" not in value:
+        return value[1:-1]
+    try:
+        return str(orjson.loads(value))
+    except orjson.JSONDecodeError:
+        return value[1:-1]
+
+
+# -- regex ---------------------------------------------------------------------------------------------------------
+
+
+def _regex_parser(pattern: str) -> Parse:
+    """The named groups of the regex, which matches the first line of the event as a whole, are the fields.
+
+    Further lines go to the `message`; without such a group, the whole text is the message.
+    """
+    match, names = linear.groups(pattern), linear.names(pattern)
+    if not any(names):
+        raise ValueError("expected named groups, such as (?P<level>[A-Z]+): they become the fields")
+    if PARSE_ERROR in names:
+        raise ValueError(f"a group cannot be called {PARSE_ERROR}: that tells what does not match")
+    has_message, all_named = MESSAGE in names, all(names)
+
+    def parse(texts: Sequence[str]) -> list[Fields]:
+        return [_fields(text) for text in texts]
+
+    def _fields(text: str) -> Fields:
+        first, newline, more = text.partition("\n")
+        values = match(first)
+        if values is None:
+            return unparsed("regex", text)
+        fields: Fields = dict(zip(names, values, strict=True))
+        if not all_named:
+            fields.pop("", None)
+        if None in values:
+            fields = {name: value for name, value in fields.items() if value is not None}
+        if not has_message:
+            fields[MESSAGE] = text
+        elif more:
+            fields[MESSAGE] = f"{fields.get(MESSAGE, '')}{newline}{more}"
+        return fields
+
+    return parse

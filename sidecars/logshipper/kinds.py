@@ -1,0 +1,67 @@
+"""The kinds of settings that tell how lines are read and shaped. Each is checked by making what it is for.
+
+What checks them is loaded only where they are set: most Pods ship their lines as they are.
+"""
+
+from __future__ import annotations
+
+from chassis.kinds import Kind, text
+
+RESERVED = ("id", "file", "partial", "time", "level", "severity", "message")
+"""What a record calls its own."""
+
+
+def _parse_regex(raw: str) -> str:
+    from sidecars.logshipper import formats  # noqa: PLC0415 - see above
+
+    formats.parser("regex", raw)
+    return raw
+
+
+def _parse_search(raw: str) -> str:
+    from sidecars.logshipper import linear  # noqa: PLC0415 - see above
+
+    linear.compiled(raw)
+    return raw
+
+
+def _parse_multiline(raw: str) -> str:
+    from sidecars.logshipper import multiline  # noqa: PLC0415 - see above
+
+    try:
+        multiline.splitter(raw, 1)
+    except ValueError as error:
+        kinds = ", ".join(["none", *multiline.CONTINUED])
+        raise ValueError(f"expected {kinds}, or the regex of an event's first line, but this is {error}") from None
+    if raw.isalpha() and raw not in ("none", *multiline.CONTINUED):
+        kinds = ", ".join(["none", *multiline.CONTINUED])
+        raise ValueError(f"expected {kinds}, or the regex of an event's first line, such as ^{raw}")
+    return raw
+
+
+def _parse_time_format(raw: str) -> str:
+    from sidecars.logshipper import timestamps  # noqa: PLC0415 - see above
+
+    timestamps.parser(raw)
+    return raw
+
+
+def _parse_redact(raw: str) -> str:
+    from sidecars.logshipper import redact  # noqa: PLC0415 - see above
+
+    redact.Redactor(raw)
+    return raw
+
+
+def _parse_label(raw: str) -> str:
+    if raw in RESERVED:
+        raise ValueError(f"{raw} cannot be a label: a record has that already")
+    return raw
+
+
+groups = Kind("regex", _parse_regex)
+search = Kind("regex", _parse_search)
+multiline = Kind("none · java · python · go · indent · regex", _parse_multiline)
+time_format = Kind("time format", _parse_time_format)
+redaction = Kind("name or /regex/, …", _parse_redact)
+label = Kind(text.name, _parse_label)

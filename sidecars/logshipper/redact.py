@@ -1,0 +1,170 @@
+"""Blackening what must not leave: presets by name, and users' regexes, in linear time.
+
+All patterns together are searched for at once through all texts: most have none of it, and are done with. Where one may
+be, each rule looks for itself: it replaces what its regex matches, or only what its groups match if it has any, by its
+*token*, such as `[email]`, which is the same for ever. Tokens are never looked into again. It is repeated until no rule
+finds anything more, since what is left of a text may match where the whole did not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from sidecars.logshipper import linear, presets
+from sidecars.logshipper.formats import Fields
+from sidecars.logshipper.presets import CHECKS, PRESETS, SETS, Spans
+
+_ROUNDS = 8
+_TOKEN = "redacted"  # noqa: S105 - of users' regexes; and of a whole text in which the rounds have no end
+
+
+def items(raw: str) -> list[str]:
+    """The parts of a REDACT setting: names, and regexes between slashes. Raises ValueError."""
+    found = []
+    rest = raw.strip()
+    while rest:
+        if rest.startswith("/"):
+            match = re.match(r"/((?:[^/\\]|\\.)+)/\s*(?:,\s*|\Z)", rest, re.DOTALL)
+            if not match:
+                raise ValueError(f"expected a regex between slashes, then a comma or the end, at: {rest}")
+            found.append("/" + match[1].replace(r"\/", "/"))
+        else:
+            match = re.match(r"([A-Za-z0-9_-]+)\s*(?:,\s*|\Z)", rest)
+            if not match:
+                raise ValueError(f"expected names between commas, and regexes between slashes, at: {rest}")
+            if match[1] not in {*PRESETS, *SETS}:
+                raise ValueError(f"{match[1]} is not known; there are {', '.join([*PRESETS, *SETS])}, and /regex/")
+            found += SETS.get(match[1], (match[1],))
+        rest = rest[match.end() :]
+    return list(dict.fromkeys(found))
+
+
+class Redactor:
+    """What a REDACT setting asks for. Raises ValueError when it cannot be."""
+
+    def __init__(self, raw: str) -> None:
+        self._rules = [rule for item in items(raw) for rule in _rules(item)]
+        self._finder = linear.Finder("|".join(f"(?:{rule.pattern})" for rule in self._rules))
+        tokens = sorted({rule.token for rule in self._rules} | {_TOKEN})
+        self._tokens = re.compile(rf"(\[(?:{'|'.join(tokens)})\])".encode())
+
+    def text(self, text: str) -> str:
+        return self.texts([text])[0]
+
+    def texts(self, texts: list[str]) -> list[str]:
+        """The texts without what must not leave; the very list when there is none of it."""
+        touched = self._finder.touched(texts)
+        clean = list(texts) if touched else texts
+        for _ in range(_ROUNDS):
+            if not touched:
+                return clean
+            touched = self._round(clean, touched)
+        for index in touched:
+            clean[index] = f"[{_TOKEN}]"
+        return clean
+
+    def values(self, fields: list[Fields]) -> list[Fields]:
+        """The fields, with clean texts: what a parser has cut out or unquoted may match where the whole did not."""
+        texts = [value for found in fields for value in found.values() if type(value) is str]
+        clean = self.texts(texts)
+        if clean is texts:
+            return fields
+        rest = iter(clean)
+        return [
+            {name: next(rest) if type(value) is str else value for name, value in found.items()} for found in fields
+        ]
+
+    # -- JSON ------------------------------------------------------------------------------------------------------
+
+    def documents(self, texts: list[str]) -> list[str]:
+        """The texts of JSON objects, likewise; they stay JSON.
+
+        Without escapes, a text has what its strings have, and can be searched as it is. Else each string is looked at.
+        """
+        touched = set(self._finder.touched(texts))
+        touched.update(index for index, text in enumerate(texts) if "\\" in text)
+        clean = list(texts) if touched else texts
+        for index in touched:
+            clean[index] = self._document(texts[index])
+        return clean
+
+    def _document(self, text: str) -> str:
+        try:
+            found = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return self.text(text)
+        clean = self._clean(found)
+        return self.text(text if clean == found else orjson.dumps(clean).decode())
+
+    def _clean(self, value: Any) -> Any:
+        if type(value) is str:
+            return self.text(value)
+        if type(value) is dict:
+            return {self.text(name): self._member(name, member) for name, member in value.items()}
+        if type(value) is list:
+            return list(map(self._clean, value))
+        if type(value) is int or type(value) is float:
+            clean = self.text(str(value))
+            return value if clean == str(value) else clean
+        return value
+
+    def _member(self, name: str, value: Any) -> Any:
+        """A member of an object: its name may tell that it is a secret."""
+        if value in (None, True, False):
+            return value
+        told = self.text(f"{name}=0").rpartition("=")[2]
+        return self._clean(value) if told == "0" else told
+
+    def _round(self, texts: list[str], touched: list[int]) -> list[int]:
+        """Which of the touched texts have changed."""
+        changed = set()
+        for rule in self._rules:
+            for hit in rule.finder.touched([texts[index] for index in touched]):
+                index = touched[hit]
+                clean = self._apply(rule, texts[index].encode()).decode("utf-8", "replace")
+                if clean != texts[index]:
+                    texts[index] = clean
+                    changed.add(index)
+        return sorted(changed)
+
+    def _apply(self, rule: _Rule, data: bytes) -> bytes:
+        pieces = self._tokens.split(data)
+        for at in range(0, len(pieces), 2):  # between the tokens
+            pieces[at] = rule.replaced(pieces[at])
+        return b"".join(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    pattern: str
+    token: str
+    regex: Any
+    finder: linear.Finder
+    check: Callable[[bytes], Spans]  # of what matched: the parts that are really meant
+
+    def replaced(self, piece: bytes) -> bytes:
+        clean, at = [], 0
+        for start, end in self._spans(piece):
+            clean += [piece[at:start], f"[{self.token}]".encode()]
+            at = end
+        return b"".join([*clean, piece[at:]]) if clean else piece
+
+    def _spans(self, piece: bytes) -> Iterator[tuple[int, int]]:
+        for found in self.regex.finditer(piece):
+            spans = [span for span in map(found.span, range(1, self.regex.groups + 1)) if span[0] >= 0]
+            for start, end in spans or [found.span()]:
+                for first, after in self.check(piece[start:end]):
+                    if after > first:
+                        yield start + first, start + after
+
+
+def _rules(item: str) -> Iterator[_Rule]:
+    patterns = (item[1:],) if item.startswith("/") else PRESETS[item]
+    token, check = (_TOKEN, presets.whole) if item.startswith("/") else (item, CHECKS.get(item, presets.whole))
+    for pattern in patterns:
+        yield _Rule(pattern, token, linear.compiled(pattern), linear.Finder(pattern), check)

@@ -1,0 +1,212 @@
+"""Times as apps write them, as nanoseconds since 1970, and back.
+
+Times in a log repeat themselves: thousands of lines share a second, and the fractions of a second are few. So a time is
+taken apart into its seconds and the rest (fraction, zone), and both are looked up before they are parsed. A time
+without a zone is in UTC, as the clock of a container is.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import timegm
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+Parse = Callable[[Any], int | None]
+"""A value (text or number) to nanoseconds; None when it is no such time."""
+
+_SECOND = 10**9  # nanoseconds
+_DAY = 86400 * _SECOND
+_UNIX = {"unix": _SECOND, "unix_ms": 10**6, "unix_us": 10**3, "unix_ns": 1}
+NAMED = ("rfc3339", *_UNIX)
+
+_REMEMBERED = 4096  # texts of each kind
+
+
+def parser(form: str) -> Parse:
+    """The parser of a TIME_FORMAT: one of `NAMED`, or a pattern of strftime's directives. Raises ValueError."""
+    if form == "rfc3339":
+        return _rfc3339_parser()
+    if form in _UNIX:
+        return _unix_parser(_UNIX[form])
+    return _pattern_parser(form)
+
+
+# -- numbers -------------------------------------------------------------------------------------------------------
+
+_NUMBER = re.compile(r"(-?)(\d{1,20})(?:\.(\d{1,20}))?", re.ASCII)
+
+
+def _unix_parser(unit: int) -> Parse:
+    def parse(value: object) -> int | None:
+        if isinstance(value, int):
+            return value * unit
+        text = f"{value:.9f}" if isinstance(value, float) else value
+        found = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+        if not found:
+            return None
+        sign, whole, fraction = found[1], found[2], found[3] or "0"
+        time: int = int(whole) * unit + int(fraction) * unit // 10 ** len(fraction)
+        return -time if sign else time
+
+    return parse
+
+
+# -- RFC 3339 ------------------------------------------------------------------------------------------------------
+
+_LENGTH = 19  # characters of 2026-01-31T10:00:00
+_SECONDS = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)", re.ASCII)
+_REST = re.compile(r"(?:[.,](\d{1,18}))? ?(?:[Zz]|UTC|GMT|([+-])(\d\d):?(\d\d)?)?", re.ASCII)
+
+
+def _rfc3339_parser() -> Parse:
+    """Also with a blank for the T, a comma for the point, and no zone: ISO 8601 as Java and Python write it."""
+    seconds_of, rest_of = lru_cache(_REMEMBERED)(_seconds), lru_cache(_REMEMBERED)(_rest)
+
+    def parse(value: Any) -> int | None:
+        if type(value) is not str:
+            return None
+        seconds, rest = seconds_of(value[:_LENGTH]), rest_of(value[_LENGTH:])
+        return None if seconds is None or rest is None else seconds + rest
+
+    return parse
+
+
+def _seconds(text: str) -> int | None:
+    found = _SECONDS.fullmatch(text)
+    return _moment(*map(int, found.groups())) if found else None
+
+
+def _rest(text: str) -> int | None:
+    """Of `.123+02:00`: the fraction, less the zone's offset."""
+    found = _REST.fullmatch(text)
+    if not found:
+        return None
+    fraction, sign, hours, minutes = found.groups()
+    offset = (int(hours) * 60 + int(minutes or 0)) * 60 * _SECOND if sign else 0
+    return _fraction(fraction) + (offset if sign == "-" else -offset)
+
+
+def _fraction(digits: str | None) -> int:
+    return int(digits[:9].ljust(9, "0")) if digits else 0
+
+
+def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int | None:
+    """None when there is no such time. A leap second is the one before it, once more (as POSIX has it)."""
+    try:
+        datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:
+        return None
+    return timegm((year, month, day, hour, minute, min(second, 59))) * _SECOND if second <= 60 else None  # noqa: PLR2004 - with a leap second
+
+
+# -- patterns ------------------------------------------------------------------------------------------------------
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_SHORT = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%e": "%d", "%B": "%b", "%A": "%a", "%R": "%H:%M"}
+_DIRECTIVES = {
+    "%Y": r"(?P<Y>\d{4})",
+    "%y": r"(?P<y>\d\d)",
+    "%m": r"(?P<m>\d{1,2})",
+    "%b": r"(?P<b>[A-Za-z]{3})[a-z]{0,6}",
+    "%d": r"(?P<d> ?\d{1,2})",
+    "%j": r"(?P<j>\d{3})",
+    "%a": r"[A-Za-z]{3,9}",
+    "%H": r"(?P<H> ?\d{1,2})",
+    "%I": r"(?P<I> ?\d{1,2})",
+    "%p": r"(?P<p>[AaPp])\.?[Mm]\.?",
+    "%M": r"(?P<M>\d\d)",
+    "%S": r"(?P<S>\d\d)",
+    "%f": r"(?P<f>\d{1,18})",
+    "%z": r"(?P<z>[Zz]|UTC|GMT|[+-]\d\d:?(?:\d\d)?)",
+    "%s": r"(?P<s>\d{1,12})",
+    "%%": "%",
+}
+
+
+def _pattern_parser(form: str) -> Parse:
+    """A pattern's parser. What was parsed is remembered without its fraction, which is cut out before."""
+    for short, long in _SHORT.items():
+        form = form.replace(short, long)
+    pieces = re.split("(%.?)", form, flags=re.DOTALL)
+    _check(pieces[1::2])
+    compiled = re.compile(
+        "".join(_DIRECTIVES[piece] if place % 2 else re.escape(piece) for place, piece in enumerate(pieces)), re.ASCII
+    )
+
+    def parsed(text: str) -> int | None:
+        found = compiled.fullmatch(text)
+        return _assembled(found.groupdict()) if found else None
+
+    whole = lru_cache(_REMEMBERED)(parsed)
+
+    before = pieces[pieces.index("%f") - 1][-1:] if "%f" in pieces else ""
+    if before not in (".", ","):
+        return lambda value: whole(value) if type(value) is str else None
+
+    def parse(value: Any) -> int | None:
+        if type(value) is not str:
+            return None
+        head, separator, tail = value.rpartition(before)
+        digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+        seconds = whole(f"{head}{separator}0{tail[len(digits) :]}") if digits else None
+        return None if seconds is None else seconds + _fraction(digits)
+
+    return parse
+
+
+def _check(directives: list[str]) -> None:
+    for directive in directives:
+        if directive not in _DIRECTIVES:
+            raise ValueError(f"{directive} is not known; there are {' '.join([*_DIRECTIVES, *_SHORT])}")
+        if directive != "%%" and directives.count(directive) > 1:
+            raise ValueError(f"expected {directive} once")
+    has = set(directives)
+    tells_day = {"%m", "%d"} <= has or {"%b", "%d"} <= has or "%j" in has
+    if "%s" not in has and not (has & {"%Y", "%y"} and tells_day):
+        raise ValueError(
+            f"expected one of {', '.join(NAMED)}, or a pattern that tells year and day, such as %d/%b/%Y %T"
+        )
+
+
+def _assembled(parts: dict[str, str | None]) -> int | None:
+    number = {name: int(text) for name, text in parts.items() if text and name in "YymdjHIMSs"}
+    offset = _rest(parts.get("z") or "Z")
+    if offset is None:
+        return None
+    offset += _fraction(parts.get("f"))
+    if "s" in number:
+        return number["s"] * _SECOND + offset
+    month, hour = number.get("m", 1), number.get("H", 0)
+    if name := parts.get("b"):
+        if name.lower() not in _MONTHS:
+            return None
+        month = _MONTHS.index(name.lower()) + 1
+    if "I" in number:
+        hour = number["I"] % 12 + (12 if (parts.get("p") or "a") in "pP" else 0)
+    year = number.get("Y", 2000 + number.get("y", 0))
+    moment = _moment(year, month, number.get("d", 1), hour, number.get("M", 0), number.get("S", 0))
+    return None if moment is None else moment + (number.get("j", 1) - 1) * _DAY + offset
+
+
+# -- and back ------------------------------------------------------------------------------------------------------
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_RANGE = (-62135596800, 253402300799)  # seconds: the years 1 to 9999
+
+
+def rfc3339(time: int) -> str:
+    """With milliseconds or nanoseconds where there are any; the nearest that RFC 3339 can say."""
+    seconds, below = divmod(time, _SECOND)
+    if not below:
+        return f"{_seconds_text(seconds)}Z"
+    milliseconds, rest = divmod(below, 10**6)
+    return f"{_seconds_text(seconds)}.{below:09}Z" if rest else f"{_seconds_text(seconds)}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _seconds_text(seconds: int) -> str:
+    within = max(_RANGE[0], min(seconds, _RANGE[1]))
+    return (_BEGINNING + timedelta(seconds=within)).isoformat()[:_LENGTH]
