@@ -29,10 +29,10 @@ def _column(values: st.SearchStrategy[Any], length: int) -> st.SearchStrategy[li
 def all_records(draw: st.DrawFn) -> Records:
     bodies = draw(st.lists(_TEXT, max_size=8)) * draw(st.sampled_from([1, 1, 1, 200]))
     start = draw(st.integers(0, 2**40) | st.sampled_from([0, 9, 98, 9_990, 10**6 - 7]))
-    offsets = []
-    for body in bodies:
+    offsets, sizes = [], [len(body.encode()) + 1 for body in bodies]
+    for size in sizes:
         offsets.append(start)
-        start += len(body.encode()) + 1
+        start += size
     data = "".join(body + "\n" for body in bodies).encode()
     first = offsets[0] if offsets else start
     part = Part(draw(st.sampled_from(["f00d", "beef"])), "/logs/a%d.log", first, first, data, tail_mark(start, data))
@@ -42,7 +42,7 @@ def all_records(draw: st.DrawFn) -> Records:
     )
     labels = draw(st.sampled_from([{}, {"pod": "shop-1", "app.kubernetes.io/name": 'sh"o\\p%d\n', "node": "n1%"}]))
     partial = bool(bodies) and draw(st.booleans())
-    return Records(part, labels, bodies, offsets, times, levels, partial=partial)
+    return Records(part, labels, bodies, offsets, sizes, times=times, levels=levels, partial=partial)
 
 
 def batches() -> st.SearchStrategy[Batch]:
