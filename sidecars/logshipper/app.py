@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import resource
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chassis import admin, logs
@@ -19,20 +19,20 @@ from chassis.settings import variable
 from sidecars.logshipper import sinks
 from sidecars.logshipper.checkpoint import SinkState
 from sidecars.logshipper.feed import Feed
-from sidecars.logshipper.follow import Follower
+from sidecars.logshipper.follow import Follower, Rotation
 from sidecars.logshipper.ledger import Ledger
+from sidecars.logshipper.looking import Looking
 from sidecars.logshipper.metrics import LedgerCollector
-from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.settings import Input, Settings
 from sidecars.logshipper.shape import Shaper
 from sidecars.logshipper.ship import Shipper
 from sidecars.logshipper.sinks.base import Delivery
 from sidecars.logshipper.state import Store
+from sidecars.logshipper.tail import Rules
 
 log = logs.get("logshipper")
 
-_POLL = 0.25  # seconds between looks at the open files
 _SAVE = 1.0  # seconds between snapshots
-_FOLLOW_PULSE = 30.0  # seconds; a scan of very many files takes some
 _SHIP_PULSE = 30.0  # seconds, to read one batch
 _LEAVE = 0.5  # seconds of the drain that are kept for saving
 
@@ -62,14 +62,16 @@ class _Shipping:
         self._life = life
         self._store = store
         self._saving = life.health.hold("state", "")
-        self._pulse = life.health.pulse("follow", _FOLLOW_PULSE)
+        self._over = asyncio.Event()  # nothing new will come
         self._ledgers = {name: Ledger() for name in settings.sinks}
-        self._follower = Follower(settings.inputs, settings.rotate_wait, store, self._ledgers, time.monotonic)
+        shapers = {name: Shaper(tailed, settings.pod_fields()) for name, tailed in settings.inputs.items()}
+        cutting = {name: rules(tailed, shapers[name]) for name, tailed in settings.inputs.items()}
+        rotation = Rotation(settings.rotate_wait, settings.delete_delivered)
+        self._follower = Follower(settings.inputs, cutting, rotation, store, self._ledgers, time.monotonic)
         self._feeds = {name: Feed(name, self._follower, store) for name in settings.sinks}
         self._deliveries: dict[str, Delivery] = {
             name: sinks.create(settings, sink) for name, sink in settings.sinks.items()
         }
-        shapers = {name: Shaper(tailed, settings.pod_fields()) for name, tailed in settings.inputs.items()}
         self._shippers = [
             Shipper(
                 sink,
@@ -81,6 +83,7 @@ class _Shipping:
             )
             for name, sink in settings.sinks.items()
         ]
+        self._looking = Looking(settings, life, self._follower, self._wake)
         self.registry = admin.registry()
         self.registry.register(
             LedgerCollector(self._ledgers, self._feeds, self._follower, self._shippers, store, time.monotonic)
@@ -102,81 +105,74 @@ class _Shipping:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
                 for shipper in self._shippers:
-                    tasks.create_task(self._until_deadline(shipper.run()))
+                    tasks.create_task(self._ship(shipper))
+            await self._leave()
         except asyncio.CancelledError:
             self._complain_about_the_rest()
             raise
         finally:
             saving.cancel()
             await asyncio.gather(saving, return_exceptions=True)
-        await self._leave()
-
-    # -- following -----------------------------------------------------------------------------------------------------
-
-    async def _follow(self) -> None:
-        next_scan = 0.0
-        while not self._life.stopping.is_set():
-            self._pulse.beat()
-            now = time.monotonic()
-            if now >= next_scan:
-                self._follower.scan()
-                next_scan = now + self._settings.scan_interval
-                news = True
-            else:
-                news = self._follower.poll()
-            if news:
-                self._wake()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(_POLL, self._settings.scan_interval)):
-                    await self._life.stopping.wait()
-        self._pulse.idle()
-        self._follower.finish()
-        for shipper in self._shippers:
-            shipper.end()
 
     def _wake(self) -> None:
         for shipper in self._shippers:
             shipper.wake()
 
+    # -- following -----------------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        await self._looking.run()
+        self._over.set()
+        for shipper in self._shippers:
+            shipper.end()
+
     # -- saving --------------------------------------------------------------------------------------------------------
 
     async def _keep_saving(self) -> None:
         while True:
-            if self._store.dirty or self._store.problem:
-                await self._store.save()
+            await self._store.changed.wait()
+            await self._store.save()
             self._saving.reason = self._store.problem
             await asyncio.sleep(_SAVE)
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
-    async def _until_deadline(self, shipping: Coroutine[Any, Any, None]) -> None:
-        """Run the shipper; when we must stop, until shortly before the drain's deadline."""
-        task = asyncio.ensure_future(shipping)
-        stopping = asyncio.ensure_future(self._life.stopping.wait())
+    async def _ship(self, shipper: Shipper) -> None:
+        """Until all is shipped; when we are told to stop, until the sink seems dead, or shortly before the deadline."""
+        task = asyncio.ensure_future(shipper.run())
+        told = asyncio.ensure_future(self._told_to_stop())
         try:
-            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                left = self._life.drain_left(asyncio.get_running_loop().time())
-                await asyncio.wait({task}, timeout=max(0.0, left - min(_LEAVE, left / 4)))
+            await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+            shipper.last_call()
+            while not task.done() and (left := min(self._time_to_ship(), shipper.left_to_decide())) > 0:
+                await asyncio.wait({task}, timeout=left)
             if task.done():
                 task.result()
         finally:
-            stopping.cancel()
+            told.cancel()
             task.cancel()
-            await asyncio.gather(task, stopping, return_exceptions=True)
+            await asyncio.gather(task, told, return_exceptions=True)
+
+    async def _told_to_stop(self) -> None:
+        """Until we are told to stop and have looked for the last time."""
+        await self._life.stopping.wait()
+        await self._over.wait()
+
+    def _time_to_ship(self) -> float:
+        """Seconds of the drain that are left for shipping; the last ones are for saving."""
+        life = self._life
+        return life.drain_left(asyncio.get_running_loop().time()) - min(_LEAVE, life.drain_timeout / 4)
 
     async def _leave(self) -> None:
-        for delivery in self._deliveries.values():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LEAVE / 4):
-                    await delivery.close()
+        closing = [asyncio.ensure_future(delivery.close()) for delivery in self._deliveries.values()]
+        await asyncio.wait(closing, timeout=_LEAVE / 4)
         saved = await self._store.save()
         self._complain_about_the_rest()
         if not saved:
             raise IOFailed(f"{self._store.problem}: what was delivered is shipped again after a restart")
 
     def _complain_about_the_rest(self) -> None:
-        left = {shipper: self._feeds[shipper.name].waiting() for shipper in self._shippers}
+        left = {shipper: self._feeds[shipper.name].unsettled() for shipper in self._shippers}
         if not any(left.values()):
             return
         parts = [
@@ -213,6 +209,13 @@ class _Shipping:
                 "files": files,
             }
         return {"sinks": pages, "unreadable": self._follower.access.unreadable, "state_problem": self._store.problem}
+
+
+def rules(tailed: Input, shaper: Shaper) -> Rules:
+    """How the files of an input are cut."""
+    several = tailed.multiline != "none" or tailed.format == "cri"
+    boundary = shaper.boundary if several else None
+    return Rules(tailed.max_line_size, tailed.long_lines == "cut", boundary, tailed.multiline_timeout)
 
 
 def _allow_many_files() -> None:

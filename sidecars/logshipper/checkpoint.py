@@ -4,13 +4,13 @@ Theory of operation. There are two files of state. The *snapshot* (`positions.js
 flushed and renamed, about once a second. The *journal* beside it has what happened since, a line for each event:
 
     file    a generation is followed from now on, or is found elsewhere
-    send    a batch to this sink is about to be sent: exactly these ranges
+    send    the batches that are on their way to this sink from now on: exactly these ranges, in order
     done    the sink said yes to these positions, or they were dropped and counted
     gone    a generation is let go
 
 A journal line is written, not flushed: it survives kill -9, and costs microseconds. After a loss of power its end may
 be missing; then what was delivered since the snapshot is delivered again, and nothing is lost. Since `send` comes
-before the batch leaves, a process that was killed repeats the very batch that may have arrived, with the same key.
+before a batch leaves, a process that was killed repeats the very batches that may have arrived, with the same keys.
 
 A line of the journal that does not match its checksum ends it. A snapshot that is not ours, torn or newer is an error
 that a person must see: reading on from nothing would silently ship everything again.
@@ -51,9 +51,9 @@ class FileState:
 
 @dataclass(slots=True)
 class SinkState:
-    """A sink: the batch that may be on its way, and what the sink wants to remember with its last yes."""
+    """A sink: the batches that may be on their way, and what the sink wants to remember with its last yes."""
 
-    sending: list[Range] = field(default_factory=list)
+    sending: list[list[Range]] = field(default_factory=list)
     receipt: Any = None
 
 
@@ -106,7 +106,7 @@ def load(data: bytes) -> State:
             file.positions = {sink: Mark(*mark) for sink, mark in item["positions"].items()}
             state.files[file.id] = file
         for name, item in page["sinks"].items():
-            state.sinks[name] = SinkState([_range(sent) for sent in item["sending"]], item["receipt"])
+            state.sinks[name] = SinkState(_batches(item["sending"]), item["receipt"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"has a right checksum and a wrong content ({error})") from None
     return state
@@ -119,8 +119,8 @@ def file_entry(file: FileState) -> Entry:
     return ["file", _describe(file), _mark(file.prefix), _mark(file.seen)]
 
 
-def send_entry(sink: str, ranges: list[Range]) -> Entry:
-    return ["send", sink, ranges]
+def send_entry(sink: str, batches: list[list[Range]]) -> Entry:
+    return ["send", sink, batches]
 
 
 def done_entry(sink: str, positions: dict[str, Mark], receipt: Any) -> Entry:
@@ -154,8 +154,8 @@ def apply(state: State, entry: Entry) -> None:
             known.path, known.device, known.inode = file.path, file.device, file.inode
             known.prefix, known.seen = Mark(*prefix), Mark(*seen)
             known.size = max(known.size, known.seen.offset)
-        case ["send", str(sink), list(ranges)]:
-            state.sinks.setdefault(sink, SinkState()).sending = [_range(sent) for sent in ranges]
+        case ["send", str(sink), list(batches)]:
+            state.sinks.setdefault(sink, SinkState()).sending = _batches(batches)
         case ["done", str(sink), dict(positions), receipt]:
             for name, mark in positions.items():
                 if name in state.files:
@@ -198,6 +198,10 @@ def _file(item: dict[str, Any]) -> FileState:
 
 def _mark(mark: Mark) -> list[Any]:
     return [mark.offset, mark.length, mark.digest]
+
+
+def _batches(items: list[list[Any]]) -> list[list[Range]]:
+    return [[_range(item) for item in batch] for batch in items]
 
 
 def _range(item: Any) -> Range:

@@ -10,6 +10,7 @@ import fnmatch
 import glob
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -85,15 +86,25 @@ def _matches(tailed: Input, refused: Callable[[str, OSError], None]) -> Iterator
 
 def _knock(pattern: str, refused: Callable[[str, OSError], None]) -> None:
     """Tell when nothing matches since we may not look."""
-    folder = os.path.dirname(pattern)  # noqa: PTH120 - as above
-    while glob.has_magic(folder):
-        folder = os.path.dirname(folder)  # noqa: PTH120 - as above
+    folder = _base(pattern)
     try:
         os.listdir(folder)  # noqa: PTH208 - as above
     except PermissionError as error:
         refused(folder, error)
     except OSError:
         pass  # it is not there (yet)
+
+
+def bases(inputs: Mapping[str, Input]) -> set[str]:
+    """The directories that the globs begin with."""
+    return {_base(pattern) for tailed in inputs.values() for pattern in tailed.paths}
+
+
+def _base(pattern: str) -> str:
+    folder = os.path.dirname(pattern)  # noqa: PTH120 - as above
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)  # noqa: PTH120 - as above
+    return folder
 
 
 def _excluder(patterns: Iterable[str]) -> Callable[[str], bool]:
@@ -112,6 +123,43 @@ def _entry(path: str, name: str) -> Found | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     return Found(path, name, (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
+
+
+class Directories:
+    """Whether it is worth while to go through the globs again.
+
+    A name that comes, goes or is given to another file changes the directory's time. That is not known to be true of
+    every file system, and its clock may be coarse, or be set; so it only saves most of the work, and never all.
+    """
+
+    _UNSURE = 2_000_000_000  # nanoseconds in which another change may leave the same time
+    _LOOKS = 10  # of which one is made in any case
+
+    def __init__(self, inputs: Mapping[str, Input]) -> None:
+        patterns = [pattern for tailed in inputs.values() for pattern in tailed.paths]
+        self._folders = sorted(bases(inputs))
+        self._flat = not any(glob.has_magic(os.path.dirname(pattern)) for pattern in patterns)  # noqa: PTH120 - as above
+        self._seen: list[tuple[int, int, int]] = []
+        self._looks = 0
+
+    def may_have_changed(self) -> bool:
+        """Call it before looking. False only when nothing can have changed since the last time that it was True."""
+        self._looks += 1
+        now = time.time_ns()
+        seen = [_times(folder) for folder in self._folders]
+        fresh = any(now - self._UNSURE < modified for *_, modified in seen)
+        if self._flat and not fresh and seen == self._seen and self._looks < self._LOOKS:
+            return False
+        self._looks, self._seen = 0, seen
+        return True
+
+
+def _times(folder: str) -> tuple[int, int, int]:
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - as above
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
 # -- opening -----------------------------------------------------------------------------------------------------------

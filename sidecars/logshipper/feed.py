@@ -7,10 +7,12 @@ loud file does not silence the others. Positions move here and nowhere else, eac
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sidecars.logshipper import checkpoint
+from sidecars.logshipper.checkpoint import Range
 from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.part import Part
 from sidecars.logshipper.records import Dropped
@@ -24,13 +26,19 @@ class Feed:
         self._follower = follower
         self._store = store
         self._last_served = ""
+        self._flying: deque[list[Range]] = deque()  # the batches on their way, in order
 
     # -- what waits ----------------------------------------------------------------------------------------------------
 
     def waiting(self) -> int:
         """Bytes that the sink could be given now. An unfinished line does not count."""
         sink = self._sink
-        return sum(tail.pending(sink) for tail in self._follower.tails.values() if not tail.idle(sink))
+        return sum(tail.waiting(sink) for tail in self._follower.tails.values() if not tail.idle(sink))
+
+    def unsettled(self) -> int:
+        """Bytes that the sink could have been given by now, and has not decided on."""
+        sink, tails = self._sink, self._follower.tails.values()
+        return sum(tail.pending(sink) for tail in tails if tail.in_flight(sink) or not tail.idle(sink))
 
     def oldest(self) -> float | None:
         """Since when the sink's oldest byte has been waiting."""
@@ -53,30 +61,35 @@ class Feed:
             self._last_served = part.name
         return parts
 
-    def read_again(self) -> list[Part]:
-        """The batch that was on its way when an earlier process was killed, as far as it is still to be had."""
-        parts = []
+    def take_up(self) -> list[list[Part]]:
+        """The batches that were on their way when an earlier process was killed, as far as they are to be had.
+
+        They are on their way again: send them as they are, in this order.
+        """
+        batches = []
         for sent in self._store.state.sinks[self._sink].sending:
-            tail = self._follower.tails.get(sent[0])
-            try:
-                part = tail.read_again(sent, self._sink) if tail else None
-            except Changed:
-                continue  # the next poll or read finds out
-            if part:
-                parts.append(part)
-        return parts
+            parts = [part for item in sent if (part := self._read_again(item)) is not None]
+            if parts:
+                batches.append(parts)
+                self._leave(parts)
+        self._note()
+        return batches
+
+    def _read_again(self, sent: Range) -> Part | None:
+        tail = self._follower.tails.get(sent[0])
+        try:
+            return tail.read_again(sent, self._sink) if tail else None
+        except Changed:
+            return None  # the next poll or read finds out
 
     def _read(self, tail: Tail, room: int, *, first: bool) -> Part | None:
         try:
-            while (part := tail.read(self._sink, room, first=first)) is not None and not part.data:
-                self.settle([part], [{}], self.receipt)  # a hole and nothing else
+            return tail.read(self._sink, room, first=first)
         except Changed:
             self._follower.changed(tail)
-            return None
         except OSError as error:
             self._follower.set_aside(tail, error)
-            return None
-        return part
+        return None
 
     def _turns(self) -> Iterable[Tail]:
         """The oldest generation of each name that has something, beginning behind the name that was served last."""
@@ -92,22 +105,31 @@ class Feed:
 
     def sending(self, parts: Iterable[Part]) -> None:
         """Note, so that it survives kill -9, that exactly this is about to be sent."""
-        ranges: list[checkpoint.Range] = []
+        self._leave(parts)
+        self._note()
+
+    def _leave(self, parts: Iterable[Part]) -> None:
+        ranges: list[Range] = []
         for part in parts:
             ranges.append((part.file, part.position, part.start, part.end, part.partial))
-            if part.file in self._follower.tails:
-                self._follower.tails[part.file].sending(self._sink, part.end)
-        self._store.state.sinks[self._sink].sending = ranges
-        self._store.append(checkpoint.send_entry(self._sink, ranges))
+            self._follower.tails[part.file].sending(self._sink, part)
+        self._flying.append(ranges)
+
+    def _note(self) -> None:
+        flying = list(self._flying)
+        self._store.state.sinks[self._sink].sending = flying
+        self._store.append(checkpoint.send_entry(self._sink, flying))
 
     def settle(self, parts: Sequence[Part], dropped: Sequence[Dropped], receipt: Any) -> None:
-        """The sink has decided on all of it. `dropped`: for each part what it did not take, by reason."""
+        """The sink has decided on the eldest batch on its way. `dropped`: what it did not take, for each part."""
+        self._flying.popleft()
         positions = {}
         for part, lost in zip(parts, dropped, strict=True):
             tail = self._follower.tails[part.file]  # a file with something on its way is never let go
             tail.settle(self._sink, part, lost)
             positions[part.file] = part.tail
-        self._store.state.sinks[self._sink].receipt = receipt
+        state = self._store.state.sinks[self._sink]
+        state.receipt, state.sending = receipt, list(self._flying)
         self._store.append(checkpoint.done_entry(self._sink, positions, receipt))
 
     @property

@@ -15,12 +15,19 @@ from sidecars.logshipper.records import Dropped, Records
 
 class Flight:
     def __init__(self, sink: str, parts: list[Part], shape: Callable[[Part], Records]) -> None:
-        records = tuple(shape(part) for part in parts)
+        records = tuple(shape(part) for part in parts if part.data)  # one without data is a gap, and nothing to send
         self.parts = parts
         self.batch = Batch(sink, records)
-        self.dropped: list[Dropped] = [dict(shaped.dropped) for shaped in records]
+        self.settled = False  # every event is delivered or dropped
         self.receipt: Any = None
-        self._books = {(part.file, part.start): dropped for part, dropped in zip(parts, self.dropped, strict=True)}
+        self._books: dict[tuple[str, int], Dropped] = {(part.file, part.start): {} for part in parts}
+        for shaped in records:
+            self._books[shaped.part.file, shaped.part.start].update(shaped.dropped)
+
+    @property
+    def dropped(self) -> list[Dropped]:
+        """For each part what was not delivered."""
+        return [self._books[part.file, part.start] for part in self.parts]
 
     def drop(self, batch: Batch, indices: Iterable[int], reason: str) -> None:
         """Count these events of a batch made of ours as dropped."""

@@ -7,8 +7,9 @@ what the file system says now; there is no notification that could be missed.
 - *Copied and truncated*: the file shrank, or the bytes before a position changed. The generation goes on in the copy,
   if one is found in the same directory; the file itself begins a new generation.
 - *Deleted*: read on to the end from the held descriptor.
-- *Let go*: a file that is out of place (renamed, deleted) is watched until it has been quiet for `rotate_wait`; then
-  its unfinished last line is shipped, and when every sink has all of it, it is forgotten. A sink that is down keeps it.
+- *Let go*: a file that is out of place (renamed, deleted) is watched until it has been quiet for the rotation's `wait`;
+  then its unfinished last line is shipped, and when every sink has all of it, it is forgotten, or deleted where that is
+  wanted. A sink that is down keeps it.
 - *Found again* after a restart, wherever it is by now. What is nowhere to be found is counted as lost, with a warning.
 
 How a file is known again is told in `recognition`; what the sinks read of the files, in `feed`.
@@ -19,40 +20,54 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from typing import NamedTuple
 
 from chassis import logs
 from sidecars.logshipper import checkpoint, discover, identity, recognition
 from sidecars.logshipper.checkpoint import FileState
-from sidecars.logshipper.discover import Access, Found, Key
+from sidecars.logshipper.discover import Access, Directories, Found, Key
 from sidecars.logshipper.identity import PREFIX, START, Mark
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.lines import Ending
 from sidecars.logshipper.recognition import CopiesInTheMaking, Heads
 from sidecars.logshipper.settings import Input
 from sidecars.logshipper.state import Store
-from sidecars.logshipper.tail import Changed, Tail, first_bytes
+from sidecars.logshipper.tail import Changed, Rules, Tail, first_bytes
 
 log = logs.get("follow")
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
+class Rotation(NamedTuple):
+    """What becomes of rotated files."""
+
+    wait: float  # seconds that one must be quiet before it is let go
+    delete: bool = False  # whether it is deleted then
+
+
 class Follower:
     def __init__(
         self,
         inputs: Mapping[str, Input],
-        rotate_wait: float,
+        rules: Mapping[str, Rules],
+        rotation: Rotation,
         store: Store,
         ledgers: Mapping[str, Ledger],
         clock: Callable[[], float],
     ) -> None:
         self._inputs = inputs
-        self._rotate_wait = rotate_wait
+        self._rules = rules
+        self._rotation = rotation
         self._store = store
         self._ledgers = ledgers
         self._clock = clock
         self.tails: dict[str, Tail] = {}  # by generation, oldest first
         self.access = Access()
+        self.has_news = False  # whether anything was ever written
+        self.last_news = clock()  # when
+        self.folders: set[str] = set()  # where something may happen to what is followed, and where new files may come
+        self._directories = Directories(inputs)
         self._by_key: dict[Key, Tail] = {}
         self._ignored: dict[Key, str] = {}
         self._copies = CopiesInTheMaking(clock)
@@ -94,18 +109,31 @@ class Follower:
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
+    def look(self, *, sure: bool) -> bool:
+        """A scan, or only a poll where no name in the directories can have changed. True when there may be news.
+
+        `sure`: something did change there. Whatever the directories say, every so many looks there is a scan.
+        """
+        waiting = self.access.unreadable or self._copies or any(tail.descriptor is None for tail in self.tails.values())
+        if sure or waiting or self._directories.may_have_changed():
+            self.scan()
+            return True
+        return self.poll()
+
     def scan(self) -> None:
         self.access.begin_scan()
         self._scan(discover.look(self._inputs, self.access.refused), first=False)
+        held = {os.path.dirname(tail.state.path) for tail in self.tails.values()}  # noqa: PTH120 - paths are text
+        self.folders = held | discover.bases(self._inputs)
 
     def _scan(self, listing: Mapping[Key, Found], *, first: bool) -> None:
         self.poll()  # after listing: a copy that is listed was made before the cut that is seen now
         self._resume(listing)
-        heads = recognition.Heads(self.tails.values())
+        heads = cache(lambda: recognition.Heads(self.tails.values()))
         for key, found in listing.items():
             tail = self._by_key.get(key)
             if tail is None:
-                self._consider(found, heads, at_end=first and self._inputs[found.input].start_at == "end")
+                self._consider(found, heads(), at_end=first and self._inputs[found.input].start_at == "end")
             elif tail.state.path != found.path:
                 tail.state.path = found.path
                 self._store.append(checkpoint.file_entry(tail.state))
@@ -135,7 +163,9 @@ class Follower:
             news = tail.poll(now)
             if unseen and tail.state.prefix.length:  # from now on it can be recognised
                 self._store.append(checkpoint.file_entry(tail.state))
-            self._store.dirty = self._store.dirty or news
+            if news:
+                self.has_news, self.last_news = True, now
+                self._store.changed.set()
         except Changed:
             self.changed(tail)
             return True
@@ -143,6 +173,10 @@ class Follower:
             self.set_aside(tail, error)
             return False
         return news
+
+    def event_due(self) -> float | None:
+        """When the last event of a file will be over, unless it goes on: `poll` then."""
+        return min((due for tail in self.tails.values() if (due := tail.event_due()) is not None), default=None)
 
     def _consider(self, found: Found, heads: Heads, *, at_end: bool) -> None:
         """A file that is not followed: is it new, a copy in the making, or nothing for us?"""
@@ -206,7 +240,7 @@ class Follower:
         state.positions = {sink: identity.tail_mark(offset, before) for sink in self._ledgers}
 
     def _follow(self, state: FileState) -> Tail:
-        tail = Tail(state, self._input(state.input).max_line_size, self._ledgers, self._clock())
+        tail = Tail(state, self._rules[self._input(state.input).name], self._ledgers, self._clock())
         self.tails[state.id] = tail
         return tail
 
@@ -243,9 +277,11 @@ class Follower:
             return
         if tail.descriptor is None:
             self._lose(tail)
-        elif self._is_out_of_place(tail, listing) and self._clock() - tail.quiet_since >= self._rotate_wait:
+        elif self._is_out_of_place(tail, listing) and self._clock() - tail.quiet_since >= self._rotation.wait:
             tail.ending = Ending.OVER
             if (state.device, state.inode) in listing or self._is_still_there(tail):
+                if self._rotation.delete and tail.settled():
+                    self._delete(tail)
                 return
             if all(tail.idle(sink) and not tail.in_flight(sink) for sink in self._ledgers):
                 self._lose(tail)
@@ -264,6 +300,24 @@ class Follower:
         except OSError:
             return True
         return (status.st_dev, status.st_ino) == (tail.state.device, tail.state.inode)
+
+    def _delete(self, tail: Tail) -> None:
+        """Every sink has the rotated file: make room. It is still watched for a while, as any deleted file is."""
+        path, key = tail.state.path, (tail.state.device, tail.state.inode)
+        aside = f"{path}.{tail.state.id}"
+        try:
+            os.rename(path, aside)  # noqa: PTH104 - first aside: rotation may just have put another file there
+            status = os.lstat(aside)
+            if (status.st_dev, status.st_ino) != key:
+                os.link(aside, path, follow_symlinks=False)  # never over what is there by now
+            os.unlink(aside)  # noqa: PTH108 - paths are text throughout
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.access.refused(path, error)
+            return
+        tail.quiet_since = self._clock()
+        log.info("deleted a rotated file that every sink has", file=tail.state.name, path=path)
 
     def _lose(self, tail: Tail) -> None:
         """The rest of the file is out of reach: count it, for every sink that has nothing of it on its way."""

@@ -27,7 +27,15 @@ TAIL = 256  # bytes
 Sample = Callable[[int, int], bytes]
 """Reads (offset, length) of a file; fewer bytes where it ends."""
 
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
+_COMPRESSED = (
+    b"\x1f\x8b",  # gzip
+    b"\x1f\x9d",  # compress
+    b"BZh",
+    b"PK\x03\x04",
+    b"\xfd7zXZ\x00",
+    b"\x28\xb5\x2f\xfd",  # zstd
+    b"\x04\x22\x4d\x18",  # lz4
+)
 
 
 def digest(data: bytes) -> str:

@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 REJECTED = "rejected"  # the sink will never take it
-HOLE = "hole"  # NULs that a writer left behind; not lines
+DEAD_LETTER = "dead_letter"  # likewise, and it was put aside with the reason
 FILTERED = "filtered"  # by KEEP or DROP
+CUT = "cut"  # the end of a line that is longer than MAX_LINE_SIZE, where LONG_LINES is to cut them
+HOLE = "hole"  # NULs that a writer left behind; not lines
 LOST = "lost"  # truncated, or deleted while nobody held it, before it was shipped
 
-REASONS = (REJECTED, FILTERED, HOLE, LOST)
+REASONS = (REJECTED, DEAD_LETTER, FILTERED, CUT, HOLE, LOST)
 
 
 class Account:

@@ -8,6 +8,7 @@ The rules, for a chunk that begins at a position:
   allocated beforehand has them where lines are still to come.
 - A line longer than the limit is shipped in pieces, so that no line can stop a file. A piece never ends inside a UTF-8
   character or between CR and LF.
+- Of events that have several lines, the last one waits until its end is known: see `whole_events`.
 - At the end, the unfinished last line is shipped as a piece as well. `Ending.PAUSE` is our end, which the writer may
   survive: the piece does not end inside a character. `Ending.OVER` is the file's: all goes.
 """
@@ -15,10 +16,11 @@ The rules, for a chunk that begins at a position:
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import Enum
 
-_UTF8_LONGEST = 4  # bytes of a character
+UTF8_LONGEST = 4  # bytes of a character
 _CONTINUATION = 0b10000000  # its bytes but the first are 10xxxxxx (RFC 3629)
 
 
@@ -71,6 +73,23 @@ def cut(chunk: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
     return Cut(hole) if hole else Cut(blank=blank)
 
 
+def whole_events(chunk: bytes, cut: Cut, limit: int, boundary: Callable[[bytes], int], *, over: bool) -> Cut:
+    """The same cut, but before the last event of several lines, which may go on; unless it is `over`.
+
+    It cannot go on either when something other than the rest of a line follows: a hole, or a line that is too long. An
+    event that is longer than the limit is shipped in pieces of whole lines.
+    """
+    body, rest = chunk[cut.hole : cut.end], chunk[cut.end :]
+    if over or not body or b"\n" in rest or len(rest) > limit:
+        return cut
+    last = boundary(body)
+    if last:
+        return replace(cut, end=cut.hole + last)
+    if len(body) > limit:
+        return replace(cut, end=cut.hole + (body.rfind(b"\n", 0, limit) + 1 or body.find(b"\n") + 1))
+    return Cut(cut.hole)
+
+
 def piece_before_hole(chunk: bytes) -> Cut:
     """The cut of a blank chunk when data do follow its NULs: the unfinished line before them will stay unfinished."""
     body = chunk.lstrip(b"\0")
@@ -80,7 +99,7 @@ def piece_before_hole(chunk: bytes) -> Cut:
 
 def _unfinished_character(chunk: bytes) -> int:
     """How many bytes at the end begin a UTF-8 character that is not complete."""
-    last = chunk[-_UTF8_LONGEST:]
+    last = chunk[-UTF8_LONGEST:]
     return len(last) - codecs.utf_8_decode(last, "replace", False)[1]
 
 
@@ -102,7 +121,7 @@ def _within(chunk: bytes, hole: int, end: int, limit: int) -> Cut:
 def _piece(line: bytes, limit: int) -> int:
     """Where to end a piece of at most `limit` bytes; `line` has one byte more."""
     end = limit
-    for back in range(min(_UTF8_LONGEST, limit)):
+    for back in range(min(UTF8_LONGEST, limit)):
         if line[end - back] & 0b11000000 != _CONTINUATION:  # a character begins here
             end -= back
             break

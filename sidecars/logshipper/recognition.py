@@ -76,6 +76,9 @@ class CopiesInTheMaking:
         self._quiet = _COPY_QUIET
         self._held_back: dict[Key, tuple[int, float]] = {}
 
+    def __len__(self) -> int:
+        return len(self._held_back)
+
     def hold_back(self, found: Found) -> bool:
         """Whether to hold back the file, which equals the beginning of another now."""
         now = self._clock()

@@ -13,9 +13,11 @@ from chassis.kinds import (
     Kind,
     Secret,
     address,
+    boolean,
     choice,
     comma_separated,
     duration,
+    integer,
     pairs,
     path,
     secret,
@@ -38,6 +40,13 @@ def _parse_headers(raw: str) -> Secret:
     return Secret(lambda: raw)
 
 
+def _parse_on_reject(raw: str) -> Path | None:
+    if raw != "drop" and not raw.startswith("/"):
+        raise ValueError("expected drop, or an absolute directory for dead letters")
+    return None if raw == "drop" else Path(raw)
+
+
+dead_letters: Kind[Path | None] = Kind("drop · directory", _parse_on_reject, lambda value: str(value or "drop"))
 glob = Kind("glob", _parse_glob)
 http_headers = Kind("Name=value, …", _parse_headers, repr, secret=True)
 sink_url = Kind("URL", schemes.parse, lambda parts: without_credentials(parts.geturl()))
@@ -60,7 +69,12 @@ class Input:
         default="beginning",
     )
     max_line_size: int = setting(
-        size("1KiB", "16MiB"), "a longer line is shipped in pieces, each marked `partial`", default="1MiB"
+        size("1KiB", "16MiB"), "how long a line, or an event of several lines, may be", default="1MiB"
+    )
+    long_lines: str = setting(
+        choice("split", "cut"),
+        "a longer line is shipped in pieces that are marked `partial`, or its end is dropped and counted (`cut`)",
+        default="split",
     )
     format: str = setting(
         choice("raw", "json", "logfmt", "cri", "regex"),
@@ -148,6 +162,23 @@ class Sink:
     retry_max: float = setting(
         duration("10ms", "1h"), "the longest pause between retries, which never end", default="30s"
     )
+    in_flight: int = setting(
+        integer(1, 64),
+        "how many batches may be on their way; with more than one, a later batch may arrive before one that is tried "
+        "again (`stdout:` and `file:` take one)",
+        default="1",
+    )
+    on_reject: Path | None = setting(
+        dead_letters,
+        "what becomes of events that the sink will never take: `drop` (they are counted), or a directory for them",
+        default="drop",
+    )
+    give_up_after: float = setting(
+        duration("0", "1h"),
+        "at the end, how long a sink may say nothing before it is given up; one that lately took longer to answer gets "
+        "twice as long as it took",
+        default="1500ms",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +199,26 @@ class Settings(ServiceSettings):
         duration("0", "1h"),
         "how long a rotated or deleted file must be quiet before its unfinished last line is shipped and it is let go",
         default="30s",
+    )
+    delete_delivered: bool = setting(
+        boolean,
+        "delete a rotated file once every sink has all of it and it was quiet for `ROTATE_WAIT`, so that a volume does "
+        "not fill",
+        default="false",
+    )
+    drain_quiet: float = setting(
+        duration("0", "1h"),
+        "after SIGTERM, go on reading until nothing was written for so long: for a plain container, which is told to "
+        "stop together with the app",
+        default="0",
+    )
+    done_file: Path | None = setting(
+        path, "once this file exists, ship all there is and exit 0: for a Job with a plain container", default=""
+    )
+    exit_when_idle: float | None = setting(
+        duration("100ms"),
+        "ship all there is and exit 0 once something was written and then nothing for so long: likewise",
+        default="",
     )
     admin_listen: Address = setting(
         address, "where `/livez`, `/readyz`, `/metrics` and `/status` answer", default=":9912"

@@ -7,6 +7,7 @@ are complete.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -43,7 +44,7 @@ class Store:
         self.state = State()
         self.fresh = True  # nothing was saved here before
         self.problem = ""  # why the state on disk is behind the truth; "" when it is not
-        self.dirty = False  # something happened since the last snapshot
+        self.changed = asyncio.Event()  # something happened since the last snapshot
 
     def open(self) -> None:
         """Lock the directory and load what is there. Raises IOFailed."""
@@ -96,7 +97,7 @@ class Store:
         Shipping goes on without it: a full disk must not keep lines from their sink, and a repeat is not a loss. An
         entry that is missing among others does no harm either, for each tells where things are, not how they moved.
         """
-        self.dirty = True
+        self.changed.set()
         if self._journal is None:
             return
         line = checkpoint.journal_line(entry)
@@ -114,10 +115,10 @@ class Store:
             if self._journal is None or not self._begun:
                 self._begin_journal()
             data = checkpoint.dump(self.state, self.state.journal)
-            self.dirty = False
+            self.changed.clear()
             await self._worker.call(self._write, data, self.state.journal)
         except OSError as error:
-            self.dirty = True
+            self.changed.set()
             self._failed(f"{self._where}: {SNAPSHOT} cannot be written: {error.strerror}")
             return False
         self._begun = False

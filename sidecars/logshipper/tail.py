@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from sidecars.logshipper import identity, lines
 from sidecars.logshipper.checkpoint import FileState, Range
 from sidecars.logshipper.identity import PREFIX, START, TAIL, Mark, Sample, prefix_mark, tail_mark
-from sidecars.logshipper.ledger import HOLE, LOST, Ages, Ledger
+from sidecars.logshipper.ledger import CUT, HOLE, LOST, Ages, Ledger
 from sidecars.logshipper.lines import Ending
 from sidecars.logshipper.part import Part
 from sidecars.logshipper.records import Dropped
@@ -24,9 +25,21 @@ _HEAD = 64  # bytes
 LINE_ROOM = 32  # bytes of a batch's room that even an empty line takes: as a record it has a hundred
 _PROBE = 1024 * 1024  # bytes at a time, looking for the end of a hole
 
+_Look = tuple[int, int, Ending, bool]
+
 
 class Changed(Exception):
     """The file is no longer what it was: it was truncated, or truncated and refilled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the files of one input are cut into parts."""
+
+    limit: int = 1024 * 1024  # bytes that a line, or an event of several, may have
+    cut: bool = False  # what is longer is cut off; otherwise it is shipped in pieces
+    boundary: Callable[[bytes], int] | None = None  # where the last event of whole lines begins; None: each line is one
+    patience: float = 0.0  # seconds without news after which the last event of several lines is over
 
 
 def first_bytes(sample: Sample) -> bytes:
@@ -43,9 +56,9 @@ def _first_lines(data: bytes, most: int) -> bytes:
 class Tail:
     """A generation that is followed, with its books in the ledgers of all sinks."""
 
-    def __init__(self, state: FileState, limit: int, ledgers: Mapping[str, Ledger], now: float) -> None:
+    def __init__(self, state: FileState, rules: Rules, ledgers: Mapping[str, Ledger], now: float) -> None:
         self.state = state
-        self.limit = limit  # bytes a line may have
+        self.rules = rules
         self.descriptor: int | None = None
         self.ages = Ages()
         self.quiet_since = now
@@ -56,8 +69,9 @@ class Tail:
         self._modified = 0
         self._ledgers = ledgers
         self._length = 0  # of the file itself; a copy that we go on in may be shorter than what we have seen
-        self._waiting: dict[str, tuple[int, int, Ending]] = {}  # sink -> how the file was when no whole line was left
-        self._sending: dict[str, int] = {}  # sink -> where the batch on its way ends
+        self._event_over = rules.boundary is None  # nothing more belongs to the last whole line
+        self._waiting: dict[str, _Look] = {}  # sink -> how the file was when no whole event was left
+        self._flying: dict[str, deque[Mark]] = {}  # sink -> where the parts on their way end, in order
         for sink, ledger in ledgers.items():
             ledger.open(state.id)
             ledger.read(state.id, self.pending(sink))  # what an earlier process saw and did not ship
@@ -65,30 +79,42 @@ class Tail:
     # -- where things are --------------------------------------------------------------------------------------------
 
     def position(self, sink: str) -> Mark:
+        """Up to here the sink has decided."""
         return self.state.positions.get(sink, START)
+
+    def cursor(self, sink: str) -> Mark:
+        """Up to here parts were given to the sink: they are settled or on their way."""
+        flying = self._flying.get(sink)
+        return flying[-1] if flying else self.position(sink)
 
     def pending(self, sink: str) -> int:
         return self.state.size - self.position(sink).offset
 
+    def waiting(self, sink: str) -> int:
+        """Bytes that were not given to the sink yet."""
+        return self.state.size - self.cursor(sink).offset
+
     def idle(self, sink: str) -> bool:
-        """Whether there is nothing that the sink could be given now: all is shipped, or a line's end is missing."""
-        if not self.pending(sink) or self.descriptor is None:
+        """Whether there is nothing that the sink could be given now: it was given all, or an event's end is missing."""
+        if not self.waiting(sink) or self.descriptor is None:
             return True
         return self._waiting.get(sink) == self._look()
 
-    def _look(self) -> tuple[int, int, Ending]:
-        return (self.state.size, self._modified, self.ending)
+    def _look(self) -> _Look:
+        return (self.state.size, self._modified, self.ending, self._event_over)
 
     def in_flight(self, sink: str) -> bool:
-        return sink in self._sending
+        return bool(self._flying.get(sink))
 
     def settled(self) -> bool:
         """Whether every sink has all of it, and nothing is on its way."""
-        return not self._sending and not any(self.pending(sink) for sink in self._ledgers)
+        return not any(self.in_flight(sink) or self.pending(sink) for sink in self._ledgers)
 
     def oldest(self, sink: str) -> float | None:
         """Since when something has been waiting for the sink; an unfinished line does not wait for it."""
-        return None if self.idle(sink) else self.ages.since(self.position(sink).offset)
+        if self.idle(sink) and not self.in_flight(sink):
+            return None
+        return self.ages.since(self.position(sink).offset)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -121,14 +147,28 @@ class Tail:
         if status.st_size < self._length:
             raise Changed
         if status.st_size == self._length and status.st_mtime_ns == self._modified:
-            return False
+            return self._event_ends(now)
         self._check_content(status.st_size)
         self._length, self._modified = status.st_size, status.st_mtime_ns
         if len(self.head) < _HEAD:
             self.head = first_bytes(self.sample)
         self.quiet_since, self.ending = now, Ending.OPEN
+        self._event_over = self.rules.boundary is None
         self._grew(status.st_size, now)
         return True
+
+    def _event_ends(self, now: float) -> bool:
+        """Nothing new: whether this is the moment from which on the last event of several lines is taken to be over."""
+        if self._event_over or now < self.quiet_since + self.rules.patience:
+            return False
+        self._event_over = True
+        return any(self.waiting(sink) for sink in self._ledgers)
+
+    def event_due(self) -> float | None:
+        """When the last event will be over unless it goes on; None when it is, or nobody waits for it."""
+        if self._event_over or not any(self.waiting(sink) for sink in self._ledgers):
+            return None
+        return self.quiet_since + self.rules.patience
 
     def _trim(self, size: int) -> None:
         """The file ends earlier. If all that is remembered of it is still there, what went were NULs at its end.
@@ -175,35 +215,41 @@ class Tail:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def read(self, sink: str, room: int, *, first: bool) -> Part | None:
-        """The next part for the sink, of at most `room` bytes; a longer line only when it is the `first` of its batch.
+        """The next part for the sink, of at most `room` bytes; a longer event only when it is the `first` of its batch.
 
-        None when there is nothing (more) for this batch. Raises Changed.
+        None when there is nothing (more) for this batch. A part may be a gap and nothing else. Raises Changed.
         """
-        position = self.position(sink)
-        chunk = self._chunk(position, room)
-        cut = self._cut(chunk, position.offset, whole=position.offset + len(chunk) >= self._length)
-        if not cut.end and not cut.hole and len(chunk) == room:  # the line is longer than the room
+        at = self.cursor(sink)
+        if self.rules.cut and (rest := self._rest_of_a_cut_line(at)):
+            return self._part(at, b"", rest, CUT)
+        chunk = self._chunk(at, room)
+        cut = self._cut(chunk, at.offset, whole=at.offset + len(chunk) >= self._length)
+        if not cut.end and not cut.hole and len(chunk) == room:  # the event is longer than the room
             if not first:
                 return None
-            chunk = self._chunk(position, max(room, self.limit + PREFIX))
-            cut = self._cut(chunk, position.offset, whole=position.offset + len(chunk) >= self._length)
+            chunk = self._chunk(at, max(room, self.rules.limit + PREFIX))
+            cut = self._cut(chunk, at.offset, whole=at.offset + len(chunk) >= self._length)
         if not cut.end and not cut.hole:
             self._waiting[sink] = self._look()
             return None
-        data = _first_lines(chunk[cut.hole : cut.end], max(1, room // LINE_ROOM))
-        return self._part(position, data, cut.hole, partial=cut.partial)
+        data = chunk[cut.hole : cut.end]
+        if self.rules.boundary is None:
+            data = _first_lines(data, max(1, room // LINE_ROOM))
+        return self._part(at, data, cut.hole, HOLE, partial=cut.partial)
 
     def read_again(self, sent: Range, sink: str) -> Part | None:
         """The very part that was being sent when the process before this one ended; None when it is not there."""
         _, position, start, end, partial = sent
-        mark = self.position(sink)
-        if end > self._length or not position <= mark.offset < end:
+        at = self.cursor(sink)
+        if end > self._length or not position <= at.offset < end:
             return None
-        chunk = self._chunk(mark, end - mark.offset)
-        if len(chunk) < end - mark.offset:
+        self._chunk(at, 1)  # raises Changed
+        gap = max(0, start - at.offset)  # it may be a hole of any size: it is not read
+        data = self.sample(at.offset + gap, end - at.offset - gap)
+        if at.offset + gap + len(data) < end:
             return None
-        hole = max(0, start - mark.offset)
-        return self._part(mark, chunk[hole:], hole, partial=partial)
+        reason = HOLE if self.sample(at.offset, 1) == b"\0" else CUT
+        return self._part(at, data, gap, reason, partial=partial)
 
     def _chunk(self, position: Mark, length: int) -> bytes:
         """Up to `length` bytes from the position on, checked to follow what was there before."""
@@ -218,12 +264,16 @@ class Tail:
         return data[position.length :]
 
     def _cut(self, chunk: bytes, offset: int, *, whole: bool) -> lines.Cut:
-        cut = lines.cut(chunk, self.limit, self.ending if whole else Ending.OPEN)
+        limit = self.rules.limit
+        cut = lines.cut(chunk, limit, self.ending if whole else Ending.OPEN)
         if not cut.blank:
-            return cut
+            if self.rules.boundary is None or cut.partial:
+                return cut
+            over = whole and (self._event_over or self.ending is not Ending.OPEN)
+            return lines.whole_events(chunk, cut, limit, self.rules.boundary, over=over)
         end = self._data_after(offset + len(chunk))
         if end is None:  # the chunk ends all that was written
-            return lines.cut(chunk, self.limit, self.ending)
+            return lines.cut(chunk, limit, self.ending)
         if chunk.strip(b"\0"):
             return lines.piece_before_hole(chunk)
         return lines.Cut(hole=end - offset)  # however long: it need not be read
@@ -244,17 +294,34 @@ class Tail:
             offset += len(data)
         return None
 
-    def _part(self, position: Mark, data: bytes, hole: int, *, partial: bool) -> Part:
-        start = position.offset + hole
+    def _rest_of_a_cut_line(self, at: Mark) -> int:
+        """How many bytes from here on belong to a line of which as much as may be was shipped already."""
+        limit = self.rules.limit - lines.UTF8_LONGEST  # a piece may be so much shorter
+        if at.offset < limit or self.sample(at.offset - 1, 1) == b"\n":
+            return 0
+        if b"\n" in self.sample(at.offset - limit, limit):
+            return 0
+        rest = 0
+        while chunk := self.sample(at.offset + rest, min(_PROBE, self._length - at.offset - rest)):
+            end = chunk.find(b"\n") + 1
+            if end:
+                return rest + end
+            rest += len(chunk)
+        return rest
+
+    def _part(self, at: Mark, data: bytes, skipped: int, gap: str, *, partial: bool = False) -> Part:
+        state, start = self.state, at.offset + skipped
         end = start + len(data)
         before = data if len(data) >= TAIL else self.sample(max(0, end - TAIL), min(end, TAIL))
-        state, mark = self.state, tail_mark(end, before)
-        return Part(state.id, state.name, position.offset, start, data, mark, partial, state.input)
+        cut = partial and self.rules.cut and len(data) >= self.rules.limit - lines.UTF8_LONGEST
+        mark = tail_mark(end, before)
+        return Part(state.id, state.name, at.offset, start, data, mark, partial, cut, state.input, gap)
 
     # -- moving the position -----------------------------------------------------------------------------------------
 
-    def sending(self, sink: str, end: int) -> None:
-        self._sending[sink] = end
+    def sending(self, sink: str, part: Part) -> None:
+        """The part is on its way. Parts are settled in the order in which they left."""
+        self._flying.setdefault(sink, deque()).append(part.tail)
 
     def settle(self, sink: str, part: Part, dropped: Dropped) -> None:
         """The sink has decided: all of the part is delivered, but for what was dropped."""
@@ -269,8 +336,8 @@ class Tail:
 
     def _move(self, sink: str, part: Part) -> None:
         self.state.positions[sink] = part.tail
-        if self._sending.get(sink, 0) <= part.end:
-            self._sending.pop(sink, None)
+        if self.in_flight(sink):
+            self._flying[sink].popleft()
         if not any(self.pending(name) for name in self._ledgers):
             self.ages.forget_before(self.state.size)
 

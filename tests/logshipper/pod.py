@@ -6,10 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 from chassis.settings import load
+from sidecars.logshipper.app import rules
 from sidecars.logshipper.checkpoint import SinkState
 from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.flight import Flight
-from sidecars.logshipper.follow import Follower
+from sidecars.logshipper.follow import Follower, Rotation
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.part import Part
 from sidecars.logshipper.records import Records
@@ -28,6 +29,7 @@ class Pod:
         self.state_dir = folder / "state"
         self.names = sinks or ("default",)
         self.environ = {"LOGSHIPPER_PATHS": f"{self.logs}/*.log", "LOGSHIPPER_SINK": "stdout:", **environ}
+        self.delete = False
         self.now = 0.0
         self.got: dict[str, list[str]] = {name: [] for name in self.names}
         self.records: list[str] = []
@@ -41,7 +43,10 @@ class Pod:
         self.ledgers = {name: Ledger() for name in self.names}
         inputs = load(Settings, self.environ).inputs
         self.shapers = {name: Shaper(tailed, {}) for name, tailed in inputs.items()}
-        self.follower = Follower(inputs, ROTATE_WAIT, self.store, self.ledgers, lambda: self.now)
+        cutting = {name: rules(tailed, self.shapers[name]) for name, tailed in inputs.items()}
+        self.follower = Follower(
+            inputs, cutting, Rotation(ROTATE_WAIT, delete=self.delete), self.store, self.ledgers, lambda: self.now
+        )
         self.feeds = {name: Feed(name, self.follower, self.store) for name in self.names}
         self.follower.start()
 

@@ -165,7 +165,7 @@ def append(path: Path, text: str) -> None:
 
 def part(data: bytes, start: int = 0, file: str = "f00d", *, partial: bool = False) -> Part:
     """A part as it would be read of a file."""
-    return Part(file, "/logs/a%d.log", start, start, data, tail_mark(start + len(data), data), partial, "default")
+    return Part(file, "/logs/a%d.log", start, start, data, tail_mark(start + len(data), data), partial, input="default")
 
 
 def a_batch(*parts: Part, **labels: str) -> Batch:

@@ -17,15 +17,16 @@ _ID = st.text("0123456789abcdef", min_size=1, max_size=16)
 _SINK = st.sampled_from(["default", "loki"])
 _FILE = st.builds(FileState, _ID, _PATH, _PATH, _PATH, _SIZE, _SIZE, _SIZE, _MARK, _MARK, st.dictionaries(_SINK, _MARK))
 _RANGE = st.tuples(_ID, _SIZE, _SIZE, _SIZE, st.booleans())
+_BATCH = st.lists(_RANGE, max_size=3)
 _STATE = st.builds(
     State,
     st.lists(_FILE, max_size=4).map(lambda files: {file.id: file for file in files}),
-    st.dictionaries(_SINK, st.builds(SinkState, st.lists(_RANGE, max_size=3), st.none() | st.just([1, 2, "x"]))),
+    st.dictionaries(_SINK, st.builds(SinkState, st.lists(_BATCH, max_size=3), st.none() | st.just([1, 2, "x"]))),
     st.integers(0, 99),
 )
 _ENTRY = st.one_of(
     st.builds(checkpoint.file_entry, _FILE),
-    st.builds(checkpoint.send_entry, _SINK, st.lists(_RANGE, max_size=3)),
+    st.builds(checkpoint.send_entry, _SINK, st.lists(_BATCH, max_size=3)),
     st.builds(checkpoint.done_entry, _SINK, st.dictionaries(_ID, _MARK, max_size=2), st.none()),
     st.builds(checkpoint.gone_entry, _ID),
 )
@@ -87,9 +88,9 @@ def test_a_position_moves_with_done_and_not_with_send() -> None:
     state, mark = State(), Mark(5, 5, "abc")
     file = FileState("f1", "/logs/a.log", "/logs/a.log", "default", 1, 2)
     checkpoint.apply(state, checkpoint.file_entry(file))
-    checkpoint.apply(state, checkpoint.send_entry("default", [("f1", 0, 0, 5, False)]))
+    checkpoint.apply(state, checkpoint.send_entry("default", [[("f1", 0, 0, 5, False)]]))
     assert state.files["f1"].positions == {}
-    assert state.sinks["default"].sending == [("f1", 0, 0, 5, False)]
+    assert state.sinks["default"].sending == [[("f1", 0, 0, 5, False)]]
     checkpoint.apply(state, checkpoint.done_entry("default", {"f1": mark}, [7]))
     assert state.files["f1"].positions == {"default": mark}
     assert state.sinks["default"].receipt == [7]

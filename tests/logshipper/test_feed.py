@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sidecars.logshipper import ndjson
+from sidecars.logshipper.flight import Flight
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import append
 
@@ -24,8 +25,8 @@ async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(po
     pod.kill()
     append(pod.log, "3\n")
     pod.begin()
-    again = pod.feeds["default"].read_again()
-    assert pod.send("default", again).batch.key == sent.batch.key
+    (again,) = pod.feeds["default"].take_up()
+    assert Flight("default", again, pod.shape).batch.key == sent.batch.key
     assert again[0].data == b"1\n"
 
 

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.flight import Flight
 from sidecars.logshipper.lines import Ending
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import lines_of
@@ -137,7 +138,8 @@ class LogShipping(RuleBasedStateMachine):
                 self.receive(flight.batch)
                 self.pod.settle(flight)
             else:  # it stays on its way: what else could be done is to be killed, or to try again
-                self.pod.follower.tails[parts[0].file]._sending.clear()
+                self.pod.follower.tails[parts[0].file]._flying.clear()
+                self.pod.feeds["default"]._flying.clear()
                 return
 
     @precondition(lambda self: self.running)
@@ -162,9 +164,8 @@ class LogShipping(RuleBasedStateMachine):
         self.pod.begin()
         self.running = True
         self.save()
-        parts = self.pod.feeds["default"].read_again()
-        if parts:
-            flight = self.pod.send("default", parts)
+        for parts in self.pod.feeds["default"].take_up():
+            flight = Flight("default", parts, self.pod.shape)
             self.receive(flight.batch)
             self.pod.settle(flight)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sidecars.logshipper.checkpoint import FileState
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.recognition import Heads
-from sidecars.logshipper.tail import Tail
+from sidecars.logshipper.tail import Rules, Tail
 
 _HEADS = st.text("ab", max_size=4).map(str.encode)
 
@@ -20,7 +20,7 @@ def test_the_files_that_begin_alike_are_those_of_the_directory_whose_heads_begin
     tails = []
     for number, (folder, first) in enumerate(files):
         path = f"{folder}/{number}.log"
-        tail = Tail(FileState(str(number), path, path, "", 1, number), 1024, {"sink": Ledger()}, 0.0)
+        tail = Tail(FileState(str(number), path, path, "", 1, number), Rules(), {"sink": Ledger()}, 0.0)
         tail.head = first
         tails.append(tail)
     expected = {
