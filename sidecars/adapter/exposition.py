@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sidecars.adapter import lines
 from sidecars.adapter.families import check_of
@@ -34,8 +35,7 @@ _PARAMETER = re.compile(r';\s*([\w!#$&^.+-]+)\s*=\s*(?:"([^"]*)"|([^\s;"]*))\s*'
 _EOF = b"# EOF"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One series and its value. `timestamp` is in Unix seconds, None where the page gives none."""
 
     name: str

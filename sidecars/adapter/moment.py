@@ -1,0 +1,225 @@
+"""One exposition at one time, in which rules are worked out: from the leaves up, as PromQL does. No I/O.
+
+What is special here is what becomes of nothing. Where a selector finds no series, or `rate` too few points, that is
+noted; and when the whole rule then has nothing to judge, the first note is its reason: a rule without data is never
+healthy.
+"""
+
+from __future__ import annotations
+
+from math import nan
+
+from sidecars.adapter import history
+from sidecars.adapter.exposition import Exposition, Sample
+from sidecars.adapter.expressions import (
+    Aggregation,
+    Call,
+    Expression,
+    Negation,
+    Number,
+    Operation,
+    Selector,
+)
+from sidecars.adapter.findings import Pair, absent_argument
+from sidecars.adapter.history import History, TooMany
+from sidecars.adapter.rules import Rule, written
+from sidecars.adapter.vectors import Vector, aggregated, between, duplicate, matched, negated, shown
+
+LOOKBACK = 300.0  # seconds: a sample with an older timestamp is stale, as in Prometheus
+FUTURE = 60.0  # seconds that a clock may be ahead in what `age` is asked about
+
+Key = tuple[str, tuple[tuple[str, str, str], ...]]
+Histories = dict[tuple[Key, float], tuple[Selector, History]]
+"""By selector and range in seconds."""
+
+
+class Unjudgeable(Exception):
+    """The rule has no value, for this reason."""
+
+
+def key_of(selector: Selector) -> Key:
+    """What is equal for selectors of the same series."""
+    return selector.name, tuple((one.label, one.operator, one.value) for one in selector.matchers)
+
+
+class Moment:
+    """One exposition at one time, in which all rules are worked out."""
+
+    def __init__(self, exposition: Exposition, now: float, histories: Histories) -> None:
+        self._exposition = exposition
+        self._now = now
+        self._histories = histories
+        self._selected: dict[Key, Vector] = {}
+        self._old: dict[Key, float] = {}  # the newest of what a selector leaves out as stale
+        self._overflown: set[tuple[Key, float]] = set()
+        self._notes: list[str] = []
+        self._source = ""
+        for key, (selector, kept) in histories.items():
+            try:
+                kept.observe(self._select(selector), now)
+            except TooMany:
+                self._overflown.add(key)
+
+    def pairs(self, rule: Rule) -> list[Pair]:
+        """What the rule judges, at least one. Raises `Unjudgeable` and `Unmatched`."""
+        self._notes = []
+        self._source = rule.source
+        left = self._vector(rule.left)
+        right = 0.0 if rule.right is None else self.value(rule.right)
+        if not left or right == []:
+            raise Unjudgeable(self._why_empty(rule))
+        if isinstance(right, list):
+            return [(mine, other and other.value) for mine, other in matched(rule.matching, left, right)]
+        return [(sample, right) for sample in left]
+
+    def _why_empty(self, rule: Rule) -> str:
+        argument = absent_argument(rule)
+        if argument:
+            return f"{rule.written(argument)} is there, and must not be"
+        if self._notes:
+            return self._notes[0]
+        return f"{rule.text} has no value: no series is left on which to judge"
+
+    def value(self, node: Expression) -> float | Vector:
+        """What the expression is worth. Raises `Unjudgeable` and `Unmatched`."""
+        match node:
+            case Number(value=value):
+                result: float | Vector = value
+            case Selector():
+                result = self._instant(node)
+            case Call():
+                result = self._call(node)
+            case Negation(operand=operand):
+                result = negated(self.value(operand))
+            case Aggregation(argument=argument):
+                result = aggregated(node, self._vector(argument))
+            case Operation(left=left, right=right):
+                result = between(node, self.value(left), self.value(right))
+        return self._unique(result) if isinstance(result, list) else result
+
+    def _vector(self, node: Expression) -> Vector:
+        value = self.value(node)
+        assert isinstance(value, list)  # noqa: S101 - the grammar knows
+        return value
+
+    def _unique(self, vector: Vector) -> Vector:
+        twice = duplicate(vector)
+        if twice is not None:
+            raise Unjudgeable(
+                f"without their names several series are the same: {shown(twice) or 'those without labels'}"
+            )
+        return vector
+
+    # -- selectors -------------------------------------------------------------------------------------------------
+
+    def _select(self, selector: Selector) -> Vector:
+        """The series that it selects and that are not stale."""
+        key = key_of(selector)
+        if key in self._selected:
+            return self._selected[key]
+        names = [selector.name] if selector.name else self._exposition.names()
+        found: Vector = []
+        for name in names:
+            found += [sample for sample in self._exposition.select(name) if _fits(selector, sample)]
+        stale = [sample.timestamp for sample in found if self._is_stale(sample)]
+        if stale:
+            self._old[key] = max(time for time in stale if time is not None)
+            found = [sample for sample in found if not self._is_stale(sample)]
+        self._selected[key] = found
+        return found
+
+    def _is_stale(self, sample: Sample) -> bool:
+        return sample.timestamp is not None and sample.timestamp <= self._now - LOOKBACK
+
+    def _instant(self, selector: Selector) -> Vector:
+        found = self._select(selector)
+        if not found:
+            old = self._old.get(key_of(selector))
+            if old is None:
+                self._note(f"there is no series {self._written(selector)}")
+            else:
+                self._note(f"the newest sample of {self._written(selector)} is {self._now - old:.0f}s old")
+        return found
+
+    def _written(self, node: Expression) -> str:
+        return written(self._source, node)
+
+    def _note(self, why: str) -> None:
+        self._notes.append(why)
+
+    # -- functions -------------------------------------------------------------------------------------------------
+
+    def _call(self, call: Call) -> float | Vector:
+        argument = call.argument
+        if argument is None:
+            return self._now
+        if isinstance(argument, Selector) and argument.range is not None:
+            return self._over_range(call.function, argument)
+        value = self.value(argument)
+        if call.function == "vector":
+            assert isinstance(value, float)  # noqa: S101 - the grammar knows
+            return [Sample("", (), value)]
+        assert isinstance(value, list)  # noqa: S101 - the grammar knows
+        if call.function == "absent":
+            return [] if value else [Sample("", _wanted_labels(argument), 1.0)]
+        return [Sample("", sample.labels, self._age(sample.value)) for sample in value]
+
+    def _age(self, timestamp: float) -> float:
+        age = self._now - timestamp
+        return age if age >= -FUTURE else nan
+
+    def _over_range(self, function: str, selector: Selector) -> Vector:
+        assert selector.range is not None  # noqa: S101 - the caller knows
+        key = key_of(selector), selector.range
+        if key in self._overflown:
+            most = history.MOST_SERIES
+            raise Unjudgeable(f"{self._written(selector)} selects more than {most} series, too many to remember")
+        kept = self._histories[key][1]
+        found: Vector = []
+        few = 0
+        for sample in self._instant(selector):
+            value = (
+                self._stale(kept, sample, selector.range)
+                if function == "stale"
+                else _OVER[function](kept.window(sample, self._now))
+            )
+            if value is None:
+                few += 1
+            else:
+                found.append(Sample("", sample.labels, value))
+        if few:
+            needed = "its whole range, or one change," if function == "stale" else "two samples"
+            self._note(f"{function} needs {needed} of {self._written(selector)}, and has not seen so much yet")
+        return found
+
+    def _stale(self, kept: History, sample: Sample, length: float) -> float | None:
+        """1 when the value has not changed for so long, 0 when it has, None while nobody can know."""
+        past = kept.past(sample)
+        if self._now - past.changed >= length:
+            return 1.0
+        return 0.0 if past.moved else None
+
+
+_OVER = {"rate": history.rate, "increase": history.increase, "delta": history.delta}
+
+
+def _fits(selector: Selector, sample: Sample) -> bool:
+    if not selector.matchers:
+        return True
+    labels = dict(sample.labels)
+    labels["__name__"] = sample.name
+    return all(one.test(labels.get(one.label, "")) for one in selector.matchers)
+
+
+def _wanted_labels(argument: Expression) -> tuple[tuple[str, str], ...]:
+    """What `absent` knows of a series that is not there: the labels that were to be equal, where they are so once."""
+    if not isinstance(argument, Selector):
+        return ()
+    labels = [one.label for one in argument.matchers]
+    return tuple(
+        sorted(
+            (one.label, one.value)
+            for one in argument.matchers
+            if one.operator == "=" and one.value and labels.count(one.label) == 1 and one.label != "__name__"
+        )
+    )
