@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from chassis import logs
@@ -73,12 +73,27 @@ def _stamp(path: str) -> tuple[int, int, int, int] | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def client(ca: File | None = None, cert: File | None = None, key: File | None = None) -> Reloading:
+def client(
+    ca: File | None = None,
+    cert: File | None = None,
+    key: File | None = None,
+    *,
+    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
+    alpn: Sequence[str] = (),
+) -> Reloading:
     """For a client. `ca`: whom to trust, instead of the system's authorities. `cert` and `key`: who we are.
 
-    Without a `key` it is expected in the file of the certificate.
+    Without a `key` it is expected in the file of the certificate. `alpn`: the protocols that we offer to speak.
     """
-    return Reloading(lambda: _client_context(ca, cert, key), [file for file in (ca, cert, key) if file])
+
+    def make() -> ssl.SSLContext:
+        context = _client_context(ca, cert, key)
+        context.minimum_version = minimum
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        return context
+
+    return Reloading(make, [file for file in (ca, cert, key) if file])
 
 
 def _client_context(ca: File | None, cert: File | None, key: File | None) -> ssl.SSLContext:

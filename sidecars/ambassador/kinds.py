@@ -11,11 +11,13 @@ from chassis.kinds import Kind
 _TARGET = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?"
 )
-_SCHEMES = ("http", "tcp")
+_SCHEMES = ("http", "https", "tcp", "tls")
 _USUAL_PORTS = {"http": 80, "https": 443}
 _HIGHEST_PORT = 65535
 _HEAVIEST = 1000
-_EXPECTED = "expected http://host[:port] or tcp://host:port, several between commas"
+_EXPECTED = (
+    "expected http://host[:port], https://host[:port], tcp://host:port or tls://host:port, several between commas"
+)
 
 # What a try can fail with, by the words of RETRY_ON; other words there are statuses.
 CONNECT, RESET, TIMEOUT = "connect", "reset", "timeout"
@@ -173,6 +175,19 @@ def _parse_health_path(raw: str) -> str:
     if not re.fullmatch(r"/[\x21\x22\x24-\x7e]*", raw):
         raise ValueError("expected a path that begins with /, without blanks")
     return raw
+
+
+_PROTOCOL = re.compile(r"[!-+\--~]{1,255}").fullmatch  # a printable protocol name (RFC 7301 allows any bytes)
+
+
+def _parse_alpn(raw: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in raw.split(","))
+    if not all(map(_PROTOCOL, names)):
+        raise ValueError("expected names of protocols between commas, such as h2,http/1.1")
+    return names
+
+
+alpn = Kind("protocols", _parse_alpn, ",".join)
 
 
 health_path = Kind("path", _parse_health_path)

@@ -4,6 +4,9 @@ The end of one direction is passed on and the other goes on (half-close); when b
 A connection that breaks breaks the other one: a reset goes on as a reset, since an orderly end would say that all had
 come. Neither side is read faster than the other takes.
 
+TLS as it is spoken here has no end of one direction: that an app has ended is not passed on through it, and the
+upstream's end is the end of both.
+
 A tunnel may be silent for as long as both ends are open. Once one has ended or is lost, the rest must keep moving: an
 end that neither takes what is left nor sends more for as long as the app may be silent is broken off.
 """
@@ -114,16 +117,18 @@ class Relay(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.ended = True
+        stays: bool = self.transport.can_write_eof()  # what TLS ends it ends both ways
         peer = self.peer
         if peer is None:
-            return True
+            return stays
         if peer.lost:
             return False
         if peer.ended:
             peer.transport.close()
             return False
-        peer.transport.write_eof()
-        return True
+        if peer.transport.can_write_eof():
+            peer.transport.write_eof()
+        return stays
 
     def pause_writing(self) -> None:
         self.full = True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from chassis.frozen import dataclass
-from chassis.kinds import Address, Secret, address, choice, duration, integer, secret, size
+from chassis.kinds import Address, Secret, address, choice, duration, integer, path, secret, size, text
 from chassis.settings import ServiceSettings, group, setting, variable
 from sidecars.ambassador import identity, kinds
 from sidecars.ambassador.identity import Edit
@@ -25,8 +26,8 @@ class UpstreamSettings:
     )
     upstream: Targets = setting(
         kinds.targets,
-        "`http://host[:port]` or `tcp://host:port`, several between commas, each with `;weight=2` where it has one; a "
-        "DNS name means all its addresses",
+        "`http`, `https`, `tcp` or `tls` URLs (`http://host[:port]`) between commas, each with `;weight=2` where "
+        "it has one; a DNS name means all its addresses",
     )
     balance: str = setting(
         kinds.balance,
@@ -104,6 +105,21 @@ class UpstreamSettings:
     max_header_size: int = setting(
         size("8KiB", "1MiB"), "how large the head of a request or a response may be", default="64KiB"
     )
+    tls_ca: Path | None = setting(
+        path,
+        "`https` and `tls`: a PEM file of the authorities to trust, instead of the system's; "
+        "a file that is replaced is taken up, as with the next two",
+        default="",
+    )
+    tls_cert: Path | None = setting(path, "likewise: our own certificate, where the upstream asks for it", default="")
+    tls_key: Path | None = setting(path, "likewise: its key, unless that is in the same file", default="")
+    tls_server_name: str | None = setting(
+        text, "likewise: the name that its certificate must have, instead of the host in `UPSTREAM`", default=""
+    )
+    tls_min_version: str = setting(choice("1.2", "1.3"), "likewise: the oldest TLS that is spoken", default="1.2")
+    tls_alpn: tuple[str, ...] | None = setting(
+        kinds.alpn, "`tls` only: the protocols to offer by ALPN; `https` offers `http/1.1`", default=""
+    )
     headers: tuple[Edit, ...] | None = setting(
         identity.edits,
         "edits of each request, one a line: `Name: value` sets, `+Name: value` adds, `-Name` removes",
@@ -152,6 +168,10 @@ class Settings(ServiceSettings):
 
         if upstream.dns_min_ttl > upstream.dns_max_ttl:
             yield f"{of('dns_min_ttl')} is more than {of('dns_max_ttl')}"
+        if upstream.tls_key and not upstream.tls_cert:
+            yield f"{of('tls_key')} is set, but {of('tls_cert')} is not: set both"
+        if upstream.tls_alpn and upstream.upstream.protocol == "http":
+            yield f"{of('tls_alpn')} is set, but {of('upstream')} is HTTP, which offers http/1.1 by itself"
         if upstream.token is not None and not identity.is_bearer(upstream.token):
             yield f"{of('token')}: it holds no bearer token (letters, digits and -._~+/)"
         if upstream.upstream.protocol == "http":

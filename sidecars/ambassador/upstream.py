@@ -6,12 +6,13 @@ import asyncio
 import errno
 import time
 from collections.abc import Collection
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any
 
 from chassis import logs
 from chassis.health import Hold
 from chassis.settings import variable
-from sidecars.ambassador import answers
+from sidecars.ambassador import answers, secure
 from sidecars.ambassador.affinity import key_of
 from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
@@ -52,6 +53,7 @@ class Upstream:
         self.requests = Requests(self.authorities, edits_of(settings.headers, token=settings.token is not None))
         self.preserves_host = settings.host == "preserve"
         self._token = Token(settings.token, variable(Settings, "token", settings.name)) if settings.token else None
+        self._tls = secure.client(settings) if settings.upstream.tls else None
         self.credentials = b""  # a line of each request, behind its Host
         self._authenticate(time.monotonic())
         self.key_of = key_of(settings.balance)
@@ -163,7 +165,9 @@ class Upstream:
         """The protocol, connected to the endpoint, or the Cause why it is not."""
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
-                _, made = await self.loop.create_connection(protocol, endpoint.ip, endpoint.port)
+                _, made = await self.loop.create_connection(
+                    protocol, endpoint.ip, endpoint.port, **self._encryption(endpoint)
+                )
         except TimeoutError:
             cause = answers.CONNECT_TIMEOUT
         except OSError as error:
@@ -173,6 +177,13 @@ class Upstream:
             return made
         self.connect_failures += 1
         return cause
+
+    def _encryption(self, endpoint: Endpoint) -> dict[str, Any]:
+        """What opening a connection to the endpoint needs to be told about TLS."""
+        if self._tls is None or not endpoint.tls:
+            return {}
+        name = self.settings.tls_server_name or endpoint.server_name
+        return {"ssl": self._tls.context(), "server_hostname": name}
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -258,6 +269,8 @@ def _authorities(scheme: str, host: str, port: int) -> set[bytes]:
 
 
 def _cause_of(error: OSError) -> Cause:
+    if isinstance(error, SSLError):
+        return secure.cause_of(error)
     if isinstance(error, ConnectionRefusedError):
         return answers.REFUSED
     if error.errno in _NO_DESCRIPTORS:

@@ -9,6 +9,7 @@ Lines are joined to events within a stream: one of the other stream ends an even
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -38,6 +39,7 @@ class Cri:
         """`limit`: bytes of a line that comes in pieces."""
         self._splitter = splitter
         self._limit = limit
+        self.boundary: Callable[[bytes], int] | None = self._boundary
 
     def events(self, data: bytes, start: int) -> Events:
         lines = self._lines(data, start)
@@ -52,7 +54,7 @@ class Cri:
             [line.stream for line in firsts],
         )
 
-    def boundary(self, chunk: bytes) -> int:
+    def _boundary(self, chunk: bytes) -> int:
         if self._splitter is None and not _PIECE.search(chunk):
             return len(chunk)
         groups = self._groups(self._lines(chunk, 0))

@@ -5,7 +5,7 @@ Every byte and line of the part belongs to exactly one event: the ledger rests o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress
 from typing import Protocol, TypeVar
@@ -47,15 +47,20 @@ class Events:
 
 
 class Framing(Protocol):
+    boundary: Callable[[bytes], int] | None
+    """Up to where a chunk of whole lines has complete events; what follows is one that may go on, if it is any.
+
+    None: each line is one.
+    """
+
     def events(self, data: bytes, start: int) -> Events:
         """Of whole lines, or a piece of one, that begin at that offset of the file."""
-
-    def boundary(self, chunk: bytes) -> int:
-        """Up to where a chunk of whole lines can be shipped: what follows is an event that may go on."""
 
 
 class EachLine:
     """Each line is an event."""
+
+    boundary: Callable[[bytes], int] | None = None
 
     def events(self, data: bytes, start: int) -> Events:
         body = data.removesuffix(b"\n")
@@ -67,15 +72,13 @@ class EachLine:
             bodies = [line.removesuffix("\r") for line in bodies]
         return Events(bodies, offsets(sizes, start), sizes)
 
-    def boundary(self, chunk: bytes) -> int:
-        return len(chunk)
-
 
 class ManyLines:
     """Lines are joined."""
 
     def __init__(self, splitter: Splitter) -> None:
         self._splitter = splitter
+        self.boundary: Callable[[bytes], int] | None = splitter.boundary
 
     def events(self, data: bytes, start: int) -> Events:
         body = data.removesuffix(b"\n")
@@ -86,9 +89,6 @@ class ManyLines:
         if "\r" in text:
             bodies = [line.replace("\r\n", "\n").removesuffix("\r") for line in bodies]
         return Events(bodies, offsets(sizes, start), sizes, counts)
-
-    def boundary(self, chunk: bytes) -> int:
-        return self._splitter.boundary(chunk)
 
 
 def offsets(sizes: Sequence[int], start: int) -> list[int]:

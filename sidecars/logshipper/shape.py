@@ -29,6 +29,7 @@ class Shaper:
     def __init__(self, settings: Input, pod: Mapping[str, str]) -> None:
         self._labels = {**pod, **(settings.labels or {})}
         self._framing = _framing(settings)
+        self.boundary = self._framing.boundary  # for whoever cuts the parts
         self._keep = Finder(settings.keep) if settings.keep else None
         self._drop = Finder(settings.drop) if settings.drop else None
         self._redactor = redact.Redactor(settings.redact) if settings.redact else None
@@ -39,10 +40,6 @@ class Shaper:
         with_time, with_level = settings.time_key or settings.format == "cri", settings.level_key
         added = (*(("time",) if with_time else ()), *(("level", "severity") if with_level else ()))
         self._reserved = frozenset((*_OURS, *self._labels, *added))
-
-    def boundary(self, chunk: bytes) -> int:
-        """Up to where a chunk of whole lines is complete events. What follows is one that may go on, if it is any."""
-        return self._framing.boundary(chunk)
 
     def records(self, part: Part) -> Records:
         events = self._framing.events(part.data, part.start)

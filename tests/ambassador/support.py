@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,8 +88,9 @@ class Peer:
 class Backend:
     """A server whose connections each get a thread and the handler. `connections` counts them."""
 
-    def __init__(self, handler: Handler, port: int = 0) -> None:
+    def __init__(self, handler: Handler, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.handler = handler
+        self.tls = tls
         self.connections = 0
         self.heads: list[bytes] = []
         self._open: set[socket.socket] = set()
@@ -114,7 +116,11 @@ class Backend:
     def _serve(self, own: socket.socket) -> None:
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(OSError), own:
-            self.handler(Peer(own))
+            if self.tls:
+                with self.tls.wrap_socket(own, server_side=True) as encrypted:
+                    self.handler(Peer(encrypted))
+            else:
+                self.handler(Peer(own))
         self._open.discard(own)
 
     def stop(self) -> None:

@@ -43,6 +43,9 @@ class Wire:
     def writelines(self, pieces: Sequence[bytes]) -> None:
         self.write(b"".join(pieces))
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         self.ended = True
 

@@ -40,7 +40,7 @@ def test_several_upstreams_each_have_their_name() -> None:
     [
         ("orders", "expected http://host[:port]"),
         ("ftp://orders", "the scheme ftp is not one of them"),
-        ("https://orders", "the scheme https is not one of them"),
+        ("tls://orders", "it must be given"),
         ("http://", "expected http://host[:port]"),
         ("http://orders/api", "without a path or query"),
         ("http://orders?x=1", "without a path or query"),

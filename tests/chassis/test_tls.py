@@ -161,3 +161,11 @@ def test_a_listening_socket_gets_the_new_files_at_the_next_handshake(tmp_path: P
 def test_whoever_cannot_speak_tls_1_2_is_refused(tmp_path: Path) -> None:
     pair = Pair(tmp_path, "only")
     assert tls.server(pair.cert).context().minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_what_is_demanded_and_offered_holds_for_new_files_too(files: Files) -> None:
+    reloading = tls.client(files.ca, minimum=ssl.TLSVersion.TLSv1_3, alpn=["http/1.1"])
+    first = reloading.context()
+    files.write()
+    for context in (first, reloading.context()):
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_3
