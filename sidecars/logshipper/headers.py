@@ -1,22 +1,33 @@
-"""HTTP headers in a setting."""
+"""Pairs in a setting, as OpenTelemetry's variables have them: `name=value` between commas, percent-encoded.
+
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specifying-headers-via-environment-variables
+"""
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
+
+
+def parse_pairs(raw: str) -> list[tuple[str, str]]:
+    """Raises ValueError with what is expected."""
+    found = []
+    for item in raw.split(","):
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip():
+            raise ValueError("expected name=value pairs separated by commas")
+        found.append((unquote(name.strip()), unquote(value.strip())))
+    return found
+
+
+def show_pairs(pairs: dict[str, str]) -> str:
+    return ",".join(f"{quote(name, safe=' /')}={quote(value, safe=' /')}" for name, value in pairs.items())
 
 
 def parse(raw: str) -> list[tuple[str, str]]:
-    """`Name=value` pairs between commas, values percent-encoded where they must be, as in OTEL_EXPORTER_OTLP_HEADERS.
-
-    https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specifying-headers-via-environment-variables
-    """
-    found = []
-    for item in raw.split(","):
-        name, equals, value = item.strip().partition("=")
-        name, value = name.strip(), unquote(value.strip())
-        if not equals or not _is_token(name) or not (value.isascii() and value.isprintable()):
-            raise ValueError("expected Name=value pairs separated by commas, in characters that a header can carry")
-        found.append((name, value))
+    """The same for HTTP headers."""
+    found = parse_pairs(raw)
+    if not all(_is_token(name) and value.isascii() and value.isprintable() for name, value in found):
+        raise ValueError("expected Name=value pairs separated by commas, in characters that a header can carry")
     return found
 
 

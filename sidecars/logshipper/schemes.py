@@ -57,6 +57,11 @@ SCHEMES = {
         "loki+https",
         Scheme("loki", "loki+http(s)://host[:port]", _any, _HTTP, ("none", "gzip", "snappy")),
     ),
+    **_plain_and_tls(
+        "otlp+http",
+        "otlp+https",
+        Scheme("otlp", "otlp+http(s)://host[:port]", _any, _HTTP, ("none", "gzip")),
+    ),
 }
 _WITHOUT_CREDENTIALS = (
     "expected a URL without credentials; those belong in SINK_TOKEN, or SINK_USERNAME and SINK_PASSWORD"

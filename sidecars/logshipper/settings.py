@@ -47,7 +47,14 @@ def _parse_on_reject(raw: str) -> Path | None:
 
 
 dead_letters: Kind[Path | None] = Kind("drop · directory", _parse_on_reject, lambda value: str(value or "drop"))
+
+
+def _parse_attributes(raw: str) -> dict[str, str]:
+    return dict(headers.parse_pairs(raw))
+
+
 glob = Kind("glob", _parse_glob)
+attributes = Kind("name=value, …", _parse_attributes, headers.show_pairs)
 http_headers = Kind("Name=value, …", _parse_headers, repr, secret=True)
 sink_url = Kind("URL", schemes.parse, lambda parts: without_credentials(parts.geturl()))
 
@@ -129,7 +136,8 @@ class Sink:
     name: str
     sink: SplitResult = setting(
         sink_url,
-        "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, or `loki+http(s)://…`",
+        "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, `loki+http(s)://…`, or "
+        "`otlp+http(s)://…`",
     )
     sink_token: Secret | None = setting(secret, "bearer token of an HTTP sink", default="")
     sink_username: str | None = setting(text, "user name for an HTTP sink (basic authentication)", default="")
@@ -218,6 +226,21 @@ class Settings(ServiceSettings):
     exit_when_idle: float | None = setting(
         duration("100ms"),
         "ship all there is and exit 0 once something was written and then nothing for so long: likewise",
+        default="",
+    )
+    otel_service_name: str | None = setting(
+        text, "for `otlp`: the resource's `service.name`", env="OTEL_SERVICE_NAME", default=""
+    )
+    otel_resource_attributes: dict[str, str] | None = setting(
+        attributes,
+        "for `otlp`: attributes of the resource, percent-encoded",
+        env="OTEL_RESOURCE_ATTRIBUTES",
+        default="",
+    )
+    otel_exporter_otlp_headers: Secret | None = setting(
+        http_headers,
+        "for `otlp`: headers; `SINK_HEADERS` go before",
+        env="OTEL_EXPORTER_OTLP_HEADERS",
         default="",
     )
     admin_listen: Address = setting(

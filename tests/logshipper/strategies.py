@@ -36,10 +36,8 @@ def all_records(draw: st.DrawFn) -> Records:
     data = "".join(body + "\n" for body in bodies).encode()
     first = offsets[0] if offsets else start
     part = Part(draw(st.sampled_from(["f00d", "beef"])), "/logs/a%d.log", first, first, data, tail_mark(start, data))
-    times = draw(st.none() | st.lists(_TIMES, min_size=len(bodies), max_size=len(bodies))) if len(bodies) < 9 else None
-    levels = (
-        draw(st.none() | st.lists(_LEVELS, min_size=len(bodies), max_size=len(bodies))) if len(bodies) < 9 else None
-    )
+    times = draw(_column(_TIMES, len(bodies)))
+    levels = draw(_column(_LEVELS, len(bodies)))
     labels = draw(st.sampled_from([{}, {"pod": "shop-1", "app.kubernetes.io/name": 'sh"o\\p%d\n', "node": "n1%"}]))
     partial = bool(bodies) and draw(st.booleans())
     return Records(part, labels, bodies, offsets, sizes, times=times, levels=levels, partial=partial)

@@ -12,13 +12,19 @@ from sidecars.logshipper import headers
 from sidecars.logshipper.settings import Settings, Sink
 from sidecars.logshipper.sinks.base import TryLater
 
+_STANDARD = "OTEL_EXPORTER_OTLP_HEADERS"
+
 
 def reveal(secret: Secret, sink: Sink, field: str) -> str:
     """The secret as it is now. Raises TryLater while its file cannot be read."""
+    return _read(secret, variable(Settings, field, sink.name))
+
+
+def _read(secret: Secret, name: str) -> str:
     try:
         return secret.reveal()
     except (OSError, UnicodeDecodeError):
-        raise TryLater(f"the file of {variable(Settings, field, sink.name)} cannot be read") from None
+        raise TryLater(f"the file of {name} cannot be read") from None
 
 
 class Credentials:
@@ -34,7 +40,7 @@ class Credentials:
         sink = self._sink
         found: dict[str, tuple[str, str]] = {}
         if self._standard is not None:
-            found |= _named(self._standard.reveal(), "OTEL_EXPORTER_OTLP_HEADERS")
+            found |= _named(_read(self._standard, _STANDARD), _STANDARD)
         if sink.sink_headers is not None:
             name = variable(Settings, "sink_headers", sink.name)
             found |= _named(reveal(sink.sink_headers, sink, "sink_headers"), name)

@@ -7,6 +7,7 @@ rotated token or a route, and the lines are safe in the app's files until then.
 
 from __future__ import annotations
 
+import re
 import time
 from email.utils import parsedate_to_datetime
 
@@ -14,6 +15,8 @@ from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
 from sidecars.logshipper.sinks.client import Answer
 
 _TOO_LARGE = 413
+_QUOTED = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*"|\[[^\]]*\]|\{.*\})""")
+_SHOWN = 200  # characters
 _LONGEST_PAUSE = 3600.0  # seconds; more than any Retry-After that is meant
 FINAL = frozenset({400, 422})
 
@@ -30,6 +33,11 @@ def judge(answer: Answer, final: frozenset[int] = FINAL) -> None:
     if status in final:
         raise Rejected(f"the receiver answered {status}")
     raise TryLater(f"the receiver answered {status}", retry_after(answer.headers.get("retry-after", ""), time.time()))
+
+
+def words(text: str) -> str:
+    """What a receiver says of itself, short enough for a log, and without what it quotes: that may be of a line."""
+    return _QUOTED.sub("'…'", " ".join(text.split()))[:_SHOWN]
 
 
 def retry_after(value: str, now: float) -> float | None:

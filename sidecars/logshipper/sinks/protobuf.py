@@ -7,7 +7,11 @@ each event. The tests compare with it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 _LEN = 2  # wire type of strings, bytes and messages
+_FIXED = {1: 8, 5: 4}  # wire types and their bytes
+_LONGEST = 63  # bits before the last seven
 _REMEMBERED = 1 << 14  # lengths up to here
 
 
@@ -56,3 +60,38 @@ def text(field: int, content: str) -> bytes:
 
 def number(field: int, value: int) -> bytes:
     return tag(field, 0) + varint(value)
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """The fields of a message: number, and a number or bytes. Raises ValueError where it is none."""
+    at = 0
+    while at < len(message):
+        key, at = _number(message, at)
+        field, wire = key >> 3, key & 7
+        if wire == 0:
+            value, at = _number(message, at)
+            yield field, value
+            continue
+        if wire == _LEN:
+            length, at = _number(message, at)
+        elif wire in _FIXED:
+            length = _FIXED[wire]
+        else:
+            raise ValueError(f"wire type {wire}")
+        if at + length > len(message):
+            raise ValueError("it ends within a field")
+        yield field, message[at : at + length]
+        at += length
+
+
+def _number(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(message) or shift > _LONGEST:
+            raise ValueError("it ends within a number")
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte <= 0x7F:  # noqa: PLR2004 - seven bits
+            return value, at
+        shift += 7

@@ -1,0 +1,172 @@
+"""Batches as OTLP's ExportLogsServiceRequest, in protobuf. https://opentelemetry.io/docs/specs/otlp/
+
+Protobuf rather than JSON: every OTLP receiver has it (some have no JSON), ids and times need no text, and lines no
+escapes. As in Loki's case the messages are filled in by a template for a block of events at once.
+
+A record's body is the event's `message` where it was parsed into fields, which then are its attributes, and else its
+text. Its own attributes are `log.record.uid`, which is the id (two records with one are the same, say the semantic
+conventions), `log.file.path` and, for a piece of a line, `logshipper.partial`. `trace_id` and `span_id` among the
+fields go where OTLP has a place for them. What the labels say is the resource's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from operator import add
+from typing import Any
+
+import chassis
+from sidecars.logshipper import severity
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.records import Records
+from sidecars.logshipper.sinks.columns import slices
+from sidecars.logshipper.sinks.protobuf import VARINT, block, number, tag, text, varint
+
+RESOURCE = {
+    "pod": "k8s.pod.name",
+    "namespace": "k8s.namespace.name",
+    "pod_uid": "k8s.pod.uid",
+    "pod_ip": "k8s.pod.ip",
+    "node": "k8s.node.name",
+}
+_MESSAGE = "message"
+_TRACE = re.compile(r"[0-9a-fA-F]{32}"), tag(9)
+_SPAN = re.compile(r"[0-9a-fA-F]{16}"), tag(10)
+_SCOPE = block(1, text(1, "logshipper") + text(2, chassis.__version__))
+_LONG_LONG = range(-(2**63), 2**63)
+_FIXED64 = 1  # wire type
+
+
+def encode(batch: Batch, resource: Mapping[str, str], now: int) -> list[bytes]:
+    """`resource`: attributes beside those of the labels, and before them; `now`: when the records were seen."""
+    pieces = []
+    for records in batch.records:
+        if records.bodies:
+            logs = [_SCOPE, *_log_records(records, now)]
+            scope_logs = tag(2) + varint(sum(map(len, logs)))
+            attributes = block(1, _resource(records.labels, resource))
+            pieces.append(tag(1) + varint(len(attributes) + len(scope_logs) + sum(map(len, logs))))
+            pieces += [attributes, scope_logs, *logs]
+    return pieces
+
+
+def _resource(labels: Mapping[str, str], resource: Mapping[str, str]) -> bytes:
+    named = {RESOURCE.get(name, name): value for name, value in labels.items()}
+    return b"".join(_attribute(1, name, value) for name, value in {**named, **resource}.items())
+
+
+def _log_records(records: Records, now: int) -> Iterator[bytes]:
+    file = os.fsencode(records.part.name).decode("utf-8", "replace")
+    constant = tag(11, _FIXED64) + struct.pack("<Q", now) + _attribute(6, "log.file.path", file)
+    for first, stop, width in slices(records):
+        placeholder = "x" * width
+        ident = _attribute(6, "log.record.uid", placeholder)
+        fixed = constant + ident
+        rest = fixed.replace(b"%", b"%%").replace(placeholder.encode(), records.part.file.encode() + b"-%d")
+        lines = list(map(str.encode, _texts(records, first, stop)))
+        lines = list(map(add, map(VARINT.__getitem__, map(len, lines)), lines))  # each with its length
+        bodies = list(map(VARINT.__getitem__, map((1).__add__, map(len, lines))))
+        extras = _extras(records, first, stop)
+        lengths = map(add, map((len(fixed) + 2).__add__, map(len, lines)), map(len, bodies))
+        columns = zip(
+            map(VARINT.__getitem__, map(add, lengths, map(len, extras))),
+            bodies,
+            lines,
+            records.offsets[first:stop],
+            extras,
+            strict=True,
+        )
+        yield ((b"\x12%b\x2a%b\x0a%b" + rest + b"%b") * (stop - first)) % tuple(chain.from_iterable(columns))
+
+
+def _texts(records: Records, first: int, stop: int) -> Sequence[str]:
+    """What each event says."""
+    bodies = records.bodies[first:stop]
+    if records.fields is None:
+        return bodies
+    messages = (fields.get(_MESSAGE) if fields else None for fields in records.fields[first:stop])
+    return [message if type(message) is str else body for message, body in zip(messages, bodies, strict=True)]
+
+
+# -- what only some events have ------------------------------------------------------------------------------------
+
+
+def _extras(records: Records, first: int, stop: int) -> list[bytes]:
+    extras = [b""] * (stop - first)
+    if records.times is not None:
+        extras = [b"" if time is None else _time(time) for time in records.times[first:stop]]
+    if records.levels is not None:
+        extras = list(map(add, extras, map(_level, records.levels[first:stop])))
+    if records.fields is not None:
+        extras = [
+            extra + _attributes(fields or {}) for extra, fields in zip(extras, records.fields[first:stop], strict=True)
+        ]
+    if records.partial and stop == len(records.bodies):
+        extras[-1] += _attribute(6, "logshipper.partial", True)
+    return extras
+
+
+def _time(time: int) -> bytes:
+    return b"\x09" + struct.pack("<Q", max(0, time))
+
+
+@lru_cache(maxsize=256)
+def _level(level: str | None) -> bytes:
+    if level is None:
+        return b""
+    return number(2, severity.of(level).otlp) + text(3, level)
+
+
+def _attributes(fields: Mapping[str, Any] | None) -> bytes:
+    pieces = []
+    for name, value in (fields or {}).items():
+        if name == _MESSAGE and type(value) is str:
+            continue
+        if name in _CONTEXT and type(value) is str and _CONTEXT[name][0].fullmatch(value):
+            identity = bytes.fromhex(value)
+            pieces.append(_CONTEXT[name][1] + varint(len(identity)) + identity)
+        else:
+            pieces.append(_attribute(6, name, value))
+    return b"".join(pieces)
+
+
+_CONTEXT = {"trace_id": _TRACE, "span_id": _SPAN}
+"""https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/"""
+
+
+def _attribute(field: int, name: str, value: Any) -> bytes:
+    return block(field, text(1, name) + block(2, any_value(value)))
+
+
+def any_value(value: Any) -> bytes:
+    """The content of an AnyValue: any that JSON can say."""
+    return _KINDS[type(value)](value)
+
+
+def _integer(value: int) -> bytes:
+    """As text where it is more than 64 bits with a sign can hold."""
+    return number(3, value % 2**64) if value in _LONG_LONG else text(1, str(value))
+
+
+def _list(values: list[Any]) -> bytes:
+    return block(5, b"".join(block(1, any_value(value)) for value in values))
+
+
+def _object(members: dict[str, Any]) -> bytes:
+    return block(6, b"".join(_attribute(1, name, value) for name, value in members.items()))
+
+
+_KINDS: Mapping[type, Callable[[Any], bytes]] = {
+    str: lambda value: text(1, value),
+    bool: lambda value: number(2, int(value)),
+    int: _integer,
+    float: lambda value: tag(4, _FIXED64) + struct.pack("<d", value),
+    list: _list,
+    dict: _object,
+    type(None): lambda _: b"",
+}

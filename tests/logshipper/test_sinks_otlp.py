@@ -1,0 +1,188 @@
+"""The sinks otlp+http:// and otlp+https://: what is sent, in the eyes of the official messages, and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+
+from chassis.settings import SettingsError
+from sidecars.logshipper import severity
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.otlp import partial_success
+from sidecars.logshipper.sinks.otlp_logs import any_value, encode
+from tests.logshipper.receivers.otlp import Otlp
+from tests.logshipper.sinks import create, opened
+from tests.logshipper.strategies import batches, with_columns
+from tests.logshipper.support import a_batch, part
+
+NOW = 1_790_000_000_123_456_789
+
+
+@pytest.fixture
+def otlp() -> Iterator[Otlp]:
+    running = Otlp()
+    yield running
+    running.close()
+
+
+def batch(text: str = "1\n2\n3\n", **labels: str) -> Batch:
+    return a_batch(part(text.encode()), **labels)
+
+
+def plain(value: Any) -> Any:
+    """An AnyValue as JSON would have it."""
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [plain(item) for item in value.array_value.values]
+    if kind == "kvlist_value":
+        return attributes(value.kvlist_value.values)
+    return getattr(value, kind) if kind else None
+
+
+def attributes(pairs: Any) -> dict[str, Any]:
+    return {pair.key: plain(pair.value) for pair in pairs}
+
+
+def records(message: Any) -> list[Any]:
+    return [record for logs in message.resource_logs for scope in logs.scope_logs for record in scope.log_records]
+
+
+def only_record(batch: Batch) -> Any:
+    (record,) = records(ExportLogsServiceRequest.FromString(b"".join(encode(batch, {}, NOW))))
+    return record
+
+
+# -- what is sent --------------------------------------------------------------------------------------------------
+
+
+@given(batches())
+def test_every_event_is_a_record(batch: Batch) -> None:
+    message = ExportLogsServiceRequest.FromString(b"".join(encode(batch, {"service.name": "shop"}, NOW)))
+    got = records(message)
+    assert [record.body.string_value for record in got] == [body for one in batch.records for body in one.bodies]
+    assert [attributes(record.attributes)["log.record.uid"] for record in got] == list(batch.ids())
+    assert {record.observed_time_unix_nano for record in got} <= {NOW}
+    times = [time or 0 for one in batch.records for time in one.times or [0] * len(one.bodies)]
+    assert [record.time_unix_nano for record in got] == times
+    levels = [level or "" for one in batch.records for level in one.levels or [""] * len(one.bodies)]
+    assert [record.severity_text for record in got] == levels
+    assert [record.severity_number for record in got] == [severity.of(level).otlp for level in levels]
+    for resource in message.resource_logs:
+        found = attributes(resource.resource.attributes)
+        assert found["service.name"] == "shop"
+        assert "pod" not in found
+        assert resource.scope_logs[0].scope.name == "logshipper"
+    for record in got:
+        assert attributes(record.attributes)["log.file.path"] == "/logs/a%d.log"
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(_JSON)
+def test_any_json_is_a_value(value: Any) -> None:
+    assert plain(AnyValue.FromString(any_value(value))) == value
+
+
+def test_a_number_that_64_bits_cannot_hold_is_text() -> None:
+    assert plain(AnyValue.FromString(any_value(2**64 - 1))) == str(2**64 - 1)
+
+
+def test_fields_are_attributes_and_their_message_is_the_body() -> None:
+    fields = {
+        "message": "hello",
+        "n": 1,
+        "trace_id": "5b8efff798038103d269b633813fc60c",
+        "span_id": "eee19b7ec3c1b174",
+        "deep": {"list": [1.5, None]},
+    }
+    record = only_record(with_columns(batch('{"message":"hello"}\n'), fields=[fields]))
+    assert record.body.string_value == "hello"
+    found = attributes(record.attributes)
+    assert {"n": 1, "deep": {"list": [1.5, None]}}.items() <= found.items()
+    assert {"message", "trace_id", "span_id"}.isdisjoint(found)
+    assert (record.trace_id.hex(), record.span_id.hex()) == (fields["trace_id"], fields["span_id"])
+
+
+def test_fields_that_are_no_trace_stay_attributes_and_a_message_that_is_no_text_too() -> None:
+    fields = {"message": {"a": 1}, "trace_id": "none", "span_id": 7}
+    record = only_record(with_columns(batch("the text\n"), fields=[fields]))
+    assert record.body.string_value == "the text"
+    assert fields.items() <= attributes(record.attributes).items()
+
+
+def test_a_piece_of_a_line_is_marked() -> None:
+    record = only_record(a_batch(part(b"half", partial=True)))
+    assert attributes(record.attributes)["logshipper.partial"] is True
+
+
+async def test_the_resource_is_made_of_the_pod_the_labels_and_the_environment(otlp: Otlp) -> None:
+    environ = {
+        "OTEL_SERVICE_NAME": "shop",
+        "OTEL_RESOURCE_ATTRIBUTES": "service.name=other,team=a%2Cb,k8s.node.name=mine",
+        "OTEL_EXPORTER_OTLP_HEADERS": "api-key=k%201,x-tenant=theirs",
+    }
+    async with opened(otlp.url, environ, sink_headers="X-Tenant=ours", compression="gzip") as sink:
+        await sink.deliver(batch(pod="shop-1", namespace="prod", node="n1", app="shop"))
+    (message,) = otlp.received
+    assert attributes(message.resource_logs[0].resource.attributes) == {
+        "k8s.pod.name": "shop-1",
+        "k8s.namespace.name": "prod",
+        "k8s.node.name": "mine",
+        "app": "shop",
+        "service.name": "shop",
+        "team": "a,b",
+    }
+    (headers,) = otlp.requests
+    assert (headers["api-key"], headers["X-Tenant"]) == ("k 1", "ours")
+
+
+def test_attributes_that_are_none_are_refused() -> None:
+    with pytest.raises(SettingsError, match="OTEL_RESOURCE_ATTRIBUTES=nonsense: expected name=value pairs"):
+        create("otlp+http://localhost", {"OTEL_RESOURCE_ATTRIBUTES": "nonsense"})
+
+
+# -- what an answer means ------------------------------------------------------------------------------------------
+
+
+async def test_a_partial_success_is_counted_and_never_sent_again(otlp: Otlp) -> None:
+    otlp.mode = "refuse:2"
+    async with opened(otlp.url) as sink:
+        outcome = await sink.deliver(batch())
+    assert [reason for _, reason in outcome.rejected] == ["the receiver refused 2 of 3 records: too old: '…'"] * 2
+    assert outcome.again == ()
+    assert len(otlp.received) == 1
+
+
+async def test_a_warning_without_refused_records_is_a_yes(otlp: Otlp) -> None:
+    otlp.mode = "refuse:0"
+    async with opened(otlp.url) as sink:
+        assert (await sink.deliver(batch())).rejected == []
+
+
+@pytest.mark.parametrize("body", [b"<html>signed in?", b"\x0a", b"\x0a\x05ab", b"\xff" * 20])
+def test_a_yes_that_is_not_otlp_is_none(body: bytes) -> None:
+    with pytest.raises(TryLater, match="the receiver's answer is not OTLP"):
+        partial_success(body)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("400", Rejected), ("429", TryLater), ("500", TryLater), ("503", TryLater), ("413", TooLarge)],
+)
+async def test_what_an_answer_means(otlp: Otlp, status: str, outcome: type[Exception]) -> None:
+    otlp.mode = status
+    async with opened(otlp.url) as sink:
+        with pytest.raises(outcome):
+            await sink.deliver(batch())
