@@ -14,6 +14,7 @@ from sidecars.adapter.auth import BadCredentialsFile, Guard
 from sidecars.adapter.desks import Desk, Forward, Metrics, Verdicts, together_of
 from sidecars.adapter.judge import Judge, limits_of
 from sidecars.adapter.metrics import RecordCollector
+from sidecars.adapter.outcome import Question
 from sidecars.adapter.record import Record
 from sidecars.adapter.routes import Route, routes_of
 from sidecars.adapter.rulebook import Rulebook
@@ -57,14 +58,14 @@ async def run(settings: Settings, life: Life) -> None:
 def _desks(settings: Settings, routes: Iterable[Route], upstream: Upstream, record: Record) -> dict[str, Desk]:
     """What answers each route."""
     desks: dict[str, Desk] = {}
+    judges: dict[Question, Judge] = {}
     for route in routes:
         apps = [settings.apps[question.app] for question in route.questions]
         if route.mode == "verdict":
-            judges = [
-                Judge(app, question, _rulebook(app, record))
-                for app, question in zip(apps, route.questions, strict=True)
-            ]
-            desks[route.path] = Verdicts(route, upstream, judges, record.routes[route.path])
+            for app, question in zip(apps, route.questions, strict=True):
+                judges[question] = judges.get(question) or Judge(app, question, _rulebook(app, record))
+            sitting = [judges[question] for question in route.questions]
+            desks[route.path] = Verdicts(route, upstream, sitting, record.routes[route.path])
         elif route.mode == "metrics":
             desks[route.path] = Metrics(route, upstream, [limits_of(app) for app in apps])
         else:

@@ -42,7 +42,7 @@ class Rulebook:
     def _read_again(self) -> None:
         try:
             with open(self._file, encoding="utf-8") as file:  # noqa: PTH123 - as chassis.settings reads it
-                text = file.read()
+                text = file.read().rstrip("\r\n")
             rules = parse(text)
         except OSError as error:
             self._keep(f"it cannot be read: {error.strerror}")
@@ -52,7 +52,7 @@ class Rulebook:
             self._keep(str(error))
         else:
             self.problem = ""
-            if text.rstrip("\r\n") != self._text.rstrip("\r\n"):
+            if text != self._text:
                 self._text, self._evaluator = text, Evaluator(rules)
                 log.info("new rules are in force", file=self._file, rules=[rule.name for rule in rules])
 

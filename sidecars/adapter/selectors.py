@@ -97,6 +97,7 @@ def parse(text: str) -> tuple[Selector, ...]:
             place = step.end()
         end = _END.match(text, place)
         if not end:
+            place += len(text[place:]) - len(text[place:].lstrip())
             raise _mistake(text, place, "expected .name, [0], [*], ['name'], [?(@.name==\"x\")] or the end of the path")
         if name[1] in found:
             raise _mistake(text, name.start(1), f"expected each name once, but {name[1]} stands twice")

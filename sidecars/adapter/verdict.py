@@ -84,8 +84,8 @@ def together(verdicts: Mapping[str, Verdict]) -> Verdict:
 
 
 def of_all(verdicts: Iterable[Verdict]) -> Verdict:
-    """One verdict over several routes."""
+    """One verdict over several routes, which may share checks."""
     many = tuple(verdicts)
-    checks = tuple(check for verdict in many for check in verdict.checks)
-    holding = "; ".join(verdict.holding for verdict in many if verdict.holding)
+    checks = tuple(dict.fromkeys(check for verdict in many for check in verdict.checks))
+    holding = "; ".join(dict.fromkeys(verdict.holding for verdict in many if verdict.holding))
     return Verdict(worst(verdict.status for verdict in many), checks, holding)

@@ -1,0 +1,185 @@
+"""From what an app has answered to a verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chassis.settings import load
+from sidecars.adapter.choices import RulesText
+from sidecars.adapter.judge import Judge
+from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
+from sidecars.adapter.rulebook import Rulebook
+from sidecars.adapter.settings import Settings
+from tests.adapter.test_healthdoc import HEALTH_JSON, SPRING
+from tests.support import wait_until
+
+QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+RULES = "db: up == 1 fail; queue: depth < 10 warn"
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def judge(clock: Clock | None = None, **environ: str) -> Judge:
+    app = load(Settings, {"ADAPTER_MODE": "verdict", **environ}).apps["default"]
+    book = Rulebook(app.rules, "ADAPTER_RULES") if app.rules else None
+    return Judge(app, QUESTION, book, clock or Clock(), clock or Clock())
+
+
+def page(text: str) -> Outcome:
+    return Reply(200, {"content-type": "text/plain"}, text.encode())
+
+
+def document(value: object, status: int = 200) -> Outcome:
+    return Reply(status, {"content-type": "application/json"}, json.dumps(value).encode())
+
+
+def test_metrics_are_judged_by_the_rules() -> None:
+    verdict = judge(ADAPTER_RULES=RULES).judge(page("up 1\ndepth 12\n"))
+
+    assert verdict.status == "warn"
+    db, queue = verdict.checks
+    assert (db.name, db.status, db.value, db.threshold) == ("db", "pass", 1, 1)
+    assert (queue.name, queue.status, queue.value, queue.threshold) == ("queue", "warn", 12, 10)
+    assert "12" in queue.reason
+
+
+def test_a_missing_series_is_a_failure_also_of_a_rule_that_only_warns() -> None:
+    verdict = judge(ADAPTER_RULES=RULES).judge(page("up 1\n"))
+
+    assert verdict.status == "fail"
+    assert "depth" in verdict.reason
+
+
+def test_without_rules_an_app_is_healthy_that_answers_a_whole_page() -> None:
+    assert judge().judge(page("up 1\n")).status == "pass"
+    assert judge().judge(page("up one\n")).status == "fail"
+    assert judge().judge(page("")).status == "fail"
+
+
+def test_without_an_answer_every_rule_is_without_data() -> None:
+    verdict = judge(ADAPTER_RULES=RULES).judge(NoReply("refused", "cannot be asked"))
+
+    assert verdict.status == "fail"
+    assert [check.name for check in verdict.checks] == ["app", "db", "queue"]
+    assert verdict.reason.startswith("app: http://127.0.0.1:8080/metrics cannot be asked; ")
+
+
+def test_a_health_document_counts_as_the_app_says() -> None:
+    verdict = judge().judge(document(SPRING, 503))
+
+    assert verdict.status == "fail"
+    assert {check.name: check.status for check in verdict.checks}["db/users"] == "fail"
+
+
+def test_a_failed_component_of_an_app_that_calls_itself_well_is_a_warning() -> None:
+    told = {"status": "pass", "checks": {"cache": [{"status": "fail", "output": "is cold"}]}}
+
+    verdict = judge().judge(document(told))
+
+    assert verdict.status == "warn"
+    assert verdict.reason == "cache: is cold"
+
+
+def test_what_an_app_does_not_know_of_itself_is_a_failure() -> None:
+    assert judge().judge(document({"status": "UNKNOWN"})).status == "fail"
+
+
+def test_a_health_document_can_be_judged_by_rules_too() -> None:
+    rules = "up: health_up == 1; hot: health_check_value < 1000000 warn"
+
+    verdict = judge(ADAPTER_RULES=rules).judge(document(HEALTH_JSON))
+
+    assert [check.name for check in verdict.checks] == ["up", "hot"]
+    assert verdict.status == "warn"
+
+
+def test_an_outcome_that_many_share_is_judged_once() -> None:
+    judging = judge(ADAPTER_FAIL_AFTER="3", ADAPTER_RULES="db: up == 1")
+    judging.judge(page("up 1\n"))
+    bad = page("up 0\n")
+
+    assert [judging.judge(bad).status for _ in range(10)] == ["warn"] * 10
+    assert [judging.judge(page("up 0\n")).status for _ in range(2)] == ["warn", "fail"]
+
+
+def test_the_grace_begins_with_the_adapter() -> None:
+    clock = Clock()
+    judging = judge(clock, ADAPTER_GRACE="30s")
+
+    assert judging.judge(NoReply("refused", "is down")).status == "warn"
+    clock.now += 31
+    assert judging.judge(NoReply("refused", "is down")).status == "fail"
+
+
+# -- the file of rules ----------------------------------------------------------------------------------------------
+
+
+def book_of(file: Path) -> Rulebook:
+    return Rulebook(RulesText(file.read_text().rstrip(), str(file)), "ADAPTER_RULES")
+
+
+def names(book: Rulebook) -> list[str]:
+    return [finding.name for finding in book.evaluator().unavailable("")]
+
+
+def replace(file: Path, text: str) -> None:
+    """As a ConfigMap's files are replaced: by a new one under the same name."""
+    new = file.with_name("new")
+    new.write_text(text)
+    new.replace(file)
+
+
+def test_a_file_of_rules_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+    before = book.evaluator()
+    assert book.evaluator() is before
+
+    replace(file, "b: up == 1\nc: up == 1\n")
+
+    assert names(book) == ["b", "c"]
+    assert "new rules are in force" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["b: up =! 1", "", "\xff"])
+def test_a_bad_new_file_leaves_the_old_rules_in_force_and_says_so_once(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+
+    file.with_name("new").write_bytes(text.encode("latin-1"))
+    file.with_name("new").replace(file)
+
+    assert names(book) == names(book) == ["a"]
+    assert book.problem.startswith(f"ADAPTER_RULES_FILE={file}: ")
+    assert caplog.text.count("the earlier ones stay in force") == 1
+    replace(file, "c: up == 1")
+    assert names(book) == ["c"]
+    assert not book.problem
+
+
+def test_a_file_that_vanishes_leaves_the_rules_in_force_and_its_return_is_no_change(tmp_path: Path) -> None:
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+    before = book.evaluator()
+    file.unlink()
+    assert book.evaluator() is before
+    assert "No such file" in book.problem
+
+    file.write_text("a: up == 1\n")
+
+    assert book.evaluator() is before
+    assert wait_until(lambda: not book.problem, "no problem any more")

@@ -1,0 +1,148 @@
+"""What an app's answer says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.adapter.outcome import NoReply, Reply
+from sidecars.adapter.reading import Limits, Reading, Unreadable, read
+from sidecars.adapter.selectors import parse
+from tests.adapter.test_healthdoc import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
+
+LIMITS = Limits(max_body=1_000_000, max_series=1000)
+TEXT = "text/plain; version=0.0.4"
+METRICS = b'# TYPE up gauge\nup{job="app"} 1\n'
+
+
+def reading(
+    body: bytes, content_type: str = TEXT, status: int = 200, limits: Limits = LIMITS, **headers: str
+) -> Reading:
+    given_headers = {"content-type": content_type, **{name.replace("_", "-"): it for name, it in headers.items()}}
+    return read(Reply(status, given_headers, body), limits)
+
+
+def refusal(*given_: bytes, **rest: object) -> str:
+    with pytest.raises(Unreadable) as caught:
+        reading(*given_, **rest)  # type: ignore[arg-type] # handed on as they are
+    return caught.value.phrase
+
+
+def value(found: Reading, name: str, /, **labels: str) -> float:
+    [sample] = [each for each in found.exposition.select(name) if dict(each.labels) == labels]
+    return sample.value
+
+
+def test_metrics_are_read() -> None:
+    assert value(reading(METRICS), "up", job="app") == 1
+
+
+def test_openmetrics_are_read() -> None:
+    page = b"# TYPE hits counter\nhits_total 5\n# EOF\n"
+
+    assert value(reading(page, "application/openmetrics-text; version=1.0.0; charset=utf-8"), "hits_total") == 5
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "up"),
+    [
+        (HEALTH_JSON, 200, 1),
+        (SPRING, 503, 0),
+        (MICROPROFILE, 503, 0),
+        (ASPNET, 200, 1),
+        (CONSUL, 200, 0),
+        (DROPWIZARD, 500, 0),
+    ],
+    ids=["health+json", "spring", "microprofile", "aspnet", "consul", "dropwizard"],
+)
+@pytest.mark.parametrize("content_type", ["application/json", "application/vnd.x+json", TEXT, ""])
+def test_a_health_document_of_each_dialect_becomes_the_same_metrics_also_with_an_error_status(
+    document: object, status: int, up: int, content_type: str
+) -> None:
+    found = reading(json.dumps(document).encode(), content_type, status)
+
+    assert found.health
+    assert value(found, "health_up") == up
+    assert value(found, "health_http_status_code") == status
+    for part in found.health.components:
+        assert value(found, "health_check_up", check=part.name) == (part.condition in ("pass", "warn"))
+        assert value(found, "health_check_status", check=part.name, status=part.condition) == 1
+        for name, number in part.values.items():
+            assert value(found, "health_check_value", check=part.name, name=name) == number
+
+
+def test_kubernetes_lines_become_metrics() -> None:
+    found = reading(b"[+]ping ok\n[-]etcd failed: reason withheld\nhealthz check failed\n", status=500)
+
+    assert value(found, "health_check_up", check="etcd") == 0
+    assert value(found, "health_up") == 0
+
+
+def test_numbers_are_selected_from_json_of_any_kind() -> None:
+    limits = Limits(1000, 1000, parse("depth=$.queue.depth; free=$.disks[*]"))
+
+    found = reading(b'{"queue": {"depth": 7}, "disks": [1, 2]}', "application/json", 500, limits)
+
+    assert value(found, "depth") == 7
+    assert value(found, "free", key="1") == 2
+    assert value(found, "health_http_status_code") == 500
+
+
+def test_a_metric_whose_line_begins_with_a_brace_is_not_taken_for_json() -> None:
+    assert value(reading(b'{"a.metric"} 1\n', "text/plain; version=1.0.0"), "a.metric") == 1
+
+
+def test_what_cannot_be_used_is_told() -> None:
+    assert refusal(METRICS, status=500) == "answered with the status 500"
+    assert refusal(b"") == "answered without a single metric"
+    assert refusal(b"# TYPE up gauge\n") == "answered without a single metric"
+    assert refusal(b"up 1\nup one\n").startswith("answered with malformed metrics: line 2")
+    assert "malformed" in refusal(b"<html></html>", content_type="text/html")
+    assert "not JSON" in refusal(b"up 1\n", content_type="application/json")
+    assert refusal(b"a 1\nb 1\n", limits=Limits(100, 1)).startswith("answered with malformed metrics")
+    with pytest.raises(Unreadable, match="is down"):
+        read(NoReply("refused", "is down"), LIMITS)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", " GZIP "])
+def test_compressed_answers_are_unpacked(encoding: str) -> None:
+    packed = zlib.compress(METRICS) if encoding == "deflate" else gzip.compress(METRICS)
+
+    assert value(reading(packed, content_encoding=encoding), "up", job="app") == 1
+
+
+def test_a_compression_bomb_is_refused_before_it_takes_memory() -> None:
+    bomb = gzip.compress(bytes(200_000_000))
+    tracemalloc.start()
+    try:
+        assert refusal(bomb, content_encoding="gzip") == "answered with more than 1000000 once unpacked"
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress"])
+def test_an_encoding_that_was_not_asked_for_is_refused(encoding: str) -> None:
+    assert "not asked for" in refusal(METRICS, content_encoding=encoding)
+
+
+@pytest.mark.parametrize("body", [b"plain", gzip.compress(METRICS)[:-3], gzip.compress(METRICS) + b"more"])
+def test_broken_gzip_is_refused(body: bytes) -> None:
+    assert "gzip" in refusal(body, content_encoding="gzip")
+
+
+@given(
+    st.binary(max_size=80), st.sampled_from(["", TEXT, "application/json"]), st.sampled_from(["", "gzip", "deflate"])
+)
+def test_any_bytes_are_read_or_refused(body: bytes, content_type: str, encoding: str) -> None:
+    try:
+        found = reading(body, content_type, content_encoding=encoding)
+    except Unreadable:
+        return
+    assert found.exposition.series
