@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -22,23 +23,34 @@ from sidecars.logshipper.timestamps import rfc3339
 _BLOCK = 512  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
 
 
-def encode(batch: Batch) -> list[bytes]:
-    return [block for records in batch.records for block in _blocks(records)]
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a receiver wants to be different."""
+
+    before: str = ""  # a line before each record, in which <id> is the record's
+    time: str = "time"
+    now: int | None = None  # nanoseconds: the time of events that have none
 
 
-def _blocks(records: Records) -> Iterator[bytes]:
+PLAIN = Layout()
+
+
+def encode(batch: Batch, layout: Layout = PLAIN) -> list[bytes]:
+    return [block for records in batch.records for block in _blocks(records, layout)]
+
+
+def _blocks(records: Records, layout: Layout) -> Iterator[bytes]:
     whole = len(records.bodies) - records.partial
     for first in range(0, whole, _BLOCK):
-        yield _block(records, first, min(first + _BLOCK, whole), partial=False)
+        yield _block(records, slice(first, min(first + _BLOCK, whole)), layout, partial=False)
     if records.partial:
-        yield _block(records, whole, whole + 1, partial=True)
+        yield _block(records, slice(whole, whole + 1), layout, partial=True)
 
 
-def _block(records: Records, first: int, stop: int, *, partial: bool) -> bytes:
-    block = slice(first, stop)
-    columns: list[Iterable[Any]] = [records.offsets[block]]
+def _block(records: Records, block: slice, layout: Layout, *, partial: bool) -> bytes:
+    columns: list[Iterable[Any]] = [records.offsets[block]] * (2 if layout.before else 1)
     if records.times is not None:
-        columns.append([b"" if time is None else _time(time) for time in records.times[block]])
+        columns.append([_time(layout.now if time is None else time, layout.time) for time in records.times[block]])
     if records.levels is not None:
         columns.append(map(_level, records.levels[block]))
     if records.fields is None:
@@ -46,23 +58,26 @@ def _block(records: Records, first: int, stop: int, *, partial: bool) -> bytes:
     else:
         columns.append([members[1:] for members in map(orjson.dumps, records.fields[block])])
     values = tuple(chain.from_iterable(zip(*columns, strict=True)))
-    return (_template(records, partial=partial) * (stop - first)) % values
+    return (_template(records, layout, partial=partial) * len(records.offsets[block])) % values
 
 
-def _template(records: Records, *, partial: bool) -> bytes:
+def _template(records: Records, layout: Layout, *, partial: bool) -> bytes:
     """A record with a place for each column: offset, time and level where there are any, the message or the fields."""
     part = records.part
     name = os.fsencode(part.name).decode("utf-8", "replace")  # a file's name may have any bytes
     head = orjson.dumps({"id": f"{part.file}-", "file": name, **records.labels}).replace(b"%", b"%%")
     ident = f'{{"id":"{part.file}-'.encode()
+    before = (layout.before and layout.before.replace("%", "%%") + "\n").replace("<id>", f"{part.file}-%d").encode()
     piece = b',"partial":true' if partial else b""
+    if records.times is None:
+        piece += _time(layout.now, layout.time)
     optional = b"%b" * ((records.times is not None) + (records.levels is not None))
     last = b',"message":%b}\n' if records.fields is None else b",%b\n"
-    return ident + b"%d" + head.removeprefix(ident)[:-1] + piece + optional + last
+    return before + ident + b"%d" + head.removeprefix(ident)[:-1] + piece + optional + last
 
 
-def _time(time: int) -> bytes:
-    return f',"time":"{rfc3339(time)}"'.encode()
+def _time(time: int | None, name: str) -> bytes:
+    return b"" if time is None else f',"{name}":"{rfc3339(time)}"'.encode()
 
 
 @lru_cache(maxsize=256)

@@ -6,12 +6,14 @@ settings it has a use for; what is set for none that has is refused at the start
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from chassis.kinds import url
 
+_INDEX = re.compile(r"[^A-Z\\/*?\"<>| ,#:+_.-][^A-Z\\/*?\"<>| ,#:]{0,254}")
 _HTTP = frozenset({"sink_token", "sink_username", "sink_password", "sink_headers"})
 _TLS = frozenset({"sink_ca", "sink_cert", "sink_key"})
 
@@ -39,6 +41,10 @@ def _directory(parts: SplitResult) -> bool:
     return not parts.netloc and parts.path.startswith("/") and not (parts.query or parts.fragment)
 
 
+def _index(parts: SplitResult) -> bool:
+    return bool(_INDEX.fullmatch(unquote(parts.path.rpartition("/")[2]))) and not parts.fragment
+
+
 def _plain_and_tls(plain: str, secure: str, scheme: Scheme) -> dict[str, Scheme]:
     """The two schemes of a sink that is reached with TLS or without."""
     return {plain: scheme, secure: replace(scheme, uses=scheme.uses | _TLS)}
@@ -56,6 +62,11 @@ SCHEMES = {
         "loki+http",
         "loki+https",
         Scheme("loki", "loki+http(s)://host[:port]", _any, _HTTP, ("none", "gzip", "snappy")),
+    ),
+    **_plain_and_tls(
+        "elasticsearch+http",
+        "elasticsearch+https",
+        Scheme("elasticsearch", "elasticsearch+http(s)://host[:port]/index", _index, _HTTP, ("none", "gzip")),
     ),
     **_plain_and_tls(
         "otlp+http",

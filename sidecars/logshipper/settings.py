@@ -136,8 +136,8 @@ class Sink:
     name: str
     sink: SplitResult = setting(
         sink_url,
-        "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, `loki+http(s)://…`, or "
-        "`otlp+http(s)://…`",
+        "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, `loki+http(s)://…`, "
+        "`elasticsearch+http(s)://…/index`, or `otlp+http(s)://…`",
     )
     sink_token: Secret | None = setting(secret, "bearer token of an HTTP sink", default="")
     sink_username: str | None = setting(text, "user name for an HTTP sink (basic authentication)", default="")

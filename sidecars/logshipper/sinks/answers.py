@@ -15,7 +15,7 @@ from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
 from sidecars.logshipper.sinks.client import Answer
 
 _TOO_LARGE = 413
-_QUOTED = re.compile(r"""(?<!\w)(?:'[^']*'|"[^"]*"|\[[^\]]*\]|\{.*\})""")
+_QUOTED = re.compile(r"""(?<!\w)(?:'.*'|".*"|\{.*\})""")  # from the first to the last: rather too much than too little
 _SHOWN = 200  # characters
 _LONGEST_PAUSE = 3600.0  # seconds; more than any Retry-After that is meant
 FINAL = frozenset({400, 422})

@@ -1,0 +1,140 @@
+"""The sinks elasticsearch+http:// and elasticsearch+https://: documents by their ids, and a verdict for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from chassis.settings import SettingsError
+from sidecars.logshipper import ndjson
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.client import Answer
+from sidecars.logshipper.sinks.elasticsearch import _CREATE, _outcome
+from tests.logshipper.receivers.elasticsearch import Elasticsearch
+from tests.logshipper.sinks import create, opened
+from tests.logshipper.strategies import batches, with_columns
+from tests.logshipper.support import a_batch, part
+
+NOW = 1_790_000_000_123_456_789
+
+
+@pytest.fixture
+def elasticsearch() -> Iterator[Elasticsearch]:
+    running = Elasticsearch()
+    yield running
+    running.close()
+
+
+def batch(text: str = "1\n2\n3\n") -> Batch:
+    return a_batch(part(text.encode()), pod="shop-1")
+
+
+def messages(elasticsearch: Elasticsearch) -> list[Any]:
+    return [document["message"] for document in elasticsearch.documents.values()]
+
+
+# -- what is sent --------------------------------------------------------------------------------------------------
+
+
+@given(batches())
+def test_every_event_is_an_action_and_the_record_that_other_sinks_get(batch: Batch) -> None:
+    lines = b"".join(ndjson.encode(batch, ndjson.Layout(_CREATE, "@timestamp", NOW))).split(b"\n")[:-1]
+    actions, documents = map(json.loads, lines[::2]), [json.loads(line) for line in lines[1::2]]
+    assert [action["create"]["_id"] for action in actions] == list(batch.ids())
+    records = [json.loads(line) for line in b"".join(ndjson.encode(batch)).split(b"\n")[:-1]]
+    for document, record in zip(documents, records, strict=True):
+        assert document.pop("@timestamp") == record.pop("time", "2026-09-21T14:13:20.123456789Z")
+        assert document == record
+
+
+@pytest.mark.parametrize("coding", ["none", "gzip"])
+async def test_a_batch_is_one_bulk_request(elasticsearch: Elasticsearch, coding: str) -> None:
+    async with opened(
+        f"{elasticsearch.url}?pipeline=mine", compression=coding, sink_headers="Authorization=ApiKey abc"
+    ) as sink:
+        assert (await sink.deliver(with_columns(batch(), times=[NOW] * 3))).rejected == ()
+    assert elasticsearch.documents["f00d-2"] == {
+        "id": "f00d-2",
+        "file": "/logs/a%d.log",
+        "pod": "shop-1",
+        "@timestamp": "2026-09-21T14:13:20.123456789Z",
+        "message": "2",
+    }
+    assert elasticsearch.requests[0]["Authorization"] == "ApiKey abc"
+    assert elasticsearch.queries["pipeline"] == ["mine"]
+
+
+@pytest.mark.parametrize("path", ["", "/", "/Logs", "/_all", "/a,b", "/a*", "/-a", "/logs/"])
+def test_an_index_that_cannot_be_is_refused(path: str) -> None:
+    with pytest.raises(SettingsError, match=r"expected elasticsearch\+http\(s\)://host\[:port\]/index"):
+        create(f"elasticsearch+http://localhost:9200{path}")
+
+
+# -- a verdict for each document -----------------------------------------------------------------------------------
+
+
+async def test_a_document_that_is_there_already_has_its_yes(elasticsearch: Elasticsearch) -> None:
+    async with opened(elasticsearch.url) as sink:
+        elasticsearch.mode = "lost"
+        with pytest.raises(TryLater):
+            await sink.deliver(batch())
+        elasticsearch.mode = "ok"
+        outcome = await sink.deliver(batch())
+    assert (outcome.rejected, outcome.again) == ([], [])
+    assert messages(elasticsearch) == ["1", "2", "3"]
+
+
+async def test_what_was_too_much_is_sent_again_alone_and_what_is_wrong_is_rejected(
+    elasticsearch: Elasticsearch,
+) -> None:
+    elasticsearch.verdicts = {"1": [429], "2": [400], "4": [503]}
+    whole = batch("1\n2\n3\n4\n")
+    async with opened(elasticsearch.url) as sink:
+        outcome = await sink.deliver(whole)
+        assert outcome.again == [0, 3]
+        what = "some_exception: failed to parse field [n] of type [long] in document with id '…'"
+        assert outcome.reason == f"2 of 4 documents: 429 {what}"
+        assert outcome.rejected == [(1, f"400 {what}")]
+        assert (await sink.deliver(whole.only(outcome.again))).again == ()
+    assert messages(elasticsearch) == ["3", "1", "4"]
+    assert elasticsearch.asked["f00d-4"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "not that of a bulk request"),
+        (b"<html>", "not that of a bulk request"),
+        (b"{}", "not that of a bulk request"),
+        (b"[]", "not that of a bulk request"),
+        (b'{"errors":true,"items":[{}]}', "not that of a bulk request"),
+        (b'{"errors":true,"items":[{"create":{"status":null}}]}', "not that of a bulk request"),
+        (b'{"errors":true,"items":[{"create":{"status":201}}]}', "answered about 1 of 2 documents"),
+    ],
+)
+def test_an_answer_that_is_none_decides_nothing(body: bytes, reason: str) -> None:
+    with pytest.raises(TryLater, match=reason):
+        _outcome(Answer(200, {}, body, early=False), 2)
+
+
+def test_an_error_that_is_only_a_text_is_a_reason_as_well() -> None:
+    body = b'{"errors":true,"items":[{"index":{"status":400,"error":"MapperParsingException[nope]"}}]}'
+    assert _outcome(Answer(200, {}, body, early=False), 1).rejected == [(0, "400 MapperParsingException[nope]")]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("400", Rejected), ("429", TryLater), ("502", TryLater), ("503", TryLater), ("413", TooLarge), ("401", TryLater)],
+)
+async def test_what_an_answer_to_the_whole_means(
+    elasticsearch: Elasticsearch, status: str, outcome: type[Exception]
+) -> None:
+    elasticsearch.mode = status
+    async with opened(elasticsearch.url) as sink:
+        with pytest.raises(outcome):
+            await sink.deliver(batch())
