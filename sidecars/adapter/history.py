@@ -88,7 +88,7 @@ class History:
         spacing = self._length / max(_SPARSEST, min(_DENSEST, _MOST_POINTS // (len(before) + 1)))
         for name, labels, value, timestamp in samples:
             key = (name, labels)
-            time = now if timestamp is None else timestamp
+            time = now if timestamp is None else min(timestamp, now)
             past = before.get(key)
             if past is None:
                 past = Past(time, value)

@@ -23,7 +23,7 @@ from sidecars.adapter.expressions import (
 from sidecars.adapter.findings import Pair, absent_argument
 from sidecars.adapter.history import History, TooMany
 from sidecars.adapter.rules import Rule, written
-from sidecars.adapter.vectors import Vector, aggregated, between, duplicate, matched, negated, shown
+from sidecars.adapter.vectors import OneToOne, Vector, aggregated, between, duplicate, matched, negated, shown
 
 LOOKBACK = 300.0  # seconds: a sample with an older timestamp is stale, as in Prometheus
 FUTURE = 60.0  # seconds that a clock may be ahead in what `age` is asked about
@@ -69,7 +69,13 @@ class Moment:
         if not left or right == []:
             raise Unjudgeable(self._why_empty(rule))
         if isinstance(right, list):
-            return [(mine, other and other.value) for mine, other in matched(rule.matching, left, right)]
+            one_to_one = OneToOne(rule.matching)
+            pairs: list[Pair] = []
+            for mine, other in matched(rule.matching, left, right):
+                if other is not None:
+                    one_to_one.take(mine)
+                pairs.append((mine, other and other.value))
+            return pairs
         return [(sample, right) for sample in left]
 
     def _why_empty(self, rule: Rule) -> str:

@@ -121,31 +121,37 @@ def matched(matching: Matching, left: Vector, right: Vector) -> list[tuple[Sampl
         if key in partners:
             raise Unmatched(f"{shown(partners[key])} and {shown(sample)} on the right match the same series")
         partners[key] = sample
-    taken: dict[Labels, Sample] = {}
-    pairs = []
-    for sample in left:
-        key = group_key(matching, sample.labels)
-        partner = partners.get(key)
-        if partner is not None:
-            if key in taken:
-                raise Unmatched(f"{shown(taken[key])} and {shown(sample)} on the left match the same series")
-            taken[key] = sample
-        pairs.append((sample, partner))
-    return pairs
+    return [(sample, partners.get(group_key(matching, sample.labels))) for sample in left]
+
+
+class OneToOne:
+    """Refuses a second series of the left side for one of the right side."""
+
+    def __init__(self, matching: Matching) -> None:
+        self._matching = matching
+        self._taken: dict[Labels, Sample] = {}
+
+    def take(self, sample: Sample) -> None:
+        first = self._taken.setdefault(group_key(self._matching, sample.labels), sample)
+        if first is not sample:
+            raise Unmatched(f"{shown(first)} and {shown(sample)} on the left match the same series")
 
 
 def _vectors(operation: Operation, left: Vector, right: Vector) -> Vector:
     result: Vector = []
     matching = operation.matching
-    for mine, other in matched(matching, left, right):
-        if other is None:
+    filters = operation.operator in COMPARE and not operation.as_bool
+    one_to_one = OneToOne(matching)
+    for mine, other in matched(matching, left, right) if left else ():
+        if other is None or (filters and not COMPARE[operation.operator](mine.value, other.value)):
             continue
+        one_to_one.take(mine)
         labels = group_key(matching, mine.labels)
         if operation.operator in ARITHMETIC:
             result.append(Sample("", labels, ARITHMETIC[operation.operator](mine.value, other.value)))
         elif operation.as_bool:
             result.append(Sample("", labels, float(COMPARE[operation.operator](mine.value, other.value))))
-        elif COMPARE[operation.operator](mine.value, other.value):
+        else:
             result.append(Sample("" if matching.on else mine.name, labels, mine.value))
     return result
 

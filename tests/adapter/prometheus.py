@@ -1,0 +1,81 @@
+"""A real Prometheus over samples that a test gives it: the oracle of the rule language."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support import free_port, wait_until
+
+Page = Sequence[tuple[str, float]]
+"""Series as they are written, `name{label="value"}`, and their values."""
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """Answers instant queries."""
+
+    client: httpx.Client
+
+    def query(self, expression: str, time: float) -> list[tuple[Mapping[str, str], float]] | float | str:
+        """A vector as labels and values, a scalar, or the error's text."""
+        parameters = urllib.parse.urlencode({"query": expression, "time": f"{time:.3f}"})
+        answer = json.loads(self.client.get(f"/api/v1/query?{parameters}").content)
+        if answer["status"] != "success":
+            return str(answer["error"])
+        found: Any = answer["data"]["result"]
+        if answer["data"]["resultType"] == "scalar":
+            return float(found[1])
+        return [(one["metric"], float(one["value"][1])) for one in found]
+
+
+@contextmanager
+def prometheus(folder: Path, scrapes: Mapping[float, Page]) -> Iterator[Prometheus]:
+    """Prometheus with these samples, by their time in Unix seconds (whole milliseconds)."""
+    lines: dict[str, list[str]] = {}
+    for time, page in scrapes.items():
+        for series, value in page:
+            lines.setdefault(series, []).append(f"{series} {value!r} {time:.3f}\n")
+    by_name: dict[str, list[str]] = {}
+    for series, samples in lines.items():
+        by_name.setdefault(series.partition("{")[0], []).extend(samples)
+    text = "".join(f"# TYPE {name} gauge\n{''.join(samples)}" for name, samples in by_name.items()) + "# EOF\n"
+    (folder / "samples").write_text(text)
+    (folder / "prometheus.yml").write_text("{}")
+    data = folder / "data"
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(folder / "samples"), str(data)]
+    subprocess.run(command, check=True, capture_output=True)
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            "prometheus",
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={data}",
+            "--storage.tsdb.retention.time=100y",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+
+            def ready() -> bool:
+                try:
+                    return client.get("/-/ready").status_code == httpx.codes.OK
+                except httpx.TransportError:
+                    return False
+
+            wait_until(ready, "Prometheus is ready")
+            yield Prometheus(client)
+    finally:
+        process.terminate()
+        process.wait(20)
