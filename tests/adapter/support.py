@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -26,10 +27,11 @@ class Adapter:
     port: int
     admin: int
 
-    def get(self, path: str, method: str = "GET") -> httpx.Response:
+    def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         """What a prober is answered. The client does not follow redirects, nor unpack what it is not told to."""
         url = f"http://127.0.0.1:{self.port}{path}"
-        return httpx.request(method, url, headers={"Connection": "close"}, timeout=20, trust_env=False)
+        sent = {"Connection": "close", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return httpx.request(method, url, headers=sent, timeout=20, trust_env=False)
 
     def raw(self, request: bytes) -> bytes:
         """Everything that is sent back for these bytes, until the adapter closes."""
@@ -75,9 +77,16 @@ class Exchange:
 class App:
     """Listens on loopback; `behaviours` maps a path to what happens to a request for it."""
 
-    def __init__(self, behaviours: dict[str, Behaviour], host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        behaviours: dict[str, Behaviour],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.behaviours = behaviours
         self.host = host
+        self.tls = tls
         self.port = port or free_port()
         self.heads: list[bytes] = []
         self.seen: Counter[str] = Counter()
@@ -88,7 +97,7 @@ class App:
     @property
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -116,7 +125,7 @@ class App:
             task.add_done_callback(tasks.discard)
 
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        server = await asyncio.start_server(accept, self.host, self.port, family=family, backlog=2048)
+        server = await asyncio.start_server(accept, self.host, self.port, family=family, backlog=2048, ssl=self.tls)
         self._begun.set()
         await self._stop.wait()
         server.close()

@@ -346,7 +346,7 @@ def test_a_thousand_probes_at_once_are_one_request_to_the_app(adapter: StartAdap
         def all_are_waiting() -> None:
             release.set()
 
-        statuses = asyncio.run(_probe_together(running.port, paths, all_are_waiting))
+        statuses = asyncio.run(probe_together(running.port, paths, all_are_waiting))
 
         assert app.seen == {"/metrics": 1}
         assert running.metric("adapter_upstream_requests_total", app="default") == 1
@@ -355,7 +355,7 @@ def test_a_thousand_probes_at_once_are_one_request_to_the_app(adapter: StartAdap
     assert statuses == [200] * 1000
 
 
-async def _probe_together(port: int, paths: list[str], all_are_waiting: Callable[[], None]) -> list[int]:
+async def probe_together(port: int, paths: list[str], all_are_waiting: Callable[[], None]) -> list[int]:
     """Send every request on a connection of its own before any answer is let through."""
     streams = []
     for path in paths:
