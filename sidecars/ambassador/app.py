@@ -15,7 +15,7 @@ from chassis.listen import BACKLOG, bind, bound_address
 from chassis.settings import variable
 from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.metrics import UpstreamCollector
-from sidecars.ambassador.resolve import Resolver, SystemResolver, follow
+from sidecars.ambassador.resolve import Resolver, follow, is_address
 from sidecars.ambassador.settings import Settings, UpstreamSettings
 from sidecars.ambassador.tcp import TcpClient
 from sidecars.ambassador.upstream import Upstream
@@ -29,11 +29,13 @@ _DRAIN_STEP = 0.01  # seconds
 Resolvers = Callable[[UpstreamSettings], Resolver]
 
 
-def _system_resolver(_settings: UpstreamSettings) -> Resolver:
-    return SystemResolver()
+def _cares(settings: UpstreamSettings) -> Resolver:
+    from sidecars.ambassador.cares import CaresResolver  # noqa: PLC0415 - only where there are names to look up
+
+    return CaresResolver(settings.resolv_conf)
 
 
-async def serve(settings: Settings, life: Life, resolvers: Resolvers = _system_resolver) -> None:
+async def serve(settings: Settings, life: Life, resolvers: Resolvers = _cares) -> None:
     """Serve every upstream until told to stop, and then until the app's connections have ended."""
     loop = asyncio.get_running_loop()
     upstreams = [
@@ -57,8 +59,9 @@ async def serve(settings: Settings, life: Life, resolvers: Resolvers = _system_r
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(_tick(upstreams, life.health))]
             for upstream in upstreams:
-                resolver = resolvers(upstream.settings)
-                background += [group.create_task(follow(upstream, name, resolver)) for name in upstream.names]
+                for name in upstream.names:
+                    resolver = None if is_address(name.target.host) else resolvers(upstream.settings)
+                    background.append(group.create_task(follow(upstream, name, resolver)))
             await life.stopping.wait()
             await _drain(upstreams)
             for task in background:

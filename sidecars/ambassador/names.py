@@ -71,6 +71,14 @@ def services(records: Sequence[tuple[Service, Sequence[str]]]) -> tuple[Found, .
     return tuple(found)
 
 
+class LookupFailed(Exception):
+    """The name has no addresses at present; the message says why. `definite`: the name server says that it has none."""
+
+    def __init__(self, reason: str, *, definite: bool = False) -> None:
+        super().__init__(reason)
+        self.definite = definite
+
+
 class Name:
     """A target and what DNS last said of it."""
 

@@ -27,7 +27,8 @@ class UpstreamSettings:
     upstream: Targets = setting(
         kinds.targets,
         "`http`, `https`, `tcp` or `tls` URLs (`http://host[:port]`) between commas, each with `;weight=2` where "
-        "it has one; a DNS name means all its addresses",
+        "it has one; a DNS name means all its addresses, `http+srv://_http._tcp.orders.shop` all that its SRV records "
+        "name",
     )
     balance: str = setting(
         kinds.balance,
@@ -91,6 +92,9 @@ class UpstreamSettings:
         duration("100ms", "24h"),
         "how long the app may be silent: between requests, within one, or by taking nothing of an answer",
         default="60s",
+    )
+    resolv_conf: Path = setting(
+        path, "the file that names the DNS servers, search domains and options", default="/etc/resolv.conf"
     )
     dns_min_ttl: float = setting(
         duration("100ms", "1h"), "the least time for which an answer of DNS holds, whatever its TTL", default="1s"

@@ -1,0 +1,203 @@
+"""Names to addresses, with their TTLs, through c-ares: /etc/hosts, search domains, several servers, retries over TCP.
+
+c-ares (https://c-ares.org) is the resolver inside curl and Node.js. It is driven by our event loop: it says which of
+its sockets to watch, and is woken a few times a second to see what has timed out.
+
+Each look-up has a channel of its own. So resolv.conf and the hosts file are read again every time, and what c-ares
+would remember by itself (answers, for up to an hour) is never used: for how long an answer holds is decided in
+`sidecars.ambassador.names`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pycares
+
+from sidecars.ambassador import resolvconf
+from sidecars.ambassador.names import Answer, Found, LookupFailed, Service, services
+from sidecars.ambassador.resolvconf import ResolvConf
+
+_PATIENCE = 15.0  # seconds for a whole look-up, all servers, tries and search domains together
+_WAKE = 0.1  # seconds; how late c-ares may notice that a server does not answer
+_NO_SORT = 1 << 7  # ARES_AI_NOSORT: which address is best is not for the resolver to say
+_HOSTS_TTL = 5.0  # seconds for which holds what has no TTL: the hosts file
+
+_DEFINITE = (pycares.errno.ARES_ENODATA, pycares.errno.ARES_ENOTFOUND)
+_SAID = {
+    pycares.errno.ARES_ENODATA: "the name has no addresses",
+    pycares.errno.ARES_ENOTFOUND: "the name does not exist (NXDOMAIN)",
+    pycares.errno.ARES_ESERVFAIL: "the name server failed (SERVFAIL)",
+    pycares.errno.ARES_EREFUSED: "the name server refuses to answer (REFUSED)",
+    pycares.errno.ARES_ETIMEOUT: "no name server answered in time",
+    pycares.errno.ARES_ECONNREFUSED: "no name server can be reached",
+}
+
+
+class CaresResolver:
+    """Asks the name servers of a resolv.conf."""
+
+    def __init__(self, resolv_conf: Path) -> None:
+        self._resolv_conf = resolv_conf
+        self._hosts: dict[str, dict[str, list[str]]] = {}  # of SRV records, by their name: what each host last was
+
+    def _channel(self) -> _Channel:
+        try:
+            return _Channel(resolvconf.parse(self._resolv_conf.read_text(errors="replace")))
+        except OSError as error:
+            raise LookupFailed(f"{self._resolv_conf} cannot be read: {error.strerror}") from None
+
+    async def lookup(self, host: str) -> Answer:
+        """The addresses of a name. Raises LookupFailed."""
+        async with self._channel() as channel:
+            addresses, ttl = await _addresses(channel, host)
+        return Answer(tuple(map(Found, addresses)), ttl)
+
+    async def lookup_services(self, name: str) -> Answer:
+        """The addresses behind the SRV records of a name; the shortest TTL of all counts. Raises LookupFailed."""
+        async with self._channel() as channel:
+            result = await channel.ask(lambda done: channel.cares.search(name, pycares.QUERY_TYPE_SRV, callback=done))
+            records = [(record.data, float(record.ttl)) for record in result.answer if hasattr(record.data, "weight")]
+            # RFC 2782: the target "." says that the service is decidedly not available.
+            named = [(data, ttl) for data, ttl in records if data.target.rstrip(".")]
+            if not named:
+                raise LookupFailed("the name has no SRV records that name a host")
+            hosts = sorted({data.target for data, _ in named})
+            found = await asyncio.gather(*(_addresses(channel, host) for host in hosts), return_exceptions=True)
+        before = self._hosts.get(name, {})
+        known: dict[str, list[str]] = {}
+        ttls = [ttl for _, ttl in named]
+        for host, outcome in zip(hosts, found, strict=True):
+            if isinstance(outcome, LookupFailed):
+                known[host] = [] if outcome.definite else before.get(host, [])
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                known[host], ttl = outcome
+                ttls.append(ttl)
+        self._hosts[name] = known
+        if not any(known.values()):
+            raise LookupFailed("none of the hosts that its SRV records name has an address")
+        return Answer(
+            services(
+                [
+                    (Service(data.priority, data.weight, data.port, data.target.rstrip(".")), known[data.target])
+                    for data, _ in named
+                ]
+            ),
+            min(ttls),
+        )
+
+
+async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:
+    """Those that this host can reach, and for how long they hold."""
+    result = await channel.ask(
+        lambda done: channel.cares.getaddrinfo(
+            host, None, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM, flags=_NO_SORT, callback=done
+        )
+    )
+    nodes = [(node.addr[0].decode(), float(node.ttl)) for node in result.nodes]
+    usable = [(address, ttl) for address, ttl in nodes if ":" not in address or _has_route(address)] or nodes
+    if not usable:
+        raise LookupFailed(_SAID[pycares.errno.ARES_ENODATA])
+    return list(dict.fromkeys(address for address, _ in usable)), min(ttl for _, ttl in usable) or _HOSTS_TTL
+
+
+def _has_route(address: str) -> bool:
+    """Whether packets to this IPv6 address would leave at all: many Pods have no IPv6, and names have AAAA records."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.connect((address, 9))  # sends nothing
+        except OSError:
+            return False
+    return True
+
+
+class _Channel:
+    """A c-ares channel for as long as the context is open, driven by the running loop."""
+
+    def __init__(self, settings: ResolvConf) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._watched: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.cares: Any = None
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        flags = 0 if settings.domains else pycares.ARES_FLAG_NOSEARCH
+        flags |= pycares.ARES_FLAG_USEVC if settings.tcp else 0
+        try:
+            self.cares = pycares.Channel(
+                flags=flags,
+                sock_state_cb=self._watch,
+                servers=settings.servers,
+                domains=settings.domains,
+                ndots=settings.ndots,
+                timeout=settings.timeout,
+                tries=settings.attempts,
+                rotate=settings.rotate,
+            )
+        except (pycares.AresError, UnicodeError) as error:
+            raise LookupFailed(f"resolv.conf: {error}") from None
+        self._timer = self._loop.call_later(_WAKE, self._wake)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.cares.cancel()
+        for number in list(self._watched):
+            self._watch(number, readable=False, writable=False)
+        self._closed = True
+        self.cares.close()
+
+    async def ask(self, begin: Callable[[Callable[[Any, int | None], None]], None]) -> Any:
+        """The outcome of a query that `begin` begins with the callback that it is given. Raises LookupFailed."""
+        outcome: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(result: Any, error: int | None) -> None:
+            if outcome.done():
+                return
+            if error is None:
+                outcome.set_result(result)
+            else:
+                said = _SAID.get(error) or str(pycares.errno.strerror(error))
+                outcome.set_exception(LookupFailed(said, definite=error in _DEFINITE))
+
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                begin(done)
+                return await outcome
+        except TimeoutError:
+            raise LookupFailed(_SAID[pycares.errno.ARES_ETIMEOUT]) from None
+        except (UnicodeError, pycares.AresError, ValueError) as error:
+            raise LookupFailed(str(error)) from None
+
+    def _watch(self, number: int, readable: bool, writable: bool) -> None:  # noqa: FBT001 - as c-ares calls it
+        if self._closed:
+            return  # from the thread in which pycares takes a channel apart
+        loop = self._loop
+        if number in self._watched:
+            loop.remove_reader(number)
+            loop.remove_writer(number)
+            self._watched.discard(number)
+        if readable or writable:
+            self._watched.add(number)
+        if readable:
+            loop.add_reader(number, self.cares.process_read_fd, number)
+        if writable:
+            loop.add_writer(number, self.cares.process_write_fd, number)
+
+    def _wake(self) -> None:
+        """Let c-ares see that time has passed."""
+        self.cares.process_fd(pycares.ARES_SOCKET_BAD, pycares.ARES_SOCKET_BAD)
+        self._timer = self._loop.call_later(_WAKE, self._wake)

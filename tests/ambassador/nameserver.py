@@ -1,0 +1,116 @@
+"""A small name server on loopback, over UDP and TCP, that answers what the test tells it, or fails as it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+
+from tests.support import free_port
+
+_BUFFER = 65_535
+
+
+class NameServer:
+    """Tell it with `says`; `failure` is a response code for every question, or `silent`; it counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.failure: dns.rcode.Rcode | None = None
+        self.failing: set[str] = set()  # names that are answered with SERVFAIL
+        self.silent = False
+        self.truncated = False  # UDP answers come without records: ask again over TCP
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self.over_tcp = 0
+        self._zone: dict[tuple[str, str], tuple[int, list[str]]] = {}
+        self._udp = socket.socket(type=socket.SOCK_DGRAM)
+        self._tcp = socket.socket()
+        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for own in (self._udp, self._tcp):
+            own.bind(("127.0.0.1", self.port))
+        self._tcp.listen(16)
+        for serve in (self._serve_udp, self._serve_tcp):
+            threading.Thread(target=serve, daemon=True).start()
+
+    def says(self, name: str, *records: str, kind: str = "A", ttl: int = 1) -> None:
+        """From now on this name has these records of this kind; none: it exists without any."""
+        self._zone[name, kind] = (ttl, list(records))
+
+    def forgets(self, name: str) -> None:
+        """From now on this name does not exist."""
+        for known in [known for known in self._zone if known[0] == name]:
+            del self._zone[known]
+
+    def resolv_conf(self, folder: Path, *more: str) -> Path:
+        """A resolv.conf that names this server."""
+        file = folder / f"resolv-{self.port}.conf"
+        file.write_text("\n".join([*more, f"nameserver 127.0.0.1:{self.port}", "options timeout:1 attempts:2", ""]))
+        return file
+
+    def close(self) -> None:
+        for own in (self._udp, self._tcp):
+            with contextlib.suppress(OSError):
+                own.shutdown(socket.SHUT_RDWR)
+            own.close()
+
+    def _answer(self, question: bytes, *, tcp: bool) -> bytes | None:
+        query = dns.message.from_wire(question)
+        name = query.question[0].name.to_text(omit_final_dot=True).lower()
+        kind = query.question[0].rdtype.name
+        self.asked[name, kind] += 1
+        if self.silent:
+            return None
+        response = dns.message.make_response(query)
+        known = self._zone.get((name, kind))
+        if self.failure is not None:
+            response.set_rcode(self.failure)
+        elif name in self.failing:
+            response.set_rcode(dns.rcode.SERVFAIL)
+        elif self.truncated and not tcp:
+            response.flags |= dns.flags.TC
+        elif known and known[1]:
+            response.answer.append(dns.rrset.from_text_list(f"{name}.", known[0], "IN", kind, known[1]))
+        elif not any(each == name for each, _ in self._zone):
+            response.set_rcode(dns.rcode.NXDOMAIN)
+        return response.to_wire()
+
+    def _serve_udp(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                question, sender = self._udp.recvfrom(_BUFFER)
+                answer = self._answer(question, tcp=False) if question else None
+                if answer:
+                    self._udp.sendto(answer, sender)
+
+    def _serve_tcp(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self._tcp.accept()
+                threading.Thread(target=self._serve_peer, args=(peer,), daemon=True).start()
+
+    def _serve_peer(self, peer: socket.socket) -> None:
+        with contextlib.suppress(OSError, struct.error), peer, peer.makefile("rb") as stream:
+            while True:
+                (size,) = struct.unpack("!H", stream.read(2))
+                self.over_tcp += 1
+                answer = self._answer(stream.read(size), tcp=True)
+                if answer:
+                    peer.sendall(struct.pack("!H", len(answer)) + answer)
+
+
+@contextlib.contextmanager
+def name_server() -> Iterator[NameServer]:
+    server = NameServer()
+    try:
+        yield server
+    finally:
+        server.close()
