@@ -28,14 +28,13 @@ def _parse_search(raw: str) -> str:
 def _parse_multiline(raw: str) -> str:
     from sidecars.logshipper import multiline  # noqa: PLC0415 - see above
 
+    expected = f"expected none, {', '.join(multiline.CONTINUED)}, or the regex of an event's first line"
+    if raw.isalpha() and raw not in ("none", *multiline.CONTINUED):
+        raise ValueError(f"{expected}, such as ^{raw}")
     try:
         multiline.splitter(raw, 1)
     except ValueError as error:
-        kinds = ", ".join(["none", *multiline.CONTINUED])
-        raise ValueError(f"expected {kinds}, or the regex of an event's first line, but this is {error}") from None
-    if raw.isalpha() and raw not in ("none", *multiline.CONTINUED):
-        kinds = ", ".join(["none", *multiline.CONTINUED])
-        raise ValueError(f"expected {kinds}, or the regex of an event's first line, such as ^{raw}")
+        raise ValueError(f"{expected}; as that it {error}") from None
     return raw
 
 

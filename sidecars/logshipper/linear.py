@@ -43,9 +43,9 @@ def _why(pattern: str, message: str) -> str:
         re.compile(pattern)
     except re.error as error:
         where = "" if error.pos is None else f" at character {error.pos + 1}"
-        return f"not a regex: {error.msg}{where}"
+        return f"is not a regex: {error.msg}{where}"
     except (OverflowError, RecursionError):
-        return "not a regex: it is too large"
+        return "is too large a regex"
     return f"cannot be matched in linear time: {_told(pattern, message)}"
 
 
@@ -126,7 +126,7 @@ def matcher(pattern: str) -> Callable[[str], Any]:
 def names(pattern: str) -> list[str]:
     """The names of the groups, in order; "" for one without."""
     regex = compiled(pattern)
-    named = {number: name for name, number in regex.groupindex.items()}
+    named = {number: name.decode() for name, number in regex.groupindex.items()}
     return [named.get(number, "") for number in range(1, regex.groups + 1)]
 
 
@@ -191,12 +191,11 @@ def _repeat(least: int, most: Any, items: list[Any], follow: frozenset[int]) -> 
     begin = _first(items, frozenset())
     if not begin or _first(items, _END) & _END:  # it can be empty
         raise _Undecided
-    if least == most:
-        after = begin | follow if most != 1 else follow
-        _first(items, after if most != 1 else follow)
+    if least == most:  # no choice
+        _first(items, follow if most == 1 else begin | follow)
         return begin if most else follow
     both = _apart([begin, follow])
-    _first(items, both)
+    _first(items, follow if most == 1 else both)
     return begin if least else both
 
 

@@ -57,6 +57,9 @@ PRESETS: dict[str, tuple[str, ...]] = {
     ),
     "url": (r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/@:\"']*:([^\s/@\"']+)@",),
 }
+IN_DOCUMENTS: dict[str, tuple[str, ...]] = {"password": (rf"(?i){_NAMES_OF_SECRETS}\"[ \t]*:[ \t]*[\[{{]",)}
+"""What tells besides that a JSON object has something of a preset: there a name can be that of more than a text."""
+
 SETS: dict[str, tuple[str, ...]] = {
     "secrets": ("bearer", "jwt", "apikey", "password", "url"),
     "personal": ("email", "card", "ipv4", "ipv6"),

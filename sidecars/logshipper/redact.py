@@ -9,7 +9,7 @@ finds anything more, since what is left of a text may match where the whole did 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import orjson
 
 from sidecars.logshipper import linear, presets
 from sidecars.logshipper.formats import Fields
-from sidecars.logshipper.presets import CHECKS, PRESETS, SETS, Spans
+from sidecars.logshipper.presets import CHECKS, IN_DOCUMENTS, PRESETS, SETS, Spans
 
 _ROUNDS = 8
 _TOKEN = "redacted"  # noqa: S105 - of users' regexes; and of a whole text in which the rounds have no end
@@ -48,8 +48,11 @@ class Redactor:
     """What a REDACT setting asks for. Raises ValueError when it cannot be."""
 
     def __init__(self, raw: str) -> None:
-        self._rules = [rule for item in items(raw) for rule in _rules(item)]
-        self._finder = linear.Finder("|".join(f"(?:{rule.pattern})" for rule in self._rules))
+        wanted = items(raw)
+        self._rules = [rule for item in wanted for rule in _rules(item)]
+        patterns = [rule.pattern for rule in self._rules]
+        self._finder = _finder(patterns)
+        self._documents = _finder([*patterns, *(more for item in wanted for more in IN_DOCUMENTS.get(item, ()))])
         tokens = sorted({rule.token for rule in self._rules} | {_TOKEN})
         self._tokens = re.compile(rf"(\[(?:{'|'.join(tokens)})\])".encode())
 
@@ -84,9 +87,10 @@ class Redactor:
     def documents(self, texts: list[str]) -> list[str]:
         """The texts of JSON objects, likewise; they stay JSON.
 
-        Without escapes, a text has what its strings have, and can be searched as it is. Else each string is looked at.
+        Where a text has neither a match nor an escape, its strings have no match either. In all others each name,
+        string and number is looked at by itself.
         """
-        touched = set(self._finder.touched(texts))
+        touched = set(self._documents.touched(texts))
         touched.update(index for index, text in enumerate(texts) if "\\" in text)
         clean = list(texts) if touched else texts
         for index in touched:
@@ -99,7 +103,7 @@ class Redactor:
         except orjson.JSONDecodeError:
             return self.text(text)
         clean = self._clean(found)
-        return self.text(text if clean == found else orjson.dumps(clean).decode())
+        return text if clean == found else orjson.dumps(clean).decode()
 
     def _clean(self, value: Any) -> Any:
         if type(value) is str:
@@ -115,7 +119,7 @@ class Redactor:
 
     def _member(self, name: str, value: Any) -> Any:
         """A member of an object: its name may tell that it is a secret."""
-        if value in (None, True, False):
+        if value is None or type(value) is bool:
             return value
         told = self.text(f"{name}=0").rpartition("=")[2]
         return self._clean(value) if told == "0" else told
@@ -161,6 +165,10 @@ class _Rule:
                 for first, after in self.check(piece[start:end]):
                     if after > first:
                         yield start + first, start + after
+
+
+def _finder(patterns: Iterable[str]) -> linear.Finder:
+    return linear.Finder("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
 def _rules(item: str) -> Iterator[_Rule]:

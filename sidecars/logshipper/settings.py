@@ -248,8 +248,7 @@ class Settings(ServiceSettings):
     )
 
     def check(self) -> Iterator[str]:
-        for name, tailed in self.inputs.items():
-            yield from _shaping(name, tailed)
+        yield from _shaping(self.inputs)
         for name, sink in self.sinks.items():
             if sink.retry_min > sink.retry_max:
                 shortest, longest = variable(Settings, "retry_min", name), variable(Settings, "retry_max", name)
@@ -289,32 +288,33 @@ class Settings(ServiceSettings):
         return {name: value for name, value in fields.items() if value}
 
 
-def _shaping(name: str, tailed: Input) -> Iterator[str]:
-    """What an input has no use for, and what it lacks."""
-
-    def called(field: str) -> str:
-        return variable(Settings, field, name)
-
-    form, with_format = tailed.format, f"{called('format')}={tailed.format}"
-    if form == "regex" and tailed.regex is None:
-        yield f"{with_format}, but {called('regex')} is not set: it tells what the fields are"
+def _shaping(inputs: dict[str, Input]) -> Iterator[str]:
+    """What an input lacks, and what none of them has a use for: a setting without a name may be for some only."""
+    for name, tailed in inputs.items():
+        regex = variable(Settings, "regex", name)
+        if tailed.format == "regex" and tailed.regex is None:
+            yield f"{variable(Settings, 'format', name)}=regex, but {regex} is not set: it tells what the fields are"
+        for field in ("time_key", "level_key"):
+            key = getattr(tailed, field)
+            if tailed.format == "regex" and key and f"(?P<{key}>" not in (tailed.regex or f"(?P<{key}>"):
+                yield f"{variable(Settings, field, name)}={key}, but {regex} has no group of that name"
     for field, formats in _FOR_FORMATS.items():
-        if getattr(tailed, field) is not None and form not in formats:
-            yield f"{called(field)} is set, but {with_format} has no use for it: it is for {', '.join(formats)}"
-    if tailed.time_format is not None and tailed.time_key is None:
-        yield f"{called('time_format')} is set, but {called('time_key')} is not: which field has the time?"
-    if tailed.multiline != "none" and form in ("json", "logfmt"):
-        yield f"{called('multiline')} is set, but with {with_format} each line is an event"
-    for field in ("time_key", "level_key"):
-        key = getattr(tailed, field)
-        if form == "regex" and tailed.regex is not None and key is not None and f"(?P<{key}>" not in tailed.regex:
-            yield f"{called(field)}={key}, but {called('regex')} has no group of that name"
+        holders = [tailed for tailed in inputs.values() if getattr(tailed, field) not in (None, "none")]
+        if holders and not any(tailed.format in formats for tailed in holders):
+            called, form = (variable(Settings, one, holders[0].name) for one in (field, "format"))
+            only = ", ".join(formats)
+            yield f"{called} is set, but {form}={holders[0].format} has no use for it: it is for {only}"
+    timed = [tailed for tailed in inputs.values() if tailed.time_format is not None]
+    if timed and all(tailed.time_key is None for tailed in timed):
+        called, key = (variable(Settings, field, timed[0].name) for field in ("time_format", "time_key"))
+        yield f"{called} is set, but {key} is not: which field has the time?"
 
 
 _FOR_FORMATS = {
     "regex": ("regex",),
     "time_key": ("json", "logfmt", "regex"),
     "level_key": ("json", "logfmt", "regex"),
+    "multiline": ("raw", "regex", "cri"),
 }
 
 

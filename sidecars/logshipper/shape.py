@@ -156,7 +156,7 @@ def _take(fields: Fields, key: str) -> None:
 
 
 def _framing(settings: Input) -> Framing:
-    lines = splitter(settings.multiline, settings.max_line_size)
+    lines = splitter(settings.multiline, settings.max_line_size) if settings.format not in ("json", "logfmt") else None
     if settings.format == "cri":
         return Cri(lines, settings.max_line_size)
     return ManyLines(lines) if lines else EachLine()
