@@ -43,6 +43,7 @@ class Receiver:
 
     def __init__(self, port: int = 0) -> None:
         self.mode = "ok"
+        self.delay = 0.0  # seconds before each answer
         self.headers: dict[str, str] = {}
         self.requests: list[dict[str, str]] = []  # the headers of all, in order
         self.stored: list[tuple[str, bytes]] = []  # Idempotency-Key and body
@@ -72,6 +73,7 @@ class Receiver:
             request.close_connection = True
             return  # the client was killed in the middle
         mode = self.mode
+        self._closing.wait(self.delay)
         self.requests.append(dict(request.headers.items()))
         status = 204
         if mode == "hang":
