@@ -308,13 +308,16 @@ class Follower:
         try:
             os.rename(path, aside)  # noqa: PTH104 - first aside: rotation may just have put another file there
             status = os.lstat(aside)
-            if (status.st_dev, status.st_ino) != key:
+            ours = (status.st_dev, status.st_ino) == key
+            if not ours:
                 os.link(aside, path, follow_symlinks=False)  # never over what is there by now
             os.unlink(aside)  # noqa: PTH108 - paths are text throughout
         except FileNotFoundError:
             return
         except OSError as error:
             self.access.refused(path, error)
+            return
+        if not ours:
             return
         tail.quiet_since = self._clock()
         log.info("deleted a rotated file that every sink has", file=tail.state.name, path=path)
