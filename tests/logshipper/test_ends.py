@@ -194,7 +194,7 @@ def test_with_a_sink_down_the_files_are_the_only_buffer(tmp_path: Path, start: S
         log.unlink()
         append(log, block)
         held = Path(f"/proc/{program.process.pid}/fd")
-        wait_until(lambda: any(link.resolve() == log for link in held.iterdir()), "the new file is held")  # noqa: B023
+        wait_until(lambda: any(link.resolve() == log for link in held.iterdir()), "the new file is held")  # noqa: B023 - called at once
     assert memory() - before < 4 * len(blocks[0])
     receiver = Receiver(dead)
     wait_until(lambda: sum(body.count(b"\n") for _, body in receiver.stored) == 9 * 20_000, "all of it arrives")
