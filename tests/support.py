@@ -6,16 +6,18 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 30.0  # seconds; generous, since a busy machine is no failure
@@ -126,3 +128,38 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+
+# -- peers: programs of others -----------------------------------------------------------------------------------------
+
+
+def peer(name: str) -> str:
+    """Where the program is. Without it the test is skipped; under CI that is a failure, lest it read as passed."""
+    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+@contextlib.contextmanager
+def serving(folder: Path, config: str, command: list[str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The command with a file of that config behind it, once it listens on the config's `{port}`; its address."""
+    port = free_port()
+    file = folder / f"{port}.conf"
+    file.write_text(config.format(port=port, folder=folder))
+    with (folder / f"{port}.log").open("wb") as log:
+        process = subprocess.Popen([*command, str(file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: answers(port) or process.poll() is not None, f"{command[0]} listening")
+        assert process.poll() is None, (folder / f"{port}.log").read_text()
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", port)) == 0

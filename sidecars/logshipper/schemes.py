@@ -45,6 +45,10 @@ def _index(parts: SplitResult) -> bool:
     return bool(_INDEX.fullmatch(unquote(parts.path.rpartition("/")[2]))) and not parts.fragment
 
 
+def _host(parts: SplitResult) -> bool:
+    return parts.path in ("", "/") and not (parts.query or parts.fragment)
+
+
 def _plain_and_tls(plain: str, secure: str, scheme: Scheme) -> dict[str, Scheme]:
     """The two schemes of a sink that is reached with TLS or without."""
     return {plain: scheme, secure: replace(scheme, uses=scheme.uses | _TLS)}
@@ -72,6 +76,11 @@ SCHEMES = {
         "otlp+http",
         "otlp+https",
         Scheme("otlp", "otlp+http(s)://host[:port]", _any, _HTTP, ("none", "gzip")),
+    ),
+    **_plain_and_tls(
+        "syslog+tcp",
+        "syslog+tls",
+        Scheme("syslog", "syslog+tcp://host[:port], syslog+tls://host[:port]", _host),
     ),
 }
 _WITHOUT_CREDENTIALS = (

@@ -137,7 +137,7 @@ class Sink:
     sink: SplitResult = setting(
         sink_url,
         "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, `loki+http(s)://…`, "
-        "`elasticsearch+http(s)://…/index`, or `otlp+http(s)://…`",
+        "`elasticsearch+http(s)://…/index`, `otlp+http(s)://…`, `syslog+tcp://…` or `syslog+tls://…`",
     )
     sink_token: Secret | None = setting(secret, "bearer token of an HTTP sink", default="")
     sink_username: str | None = setting(text, "user name for an HTTP sink (basic authentication)", default="")

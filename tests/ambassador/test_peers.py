@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import random
-import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +18,7 @@ import pytest
 
 from tests.ambassador.support import Ambassador, load
 from tests.conftest import Start
-from tests.support import free_port, wait_until
+from tests.support import peer, serving, wait_until
 
 FILE = random.Random(7).randbytes(5_000_000)
 
@@ -57,48 +54,18 @@ frontend app
 Server = Callable[[], tuple[str, subprocess.Popen[bytes]]]
 
 
-def program(name: str) -> str:
-    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[Server]:
     (tmp_path / "www").mkdir()
     (tmp_path / "www" / "file").write_bytes(FILE)
     with contextlib.ExitStack() as running:
-        yield lambda: running.enter_context(serving(tmp_path, NGINX, [program("nginx"), "-p", str(tmp_path), "-c"]))
+        yield lambda: running.enter_context(serving(tmp_path, NGINX, [peer("nginx"), "-p", str(tmp_path), "-c"]))
 
 
 @pytest.fixture
 def haproxy(tmp_path: Path) -> Iterator[Server]:
     with contextlib.ExitStack() as running:
-        yield lambda: running.enter_context(serving(tmp_path, HAPROXY, [program("haproxy"), "-db", "-f"]))
-
-
-@contextlib.contextmanager
-def serving(folder: Path, config: str, command: list[str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    port = free_port()
-    file = folder / f"{port}.conf"
-    file.write_text(config.format(port=port, folder=folder))
-    with (folder / f"{port}.log").open("wb") as log:
-        process = subprocess.Popen([*command, str(file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: answers(port) or process.poll() is not None, f"{command[0]} listening")
-        assert process.poll() is None, (folder / f"{port}.log").read_text()
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as trial:
-        return trial.connect_ex(("127.0.0.1", port)) == 0
+        yield lambda: running.enter_context(serving(tmp_path, HAPROXY, [peer("haproxy"), "-db", "-f"]))
 
 
 def test_what_nginx_serves_arrives_unchanged_however_it_is_asked_for(start: Start, nginx: Server) -> None:

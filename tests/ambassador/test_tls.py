@@ -13,9 +13,8 @@ import pytest
 import trustme
 
 from tests.ambassador.support import GET, Ambassador, Backend, Handler, Peer, answering
-from tests.ambassador.test_peers import program, serving
 from tests.conftest import Start
-from tests.support import wait_until
+from tests.support import peer, serving, wait_until
 
 Serve = Callable[..., Backend]
 
@@ -226,7 +225,7 @@ def test_what_nginx_serves_over_tls_arrives_unchanged_also_after_its_certificate
     content = random.Random(3).randbytes(20_000_000)
     (tmp_path / "large").write_bytes(content)
     secrets.write("server", secrets.authority.issue_cert("orders.test").private_key_and_cert_chain_pem.bytes())
-    with serving(tmp_path, NGINX, [program("nginx"), "-p", str(tmp_path), "-c"]) as (url, process):
+    with serving(tmp_path, NGINX, [peer("nginx"), "-p", str(tmp_path), "-c"]) as (url, process):
         ambassador = Ambassador(
             start, url.replace("http:", "https:"), TLS_CA=secrets.path("ca"), TLS_SERVER_NAME="orders.test"
         )

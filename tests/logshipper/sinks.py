@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from chassis.settings import load
 from sidecars.logshipper import sinks
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Delivery
+from tests.support import PATIENCE
 
 
 def create(url: str, environ: Mapping[str, str] | None = None, /, **settings: str) -> Delivery:
@@ -36,3 +38,9 @@ async def opened(url: str, environ: Mapping[str, str] | None = None, /, **settin
         yield sink
     finally:
         await sink.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - another thread or process has to do it
+            await asyncio.sleep(0.01)

@@ -14,12 +14,11 @@ that are kept and used again, and a judgement on nothing but whether there was a
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import cast
 from urllib.parse import SplitResult
 
 import h11
@@ -27,8 +26,8 @@ import h11
 import chassis
 from chassis.tls import Reloading
 from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.dial import ConnectionFailed, connect, words
 
-P = TypeVar("P", bound=asyncio.Protocol)
 Headers = Sequence[tuple[str, str]]
 
 _AGENT = f"logshipper/{chassis.__version__}"
@@ -44,14 +43,6 @@ class Answer:
     headers: Mapping[str, str]  # names in lower case
     body: bytes
     early: bool  # before the whole request had left
-
-
-class ConnectionFailed(Exception):
-    """No answer came. `reason` is a sentence; `fresh`: the connection had not been used before."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Client:
@@ -117,34 +108,12 @@ class Client:
         return None
 
     async def _connect(self, context: ssl.SSLContext | None) -> _Connection:
-        return await connect(lambda: _Connection(context), self._host, self._port, context)
+        _, connection = await connect(lambda: _Connection(context), self._host, self._port, context)
+        return connection
 
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
-
-
-async def connect(protocol: Callable[[], P], host: str, port: int, context: ssl.SSLContext | None) -> P:
-    """A connection of the protocol. Raises ConnectionFailed, in our words."""
-    loop = asyncio.get_running_loop()
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    try:
-        _, connected = await loop.create_connection(protocol, host, port, ssl=context)
-    except socket.gaierror:
-        raise ConnectionFailed(f"the host name {host} cannot be looked up") from None
-    except ssl.SSLCertVerificationError as error:
-        raise ConnectionFailed(f"the certificate of {where} is not accepted: {error.verify_message}") from None
-    except ssl.SSLError as error:
-        raise ConnectionFailed(f"no TLS with {where}: {_words(error.reason or str(error))}") from None
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error) or "it was closed"
-        raise ConnectionFailed(f"cannot connect to {where}: {reason}") from None
-    return connected
-
-
-def _words(reason: str) -> str:
-    """OpenSSL's WRONG_VERSION_NUMBER as words."""
-    return reason.lower().replace("_", " ")
 
 
 class _Connection(asyncio.Protocol):
@@ -229,8 +198,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
-        self._fail(f"the connection broke before there was an answer{reason and f': {reason}'}")
+        reason = words(error)
+        self._fail("the connection broke before there was an answer" + (f": {reason}" if reason else ""))
 
     # -- from bytes to an answer ---------------------------------------------------------------------------------------
 

@@ -1,0 +1,125 @@
+"""A syslog receiver by the letter of RFC 5424, with octet counting as in RFC 6587 (3.4.1) and RFC 5425 (4.3)."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+
+_ASCII = "[!-~]"
+_HEADER = re.compile(
+    rf"<(?P<pri>0|[1-9][0-9]{{0,2}})>1 (?P<time>-|\S+) (?P<host>{_ASCII}{{1,255}}) (?P<app>{_ASCII}{{1,48}}) "
+    rf"(?P<procid>{_ASCII}{{1,128}}) (?P<msgid>{_ASCII}{{1,32}}) "
+)
+_NAME = r"[!#-<>-\\^-~]{1,32}"  # PRINTUSASCII without =, space, ] and "
+_PARAMETER = re.compile(rf' ({_NAME})="((?:[^"\\\]]|\\.)*)"', re.DOTALL)
+_ELEMENT = re.compile(rf"\[({_NAME})")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+_LENGTH = re.compile(rb"([1-9][0-9]{0,9}) ")
+
+
+@dataclass(frozen=True)
+class Message:
+    facility: int
+    severity: int
+    time: datetime | None
+    host: str
+    app: str
+    data: dict[str, str]  # the parameters of the one element
+    text: str
+
+
+def parse(frame: bytes) -> Message:
+    """Raises AssertionError where the message is not as RFC 5424 has it."""
+    text = frame.decode()
+    head = _HEADER.match(text)
+    assert head, frame
+    assert int(head["pri"]) <= 191
+    assert head["time"] == "-" or _TIME.fullmatch(head["time"]), head["time"]
+    at = head.end()
+    element = _ELEMENT.match(text, at)
+    assert element, frame
+    data, at = {}, element.end()
+    while parameter := _PARAMETER.match(text, at):
+        assert parameter[1] not in data
+        data[parameter[1]] = re.sub(r'\\(["\\\]])', r"\1", parameter[2])
+        at = parameter.end()
+    assert text[at : at + 2] == "] ", text[at:]
+    time = None if head["time"] == "-" else datetime.fromisoformat(head["time"])
+    facility, severity = divmod(int(head["pri"]), 8)
+    return Message(facility, severity, time, head["host"], head["app"], data, text[at + 2 :])
+
+
+def split(stream: bytes) -> tuple[list[bytes], bytes]:
+    """Whole frames, and the rest."""
+    found, at = [], 0
+    while length := _LENGTH.match(stream, at):
+        stop = length.end() + int(length[1])
+        if stop > len(stream):
+            break
+        found.append(stream[length.end() : stop])
+        at = stop
+    return found, stream[at:]
+
+
+class Syslog:
+    """`mode`: ok · deaf: connections are accepted and nothing is read · cut:N: closes when N bytes of a connection
+    were read, without reading what else has come.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
+        self.mode = "ok"
+        self.messages: list[Message] = []
+        self.connections = 0
+        self._closing = threading.Event()
+        self._context = context
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"syslog+{'tls' if context else 'tcp'}://localhost:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._open.append(connection)
+                threading.Thread(target=self._read, args=(connection,), daemon=True).start()
+
+    def _read(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            if self._context is not None:
+                connection = self._context.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
+            self.connections += 1
+            stream, seen = b"", 0
+            if self.mode == "deaf":
+                self._closing.wait()
+            limit = int(self.mode.removeprefix("cut:")) if self.mode.startswith("cut:") else 1 << 60
+            while data := connection.recv(min(65536, limit - seen)):
+                seen += len(data)
+                frames, stream = split(stream + data)
+                self.messages += map(parse, frames)
+                if seen >= limit:
+                    connection.close()
+                    return
+
+    def hang_up(self) -> None:
+        """Close every connection."""
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self._open.clear()
+
+    def close(self) -> None:
+        self._closing.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.hang_up()
