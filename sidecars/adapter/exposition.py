@@ -65,13 +65,17 @@ class Family:
 class Exposition:
     """A whole valid page. Read-only."""
 
-    def __init__(self, page: bytes, families: dict[str, Family], series: int, *, openmetrics: bool) -> None:
+    def __init__(
+        self, page: bytes, families: dict[str, Family], series: int, *, openmetrics: bool, quoted_names: bool
+    ) -> None:
         self.page = page
         self.families = families
         """By name, in the page's order."""
         self.series = series
         """How many samples it has."""
         self.openmetrics = openmetrics
+        self.quoted_names = quoted_names
+        """Whether a metric's or a label's name is written in quotes, as UTF-8 names must be."""
         self._owners = {name: family for family in families.values() for name in family.names}
 
     def names(self) -> Iterator[str]:
@@ -116,7 +120,7 @@ def parse(body: bytes, content_type: str, max_series: int) -> Exposition:
     end = _end(body) if openmetrics else len(body)
     reader = _Reader(body, max_series, openmetrics=openmetrics)
     reader.read(end)
-    return Exposition(body, reader.families, reader.series, openmetrics=openmetrics)
+    return Exposition(body, reader.families, reader.series, openmetrics=openmetrics, quoted_names=reader.quoted_names)
 
 
 def _is_openmetrics(content_type: str) -> bool:
@@ -145,6 +149,7 @@ class _Reader:
     def __init__(self, page: bytes, max_series: int, *, openmetrics: bool) -> None:
         self.families: dict[str, Family] = {}
         self.series = 0
+        self._quoted_metric = False
         self._page = page
         self._max_series = max_series
         self._openmetrics = openmetrics
@@ -156,6 +161,10 @@ class _Reader:
         self._check: Check | None = None  # once the family has samples
         self._first = (0, 0)  # the line and the offset of the first of them
         self._taken: set[bytes] = set()  # names that cannot come again
+
+    @property
+    def quoted_names(self) -> bool:
+        return self._quoted_metric or self._shapes.quoted
 
     def read(self, end: int) -> None:
         plain = self._page.isascii()
@@ -198,6 +207,7 @@ class _Reader:
     def _with_quoted_name(self, row: lines.Row) -> lines.Row:
         try:
             name, blob = quoted_name(row[lines.LABELS])
+            self._quoted_metric = True
         except BadLabels as error:
             raise Malformed(self._line, str(error)) from None
         line, _, _, value, timestamp, exemplar, comment, bad = row
@@ -226,6 +236,7 @@ class _Reader:
         if found is None:
             return
         word, name, value = found
+        self._quoted_metric = self._quoted_metric or b'"' + name + b'"' in comment
         if name != self._metadata.name:
             self._begin(name)
         if self._check:

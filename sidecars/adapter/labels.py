@@ -78,6 +78,11 @@ class Shapes:
         self._shapes: dict[Outside, Shape | None] = {}
         self._quoted: dict[tuple[bytes, ...], Shape] = {}
 
+    @property
+    def quoted(self) -> bool:
+        """Whether a label's name was in quotes."""
+        return bool(self._quoted)
+
     def of(self, blob: bytes) -> tuple[Shape, list[bytes]]:
         """The blob's shape, and the values in its order, still escaped."""
         pieces = cut(blob)

@@ -1,16 +1,20 @@
-"""Which of Prometheus's formats a scraper gets, from its `Accept` header. No I/O."""
+"""Which of Prometheus's formats a scraper gets, from its `Accept` header. No I/O.
+
+Source: Prometheus, "Scrape protocol content negotiation". What is asked for and not there (protobuf) is passed over;
+text 0.0.4 is the last resort.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
 
-Escaping = Literal["allow-utf-8", "underscores", "dots", "values"]
+from sidecars.adapter.escaping import Escaping
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """Prometheus text ("0.0.4", "1.0.0") or OpenMetrics ("1.0.0"), and how UTF-8 names are written in it."""
+    """Prometheus text ("0.0.4", "1.0.0") or OpenMetrics ("0.0.1", "1.0.0"), and how UTF-8 names are written in it."""
 
     openmetrics: bool = False
     version: str = "0.0.4"
@@ -19,10 +23,49 @@ class Format:
     @property
     def content_type(self) -> str:
         """The value of the `Content-Type` header."""
-        return "text/plain; version=0.0.4; charset=utf-8"
+        kind = "application/openmetrics-text" if self.openmetrics else "text/plain"
+        escaping = f"; escaping={self.escaping}" if self.version == "1.0.0" else ""
+        return f"{kind}; version={self.version}; charset=utf-8{escaping}"
+
+
+TEXT = Format()
+
+_MEDIA_TYPES = {
+    "text/plain": (False, ("0.0.4", "1.0.0")),
+    "text/*": (False, ("0.0.4",)),
+    "*/*": (False, ("0.0.4",)),
+    "application/openmetrics-text": (True, ("1.0.0", "0.0.1")),
+}
+_ESCAPINGS: dict[str, Escaping] = {
+    "allow-utf-8": "allow-utf-8",
+    "underscores": "underscores",
+    "dots": "dots",
+    "values": "values",
+}
+_QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
 def choose(accept: str) -> Format:
-    """The best format that the header asks for; text 0.0.4 where it asks for nothing that there is."""
-    del accept
-    return Format()
+    """The best format that the header asks for; of two that are as good, the first."""
+    best, weight = TEXT, 0.0
+    for one in accept.split(","):
+        media_type, *parameters = (part.strip().lower() for part in one.split(";"))
+        values = dict(parameter.partition("=")[::2] for parameter in parameters)
+        quality = values.get("q", "1")
+        if not _QUALITY.fullmatch(quality) or float(quality) <= weight:
+            continue
+        found = _format(media_type, values)
+        if found:
+            best, weight = found, float(quality)
+    return best
+
+
+def _format(media_type: str, values: dict[str, str]) -> Format | None:
+    openmetrics, versions = _MEDIA_TYPES.get(media_type, (False, ()))
+    if not versions:
+        return None
+    version = values.get("version", versions[0])
+    if version not in versions:
+        return None
+    escaping = _ESCAPINGS.get(values.get("escaping", ""), "underscores")
+    return Format(openmetrics, version, escaping if version == "1.0.0" else "underscores")

@@ -1,0 +1,116 @@
+"""Random metrics pages, for property tests: structured, valid in both formats, and ugly where the formats allow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from sidecars.adapter.exposition import Exposition, parse
+
+TEXT = "text/plain; version=0.0.4"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+Labels = dict[str, str]
+
+ugly = 'ab1"\\\n\t\0 é😀{},=#_'
+label_values = st.text(ugly, max_size=8)
+labels = st.dictionaries(st.sampled_from(["a", "b", "job", "A_1"]), label_values, max_size=3)
+numbers = st.sampled_from(["0", "1", "-2.5", "1e3", "+Inf", "NaN", "0.001", "12345678901234567"])
+counts = st.sampled_from(["0", "1", "2.5", "1e+06"])
+helps = st.text(ugly, max_size=12).map(lambda text: text.strip())
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family as both formats can say it. `samples` are suffix, labels, value, and milliseconds."""
+
+    name: str
+    kind: str
+    help: str
+    samples: list[tuple[str, Labels, str, int | None]]
+
+
+def escape(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _line(name: str, pairs: Labels, value: str, timestamp: str) -> str:
+    inside = ",".join(f'{label}="{escape(text)}"' for label, text in pairs.items())
+    return f"{name}{{{inside}}} {value}{timestamp}\n" if inside else f"{name} {value}{timestamp}\n"
+
+
+def as_text(families: list[Family]) -> bytes:
+    page = ""
+    for family in families:
+        counter = "_total" if family.kind == "counter" else ""
+        kind = "untyped" if family.kind == "unknown" else family.kind
+        about = family.help.replace("\\", r"\\").replace("\n", r"\n")
+        page += f"# HELP {family.name}{counter} {about}\n# TYPE {family.name}{counter} {kind}\n"
+        for suffix, pairs, value, time in family.samples:
+            page += _line(family.name + suffix, pairs, value, "" if time is None else f" {time}")
+    return page.encode()
+
+
+def as_openmetrics(families: list[Family]) -> bytes:
+    page = ""
+    for family in families:
+        page += f"# TYPE {family.name} {family.kind}\n# HELP {family.name} {escape(family.help)}\n"
+        for suffix, pairs, value, time in family.samples:
+            page += _line(family.name + suffix, pairs, value, "" if time is None else f" {time / 1000}")
+    return f"{page}# EOF\n".encode()
+
+
+def _key(pairs: Labels) -> tuple[tuple[str, str], ...]:
+    """Equal for what Prometheus takes for equal: an empty label is none."""
+    return tuple(sorted(pair for pair in pairs.items() if pair[1]))
+
+
+@st.composite
+def _families(draw: st.DrawFn, name: str) -> Family:
+    kind = draw(st.sampled_from(["gauge", "unknown", "counter", "histogram", "summary"]))
+    sets = draw(st.lists(labels, max_size=4, unique_by=_key))
+    samples: list[tuple[str, Labels, str, int | None]] = []
+    for pairs in sets:
+        time = draw(st.none() | st.integers(0, 2_000_000_000_000))
+        if kind == "histogram":
+            count = 0
+            for bound in [*sorted(draw(st.sets(st.sampled_from([0.1, 1.0, 2.5, 10.0])))), float("inf")]:
+                count += draw(st.integers(0, 3))
+                le = "+Inf" if bound == float("inf") else str(bound)
+                samples.append(("_bucket", {**pairs, "le": le}, str(count), time))
+            samples += [("_sum", pairs, draw(counts), time), ("_count", pairs, str(count), time)]
+        elif kind == "summary":
+            samples.extend(
+                ("", {**pairs, "quantile": quantile}, draw(counts), time)
+                for quantile in sorted(draw(st.sets(st.sampled_from(["0.5", "0.9", "0.99"]))))
+            )
+            samples += [("_sum", pairs, draw(counts), time), ("_count", pairs, "3", time)]
+        elif kind == "counter":
+            samples.append(("_total", pairs, draw(counts), time))
+        else:
+            samples.append(("", pairs, draw(numbers), time))
+    return Family(name, kind, draw(helps), samples)
+
+
+@st.composite
+def pages(draw: st.DrawFn) -> list[Family]:
+    """Families of different names."""
+    names = draw(st.lists(st.sampled_from(["up", "x:y", "requests", "_z", "heap_bytes"]), max_size=4, unique=True))
+    return [draw(_families(name)) for name in names]
+
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], tuple[str, float | None]]
+
+
+def series(exposition: Exposition) -> Series:
+    """All series: their value (as text, for NaN to be equal to itself) and timestamp."""
+    return {
+        (one.name, one.labels): (repr(one.value), one.timestamp)
+        for name in exposition.names()
+        for one in exposition.select(name)
+    }
+
+
+def read(page: bytes, content_type: str) -> Exposition:
+    return parse(page, content_type, 10_000)
