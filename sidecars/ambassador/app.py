@@ -103,8 +103,9 @@ async def _tick(upstreams: Iterable[Upstream], health: Health) -> None:
 async def _drain(upstreams: list[Upstream]) -> None:
     """Go on serving until no connection of the app is left. The deadline is the lifecycle's."""
     while True:
+        now = time.monotonic()
         for upstream in upstreams:
-            upstream.drain(time.monotonic())
-        if not any(upstream.busy for upstream in upstreams):
+            upstream.drain(now)
+        if not any(upstream.is_busy(now) for upstream in upstreams):
             return
         await asyncio.sleep(_DRAIN_STEP)

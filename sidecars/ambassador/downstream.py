@@ -199,13 +199,13 @@ class Client(asyncio.Protocol):
         """The exchange is over and its response written."""
         exchange = self.exchange
         self.exchange = None
+        self.since = now
         if close or self.must_close:
             if self.buffer or (exchange is not None and not exchange.complete):
                 self._linger()
             else:
                 self._close()
             return
-        self.since = now
         if self.buffer:
             self._resume()
         elif self.ended:
@@ -298,6 +298,7 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.upstream.clients.discard(self)
+        self.upstream.at_work_until(self.since)
         exchange = self.exchange
         if exchange is not None:
             self.exchange = None

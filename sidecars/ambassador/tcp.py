@@ -43,6 +43,7 @@ class TcpClient(Relay):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.upstream.waiting.discard(self)
+        self.upstream.at_work_until(time.monotonic())
         super().connection_lost(error)
 
     async def _search(self) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logs.get("ambassador")
 
+_NEXT_CONNECTION = 0.5  # seconds that a drain waits for another one of an app that is at work
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
 
@@ -63,6 +64,7 @@ class Upstream:
         self.clients: set[Client] = set()
         self.relays: set[Relay] = set()
         self.waiting: set[TcpClient] = set()
+        self._worked_until = 0.0  # when a connection of the app that has ended was last at work
         self.draining = False
         self.connects: int = 0
         self.connect_failures: int = 0
@@ -202,14 +204,18 @@ class Upstream:
                     connection.discard()
 
     def drain(self, now: float) -> None:
-        """From now on every connection ends with its next answer; to be called until it is not `busy` any more."""
+        """From now on every connection ends with its next answer; to be called until it is not busy any more."""
         self.draining = True
         for client in list(self.clients):
             client.close_if_idle(now)
 
-    @property
-    def busy(self) -> bool:
-        return bool(self.clients or self.relays or self.waiting)
+    def is_busy(self, now: float) -> bool:
+        """Whether the app has connections, or was at work so recently that its next one may be on its way."""
+        return bool(self.clients or self.relays or self.waiting) or now - self._worked_until < _NEXT_CONNECTION
+
+    def at_work_until(self, when: float) -> None:
+        """A connection of the app has ended that was at work until then."""
+        self._worked_until = max(self._worked_until, when)
 
     def close(self) -> None:
         """End everything that is still there."""
