@@ -13,21 +13,38 @@ from chassis.lifecycle import IOFailed
 BACKLOG = 1024  # who hands a socket to a server passes it on: uvloop would listen again with less
 
 
-def bind(address: Address, variable: str) -> list[socket.socket]:
+def bind(address: Address, variable: str, *, shared: bool = False) -> list[socket.socket]:
     """Listening, non-blocking sockets for the address; several where a host name has several addresses.
 
-    `:port` is one socket for IPv6 and IPv4, or IPv4 alone on a machine without IPv6. Raises IOFailed.
+    `:port` is one socket for IPv6 and IPv4, or IPv4 alone on a machine without IPv6. Where others of ours listen on the
+    same port, all say so by `shared`. Raises IOFailed.
     """
     sockets: list[socket.socket] = []
     try:
         for family, where in _places(address):
-            sockets.append(_listening(family, where))
+            sockets.append(_listening(family, where, shared=shared))
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that DNS cannot carry
         for bound in sockets:
             bound.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise IOFailed(f"{variable}={address}: cannot listen there: {reason}") from None
     return sockets
+
+
+def bind_for_each(address: Address, variable: str, count: int) -> list[list[socket.socket]]:
+    """Listening sockets for each of `count` processes that share the address. Raises IOFailed.
+
+    The kernel spreads the connections to a port over the sockets that are bound to it. A unix socket cannot be shared
+    so: there all are given the same one.
+    """
+    first = bind(address, variable)
+    if address.path:
+        return [first] * count
+    # That it could be bound alone shows that nobody else has the port; bound as a shared one it would not be noticed.
+    where = Address(address.host, first[0].getsockname()[1])
+    for bound in first:
+        bound.close()
+    return [bind(where, variable, shared=True) for _ in range(count)]
 
 
 def bound_address(sockets: list[socket.socket]) -> str:
@@ -47,11 +64,12 @@ def _places(address: Address) -> list[tuple[socket.AddressFamily, object]]:
     return list({(family, where): None for family, _, _, _, where in found})
 
 
-def _listening(family: socket.AddressFamily, where: object) -> socket.socket:
+def _listening(family: socket.AddressFamily, where: object, *, shared: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         if family != socket.AF_UNIX:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         if family == socket.AF_INET6:
             only = isinstance(where, tuple) and where[0] != ""
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(only))

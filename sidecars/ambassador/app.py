@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 from chassis import admin, logs
 from chassis.health import Health
 from chassis.lifecycle import Life
 from chassis.listen import BACKLOG, bind, bound_address
 from chassis.settings import variable
+from sidecars.ambassador import reports
+from sidecars.ambassador.acceptor import Acceptor
 from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.metrics import UpstreamCollector
 from sidecars.ambassador.resolve import Resolver, follow, is_address
@@ -37,45 +40,76 @@ def _cares(settings: UpstreamSettings) -> Resolver:
 
 async def serve(settings: Settings, life: Life, resolvers: Resolvers = _cares) -> None:
     """Serve every upstream until told to stop, and then until the app's connections have ended."""
-    loop = asyncio.get_running_loop()
-    upstreams = [
-        Upstream(upstream, loop, life.health.hold(f"upstream {upstream.name}", "it has no address yet"))
-        for upstream in settings.upstreams.values()
-    ]
-    metrics = admin.registry()
-    metrics.register(UpstreamCollector(upstreams))
+    if settings.workers > 1:
+        from sidecars.ambassador.workers import supervise  # noqa: PLC0415 - most have one
 
-    def status() -> dict[str, object]:
-        return {"upstreams": {upstream.name: upstream.page() for upstream in upstreams}}
+        await supervise(settings, life)
+        return
+    path = DataPath(settings, life, resolvers)
+    async with admin.serve(settings, life.health, path.metrics, path.status):
+        listeners = {
+            name: bind(upstream.listen, variable(Settings, "listen", name))
+            for name, upstream in settings.upstreams.items()
+        }
+        await path.run(listeners)
 
-    async with contextlib.AsyncExitStack() as stack:
-        listening = life.health.hold("listener", "not listening yet")
-        await stack.enter_async_context(admin.serve(settings, life.health, metrics, status))
-        for upstream in upstreams:
-            await stack.enter_async_context(_listen(upstream))
-        listening.release()
-        gc.collect()
-        gc.freeze()  # what lives for ever need not be looked through again
-        async with asyncio.TaskGroup() as group:
-            background = [group.create_task(_tick(upstreams, life.health))]
-            for upstream in upstreams:
-                for name in upstream.names:
-                    resolver = None if is_address(name.target.host) else resolvers(upstream.settings)
-                    background.append(group.create_task(follow(upstream, name, resolver)))
-            await life.stopping.wait()
-            await _drain(upstreams)
-            for task in background:
-                task.cancel()
+
+class DataPath:
+    """What carries the traffic: all of the ambassador in one process, or of one worker of several."""
+
+    def __init__(self, settings: Settings, life: Life, resolvers: Resolvers = _cares) -> None:
+        self._life = life
+        self._resolvers = resolvers
+        self._listening = life.health.hold("listener", "not listening yet")
+        self._alone = settings.workers == 1
+        loop = asyncio.get_running_loop()
+        self._upstreams = [
+            Upstream(upstream, loop, life.health.hold(f"upstream {upstream.name}", "it has no address yet"))
+            for upstream in settings.upstreams.values()
+        ]
+        self.metrics = admin.registry()
+        self.metrics.register(UpstreamCollector(self._upstreams))
+
+    def status(self) -> dict[str, object]:
+        return {"upstreams": {upstream.name: upstream.page() for upstream in self._upstreams}}
+
+    def report(self) -> bytes:
+        """What a worker tells of itself."""
+        health = self._life.health
+        return reports.encode(health.not_ready(), health.not_alive(), self.status(), self.metrics)
+
+    async def run(self, listeners: Mapping[str, list[socket.socket]]) -> None:
+        """Accept on the sockets, by the upstreams' names, until told to stop and the app's connections have ended."""
+        async with contextlib.AsyncExitStack() as stack:
+            for upstream in self._upstreams:
+                await stack.enter_async_context(_listen(upstream, listeners[upstream.name], alone=self._alone))
+            self._listening.release()
+            gc.collect()
+            gc.freeze()  # what lives for ever need not be looked through again
+            async with asyncio.TaskGroup() as group:
+                background = [group.create_task(_tick(self._upstreams, self._life.health))]
+                for upstream in self._upstreams:
+                    for name in upstream.names:
+                        resolver = None if is_address(name.target.host) else self._resolvers(upstream.settings)
+                        background.append(group.create_task(follow(upstream, name, resolver)))
+                await self._life.stopping.wait()
+                await _drain(self._upstreams)
+                for task in background:
+                    task.cancel()
 
 
 @contextlib.asynccontextmanager
-async def _listen(upstream: Upstream) -> AsyncIterator[None]:
+async def _listen(upstream: Upstream, sockets: list[socket.socket], *, alone: bool) -> AsyncIterator[None]:
     """Accept the app's connections for as long as the context is open."""
-    address = upstream.settings.listen
-    sockets = bind(address, variable(Settings, "listen", upstream.name))
     accept = Client if upstream.settings.upstream.protocol == "http" else TcpClient
-    create = upstream.loop.create_unix_server if address.path else upstream.loop.create_server
-    servers = [await create(lambda: accept(upstream), sock=bound, backlog=BACKLOG) for bound in sockets]
+    unix = sockets[0].family == socket.AF_UNIX
+    create = upstream.loop.create_unix_server if unix else upstream.loop.create_server
+    servers: list[asyncio.AbstractServer | Acceptor] = []
+    for bound in sockets:
+        if unix and not alone:
+            servers.append(Acceptor(upstream.loop, bound, lambda: accept(upstream)))
+        else:
+            servers.append(await create(lambda: accept(upstream), sock=bound, backlog=BACKLOG))
     try:
         for bound in sockets:
             name = bound.getsockname()

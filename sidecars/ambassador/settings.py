@@ -144,6 +144,11 @@ class Settings(ServiceSettings):
     PREFIX = "AMBASSADOR"
 
     upstreams: dict[str, UpstreamSettings] = group(UpstreamSettings, anchor="upstream")
+    workers: int = setting(
+        integer(1, 64),
+        "processes that share the ports, for more than one core; each balances, limits and resolves by itself",
+        default="1",
+    )
     admin_listen: Address = setting(
         address, "where `/livez`, `/readyz`, `/metrics` and `/status` answer", default=":9913"
     )

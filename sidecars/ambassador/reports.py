@@ -1,0 +1,142 @@
+"""What a worker tells of itself, and what the workers are together. No I/O.
+
+A report is one line of JSON: why the worker is not ready or not alive, its part of `/status`, and its metrics. Of the
+workers together counters and histograms are the sums, also of workers that are gone: a restart makes no counter fall.
+Gauges are sums, too, but for those that say the same in every worker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+LONGEST = 16 * 1024 * 1024  # bytes of one report
+
+_ADD_UP = frozenset({"counter", "histogram"})
+# Of these the greatest, or the least, is what the workers are together; the others add up.
+_GREATEST = (
+    "_age_seconds",
+    "_endpoints",
+    "_endpoints_down",
+    "_endpoints_ejected",
+    "_weight",
+    "_state",
+    "_cost_seconds",
+    "_panic",
+    "_healthy",
+)
+_LEAST = ("process_start_time_seconds", "process_max_fds")
+
+Key = tuple[str, tuple[tuple[str, str], ...]]  # a sample's name and labels
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric with its samples."""
+
+    name: str
+    type: str
+    documentation: str
+    samples: dict[Key, float]
+
+
+@dataclass(slots=True)
+class Report:
+    """What a worker said last."""
+
+    not_ready: list[str] = field(default_factory=list)
+    not_alive: list[str] = field(default_factory=list)
+    status: dict[str, Any] = field(default_factory=dict)
+    families: dict[str, Family] = field(default_factory=dict)
+
+
+def encode(not_ready: Sequence[str], not_alive: Sequence[str], status: Mapping[str, Any], registry: Collector) -> bytes:
+    """A report, as it is sent."""
+    families = [
+        [metric.name, metric.type, metric.documentation, [[one.name, one.labels, one.value] for one in metric.samples]]
+        for metric in registry.collect()
+    ]
+    line = {"not_ready": not_ready, "not_alive": not_alive, "status": status, "families": families}
+    return json.dumps(line, default=str, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Report:
+    raw = json.loads(line)
+    families = {
+        name: Family(name, kind, words, {_key(sample, labels): value for sample, labels, value in samples})
+        for name, kind, words, samples in raw["families"]
+    }
+    return Report(raw["not_ready"], raw["not_alive"], raw["status"], families)
+
+
+def _key(name: str, labels: Mapping[str, str]) -> Key:
+    return name, tuple(labels.items())
+
+
+# -- together -----------------------------------------------------------------------------------------------------
+
+
+def add_up(into: dict[str, Family], families: Iterable[Family]) -> None:
+    """Add what only ever grows: what a worker that is gone has counted is not forgotten."""
+    for family in families:
+        if family.type in _ADD_UP:
+            known = into.setdefault(family.name, Family(family.name, family.type, family.documentation, {}))
+            for key, value in family.samples.items():
+                known.samples[key] = known.samples.get(key, 0.0) + value
+
+
+def together(several: Iterable[Mapping[str, Family]]) -> Iterator[Metric]:
+    """The metrics of all, each family once."""
+    merged: dict[str, Family] = {}
+    for families in several:
+        for family in families.values():
+            known = merged.setdefault(family.name, Family(family.name, family.type, family.documentation, {}))
+            for key, value in family.samples.items():
+                known.samples[key] = _merged(family, known.samples.get(key), value)
+    for family in merged.values():
+        metric = Metric(family.name, family.documentation, family.type)
+        metric.samples = [Sample(name, dict(labels), value) for (name, labels), value in family.samples.items()]
+        yield metric
+
+
+def _merged(family: Family, known: float | None, value: float) -> float:
+    if known is None:
+        return value
+    if family.type not in _ADD_UP:
+        if family.name.endswith(_GREATEST):
+            return max(known, value)
+        if family.name in _LEAST:
+            return min(known, value)
+    return known + value
+
+
+def summed(pages: Sequence[Any]) -> Any:
+    """The pages of `/status` as one: counts add up, of measures the greatest counts, lists join by their names."""
+    pages = [page for page in pages if page is not None]
+    if not pages:
+        return None
+    first = pages[0]
+    if all(isinstance(page, dict) for page in pages):
+        keys = dict.fromkeys(key for page in pages for key in page)
+        return {key: summed([page.get(key) for page in pages]) for key in keys}
+    if all(isinstance(page, list) for page in pages):
+        return _joined([item for page in pages for item in page])
+    if all(isinstance(page, int | float) and not isinstance(page, bool) for page in pages):
+        return sum(pages) if all(isinstance(page, int) for page in pages) else max(pages)
+    different = list(dict.fromkeys(map(str, pages)))
+    return first if len(different) == 1 else ", ".join(different)
+
+
+def _joined(items: list[Any]) -> list[Any]:
+    """Those that are of the same target or address are one."""
+    groups: dict[str, list[Any]] = {}
+    for item in items:
+        name = item.get("address") or item.get("target") if isinstance(item, dict) else item
+        groups.setdefault(str(name), []).append(item)
+    return [summed(group) for group in groups.values()]

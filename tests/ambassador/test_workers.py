@@ -1,0 +1,183 @@
+"""Several workers behind one port: together they are one ambassador, whatever becomes of one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.ambassador.support import GET, Ambassador, Peer, answering, backends, load
+from tests.conftest import Start
+from tests.support import free_port, wait_until
+
+
+def status(ambassador: Ambassador) -> dict[str, Any]:
+    page: dict[str, Any] = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
+    return page
+
+
+def pids(ambassador: Ambassador) -> list[int]:
+    return [worker["pid"] for worker in status(ambassador)["workers"]]
+
+
+def is_ready(ambassador: Ambassador) -> bool:
+    return httpx.get(f"http://127.0.0.1:{ambassador.admin}/readyz", trust_env=False).is_success
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_all_workers_serve_and_are_counted_as_one(start: Start) -> None:
+    with backends(answering()) as (backend,), contextlib.ExitStack() as stack:
+        ambassador = Ambassador(start, backend.url, WORKERS="2")
+        apps = [stack.enter_context(ambassador.connect()) for _ in range(40)]
+        for app in apps:
+            for _ in range(5):
+                app.send(GET)
+                assert app.response()[0] == 200
+        wait_until(lambda: ambassador.metric("ambassador_requests_total", code="200") == 200, "all requests counted")
+        wait_until(lambda: ambassador.metric("ambassador_downstream_connections_open") == 40, "all connections counted")
+        page = status(ambassador)
+        shares = [worker["upstreams"]["default"]["requests"] for worker in page["workers"]]
+        assert all(shares)
+        assert sum(shares) == page["upstreams"]["default"]["requests"] == 200
+        assert ambassador.metric("ambassador_upstream_endpoints") == 1
+        assert ambassador.metric("ambassador_workers") == 2
+        assert ambassador.metric("process_resident_memory_bytes") > ambassador.rss()
+
+
+def test_a_worker_that_is_killed_is_started_again_and_the_others_go_on(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        ambassador = Ambassador(start, backend.url, WORKERS="2")
+        for _ in range(20):
+            assert ambassador.ask()[0] == 200
+        wait_until(lambda: ambassador.metric("ambassador_requests_total") == 20, "all requests counted")
+        first, second = pids(ambassador)
+        os.kill(first, signal.SIGKILL)
+        # New connections wait in the dead worker's queue, if the kernel chose it; none is refused.
+        for _ in range(40):
+            assert ambassador.ask()[0] == 200
+        line = ambassador.program.wait_logged("a worker has ended; it is started again")
+        assert (line["worker"], line["exit_code"]) == (1, -signal.SIGKILL)
+        wait_until(lambda: is_ready(ambassador), "ready again")
+        third, same = pids(ambassador)
+        assert same == second
+        assert third != first
+        assert ambassador.metric("ambassador_worker_restarts_total") == 1
+        wait_until(lambda: ambassador.metric("ambassador_requests_total") == 60, "the dead worker's counts among all")
+
+
+def test_a_worker_that_hangs_makes_the_ambassador_not_alive(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        ambassador = Ambassador(start, backend.url, WORKERS="2")
+        (pid, _) = pids(ambassador)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            url = f"http://127.0.0.1:{ambassador.admin}/livez"
+            told = wait_until(lambda: next((a for a in [httpx.get(url, trust_env=False)] if a.is_error), None), "503")
+            assert "worker 1: no beat" in told.text
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: httpx.get(url, trust_env=False).is_success, "alive again")
+
+
+def test_sigterm_drains_every_worker_under_load(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        ambassador = Ambassador(start, backend.url, WORKERS="2")
+        workers = pids(ambassador)
+        told = False
+
+        def enough(count: int) -> bool:
+            nonlocal told
+            if count > 200 and not told:
+                told = True
+                ambassador.program.signal(signal.SIGTERM)
+            return count > 800
+
+        assert load(ambassador, clients=8, until=enough) == []
+        assert ambassador.program.wait() == 0
+        assert not any(map(is_alive, workers))
+
+
+def test_a_second_signal_cuts_the_drain_of_every_worker_short(start: Start) -> None:
+    def hang(peer: Peer) -> None:
+        peer.exactly(10**6)
+
+    with backends(hang) as (backend,), contextlib.ExitStack() as stack:
+        ambassador = Ambassador(start, backend.url, WORKERS="2", DRAIN_TIMEOUT="60s")
+        workers = pids(ambassador)
+        for _ in range(8):
+            stack.enter_context(ambassador.connect()).send(GET)
+        wait_until(lambda: backend.connections == 8, "all requests upstream")
+        ambassador.program.signal(signal.SIGTERM)
+        ambassador.program.wait_logged("draining")
+        assert ambassador.program.stop() == 0
+        wait_until(lambda: not any(map(is_alive, workers)), "no worker left")
+
+
+def test_workers_of_an_ambassador_that_is_killed_do_not_stay_behind(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        ambassador = Ambassador(start, backend.url, WORKERS="2")
+        workers = pids(ambassador)
+        ambassador.program.kill()
+        wait_until(lambda: not any(map(is_alive, workers)), "no worker left")
+
+
+def test_workers_share_a_unix_socket_evenly(start: Start, tmp_path: Path) -> None:
+    path, admin = tmp_path / "orders.sock", free_port()
+    with backends(answering()) as (backend,), contextlib.ExitStack() as stack:
+        program = start(
+            "ambassador",
+            AMBASSADOR_LISTEN=f"unix:{path}",
+            AMBASSADOR_ADMIN_LISTEN=f"127.0.0.1:{admin}",
+            AMBASSADOR_UPSTREAM=backend.url,
+            AMBASSADOR_WORKERS="2",
+        )
+        program.wait_ready(admin)
+        for _ in range(60):
+            own = stack.enter_context(socket.socket(socket.AF_UNIX))
+            own.connect(str(path))
+            app = Peer(own)
+            app.send(GET)
+            assert app.response()[0] == 200
+        url = f"http://127.0.0.1:{admin}/status"
+
+        def shares() -> list[int]:
+            workers = httpx.get(url, trust_env=False).json()["workers"]
+            return [worker["upstreams"]["default"]["connections"] for worker in workers]
+
+        wait_until(lambda: sum(shares()) == 60, "all connections counted")
+        assert min(shares()) >= 1
+        os.kill(httpx.get(url, trust_env=False).json()["workers"][0]["pid"], signal.SIGKILL)
+        program.wait_logged("a worker has ended; it is started again")
+        program.wait_ready(admin)
+        assert program.stop() == 0
+
+
+def test_a_port_in_use_is_an_error_for_workers_too(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        program = start(
+            "ambassador",
+            AMBASSADOR_LISTEN=f"127.0.0.1:{backend.port}",
+            AMBASSADOR_ADMIN_LISTEN="off",
+            AMBASSADOR_UPSTREAM="http://127.0.0.1:1",
+            AMBASSADOR_WORKERS="2",
+        )
+        assert program.wait() == 74
+
+
+@pytest.mark.parametrize("count", ["0", "65", "many"])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(start: Start, count: str) -> None:
+    program = start("ambassador", AMBASSADOR_UPSTREAM="http://orders", AMBASSADOR_WORKERS=count)
+    assert program.wait() == 78
+    assert f"AMBASSADOR_WORKERS={count}: expected a whole number" in program.stderr
