@@ -253,6 +253,8 @@ class Client(asyncio.Protocol):
             exchange.abandon(status)
         else:
             self.upstream.counters.observe(status, 0.0)
+            if self.upstream.access is not None:
+                self.upstream.access.refused(status, reason)
         if begun:
             self.cut(broken=True)
             return

@@ -64,6 +64,9 @@ class Exchange:
     continued = False  # whether the client has been told to continue
     moved = False  # whether anything has happened since the last tick
     over = False
+    # Only for the access log, where there is one:
+    label = ""  # the endpoint that has this try
+    answered_at = 0.0  # when the head of its answer came
 
     def __init__(self, client: Client, upstream: Upstream, request: Request) -> None:
         self.client = client
@@ -86,6 +89,7 @@ class Exchange:
             return
         if self.causes:
             self.tried_at = monotonic()
+            self.label = ""
         upstream = self.upstream
         key = upstream.key_of(self.request.rest, peer_host(self.client.transport)) if upstream.key_of else b""
         endpoint = upstream.balancer.choose(self.tried_at, self.tried, key)
@@ -114,6 +118,8 @@ class Exchange:
         self.reused = connection.served
         self.written = True
         upstream = self.upstream
+        if upstream.access is not None:
+            self.label = connection.endpoint.label
         host = self.request.host if upstream.preserves_host else None
         head = self.request.head(host or connection.endpoint.host, upstream.credentials)
         if not self.held:
@@ -261,6 +267,8 @@ class Exchange:
         """The head of a response whose body follows through `pass_on` and `end`."""
         self.moved = True
         self.response = response
+        if self.upstream.access is not None:
+            self.answered_at = monotonic()
         minor = self.request.minor
         self.chunking = bool(minor) and response.length in (CHUNKED, UNTIL_CLOSE)
         self.client.write(response.head(minor, close=self._closes()))
@@ -296,7 +304,7 @@ class Exchange:
         connection = self.connection
         assert connection is not None  # noqa: S101 - the response came on it
         self.over = True
-        self._count(_SWITCHING)
+        self._count(_SWITCHING, monotonic())
         connection.exchange = self.connection = self.endpoint = None
         self.client.switch(connection, response.interim() + surplus, blocked=self.blocked)
 
@@ -304,7 +312,7 @@ class Exchange:
 
     def _finish(self, status: int, now: float, *, close: bool) -> None:
         self.over = True
-        self.upstream.counters.observe(status, now - self.started)
+        self._count(status, now)
         self.client.finished(now, close=close)
 
     def _give_up(self, cause: Cause) -> None:
@@ -320,7 +328,8 @@ class Exchange:
         )
         self.client.write(answer)
         self.upstream.counters.fail(cause.error)
-        self._count(cause.status)
+        self.label = ""
+        self._count(cause.status, monotonic())
         self.client.loop.call_soon(self._after_own_answer, close)
 
     def _after_own_answer(self, close: bool) -> None:  # noqa: FBT001 - a callback
@@ -334,7 +343,7 @@ class Exchange:
         self.over = True
         self._leave()
         self.upstream.counters.fail("http_response_incomplete")
-        self._count(response.status)
+        self._count(response.status, monotonic(), whole=False)
         framed = self.chunking or response.announced >= 0
         self.client.cut(broken=not framed)
 
@@ -345,7 +354,7 @@ class Exchange:
             if self.endpoint is not None and self.response is None:
                 self.upstream.balancer.abandoned(self.endpoint, self.tried_at, monotonic())
             self._leave()
-            self._count(status)
+            self._count(status, monotonic(), whole=False)
 
     def _leave(self) -> None:
         """Give up the connection of this try, if there is one, and with it the try."""
@@ -361,8 +370,11 @@ class Exchange:
         if endpoint is not None:
             self.upstream.leave(endpoint)
 
-    def _count(self, status: int) -> None:
-        self.upstream.counters.observe(status, monotonic() - self.started)
+    def _count(self, status: int, now: float, *, whole: bool = True) -> None:
+        upstream = self.upstream
+        upstream.counters.observe(status, now - self.started)
+        if upstream.access is not None:
+            upstream.access.request(self, status, now, whole=whole)
 
     # -- time -----------------------------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ class Relay(asyncio.Protocol):
         "inbound",
         "lost",
         "moved",
+        "passed",
         "peer",
         "since",
         "transport",
@@ -65,6 +66,7 @@ class Relay(asyncio.Protocol):
         self.ended = False
         self.lost = False
         self.full = False  # takes no more at present
+        self.passed = 0  # bytes that came here and went on
         self.moved = False  # whether anything has come or gone on since the last tick; of the app's end, for both
         self.unsent = 0  # bytes written, of both ends, that nobody had taken at the last tick
         self.since = 0.0  # when one of these changed
@@ -104,6 +106,7 @@ class Relay(asyncio.Protocol):
             self.early.append(data)
             self.transport.pause_reading()
             return
+        self.passed += len(data)
         counters = self.upstream.counters
         if self.inbound:
             self.moved = True

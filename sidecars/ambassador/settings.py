@@ -137,6 +137,11 @@ class UpstreamSettings:
         "a bearer token, sent instead of the app's `Authorization`; one by `TOKEN_FILE` is looked at every second",
         default="",
     )
+    access_log: str = setting(
+        choice("off", "errors", "all"),
+        "a log line for each request or connection, or only for those that end with an error; neither query nor fields",
+        default="off",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,11 +26,16 @@ log = logs.get("ambassador.tcp")
 class TcpClient(Relay):
     """A connection from the app, and its search for the other half."""
 
-    __slots__ = ("_task",)
+    __slots__ = ("_task", "causes", "label", "started", "tries")
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream, inbound=True)
         self._task: asyncio.Task[None] | None = None
+        # For the access log:
+        self.started = time.monotonic()
+        self.label = ""  # the endpoint at the other end
+        self.tries = 0
+        self.causes: list[tuple[str, Cause]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -43,8 +48,11 @@ class TcpClient(Relay):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.upstream.waiting.discard(self)
-        self.upstream.at_work_until(time.monotonic())
+        now = time.monotonic()
+        self.upstream.at_work_until(now)
         super().connection_lost(error)
+        if self.upstream.access is not None and self.peer is not None:
+            self.upstream.access.connection(self, now)
 
     async def _search(self) -> None:
         upstream = self.upstream
@@ -60,6 +68,7 @@ class TcpClient(Relay):
                 break
             upstream.counters.retries += bool(tried)
             tried.append(endpoint)
+            self.tries = len(tried)
             endpoint.pending += 1
             endpoint.requests += 1
             made = await upstream.connect(endpoint, lambda: Relay(upstream, inbound=False))
@@ -67,9 +76,11 @@ class TcpClient(Relay):
                 upstream.balancer.answered(endpoint, HTTPStatus.OK, started, time.monotonic())
                 endpoint.connections += 1
                 upstream.waiting.discard(self)
+                self.label = endpoint.label
                 self.join(made, endpoint)
                 return
             cause = made
+            self.causes.append((endpoint.label, cause))
             endpoint.pending -= 1
             upstream.balancer.failed(endpoint, started, time.monotonic(), unreachable=True)
         if not self.lost:
@@ -78,4 +89,6 @@ class TcpClient(Relay):
     def _give_up(self, cause: Cause) -> None:
         self.upstream.counters.fail(cause.error)
         log.warning("a connection could not be made", upstream=self.upstream.name, reason=cause.text)
+        if self.upstream.access is not None:
+            self.upstream.access.connection(self, time.monotonic(), error=cause.error)
         self.transport.abort()

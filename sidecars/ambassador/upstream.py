@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from chassis import logs
 from chassis.health import Hold
 from chassis.settings import variable
-from sidecars.ambassador import answers, secure
+from sidecars.ambassador import access, answers, secure
+from sidecars.ambassador.access import AccessLog
 from sidecars.ambassador.affinity import key_of
 from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
@@ -54,6 +55,7 @@ class Upstream:
         self.requests = Requests(self.authorities, edits_of(settings.headers, token=settings.token is not None))
         self.preserves_host = settings.host == "preserve"
         self._token = Token(settings.token, variable(Settings, "token", settings.name)) if settings.token else None
+        self.access = AccessLog(settings.name, settings.access_log) if settings.access_log != access.OFF else None
         self._tls = secure.client(settings) if settings.upstream.tls else None
         self.credentials = b""  # a line of each request, behind its Host
         self._authenticate(time.monotonic())
