@@ -16,6 +16,7 @@ from chassis.listen import BACKLOG, bind, bound_address
 from chassis.settings import variable
 from sidecars.ambassador import reports
 from sidecars.ambassador.acceptor import Acceptor
+from sidecars.ambassador.checks import Checker
 from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.metrics import UpstreamCollector
 from sidecars.ambassador.resolve import Resolver, follow, is_address
@@ -64,7 +65,12 @@ class DataPath:
         self._alone = settings.workers == 1
         loop = asyncio.get_running_loop()
         self._upstreams = [
-            Upstream(upstream, loop, life.health.hold(f"upstream {upstream.name}", "it has no address yet"))
+            Upstream(
+                upstream,
+                loop,
+                life.health.hold(f"upstream {upstream.name}", "it has no address yet"),
+                settings.drain_timeout,
+            )
             for upstream in settings.upstreams.values()
         ]
         self.metrics = admin.registry()
@@ -89,6 +95,9 @@ class DataPath:
             async with asyncio.TaskGroup() as group:
                 background = [group.create_task(_tick(self._upstreams, self._life.health))]
                 for upstream in self._upstreams:
+                    if upstream.settings.check_every:
+                        checker = Checker(upstream, upstream.settings.check_every)
+                        background.append(group.create_task(checker.run()))
                     for name in upstream.names:
                         resolver = None if is_address(name.target.host) else self._resolvers(upstream.settings)
                         background.append(group.create_task(follow(upstream, name, resolver)))

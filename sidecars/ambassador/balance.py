@@ -48,12 +48,19 @@ _NOT_ITS_FAULT = frozenset({501, 505})
 class Balancer:
     """Chooses among the endpoints of one upstream."""
 
-    def __init__(self, settings: UpstreamSettings, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        chance: Callable[[], float] = random.random,
+        told: Callable[[Endpoint], None] = lambda _: None,
+    ) -> None:
+        """`told` is called with an endpoint that has come to another state."""
         self._settings = settings
         self._chance = chance
+        self._told = told
         self._policy = policy(settings.balance, chance)
         self._hashes = settings.balance.startswith("hash:")
-        self._checks = False  # whether active checks are made
+        self._checks = settings.check_every is not None
         self._endpoints: list[Endpoint] = []
         self._serving: list[Endpoint] = []  # those of the priority in force that may be chosen
         self._probation: list[Endpoint] = []  # those of them whose trial is due
@@ -213,6 +220,7 @@ class Balancer:
     def _move(self, endpoint: Endpoint, state: str, now: float, lasts: float) -> None:
         endpoint.state, endpoint.state_at, endpoint.state_until = state, now, now + lasts
         self._rebuild(now)
+        self._told(endpoint)
 
     # -- time -----------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ class Endpoint:
 
     __slots__ = (
         "added_at",
+        "check_error",
         "check_failures",
         "checked",
         "connections",
@@ -96,6 +97,7 @@ class Endpoint:
         self.unhealthy = False  # as active checks find
         self.checked = False  # whether one ever came to an end
         self.check_failures = 0  # in a row
+        self.check_error = ""  # what the last one found
         self.failed = 0  # tries failed, ever
         self.failures = 0  # failures since the last success
         self.ejections = 0  # ever

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chassis.frozen import dataclass
@@ -14,6 +14,7 @@ from sidecars.ambassador.kinds import RetryOn, Target, Targets
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("", "0.0.0.0", "::")
+_CHECK_EVERY = 5.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,16 @@ class UpstreamSettings:
     )
     slow_start: float = setting(
         duration(maximum="1h"), "how long an endpoint that is new or back takes to come to its full share", default="0"
+    )
+    health_path: str | None = setting(
+        kinds.health_path,
+        "the path that a healthy endpoint answers with 2xx or 3xx; unset: a connection need only open",
+        default="",
+    )
+    health_interval: float | None = setting(
+        duration("100ms", "1h"),
+        "how often each endpoint is checked; unset: `5s` with a `HEALTH_PATH`, else not at all",
+        default="",
     )
     eject_after: int = setting(
         integer(1, 1000),
@@ -143,6 +154,11 @@ class UpstreamSettings:
         default="off",
     )
 
+    @property
+    def check_every(self) -> float | None:
+        """Seconds between active checks; None where there are none."""
+        return self.health_interval or (_CHECK_EVERY if self.health_path else None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ServiceSettings):
@@ -188,8 +204,12 @@ class Settings(ServiceSettings):
             yield f"{of('tls_alpn')} is set, but {of('upstream')} is HTTP, which offers http/1.1 by itself"
         if upstream.token is not None and not identity.is_bearer(upstream.token):
             yield f"{of('token')}: it holds no bearer token (letters, digits and -._~+/)"
-        if upstream.upstream.protocol == "http":
-            return
+        if upstream.upstream.protocol == "tcp":
+            yield from self._only_for_http(upstream, of)
+
+    def _only_for_http(self, upstream: UpstreamSettings, of: Callable[[str], str]) -> Iterator[str]:
+        if upstream.health_path:
+            yield f"{of('health_path')}: {of('upstream')} is not HTTP; set {of('health_interval')} alone"
         if upstream.balance.startswith(("hash:header", "hash:cookie")):
             yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP and has none; hash:source works"
         for field in ("headers", "token"):

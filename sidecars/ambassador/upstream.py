@@ -17,7 +17,7 @@ from sidecars.ambassador.access import AccessLog
 from sidecars.ambassador.affinity import key_of
 from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
-from sidecars.ambassador.endpoints import Endpoint
+from sidecars.ambassador.endpoints import EJECTED, READY, Endpoint
 from sidecars.ambassador.identity import Token, edits_of
 from sidecars.ambassador.metrics import Counters
 from sidecars.ambassador.names import Answer, Name, authority
@@ -43,8 +43,11 @@ _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errn
 class Upstream:
     """One upstream at work."""
 
-    def __init__(self, settings: UpstreamSettings, loop: asyncio.AbstractEventLoop, hold: Hold) -> None:
+    def __init__(
+        self, settings: UpstreamSettings, loop: asyncio.AbstractEventLoop, hold: Hold, drain_timeout: float = 25.0
+    ) -> None:
         self.settings = settings
+        self._drain_timeout = drain_timeout
         self.name = settings.name
         self.loop = loop
         self._hold = hold  # on readiness, while there is no address
@@ -60,7 +63,7 @@ class Upstream:
         self.credentials = b""  # a line of each request, behind its Host
         self._authenticate(time.monotonic())
         self.key_of = key_of(settings.balance)
-        self.balancer: Balancer = Balancer(settings)
+        self.balancer: Balancer = Balancer(settings, told=self._state_changed)
         self.budget = Budget(time.monotonic(), settings.retry_budget)
         self.counters: Counters = Counters()
         self.clients: set[Client] = set()
@@ -122,6 +125,18 @@ class Upstream:
         name.failed(error)
         if self._hold.reason:
             self._hold.reason = f"it has no address yet: {name.target.host}: {error}"
+
+    def _state_changed(self, endpoint: Endpoint) -> None:
+        if endpoint.state is EJECTED:
+            log.warning(
+                "an endpoint is ejected",
+                upstream=self.name,
+                address=endpoint.label,
+                failures=endpoint.failures,
+                seconds=round(endpoint.state_until - endpoint.state_at, 1),
+            )
+        elif endpoint.state is READY:
+            log.info("an endpoint is back", upstream=self.name, address=endpoint.label)
 
     def has_untried(self, tried: Collection[Endpoint]) -> bool:
         return any(endpoint not in tried for endpoint in self.endpoints)
@@ -200,10 +215,21 @@ class Upstream:
             client.tick(now)
         for relay in list(self.relays):
             relay.tick(now)
+        for name in self.names:
+            if name.leaving:
+                name.forget_left()
+                self._leave_behind(now)
         for endpoint in self.endpoints:
             for connection in list(endpoint.idle):
                 if now - connection.since >= connection.idle_limit:
                     connection.discard()
+
+    def _leave_behind(self, now: float) -> None:
+        """Break off the tunnels to addresses that DNS has not named for DRAIN_TIMEOUT: the app makes new ones."""
+        for relay in list(self.relays):
+            endpoint = relay.peer.endpoint if relay.peer is not None else None
+            if endpoint is not None and endpoint.removed and now - endpoint.removed_at >= self._drain_timeout:
+                relay.abort()
 
     def drain(self, now: float) -> None:
         """From now on every connection ends with its next answer; to be called until it is not busy any more."""
@@ -238,17 +264,22 @@ class Upstream:
         now = time.monotonic()
         return {
             "upstream": str(self.settings.upstream),
+            "balance": self.settings.balance,
+            "panic": self.balancer.in_panic,
             "connections": self.open_clients,
             "requests": self.counters.requests,
             "retries": self.counters.retries,
+            "retry_budget_left": int(self.budget.saved),
             "idle_races": self.counters.races,
             "errors": dict(self.counters.errors),
             "targets": [
                 {
                     "target": str(name.target),
                     "dns_age_seconds": None if name.answered_at is None else round(now - name.answered_at, 3),
+                    "dns_holds_seconds": name.holds,
                     "dns_error": name.error,
                     "endpoints": [self._endpoint_page(endpoint) for endpoint in name.endpoints.values()],
+                    "leaving": [self._endpoint_page(endpoint) for endpoint in name.leaving.values()],
                 }
                 for name in self.names
             ],
@@ -258,7 +289,10 @@ class Upstream:
         return {
             "address": endpoint.label,
             "state": endpoint.state,
+            "health": "unhealthy" if endpoint.unhealthy else "healthy" if endpoint.checked else "unchecked",
+            "check_error": endpoint.check_error,
             "weight": round(endpoint.weight, 3),
+            "priority": str(endpoint.priority),
             "cost_seconds": round(endpoint.cost, 6),
             "connections": endpoint.connections,
             "idle": len(endpoint.idle),
