@@ -10,10 +10,7 @@ from sidecars.logshipper.ledger import HOLE
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Whole events of one file, or (`partial`) a piece of a line that does not end with a newline.
-
-    `cut`: the rest of that line is not shipped; otherwise it goes on in the next part of this file.
-    """
+    """Whole events of one file, or (`partial`) a piece of a line that does not end with a newline."""
 
     file: str  # the generation's id
     name: str  # the path under which it was first seen
@@ -22,7 +19,6 @@ class Part:
     data: bytes
     tail: Mark  # of `end`, the position once this is settled
     partial: bool = False
-    cut: bool = False
     input: str = ""  # the settings' name of the input that the file belongs to
     gap: str = HOLE
 

@@ -80,7 +80,7 @@ class Input:
     )
     long_lines: str = setting(
         choice("split", "cut"),
-        "a longer line is shipped in pieces that are marked `partial`, or its end is dropped and counted (`cut`)",
+        "a longer line is shipped in pieces, or its end is dropped and counted (`cut`); each piece is marked `partial`",
         default="split",
     )
     format: str = setting(

@@ -313,9 +313,8 @@ class Tail:
         state, start = self.state, at.offset + skipped
         end = start + len(data)
         before = data if len(data) >= TAIL else self.sample(max(0, end - TAIL), min(end, TAIL))
-        cut = partial and self.rules.cut and len(data) >= self.rules.limit - lines.UTF8_LONGEST
         mark = tail_mark(end, before)
-        return Part(state.id, state.name, at.offset, start, data, mark, partial, cut, state.input, gap)
+        return Part(state.id, state.name, at.offset, start, data, mark, partial, state.input, gap)
 
     # -- moving the position -----------------------------------------------------------------------------------------
 

@@ -1,11 +1,13 @@
-"""A model of an app, its rotations, our crashes and a sink that fails, against what was received and the ledger.
+"""A model of an app, its rotations, our crashes and sinks that fail, against what was received and the ledger.
 
-Hypothesis chooses what happens next; whatever it is, the ledger balances after each step, and in the end every whole
-line was received, and once repeats are dropped by their ids exactly once.
+Hypothesis chooses what happens next; whatever it is, the ledger balances after each step, and in the end every line was
+received by every sink, or refused by it for good, and once repeats are dropped by their ids exactly once. What the
+second sink refused lies in its dead letters.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -18,41 +20,117 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sidecars.logshipper import ndjson
+from chassis.health import Health
+from chassis.settings import load
+from sidecars.logshipper import checkpoint, ndjson
 from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.flight import Flight
 from sidecars.logshipper.lines import Ending
+from sidecars.logshipper.part import Part
+from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.ship import Shipper
+from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import lines_of
 
+SINKS = ("counted", "kept")
+ANSWERS = ("yes", "no", "lost", "again", "reject some", "reject all", "too large", "hang")
+
+
+class Moody:
+    """A sink that answers as it is told, then yes. It remembers what it took, and what it refused for good."""
+
+    at_once = 64
+
+    def __init__(self) -> None:
+        self.answers: list[str] = []
+        self.taken: list[dict[str, Any]] = []
+        self.refused: list[dict[str, Any]] = []
+        self.hangs = asyncio.Event()
+
+    async def open(self, receipt: Any) -> Any:
+        return receipt
+
+    async def deliver(self, batch: Batch) -> Outcome:
+        records = [json.loads(line) for line in b"".join(ndjson.encode(batch)).splitlines()]
+        odd = [index for index in range(batch.events) if index % 2]
+        match self.answers.pop(0) if self.answers else "yes":
+            case "no":
+                raise TryLater("not now")
+            case "lost":
+                self.taken += records
+                raise TryLater("the answer was lost")
+            case "again":
+                self.taken += records[::2]
+                return Outcome(again=odd, reason="busy")
+            case "reject some":
+                self.taken += records[::2]
+                self.refused += records[1::2]
+                return Outcome(rejected=[(index, "bad") for index in odd])
+            case "reject all":
+                self.refused += records
+                raise Rejected("bad")
+            case "too large" if batch.events > 1:
+                raise TooLarge
+            case "hang":
+                self.hangs.set()
+                await asyncio.Event().wait()
+        self.taken += records
+        return Outcome()
+
+    async def close(self) -> None:
+        pass
+
 
 class LogShipping(RuleBasedStateMachine):
-    @initialize(inside=st.booleans(), limit=st.sampled_from(["1KiB", "1MiB"]))
-    def begin(self, inside: bool, limit: str) -> None:  # noqa: FBT001 - hypothesis passes by keyword
+    @initialize(
+        inside=st.booleans(),
+        limit=st.sampled_from(["1KiB", "1MiB"]),
+        multiline=st.sampled_from(["none", "java"]),
+        in_flight=st.sampled_from(["1", "3"]),
+    )
+    def begin(self, inside: bool, limit: str, multiline: str, in_flight: str) -> None:  # noqa: FBT001 - hypothesis passes by keyword
         """`inside`: whether the globs match the rotated files, too."""
         self.folder = Path(tempfile.mkdtemp())
         pattern = "app.log*" if inside else "app.log"
-        self.pod = Pod(
-            self.folder,
-            LOGSHIPPER_PATHS=f"{self.folder}/logs/{pattern}",
-            LOGSHIPPER_MAX_LINE_SIZE=limit,
-        )
+        environ = {
+            "LOGSHIPPER_PATHS": f"{self.folder}/logs/{pattern}",
+            "LOGSHIPPER_MAX_LINE_SIZE": limit,
+            "LOGSHIPPER_MULTILINE": multiline,
+        }
+        self.pod = Pod(self.folder, *SINKS, **environ)
+        delivery = {"BATCH_TIMEOUT": "0", "RETRY_MIN": "10ms", "RETRY_MAX": "10ms", "IN_FLIGHT": in_flight}
+        self.settings = load(
+            Settings,
+            {
+                **environ,
+                **{f"LOGSHIPPER_{name}": value for name, value in delivery.items()},
+                "LOGSHIPPER_COUNTED_SINK": "http://127.0.0.1/",
+                "LOGSHIPPER_KEPT_SINK": "http://127.0.0.1/",
+                "LOGSHIPPER_KEPT_ON_REJECT": f"{self.folder}/letters",
+            },
+        ).sinks
+        self.sinks = {name: Moody() for name in SINKS}
         self.inside = inside
         self.app = self.pod.log.open("ab", buffering=0)
         self.written: list[str] = []
         self.unfinished = b""
-        self.received: list[dict[str, Any]] = []
         self.rotations = 0
         self.running = True
         self.save()
 
     # -- the app -------------------------------------------------------------------------------------------------------
 
-    @rule(count=st.integers(1, 20), size=st.sampled_from([0, 20, 700, 3000]), cut=st.integers(0, 30))
-    def write(self, count: int, size: int, cut: int) -> None:
+    @rule(
+        count=st.integers(1, 20),
+        size=st.sampled_from([0, 20, 700, 3000]),
+        cut=st.integers(0, 30),
+        head=st.sampled_from(["", "\tat "]),
+    )
+    def write(self, count: int, size: int, cut: int, head: str = "") -> None:
+        """`head`: that of a line which belongs to the event of the line before it."""
         block = self.unfinished
         for _ in range(count):
-            self.written.append(f"{len(self.written)} {'y' * size}")
+            self.written.append(f"{head}{len(self.written)} {'y' * size}")
             block += self.written[-1].encode() + b"\n"
         cut = min(cut, len(block))
         self.app.write(block[: len(block) - cut])
@@ -96,6 +174,12 @@ class LogShipping(RuleBasedStateMachine):
         shutil.copyfile(self.pod.log, self.rotated())
         os.truncate(self.pod.log, 0)
 
+    @rule()
+    def rename_again(self) -> None:
+        """Rotated files move on, as with logrotate's numbers."""
+        for path in sorted(self.pod.logs.glob("app.log.*")):
+            path.rename(self.rotated())
+
     @precondition(lambda self: self.running)
     @rule()
     def delete(self) -> None:
@@ -106,8 +190,7 @@ class LogShipping(RuleBasedStateMachine):
         self.write(2, 20, 0)
         self.app.close()
         self.app = self.pod.log.open("ab", buffering=0)
-        self.look()
-        self.ship(100, 1000, "yes")
+        self.ship_everything()
 
     # -- the shipper ---------------------------------------------------------------------------------------------------
 
@@ -124,33 +207,46 @@ class LogShipping(RuleBasedStateMachine):
 
     @precondition(lambda self: self.running)
     @rule(
+        sink=st.sampled_from(SINKS),
         room=st.sampled_from([10, 1000, 100_000]),
-        batches=st.integers(1, 20),
-        answer=st.sampled_from(["yes", "yes", "no"]),
+        answers=st.lists(st.sampled_from(ANSWERS), max_size=6),
     )
-    def ship(self, room: int, batches: int, answer: str) -> None:
-        for _ in range(batches):
-            parts = self.pod.feeds["default"].collect(room)
-            if not parts:
-                return
-            flight = self.pod.send("default", parts)
-            if answer == "yes":
-                self.receive(flight.batch)
-                self.pod.settle(flight)
-            else:  # it stays on its way: what else could be done is to be killed, or to try again
-                self.pod.follower.tails[parts[0].file]._flying.clear()
-                self.pod.feeds["default"]._flying.clear()
-                return
-
-    @precondition(lambda self: self.running)
-    @rule(arrived=st.booleans())
-    def killed_while_sending(self, arrived: bool) -> None:  # noqa: FBT001 - as above
-        parts = self.pod.feeds["default"].collect(1000)
-        if parts:
-            flight = self.pod.send("default", parts)
-            if arrived:
-                self.receive(flight.batch)
+    def ship(self, sink: str, room: int, answers: list[str]) -> None:
+        """All there is. A sink that hangs is where we are killed."""
+        self.sinks[sink].answers = answers
+        if asyncio.run(self.shipped(sink, room)):
+            return
         self.kill()
+
+    async def shipped(self, name: str, room: int) -> bool:
+        """Whether all was shipped; False: the sink hangs."""
+        sink, feed = self.sinks[name], self.pod.feeds[name]
+        sink.hangs = asyncio.Event()
+        pulse, clock = Health().pulse("ship", 30), asyncio.get_running_loop().time
+        collect = feed.collect
+
+        def little(_: int) -> list[Part]:  # less than settings allow
+            return collect(room)
+
+        feed.collect = little  # type: ignore[method-assign,assignment] # an object's own
+        shipper = Shipper(self.settings[name], self.pod.shapers, sink, feed, pulse, clock)
+        shipper.end()
+        running, hanging = asyncio.ensure_future(shipper.run()), asyncio.ensure_future(sink.hangs.wait())
+        await asyncio.wait({running, hanging}, return_when=asyncio.FIRST_COMPLETED)
+        feed.collect = collect  # type: ignore[method-assign] # as above
+        if not hanging.done():
+            hanging.cancel()
+            await running
+            return True
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return False
+
+    def ship_everything(self) -> None:
+        self.pod.look()
+        self.pod.look(2)  # the last event of several lines is over
+        for name in SINKS:
+            self.ship(name, 100_000, [])
 
     @precondition(lambda self: self.running)
     @rule()
@@ -161,24 +257,16 @@ class LogShipping(RuleBasedStateMachine):
     @precondition(lambda self: not self.running)
     @rule()
     def start(self) -> None:
+        """Batches that were on their way are taken up by the next `ship`."""
         self.pod.begin()
         self.running = True
         self.save()
-        for parts in self.pod.feeds["default"].take_up():
-            flight = Flight("default", parts, self.pod.shape)
-            self.receive(flight.batch)
-            self.pod.settle(flight)
 
     def save(self) -> None:
         """What `Store.save` does, without its thread."""
         store = self.pod.store
         store._begin_journal()
-        from sidecars.logshipper import checkpoint  # noqa: PLC0415 - only here
-
         store._write(checkpoint.dump(store.state, store.state.journal), store.state.journal)
-
-    def receive(self, batch: Batch) -> None:
-        self.received += [json.loads(line) for line in b"".join(ndjson.encode(batch)).splitlines()]
 
     # -- the judge -----------------------------------------------------------------------------------------------------
 
@@ -186,6 +274,17 @@ class LogShipping(RuleBasedStateMachine):
     def the_ledger_balances(self) -> None:
         if getattr(self, "running", False):
             self.pod.check()
+
+    def letters(self) -> list[dict[str, Any]]:
+        files = self.folder.glob("letters/*.ndjson")
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+    def judge(self) -> None:
+        for sink in self.sinks.values():
+            assert lines_of(sink.taken + sink.refused) == Counter(self.written)
+        kept = self.sinks["kept"]
+        got = {record["id"] for record in kept.taken} | {letter["id"] for letter in self.letters()}
+        assert got == {record["id"] for record in kept.taken + kept.refused}
 
     def teardown(self) -> None:
         if not hasattr(self, "pod"):
@@ -195,13 +294,12 @@ class LogShipping(RuleBasedStateMachine):
             if not self.running:
                 self.start()
             for _ in range(3):
-                self.look()
-                self.ship(100_000, 1000, "yes")
+                self.ship_everything()
                 self.much_later()
             for tail in self.pod.follower.tails.values():
                 tail.ending = Ending.PAUSE
-            self.ship(100_000, 1000, "yes")
-            assert lines_of(self.received) == Counter(self.written)
+            self.ship_everything()
+            self.judge()
         finally:
             self.app.close()
             if self.running:
