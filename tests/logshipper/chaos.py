@@ -2,14 +2,23 @@
 
     python -m tests.logshipper.chaos [--rounds N] [--seed N]
 
-An app writes numbered lines, in whole and in halves, and rotates its file in every way; the receiver fails in every
-way; the shipper is killed, or told to stop, and started again, at any moment. In the end every line must have arrived,
-and once repeats are dropped by their ids, exactly once. A round is one such act. Prints one line, exits 1 on any loss.
+An app writes numbered lines, in whole and in halves, and rotates its file in every way, and another file with stack
+traces; each of three sinks fails in every way by itself; the shipper is killed, or told to stop, and started again, at
+any moment. The sinks are an HTTP receiver with several batches on their way, an Elasticsearch that wants single
+documents again or refuses them for good, and files. A round is one such act. In the end:
+
+- the HTTP receiver has every line, and once repeats are dropped by their ids exactly once;
+- Elasticsearch has every line exactly once, but for what it refused, which lies in the dead letters with its reason;
+- the files have every line exactly once, as they are;
+- every ledger says so: nothing is pending, nothing was dropped but what was refused.
+
+Prints one line, exits 1 on any loss.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -17,33 +26,66 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.support import Receiver, environ, lines_of, status
 from tests.support import Program, free_port, wait_until
 
 _MODES = ("ok", "ok", "ok", "lost", "503", "429", "403", "hang", "limit:9000")
+_BAD = "never mind "  # what a line begins with that Elasticsearch will never take
+_SINKS = ("web", "search", "files")
+
+
+class Search(Elasticsearch):
+    """Refuses some documents for good, and wants others again."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self._chance = chance
+
+    def _create(self, action: Any, line: bytes) -> dict[str, Any]:
+        message = json.loads(line)["message"]
+        if message.startswith(_BAD):
+            self.verdicts[message] = [400]
+        elif self._chance.random() < 0.02:
+            self.verdicts[message] = [429]
+        return super()._create(action, line)
+
+    def records(self) -> list[dict[str, Any]]:
+        return [{"id": ident, **document} for ident, document in list(self.documents.items())]
 
 
 class Chaos:
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = random.Random(seed)
         self.folder = folder
-        self.receiver = Receiver()
+        self.web, self.search = Receiver(), Search(random.Random(seed))
         self.admin_port = free_port()
         self.environ = environ(
             folder,
             self.admin_port,
-            LOGSHIPPER_PATHS=f"{folder}/logs/app.log*",
-            LOGSHIPPER_SINK=self.receiver.url,
+            LOGSHIPPER_APP_PATHS=f"{folder}/logs/app.log*",
+            LOGSHIPPER_TRACES_PATHS=f"{folder}/logs/traces.log",
+            LOGSHIPPER_TRACES_MULTILINE="java",
+            LOGSHIPPER_TRACES_MULTILINE_TIMEOUT="100ms",
+            LOGSHIPPER_WEB_SINK=self.web.url,
+            LOGSHIPPER_WEB_IN_FLIGHT="3",
+            LOGSHIPPER_SEARCH_SINK=self.search.url,
+            LOGSHIPPER_SEARCH_ON_REJECT=f"{folder}/letters",
+            LOGSHIPPER_FILES_SINK=f"file://{folder}/out",
             LOGSHIPPER_BATCH_SIZE="8KiB",
             LOGSHIPPER_MAX_LINE_SIZE="4KiB",
             LOGSHIPPER_ROTATE_WAIT="300ms",
             LOGSHIPPER_LOG_LEVEL="debug",
             LOGSHIPPER_DRAIN_TIMEOUT="500ms",
         )
+        del self.environ["LOGSHIPPER_PATHS"]
         self.program: Program | None = None
         self.log = folder / "logs" / "app.log"
         self.app = self.log.open("ab", buffering=0)
@@ -53,32 +95,14 @@ class Chaos:
         self.kills = 0
         self.start()
 
-    # -- the acts ------------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        if self.program is None:
-            self.program = Program(["-m", "sidecars.logshipper"], self.environ, self.folder)
-
-    def kill(self) -> None:
-        if self.program is not None:
-            self.program.kill()
-            self.program = None
-            self.kills += 1
-        if self.random.random() < 0.5:
-            self.start()
-
-    def stop(self) -> None:
-        """As by Kubernetes. With a sink that fails it may say 69; before Python has begun it just ends."""
-        if self.program is not None:
-            code = self.program.stop()
-            assert code in (0, 69, -15), f"exit {code}:\n{self.program.stderr}"
-            self.program = None
+    # -- the app -------------------------------------------------------------------------------------------------------
 
     def write(self) -> None:
         block = self.unfinished
         for _ in range(self.random.choice((1, 3, 30, 300))):
             size = self.random.choice((0, 10, 100, 100, 100, 1000, 9000)) if len(block) < 50_000 else 0
-            line = f"{len(self.written)} {'ü' * (size // 2)}{'x' * self.random.randrange(20)}"
+            head = _BAD if size < 1000 and self.random.random() < 0.02 else ""
+            line = f"{head}{len(self.written)} {'ü' * (size // 2)}{'x' * self.random.randrange(20)}"
             self.written.append(line)
             block += line.encode() + self.random.choice((b"\n", b"\n", b"\r\n"))
         cut = self.random.randrange(len(block)) if self.random.random() < 0.3 else len(block)
@@ -88,6 +112,24 @@ class Chaos:
     def finish_line(self) -> None:
         self.app.write(self.unfinished)
         self.unfinished = b""
+
+    def trace(self) -> None:
+        """Stack traces, now and then with a pause in one."""
+        for _ in range(self.random.choice((1, 5))):
+            lines = [f"{len(self.written)} ERROR failed"]
+            lines += [f"\tat shop.Order.pay(Order.java:{len(self.written) + number})" for number in range(1, 4)]
+            self.written += lines
+            at = self.random.randrange(1, len(lines))
+            self._append("traces.log", lines[:at])
+            if self.random.random() < 0.1:
+                time.sleep(0.15)
+            self._append("traces.log", lines[at:])
+
+    def _append(self, name: str, lines: list[str]) -> None:
+        with (self.folder / "logs" / name).open("ab", buffering=0) as file:
+            file.write("".join(f"{line}\n" for line in lines).encode())
+
+    # -- rotation ------------------------------------------------------------------------------------------------------
 
     def rename(self) -> None:
         """The writer may go on in the renamed file for a while, as one that waits for a signal does."""
@@ -116,65 +158,119 @@ class Chaos:
         self.log.unlink()
         self.write()
         self.finish_line()
-        self.receiver.mode = "ok"
+        self.web.mode = self.search.mode = "ok"
         self.app.close()
         self.wait_for_all()
         self.app = self.log.open("ab", buffering=0)
 
+    def _holds_all(self) -> bool:
+        size = self.log.stat().st_size
+        try:
+            sinks = status(self.admin_port)["sinks"]
+        except (httpx.HTTPError, KeyError):  # it is only just starting
+            return False
+        return any(item["path"] == str(self.log) and item["size"] == size for item in sinks["web"]["files"])
+
+    # -- the shipper and its sinks -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self.program is None:
+            self.program = Program(["-m", "sidecars.logshipper"], self.environ, self.folder)
+
+    def kill(self) -> None:
+        if self.program is not None:
+            self.program.kill()
+            self.program = None
+            self.kills += 1
+        if self.random.random() < 0.5:
+            self.start()
+
+    def stop(self) -> None:
+        """As by Kubernetes. With a sink that fails it may say 69; before Python has begun it just ends."""
+        if self.program is not None:
+            code = self.program.stop()
+            assert code in (0, 69, -15), f"exit {code}:\n{self.program.stderr}"
+            self.program = None
+
     def fail(self) -> None:
-        self.receiver.mode = self.random.choice(_MODES)
+        self.random.choice((self.web, self.search)).mode = self.random.choice(_MODES)
 
     # -- judging -------------------------------------------------------------------------------------------------------
 
-    def _holds_all(self) -> bool:
-        inode_size = self.log.stat().st_size
-        try:
-            files = status(self.admin_port)["sinks"]["default"]["files"]
-        except (httpx.HTTPError, KeyError):  # it is only just starting
-            return False
-        return any(item["path"] == str(self.log) and item["size"] == inode_size for item in files)
+    def letters(self) -> list[dict[str, Any]]:
+        """Once each: a crash repeats them."""
+        texts = [path.read_text() for path in self.folder.glob("letters/search*.ndjson")]
+        return list({letter["id"]: letter for text in texts for letter in map(json.loads, text.splitlines())}.values())
+
+    def files(self) -> Counter[str]:
+        """The lines in the file sink's files, as they are: nothing told apart by ids, only pieces put together."""
+        lines: Counter[str] = Counter()
+        pieces: dict[str, str] = {}
+        for path in sorted(self.folder.glob("out/*.ndjson*")):
+            for record in map(json.loads, path.read_text().splitlines()):
+                generation = record["id"].rpartition("-")[0]
+                text = pieces.pop(generation, "") + record["message"]
+                if record.get("partial"):
+                    pieces[generation] = text
+                else:
+                    lines.update(text.split("\n"))
+        lines.update(pieces.values())
+        return lines
+
+    def arrived(self) -> dict[str, Counter[str]]:
+        return {
+            "web": lines_of(self.web.records()),
+            "search": lines_of(self.search.records() + self.letters()),
+            "files": self.files(),
+        }
 
     def wait_for_all(self) -> None:
         expected = dict.fromkeys(self.written, 1)
-        seen = -1
+        latest = -1
 
-        def arrived() -> bool:
-            nonlocal seen
-            if len(self.receiver.stored) == seen:
+        def all_there() -> bool:
+            nonlocal latest
+            size = (
+                len(self.web.stored)
+                + len(self.search.documents)
+                + sum(path.stat().st_size for path in self.folder.glob("out/*"))
+            )
+            if size == latest:
                 return False
-            seen = len(self.receiver.stored)
-            return expected.keys() <= lines_of(self.receiver.records()).keys()
+            latest = size
+            return all(expected.keys() <= lines.keys() for lines in self.arrived().values())
 
         try:
-            wait_until(arrived, "all lines arrive", 20)
+            wait_until(all_there, "all lines arrive", 30)
         except AssertionError:
             self.judge()
             raise
 
     def judge(self) -> None:
-        lines = lines_of(self.receiver.records())
-        missing = [line[:20] for line in self.written if line not in lines]
-        repeated = [line[:20] for line, count in lines.items() if count > 1]
-        strange = [line[:40] for line in lines.keys() - set(self.written)]
         stderr = "".join(path.read_text() for path in sorted(self.folder.glob("stderr-*")))
-        wrong = missing or repeated or strange
-        assert not wrong, (
-            f"missing {len(missing)}: {missing[:5]}, repeated {len(repeated)}: {repeated[:5]}, "
-            f"strange {len(strange)}: {strange[:5]}\n{stderr[-20000:]}"
-        )
+        wrong: list[str] = []
+        for sink, lines in self.arrived().items():
+            for what, found in {
+                "missing": [line[:30] for line in self.written if line not in lines],
+                "repeated": [line[:30] for line, count in lines.items() if count > 1],
+                "strange": [line[:40] for line in lines.keys() - set(self.written)],
+            }.items():
+                if found:
+                    wrong.append(f"{sink}: {len(found)} {what}: {found[:5]}")
+        kept = [letter["message"] for letter in self.letters()]
+        if not all(message.startswith(_BAD) for message in kept):
+            wrong.append(f"dead letters that are none: {kept[:5]}")
+        if any(document["message"].startswith(_BAD) for document in self.search.documents.values()):
+            wrong.append("a document that was refused is there")
+        assert not wrong, f"{wrong}\n{stderr[-20000:]}"
         assert '"a defect' not in stderr, stderr[-20000:]
 
+    # -- all of it -----------------------------------------------------------------------------------------------------
+
     def run(self, rounds: int) -> None:
-        acts = [self.write] * 8 + [self.fail] * 3 + [self.kill] * 5 + [self.start] * 4
-        acts += [
-            self.stop,
-            self.rename,
-            self.rename,
-            self.copytruncate,
-            self.copytruncate,
-            self.rename_again,
-            self.delete,
-        ]
+        acts: list[Callable[[], None]] = [self.write] * 8 + [self.trace] * 3 + [self.fail] * 4 + [self.kill] * 5
+        acts += [self.start] * 4 + [self.rename] * 2 + [self.copytruncate] * 2
+        acts += [self.stop, self.rename_again, self.delete]
         for _ in range(rounds):
             self.random.choice(acts)()
             if self.random.random() < 0.5:
@@ -183,22 +279,36 @@ class Chaos:
         self.finish()
 
     def finish(self) -> None:
-        self.receiver.mode = "ok"
+        self.web.mode = self.search.mode = "ok"
         self.finish_line()
         self.start()
         self.wait_for_all()
         assert self.program is not None
         self.program.wait_ready(self.admin_port)
-        page = status(self.admin_port)
-        assert page["sinks"]["default"]["balanced"], page
+        wait_until(self._is_settled, "every ledger is settled")
         assert self.program.stop() == 0, self.program.stderr
         self.judge()
 
+    def _is_settled(self) -> bool:
+        sinks = status(self.admin_port)["sinks"]
+        for name in _SINKS:
+            assert sinks[name]["balanced"], sinks[name]
+            allowed = {"dead_letter"} if name == "search" else set()
+            dropped = {reason for reason, count in sinks[name]["dropped_bytes"].items() if count}
+            assert dropped <= allowed, sinks[name]
+        return all(sinks[name]["pending_bytes"] == 0 for name in _SINKS)
+
     def close(self) -> None:
         self.app.close()
-        self.receiver.close()
+        self.web.close()
+        self.search.close()
         if self.program is not None:
             self.program.kill()
+
+    def repeats(self) -> int:
+        """Records that the HTTP receiver got more than once."""
+        records = self.web.records()
+        return len(records) - len({record["id"] for record in records})
 
 
 def main() -> int:
@@ -207,7 +317,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--episode", type=int, default=50, help="rounds on one set of files")
     options = parser.parse_args()
-    rounds, rotations, kills, lines, repeats, seed = 0, 0, 0, 0, 0, options.seed
+    rounds, seed = 0, options.seed
+    totals: Counter[str] = Counter()
     while rounds < options.rounds:
         with tempfile.TemporaryDirectory() as folder:
             chaos = Chaos(Path(folder), seed)
@@ -218,12 +329,14 @@ def main() -> int:
                 return 1
             finally:
                 chaos.close()
-            repeats += len(chaos.receiver.records()) - len({record["id"] for record in chaos.receiver.records()})
+            totals["repeats"] += chaos.repeats()
+            totals["letters"] += len(chaos.letters())
         rounds, seed = rounds + options.episode, seed + 1
-        rotations, kills, lines = rotations + chaos.rotations, kills + chaos.kills, lines + len(chaos.written)
+        totals.update(rotations=chaos.rotations, kills=chaos.kills, lines=len(chaos.written))
     print(  # noqa: T201 - as above
-        f"seeds {options.seed} to {seed - 1}: {rounds} rounds, {kills} times kill -9, {rotations} rotations: "
-        f"{lines} lines, none lost, none twice once told apart by id ({repeats} records were repeats)"
+        f"seeds {options.seed} to {seed - 1}: {rounds} rounds, {totals['kills']} times kill -9, "
+        f"{totals['rotations']} rotations: {totals['lines']} lines to each of {len(_SINKS)} sinks, none lost, none "
+        f"twice once told apart by id ({totals['repeats']} records were repeats), {totals['letters']} refused and kept aside"
     )
     return 0
 
