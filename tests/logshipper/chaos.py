@@ -336,7 +336,7 @@ def main() -> int:
     print(  # noqa: T201 - as above
         f"seeds {options.seed} to {seed - 1}: {rounds} rounds, {totals['kills']} times kill -9, "
         f"{totals['rotations']} rotations: {totals['lines']} lines to each of {len(_SINKS)} sinks, none lost, none "
-        f"twice once told apart by id ({totals['repeats']} records were repeats), {totals['letters']} refused and kept aside"
+        f"twice once told apart by id ({totals['repeats']} records were repeats), {totals['letters']} refused and kept"
     )
     return 0
 
