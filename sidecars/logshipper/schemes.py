@@ -14,7 +14,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from chassis.kinds import url
 
 _INDEX = re.compile(r"[^A-Z\\/*?\"<>| ,#:+_.-][^A-Z\\/*?\"<>| ,#:]{0,254}")
+_TAG = re.compile(r"[\w.-]{1,255}", re.ASCII)
 _HTTP = frozenset({"sink_token", "sink_username", "sink_password", "sink_headers"})
+_SHARED_KEY = frozenset({"sink_token", "sink_username", "sink_password"})
 _TLS = frozenset({"sink_ca", "sink_cert", "sink_key"})
 
 
@@ -43,6 +45,11 @@ def _directory(parts: SplitResult) -> bool:
 
 def _index(parts: SplitResult) -> bool:
     return bool(_INDEX.fullmatch(unquote(parts.path.rpartition("/")[2]))) and not parts.fragment
+
+
+def _tag(parts: SplitResult) -> bool:
+    tag = parts.path.removeprefix("/")
+    return (not tag or bool(_TAG.fullmatch(tag))) and not (parts.query or parts.fragment)
 
 
 def _host(parts: SplitResult) -> bool:
@@ -76,6 +83,11 @@ SCHEMES = {
         "otlp+http",
         "otlp+https",
         Scheme("otlp", "otlp+http(s)://host[:port]", _any, _HTTP, ("none", "gzip")),
+    ),
+    **_plain_and_tls(
+        "forward",
+        "forward+tls",
+        Scheme("forward", "forward(+tls)://host[:port][/tag]", _tag, _SHARED_KEY, ("none", "gzip", "zstd")),
     ),
     **_plain_and_tls(
         "syslog+tcp",

@@ -137,10 +137,10 @@ class Sink:
     sink: SplitResult = setting(
         sink_url,
         "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, `loki+http(s)://…`, "
-        "`elasticsearch+http(s)://…/index`, `otlp+http(s)://…`, `syslog+tcp://…` or `syslog+tls://…`",
+        "`elasticsearch+http(s)://…/index`, `otlp+http(s)://…`, `forward(+tls)://…`, `syslog+tcp://…` or `syslog+tls://…`",
     )
-    sink_token: Secret | None = setting(secret, "bearer token of an HTTP sink", default="")
-    sink_username: str | None = setting(text, "user name for an HTTP sink (basic authentication)", default="")
+    sink_token: Secret | None = setting(secret, "bearer token of an HTTP sink; the shared key of `forward`", default="")
+    sink_username: str | None = setting(text, "user of an HTTP sink (basic authentication) or of `forward`", default="")
     sink_password: Secret | None = setting(secret, "the user's password", default="")
     sink_headers: Secret | None = setting(
         http_headers, "further headers of an HTTP sink's requests, such as `X-Scope-OrgID=shop`", default=""
@@ -331,6 +331,9 @@ def _credentials(name: str, sink: Sink) -> Iterator[str]:
     ):
         if getattr(sink, field) is not None and getattr(sink, needed) is None:
             yield f"{called(field)} is set, but {called(needed)} is not: set both"
-    if schemes.of(sink.sink).module != "forward" and sink.sink_token is not None and sink.sink_username is not None:
+    is_forward = schemes.of(sink.sink).module == "forward"
+    if is_forward and sink.sink_username is not None and sink.sink_token is None:
+        yield f"{called('sink_username')} is set, but {called('sink_token')} is not: users come with a shared key"
+    if not is_forward and sink.sink_token is not None and sink.sink_username is not None:
         token, user = called("sink_token"), called("sink_username")
         yield f"{token} and {user} are both set, and a request has one Authorization: keep one"

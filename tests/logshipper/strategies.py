@@ -15,6 +15,7 @@ from sidecars.logshipper.records import Records
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200) | st.sampled_from(
     ["", "%d%s", 'a "quoted" \\ line', "one\ntwo", "\0", "x" * 20_000, "\u2028\U0001f600"]
 )
+_REPEATED = st.lists(st.text("a\u00fc%", max_size=3), min_size=1, max_size=3).map(lambda texts: texts * 200)
 _TIMES = st.none() | st.integers(0, 2**61) | st.integers(0, 2**41).map(lambda milli: milli * 10**6)
 _MANY = 9  # events
 _LEVELS = st.none() | st.sampled_from(["INFO", "warn", "%d", 'a"b'])
@@ -27,7 +28,7 @@ def _column(values: st.SearchStrategy[Any], length: int) -> st.SearchStrategy[li
 
 @st.composite
 def all_records(draw: st.DrawFn) -> Records:
-    bodies = draw(st.lists(_TEXT, max_size=8)) * draw(st.sampled_from([1, 1, 1, 200]))
+    bodies = draw(st.lists(_TEXT, max_size=_MANY - 1) | _REPEATED)
     start = draw(st.integers(0, 2**40) | st.sampled_from([0, 9, 98, 9_990, 10**6 - 7]))
     offsets, sizes = [], [len(body.encode()) + 1 for body in bodies]
     for size in sizes:

@@ -1,0 +1,197 @@
+"""The sinks forward:// and forward+tls://: what Fluentd is sent, the acknowledgement, and the handshake."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.settings import SettingsError
+from sidecars.logshipper import ndjson
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.forward_entries import STRING, map_head
+from sidecars.logshipper.sinks.forward_entries import entries as encode
+from tests.logshipper.receivers.forward import Forward, entries
+from tests.logshipper.sinks import create, opened
+from tests.logshipper.strategies import batches, with_columns
+from tests.logshipper.support import a_batch, part
+
+NOW = 1_790_000_000_123_456_789
+
+
+@asynccontextmanager
+async def receiving(**settings: Any) -> AsyncIterator[Forward]:
+    running = Forward(**settings)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def batch(text: str = "1\n2\n3\n", start: int = 0) -> Batch:
+    return a_batch(part(text.encode(), start), pod="shop-1")
+
+
+def messages(forward: Forward) -> list[Any]:
+    return [event.record["message"] for event in forward.events]
+
+
+# -- what is sent --------------------------------------------------------------------------------------------------
+
+
+@given(batches())
+def test_every_event_is_an_entry_with_the_record_that_other_sinks_get(batch: Batch) -> None:
+    found = entries(b"".join(encode(batch, NOW)), batch.events)
+    records = [json.loads(line) for line in b"".join(ndjson.encode(batch)).split(b"\n")[:-1]]
+    for record in records:
+        record.pop("time", None)
+    assert [record for _, record in found] == records
+    times = [time for one in batch.records for time in one.times or [None] * len(one.bodies)]
+    expected = [NOW if time is None else min(time // 10**9, 2**32 - 1) * 10**9 + time % 10**9 for time in times]
+    assert [time.nanoseconds for time, _ in found] == expected
+
+
+@given(st.integers(0, 2**17))
+def test_heads_are_those_of_another_library(count: int) -> None:
+    assert STRING[count] == msgpack.packb("x" * count)[: len(STRING[count])]
+    assert map_head(count) == msgpack.Packer().pack_map_header(count)
+
+
+def test_fields_are_members_of_the_record() -> None:
+    fields = {f"field{number}": [number, None, {"deep": 1.5}] for number in range(20)}
+    ((_, record),) = entries(b"".join(encode(with_columns(batch("1\n"), fields=[fields]), NOW)), 1)
+    assert record == {"id": "f00d-0", "file": "/logs/a%d.log", "pod": "shop-1", **fields}
+
+
+@pytest.mark.parametrize("coding", ["none", "gzip", "zstd"])
+async def test_a_batch_is_one_message_with_its_tag_and_chunk(coding: str) -> None:
+    async with receiving() as forward:
+        async with opened(f"{forward.url}/shop.app", compression=coding) as sink:
+            await sink.deliver(batch())
+            await sink.deliver(batch("4\n", 6))
+        assert messages(forward) == ["1", "2", "3", "4"]
+        assert {event.tag for event in forward.events} == {"shop.app"}
+        assert [option["size"] for option in forward.options] == [3, 1]
+        assert forward.connections == 1
+
+
+async def test_the_tag_is_logshipper_unless_the_url_has_one() -> None:
+    async with receiving() as forward, opened(forward.url) as sink:
+        await sink.deliver(batch())
+        assert {event.tag for event in forward.events} == {"logshipper"}
+
+
+@pytest.mark.parametrize("url", ["forward://h/a/b", "forward://h/a?b=c", "forward://h/\u00e4", "forward://"])
+def test_a_tag_that_cannot_be_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^LOGSHIPPER_SINK=.*expected"):
+        create(url)
+
+
+# -- the acknowledgement -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("silent", r"no acknowledgement within 0\.3 s"),
+        ("other", "the receiver's answer is not an acknowledgement of what was sent"),
+        ("close", "the receiver closed the connection without an acknowledgement"),
+        ("garbage", "the receiver's answer is not an acknowledgement of what was sent"),
+    ],
+)
+async def test_without_its_acknowledgement_a_batch_is_sent_again_with_the_same_chunk(mode: str, reason: str) -> None:
+    async with receiving() as forward, opened(forward.url, request_timeout="300ms") as sink:
+        forward.mode = mode
+        with pytest.raises(TryLater, match=reason):
+            await sink.deliver(batch())
+        forward.mode = "ok"
+        await sink.deliver(batch())
+        first, second = forward.options
+        assert first["chunk"] == second["chunk"]
+        assert forward.connections == 2
+
+
+async def test_a_connection_that_was_closed_meanwhile_costs_no_retry() -> None:
+    async with receiving() as forward, opened(forward.url) as sink:
+        await sink.deliver(batch())
+        forward.hang_up()
+        await sink.deliver(batch("4\n", 6))
+        assert messages(forward) == ["1", "2", "3", "4"]
+
+
+async def test_batches_on_their_way_together_have_a_connection_each() -> None:
+    async with receiving() as forward, opened(forward.url) as sink:
+        await asyncio.gather(*(sink.deliver(batch(f"{number}\n", number * 2)) for number in range(5)))
+        assert sorted(messages(forward)) == ["0", "1", "2", "3", "4"]
+
+
+async def test_nobody_there_is_tried_again() -> None:
+    async with opened("forward://127.0.0.1:1") as sink:
+        with pytest.raises(TryLater, match=r"cannot connect to 127\.0\.0\.1:1: Connection refused"):
+            await sink.deliver(batch())
+
+
+# -- the handshake -------------------------------------------------------------------------------------------------
+
+
+async def test_with_the_shared_key_and_a_user_the_receiver_lets_us_in() -> None:
+    environ = {"POD_NAME": "shop-1"}
+    async with (
+        receiving(shared_key="s3cret", users={"shop": "pass"}) as forward,
+        opened(forward.url, environ, sink_token="s3cret", sink_username="shop", sink_password="pass") as sink,
+    ):
+        await sink.deliver(batch())
+        await sink.deliver(batch("4\n", 6))
+        assert messages(forward) == ["1", "2", "3", "4"]
+        assert forward.clients == ["shop-1"]
+
+
+@pytest.mark.parametrize(
+    ("receiver", "settings", "reason"),
+    [
+        ({"shared_key": "s3cret"}, {"sink_token": "other"}, "the receiver refuses us: shared_key mismatch"),
+        ({"shared_key": "s3cret"}, {}, "the receiver asks for a shared key: set SINK_TOKEN"),
+        (
+            {"shared_key": "s3cret", "users": {"shop": "pass"}},
+            {"sink_token": "s3cret", "sink_username": "shop", "sink_password": "no"},
+            "the receiver refuses us: username/password mismatch",
+        ),
+        ({"shared_key": "s3cret", "proves": False}, {"sink_token": "s3cret"}, "does not have the shared key"),
+        ({}, {"sink_token": "s3cret", "request_timeout": "300ms"}, r"no acknowledgement within 0\.3 s"),
+    ],
+)
+async def test_without_it_nothing_is_sent(receiver: dict[str, Any], settings: dict[str, str], reason: str) -> None:
+    async with receiving(**receiver) as forward, opened(forward.url, **settings) as sink:
+        with pytest.raises(TryLater, match=reason):
+            await sink.deliver(batch())
+        assert forward.events == []
+
+
+def test_a_user_without_a_shared_key_is_refused() -> None:
+    with pytest.raises(SettingsError, match="LOGSHIPPER_SINK_USERNAME is set, but LOGSHIPPER_SINK_TOKEN is not"):
+        create("forward://localhost", sink_username="shop", sink_password="pass")
+
+
+async def test_over_tls_the_receiver_is_trusted_by_the_authority_that_is_set(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    async with receiving(context=context) as forward:
+        async with opened(forward.url, sink_ca=str(tmp_path / "ca.crt")) as sink:
+            await sink.deliver(batch("x\n" * 20_000))
+        async with opened(forward.url) as sink:
+            with pytest.raises(TryLater, match=r"the certificate of localhost:.* is not accepted"):
+                await sink.deliver(batch())
+        assert len(forward.events) == 20_000
