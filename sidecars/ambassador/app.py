@@ -18,6 +18,7 @@ from sidecars.ambassador import reports
 from sidecars.ambassador.acceptor import Acceptor
 from sidecars.ambassador.checks import Checker
 from sidecars.ambassador.downstream import Client
+from sidecars.ambassador.endpoint_metrics import EndpointCollector
 from sidecars.ambassador.metrics import UpstreamCollector
 from sidecars.ambassador.resolve import Resolver, follow, is_address
 from sidecars.ambassador.settings import Settings, UpstreamSettings
@@ -75,6 +76,7 @@ class DataPath:
         ]
         self.metrics = admin.registry()
         self.metrics.register(UpstreamCollector(self._upstreams))
+        self.metrics.register(EndpointCollector(self._upstreams))
 
     def status(self) -> dict[str, object]:
         return {"upstreams": {upstream.name: upstream.page() for upstream in self._upstreams}}

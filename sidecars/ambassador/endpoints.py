@@ -50,6 +50,7 @@ class Endpoint:
         "removed",
         "removed_at",
         "requests",
+        "retries",
         "server_name",
         "state",
         "state_at",
@@ -84,6 +85,7 @@ class Endpoint:
         self.connections = 0  # open, idle or not
         self.pending = 0  # tries that have neither succeeded nor failed
         self.requests = 0  # tries begun, ever
+        self.retries = 0  # those of them that followed a failed try
         self.latencies = [0] * (len(BOUNDS) + 1)  # answers by how long they took to begin
         self.latency_sum = 0.0
 

@@ -87,7 +87,8 @@ class Exchange:
     def _try(self) -> None:
         if self.over:
             return
-        if self.causes:
+        again = bool(self.causes)
+        if again:
             self.tried_at = monotonic()
             self.label = ""
         upstream = self.upstream
@@ -99,6 +100,7 @@ class Exchange:
         self.endpoint = endpoint
         endpoint.pending += 1
         endpoint.requests += 1
+        endpoint.retries += again
         idle = endpoint.idle
         while idle and not self.fresh and (self.request.idempotent or self.since - idle[-1].since < retry.FRESH):
             connection = idle.pop()

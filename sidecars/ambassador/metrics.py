@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sidecars.ambassador.endpoint_metrics import buckets
+from sidecars.ambassador.endpoints import BOUNDS
+
 if TYPE_CHECKING:
     from sidecars.ambassador.upstream import Upstream
 
-BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 _STATUSES = 600
 
 
@@ -65,11 +67,7 @@ class Counters:
 
     def histogram(self) -> tuple[list[tuple[str, float]], float]:
         """Cumulative buckets and the sum, as Prometheus wants them."""
-        total, buckets = 0, []
-        for bound, count in zip((*map(str, BOUNDS), "+Inf"), self._durations, strict=True):
-            total += count
-            buckets.append((bound, float(total)))
-        return buckets, self._seconds
+        return buckets(self._durations), self._seconds
 
 
 class UpstreamCollector(Collector):
@@ -109,8 +107,8 @@ class UpstreamCollector(Collector):
             "ambassador_request_duration_seconds", "From a request's head to its response's end.", labels=["upstream"]
         )
         for upstream in self._upstreams:
-            buckets, seconds = upstream.counters.histogram()
-            metric.add_metric([upstream.name], buckets, seconds)
+            counts, seconds = upstream.counters.histogram()
+            metric.add_metric([upstream.name], counts, seconds)
         return metric
 
     def _errors(self) -> Metric:
@@ -126,7 +124,7 @@ class UpstreamCollector(Collector):
 
 
 def _over_endpoints(read: Callable[..., int]) -> Callable[[Upstream], int]:
-    return lambda upstream: sum(read(endpoint) for endpoint in upstream.endpoints)
+    return lambda upstream: sum(read(endpoint) for endpoint in upstream.endpoints_and_leaving)
 
 
 _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
@@ -134,6 +132,9 @@ _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     ("ambassador_upstream_connects", "Connections opened to endpoints.", lambda it: it.connects),
     ("ambassador_upstream_connect_failures", "Connections that did not open.", lambda it: it.connect_failures),
     ("ambassador_upstream_retries", "Tries repeated after a failure.", lambda it: it.counters.retries),
+    ("ambassador_upstream_ejections", "Endpoints left alone after failures.", lambda it: it.balancer.ejections),
+    ("ambassador_upstream_dns_lookups", "Look-ups of its names.", lambda it: it.lookups),
+    ("ambassador_upstream_dns_failures", "Look-ups without a good answer.", lambda it: it.lookup_failures),
     (
         "ambassador_upstream_idle_races",
         "Requests repeated unseen because an idle connection closed under them.",
@@ -156,6 +157,12 @@ _LEVELS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
         _over_endpoints(lambda endpoint: len(endpoint.idle)),
     ),
     ("ambassador_upstream_endpoints", "Endpoints known.", lambda it: len(it.endpoints)),
+    (
+        "ambassador_upstream_endpoints_leaving",
+        "Endpoints that DNS names no more, with connections that have not ended.",
+        lambda it: len(it.endpoints_and_leaving) - len(it.endpoints),
+    ),
+    ("ambassador_upstream_panic", "1 while too few are well and health is ignored.", lambda it: it.balancer.in_panic),
     ("ambassador_upstream_endpoints_down", "Endpoints unhealthy or ejected.", lambda it: it.balancer.down),
     ("ambassador_upstream_dns_age_seconds", "Since the oldest of the last good answers.", lambda it: it.dns_age),
 )

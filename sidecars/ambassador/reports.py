@@ -24,7 +24,7 @@ _GREATEST = (
     "_age_seconds",
     "_endpoints",
     "_endpoints_down",
-    "_endpoints_ejected",
+    "_ejected",
     "_weight",
     "_state",
     "_cost_seconds",

@@ -42,6 +42,7 @@ async def follow(upstream: Upstream, name: Name, resolver: Resolver | None) -> N
         return
     look_up = resolver.lookup_services if name.target.is_srv else resolver.lookup
     while True:
+        upstream.lookups += 1
         try:
             answer = await look_up(host)
         except LookupFailed as error:

@@ -71,6 +71,7 @@ class TcpClient(Relay):
             self.tries = len(tried)
             endpoint.pending += 1
             endpoint.requests += 1
+            endpoint.retries += len(tried) > 1
             made = await upstream.connect(endpoint, lambda: Relay(upstream, inbound=False))
             if isinstance(made, Relay):
                 upstream.balancer.answered(endpoint, HTTPStatus.OK, started, time.monotonic())

@@ -73,6 +73,8 @@ class Upstream:
         self.draining = False
         self.connects: int = 0
         self.connect_failures: int = 0
+        self.lookups: int = 0
+        self.lookup_failures: int = 0
         self._opening: set[asyncio.Task[None]] = set()
 
     def listens_on(self, host: str, port: int) -> None:
@@ -85,6 +87,11 @@ class Upstream:
     @property
     def endpoints(self) -> list[Endpoint]:
         return [endpoint for name in self.names for endpoint in name.endpoints.values()]
+
+    @property
+    def endpoints_and_leaving(self) -> list[Endpoint]:
+        """Those, and those that DNS names no more but that have connections."""
+        return self.endpoints + [endpoint for name in self.names for endpoint in name.leaving.values()]
 
     @property
     def open_clients(self) -> int:
@@ -120,6 +127,7 @@ class Upstream:
 
     def unanswered(self, name: Name, error: str) -> None:
         """DNS has not answered: what was known still holds."""
+        self.lookup_failures += 1
         if name.error != error:
             log.warning("a name cannot be looked up", upstream=self.name, host=name.target.host, reason=error)
         name.failed(error)

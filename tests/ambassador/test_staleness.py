@@ -68,9 +68,11 @@ def test_an_address_that_is_gone_is_left_when_its_ttl_is_over_without_any_traffi
         made = ambassador(f"http://{NAME}:{old.port}")
         assert made.ask()[2] == b"old"
         assert made.metric("ambassador_upstream_connections_idle") == 1
+        assert made.metric("ambassador_endpoint_requests_total", endpoint=f"127.0.0.2:{old.port}") == 1
         zone.says(NAME, "127.0.0.3", ttl=1)
         wait_until(lambda: made.metric("ambassador_upstream_connections_idle") == 0, "no connection to the old address")
         assert addresses(made) == ["127.0.0.3"]
+        assert made.metric("ambassador_endpoint_requests_total", endpoint=f"127.0.0.2:{old.port}") == 0
         assert {made.ask()[2] for _ in range(5)} == {b"new"}
         assert made.program.wait_logged("endpoints changed")
 

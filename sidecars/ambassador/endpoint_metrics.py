@@ -1,0 +1,84 @@
+"""What each endpoint has done and how it is, as Prometheus sees it. An endpoint that DNS names no more has no samples.
+
+Two targets of an upstream may mean the same address; then the two are one here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sidecars.ambassador.endpoints import BOUNDS, READY, Endpoint
+
+if TYPE_CHECKING:
+    from sidecars.ambassador.upstream import Upstream
+
+_LABELS = ["upstream", "endpoint"]
+_BUCKETS = (*map(str, BOUNDS), "+Inf")
+
+
+def buckets(counts: Iterable[int]) -> list[tuple[str, float]]:
+    """Counts of each interval of BOUNDS, as Prometheus wants them: cumulative."""
+    return [(bound, float(total)) for bound, total in zip(_BUCKETS, accumulate(counts), strict=True)]
+
+
+class EndpointCollector(Collector):
+    """Reads what is known of the endpoints of all upstreams at scrape time."""
+
+    def __init__(self, upstreams: Iterable[Upstream]) -> None:
+        self._upstreams = tuple(upstreams)
+
+    def collect(self) -> Iterator[Metric]:
+        known = [
+            ([upstream.name, label], endpoints)
+            for upstream in self._upstreams
+            for label, endpoints in _by_address(upstream.endpoints).items()
+        ]
+        latencies = HistogramMetricFamily(
+            "ambassador_endpoint_response_seconds",
+            "From the start of a try to the head of its response.",
+            labels=_LABELS,
+        )
+        for labels, endpoints in known:
+            counts = map(sum, zip(*(endpoint.latencies for endpoint in endpoints), strict=True))
+            latencies.add_metric(labels, buckets(counts), sum(endpoint.latency_sum for endpoint in endpoints))
+        yield latencies
+        for name, words, count in _COUNTS:
+            counter = CounterMetricFamily(name, words, labels=_LABELS)
+            for labels, endpoints in known:
+                counter.add_metric(labels, sum(map(count, endpoints)))
+            yield counter
+        for name, words, level, combine in _LEVELS:
+            gauge = GaugeMetricFamily(name, words, labels=_LABELS)
+            for labels, endpoints in known:
+                gauge.add_metric(labels, combine(map(level, endpoints)))
+            yield gauge
+
+
+def _by_address(endpoints: Iterable[Endpoint]) -> dict[str, list[Endpoint]]:
+    found: dict[str, list[Endpoint]] = {}
+    for endpoint in endpoints:
+        found.setdefault(endpoint.label, []).append(endpoint)
+    return found
+
+
+Combine = Callable[[Iterable[float]], float]
+_COUNTS: tuple[tuple[str, str, Callable[[Endpoint], int]], ...] = (
+    ("ambassador_endpoint_requests", "Tries begun; for TCP connections.", lambda it: it.requests),
+    ("ambassador_endpoint_failures", "Tries that failed, or were answered with 5xx.", lambda it: it.failed),
+    ("ambassador_endpoint_retries", "Tries begun since another one had failed.", lambda it: it.retries),
+    ("ambassador_endpoint_ejections", "Times it was ejected.", lambda it: it.ejections),
+)
+_LEVELS: tuple[tuple[str, str, Callable[[Endpoint], float], Combine], ...] = (
+    ("ambassador_endpoint_connections_open", "Connections now.", lambda it: it.connections, sum),
+    ("ambassador_endpoint_connections_idle", "Those that wait for a request.", lambda it: len(it.idle), sum),
+    ("ambassador_endpoint_pending", "Tries without an outcome yet.", lambda it: it.pending, sum),
+    ("ambassador_endpoint_weight", "In force, a slow start taken into account.", lambda it: it.weight, sum),
+    ("ambassador_endpoint_cost_seconds", "Peak EWMA of its latency, failures counted in.", lambda it: it.cost, max),
+    ("ambassador_endpoint_ejected", "1 while it is ejected, or not back yet.", lambda it: it.state is not READY, max),
+    ("ambassador_endpoint_healthy", "0 while active checks fail.", lambda it: not it.unhealthy, min),
+)
