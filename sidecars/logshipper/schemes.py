@@ -63,7 +63,7 @@ def _plain_and_tls(plain: str, secure: str, scheme: Scheme) -> dict[str, Scheme]
 
 SCHEMES = {
     "stdout": Scheme("stdout", "stdout:", _nothing),
-    "file": Scheme("file", "file:///directory", _directory),
+    "file": Scheme("file", "file:///directory", _directory, frozenset({"sink_rotate_size", "sink_rotate_count"})),
     **_plain_and_tls(
         "http",
         "https",

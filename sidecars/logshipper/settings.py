@@ -150,6 +150,12 @@ class Sink:
     )
     sink_cert: Path | None = setting(path, "PEM file of our certificate, where the sink asks for one", default="")
     sink_key: Path | None = setting(path, "PEM file of its key, where that is not in the same file", default="")
+    sink_rotate_size: int | None = setting(
+        size("4KiB", "1TiB"), "for `file:`: a batch that would make the file larger begins a new one", default=""
+    )
+    sink_rotate_count: int | None = setting(
+        integer(1, 100_000), "for `file:`: how many rotated files are kept; all, unless set", default=""
+    )
     compression: str = setting(
         choice("none", "gzip", "zstd", "snappy"),
         "of what is sent: `gzip` (HTTP sinks, `forward`), `zstd` (`http`, `forward`), `snappy` with protobuf (`loki`)",
@@ -328,6 +334,7 @@ def _credentials(name: str, sink: Sink) -> Iterator[str]:
         ("sink_username", "sink_password"),
         ("sink_password", "sink_username"),
         ("sink_key", "sink_cert"),
+        ("sink_rotate_count", "sink_rotate_size"),
     ):
         if getattr(sink, field) is not None and getattr(sink, needed) is None:
             yield f"{called(field)} is set, but {called(needed)} is not: set both"

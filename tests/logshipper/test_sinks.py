@@ -13,6 +13,7 @@ from chassis.lifecycle import IOFailed, Unavailable
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.file import FileSink
+from sidecars.logshipper.sinks.rotation import Rotation
 from sidecars.logshipper.sinks.stdout import StdoutSink
 from tests.logshipper.support import a_batch, part
 
@@ -28,8 +29,9 @@ def messages(path: Path) -> list[str]:
 # -- file:///directory ---------------------------------------------------------------------------------------------
 
 
-def file_sink(folder: Path) -> FileSink:
-    return FileSink(folder / "out" / "logshipper.ndjson", "LOGSHIPPER_SINK")
+def file_sink(folder: Path, size: int | None = None, keep: int | None = None) -> FileSink:
+    path = folder / "out" / "logshipper.ndjson"
+    return FileSink(path, "LOGSHIPPER_SINK", Rotation(path, size, keep))
 
 
 async def test_the_file_sink_appends_and_a_restart_goes_on(tmp_path: Path) -> None:
@@ -117,6 +119,65 @@ async def test_a_full_disk_is_tried_again_and_leaves_nothing_torn(
     await sink.deliver(batch("1\n"))
     await sink.close()
     assert messages(tmp_path / "out" / "logshipper.ndjson") == ["1"]
+
+
+ROOM = 150  # bytes: for two of the records below
+
+
+def files(folder: Path) -> dict[str, list[str]]:
+    return {path.name: messages(path) for path in sorted((folder / "out").iterdir())}
+
+
+async def test_the_file_is_rotated_before_a_batch_that_it_has_no_room_for(tmp_path: Path) -> None:
+    sink = file_sink(tmp_path, ROOM)
+    await sink.open(None)
+    for number in range(5):
+        await sink.deliver(batch(f"{number}\n", number * 2))
+    await sink.deliver(batch("large\n" * 10, 10))
+    await sink.close()
+    assert files(tmp_path) == {
+        "logshipper.000001.ndjson": ["0", "1"],
+        "logshipper.000002.ndjson": ["2", "3"],
+        "logshipper.000003.ndjson": ["4"],
+        "logshipper.ndjson": ["large"] * 10,
+    }
+
+
+async def test_only_so_many_rotated_files_are_kept_and_their_numbers_only_rise(tmp_path: Path) -> None:
+    for start in (0, 4):
+        sink = file_sink(tmp_path, ROOM, keep=1)
+        await sink.open(None)
+        for number in range(start, start + 4):
+            await sink.deliver(batch(f"{number}\n", number * 2))
+        await sink.close()
+    assert files(tmp_path) == {"logshipper.000003.ndjson": ["4", "5"], "logshipper.ndjson": ["6", "7"]}
+
+
+@pytest.mark.parametrize("unsaved", [1, 2, 3, 5])
+async def test_a_crash_around_a_rotation_leaves_every_line_exactly_once(tmp_path: Path, unsaved: int) -> None:
+    """So many receipts were not saved before the crash: those batches are delivered again."""
+    sink = file_sink(tmp_path, ROOM)
+    receipts = [await sink.open(None)]
+    receipts += [(await sink.deliver(batch(f"{number}\n", number * 2))).receipt for number in range(5)]
+    await sink.close()
+    await sink.open(json.loads(json.dumps(receipts[-1 - unsaved])))
+    for number in range(5 - unsaved, 5):
+        await sink.deliver(batch(f"{number}\n", number * 2))
+    await sink.close()
+    assert [message for found in files(tmp_path).values() for message in found] == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_crash_between_renaming_and_the_new_file_is_none(tmp_path: Path) -> None:
+    sink = file_sink(tmp_path, ROOM)
+    await sink.open(None)
+    receipt = (await sink.deliver(batch("1\n"))).receipt
+    await sink.close()
+    path = tmp_path / "out" / "logshipper.ndjson"
+    path.rename(path.with_name("logshipper.000001.ndjson"))
+    await sink.open(receipt)
+    await sink.deliver(batch("2\n", 2))
+    await sink.close()
+    assert files(tmp_path) == {"logshipper.000001.ndjson": ["1"], "logshipper.ndjson": ["2"]}
 
 
 # -- stdout: -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,9 @@ Yes means that the batch is flushed to the disk. Each batch is there exactly onc
 which the file was acknowledged, it is saved together with the positions, and what lies beyond it after a crash (a whole
 batch or a torn one) is cut off before the same lines are written again. That is done only to the very file that the
 receipt is about, by inode and by the bytes before that length; any other file is appended to, on a new line.
+
+With `SINK_ROTATE_SIZE` the file is rotated before a batch that it has no room for. When the file of the receipt has
+been rotated meanwhile, what came after it was never acknowledged, and goes as well.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.identity import TAIL, Mark, tail_mark
 from sidecars.logshipper.settings import Settings, Sink
 from sidecars.logshipper.sinks.base import Outcome, TryLater
+from sidecars.logshipper.sinks.rotation import Rotation, flush
 from sidecars.logshipper.worker import Worker
 
 log = logs.get("file")
@@ -33,14 +38,17 @@ def create(settings: Settings, sink: Sink) -> FileSink:
     own = "logshipper" if sink.name == ONLY else sink.name
     parts = [settings.pod_namespace, settings.pod_name, own]
     name = re.sub(r"[^\w.-]", "_", "_".join(part for part in parts if part))
-    return FileSink(Path(sink.sink.path) / f"{name}.ndjson", variable(Settings, "sink", sink.name))
+    path = Path(sink.sink.path) / f"{name}.ndjson"
+    rotation = Rotation(path, sink.sink_rotate_size, sink.sink_rotate_count)
+    return FileSink(path, variable(Settings, "sink", sink.name), rotation)
 
 
 class FileSink:
     at_once = 1  # the receipt is a length
 
-    def __init__(self, path: Path, variable_name: str) -> None:
+    def __init__(self, path: Path, variable_name: str, rotation: Rotation) -> None:
         self._path = path
+        self._rotation = rotation
         self._where = f"{variable_name}: {path}"
         self._descriptor: int | None = None
         self._length = 0  # acknowledged
@@ -60,19 +68,41 @@ class FileSink:
         self._let_go()
         self._descriptor = os.open(self._path, _FLAGS, 0o640)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flush(self._path.parent)
         status = os.fstat(self._descriptor)
         self._length = status.st_size
         if receipt is not None:
             inode, *mark = receipt
             acknowledged = Mark(*mark)
-            if inode == status.st_ino and acknowledged.offset <= status.st_size and acknowledged.holds(self._sample):
-                self._length = acknowledged.offset
+            if inode == status.st_ino:
+                if acknowledged.offset <= status.st_size and acknowledged.holds(self._sample):
+                    self._length = acknowledged.offset
+            elif self._cut_rotated(inode, acknowledged):
+                self._length = 0
         if self._length < status.st_size:
             log.info("cutting off what was not acknowledged", file=str(self._path), bytes=status.st_size - self._length)
             os.ftruncate(self._descriptor, self._length)
         elif self._length and self._sample(self._length - 1, 1) != b"\n":
             self._length += os.write(self._descriptor, b"\n")
         return self._receipt()
+
+    def _cut_rotated(self, inode: int, acknowledged: Mark) -> bool:
+        """Whether the file of the receipt is a rotated one. If so, what came after the receipt is taken away."""
+        found = self._rotation.after(inode)
+        if found is None:
+            return False
+        path, later = found
+        with path.open("r+b") as file:
+            size = os.fstat(file.fileno()).st_size
+            if acknowledged.offset > size or not acknowledged.holds(partial(_sample, file.fileno())):
+                return False
+            if acknowledged.offset < size:
+                log.info("cutting off what was not acknowledged", file=str(path), bytes=size - acknowledged.offset)
+                file.truncate(acknowledged.offset)
+        for name in later:
+            log.info("removing what was not acknowledged", file=str(name))
+            name.unlink()
+        return True
 
     async def deliver(self, batch: Batch) -> Outcome:
         try:
@@ -83,10 +113,13 @@ class FileSink:
     def _append(self, blocks: list[bytes]) -> Any:
         if self._descriptor is None or self._was_moved():
             self._open(None)
+        os.ftruncate(self._descriptor or 0, self._length)  # what a failed attempt may have left
+        if self._rotation.due(self._length, sum(map(len, blocks))):
+            self._rotation.rotate()
+            self._open(None)
         descriptor = self._descriptor
         if descriptor is None:
             raise AssertionError("opened, and not open")
-        os.ftruncate(descriptor, self._length)  # what a failed attempt may have left
         written = 0
         for block in blocks:
             left = memoryview(block)
@@ -113,7 +146,7 @@ class FileSink:
         return [os.fstat(self._descriptor or 0).st_ino, mark.offset, mark.length, mark.digest]
 
     def _sample(self, offset: int, length: int) -> bytes:
-        return os.pread(self._descriptor or 0, length, offset)
+        return _sample(self._descriptor or 0, offset, length)
 
     def _let_go(self) -> None:
         if self._descriptor is not None:
@@ -122,3 +155,7 @@ class FileSink:
 
     async def close(self) -> None:
         await self._worker.call(self._let_go)
+
+
+def _sample(descriptor: int, offset: int, length: int) -> bytes:
+    return os.pread(descriptor, length, offset)
