@@ -32,6 +32,7 @@ _LONGEST_LINE = 400  # characters of a summary
 _LONGEST_AGENT_REASON = 120  # characters: HAProxy shows it in a column
 _LONGEST_NAME = 120  # characters of a check's name, which an app may have chosen
 _LONGEST_QUERY = 1000
+_EXACT = 2.0**53  # up to here every whole number has a float of its own
 _TEXT = OWN_HEADERS["Content-Type"]
 
 
@@ -132,10 +133,10 @@ def _text(page: Page) -> str:
 
 
 def _measured(check: Check) -> str:
-    """`0.93, threshold 0.9`."""
+    """`0.93, wanted < 0.9`."""
     value = "" if check.value is None else f"{check.value:g}"
-    threshold = "" if check.threshold is None else f"threshold {check.threshold:g}"
-    return ", ".join(filter(None, (value, threshold)))
+    wanted = f"wanted {check.wanted}" if check.wanted else ""
+    return ", ".join(filter(None, (value, wanted)))
 
 
 def _kubernetes(page: Page) -> str:
@@ -167,11 +168,19 @@ def _nagios(page: Page) -> str:
 
 
 def _performance(check: Check) -> str:
-    """`'label'=value`."""
+    """`'label'=value;;range`: what is healthy lies in the range; the first place is that of warnings."""
     if check.value is None or not math.isfinite(check.value):
         return ""
     label = _name(check).replace("'", "''").replace("=", "-").replace("|", "/")
-    return f"'{label}'={_plain(check.value)}"
+    healthy = _RANGES.get(check.comparison, "")
+    if not healthy or check.threshold is None or not math.isfinite(check.threshold):
+        return f"'{label}'={_plain(check.value)}"
+    place = ";" if check.severity == "warn" else ";;"
+    return f"'{label}'={_plain(check.value)}{place}{healthy.format(_plain(check.threshold))}"
+
+
+# The guidelines' ranges, where the alert is raised outside. They have no `<` apart from `<=`.
+_RANGES = {"<": "~:{0}", "<=": "~:{0}", ">": "{0}:", ">=": "{0}:", "==": "{0}:{0}", "!=": "@{0}:{0}"}
 
 
 def _plain(value: float) -> str:
@@ -196,8 +205,10 @@ def _ascii(text: str) -> str:
 
 
 def _number(value: float) -> float | str:
-    """JSON has no NaN and no infinity."""
-    return value if math.isfinite(value) else str(value)
+    """JSON has no NaN and no infinity; and 1 is more readable than 1.0."""
+    if not math.isfinite(value):
+        return str(value)
+    return int(value) if value.is_integer() and abs(value) < _EXACT else value
 
 
 def _details(check: Check) -> dict[str, Any]:
@@ -205,8 +216,8 @@ def _details(check: Check) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if check.value is not None:
         found["value"] = _number(check.value)
-    if check.threshold is not None:
-        found["threshold"] = _number(check.threshold)
+    if check.wanted:
+        found["wanted"] = check.wanted
     if check.status != "pass":
         found |= {"severity": check.status, "reason": check.short_reason}
     return found
@@ -224,8 +235,8 @@ def _health_json(page: Page) -> str:
         entry: dict[str, Any] = {"status": check.status}
         if check.value is not None:
             entry["observedValue"] = _number(check.value)
-        if check.threshold is not None:
-            entry["threshold"] = _number(check.threshold)
+        if check.wanted:
+            entry["wanted"] = check.wanted
         if check.status != "pass":
             entry["output"] = check.short_reason
         checks.setdefault(_cut(key, _LONGEST_NAME), []).append(entry)

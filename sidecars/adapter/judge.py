@@ -78,7 +78,16 @@ class Judge:
 
 def _of_finding(finding: Finding) -> Check:
     reason = "" if finding.verdict == "pass" else finding.reason
-    return Check(finding.name, finding.verdict, reason, finding.value, finding.threshold, is_rule=True)
+    return Check(
+        finding.name,
+        finding.verdict,
+        reason,
+        finding.value,
+        finding.threshold,
+        is_rule=True,
+        comparison=finding.rule.comparison,
+        severity=finding.severity,
+    )
 
 
 def _own_word(reading: Reading) -> Iterator[Check]:

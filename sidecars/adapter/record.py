@@ -66,6 +66,7 @@ class CheckRecord:
             "status": self.check.status,
             "value": _finite(self.check.value),
             "threshold": _finite(self.check.threshold),
+            "wanted": self.check.wanted or None,
             "since": _stamp(self._since),
             "last_error": error,
         }

@@ -19,9 +19,12 @@ _LONGEST_REASON = 300  # characters of one check's reason: probers cut bodies, a
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. `reason` says why it does not pass; `value` and `threshold` are those that decided.
+    """One check.
 
-    `is_rule` tells a rule of ours from a component of the app's: the app is free to invent names for those.
+    reason      why it does not pass
+    value       the number that decided, which should compare with the `threshold` as `comparison` (`<`, `==`, …) says
+    is_rule     a rule of ours, and no component of the app's: the app is free to invent names for those
+    severity    what a rule is when it does not hold
     """
 
     name: str
@@ -31,11 +34,18 @@ class Check:
     threshold: float | None = None
     app: str = ""
     is_rule: bool = False
+    comparison: str = ""
+    severity: Status = "fail"
 
     @property
     def label(self) -> str:
         """Its name, behind that of its app where several apps share a verdict."""
         return f"{self.app}/{self.name}" if self.app else self.name
+
+    @property
+    def wanted(self) -> str:
+        """`< 0.9`; "" where nothing is compared."""
+        return f"{self.comparison} {self.threshold:g}" if self.comparison and self.threshold is not None else ""
 
     @property
     def short_reason(self) -> str:
@@ -54,8 +64,13 @@ class Verdict:
 
     @property
     def reason(self) -> str:
-        """One line: what holds the status, and each check that does not pass, the worst first; "" when all is well."""
-        parts = [f"{check.label}: {check.short_reason}" for check in worst_first(self.checks) if check.status != "pass"]
+        """One line: what holds the status, and each check that does not pass, the worst first; "" when all is well.
+
+        Rules without data because their app gave no answer are not worth a word beside that.
+        """
+        blind = {check.app for check in self.checks if check.status == "fail" and not check.is_rule}
+        bad = [check for check in worst_first(self.checks) if check.status != "pass"]
+        parts = [f"{one.label}: {one.short_reason}" for one in bad if not (one.is_rule and one.app in blind)]
         return "; ".join([self.holding, *parts] if self.holding else parts)
 
 

@@ -145,6 +145,8 @@ class App:
             pass  # the client has gone
         finally:
             writer.close()
+            if self.tls:
+                writer.transport.abort()  # a close would wait for the client's
 
 
 # -- behaviours ---------------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from sidecars.adapter.dialects import DIALECTS, agent_line, render
 from sidecars.adapter.formats import FORMATS, Format
 from sidecars.adapter.verdict import STATUSES, Check, Status, Verdict, of_checks, together
 
-DB = Check("db", "pass", "", 1.0, 1.0)
-MEMORY = Check("memory", "warn", "used_bytes is 0.95, wanted < 0.9", 0.95, 0.9)
+DB = Check("db", "pass", "", 1.0, 1.0, comparison="==")
+MEMORY = Check("memory", "warn", "used_bytes is 0.95, wanted < 0.9", 0.95, 0.9, comparison="<", severity="warn")
 QUEUE = Check("queue", "fail", "no series queue_length")
 VERDICTS: dict[Status, Verdict] = {
     "pass": of_checks([DB]),
@@ -61,11 +61,11 @@ def test_the_reason_of_a_failure_is_told_and_kept_for_the_log(form: Format, stat
 
 
 def test_text_has_a_line_for_the_whole_and_one_for_each_check() -> None:
-    assert body("text", "pass") == "pass\ndb pass (1, threshold 1)\n"
+    assert body("text", "pass") == "pass\ndb pass (1, wanted == 1)\n"
     assert body("text", "fail").splitlines() == [
         "fail: queue: no series queue_length; memory: used_bytes is 0.95, wanted < 0.9",
-        "db pass (1, threshold 1)",
-        "memory warn (0.95, threshold 0.9): used_bytes is 0.95, wanted < 0.9",
+        "db pass (1, wanted == 1)",
+        "memory warn (0.95, wanted < 0.9): used_bytes is 0.95, wanted < 0.9",
         "queue fail: no series queue_length",
     ]
 
@@ -137,7 +137,7 @@ def test_health_json_is_what_the_draft_demands(status: Status) -> None:
     jsonschema.validate(found, HEALTH_JSON)
     assert found["status"] == status
     assert ("output" in found) == (status != "pass"), "the draft: output should be omitted for a pass"
-    assert found["checks"]["db"] == [{"status": "pass", "observedValue": 1.0, "threshold": 1.0}]
+    assert found["checks"]["db"] == [{"status": "pass", "observedValue": 1, "wanted": "== 1"}]
 
 
 def test_a_check_of_one_of_several_apps_is_component_and_measurement() -> None:
@@ -210,12 +210,15 @@ def test_microprofile_is_what_its_schema_demands(status: Status) -> None:
 
     jsonschema.validate(found, MICROPROFILE)
     assert found["status"] == ("DOWN" if status == "fail" else "UP")
-    assert found["checks"][0] == {"name": "db", "status": "UP", "data": {"value": 1.0, "threshold": 1.0}}
+    assert found["checks"][0] == {"name": "db", "status": "UP", "data": {"value": 1, "wanted": "== 1"}}
 
 
 # -- nagios: the Monitoring Plugins' development guidelines ---------------------------------------------------------
 
-PERFORMANCE = re.compile(r"'(?:[^'=|]|'')+'=-?\d+(\.\d+)?( '(?:[^'=|]|'')+'=-?\d+(\.\d+)?)*")
+NUMBER = r"-?\d+(\.\d+)?"
+RANGE = rf"@?(~|{NUMBER})?:?({NUMBER})?"
+DATUM = rf"'(?:[^'=|]|'')+'={NUMBER}(;{RANGE}){{0,2}}"
+PERFORMANCE = re.compile(rf"{DATUM}( {DATUM})*")
 
 
 @pytest.mark.parametrize(("status", "word"), [("pass", "OK"), ("warn", "WARNING"), ("fail", "CRITICAL")])
@@ -226,6 +229,8 @@ def test_nagios_gets_one_line_and_performance_data(status: Status, word: str) ->
     assert line.count("\n") == 1
     assert text.startswith(f"{word} - ")
     assert PERFORMANCE.fullmatch(data)
+    assert data.startswith("'db'=1;;1:1")
+    assert ("'memory'=0.95;~:0.9" in data) == (status != "pass")
 
 
 def test_nagios_labels_are_quoted_and_numbers_have_no_exponent() -> None:

@@ -414,6 +414,8 @@ def test_an_app_whose_certificate_is_not_trusted_is_not_asked(
         response = running.get("/health")
 
         assert not app.seen
+        with httpx.Client(verify=theirs.client(), trust_env=False) as client:  # who trusts it can ask it
+            assert client.get(f"{app.url}/metrics", headers={"Connection": "close"}).is_success
     assert response.status_code == 503
     assert "its certificate is not trusted" in response.text
     assert running.metric("adapter_upstream_errors_total", app="default", reason="tls") == 1

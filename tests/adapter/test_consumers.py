@@ -1,0 +1,238 @@
+"""What really asks: HAProxy, Prometheus, the blackbox exporter and Nagios's check_http, each as Debian ships it.
+
+Where one is not installed its tests are skipped; under CI that is a failure: what is skipped never reads as passed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.adapter.conftest import StartAdapter
+from tests.adapter.support import App, answer
+from tests.adapter.test_healthdoc import SPRING
+from tests.adapter.test_modes import RULES, page
+from tests.support import ROOT, free_port, wait_until
+
+JSON = b"Content-Type: application/json\r\n"
+
+Peer = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def program(name: str, *places: str) -> str:
+    path = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], "/usr/sbin", *places)))
+    if path is None:
+        assert "CI" not in os.environ, f"{name} is not installed"
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[Peer]:
+    """Start a real program; it is gone when the test ends."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin(*command: str) -> subprocess.Popen[bytes]:
+        with (tmp_path / f"peer-{len(running)}.log").open("wb") as said:
+            running.append(subprocess.Popen(command, cwd=tmp_path, stdout=said, stderr=said))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.terminate()
+    for process in running:
+        process.wait(30)
+
+
+# -- HAProxy ------------------------------------------------------------------------------------------------------
+
+HAPROXY = """
+global
+  stats socket {folder}/stats level admin
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 10s
+  timeout server 10s
+frontend in
+  bind 127.0.0.1:{port}
+  default_backend apps
+backend apps
+  server app {app} check inter 100ms agent-check agent-addr 127.0.0.1 agent-port {agent} agent-inter 100ms
+"""
+
+
+def haproxy_row(folder: Path) -> dict[str, str]:
+    """What HAProxy says of the server."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(folder / "stats"))
+        connection.sendall(b"show stat\n")
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    rows = csv.DictReader(received.decode().lstrip("# ").splitlines())
+    return next(row for row in rows if row["svname"] == "app")
+
+
+def test_haproxy_takes_a_server_out_and_back_as_the_agent_says(
+    adapter: StartAdapter, peer: Peer, tmp_path: Path
+) -> None:
+    haproxy = program("haproxy")
+    agent, port = free_port(), free_port()
+    with App({"/metrics": page(), "/": answer(b"hello")}) as app:
+        adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_AGENT_LISTEN=f"127.0.0.1:{agent}")
+        config = HAPROXY.format(folder=tmp_path, port=port, app=app.url.removeprefix("http://"), agent=agent)
+        (tmp_path / "haproxy.cfg").write_text(config)
+        peer(haproxy, "-f", str(tmp_path / "haproxy.cfg"), "-db")
+        wait_until((tmp_path / "stats").exists, "HAProxy's socket")
+
+        def told(status: str) -> dict[str, str] | None:
+            row = haproxy_row(tmp_path)
+            return row if row["status"].startswith(status) else None
+
+        wait_until(lambda: told("UP"), "up")
+        wait_until(lambda: haproxy_row(tmp_path)["agent_status"] == "L7OK", "an agent-check")
+        assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text == "hello"
+
+        app.behaviours["/metrics"] = page(up=0)
+        wait_until(lambda: told("DOWN"), "down")
+        assert haproxy_row(tmp_path)["agent_status"] == "L7STS"
+        assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code == 503
+
+        app.behaviours["/metrics"] = page(depth=50)
+        wait_until(lambda: told("UP"), "up again, with a warning")
+
+
+# -- Prometheus ---------------------------------------------------------------------------------------------------
+
+PROMETHEUS = """
+global: {{scrape_interval: 1s, scrape_timeout: 500ms}}
+scrape_configs:
+  - job_name: app
+    authorization: {{credentials: t0ken}}
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+def test_a_real_prometheus_scrapes_metrics_from_an_app_that_has_only_springs_health(
+    adapter: StartAdapter, peer: Peer, tmp_path: Path
+) -> None:
+    prometheus = program("prometheus")
+    web = free_port()
+    behaviour = answer(json.dumps(SPRING).encode(), "503 Service Unavailable", JSON)
+    with App({"/actuator/health": behaviour}) as app:
+        running = adapter(app.url, "/metrics=/actuator/health", ADAPTER_MODE="metrics", ADAPTER_TOKEN="t0ken")
+        (tmp_path / "prometheus.yml").write_text(PROMETHEUS.format(port=running.port))
+        peer(
+            prometheus,
+            f"--config.file={tmp_path}/prometheus.yml",
+            f"--storage.tsdb.path={tmp_path}/data",
+            f"--web.listen-address=127.0.0.1:{web}",
+        )
+
+        def value(query: str) -> str | None:
+            try:
+                found = httpx.get(f"http://127.0.0.1:{web}/api/v1/query", params={"query": query}, trust_env=False)
+            except httpx.TransportError:
+                return None
+            result = found.json().get("data", {}).get("result") if found.is_success else None
+            return str(result[0]["value"][1]) if result else None
+
+        assert wait_until(lambda: value('health_check_up{check="db/users"}'), "a scrape") == "0"
+        assert value('up{job="app"}') == "1"
+        assert value('health_check_value{check="diskSpace",name="free"}') == "91300069376"
+
+        app.behaviours["/actuator/health"] = answer(b'{"status": "UP"}', headers=JSON)
+        wait_until(lambda: value("health_up") == "1", "the app is up")
+    wait_until(lambda: value('up{job="app"}') == "0", "a scrape of an app that is gone fails")
+
+
+# -- blackbox exporter --------------------------------------------------------------------------------------------
+
+BLACKBOX = """
+modules:
+  health:
+    prober: http
+    timeout: 5s
+    http: {fail_if_body_not_matches_regexp: ['"status":"(pass|warn)"'], headers: {Accept: application/health+json}}
+  tcp_agent:
+    prober: tcp
+    timeout: 5s
+    tcp: {query_response: [{expect: "^up"}]}
+"""
+
+
+def test_the_blackbox_exporter_probes_it(adapter: StartAdapter, peer: Peer, tmp_path: Path) -> None:
+    blackbox = program("prometheus-blackbox-exporter")
+    web, agent = free_port(), free_port()
+    (tmp_path / "blackbox.yml").write_text(BLACKBOX)
+    peer(blackbox, f"--config.file={tmp_path}/blackbox.yml", f"--web.listen-address=127.0.0.1:{web}")
+    with App({"/metrics": page()}) as app:
+        running = adapter(
+            app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_AGENT_LISTEN=f"127.0.0.1:{agent}"
+        )
+
+        def succeeds(module: str, target: str) -> bool | None:
+            try:
+                asked = {"module": module, "target": target}
+                found = httpx.get(f"http://127.0.0.1:{web}/probe", params=asked, trust_env=False, timeout=20)
+            except httpx.TransportError:
+                return None
+            return "\nprobe_success 1\n" in found.text
+
+        http = f"http://127.0.0.1:{running.port}/health"
+        wait_until(lambda: succeeds("health", http) is not None, "the exporter answers")
+        for up, expected in ((1, True), (0, False)):
+            app.behaviours["/metrics"] = page(up=up)
+            assert succeeds("health", http) is expected
+            assert succeeds("tcp_agent", f"127.0.0.1:{agent}") is expected
+
+
+# -- Nagios -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("up", "depth", "code", "word"), [(1, 3, 0, "OK"), (1, 50, 1, "WARNING"), (0, 3, 2, "CRITICAL")]
+)
+def test_nagios_gets_the_exit_code_and_the_line_that_the_readmes_plugin_makes_of_it(
+    adapter: StartAdapter, tmp_path: Path, up: int, depth: int, code: int, word: str
+) -> None:
+    with App({"/metrics": page(up=up, depth=depth)}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_FORMAT="nagios")
+        plugin = plugin_of_the_readme(running.port)
+        done = subprocess.run([program("sh"), "-c", plugin], capture_output=True, text=True, timeout=60, check=False)
+
+        by_http = subprocess.run(
+            [program("check_http", "/usr/lib/nagios/plugins"), *f"-H 127.0.0.1 -p {running.port} -u /health".split()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout.partition(" ")[0]) == (code, word)
+    assert "|'db'=" in done.stdout
+    assert (by_http.returncode == 0) == (word != "CRITICAL")
+
+
+def test_a_plugin_without_an_adapter_is_unknown() -> None:
+    done = subprocess.run(
+        [program("sh"), "-c", plugin_of_the_readme(free_port())], capture_output=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 3
+
+
+def plugin_of_the_readme(port: int) -> str:
+    readme = (ROOT / "sidecars/adapter/README.md").read_text()
+    found = readme.partition("#!/bin/sh\n")[2].partition("```")[0]
+    assert "exit" in found
+    return found.replace("127.0.0.1:8081", f"127.0.0.1:{port}")
