@@ -13,11 +13,13 @@ The names do not depend on the dialect, so that an app may change its framework 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from sidecars.adapter.healthdoc import CONDITIONS, Health
 from sidecars.adapter.selectors import Selected
 
+_EXACT = 2.0**53
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
@@ -55,7 +57,12 @@ def _family(name: str, about: str, samples: Labelled) -> Iterator[str]:
             yield f"# HELP {name} {about}"
             yield f"# TYPE {name} gauge"
         pairs = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels.items())
-        yield f"{name}{{{pairs}}} {value!r}" if pairs else f"{name} {value!r}"
+        yield f"{name}{{{pairs}}} {_written(value)}" if pairs else f"{name} {_written(value)}"
+
+
+def _written(value: float) -> str:
+    """Whole numbers without a point, as long as each has a float of its own."""
+    return str(int(value)) if math.isfinite(value) and abs(value) < _EXACT and value == int(value) else repr(value)
 
 
 def _http_status(status: int) -> Iterator[str]:

@@ -14,6 +14,7 @@ import bcrypt
 import httpx
 import pytest
 import trustme
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.adapter.conftest import StartAdapter
@@ -136,17 +137,15 @@ def test_an_app_that_is_not_there_yet_is_a_warning_in_the_grace(adapter: StartAd
     assert running.status()["routes"]["/health"]["verdict"]["holding"].startswith("start-up grace")
 
 
-@pytest.mark.parametrize("mode", ["verdict", "metrics"])
-def test_whatever_the_app_does_a_prober_of_either_mode_gets_503_and_the_reason(
+def test_whatever_the_app_does_a_verdict_is_503_and_the_reason(
     adapter: StartAdapter,
     failing: dict[str, Behaviour],  # noqa: F811 - the fixture
-    mode: str,
 ) -> None:
     with App(failing) as app:
         running = adapter(
             app.url,
             ",".join(f"{path}={path}" for path in failing),
-            ADAPTER_MODE=mode,
+            ADAPTER_MODE="verdict",
             ADAPTER_TIMEOUT="300ms",
             ADAPTER_MAX_BODY="64KiB",
         )
@@ -201,11 +200,23 @@ def test_malformed_metrics_are_refused_whole_with_the_line(adapter: StartAdapter
 # -- metrics ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["hangs in the body", "closes in a chunk", "announces a huge body", "sends noise"])
+def test_whatever_the_app_does_metrics_are_503_and_the_reason(adapter: StartAdapter, name: str) -> None:
+    behaviour, _, words = FAILURES[name]
+    with App({"/metrics": behaviour}) as app:
+        running = adapter(app.url, ADAPTER_MODE="metrics", ADAPTER_TIMEOUT="400ms", ADAPTER_MAX_BODY="64KiB")
+        response = running.get("/health")
+
+    assert response.status_code == 503
+    assert words in response.text
+
+
 def test_metrics_are_told_from_springs_health_also_with_503(adapter: StartAdapter) -> None:
     behaviour = answer(json.dumps(SPRING).encode(), "503 Service Unavailable", JSON)
     with App({"/actuator/health": behaviour}) as app:
         running = adapter(app.url, "/metrics=/actuator/health", ADAPTER_MODE="metrics")
         response = running.get("/metrics")
+        openmetrics = running.get("/metrics", Accept="application/openmetrics-text;version=1.0.0")
 
         assert b"application/json" in app.heads[0]
     assert response.status_code == 200
@@ -214,6 +225,9 @@ def test_metrics_are_told_from_springs_health_also_with_503(adapter: StartAdapte
     assert found["health_up", ()] == 0
     assert found["health_check_up", (("check", "db/users"),)] == 0
     assert found["health_check_value", (("check", "diskSpace"), ("name", "free"))] == 91300069376
+    assert openmetrics.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    parsed = parse_openmetrics(openmetrics.text)  # type: ignore[no-untyped-call] # it has no types
+    assert {family.name for family in parsed} >= {"health_up", "health_check_up"}
 
 
 def test_numbers_are_selected_from_json_of_any_kind(adapter: StartAdapter) -> None:
