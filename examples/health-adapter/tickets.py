@@ -1,0 +1,42 @@
+"""The legacy app of the example: it has /metrics on port 8080, and nothing that tells whether it is well.
+
+SIGUSR1 jams the printer, and clears it again.
+"""
+
+import os
+import signal
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+printer = {"up": 1}
+
+METRICS = """\
+# HELP printer_up 1 when the ticket printer works.
+# TYPE printer_up gauge
+printer_up{{printer="hall"}} {up}
+# HELP queue_length Who waits for a ticket.
+# TYPE queue_length gauge
+queue_length 3
+"""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        known = self.path == "/metrics"
+        body = METRICS.format(up=printer["up"]).encode() if known else b"there is only /metrics here\n"
+        self.send_response(200 if known else 404)
+        self.send_header("Content-Type", "text/plain; version=0.0.4" if known else "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        """Probes come every second."""
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    signal.signal(signal.SIGUSR1, lambda *_: printer.update(up=1 - printer["up"]))
+    ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Handler).serve_forever()
