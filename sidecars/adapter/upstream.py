@@ -25,10 +25,10 @@ import h11
 
 import chassis
 from chassis import logs, tls
+from chassis.client import Client, Closed, Malformed, Progress, TooLarge
 from chassis.health import Health, Pulse
 from chassis.kinds import show_duration, show_size
 from chassis.settings import variable
-from sidecars.adapter.client import Closed, Malformed, Pool, Progress, TooLarge
 from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
 from sidecars.adapter.record import Record
 from sidecars.adapter.settings import App, Settings
@@ -62,7 +62,7 @@ class Upstream:
             flight.cancel()
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
         for access in self._apps.values():
-            access.pool.close()
+            access.client.close()
 
     async def ask(self, question: Question, patience: float | None = None) -> Outcome:
         """What comes of the question, at its deadline at the latest. Never raises for anything that the app does.
@@ -142,10 +142,13 @@ class _Access:
         self._origin = f"{app.target.scheme}://{app.target.netloc}"
         self._requests: dict[Question, tuple[str, h11.Request]] = {}
         trusted = _trusted(app) if app.secure else None
-        self.pool = Pool(app.target.hostname or "", app.port, trusted.context if trusted else lambda: None, _KEEP)
+        context = trusted.context if trusted else lambda: None
+        self.client = Client(app.target.hostname or "", app.port, context, keep=_KEEP)
 
     async def get(self, question: Question, progress: Progress) -> Reply:
-        return await self.pool.get(self._request(question), question.max_body, progress)
+        request = self._request(question)
+        answer = await self.client.request(request, max_body=question.max_body, progress=progress)
+        return Reply(answer.status, answer.headers, answer.body)
 
     def _request(self, question: Question) -> h11.Request:
         """The request, made once, and again when the credentials have changed."""
@@ -204,11 +207,11 @@ def translated(error: Exception, question: Question, progress: Progress) -> NoRe
     found: NoReply | None = None
     match error:
         case TimeoutError():  # our own: one of the system's comes only after minutes
-            found = NoReply("timeout", f"{progress.phrase()} within {show_duration(question.timeout)}")
+            found = NoReply("timeout", f"{_so_far(progress)} within {show_duration(question.timeout)}")
         case TooLarge():
             found = NoReply("too_large", f"answered with more than {show_size(question.max_body)}")
         case Closed():
-            found = NoReply("closed", f"{progress.phrase()}: it closed the connection")
+            found = NoReply("closed", f"{_so_far(progress)}: it closed the connection")
         case Malformed():
             found = NoReply("malformed", "answered with what is not HTTP, or with too large a head")
         case UnusableCredentials():
@@ -216,6 +219,14 @@ def translated(error: Exception, question: Question, progress: Progress) -> NoRe
         case OSError():
             found = unreachable(error)
     return found
+
+
+def _so_far(progress: Progress) -> str:
+    if not progress.status:
+        return "did not answer"
+    return (
+        f"began an answer with the status {progress.status}, but did not end it after {progress.received} B of its body"
+    )
 
 
 def unreachable(error: OSError) -> NoReply:

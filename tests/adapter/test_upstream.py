@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from chassis.client import Closed, Malformed, Progress, TooLarge
 from chassis.health import Health
 from chassis.settings import load
-from sidecars.adapter.client import Closed, Malformed, Progress, TooLarge
 from sidecars.adapter.outcome import NoReply, Question, Reason, Reply
 from sidecars.adapter.record import Record
 from sidecars.adapter.routes import routes_of

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from chassis.client import Answer
 from chassis.settings import SettingsError
 from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
-from sidecars.logshipper.sinks.client import Answer
 from sidecars.logshipper.sinks.elasticsearch import _CREATE, _outcome
 from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.sinks import create, opened

@@ -11,8 +11,8 @@ import re
 import time
 from email.utils import parsedate_to_datetime
 
+from chassis.client import Answer
 from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
-from sidecars.logshipper.sinks.client import Answer
 
 _TOO_LARGE = 413
 _QUOTED = re.compile(r"""(?<!\w)(?:'.*'|".*"|\{.*\})""")  # from the first to the last: rather too much than too little

@@ -16,12 +16,12 @@ from typing import Any
 
 import orjson
 
+from chassis.client import Answer
 from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
 from sidecars.logshipper.sinks.answers import judge, retry_after, words
 from sidecars.logshipper.sinks.base import Outcome, TryLater
-from sidecars.logshipper.sinks.client import Answer
 from sidecars.logshipper.sinks.compress import compressor, content_encoding
 from sidecars.logshipper.sinks.post import Poster
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chassis.client import Answer
 from chassis.kinds import Secret
 from sidecars.logshipper.settings import Sink
 from sidecars.logshipper.sinks.access import Credentials, tls_client
-from sidecars.logshipper.sinks.client import Answer, Client, Headers
+from sidecars.logshipper.sinks.client import Client, Headers
 
 
 class Poster:

@@ -1,0 +1,182 @@
+"""The small HTTP client, against servers that do what a test tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import h11
+import pytest
+
+from chassis.client import Answer, Client, Closed, Malformed, NoAnswer, Progress, TooLarge
+
+GET = h11.Request(method="GET", target="/", headers=[("Host", "x")])
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Place:
+    """A server, and a client of it. `connections` counts those that were accepted."""
+
+    def __init__(self, port: int, keep: float = 60.0) -> None:
+        self.connections = 0
+        self.client = Client("localhost", port, lambda: None, keep=keep)
+
+    async def ask(self, **more: int) -> Answer:
+        async with asyncio.timeout(20):
+            return await self.client.request(GET, max_body=more.get("max_body", 1000))
+
+
+@asynccontextmanager
+async def place(serve: Connection, keep: float = 60.0) -> AsyncIterator[Place]:
+    """`serve` has each connection, from the first to the last byte."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there.connections += 1
+        task = asyncio.current_task()
+        assert task
+        tasks.add(task)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await serve(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    there = Place(server.sockets[0].getsockname()[1], keep)
+    try:
+        yield there
+    finally:
+        there.client.close()
+        server.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def head(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+def always(*answers: bytes) -> Connection:
+    """These answers, one after the other, to the requests of each connection; then it closes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            await head(reader)
+            writer.write(answer)
+            await writer.drain()
+
+    return serve
+
+
+async def test_an_answer_is_told_whole() -> None:
+    raw = b"HTTP/1.1 418 Odd\r\nX-A: 1\r\nX-a: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+    async with place(always(b"HTTP/1.1 103 Early Hints\r\n\r\n" + raw)) as there:
+        answer = await there.ask()
+
+    assert (answer.status, answer.body, answer.headers["x-a"], answer.early) == (418, b"abc", "1", False)
+
+
+async def test_a_kept_connection_is_used_again() -> None:
+    async with place(always(OK, OK, OK)) as there:
+        assert [(await there.ask()).body for _ in range(3)] == [b"ok"] * 3
+        assert there.connections == 1
+
+
+async def test_one_that_is_closed_just_as_it_is_used_again_is_no_failure() -> None:
+    async with place(always(OK)) as there:
+        assert [(await there.ask()).body for _ in range(5)] == [b"ok"] * 5
+        assert there.connections == 5
+
+
+async def test_one_that_closes_without_an_answer_at_once_is_a_failure() -> None:
+    async with place(always(b"")) as there:
+        with pytest.raises(Closed):
+            await there.ask()
+        assert there.connections == 1
+
+
+async def test_a_connection_is_kept_for_so_long_and_no_longer() -> None:
+    async with place(always(OK, OK), keep=0.0) as there:
+        await there.ask()
+        await there.ask()
+
+        assert there.connections == 2
+
+
+async def test_requests_at_the_same_time_have_connections_of_their_own() -> None:
+    release = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        if there.connections == 3:
+            release.set()
+        await release.wait()
+        writer.write(OK)
+
+    async with place(serve) as there:
+        assert len(await asyncio.gather(*(there.ask() for _ in range(3)))) == 3
+
+
+async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        if there.connections == 1:
+            await reader.read()  # until the client has gone
+        writer.write(OK)
+
+    async with place(serve) as there:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await there.client.request(GET, max_body=10)
+        assert (await there.ask()).body == b"ok"
+        assert there.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Malformed),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", Closed),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000, Malformed),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 200 + b"\r\n", Malformed),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", TooLarge),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001, TooLarge),
+    ],
+)
+async def test_an_answer_that_is_none_is_told_by_its_kind(raw: bytes, error: type[NoAnswer]) -> None:
+    async with place(always(raw)) as there:
+        with pytest.raises(error):
+            await there.ask()
+
+
+async def test_what_nobody_asked_for_is_never_taken_for_the_next_answer() -> None:
+    async with place(always(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", OK)) as there:
+        await there.ask()
+
+        assert (await there.ask()).body == b"ok"
+
+
+async def test_an_answer_that_comes_before_the_body_has_left_is_heard_and_says_so() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await reader.read()  # what is still on its way
+
+    blocks = [b"x" * 1_000_000] * 100
+    post = h11.Request(method="POST", target="/", headers=[("Host", "x"), ("Content-Length", "100000000")])
+    async with place(serve) as there, asyncio.timeout(20):
+        answer = await there.client.request(post, blocks, max_body=10)
+
+    assert (answer.status, answer.early) == (413, True)
+
+
+async def test_how_far_an_answer_has_come_is_told_while_it_comes() -> None:
+    progress = Progress()
+    async with place(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")) as there:
+        with pytest.raises(Closed):
+            await there.client.request(GET, max_body=10, progress=progress)
+
+    assert (progress.status, progress.received) == (200, 3)
