@@ -207,7 +207,7 @@ class Chaos:
         lines: Counter[str] = Counter()
         pieces: dict[str, str] = {}
         for path in sorted(self.folder.glob("out/*.ndjson*")):
-            for record in map(json.loads, path.read_text().splitlines()):
+            for record in map(json.loads, path.read_text().split("\n")[:-1]):
                 generation = record["id"].rpartition("-")[0]
                 text = pieces.pop(generation, "") + record["message"]
                 if record.get("partial"):
@@ -230,11 +230,8 @@ class Chaos:
 
         def all_there() -> bool:
             nonlocal latest
-            size = (
-                len(self.web.stored)
-                + len(self.search.documents)
-                + sum(path.stat().st_size for path in self.folder.glob("out/*"))
-            )
+            written = [*self.folder.glob("out/*"), *self.folder.glob("letters/*")]
+            size = len(self.web.stored) + len(self.search.documents) + sum(path.stat().st_size for path in written)
             if size == latest:
                 return False
             latest = size

@@ -1,0 +1,56 @@
+"""An app that logs hard and rotates its own log: numbered lines, and a stack trace now and then.
+
+    APP_LINES   how many lines to write, then end (0: until SIGTERM)
+    APP_RATE    lines a second
+    APP_LOG     where (/logs/app.log)
+    APP_DONE    a file to make at the very end, for a log shipper that has to know that this was all
+
+Rotation is that of Python's own logging: app.log becomes app.log.1, that one app.log.2, and the oldest is deleted.
+"""
+
+import itertools
+import logging
+import logging.handlers
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+TROUBLE = 500  # each order of that many goes wrong
+NAP = 0.01  # seconds; shorter pauses are saved up
+
+
+def work(order: int) -> None:
+    if order % TROUBLE == TROUBLE - 1:
+        raise ValueError(f"order {order} has no customer")
+
+
+def main() -> None:
+    lines, rate = int(os.environ.get("APP_LINES", "0")), float(os.environ.get("APP_RATE", "1000"))
+    handler = logging.handlers.RotatingFileHandler(
+        os.environ.get("APP_LOG", "/logs/app.log"), maxBytes=256 * 1024, backupCount=2
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.getLogger("app")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    begun = time.monotonic()
+    for number in range(lines) if lines else itertools.count():
+        try:
+            work(number)
+        except ValueError:
+            log.exception("line %d", number)
+        else:
+            log.info("line %d of an app that does not know who reads it", number)
+        ahead = number / rate - (time.monotonic() - begun)
+        if ahead > NAP:
+            time.sleep(ahead)
+    handler.close()
+    if done := os.environ.get("APP_DONE"):
+        Path(done).touch()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    main()

@@ -1,0 +1,130 @@
+"""The twin of examples/log-shipping: its app and the settings of its manifests, as processes on loopback.
+
+Only what a laptop lacks is replaced: mount paths by folders, and the names of Services by addresses.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import Start
+from tests.logshipper.support import Receiver, status
+from tests.support import ROOT, Program, free_port, wait_until
+
+EXAMPLE = ROOT / "examples" / "log-shipping"
+
+
+def container(manifest: str, name: str) -> dict[str, str]:
+    """The variables that the manifest gives the container, as they are written there."""
+    document = next(iter(yaml.safe_load_all((EXAMPLE / manifest).read_text())))
+    spec = document["spec"].get("template", document)["spec"]
+    (found,) = (item for item in [*spec.get("initContainers", []), *spec["containers"]] if item["name"] == name)
+    return {item["name"]: item["value"] for item in found["env"] if "value" in item}
+
+
+class Twin:
+    """The Pod of a manifest: its app, its logshipper, and the receivers that the sinks name."""
+
+    def __init__(self, folder: Path, start: Start, manifest: str) -> None:
+        self.folder = folder
+        self.ports = {"storage": free_port(), "audit": free_port()}
+        self.admin = free_port()
+        self._start = start
+        self._manifest = manifest
+        (folder / "logs").mkdir()
+
+    def logshipper(self) -> Program:
+        environ = container(self._manifest, "logshipper")
+        for name, port in self.ports.items():
+            variable = f"LOGSHIPPER_{name.upper()}_SINK"
+            assert environ[variable] == f"http://{name}:8080/"
+            environ[variable] = f"http://127.0.0.1:{port}/"
+        environ = {name: value.replace("/logs/", f"{self.folder}/logs/") for name, value in environ.items()}
+        return self._start(
+            "logshipper",
+            **environ,
+            LOGSHIPPER_STATE_DIR=str(self.folder / "state"),
+            LOGSHIPPER_ADMIN_LISTEN=f"127.0.0.1:{self.admin}",
+        )
+
+    def app(self, **environ: str) -> subprocess.Popen[bytes]:
+        variables = container(self._manifest, "app") | {"APP_LOG": "/logs/app.log"} | environ
+        variables = {name: value.replace("/logs/", f"{self.folder}/logs/") for name, value in variables.items()}
+        return subprocess.Popen([sys.executable, str(EXAMPLE / "app.py")], env=variables)
+
+    def pending(self, sink: str) -> int:
+        found: int = status(self.admin)["sinks"][sink]["pending_bytes"]
+        return found
+
+
+@pytest.fixture
+def receivers() -> Iterator[list[Receiver]]:
+    running: list[Receiver] = []
+    yield running
+    for receiver in running:
+        receiver.close()
+
+
+def numbers(receiver: Receiver) -> Counter[int]:
+    """How often each of the app's lines arrived, once repeats are dropped by their ids."""
+    records: dict[str, dict[str, Any]] = {record["id"]: record for record in receiver.records()}
+    found = (re.search(r"line (\d+)", record["message"]) for record in records.values())
+    return Counter(int(match[1]) for match in found if match)
+
+
+def test_one_sink_is_down_while_the_app_rotates_and_both_have_every_line_in_the_end(
+    tmp_path: Path, start: Start, receivers: list[Receiver]
+) -> None:
+    twin = Twin(tmp_path, start, "pod.yaml")
+    audit = Receiver(twin.ports["audit"])
+    receivers.append(audit)
+    program = twin.logshipper()
+    program.wait_ready(twin.admin)
+    app = twin.app(APP_LINES="15000", APP_RATE="6000")
+    assert app.wait(60) == 0
+    assert (tmp_path / "logs" / "app.log.2").exists(), "it did rotate"
+    wait_until(lambda: len(numbers(audit)) == 15_000, "the living sink has every line")
+    assert twin.pending("storage") > 1_000_000
+    storage = Receiver(twin.ports["storage"])
+    receivers.append(storage)
+    wait_until(lambda: twin.pending("storage") == 0, "the other one catches up")
+    assert program.stop() == 0
+    for receiver in receivers:
+        assert numbers(receiver) == Counter(range(15_000))
+        traces = [record["message"] for record in receiver.records() if "Traceback" in record["message"]]
+        assert len(set(traces)) == 30
+        assert all(trace.endswith("has no customer") for trace in traces), "a stack trace is one event"
+        assert {record["app"] for record in receiver.records()} == {"noisy"}
+
+
+def test_the_job_ends_by_itself_with_every_line_shipped(
+    tmp_path: Path, start: Start, receivers: list[Receiver]
+) -> None:
+    twin = Twin(tmp_path, start, "job.yaml")
+    receivers += [Receiver(port) for port in twin.ports.values()]
+    receivers[0].mode = "503"
+    program = twin.logshipper()
+    app = twin.app(APP_LINES="3000")
+    assert app.wait(60) == 0
+    program.wait_logged("the done-file is there: shipping what is left")
+    receivers[0].mode = "ok"
+    assert program.wait() == 0
+    for receiver in receivers:
+        assert numbers(receiver) == Counter(range(3000))
+
+
+def test_the_compose_file_says_the_same_as_the_manifests() -> None:
+    compose = yaml.safe_load((EXAMPLE / "compose.yaml").read_text())["services"]
+    assert compose["logshipper"]["environment"] == container("pod.yaml", "logshipper")
+    job = container("job.yaml", "logshipper")
+    assert compose["job-logshipper"]["environment"].items() <= job.items()
+    assert compose["job-app"]["environment"] == container("job.yaml", "app")

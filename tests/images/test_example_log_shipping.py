@@ -1,0 +1,77 @@
+"""examples/log-shipping in containers: what its README promises, asked from outside as a reader would ask."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.images.support import PATIENCE, docker, state
+from tests.support import ROOT, wait_until
+
+pytestmark = pytest.mark.engine
+
+FILE = ROOT / "examples/log-shipping/compose.yaml"
+
+
+@dataclass
+class Example:
+    project: str
+
+    def compose(self, *arguments: str | Path) -> str:
+        file = ("--project-name", self.project, "--file", FILE, "--profile", "job")
+        return docker("compose", *file, *arguments, environ={"LOGSHIPPER_ADMIN": "0"})
+
+    def container(self, service: str) -> str:
+        (found,) = self.compose("ps", "--all", "--quiet", service).split()
+        return found
+
+    def numbers(self, receiver: str) -> Counter[int]:
+        """How often each of the app's lines arrived there, once repeats are dropped by their ids."""
+        records = [json.loads(line) for line in docker("logs", self.container(receiver)).splitlines()]
+        messages = {record["id"]: record["message"] for record in records}.values()
+        found = (re.search(r"line (\d+)", message) for message in messages)
+        return Counter(int(match[1]) for match in found if match)
+
+
+@pytest.fixture
+def example() -> Iterator[Example]:
+    made = Example(f"sidecars-test-{uuid.uuid4().hex[:8]}")
+    try:
+        yield made
+    except BaseException:
+        print(made.compose("ps", "--all"), made.compose("logs", "--no-color", "--tail", "40"))  # noqa: T201 - what went wrong
+        raise
+    finally:
+        made.compose("down", "--volumes", "--timeout", "5")
+
+
+def test_a_sink_that_was_down_while_the_app_rotated_gets_every_line(example: Example) -> None:
+    example.compose("up", "--build", "--detach", "--quiet-pull", "pod", "logshipper", "app", "storage", "audit")
+    wait_until(lambda: example.numbers("storage"), "lines arrive", PATIENCE)
+    docker("stop", example.container("storage"))
+    before = max(example.numbers("storage"))
+    wait_until(lambda: max(example.numbers("audit")) > before + 20_000, "the other one gets lines", PATIENCE)
+    docker("start", example.container("storage"))
+    example.compose("stop", "app")
+    written = example.numbers("audit")
+    wait_until(lambda: len(example.numbers("storage")) >= len(written), "it catches up", PATIENCE)
+    example.compose("stop", "logshipper")
+    assert state(example.container("logshipper"))["ExitCode"] == 0
+    for receiver in ("storage", "audit"):
+        found = example.numbers(receiver)
+        assert found == Counter(range(max(found) + 1)), receiver
+    assert example.numbers("storage") == example.numbers("audit")
+
+
+def test_the_job_ends_by_itself_with_every_line_delivered(example: Example) -> None:
+    example.compose("up", "--build", "--detach", "--quiet-pull", "job-logshipper")
+    assert docker("wait", example.container("job-logshipper")).strip() == "0"
+    for receiver in ("storage", "audit"):
+        assert example.numbers(receiver) == Counter(range(20_000)), receiver
