@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
         "exchange",
         "idle_limit",
         "interims",
+        "limit",
         "response",
         "served",
         "since",
@@ -62,6 +63,7 @@ class Connection(asyncio.Protocol):
         self.since = 0.0  # since when it is idle
         self.idle_limit = upstream.settings.idle_timeout
         self.closed = False
+        self.limit = upstream.settings.max_header_size
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -76,15 +78,17 @@ class Connection(asyncio.Protocol):
         try:
             if self.body is not None:
                 self._pass_on(exchange, self.body, data)
+            elif self.buffer:
+                self._head(exchange, self.buffer + data, len(self.buffer))
             else:
-                self._head(exchange, self.buffer + data if self.buffer else data, len(self.buffer))
+                self._head(exchange, data)
         except Refused as error:
             self._fail(exchange, answers.malformed(error.reason))
 
     def _head(self, exchange: Exchange, data: bytes, known: int = 0) -> None:
         """A head, of which the first `known` bytes have been looked at before, and what follows it."""
-        end = data.find(b"\r\n\r\n", max(0, known - 3))
-        limit = self.upstream.settings.max_header_size
+        end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0)  # noqa: PLR2004 - the mark but for its last byte
+        limit = self.limit
         if end < 0 or end > limit:
             if len(data) > limit:
                 self._fail(exchange, answers.too_large(limit))
@@ -93,20 +97,23 @@ class Connection(asyncio.Protocol):
             self.buffer = data
             exchange.moved = True
             return
-        self.buffer = b""
+        if known:
+            self.buffer = b""
         response = parse_response(data[:end], exchange.request)
         rest = data[end + 4 :]
-        if response.status < _FINAL:
+        status = response.status
+        if status < _FINAL:
             self._interim(exchange, response, rest)
             return
-        if response.status < _TOO_MANY_REQUESTS:
-            self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, monotonic())
-        elif self._is_repeated(exchange, response):
+        now = monotonic()
+        if status < _TOO_MANY_REQUESTS:
+            self.upstream.balancer.answered(self.endpoint, status, exchange.tried_at, now)
+        elif self._is_repeated(exchange, response, now):
             return
         length = response.length
-        if length >= 0 and len(rest) >= length:
+        if 0 <= length <= len(rest):
             surplus = len(rest) > length
-            now = self._release(exchange, response, reusable=not surplus)
+            self._release(exchange, response, now, reusable=not surplus)
             exchange.respond_whole(response, rest[:length] if surplus else rest, now)
             return
         self.response = response
@@ -115,10 +122,10 @@ class Connection(asyncio.Protocol):
         if rest:
             self._pass_on(exchange, self.body, rest)
 
-    def _is_repeated(self, exchange: Exchange, response: Response) -> bool:
+    def _is_repeated(self, exchange: Exchange, response: Response, now: float) -> bool:
         """A response that may mean trouble: whether another try is made instead of passing it on."""
         after = retry_after(response.fields, time.time())
-        self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, monotonic(), after)
+        self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, now, after)
         return exchange.repeats(response, after)
 
     def _interim(self, exchange: Exchange, response: Response, rest: bytes) -> None:
@@ -145,14 +152,14 @@ class Connection(asyncio.Protocol):
     def _end(self, exchange: Exchange, body: Reader) -> None:
         response = self.response
         assert response is not None  # noqa: S101 - a body has a head
-        now = self._release(exchange, response, reusable=not body.surplus)
+        now = monotonic()
+        self.response = self.body = None
+        self._release(exchange, response, now, reusable=not body.surplus)
         exchange.end(body.trailers, now)
 
-    def _release(self, exchange: Exchange, response: Response, *, reusable: bool) -> float:
-        """The response is complete: this connection is free, if nothing speaks against another use. Gives the time."""
-        now = monotonic()
+    def _release(self, exchange: Exchange, response: Response, now: float, *, reusable: bool) -> None:
+        """The response is complete: this connection is free, if nothing speaks against another use."""
         self.exchange = None
-        self.response = self.body = None
         self.interims = 0
         self.served = True
         exchange.connection = None
@@ -166,7 +173,6 @@ class Connection(asyncio.Protocol):
             and not exchange.blocked
             and not exchange.request.body_is_odd
             and not endpoint.removed
-            and not self.transport.is_closing()
         ):
             if response.idle_timeout is not None:
                 self.idle_limit = min(self.upstream.settings.idle_timeout, max(0.0, response.idle_timeout - 1.0))
@@ -176,7 +182,6 @@ class Connection(asyncio.Protocol):
             endpoint.idle.append(self)
         else:
             self.discard()
-        return now
 
     def _fail(self, exchange: Exchange, cause: Cause) -> None:
         exchange.lost(cause)

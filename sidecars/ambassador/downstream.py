@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sidecars.ambassador.connection import Connection
     from sidecars.ambassador.upstream import Upstream
 
+_CR = b"\r"[0]
 _EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
 _BUFFERED = 64 * 1024  # bytes of further requests that wait
 _LINGER = 2.0  # seconds
@@ -45,6 +46,7 @@ class Client(asyncio.Protocol):
         "buffer",
         "ended",
         "exchange",
+        "limit",
         "lingers",
         "loop",
         "must_close",
@@ -70,6 +72,7 @@ class Client(asyncio.Protocol):
         self.write_paused = False
         self.unsent = 0  # bytes written that the app's side had not taken at the last tick
         self.taken = 0.0  # when that changed last
+        self.limit = upstream.settings.max_header_size
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -96,18 +99,21 @@ class Client(asyncio.Protocol):
             self.buffer += data  # the app must first take the answers that it has
             self.read_on()
         elif not self.lingers:
-            self._next(self.buffer + data if self.buffer else data, len(self.buffer))
+            if self.buffer:
+                self._next(self.buffer + data, len(self.buffer))
+            else:
+                self._next(data)
 
     def _next(self, data: bytes, known: int = 0) -> None:
         """Begin the request at the front of what has come, if its head is complete.
 
         The first `known` bytes have been looked at before.
         """
-        if data[:2] == b"\r\n":
+        if data[0] == _CR and data.startswith(b"\r\n"):
             data = _EMPTY_LINES.sub(b"", data)  # RFC 9112 section 2.2: before a request they are ignored
             known = 0
-        end = data.find(b"\r\n\r\n", max(0, known - 3))
-        limit = self.upstream.settings.max_header_size
+        end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0)  # noqa: PLR2004 - the mark but for its last byte
+        limit = self.limit
         try:
             if end < 0 or end > limit:
                 if len(data) > limit:
@@ -121,17 +127,15 @@ class Client(asyncio.Protocol):
         except Refused as error:
             self.refuse(error.status, error.reason)
             return
-        self.buffer = b""
-        rest = data[end + 4 :]
+        self.buffer = rest = data[end + 4 :]
         exchange = self.exchange = Exchange(self, self.upstream, request)
         if request.length:
             self.body = reader(request.length, _BAD)
+            self.buffer = b""
             if rest:
                 self._feed(exchange, self.body, rest)
             if exchange.over:
                 return
-        elif rest:
-            self.buffer = rest
         exchange.start()
 
     def _feed(self, exchange: Exchange, body: Reader, data: bytes) -> None:
