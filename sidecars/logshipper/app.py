@@ -206,6 +206,7 @@ class _Shipping:
                 **ledger.total.as_dict(),
                 "balanced": not ledger.check(pending),
                 "trouble": shipper.trouble,
+                "in_flight": shipper.in_flight,
                 "files": files,
             }
         return {"sinks": pages, "unreadable": self._follower.access.unreadable, "state_problem": self._store.problem}

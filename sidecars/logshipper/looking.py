@@ -66,7 +66,7 @@ class Looking:
     def _pause(self, next_scan: float) -> float:
         """Until there is something to do though nothing happens."""
         now = time.monotonic()
-        due = [next_scan, self._follower.event_due() or next_scan]
+        due = [next_scan, self._follower.event_due() or next_scan, now + _PULSE / 3]
         if self._left:
             due.append(now + self._left)
         return max(0.0, min(due) - now)

@@ -69,6 +69,11 @@ class Shipper:
         self._heard = 0.0  # when the last decision came, or the last call
         self._longest = 0.0  # seconds that decisions lately took
 
+    @property
+    def in_flight(self) -> int:
+        """Batches that are on their way."""
+        return len(self._flights)
+
     def wake(self) -> None:
         self._news.set()
 
