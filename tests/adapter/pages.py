@@ -23,7 +23,7 @@ helps = st.text(ugly, max_size=12).map(lambda text: text.strip())
 
 @dataclass(frozen=True)
 class Family:
-    """A family as both formats can say it. `samples` are suffix, labels, value, and milliseconds."""
+    """A family. `samples` are suffix, labels, value (in OpenMetrics with an exemplar), and milliseconds."""
 
     name: str
     kind: str
@@ -57,7 +57,9 @@ def as_openmetrics(families: list[Family]) -> bytes:
     for family in families:
         page += f"# TYPE {family.name} {family.kind}\n# HELP {family.name} {escape(family.help)}\n"
         for suffix, pairs, value, time in family.samples:
-            page += _line(family.name + suffix, pairs, value, "" if time is None else f" {time / 1000}")
+            number, mark, exemplar = value.partition(" # ")
+            stamp = "" if time is None else f" {time / 1000}"
+            page += _line(family.name + suffix, pairs, number, stamp + mark + exemplar)
     return f"{page}# EOF\n".encode()
 
 
@@ -66,9 +68,13 @@ def _key(pairs: Labels) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pair for pair in pairs.items() if pair[1]))
 
 
+BOTH = ("gauge", "unknown", "counter", "histogram", "summary")
+OPENMETRICS_ONLY = ("info", "stateset", "gaugehistogram", "counter with more", "gauge with points")
+
+
 @st.composite
 def _families(draw: st.DrawFn, name: str) -> Family:
-    kind = draw(st.sampled_from(["gauge", "unknown", "counter", "histogram", "summary"]))
+    kind = draw(st.sampled_from(BOTH))
     sets = draw(st.lists(labels, max_size=4, unique_by=_key))
     samples: list[tuple[str, Labels, str, int | None]] = []
     for pairs in sets:
@@ -91,6 +97,39 @@ def _families(draw: st.DrawFn, name: str) -> Family:
         else:
             samples.append(("", pairs, draw(numbers), time))
     return Family(name, kind, draw(helps), samples)
+
+
+@st.composite
+def _openmetrics_families(draw: st.DrawFn, name: str) -> Family:
+    kind = draw(st.sampled_from(OPENMETRICS_ONLY))
+    samples: list[tuple[str, Labels, str, int | None]] = []
+    for pairs in draw(st.lists(labels, max_size=3, unique_by=_key)):
+        time = draw(st.none() | st.integers(0, 2_000_000_000_000))
+        if kind == "info":
+            samples.append(("_info", pairs, "1", None))
+        elif kind == "stateset":
+            samples.extend(("", {**pairs, "x" + name: state}, draw(st.sampled_from("01")), time) for state in "pq")
+        elif kind == "gaugehistogram":
+            samples += [
+                ("_bucket", {**pairs, "le": "1.0"}, "1 # {} 0.5", time),
+                ("_bucket", {**pairs, "le": "+Inf"}, "2", time),
+            ]
+            samples += [("_gcount", pairs, "2", time), ("_gsum", pairs, draw(counts), time)]
+        elif kind == "counter with more":
+            exemplar = draw(st.sampled_from(["", ' # {trace="é"} 1', " # {} 1e3 5.25"]))
+            samples += [("_total", pairs, draw(counts) + exemplar, time), ("_created", pairs, "5.5", time)]
+        else:
+            steps = draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True))
+            samples.extend(("", pairs, draw(numbers), step) for step in sorted(steps))
+    word, _, _ = kind.partition(" ")
+    return Family("x" + name if kind == "stateset" else name, word, draw(helps), samples)
+
+
+@st.composite
+def openmetrics_pages(draw: st.DrawFn) -> list[Family]:
+    """Families of different names; what only OpenMetrics has is among them."""
+    names = draw(st.lists(st.sampled_from(["up", "x:y", "requests", "_z", "heap_bytes"]), max_size=4, unique=True))
+    return [draw(st.one_of(_families(name), _openmetrics_families(name))) for name in names]
 
 
 @st.composite
