@@ -1,8 +1,8 @@
 """`python -m sidecars.X`: run, or `--check`, `--help`, `--version`. The same for every sidecar.
 
-`job` and `service` are what a sidecar's `__main__.py` calls. Both return the exit code; one that has run ends the
-process with it there and then. The program's own imports belong inside the function that it passes, so that bad
-settings are told before anything heavy is loaded.
+`job`, `service` and `job_or_service` are what a sidecar's `__main__.py` calls. They return the exit code; one that has
+run ends the process with it there and then. The program's own imports belong inside the function that it passes, so
+that bad settings are told before anything heavy is loaded.
 """
 
 from __future__ import annotations
@@ -53,6 +53,30 @@ def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any,
         lifecycle.run_service(lambda life: run(settings, life), settings.drain_timeout, uvloop.new_event_loop)
 
     return lifecycle.leave(lifecycle.exit_code_of(serve))
+
+
+def job_or_service(
+    cls: type[V],
+    work: Callable[[V], None],
+    serve: Callable[[V, lifecycle.Life], Coroutine[Any, Any, None]],
+    stays: Callable[[V], bool],
+) -> int:
+    """A program that does its work and ends, or that `stays`, as its settings say: until it is told to stop."""
+    _demand_standard_streams()
+    if sys.argv[1:]:
+        return _answer(cls, sys.argv[1:], os.environ)
+    logs.configure()
+
+    def run() -> None:
+        settings = _begin(cls, os.environ)
+        if stays(settings):
+            lifecycle.exit_quietly_when_told_to_stop()
+            logs.configure(settings.log_level, settings.log_format, libraries=True)
+            lifecycle.run_service(lambda life: serve(settings, life), settings.drain_timeout)
+        else:
+            work(settings)
+
+    return lifecycle.leave(lifecycle.exit_code_of(lambda: lifecycle.run_job(run)))
 
 
 def _demand_standard_streams() -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}  # the numbers of `logging`
 FORMATS = ("auto", "json", "text")
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m"}
+_CLEAR = "\r\x1b[K"
 _RESERVED = frozenset({"time", "level", "msg", "logger"})
 
 
@@ -35,6 +36,9 @@ class _Unconfigured:
 
         logging.getLogger(logger).log(LEVELS[level], "%s", msg, exc_info=error, extra={"fields": fields})
 
+    def draw(self, _text: str) -> bool:
+        return False
+
 
 class _Output:
     """Where lines go, in which form, and from which level on."""
@@ -43,6 +47,7 @@ class _Output:
         self._least = LEVELS[level]
         self._form = form
         self._stream = stream
+        self._drawn = False  # whether something stands on the line that comes next
         self._lock = RLock()  # a signal's handler may interrupt a line, and log one
 
     def write(self, level: str, logger: str, msg: str, fields: dict[str, object], error: BaseException | None) -> None:
@@ -52,16 +57,29 @@ class _Output:
         fields = {f"{name}_" if name in _RESERVED else name: value for name, value in fields.items()}
         if error is not None:
             fields["traceback"] = _traceback(error)
-        stream = self._stream or sys.stderr
         with suppress(OSError, ValueError, AttributeError):  # a closed stderr must not take the work down
+            stream = self._stream or sys.stderr
             is_terminal = stream.isatty()
             if self._form == "text" or (self._form == "auto" and is_terminal):
                 line = _as_text(level, logger, msg, fields, colours=is_terminal)
             else:
                 line = _as_json(level, logger, msg, fields)
             with self._lock:
-                stream.write(f"{line}\n")
+                stream.write(f"{_CLEAR if self._drawn else ''}{line}\n")
                 stream.flush()
+                self._drawn = False
+
+    def draw(self, text: str) -> bool:
+        with suppress(OSError, ValueError, AttributeError):  # as above
+            stream = self._stream or sys.stderr
+            if self._form == "json" or not stream.isatty():
+                return False
+            with self._lock:
+                stream.write(f"{_CLEAR}{text}")
+                stream.flush()
+                self._drawn = bool(text)
+            return True
+        return False
 
 
 _output: _Output | _Unconfigured = _Unconfigured()  # a process has one stderr
@@ -94,6 +112,11 @@ class Log:
 
 def get(name: str) -> Log:
     return Log(name)
+
+
+def draw(text: str) -> bool:
+    """Where lines are text on a terminal: show this on the line that the next one overwrites. Whether it was shown."""
+    return _output.draw(text)
 
 
 def configure(

@@ -45,7 +45,7 @@ def own_address() -> Address:
     if len(names) != 1:
         raise LookupError(f"{len(names)} sidecars lie here ({', '.join(names)}): give a URL")
     cls: type[Settings] = importlib.import_module(f"sidecars.{names[0]}.settings").Settings
-    return getattr(load(cls, os.environ), "admin_listen", Address())
+    return load(cls, os.environ).admin_address()
 
 
 def elsewhere(url: str) -> tuple[Address, str]:

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from chassis import frozen, logs
 from chassis.frozen import TYPE_CHECKING, dataclass
-from chassis.kinds import Secret, address, choice, duration, text, without_credentials
+from chassis.kinds import Address, Secret, address, choice, duration, text, without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, ClassVar, TypeVar
 
-    from chassis.kinds import Address, Kind
+    from chassis.kinds import Kind
 
     S = TypeVar("S", bound="Settings")
     ReadFile = Callable[[str], str]
@@ -85,6 +85,10 @@ class Settings:
         """Sentences about settings that are each right but do not fit together."""
         yield from ()
 
+    def admin_address(self) -> Address:
+        """Where the admin endpoints answer with these settings; `off` where they do not."""
+        return Address()
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings(Settings):
@@ -94,6 +98,9 @@ class ServiceSettings(Settings):
         address, "where `/livez`, `/readyz`, `/metrics` and `/status` answer", default="off"
     )
     drain_timeout: float = setting(duration(), "how long after SIGTERM work in progress may take to end", default="25s")
+
+    def admin_address(self) -> Address:
+        return self.admin_listen
 
 
 # -- the declaration, as data -------------------------------------------------------------------------------------

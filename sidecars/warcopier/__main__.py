@@ -5,7 +5,11 @@ from __future__ import annotations
 import sys
 
 from chassis import commandline
+from chassis.frozen import TYPE_CHECKING
 from sidecars.warcopier.settings import Settings
+
+if TYPE_CHECKING:
+    from chassis.lifecycle import Life
 
 
 def run(settings: Settings) -> None:
@@ -14,5 +18,11 @@ def run(settings: Settings) -> None:
     app.run(settings)
 
 
+async def watch(settings: Settings, life: Life) -> None:
+    from sidecars.warcopier import watch  # noqa: PLC0415 - as above
+
+    await watch.run(settings, life)
+
+
 if __name__ == "__main__":
-    sys.exit(commandline.job(Settings, run))
+    sys.exit(commandline.job_or_service(Settings, run, watch, lambda settings: settings.watch))

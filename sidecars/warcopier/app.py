@@ -1,32 +1,103 @@
-"""The run: list the sources, decide about each, stage and prove all that is new, then publish all of it at once."""
+"""A run: list the sources, decide about each, stage and prove all that is new, then publish all of it at once."""
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import dataclass, field
 
 from chassis import lifecycle, logs
+from chassis.frozen import TYPE_CHECKING, dataclass
 from chassis.lifecycle import BadSettings, IOFailed
-from sidecars.warcopier import plan, record, sources
-from sidecars.warcopier.archive import Contents, Limits, Read, examine
+from sidecars.warcopier import record, sources, trees
+from sidecars.warcopier.decision import Decisions
 from sidecars.warcopier.naming import RECORD, shown
-from sidecars.warcopier.plan import Fingerprint, Published, Source, Step
-from sidecars.warcopier.publish import Examine, Target
-from sidecars.warcopier.settings import Settings
+from sidecars.warcopier.plan import Fingerprint, Published
+from sidecars.warcopier.progress import Progress, never
+from sidecars.warcopier.publish import commit
+from sidecars.warcopier.staging import Check, Stager
+from sidecars.warcopier.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidecars.warcopier.plan import Source
+    from sidecars.warcopier.settings import Settings
+    from sidecars.warcopier.staging import Staged
 
 log = logs.get("warcopier")
 
 _UNKNOWN = Fingerprint(-1, -1, -1, -1)  # of a file that another run has replaced already: never believed
+_MANY = 16  # artifacts from which on the disk is flushed once instead of for each
+_TOLD = 20  # digests in the last line
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has done, by the names in the target. `copied` counts bytes of archives."""
+
+    published: tuple[str, ...]
+    kept: tuple[str, ...]
+    pruned: tuple[str, ...]
+    sha256: dict[str, str]
+    copied: int
+
+    def summary(self) -> str:
+        counts = [f"{len(self.published)} published", f"{len(self.kept)} unchanged"]
+        if self.pruned:
+            counts.append(f"{len(self.pruned)} pruned")
+        if not self.published and not self.pruned:
+            return f"nothing to do: {len(self.kept)} unchanged"
+        return ", ".join(counts)
+
+    def digests(self) -> str:
+        told = [f"{shown(name)} sha256:{digest}" for name, digest in list(self.sha256.items())[:_TOLD] if digest]
+        more = len(self.sha256) - _TOLD
+        return ", ".join([*told, f"and {more} more"] if more > 0 else told)
 
 
 def run(settings: Settings) -> None:
-    """Publish, and say what was done. Raises the failures of the contract; then nothing was published."""
+    """Publish once, and say what was done. Raises the failures of the contract; then nothing was published."""
     started = time.monotonic()
+    outcome = publish(settings, committed=lifecycle.stop_no_more)
+    report(outcome, time.monotonic() - started)
+
+
+def report(outcome: Outcome, seconds: float) -> None:
+    """The last line, which is the termination message, too."""
+    summary, digests = outcome.summary(), outcome.digests()
+    log.info(summary, files=len(outcome.sha256), bytes=outcome.copied, seconds=round(seconds, 3), sha256=digests)
+    lifecycle.write_termination(f"{summary} ({outcome.copied} bytes copied in {seconds:.3f} s): {digests}")
+
+
+def publish(
+    settings: Settings, stop: Callable[[], bool] = never, committed: Callable[[], None] = lambda: None
+) -> Outcome:
+    """One run. `stop` says whether to give up, `committed` is called once that is too late."""
+    os.umask(0)  # the modes that are asked for are meant as they are
+    check = Check(settings)
     with Target(settings.target) as target:
-        found = sources.listed(settings.source)
+        found = sources.listed(settings)
         _demand_elsewhere(found, target)
-        done = _publish(_Check(settings), found, target)
-    _report(done, time.monotonic() - started)
+        names = target.names()
+        known = _recorded(target)
+        decisions = Decisions(settings, check, target, names, known)
+        for source in found:
+            decisions.about(source)
+        if swept := target.sweep(names):
+            log.info("removed what a killed run had left", files=len(swept))
+        gone = decisions.to_prune() if settings.prune else []
+        now_known = decisions.record(pruned=gone)
+        staged = _staged(decisions, settings, check, target, stop)
+        if staged or gone:
+            places = commit(target, staged, [*decisions.twins(), *gone], committed)
+            _tell(staged, gone, target)
+            now_known |= {one.name: Published(one.sha256, check.name, places.get(one.name, _UNKNOWN)) for one in staged}
+        if now_known != known:
+            _save(now_known, target)
+    published = tuple(one.name for one in staged)
+    digests = {name: now_known[name].sha256 for name in sorted((*published, *decisions.kept))}
+    copied = sum(one.source.fingerprint.size for one in staged)
+    return Outcome(published, tuple(decisions.kept), tuple(gone), digests, copied)
 
 
 def _demand_elsewhere(found: list[Source], target: Target) -> None:
@@ -37,86 +108,39 @@ def _demand_elsewhere(found: list[Source], target: Target) -> None:
             )
 
 
-class _Check:
-    """The check that is asked for: what it does, and its name in the record."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.limits = Limits(settings.max_entries, settings.max_unpacked_size, settings.max_ratio)
-        self.wanted = settings.validate
-        limits = f" {self.limits.entries} {self.limits.unpacked} {self.limits.ratio}" if self.wanted != "none" else ""
-        self.name = f"{self.wanted}{limits}"
-
-    def examine(self, read: Read, size: int) -> Contents | None:
-        if self.wanted == "none":
-            return None
-        return examine(read, size, self.limits, safe_names=self.wanted == "war")
-
-
-@dataclass(slots=True)
-class _Done:
-    """What the run has done, by the names in the target."""
-
-    published: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    sha256: dict[str, str] = field(default_factory=dict)
-    copied: int = 0  # bytes
+def _staged(
+    decisions: Decisions, settings: Settings, check: Check, target: Target, stop: Callable[[], bool]
+) -> list[Staged]:
+    new = decisions.new
+    if not new:
+        return []
+    sizes = [decisions.room(source) for source, _ in new]
+    target.demand_space(sum(size for _, size in sizes), sum(files for files, _ in sizes), settings.reserve)
+    progress = Progress(sum(2 * source.fingerprint.size for source, _ in new), stop)
+    stager = Stager(target, settings, check, progress)
+    later = settings.unpack or len(new) > _MANY
+    try:
+        staged = [stager.stage(source, expected, flush=not later) for source, expected in new]
+    finally:
+        progress.end()
+    if later:
+        try:
+            trees.flush_all(target.directory)
+        except OSError as error:
+            raise IOFailed(f"WARCOPIER_TARGET={shown(settings.target)}: cannot be flushed: {error.strerror}") from None
+    return staged
 
 
-def _publish(check: _Check, found: list[Source], target: Target) -> _Done:
-    known = _recorded(target)
-    now_known = dict(known)
-    done = _Done()
-    new: list[Source] = []
-    for source in found:
-        entry = _already_there(source, target, known.get(source.name), check)
-        if entry:
-            now_known[source.name] = entry
-            done.unchanged.append(source.name)
-        else:
-            new.append(source)
-    if swept := target.sweep():
-        log.info("removed what a killed run had left", files=len(swept))
-    if new:
-        now_known |= _stage_and_commit(new, target, check, done)
-    if now_known != known:
-        _save(now_known, target)
-    done.sha256 = {source.name: now_known[source.name].sha256 for source in found}
-    return done
-
-
-def _already_there(source: Source, target: Target, known: Published | None, check: _Check) -> Published | None:
-    """The record's entry for a WAR that needs no copy; None for one that does."""
-    present = target.present(source.name)
-    if present is None or plan.first_step(source.fingerprint.size, present) is Step.COPY:
-        return None
-    here, there = target.digests(source, plan.believed_sha256(present, known))
-    if there is None:
-        return None
-    step = plan.second_step(here, there, known, check.name)
-    if step is Step.COPY:
-        return None
-    if step is Step.CHECK:
-        target.check(source, check.examine)
-    return Published(there, check.name, present)
-
-
-def _stage_and_commit(new: list[Source], target: Target, check: _Check, done: _Done) -> dict[str, Published]:
-    target.demand_space(sum(source.fingerprint.size for source in new), len(new))
-    wanted: Examine = check.examine
-    staged = [target.stage(source, wanted, time.time_ns()) for source in new]
-    places: dict[str, Fingerprint] = target.commit(staged)
-    published: dict[str, Published] = {}
+def _tell(staged: list[Staged], gone: list[str], target: Target) -> None:
     for one in staged:
-        name, size = one.source.name, one.source.fingerprint.size
-        log.info("published", file=shown(name), source=shown(one.source.path), bytes=size, sha256=one.sha256)
-        if one.contents and not one.contents.has_web_inf:
-            log.warning("it has no WEB-INF: Tomcat will serve it as plain pages", file=shown(name))
-        if target.is_shadowed(name):
-            log.warning("a directory of that name, not unpacked by Tomcat, hides it", file=shown(name))
-        done.published.append(name)
-        done.copied += size
-        published[name] = Published(one.sha256, check.name, places.get(name, _UNKNOWN))
-    return published
+        name, source = shown(one.name), shown(one.source.path)
+        log.info("published", file=name, source=source, bytes=one.source.fingerprint.size, sha256=one.sha256)
+        if not one.has_web_inf:
+            log.warning("it has no WEB-INF: Tomcat will serve it as plain pages", file=name)
+        if target.is_shadowed(one.name):
+            log.warning("a directory of that name, not unpacked by Tomcat, hides it", file=name)
+    for name in gone:
+        log.info("removed: the source no longer has it", file=shown(name))
 
 
 def _recorded(target: Target) -> record.Record:
@@ -133,14 +157,3 @@ def _save(known: record.Record, target: Target) -> None:
         target.write(RECORD, record.render(known))
     except IOFailed as error:
         log.warning("the record could not be written: the next run will read everything again", reason=error.reason)
-
-
-def _report(done: _Done, seconds: float) -> None:
-    """The last line, which is the termination message, too."""
-    digests = ", ".join(f"{shown(name)} sha256:{digest}" for name, digest in done.sha256.items())
-    if done.published:
-        summary = f"{len(done.published)} published, {len(done.unchanged)} unchanged"
-    else:
-        summary = f"nothing to do: {len(done.unchanged)} unchanged"
-    log.info(summary, files=len(done.sha256), bytes=done.copied, seconds=round(seconds, 3), sha256=digests)
-    lifecycle.write_termination(f"{summary} ({done.copied} bytes copied in {seconds:.3f} s): {digests}")

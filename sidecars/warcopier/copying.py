@@ -1,41 +1,57 @@
 """Moving bytes at the machine's limit with flat memory: copy, digest, and doing two things at a time.
 
-The kernel copies where it can: `copy_file_range` shares the blocks on a file system with reflinks and lets NFS copy on
-its server; `sendfile` at least spares the way through our memory. Between the file systems of an image layer and a
-volume they may refuse, and then bytes are read and written. Digests and archive checks run in a thread of their own
-beside that: zlib and hashlib let go of the interpreter while they work.
+The kernel copies where it can: a reflink shares all blocks at once, `copy_file_range` shares them on a file system that
+can or lets NFS copy on its server; `sendfile` at least spares the way through our memory. Between the file systems of
+an image layer and a volume they may refuse, and then bytes are read and written. Digests and archive checks run in a
+thread of their own beside that: zlib and hashlib let go of the interpreter while they work.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Generic, TypeVar
 
-from sidecars.warcopier.archive import Read
+from chassis.frozen import TYPE_CHECKING, Generic, T
 
-T = TypeVar("T")
-Move = Callable[[int, int, int, int], int]
-"""`move(reader, writer, offset, count)`: how many bytes it moved, at most `count`; 0 when there is no more."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from sidecars.warcopier.zipdir import Read
+
+    Move = Callable[[int, int, int, int], int]
+    """`move(reader, writer, offset, count)`: how many bytes it moved, at most `count`; 0 when there is no more."""
+    Tick = Callable[[int], None]
+    """Told now and then how many bytes are done; raises to stop the work."""
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _STRIDE = 8 << 20  # bytes that the kernel copies at a time: the longest that a signal to stop has to wait
 _PIECE = 1 << 18  # bytes that are in our memory at a time
-_REFUSED = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY)
+_FICLONE = 0x40049409  # ioctl_ficlonerange(2)
+_GLANCE = 0.1  # seconds between two looks at how far the work beside is
+_REFUSED = (
+    *(errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTTY),
+    *(errno.EPERM, errno.EBADF, errno.ETXTBSY, errno.EACCES),
+)
 
 
 class Stopped(Exception):
-    """The work beside was told to stop, since nobody wants its result any more."""
+    """The work was told to stop, since nobody wants its result any more."""
 
 
-def copy(reader: int, writer: int, size: int) -> int:
+def no_tick(_done: int) -> None:
+    """For work that nobody waits for."""
+
+
+def copy(reader: int, writer: int, size: int, tick: Tick = no_tick) -> int:
     """Copy the first `size` bytes from one open file into another. The number copied: fewer when it became shorter."""
+    if size > _STRIDE and _reflink(reader, writer):
+        return min(size, os.fstat(writer).st_size)
     moves: list[Move] = [_copy_file_range, _sendfile, _read_write]
     done = 0
     while done < size:
@@ -50,7 +66,19 @@ def copy(reader: int, writer: int, size: int) -> int:
                 break
             del moves[0]  # some file systems say "refused", some just move nothing
         done += moved
+        tick(done)
     return done
+
+
+def _reflink(reader: int, writer: int) -> bool:
+    """Let the new file share all blocks of the old one; False where the file system cannot."""
+    try:
+        fcntl.ioctl(writer, _FICLONE, reader)
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        return False
+    return True
 
 
 def _copy_file_range(reader: int, writer: int, offset: int, count: int) -> int:
@@ -66,15 +94,16 @@ def _read_write(reader: int, writer: int, offset: int, count: int) -> int:
     return os.pwrite(writer, os.pread(reader, min(count, _PIECE), offset), offset)
 
 
-def reader_of(file: int, stop: threading.Event | None = None) -> Read:
-    """A function that reads ranges of an open file; it raises Stopped once `stop` is set."""
+def write_all(writer: int, data: bytes) -> None:
+    """Write all of it where the file stands, however little the system takes at a time."""
+    done = os.write(writer, data)
+    while done < len(data):
+        done += os.write(writer, memoryview(data)[done:])
 
-    def read(offset: int, length: int) -> bytes:
-        if stop is not None and stop.is_set():
-            raise Stopped
-        return os.pread(file, length, offset)
 
-    return read
+def reader_of(file: int) -> Read:
+    """A function that reads ranges of an open file."""
+    return lambda offset, length: os.pread(file, length, offset)
 
 
 def sha256_of(read: Read) -> str:
@@ -85,6 +114,20 @@ def sha256_of(read: Read) -> str:
         digest.update(piece)
         offset += len(piece)
     return digest.hexdigest()
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def are_alike(one: Read, other: Read) -> bool:
+    """Whether both hold the same bytes."""
+    offset = 0
+    while piece := one(offset, _PIECE):
+        if piece != other(offset, _PIECE):
+            return False
+        offset += len(piece)
+    return not other(offset, 1)
 
 
 @contextmanager
@@ -105,12 +148,19 @@ class Beside(Generic[T]):
     """
 
     def __init__(self, file: int, work: Callable[[Read], T]) -> None:
-        self._stop = threading.Event()
-        self._read = reader_of(file, self._stop)
+        self.done = 0  # how far into the file it has read
+        self._stop = False
+        self._file = file
         self._work = work
         self._result: list[T] = []
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if self._stop:
+            raise Stopped
+        self.done = offset
+        return os.pread(self._file, length, offset)
 
     def _run(self) -> None:
         try:
@@ -126,12 +176,14 @@ class Beside(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop.set()
+        self._stop = True
         self._thread.join()
 
-    def result(self) -> T:
+    def result(self, tick: Tick = no_tick) -> T:
         """Wait for the result. Raises what the work raised."""
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(_GLANCE)
+            tick(self.done)
         if self._error is not None:
             raise self._error
         return self._result[0]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
 
+from chassis.frozen import TYPE_CHECKING
 from chassis.lifecycle import IOFailed
 from sidecars.warcopier.naming import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sidecars.warcopier.settings import Owner
+    from sidecars.warcopier.zipdir import Read
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM)
@@ -20,7 +26,7 @@ def reading(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise IOFailed(f"{shown(path)}: cannot be read{_by_whom(error)}: {_reason(error)}") from None
+        raise _not_read(path, error) from None
 
 
 @contextmanager
@@ -30,6 +36,33 @@ def writing(target: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise IOFailed(f"WARCOPIER_TARGET={shown(target)}: {_why_not_written(error)}") from None
+
+
+def reader_of(file: int, path: str) -> Read:
+    """Reads ranges of an open source; what goes wrong is IOFailed, also in the midst of writing something."""
+
+    def read(offset: int, length: int) -> bytes:
+        try:
+            return os.pread(file, length, offset)
+        except OSError as error:
+            raise _not_read(path, error) from None
+
+    return read
+
+
+def give(file: int, owner: Owner) -> None:
+    """Let the open file belong to somebody. Raises IOFailed, which names the setting, when that is not allowed."""
+    try:
+        os.fchown(file, *owner)
+    except PermissionError:
+        raise IOFailed(
+            f"WARCOPIER_OWNER={owner[0]}:{owner[1]}: user {os.geteuid()} may not give files to others: run as root with"
+            " the capability CHOWN, or let fsGroup do it"
+        ) from None
+
+
+def _not_read(path: str, error: OSError) -> IOFailed:
+    return IOFailed(f"{shown(path)}: cannot be read{_by_whom(error)}: {_reason(error)}")
 
 
 def _why_not_written(error: OSError) -> str:

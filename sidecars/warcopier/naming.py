@@ -2,7 +2,7 @@
 
 Tomcat (HostConfig) deploys *every* regular file of its appBase whose name ends in `.war`, in any case, the moment it
 sees it, and *every* directory but `META-INF` and `WEB-INF`, dot directories too. There is no name that it takes for
-temporary. So what is not finished must be a file that does not end in `.war`, and never a directory.
+temporary. So what is not finished is a file that does not end in `.war`, or a directory in `META-INF`.
 
 The context is in the name (ContextName): `ROOT.war` is the root, `shop#admin.war` is `/shop/admin`, `shop##42.war` is
 version 42 of `/shop`. A path that is not normalized (`/../`, `//`) is refused by Tomcat, and so it is here.
@@ -10,10 +10,15 @@ version 42 of `/shop`. A path that is not normalized (`/../`, `//`) is refused b
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from chassis.frozen import TYPE_CHECKING, dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 WAR = ".war"
 RECORD = ".warcopier.json"
+TREES = "META-INF"  # below it, staged directories
+TRACKER = "META-INF/war-tracker"  # by which Tomcat knows a directory that it has unpacked; its time is the WAR's
 _OURS = ".warcopier-"
 _STAGING = ".staging"
 _LOCK = ".lock"
@@ -22,7 +27,8 @@ _VERSION_MARKER = "##"
 _LONGEST = 255  # bytes of a file's name, on every file system of Linux that matters
 
 
-class Context(NamedTuple):
+@dataclass(frozen=True)
+class Context:
     """Where Tomcat serves a WAR: `path` "" is the root, `version` "" is no version."""
 
     path: str
@@ -62,10 +68,61 @@ def context_of(war: str) -> Context:
     return Context("" if name == "ROOT" else "/" + name.replace("#", "/"), version)
 
 
+def directory_context(directory: str) -> Context:
+    """The context that Tomcat gives a directory of that name."""
+    return context_of(f"{directory}{WAR}")
+
+
 def unpacked_directory(war: str) -> str:
     """The directory beside the WAR into which Tomcat unpacks it."""
     base = war[: -len(WAR)]
     return f"ROOT{base}" if base.startswith(_VERSION_MARKER) else base
+
+
+# -- names that are asked for --------------------------------------------------------------------------------------
+
+
+def checked_context_path(path: str) -> str:
+    """The path as it was given. Raises ValueError when Tomcat could not serve an app there."""
+    parts = path.removeprefix("/").split("/")
+    if not path.startswith("/") or (path != "/" and any(part in ("", ".", "..") for part in parts)) or path == "/ROOT":
+        raise ValueError("expected a path such as / or /shop/admin, without a slash at its end")
+    if not path.isprintable() or any(char in path for char in "#\\?%;"):
+        raise ValueError("expected a path without #, \\, ?, %, ; and control characters")
+    return path
+
+
+def checked_version(version: str) -> str:
+    """The version as it was given. Raises ValueError when it cannot be part of a file's name as Tomcat reads it."""
+    if not version.isprintable() or any(char in version for char in "/\\#"):
+        raise ValueError("expected a version without /, \\, # and control characters")
+    return version
+
+
+def renamed(war: str, context_path: str | None, version: str | None) -> str:
+    """The name to publish a WAR under, so that Tomcat serves it there and as that version. None: as its name says.
+
+    Raises ValueError with the reason when there is no such name.
+    """
+    base, marker, given = war[: -len(WAR)].partition(_VERSION_MARKER)
+    if context_path is not None:
+        base = context_path.strip("/").replace("/", "#") or "ROOT"
+    suffix = f"{_VERSION_MARKER}{version}" if version is not None else f"{marker}{given}"
+    return published_name(f"{base}{suffix}{WAR}")
+
+
+# -- versions -----------------------------------------------------------------------------------------------------
+
+
+def version_order(version: str) -> bytes:
+    """Sorts as Tomcat sorts, by `String.compareTo`: by UTF-16 units, so that 10 is older than 9, and none than any."""
+    return version.encode("utf-16-be", "surrogatepass")
+
+
+def newer_versions(context: Context, there: Iterable[Context]) -> list[str]:
+    """The versions of the same path that Tomcat would prefer to this one, the newest last."""
+    versions = {other.version for other in there if other.path == context.path}
+    return sorted((one for one in versions if version_order(one) > version_order(context.version)), key=version_order)
 
 
 # -- names of our own, which Tomcat never deploys -----------------------------------------------------------------

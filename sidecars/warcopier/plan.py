@@ -1,30 +1,28 @@
 """What to do, decided from what is there: no file is opened here.
 
-One source is settled in at most two steps. `first_step` looks at sizes alone. Where they cannot settle it, the digests
-are compared, and `second_step` decides.
-
 The record of an earlier run (see `record`) is only ever a reason not to read again. It is believed about the file in
 the target, as long as that has the very inode, size, mtime and ctime that were noted when it was published: a file
-system that can be written keeps the ctime itself, and nobody can set it back. The source is read in every run: it may
-lie in an image whose format makes up inode, mtime and ctime (erofs, squashfs), and with reproducible builds two
-different WARs of one size then look the same.
+system that can be written keeps the ctime itself, and nobody can set it back. An unpacked directory is believed to be
+the one that was published while it has the same inode: an app may well write into its own directory.
 
-Plain facts are named tuples in this sidecar: a dataclass takes five times as long to be made, at every start.
+The source is read in every run: it may lie in an image whose format makes up inode, mtime and ctime (erofs, squashfs),
+and with reproducible builds two different WARs of one size then look the same.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from enum import Enum
-from typing import NamedTuple
-
+from chassis.frozen import TYPE_CHECKING, dataclass
 from sidecars.warcopier import naming
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
 
 SECOND = 1_000_000_000  # nanoseconds
 
 
-class Fingerprint(NamedTuple):
+@dataclass(frozen=True)
+class Fingerprint:
     """What a file looks like from outside. Two that are equal were, for one path, the same unchanged file."""
 
     size: int
@@ -32,12 +30,13 @@ class Fingerprint(NamedTuple):
     ctime_ns: int
     inode: int
 
-    @classmethod
-    def of(cls, stat: os.stat_result) -> Fingerprint:
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+def fingerprint(stat: os.stat_result) -> Fingerprint:
+    return Fingerprint(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """A WAR to publish: where it lies, under which name, and what it looked like when it was listed."""
 
     path: str
@@ -46,21 +45,16 @@ class Source(NamedTuple):
     fingerprint: Fingerprint
 
 
-class Published(NamedTuple):
-    """What the record says of a WAR: its digest, which check it has passed, and how it looked once it was published."""
+@dataclass(frozen=True)
+class Published:
+    """What the record says of an artifact: its digest, which check it has passed, and how it looked once it was there.
+
+    `sha256` is that of the archive, also where that was unpacked; "" where none was taken.
+    """
 
     sha256: str
     check: str
     file: Fingerprint
-
-
-class Step(Enum):
-    """What to do about one source."""
-
-    COPY = "copy"
-    COMPARE = "compare"  # only the bytes can tell
-    CHECK = "check"  # the bytes are there already, but have not passed the check that is asked for
-    KEEP = "keep"
 
 
 class Clash(Exception):
@@ -82,31 +76,23 @@ def without_doubles(sources: Iterable[Source]) -> list[Source]:
     return sorted(by_context.values(), key=lambda source: source.name)
 
 
-def first_step(size: int, present: Fingerprint | None) -> Step:
-    """COPY or COMPARE, for a source of that size. `present` is the regular file that has its name now."""
-    return Step.COMPARE if present and present.size == size else Step.COPY
+def believed_sha256(present: Fingerprint, known: Published | None) -> str:
+    """The digest of the file that is present, if the record can be believed about it; else ""."""
+    return known.sha256 if known and known.file == present else ""
 
 
-def believed_sha256(present: Fingerprint, known: Published | None) -> str | None:
-    """The digest of the file that is present, if the record can be believed about it."""
-    return known.sha256 if known and known.file == present else None
+def has_passed(known: Published | None, sha256: str, check: str) -> bool:
+    """Whether the bytes with that digest are known to have passed the check that is asked for."""
+    return known is not None and known.sha256 == sha256 and known.check == check
 
 
-def second_step(source_sha256: str, present_sha256: str, known: Published | None, check: str) -> Step:
-    """COPY, KEEP or CHECK, once both digests are known. `check` is the check asked for."""
-    if source_sha256 != present_sha256:
-        return Step.COPY
-    passed = known is not None and known.sha256 == present_sha256 and known.check == check
-    return Step.KEEP if passed else Step.CHECK
-
-
-def modification_time(now_ns: int, taken_ns: Iterable[int]) -> int:
-    """The mtime for a new WAR: now, in whole seconds, or the first second after now that is not taken.
+def modification_time(now_ns: int, taken_ns: Iterable[int | None]) -> int:
+    """The mtime for a new artifact: now, in whole seconds, or the first second after now that is not taken.
 
     Tomcat takes a WAR for changed when its mtime *differs* from the one it knows: that of the WAR before and that of
     `META-INF/war-tracker` in the unpacked directory. Old Java sees whole seconds only, so these must differ.
     """
-    taken = {mtime // SECOND for mtime in taken_ns}
+    taken = {mtime // SECOND for mtime in taken_ns if mtime is not None}
     second = now_ns // SECOND
     while second in taken:
         second += 1

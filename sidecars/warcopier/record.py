@@ -1,28 +1,35 @@
 """`.warcopier.json`: what earlier runs published into this directory, with digests.
 
-It is a cache and a piece of evidence, never an authority. It saves a second run from reading and checking what it finds
-in the target (see `plan` for when it is believed). Without it, or with one that cannot be
-understood, everything is read and compared again, and a new one is written. Removing it is always safe.
+It is a cache and a piece of evidence. It saves a second run from reading and checking what it finds in the target (see
+`plan` for when it is believed), and it says what may be pruned. Without it, or with one that cannot be understood,
+everything is read and compared again, nothing is pruned, and a new one is written. Removing it is always safe.
+
+A name that ends in `.war` is an archive; any other is a directory that was unpacked.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-from collections.abc import Mapping
 
+from chassis import jsontext
+from chassis.frozen import TYPE_CHECKING
 from sidecars.warcopier import naming
 from sidecars.warcopier.plan import Fingerprint, Published
 
-VERSION = 1
-_LARGEST = 16 << 20  # bytes; beyond that it is none of ours
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
-Record = dict[str, Published]
+    Record = dict[str, Published]
+
+VERSION = 1
+_LARGEST = 64 << 20  # bytes; beyond that it is none of ours
 
 
 def parse(raw: bytes) -> Record:
     """The record in these bytes. Raises ValueError when it is not one that this version wrote."""
+    import json  # noqa: PLC0415 - the first run, which an app waits for, has no record
+
     try:
         data = json.loads(raw)
         if data["version"] != VERSION:
@@ -33,16 +40,30 @@ def parse(raw: bytes) -> Record:
 
 
 def render(record: Mapping[str, Published]) -> bytes:
-    """The same record always gives the same bytes."""
-    artifacts = {
-        name: {
-            "sha256": entry.sha256,
-            "check": entry.check,
-            "file": _fields(entry.file),
-        }
-        for name, entry in sorted(record.items())
-    }
-    return json.dumps({"version": VERSION, "artifacts": artifacts}, indent=1).encode() + b"\n"
+    """The same record always gives the same bytes: an artifact a line, by name."""
+    return b"".join(rendered(record))
+
+
+def rendered(record: Mapping[str, Published]) -> Iterator[bytes]:
+    """The same, in parts."""
+    yield b'{"version":%d,"artifacts":{' % VERSION
+    comma = b"\n"
+    for name in sorted(record):
+        entry = record[name]
+        fields = {"sha256": entry.sha256, "check": entry.check, "file": vars(entry.file)}
+        yield b"%s%s:%s" % (comma, _encoded(name), _encoded(fields))
+        comma = b",\n"
+    yield b"\n}}\n"
+
+
+def _encoded(value: object) -> bytes:
+    """A name of bytes that are no text has lone surrogates in it, which JSON writes as escapes."""
+    text = jsontext.text(value)
+    return text.encode() if text.isascii() else "".join(map(_escaped, text)).encode()
+
+
+def _escaped(char: str) -> str:
+    return f"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char
 
 
 def load(directory: int) -> Record:
@@ -72,7 +93,3 @@ def _fingerprint(fields: object) -> Fingerprint:
     if not isinstance(fields, dict) or not all(type(value) is int for value in fields.values()):
         raise TypeError("a file's fields must be whole numbers")
     return Fingerprint(fields["size"], fields["mtime_ns"], fields["ctime_ns"], fields["inode"])
-
-
-def _fields(file: Fingerprint) -> dict[str, int]:
-    return {"size": file.size, "mtime_ns": file.mtime_ns, "ctime_ns": file.ctime_ns, "inode": file.inode}

@@ -9,12 +9,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
-from chassis.lifecycle import BadData, BadSettings
-from sidecars.warcopier import failures, naming
+from chassis.frozen import TYPE_CHECKING, replace
+from chassis.lifecycle import BadData, BadSettings, IOFailed
+from sidecars.warcopier import checksums, failures, naming, plan
 from sidecars.warcopier.naming import shown
-from sidecars.warcopier.plan import Clash, Fingerprint, Source, without_doubles
+from sidecars.warcopier.plan import Clash, Source, without_doubles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sidecars.warcopier.settings import Settings
 
 _MAGIC = frozenset("*?[")
 _SHOWN = 8  # names of what there is instead
@@ -28,18 +34,42 @@ _KINDS = (
 )
 
 
-def listed(setting: Iterable[str]) -> list[Source]:
-    """The WARs that the setting selects, in the order of their names, at least one for each of its parts.
+def listed(settings: Settings) -> list[Source]:
+    """The WARs that the settings select, in the order of the names that they are to have.
 
-    Raises BadSettings when a part selects none or two are one web application, BadData for what is no file or has a
-    name that Tomcat refuses, IOFailed for what cannot be read.
+    There is at least one for each part of WARCOPIER_SOURCE. Raises BadSettings when a part selects none, two are one
+    web application, or a setting is for one WAR and there are several; BadData for what is no file or has a name that
+    Tomcat refuses; IOFailed for what cannot be read.
     """
-    found = [source for part in setting for source in _selected(part)]
+    found = _without_doubles([source for part in settings.source for source in _selected(part)])
+    _demand_one(found, "WARCOPIER_CONTEXT_PATH", settings.context_path)
+    _demand_one(found, "WARCOPIER_SHA256", settings.sha256)
+    if settings.context_path is None and settings.version is None:
+        return found
+    return _without_doubles([_renamed(source, settings) for source in found])
+
+
+def _without_doubles(found: Iterable[Source]) -> list[Source]:
     try:
         return without_doubles(found)
     except Clash as clash:
         name = shown(clash.one.name)
         raise BadSettings(f"WARCOPIER_SOURCE: {clash} would both be published as {name}: keep one") from None
+
+
+def _demand_one(found: Sequence[Source], variable: str, value: str | None) -> None:
+    if value is not None and len(found) > 1:
+        names = ", ".join(shown(source.path) for source in found[:_SHOWN])
+        raise BadSettings(f"{variable}={value} is for one WAR, and WARCOPIER_SOURCE has {len(found)}: {names}")
+
+
+def _renamed(source: Source, settings: Settings) -> Source:
+    try:
+        return replace(source, name=naming.renamed(source.name, settings.context_path, settings.version))
+    except ValueError as error:
+        asked = {"WARCOPIER_CONTEXT_PATH": settings.context_path, "WARCOPIER_VERSION": settings.version}
+        said = ", ".join(f"{variable}={value}" for variable, value in asked.items() if value is not None)
+        raise BadSettings(f"{said}: {error}") from None
 
 
 def _selected(part: str) -> list[Source]:
@@ -100,7 +130,7 @@ def _source(path: str) -> Source:
         name = naming.published_name(os.path.basename(path))  # noqa: PTH119 - as above
     except ValueError as error:
         raise BadData(f"{shown(path)}: {error}; nothing was published") from None
-    return Source(path, name, found.st_dev, Fingerprint.of(found))
+    return Source(path, name, found.st_dev, plan.fingerprint(found))
 
 
 def _what_is_there(part: str) -> str:
@@ -116,3 +146,83 @@ def _what_is_there(part: str) -> str:
         return f"{shown(place)} is empty"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"in {shown(place)} there is {', '.join(shown(name) for name in names[:_SHOWN])}{more}"
+
+
+# -- how they change --------------------------------------------------------------------------------------------
+
+
+def places(part: str) -> set[str]:
+    """The directories in which something happens when what a part of the setting selects changes; some may not exist.
+
+    Where a link leads matters as well as where it stands: it may be replaced, and what it leads to, too.
+    """
+    found = {part} if os.path.isdir(part) else {os.path.dirname(part) or "."}  # noqa: PTH112, PTH120 - as above
+    if os.path.islink(part):  # noqa: PTH114 - as above
+        found.add(os.path.dirname(part) or ".")  # noqa: PTH120 - as above
+    with suppress(OSError):
+        for path in _wars(part):
+            found |= {os.path.dirname(path), os.path.dirname(os.path.realpath(path))}  # noqa: PTH120 - as above
+    if not _exists(part) and _MAGIC & set(part):
+        found.add(_without_magic(part))
+    return {os.path.realpath(place) for place in found} | found
+
+
+def _without_magic(pattern: str) -> str:
+    """The deepest directory of a glob that is named in full."""
+    head = pattern[: min(pattern.index(char) for char in _MAGIC if char in pattern)]
+    return os.path.dirname(head) or "."  # noqa: PTH120 - as above
+
+
+def fingerprint_of(path: str) -> plan.Fingerprint | None:
+    try:
+        return plan.fingerprint(os.stat(path))  # noqa: PTH116 - as above
+    except OSError:
+        return None
+
+
+# -- what they should be ------------------------------------------------------------------------------------------
+
+
+class Expected:
+    """The digest that each source should have: WARCOPIER_SHA256, or what a `SHA256SUMS` beside the source says."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sha256 = settings.sha256
+        self._required = settings.require_sha256
+        self._sums: dict[str, dict[str, str]] = {}
+
+    def of(self, source: Source) -> str:
+        """The digest; "" where none is known and none is demanded. Raises BadData or IOFailed."""
+        if self._sha256:
+            return self._sha256
+        place = sums_beside(source)
+        if place not in self._sums:
+            self._sums[place] = _sums(place)
+        found = self._sums[place].get(os.path.basename(source.path), "")  # noqa: PTH119 - as above
+        if self._required and not found:
+            raise BadData(
+                f"{shown(source.path)}: WARCOPIER_REQUIRE_SHA256=true, and neither WARCOPIER_SHA256 nor a line of"
+                f" {shown(place)} says which digest it should have; nothing was published"
+            )
+        return found
+
+
+def sums_beside(source: Source) -> str:
+    """Where the digests of the source would stand."""
+    return os.path.join(os.path.dirname(source.path), checksums.FILE)  # noqa: PTH118, PTH120 - as above
+
+
+def _sums(place: str) -> dict[str, str]:
+    try:
+        with failures.reading(place), open(place, "rb") as file:  # noqa: PTH123 - as above
+            raw = file.read(checksums.LARGEST + 1)
+    except IOFailed as failure:
+        if isinstance(failure.__context__, FileNotFoundError):
+            return {}
+        raise
+    if len(raw) > checksums.LARGEST:
+        raise BadData(f"{shown(place)}: it has more than {checksums.LARGEST} bytes; nothing was published")
+    try:
+        return checksums.parse(raw.decode(errors="surrogateescape"))
+    except ValueError as error:
+        raise BadData(f"{shown(place)}: {error}; nothing was published") from None

@@ -14,10 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from chassis import commandline
-from sidecars.warcopier import app, copying
+from sidecars.warcopier import app, copying, staging, trees
 from sidecars.warcopier.settings import Settings
 
-CHANGING = ("copy_file_range", "sendfile", "pwrite", "write", "fchmod", "utime", "fsync", "rename", "unlink", "close")
+CHANGING = (
+    *("copy_file_range", "sendfile", "pwrite", "write", "fchmod", "chmod", "utime", "fsync"),
+    *("rename", "unlink", "mkdir", "rmdir"),
+)
 
 
 class Interruption:
@@ -48,11 +51,13 @@ def main() -> int:
         return int(create(path, flags, *args, **kwargs))
 
     def run(settings: Settings) -> None:
-        copying._STRIDE = 1 << 16
+        copying._STRIDE = staging.SMALL = 1 << 16
         for name in CHANGING:
             setattr(os, name, interruption.around(name, getattr(os, name)))
         os.open = open_
         fcntl.flock = interruption.around("flock", fcntl.flock)
+        for name in ("exchange", "flush_all"):
+            setattr(trees, name, interruption.around(name, getattr(trees, name)))
         app.run(settings)
 
     return commandline.job(Settings, run)

@@ -19,6 +19,7 @@ from typing import Any, Self
 from tests.support import ROOT
 
 RECORD = ".warcopier.json"
+TRACKER = "META-INF/war-tracker"
 
 
 def war(text: str = "hello", *, size: int = 0, compression: int = zipfile.ZIP_DEFLATED, seed: int = 0) -> bytes:
@@ -41,20 +42,38 @@ def sha256(data: bytes) -> str:
 
 
 def deployed(webapps: Path) -> dict[str, str]:
-    """What Tomcat would serve from this directory right now: the digest of each WAR by name.
+    """What Tomcat would serve from this directory right now: the digest of each WAR and of each directory by name.
 
-    As HostConfig does it: every regular file that ends in .war in any case, and every directory, dot directories too.
-    Fails on a directory, and on a WAR that is not whole: Tomcat would have deployed either.
+    As HostConfig does it: every regular file that ends in .war in any case, and every directory, dot directories too,
+    but for META-INF and WEB-INF. Fails on a WAR that is not whole: Tomcat would have deployed it.
     """
     found = {}
     for path in list(webapps.iterdir()):
-        assert not path.is_dir(), f"Tomcat would deploy the directory {path.name}"
-        if path.name.lower().endswith(".war") and path.is_file():
+        if path.is_dir():
+            if path.name.upper() not in ("META-INF", "WEB-INF"):
+                found[path.name] = tree_digest({name: data for name, data in tree(path).items() if name != TRACKER})
+        elif path.name.lower().endswith(".war") and path.is_file():
             data = path.read_bytes()
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 assert archive.testzip() is None
             found[path.name] = sha256(data)
     return found
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a directory."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def entries(data: bytes) -> dict[str, bytes]:
+    """Every file in an archive."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+
+def tree_digest(files: Mapping[str, bytes]) -> str:
+    """One digest for all names and contents: equal for an archive's `entries` and the `tree` it is unpacked to."""
+    return sha256(b"".join(f"{name} {sha256(data)}\n".encode() for name, data in sorted(files.items())))
 
 
 def names(folder: Path) -> list[str]:
@@ -63,7 +82,10 @@ def names(folder: Path) -> list[str]:
 
 def leftovers(webapps: Path) -> list[str]:
     """What a run has left that is neither a WAR nor the record."""
-    return [name for name in names(webapps) if not name.endswith(".war") and name != RECORD]
+    found = [name for name in names(webapps) if name not in deployed(webapps) and name != RECORD]
+    with contextlib.suppress(FileNotFoundError):
+        found += [f"META-INF/{name}" for name in names(webapps / "META-INF")]
+    return sorted(found)
 
 
 @dataclass(frozen=True)
@@ -105,7 +127,7 @@ class Copier:
         return Outcome(ended.returncode, logs, stderr)
 
     def environ(self, more: Mapping[str, str]) -> dict[str, str]:
-        ours = {"WARCOPIER_SOURCE": str(self.source), "WARCOPIER_TARGET": str(self.target)}
+        ours = {"WARCOPIER_SOURCE": str(self.source), "WARCOPIER_TARGET": str(self.target), "WARCOPIER_RESERVE": "0"}
         return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **ours, **more}
 
     def offer(self, **wars: bytes) -> None:

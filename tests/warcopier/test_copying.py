@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecars.warcopier import copying
-from sidecars.warcopier.archive import Read
+from sidecars.warcopier.zipdir import Read
 from tests.warcopier.support import noise, sha256
 
 DATA = noise(700_001)

@@ -9,84 +9,143 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from sidecars.warcopier.plan import fingerprint
 from tests.support import wait_until
-from tests.warcopier.support import RECORD, Copier, Outcome, deployed, leftovers, sha256, war
+from tests.warcopier.support import (
+    RECORD,
+    Copier,
+    Outcome,
+    deployed,
+    entries,
+    leftovers,
+    sha256,
+    tree_digest,
+    war,
+)
 
-OLD = {"shop": war("old", size=1000)}
-NEW = {"ROOT": war("root", size=200_000, seed=1), "shop": war("new", size=100_000, seed=2)}
+OLD = {"shop": war("old", size=1000), "gone": war("gone")}
+NEW = {"ROOT": war("root", size=200_000, seed=1), "shop": war("new", size=100_000, seed=2), "tiny": war("tiny")}
 INTERRUPTED = "tests.warcopier.interrupted"
-ALL_NEW = {f"{name}.war": sha256(data) for name, data in NEW.items()}
-ALL_OLD = {f"{name}.war": sha256(data) for name, data in OLD.items()}
 
 
-def fresh(folder: Path) -> Copier:
-    """A target with an old shop.war that an earlier run published, and a source with a new one and a ROOT.war."""
+@dataclass(frozen=True)
+class Scenario:
+    """What an earlier run was told, what this one is told, and what Tomcat is to see before and after it."""
+
+    earlier: dict[str, str]
+    told: dict[str, str]
+    old: dict[str, str]
+    new: dict[str, str]
+
+
+def archives(wars: dict[str, bytes], version: str = "") -> dict[str, str]:
+    return {f"{name}{version}.war": sha256(data) for name, data in wars.items()}
+
+
+def directories(wars: dict[str, bytes]) -> dict[str, str]:
+    return {name: tree_digest(entries(data)) for name, data in wars.items()}
+
+
+UNPACK, PRUNE = {"WARCOPIER_UNPACK": "true"}, {"WARCOPIER_PRUNE": "true"}
+ALL_NEW = archives(NEW)
+SCENARIOS = {
+    "archives": Scenario({}, PRUNE, archives(OLD), archives(NEW)),
+    "directories": Scenario(UNPACK, UNPACK | PRUNE, directories(OLD), directories(NEW)),
+    "a version": Scenario(
+        {"WARCOPIER_VERSION": "1"},
+        {"WARCOPIER_VERSION": "2"},
+        archives(OLD, "##1"),
+        archives(OLD, "##1") | archives(NEW, "##2"),
+    ),
+}
+
+
+def fresh(folder: Path, scenario: Scenario) -> Copier:
+    """A target with what an earlier run published, and a source with something new."""
     copier = Copier(folder / "artifacts", folder / "webapps")
     copier.source.mkdir(parents=True)
     copier.target.mkdir()
     copier.offer(**OLD)
-    assert copier.run().code == 0
+    outcome = copier.run(**scenario.earlier)
+    assert outcome.code == 0, outcome.stderr
+    assert deployed(copier.target) == scenario.old
+    (copier.source / "gone.war").unlink()
     copier.offer(**NEW)
     return copier
 
 
-def steps(copier: Copier) -> list[str]:
-    outcome = copier.run("TRACE", "0", module=INTERRUPTED)
+def duplicate(template: Copier, folder: Path) -> Copier:
+    """The same source and target somewhere else, with a record of what the files look like there."""
+    shutil.copytree(template.source.parent, folder, symlinks=True)
+    copier = Copier(folder / template.source.name, folder / template.target.name)
+    record = json.loads((copier.target / RECORD).read_text())
+    for name, entry in record["artifacts"].items():
+        entry["file"] = vars(fingerprint((copier.target / name).stat()))
+    (copier.target / RECORD).write_text(json.dumps(record))
+    return copier
+
+
+def steps(copier: Copier, **told: str) -> list[str]:
+    outcome = copier.run("TRACE", "0", module=INTERRUPTED, **told)
     assert outcome.code == 0, outcome.stderr
     return [line.split()[0] for line in outcome.stderr.splitlines() if not line.startswith("{")]
 
 
-def at_every_step(mode: str, folder: Path) -> list[tuple[int, Copier, Outcome]]:
+def at_every_step(mode: str, folder: Path, scenario: Scenario) -> list[tuple[int, Copier, Outcome]]:
     """One interrupted run for each step that a whole run takes, and one that is not interrupted."""
-    template = fresh(folder / "template")
-    shutil.copytree(folder / "template", folder / "trace", symlinks=True)
-    count = len(steps(Copier(folder / "trace" / "artifacts", folder / "trace" / "webapps")))
-    assert count > 30
+    template = fresh(folder / "template", scenario)
+    count = len(steps(duplicate(template, folder / "trace"), **scenario.told))
+    assert count > 20
 
     def run(step: int) -> tuple[int, Copier, Outcome]:
-        here = folder / f"step{step}"
-        shutil.copytree(folder / "template", here, symlinks=True)
-        copier = Copier(here / template.source.name, here / template.target.name)
-        return step, copier, copier.run(mode, str(step), module=INTERRUPTED)
+        copier = duplicate(template, folder / f"step{step}")
+        return step, copier, copier.run(mode, str(step), module=INTERRUPTED, **scenario.told)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(run, range(1, count + 2)))
 
 
-def test_killed_at_any_step_it_leaves_every_war_old_or_new_and_the_next_run_cleans_up(tmp_path: Path) -> None:
-    outcomes = at_every_step("KILL", tmp_path)
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
+def test_killed_at_any_step_it_leaves_every_artifact_old_or_new_and_the_next_run_cleans_up(
+    tmp_path: Path, scenario: Scenario
+) -> None:
+    outcomes = at_every_step("KILL", tmp_path, scenario)
     assert [outcome.code for _, _, outcome in outcomes] == [-9] * (len(outcomes) - 1) + [0]
     some_left = some_old = False
     for step, copier, _ in outcomes:
         seen = deployed(copier.target)
-        assert seen["shop.war"] in (ALL_OLD["shop.war"], ALL_NEW["shop.war"]), step
-        assert seen.get("ROOT.war") in (None, ALL_NEW["ROOT.war"]), step
+        for name in scenario.old.keys() | scenario.new.keys() | seen.keys():
+            assert seen.get(name) in (scenario.old.get(name), scenario.new.get(name)), (step, name)
         some_left = some_left or bool(leftovers(copier.target))
-        some_old = some_old or seen == ALL_OLD
-        again = copier.run()
+        some_old = some_old or seen == scenario.old
+        again = copier.run(**scenario.told)
         assert again.code == 0, again.stderr
-        assert deployed(copier.target) == ALL_NEW, step
-        assert copier.names() == [RECORD, "ROOT.war", "shop.war"], step
+        assert deployed(copier.target) == scenario.new, step
+        assert copier.names() == sorted([RECORD, *scenario.new]), step
     assert some_left
     assert some_old
 
 
-def test_told_to_stop_at_any_step_it_leaves_all_old_or_all_new_and_nothing_of_its_own(tmp_path: Path) -> None:
-    outcomes = at_every_step("TERM", tmp_path)
+@pytest.mark.parametrize("scenario", list(SCENARIOS.values())[:2], ids=list(SCENARIOS)[:2])
+def test_told_to_stop_at_any_step_it_leaves_all_old_or_all_new_and_nothing_of_its_own(
+    tmp_path: Path, scenario: Scenario
+) -> None:
+    outcomes = at_every_step("TERM", tmp_path, scenario)
     states = []
     for step, copier, outcome in outcomes:
         seen = deployed(copier.target)
-        assert seen in (ALL_OLD, ALL_NEW), step
+        assert seen in (scenario.old, scenario.new), step
         assert leftovers(copier.target) == [], (step, outcome.stderr)
         assert outcome.code in (0, 74), outcome.stderr
         if outcome.code == 74:
             assert outcome.last == "stopped by SIGTERM before the work was done"
-        assert (outcome.code == 0) == (seen == ALL_NEW), "what it says of itself is true"
-        states.append(seen == ALL_NEW)
+        assert (outcome.code == 0) == (seen == scenario.new), "what it says of itself is true"
+        states.append(seen == scenario.new)
     assert states == sorted(states), "once all is published it stays so"
     assert outcomes[0][2].code == 74
     assert outcomes[-1][2].code == 0
@@ -122,7 +181,7 @@ def test_what_is_renamed_is_on_the_disk_before_and_the_directory_after(copier: C
     assert written
     assert max(written) < flushed[-1] < first
     assert "fsync" in order[last:]
-    assert order[first : first + 3] == ["rename", "rename", "fsync"], "all at once, then the directory"
+    assert order[first : first + 4] == ["rename", "rename", "rename", "fsync"], "all at once, then the directory"
 
 
 def test_a_watcher_that_plays_tomcat_sees_only_whole_wars_while_it_publishes(copier: Copier) -> None:
@@ -162,15 +221,14 @@ def test_a_run_that_lives_is_not_swept_away_by_another(copier: Copier, tmp_path:
     pipe = tmp_path / "hold"
     os.mkfifo(pipe)
     holding = (
-        "import sys; from sidecars.warcopier import publish; from chassis import commandline;"
-        "from sidecars.warcopier import app; from sidecars.warcopier.settings import Settings;"
-        "commit = publish.Target.commit;"
-        f"publish.Target.commit = lambda *args: (open({str(pipe)!r}).read(), commit(*args))[1];"
+        "import sys; from chassis import commandline; from sidecars.warcopier import app;"
+        "from sidecars.warcopier.settings import Settings; commit = app.commit;"
+        f"app.commit = lambda *args: (open({str(pipe)!r}).read(), commit(*args))[1];"
         "sys.exit(commandline.job(Settings, app.run))"
     )
     first = subprocess.Popen([sys.executable, "-c", holding], env=copier.environ({}), stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: len(leftovers(copier.target)) == 3, "a lock and two staged files")
+        wait_until(lambda: len(leftovers(copier.target)) == 4, "a lock and three staged files")
         # Opened for writing only once the first run waits there: its lock is held, all is staged.
         with pipe.open("w"):
             held = leftovers(copier.target)

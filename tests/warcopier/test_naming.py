@@ -99,3 +99,78 @@ def test_a_name_is_shown_on_one_line_whatever_is_in_it() -> None:
 def test_what_is_shown_can_be_written_anywhere(name: str) -> None:
     assert "\n" not in naming.shown(name)
     naming.shown(name).encode()
+
+
+# -- names that are asked for -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/", "ROOT.war"),
+        ("/shop", "shop.war"),
+        ("/shop/admin", "shop#admin.war"),
+        ("/a/b/c", "a#b#c.war"),
+        ("/köln", "köln.war"),
+        ("/shop.v1", "shop.v1.war"),
+        ("/a/ROOT", "a#ROOT.war"),
+    ],
+)
+def test_a_context_path_gives_the_name_that_tomcat_reads_it_from(path: str, name: str) -> None:
+    assert naming.renamed("whatever.war", naming.checked_context_path(path), None) == name
+    assert context_of(name).path == ("" if path == "/" else path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["shop", "", "//", "/shop/", "/a//b", "/../x", "/.", "/a#b", "/a\\b", "/a\nb", "/ROOT", "/a?b", "/a;b", "/%"],
+)
+def test_a_context_path_that_tomcat_could_not_serve_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="expected a path"):
+        naming.checked_context_path(path)
+
+
+PATHS = st.lists(st.text(st.characters(exclude_characters="/#\\?%;"), min_size=1, max_size=10), max_size=4)
+VERSIONS = st.text(st.characters(exclude_characters="/\\#"), min_size=1, max_size=10)
+
+
+@given(PATHS, VERSIONS | st.none())
+def test_every_accepted_path_and_version_is_what_tomcat_reads_back_from_the_name(
+    parts: list[str], version: str | None
+) -> None:
+    try:
+        path = naming.checked_context_path("/" + "/".join(parts))
+        checked = naming.checked_version(version) if version else None
+        name = naming.renamed("app##7.war", path, checked)
+    except ValueError:
+        return
+    assert context_of(name) == Context("" if path == "/" else path, version or "7")
+    assert "/" not in name
+
+
+@pytest.mark.parametrize("version", ["a/b", "a\\b", "1##2", "1#2", "a\nb", "a\0b"])
+def test_a_version_that_cannot_be_in_a_name_is_refused(version: str) -> None:
+    with pytest.raises(ValueError, match="expected a version"):
+        naming.checked_version(version)
+
+
+def test_a_version_replaces_the_one_in_the_name_and_without_one_that_stays() -> None:
+    assert naming.renamed("shop##1.war", None, "2") == "shop##2.war"
+    assert naming.renamed("shop##1.war", "/x", None) == "x##1.war"
+    assert naming.renamed("##1.war", None, None) == "##1.war"
+    with pytest.raises(ValueError, match="longer than 255 bytes"):
+        naming.renamed("shop.war", None, "v" * 250)
+
+
+def test_versions_are_sorted_as_tomcat_sorts_them() -> None:
+    assert sorted(["2", "10", "9", "", "1.10", "1.9"], key=naming.version_order) == ["", "1.10", "1.9", "10", "2", "9"]
+    # Java compares UTF-16 units: what lies beyond them is a pair of surrogates, and these come before the last of them.
+    assert sorted(["\uffff", "\U0001f600"], key=naming.version_order) == ["\U0001f600", "\uffff"]
+
+
+@given(VERSIONS, st.lists(VERSIONS, max_size=5))
+def test_newer_are_all_that_sort_behind_and_none_else(version: str, others: list[str]) -> None:
+    there = [Context("/shop", other) for other in others] + [Context("/other", "\uffff")]
+    newer = naming.newer_versions(Context("/shop", version), there)
+    assert version not in newer
+    assert set(newer) == {other for other in others if other.encode("utf-16-be") > version.encode("utf-16-be")}

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.frozen import replace
 from sidecars.warcopier import plan
-from sidecars.warcopier.plan import SECOND, Clash, Fingerprint, Published, Source, Step
+from sidecars.warcopier.plan import SECOND, Clash, Fingerprint, Published, Source
 
 HERE = Fingerprint(size=10, mtime_ns=1, ctime_ns=2, inode=3)
 KNOWN = Published("aa", "war", HERE)
@@ -18,37 +19,26 @@ def source(name: str, path: str = "", inode: int = 1) -> Source:
     return Source(path or f"/artifacts/{name}", name, 5, Fingerprint(10, 0, 0, inode))
 
 
-@pytest.mark.parametrize(
-    ("present", "step"),
-    [(None, Step.COPY), (HERE._replace(size=11), Step.COPY), (HERE, Step.COMPARE)],
-)
-def test_only_a_file_of_the_same_size_is_worth_comparing(present: Fingerprint | None, step: Step) -> None:
-    assert plan.first_step(10, present) is step
-
-
 @pytest.mark.parametrize("field", ["size", "mtime_ns", "ctime_ns", "inode"])
 def test_the_record_is_not_believed_about_a_file_that_differs_in_anything(field: str) -> None:
     assert plan.believed_sha256(HERE, KNOWN) == "aa"
-    assert plan.believed_sha256(HERE._replace(**{field: 99}), KNOWN) is None
-    assert plan.believed_sha256(HERE, None) is None
+    assert plan.believed_sha256(replace(HERE, **{field: 99}), KNOWN) == ""
+    assert plan.believed_sha256(HERE, None) == ""
 
 
 @pytest.mark.parametrize(
-    ("here", "there", "known", "check", "step"),
+    ("known", "sha256", "check", "passed"),
     [
-        ("aa", "bb", None, "war", Step.COPY),
-        ("aa", "bb", KNOWN, "war", Step.COPY),
-        ("bb", "aa", KNOWN, "war", Step.COPY),
-        ("aa", "aa", KNOWN, "war", Step.KEEP),
-        ("aa", "aa", KNOWN, "zip", Step.CHECK),
-        ("aa", "aa", None, "war", Step.CHECK),
-        ("bb", "bb", KNOWN, "war", Step.CHECK),
+        (KNOWN, "aa", "war", True),
+        (KNOWN, "aa", "zip", False),
+        (KNOWN, "bb", "war", False),
+        (None, "aa", "war", False),
     ],
 )
-def test_equal_bytes_are_kept_once_they_have_passed_the_check(
-    here: str, there: str, known: Published | None, check: str, step: Step
+def test_bytes_have_passed_a_check_only_where_the_record_says_so_of_that_digest(
+    known: Published | None, sha256: str, check: str, *, passed: bool
 ) -> None:
-    assert plan.second_step(here, there, known, check) is step
+    assert plan.has_passed(known, sha256, check) is passed
 
 
 def test_a_file_that_was_listed_twice_counts_once_and_the_order_is_by_name() -> None:

@@ -1,0 +1,211 @@
+"""What to do about each source, and about what earlier runs published: the target is looked at, nothing is changed."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from chassis import logs
+from chassis.frozen import TYPE_CHECKING
+from chassis.lifecycle import BadData, BadSettings, IOFailed
+from sidecars.warcopier import failures, naming, plan
+from sidecars.warcopier.copying import Beside, are_alike, sha256_of
+from sidecars.warcopier.naming import shown
+from sidecars.warcopier.plan import Published
+from sidecars.warcopier.sources import Expected
+from sidecars.warcopier.staging import demand_digest, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sidecars.warcopier.plan import Source
+    from sidecars.warcopier.record import Record
+    from sidecars.warcopier.settings import Settings
+    from sidecars.warcopier.staging import Check
+    from sidecars.warcopier.target import Target
+
+log = logs.get("warcopier")
+
+
+class Decisions:
+    """Collects what is `new` (with the digest that is expected of it) and what is `kept`, by the name it has there."""
+
+    def __init__(self, settings: Settings, check: Check, target: Target, names: Iterable[str], known: Record) -> None:
+        self.new: list[tuple[Source, str]] = []
+        self.kept: dict[str, Published] = {}
+        self._settings = settings
+        self._check = check
+        self._target = target
+        self._known = known
+        self._there = set(map(_context, names))
+        self._expected = Expected(settings)
+        self._wanted: set[str] = set()
+        self._twins: list[str] = []
+
+    def about(self, source: Source) -> None:
+        """Decide. Raises BadData, BadSettings or IOFailed when the source cannot be published."""
+        name = naming.unpacked_directory(source.name) if self._settings.unpack else source.name
+        self._wanted.add(name)
+        expected = self._expected.of(source)
+        kept = self._kept_tree(source, name, expected) if self._settings.unpack else self._kept_file(source, expected)
+        if kept:
+            self.kept[name] = kept
+        elif not self._is_retired(source, name):
+            self._note_twin(source, name)
+            self.new.append((source, expected))
+
+    def twins(self) -> list[str]:
+        """What an earlier run published of the same application in the other form: archive or directory."""
+        return self._twins
+
+    def to_prune(self) -> list[str]:
+        """What an earlier run published and the source no longer has; only what still is what was published."""
+        gone = []
+        for name in sorted(self._known):
+            if name in self._wanted or name in self._twins or self._target.stat(name) is None:
+                continue
+            if self._is_ours(name):
+                gone.append(name)
+            else:
+                log.warning("the source no longer has it, but somebody has changed it: left alone", file=shown(name))
+        return gone
+
+    def record(self, *, pruned: Iterable[str]) -> Record:
+        """What is to be remembered but for what is published now."""
+        forgotten = {*self._twins, *pruned}
+        if self._settings.prune:
+            forgotten |= self._known.keys() - self._wanted
+        return {name: entry for name, entry in self._known.items() if name not in forgotten} | self.kept
+
+    def room(self, source: Source) -> tuple[int, int]:
+        """How many files and bytes the source will take."""
+        if not self._settings.unpack:
+            return 1, source.fingerprint.size
+        reader = open_source(source)
+        try:
+            read = failures.reader_of(reader, source.path)
+            return self._check.room(source.path, read, source.fingerprint.size, self._target.block_size())
+        finally:
+            os.close(reader)
+
+    # -- what is there already ----------------------------------------------------------------------------------
+
+    def _kept_file(self, source: Source, expected: str) -> Published | None:
+        """The record's entry for a WAR that needs no copy; None for one that does."""
+        present, known = self._target.present(source.name), self._known.get(source.name)
+        if present is None or self._settings.overwrite == "always":
+            return None
+        believed = plan.believed_sha256(present, known)
+        if self._settings.overwrite == "never":
+            found = believed or (self._sha256(source.name) or "" if self._settings.digest else "")
+            return Published(found, known.check if known and known.sha256 == found else "", present)
+        if present.size != source.fingerprint.size:
+            return None
+        if self._settings.digest or expected:
+            here, there = self._digests(source, believed)
+            demand_digest(source, here, expected)
+            same = here == there
+        else:
+            here, same = "", self._is_alike(source)
+        if not same:
+            return None
+        if not (known and known.file == present and plan.has_passed(known, here, self._check.name)):
+            self._examine(source)
+        return Published(here, self._check.name, self._target.adjust(source.name, self._settings) or present)
+
+    def _kept_tree(self, source: Source, name: str, expected: str) -> Published | None:
+        """The same for a directory that was unpacked."""
+        present, known = self._target.present_tree(name), self._known.get(name)
+        if present is None:
+            return None
+        ours = self._is_ours(name)
+        if not ours and self._target.mtime(f"{name}/{naming.TRACKER}") is None:
+            place = shown(f"{self._target.path}/{name}")
+            raise IOFailed(f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it")
+        if self._settings.overwrite == "never":
+            return known if known and ours else Published("", "", present)
+        if self._settings.overwrite == "always" or not known or not ours:
+            return None
+        reader = open_source(source)
+        try:
+            here = sha256_of(failures.reader_of(reader, source.path))
+        finally:
+            os.close(reader)
+        demand_digest(source, here, expected)
+        return known if plan.has_passed(known, here, self._check.name) else None
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether what has the name is what an earlier run published."""
+        found, known = self._target.stat(name), self._known.get(name)
+        if found is None or known is None:
+            return False
+        if not naming.is_war(name):
+            return found.st_ino == known.file.inode
+        return plan.fingerprint(found) == known.file or (known.sha256 != "" and self._sha256(name) == known.sha256)
+
+    def _is_retired(self, source: Source, name: str) -> bool:
+        """Whether it is an older version that Tomcat has removed by itself. Raises when it is one that nobody knows."""
+        context = naming.context_of(source.name)
+        newer = naming.newer_versions(context, self._there)
+        if not newer or self._settings.allow_older or context in self._there:
+            return False
+        if name in self._known:
+            log.info("an older version that is gone stays so: a newer one is there", file=shown(name), newer=newer[-1])
+            return True
+        asked = "WARCOPIER_VERSION" if self._settings.version is not None else shown(source.path)
+        said = f"{asked}={self._settings.version}" if self._settings.version is not None else f"{asked}: it"
+        failure = BadSettings if self._settings.version is not None else BadData
+        raise failure(
+            f"{said} would be an older version than {shown(newer[-1])}, which is there (Tomcat sorts versions as text),"
+            " so it would not be served: raise it, or set WARCOPIER_ALLOW_OLDER=true"
+        )
+
+    def _note_twin(self, source: Source, name: str) -> None:
+        twin = source.name if self._settings.unpack else naming.unpacked_directory(source.name)
+        if self._target.mtime(twin) is None:
+            return
+        if self._is_ours(twin):
+            self._twins.append(twin)
+        elif self._settings.unpack:
+            place = shown(f"{self._target.path}/{twin}")
+            raise IOFailed(f"{place}: Tomcat would unpack that one and not take the directory {shown(name)}: remove it")
+
+    # -- looking at bytes ---------------------------------------------------------------------------------------
+
+    def _digests(self, source: Source, believed: str) -> tuple[str, str | None]:
+        """The digests of the source and of the file that has its name; None for one that we may not read."""
+        reader = open_source(source)
+        try:
+            with Beside(reader, sha256_of) as digest:
+                there = believed or self._sha256(source.name)
+                with failures.reading(source.path):
+                    return digest.result(), there
+        finally:
+            os.close(reader)
+
+    def _sha256(self, name: str) -> str | None:
+        with suppress(PermissionError), self._target.opened(name) as present:  # another user's: it can be replaced
+            return sha256_of(failures.reader_of(present, f"{self._target.path}/{name}"))
+        return None
+
+    def _is_alike(self, source: Source) -> bool:
+        reader = open_source(source)
+        try:
+            with suppress(PermissionError), self._target.opened(source.name) as present:
+                read_there = failures.reader_of(present, f"{self._target.path}/{source.name}")
+                return are_alike(failures.reader_of(reader, source.path), read_there)
+        finally:
+            os.close(reader)
+        return False
+
+    def _examine(self, source: Source) -> None:
+        """Check the file that is here already and has the source's bytes. Raises BadData or IOFailed."""
+        place = f"{self._target.path}/{source.name}"
+        with failures.reading(place), self._target.opened(source.name) as present:
+            read = failures.reader_of(present, place)
+            self._check.examine(source.path, read, source.fingerprint.size)
+
+
+def _context(name: str) -> naming.Context:
+    """The context that Tomcat would give a file or directory of that name."""
+    return naming.context_of(name) if naming.is_war(name) else naming.directory_context(name)

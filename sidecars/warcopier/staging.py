@@ -1,0 +1,238 @@
+"""One artifact, from its source to a staged file or directory that is complete, proven, and lacks only its name.
+
+What is small is read once into memory, and needs no second thread. What is not is copied by the kernel while a thread
+takes the digest of the source; then the copy is read back for its digest and its check, while the kernel brings it to
+the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from contextlib import suppress
+
+from chassis.frozen import TYPE_CHECKING, T, dataclass, replace
+from chassis.lifecycle import BadData, IOFailed
+from sidecars.warcopier import archive, failures, naming, plan
+from sidecars.warcopier.archive import Limits
+from sidecars.warcopier.copying import Beside, copy, sha256_of, sha256_of_bytes, write_all
+from sidecars.warcopier.naming import shown
+from sidecars.warcopier.target import READ
+from sidecars.warcopier.unpack import Tree
+from sidecars.warcopier.zipdir import NotAnArchive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidecars.warcopier.archive import Contents, Sink
+    from sidecars.warcopier.plan import Source
+    from sidecars.warcopier.progress import Progress
+    from sidecars.warcopier.settings import Settings
+    from sidecars.warcopier.target import Target
+    from sidecars.warcopier.zipdir import Read
+
+SMALL = 1 << 20  # bytes that are read at once
+_NAMES = {"war": "safe", "zip": "any"}
+
+
+class Check:
+    """The check that is asked for: what it does, and its name in the record."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.limits = Limits(settings.max_entries, settings.max_unpacked_size, settings.max_ratio)
+        self._wanted = settings.validate
+        self._names = "unpackable" if settings.unpack else _NAMES.get(settings.validate, "")
+        limits = f" {self.limits.entries} {self.limits.unpacked} {self.limits.ratio}" if self._names else ""
+        self.name = f"{self._wanted}{limits}{' unpacked' if settings.unpack else ''}"
+
+    def examine(self, path: str, read: Read, size: int, sink: Sink | None = None) -> Contents | None:
+        """Raises BadData, which names the path."""
+        return self._said_of(path, lambda: archive.examine(read, size, self.limits, self._names, sink))
+
+    def room(self, path: str, read: Read, size: int, block: int) -> tuple[int, int]:
+        """How many files and bytes unpacking will take, as the archive says. Raises BadData."""
+        return self._said_of(path, lambda: archive.declared(read, size, self.limits, block)) or (0, 0)
+
+    def _said_of(self, path: str, look: Callable[[], T]) -> T | None:
+        if not self._names:
+            return None
+        try:
+            return look()
+        except NotAnArchive as error:
+            raise BadData(f"{shown(path)}: {error}; nothing was published") from None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An artifact that is complete, checked, and lacks only its name. `sha256` is "" where none was taken."""
+
+    source: Source
+    name: str
+    staging: str
+    inode: int
+    sha256: str
+    has_web_inf: bool
+
+
+class Stager:
+    """What one run knows about how to stage: the check, permissions, whether digests are taken, and how far it is."""
+
+    def __init__(self, target: Target, settings: Settings, check: Check, progress: Progress) -> None:
+        self._target = target
+        self._settings = settings
+        self._check = check
+        self._progress = progress
+
+    def stage(self, source: Source, expected: str, *, flush: bool) -> Staged:
+        """Copy or unpack one source and prove the result. `expected` is its digest, or "".
+
+        `flush`: bring it to the disk now, rather than later with all others. Raises BadData or IOFailed.
+        """
+        reader = open_source(source)
+        try:
+            before = plan.fingerprint(os.fstat(reader))
+            wanted = self._settings.digest or bool(expected)
+            source = replace(source, fingerprint=before)
+            if self._settings.unpack:
+                staged = self._stage_tree(source, reader, expected)
+            elif before.size <= SMALL:
+                staged = self._stage_small(source, reader, expected, wanted=wanted, flush=flush)
+            else:
+                staged = self._stage_large(source, reader, expected, wanted=wanted)
+        finally:
+            os.close(reader)
+        self._progress.step(2 * before.size)
+        return staged
+
+    # -- an archive ---------------------------------------------------------------------------------------------
+
+    def _stage_small(self, source: Source, reader: int, expected: str, *, wanted: bool, flush: bool) -> Staged:
+        size = source.fingerprint.size
+        data = failures.reader_of(reader, source.path)(0, size + 1)
+        _demand_unchanged(source, reader, len(data))
+        sha256 = sha256_of_bytes(data) if wanted else ""
+        demand_digest(source, sha256, expected)
+        contents = self._check.examine(source.path, lambda offset, length: data[offset : offset + length], size)
+        with failures.writing(self._target.path):
+            staging, writer = self._target.create_file(self._settings.mode)
+            try:
+                write_all(writer, data)
+                if wanted and (found := sha256_of_bytes(os.pread(writer, size + 1, 0))) != sha256:
+                    raise _differs(source, found, sha256)
+                inode = self._finish(source, writer)
+                if flush:
+                    os.fsync(writer)
+            finally:
+                os.close(writer)
+        return Staged(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
+
+    def _stage_large(self, source: Source, reader: int, expected: str, *, wanted: bool) -> Staged:
+        size, tick = source.fingerprint.size, self._progress.tick
+        sha256 = ""
+        with failures.writing(self._target.path):
+            staging, writer = self._target.create_file(self._settings.mode)
+        try:
+            with Beside(reader, sha256_of if wanted else _nothing) as digest:
+                with failures.writing(self._target.path):
+                    copied = copy(reader, writer, size, tick)
+                with failures.reading(source.path):
+                    sha256 = digest.result(tick)
+            _demand_unchanged(source, reader, copied)
+            demand_digest(source, sha256, expected)
+            return self._proven(source, staging, writer, sha256)
+        finally:
+            os.close(writer)
+
+    def _proven(self, source: Source, staging: str, writer: int, sha256: str) -> Staged:
+        """Read back what was written, while the kernel brings it to the disk."""
+        size = source.fingerprint.size
+
+        def tick(done: int) -> None:
+            self._progress.tick(size + done)
+
+        with (
+            Beside(writer, lambda read: self._check.examine(source.path, read, size)) as checked,
+            Beside(writer, sha256_of if sha256 else _nothing) as digest,
+            failures.writing(self._target.path),
+        ):
+            inode = self._finish(source, writer)
+            os.fsync(writer)
+            if (found := digest.result(tick)) != sha256:
+                raise _differs(source, found, sha256)
+            contents = checked.result(tick)
+        return Staged(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
+
+    def _finish(self, source: Source, writer: int) -> int:
+        """Permissions, owner and time. The file's inode."""
+        found = os.fstat(writer)
+        if stat.S_IMODE(found.st_mode) != self._settings.mode:
+            with suppress(PermissionError):  # some network file systems have modes of their own
+                os.fchmod(writer, self._settings.mode)
+        if self._settings.owner:
+            failures.give(writer, self._settings.owner)
+        now_ns = time.time_ns()
+        os.utime(writer, ns=(now_ns, self._mtime(source, now_ns)))
+        return found.st_ino
+
+    def _mtime(self, source: Source, now_ns: int) -> int:
+        return plan.modification_time(now_ns, self._target.mtimes_known_to_tomcat(source.name))
+
+    # -- an unpacked directory ----------------------------------------------------------------------------------
+
+    def _stage_tree(self, source: Source, reader: int, expected: str) -> Staged:
+        size = source.fingerprint.size
+        with failures.writing(self._target.path):
+            staging, root = self._target.create_tree()
+        try:
+            with Beside(reader, sha256_of) as digest:
+                with failures.writing(self._target.path):
+                    tree = Tree(root, self._settings.mode, self._settings.owner, self._progress.tick)
+                    read = failures.reader_of(reader, source.path)
+                    contents = self._check.examine(source.path, read, size, tree)
+                    tree.finish(self._mtime(source, time.time_ns()))
+                    inode = os.fstat(root).st_ino
+                with failures.reading(source.path):
+                    sha256 = digest.result()
+        finally:
+            os.close(root)
+        _demand_unchanged(source, reader, size)
+        demand_digest(source, sha256, expected)
+        name = naming.unpacked_directory(source.name)
+        return Staged(source, name, staging, inode, sha256, contents is None or contents.has_web_inf)
+
+
+# -- what else concerns a source ----------------------------------------------------------------------------------
+
+
+def open_source(source: Source) -> int:
+    with failures.reading(source.path):
+        reader = os.open(source.path, READ)
+        if not stat.S_ISREG(os.fstat(reader).st_mode):
+            os.close(reader)
+            raise BadData(f"{shown(source.path)}: is not a file any more; nothing was published")
+        return reader
+
+
+def demand_digest(source: Source, sha256: str, expected: str) -> None:
+    """Raise BadData when another digest was expected. `expected` "" is none."""
+    if expected and sha256 != expected:
+        raise BadData(
+            f"{shown(source.path)}: its SHA-256 is {sha256}, and {expected} was expected; nothing was published"
+        )
+
+
+def _nothing(_read: Read) -> str:
+    return ""
+
+
+def _demand_unchanged(source: Source, reader: int, copied: int) -> None:
+    if copied != source.fingerprint.size or plan.fingerprint(os.fstat(reader)) != source.fingerprint:
+        raise IOFailed(f"{shown(source.path)}: it was changed while it was being copied: try again")
+
+
+def _differs(source: Source, found: str, sha256: str) -> IOFailed:
+    return IOFailed(
+        f"{shown(source.path)}: the copy is not what was read: sha256 {found} instead of {sha256};"
+        " suspect the memory, or the disk of the target"
+    )

@@ -1,0 +1,319 @@
+"""The target directory: how an artifact gets there without anybody ever seeing a part of it.
+
+A run that has something to publish
+1. creates `.warcopier-TOKEN.lock` and holds a lock on it for as long as it lives,
+2. writes every WAR as `.warcopier-TOKEN-N.staging` beside its place, so on the same file system and under a name that
+   Tomcat never deploys, and every unpacked directory as `META-INF/.warcopier-TOKEN-N.staging`: that is the one place
+   below its appBase where Tomcat never takes a directory for an application; proves it, and has it flushed to the disk,
+3. only when all of them are there and good, renames each over its place, and flushes the directory. An unpacked
+   directory changes places with the one before it (see `trees`).
+
+A rename replaces the old artifact in one step: there is no instant without one, and whoever has the old one open keeps
+it. Killed at any instant, a run leaves each artifact old or new, and files of its own whose lock nobody holds any more:
+`sweep` of a later run removes those, and leaves alone the ones of a run that lives (several Pods may share a volume).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import contextmanager, suppress
+
+from chassis import logs
+from chassis.frozen import TYPE_CHECKING
+from chassis.lifecycle import IOFailed
+from sidecars.warcopier import failures, naming, plan, trees
+from sidecars.warcopier.copying import signals_waiting, write_all
+from sidecars.warcopier.naming import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from sidecars.warcopier.plan import Fingerprint, Source
+    from sidecars.warcopier.settings import Settings
+
+log = logs.get("warcopier")
+
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never hangs on a pipe that took a file's place
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_RECORD_MODE = 0o644
+_PRIVATE = 0o700  # a directory while it is being filled
+_ATTEMPTS = 10  # to create a directory where another run removes the empty one around it
+
+
+class Target:
+    """The directory that is published into, held open; leaving the context removes whatever is unfinished."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._token = ""
+        self._lock: int | None = None
+        self._unfinished: dict[str, None] = {}  # in the order in which they came
+        self._created = 0
+        try:
+            self.directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise IOFailed(
+                f"WARCOPIER_TARGET={shown(path)}: there is no such directory: mount the volume there"
+            ) from None
+        except NotADirectoryError:
+            raise IOFailed(f"WARCOPIER_TARGET={shown(path)}: it is not a directory") from None
+        except OSError as error:
+            raise IOFailed(f"WARCOPIER_TARGET={shown(path)}: cannot be opened: {error.strerror}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with signals_waiting():
+            # The lock file goes last: while it is there and held, no other run takes our files for stale.
+            for name in reversed(self._unfinished):
+                self._remove(name)
+            if any(name.startswith(naming.TREES) for name in self._unfinished):
+                self._remove_trees_place()
+            if self._lock is not None:
+                os.close(self._lock)
+            os.close(self.directory)
+
+    # -- what is there ----------------------------------------------------------------------------------------
+
+    def names(self) -> list[str]:
+        with failures.reading(self.path):
+            return sorted(os.listdir(self.directory))  # noqa: PTH208 - of the open directory
+
+    def is_where(self, source: Source) -> bool:
+        """Whether the source lies in this very directory."""
+        with failures.reading(source.path):
+            parent = os.stat(os.path.dirname(os.path.realpath(source.path)))  # noqa: PTH116, PTH120 - paths are text
+            return os.path.samestat(parent, os.fstat(self.directory))
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """What has the name now, a link itself and not what it leads to; None when there is nothing."""
+        try:
+            return os.stat(name, dir_fd=self.directory, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def present(self, name: str) -> Fingerprint | None:
+        """The file that has the name now; None when there is none, or a link or the like that is to be replaced."""
+        with failures.writing(self.path):
+            found = self.stat(name)
+        if found is None:
+            return None
+        if stat.S_ISDIR(found.st_mode):
+            place = shown(f"{self.path}/{name}")
+            raise IOFailed(f"{place} is a directory, so nothing can be published there: remove it")
+        return plan.fingerprint(found) if stat.S_ISREG(found.st_mode) else None
+
+    def present_tree(self, name: str) -> Fingerprint | None:
+        """The directory that has the name now; None when there is none."""
+        with failures.writing(self.path):
+            found = self.stat(name)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            place = shown(f"{self.path}/{name}")
+            raise IOFailed(f"{place} is not a directory, so nothing can be unpacked there: remove it")
+        return plan.fingerprint(found) if found else None
+
+    def mtime(self, name: str) -> int | None:
+        with suppress(OSError):
+            found = self.stat(name)
+            return found.st_mtime_ns if found else None
+        return None
+
+    def is_shadowed(self, war: str) -> bool:
+        """Whether a directory beside the WAR that Tomcat did not unpack will be served instead of the WAR."""
+        tree = naming.unpacked_directory(war)
+        return tree != war and self.mtime(tree) is not None and self.mtime(f"{tree}/{naming.TRACKER}") is None
+
+    def mtimes_known_to_tomcat(self, war: str) -> list[int | None]:
+        """The times by which Tomcat would tell an artifact of that name from the one that it has deployed."""
+        tree = naming.unpacked_directory(war)
+        return [self.mtime(name) for name in (war, f"{tree}/{naming.TRACKER}", f"{tree}/WEB-INF/web.xml")]
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[int]:
+        """A file that is here, open to be read. Raises OSError."""
+        file = os.open(name, READ | os.O_NOFOLLOW, dir_fd=self.directory)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    def adjust(self, name: str, settings: Settings) -> Fingerprint | None:
+        """Set mode and owner of a file that stays, where they differ: Tomcat does not mind. How it looks then."""
+        found = self.stat(name)
+        if found is None:
+            return None
+        owner = settings.owner or (found.st_uid, found.st_gid)
+        if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (settings.mode, *owner):
+            return None
+        try:
+            with self.opened(name) as file:
+                os.fchown(file, *owner)
+                os.fchmod(file, settings.mode)
+                return plan.fingerprint(os.fstat(file))
+        except OSError as error:
+            log.warning("its mode or owner differs and cannot be set", file=shown(name), reason=error.strerror)
+        return None
+
+    # -- making room ------------------------------------------------------------------------------------------
+
+    def sweep(self, names: Sequence[str]) -> list[str]:
+        """Remove what runs that were killed have left. The names removed; never one that is not exactly ours."""
+        below: list[str] = []
+        with suppress(OSError):
+            below = [f"{naming.TREES}/{name}" for name in sorted(os.listdir(self._place(naming.TREES)))]  # noqa: PTH208 - as above
+        ours: dict[str, list[str]] = {}
+        for name in (*names, *below):
+            if token := naming.token_of(name.removeprefix(f"{naming.TREES}/")):
+                ours.setdefault(token, []).append(name)
+        removed: list[str] = []
+        for token, files in ours.items():
+            if self._is_abandoned(token):
+                # Again the lock file last, so that a run killed while it sweeps leaves nothing that looks alive.
+                removed += filter(self._remove, sorted(files, key=naming.lock_name(token).__eq__))
+        if naming.TREES in names:
+            self._remove_trees_place()
+        return removed
+
+    def _place(self, name: str) -> str:
+        """A path to something below the open directory, for calls that know no `dir_fd`."""
+        return f"/proc/self/fd/{self.directory}/{name}"
+
+    def _is_abandoned(self, token: str) -> bool:
+        """Whether nobody holds the lock of the run with this token."""
+        try:
+            with self.opened(naming.lock_name(token)) as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno == errno.ENOENT
+        return True
+
+    def _remove(self, name: str) -> bool:
+        """Remove an unfinished file or directory. What cannot be removed is no obstacle: a later run tries again."""
+        try:
+            if name.startswith(f"{naming.TREES}/"):
+                trees.remove(name, self.directory)
+            else:
+                os.unlink(name, dir_fd=self.directory)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                log.warning("cannot be removed; a later run tries again", file=name, reason=error.strerror)
+            return False
+        return True
+
+    def _remove_trees_place(self) -> None:
+        with suppress(OSError):  # it is somebody's, or not empty
+            os.rmdir(naming.TREES, dir_fd=self.directory)
+
+    def demand_space(self, needed: int, files: int, reserve: int) -> None:
+        """Raise IOFailed when the file system says that the bytes or files will not fit."""
+        with failures.writing(self.path):
+            disk = os.statvfs(self.directory)
+        free = disk.f_bavail * disk.f_frsize
+        what = "1 file" if files == 1 else f"{files} files"
+        if disk.f_blocks and needed + reserve > free:
+            kept = f" and {reserve} to be left (WARCOPIER_RESERVE)" if reserve else ""
+            raise IOFailed(
+                f"WARCOPIER_TARGET={shown(self.path)}: it is too full: {needed} bytes are needed for {what}{kept},"
+                f" {free} are free; make room, or give the volume more"
+            )
+        if disk.f_files and files > disk.f_favail:
+            raise IOFailed(
+                f"WARCOPIER_TARGET={shown(self.path)}: it is too full: there is room for {disk.f_favail} more files,"
+                f" and {files} are needed"
+            )
+
+    def block_size(self) -> int:
+        with failures.writing(self.path):
+            return os.statvfs(self.directory).f_frsize or 1
+
+    # -- unfinished things ------------------------------------------------------------------------------------
+
+    def create_file(self, mode: int) -> tuple[str, int]:
+        """A new staging file: its name, and the file open for reading and writing. Raises OSError."""
+        name = self._new_name()
+        return name, os.open(name, _CREATE, mode, dir_fd=self.directory)
+
+    def create_tree(self) -> tuple[str, int]:
+        """A new staging directory: its name below this one, and the directory open. Raises OSError."""
+        name = self._new_name(f"{naming.TREES}/")
+        for attempt in range(_ATTEMPTS):
+            with suppress(FileExistsError):
+                os.mkdir(naming.TREES, 0o755, dir_fd=self.directory)
+            try:
+                os.mkdir(name, _PRIVATE, dir_fd=self.directory)
+                break
+            except FileNotFoundError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        return name, os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory)
+
+    def _new_name(self, place: str = "") -> str:
+        if self._lock is None:
+            self._lock = self._create_lock()
+        self._created += 1
+        name = f"{place}{naming.staging_name(self._token, self._created)}"
+        self._unfinished[name] = None  # noted before it is there: a signal may come between any two lines
+        return name
+
+    def _create_lock(self) -> int:
+        while True:
+            self._token = os.urandom(8).hex()
+            name = naming.lock_name(self._token)
+            self._unfinished[name] = None
+            lock = os.open(name, _CREATE, _RECORD_MODE, dir_fd=self.directory)
+            with suppress(OSError):  # a file system without locks: nobody can tell then, and `sweep` leaves us alone
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock).st_nlink:
+                return lock
+            os.close(lock)  # swept away in the instant before it was locked
+
+    # -- giving names -----------------------------------------------------------------------------------------
+
+    def name_file(self, staging: str, name: str) -> None:
+        """Put a staged file in its place, over what is there. Raises OSError."""
+        os.rename(staging, name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        del self._unfinished[staging]
+
+    def name_tree(self, staging: str, name: str) -> None:
+        """Put a staged directory in its place; what was there is removed with the unfinished. Raises OSError."""
+        aside = self._new_name(f"{naming.TREES}/")
+        if not trees.put(staging, name, aside, self.directory):
+            del self._unfinished[staging]
+
+    def take_away(self, name: str) -> None:
+        """Remove an artifact: a file at once, a directory in one rename before its parts go. Raises OSError."""
+        if naming.is_war(name):
+            os.unlink(name, dir_fd=self.directory)
+            return
+        with suppress(FileExistsError):
+            os.mkdir(naming.TREES, 0o755, dir_fd=self.directory)
+        aside = self._new_name(f"{naming.TREES}/")
+        os.rename(name, aside, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+
+    def flush(self) -> None:
+        """What has its name keeps it whatever happens. Raises OSError."""
+        try:
+            os.fsync(self.directory)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems have nothing to flush there
+                raise
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small file of our own, as safely as a WAR. Raises IOFailed."""
+        with failures.writing(self.path):
+            staging, writer = self.create_file(_RECORD_MODE)
+            try:
+                write_all(writer, data)
+                os.fsync(writer)
+            finally:
+                os.close(writer)
+            self.name_file(staging, name)
+            self.flush()

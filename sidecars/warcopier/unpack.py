@@ -1,0 +1,154 @@
+"""An archive's entries become files below a directory: the sink of `archive.examine`.
+
+The directory is new, private, and only ours, so no link can be in the way; every name has passed the check of what can
+be unpacked. Each file is created by `O_EXCL` with its final permissions, written, and read back. Files get the time at
+which they are written, and not the one in the archive: reproducible builds stamp all entries alike, and Tomcat's
+caches and its reload go by time and size.
+
+Tomcat knows a directory that it has unpacked by `META-INF/war-tracker`, which has the time of the WAR. We leave one
+too: should a WAR of that name ever appear beside the directory, Tomcat sees that it is not the one that is unpacked
+there, and unpacks it, instead of serving the old directory for ever.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import zlib
+from contextlib import suppress
+
+from chassis.frozen import TYPE_CHECKING
+from chassis.lifecycle import IOFailed
+from sidecars.warcopier import failures, naming
+from sidecars.warcopier.copying import write_all
+from sidecars.warcopier.naming import shown
+from sidecars.warcopier.zipdir import NotAnArchive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sidecars.warcopier.settings import Owner
+
+_TRACKER = naming.TRACKER.encode()
+_WATCHED = (b"WEB-INF/web.xml", b"WEB-INF/tomcat-web.xml")  # Tomcat reloads the app when the time of one differs
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_BITS, _ENTER = 0o444, 2  # who may read a directory may enter it
+_PIECE = 1 << 18  # bytes
+
+
+class Tree:
+    """The directory that an archive is unpacked into."""
+
+    def __init__(self, root: int, mode: int, owner: Owner | None, tick: Callable[[int], None]) -> None:
+        self._root = root
+        self._mode = mode
+        self._directory_mode = mode | ((mode & _READ_BITS) >> _ENTER)
+        self._owner = owner
+        self._tick = tick
+        self._written = 0
+
+    def directory(self, path: bytes) -> None:
+        if plain := _plain(path):
+            self._make(plain, path)
+
+    def file(self, path: bytes, pieces: Iterator[bytes]) -> None:
+        plain = _plain(path)
+        if not plain:
+            raise NotAnArchive(f"has a file without a name, so it is not unpacked: {_shown(path)}")
+        if plain == _TRACKER:
+            for _ in pieces:
+                pass  # it is checked like any other, but the tracker is ours
+            return
+        self._write(plain, pieces)
+
+    def finish(self, mtime_ns: int) -> None:
+        """Add the tracker, and let what Tomcat watches have a time that it does not know. Raises OSError."""
+        self._write(_TRACKER, iter(()))
+        for path in (_TRACKER, *_WATCHED):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=self._root)
+        os.fchmod(self._root, self._directory_mode)
+        self._give(self._root)
+
+    def _write(self, path: bytes, pieces: Iterator[bytes]) -> None:
+        file = self._create(path)
+        try:
+            crc = size = 0
+            for piece in pieces:
+                write_all(file, piece)
+                crc = zlib.crc32(piece, crc)
+                size += len(piece)
+                self._tick(self._written + size)
+            self._give(file)
+            if _crc(file, size) != crc:
+                raise IOFailed(
+                    f"{_shown(path)}: what was unpacked is not what was written; suspect the disk of the target"
+                )
+            self._written += size
+        finally:
+            os.close(file)
+
+    def _create(self, path: bytes) -> int:
+        try:
+            try:
+                return os.open(path, _CREATE, self._mode, dir_fd=self._root)
+            except FileNotFoundError:
+                self._make(os.path.dirname(path), path)  # noqa: PTH120 - bytes
+                return os.open(path, _CREATE, self._mode, dir_fd=self._root)
+        except OSError as error:
+            raise _refusal(error, path) from None
+
+    def _make(self, directory: bytes, path: bytes) -> None:
+        """Make the directory and those above it. An archive may name them in any order, twice, or not at all."""
+        try:
+            os.mkdir(directory, self._directory_mode, dir_fd=self._root)
+        except FileExistsError:
+            os.close(self._open_directory(directory, path))
+            return
+        except FileNotFoundError:
+            self._make(os.path.dirname(directory), path)  # noqa: PTH120 - bytes
+            os.mkdir(directory, self._directory_mode, dir_fd=self._root)
+        except OSError as error:
+            raise _refusal(error, path) from None
+        if self._owner:
+            made = self._open_directory(directory, path)
+            try:
+                self._give(made)
+            finally:
+                os.close(made)
+
+    def _give(self, file: int) -> None:
+        if self._owner:
+            failures.give(file, self._owner)
+
+    def _open_directory(self, directory: bytes, path: bytes) -> int:
+        try:
+            return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._root)
+        except OSError as error:
+            raise _refusal(error, path) from None
+
+
+def _plain(path: bytes) -> bytes:
+    """The path without what means nothing to a file system: `a//b/./c/` is `a/b/c`."""
+    return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
+
+
+def _crc(file: int, size: int) -> int:
+    crc = at = 0
+    while at < size and (piece := os.pread(file, min(_PIECE, size - at), at)):
+        crc = zlib.crc32(piece, crc)
+        at += len(piece)
+    return crc
+
+
+def _refusal(error: OSError, path: bytes) -> Exception:
+    """What the file system has against the entry's name; any other error is itself."""
+    if error.errno in (errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
+        return NotAnArchive(f"has two entries that want to be the same file, so it is not unpacked: {_shown(path)}")
+    if error.errno == errno.ENAMETOOLONG:
+        return NotAnArchive(f"has an entry whose name is too long to be a file's: {_shown(path)[:80]}…")
+    return error
+
+
+def _shown(path: bytes) -> str:
+    return shown(path.decode(errors="surrogateescape"))
