@@ -166,7 +166,8 @@ run /usr/bin/python3 -I -W error::ImportWarning -c '
 import importlib, importlib.metadata, pkgutil, sys
 import sidecars
 names = {name for name in sys.stdlib_module_names if importlib.util.find_spec(name)}
-names |= {name for name in importlib.metadata.packages_distributions() if name.isidentifier()}
+installed = {str(file).split("/")[0].split(".")[0] for found in importlib.metadata.distributions() for file in found.files or ()}
+names |= {name for name in importlib.metadata.packages_distributions() if name in installed}
 names |= {module.name for module in pkgutil.walk_packages(sidecars.__path__, "sidecars.")} - {f"sidecars.{sys.argv[1]}.__main__"}
 for name in sorted(names):
     importlib.import_module(name)
