@@ -1,0 +1,144 @@
+"""The twin of examples/ambassador: its app and its services as processes, with the settings of its pod.yaml.
+
+Only what a laptop lacks is replaced: the cluster's DNS by a small name server on loopback, the addresses of the
+replicas by 127.0.0.2 and the next ones, ports by free ones, and the certificate by one that is made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+import yaml
+
+from tests.ambassador.nameserver import NameServer, name_server
+from tests.support import ROOT, Program, free_port, wait_until
+
+EXAMPLE = ROOT / "examples" / "ambassador"
+MODES = {"127.0.0.2": "well", "127.0.0.3": "slow", "127.0.0.4": "failing"}
+
+
+def environment(upstreams: dict[str, str]) -> dict[str, str]:
+    """The variables that pod.yaml gives the ambassador, with these upstreams in the places of the cluster's."""
+    pod = next(iter(yaml.safe_load_all((EXAMPLE / "pod.yaml").read_text())))
+    environ = {item["name"]: item["value"] for item in pod["spec"]["initContainers"][0]["env"] if "value" in item}
+    for name, ours in upstreams.items():
+        assert environ[name].rpartition(":")[0] == ours.rpartition(":")[0], "but for the port it is the same URL"
+    return environ | upstreams
+
+
+@dataclass
+class World:
+    """The Pod and what is outside of it."""
+
+    app: str
+    admin: str
+    zone: NameServer
+    replicas: dict[str, Program]
+
+    def many(self, orders: int) -> dict[str, Any]:
+        found: dict[str, Any] = httpx.get(f"{self.app}/many?orders={orders}", trust_env=False, timeout=120).json()
+        return found
+
+    def endpoints(self) -> dict[str, dict[str, Any]]:
+        page = httpx.get(f"{self.admin}/status", trust_env=False).json()
+        (target,) = page["upstreams"]["orders"]["targets"]
+        return {each["address"].partition(":")[0]: each for each in target["endpoints"]}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    running: list[Program] = []
+
+    def begin(arguments: list[str], **environ: str) -> Program:
+        running.append(Program(arguments, environ, tmp_path))
+        return running[-1]
+
+    orders, payments, app, admin = free_port(), free_port(), free_port(), free_port()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("payments").private_key_and_cert_chain_pem.write_to_path(tmp_path / "payments.pem")
+    service = str(EXAMPLE / "service.py")
+    replicas = {
+        host: begin([service], HOST=host, PORT=str(orders), MODE=mode, REPLICA=host) for host, mode in MODES.items()
+    }
+    pem = str(tmp_path / "payments.pem")
+    begin([service], HOST="127.0.0.5", PORT=str(payments), SERVICE="payments", TLS_CERT=pem, TLS_KEY=pem)
+    with name_server() as zone:
+        zone.says("orders", *MODES)
+        zone.says("payments", "127.0.0.5")
+        listen = {name: f"127.0.0.1:{free_port()}" for name in ("ORDERS", "PAYMENTS")}
+        environ = environment(
+            {
+                "AMBASSADOR_ORDERS_UPSTREAM": f"http://orders:{orders}",
+                "AMBASSADOR_PAYMENTS_UPSTREAM": f"https://payments:{payments}",
+            }
+        )
+        environ |= {f"AMBASSADOR_{name}_LISTEN": address for name, address in listen.items()}
+        environ |= {
+            "AMBASSADOR_PAYMENTS_TLS_CA": str(tmp_path / "ca.pem"),
+            "AMBASSADOR_RESOLV_CONF": str(zone.resolv_conf(tmp_path)),
+            "AMBASSADOR_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        }
+        begin(["-m", "sidecars.ambassador"], **environ).wait_ready(admin)
+        begin(
+            [str(EXAMPLE / "app.py")],
+            HOST="127.0.0.1",
+            PORT=str(app),
+            **{name: f"http://{address}" for name, address in listen.items()},
+        )
+        made = World(f"http://127.0.0.1:{app}", f"http://127.0.0.1:{admin}", zone, replicas)
+        try:
+            wait_until(lambda: answers(f"{made.app}/orders/1"), "the app, and an order")
+            yield made
+        finally:
+            for program in running:
+                program.kill()
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False, timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_the_app_notices_nothing_of_the_replica_that_fails_and_the_one_that_is_slow(world: World) -> None:
+    story = world.many(400)
+    assert story["errors"] == 0, story
+    assert "failing" not in story["answered by"]
+    assert story["answered by"]["well"] > 300
+
+
+def test_what_the_ambassador_knows_is_in_its_status(world: World) -> None:
+    world.many(200)
+    known = world.endpoints()
+    assert known["127.0.0.4"]["failed"] >= 1
+    assert known["127.0.0.3"]["cost_seconds"] > 0.3 > known["127.0.0.2"]["cost_seconds"]
+
+
+def test_payments_are_reached_through_tls_that_the_app_does_not_speak(world: World) -> None:
+    answer = httpx.get(f"{world.app}/payments/7", trust_env=False, timeout=10)
+    assert answer.status_code == 200
+    assert answer.json()["service"] == "payments"
+    assert answer.json()["host"].startswith("payments:")
+
+
+def test_a_replica_that_is_killed_and_one_that_is_new_are_not_noticed(world: World, tmp_path: Path) -> None:
+    world.replicas["127.0.0.2"].kill()
+    assert world.many(20)["errors"] == 0
+    port = next(iter(world.endpoints().values()))["address"].partition(":")[2]
+    program = Program([str(EXAMPLE / "service.py")], {"HOST": "127.0.0.6", "PORT": port}, tmp_path)
+    try:
+        world.zone.says("orders", "127.0.0.3", "127.0.0.4", "127.0.0.6")
+        wait_until(lambda: "127.0.0.6" in world.endpoints() and "127.0.0.2" not in world.endpoints(), "what DNS says")
+        story = world.many(200)
+        assert story["errors"] == 0, story
+        assert story["answered by"]["well"] > 150
+    finally:
+        program.kill()
