@@ -160,6 +160,6 @@ def serving(folder: Path, config: str, command: list[str]) -> Iterator[tuple[str
         process.wait(30)
 
 
-def answers(port: int) -> bool:
+def answers(port: int, host: str = "127.0.0.1") -> bool:
     with socket.socket() as trial:
-        return trial.connect_ex(("127.0.0.1", port)) == 0
+        return trial.connect_ex((host, port)) == 0
