@@ -62,6 +62,7 @@ def pod() -> Iterator[Pod]:
         wait_until(lambda: answers(made, "/orders/1"), "the app, and an order", PATIENCE)
         yield made
     finally:
+        made.client.close()
         made.compose("down", "--volumes", "--timeout", "5")
 
 
