@@ -51,18 +51,17 @@ class Unique:
         if self._counter:
             for at, value in enumerate(values, line):
                 counted(value, at)
-        self._timestamps(rows, line)
-        self._labels(rows, line)
-        return True
-
-    def _timestamps(self, rows: list[Row], line: int) -> None:
         for at, row in enumerate(rows, line):
             if len(row[TIMESTAMP]) > _LONG and not -_INT64 <= int(row[TIMESTAMP]) < _INT64:
                 raise Malformed(at, f"the timestamp {show(row[TIMESTAMP])} is too large for 64 bits")
+        self._labels(rows, line)
+        return True
 
     def _labels(self, rows: list[Row], line: int) -> None:
         blobs = [row[LABELS] for row in rows]
         self._hashes.extend(map(hash, blobs))
+        if len(blobs) == 1 and not blobs[0]:
+            return
         new = {tuple(cut(blob)[::2]) for blob in blobs} - self._outsides.keys()
         try:
             for outside in new:

@@ -33,6 +33,11 @@ _BLANK = rb"[ \t]"
 # Text: any other first word makes it a comment for people. OpenMetrics knows no comments.
 _TEXT_LINE = re.compile(rb"#[ \t]*+(HELP|TYPE)(?=[ \t]|\Z)[ \t]*+(%b|[^ \t]*+)(?:[ \t]++(.*))?+" % _STRING, re.DOTALL)
 _OPENMETRICS_LINE = re.compile(rb"# (HELP|TYPE|UNIT) (%b|[^ ]++) (.*)" % _STRING, re.DOTALL)
+# Nearly all lines are one of these.
+_PLAIN = {
+    False: re.compile(rb"#[ \t]*+(HELP|TYPE)[ \t]++(%b)(?![^ \t])[ \t]*+(.*)" % METRIC_NAME.pattern, re.DOTALL),
+    True: re.compile(rb"# (HELP|TYPE|UNIT) (%b) (.*)" % METRIC_NAME.pattern, re.DOTALL),
+}
 _HELP = {
     False: re.compile(rb"[^\\]*+(?:\\[n\\][^\\]*+)*+"),
     True: re.compile(rb'[^\\"]*+(?:\\[^\n][^\\"]*+)*+'),
@@ -67,7 +72,8 @@ class Metadata:
             if self.type not in types:
                 raise Malformed(line, f"the type {show(value) or 'is missing'} is none of {', '.join(types)}")
         elif word == "HELP":
-            if not _HELP[self.openmetrics].fullmatch(value):
+            odd = b"\\" in value or (self.openmetrics and b'"' in value)
+            if odd and not _HELP[self.openmetrics].fullmatch(value):
                 what = "a backslash or a quote" if self.openmetrics else "a backslash"
                 raise Malformed(line, f"HELP of {show(self.name)} has {what} that is not escaped")
             self.help = value
@@ -92,6 +98,10 @@ class Metadata:
 
 def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[str, bytes, bytes] | None:
     """A comment's word (HELP, TYPE, UNIT), the family's name, and the rest. None for a comment that says nothing."""
+    plain = _PLAIN[openmetrics].match(comment)
+    if plain:
+        word, name, rest = plain.groups()
+        return word.decode(), name, rest if openmetrics else rest.rstrip(b" \t")
     match = (_OPENMETRICS_LINE if openmetrics else _TEXT_LINE).fullmatch(comment)
     if not match:
         if openmetrics:
@@ -99,8 +109,7 @@ def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[str, b
                 line, "after # OpenMetrics has HELP, TYPE, UNIT or EOF, a name and a text, one space between"
             )
         return None
-    word, name = match[1].decode(), match[2]
-    rest = match[3] or b""
+    word, name, rest = match[1].decode(), match[2], match[3] or b""
     if not openmetrics:
         rest = rest.strip(b" \t")
     if name.startswith(b'"') and name.endswith(b'"') and len(name) > 2:  # noqa: PLR2004 - the quotes
