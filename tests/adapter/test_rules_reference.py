@@ -1,0 +1,58 @@
+"""The examples of docs/rules.md, run."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from sidecars.adapter import exposition, rules
+from sidecars.adapter.evaluate import Evaluator
+from tests.support import ROOT
+
+TEXT = (ROOT / "docs/rules.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def _examples() -> list[tuple[str, str, str]]:
+    """Each block of findings, with the rules before it and the metrics before these."""
+    found, metrics = [], ""
+    for (kind, text), (following, wanted) in pairwise(BLOCKS):
+        if kind == "metrics":
+            metrics = text
+        elif kind == "rules" and following == "findings":
+            found.append((metrics, text, wanted))
+    return found
+
+
+def test_every_block_is_one_that_is_run() -> None:
+    kinds = [kind for kind, _ in BLOCKS]
+
+    assert set(kinds) == {"metrics", "rules", "findings", "mistake", "output"}
+    assert kinds.count("findings") == len(_examples()) > 3
+    assert kinds.count("mistake") == kinds.count("output") > 2
+
+
+@pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "rules"])
+def test_the_rules_of_the_reference_are_rules(text: str) -> None:
+    assert rules.parse(text)
+
+
+@pytest.mark.parametrize(("metrics", "text", "wanted"), _examples())
+def test_the_findings_are_those_of_the_reference(metrics: str, text: str, wanted: str) -> None:
+    findings = Evaluator(rules.parse(text)).judge(exposition.parse(metrics.encode(), "", 100), 1_700_000_000.0)
+
+    seen = [f"{finding.name} {finding.state} {finding.reason}" for finding in findings]
+    assert seen == [" ".join(line.split()) for line in wanted.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [(text, output) for (kind, text), (_, output) in pairwise(BLOCKS) if kind == "mistake"],
+)
+def test_the_mistakes_are_told_as_in_the_reference(text: str, output: str) -> None:
+    with pytest.raises(rules.BadRule) as refused:
+        rules.parse(text)
+
+    assert [line.rstrip() for line in str(refused.value).splitlines()] == output.splitlines()
