@@ -62,6 +62,7 @@ class Balancer:
         self._hashes = settings.balance.startswith("hash:")
         self._checks = settings.check_every is not None
         self._endpoints: list[Endpoint] = []
+        self._members: list[tuple[Endpoint, float, int]] = []  # the same with what DNS says of each
         self._serving: list[Endpoint] = []  # those of the priority in force that may be chosen
         self._probation: list[Endpoint] = []  # those of them whose trial is due
         self._ticked = 0.0
@@ -72,6 +73,10 @@ class Balancer:
 
     def update(self, new: Sequence[Endpoint], gone: Collection[Endpoint], now: float) -> None:
         """DNS has brought some and taken some, or given some another weight."""
+        members = [(one, one.full_weight, one.priority) for one in (*self._endpoints, *new) if one not in gone]
+        if members == self._members:
+            return
+        self._members = members
         known = [endpoint for endpoint in self._endpoints if endpoint not in gone]
         slowly = self._settings.slow_start > 0 and bool(known)
         usual = _mean_cost(known)
@@ -193,6 +198,11 @@ class Balancer:
         endpoint.cost, endpoint.cost_at = cost, now
         endpoint.added_at = now if self._settings.slow_start else None
         self._move(endpoint, READY, now, 0.0)
+
+    def undecided(self, endpoint: Endpoint, now: float) -> None:
+        """A try has ended without telling anything of the endpoint; if it was its trial, the next request is."""
+        if endpoint.state is TRIAL:
+            self._move(endpoint, PROBATION, now, 0.0)
 
     def abandoned(self, endpoint: Endpoint, started: float, now: float) -> None:
         """The app did not wait for the answer: the time until then is the least that it would have taken."""

@@ -158,7 +158,9 @@ class Exchange:
         outcome = self._verdict(reason, closed=cause is answers.CLOSED)
         self._leave()
         now = self.since = monotonic()
-        if not raced and cause is not answers.NO_DESCRIPTORS:
+        if raced or cause is answers.NO_DESCRIPTORS:
+            self.upstream.balancer.undecided(endpoint, now)
+        else:
             self.upstream.balancer.failed(endpoint, self.tried_at, now, unreachable=not opened)
         self.causes += ((endpoint.label, cause),)
         if outcome == retry.FORGIVEN:

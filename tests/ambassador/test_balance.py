@@ -100,6 +100,27 @@ def test_a_trial_without_an_outcome_has_failed_and_is_repeated_later() -> None:
     assert made.choose(11.0) is known[0]
 
 
+def test_a_trial_that_told_nothing_is_given_to_the_next_request() -> None:
+    known = endpoints(2)
+    made = balancer(known)
+    made.failed(known[0], 0.0, 0.0, unreachable=True)
+    made.tick(2.0)
+    assert made.choose(2.0) is known[0]
+    made.undecided(known[0], 2.1)
+    assert [made.choose(2.2) for _ in range(20)].count(known[0]) == 1
+
+
+def test_an_answer_of_dns_that_changes_nothing_disturbs_no_turn() -> None:
+    known = endpoints(3)
+    made = balancer(known, "round_robin")
+    order = []
+    for now in range(9):
+        made.update((), (), float(now))
+        order.append(made.choose(float(now)))
+    assert order[:3] == order[3:6] == order[6:]
+    assert set(order) == set(known)
+
+
 def test_answers_to_older_requests_say_nothing_of_an_ejected_one() -> None:
     known = endpoints(2)
     made = balancer(known)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from sidecars.ambassador.endpoints import Endpoint
 from sidecars.ambassador.kinds import Target
 from sidecars.ambassador.names import Answer, Found, Name, Service, authority, services
@@ -70,6 +73,44 @@ def test_one_that_is_gone_is_forgotten_with_its_last_connection() -> None:
     gone.connections = 0
     orders.forget_left()
     assert not orders.leaving
+
+
+ADDRESSES = [f"10.0.0.{number}" for number in range(5)]
+EVENTS: st.SearchStrategy[tuple[str, list[str], float]] = st.one_of(
+    st.tuples(st.just("answer"), st.lists(st.sampled_from(ADDRESSES), unique=True), st.floats(0, 1e6)),
+    st.tuples(st.just("fail"), st.just([]), st.just(0.0)),
+    st.tuples(st.just("close"), st.lists(st.sampled_from(ADDRESSES), max_size=1), st.just(0.0)),
+)
+
+
+@given(st.lists(EVENTS, max_size=30))
+def test_what_is_known_is_always_the_last_good_answer(events: list[tuple[str, list[str], float]]) -> None:
+    orders = name()
+    good: list[str] = []
+    seen: dict[str, Endpoint] = {}
+    for now, (what, addresses, ttl) in enumerate(events):
+        if what == "answer":
+            new, gone = told(orders, float(now), *addresses, ttl=ttl)
+            if addresses:
+                assert {endpoint.ip for endpoint in new} == set(addresses) - set(good)
+                assert {endpoint.ip for endpoint in gone} == set(good) - set(addresses)
+                good = addresses
+                assert 1.0 <= orders.holds <= 30.0
+            for endpoint in new:
+                endpoint.connections = 1
+                seen[endpoint.ip] = endpoint
+        elif what == "fail":
+            orders.failed("SERVFAIL")
+        else:
+            for endpoint in [each for each in orders.leaving.values() if each.ip in addresses]:
+                endpoint.connections = 0
+            orders.forget_left()
+        there = {ip for ip, _ in orders.endpoints}
+        assert there == set(good)
+        assert not there & {ip for ip, _ in orders.leaving}
+        assert all(not endpoint.removed for endpoint in orders.endpoints.values())
+        assert all(endpoint.removed and endpoint.connections for endpoint in orders.leaving.values())
+        assert all(orders.endpoints[ip, 8080] is seen[ip] for ip in good)
 
 
 def test_srv_records_bring_their_port_their_host_and_their_weight() -> None:
