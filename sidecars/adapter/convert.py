@@ -99,9 +99,10 @@ class Converter:
             if not self._target.openmetrics:
                 rows = _last_points(rows)
             rows = _in_order(rows, family.type)
-        help_ = unescaped(family.help)
+        metadata = self._source.metadata(family)
+        help_ = unescaped(metadata.help)
         if self._same:
-            return [self._block(family.name, family.name, family.type, help_, family.unit, rows)]
+            return [self._block(family.name, family.name, family.type, help_, metadata.unit.decode(), rows)]
         if self._target.openmetrics:
             return [self._to_openmetrics(family, help_, rows)]
         return self._to_text(family, help_, rows)

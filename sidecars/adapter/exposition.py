@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sidecars.adapter import lines
 from sidecars.adapter.families import check_of
 from sidecars.adapter.labels import BadLabels, Labels, Shapes, labels_of, quoted_name
 from sidecars.adapter.lines import Malformed
-from sidecars.adapter.metadata import Metadata, metadata_of
+from sidecars.adapter.metadata import SUFFIXES, Metadata, metadata_of
 from sidecars.adapter.points import Points
-from sidecars.adapter.values import Check
+from sidecars.adapter.values import Check, Suffixes
 
 __all__ = ["Exposition", "Family", "Labels", "Malformed", "Sample", "parse"]
 
@@ -33,6 +33,10 @@ _MEDIA_TYPES = {
 }
 _PARAMETER = re.compile(r';\s*([\w!#$&^.+-]+)\s*=\s*(?:"([^"]*)"|([^\s;"]*))\s*')
 _EOF = b"# EOF"
+_NO_SAMPLES: Suffixes = ()
+_SUFFIXES = tuple(
+    sorted({suffix.decode() for types in SUFFIXES.values() for known in types.values() for suffix in known} - {""})
+)
 
 
 class Sample(NamedTuple):
@@ -46,20 +50,19 @@ class Sample(NamedTuple):
 
 @dataclass(slots=True)
 class Family:
-    """A metric family: its metadata as the page has it, and the offsets of its sample lines in the page.
+    """A metric family: where it stands in the page.
 
-    type   the format's own word: text's `untyped` is OpenMetrics's `unknown`
-    help   still escaped; `unit` is OpenMetrics's only
-    names  the names of its samples (`x_bucket`, `x_sum`, …)
+    type      the format's own word: text's `untyped` is OpenMetrics's `unknown`
+    suffixes  what the names of its samples have beyond its own: "" or "_bucket", "_sum", …
+    begin     where its metadata begin; its samples are from `start` to `end`
     """
 
     name: str
     type: str
-    help: bytes
-    unit: str
+    suffixes: Suffixes
+    begin: int
     start: int
     end: int
-    names: tuple[str, ...] = field(default=())
 
 
 class Exposition:
@@ -76,25 +79,34 @@ class Exposition:
         self.openmetrics = openmetrics
         self.quoted_names = quoted_names
         """Whether a metric's or a label's name is written in quotes, as UTF-8 names must be."""
-        self._owners = {name: family for family in families.values() for name in family.names}
 
     def names(self) -> Iterator[str]:
         """The names of all samples (`x_bucket`, not the family's `x`), each once, in the page's order."""
-        return iter(self._owners)
+        for family in self.families.values():
+            for suffix in family.suffixes:
+                yield family.name + suffix
 
     def select(self, name: str) -> list[Sample]:
         """All samples of that name; empty where there are none.
 
         OpenMetrics allows several points in time of one series: of these the last one counts.
         """
-        family = self._owners.get(name)
+        family = self._owner(name)
         if family is None:
             return []
-        found: dict[Labels, Sample] = {}
-        for sample in self.samples(family):
-            if sample.name == name:
-                found[sample.labels] = sample
-        return list(found.values())
+        found = (sample for sample in self.samples(family) if sample.name == name)
+        if not self.openmetrics:
+            return list(found)
+        return list({sample.labels: sample for sample in found}.values())
+
+    def _owner(self, name: str) -> Family | None:
+        """The family that has samples of this name."""
+        for suffix in ("", *_SUFFIXES):
+            if name.endswith(suffix):
+                family = self.families.get(name[: len(name) - len(suffix)])
+                if family and suffix in family.suffixes:
+                    return family
+        return None
 
     def samples(self, family: Family) -> Iterator[Sample]:
         """All samples of the family, in the page's order."""
@@ -108,6 +120,16 @@ class Exposition:
                     labels = labels_of(*shapes.of(blob)) if blob else ()
                     time = float(timestamp) / scale if timestamp else None
                     yield Sample(name.decode(), labels, float(value), time)
+
+    def metadata(self, family: Family) -> Metadata:
+        """The family's HELP, TYPE and UNIT, read again."""
+        metadata = Metadata(family.name.encode(), openmetrics=self.openmetrics)
+        for rows in lines.scan(self.page, family.begin, family.start, openmetrics=self.openmetrics):
+            for row in rows:
+                found = described(row, 0, openmetrics=self.openmetrics)
+                if found:
+                    metadata.add(found[0], found[2], 0)
+        return metadata
 
 
 def parse(body: bytes, content_type: str, max_series: int) -> Exposition:
@@ -143,6 +165,13 @@ def _end(body: bytes) -> int:
     return end
 
 
+def described(row: lines.Row, line: int, *, openmetrics: bool) -> tuple[bytes, bytes, bytes] | None:
+    """What a row says of a family: the word, the family's name, and the text. None where it says nothing."""
+    if row[lines.WORD]:
+        return row[lines.WORD], row[lines.FAMILY], row[lines.TEXT]
+    return metadata_of(row[lines.COMMENT], line, openmetrics=openmetrics) if row[lines.COMMENT] else None
+
+
 class _Reader:
     """Reads a page line by line; knows the family that it is in."""
 
@@ -156,11 +185,12 @@ class _Reader:
         self._shapes = Shapes(openmetrics=openmetrics)
         self._line = 1  # of the row that is looked at
         self._offset = 0  # where it begins
+        self._name = ""  # of the family
+        self._begun = 0  # where its metadata begin
         self._metadata = Metadata(b"", openmetrics=openmetrics)
-        self._allowed: frozenset[bytes] = frozenset()  # what its samples may be called
-        self._check: Check | None = None  # once the family has samples
+        self._check: Check | None = None  # once it has samples
         self._first = (0, 0)  # the line and the offset of the first of them
-        self._taken: set[bytes] = set()  # names that cannot come again
+        self._taken: set[str] = set()  # names that cannot come again, beside those of families
 
     @property
     def quoted_names(self) -> bool:
@@ -189,29 +219,34 @@ class _Reader:
                 first = i
                 if not row[lines.NAME]:
                     rows[i] = row = self._with_quoted_name(row)
-                if row[lines.NAME] not in self._allowed:
+                if row[lines.NAME] not in self._metadata.samples:
                     self._untyped(row[lines.NAME])
-                allowed = self._allowed
+                allowed = self._metadata.samples
                 while i < count and rows[i][lines.NAME] in allowed:
                     i += 1
                 self._samples(rows[first:i])
+                continue
+            if row[lines.WORD]:
+                self._describe(row[lines.WORD], row[lines.FAMILY], row[lines.TEXT])
             elif row[lines.BAD]:
                 raise Malformed(self._line, lines.explain(row[lines.BAD], openmetrics=self._openmetrics))
-            else:
-                if row[lines.COMMENT]:
-                    self._comment(row[lines.COMMENT])
-                i += 1
-                self._line += 1
-                self._offset += len(row[lines.LINE])
+            elif row[lines.COMMENT]:
+                found = metadata_of(row[lines.COMMENT], self._line, openmetrics=self._openmetrics)
+                if found:
+                    self._quoted_metric = True
+                    self._describe(*found)
+            i += 1
+            self._line += 1
+            self._offset += len(row[lines.LINE])
 
     def _with_quoted_name(self, row: lines.Row) -> lines.Row:
         try:
             name, blob = quoted_name(row[lines.LABELS])
-            self._quoted_metric = True
         except BadLabels as error:
             raise Malformed(self._line, str(error)) from None
-        line, _, _, value, timestamp, exemplar, comment, bad = row
-        return line, name, blob, value, timestamp, exemplar, comment, bad
+        self._quoted_metric = True
+        line, _, _, *rest = row
+        return (line, name, blob, *rest)  # type: ignore[return-value] # of the same length
 
     def _samples(self, rows: list[lines.Row]) -> None:
         """Some more of the family."""
@@ -231,56 +266,46 @@ class _Reader:
                 self._check.take(named, line)
                 line += len(again)
 
-    def _comment(self, comment: bytes) -> None:
-        found = metadata_of(comment, self._line, openmetrics=self._openmetrics)
-        if found is None:
-            return
-        word, name, value = found
-        self._quoted_metric = self._quoted_metric or b'"' + name + b'"' in comment
+    def _describe(self, word: bytes, name: bytes, text: bytes) -> None:
         if name != self._metadata.name:
             self._begin(name)
         if self._check:
-            raise Malformed(self._line, f"{word} of {lines.show(name)} must stand before its samples")
-        self._metadata.add(word, value, self._line)
-        self._allowed = self._metadata.samples
+            raise Malformed(self._line, f"{word.decode()} of {lines.show(name)} must stand before its samples")
+        self._metadata.add(word, text, self._line)
 
     def _untyped(self, name: bytes) -> None:
         """A sample that does not belong to the family before it begins one without metadata."""
         if name == self._metadata.name:
-            known = ", ".join(sorted(lines.show(sample) for sample in self._allowed))
+            known = ", ".join(sorted(lines.show(sample) for sample in self._metadata.samples))
             raise Malformed(self._line, f"{lines.show(name)} is a {self._metadata.type}: its samples are {known}")
         self._begin(name)
-        self._allowed = self._metadata.samples
 
     def _begin(self, name: bytes) -> None:
         self._finish()
-        if name in self._taken:
+        self._name = name.decode()
+        if self._name in self.families or self._name in self._taken:
             raise Malformed(self._line, f"{lines.show(name)} has come before: a metric's lines must stand together")
         self._metadata = Metadata(name, openmetrics=self._openmetrics)
+        self._begun = self._offset
 
     def _finish(self) -> None:
         """The family has ended: it is looked at as a whole, and its names cannot come again."""
-        metadata, check = self._metadata, self._check
-        if not metadata.name:
+        name, metadata, check = self._name, self._metadata, self._check
+        if not name:
             return
         metadata.finish(self._line - 1)
-        line, start = self._first if check else (self._line, self._offset)
+        line, start, suffixes = self._line, self._offset, _NO_SAMPLES
         if check:
+            line, start = self._first
             check.finish(self._page, start, self._offset, line)
-        names = check.names if check else set()
-        taken = metadata.taken(names)
-        if not taken.isdisjoint(self._taken):
-            name = min(taken & self._taken)
-            raise Malformed(line, f"the name {lines.show(name)} belongs to another metric already")
-        self._taken |= taken
-        decoded = metadata.name.decode()
-        self.families[decoded] = Family(
-            decoded,
-            metadata.type,
-            metadata.help,
-            metadata.unit.decode(),
-            start,
-            self._offset,
-            tuple(sorted(sample.decode() for sample in names)),
-        )
-        self._check = None
+            suffixes = check.suffixes
+            self._check = None
+        self.families[name] = Family(name, metadata.type, suffixes, self._begun, start, self._offset)
+        if self._openmetrics:  # all that its samples could be called
+            suffixes = tuple([suffix.decode() for suffix in metadata.suffixes])
+        for suffix in suffixes:
+            if suffix:
+                taken = name + suffix
+                if taken in self.families or taken in self._taken:
+                    raise Malformed(line, f"the name {taken} belongs to another metric already")
+                self._taken.add(taken)

@@ -22,33 +22,46 @@ from sidecars.adapter.labels import BadLabels, Labels, Shape, Shapes, cut, label
 from sidecars.adapter.lines import EXEMPLAR, LABELS, NAME, TIMESTAMP, VALUE, Malformed, Row, show
 from sidecars.adapter.metadata import Metadata
 from sidecars.adapter.points import Points
-from sidecars.adapter.values import Check, Key, bound_of, counted, key_of, number, shape_of
+from sidecars.adapter.values import (
+    Check,
+    Key,
+    Suffixes,
+    bound_of,
+    counted,
+    key_of,
+    number,
+    shape_of,
+    suffixes_of,
+)
 
 _INT64 = 1 << 63
 _LONG = 18  # digits that fit into 64 bits whatever they are
 
 
+_NONE, _TOTAL = ("",), ("_total",)
+
+
 class Unique:
     """One sample a series."""
 
+    __slots__ = ("_hashes", "_name", "_openmetrics", "_outsides", "_shapes", "suffixes")
+
     def __init__(self, shapes: Shapes, metadata: Metadata) -> None:
-        self.names: set[bytes] = set()
+        self.suffixes: Suffixes = _TOTAL if metadata.samples[0] != metadata.name else _NONE
         self._shapes = shapes
         self._openmetrics = metadata.openmetrics
-        self._counter = self._openmetrics and metadata.type == "counter"
-        self._simple = {metadata.name + b"_total" if self._counter else metadata.name}
+        self._name = metadata.samples[0]
         self._outsides: dict[tuple[bytes, ...], Shape | None] = {}
         self._hashes = array("q")
 
     def take(self, rows: list[Row], line: int) -> bool:
-        self.names.update([row[NAME] for row in rows])
-        if self._openmetrics and (self.names != self._simple or any(row[TIMESTAMP] or row[EXEMPLAR] for row in rows)):
+        if self._openmetrics and any(row[NAME] != self._name or row[TIMESTAMP] or row[EXEMPLAR] for row in rows):
             return False
         values = [float(row[VALUE]) for row in rows]
         if inf in values or -inf in values:
             for at, row in enumerate(rows, line):
                 number(row[VALUE], at)
-        if self._counter:
+        if self.suffixes is _TOTAL:
             for at, value in enumerate(values, line):
                 counted(value, at)
         for at, row in enumerate(rows, line):
@@ -134,7 +147,8 @@ class Distributions:
     """Text's histograms and summaries. Their lines may come in any order but for the bounds, which increase."""
 
     def __init__(self, name: bytes, shapes: Shapes, kind: str) -> None:
-        self.names: set[bytes] = set()
+        self._suffixes: set[bytes] = set()
+        self._cut = len(name)
         self._shapes = shapes
         self._histogram = kind == "histogram"
         self._bounded, self._label = (name + b"_bucket", b"le") if self._histogram else (name, b"quantile")
@@ -161,8 +175,12 @@ class Distributions:
                 raise Malformed(at, f"this series of {show(row[NAME])} has come before")
             else:
                 one.sum = True
-            self.names.add(row[NAME])
+            self._suffixes.add(row[NAME][self._cut :])
         return True
+
+    @property
+    def suffixes(self) -> Suffixes:
+        return suffixes_of(self._suffixes)
 
     def _bound(self, one: _Distribution, raw: bytes | None, value: float, line: int) -> None:
         if raw is None:

@@ -26,15 +26,16 @@ class Malformed(Exception):
         self.why = why
 
 
-Row = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+Row = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 """A line, whole and in parts, by the indexes below. A sample has a value, any other line has none."""
 
-LINE, NAME, LABELS, VALUE, TIMESTAMP, EXEMPLAR, COMMENT, BAD = range(8)
+LINE, NAME, LABELS, VALUE, TIMESTAMP, EXEMPLAR, WORD, FAMILY, TEXT, COMMENT, BAD = range(11)
 # LINE       all of it, with its line feed
 # NAME       empty where the name stands quoted between the braces
 # LABELS     what stands between the braces
 # EXEMPLAR   from the space before its `#` on
-# COMMENT    from its `#` on
+# WORD       HELP, TYPE or (in OpenMetrics) UNIT, of FAMILY, whose name is not quoted; TEXT is what follows
+# COMMENT    any other line with a `#`, from there on
 # BAD        the line, where it is neither sample nor comment nor (in text) empty
 
 _NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
@@ -51,6 +52,7 @@ _TEXT = re.compile(
     rb"""(
     [ \t]*+(?:
         (%(name)b|)[ \t]*+(?:%(braces)b[ \t]*+|(?<=[ \t]))(%(number)b)(?:[ \t]++([+-]?[0-9]++))?+()[ \t]*+
+        |\#[ \t]*+(HELP|TYPE)[ \t]++(%(name)b)(?=[ \t\n])[ \t]*+([^\n]*+)
         |(\#[^\n]*+)
         |
     )\n
@@ -63,6 +65,7 @@ _OPENMETRICS = re.compile(
     rb"""(
     (?:
         (%(name)b|)(?:%(braces)b)?+[ ](%(number)b)(?:[ ](%(real)b))?+([ ]\#[^\n]++)?+
+        |\#[ ](HELP|TYPE|UNIT)[ ](%(name)b)[ ]([^\n]*+)
         |(\#[^\n]*+)
     )\n
     |([^\n]++\n?+|\n)

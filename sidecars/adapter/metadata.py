@@ -28,16 +28,17 @@ _OPENMETRICS: Mapping[str, tuple[bytes, ...]] = {
 SUFFIXES = {False: _TEXT, True: _OPENMETRICS}
 """By format and type: what is appended to the family's name in the names of its samples."""
 
+_NONE = (b"",)
+_TYPES = {
+    openmetrics: {word.encode(): (word, suffixes) for word, suffixes in types.items()}
+    for openmetrics, types in SUFFIXES.items()
+}
+
 _STRING = rb'"(?:[^"\\]|\\[n"\\])*+"'
 _BLANK = rb"[ \t]"
-# Text: any other first word makes it a comment for people. OpenMetrics knows no comments.
+# Of a line that `lines` has not understood: its name is quoted, or wrong, or it is a comment for people.
 _TEXT_LINE = re.compile(rb"#[ \t]*+(HELP|TYPE)(?=[ \t]|\Z)[ \t]*+(%b|[^ \t]*+)(?:[ \t]++(.*))?+" % _STRING, re.DOTALL)
 _OPENMETRICS_LINE = re.compile(rb"# (HELP|TYPE|UNIT) (%b|[^ ]++) (.*)" % _STRING, re.DOTALL)
-# Nearly all lines are one of these.
-_PLAIN = {
-    False: re.compile(rb"#[ \t]*+(HELP|TYPE)[ \t]++(%b)(?![^ \t])[ \t]*+(.*)" % METRIC_NAME.pattern, re.DOTALL),
-    True: re.compile(rb"# (HELP|TYPE|UNIT) (%b) (.*)" % METRIC_NAME.pattern, re.DOTALL),
-}
 _HELP = {
     False: re.compile(rb"[^\\]*+(?:\\[n\\][^\\]*+)*+"),
     True: re.compile(rb'[^\\"]*+(?:\\[^\n][^\\"]*+)*+'),
@@ -46,32 +47,33 @@ _UNIT = re.compile(rb"[a-zA-Z0-9_:]*+")
 
 
 class Metadata:
-    """A family's metadata so far. `type` is the format's word for an unknown type where no TYPE is given."""
+    """A family's metadata so far. `type` is the format's word for an unknown type where no TYPE is given.
+
+    `suffixes` is what its type appends to the name, and `samples` what its samples may be called.
+    """
+
+    __slots__ = ("_given", "help", "name", "openmetrics", "samples", "suffixes", "type", "unit")
 
     def __init__(self, name: bytes, *, openmetrics: bool) -> None:
         self.name = name
         self.openmetrics = openmetrics
         self.type = "unknown" if openmetrics else "untyped"
+        self.suffixes: tuple[bytes, ...] = _NONE
+        self.samples: tuple[bytes, ...] = (name,)
         self.help = b""
         self.unit = b""
-        self._given: set[str] = set()
+        self._given: tuple[bytes, ...] = ()
 
-    @property
-    def samples(self) -> frozenset[bytes]:
-        """What its samples may be called."""
-        return frozenset([self.name + suffix for suffix in SUFFIXES[self.openmetrics][self.type]])
-
-    def add(self, word: str, value: bytes, line: int) -> None:
+    def add(self, word: bytes, value: bytes, line: int) -> None:
         """One line of it: the word is HELP, TYPE or UNIT."""
         if word in self._given:
-            raise Malformed(line, f"there is a second {word} of {show(self.name)}")
-        self._given.add(word)
-        if word == "TYPE":
-            types = SUFFIXES[self.openmetrics]
-            self.type = value.decode(errors="replace")
-            if self.type not in types:
-                raise Malformed(line, f"the type {show(value) or 'is missing'} is none of {', '.join(types)}")
-        elif word == "HELP":
+            raise Malformed(line, f"there is a second {word.decode()} of {show(self.name)}")
+        self._given += (word,)
+        if not self.openmetrics:
+            value = value.rstrip(b" \t")
+        if word == b"TYPE":
+            self._add_type(value, line)
+        elif word == b"HELP":
             odd = b"\\" in value or (self.openmetrics and b'"' in value)
             if odd and not _HELP[self.openmetrics].fullmatch(value):
                 what = "a backslash or a quote" if self.openmetrics else "a backslash"
@@ -82,6 +84,15 @@ class Metadata:
                 raise Malformed(line, f"{show(value)} is no unit")
             self.unit = value
 
+    def _add_type(self, value: bytes, line: int) -> None:
+        types = _TYPES[self.openmetrics]
+        if value not in types:
+            known = ", ".join(SUFFIXES[self.openmetrics])
+            raise Malformed(line, f"the type {show(value) or 'is missing'} is none of {known}")
+        self.type, self.suffixes = types[value]
+        if self.suffixes != _NONE:
+            self.samples = tuple([self.name + suffix for suffix in self.suffixes])
+
     def finish(self, line: int) -> None:
         """The family has ended."""
         if not self.unit:
@@ -91,17 +102,9 @@ class Metadata:
         if self.type in ("info", "stateset"):
             raise Malformed(line, f"{show(self.name)} cannot have a unit, being of the type {self.type}")
 
-    def taken(self, samples: set[bytes]) -> set[bytes]:
-        """The names that no other family can have: in OpenMetrics all that its samples could be called."""
-        return {self.name} | (self.samples if self.openmetrics else samples)
 
-
-def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[str, bytes, bytes] | None:
-    """A comment's word (HELP, TYPE, UNIT), the family's name, and the rest. None for a comment that says nothing."""
-    plain = _PLAIN[openmetrics].match(comment)
-    if plain:
-        word, name, rest = plain.groups()
-        return word.decode(), name, rest if openmetrics else rest.rstrip(b" \t")
+def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[bytes, bytes, bytes] | None:
+    """What an unusual comment says: its word (HELP, TYPE, UNIT), the family's name, and the rest. None for nothing."""
     match = (_OPENMETRICS_LINE if openmetrics else _TEXT_LINE).fullmatch(comment)
     if not match:
         if openmetrics:
@@ -109,11 +112,9 @@ def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[str, b
                 line, "after # OpenMetrics has HELP, TYPE, UNIT or EOF, a name and a text, one space between"
             )
         return None
-    word, name, rest = match[1].decode(), match[2], match[3] or b""
-    if not openmetrics:
-        rest = rest.strip(b" \t")
+    word, name, rest = match[1], match[2], match[3] or b""
     if name.startswith(b'"') and name.endswith(b'"') and len(name) > 2:  # noqa: PLR2004 - the quotes
         return word, unescaped(name[1:-1]).encode(), rest
     if not METRIC_NAME.fullmatch(name):
-        raise Malformed(line, f"expected a metric's name after {word}, but there is {show(name) or 'none'}")
+        raise Malformed(line, f"expected a metric's name after {word.decode()}, but there is {show(name) or 'none'}")
     return word, name, rest

@@ -12,7 +12,7 @@ from math import inf, isinf, isnan, nan
 
 from sidecars.adapter.labels import BadLabels, Shapes, labels_of
 from sidecars.adapter.lines import EXEMPLAR, EXEMPLAR_PARTS, NAME, TIMESTAMP, VALUE, Malformed, Row, show
-from sidecars.adapter.values import Key, bound_of, counted, key_of, number, shape_of
+from sidecars.adapter.values import Key, Suffixes, bound_of, counted, key_of, number, shape_of, suffixes_of
 
 _MOST_EXEMPLAR = 128  # characters in the names and values of an exemplar's labels
 _COUNTED = (b"_total", b"_sum", b"_count", b"_bucket", b"_gcount")  # neither NaN nor negative
@@ -39,7 +39,7 @@ class Points:
     """The check of a family whose samples may be many for each metric, or have timestamps, or exemplars."""
 
     def __init__(self, name: bytes, kind: str, shapes: Shapes) -> None:
-        self.names: set[bytes] = set()
+        self._suffixes: set[bytes] = set()
         self._name = name
         self._kind = kind
         self._shapes = shapes
@@ -51,14 +51,18 @@ class Points:
         self._point = _Point(b"", 0)
         self._seen: set[int] = set()  # hashes of metrics
 
+    @property
+    def suffixes(self) -> Suffixes:
+        return suffixes_of(self._suffixes)
+
     def take(self, rows: list[Row], line: int) -> bool:
         for at, row in enumerate(rows, line):
             self._take(row, at)
         return True
 
     def _take(self, row: Row, line: int) -> None:
-        self.names.add(row[NAME])
         suffix = row[NAME][len(self._name) :]
+        self._suffixes.add(suffix)
         value = number(row[VALUE], line)
         shape, values = shape_of(self._shapes, row, line)
         index = shape.index(self._own) if self._own else -1

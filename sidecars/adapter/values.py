@@ -9,13 +9,24 @@ from sidecars.adapter.labels import BadLabels, Shape, Shapes
 from sidecars.adapter.lines import LABELS, NUMBER, Malformed, Row, show
 
 Key = tuple[tuple[bytes, bytes], ...]
+Suffixes = tuple[str, ...]
+
+_same: dict[Suffixes, Suffixes] = {}  # one object for each, since there may be as many as families
+
+
+def suffixes_of(found: set[bytes]) -> Suffixes:
+    """The suffixes in order. There are a few kinds only, which all families share."""
+    suffixes = tuple(sorted(suffix.decode() for suffix in found))
+    return _same.setdefault(suffixes, suffixes)
 
 
 class Check(Protocol):
     """What looks at a family's samples."""
 
-    names: set[bytes]
-    """The samples' names, as far as they have been seen."""
+    @property
+    def suffixes(self) -> Suffixes:
+        """What the names of its samples have beyond the family's, as far as they have been seen."""
+        ...
 
     def take(self, rows: list[Row], line: int) -> bool:
         """The next rows, the first of which is that line. False: another kind of check is needed, from the start."""

@@ -68,6 +68,11 @@ def _key(pairs: Labels) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pair for pair in pairs.items() if pair[1]))
 
 
+def _stateset(name: str) -> str:
+    """A family's name that is a label's name, too."""
+    return "x" + name.replace(":", "_")
+
+
 BOTH = ("gauge", "unknown", "counter", "histogram", "summary")
 OPENMETRICS_ONLY = ("info", "stateset", "gaugehistogram", "counter with more", "gauge with points")
 
@@ -108,7 +113,7 @@ def _openmetrics_families(draw: st.DrawFn, name: str) -> Family:
         if kind == "info":
             samples.append(("_info", pairs, "1", None))
         elif kind == "stateset":
-            samples.extend(("", {**pairs, "x" + name: state}, draw(st.sampled_from("01")), time) for state in "pq")
+            samples.extend(("", {**pairs, _stateset(name): state}, draw(st.sampled_from("01")), time) for state in "pq")
         elif kind == "gaugehistogram":
             samples += [
                 ("_bucket", {**pairs, "le": "1.0"}, "1 # {} 0.5", time),
@@ -122,7 +127,7 @@ def _openmetrics_families(draw: st.DrawFn, name: str) -> Family:
             steps = draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True))
             samples.extend(("", pairs, draw(numbers), step) for step in sorted(steps))
     word, _, _ = kind.partition(" ")
-    return Family("x" + name if kind == "stateset" else name, word, draw(helps), samples)
+    return Family(_stateset(name) if kind == "stateset" else name, word, draw(helps), samples)
 
 
 @st.composite

@@ -72,7 +72,8 @@ def test_the_example_of_the_specification_is_read_whole() -> None:
     assert dict(escaped.labels) == {"path": r"C:\DIR\FILE.TXT", "error": 'Cannot find file:\n"FILE.TXT"'}
     assert exposition.select("my.dotted.metric") == [Sample("my.dotted.metric", (("error.message", "Not Found"),), 1)]
     assert exposition.families["http_request_duration_seconds"].type == "histogram"
-    assert exposition.families["rpc_duration_seconds"].help == b"A summary of the RPC duration in seconds."
+    summary = exposition.families["rpc_duration_seconds"]
+    assert exposition.metadata(summary).help == b"A summary of the RPC duration in seconds."
     assert exposition.families["metric_without_timestamp_and_labels"].type == "untyped"
 
 
