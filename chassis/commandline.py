@@ -147,7 +147,9 @@ def help_text(cls: type[Settings]) -> str:
     ]
     width = max(len(spec.variable) for spec in specs(cls))
     for spec in specs(cls):
-        lines += ["", f"  {spec.variable:<{width}}  {describe_default(spec)}  ({spec.kind.name})"]
+        value = f"{describe_default(spec)}  ({spec.kind.name})"
+        first, further = f"  {spec.variable:<{width}}  ", " " * (width + 4)
+        lines += ["", fill(value, _WIDTH, initial_indent=first, subsequent_indent=further, replace_whitespace=False)]
         lines += [fill(spec.help.replace("`", ""), _WIDTH, initial_indent="      ", subsequent_indent="      ")]
     return "\n".join(lines)
 
