@@ -300,7 +300,8 @@ class _Connection(asyncio.Protocol):
         for name, value in self._head.headers:
             headers.setdefault(name.decode("ascii"), value.decode("latin-1"))
         early = self._h11.our_state is h11.SEND_BODY or self._transport.get_write_buffer_size() > 0
-        self._answer.set_result(Answer(self._head.status_code, headers, b"".join(self._body), early))
+        body, self._body = b"".join(self._body), []  # a kept connection holds no body
+        self._answer.set_result(Answer(self._head.status_code, headers, body, early))
         self._room.set()
 
     def _fail(self, error: NoAnswer) -> None:

@@ -13,6 +13,7 @@ about the app and not about who asks.
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
 from sidecars.adapter.damping import Damping
@@ -51,14 +52,15 @@ class Judge:
         self._damping = Damping(app.fail_after, app.pass_after, app.grace, monotonic())
         self._wall = wall
         self._monotonic = monotonic
-        self._judged: tuple[Outcome, Verdict] | None = None
+        self._verdict: Verdict | None = None
+        self._about: Callable[[], Outcome | None] = lambda: None  # weak: a large page is let go once it is judged
 
     def judge(self, outcome: Outcome) -> Verdict:
         """The verdict on this outcome; the same one when it is asked again."""
-        if self._judged is None or self._judged[0] is not outcome:
-            verdict = self._damping.settle(of_checks(self._checks(outcome)), self._monotonic())
-            self._judged = (outcome, verdict)
-        return self._judged[1]
+        if self._verdict is None or self._about() is not outcome:
+            self._verdict = self._damping.settle(of_checks(self._checks(outcome)), self._monotonic())
+            self._about = weakref.ref(outcome)
+        return self._verdict
 
     def _checks(self, outcome: Outcome) -> Iterator[Check]:
         try:

@@ -47,7 +47,7 @@ class Question:
     cache_ttl: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Reply:
     """A whole HTTP answer of the app, whatever its status. Header names are in lower case; the first of each counts."""
 
@@ -56,7 +56,7 @@ class Reply:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class NoReply:
     """No usable answer: the reason as a word, and as a phrase that follows the app's URL in a sentence."""
 

@@ -89,6 +89,10 @@ class App:
     target_password: Secret | None = setting(secret, "likewise", default="")
 
     @property
+    def modes(self) -> set[Mode]:
+        return {self.mode[path] for path in self.routes}
+
+    @property
     def secure(self) -> bool:
         return self.target.scheme == "https"
 
@@ -139,7 +143,7 @@ class Settings(ServiceSettings):
         for app in self.apps.values():
             yield from self._target_is_not_itself(app)
             yield from _routes_that_are_none(app)
-            yield from _unused(app)
+            yield from self._unused(app)
             yield from _credentials(app)
         yield from self._agent()
 
@@ -172,6 +176,19 @@ class Settings(ServiceSettings):
                 elif other.mode[path] != app.mode[path] or other.format[path] != app.format[path]:
                     yield f"{both}, but with another mode or format: give both the same"
 
+    def _unused(self, app: App) -> Iterator[str]:
+        """What would have no effect was meant to have one; but a default for all apps need not have it for each."""
+        shared = [other for other in self.apps.values() if "verdict" in other.modes]
+        if app not in shared:
+            for field, unset in (("rules", None), ("format", ByRoute(AUTO, {}))):
+                value = getattr(app, field)
+                if value != unset and not any(getattr(other, field) == value for other in shared):
+                    name, mode = (variable(Settings, each, app.name) for each in (field, "mode"))
+                    yield f"{name} is set, but no route has a verdict: set {mode}=verdict"
+        if app.select and app.modes == {"forward"}:
+            select, mode = (variable(Settings, field, app.name) for field in ("select", "mode"))
+            yield f"{select} is set, but every route is forwarded: set {mode}"
+
     def _own_tls(self) -> Iterator[str]:
         for name, value in (("tls_key", self.tls_key), ("client_ca", self.client_ca)):
             if value and not self.tls_cert:
@@ -194,18 +211,6 @@ def _routes_that_are_none(app: App) -> Iterator[str]:
             if path not in app.routes:
                 where = variable(Settings, "routes", app.name)
                 yield f"{variable(Settings, name, app.name)} has {path}, which is no route of {where}"
-
-
-def _unused(app: App) -> Iterator[str]:
-    """What would have no effect was meant to have one."""
-    modes = {app.mode[path] for path in app.routes}
-    if "verdict" not in modes:
-        for name, value in (("rules", app.rules), ("format", app.format != ByRoute(AUTO, {}))):
-            if value:
-                shown = variable(Settings, name, app.name)
-                yield f"{shown} is set, but no route has a verdict: set ADAPTER_MODE=verdict"
-    if app.select and modes == {"forward"}:
-        yield f"{variable(Settings, 'select', app.name)} is set, but every route is forwarded: set ADAPTER_MODE"
 
 
 def _credentials(app: App) -> Iterator[str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from chassis.settings import SettingsError, effective, load
 from sidecars.adapter.settings import Settings
-from tests.support import ROOT
 
 
 def problems(**environ: str) -> list[str]:
@@ -156,16 +153,137 @@ def test_a_misspelt_setting_is_told_the_nearest() -> None:
     assert problem == "ADAPTER_TIMOUT is not a setting; did you mean ADAPTER_TIMEOUT?"
 
 
-def test_the_readmes_example_of_several_apps_is_right() -> None:
-    readme = (ROOT / "sidecars/adapter/README.md").read_text()
-    block = readme.partition("```sh\n")[2].partition("```")[0]
-    environ = dict(found.split("=", 1) for found in re.findall(r"ADAPTER_\S+", block))
+TWO = {"ADAPTER_SHOP_TARGET": "http://127.0.0.1:1", "ADAPTER_CART_TARGET": "http://127.0.0.1:2"}
+HTTPS = {"ADAPTER_TARGET": "https://127.0.0.1"}
 
-    apps = load(Settings, environ).apps
 
-    assert {name: app.routes for name, app in apps.items()} == {
-        "shop": {"/shop/health": "/metrics"},
-        "cart": {"/cart/health": "/metrics"},
+def test_a_mode_is_for_all_routes_with_exceptions_by_path() -> None:
+    app = load(
+        Settings, {"ADAPTER_ROUTES": "/health=/a,/metrics=/b", "ADAPTER_MODE": "verdict, /metrics=metrics"}
+    ).apps["default"]
+
+    assert (app.mode["/health"], app.mode["/metrics"]) == ("verdict", "metrics")
+    alone = load(Settings, {"ADAPTER_ROUTES": "/health=/a,/metrics=/b", "ADAPTER_MODE": "/metrics=metrics"}).apps[
+        "default"
+    ]
+    assert (alone.mode["/health"], alone.mode["/metrics"]) == ("forward", "metrics")
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("judge", "expected one of forward, verdict, metrics"),
+        ("verdict,metrics", "expected one value for all routes"),
+        ("/health=verdict,/health=metrics", "/health stands twice"),
+        ("health=verdict", "expected a path such as /health"),
+        ("/nowhere=verdict", "has /nowhere, which is no route of ADAPTER_ROUTES"),
+    ],
+)
+def test_a_mode_that_is_none_is_refused(mode: str, words: str) -> None:
+    [problem] = problems(ADAPTER_MODE=mode)
+
+    assert problem.startswith("ADAPTER_MODE")
+    assert words in problem
+
+
+def test_what_is_shown_is_what_was_given() -> None:
+    given = {
+        "ADAPTER_ROUTES": "/health=/a,/metrics=/b",
+        "ADAPTER_MODE": "verdict,/metrics=metrics",
+        "ADAPTER_FORMAT": "auto,/health=consul",
+        "ADAPTER_RULES": "db: up == 1; queue: depth < 10 warn",
+        "ADAPTER_SELECT": "depth=$.queue.depth; up=$.db['state']",
     }
-    assert apps["cart"].timeout == 0.5
-    assert apps["cart"].max_body == apps["shop"].max_body == 2**20
+
+    shown = effective(load(Settings, given))
+
+    assert {name: shown[name] for name in given} == given
+    assert effective(load(Settings, {name: value for name, value in shown.items() if value})) == shown
+
+
+def test_rules_of_several_lines_are_shown_on_one() -> None:
+    shown = effective(load(Settings, {"ADAPTER_MODE": "verdict", "ADAPTER_RULES": "\n  a: up == 1\n  b: up == 1\n"}))
+
+    assert shown["ADAPTER_RULES"] == "a: up == 1; b: up == 1"
+
+
+def test_no_secret_is_shown() -> None:
+    secrets = {
+        "ADAPTER_TOKEN": "hunter2",
+        "ADAPTER_BASIC_AUTH": "a:hunter2",
+        "ADAPTER_TARGET_USERNAME": "joe",
+        "ADAPTER_TARGET_PASSWORD": "hunter2",
+    }
+
+    shown = effective(load(Settings, secrets))
+
+    assert "hunter2" not in str(shown)
+    assert shown["ADAPTER_TOKEN"] == "***"
+
+
+def test_apps_share_a_path_where_their_answers_can_be_made_one() -> None:
+    for mode in ("verdict", "metrics"):
+        assert set(load(Settings, {**TWO, "ADAPTER_MODE": mode}).apps) == {"shop", "cart"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({**TWO, "ADAPTER_MODE": "verdict", "ADAPTER_CART_MODE": "metrics"}, "with another mode or format"),
+        ({**TWO, "ADAPTER_MODE": "verdict", "ADAPTER_CART_FORMAT": "consul"}, "with another mode or format"),
+        (
+            {"ADAPTER_RULES": "db: up == 1"},
+            "ADAPTER_RULES is set, but no route has a verdict: set ADAPTER_MODE",
+        ),
+        ({"ADAPTER_FORMAT": "consul"}, "ADAPTER_FORMAT is set, but no route has a verdict"),
+        ({"ADAPTER_SELECT": "a=$.a"}, "ADAPTER_SELECT is set, but every route is forwarded"),
+        ({"ADAPTER_AGENT_LISTEN": ":8082"}, "no route has a verdict to tell"),
+        ({"ADAPTER_MODE": "verdict", "ADAPTER_FORMAT": "haproxy-agent"}, "set ADAPTER_AGENT_LISTEN"),
+        (
+            {"ADAPTER_MODE": "verdict", "ADAPTER_AGENT_LISTEN": ":8081"},
+            "ADAPTER_AGENT_LISTEN and ADAPTER_LISTEN are",
+        ),
+        ({"ADAPTER_TLS_KEY": "/key"}, "ADAPTER_TLS_KEY is set, but ADAPTER_TLS_CERT is not"),
+        ({"ADAPTER_CLIENT_CA": "/ca"}, "ADAPTER_CLIENT_CA is set, but ADAPTER_TLS_CERT is not"),
+        ({"ADAPTER_TARGET_CA": "/ca"}, "ADAPTER_TARGET_CA is set, but ADAPTER_TARGET is not https"),
+        ({**HTTPS, "ADAPTER_TARGET_KEY": "/key"}, "ADAPTER_TARGET_KEY is set, but ADAPTER_TARGET_CERT is not"),
+        ({"ADAPTER_TARGET_USERNAME": "joe"}, "ADAPTER_TARGET_USERNAME and ADAPTER_TARGET_PASSWORD belong together"),
+        (
+            {"ADAPTER_TARGET_USERNAME": "joe", "ADAPTER_TARGET_PASSWORD": "x", "ADAPTER_TARGET_TOKEN": "y"},
+            "ADAPTER_TARGET_TOKEN and ADAPTER_TARGET_USERNAME are both set",
+        ),
+    ],
+)
+def test_settings_that_make_no_sense_together_are_refused(environ: dict[str, str], words: str) -> None:
+    [problem] = problems(**environ)
+
+    assert words in problem
+
+
+def test_rules_for_all_apps_are_right_where_one_of_them_has_no_verdict() -> None:
+    routes = {"ADAPTER_CART_ROUTES": "/metrics=/health", "ADAPTER_CART_MODE": "metrics", "ADAPTER_MODE": "verdict"}
+
+    assert load(Settings, {**TWO, **routes, "ADAPTER_RULES": "db: up == 1", "ADAPTER_FORMAT": "consul"})
+    [problem] = problems(**TWO, **routes, ADAPTER_CART_RULES="db: up == 1")
+    assert problem == "ADAPTER_CART_RULES is set, but no route has a verdict: set ADAPTER_CART_MODE=verdict"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ADAPTER_MAX_SERIES", "0"),
+        ("ADAPTER_FAIL_AFTER", "0"),
+        ("ADAPTER_PASS_AFTER", "1001"),
+        ("ADAPTER_GRACE", "25h"),
+        ("ADAPTER_CACHE_TTL", "5"),
+        ("ADAPTER_MAX_BODY", "2GiB"),
+        ("ADAPTER_MAX_CONNECTIONS", "0"),
+        ("ADAPTER_FORMAT", "xml"),
+        ("ADAPTER_SELECT", "x"),
+    ],
+)
+def test_a_value_outside_its_limits_is_told_with_what_is_expected(name: str, value: str) -> None:
+    [problem] = problems(**{name: value})
+
+    assert problem.startswith(f"{name}={value}: ")
+    assert "expected" in problem
