@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
 
 SERVICE_UNAVAILABLE = 503
+MOST_BYTES = 4000  # of a body of ours: the kubelet, Consul and others stop reading there or soon after
 _FINAL = range(200, 600)  # RFC 9110, section 15: a status outside this is no final answer
 _CLEAN = re.compile(r"[\t -~]*")  # a header value that every parser reads alike
 
@@ -38,8 +39,9 @@ class Answer:
 
 
 def own_answer(status: int, sentence: str, why: str = "", headers: Mapping[str, str] | None = None) -> Answer:
-    """The adapter's own words, as plain text."""
-    return Answer(status, {**OWN_HEADERS, **(headers or {})}, f"{sentence}\n".encode(), why)
+    """The adapter's own words, as plain text, and no more of them than probers read."""
+    body = sentence.encode(errors="replace")[:MOST_BYTES].decode(errors="ignore")
+    return Answer(status, {**OWN_HEADERS, **(headers or {})}, f"{body}\n".encode(), why)
 
 
 def unavailable(question: Question, phrase: str) -> Answer:

@@ -79,7 +79,7 @@ def _rulebook(app: App, record: Record) -> Rulebook | None:
         return None
     book = Rulebook(app.rules, variable(Settings, "rules", app.name))
     if app.rules.file:
-        record.apps[app.name].rules_problem = lambda: book.problem
+        record.apps[app.name].rule_files.append(lambda: book.problem)
     return book
 
 

@@ -25,7 +25,6 @@ _UNAUTHORIZED, _UNAVAILABLE = 401, 503
 _REMEMBERED = 256  # pairs that were right
 _MOST_WAITING = 32  # guesses that wait for their hash; who comes later is told to come again
 _LONGEST_PASSWORD = 72  # bytes: bcrypt looks at no more
-_NOBODY = b"$2b$10$abcdefghijklmnopqrstuuJ6DLBwrjCnHE7ZB0pTbcKzxHXTsWJlW"  # a hash to be wrong for who is unknown
 
 
 class BadCredentialsFile(ValueError):
@@ -60,6 +59,7 @@ class Guard:
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
+        self._problem = ""
         schemes = [scheme for scheme, given in (('Basic realm="adapter"', users), ("Bearer", token)) if given]
         wanted = {"WWW-Authenticate": ", ".join(schemes)}
         self._refusal = own_answer(_UNAUTHORIZED, "not authorized", headers=wanted)
@@ -77,8 +77,14 @@ class Guard:
             if self._users and scheme.lower() == "basic":
                 return await self._refusal_of_pair(value)
         except (OSError, UnicodeDecodeError, BadCredentialsFile) as error:
-            log.error("nobody is let in: what says who may ask cannot be used", reason=str(error))
+            self._tell(str(error))
         return self._refusal
+
+    def _tell(self, problem: str) -> None:
+        """Once, and not for each guess."""
+        if problem != self._problem:
+            self._problem = problem
+            log.error("nobody is let in: what says who may ask cannot be used", reason=problem)
 
     async def _refusal_of_pair(self, value: str) -> Answer | None:
         assert self._users is not None  # noqa: S101 - asked by the only caller
@@ -88,8 +94,9 @@ class Guard:
             return self._refusal
         if not colon:
             return self._refusal
-        hashed = parse_users(self._users.reveal()).get(name)
-        digest = hmac.digest(self._key, b"\0".join((value.encode(), hashed or b"")), "sha256")
+        users = parse_users(self._users.reveal())
+        hashed = users.get(name) or next(iter(users.values()))  # who is unknown is wrong for somebody else's
+        digest = hmac.digest(self._key, b"\0".join((value.encode(), hashed)), "sha256")
         if digest in self._right:
             self._right.move_to_end(digest)
             return None
@@ -98,10 +105,10 @@ class Guard:
         self._waiting += 1
         try:
             async with self._one_at_a_time:
-                matches = await asyncio.to_thread(_matches, password.encode(), hashed or _NOBODY)
+                matches = await asyncio.to_thread(_matches, password.encode(), hashed)
         finally:
             self._waiting -= 1
-        if not matches or hashed is None:
+        if not matches or name not in users:
             return self._refusal
         self._right[digest] = None
         while len(self._right) > _REMEMBERED:
@@ -112,11 +119,9 @@ class Guard:
 def _matches(password: bytes, hashed: bytes) -> bool:
     from bcrypt import checkpw  # noqa: PLC0415 - only who asks for passwords pays for it
 
-    if len(password) > _LONGEST_PASSWORD or b"\0" in password:
-        checkpw(b"", _NOBODY)
-        return False
+    possible = len(password) <= _LONGEST_PASSWORD and b"\0" not in password
     try:
-        return checkpw(password, hashed)
+        return checkpw(password if possible else b"", hashed) and possible
     except ValueError:  # the hash only looks like one
         return False
 

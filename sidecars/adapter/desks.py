@@ -75,7 +75,8 @@ class Verdicts:
     async def judge(self, patience: float | None) -> Verdict:
         """The verdict as it is now, within `patience` seconds where that is not None."""
         pairs = zip(self._judges, self._route.questions, strict=True)
-        parts = await together_of([self._part(judge, question, patience) for judge, question in pairs])
+        await together_of([self._part(judge, question, patience) for judge, question in pairs])
+        parts = [judge.verdict for judge in self._judges if judge.verdict]  # the latest, whoever has asked for it
         if self._verdict is None or any(new is not old for new, old in zip(parts, self._parts, strict=True)):
             apps = [question.app for question in self._route.questions]
             self._parts, self._verdict = parts, together(dict(zip(apps, parts, strict=True)))
@@ -83,9 +84,9 @@ class Verdicts:
             self._record.judged(self._verdict)
         return self._verdict
 
-    async def _part(self, judge: Judge, question: Question, patience: float | None) -> Verdict:
+    async def _part(self, judge: Judge, question: Question, patience: float | None) -> None:
         """One app's, at once when its outcome is there: outcomes are judged in their order."""
-        return judge.judge(await self._upstream.ask(question, patience))
+        judge.judge(await self._upstream.ask(question, patience))
 
     async def answer(self, request: Request, patience: float | None) -> Answer:
         verdict = await self.judge(patience)

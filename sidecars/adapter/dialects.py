@@ -23,11 +23,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from sidecars.adapter.answer import OWN_HEADERS, SERVICE_UNAVAILABLE, Answer
+from sidecars.adapter.answer import MOST_BYTES, OWN_HEADERS, SERVICE_UNAVAILABLE, Answer
 from sidecars.adapter.formats import Format
 from sidecars.adapter.verdict import Check, Status, Verdict, of_checks, worst_first
 
-MOST_BYTES = 4000  # of a body
 _LONGEST_LINE = 400  # characters of a summary
 _LONGEST_AGENT_REASON = 120  # characters: HAProxy shows it in a column
 _LONGEST_NAME = 120  # characters of a check's name, which an app may have chosen
@@ -77,7 +76,7 @@ def render(verdict: Verdict, form: Format, path: str = "/health", query: str = "
         return dialect.body(page).encode(errors="replace")
 
     status = dialect.codes[verdict.status]
-    why = verdict.reason if verdict.status == "fail" else ""
+    why = verdict.own_reason if verdict.status == "fail" else ""
     headers = {"Content-Type": dialect.content_type, "Cache-Control": "no-store"}
     return Answer(status, headers, _fitting(verdict.checks, body), why)
 

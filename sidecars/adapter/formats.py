@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
+from sidecars.adapter.accept import ranges
+
 Format = Literal["text", "kubernetes", "health+json", "spring", "microprofile", "consul", "nagios", "haproxy-agent"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 AUTO = "auto"
@@ -26,22 +28,6 @@ _PATHS: tuple[tuple[re.Pattern[str], Format], ...] = (
     (re.compile(r"(.*/)?health/(live|ready|started)"), "microprofile"),
     (re.compile(r"(.*/)?(livez|readyz|healthz)"), "kubernetes"),
 )
-_MOST_RANGES = 32  # media ranges of an Accept header that are looked at
-
-
-def accepted(accept: str) -> dict[str, float]:
-    """The media types of an Accept header and their weights; of parameters only `q` counts."""
-    found: dict[str, float] = {}
-    for part in accept.split(",")[:_MOST_RANGES]:
-        media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            name, _, value = parameter.partition("=")
-            if name.strip() == "q":
-                weight = _weight(value.strip())
-        if "/" in media_type:
-            found[media_type] = max(weight, found.get(media_type, 0.0))
-    return found
 
 
 def chosen(configured: str, path: str, accept: str) -> Format:
@@ -49,8 +35,10 @@ def chosen(configured: str, path: str, accept: str) -> Format:
     for known in FORMATS:
         if configured == known:
             return known
-    wanted = accepted(accept)
-    best = max((weight for weight in wanted.values()), default=0.0)
+    wanted: dict[str, float] = {}
+    for one in ranges(accept):
+        wanted[one.media_type] = max(one.weight, wanted.get(one.media_type, 0.0))
+    best = max(wanted.values(), default=0.0)
     for media_type, weight in wanted.items():
         if weight < best or not weight:
             continue
@@ -65,8 +53,3 @@ def chosen(configured: str, path: str, accept: str) -> Format:
     json = wanted.get("application/json", 0.0)
     text = max(wanted.get("text/plain", 0.0), wanted.get("text/*", 0.0), wanted.get("text/html", 0.0))
     return "health+json" if json > text else "text"
-
-
-def _weight(raw: str) -> float:
-    """RFC 9110, section 12.4.2: 0 to 1 with up to three decimals. Anything else does not count."""
-    return float(raw) if re.fullmatch(r"0(\.\d{0,3})?|1(\.0{0,3})?", raw) else 0.0

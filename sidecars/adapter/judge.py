@@ -52,15 +52,16 @@ class Judge:
         self._damping = Damping(app.fail_after, app.pass_after, app.grace, monotonic())
         self._wall = wall
         self._monotonic = monotonic
-        self._verdict: Verdict | None = None
+        self.verdict: Verdict | None = None
+        """The latest one."""
         self._about: Callable[[], Outcome | None] = lambda: None  # weak: a large page is let go once it is judged
 
     def judge(self, outcome: Outcome) -> Verdict:
         """The verdict on this outcome; the same one when it is asked again."""
-        if self._verdict is None or self._about() is not outcome:
-            self._verdict = self._damping.settle(of_checks(self._checks(outcome)), self._monotonic())
+        if self.verdict is None or self._about() is not outcome:
+            self.verdict = self._damping.settle(of_checks(self._checks(outcome)), self._monotonic())
             self._about = weakref.ref(outcome)
-        return self._verdict
+        return self.verdict
 
     def _checks(self, outcome: Outcome) -> Iterator[Check]:
         try:
@@ -98,15 +99,15 @@ def _own_word(reading: Reading) -> Iterator[Check]:
     if health is None:
         yield Check("metrics", "pass")
         return
-    yield Check("app", _STATUS[health.condition], _reason(health))
+    yield Check("app", _STATUS[health.condition], _says(health.condition))
     for part in health.components:
         status = _STATUS[part.condition]
-        reason = "" if status == "pass" else part.reason or f"the app says {part.condition}"
-        yield Check(part.name, _capped(status, health), reason)
+        words = "" if status == "pass" else part.reason
+        yield Check(part.name, _capped(status, health), _says(part.condition), words=words)
 
 
-def _reason(health: Health) -> str:
-    return "" if health.condition == "pass" else f"the app says {health.condition}"
+def _says(condition: Condition) -> str:
+    return "" if condition == "pass" else f"the app says {condition}"
 
 
 def _capped(status: Status, health: Health) -> Status:

@@ -64,7 +64,7 @@ class RecordCollector(Collector):
         current = GaugeMetricFamily("adapter_rules_current", "0 when a newer file is bad.", labels=["app"])
         for name, app in self._record.apps.items():
             requests.add_metric([name], app.requests)
-            if app.rules_problem:
+            if app.rule_files:
                 current.add_metric([name], int(not app.rules_problem()))
             for reason, count in app.errors.items():
                 errors.add_metric([name, reason], count)

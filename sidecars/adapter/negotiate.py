@@ -6,9 +6,10 @@ text 0.0.4 is the last resort.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sidecars.adapter.accept import ranges
 from sidecars.adapter.escaping import Escaping
 
 
@@ -42,25 +43,19 @@ _ESCAPINGS: dict[str, Escaping] = {
     "dots": "dots",
     "values": "values",
 }
-_QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
 def choose(accept: str) -> Format:
     """The best format that the header asks for; of two that are as good, the first."""
     best, weight = TEXT, 0.0
-    for one in accept.split(","):
-        media_type, *parameters = (part.strip().lower() for part in one.split(";"))
-        values = dict(parameter.partition("=")[::2] for parameter in parameters)
-        quality = values.get("q", "1")
-        if not _QUALITY.fullmatch(quality) or float(quality) <= weight:
-            continue
-        found = _format(media_type, values)
+    for one in ranges(accept):
+        found = _format(one.media_type, one.parameters) if one.weight > weight else None
         if found:
-            best, weight = found, float(quality)
+            best, weight = found, one.weight
     return best
 
 
-def _format(media_type: str, values: dict[str, str]) -> Format | None:
+def _format(media_type: str, values: Mapping[str, str]) -> Format | None:
     openmetrics, versions = _MEDIA_TYPES.get(media_type, (False, ()))
     if not versions:
         return None

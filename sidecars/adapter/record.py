@@ -130,7 +130,7 @@ class RouteRecord:
                 "status": self.verdict.status,
                 "since": _stamp(self._verdict_since),
                 "holding": self.verdict.holding or None,
-                "reason": self.verdict.reason or None,
+                "reason": self.verdict.own_reason or None,
                 "checks": {label: check.page() for label, check in self.checks.items()},
             }
         return page
@@ -142,8 +142,12 @@ class AppRecord:
     def __init__(self) -> None:
         self.requests = 0
         self.errors: Counter[Reason] = Counter()
-        self.rules_problem: Callable[[], str] | None = None
-        """Why the file of rules as it is now is not in force, "" when it is; None where there is no file."""
+        self.rule_files: list[Callable[[], str]] = []
+        """Each says why the file of rules as it is now is not in force, "" when it is."""
+
+    def rules_problem(self) -> str:
+        """Why the rules in force are not those of the file; "" when they are."""
+        return next(filter(None, (problem() for problem in self.rule_files)), "")
 
     def outcome(self, outcome: Outcome) -> None:
         if isinstance(outcome, NoReply):
@@ -171,7 +175,7 @@ class Record:
                 for path, route in self._table.items()
             }
         }
-        problems = {name: app.rules_problem() for name, app in self.apps.items() if app.rules_problem}
+        problems = {name: app.rules_problem() for name, app in self.apps.items() if app.rule_files}
         if problems:
             page["rules"] = {name: problem or "in force as the file has them" for name, problem in problems.items()}
         return page

@@ -59,7 +59,7 @@ class App:
         duration("1ms", "1h"),
         "how long the app may take for its whole answer; keep it below the probe's own timeout (kubelet's is 1s). A"
         " scrape's own timeout (`X-Prometheus-Scrape-Timeout-Seconds`) shortens it",
-        default="800ms",
+        default="750ms",
     )
     cache_ttl: float = setting(
         duration("0", "1h"), "how long what the app has answered is used again; `0` asks it each time", default="0"

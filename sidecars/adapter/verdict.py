@@ -21,7 +21,8 @@ _LONGEST_REASON = 300  # characters of one check's reason: probers cut bodies, a
 class Check:
     """One check.
 
-    reason      why it does not pass
+    reason      why it does not pass, in our words
+    words       the same in the app's own: for the prober, and never for a log
     value       the number that decided, which should compare with the `threshold` as `comparison` (`<`, `==`, …) says
     is_rule     a rule of ours, and no component of the app's: the app is free to invent names for those
     severity    what a rule is when it does not hold
@@ -36,6 +37,7 @@ class Check:
     is_rule: bool = False
     comparison: str = ""
     severity: Status = "fail"
+    words: str = ""
 
     @property
     def label(self) -> str:
@@ -49,8 +51,8 @@ class Check:
 
     @property
     def short_reason(self) -> str:
-        """The reason on one line, and not longer than people read."""
-        line = " ".join(self.reason.split())
+        """The reason on one line, and not longer than people read; the app's words where it has some."""
+        line = " ".join((self.words or self.reason).split())
         return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
 
 
@@ -68,9 +70,17 @@ class Verdict:
 
         Rules without data because their app gave no answer are not worth a word beside that.
         """
+        return self._reason({check: check.short_reason for check in self.checks})
+
+    @property
+    def own_reason(self) -> str:
+        """The same without what the app has sent: for logs and `/status`."""
+        return self._reason({check: check.reason for check in self.checks})
+
+    def _reason(self, reasons: Mapping[Check, str]) -> str:
         blind = {check.app for check in self.checks if check.status == "fail" and not check.is_rule}
         bad = [check for check in worst_first(self.checks) if check.status != "pass"]
-        parts = [f"{one.label}: {one.short_reason}" for one in bad if not (one.is_rule and one.app in blind)]
+        parts = [f"{one.label}: {reasons[one]}" for one in bad if not (one.is_rule and one.app in blind)]
         return "; ".join([self.holding, *parts] if self.holding else parts)
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.formats import AUTO, FORMATS, accepted, chosen
+from sidecars.adapter.accept import ranges
+from sidecars.adapter.formats import AUTO, FORMATS, chosen
 
 SPRING = "application/vnd.spring-boot.actuator.v3+json"
 
@@ -47,12 +48,9 @@ def test_a_format_that_is_set_is_used_whatever_the_prober_says(form: str) -> Non
 
 
 def test_weights_are_read_as_http_says() -> None:
-    assert accepted("a/b;q=0.5, c/d ; q=1.000;x=y, e/f;q=2, g/h;q=x, nonsense") == {
-        "a/b": 0.5,
-        "c/d": 1.0,
-        "e/f": 0.0,
-        "g/h": 0.0,
-    }
+    found = ranges("a/b;q=0.5, c/d ; q=1.000;x=y, e/f;q=2, g/h;q=x, nonsense, I/J;Q=0")
+
+    assert [(one.media_type, one.weight) for one in found] == [("a/b", 0.5), ("c/d", 1.0), ("i/j", 0.0)]
 
 
 @given(st.text(max_size=300))

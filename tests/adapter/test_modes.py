@@ -564,7 +564,7 @@ def test_an_agent_check_is_one_line_whatever_is_sent(adapter: StartAdapter) -> N
         app.behaviours["/metrics"] = page(up=0)
         assert line(port).startswith(b"down #db: ")
         app.behaviours["/metrics"] = hang()
-        assert b"did not answer within 800ms" in line(port)
+        assert b"did not answer within 750ms" in line(port)
         assert running.program.stop() == 0
 
 
@@ -577,3 +577,18 @@ def test_an_agent_check_that_never_reads_holds_nothing_up(adapter: StartAdapter)
         assert running.program.stop() == 0
         for each in waiting:
             each.close()
+
+
+# -- what is not told -----------------------------------------------------------------------------------------------
+
+
+def test_the_apps_own_words_reach_the_prober_and_no_log_or_status(adapter: StartAdapter) -> None:
+    document = b'{"status": "DOWN", "components": {"db": {"status": "DOWN", "details": {"error": "hunter2 is wrong"}}}}'
+    with App({"/metrics": answer(document, "503 Service Unavailable", JSON)}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_LOG_LEVEL="debug")
+        response = running.get("/health")
+        failed = running.program.wait_logged("the route fails")
+
+    assert "db: hunter2 is wrong" in response.text
+    assert "db: the app says fail" in failed["reason"]
+    assert "hunter2" not in running.program.stderr + str(running.status())

@@ -51,7 +51,7 @@ def test_each_of_several_apps_is_asked_for_its_own_paths() -> None:
         (
             "shop",
             "http://127.0.0.1:8001/metrics",
-            0.8,
+            0.75,
         )
     ]
     assert [(asked.app, asked.url, asked.timeout) for asked in cart.questions] == [

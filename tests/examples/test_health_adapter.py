@@ -108,7 +108,7 @@ def test_a_monitor_that_only_asks_for_health_is_told_of_an_app_that_has_only_met
     pod.wait_told("200 pass")
 
     pod.signal("tickets", signal.SIGSTOP)
-    assert "did not answer within 800ms" in pod.wait_told("503 fail: app: ")
+    assert "did not answer within 750ms" in pod.wait_told("503 fail: app: ")
     pod.signal("tickets", signal.SIGCONT)
     pod.wait_told("200 pass")
 

@@ -107,7 +107,7 @@ def test_the_monitor_is_told_that_the_printer_jams_and_that_it_prints_again(kios
 def test_health_is_promptly_503_with_a_reason_while_the_app_hangs(kiosk: Kiosk) -> None:
     kiosk.compose("pause", "tickets")
     try:
-        assert "did not answer within 800ms" in kiosk.wait_told("503 fail: app: ")
+        assert "did not answer within 750ms" in kiosk.wait_told("503 fail: app: ")
     finally:
         kiosk.compose("unpause", "tickets")
     kiosk.wait_told("200 pass")

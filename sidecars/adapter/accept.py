@@ -1,0 +1,29 @@
+"""The `Accept` header (RFC 9110, section 12.5.1): what somebody would like to get, and how much. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_MOST_RANGES = 64  # of a header that are looked at
+_QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A media type such as `text/plain` or `*/*`, in lower case, with its parameters and its weight from 0 to 1."""
+
+    media_type: str
+    parameters: Mapping[str, str]
+    weight: float
+
+
+def ranges(accept: str) -> Iterator[Range]:
+    """What the header lists, in its order. One whose weight is none is passed over."""
+    for one in accept.split(",", _MOST_RANGES)[:_MOST_RANGES]:
+        media_type, *parameters = (part.strip().lower() for part in one.split(";"))
+        values = {name.strip(): value.strip() for name, _, value in (part.partition("=") for part in parameters)}
+        weight = values.pop("q", "1")
+        if "/" in media_type and _QUALITY.fullmatch(weight):
+            yield Range(media_type, values, float(weight))
