@@ -20,7 +20,7 @@ from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.records import Records
 from sidecars.logshipper.timestamps import rfc3339
 
-_BLOCK = 512  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
+_BLOCK = 256  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
 
 
 @dataclass(frozen=True, slots=True)

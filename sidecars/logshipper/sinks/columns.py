@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from sidecars.logshipper.records import Records
 
-BLOCK = 512  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
+BLOCK = 256  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
 
 
 def slices(records: Records) -> Iterator[tuple[int, int, int]]:

@@ -22,6 +22,7 @@ from sidecars.logshipper import severity
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.records import Records
 from sidecars.logshipper.sinks.columns import slices
+from sidecars.logshipper.sinks.protobuf import Remembered
 
 _SECOND = 1_000_000_000
 _LATEST = 2**32 - 1  # seconds: what an EventTime holds
@@ -116,15 +117,7 @@ def _string_head(length: int) -> bytes:
     return struct.pack(">BH", 0xDA, length) if length < 2**16 else struct.pack(">BI", 0xDB, length)
 
 
-class _Strings(dict[int, bytes]):
-    def __missing__(self, length: int) -> bytes:
-        made = _string_head(length)
-        if length < 2**14:
-            self[length] = made
-        return made
-
-
-STRING = _Strings()
+STRING = Remembered(_string_head)
 """`STRING[n]`: the head of a string of n bytes."""
 
 _MESSAGE = b"\xa7message"

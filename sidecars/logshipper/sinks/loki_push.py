@@ -14,14 +14,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import chain
-from operator import add
 
 import orjson
 
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.records import Records
 from sidecars.logshipper.sinks.columns import BLOCK, slices
-from sidecars.logshipper.sinks.protobuf import VARINT, block, padded, tag, text, varint
+from sidecars.logshipper.sinks.protobuf import VARINT, Remembered, block, padded, tag, text, varint
 from sidecars.logshipper.sinks.stamps import stamps
 
 _METADATA = ("pod_uid", "pod_ip", "node")
@@ -126,34 +125,50 @@ def _entries(records: Records, now: int) -> Iterator[bytes]:
         placeholder = "x" * width
         ident = _pair("id", placeholder)
         rest = ident.replace(placeholder.encode(), records.part.file.encode() + b"-%d") + constant.replace(b"%", b"%%")
-        template = b"\x12%b\x0a%b\x12%b" + rest + b"%b"
+        timestamp, moments = _timestamps(times[first:stop])
         lines = list(map(str.encode, records.bodies[first:stop]))
-        lines = list(map(add, map(VARINT.__getitem__, map(len, lines)), lines))  # each with its length
+        lengths = list(map(len, lines))
         fixed = 2 + _STAMP + len(ident) + len(constant)
+        extras = more[first:stop] if more else None
         columns = zip(
-            map(VARINT.__getitem__, map(add, map(fixed.__add__, map(len, lines)), map(len, more[first:stop]))),
-            _timestamps(times[first:stop]),
+            _heads(fixed, lengths, extras),
+            moments,
+            map(VARINT.__getitem__, lengths),
             lines,
             records.offsets[first:stop],
-            more[first:stop],
+            *([extras] if extras else []),
             strict=True,
         )
+        template = b"\x12%b\x0a" + timestamp + b"\x12%b%b" + rest + (b"%b" if extras else b"")
         yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
+
+
+def _heads(fixed: int, lengths: Sequence[int], extras: Sequence[bytes] | None) -> Iterator[bytes]:
+    """The length of each entry: what is `fixed`, the line with its own length, and what only some entries have."""
+    if extras is None:
+        return map(_sums(fixed).__getitem__, lengths)
+    pairs = zip(lengths, extras, strict=True)
+    return (VARINT[fixed + len(VARINT[length]) + length + len(extra)] for length, extra in pairs)
+
+
+@lru_cache(maxsize=16)
+def _sums(fixed: int) -> Remembered:
+    return Remembered(lambda length: VARINT[fixed + len(VARINT[length]) + length])
 
 
 _STAMP = 13  # bytes of a Timestamp with its length: each of its varints has five, whatever they are
 _LOW = 1 << 14
 
 
-def _timestamps(times: Sequence[int]) -> list[bytes]:
-    """A Timestamp, with its length, for each of the times."""
+def _timestamps(times: Sequence[int]) -> tuple[bytes, Sequence[bytes]]:
+    """A Timestamp, with its length, for each of the times: a template for what they share, and what they do not."""
     low = _low_varints()
     seconds, nanos = divmod(times[0], _SECOND)
     at = nanos % _LOW
     if isinstance(times, range) and at + len(times) <= _LOW and nanos + len(times) <= _SECOND:
         head, tail = _seconds(seconds), _high_varint(nanos // _LOW)
-        return [head + middle + tail for middle in low[at : at + len(times)]]
-    return [
+        return head.replace(b"%", b"%%") + b"%b" + tail.replace(b"%", b"%%"), low[at : at + len(times)]
+    return b"%b", [
         _seconds(time // _SECOND) + low[time % _SECOND % _LOW] + _high_varint(time % _SECOND // _LOW) for time in times
     ]
 
@@ -176,11 +191,13 @@ def _high_varint(high: int) -> bytes:
 
 
 def _protobuf_more(records: Records) -> list[bytes]:
-    more = [b""] * len(records.bodies)
+    """What only some entries have; empty where none has."""
+    more = []
     if records.levels is not None:
         known = {level: _pair("level", level) if level else b"" for level in set(records.levels)}
         more = [known[level] for level in records.levels]
     if records.partial:
+        more = more or [b""] * len(records.bodies)
         more[-1] += _pair("partial", "true")
     return more
 

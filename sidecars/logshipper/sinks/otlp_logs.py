@@ -25,7 +25,7 @@ from sidecars.logshipper import severity
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.records import Records
 from sidecars.logshipper.sinks.columns import slices
-from sidecars.logshipper.sinks.protobuf import VARINT, block, number, tag, text, varint
+from sidecars.logshipper.sinks.protobuf import VARINT, Remembered, block, number, tag, text, varint
 
 RESOURCE = {
     "pod": "k8s.pod.name",
@@ -69,19 +69,40 @@ def _log_records(records: Records, now: int) -> Iterator[bytes]:
         fixed = constant + ident
         rest = fixed.replace(b"%", b"%%").replace(placeholder.encode(), records.part.file.encode() + b"-%d")
         lines = list(map(str.encode, _texts(records, first, stop)))
-        lines = list(map(add, map(VARINT.__getitem__, map(len, lines)), lines))  # each with its length
-        bodies = list(map(VARINT.__getitem__, map((1).__add__, map(len, lines))))
+        lengths = list(map(len, lines))
         extras = _extras(records, first, stop)
-        lengths = map(add, map((len(fixed) + 2).__add__, map(len, lines)), map(len, bodies))
         columns = zip(
-            map(VARINT.__getitem__, map(add, lengths, map(len, extras))),
-            bodies,
+            _heads(len(fixed), lengths, extras),
+            map(_ANY_VALUE.__getitem__, lengths),
+            map(VARINT.__getitem__, lengths),
             lines,
             records.offsets[first:stop],
-            extras,
+            *([extras] if extras else []),
             strict=True,
         )
-        yield ((b"\x12%b\x2a%b\x0a%b" + rest + b"%b") * (stop - first)) % tuple(chain.from_iterable(columns))
+        template = b"\x12%b\x2a%b\x0a%b%b" + rest + (b"%b" if extras else b"")
+        yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
+
+
+def _heads(fixed: int, lengths: Sequence[int], extras: Sequence[bytes]) -> Iterator[bytes]:
+    """The length of each record: what is `fixed`, the body, and what only some records have."""
+    if not extras:
+        return map(_sums(fixed).__getitem__, lengths)
+    return (VARINT[fixed + _body(length) + len(extra)] for length, extra in zip(lengths, extras, strict=True))
+
+
+@lru_cache(maxsize=16)
+def _sums(fixed: int) -> Remembered:
+    return Remembered(lambda length: VARINT[fixed + _body(length)])
+
+
+def _body(length: int) -> int:
+    """Bytes of a body whose text has so many."""
+    return 2 + len(_ANY_VALUE[length]) + len(VARINT[length]) + length
+
+
+_ANY_VALUE = Remembered(lambda length: VARINT[1 + len(VARINT[length]) + length])
+"""The length of an AnyValue whose text has so many bytes."""
 
 
 def _texts(records: Records, first: int, stop: int) -> Sequence[str]:
@@ -89,7 +110,7 @@ def _texts(records: Records, first: int, stop: int) -> Sequence[str]:
     bodies = records.bodies[first:stop]
     if records.fields is None:
         return bodies
-    messages = (fields.get(_MESSAGE) if fields else None for fields in records.fields[first:stop])
+    messages = (fields.get(_MESSAGE) for fields in records.fields[first:stop])
     return [message if type(message) is str else body for message, body in zip(messages, bodies, strict=True)]
 
 
@@ -97,16 +118,18 @@ def _texts(records: Records, first: int, stop: int) -> Sequence[str]:
 
 
 def _extras(records: Records, first: int, stop: int) -> list[bytes]:
+    """Empty where no event has any."""
+    is_cut = records.partial and stop == len(records.bodies)
+    if records.times is None and records.levels is None and records.fields is None and not is_cut:
+        return []
     extras = [b""] * (stop - first)
     if records.times is not None:
         extras = [b"" if time is None else _time(time) for time in records.times[first:stop]]
     if records.levels is not None:
         extras = list(map(add, extras, map(_level, records.levels[first:stop])))
     if records.fields is not None:
-        extras = [
-            extra + _attributes(fields or {}) for extra, fields in zip(extras, records.fields[first:stop], strict=True)
-        ]
-    if records.partial and stop == len(records.bodies):
+        extras = list(map(add, extras, map(_attributes, records.fields[first:stop])))
+    if is_cut:
         extras[-1] += _attribute(6, "logshipper.partial", True)
     return extras
 
@@ -122,9 +145,9 @@ def _level(level: str | None) -> bytes:
     return number(2, severity.of(level).otlp) + text(3, level)
 
 
-def _attributes(fields: Mapping[str, Any] | None) -> bytes:
+def _attributes(fields: Mapping[str, Any]) -> bytes:
     pieces = []
-    for name, value in (fields or {}).items():
+    for name, value in fields.items():
         if name == _MESSAGE and type(value) is str:
             continue
         if name in _CONTEXT and type(value) is str and _CONTEXT[name][0].fullmatch(value):

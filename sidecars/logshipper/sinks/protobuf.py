@@ -7,12 +7,12 @@ each event. The tests compare with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _LEN = 2  # wire type of strings, bytes and messages
 _FIXED = {1: 8, 5: 4}  # wire types and their bytes
 _LONGEST = 63  # bits before the last seven
-_REMEMBERED = 1 << 14  # lengths up to here
+_REMEMBERED = 1 << 14  # numbers below this
 
 
 def varint(number: int) -> bytes:
@@ -33,16 +33,21 @@ def padded(number: int, width: int, *, goes_on: bool = False) -> bytes:
     return bytes(out)
 
 
-class _Varints(dict[int, bytes]):
+class Remembered(dict[int, bytes]):
+    """What a function makes of small numbers, which lengths mostly are, made once: `map(it.__getitem__, lengths)`."""
+
+    def __init__(self, make: Callable[[int], bytes]) -> None:
+        super().__init__()
+        self._make = make
+
     def __missing__(self, number: int) -> bytes:
-        made = varint(number)
+        made = self._make(number)
         if number < _REMEMBERED:
             self[number] = made
         return made
 
 
-VARINT = _Varints()
-"""`VARINT[n]`, for `map`. Small numbers, which lengths mostly are, are made once."""
+VARINT = Remembered(varint)
 
 
 def tag(field: int, wire: int = _LEN) -> bytes:
