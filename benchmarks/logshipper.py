@@ -1,75 +1,86 @@
-"""logshipper beside `gzip -1 -c`: CPU seconds for the same file in the same run.
+"""logshipper beside `gzip -1 -c`: CPU seconds for the same file in the same run; and its memory, patience and haste.
 
-    python benchmarks/logshipper.py [megabytes] [rounds]
+    python -m benchmarks.logshipper [megabytes] [rounds] [case ...]
 
-A file of 160-byte Java log lines is shipped to an HTTP receiver in another process, which discards what it gets; every
-promise is kept (positions, journal, ids, snapshots). CPU is user and system time of the process, from the kernel.
-Exits 1 when the best round costs more than gzip's best, or when memory exceeds 60 MB.
+Files of 160-byte Java log lines (as text, as JSON, with stack traces) are shipped to a receiver in another process that
+discards what it gets; every promise is kept (positions, journal, ids, snapshots). CPU is user and system time of the
+process, from the kernel: of several rounds the best counts, of memory the worst. The program's start is in it, so a
+smaller file makes a ratio worse, not better. rsyslog's imfile with plain TCP is beside it where it is installed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.collectors import Collector, receiving, wait_for
+from benchmarks.figures import Comparison, Figure, conclude
+from benchmarks.javalogs import write_log
+
 ROOT = Path(__file__).resolve().parent.parent
-LIMIT_RATIO = 1.0
-LIMIT_RSS = 60e6  # bytes
-_MESSAGES = (
-    "order {} accepted for customer {}, total {}.{:02} EUR, paid by card",
-    "cache miss for key shop:basket:{}, loading from replica {} took {}.{:02} ms",
-    'GET "/api/v1/items/{}" answered {} after {}.{:02} ms to a client in region eu-central',
+REGEX = r"(?P<time>\S+ \S+) (?P<level>\w+) +\[(?P<thread>[^\]]*)\] (?P<logger>\S+) - (?P<message>.*)"
+LIFTED = {"TIME_KEY": "time", "LEVEL_KEY": "level"}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    name: str
+    limit: float  # times gzip -1
+    log: str = "java"
+    scheme: str = "http"
+    settings: dict[str, str] = field(default_factory=dict)
+    beyond: str = ""  # the limit is about what it costs more than this case
+
+
+CASES = (
+    Case("raw", 1.0),
+    Case("json", 1.8, "json", settings={"FORMAT": "json"}),
+    Case("json, time and level", 1.8, "json", settings={"FORMAT": "json", **LIFTED}),
+    Case("regex", 2.0, settings={"FORMAT": "regex", "REGEX": REGEX}),
+    Case("regex, time and level", 2.0, settings={"FORMAT": "regex", "REGEX": REGEX, **LIFTED}),
+    Case("java multiline", 1.5, "traces", settings={"MULTILINE": "java"}),
+    Case("loki", 1.1, scheme="loki+http"),
+    Case("three presets", 1.0, settings={"REDACT": "email,card,ipv4"}, beyond="raw"),
 )
+LIMIT_RSS = 60e6  # bytes
 
 
-def write_log(path: Path, size: int) -> None:
-    """Lines as Logback writes them, of 160 bytes."""
-    rng = random.Random(1)
-    with path.open("wb") as file:
-        written = 0
-        while written < size:
-            block = []
-            for _ in range(5000):
-                numbers = rng.randrange(10**9), rng.randrange(10**6), rng.randrange(1000), rng.randrange(100)
-                message = rng.choice(_MESSAGES).format(*numbers)
-                head = f"2026-01-{rng.randrange(1, 28):02} 10:{rng.randrange(60):02}:{rng.randrange(60):02}."
-                line = f"{head}{rng.randrange(1000):03} INFO  [http-nio-8080-exec-{rng.randrange(100)}] shop.Order - "
-                block.append(f"{line}{message} trace={rng.getrandbits(128):032x}{rng.getrandbits(256):064x}"[:159])
-            written += file.write(("\n".join(block) + "\n").encode())
+# -- the program -----------------------------------------------------------------------------------------------------
 
 
-def receiver(port_file: str) -> None:
-    """A discarding HTTP receiver: reads a request's head and body, answers 204."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        Path(port_file).write_text(str(server.getsockname()[1]))
-        buffer = bytearray(1 << 20)
-        while True:
-            connection, _ = server.accept()
-            with connection:
-                while head := _head(connection):
-                    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-                    left = length - len(head.partition(b"\r\n\r\n")[2])
-                    while left > 0:
-                        left -= connection.recv_into(buffer, min(left, len(buffer)))
-                    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-
-
-def _head(connection: socket.socket) -> bytes:
-    head = b""
-    while b"\r\n\r\n" not in head:
-        more = connection.recv(4096)
-        if not more:
-            return b""
-        head += more
-    return head
+@contextlib.contextmanager
+def logshipper(paths: str, sink: str, state: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    environ = {
+        "PATH": os.environ["PATH"],
+        "LOGSHIPPER_PATHS": paths,
+        "LOGSHIPPER_SINK": sink,
+        "LOGSHIPPER_STATE_DIR": state,
+        "LOGSHIPPER_ADMIN_LISTEN": f"unix:{state}/admin",
+        "POD_NAME": "shop-7d4b9c6f5-x2x8p",
+        **{f"LOGSHIPPER_{name}": value for name, value in settings.items()},
+        **{name: value for name, value in os.environ.items() if name.startswith("LOGSHIPPER_")},
+    }
+    with open(f"{state}/stderr", "ab") as errors:  # noqa: PTH123 - a string
+        process = subprocess.Popen([sys.executable, "-m", "sidecars.logshipper"], cwd=ROOT, env=environ, stderr=errors)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            process.wait()
 
 
 def usage(process: subprocess.Popen[bytes]) -> tuple[float, float]:
@@ -79,66 +90,191 @@ def usage(process: subprocess.Popen[bytes]) -> tuple[float, float]:
     return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
 
 
+def cpu_so_far(pid: int) -> float:
+    """Seconds on a processor of all threads, to the nanosecond."""
+    return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+# -- work ------------------------------------------------------------------------------------------------------------
+
+
 def gzip(path: Path) -> float:
     process = subprocess.Popen(["gzip", "-1", "-c", str(path)], stdout=subprocess.DEVNULL)
     return usage(process)[0]
 
 
-def logshipper(path: Path, port: int) -> tuple[float, float, float]:
-    """CPU seconds, bytes of memory, and seconds on the clock."""
+def ship(case: Case, path: Path, port: int) -> tuple[float, float]:
+    """CPU seconds and bytes of memory to ship the whole file."""
     with tempfile.TemporaryDirectory() as state:
-        environ = {
-            "PATH": os.environ["PATH"],
-            "LOGSHIPPER_PATHS": str(path),
-            "LOGSHIPPER_SINK": f"http://127.0.0.1:{port}/",
-            "LOGSHIPPER_STATE_DIR": state,
-            "LOGSHIPPER_ADMIN_LISTEN": f"unix:{state}/admin",
-            "POD_NAME": "shop-7d4b9c6f5-x2x8p",
-            **{name: value for name, value in os.environ.items() if name.startswith("LOGSHIPPER_")},
-        }
-        started = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sidecars.logshipper"], cwd=ROOT, env=environ, stderr=subprocess.PIPE
-        )
-        time.sleep(1)  # a drain reads everything to its end: the work is the same, and its end is well defined
-        process.send_signal(signal.SIGTERM)
-        cpu, memory = usage(process)
+        sink = f"{case.scheme}://127.0.0.1:{port}/"
+        with logshipper(str(path), sink, state, DRAIN_TIMEOUT="10m", **case.settings) as process:
+            wait_for((Path(state) / "admin").exists)
+            process.send_signal(signal.SIGTERM)  # a drain reads everything to its end, and that end is well defined
+            cpu, memory = usage(process)
         if process.returncode != 0:
-            sys.exit((process.stderr.read() if process.stderr else b"").decode())
-        return cpu, memory, time.monotonic() - started
+            sys.exit((Path(state) / "stderr").read_text())
+        return cpu, memory
 
 
-def main(megabytes: int = 400, rounds: int = 3) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        log, port_file = Path(folder) / "app.log", Path(folder) / "port"
-        write_log(log, megabytes * 10**6)
-        size = log.stat().st_size
-        sink = subprocess.Popen([sys.executable, __file__, "--receive", str(port_file)])
-        try:
-            while not (port_file.exists() and port_file.read_text()):
-                time.sleep(0.05)
-            port = int(port_file.read_text())
-            results = []
-            for number in range(1, rounds + 1):
-                theirs, (ours, memory, wall) = gzip(log), logshipper(log, port)
-                results.append((theirs, ours, memory))
-                print(
-                    f"round {number}: gzip -1 {theirs:.2f} s · logshipper {ours:.2f} s CPU, {wall:.1f} s wall, "
-                    f"{memory / 1e6:.0f} MB · ratio {ours / theirs:.2f}"
-                )
-        finally:
-            sink.kill()
-            sink.wait()
-    theirs, ours = min(result[0] for result in results), min(result[1] for result in results)
-    memory = max(result[2] for result in results)
-    ratio = ours / theirs
-    print(f"{size / 1e6:.0f} MB raw to HTTP NDJSON: {ratio:.2f} times gzip -1 (limit {LIMIT_RATIO:g})", end=", ")
-    print(f"{size / 1e6 / ours:.0f} MB per CPU second, at most {memory / 1e6:.0f} MB of memory (limit 60)")
-    return int(ratio > LIMIT_RATIO or memory > LIMIT_RSS)
+def compare(
+    folder: Path, port: int, size: int, rounds: int, chosen: tuple[str, ...]
+) -> tuple[list[Figure], list[Comparison]]:
+    cases = [case for case in CASES if not chosen or case.name in chosen or case.name == "raw"]
+    logs = {kind: folder / f"{kind}.log" for kind in sorted({case.log for case in cases})}
+    for kind, path in logs.items():
+        write_log(path, size, kind)
+    theirs = dict.fromkeys(logs, float("inf"))
+    ours = {case.name: float("inf") for case in cases}
+    memory = 0.0
+    for number in range(1, rounds + 1):
+        for case in cases:
+            theirs[case.log] = min(theirs[case.log], gzip(logs[case.log]))
+            cpu, most = ship(case, logs[case.log], port)
+            ours[case.name], memory = min(ours[case.name], cpu), max(memory, most)
+            print(f"round {number}: {case.name}: {cpu:.2f} s CPU, {most / 1e6:.0f} MB", flush=True)
+    figures = []
+    for case in cases:
+        cost = ours[case.name] - (ours[case.beyond] if case.beyond else 0)
+        more = f"more than {case.beyond}; " if case.beyond else ""
+        note = f"{more}{size / 1e6 / ours[case.name]:.0f} MB per CPU second"
+        figures.append(Figure(f"{case.name}, of gzip -1", cost / theirs[case.log], case.limit, note=note))
+    figures.append(Figure("memory, throughout", memory / 1e6, LIMIT_RSS / 1e6, "MB"))
+    seconds = {"gzip -1": theirs["java"], **{f"logshipper, {name}": cpu for name, cpu in ours.items()}}
+    if shutil.which("rsyslogd"):
+        seconds["rsyslog, imfile to TCP"] = min(rsyslog(folder, logs["java"]) for _ in range(rounds))
+        print(f"rsyslog, imfile to TCP: {seconds['rsyslog, imfile to TCP']:.2f} s CPU", flush=True)
+    return figures, [Comparison(f"CPU for {size / 1e6:.0f} MB", "s", seconds)]
+
+
+def rsyslog(folder: Path, path: Path) -> float:
+    """CPU seconds of rsyslog for the same file, by plain TCP: no ids, no answers, positions saved when it ends."""
+    state = folder / "rsyslog"
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir()
+    received = threading.Semaphore(0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        config = state / "conf"
+        config.write_text(
+            f'global(workDirectory="{state}")\nmodule(load="imfile")\ninput(type="imfile" file="{path}" tag="x")\n'
+            'template(name="t" type="string" string="%msg%\\n")\n'
+            f'action(type="omfwd" target="127.0.0.1" port="{server.getsockname()[1]}" protocol="tcp" template="t")\n'
+        )
+        threading.Thread(target=_count, args=(server, path.stat().st_size, received), daemon=True).start()
+        command = ["rsyslogd", "-n", "-f", str(config), "-i", str(state / "pid")]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if not received.acquire(timeout=300):
+            process.kill()
+        process.terminate()
+        return usage(process)[0]
+
+
+def _count(server: socket.socket, size: int, received: threading.Semaphore) -> None:
+    buffer, left = bytearray(1 << 20), size
+    with server.accept()[0] as connection:
+        while left > 0 and (count := connection.recv_into(buffer)):
+            left -= count
+    received.release()
+
+
+# -- waiting ---------------------------------------------------------------------------------------------------------
+
+
+def wait_figures(folder: Path, seconds: int) -> list[Figure]:
+    collector, logs, state = Collector(), folder / "many", folder / "state"
+    logs.mkdir()
+    state.mkdir()
+    for number in range(100):
+        (logs / f"{number}.log").write_text(f"first of {number}\n")
+    figures = []
+    with logshipper(
+        f"{logs}/*.log", f"http://127.0.0.1:{collector.port}/", str(state), BATCH_TIMEOUT="100ms"
+    ) as process:
+        wait_for(lambda: len(collector.arrived) == 100)
+        time.sleep(3)  # the first snapshots
+        before, started = cpu_so_far(process.pid), time.monotonic()
+        time.sleep(seconds)
+        share = (cpu_so_far(process.pid) - before) / (time.monotonic() - started) * 100
+        figures += [
+            Figure("idle CPU, 100 quiet files", share, 0.2, "%", note=f"of a core, over {seconds} s"),
+            Figure("idle memory", resident(process.pid) / 1e6, 35, "MB"),
+            Figure("a new file is seen", max(seen_after(collector, logs, number) for number in range(10)), 1, "s"),
+            Figure("line to sink, p99", latency(collector, logs / "1.log", seconds), 250, "ms", note="at 1 MB/s"),
+        ]
+    return figures
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory now."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def seen_after(collector: Collector, logs: Path, number: int) -> float:
+    """Seconds until the line of a new file is with the receiver."""
+    time.sleep(random.Random(number).random())
+    created = time.monotonic()
+    (logs / f"new{number}.log").write_text(f"new {number}\n")
+    wait_for(lambda: f"new {number}" in collector.arrived)
+    return collector.arrived[f"new {number}"] - created
+
+
+def latency(collector: Collector, path: Path, seconds: int) -> float:
+    """Milliseconds from the write of a line to its arrival, of which 99 in 100 lines take less, at 1 MB/s."""
+    written: dict[str, float] = {}
+    with path.open("ab", buffering=0) as file:
+        started = time.monotonic()
+        for step in range(seconds * 100):
+            lines = [f"latency {step} {line} ".ljust(159, "x") for line in range(62)]  # 10 KB every 10 ms
+            file.write(("\n".join(lines) + "\n").encode())
+            now = time.monotonic()
+            written.update((line, now) for line in lines)
+            time.sleep(max(0.0, started + (step + 1) / 100 - time.monotonic()))
+    wait_for(lambda: len(collector.arrived.keys() & written.keys()) == len(written))
+    times = sorted(collector.arrived[line] - when for line, when in written.items())
+    return times[len(times) * 99 // 100] * 1000
+
+
+def dead_sink_figures(folder: Path) -> list[Figure]:
+    """SIGTERM while nobody takes a line (refused, or never answered), and what is lost when somebody does again."""
+    worst, lost, count = 0.0, 0, 50_000
+    for hanging in (False, True):
+        place = folder / f"dead{hanging:d}"
+        state, path = place / "state", place / "app.log"
+        state.mkdir(parents=True)
+        path.write_text("".join(f"line {number}\n" for number in range(count)))
+        with socket.create_server(("127.0.0.1", 0)) as server:  # it takes connections, and never answers
+            worst = max(worst, told_to_end(path, server.getsockname()[1] if hanging else 9, state, 1.0))
+        collector = Collector()
+        told_to_end(path, collector.port, state, 0)
+        lost += count - len(collector.arrived)
+        collector.close()
+    return [
+        Figure("SIGTERM to exit, dead sink", worst, 2, "s", note="refused, and never answered"),
+        Figure("lines lost by that", lost, 0, "lines"),
+    ]
+
+
+def told_to_end(path: Path, port: int, state: Path, after: float) -> float:
+    """Seconds from SIGTERM to the exit of a program that has run for a while."""
+    with logshipper(str(path), f"http://127.0.0.1:{port}/", str(state)) as process:
+        wait_for((state / "admin").exists)
+        time.sleep(after)
+        told = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        (state / "admin").unlink(missing_ok=True)
+        return time.monotonic() - told
+
+
+def main(megabytes: str = "400", rounds: str = "3", *chosen: str) -> int:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with receiving(folder) as port:
+            figures, comparisons = compare(folder, port, int(megabytes) * 10**6, int(rounds), chosen)
+        if not chosen:
+            figures += wait_figures(folder, 15) + dead_sink_figures(folder)
+    return conclude("logshipper", figures, comparisons)
 
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.argv[1:2] == ["--receive"]:
-        receiver(sys.argv[2])
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main(*sys.argv[1:]))

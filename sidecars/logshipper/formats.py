@@ -7,8 +7,10 @@ format's name. Nothing is dropped here. Fields are never empty: without any, the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, overload
 
 import orjson
 
@@ -18,7 +20,45 @@ MESSAGE = "message"
 PARSE_ERROR = "parse_error"
 
 Fields = dict[str, Any]
-Parse = Callable[[Sequence[str]], list[Fields]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Sequence[Fields]):
+    """The fields of many events that all have the same, as rows of texts: dicts are made of them when looked at."""
+
+    names: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Fields]:
+        names = self.names
+        return (dict(zip(names, row, strict=True)) for row in self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Fields: ...
+    @overload
+    def __getitem__(self, index: slice) -> Table: ...
+    def __getitem__(self, index: int | slice) -> Fields | Table:
+        if isinstance(index, slice):
+            return Table(self.names, self.rows[index])
+        return dict(zip(self.names, self.rows[index], strict=True))
+
+    def column(self, name: str) -> list[str]:
+        return list(map(itemgetter(self.names.index(name)), self.rows))
+
+    def without(self, name: str) -> Table:
+        at = self.names.index(name)
+        left = [index for index in range(len(self.names)) if index != at]
+        names = tuple(self.names[index] for index in left)
+        if len(left) == 1:
+            return Table(names, [(row[left[0]],) for row in self.rows])
+        return Table(names, list(map(itemgetter(*left), self.rows)))
+
+
+Many = list[Fields] | Table
+Parse = Callable[[Sequence[str]], Many]
 
 
 def parser(form: str, regex: str | None) -> Parse | None:
@@ -102,30 +142,27 @@ def _regex_parser(pattern: str) -> Parse:
 
     Further lines go to the `message`; without such a group, the whole text is the message.
     """
-    match, names = linear.groups(pattern), linear.names(pattern)
+    match, names, all_at_once = linear.groups(pattern), linear.names(pattern), linear.rows(pattern)
     if not any(names):
         raise ValueError("expected named groups, such as (?P<level>[A-Z]+): they become the fields")
     if PARSE_ERROR in names:
         raise ValueError(f"a group cannot be called {PARSE_ERROR}: that tells what does not match")
     has_message, all_named = MESSAGE in names, all(names)
 
-    def parse(texts: Sequence[str]) -> list[Fields]:
-        return [_fields(text) for text in texts]
+    def parse(texts: Sequence[str]) -> Many:
+        rows = all_at_once(texts) if all_at_once and all_named and has_message else None
+        return [_one(text) for text in texts] if rows is None else Table(tuple(names), rows)
 
-    def _fields(text: str) -> Fields:
+    def _one(text: str) -> Fields:
         first, newline, more = text.partition("\n")
         values = match(first)
         if values is None:
             return unparsed("regex", text)
-        fields: Fields = dict(zip(names, values, strict=True))
-        if not all_named:
-            fields.pop("", None)
-        if None in values:
-            fields = {name: value for name, value in fields.items() if value is not None}
+        fields = {name: value for name, value in zip(names, values, strict=True) if name and value is not None}
         if not has_message:
             fields[MESSAGE] = text
         elif more:
             fields[MESSAGE] = f"{fields.get(MESSAGE, '')}{newline}{more}"
-        return fields
+        return fields or {MESSAGE: text}
 
     return parse

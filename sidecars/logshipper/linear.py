@@ -115,6 +115,47 @@ def groups(pattern: str) -> Groups:
     return safe
 
 
+Rows = Callable[[Sequence[str]], Sequence[Sequence[str]] | None]
+
+
+def rows(pattern: str) -> Rows | None:
+    """What the groups match in each of many lines, in one go; None where one of them does not match as a whole.
+
+    There is no such way for a pattern that needs RE2, or that has groups which may take no part in a match.
+    """
+    if not decides_at_once(pattern) or _may_skip_groups(list(sre.parse(pattern, re.ASCII | re.MULTILINE))):
+        return None
+    regex = re.compile(f"^{pattern}$", re.ASCII | re.MULTILINE)
+    several = regex.groups > 1
+
+    def found(texts: Sequence[str]) -> Sequence[Sequence[str]] | None:
+        # Each match begins with a line of its own: if there are as many as there are lines, none goes beyond its line.
+        joined = "\n".join(texts)
+        if joined.count("\n") != len(texts) - 1:
+            return None
+        all_of_them = regex.findall(joined)
+        if len(all_of_them) != len(texts):
+            return None
+        return all_of_them if several else [(one,) for one in all_of_them]
+
+    return found
+
+
+def _may_skip_groups(items: list[Any], *, optional: bool = False) -> bool:
+    for code, value in items:
+        if code is op.SUBPATTERN:
+            if optional and value[0] is not None:
+                return True
+            if _may_skip_groups(list(value[3]), optional=optional):
+                return True
+        elif code is op.BRANCH:
+            if any(_may_skip_groups(list(branch), optional=True) for branch in value[1]):
+                return True
+        elif code in (op.MAX_REPEAT, op.MIN_REPEAT) and _may_skip_groups(list(value[2]), optional=value[0] == 0):
+            return True
+    return False
+
+
 def matcher(pattern: str) -> Callable[[str], Any]:
     """Whether the pattern matches at the beginning of a line."""
     slow = compiled(pattern, groups=False)

@@ -7,7 +7,7 @@ Encoding never loops over events in Python: a block of them is formatted by one 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -17,6 +17,7 @@ import orjson
 
 from sidecars.logshipper import severity
 from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.formats import Table
 from sidecars.logshipper.records import Records
 from sidecars.logshipper.timestamps import rfc3339
 
@@ -49,14 +50,18 @@ def _blocks(records: Records, layout: Layout) -> Iterator[bytes]:
 
 def _block(records: Records, block: slice, layout: Layout, *, partial: bool) -> bytes:
     columns: list[Iterable[Any]] = [records.offsets[block]] * (2 if layout.before else 1)
-    if records.times is not None:
-        columns.append([_time(layout.now if time is None else time, layout.time) for time in records.times[block]])
+    fields = None if records.fields is None else records.fields[block]
+    if records.times is not None or layout.now is not None:
+        times = [None] * len(records.offsets[block]) if records.times is None else records.times[block]
+        columns.append(_times(times, fields, layout))
     if records.levels is not None:
         columns.append(map(_level, records.levels[block]))
-    if records.fields is None:
+    if fields is None:
         columns.append(map(orjson.dumps, records.bodies[block]))
+    elif isinstance(fields, Table):
+        columns += _table(fields)
     else:
-        columns.append([members[1:] for members in map(orjson.dumps, records.fields[block])])
+        columns.append([members[1:] for members in map(orjson.dumps, fields)])
     values = tuple(chain.from_iterable(zip(*columns, strict=True)))
     return (_template(records, layout, partial=partial) * len(records.offsets[block])) % values
 
@@ -69,15 +74,50 @@ def _template(records: Records, layout: Layout, *, partial: bool) -> bytes:
     ident = f'{{"id":"{part.file}-'.encode()
     before = (layout.before and layout.before.replace("%", "%%") + "\n").replace("<id>", f"{part.file}-%d").encode()
     piece = b',"partial":true' if partial else b""
-    if records.times is None:
-        piece += _time(layout.now, layout.time)
-    optional = b"%b" * ((records.times is not None) + (records.levels is not None))
-    last = b',"message":%b}\n' if records.fields is None else b",%b\n"
+    timed = records.times is not None or layout.now is not None
+    optional = b"%b" * (timed + (records.levels is not None))
+    last = b",%b\n"
+    if records.fields is None:
+        last = b',"message":%b}\n'
+    elif isinstance(records.fields, Table):
+        names = [orjson.dumps(name).replace(b"%", b"%%") for name in records.fields.names]
+        last = b"".join(b',%b:"%%b"' % name for name in names) + b"}\n"
     return before + ident + b"%d" + head.removeprefix(ident)[:-1] + piece + optional + last
 
 
-def _time(time: int | None, name: str) -> bytes:
-    return b"" if time is None else f',"{name}":"{rfc3339(time)}"'.encode()
+def _table(fields: Table) -> list[list[bytes]]:
+    """A column of JSON texts, without their quotes, for each field: all made at once, and cut at what none can have."""
+    texts = orjson.dumps(list(chain.from_iterable(fields.rows)))[2:-2].split(b'","')
+    return [texts[at :: len(fields.names)] for at in range(len(fields.names))]
+
+
+def _times(times: Sequence[int | None], fields: Sequence[Mapping[str, Any]] | None, layout: Layout) -> list[bytes]:
+    """The member of each event with its time; none where a field of the app has that name."""
+    name = layout.time
+    members = []
+    last, head = None, b""
+    for time in times:
+        moment = layout.now if time is None else time
+        if moment is None:
+            members.append(b"")
+            continue
+        second, below = divmod(moment, 10**9)
+        if second != last:
+            last, head = second, f',"{name}":"{rfc3339(second * 10**9)[:-1]}'.encode()
+        members.append(head + _fraction(below))
+    if name == PLAIN.time:
+        return members  # the shaper has renamed what the app calls so
+    if isinstance(fields, Table):
+        return [b""] * len(members) if name in fields.names else members
+    if fields is None or not any(name in one for one in fields):
+        return members
+    return [b"" if name in one else member for member, one in zip(members, fields, strict=True)]
+
+
+@lru_cache(maxsize=1024)
+def _fraction(nanoseconds: int) -> bytes:
+    """With the zone and the closing quote."""
+    return rfc3339(nanoseconds)[len("1970-01-01T00:00:00") :].encode() + b'"'
 
 
 @lru_cache(maxsize=256)

@@ -9,14 +9,14 @@ finds anything more, since what is left of a text may match where the whole did 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from sidecars.logshipper import linear, presets
-from sidecars.logshipper.formats import Fields
+from sidecars.logshipper.formats import Many
 from sidecars.logshipper.presets import CHECKS, IN_DOCUMENTS, PRESETS, SETS, Spans
 
 _ROUNDS = 8
@@ -71,7 +71,7 @@ class Redactor:
             clean[index] = f"[{_TOKEN}]"
         return clean
 
-    def values(self, fields: list[Fields]) -> list[Fields]:
+    def values(self, fields: Many) -> Many:
         """The fields, with clean texts: what a parser has cut out or unquoted may match where the whole did not."""
         texts = [value for found in fields for value in found.values() if type(value) is str]
         clean = self.texts(texts)
@@ -93,36 +93,19 @@ class Redactor:
         touched = set(self._documents.touched(texts))
         touched.update(index for index, text in enumerate(texts) if "\\" in text)
         clean = list(texts) if touched else texts
+        documents: dict[int, Any] = {}
         for index in touched:
-            clean[index] = self._document(texts[index])
+            try:
+                documents[index] = orjson.loads(texts[index])
+            except orjson.JSONDecodeError:
+                clean[index] = self.text(texts[index])
+        strings = list({string for document in documents.values() for string in _strings(document)})
+        changes = {old: new for old, new in zip(strings, self.texts(strings), strict=True) if old != new}
+        for index, document in documents.items():
+            changed = _changed(document, changes)
+            if changed != document:
+                clean[index] = orjson.dumps(changed).decode()
         return clean
-
-    def _document(self, text: str) -> str:
-        try:
-            found = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return self.text(text)
-        clean = self._clean(found)
-        return text if clean == found else orjson.dumps(clean).decode()
-
-    def _clean(self, value: Any) -> Any:
-        if type(value) is str:
-            return self.text(value)
-        if type(value) is dict:
-            return {self.text(name): self._member(name, member) for name, member in value.items()}
-        if type(value) is list:
-            return list(map(self._clean, value))
-        if type(value) is int or type(value) is float:
-            clean = self.text(str(value))
-            return value if clean == str(value) else clean
-        return value
-
-    def _member(self, name: str, value: Any) -> Any:
-        """A member of an object: its name may tell that it is a secret."""
-        if value is None or type(value) is bool:
-            return value
-        told = self.text(f"{name}=0").rpartition("=")[2]
-        return self._clean(value) if told == "0" else told
 
     def _round(self, texts: list[str], touched: list[int]) -> list[int]:
         """Which of the touched texts have changed."""
@@ -165,6 +148,45 @@ class _Rule:
                 for first, after in self.check(piece[start:end]):
                     if after > first:
                         yield start + first, start + after
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All that is looked at in a document: strings, names and numbers, and of each name whether it is a secret's."""
+    if type(value) is str:
+        yield value
+    elif type(value) is dict:
+        for name, member in value.items():
+            yield name
+            yield f"{name}={_ANY}"
+            yield from _strings(member)
+    elif type(value) is list:
+        for member in value:
+            yield from _strings(member)
+    elif type(value) is int or type(value) is float:
+        yield str(value)
+
+
+def _changed(value: Any, changes: Mapping[str, str]) -> Any:
+    if type(value) is str:
+        return changes.get(value, value)
+    if type(value) is dict:
+        return {changes.get(name, name): _member(name, member, changes) for name, member in value.items()}
+    if type(value) is list:
+        return [_changed(member, changes) for member in value]
+    if type(value) is int or type(value) is float:
+        return changes.get(str(value), value)
+    return value
+
+
+def _member(name: str, value: Any, changes: Mapping[str, str]) -> Any:
+    """A member of an object: its name may tell that it is a secret."""
+    if value is None or type(value) is bool:
+        return value
+    told = changes.get(f"{name}={_ANY}", _ANY).rpartition("=")[2]
+    return _changed(value, changes) if told == _ANY else told
+
+
+_ANY = "0"  # any value
 
 
 def _finder(patterns: Iterable[str]) -> linear.Finder:

@@ -7,11 +7,12 @@ Ids are made of offsets in the file, and do not change by any of this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sidecars.logshipper import formats, redact, timestamps
 from sidecars.logshipper.cri import Cri
-from sidecars.logshipper.formats import MESSAGE, Fields
+from sidecars.logshipper.formats import MESSAGE, Fields, Many, Table
 from sidecars.logshipper.framing import EachLine, Events, Framing, ManyLines
 from sidecars.logshipper.ledger import FILTERED
 from sidecars.logshipper.linear import Finder
@@ -36,7 +37,7 @@ class Shaper:
         self._form = settings.format
         self._parse = formats.parser(settings.format, settings.regex)
         self._time_key, self._level_key = settings.time_key, settings.level_key
-        self._time = timestamps.parser(settings.time_format or "rfc3339")
+        self._parse_times = timestamps.column_parser(settings.time_format or "rfc3339")
         with_time, with_level = settings.time_key or settings.format == "cri", settings.level_key
         added = (*(("time",) if with_time else ()), *(("level", "severity") if with_level else ()))
         self._reserved = frozenset((*_OURS, *self._labels, *added))
@@ -47,8 +48,8 @@ class Shaper:
         bodies = self._redacted(kept.bodies)
         untouched = bodies is events.bodies and self._form != "cri"
         fields = self._fields(kept, bodies, partial=part.partial)
-        times, levels = self._times(kept, fields), self._levels(fields)
-        self._rename(fields)
+        times, fields = self._times(kept, fields)
+        levels, fields = self._levels(fields)
         return Records(
             part,
             self._labels,
@@ -58,7 +59,7 @@ class Shaper:
             kept.counts,
             times=times,
             levels=levels,
-            fields=fields,
+            fields=self._renamed(fields),
             partial=part.partial and bool(bodies),
             dropped=dropped,
             raw=part.data if untouched else None,
@@ -87,7 +88,7 @@ class Shaper:
 
     # -- what is in it -------------------------------------------------------------------------------------------------
 
-    def _fields(self, events: Events, bodies: list[str], *, partial: bool) -> list[Fields] | None:
+    def _fields(self, events: Events, bodies: list[str], *, partial: bool) -> Many | None:
         if self._form == "cri":
             streams = events.streams or ()
             return [
@@ -96,47 +97,54 @@ class Shaper:
             ]
         if self._parse is None:
             return None
-        whole = len(bodies) - partial
-        fields = [*self._parse(bodies[:whole]), *(formats.unparsed(self._form, body) for body in bodies[whole:])]
+        if partial and bodies:
+            fields: Many = [*self._parse(bodies[:-1]), formats.unparsed(self._form, bodies[-1])]
+        else:
+            fields = self._parse(bodies)
         return fields if self._redactor is None or self._form == "json" else self._redactor.values(fields)
 
-    def _times(self, events: Events, fields: list[Fields] | None) -> list[int | None] | None:
+    def _times(self, events: Events, fields: Many | None) -> tuple[list[int | None] | None, Many | None]:
+        """The events' times, and the fields without them. A time that cannot be read stays where it is."""
+        parse, key = self._parse_times, self._time_key
         if events.times is not None:
-            return list(map(self._time, events.times))
-        key = self._time_key
+            return parse(events.times), fields
         if fields is None or key is None:
-            return None
-        times = [self._time(found.get(key)) for found in fields]
-        for found, time in zip(fields, times, strict=True):
-            if time is not None:
-                _take(found, key)
-        return times
+            return None, fields
+        if isinstance(fields, Table):
+            times = parse(fields.column(key))
+            if None not in times and len(fields.names) > 1:
+                return times, fields.without(key)
+            fields = list(fields)
+        values = [found.pop(key, None) for found in fields]
+        times = parse(values)
+        return times, _put_back(fields, key, values, times)
 
-    def _levels(self, fields: list[Fields] | None) -> list[str | None] | None:
+    def _levels(self, fields: Many | None) -> tuple[list[str | None] | None, Many | None]:
+        """The events' levels, and the fields without them."""
         key = self._level_key
         if fields is None or key is None:
-            return None
-        levels: list[str | None] = []
-        for found in fields:
-            level = found.get(key)
-            if type(level) is str or type(level) is int:
-                _take(found, key)
-                levels.append(str(level))
-            else:
-                levels.append(None)
-        return levels
+            return None, fields
+        if isinstance(fields, Table) and len(fields.names) > 1:
+            return list(fields.column(key)), fields.without(key)
+        fields = list(fields)
+        values = [found.pop(key, None) for found in fields]
+        levels = values
+        if set(map(type, values)) != {str}:
+            levels = [str(level) if type(level) in (str, int) else None for level in values]
+        return levels, _put_back(fields, key, values, levels)
 
-    def _rename(self, fields: list[Fields] | None) -> None:
+    def _renamed(self, fields: Many | None) -> Many | None:
         """Fields that are called as something of ours get an underscore behind their name."""
         reserved = self._reserved
+        if isinstance(fields, Table):
+            names = dict.fromkeys(fields.names)
+            return fields if reserved.isdisjoint(names) else Table(tuple(_renamed(names, reserved)), fields.rows)
         if fields is None or all(map(reserved.isdisjoint, fields)):
-            return
-        for index, found in enumerate(fields):
-            if not reserved.isdisjoint(found):
-                fields[index] = renamed(found, reserved)
+            return fields
+        return [one if reserved.isdisjoint(one) else _renamed(one, reserved) for one in fields]
 
 
-def renamed(fields: Fields, reserved: frozenset[str]) -> Fields:
+def _renamed(fields: Mapping[str, Any], reserved: frozenset[str]) -> Fields:
     taken = reserved | fields.keys()
     clear: Fields = {}
     for name, value in fields.items():
@@ -148,11 +156,16 @@ def renamed(fields: Fields, reserved: frozenset[str]) -> Fields:
     return clear
 
 
-def _take(fields: Fields, key: str) -> None:
-    """Take a field out; without it, the event's message is empty rather than its fields."""
-    del fields[key]
-    if not fields:
-        fields[MESSAGE] = ""
+def _put_back(fields: list[Fields], key: str, values: Sequence[Any], read: Sequence[Any]) -> list[Fields]:
+    """The fields, again with a value that could not be read. An event of nothing else has an empty message."""
+    if None in read:
+        for found, value, meant in zip(fields, values, read, strict=True):
+            if meant is None and value is not None:
+                found[key] = value
+    if not all(fields):
+        for found in fields:
+            found.update({} if found else {MESSAGE: ""})
+    return fields
 
 
 def _framing(settings: Input) -> Framing:
