@@ -59,6 +59,9 @@ http_headers = Kind("Name=value, …", _parse_headers, repr, secret=True)
 sink_url = Kind("URL", schemes.parse, lambda parts: without_credentials(parts.geturl()))
 
 
+_LOKI_LABELS = 12  # beside namespace, pod and filename: it takes 15 (max_label_names_per_series)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Input:
     """Files to tail. All inputs go to all sinks; a file that two of them match belongs to the first by name."""
@@ -260,6 +263,7 @@ class Settings(ServiceSettings):
                 shortest, longest = variable(Settings, "retry_min", name), variable(Settings, "retry_max", name)
                 yield f"{shortest} is longer than {longest}: the first pause cannot exceed the longest"
         yield from self._useless()
+        yield from self._too_many_labels()
         for name, sink in self.sinks.items():
             yield from _credentials(name, sink)
         if sum(sink.sink.scheme == "stdout" for sink in self.sinks.values()) > 1:
@@ -276,11 +280,19 @@ class Settings(ServiceSettings):
                 names = ", ".join(sorted({f"{sink.sink.scheme}:" for sink in holders}))
                 yield f"{variable(Settings, field, holders[0].name)} is set, but {names} has no use for it"
         packed = [sink for sink in self.sinks.values() if sink.compression != "none"]
+        is_of_use = any(sink.compression in schemes.of(sink.sink).compression for sink in packed)
         for sink in packed:
             known = schemes.of(sink.sink).compression
-            if sink.compression not in known and (len(known) > 1 or len(packed) == 1):
+            if sink.compression not in known and (len(known) > 1 or not is_of_use):
                 name = variable(Settings, "compression", sink.name)
                 yield f"{name}={sink.compression} is not for {sink.sink.scheme}: it knows {', '.join(known)}"
+
+    def _too_many_labels(self) -> Iterator[str]:
+        if any(schemes.of(sink.sink).module == "loki" for sink in self.sinks.values()):
+            for name, tailed in self.inputs.items():
+                if len(tailed.labels or {}) > _LOKI_LABELS:
+                    called = variable(Settings, "labels", name)
+                    yield f"{called} has more than {_LOKI_LABELS} labels: with ours Loki would refuse every line"
 
     def pod_fields(self) -> dict[str, str]:
         """What the downward API told, by the names that records have for it."""
