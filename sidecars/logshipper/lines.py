@@ -55,9 +55,8 @@ def cut(chunk: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
             return Cut(blank=True)
         hole = len(chunk) - len(body)
     end = chunk.rfind(b"\n", hole) + 1
-    next_hole = chunk.find(b"\n\0", hole, end) + 1
-    if next_hole:
-        end = next_hole
+    if chunk.find(b"\0", hole, end) >= 0:  # far cheaper than to look for both bytes, and there is hardly ever one
+        end = chunk.find(b"\n\0", hole, end) + 1 or end
     if end:
         if end - hole > limit:
             return _within(chunk, hole, end, limit)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from sidecars.logshipper.identity import Mark
 from sidecars.logshipper.ledger import HOLE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """Whole events of one file, or (`partial`) a piece of a line that does not end with a newline."""
 
@@ -26,6 +27,6 @@ class Part:
     def end(self) -> int:
         return self.start + len(self.data)
 
-    @property
+    @cached_property
     def lines(self) -> int:
         return self.data.count(b"\n") + self.partial

@@ -48,8 +48,7 @@ def first_bytes(sample: Sample) -> bytes:
 
 
 def _first_lines(data: bytes, most: int) -> bytes:
-    if data.count(b"\n") <= most:
-        return data
+    """As many of them, of a part that has more."""
     return data[: len(data) - len(data.split(b"\n", most)[-1])]
 
 
@@ -232,10 +231,11 @@ class Tail:
         if not cut.end and not cut.hole:
             self._waiting[sink] = self._look()
             return None
-        data = chunk[cut.hole : cut.end]
-        if self.rules.boundary is None:
-            data = _first_lines(data, max(1, room // LINE_ROOM))
-        return self._part(at, data, cut.hole, HOLE, partial=cut.partial)
+        part = self._part(at, chunk[cut.hole : cut.end], cut.hole, HOLE, partial=cut.partial)
+        most = max(1, room // LINE_ROOM)
+        if self.rules.boundary is not None or part.lines <= most:
+            return part
+        return self._part(at, _first_lines(part.data, most), cut.hole, HOLE)
 
     def read_again(self, sent: Range, sink: str) -> Part | None:
         """The very part that was being sent when the process before this one ended; None when it is not there."""

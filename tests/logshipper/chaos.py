@@ -3,9 +3,10 @@
     python -m tests.logshipper.chaos [--rounds N] [--seed N]
 
 An app writes numbered lines, in whole and in halves, and rotates its file in every way, and another file with stack
-traces; each of three sinks fails in every way by itself; the shipper is killed, or told to stop, and started again, at
-any moment. The sinks are an HTTP receiver with several batches on their way, an Elasticsearch that wants single
-documents again or refuses them for good, and files. A round is one such act. In the end:
+traces; each of three sinks fails in every way by itself. The sinks are an HTTP receiver with several batches on their
+way, an Elasticsearch that wants single documents again or refuses them for good, and files. In each round a sink's
+mood changes, lines are written, the file is rotated in one of the ways, and the shipper is killed at whatever moment
+that is; now and then it is told to stop. Up to 50 rounds go over the same files. In the end:
 
 - the HTTP receiver has every line, and once repeats are dropped by their ids exactly once;
 - Elasticsearch has every line exactly once, but for what it refused, which lies in the dead letters with its reason;
@@ -27,7 +28,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +182,6 @@ class Chaos:
             self.program.kill()
             self.program = None
             self.kills += 1
-        if self.random.random() < 0.5:
-            self.start()
 
     def stop(self) -> None:
         """As by Kubernetes. With a sink that fails it may say 69; before Python has begun it just ends."""
@@ -265,15 +263,24 @@ class Chaos:
     # -- all of it -----------------------------------------------------------------------------------------------------
 
     def run(self, rounds: int) -> None:
-        acts: list[Callable[[], None]] = [self.write] * 8 + [self.trace] * 3 + [self.fail] * 4 + [self.kill] * 5
-        acts += [self.start] * 4 + [self.rename] * 2 + [self.copytruncate] * 2
-        acts += [self.stop, self.rename_again, self.delete]
         for _ in range(rounds):
-            self.random.choice(acts)()
-            if self.random.random() < 0.5:
-                self.write()
-            time.sleep(self.random.choice((0, 0.01, 0.1, 0.4)))  # how long the next act lets it work
+            self.round()
         self.finish()
+
+    def round(self) -> None:
+        """Faults, lines, a rotation, and kill -9 (now and then SIGTERM) at whatever moment that is."""
+        if self.random.random() < 0.9:
+            self.start()
+        self.fail()
+        self.write()
+        self.random.choice((self.write, self.trace))()
+        time.sleep(self.random.choice((0, 0.02, 0.1)))
+        rotations = (self.rename, self.copytruncate, self.rename_again, self.delete, self.write)
+        self.random.choice(rotations)()
+        if self.random.random() < 0.5:
+            self.write()
+        time.sleep(self.random.choice((0, 0.1, 0.4, 0.8)))  # how long it may work
+        self.random.choice((self.kill, self.kill, self.kill, self.kill, self.kill, self.stop))()
 
     def finish(self) -> None:
         self.web.mode = self.search.mode = "ok"

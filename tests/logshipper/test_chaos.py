@@ -13,6 +13,6 @@ from tests.logshipper.chaos import Chaos
 def test_no_line_is_lost_or_shipped_twice_through_kills_rotations_and_faults(tmp_path: Path, seed: int) -> None:
     chaos = Chaos(tmp_path, seed)
     try:
-        chaos.run(30)
+        chaos.run(12)
     finally:
         chaos.close()
