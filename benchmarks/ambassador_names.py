@@ -1,0 +1,122 @@
+"""How long a dead address is used, and what a choice costs: `python -m benchmarks.ambassador_names`.
+
+- A name moves to another address while the ambassador holds an idle connection and nobody asks for anything. Measured
+  is the time from the change to the end of that connection, the longest of some; the promise is the TTL and one second.
+- Choosing an endpoint and noting its answer, with three endpoints and with two thousand: CPU time, the best of some.
+
+Exit status 1 when a figure is missed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from benchmarks.figures import Comparison, Figure, conclude
+from chassis.settings import load
+from sidecars.ambassador.balance import Balancer
+from sidecars.ambassador.endpoints import Endpoint
+from sidecars.ambassador.settings import Settings
+from tests.ambassador.nameserver import NameServer, name_server
+from tests.ambassador.support import Backend, Peer, answering
+from tests.support import free_port, wait_until
+
+TTL = 2  # seconds
+GRACE = 1.0  # seconds beyond it
+MOVES = 5
+CALLS, ROUNDS = 20_000, 7
+FEW, MANY = 3, 2000
+MOST_GROWTH = 3.0  # times
+POLICIES = ("ewma", "least_request", "round_robin", "random", "hash:source")
+NAME = "orders.example"
+
+
+def moved(zone: NameServer, folder: Path) -> float:
+    """Seconds from the change of the name to the end of the idle connection to its old address."""
+    ended = threading.Event()
+
+    def old(peer: Peer) -> None:
+        answering(b"old")(peer)
+        ended.set()
+
+    port, listen, admin = free_port(), free_port(), free_port()
+    there = [Backend(old, port, host="127.0.0.2"), Backend(answering(b"new"), port, host="127.0.0.3")]
+    zone.says(NAME, "127.0.0.2", ttl=TTL)
+    environ = {
+        "PATH": os.environ["PATH"],
+        "AMBASSADOR_UPSTREAM": f"http://{NAME}:{port}",
+        "AMBASSADOR_LISTEN": f"127.0.0.1:{listen}",
+        "AMBASSADOR_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+        "AMBASSADOR_RESOLV_CONF": str(zone.resolv_conf(folder)),
+    }
+    program = subprocess.Popen([sys.executable, "-m", "sidecars.ambassador"], env=environ, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answered(f"http://127.0.0.1:{admin}/readyz"), "ready")
+        assert answered(f"http://127.0.0.1:{listen}/") == "old"
+        zone.says(NAME, "127.0.0.3", ttl=TTL)
+        began = time.monotonic()
+        assert ended.wait(30), "the old address was never left"
+        return time.monotonic() - began
+    finally:
+        program.terminate()
+        program.wait()
+        for backend in there:
+            backend.stop()
+
+
+def answered(url: str) -> str:
+    try:
+        response = httpx.get(url, trust_env=False)
+    except httpx.TransportError:
+        return ""
+    return response.text if response.is_success else ""
+
+
+def choice(policy: str, count: int) -> float:
+    """µs of CPU for choosing one of so many endpoints and noting its answer."""
+    settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://a", "AMBASSADOR_BALANCE": policy}).upstreams["default"]
+    balancer = Balancer(settings, random.Random(7).random)
+    balancer.update([Endpoint(b"a", f"10.0.{each >> 8}.{each & 255}", 80) for each in range(count)], (), 0.0)
+    keys = [b"10.1.2.%d" % each for each in range(256)] if policy.startswith("hash") else [b""]
+
+    def once(number: int) -> None:
+        now = number * 0.0001
+        endpoint = balancer.choose(now, (), keys[number % len(keys)])
+        assert endpoint is not None
+        balancer.answered(endpoint, 200, now, now + 0.005)
+
+    return min(_microseconds(once) for _ in range(ROUNDS))
+
+
+def _microseconds(call: Callable[[int], None]) -> float:
+    began = time.process_time()
+    for number in range(CALLS):
+        call(number)
+    return (time.process_time() - began) / CALLS * 1e6
+
+
+def measure() -> tuple[list[Figure], list[Comparison]]:
+    with tempfile.TemporaryDirectory() as folder, name_server() as zone:
+        longest = max(moved(zone, Path(folder)) for _ in range(MOVES))
+    figures = [Figure("dead address in use", longest, TTL + GRACE, "s", note=f"TTL {TTL} s, no traffic")]
+    few = {policy: choice(policy, FEW) for policy in POLICIES}
+    many = {policy: choice(policy, MANY) for policy in POLICIES}
+    worst = max(POLICIES, key=lambda policy: many[policy] / few[policy])
+    growth = many[worst] / few[worst]
+    figures.append(Figure("choice, 2,000 endpoints / 3", growth, MOST_GROWTH, note=f"the worst of all, {worst}"))
+    shown = {f"ambassador {policy}, {FEW}": few[policy] for policy in POLICIES}
+    shown |= {f"ambassador {policy}, {MANY}": many[policy] for policy in POLICIES}
+    return figures, [Comparison("choice of an endpoint and its answer noted", "µs", shown)]
+
+
+if __name__ == "__main__":
+    sys.exit(conclude("ambassador-names", *measure()))
