@@ -8,7 +8,7 @@ LOCKS  := $(NAMES) demo dev
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-code check-images docs images e2e bench chaos locks clean
+.PHONY: help demo test check check-code check-images docs images e2e bench chaos soak locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -53,6 +53,9 @@ bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fa
 
 chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000), and no line may be lost
 	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000}
+
+soak: $(VENV)/dev.stamp ## REQUESTS through the ambassador (10 million), while memory and descriptors are watched; needs nginx and wrk
+	$(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}
 
 locks: $(VENV)/dev.stamp ## compile each extra with hashes, for every platform
 	@set -e; for name in $(LOCKS); do echo "locks/$$name.txt"; $(BIN)/uv pip compile --quiet --universal --generate-hashes \
