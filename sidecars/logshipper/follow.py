@@ -123,8 +123,7 @@ class Follower:
     def scan(self) -> None:
         self.access.begin_scan()
         self._scan(discover.look(self._inputs, self.access.refused), first=False)
-        held = {os.path.dirname(tail.state.path) for tail in self.tails.values()}  # noqa: PTH120 - paths are text
-        self.folders = held | discover.bases(self._inputs)
+        self.folders = {tail.folder for tail in self.tails.values() if tail.folder} | discover.bases(self._inputs)
 
     def _scan(self, listing: Mapping[Key, Found], *, first: bool) -> None:
         self.poll()  # after listing: a copy that is listed was made before the cut that is seen now
@@ -135,7 +134,7 @@ class Follower:
             if tail is None:
                 self._consider(found, heads(), at_end=first and self._inputs[found.input].start_at == "end")
             elif tail.state.path != found.path:
-                tail.state.path = found.path
+                tail.state.path, tail.folder = found.path, discover.folder_of(found.path)
                 self._store.append(checkpoint.file_entry(tail.state))
         for gone in [key for key in self._ignored if key not in listing]:
             del self._ignored[gone]
@@ -247,6 +246,7 @@ class Follower:
     def _attach(self, tail: Tail, found: Found, descriptor: int) -> None:
         state, before = tail.state, (tail.state.path, tail.state.device, tail.state.inode)
         state.path, (state.device, state.inode) = found.path, found.key
+        tail.folder = discover.folder_of(found.path)
         self._by_key[found.key] = tail
         try:
             tail.hold(descriptor)

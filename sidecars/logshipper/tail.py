@@ -65,6 +65,7 @@ class Tail:
         self.dormant = False  # known from the state, and cannot be opened for now
         self.trail: deque[Mark] = deque(maxlen=_TRAIL)
         self.head = b""
+        self.folder = ""  # the directory that it is really in, whatever symlinks lead there
         self._modified = 0
         self._ledgers = ledgers
         self._length = 0  # of the file itself; a copy that we go on in may be shorter than what we have seen

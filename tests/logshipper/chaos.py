@@ -37,7 +37,7 @@ from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.support import Receiver, environ, lines_of, status
 from tests.support import Program, free_port, wait_until
 
-_MODES = ("ok", "ok", "ok", "lost", "503", "429", "403", "hang", "limit:9000")
+_MODES = ("ok", "ok", "ok", "lost", "503", "429", "403", "hang", "limit:17000")
 _BAD = "never mind "  # what a line begins with that Elasticsearch will never take
 _SINKS = ("web", "search", "files")
 
@@ -53,7 +53,7 @@ class Search(Elasticsearch):
         message = json.loads(line)["message"]
         if message.startswith(_BAD):
             self.verdicts[message] = [400]
-        elif self._chance.random() < 0.02:
+        elif self._chance.random() < 0.003:
             self.verdicts[message] = [429]
         return super()._create(action, line)
 
@@ -79,7 +79,7 @@ class Chaos:
             LOGSHIPPER_SEARCH_SINK=self.search.url,
             LOGSHIPPER_SEARCH_ON_REJECT=f"{folder}/letters",
             LOGSHIPPER_FILES_SINK=f"file://{folder}/out",
-            LOGSHIPPER_BATCH_SIZE="8KiB",
+            LOGSHIPPER_BATCH_SIZE="16KiB",
             LOGSHIPPER_MAX_LINE_SIZE="4KiB",
             LOGSHIPPER_ROTATE_WAIT="300ms",
             LOGSHIPPER_LOG_LEVEL="debug",
@@ -99,7 +99,7 @@ class Chaos:
 
     def write(self) -> None:
         block = self.unfinished
-        for _ in range(self.random.choice((1, 3, 30, 300))):
+        for _ in range(self.random.choice((1, 3, 30, 150))):
             size = self.random.choice((0, 10, 100, 100, 100, 1000, 9000)) if len(block) < 50_000 else 0
             head = _BAD if size < 1000 and self.random.random() < 0.02 else ""
             line = f"{head}{len(self.written)} {'ü' * (size // 2)}{'x' * self.random.randrange(20)}"
@@ -236,7 +236,7 @@ class Chaos:
             return all(expected.keys() <= lines.keys() for lines in self.arrived().values())
 
         try:
-            wait_until(all_there, "all lines arrive", 30)
+            wait_until(all_there, "all lines arrive", 120)
         except AssertionError:
             self.judge()
             raise

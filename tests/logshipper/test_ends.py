@@ -156,6 +156,20 @@ def test_new_lines_new_files_and_rotations_are_noticed_long_before_the_next_scan
     assert program.stop() == 0
 
 
+def test_what_is_written_behind_a_symlink_is_noticed_as_soon(tmp_path: Path, start: Start, receiver: Receiver) -> None:
+    port = free_port()
+    (tmp_path / "elsewhere").mkdir()
+    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_SCAN_INTERVAL="1m")
+    target = tmp_path / "elsewhere" / "real.log"
+    append(target, "1\n")
+    (tmp_path / "logs" / "app.log").symlink_to(target)
+    program = start("logshipper", **variables)
+    wait_for(receiver, "1")
+    append(target, "2\n")
+    wait_for(receiver, "1", "2")
+    assert program.stop() == 0
+
+
 def test_writers_are_never_blocked_and_files_never_locked(tmp_path: Path, start: Start, receiver: Receiver) -> None:
     import fcntl  # noqa: PLC0415 - only here
 
