@@ -183,6 +183,10 @@ class Shipper:
             flight.receipt = outcome.receipt
             self.batches["delivered"] += 1
             await self._reject(flight, batch, outcome.rejected)
+            if outcome.unnamed:
+                count, reason = outcome.unnamed
+                everything = [(index, reason) for index in range(batch.events)]
+                await self._reject(flight, batch, everything, count)
             batch = batch.only(outcome.again)
             if batch.events:
                 failures += 1
@@ -222,13 +226,16 @@ class Shipper:
 
     # -- what the sink will never take ---------------------------------------------------------------------------------
 
-    async def _reject(self, flight: Flight, batch: Batch, rejected: Sequence[tuple[int, str]]) -> None:
-        if not rejected:
+    async def _reject(
+        self, flight: Flight, batch: Batch, rejected: Sequence[tuple[int, str]], count: int | None = None
+    ) -> None:
+        """`count`: how many of them it really is, where nobody knows which."""
+        if not rejected or count == 0:
             return
         self.batches["rejected"] += 1
         if self._letters is not None:
             await self._put_aside(flight, self._letters, batch, rejected)
-        flight.drop(batch, [index for index, _ in rejected], DEAD_LETTER if self._letters else REJECTED)
+        flight.drop(batch, [index for index, _ in rejected[:count]], DEAD_LETTER if self._letters else REJECTED)
         first, at = batch.find(rejected[0][0])
         log.error(
             "lines were rejected" if self._letters else "lines were dropped",
@@ -237,7 +244,7 @@ class Shipper:
             file=first.part.name,
             generation=first.part.file,
             first_byte=first.offsets[at],
-            events=len(rejected),
+            events=len(rejected[:count]),
         )
 
     async def _put_aside(

@@ -133,6 +133,21 @@ async def test_what_is_rejected_item_by_item_is_counted_and_the_rest_is_delivere
     pod.check()
 
 
+async def test_refusals_that_are_not_named_are_counted_as_many_as_they_are_and_all_may_be_read_in_the_letters(
+    pod: Pod, tmp_path: Path
+) -> None:
+    append(pod.log, "1\n2\n3\n")
+    pod.look()
+    sink = Scripted(lambda _: Outcome(unnamed=(2, "too old")))
+    async with shipping(pod, sink, LOGSHIPPER_ON_REJECT=str(tmp_path / "letters")):
+        pass
+    total = pod.ledgers["default"].total
+    assert (total.lines, total.dropped_lines) == (1, {"dead_letter": 2})
+    letters = (tmp_path / "letters" / "default.ndjson").read_text().splitlines()
+    assert [json.loads(letter)["message"] for letter in letters] == ["1", "2", "3"]
+    pod.check()
+
+
 async def test_dead_letters_are_on_disk_with_id_and_reason_before_the_position_moves(pod: Pod, tmp_path: Path) -> None:
     append(pod.log, "1\nbad\n")
     pod.look()

@@ -99,11 +99,19 @@ async def test_what_a_400_names_is_rejected_and_the_rest_has_the_yes(loki: Loki,
     assert [entry.line for entry in loki.entries] == ["3"]
 
 
-async def test_a_400_that_does_not_name_all_it_ignored_rejects_the_batch(loki: Loki) -> None:
+async def test_a_400_that_does_not_name_all_it_ignored_is_counted_as_it_says(loki: Loki) -> None:
     loki.mode, loki.shown = f"late:{TIMES[1] + 1}", 1
     async with opened(loki.url) as sink:
+        outcome = await sink.deliver(with_columns(batch(), times=TIMES))
+    reason = "the receiver answered 400, and does not say about which 2 of 3 lines: too far behind"
+    assert outcome.unnamed == (2, reason)
+
+
+async def test_a_400_about_lines_of_several_files_rejects_them_all(loki: Loki) -> None:
+    loki.mode = f"late:{2**62}"
+    async with opened(loki.url) as sink:
         with pytest.raises(Rejected, match="does not say about which"):
-            await sink.deliver(with_columns(batch(), times=TIMES))
+            await sink.deliver(a_batch(part(b"1\n"), part(b"2\n", 0, "beef")))
 
 
 async def test_a_repeat_of_events_with_times_is_recognised_by_loki(loki: Loki) -> None:

@@ -4,6 +4,8 @@
 
 - what the outcome does not mention has the sink's yes;
 - `rejected` will never be taken: it goes to the dead letters, or is dropped and counted, with the reason;
+- `unnamed`: so many were refused, and the sink does not say which. As many are counted; all of the batch goes to the
+  dead letters, lest one of them be missing there;
 - `again` is sent again, alone, with the same ids, until it is decided as well. Only then the position moves.
 
 It may be cancelled at any point; the batch is then delivered again, by this process or the next. The *receipt* is
@@ -25,6 +27,7 @@ class Outcome:
 
     receipt: Any = None
     rejected: Sequence[tuple[int, str]] = ()  # index and reason
+    unnamed: tuple[int, str] | None = None  # count and reason
     again: Sequence[int] = ()  # rising
     reason: str = ""  # why `again`
     after: float | None = None  # seconds that the other side asked for before `again`

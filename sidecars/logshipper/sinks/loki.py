@@ -20,7 +20,7 @@ from sidecars.logshipper.sinks.answers import judge
 from sidecars.logshipper.sinks.base import Outcome, Rejected
 from sidecars.logshipper.sinks.compress import compressor, content_encoding, snappy
 from sidecars.logshipper.sinks.loki_push import as_json, as_protobuf
-from sidecars.logshipper.sinks.loki_refusal import refused
+from sidecars.logshipper.sinks.loki_refusal import ignored, refused
 from sidecars.logshipper.sinks.post import Poster, target
 from sidecars.logshipper.sinks.stamps import stamps
 
@@ -60,7 +60,7 @@ class LokiSink:
             text = answer.body.decode("utf-8", "replace")
             indices = _refused(batch, push.now, text)
             if indices is None:
-                raise Rejected("the receiver answered 400, and does not say about which of the lines")
+                return _unnamed(batch, text)
             return Outcome(rejected=[(index, f"the receiver answered 400: {_kind(text)}") for index in indices])
         judge(answer)
         return Outcome()
@@ -78,6 +78,15 @@ class LokiSink:
 def _refused(batch: Batch, now: int, text: str) -> list[int] | None:
     streams = [records for records in batch.records if records.bodies]
     return refused(text, streams[0].bodies, stamps(streams[0], now)) if len(streams) == 1 else None
+
+
+def _unnamed(batch: Batch, text: str) -> Outcome:
+    """Raises Rejected where not even the number can be told."""
+    count = ignored(text) if sum(bool(records.bodies) for records in batch.records) == 1 else None
+    if count is None:
+        raise Rejected("the receiver answered 400, and does not say about which of the lines")
+    reason = f"the receiver answered 400, and does not say about which {count} of {batch.events} lines"
+    return Outcome(unnamed=(min(count, batch.events), f"{reason}: {_kind(text)}"))
 
 
 def _kind(text: str) -> str:

@@ -39,6 +39,12 @@ def refused(answer: str, texts: Sequence[str], times: Sequence[int]) -> list[int
     return None
 
 
+def ignored(answer: str) -> int | None:
+    """How many entries of one stream the answer says were ignored. None: it does not."""
+    totals = _TOTAL.findall(answer)
+    return int(totals[0]) if len(totals) == 1 else None
+
+
 def nanoseconds(text: str) -> int | None:
     """A time as Go's `String` or RFC 3339 has it; None when it is neither."""
     found = _GO.fullmatch(text)

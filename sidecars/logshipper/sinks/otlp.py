@@ -49,7 +49,7 @@ class OtlpSink:
         judge(answer)
         refused, why = partial_success(answer.body)
         reason = f"the receiver refused {refused} of {batch.events} records" + (f": {why}" if why else "")
-        return Outcome(rejected=[(index, reason) for index in range(min(refused, batch.events))])
+        return Outcome(unnamed=(min(refused, batch.events), reason) if refused else None)
 
     def _encode(self, batch: Batch) -> list[bytes]:
         return self._pack(otlp_logs.encode(batch, self._resource, time.time_ns()))
