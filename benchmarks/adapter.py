@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 7
 REQUESTS = 1500  # a round and a program
 STARTS = 9
+HUNG = 5
 LINES = 80  # of the app's small page
 
 MOST_CPU = 0.5  # of the peer's
@@ -44,6 +45,7 @@ MOST_JUDGING = 60.0  # ms for 10,000 series
 MOST_PARSING = 0.6  # of prometheus-client's parser alone
 MOST_IDLE, MOST_LOADED = 40.0, 80.0  # MB
 MOST_START = 300.0  # ms
+MOST_HUNG = 800.0  # ms until the 503 of an app that hangs
 
 RULES = """
 memory: jvm_memory_used_bytes{area="heap"} / jvm_memory_max_bytes{area="heap"} < 0.9 warn
@@ -196,6 +198,7 @@ def main() -> int:
     verdicts = judged(target)
     loaded = with_many_series(f"http://127.0.0.1:{large}")
     judging, parsing, reference = parsed(large_page(10_000))
+    hung = prompt()
     return conclude(
         "adapter",
         [
@@ -211,6 +214,7 @@ def main() -> int:
             Figure("10,000 series parsed and judged", parsing, MOST_PARSING, note="of prometheus-client's parser"),
             Figure("memory when idle", idle, MOST_IDLE, "MB"),
             Figure("memory with 100,000 series", loaded, MOST_LOADED, "MB", note="verdict mode, the peak"),
+            Figure("503 while the app hangs", hung, MOST_HUNG, "ms", note=f"wall time, the fastest of {HUNG}"),
             Figure("start to listening", starts, MOST_START, "ms", note=f"wall time, the fastest of {STARTS}"),
         ],
         [
@@ -269,6 +273,20 @@ def with_many_series(target: str) -> float:
     memory = program.memory()
     program.stop()
     return memory
+
+
+def prompt() -> float:
+    """How long a prober of an app that hangs waits for its 503, in ms, with the settings as they are by default."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        program = adapter(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        waited = []
+        for _ in range(HUNG):
+            begun = time.monotonic()
+            program.connection.sendall(b"GET /health HTTP/1.1\r\nHost: bench\r\n\r\n")
+            assert program.connection.recv(65536).startswith(b"HTTP/1.1 503")
+            waited.append((time.monotonic() - begun) * 1000)
+        program.stop()
+    return min(waited)
 
 
 def parsed(page: bytes) -> tuple[float, float, float]:

@@ -42,7 +42,7 @@ def page_of_up(apps: Mapping[str, bool]) -> bytes:
 
 
 def _page(lines: Iterable[str]) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{line}\n" for line in lines).encode(errors="replace")  # JSON may have half a character
 
 
 Labelled = Iterable[tuple[dict[str, str], float]]
@@ -61,8 +61,10 @@ def _family(name: str, about: str, samples: Labelled) -> Iterator[str]:
 
 
 def _written(value: float) -> str:
-    """Whole numbers without a point, as long as each has a float of its own."""
-    return str(int(value)) if math.isfinite(value) and abs(value) < _EXACT and value == int(value) else repr(value)
+    """Whole numbers without a point, as long as each has a float of its own. (JSON's 1e999 is infinite.)"""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if abs(value) < _EXACT and value == int(value) else repr(value)
 
 
 def _http_status(status: int) -> Iterator[str]:

@@ -137,6 +137,48 @@ def test_broken_gzip_is_refused(body: bytes) -> None:
     assert "gzip" in refusal(body, content_encoding="gzip")
 
 
+NAMES = st.text(max_size=6) | st.sampled_from(["a", "a.b", "\ud800", "x" * 300, 'quo"te', "back\\slash", "new\nline"])
+NUMBERS = (
+    st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.sampled_from([10**400, -(10**400), 1e308])
+)
+WORDS = st.sampled_from(["UP", "DOWN", "UNKNOWN", "warn", "nonsense", True, 3, None])
+PARTS = st.dictionaries(
+    NAMES,
+    st.fixed_dictionaries({"status": WORDS}, optional={"details": st.dictionaries(NAMES, NUMBERS, max_size=4)}),
+    max_size=5,
+)
+
+
+@given(st.sampled_from(["UP", "DOWN", "warn"]), PARTS)
+def test_any_health_document_becomes_a_page_that_is_well_formed(word: str, parts: dict[str, dict[str, object]]) -> None:
+    body = json.dumps({"status": word, "components": parts}).encode()
+
+    found = reading(body, "application/json")
+
+    assert found.health
+    assert len(found.health.components) == len(parts)
+    assert len(list(found.exposition.select("health_check_up"))) == len(parts)
+
+
+@given(st.dictionaries(NAMES, NUMBERS | st.dictionaries(NAMES, NUMBERS, max_size=3), max_size=4))
+def test_any_selection_becomes_a_page_that_is_well_formed_or_is_refused(document: dict[str, object]) -> None:
+    limits = Limits(100_000, 1000, parse("a=$.*; b=$.*.*"))
+    try:
+        found = reading(json.dumps(document).encode(), "application/json", limits=limits)
+    except Unreadable:
+        return
+    assert found.exposition.series
+
+
+def test_half_a_character_and_infinity_are_no_danger() -> None:
+    body = b'{"status": "UP", "components": {"a\\ud800": {"status": "UP", "details": {"big": 1e999, "small": -1e999}}}}'
+
+    found = reading(body, "application/json")
+
+    assert value(found, "health_check_value", check="a?", name="big") == float("inf")
+    assert value(found, "health_check_value", check="a?", name="small") == -float("inf")
+
+
 @given(
     st.binary(max_size=80), st.sampled_from(["", TEXT, "application/json"]), st.sampled_from(["", "gzip", "deflate"])
 )
