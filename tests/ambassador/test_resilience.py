@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import Counter
@@ -145,6 +146,23 @@ def test_a_hash_keeps_a_user_with_one_replica(start: Start, kind: str) -> None:
             user: {ambassador.ask(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % (line % user))[2] for _ in range(5)}
             for user in (b"user%d" % number for number in range(12))
         }
+        assert all(len(bodies) == 1 for bodies in seen.values())
+        assert len(set.union(*seen.values())) == 3
+
+
+@pytest.mark.parametrize("scheme", ["http", "tcp"])
+def test_a_hash_of_the_source_keeps_an_address_of_the_app_with_one_replica(start: Start, scheme: str) -> None:
+    with backends(*[answering(body) for body in (b"a", b"b", b"c")]) as running:
+        upstream = joined(running).replace("http:", f"{scheme}:")
+        ambassador = Ambassador(start, upstream, BALANCE="hash:source")
+
+        def ask(source: str) -> bytes:
+            with socket.create_connection(("127.0.0.1", ambassador.port), 10, source_address=(source, 0)) as own:
+                peer = Peer(own)
+                peer.send(GET)
+                return peer.response()[2]
+
+        seen = {source: {ask(source) for _ in range(4)} for source in (f"127.0.1.{each}" for each in range(1, 13))}
         assert all(len(bodies) == 1 for bodies in seen.values())
         assert len(set.union(*seen.values())) == 3
 

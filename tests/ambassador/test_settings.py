@@ -90,3 +90,77 @@ def test_every_problem_is_told_at_once() -> None:
         "AMBASSADOR_TIMEOUTS",
         "AMBASSADOR_UPSTREAM",
     ]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "shown"),
+    [
+        ("http://a;weight=3,http://b:81", "http://a:80;weight=3,http://b:81"),
+        ("HTTP+SRV://_http._tcp.orders".lower(), "http+srv://_http._tcp.orders"),
+        ("tls+srv://_db._tcp.db;weight=2", "tls+srv://_db._tcp.db;weight=2"),
+        ("https://[fd00::1], http://b", "https://[fd00::1]:443,http://b:80"),
+    ],
+)
+def test_an_upstream_is_shown_as_it_could_be_given(upstream: str, shown: str) -> None:
+    given = load(Settings, {"AMBASSADOR_UPSTREAM": upstream}).upstreams["default"].upstream
+    assert str(given) == shown
+    assert load(Settings, {"AMBASSADOR_UPSTREAM": shown}).upstreams["default"].upstream == given
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("UPSTREAM", "http://a;weight=0", "a whole number from 1 to 1000"),
+        ("UPSTREAM", "http://a;weight=1001", "a whole number from 1 to 1000"),
+        ("UPSTREAM", "http://a;color=red", "expected weight="),
+        ("UPSTREAM", "http+srv://_http._tcp.a:80", "and no port"),
+        ("BALANCE", "fastest", "expected one of ewma, least_request"),
+        ("BALANCE", "hash:header:", "hash:header:<name>"),
+        ("BALANCE", "hash:header:x y", "hash:header:<name>"),
+        ("MAX_EJECTED", "0.5", "expected a share from 0% to 100%"),
+        ("MAX_EJECTED", "101%", "expected a share from 0% to 100%"),
+        ("RETRY_ON", "sometimes", "expected connect, reset, timeout"),
+        ("RETRY_ON", "none,5xx", "or none"),
+        ("RETRY_ON", "200", "statuses from 400"),
+        ("HEALTH_PATH", "healthz", "begins with /"),
+        ("HEALTH_PATH", "/a b", "without blanks"),
+        ("EJECT_AFTER", "0", "at least 1"),
+        ("TRY_TIMEOUT", "5", "with its unit"),
+        ("DNS_MIN_TTL", "10ms", "at least 100ms"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(name: str, value: str, why: str) -> None:
+    (problem,) = problems(**{"AMBASSADOR_UPSTREAM": "http://a", f"AMBASSADOR_{name}": value})
+    assert problem.startswith(f"AMBASSADOR_{name}={value}: ")
+    assert why in problem
+
+
+def test_what_only_http_has_is_refused_for_tcp() -> None:
+    found = problems(
+        AMBASSADOR_UPSTREAM="tcp://a:1", AMBASSADOR_HEALTH_PATH="/healthz", AMBASSADOR_BALANCE="hash:cookie:user"
+    )
+    assert any("AMBASSADOR_HEALTH_PATH: AMBASSADOR_UPSTREAM is not HTTP" in problem for problem in found)
+    assert any("hash:source works" in problem for problem in found)
+
+
+def test_the_least_time_of_an_answer_is_not_more_than_the_longest() -> None:
+    (problem,) = problems(AMBASSADOR_UPSTREAM="http://a", AMBASSADOR_DNS_MIN_TTL="1m")
+    assert problem == "AMBASSADOR_DNS_MIN_TTL is more than AMBASSADOR_DNS_MAX_TTL"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("5xx,connect", "connect,5xx"), ("503, 429 ,reset", "reset,429,503"), ("none", "none"), ("5xx,404", "5xx,404")],
+)
+def test_what_is_retried_is_shown_as_it_could_be_given(given: str, shown: str) -> None:
+    settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://a", "AMBASSADOR_RETRY_ON": given})
+    assert str(settings.upstreams["default"].retry_on) == shown
+
+
+def test_active_checks_are_made_where_they_are_asked_for() -> None:
+    def every(**environ: str) -> float | None:
+        return load(Settings, {"AMBASSADOR_UPSTREAM": "http://a", **environ}).upstreams["default"].check_every
+
+    assert every() is None
+    assert every(AMBASSADOR_HEALTH_PATH="/") == 5.0
+    assert every(AMBASSADOR_HEALTH_INTERVAL="2s") == 2.0
