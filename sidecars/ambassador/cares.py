@@ -26,7 +26,6 @@ from sidecars.ambassador.resolvconf import ResolvConf
 _PATIENCE = 15.0  # seconds for a whole look-up, all servers, tries and search domains together
 _WAKE = 0.1  # seconds; how late c-ares may notice that a server does not answer
 _NO_SORT = 1 << 7  # ARES_AI_NOSORT: which address is best is not for the resolver to say
-_HOSTS_TTL = 5.0  # seconds for which holds what has no TTL: the hosts file
 
 _DEFINITE = (pycares.errno.ARES_ENODATA, pycares.errno.ARES_ENOTFOUND)
 _SAID = {
@@ -95,26 +94,27 @@ class CaresResolver:
 
 
 async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:
-    """Those that this host can reach, and for how long they hold."""
+    """Those that this host can reach, and for how long they hold; 0 where that is not said, as in the hosts file."""
     result = await channel.ask(
         lambda done: channel.cares.getaddrinfo(
             host, None, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM, flags=_NO_SORT, callback=done
         )
     )
     nodes = [(node.addr[0].decode(), float(node.ttl)) for node in result.nodes]
-    usable = [(address, ttl) for address, ttl in nodes if ":" not in address or _has_route(address)] or nodes
+    usable = [(address, ttl) for address, ttl in nodes if _has_route(address)] or nodes
     if not usable:
         raise LookupFailed(_SAID[pycares.errno.ARES_ENODATA])
-    return list(dict.fromkeys(address for address, _ in usable)), min(ttl for _, ttl in usable) or _HOSTS_TTL
+    return list(dict.fromkeys(address for address, _ in usable)), min(ttl for _, ttl in usable)
 
 
 def _has_route(address: str) -> bool:
-    """Whether packets to this IPv6 address would leave at all: many Pods have no IPv6, and names have AAAA records."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as trial:
-        try:
+    """Whether packets to this address would leave at all: many Pods have no IPv6, and names have AAAA records."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as trial:
             trial.connect((address, 9))  # sends nothing
-        except OSError:
-            return False
+    except OSError:
+        return False
     return True
 
 

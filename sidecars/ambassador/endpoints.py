@@ -124,7 +124,7 @@ class Endpoint:
 
     def blame(self, now: float, retry_after: float = 0.0) -> None:
         """It could not serve, and will not for a while (`retry_after` seconds, where it says so)."""
-        self.sample(max(self.cost, min(retry_after, _LONGEST_RETRY_AFTER) or _FAILURE_COST), now)
+        self.sample(min(retry_after, _LONGEST_RETRY_AFTER) or _FAILURE_COST, now)
 
     def suspect(self, now: float) -> None:
         """It has failed a request, maybe for the request's own sake: one failure in many answers weighs little."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from math import exp
 
 from chassis.frozen import dataclass
 from sidecars.ambassador.kinds import RetryOn
@@ -27,7 +28,8 @@ from sidecars.ambassador.kinds import RetryOn
 FRESH = 1.0  # seconds for which an idle connection is good enough for a request that cannot be repeated
 
 _PER_SECOND = 10.0  # retries that are always allowed
-_MOST = 100.0  # retries that can be saved up
+_MOST = 100.0  # retries that can always be saved up
+_SAVED_FOR = 10.0  # seconds of traffic whose retries can be saved up
 _FIRST_PAUSE = 0.025  # seconds
 _LONGEST_PAUSE = 0.25  # seconds
 LONGEST_WAIT = 1.0  # seconds that a request waits here because of a Retry-After
@@ -85,18 +87,25 @@ def retry_after(fields: Iterable[bytes], now: float) -> float:
 
 
 class Budget:
-    """How many retries the traffic allows: a share of the requests, and ten a second in any case."""
+    """How many retries the traffic allows: a share of the requests, and ten a second in any case.
 
-    __slots__ = ("_refilled", "_share", "saved")
+    What is not used is saved up: as much as ten seconds of the present traffic earn, and a hundred in any case. So
+    a replica that takes a thousand requests with it costs none of them, and a lasting failure no more than its share.
+    """
+
+    __slots__ = ("_most", "_recent", "_refilled", "_requests", "_share", "saved")
 
     def __init__(self, now: float, share: float) -> None:
         self._share = share
-        self.saved = _MOST
         self._refilled = now
+        self._requests = 0  # since the last refill
+        self._recent = 0.0  # requests of the last seconds, the more the newer
+        self._most = self.saved = _MOST
 
     def earn(self) -> None:
         """A request has begun."""
-        if self.saved < _MOST:
+        self._requests += 1
+        if self.saved < self._most:
             self.saved += self._share
 
     def spend(self) -> bool:
@@ -107,5 +116,9 @@ class Budget:
         return True
 
     def refill(self, now: float) -> None:
-        self.saved = min(_MOST, self.saved + (now - self._refilled) * _PER_SECOND)
-        self._refilled = now
+        """To be called a few times a second."""
+        passed, self._refilled = now - self._refilled, now
+        self._recent = self._recent * exp(-passed / _SAVED_FOR) + self._requests
+        self._requests = 0
+        self._most = max(_MOST, self._share * self._recent)
+        self.saved = min(self._most, self.saved + passed * _PER_SECOND)

@@ -109,6 +109,8 @@ class Upstream:
 
     def answered(self, name: Name, answer: Answer, now: float) -> None:
         """DNS has answered: take up what is new, and leave what is gone."""
+        if name.error and answer.found:
+            log.info("a name can be looked up again", upstream=self.name, host=name.target.host)
         new, gone = name.answered(answer, now, self.settings.dns_min_ttl, self.settings.dns_max_ttl)
         self.balancer.update(new, gone, now)
         for endpoint in gone:

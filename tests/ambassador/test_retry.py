@@ -65,6 +65,38 @@ def test_retries_are_a_fifth_of_the_traffic_when_everything_fails() -> None:
     assert 190 <= spent <= 210
 
 
+def test_a_busy_upstream_may_lose_many_requests_at_once() -> None:
+    budget = Budget(0.0, 0.2)
+    for tick in range(1, 100):
+        for _ in range(1000):
+            budget.earn()
+        budget.refill(tick * 0.2)
+    spent = 0
+    while budget.spend():
+        spent += 1
+    assert 6_000 < spent <= 10_000  # a fifth of the requests of ten seconds
+    for tick in range(100, 1100):
+        budget.refill(tick * 0.2)
+    assert budget.saved == 100
+
+
+@given(st.lists(st.tuples(st.sampled_from(["earn", "spend", "refill"]), st.integers(1, 200)), max_size=60))
+def test_retries_never_exceed_what_the_traffic_allows(story: list[tuple[str, int]]) -> None:
+    budget = Budget(0.0, 0.2)
+    now, earned, spent = 0.0, 0, 0
+    for what, times in story:
+        if what == "refill":
+            now += times * 0.01
+            budget.refill(now)
+        for _ in range(times):
+            if what == "earn":
+                budget.earn()
+                earned += 1
+            elif what == "spend":
+                spent += budget.spend()
+        assert spent <= 100 + 0.2 * earned + 10 * now + 1
+
+
 def test_a_quiet_upstream_may_always_retry_a_few_times() -> None:
     budget = Budget(0.0, 0.2)
     while budget.spend():
