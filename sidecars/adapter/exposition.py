@@ -13,16 +13,16 @@ each type demands of its samples, `lines` and `labels` how a line is written.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from sidecars.adapter import lines
 from sidecars.adapter.families import check_of
-from sidecars.adapter.labels import BadLabels, Labels, Shapes, labels_of, quoted_name
+from sidecars.adapter.labels import BadLabels, Labels, Shapes, quoted_name, unescaped
 from sidecars.adapter.lines import Malformed
 from sidecars.adapter.metadata import SUFFIXES, Metadata, metadata_of
 from sidecars.adapter.points import Points
+from sidecars.adapter.samples import Sample
 from sidecars.adapter.values import Check, Suffixes
 
 __all__ = ["Exposition", "Family", "Labels", "Malformed", "Sample", "parse"]
@@ -39,13 +39,10 @@ _SUFFIXES = tuple(
 )
 
 
-class Sample(NamedTuple):
-    """One series and its value. `timestamp` is in Unix seconds, None where the page gives none."""
+Conditions = Sequence[tuple[str, Callable[[str], bool]]]
+"""Labels, and what is asked of their values; of one that is not there, "" is."""
 
-    name: str
-    labels: Labels
-    value: float
-    timestamp: float | None = None
+_MOST_ANSWERS = 10_000  # kept of one condition
 
 
 @dataclass(slots=True)
@@ -86,17 +83,18 @@ class Exposition:
             for suffix in family.suffixes:
                 yield family.name + suffix
 
-    def select(self, name: str) -> list[Sample]:
-        """All samples of that name; empty where there are none.
+    def select(self, name: str, conditions: Conditions = ()) -> list[Sample]:
+        """The samples of that name that keep all conditions; empty where there are none.
 
         OpenMetrics allows several points in time of one series: of these the last one counts.
         """
         family = self._owner(name)
         if family is None:
             return []
-        found = (sample for sample in self.samples(family) if sample.name == name)
-        if not self.openmetrics:
-            return list(found)
+        wanted = name if len(family.suffixes) > 1 else ""
+        found = list(self._samples(family, wanted.encode(), conditions))
+        if not self.openmetrics or all(sample.timestamp is None for sample in found):
+            return found
         return list({sample.labels: sample for sample in found}.values())
 
     def _owner(self, name: str) -> Family | None:
@@ -108,18 +106,26 @@ class Exposition:
                     return family
         return None
 
-    def samples(self, family: Family) -> Iterator[Sample]:
-        """All samples of the family, in the page's order."""
+    def _samples(self, family: Family, wanted: bytes, conditions: Conditions) -> Iterator[Sample]:
+        """The family's samples, of one name where that is not empty."""
         shapes = Shapes(openmetrics=self.openmetrics)
+        fits = _fits(shapes, conditions) if conditions else None
         scale = 1.0 if self.openmetrics else 1000.0
+        raw_name, text_name = b"", ""
         for rows in lines.scan(self.page, family.start, family.end, openmetrics=self.openmetrics):
             for _, name, blob, value, timestamp, *_rest in rows:
-                if value:
-                    if not name:
-                        name, blob = quoted_name(blob)  # noqa: PLW2901 - the same two, found elsewhere
-                    labels = labels_of(*shapes.of(blob)) if blob else ()
-                    time = float(timestamp) / scale if timestamp else None
-                    yield Sample(name.decode(), labels, float(value), time)
+                if not value:
+                    continue
+                if not name:
+                    name, blob = quoted_name(blob)  # noqa: PLW2901 - the same two, found elsewhere
+                if wanted and name != wanted:
+                    continue
+                if fits and not fits(blob):
+                    continue
+                if name != raw_name:
+                    raw_name, text_name = name, name.decode()
+                time = float(timestamp) / scale if timestamp else None
+                yield Sample(text_name, None, float(value), time, blob, shapes)
 
     def metadata(self, family: Family) -> Metadata:
         """The family's HELP, TYPE and UNIT, read again."""
@@ -130,6 +136,27 @@ class Exposition:
                 if found:
                     metadata.add(found[0], found[2], 0)
         return metadata
+
+
+def _fits(shapes: Shapes, conditions: Conditions) -> Callable[[bytes], bool]:
+    """Whether the labels that are written so keep the conditions. The answer for a value is kept, as values recur."""
+    asked = [(label.encode(), test, dict[bytes, bool]()) for label, test in conditions]
+
+    def fits(blob: bytes) -> bool:
+        shape, values = shapes.of(blob)
+        for label, test, answers in asked:
+            index = shape.index(label)
+            raw = values[index] if index >= 0 else b""
+            answer = answers.get(raw)
+            if answer is None:
+                answer = test(unescaped(raw))
+                if len(answers) < _MOST_ANSWERS:
+                    answers[raw] = answer
+            if not answer:
+                return False
+        return True
+
+    return fits
 
 
 def parse(body: bytes, content_type: str, max_series: int) -> Exposition:

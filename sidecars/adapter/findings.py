@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sidecars.adapter.exposition import Sample
 from sidecars.adapter.expressions import Call, Expression, Number
 from sidecars.adapter.rules import Rule, Severity
+from sidecars.adapter.samples import Sample
 from sidecars.adapter.vectors import COMPARE, shown
 
 State = Literal["ok", "warn", "fail", "no-data"]

@@ -9,10 +9,11 @@ place of the one before it, unless the value has fallen there: a counter's reset
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecars.adapter.exposition import Labels, Sample
+from sidecars.adapter.labels import Labels
+from sidecars.adapter.samples import Sample
 
 MOST_SERIES = 10_000  # of one selector
 _MOST_POINTS = 200_000  # of one selector: 3 MB
@@ -20,6 +21,7 @@ _DENSEST = 120  # points of a series in its range
 _SPARSEST = 8
 
 Identity = tuple[str, Labels]
+Written = tuple[str, bytes | None]
 
 
 class TooMany(Exception):
@@ -27,21 +29,26 @@ class TooMany(Exception):
 
 
 class Past:
-    """One series."""
+    """One series: its points, oldest first."""
 
     __slots__ = ("changed", "moved", "times", "values")
 
-    def __init__(self, time: float, value: float) -> None:
-        self.times = array("d", [time])
-        self.values = array("d", [value])
-        self.changed = time  # when its value was first seen as it is now
+    def __init__(self) -> None:
+        self.times = array("d")
+        self.values = array("d")
+        self.changed = 0.0  # when its value was first seen as it is now
         self.moved = False  # has ever changed before our eyes
 
-    def add(self, time: float, value: float, spacing: float) -> None:
+    def add(self, time: float, value: float, spacing: float, before: float) -> None:
+        """One more point; those that are older than `before` are dropped."""
         times, values = self.times, self.values
-        if time <= times[-1]:
+        while times and times[0] < before:
+            del times[0], values[0]
+        if not times:
+            self.changed, self.moved = time, False
+        elif time <= times[-1]:
             return
-        if value != values[-1]:
+        elif value != values[-1]:
             self.changed, self.moved = time, True
         dense = len(times) > 1 and time - times[-2] < spacing
         if dense and value >= values[-1] >= values[-2]:
@@ -51,14 +58,6 @@ class Past:
         values.append(value)
         if len(times) > 2 * _DENSEST:  # it falls all the time
             del times[0], values[0]
-
-    def forget(self, before: float) -> None:
-        """Drop what is older than that."""
-        count = 0
-        while count < len(self.times) and self.times[count] < before:
-            count += 1
-        if count:
-            del self.times[:count], self.values[:count]
 
 
 @dataclass(slots=True)
@@ -77,40 +76,46 @@ class History:
     def __init__(self, length: float) -> None:
         self._length = length
         self._series: dict[Identity, Past] = {}
+        self._written: dict[Written, Past] = {}  # the present ones, by how they were written the last time
 
     def __len__(self) -> int:
         return len(self._series)
 
-    def observe(self, samples: Iterable[Sample], now: float) -> None:
+    def observe(self, samples: Sequence[Sample], now: float) -> None:
         """The selected series as they are now. Raises `TooMany`."""
-        before = self._series
-        present: dict[Identity, Past] = {}
-        spacing = self._length / max(_SPARSEST, min(_DENSEST, _MOST_POINTS // (len(before) + 1)))
-        for name, labels, value, timestamp in samples:
-            key = (name, labels)
-            time = now if timestamp is None else min(timestamp, now)
-            past = before.get(key)
-            if past is None:
-                past = Past(time, value)
-            else:
-                past.add(time, value, spacing)
-                past.forget(now - self._length)
-                if not past.times:  # it came back after long
-                    past = Past(time, value)
-            present[key] = past
-            if len(present) > MOST_SERIES:
-                self._series = {}
-                raise TooMany
-        for key, past in before.items():
-            if len(present) >= MOST_SERIES:
-                break
-            if key not in present and past.times[-1] >= now - self._length:
-                present[key] = past
-        self._series = present
+        if len(samples) > MOST_SERIES:
+            self._series, self._written = {}, {}
+            raise TooMany
+        spacing = self._length / max(_SPARSEST, min(_DENSEST, _MOST_POINTS // (len(samples) + 1)))
+        before = now - self._length
+        written: dict[Written, Past] = {}
+        for sample in samples:
+            key = (sample.name, sample.raw)
+            past = self._written.get(key) or self._known(sample)
+            time = now if sample.timestamp is None else min(sample.timestamp, now)
+            past.add(time, sample.value, spacing, before)
+            written[key] = past
+        self._written = written
+        if len(self._series) > len(written):
+            self._forget(before)
+
+    def _known(self, sample: Sample) -> Past:
+        """The past of a series that is new, or written in another way than before."""
+        return self._series.setdefault((sample.name, sample.labels), Past())
+
+    def _forget(self, before: float) -> None:
+        """Drop the series that are gone for so long, and those that are gone at all where there are too many."""
+        present = set(map(id, self._written.values()))
+        crowded = len(self._series) > MOST_SERIES
+        self._series = {
+            key: past
+            for key, past in self._series.items()
+            if id(past) in present or (not crowded and past.times[-1] >= before)
+        }
 
     def past(self, sample: Sample) -> Past:
         """The past of a series that has just been observed."""
-        return self._series[sample.name, sample.labels]
+        return self._written[sample.name, sample.raw]
 
     def window(self, sample: Sample, now: float) -> Window:
         past = self.past(sample)

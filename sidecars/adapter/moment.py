@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import nan
 
 from sidecars.adapter import history
-from sidecars.adapter.exposition import Exposition, Sample
+from sidecars.adapter.exposition import Exposition
 from sidecars.adapter.expressions import (
     Aggregation,
     Call,
@@ -22,7 +22,9 @@ from sidecars.adapter.expressions import (
 )
 from sidecars.adapter.findings import Pair, absent_argument
 from sidecars.adapter.history import History, TooMany
+from sidecars.adapter.labels import Labels
 from sidecars.adapter.rules import Rule, written
+from sidecars.adapter.samples import Sample
 from sidecars.adapter.vectors import OneToOne, Vector, aggregated, between, duplicate, matched, negated, shown
 
 LOOKBACK = 300.0  # seconds: a sample with an older timestamp is stale, as in Prometheus
@@ -74,7 +76,7 @@ class Moment:
             for mine, other in matched(rule.matching, left, right):
                 if other is not None:
                     one_to_one.take(mine)
-                pairs.append((mine, other and other.value))
+                pairs.append((mine, None if other is None else other.value))
             return pairs
         return [(sample, right) for sample in left]
 
@@ -101,7 +103,7 @@ class Moment:
                 result = aggregated(node, self._vector(argument))
             case Operation(left=left, right=right):
                 result = between(node, self.value(left), self.value(right))
-        return self._unique(result) if isinstance(result, list) else result
+        return self._unique(result) if isinstance(result, list) and _may_repeat(node) else result
 
     def _vector(self, node: Expression) -> Vector:
         value = self.value(node)
@@ -123,10 +125,12 @@ class Moment:
         key = key_of(selector)
         if key in self._selected:
             return self._selected[key]
-        names = [selector.name] if selector.name else self._exposition.names()
+        of_name = [one for one in selector.matchers if one.label == "__name__"]
+        conditions = [(one.label, one.test) for one in selector.matchers if one.label != "__name__"]
         found: Vector = []
-        for name in names:
-            found += [sample for sample in self._exposition.select(name) if _fits(selector, sample)]
+        for name in [selector.name] if selector.name else list(self._exposition.names()):
+            if all(one.test(name) for one in of_name):
+                found += self._exposition.select(name, conditions)
         stale = [sample.timestamp for sample in found if self._is_stale(sample)]
         if stale:
             self._old[key] = max(time for time in stale if time is not None)
@@ -168,7 +172,7 @@ class Moment:
         assert isinstance(value, list)  # noqa: S101 - the grammar knows
         if call.function == "absent":
             return [] if value else [Sample("", _wanted_labels(argument), 1.0)]
-        return [Sample("", sample.labels, self._age(sample.value)) for sample in value]
+        return [sample.calculated(self._age(sample.value)) for sample in value]
 
     def _age(self, timestamp: float) -> float:
         age = self._now - timestamp
@@ -192,7 +196,7 @@ class Moment:
             if value is None:
                 few += 1
             else:
-                found.append(Sample("", sample.labels, value))
+                found.append(sample.calculated(value))
         if few:
             needed = "its whole range, or one change," if function == "stale" else "two samples"
             self._note(f"{function} needs {needed} of {self._written(selector)}, and has not seen so much yet")
@@ -206,18 +210,25 @@ class Moment:
         return 0.0 if past.moved else None
 
 
+def _may_repeat(node: Expression) -> bool:
+    """Whether series of different names come together in it, which may be the same once the names are lost."""
+    match node:
+        case Selector(name=name):
+            return not name
+        case Call(argument=argument):
+            return argument is not None and _may_repeat(argument)
+        case Negation(operand=operand):
+            return _may_repeat(operand)
+        case Operation(operator=operator, left=left, right=right):
+            return operator == "or" or _may_repeat(left) or _may_repeat(right)
+        case Aggregation() | Number():
+            return False
+
+
 _OVER = {"rate": history.rate, "increase": history.increase, "delta": history.delta}
 
 
-def _fits(selector: Selector, sample: Sample) -> bool:
-    if not selector.matchers:
-        return True
-    labels = dict(sample.labels)
-    labels["__name__"] = sample.name
-    return all(one.test(labels.get(one.label, "")) for one in selector.matchers)
-
-
-def _wanted_labels(argument: Expression) -> tuple[tuple[str, str], ...]:
+def _wanted_labels(argument: Expression) -> Labels:
     """What `absent` knows of a series that is not there: the labels that were to be equal, where they are so once."""
     if not isinstance(argument, Selector):
         return ()

@@ -10,8 +10,9 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sidecars.adapter.exposition import Labels, Sample
 from sidecars.adapter.expressions import Aggregation, Matching, Operation
+from sidecars.adapter.labels import Labels
+from sidecars.adapter.samples import Sample
 
 Vector = list[Sample]
 
@@ -80,7 +81,7 @@ def between(operation: Operation, left: float | Vector, right: float | Vector) -
 
 def negated(value: float | Vector) -> float | Vector:
     if isinstance(value, list):
-        return [Sample("", sample.labels, -sample.value) for sample in value]
+        return [sample.calculated(-sample.value) for sample in value]
     return -value
 
 
@@ -97,10 +98,10 @@ def _with_number(operation: Operation, left: float | Vector, right: float | Vect
     ]
     if operation.operator in ARITHMETIC:
         calculate = ARITHMETIC[operation.operator]
-        return [Sample("", sample.labels, calculate(a, b)) for sample, a, b in pairs]
+        return [sample.calculated(calculate(a, b)) for sample, a, b in pairs]
     compare = COMPARE[operation.operator]
     if operation.as_bool:
-        return [Sample("", sample.labels, float(compare(a, b))) for sample, a, b in pairs]
+        return [sample.calculated(float(compare(a, b))) for sample, a, b in pairs]
     return [sample for sample, a, b in pairs if compare(a, b)]
 
 
