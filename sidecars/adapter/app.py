@@ -89,9 +89,9 @@ def _own_tls(settings: Settings) -> tls.Reloading | None:
 
     def file(field: str) -> tls.File | None:
         path = getattr(settings, field)
-        return tls.File(variable(Settings, field), path) if path else None
+        return tls.File(variable(Settings, field), str(path)) if path else None
 
-    cert = tls.File(variable(Settings, "tls_cert"), settings.tls_cert)
+    cert = tls.File(variable(Settings, "tls_cert"), str(settings.tls_cert))
     return tls.server(cert, file("tls_key"), file("client_ca"))
 
 

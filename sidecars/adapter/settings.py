@@ -6,13 +6,14 @@ from itertools import groupby
 from typing import ClassVar, Literal, get_args
 
 from chassis.frozen import TYPE_CHECKING, dataclass
-from chassis.kinds import Address, Secret, address, choice, duration, integer, secret, size, text
+from chassis.kinds import Address, Secret, address, choice, duration, integer, path, secret, size, text
 from chassis.settings import ServiceSettings, group, setting, variable
 from sidecars.adapter.choices import ByRoute, RulesText, by_route, routes, rules, selectors, target_url
 from sidecars.adapter.formats import AUTO, FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from urllib.parse import SplitResult
 
     from sidecars.adapter.selectors import Selector
@@ -79,18 +80,18 @@ class App:
         "how long after the start a failure is only a warning; it ends with the first pass",
         default="0",
     )
-    target_ca: str | None = setting(
-        text, "a file of PEM certificates: whom to trust at `https`, instead of the system's authorities", default=""
+    target_ca: Path | None = setting(
+        path, "a file of PEM certificates: whom to trust at `https`, instead of the system's authorities", default=""
     )
-    target_cert: str | None = setting(text, "a PEM file: the certificate that is shown to the app", default="")
-    target_key: str | None = setting(text, "a PEM file: its key, where the certificate's has none", default="")
+    target_cert: Path | None = setting(path, "a PEM file: the certificate that is shown to the app", default="")
+    target_key: Path | None = setting(path, "a PEM file: its key, where the certificate's has none", default="")
     target_token: Secret | None = setting(secret, "sent to the app as `Authorization: Bearer`", default="")
     target_username: str | None = setting(text, "sent to the app as `Authorization: Basic`", default="")
     target_password: Secret | None = setting(secret, "likewise", default="")
 
     @property
     def modes(self) -> set[Mode]:
-        return {self.mode[path] for path in self.routes}
+        return {self.mode[route] for route in self.routes}
 
     @property
     def secure(self) -> bool:
@@ -112,12 +113,12 @@ class Settings(ServiceSettings):
     agent_listen: Address = setting(
         address, "where HAProxy's agent-check is answered, over TCP, with one verdict of all apps", default="off"
     )
-    tls_cert: str | None = setting(
-        text, "a PEM file: the certificate of `ADAPTER_LISTEN`, which is https then", default=""
+    tls_cert: Path | None = setting(
+        path, "a PEM file: the certificate of `ADAPTER_LISTEN`, which is https then", default=""
     )
-    tls_key: str | None = setting(text, "a PEM file: its key, where the certificate's has none", default="")
-    client_ca: str | None = setting(
-        text, "a file of PEM certificates: who asks must show one that they have signed", default=""
+    tls_key: Path | None = setting(path, "a PEM file: its key, where the certificate's has none", default="")
+    client_ca: Path | None = setting(
+        path, "a file of PEM certificates: who asks must show one that they have signed", default=""
     )
     basic_auth: Secret | None = setting(
         secret,
@@ -162,18 +163,18 @@ class Settings(ServiceSettings):
             yield f"{name}={app.target.geturl()}: that is ADAPTER_LISTEN itself; it must be the app's address"
 
     def _shared_paths(self) -> Iterator[str]:
-        """All apps answer on one port. They share a path where their answers can be made one."""
+        """All apps answer on one port. They share a route where their answers can be made one."""
         first: dict[str, App] = {}
         for app in self.apps.values():
-            for path in app.routes:
-                other = first.setdefault(path, app)
+            for route in app.routes:
+                other = first.setdefault(route, app)
                 if other is app:
                     continue
                 names = [variable(Settings, "routes", each.name) for each in (other, app)]
-                both = f"{' and '.join(names)} both answer {path}"
-                if "forward" in (other.mode[path], app.mode[path]):
+                both = f"{' and '.join(names)} both answer {route}"
+                if "forward" in (other.mode[route], app.mode[route]):
                     yield f"{both}: give each app paths of its own, or let the mode be verdict or metrics"
-                elif other.mode[path] != app.mode[path] or other.format[path] != app.format[path]:
+                elif other.mode[route] != app.mode[route] or other.format[route] != app.format[route]:
                     yield f"{both}, but with another mode or format: give both the same"
 
     def _unused(self, app: App) -> Iterator[str]:
@@ -195,11 +196,11 @@ class Settings(ServiceSettings):
                 yield f"{variable(Settings, name)} is set, but ADAPTER_TLS_CERT is not: set both"
 
     def _agent(self) -> Iterator[str]:
-        modes = [(app, path, app.mode[path]) for app in self.apps.values() for path in app.routes]
+        modes = [(app, route, app.mode[route]) for app in self.apps.values() for route in app.routes]
         if self.agent_listen and not any(mode == "verdict" for *_, mode in modes):
             yield "ADAPTER_AGENT_LISTEN is set, but no route has a verdict to tell: set ADAPTER_MODE=verdict"
-        for app, path, mode in modes:
-            if not self.agent_listen and mode == "verdict" and app.format[path] == "haproxy-agent":
+        for app, route, mode in modes:
+            if not self.agent_listen and mode == "verdict" and app.format[route] == "haproxy-agent":
                 name = variable(Settings, "format", app.name)
                 yield f"{name}=haproxy-agent is answered over TCP: set ADAPTER_AGENT_LISTEN, such as :8082"
                 return
@@ -207,10 +208,10 @@ class Settings(ServiceSettings):
 
 def _routes_that_are_none(app: App) -> Iterator[str]:
     for name, value in (("mode", app.mode), ("format", app.format)):
-        for path in value.exceptions:
-            if path not in app.routes:
+        for route in value.exceptions:
+            if route not in app.routes:
                 where = variable(Settings, "routes", app.name)
-                yield f"{variable(Settings, name, app.name)} has {path}, which is no route of {where}"
+                yield f"{variable(Settings, name, app.name)} has {route}, which is no route of {where}"
 
 
 def _credentials(app: App) -> Iterator[str]:

@@ -197,7 +197,7 @@ class _Access:
 def _trusted(app: App) -> tls.Reloading:
     def file(field: str) -> tls.File | None:
         path = getattr(app, field)
-        return tls.File(variable(Settings, field, app.name), path) if path else None
+        return tls.File(variable(Settings, field, app.name), str(path)) if path else None
 
     return tls.client(file("target_ca"), file("target_cert"), file("target_key"))
 
