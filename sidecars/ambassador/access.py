@@ -29,12 +29,11 @@ class AccessLog:
             return
         answered_at = exchange.answered_at or (now if exchange.label and whole else 0.0)
         request = exchange.request
-        target = request.line.split(b" ", 2)[1]
         log.info(
             "request",
             upstream=self._upstream,
             method=request.method.decode(),
-            path=target.partition(b"?")[0].decode(),
+            path=request.target.partition(b"?")[0].decode(),
             status=status,
             whole=whole,
             endpoint=exchange.label,

@@ -123,7 +123,7 @@ class Client(asyncio.Protocol):
                 if not known:
                     self.since = monotonic()
                 return
-            request = self.upstream.requests.parse(data[:end])
+            request = self.upstream.requests.parse(data, end)
         except Refused as error:
             self.refuse(error.status, error.reason)
             return

@@ -36,7 +36,7 @@ class Request:
         self.method = method
         self.minor = minor
         self.host = fields.host  # that the app named, where it did
-        self.line = b"%b %b HTTP/1.1\r\nHost: " % (method, target)
+        self.target = target
         self.rest = fields.rest  # of the head, behind Host's value
         self.idempotent = method in _IDEMPOTENT
         if method == b"HEAD":
@@ -44,7 +44,7 @@ class Request:
 
     def head(self, host: bytes, more: bytes = b"") -> bytes:
         """The bytes to send to the upstream whose authority is `host`, with `more` field lines, each after a CR LF."""
-        return b"%b%b%b%b" % (self.line, host, more, self.rest)
+        return b"%b %b HTTP/1.1\r\nHost: %b%b%b" % (self.method, self.target, host, more, self.rest)
 
 
 class Fields:
@@ -88,14 +88,16 @@ class Requests:
         self._edits = edits or Edits()
         self._known: dict[bytes, Fields] = {}
 
-    def parse(self, head: bytes) -> Request:
-        """The request whose head (without the empty line that ends it) this is. Raises Refused."""
-        end = head.find(b"\r\n")
-        found = _METHOD_TARGET_VERSION(head, 0, end if end >= 0 else len(head))
+    def parse(self, data: bytes, end: int) -> Request:
+        """The request whose head (without the empty line that ends it) is what comes up to `end`. Raises Refused."""
+        first = data.find(b"\r\n", 0, end)
+        if first < 0:
+            first = end
+        found = _METHOD_TARGET_VERSION(data, 0, first)
         if found is None:
-            raise _bad_request_line(head if end < 0 else head[:end])
+            raise _bad_request_line(data[:first])
         method, target, minor = found.groups()
-        lines = head[end:] if end >= 0 else b""
+        lines = data[first:end]
         fields = self._known.get(lines)
         if fields is None:
             fields = self._judge(lines)

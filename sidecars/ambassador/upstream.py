@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logs.get("ambassador")
 
+_LOOK = 1.0  # seconds between looks at the app's connections, where no limit asks for more
 _NEXT_CONNECTION = 0.5  # seconds that a drain waits for another one of an app that is at work
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
@@ -70,6 +71,10 @@ class Upstream:
         self.relays: set[Relay] = set()
         self.waiting: set[TcpClient] = set()
         self._worked_until = 0.0  # when a connection of the app that has ended was last at work
+        # With many connections to look at, how often is a cost; a fifth of the shortest limit is exact enough.
+        shortest = min(settings.timeout, settings.idle_timeout, settings.try_timeout or settings.timeout)
+        self._look_every = max(0.0, min(_LOOK, shortest / 5))
+        self._look_at = 0.0
         self.draining = False
         self.connects: int = 0
         self.connect_failures: int = 0
@@ -221,18 +226,20 @@ class Upstream:
         self.balancer.tick(now)
         self.budget.refill(now)
         self._authenticate(now)
-        for client in list(self.clients):
-            client.tick(now)
-        for relay in list(self.relays):
-            relay.tick(now)
+        if now >= self._look_at:
+            self._look_at = now + self._look_every
+            for client in list(self.clients):
+                client.tick(now)
+            for relay in list(self.relays):
+                relay.tick(now)
         for name in self.names:
             if name.leaving:
                 name.forget_left()
                 self._leave_behind(now)
         for endpoint in self.endpoints:
-            for connection in list(endpoint.idle):
-                if now - connection.since >= connection.idle_limit:
-                    connection.discard()
+            idle = endpoint.idle  # the one that has been so for the longest time is the first
+            while idle and now - idle[0].since >= idle[0].idle_limit:
+                idle[0].discard()
 
     def _leave_behind(self, now: float) -> None:
         """Break off the tunnels to addresses that DNS has not named for DRAIN_TIMEOUT: the app makes new ones."""

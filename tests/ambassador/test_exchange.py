@@ -20,7 +20,7 @@ from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.exchange import Exchange
 from sidecars.ambassador.names import Answer, Found
 from sidecars.ambassador.relay import Relay
-from sidecars.ambassador.requests import Requests
+from sidecars.ambassador.requests import Request, Requests
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.upstream import Upstream
 
@@ -96,6 +96,10 @@ class Pair:
 
     def __exit__(self, *_: object) -> None:
         self.loop.close()
+
+
+def parse(head: bytes) -> Request:
+    return Requests(()).parse(head, len(head))
 
 
 def pieces(message: bytes, cuts: Sequence[int]) -> list[bytes]:
@@ -354,7 +358,7 @@ async def test_an_endpoint_that_does_not_open_is_down_although_the_app_did_not_w
     with Pair() as pair:
         monkeypatch.setattr(pair.loop, "create_connection", refused)
         pair.endpoint.idle.clear()
-        gone = Exchange(pair.client, pair.upstream, Requests(()).parse(b"GET / HTTP/1.1\r\nHost: a"))
+        gone = Exchange(pair.client, pair.upstream, parse(b"GET / HTTP/1.1\r\nHost: a"))
         gone.over = True
         await pair.upstream._open(pair.endpoint, gone)
         assert pair.upstream.balancer.down == 1

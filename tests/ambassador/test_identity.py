@@ -14,7 +14,8 @@ from tests.support import wait_until
 
 def sent(headers: str, *fields: bytes, token: bool = False) -> bytes:
     judge = Requests((), edits_of(edits.parse(headers), token=token))
-    return judge.parse(b"\r\n".join((b"GET / HTTP/1.1", b"Host: a", *fields))).head(b"orders")
+    head = b"\r\n".join((b"GET / HTTP/1.1", b"Host: a", *fields))
+    return judge.parse(head, len(head)).head(b"orders")
 
 
 @pytest.mark.parametrize(
