@@ -32,9 +32,10 @@ else:
         return lambda decorator: decorator
 
 
-__all__ = ["TYPE_CHECKING", "Field", "Generic", "T", "dataclass", "fields", "replace"]
+__all__ = ["TYPE_CHECKING", "Field", "Generic", "T", "asdict", "dataclass", "fields", "replace"]
 
 _FIELDS = "__frozen_fields__"
+_set = object.__setattr__
 
 
 class Field:
@@ -51,8 +52,11 @@ class Field:
 
 
 @dataclass_transform()
-def dataclass(*, frozen: bool = False, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
-    """A class decorator. `frozen=True` is spelt out, for readers and type checkers; there is no other kind."""
+def dataclass(*, frozen: bool = False, kw_only: bool = False, slots: bool = False) -> Callable[[type[T]], type[T]]:
+    """A class decorator. `frozen=True` is spelt out, for readers and type checkers; there is no other kind.
+
+    `slots`: for facts of which there are thousands.
+    """
     if not frozen:
         raise TypeError("only dataclass(frozen=True): what can change is a class of its own")
 
@@ -67,7 +71,7 @@ def dataclass(*, frozen: bool = False, kw_only: bool = False) -> Callable[[type[
         for name, method in {"__init__": _init_by_name if kw_only else _init, **_METHODS}.items():
             if name not in cls.__dict__:
                 setattr(cls, name, method)
-        return cls
+        return _with_slots(cls) if slots else cls
 
     return declared
 
@@ -81,14 +85,27 @@ def fields(cls: type) -> tuple[Field, ...]:
 
 def replace(record: T, **changes: Any) -> T:
     """The record with some of its fields changed."""
-    return type(record)(**{**vars(record), **changes})
+    return type(record)(**{**asdict(record), **changes})
+
+
+def asdict(record: object) -> dict[str, Any]:
+    """The fields and their values. Values that are such records themselves stay so."""
+    return {name: getattr(record, name) for name in getattr(type(record), _FIELDS)}
+
+
+def _with_slots(cls: type[T]) -> type[T]:
+    """The same class with places for its own fields alone: that can only be said when a class is made."""
+    parts = {name: part for name, part in cls.__dict__.items() if name not in ("__dict__", "__weakref__")}
+    again: type[T] = type(cls.__name__, cls.__bases__, {**parts, "__slots__": tuple(cls.__annotations__)})
+    return again
 
 
 def _field(cls: type, name: str) -> Field:
-    default = cls.__dict__.get(name, Field())
+    if name not in cls.__dict__:
+        return Field(name=name)
+    default = cls.__dict__[name]
+    delattr(cls, name)
     if isinstance(default, Field):
-        if name in cls.__dict__:
-            delattr(cls, name)
         return Field(default.make, default.metadata, name)
     return Field(lambda: default, name=name)
 
@@ -98,20 +115,23 @@ def _field(cls: type, name: str) -> Field:
 
 def _init_by_name(self: object, **values: Any) -> None:
     known: dict[str, Field] = getattr(type(self), _FIELDS)
-    held = vars(self)
     for name, field in known.items():
         if name in values:
-            held[name] = values.pop(name)
+            _set(self, name, values.pop(name))
         elif field.make is None:
             raise TypeError(f"{type(self).__name__} needs {name}")
         else:
-            held[name] = field.make()
+            _set(self, name, field.make())
     if values:
         raise TypeError(f"{type(self).__name__} has no {', '.join(values)}")
 
 
 def _init(self: object, *given: Any, **values: Any) -> None:
     known: dict[str, Field] = getattr(type(self), _FIELDS)
+    if len(given) == len(known) and not values:
+        for name, value in zip(known, given, strict=True):
+            _set(self, name, value)
+        return
     if len(given) > len(known):
         raise TypeError(f"{type(self).__name__} has {len(known)} fields, not {len(given)}")
     by_place = dict(zip(known, given, strict=False))
@@ -129,16 +149,15 @@ def _refuse_to_delete(self: object, name: str) -> None:
 
 
 def _is_equal(self: object, other: object) -> bool:
-    return vars(self) == vars(other) if type(self) is type(other) else NotImplemented
+    return asdict(self) == asdict(other) if type(self) is type(other) else NotImplemented
 
 
 def _hash(self: object) -> int:
-    held = vars(self)
-    return hash(tuple(held[name] for name in getattr(type(self), _FIELDS)))
+    return hash(tuple(asdict(self).values()))
 
 
 def _shown(self: object) -> str:
-    shown = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+    shown = ", ".join(f"{name}={value!r}" for name, value in asdict(self).items())
     return f"{type(self).__name__}({shown})"
 
 

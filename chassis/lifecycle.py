@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 
-from chassis import logs
+from chassis import logs, signals
 from chassis.frozen import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ TERMINATION_LOG = "/dev/termination-log"
 _TERMINATION_LIMIT = (
     4096  # bytes; https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 )
-_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 _CANCEL_GRACE = 1.0  # seconds for a cancelled service to unwind
 
 
@@ -94,8 +92,7 @@ def exit_quietly_when_told_to_stop() -> None:
     def leave(_number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(0)
 
-    for number in _TO_STOP:
-        signal.signal(number, leave)
+    signals.when_told_to_stop(leave)
 
 
 # -- running ------------------------------------------------------------------------------------------------------
@@ -109,20 +106,13 @@ def run_job(job: Callable[[], None]) -> None:
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-        raise IOFailed(f"stopped by {signal.Signals(number).name} before the work was done")
+        raise IOFailed(f"stopped by {signals.TO_STOP[number]} before the work was done")
 
-    for number in _TO_STOP:
-        signal.signal(number, interrupt)
+    signals.when_told_to_stop(interrupt)
     try:
         job()
     finally:
-        stop_no_more()
-
-
-def stop_no_more() -> None:
-    """From here on a signal to stop changes nothing. For a job whose work is done but for saying so."""
-    for number in _TO_STOP:
-        signal.signal(number, signal.SIG_IGN)
+        signals.stop_no_more()
 
 
 def run_service(service: Service, drain_timeout: float, loop_factory: LoopFactory | None = None) -> None:
@@ -151,8 +141,8 @@ async def _supervise(service: Service, drain_timeout: float) -> None:
         log.info("draining", signal=name, drain_timeout=f"{drain_timeout:g}s")
         life.begin_drain(loop.time())
 
-    for number in _TO_STOP:
-        loop.add_signal_handler(number, on_signal, signal.Signals(number).name)
+    for number, name in signals.TO_STOP.items():
+        loop.add_signal_handler(number, on_signal, name)
     work = asyncio.ensure_future(service(life))
     try:
         if await _first(work, life.stopping.wait()) and not life.stopping.is_set():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from chassis import lifecycle, logs
+from chassis import lifecycle, logs, signals
 from chassis.frozen import TYPE_CHECKING, dataclass
 from chassis.lifecycle import BadSettings, IOFailed
 from sidecars.warcopier import record, sources, trees
@@ -58,7 +58,7 @@ class Outcome:
 def run(settings: Settings) -> None:
     """Publish once, and say what was done. Raises the failures of the contract; then nothing was published."""
     started = time.monotonic()
-    outcome = publish(settings, committed=lifecycle.stop_no_more)
+    outcome = publish(settings, committed=signals.stop_no_more)
     report(outcome, time.monotonic() - started)
 
 
@@ -101,11 +101,9 @@ def publish(
 
 
 def _demand_elsewhere(found: list[Source], target: Target) -> None:
-    for source in found:
-        if target.is_where(source):
-            raise BadSettings(
-                f"WARCOPIER_SOURCE and WARCOPIER_TARGET are the same place: {shown(source.path)} lies in both"
-            )
+    for path in {os.path.dirname(os.path.realpath(source.path)): source.path for source in found}.values():  # noqa: PTH120 - text
+        if target.is_where(path):
+            raise BadSettings(f"WARCOPIER_SOURCE and WARCOPIER_TARGET are the same place: {shown(path)} lies in both")
 
 
 def _staged(
@@ -114,8 +112,11 @@ def _staged(
     new = decisions.new
     if not new:
         return []
-    sizes = [decisions.room(source) for source, _ in new]
-    target.demand_space(sum(size for _, size in sizes), sum(files for files, _ in sizes), settings.reserve)
+    files = size = 0
+    for source, _ in new:
+        more_files, more = decisions.room(source)
+        files, size = files + more_files, size + more
+    target.demand_space(size, files, settings.reserve)
     progress = Progress(sum(2 * source.fingerprint.size for source, _ in new), stop)
     stager = Stager(target, settings, check, progress)
     later = settings.unpack or len(new) > _MANY

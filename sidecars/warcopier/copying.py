@@ -12,24 +12,23 @@ import errno
 import fcntl
 import hashlib
 import os
-import signal
 import threading
-from contextlib import contextmanager
 
+from chassis import signals
 from chassis.frozen import TYPE_CHECKING, Generic, T
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import TracebackType
 
     from sidecars.warcopier.zipdir import Read
 
+    Buffer = bytes | memoryview
     Move = Callable[[int, int, int, int], int]
     """`move(reader, writer, offset, count)`: how many bytes it moved, at most `count`; 0 when there is no more."""
     Tick = Callable[[int], None]
     """Told now and then how many bytes are done; raises to stop the work."""
 
-_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _STRIDE = 8 << 20  # bytes that the kernel copies at a time: the longest that a signal to stop has to wait
 _PIECE = 1 << 18  # bytes that are in our memory at a time
 _FICLONE = 0x40049409  # ioctl_ficlonerange(2)
@@ -120,30 +119,26 @@ def sha256_of_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def are_alike(one: Read, other: Read) -> bool:
+def are_alike(one: Callable[[int, int], Buffer], other: Read) -> bool:
     """Whether both hold the same bytes."""
     offset = 0
     while piece := one(offset, _PIECE):
-        if piece != other(offset, _PIECE):
+        if piece != other(offset, len(piece)):
             return False
         offset += len(piece)
     return not other(offset, 1)
 
 
-@contextmanager
-def signals_waiting() -> Iterator[None]:
-    """Let a signal to stop wait until the context is left: for the few steps that belong together."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def holds(read: Read, data: bytes) -> bool:
+    """Whether there is exactly that to read."""
+    view = memoryview(data)
+    return are_alike(lambda offset, length: view[offset : offset + length], read)
 
 
 class Beside(Generic[T]):
     """Work in a thread of its own for as long as the context is open; leaving it early stops the work.
 
-    The thread takes no signal: a signal goes to any thread that lets it in, and `signals_waiting` of the main thread
+    The thread takes no signal: a signal goes to any thread that lets it in, and `signals.waiting` of the main thread
     would be in vain. Even a thread that has been joined may still be there for an instant.
     """
 
@@ -169,7 +164,7 @@ class Beside(Generic[T]):
             self._error = error
 
     def __enter__(self) -> Beside[T]:
-        with signals_waiting():  # a thread inherits that
+        with signals.waiting():  # a thread inherits that
             self._thread.start()
         return self
 

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SECOND = 1_000_000_000  # nanoseconds
+_SOON = 60  # seconds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What a file looks like from outside. Two that are equal were, for one path, the same unchanged file."""
 
@@ -35,7 +36,7 @@ def fingerprint(stat: os.stat_result) -> Fingerprint:
     return Fingerprint(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """A WAR to publish: where it lies, under which name, and what it looked like when it was listed."""
 
@@ -45,7 +46,7 @@ class Source:
     fingerprint: Fingerprint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Published:
     """What the record says of an artifact: its digest, which check it has passed, and how it looked once it was there.
 
@@ -86,14 +87,17 @@ def has_passed(known: Published | None, sha256: str, check: str) -> bool:
     return known is not None and known.sha256 == sha256 and known.check == check
 
 
-def modification_time(now_ns: int, taken_ns: Iterable[int | None]) -> int:
-    """The mtime for a new artifact: now, in whole seconds, or the first second after now that is not taken.
+def modification_time(now_ns: int, known_ns: Iterable[int | None]) -> int:
+    """The mtime for a new artifact: now, in whole seconds, or the second after the last that Tomcat may know.
 
     Tomcat takes a WAR for changed when its mtime *differs* from the one it knows: that of the WAR before and that of
-    `META-INF/war-tracker` in the unpacked directory. Old Java sees whole seconds only, so these must differ.
+    `META-INF/war-tracker` in the unpacked directory. Old Java sees whole seconds only, so these must differ. It must be
+    later, too: of several WARs in one second Tomcat may have seen the first only, and the third must not look like it.
+    But Tomcat waits until a time has passed, so one that lies far in the future is only kept clear of.
     """
-    taken = {mtime // SECOND for mtime in taken_ns if mtime is not None}
-    second = now_ns // SECOND
-    while second in taken:
+    now = now_ns // SECOND
+    known = {mtime // SECOND for mtime in known_ns if mtime is not None}
+    second = max([now, *(one + 1 for one in known if one <= now + _SOON)])
+    while second in known:
         second += 1
     return second * SECOND

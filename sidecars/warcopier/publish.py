@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from chassis import signals
 from chassis.frozen import TYPE_CHECKING
 from chassis.lifecycle import IOFailed
 from sidecars.warcopier import failures, naming, plan
-from sidecars.warcopier.copying import signals_waiting
 from sidecars.warcopier.naming import shown
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def commit(
     """
     done: dict[str, Fingerprint] = {}
     named: list[str] = []
-    with signals_waiting():
+    with signals.waiting():
         try:
             with failures.writing(target.path):
                 for one in staged:

@@ -13,7 +13,7 @@ import os
 import stat
 
 from chassis import jsontext
-from chassis.frozen import TYPE_CHECKING
+from chassis.frozen import TYPE_CHECKING, asdict
 from sidecars.warcopier import naming
 from sidecars.warcopier.plan import Fingerprint, Published
 
@@ -39,18 +39,13 @@ def parse(raw: bytes) -> Record:
         raise ValueError(f"it is not a record: {error}") from None
 
 
-def render(record: Mapping[str, Published]) -> bytes:
+def render(record: Mapping[str, Published]) -> Iterator[bytes]:
     """The same record always gives the same bytes: an artifact a line, by name."""
-    return b"".join(rendered(record))
-
-
-def rendered(record: Mapping[str, Published]) -> Iterator[bytes]:
-    """The same, in parts."""
     yield b'{"version":%d,"artifacts":{' % VERSION
     comma = b"\n"
     for name in sorted(record):
         entry = record[name]
-        fields = {"sha256": entry.sha256, "check": entry.check, "file": vars(entry.file)}
+        fields = {"sha256": entry.sha256, "check": entry.check, "file": asdict(entry.file)}
         yield b"%s%s:%s" % (comma, _encoded(name), _encoded(fields))
         comma = b",\n"
     yield b"\n}}\n"

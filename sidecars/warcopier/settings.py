@@ -108,7 +108,7 @@ class Settings(ServiceSettings):
     )
     mode: int = setting(
         Kind("octal mode", _parse_mode, "{:04o}".format),
-        "permissions of what is published; a directory can be entered by all who can read it",
+        "permissions of what is published; a directory can be entered by all who can read it, and written by its owner",
         default="0644",
     )
     owner: Owner | None = setting(

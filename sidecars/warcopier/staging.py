@@ -1,8 +1,8 @@
 """One artifact, from its source to a staged file or directory that is complete, proven, and lacks only its name.
 
-What is small is read once into memory, and needs no second thread. What is not is copied by the kernel while a thread
-takes the digest of the source; then the copy is read back for its digest and its check, while the kernel brings it to
-the disk.
+What fits into a few megabytes is read once, written, and checked in memory, while the kernel brings it to the disk.
+What does not is copied by the kernel while a thread takes the digest of the source; then the copy is read back for its
+digest and its check, again while it goes to the disk.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import os
 import stat
 import time
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 from chassis.frozen import TYPE_CHECKING, T, dataclass, replace
 from chassis.lifecycle import BadData, IOFailed
 from sidecars.warcopier import archive, failures, naming, plan
 from sidecars.warcopier.archive import Limits
-from sidecars.warcopier.copying import Beside, copy, sha256_of, sha256_of_bytes, write_all
+from sidecars.warcopier.copying import Beside, copy, holds, reader_of, sha256_of, sha256_of_bytes, write_all
 from sidecars.warcopier.naming import shown
 from sidecars.warcopier.target import READ
 from sidecars.warcopier.unpack import Tree
 from sidecars.warcopier.zipdir import NotAnArchive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sidecars.warcopier.archive import Contents, Sink
     from sidecars.warcopier.plan import Source
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sidecars.warcopier.zipdir import Read
 
 SMALL = 1 << 20  # bytes that are read at once
+_WORTH_A_THREAD = 1 << 18  # bytes
 _NAMES = {"war": "safe", "zip": "any"}
 
 
@@ -63,7 +64,7 @@ class Check:
             raise BadData(f"{shown(path)}: {error}; nothing was published") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Staged:
     """An artifact that is complete, checked, and lacks only its name. `sha256` is "" where none was taken."""
 
@@ -93,7 +94,8 @@ class Stager:
         try:
             before = plan.fingerprint(os.fstat(reader))
             wanted = self._settings.digest or bool(expected)
-            source = replace(source, fingerprint=before)
+            if before != source.fingerprint:
+                source = replace(source, fingerprint=before)
             if self._settings.unpack:
                 staged = self._stage_tree(source, reader, expected)
             elif before.size <= SMALL:
@@ -111,18 +113,17 @@ class Stager:
         size = source.fingerprint.size
         data = failures.reader_of(reader, source.path)(0, size + 1)
         _demand_unchanged(source, reader, len(data))
-        sha256 = sha256_of_bytes(data) if wanted else ""
-        demand_digest(source, sha256, expected)
-        contents = self._check.examine(source.path, lambda offset, length: data[offset : offset + length], size)
         with failures.writing(self._target.path):
             staging, writer = self._target.create_file(self._settings.mode)
             try:
                 write_all(writer, data)
-                if wanted and (found := sha256_of_bytes(os.pread(writer, size + 1, 0))) != sha256:
-                    raise _differs(source, found, sha256)
                 inode = self._finish(source, writer)
-                if flush:
-                    os.fsync(writer)
+                with _flushing(writer, beside=size > _WORTH_A_THREAD) if flush else nullcontext():
+                    sha256 = sha256_of_bytes(data) if wanted else ""
+                    demand_digest(source, sha256, expected)
+                    contents = self._check.examine(source.path, lambda at, length: data[at : at + length], size)
+                    if wanted and not holds(reader_of(writer), data):
+                        raise _differs(source)
             finally:
                 os.close(writer)
         return Staged(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
@@ -158,8 +159,8 @@ class Stager:
         ):
             inode = self._finish(source, writer)
             os.fsync(writer)
-            if (found := digest.result(tick)) != sha256:
-                raise _differs(source, found, sha256)
+            if digest.result(tick) != sha256:
+                raise _differs(source)
             contents = checked.result(tick)
         return Staged(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
 
@@ -231,8 +232,19 @@ def _demand_unchanged(source: Source, reader: int, copied: int) -> None:
         raise IOFailed(f"{shown(source.path)}: it was changed while it was being copied: try again")
 
 
-def _differs(source: Source, found: str, sha256: str) -> IOFailed:
+def _differs(source: Source) -> IOFailed:
     return IOFailed(
-        f"{shown(source.path)}: the copy is not what was read: sha256 {found} instead of {sha256};"
-        " suspect the memory, or the disk of the target"
+        f"{shown(source.path)}: the copy is not what was read; suspect the memory, or the disk of the target"
     )
+
+
+@contextmanager
+def _flushing(writer: int, *, beside: bool) -> Iterator[None]:
+    """Bring the file to the disk, `beside` the rest or after it."""
+    if beside:
+        with Beside(writer, lambda _read: os.fsync(writer)) as flush:
+            yield
+            flush.result()
+    else:
+        yield
+        os.fsync(writer)

@@ -21,19 +21,19 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 
-from chassis import logs
+from chassis import logs, signals
 from chassis.frozen import TYPE_CHECKING
 from chassis.lifecycle import IOFailed
 from sidecars.warcopier import failures, naming, plan, trees
-from sidecars.warcopier.copying import signals_waiting, write_all
+from sidecars.warcopier.copying import write_all
 from sidecars.warcopier.naming import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
-    from sidecars.warcopier.plan import Fingerprint, Source
+    from sidecars.warcopier.plan import Fingerprint
     from sidecars.warcopier.settings import Settings
 
 log = logs.get("warcopier")
@@ -41,6 +41,7 @@ log = logs.get("warcopier")
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never hangs on a pipe that took a file's place
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _RECORD_MODE = 0o644
+_PART = 1 << 16  # bytes written at a time
 _PRIVATE = 0o700  # a directory while it is being filled
 _ATTEMPTS = 10  # to create a directory where another run removes the empty one around it
 
@@ -71,7 +72,7 @@ class Target:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with signals_waiting():
+        with signals.waiting():
             # The lock file goes last: while it is there and held, no other run takes our files for stale.
             for name in reversed(self._unfinished):
                 self._remove(name)
@@ -87,10 +88,10 @@ class Target:
         with failures.reading(self.path):
             return sorted(os.listdir(self.directory))  # noqa: PTH208 - of the open directory
 
-    def is_where(self, source: Source) -> bool:
-        """Whether the source lies in this very directory."""
-        with failures.reading(source.path):
-            parent = os.stat(os.path.dirname(os.path.realpath(source.path)))  # noqa: PTH116, PTH120 - paths are text
+    def is_where(self, path: str) -> bool:
+        """Whether the file lies in this very directory."""
+        with failures.reading(path):
+            parent = os.stat(os.path.dirname(os.path.realpath(path)))  # noqa: PTH116, PTH120 - paths are text
             return os.path.samestat(parent, os.fstat(self.directory))
 
     def stat(self, name: str) -> os.stat_result | None:
@@ -134,7 +135,8 @@ class Target:
     def mtimes_known_to_tomcat(self, war: str) -> list[int | None]:
         """The times by which Tomcat would tell an artifact of that name from the one that it has deployed."""
         tree = naming.unpacked_directory(war)
-        return [self.mtime(name) for name in (war, f"{tree}/{naming.TRACKER}", f"{tree}/WEB-INF/web.xml")]
+        inside = [f"{tree}/{naming.TRACKER}", f"{tree}/WEB-INF/web.xml"] if self.stat(tree) else []
+        return [self.mtime(name) for name in (war, *inside)]
 
     @contextmanager
     def opened(self, name: str) -> Iterator[int]:
@@ -306,14 +308,26 @@ class Target:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems have nothing to flush there
                 raise
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, parts: Iterable[bytes]) -> None:
         """Write a small file of our own, as safely as a WAR. Raises IOFailed."""
         with failures.writing(self.path):
             staging, writer = self.create_file(_RECORD_MODE)
             try:
-                write_all(writer, data)
+                for part in _gathered(parts):
+                    write_all(writer, part)
                 os.fsync(writer)
             finally:
                 os.close(writer)
             self.name_file(staging, name)
             self.flush()
+
+
+def _gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer parts."""
+    gathered = bytearray()
+    for part in parts:
+        gathered += part
+        if len(gathered) >= _PART:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _TRACKER = naming.TRACKER.encode()
 _WATCHED = (b"WEB-INF/web.xml", b"WEB-INF/tomcat-web.xml")  # Tomcat reloads the app when the time of one differs
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ_BITS, _ENTER = 0o444, 2  # who may read a directory may enter it
+_READ_BITS, _ENTER, _OWNERS = 0o444, 2, 0o300  # who may read a directory may enter it; its owner may fill and empty it
 _PIECE = 1 << 18  # bytes
 
 
@@ -42,7 +42,7 @@ class Tree:
     def __init__(self, root: int, mode: int, owner: Owner | None, tick: Callable[[int], None]) -> None:
         self._root = root
         self._mode = mode
-        self._directory_mode = mode | ((mode & _READ_BITS) >> _ENTER)
+        self._directory_mode = mode | ((mode & _READ_BITS) >> _ENTER) | _OWNERS
         self._owner = owner
         self._tick = tick
         self._written = 0

@@ -14,6 +14,7 @@ good app down. The next change, and every interval in which the system (not the 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -45,6 +46,7 @@ Look = tuple[tuple[object, ...], ...]
 
 async def run(settings: Settings, life: Life) -> None:
     """Publish, and again after every change, until told to stop."""
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it would count every event
     registry = admin.registry()
     publisher = Publisher(settings, Metrics(registry), life.health.hold("publisher", "nothing is published yet"))
     stop = threading.Event()

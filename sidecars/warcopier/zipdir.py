@@ -8,11 +8,14 @@ small window, and data comes piece by piece.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 
-from chassis.frozen import dataclass
+from chassis.frozen import TYPE_CHECKING, dataclass
 from sidecars.warcopier.naming import shown
+
+if TYPE_CHECKING:
+    from typing import Any
 
 Read = Callable[[int, int], bytes]
 """`read(offset, length)`: that many bytes from there; fewer only at the end of the file."""
@@ -31,9 +34,10 @@ _LONGEST_COMMENT = 0xFFFF
 _IS_64 = (0xFFFF, 0xFFFFFFFF)  # "see the zip64 field"
 _ZIP64_FIELD = 0x0001
 _ENCRYPTED = 0x0001
+_DIRECTORY = "its directory"
 _STORED, _DEFLATED = 0, 8
 _HAS_UNIX_MODE = (3, 19)  # 4.4.2: made on Unix, or on macOS
-_PIECE = 1 << 18  # bytes read or inflated at a time
+_PIECE = 1 << 16  # bytes read or inflated at a time
 _WINDOW = 1 << 16  # bytes read ahead around headers
 
 
@@ -74,18 +78,23 @@ class Window:
         self._at = 0
         self._buffer = b""
 
-    def take(self, offset: int, length: int) -> bytes:
-        skip = offset - self._at
-        if skip < 0 or skip + length > len(self._buffer):
-            self._at, skip = offset, 0
+    def _find(self, offset: int, length: int, what: object) -> int:
+        """Where in the buffer that many bytes of the file stand. Raises NotAnArchive, which says `what` they are."""
+        at = offset - self._at
+        if at < 0 or at + length > len(self._buffer):
+            self._at, at = offset, 0
             self._buffer = self._read(offset, max(length, _WINDOW))
-        return self._buffer[skip : skip + length]
+            if len(self._buffer) < length:
+                raise NotAnArchive(f"is cut short or damaged: {what} ends outside the file")
+        return at
 
-    def demand(self, offset: int, length: int, what: str) -> bytes:
-        taken = self.take(offset, length)
-        if len(taken) < length:
-            raise NotAnArchive(f"is cut short or damaged: {what} ends outside the file")
-        return taken
+    def take(self, offset: int, length: int, what: object) -> bytes:
+        at = self._find(offset, length, what)
+        return self._buffer[at : at + length]
+
+    def unpack(self, form: Struct, offset: int, what: object) -> tuple[Any, ...]:
+        at = self._find(offset, form.size, what)
+        return form.unpack_from(self._buffer, at)
 
 
 # -- the end record and the directory -----------------------------------------------------------------------------
@@ -141,22 +150,22 @@ def _find_end64_record(read: Read, end: int) -> int | None:
 
 
 def entries(window: Window, directory: Directory) -> Iterator[Entry]:
+    """Every entry, in the order of the directory. Raises NotAnArchive."""
     at = directory.start
     for number in range(directory.entries):
         if at + _CENTRAL.size > directory.end:
             raise NotAnArchive(
                 f"is damaged: its directory has {number} entries, its end record says {directory.entries}"
             )
-        fields = _CENTRAL.unpack(window.demand(at, _CENTRAL.size, "its directory"))
+        fields = window.unpack(_CENTRAL, at, _DIRECTORY)
         if fields[0] != _CENTRAL_SIGNATURE:
             raise NotAnArchive(f"is damaged: entry {number + 1} of its directory is not one")
-        name_length, extra_length, comment_length = fields[10:13]
-        length = _CENTRAL.size + name_length + extra_length + comment_length
-        if at + length > directory.end:
+        name, extra, comment = fields[10:13]
+        at += _CENTRAL.size
+        if at + name + extra + comment > directory.end:
             raise NotAnArchive(f"is damaged: entry {number + 1} of its directory reaches beyond the directory")
-        rest = window.demand(at + _CENTRAL.size, name_length + extra_length, "its directory")
-        yield _entry(fields, rest[:name_length], rest[name_length:])
-        at += length
+        yield _entry(fields, window.take(at, name, _DIRECTORY), window.take(at + name, extra, _DIRECTORY))
+        at += name + extra + comment
     if at != directory.end:
         raise NotAnArchive(f"is damaged: its directory has more than the {directory.entries} entries of its end record")
 
@@ -186,11 +195,10 @@ def _zip64_field(extra: bytes) -> bytes:
 def data_start(window: Window, entry: Entry, directory: Directory) -> int:
     """Where the entry's data begins, once its local header has been found to agree with the directory."""
     header = entry.header + directory.shift
-    local = _LOCAL.unpack(window.demand(header, _LOCAL.size, f"the header of {entry}"))
+    local = window.unpack(_LOCAL, header, entry)
     if local[0] != _LOCAL_SIGNATURE:
         raise NotAnArchive(f"is damaged: {entry} is not where the directory says")
-    name = window.demand(header + _LOCAL.size, local[9], f"the header of {entry}")
-    if name != entry.name:
+    if window.take(header + _LOCAL.size, local[9], entry) != entry.name:
         raise NotAnArchive(f"is damaged: {entry} has another name in its own header")
     start: int = header + _LOCAL.size + local[9] + local[10]
     if start + entry.packed > directory.start:
@@ -202,17 +210,33 @@ def data_start(window: Window, entry: Entry, directory: Directory) -> int:
     return start
 
 
-def data(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
-    """What the entry holds, piece by piece, unpacked but not yet proven. Raises NotAnArchive."""
-    return _stored(window, entry, start) if entry.method == _STORED else _inflated(window, entry, start)
+def data(window: Window, entry: Entry, start: int) -> Iterable[bytes]:
+    """What the entry holds, in pieces, unpacked but not yet proven. Raises NotAnArchive."""
+    if entry.method == _STORED:
+        return _stored(window, entry, start)
+    if entry.packed <= _WINDOW and entry.unpacked <= _PIECE:
+        return _inflated_at_once(window, entry, start)
+    return _inflated(window, entry, start)
 
 
 def _stored(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
     at, end = start, start + entry.packed
     while at < end:
-        piece = window.demand(at, min(_PIECE, end - at), str(entry))
+        piece = window.take(at, min(_PIECE, end - at), entry)
         yield piece
         at += len(piece)
+
+
+def _inflated_at_once(window: Window, entry: Entry, start: int) -> tuple[bytes, ...]:
+    """What is small, as most entries are. One byte more than was declared would be noticed."""
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        piece = stream.decompress(window.take(start, entry.packed, entry), entry.unpacked + 1)
+    except zlib.error:
+        raise _cannot_be_inflated(entry) from None
+    if not stream.eof and len(piece) <= entry.unpacked:
+        raise NotAnArchive(f"is damaged: {entry} ends too early")
+    return (piece,)
 
 
 def _inflated(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
@@ -226,6 +250,10 @@ def _inflated(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
             if stream.eof:
                 break
     except zlib.error:
-        raise NotAnArchive(f"is damaged: {entry} cannot be inflated") from None
+        raise _cannot_be_inflated(entry) from None
     if not stream.eof:
         raise NotAnArchive(f"is damaged: {entry} ends too early")
+
+
+def _cannot_be_inflated(entry: Entry) -> NotAnArchive:
+    return NotAnArchive(f"is damaged: {entry} cannot be inflated")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.frozen import Field, dataclass, fields, replace
+from chassis.frozen import Field, asdict, dataclass, fields, replace
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,15 @@ class Point:
 class Named(Point):
     name: str = "here"
     tags: Any = Field(list, {"why": "a list of its own for each"})
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    x: int
+    y: int = 7
+
+    def total(self) -> int:
+        return self.x + self.y
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +57,8 @@ def test_it_takes_and_refuses_what_the_standard_librarys_does(given: list[int], 
         with pytest.raises(TypeError):
             Point(*given, **named)
     else:
-        assert vars(Point(*given, **named)) == expected
+        assert asdict(Point(*given, **named)) == expected
+        assert asdict(Small(*given, **named)) == expected
 
 
 def test_values_are_compared_hashed_and_shown() -> None:
@@ -67,6 +77,15 @@ def test_nothing_can_be_changed_but_in_a_copy() -> None:
         del point.x
     assert replace(point, x=2) == Point(2)
     assert point == Point(1)
+
+
+def test_with_slots_it_is_the_same_and_nothing_else_can_be_put_in() -> None:
+    small: Any = Small(1)
+    assert (small, hash(small), repr(small), small.total()) == (Small(y=7, x=1), hash(Small(1)), "Small(x=1, y=7)", 8)
+    assert replace(small, x=2) == Small(2)
+    assert not hasattr(small, "__dict__")
+    with pytest.raises(AttributeError):
+        small.z = 1
 
 
 def test_a_subclass_has_the_fields_of_its_base_first_and_a_default_is_made_anew_each_time() -> None:
@@ -91,7 +110,7 @@ def test_another_kind_of_class_is_refused_rather_than_misread() -> None:
 
 
 def test_settings_and_logs_load_nothing_that_a_job_has_to_wait_for() -> None:
-    unwanted = {"dataclasses", "inspect", "typing", "logging", "re", "json", "asyncio", "pathlib", "urllib.parse"}
+    unwanted = {"dataclasses", "inspect", "typing", "logging", "re", "json", "asyncio", "signal", "enum", "pathlib"}
     script = f"""
 import sys
 from chassis import commandline, logs

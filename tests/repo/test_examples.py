@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.support import ROOT
 MANIFESTS = sorted((ROOT / "examples").glob("*/*.yaml"))
 PODS = [path for path in MANIFESTS if path.name != "compose.yaml"]
 KUBERNETES = "1.33"
+DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")  # what a compose file takes where the reader's environment says nothing
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -41,7 +43,7 @@ def _ours(image: str, environ: dict[str, Any] | list[str]) -> Iterator[tuple[str
     name = image.removeprefix("sidecars/").partition(":")[0]
     if image.startswith("sidecars/") and (ROOT / "sidecars" / name).is_dir():
         pairs = environ.items() if isinstance(environ, dict) else (item.split("=", 1) for item in environ)
-        yield name, {str(key): str(value) for key, value in pairs}
+        yield name, {str(key): DEFAULT.sub(r"\1", str(value)) for key, value in pairs}
 
 
 def test_there_are_examples() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.frozen import asdict
 from sidecars.warcopier.plan import fingerprint
 from tests.support import wait_until
 from tests.warcopier.support import (
@@ -85,7 +86,7 @@ def duplicate(template: Copier, folder: Path) -> Copier:
     copier = Copier(folder / template.source.name, folder / template.target.name)
     record = json.loads((copier.target / RECORD).read_text())
     for name, entry in record["artifacts"].items():
-        entry["file"] = vars(fingerprint((copier.target / name).stat()))
+        entry["file"] = asdict(fingerprint((copier.target / name).stat()))
     (copier.target / RECORD).write_text(json.dumps(record))
     return copier
 
@@ -214,6 +215,34 @@ def test_a_watcher_that_plays_tomcat_sees_only_whole_wars_while_it_publishes(cop
     assert set(published) <= allowed
     assert len(published) > 3
     assert all(seen[seen.index({"shop.war": published[0]}) :]), "there is no instant without a WAR"
+
+
+def test_there_is_no_instant_without_the_directory_while_it_is_replaced_again_and_again(copier: Copier) -> None:
+    versions = [war(f"v{number}", size=1_000_000, seed=number) for number in range(2)]
+    copier.offer(shop=versions[0])
+    assert copier.run(**UNPACK).code == 0
+    stop, misses, looks = threading.Event(), [0], [0]
+
+    def watch() -> None:
+        page = copier.target / "shop" / "index.html"
+        while not stop.is_set():
+            looks[0] += 1
+            try:
+                assert page.read_text() in ("v0", "v1")
+            except FileNotFoundError:
+                misses[0] += 1
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for version in [*versions[::-1], *versions[::-1]]:
+            copier.offer(shop=version)
+            assert copier.run(**UNPACK).code == 0
+    finally:
+        stop.set()
+        watcher.join()
+    assert looks[0] > 100
+    assert misses[0] == 0
 
 
 def test_a_run_that_lives_is_not_swept_away_by_another(copier: Copier, tmp_path: Path) -> None:

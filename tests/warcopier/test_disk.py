@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.warcopier.support import RECORD, Copier, Disk, deployed, disk, leftovers, names, sha256, war
+from tests.warcopier.support import (
+    RECORD,
+    Copier,
+    Disk,
+    deployed,
+    disk,
+    leftovers,
+    names,
+    noise,
+    sha256,
+    tree_digest,
+    war,
+)
+from tests.warcopier.test_archive import packed
 
 SMALL, BIG = war("small"), war(size=2_000_000)
 
@@ -115,3 +128,67 @@ def test_it_publishes_from_one_file_system_to_another(copier: Copier, tmp_path: 
     with disk("10m", tmp_path / "disk") as target:
         assert copier.run(WARCOPIER_TARGET=str(target)).code == 0
         assert deployed(target) == {"shop.war": sha256(BIG)}
+
+
+UNPACK = {"WARCOPIER_UNPACK": "true"}
+TREE = {f"WEB-INF/classes/{number}.class": noise(40_000, number) for number in range(20)}
+
+
+def test_room_for_what_is_unpacked_is_asked_for_before_any_is_written(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=packed({"WEB-INF/web.xml": b"", "zeros": bytes(2_000_000)}))
+    with disk("1m", tmp_path / "disk") as target:
+        outcome = copier.run(WARCOPIER_TARGET=str(target), **UNPACK)
+        assert outcome.code == 74, outcome.stderr
+        assert "it is too full: 2002944 bytes are needed for 2 files, 1048576 are free" in outcome.last
+        assert names(target) == []
+
+
+@pytest.mark.parametrize("inodes", [2, 5, 10, 22])
+def test_a_disk_that_fills_up_while_it_is_unpacked_leaves_the_old_directory_and_nothing_else(
+    copier: Copier, tmp_path: Path, inodes: int
+) -> None:
+    """The precheck is blind here: the archive declares nothing of the directories and the lock."""
+    copier.offer(shop=packed(TREE))
+    with disk(f"2m,nr_inodes={inodes}", tmp_path / "disk") as target:
+        (target / "theirs.war").write_bytes(SMALL)
+        outcome = copier.run(WARCOPIER_TARGET=str(target), **UNPACK)
+        assert outcome.code == 74, outcome.stderr
+        assert "full" in outcome.last
+        assert names(target) == ["theirs.war"]
+
+
+def test_bytes_that_do_not_fit_while_it_is_unpacked_leave_the_old_directory(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=packed({"WEB-INF/web.xml": b"old"}))
+    blind = tmp_path / "sitecustomize.py"
+    blind.write_text(
+        "import os\nreal = os.statvfs\n"
+        "class Wide:\n    f_blocks = f_bavail = 1 << 40\n    f_frsize = f_files = f_favail = 4096\n"
+        "os.statvfs = lambda file: Wide\n"
+    )
+    path = os.pathsep.join([str(tmp_path), copier.environ({})["PYTHONPATH"]])
+    with disk("500k", tmp_path / "disk") as target:
+        assert copier.run(WARCOPIER_TARGET=str(target), **UNPACK).code == 0
+        copier.offer(shop=packed(TREE))
+        outcome = copier.run(WARCOPIER_TARGET=str(target), PYTHONPATH=path, **UNPACK)
+        assert outcome.code == 74, outcome.stderr
+        assert "it is full (No space left on device)" in outcome.last
+        assert deployed(target) == {"shop": tree_digest({"WEB-INF/web.xml": b"old"})}
+        assert leftovers(target) == []
+
+
+def test_a_read_only_target_is_told_when_unpacking_too(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=SMALL)
+    with Disk("1m", tmp_path / "disk") as small:
+        small.make_read_only()
+        outcome = copier.run(WARCOPIER_TARGET=str(small.path), **UNPACK)
+        assert outcome.code == 74, outcome.stderr
+        assert outcome.last == f"WARCOPIER_TARGET={small.path}: it is read-only: mount it without readOnly"
+
+
+def test_a_reserve_is_kept_on_a_real_disk(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=SMALL)
+    with disk("1m", tmp_path / "disk") as target:
+        outcome = copier.run(WARCOPIER_TARGET=str(target), WARCOPIER_RESERVE="1MiB")
+        assert outcome.code == 74, outcome.stderr
+        assert f"{len(SMALL)} bytes are needed for 1 file and 1048576 to be left (WARCOPIER_RESERVE)" in outcome.last
+        assert copier.run(WARCOPIER_TARGET=str(target), WARCOPIER_RESERVE="900KiB").code == 0

@@ -52,9 +52,24 @@ def test_two_files_that_are_one_web_application_clash(one: str, other: str) -> N
         plan.without_doubles([source(one, "/a/x", inode=1), source(other, "/b/x", inode=2)])
 
 
-@given(NANOSECONDS, st.lists(NANOSECONDS, max_size=3))
-def test_a_new_mtime_differs_from_every_one_that_tomcat_knows_even_in_whole_seconds(now: int, taken: list[int]) -> None:
-    mtime = plan.modification_time(now, taken)
-    assert all(mtime // SECOND != other // SECOND for other in taken)
+@given(NANOSECONDS, st.lists(NANOSECONDS | st.none(), max_size=3))
+def test_a_new_mtime_differs_from_every_one_that_tomcat_knows_even_in_whole_seconds(
+    now: int, known: list[int | None]
+) -> None:
+    mtime = plan.modification_time(now, known)
+    assert all(other is None or mtime // SECOND != other // SECOND for other in known)
     assert mtime % SECOND == 0
-    assert now - SECOND < mtime <= now + len(taken) * SECOND
+    assert now - SECOND < mtime <= now + (61 + len(known)) * SECOND
+
+
+@given(NANOSECONDS, st.lists(st.integers(0, 3 * SECOND), min_size=1, max_size=20))
+def test_of_many_in_a_short_time_each_is_later_than_all_before(now: int, pauses: list[int]) -> None:
+    times = [plan.modification_time(now, [])]
+    for pause in pauses:
+        now += pause
+        times.append(plan.modification_time(now, [times[-1]]))
+    assert times == sorted(set(times))
+
+
+def test_a_time_far_in_the_future_does_not_keep_tomcat_from_ever_deploying_again() -> None:
+    assert plan.modification_time(100 * SECOND, [10**6 * SECOND, 100 * SECOND]) == 101 * SECOND

@@ -18,7 +18,18 @@ import pytest
 from chassis.envdocs import rendered
 from sidecars.warcopier.settings import Settings
 from tests.support import ROOT, wait_until
-from tests.warcopier.support import RECORD, Copier, Outcome, deployed, leftovers, noise, sha256, war
+from tests.warcopier.support import (
+    RECORD,
+    Copier,
+    Outcome,
+    deployed,
+    entries,
+    leftovers,
+    noise,
+    sha256,
+    tree_digest,
+    war,
+)
 
 SHOP, OTHER = war("shop"), war("other")
 SECOND = 1_000_000_000
@@ -438,6 +449,20 @@ def test_a_read_only_leftover_of_another_user_is_replaced(copier: Copier) -> Non
     assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
 
 
+def test_read_only_directories_of_an_earlier_run_are_replaced_and_removed(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    told = {"WARCOPIER_UNPACK": "true", "WARCOPIER_MODE": "0444"}
+    assert run_without_power(copier, **told).code == 0
+    for place in (copier.target / "shop").rglob("*"):
+        if place.is_dir():
+            place.chmod(0o555)
+    copier.offer(shop=OTHER)
+    outcome = run_without_power(copier, **told)
+    assert outcome.code == 0, outcome.stderr
+    assert deployed(copier.target) == {"shop": tree_digest(entries(OTHER))}
+    assert leftovers(copier.target) == []
+
+
 @pytest.mark.parametrize("kind", ["link", "link to nowhere", "pipe"])
 def test_what_is_no_file_in_the_target_is_replaced_and_never_followed(copier: Copier, kind: str) -> None:
     copier.offer(shop=SHOP)
@@ -533,10 +558,10 @@ def without_power() -> None:
             assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
 
 
-def run_without_power(copier: Copier) -> Outcome:
+def run_without_power(copier: Copier, **told: str) -> Outcome:
     ended = subprocess.run(
         [sys.executable, "-m", "sidecars.warcopier"],
-        env=copier.environ({}), preexec_fn=without_power, stderr=subprocess.PIPE, text=True, check=False,
+        env=copier.environ(told), preexec_fn=without_power, stderr=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     logs = [json.loads(line) for line in ended.stderr.splitlines()]
     return Outcome(ended.returncode, logs, ended.stderr)
@@ -594,7 +619,7 @@ def test_a_copy_that_differs_from_what_was_read_is_refused(copier: Copier) -> No
         env=copier.environ({"WARCOPIER_VALIDATE": "none"}), stderr=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     outcome = Outcome(ended.returncode, [json.loads(line) for line in ended.stderr.splitlines()], ended.stderr)
-    refused(outcome, 74, "the copy is not what was read: sha256 ")
+    refused(outcome, 74, "the copy is not what was read; suspect the memory")
     assert copier.names() == []
 
 
@@ -655,12 +680,12 @@ def test_it_loads_neither_an_event_loop_nor_an_http_stack_nor_what_else_it_has_n
 
 
 def test_what_was_done_is_the_termination_message(copier: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chassis import lifecycle  # noqa: PLC0415 - to be patched
+    from chassis import lifecycle, signals  # noqa: PLC0415 - to be patched
     from sidecars.warcopier import app  # noqa: PLC0415 - as above
 
     said: list[str] = []
     monkeypatch.setattr(lifecycle, "write_termination", said.append)
-    monkeypatch.setattr(lifecycle, "stop_no_more", lambda: None)  # the tests themselves can still be stopped
+    monkeypatch.setattr(signals, "stop_no_more", lambda: None)  # the tests themselves can still be stopped
     copier.offer(shop=SHOP)
     app.run(Settings(source=(str(copier.source),), target=str(copier.target), reserve=0))
     assert len(said) == 1

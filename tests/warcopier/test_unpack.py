@@ -105,6 +105,12 @@ def test_an_entry_that_is_no_file_is_refused(tmp_path: Path, kind: int) -> None:
         unpacked(with_mode(kind | 0o777), tmp_path / "app")
 
 
+def test_the_owner_can_fill_a_directory_of_files_that_nobody_may_write(tmp_path: Path) -> None:
+    unpacked(packed({"a/b": b"", "a/c": b""}), tmp_path / "app", mode=0o444)
+    assert (tmp_path / "app" / "a").stat().st_mode == 0o040755
+    assert (tmp_path / "app" / "a" / "b").stat().st_mode == 0o100444
+
+
 def test_only_an_archive_from_unix_says_what_its_entries_were(tmp_path: Path) -> None:
     assert unpacked(with_mode(stat.S_IFLNK | 0o777, system=0), tmp_path / "app") == {"a": b"/etc/passwd"}
 
