@@ -19,16 +19,17 @@ from chassis.settings import variable
 from sidecars.logshipper import sinks
 from sidecars.logshipper.checkpoint import SinkState
 from sidecars.logshipper.feed import Feed
-from sidecars.logshipper.follow import Follower, Rotation
+from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.looking import Looking
 from sidecars.logshipper.metrics import LedgerCollector
+from sidecars.logshipper.reading import Rules
+from sidecars.logshipper.rotation import Rotation
 from sidecars.logshipper.settings import Input, Settings
 from sidecars.logshipper.shape import Shaper
 from sidecars.logshipper.ship import Shipper
 from sidecars.logshipper.sinks.base import Delivery
 from sidecars.logshipper.state import Store
-from sidecars.logshipper.tail import Rules
 
 log = logs.get("logshipper")
 

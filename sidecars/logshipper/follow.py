@@ -20,30 +20,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import NamedTuple
 
 from chassis import logs
-from sidecars.logshipper import checkpoint, discover, identity, recognition
+from sidecars.logshipper import checkpoint, discover, identity, recognition, rotation
 from sidecars.logshipper.checkpoint import FileState
 from sidecars.logshipper.discover import Access, Directories, Found, Key
 from sidecars.logshipper.identity import PREFIX, START, Mark
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.lines import Ending
+from sidecars.logshipper.reading import Rules
 from sidecars.logshipper.recognition import CopiesInTheMaking, Heads
+from sidecars.logshipper.rotation import Rotation
 from sidecars.logshipper.settings import Input
 from sidecars.logshipper.state import Store
-from sidecars.logshipper.tail import Changed, Rules, Tail, first_bytes
+from sidecars.logshipper.tail import Changed, Tail, first_bytes
 
 log = logs.get("follow")
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-
-
-class Rotation(NamedTuple):
-    """What becomes of rotated files."""
-
-    wait: float  # seconds that one must be quiet before it is let go
-    delete: bool = False  # whether it is deleted then
 
 
 class Follower:
@@ -51,14 +45,14 @@ class Follower:
         self,
         inputs: Mapping[str, Input],
         rules: Mapping[str, Rules],
-        rotation: Rotation,
+        rotated: Rotation,
         store: Store,
         ledgers: Mapping[str, Ledger],
         clock: Callable[[], float],
     ) -> None:
         self._inputs = inputs
         self._rules = rules
-        self._rotation = rotation
+        self._rotated = rotated
         self._store = store
         self._ledgers = ledgers
         self._clock = clock
@@ -277,10 +271,10 @@ class Follower:
             return
         if tail.descriptor is None:
             self._lose(tail)
-        elif self._is_out_of_place(tail, listing) and self._clock() - tail.quiet_since >= self._rotation.wait:
+        elif self._is_out_of_place(tail, listing) and self._clock() - tail.quiet_since >= self._rotated.wait:
             tail.ending = Ending.OVER
             if (state.device, state.inode) in listing or self._is_still_there(tail):
-                if self._rotation.delete and tail.settled():
+                if self._rotated.delete and tail.settled():
                     self._delete(tail)
                 return
             if all(tail.idle(sink) and not tail.in_flight(sink) for sink in self._ledgers):
@@ -303,24 +297,15 @@ class Follower:
 
     def _delete(self, tail: Tail) -> None:
         """Every sink has the rotated file: make room. It is still watched for a while, as any deleted file is."""
-        path, key = tail.state.path, (tail.state.device, tail.state.inode)
-        aside = f"{path}.{tail.state.id}"
+        state = tail.state
         try:
-            os.rename(path, aside)  # noqa: PTH104 - first aside: rotation may just have put another file there
-            status = os.lstat(aside)
-            ours = (status.st_dev, status.st_ino) == key
-            if not ours:
-                os.link(aside, path, follow_symlinks=False)  # never over what is there by now
-            os.unlink(aside)  # noqa: PTH108 - paths are text throughout
-        except FileNotFoundError:
-            return
+            deleted = rotation.delete(state.path, (state.device, state.inode), state.id)
         except OSError as error:
-            self.access.refused(path, error)
+            self.access.refused(state.path, error)
             return
-        if not ours:
-            return
-        tail.quiet_since = self._clock()
-        log.info("deleted a rotated file that every sink has", file=tail.state.name, path=path)
+        if deleted:
+            tail.quiet_since = self._clock()
+            log.info("deleted a rotated file that every sink has", file=state.name, path=state.path)
 
     def _lose(self, tail: Tail) -> None:
         """The rest of the file is out of reach: count it, for every sink that has nothing of it on its way."""

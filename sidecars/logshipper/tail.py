@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from sidecars.logshipper import identity, lines
+from sidecars.logshipper import identity, lines, reading
 from sidecars.logshipper.checkpoint import FileState, Range
 from sidecars.logshipper.identity import PREFIX, START, TAIL, Mark, Sample, prefix_mark, tail_mark
 from sidecars.logshipper.ledger import CUT, HOLE, LOST, Ages, Ledger
 from sidecars.logshipper.lines import Ending
 from sidecars.logshipper.part import Part
+from sidecars.logshipper.reading import Rules
 from sidecars.logshipper.records import Dropped
 
 _TRAIL = 32  # earlier positions that are remembered
 _HEAD = 64  # bytes
 LINE_ROOM = 32  # bytes of a batch's room that even an empty line takes: as a record it has a hundred
-_PROBE = 1024 * 1024  # bytes at a time, looking for the end of a hole
 
 _Look = tuple[int, int, Ending, bool]
 
@@ -32,24 +31,9 @@ class Changed(Exception):
     """The file is no longer what it was: it was truncated, or truncated and refilled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How the files of one input are cut into parts."""
-
-    limit: int = 1024 * 1024  # bytes that a line, or an event of several, may have
-    cut: bool = False  # what is longer is cut off; otherwise it is shipped in pieces
-    boundary: Callable[[bytes], int] | None = None  # where the last event of whole lines begins; None: each line is one
-    patience: float = 0.0  # seconds without news after which the last event of several lines is over
-
-
 def first_bytes(sample: Sample) -> bytes:
     """For telling most files apart without reading more of them."""
     return sample(0, _HEAD).partition(b"\0")[0]
-
-
-def _first_lines(data: bytes, most: int) -> bytes:
-    """As many of them, of a part that has more."""
-    return data[: len(data) - len(data.split(b"\n", most)[-1])]
 
 
 class Tail:
@@ -220,7 +204,9 @@ class Tail:
         None when there is nothing (more) for this batch. A part may be a gap and nothing else. Raises Changed.
         """
         at = self.cursor(sink)
-        if self.rules.cut and (rest := self._rest_of_a_cut_line(at)):
+        if self.rules.cut and (
+            rest := reading.rest_of_a_cut_line(self.sample, at.offset, self._length, self.rules.limit)
+        ):
             return self._part(at, b"", rest, CUT)
         chunk = self._chunk(at, room)
         cut = self._cut(chunk, at.offset, whole=at.offset + len(chunk) >= self._length)
@@ -236,7 +222,7 @@ class Tail:
         most = max(1, room // LINE_ROOM)
         if self.rules.boundary is not None or part.lines <= most:
             return part
-        return self._part(at, _first_lines(part.data, most), cut.hole, HOLE)
+        return self._part(at, reading.first_lines(part.data, most), cut.hole, HOLE)
 
     def read_again(self, sent: Range, sink: str) -> Part | None:
         """The very part that was being sent when the process before this one ended; None when it is not there."""
@@ -272,43 +258,12 @@ class Tail:
                 return cut
             over = whole and (self._event_over or self.ending is not Ending.OPEN)
             return lines.whole_events(chunk, cut, limit, self.rules.boundary, over=over)
-        end = self._data_after(offset + len(chunk))
+        end = reading.data_after(self.descriptor or 0, offset + len(chunk), self._length)
         if end is None:  # the chunk ends all that was written
             return lines.cut(chunk, limit, self.ending)
         if chunk.strip(b"\0"):
             return lines.piece_before_hole(chunk)
         return lines.Cut(hole=end - offset)  # however long: it need not be read
-
-    def _data_after(self, offset: int) -> int | None:
-        """Where the first byte that is not NUL comes, from the offset on; None when there is none."""
-        while offset < self._length:
-            try:
-                offset = os.lseek(self.descriptor or 0, offset, os.SEEK_DATA)
-            except OSError:
-                return None  # a hole to the end
-            data = self.sample(offset, _PROBE)
-            if not data:
-                return None
-            found = data.lstrip(b"\0")
-            if found:
-                return offset + len(data) - len(found)
-            offset += len(data)
-        return None
-
-    def _rest_of_a_cut_line(self, at: Mark) -> int:
-        """How many bytes from here on belong to a line of which as much as may be was shipped already."""
-        limit = self.rules.limit - lines.UTF8_LONGEST  # a piece may be so much shorter
-        if at.offset < limit or self.sample(at.offset - 1, 1) == b"\n":
-            return 0
-        if b"\n" in self.sample(at.offset - limit, limit):
-            return 0
-        rest = 0
-        while chunk := self.sample(at.offset + rest, min(_PROBE, self._length - at.offset - rest)):
-            end = chunk.find(b"\n") + 1
-            if end:
-                return rest + end
-            rest += len(chunk)
-        return rest
 
     def _part(self, at: Mark, data: bytes, skipped: int, gap: str, *, partial: bool = False) -> Part:
         state, start = self.state, at.offset + skipped

@@ -10,10 +10,11 @@ from sidecars.logshipper.app import rules
 from sidecars.logshipper.checkpoint import SinkState
 from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.flight import Flight
-from sidecars.logshipper.follow import Follower, Rotation
+from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.part import Part
 from sidecars.logshipper.records import Records
+from sidecars.logshipper.rotation import Rotation
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.shape import Shaper
 from sidecars.logshipper.state import Store

@@ -115,6 +115,7 @@ class LogShipping(RuleBasedStateMachine):
         self.written: list[str] = []
         self.unfinished = b""
         self.rotations = 0
+        self.began_unseen = False  # the log was cut while nobody looked: what is in it now is known to nobody
         self.running = True
         self.save()
 
@@ -151,7 +152,7 @@ class LogShipping(RuleBasedStateMachine):
         held = os.fstat(self.app.fileno())
         files = self.pod.store.state.files.values()
         shipped = any(file.inode == held.st_ino and any(m.length for m in file.positions.values()) for file in files)
-        return self.inside or self.running or shipped
+        return self.inside or self.running or (shipped and not self.began_unseen)
 
     @rule(late=st.booleans())
     def rename(self, late: bool) -> None:  # noqa: FBT001 - as above
@@ -173,6 +174,7 @@ class LogShipping(RuleBasedStateMachine):
             return
         shutil.copyfile(self.pod.log, self.rotated())
         os.truncate(self.pod.log, 0)
+        self.began_unseen = not self.running
 
     @rule()
     def rename_again(self) -> None:
@@ -260,6 +262,7 @@ class LogShipping(RuleBasedStateMachine):
         """Batches that were on their way are taken up by the next `ship`."""
         self.pod.begin()
         self.running = True
+        self.began_unseen = False
         self.save()
 
     def save(self) -> None:

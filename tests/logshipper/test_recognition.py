@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from sidecars.logshipper.checkpoint import FileState
 from sidecars.logshipper.ledger import Ledger
+from sidecars.logshipper.reading import Rules
 from sidecars.logshipper.recognition import Heads
-from sidecars.logshipper.tail import Rules, Tail
+from sidecars.logshipper.tail import Tail
 
 _HEADS = st.text("ab", max_size=4).map(str.encode)
 
