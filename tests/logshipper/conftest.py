@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import Receiver
@@ -21,3 +23,8 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def pod(tmp_path: Path) -> Pod:
     return Pod(tmp_path)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The program's own loop."""
+    return {"uvloop": uvloop.new_event_loop}
