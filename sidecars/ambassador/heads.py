@@ -24,7 +24,8 @@ from sidecars.ambassador.fields import Acted
 CHUNKED = -1  # as a length: the body says itself where it ends
 UNTIL_CLOSE = -2  # as a length: the body ends with the connection (responses only)
 MAX_FIELDS = 256
-END = b"Via: 1.1 ambassador\r\n\r\n"  # of every head that we write
+# The end of every head that we write, by the minor version of the message as it came to us (RFC 9110 section 7.6.3).
+ENDS = (b"Via: 1.0 ambassador\r\n\r\n", b"Via: 1.1 ambassador\r\n\r\n")
 
 _BAD_REQUEST = 400
 _NOT_IMPLEMENTED = 501

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from sidecars.ambassador.fields import AUTHORITY, TOKEN, Acted, BadSyntax, judge, name_of
-from sidecars.ambassador.heads import CHUNKED, END, MAX_FIELDS, Refused, check_codings
+from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_FIELDS, Refused, check_codings
 
 _METHOD_TARGET_VERSION = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])").fullmatch
 _ANY_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9](?:\.[0-9])?").fullmatch
@@ -59,8 +59,8 @@ class Fields:
         self.expect = False  # 100-continue
         self.max_forwards: Acted | None = None
         self.upgrade: tuple[bytes, ...] = ()
-        self.lines = b""  # what goes on: from the CR LF behind Host's value up to our own END
-        self.rest = b""  # lines and END
+        self.lines = b""  # what goes on: from the CR LF behind Host's value up to our own end
+        self.rest = b""  # lines, and the end of a request of HTTP/1.1
         self.plain = False  # whether there is nothing in them that depends on method or version
 
 
@@ -152,8 +152,8 @@ class Requests:
         elif fields.upgrade and minor:
             request.upgrade = fields.upgrade
             extra += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % b", ".join(fields.upgrade)
-        if extra:
-            request.rest = b"%b%b%b" % (fields.lines, extra, END)
+        if extra or not minor:
+            request.rest = b"%b%b%b" % (fields.lines, extra, ENDS[minor])
         return request
 
 
@@ -213,7 +213,7 @@ def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Fi
     if upgrade and b"upgrade" in connection:
         fields.upgrade = tuple(name for name in upgrade if _may_upgrade_to(name))
     fields.lines = b"".join((b"\r\n", *out, *added))
-    fields.rest = fields.lines + END
+    fields.rest = fields.lines + ENDS[1]
     fields.plain = (
         fields.host is not None
         and fields.keep_alive is not False

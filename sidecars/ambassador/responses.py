@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from sidecars.ambassador.fields import Acted, BadSyntax, judge, name_of
-from sidecars.ambassador.heads import CHUNKED, END, MAX_FIELDS, UNTIL_CLOSE, Refused, check_codings
+from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_FIELDS, UNTIL_CLOSE, Refused, check_codings
 from sidecars.ambassador.requests import Request
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
@@ -31,11 +31,12 @@ class Response:
     upgrade = b""
     kept = b""  # the head for a client of HTTP/1.1 whose connection stays open
 
-    def __init__(self, status: int, line: bytes, fields: list[bytes], keep_alive: bool) -> None:  # noqa: FBT001 - one caller
+    def __init__(self, status: int, line: bytes, fields: list[bytes], minor: int) -> None:
         self.status = status
         self.line = line
         self.fields = fields
-        self.keep_alive = keep_alive
+        self.keep_alive = minor == 1
+        self.end = ENDS[minor]
 
     def head(self, minor: int, *, close: bool) -> bytes:
         """The bytes to send to a client that speaks HTTP/1.`minor`, the framing of the body included."""
@@ -45,7 +46,7 @@ class Response:
         if minor and self.grows_chunks:
             framing = b"Transfer-Encoding: chunked\r\n"
         connection = b"Connection: close\r\n" if close else b"Connection: keep-alive\r\n"
-        return b"".join((self.line, *self.fields, framing, connection, END))
+        return b"".join((self.line, *self.fields, framing, connection, self.end))
 
     @property
     def grows_chunks(self) -> bool:
@@ -55,7 +56,7 @@ class Response:
     def complete(self) -> None:
         """To be called when all is known of it."""
         framing = b"Transfer-Encoding: chunked\r\n" if self.grows_chunks else self.framing
-        self.kept = b"".join((self.line, *self.fields, framing, END))
+        self.kept = b"".join((self.line, *self.fields, framing, self.end))
 
     def interim(self) -> bytes:
         """The bytes of a 1xx response; of 101 with the protocol that was agreed."""
@@ -98,7 +99,7 @@ def parse_response(head: bytes, request: Request) -> Response:
         out, acted, private = judge(lines)
     except BadSyntax as error:
         raise Refused(502, str(error)) from None
-    response = Response(status, line, out, minor == 1)
+    response = Response(status, line, out, minor)
     _act_on_response(response, acted, minor, request)
     response.complete()
     if not private and len(head) <= _REMEMBERED_LENGTH and status >= 200 and not request.is_head:

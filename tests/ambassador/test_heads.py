@@ -83,6 +83,14 @@ def test_connection_cannot_take_away_what_frames_or_routes_the_message() -> None
     assert b"Content-Length: 3\r\n" in out
 
 
+def test_via_tells_the_version_in_which_the_message_came() -> None:
+    assert sent(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n").endswith(b"\r\nVia: 1.0 ambassador\r\n\r\n")
+    for minor in (0, 1):
+        old = response(b"HTTP/1.%d 200 OK\r\nContent-Length: 0" % minor)
+        for close in (False, True):
+            assert old.head(1, close=close).endswith(b"Via: 1.%d ambassador\r\n\r\n" % minor)
+
+
 def test_an_earlier_proxys_via_stays_in_front_of_ours() -> None:
     out = sent(b"GET / HTTP/1.1\r\nHost: a\r\nVia: 1.0 fred\r\n\r\n")
     assert out.index(b"Via: 1.0 fred") < out.index(b"Via: 1.1 ambassador")
@@ -150,7 +158,8 @@ def test_too_many_fields_are_refused() -> None:
 def test_where_a_responses_body_ends(head: bytes, method: bytes, length: int, out: bytes) -> None:
     parsed = response(head, method)
     assert parsed.length == length
-    assert parsed.head(1, close=False).partition(b"\r\n")[2] == out + b"Via: 1.1 ambassador\r\n\r\n"
+    via = b"Via: %b ambassador\r\n\r\n" % head[5:8]
+    assert parsed.head(1, close=False).partition(b"\r\n")[2] == out + via
 
 
 def test_a_client_of_http_1_0_never_sees_chunks() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -173,6 +175,54 @@ def test_tls_carries_any_protocol_and_what_it_offers(start: Start, secrets: Secr
         app.send(b"last".ljust(1000))
         assert app.exactly(1000) == b"last".ljust(1000)[::-1]
         assert app.rest() == b""
+
+
+def test_an_upgrade_passes_through_tls_as_well(start: Start, secrets: Secrets, serve: Serve) -> None:
+    def switch(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+        peer.send(peer.exactly(4)[::-1])
+        peer.socket.unwrap()  # type: ignore[attr-defined] # as above
+
+    backend = serve(switch, secrets.server())
+    with before(start, backend, secrets).connect() as app:
+        app.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nabcd")
+        assert app.head().startswith(b"HTTP/1.1 101 ")
+        assert app.rest() == b"hellodcba"
+
+
+def test_a_large_upload_over_tls_waits_for_a_slow_upstream_with_little_memory(
+    start: Start, secrets: Secrets, serve: Serve
+) -> None:
+    size = 60_000_000
+    go = threading.Event()
+
+    def slow(peer: Peer) -> None:
+        peer.head()
+        go.wait(60)
+        left = size - len(peer.buffer)
+        while left:
+            left -= len(peer.socket.recv(1_000_000))
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    backend = serve(slow, secrets.server())
+    ambassador = before(start, backend, secrets)
+    memory = ambassador.rss()
+    with ambassador.connect() as app:
+        app.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        app.socket.settimeout(1.0)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < size:
+                sent += app.socket.send(b"x" * min(1_000_000, size - sent))
+        assert sent < size  # the upstream reads nothing, so we are not read either
+        assert ambassador.rss() - memory < 20_000_000
+        app.socket.settimeout(60)
+        go.set()
+        while sent < size:
+            sent += app.socket.send(b"x" * min(1_000_000, size - sent))
+        assert app.response()[2] == b"ok"
+    assert ambassador.rss() - memory < 20_000_000
 
 
 @pytest.mark.parametrize("scheme", ["tls", "https"])
