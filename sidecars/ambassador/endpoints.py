@@ -90,7 +90,7 @@ class Endpoint:
         self.latency_sum = 0.0
 
         self.cost = FIRST_COST
-        self.cost_at = 0.0
+        self.cost_at = 0.0  # since when it sinks; until then it is as it is
         self.turn = 0.0  # when it is due again, in the round robin's own time
 
         self.state = READY
@@ -118,18 +118,21 @@ class Endpoint:
         """An answer that is worth so much."""
         cost = self.cost
         if seconds < cost:
-            seconds += (cost - seconds) * exp((self.cost_at - now) / _DECAY)
+            passed = now - self.cost_at
+            seconds += (cost - seconds) * (exp(-passed / _DECAY) if passed > 0.0 else 1.0)
         self.cost = seconds
         self.cost_at = now
 
     def blame(self, now: float, retry_after: float = 0.0) -> None:
-        """It could not serve, and will not for a while (`retry_after` seconds, where it says so)."""
-        self.sample(min(retry_after, _LONGEST_RETRY_AFTER) or _FAILURE_COST, now)
+        """It could not serve, and will not for a while: for `retry_after` seconds, where it says so."""
+        retry_after = min(retry_after, _LONGEST_RETRY_AFTER)
+        self.sample(retry_after or _FAILURE_COST, now)
+        self.cost_at += retry_after
 
     def suspect(self, now: float) -> None:
         """It has failed a request, maybe for the request's own sake: one failure in many answers weighs little."""
-        self.cost += max(0.0, _FAILURE_COST - self.cost) * (1.0 - exp((self.cost_at - now) / _DECAY))
-        self.cost_at = now
+        self.cost += max(0.0, _FAILURE_COST - self.cost) * (1.0 - exp(min(0.0, self.cost_at - now) / _DECAY))
+        self.cost_at = max(self.cost_at, now)
 
     def sink(self, before: float, now: float) -> None:
         """Nothing has been heard of it since `before`: its cost sinks."""

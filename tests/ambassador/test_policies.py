@@ -118,9 +118,23 @@ def test_a_retry_after_keeps_an_endpoint_expensive_for_as_long_as_it_asks() -> N
     known = endpoints(2)
     made = balancer(known, MAX_EJECTED="0%")
     made.answered(known[0], 503, 0.0, 0.001, retry_after=120.0)
+    for tick in range(1, 600):
+        made.tick(tick * 0.2)
+        assert made.choose(tick * 0.2) is known[1]
     assert known[0].cost == 120.0
-    made.answered(known[1], 429, 0.0, 0.001, retry_after=100_000.0)
+    for tick in range(600, 1100):
+        made.tick(tick * 0.2)
+    assert known[0].cost < 0.1
+    made.answered(known[1], 429, 220.0, 220.1, retry_after=100_000.0)
     assert known[1].cost == 300.0
+
+
+def test_a_good_answer_ends_what_a_retry_after_asked_for() -> None:
+    (one,) = endpoints(1)
+    one.blame(0.0, retry_after=120.0)
+    one.sample(0.01, 5.0)
+    one.sample(0.01, 15.0)
+    assert one.cost == pytest.approx(120.0 / 2.71828, rel=0.01)
 
 
 def test_a_cost_peaks_at_once_sinks_slowly_and_is_projected_to_now() -> None:
