@@ -5,8 +5,8 @@ the same client over one kept connection, in turns; the figure is CPU seconds of
 machine spoils it less than it would wall time. So are the verdicts per second on a core: requests by CPU second.
 
 Parsing and judging is measured in this process, beside prometheus-client's parser, in turns. Memory is the most that
-was resident (VmHWM). The start is from the fork to the first connection, and the fastest of some: that is wall time, to
-which a busy machine can only add.
+was resident (VmHWM). The start is judged by the CPU time until the first connection, which is what it takes on an idle
+machine; the wall time stands beside it, and to that a busy machine adds.
 
 Exit status 1 when a figure is missed.
 """
@@ -152,6 +152,7 @@ class Program:
                     raise SystemExit(f"{arguments} ended with {self.process.returncode}") from None
                 time.sleep(0.001)
         self.start = time.monotonic() - began
+        self.start_cpu = self.cpu()
 
     def cpu(self) -> float:
         """CPU seconds of all its threads so far."""
@@ -193,7 +194,7 @@ def main() -> int:
     serve_app(large, Busy)
     target = f"http://127.0.0.1:{small}"
 
-    starts, idle = started(lambda: adapter(target))
+    start, wall, idle = started(lambda: adapter(target))
     ratio, ours, theirs = forwarded(target)
     verdicts = judged(target)
     loaded = with_many_series(f"http://127.0.0.1:{large}")
@@ -215,7 +216,13 @@ def main() -> int:
             Figure("memory when idle", idle, MOST_IDLE, "MB"),
             Figure("memory with 100,000 series", loaded, MOST_LOADED, "MB", note="verdict mode, the peak"),
             Figure("503 while the app hangs", hung, MOST_HUNG, "ms", note=f"wall time, the fastest of {HUNG}"),
-            Figure("start to listening", starts, MOST_START, "ms", note=f"wall time, the fastest of {STARTS}"),
+            Figure(
+                "start to listening, CPU",
+                start,
+                MOST_START,
+                "ms",
+                note=f"{wall:.0f} ms of wall time, the fastest of {STARTS}",
+            ),
         ],
         [
             Comparison("forward: CPU a request", "µs", {"adapter": ours * 1e6, "aiohttp and httpx": theirs * 1e6}),
@@ -228,15 +235,16 @@ def main() -> int:
     )
 
 
-def started(begin: Callable[[], Program]) -> tuple[float, float]:
-    """The fastest start in ms, and the memory in MB once it listens."""
-    starts, memory = [], 0.0
+def started(begin: Callable[[], Program]) -> tuple[float, float, float]:
+    """CPU and wall time of a start in ms, and the memory in MB once it listens."""
+    cpu, wall, memory = [], [], 0.0
     for _ in range(STARTS):
         program = begin()
-        starts.append(program.start * 1000)
+        cpu.append(program.start_cpu * 1000)
+        wall.append(program.start * 1000)
         memory = max(memory, program.memory())
         program.stop()
-    return min(starts), memory
+    return statistics.median(cpu), min(wall), memory
 
 
 def forwarded(target: str) -> tuple[float, float, float]:
