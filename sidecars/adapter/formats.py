@@ -14,6 +14,7 @@ by whether JSON is preferred to text:
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, get_args
 
 from sidecars.adapter.accept import ranges
@@ -30,6 +31,7 @@ _PATHS: tuple[tuple[re.Pattern[str], Format], ...] = (
 )
 
 
+@lru_cache(maxsize=64)  # monitoring systems are few, and each says the same every time
 def chosen(configured: str, path: str, accept: str) -> Format:
     """The dialect for a request of this path with this Accept header ("" where it has none)."""
     for known in FORMATS:
