@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecars.ambassador import answers
 from sidecars.ambassador.bodies import Reader, reader
+from sidecars.ambassador.deadlines import look
 from sidecars.ambassador.exchange import Exchange
 from sidecars.ambassador.heads import Refused, check_beginning
 from sidecars.ambassador.relay import Relay, reset
@@ -318,7 +319,7 @@ class Client(asyncio.Protocol):
             self.abort()
             return
         if self.exchange is not None:
-            self.exchange.tick(now)
+            look(self.exchange, now)
         elif self.lingers:
             if not unsent and now - max(self.since, self.taken) >= _LINGER:
                 self.transport.abort()

@@ -1,7 +1,7 @@
 """One request and its response: tries, retries, and the two bodies that stream through.
 
 Theory of operation. An exchange is begun by its client with a request, and it ends in exactly one of four ways:
-`_finish` (a response was delivered), `_give_up` (we answered ourselves), `_cut` (the response broke off after it had
+`_finish` (a response was delivered), `_give_up` (we answered ourselves), `cut` (the response broke off after it had
 begun, so the client's connection breaks off, too) or `abandon` (the client is gone). In between there is at most one
 *try* at a time: an endpoint is chosen and either an idle connection of it taken or one opened. A try fails through
 `lost`; `sidecars.ambassador.retry` decides what follows.
@@ -10,7 +10,7 @@ What the request's body has brought so far is `held`, encoded as it goes out, un
 or has been written for a method that cannot be repeated. Only while all of it is held can the request be tried again.
 
 Neither side is read faster than the other one takes: what a peer's transport does not want yet stops the reading here.
-Time is told by `tick`, a few times a second; nothing on the way of a request arms a timer.
+Time is told from outside (`sidecars.ambassador.deadlines`); nothing on the way of a request arms a timer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from sidecars.ambassador.upstream import Upstream
 
 _JOINED = 64 * 1024  # bytes up to which a body is copied behind its head, to be one write; more does not wait for one
-_CONTINUE_AFTER = 1.0  # seconds after which a client that expects 100-continue is told so by us
 _SWITCHING = 101
 _CONTINUE = 100
 
@@ -145,7 +144,7 @@ class Exchange:
     def lost(self, cause: Cause) -> None:
         """The connection has failed this exchange; it is of no more use."""
         if self.response is not None:
-            self._cut()
+            self.cut()
             return
         self._failed(cause)
 
@@ -155,7 +154,7 @@ class Exchange:
         opened = self.connection is not None
         reason = CONNECT if not opened else TIMEOUT if cause is answers.SILENT else RESET
         raced = self.reused and cause is answers.CLOSED
-        outcome = self._verdict(reason, closed=cause is answers.CLOSED)
+        outcome = self.verdict(reason, closed=cause is answers.CLOSED)
         self._leave()
         now = self.since = monotonic()
         if raced or cause is answers.NO_DESCRIPTORS:
@@ -180,7 +179,7 @@ class Exchange:
         `retry_after` is how many seconds the response asks to wait.
         """
         endpoint = self.endpoint
-        if endpoint is None or self._verdict(response.status) != retry.RETRY:
+        if endpoint is None or self.verdict(response.status) != retry.RETRY:
             return False
         tried = (*self.tried, endpoint)
         wait = 0.0 if self.upstream.has_untried(tried) else max(self._pause(), retry_after)
@@ -193,7 +192,7 @@ class Exchange:
         self._try_again(wait)
         return True
 
-    def _verdict(self, reason: str | int, *, closed: bool = False) -> str:
+    def verdict(self, reason: str | int, *, closed: bool = False) -> str:
         settings = self.upstream.settings
         failed = retry.Failed(
             reason=reason,
@@ -340,7 +339,7 @@ class Exchange:
         if self.client.exchange is self:
             self.client.finished(monotonic(), close=close)
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
         """The response broke off: so must the client's connection, in a way that no client takes for an end."""
         response = self.response
         assert response is not None  # noqa: S101 - it has begun
@@ -379,46 +378,3 @@ class Exchange:
         upstream.counters.observe(status, now - self.started)
         if upstream.access is not None:
             upstream.access.request(self, status, now, whole=whole)
-
-    # -- time -----------------------------------------------------------------------------------------------------
-
-    def tick(self, now: float) -> None:
-        """Look for who keeps the other one waiting."""
-        if self.moved:
-            self.moved = False
-            self.since = now
-            return
-        if self.connection is None or self.over:
-            return
-        silent = now - self.since
-        settings = self.upstream.settings
-        if self.response is None and not (self.complete or self.blocked):
-            self._await_client(silent)
-        elif self.response is None:
-            if silent >= settings.timeout or self._is_late(now):
-                self.lost(answers.SILENT)
-        elif self.response.announced >= 0 and not self.client.write_paused:
-            if silent >= settings.timeout:
-                self._cut()
-        elif self.client.ended and silent >= settings.idle_timeout:
-            self._cut()
-
-    def _is_late(self, now: float) -> bool:
-        """Whether this try has had its time and another endpoint may be asked instead; if not, it may go on."""
-        limit = self.upstream.settings.try_timeout
-        return (
-            limit is not None
-            and now - self.tried_at >= limit
-            and self._verdict(TIMEOUT) == retry.RETRY
-            and self.upstream.budget.saved >= 1
-            and self.endpoint is not None
-            and self.upstream.has_untried((*self.tried, self.endpoint))
-        )
-
-    def _await_client(self, silent: float) -> None:
-        """The app owes us the rest of its request, or waits for a 100 that the upstream does not give."""
-        if self.request.expects_continue and not self.continued and silent >= _CONTINUE_AFTER:
-            self.continued = True
-            self.client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        elif silent >= self.upstream.settings.idle_timeout:
-            self.client.refuse(408, "the rest of the request did not come in time")
