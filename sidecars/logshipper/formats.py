@@ -7,57 +7,16 @@ format's name. Nothing is dropped here. Fields are never empty: without any, the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any, overload
+from collections.abc import Callable, Sequence
 
 import orjson
 
 from sidecars.logshipper import linear
+from sidecars.logshipper.columns import Fields, Many, Table
 
 MESSAGE = "message"
 PARSE_ERROR = "parse_error"
 
-Fields = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Table(Sequence[Fields]):
-    """The fields of many events that all have the same, as rows of texts: dicts are made of them when looked at."""
-
-    names: tuple[str, ...]
-    rows: Sequence[Sequence[str]]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Fields]:
-        names = self.names
-        return (dict(zip(names, row, strict=True)) for row in self.rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Fields: ...
-    @overload
-    def __getitem__(self, index: slice) -> Table: ...
-    def __getitem__(self, index: int | slice) -> Fields | Table:
-        if isinstance(index, slice):
-            return Table(self.names, self.rows[index])
-        return dict(zip(self.names, self.rows[index], strict=True))
-
-    def column(self, name: str) -> list[str]:
-        return list(map(itemgetter(self.names.index(name)), self.rows))
-
-    def without(self, name: str) -> Table:
-        at = self.names.index(name)
-        left = [index for index in range(len(self.names)) if index != at]
-        names = tuple(self.names[index] for index in left)
-        if len(left) == 1:
-            return Table(names, [(row[left[0]],) for row in self.rows])
-        return Table(names, list(map(itemgetter(*left), self.rows)))
-
-
-Many = list[Fields] | Table
 Parse = Callable[[Sequence[str]], Many]
 
 

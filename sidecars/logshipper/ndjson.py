@@ -17,7 +17,7 @@ import orjson
 
 from sidecars.logshipper import severity
 from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.formats import Table
+from sidecars.logshipper.columns import Documents, Table
 from sidecars.logshipper.records import Records
 from sidecars.logshipper.timestamps import rfc3339
 
@@ -60,6 +60,8 @@ def _block(records: Records, block: slice, layout: Layout, *, partial: bool) -> 
         columns.append(map(orjson.dumps, records.bodies[block]))
     elif isinstance(fields, Table):
         columns += _table(fields)
+    elif isinstance(fields, Documents):
+        columns.append([text[1:] for text in "\n".join(fields.texts).encode().split(b"\n")])
     else:
         columns.append([members[1:] for members in map(orjson.dumps, fields)])
     values = tuple(chain.from_iterable(zip(*columns, strict=True)))
@@ -109,6 +111,8 @@ def _times(times: Sequence[int | None], fields: Sequence[Mapping[str, Any]] | No
         return members  # the shaper has renamed what the app calls so
     if isinstance(fields, Table):
         return [b""] * len(members) if name in fields.names else members
+    if isinstance(fields, Documents) and not any(f'"{name}"' in text for text in fields.texts):
+        return members
     if fields is None or not any(name in one for one in fields):
         return members
     return [b"" if name in one else member for member, one in zip(members, fields, strict=True)]

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from sidecars.logshipper import linear, presets
-from sidecars.logshipper.formats import Many
+from sidecars.logshipper.columns import Many
 from sidecars.logshipper.presets import CHECKS, IN_DOCUMENTS, PRESETS, SETS, Spans
 
 _ROUNDS = 8

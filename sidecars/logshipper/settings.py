@@ -316,6 +316,9 @@ def _shaping(inputs: dict[str, Input]) -> Iterator[str]:
             key = getattr(tailed, field)
             if tailed.format == "regex" and key and f"(?P<{key}>" not in (tailed.regex or f"(?P<{key}>"):
                 yield f"{variable(Settings, field, name)}={key}, but {regex} has no group of that name"
+        if tailed.time_key is not None and tailed.time_key == tailed.level_key:
+            time_key, level_key = (variable(Settings, field, name) for field in ("time_key", "level_key"))
+            yield f"{time_key} and {level_key} are the same: a field is one or the other"
     for field, formats in _FOR_FORMATS.items():
         holders = [tailed for tailed in inputs.values() if getattr(tailed, field) not in (None, "none")]
         if holders and not any(tailed.format in formats for tailed in holders):

@@ -7,12 +7,13 @@ Ids are made of offsets in the file, and do not change by any of this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecars.logshipper import formats, redact, timestamps
+from sidecars.logshipper.columns import Documents, Fields, Many, Table
 from sidecars.logshipper.cri import Cri
-from sidecars.logshipper.formats import MESSAGE, Fields, Many, Table
+from sidecars.logshipper.formats import MESSAGE, Parse
 from sidecars.logshipper.framing import EachLine, Events, Framing, ManyLines
 from sidecars.logshipper.ledger import FILTERED
 from sidecars.logshipper.linear import Finder
@@ -41,6 +42,9 @@ class Shaper:
         with_time, with_level = settings.time_key or settings.format == "cri", settings.level_key
         added = (*(("time",) if with_time else ()), *(("level", "severity") if with_level else ()))
         self._reserved = frozenset((*_OURS, *self._labels, *added))
+        if settings.format == "json":
+            keys = [key for key in (self._time_key, self._level_key) if key]
+            self._parse = _documents_or(self._parse, self._reserved, keys)
 
     def records(self, part: Part) -> Records:
         events = self._framing.events(part.data, part.start)
@@ -115,9 +119,11 @@ class Shaper:
             if None not in times and len(fields.names) > 1:
                 return times, fields.without(key)
             fields = list(fields)
-        values = [found.pop(key, None) for found in fields]
-        times = parse(values)
-        return times, _put_back(fields, key, values, times)
+        if isinstance(fields, Documents):
+            times = parse(fields.members[key])
+            return times, fields.without(key, times)
+        times = parse([found.get(key) for found in fields])
+        return times, _without(fields, key, times)
 
     def _levels(self, fields: Many | None) -> tuple[list[str | None] | None, Many | None]:
         """The events' levels, and the fields without them."""
@@ -126,12 +132,12 @@ class Shaper:
             return None, fields
         if isinstance(fields, Table) and len(fields.names) > 1:
             return list(fields.column(key)), fields.without(key)
+        if isinstance(fields, Documents):
+            levels = [str(level) if type(level) in (str, int) else None for level in fields.members[key]]
+            return levels, fields.without(key, levels)
         fields = list(fields)
-        values = [found.pop(key, None) for found in fields]
-        levels = values
-        if set(map(type, values)) != {str}:
-            levels = [str(level) if type(level) in (str, int) else None for level in values]
-        return levels, _put_back(fields, key, values, levels)
+        levels = [str(level) if type(level) in (str, int) else None for level in (one.get(key) for one in fields)]
+        return levels, _without(fields, key, levels)
 
     def _renamed(self, fields: Many | None) -> Many | None:
         """Fields that are called as something of ours get an underscore behind their name."""
@@ -139,6 +145,8 @@ class Shaper:
         if isinstance(fields, Table):
             names = dict.fromkeys(fields.names)
             return fields if reserved.isdisjoint(names) else Table(tuple(_renamed(names, reserved)), fields.rows)
+        if isinstance(fields, Documents):
+            return fields  # none has a name of ours
         if fields is None or all(map(reserved.isdisjoint, fields)):
             return fields
         return [one if reserved.isdisjoint(one) else _renamed(one, reserved) for one in fields]
@@ -156,16 +164,28 @@ def _renamed(fields: Mapping[str, Any], reserved: frozenset[str]) -> Fields:
     return clear
 
 
-def _put_back(fields: list[Fields], key: str, values: Sequence[Any], read: Sequence[Any]) -> list[Fields]:
-    """The fields, again with a value that could not be read. An event of nothing else has an empty message."""
-    if None in read:
-        for found, value, meant in zip(fields, values, read, strict=True):
-            if meant is None and value is not None:
-                found[key] = value
-    if not all(fields):
-        for found in fields:
-            found.update({} if found else {MESSAGE: ""})
+def _without(fields: list[Fields], key: str, read: Sequence[Any]) -> list[Fields]:
+    """The fields without one, where it could be read. An event of nothing else has an empty message."""
+    for found, meant in zip(fields, read, strict=True):
+        if meant is not None:
+            del found[key]
+            if not found:
+                found[MESSAGE] = ""
     return fields
+
+
+def _documents_or(parse: Parse | None, ours: Iterable[str], keys: list[str]) -> Parse:
+    from sidecars.logshipper import documents  # noqa: PLC0415 - msgspec's 3 MB are for those who have JSON
+
+    read = documents.reader(ours, keys)
+
+    def parsed(texts: Sequence[str]) -> Many:
+        found = read(texts)
+        if found is None and parse is not None:
+            return parse(texts)
+        return found or []
+
+    return parsed
 
 
 def _framing(settings: Input) -> Framing:

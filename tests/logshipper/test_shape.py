@@ -230,6 +230,10 @@ _KINDS = "LOGSHIPPER_MULTILINE={}: expected none, java, python, go, indent, or t
         ({"KEEP": "a("}, "LOGSHIPPER_KEEP=a(: is not a regex: missing ), unterminated subpattern at character 2"),
         ({"DROP": "a\\"}, "LOGSHIPPER_DROP=a\\: is not a regex: bad escape (end of pattern) at character 2"),
         ({"REDACT": "all"}, _PRESETS),
+        (
+            {"FORMAT": "json", "TIME_KEY": "a", "LEVEL_KEY": "a"},
+            "LOGSHIPPER_TIME_KEY and LOGSHIPPER_LEVEL_KEY are the same: a field is one or the other",
+        ),
         ({"LABELS": "id=1"}, "LOGSHIPPER_LABELS=id=1: id cannot be a label: a record has that already"),
     ],
 )
@@ -245,3 +249,39 @@ def test_a_setting_without_a_name_may_be_of_use_for_some_inputs_only() -> None:
         "LOGSHIPPER_TIME_KEY": "ts", "LOGSHIPPER_SINK": "stdout:",
     }  # fmt: skip
     assert load(Settings, environ).inputs["app"].time_key == "ts"
+
+
+_MEMBERS = st.lists(
+    st.tuples(
+        st.sampled_from(["ts", "lvl", "a", "id", "message", 'q"']),
+        st.sampled_from(
+            [
+                "2026-01-02T03:04:05Z",
+                "INFO",
+                5,
+                None,
+                1.5,
+                {"ts": "2026-01-02T03:04:05Z"},
+                ["INFO"],
+                "{",
+                'x\\,"lvl":"INFO"',
+                "",
+            ]
+        ),
+    ),
+    max_size=5,
+    unique_by=lambda member: member[0],
+)
+
+
+@given(st.lists(_MEMBERS, min_size=1, max_size=4), st.sampled_from([(",", ":"), (", ", ": ")]))
+def test_json_that_stays_as_it_is_says_the_same_as_json_that_is_read_and_written(
+    events: list[list[tuple[str, Any]]], separators: tuple[str, str]
+) -> None:
+    lines = [json.dumps(dict(members), separators=separators) for members in events]
+    values = {"FORMAT": "json", "TIME_KEY": "ts", "LEVEL_KEY": "lvl"}
+    spliced = [record for line in lines for record in shipped(line + "\n", **values)]
+    written = shipped("\n".join([*lines, "not JSON: all are read\n"]), **values)[:-1]
+    together = shipped("".join(f"{line}\n" for line in lines), **values)
+    for one, other, third in zip(spliced, written, together, strict=True):
+        assert {**one, "id": ""} == {**other, "id": ""} == {**third, "id": ""}

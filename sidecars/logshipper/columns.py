@@ -1,0 +1,108 @@
+"""The fields of many events at once, kept as they came for as long as that will do.
+
+To whoever looks, each is a sequence of dicts. But a dict costs more than anything else that is done to an event, and
+sinks of JSON need none: a table's values go into the places of a template, and a document's text stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any, overload
+
+import orjson
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Sequence[Fields]):
+    """The fields of many events that all have the same, as rows of texts: dicts are made of them when looked at."""
+
+    names: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Fields]:
+        names = self.names
+        return (dict(zip(names, row, strict=True)) for row in self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Fields: ...
+    @overload
+    def __getitem__(self, index: slice) -> Table: ...
+    def __getitem__(self, index: int | slice) -> Fields | Table:
+        if isinstance(index, slice):
+            return Table(self.names, self.rows[index])
+        return dict(zip(self.names, self.rows[index], strict=True))
+
+    def column(self, name: str) -> list[str]:
+        return list(map(itemgetter(self.names.index(name)), self.rows))
+
+    def without(self, name: str) -> Table:
+        at = self.names.index(name)
+        left = [index for index in range(len(self.names)) if index != at]
+        names = tuple(self.names[index] for index in left)
+        if len(left) == 1:
+            return Table(names, [(row[left[0]],) for row in self.rows])
+        return Table(names, list(map(itemgetter(*left), self.rows)))
+
+
+@dataclass(frozen=True, slots=True)
+class Documents(Sequence[Fields]):
+    """The texts of objects, none of them empty; as a sequence, the dicts that they stand for."""
+
+    texts: Sequence[str]
+    members: dict[str, list[Any]]  # by name, those that were asked for; None where there is none
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[Fields]:
+        return map(orjson.loads, self.texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Fields: ...
+    @overload
+    def __getitem__(self, index: slice) -> Documents: ...
+    def __getitem__(self, index: int | slice) -> Fields | Documents:
+        if isinstance(index, slice):
+            return replace(self, texts=self.texts[index])
+        found: Fields = orjson.loads(self.texts[index])
+        return found
+
+    def without(self, name: str, wanted: Iterable[Any]) -> Documents:
+        """The objects without a member, but where something wanted is None."""
+        begin = orjson.dumps({name: ""}).decode().removesuffix('"}')  # {"name":"
+        texts = []
+        for text, value, want in zip(self.texts, self.members[name], wanted, strict=True):
+            first = f'{begin}{value}",'
+            if want is None:
+                texts.append(text)
+            elif text.startswith(first):
+                texts.append("{" + text[len(first) :])
+            else:
+                texts.append(_cut(text, name, value))
+        return replace(self, texts=texts)
+
+
+Many = list[Fields] | Table | Documents
+
+
+# -- cutting members out of a text ---------------------------------------------------------------------------------
+
+_EMPTY = '{"message":""}'
+
+
+def _cut(text: str, name: str, value: Any) -> str:
+    if type(value) is str and "\\" not in text and text.count("{") == 1:
+        member = f',{orjson.dumps(name).decode()}:"{value}"'
+        at = text.find(member)
+        if at > 0:
+            return text[:at] + text[at + len(member) :]
+    found = orjson.loads(text)
+    del found[name]
+    return orjson.dumps(found).decode() if found else _EMPTY
