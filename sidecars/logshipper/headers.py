@@ -7,6 +7,21 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote
 
+_OURS = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "idempotency-key",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
 
 def parse_pairs(raw: str) -> list[tuple[str, str]]:
     """Raises ValueError with what is expected."""
@@ -26,6 +41,9 @@ def show_pairs(pairs: dict[str, str]) -> str:
 def parse(raw: str) -> list[tuple[str, str]]:
     """The same for HTTP headers."""
     found = parse_pairs(raw)
+    for name, _ in found:
+        if name.lower() in _OURS:
+            raise ValueError(f"expected other headers than {name}: that one is ours to set")
     if not all(_is_token(name) and value.isascii() and value.isprintable() for name, value in found):
         raise ValueError("expected Name=value pairs separated by commas, in characters that a header can carry")
     return found

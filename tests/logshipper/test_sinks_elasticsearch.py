@@ -105,6 +105,14 @@ async def test_what_was_too_much_is_sent_again_alone_and_what_is_wrong_is_reject
     assert elasticsearch.asked["f00d-4"] == 1
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_missing_or_blocked_index_is_no_reason_to_drop_lines(elasticsearch: Elasticsearch, status: int) -> None:
+    elasticsearch.verdicts = {"2": [status]}
+    async with opened(elasticsearch.url) as sink:
+        outcome = await sink.deliver(batch())
+    assert (outcome.again, outcome.rejected) == ([1], [])
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

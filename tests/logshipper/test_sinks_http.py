@@ -112,6 +112,12 @@ def test_headers_that_cannot_be_sent_are_refused_and_never_shown(headers: str) -
         create("http://localhost/", sink_headers=headers)
 
 
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "Content-Type", "Connection"])
+def test_headers_that_are_ours_to_set_are_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"expected other headers than {name}: that one is ours to set"):
+        create("http://localhost/", sink_headers=f"X-Scope-OrgID=shop,{name}=5")
+
+
 # -- secrets that change -------------------------------------------------------------------------------------------
 
 

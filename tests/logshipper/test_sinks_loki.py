@@ -134,6 +134,16 @@ async def test_what_an_answer_means(loki: Loki, status: str, outcome: type[Excep
             await sink.deliver(batch())
 
 
+async def test_what_people_have_to_mend_in_loki_is_tried_again(loki: Loki) -> None:
+    async with opened(loki.url) as sink:
+        loki.mode = "blocked"
+        with pytest.raises(TryLater, match="answered 260: ingestion is blocked"):
+            await sink.deliver(batch())
+        loki.mode = "old"
+        with pytest.raises(TryLater, match="set allow_structured_metadata in its limits_config"):
+            await sink.deliver(batch())
+
+
 _LONG = "max entry size '5' bytes exceeded for stream '{pod=\"shop-1\"}' while adding an entry with length '6' bytes"
 _OLD = (
     "entry for stream '{pod=\"shop-1\"}' has timestamp too old: 1970-01-01T00:00:01Z, "

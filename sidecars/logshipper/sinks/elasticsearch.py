@@ -2,8 +2,9 @@
 
 Each event is a document, created under its id: 201 is a yes, and so is 409, for then it is there already. That makes
 every line arrive exactly once, as long as the index keeps it (a data stream only within its current backing index).
-The answer has a verdict for each document, in their order: 429 and 5xx are sent again, alone; any other error is final,
-and rejects that document with its reason, in which what the receiver quotes is left out.
+The answer has a verdict for each document, in their order: 429 and 5xx are sent again, alone. So are 401, 403 and 404,
+for an index that is missing, or blocked because a disk is full, is mended by people. Any other error is final, and
+rejects that document with its reason, in which what the receiver quotes is left out.
 
 A document is the record that other sinks get, with its time as `@timestamp`: that of the event, or else that of
 shipping. `create` is what a data stream asks for, and all that an index needs.
@@ -28,8 +29,7 @@ from sidecars.logshipper.sinks.post import Poster
 _FILTER = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
 _CREATE = '{"create":{"_id":"<id>"}}'
 _THERE_ALREADY = 409
-_TOO_MANY = 429
-_SERVER_ERRORS = range(500, 600)
+_AGAIN = frozenset({401, 403, 404, 429, *range(500, 600)})
 _GOOD = range(200, 300)
 
 
@@ -77,7 +77,7 @@ def _outcome(answer: Answer, events: int) -> Outcome:
     rejected: list[tuple[int, str]] = []
     again: list[int] = []
     for index, status in enumerate(statuses):
-        if status == _TOO_MANY or status in _SERVER_ERRORS:
+        if status in _AGAIN:
             again.append(index)
         elif status not in _GOOD and status != _THERE_ALREADY:
             rejected.append((index, _reason(status, verdicts[index].get("error"))))

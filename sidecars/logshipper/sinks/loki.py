@@ -1,9 +1,11 @@
 """The sinks `loki+http://` and `loki+https://`: Grafana Loki's push API.
 
-Yes is a 2xx: 204, or 200 from what stands in front of it. A 400 means that Loki will not take some of the entries, and
-may have stored the rest: what it names is rejected, and nothing is sent again (see `loki_refusal`). 429 says so for the
-whole request. Repeats are recognised by Loki itself, which takes two entries of one stream with the same time and the
-same line for one: an event with a time of its own has the same time whenever it is sent (see `stamps`).
+Yes is a 2xx: 204, or 200 from what stands in front of it. 260 is none: by that Loki tells that ingestion is blocked.
+A 400 means that it will not take some of the entries, and may have stored the rest: what it names is rejected, and
+nothing is sent again (see `loki_refusal`); but when it takes no structured metadata, that is mended by people. 429
+says no to the whole request. Repeats are recognised by Loki itself, which takes two entries of one stream with the
+same time and the same line for one: an event with a time of its own has the same time whenever it is sent (see
+`stamps`).
 
 With `COMPRESSION=snappy` requests are protobuf, which is the cheaper form for both sides; else they are JSON.
 """
@@ -17,7 +19,7 @@ from typing import Any
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
 from sidecars.logshipper.sinks.answers import judge
-from sidecars.logshipper.sinks.base import Outcome, Rejected
+from sidecars.logshipper.sinks.base import Outcome, Rejected, TryLater
 from sidecars.logshipper.sinks.compress import compressor, content_encoding, snappy
 from sidecars.logshipper.sinks.loki_push import as_json, as_protobuf
 from sidecars.logshipper.sinks.loki_refusal import ignored, refused
@@ -25,6 +27,8 @@ from sidecars.logshipper.sinks.post import Poster, target
 from sidecars.logshipper.sinks.stamps import stamps
 
 _BAD_REQUEST = 400
+_BLOCKED = 260  # block_ingestion_status_code: a status that clients shall not repeat, and nothing is stored
+_NO_METADATA = "includes structured metadata, but this feature is disallowed"
 _PATH = "/loki/api/v1/push"
 
 
@@ -58,10 +62,14 @@ class LokiSink:
         answer = await self._poster.post(self._target, self._headers, push.blocks)
         if answer.status == _BAD_REQUEST and not answer.early:
             text = answer.body.decode("utf-8", "replace")
+            if _NO_METADATA in text:
+                raise TryLater("it takes no structured metadata: set allow_structured_metadata in its limits_config")
             indices = _refused(batch, push.now, text)
             if indices is None:
                 return _unnamed(batch, text)
             return Outcome(rejected=[(index, f"the receiver answered 400: {_kind(text)}") for index in indices])
+        if answer.status == _BLOCKED:
+            raise TryLater("the receiver answered 260: ingestion is blocked")
         judge(answer)
         return Outcome()
 

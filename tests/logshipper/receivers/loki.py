@@ -86,8 +86,8 @@ def from_protobuf(body: bytes) -> list[Entry]:
 
 
 class Loki(Receiver):
-    """`mode` may also be late:<ns>: entries before that time are ignored, with the ingester's 400. `shown`: the most
-    that it names (max_returned_stream_errors).
+    """`mode` may also be blocked (260, and nothing is stored), old (no structured metadata), or late:<ns>: entries
+    before that time are ignored, with the ingester's 400. `shown`: the most that it names.
     """
 
     path = ""
@@ -107,6 +107,10 @@ class Loki(Receiver):
         else:
             assert headers["Content-Type"] == "application/json"
             entries = from_json(gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body)
+        if self.mode == "blocked":
+            return 260, b"ingestion blocked"
+        if self.mode == "old":
+            return 400, b"stream '{a=\"b\"}' includes structured metadata, but this feature is disallowed."
         oldest = int(self.mode.removeprefix("late:")) if self.mode.startswith("late:") else 0
         for entry in entries:
             if entry.time >= oldest and not any(self._same(entry, known) for known in self.entries):
