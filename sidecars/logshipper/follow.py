@@ -233,7 +233,8 @@ class Follower:
         state.positions = {sink: identity.tail_mark(offset, before) for sink in self._ledgers}
 
     def _follow(self, state: FileState) -> Tail:
-        tail = Tail(state, self._rules[self._input(state.input).name], self._ledgers, self._clock())
+        state.input = self._input(state.input).name  # inputs may have other names than when it was saved
+        tail = Tail(state, self._rules[state.input], self._ledgers, self._clock())
         self.tails[state.id] = tail
         return tail
 
@@ -241,6 +242,8 @@ class Follower:
         state, before = tail.state, (tail.state.path, tail.state.device, tail.state.inode)
         state.path, (state.device, state.inode) = found.path, found.key
         tail.folder = discover.folder_of(found.path)
+        if found.input:
+            state.input, tail.rules = found.input, self._rules[found.input]
         self._by_key[found.key] = tail
         try:
             tail.hold(descriptor)

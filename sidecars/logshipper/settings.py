@@ -26,7 +26,7 @@ from chassis.kinds import (
     without_credentials,
 )
 from chassis.settings import ServiceSettings, group, setting, variable
-from sidecars.logshipper import headers, kinds, schemes
+from sidecars.logshipper import headers, kinds, loops, schemes
 
 
 def _parse_glob(raw: str) -> str:
@@ -271,6 +271,18 @@ class Settings(ServiceSettings):
         directories = [sink.sink.path for sink in self.sinks.values() if sink.sink.scheme == "file"]
         if len(set(directories)) < len(directories):
             yield f"more than one {variable(Settings, 'sink')} writes into the same directory: give each its own"
+        yield from self._loops()
+
+    def _loops(self) -> Iterator[str]:
+        """What we write must not be found by our own globs."""
+        for name, sink in self.sinks.items():
+            written = {"on_reject": sink.on_reject and str(sink.on_reject)}
+            written["sink"] = sink.sink.path if sink.sink.scheme == "file" else None
+            for field, folder in written.items():
+                for tailed in self.inputs.values() if folder else ():
+                    if loops.would_be_read(f"{folder}/{name}.ndjson", tailed.paths, tailed.exclude or ()):
+                        ours, paths = variable(Settings, field, name), variable(Settings, "paths", tailed.name)
+                        yield f"{ours} is where {paths} finds it: lines would go round for ever; take another directory"
 
     def _useless(self) -> Iterator[str]:
         """What is set and would be of no effect. A setting without a name may be for some of the sinks only."""

@@ -15,6 +15,7 @@ the dead letters, or is dropped and counted.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ from sidecars.logshipper.sinks.base import Delivery, Rejected, TooLarge, TryLate
 
 log = logs.get("ship")
 
+_QUIET = 10.0  # seconds in which first failures are told once: a sink that limits its rate does not flood the log
 _AGEING = 0.9  # how much of the longest wait for a yes is remembered with each further yes
 
 
@@ -68,6 +70,8 @@ class Shipper:
         self._ending = asyncio.Event()
         self._heard = 0.0  # when the last decision came, or the last call
         self._longest = 0.0  # seconds that decisions lately took
+        self._told = -math.inf  # when a failure was last told in the log
+        self._worked = -math.inf  # when it was last told that this is over
 
     @property
     def in_flight(self) -> int:
@@ -199,7 +203,8 @@ class Shipper:
         self._longest = max(self._heard - began, self._longest * _AGEING)
         self._well.set()
         self.trouble = ""
-        if failures:
+        if failures and self._told > self._worked:
+            self._worked = self._heard
             log.info("delivery works again", sink=self.name, failures=failures)
 
     async def _back_off(self, flight: Flight, failures: int, reason: str, asked: float | None) -> None:
@@ -209,7 +214,8 @@ class Shipper:
         self._well.clear()
         shortest, longest = self._settings.retry_min, self._settings.retry_max
         pause = backoff.delay(failures, shortest, longest, random=random.random(), asked=asked)  # noqa: S311 - jitter
-        if failures & (failures - 1) == 0:  # the 1st, 2nd, 4th, 8th … time: an outage does not flood the log
+        if _is_told(failures) and (failures > 1 or self._clock() >= self._told + _QUIET):
+            self._told = self._clock()
             log.warning(
                 "delivery failed; it is tried again",
                 sink=self.name,
@@ -236,6 +242,8 @@ class Shipper:
         if self._letters is not None:
             await self._put_aside(flight, self._letters, batch, rejected)
         flight.drop(batch, [index for index, _ in rejected[:count]], DEAD_LETTER if self._letters else REJECTED)
+        if not _is_told(self.batches["rejected"]):
+            return
         first, at = batch.find(rejected[0][0])
         log.error(
             "lines were rejected" if self._letters else "lines were dropped",
@@ -245,6 +253,7 @@ class Shipper:
             generation=first.part.file,
             first_byte=first.offsets[at],
             events=len(rejected[:count]),
+            times=self.batches["rejected"],
         )
 
     async def _put_aside(
@@ -260,6 +269,11 @@ class Shipper:
                 await self._back_off(flight, failures, f"{letters.where}: {error.strerror}", None)
                 continue
             return
+
+
+def _is_told(count: int) -> bool:
+    """The 1st, 2nd, 4th, 8th … time: an outage does not flood the log."""
+    return count & (count - 1) == 0
 
 
 async def _wait(event: asyncio.Event, timeout: float | None) -> None:  # noqa: ASYNC109 - None is without limit

@@ -406,6 +406,17 @@ async def test_a_volume_that_is_not_mounted_yet_is_waited_for(pod: Pod) -> None:
     assert pod.ship() == ["2"]
 
 
+async def test_inputs_may_be_named_otherwise_after_a_restart(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.ship(room=2, batches=1)
+    pod.environ["LOGSHIPPER_APP_PATHS"] = pod.environ.pop("LOGSHIPPER_PATHS")
+    await pod.restart()
+    append(pod.logs / "new.log", "3\n")
+    pod.look()
+    assert Counter(pod.ship()) == Counter("23")
+
+
 async def test_a_sink_that_is_new_gets_what_is_still_there(tmp_path: Path) -> None:
     pod = Pod(tmp_path, "old")
     append(pod.log, "1\n")

@@ -83,5 +83,29 @@ def test_two_sinks_on_one_stdout_or_in_one_directory_are_refused() -> None:
             load(Settings, {"LOGSHIPPER_PATHS": "/x", "LOGSHIPPER_A_SINK": url, "LOGSHIPPER_B_SINK": url})
 
 
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"LOGSHIPPER_PATHS": "/logs/**/*", "LOGSHIPPER_ON_REJECT": "/logs/rejected"},
+        {"LOGSHIPPER_PATHS": "/logs/*.ndjson", "LOGSHIPPER_ON_REJECT": "/logs"},
+        {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "file:///logs"},
+    ],
+)
+def test_what_we_write_where_our_own_globs_would_find_it_is_refused(environ: dict[str, str]) -> None:
+    assert "lines would go round for ever" in " ".join(problems(**environ))
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_ON_REJECT": "/logs/rejected"},
+        {"LOGSHIPPER_PATHS": "/logs/**", "LOGSHIPPER_EXCLUDE": "*.ndjson", "LOGSHIPPER_ON_REJECT": "/logs/rejected"},
+        {"LOGSHIPPER_PATHS": "/logs/*.log", "LOGSHIPPER_SINK": "file:///logs"},
+    ],
+)
+def test_what_we_write_beside_the_logs_is_fine(environ: dict[str, str]) -> None:
+    settings(**environ)
+
+
 def test_pod_fields_are_those_that_are_set() -> None:
     assert settings(POD_NAME="shop-1", NODE_NAME="n1").pod_fields() == {"pod": "shop-1", "node": "n1"}
