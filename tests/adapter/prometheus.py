@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.support import free_port, wait_until
+from tests.support import free_port, peer, wait_until
 
 Page = Sequence[tuple[str, float]]
 """Series as they are written, `name{label="value"}`, and their values."""
@@ -51,12 +51,12 @@ def prometheus(folder: Path, scrapes: Mapping[float, Page]) -> Iterator[Promethe
     (folder / "samples").write_text(text)
     (folder / "prometheus.yml").write_text("{}")
     data = folder / "data"
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(folder / "samples"), str(data)]
+    command = [peer("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(folder / "samples"), str(data)]
     subprocess.run(command, check=True, capture_output=True)
     port = free_port()
     process = subprocess.Popen(
         [
-            "prometheus",
+            peer("prometheus"),
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={data}",
             "--storage.tsdb.retention.time=100y",

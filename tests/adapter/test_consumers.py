@@ -156,6 +156,71 @@ def test_a_real_prometheus_scrapes_metrics_from_an_app_that_has_only_springs_hea
     wait_until(lambda: value('up{job="app"}') == "0", "a scrape of an app that is gone fails")
 
 
+SHOP = b"""\
+# TYPE requests_total counter
+requests_total{code="200"} 5
+# TYPE seconds histogram
+seconds_bucket{path="/a",le="1"} 1
+seconds_bucket{path="/b",le="1"} 0
+seconds_bucket{path="/a",le="+Inf"} 3
+seconds_bucket{path="/b",le="+Inf"} 0
+seconds_sum{path="/a"} 7.5
+seconds_sum{path="/b"} 0
+seconds_count{path="/a"} 3
+seconds_count{path="/b"} 0
+# TYPE falling_total counter
+falling_total -1
+{"shop.items","by.shelf"="\xc3\xa9"} 4
+"""
+CART = b"""\
+# TYPE requests counter
+requests_total{app="inner"} 7 # {trace="1"} 1
+requests_created{app="inner"} 1700000000
+# TYPE seconds gauge
+seconds 9
+# EOF
+"""
+
+
+def test_a_real_prometheus_takes_several_apps_as_one_page(adapter: StartAdapter, peer: Peer, tmp_path: Path) -> None:
+    prometheus = program("prometheus")
+    web = free_port()
+    openmetrics = answer(CART, headers=b"Content-Type: application/openmetrics-text; version=1.0.0\r\n")
+    with App({"/metrics": answer(SHOP)}) as shop, App({"/metrics": openmetrics}) as cart:
+        running = adapter(
+            "",
+            "/metrics=/metrics",
+            ADAPTER_MODE="metrics",
+            ADAPTER_TOKEN="t0ken",
+            ADAPTER_SHOP_TARGET=shop.url,
+            ADAPTER_CART_TARGET=cart.url,
+        )
+        (tmp_path / "prometheus.yml").write_text(PROMETHEUS.format(port=running.port))
+        peer(
+            prometheus,
+            f"--config.file={tmp_path}/prometheus.yml",
+            f"--storage.tsdb.path={tmp_path}/data",
+            f"--web.listen-address=127.0.0.1:{web}",
+        )
+
+        def value(query: str) -> str | None:
+            try:
+                found = httpx.get(f"http://127.0.0.1:{web}/api/v1/query", params={"query": query}, trust_env=False)
+            except httpx.TransportError:
+                return None
+            result = found.json().get("data", {}).get("result") if found.is_success else None
+            return str(result[0]["value"][1]) if result else None
+
+        assert wait_until(lambda: value('up{job="app"}'), "a scrape") == "1"
+        assert value('requests_total{app="shop",code="200"}') == "5"
+        assert value('requests_total{app="cart",exported_app="inner"}') == "7"
+        assert value('seconds_bucket{app="shop",path="/a",le="+Inf"}') == "3"
+        assert value('seconds{app="cart"}') == "9"
+        assert value('falling_total{app="shop"}') == "-1"
+        assert value('shop_items{by_shelf="é"}') == "4"
+        assert value("count({app=~'.+'})") == str(11 + 3 + 2)  # the shop's, the cart's, the adapter's
+
+
 # -- blackbox exporter --------------------------------------------------------------------------------------------
 
 BLACKBOX = """
