@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from sidecars.ambassador.fields import AUTHORITY, TOKEN, Acted, BadSyntax, judge, name_of
+from sidecars.ambassador.fields import AUTHORITY, TOKEN, Acted, BadSyntax, Twice, judge, name_of
 from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_FIELDS, Refused, check_codings
 
 _METHOD_TARGET_VERSION = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])").fullmatch
@@ -87,6 +87,7 @@ class Requests:
         self.authorities = authorities
         self._edits = edits or Edits()
         self._known: dict[bytes, Fields] = {}
+        self._twice = Twice()
 
     def parse(self, data: bytes, end: int) -> Request:
         """The request whose head (without the empty line that ends it) is what comes up to `end`. Raises Refused."""
@@ -119,7 +120,7 @@ class Requests:
         if edits.removed:
             out = [line for line in out if name_of(line) not in edits.removed]
         fields = _meaning(acted, out, edits.added)
-        if not private and len(block) <= _REMEMBERED_LENGTH:
+        if not private and len(block) <= _REMEMBERED_LENGTH and self._twice.seen(block):
             if len(self._known) >= _REMEMBERED_BLOCKS:
                 self._known.clear()
             self._known[block] = fields

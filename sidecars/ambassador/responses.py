@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from sidecars.ambassador.fields import Acted, BadSyntax, judge, name_of
+from sidecars.ambassador.fields import Acted, BadSyntax, Twice, judge, name_of
 from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_FIELDS, UNTIL_CLOSE, Refused, check_codings
 from sidecars.ambassador.requests import Request
 
@@ -82,6 +82,7 @@ STATUS_LINES = StatusLines()
 
 
 _known: dict[bytes, Response] = {}  # by their heads, like the lines of `sidecars.ambassador.fields`, and as carefully
+_twice = Twice()
 
 
 def parse_response(head: bytes, request: Request) -> Response:
@@ -102,7 +103,7 @@ def parse_response(head: bytes, request: Request) -> Response:
     response = Response(status, line, out, minor)
     _act_on_response(response, acted, minor, request)
     response.complete()
-    if not private and len(head) <= _REMEMBERED_LENGTH and status >= 200 and not request.is_head:
+    if not private and len(head) <= _REMEMBERED_LENGTH and status >= 200 and not request.is_head and _twice.seen(head):
         if len(_known) >= _REMEMBERED_HEADS:
             _known.clear()
         _known[head] = response
