@@ -147,7 +147,7 @@ class Balancer:
         """
         seconds = now - started
         endpoint.count(seconds)
-        if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS:
+        if (status >= _SERVER_ERROR and status not in _NOT_ITS_FAULT) or status == _TOO_MANY_REQUESTS:
             self._failed_with(endpoint, status, started, now, retry_after)
             return
         endpoint.sample(seconds, now)
@@ -156,8 +156,6 @@ class Balancer:
             self._return(endpoint, now, seconds)
 
     def _failed_with(self, endpoint: Endpoint, status: int, started: float, now: float, retry_after: float) -> None:
-        if status in _NOT_ITS_FAULT:
-            return
         if status in _OVERLOADED:
             endpoint.blame(now, retry_after)
         else:

@@ -61,13 +61,18 @@ class CaresResolver:
         """The addresses behind the SRV records of a name; the shortest TTL of all counts. Raises LookupFailed."""
         async with self._channel() as channel:
             result = await channel.ask(lambda done: channel.cares.search(name, pycares.QUERY_TYPE_SRV, callback=done))
-            records = [(record.data, float(record.ttl)) for record in result.answer if hasattr(record.data, "weight")]
+            named = [
+                (_service(each.data), float(each.ttl))
+                for each in result.answer
+                if isinstance(each.data, pycares.SRVRecordData)
+            ]
             # RFC 2782: the target "." says that the service is decidedly not available.
-            named = [(data, ttl) for data, ttl in records if data.target.rstrip(".")]
+            named = [(service, ttl) for service, ttl in named if service.host]
             if not named:
                 raise LookupFailed("the name has no SRV records that name a host")
-            hosts = sorted({data.target for data, _ in named})
-            found = await asyncio.gather(*(_addresses(channel, host) for host in hosts), return_exceptions=True)
+            hosts = sorted({service.host for service, _ in named})
+            # The dot: a record's host is a full name, to which no search domain belongs.
+            found = await asyncio.gather(*(_addresses(channel, f"{host}.") for host in hosts), return_exceptions=True)
         before = self._hosts.get(name, {})
         known: dict[str, list[str]] = {}
         ttls = [ttl for _, ttl in named]
@@ -82,15 +87,11 @@ class CaresResolver:
         self._hosts[name] = known
         if not any(known.values()):
             raise LookupFailed("none of the hosts that its SRV records name has an address")
-        return Answer(
-            services(
-                [
-                    (Service(data.priority, data.weight, data.port, data.target.rstrip(".")), known[data.target])
-                    for data, _ in named
-                ]
-            ),
-            min(ttls),
-        )
+        return Answer(services([(service, known[service.host]) for service, _ in named]), min(ttls))
+
+
+def _service(data: Any) -> Service:
+    return Service(data.priority, data.weight, data.port, data.target.rstrip("."))
 
 
 async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:

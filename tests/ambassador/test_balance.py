@@ -136,6 +136,18 @@ def test_answers_to_older_requests_say_nothing_of_an_ejected_one() -> None:
     assert known[0].state is READY
 
 
+@pytest.mark.parametrize(("status", "back"), [(200, True), (404, True), (501, True), (429, False), (503, False)])
+def test_what_a_trial_must_be_answered_with(status: int, back: bool) -> None:  # noqa: FBT001 - a table
+    known = endpoints(2)
+    made = balancer(known)
+    made.failed(known[0], 0.0, 0.0, unreachable=True)
+    made.tick(2.0)
+    assert made.choose(2.0) is known[0]
+    made.answered(known[0], status, 2.0, 2.1)
+    made.tick(7.5)
+    assert (known[0].state is READY) == back
+
+
 def test_a_burst_of_failures_ejects_once() -> None:
     known = endpoints(2)
     made = balancer(known)

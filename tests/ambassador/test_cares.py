@@ -134,6 +134,7 @@ async def test_srv_records_are_followed_to_the_addresses_of_their_hosts(
     dns_server.says("c.example", "10.0.0.3", ttl=20)
     answer = await resolver.lookup_services("_http._tcp.orders.example")
     assert answer.ttl == 9.0
+    assert not [name for name, _ in dns_server.asked if name.endswith("example.shop.local")]
     assert sorted(answer.found, key=lambda found: found.ip) == [
         Found("10.0.0.1", 8080, "a.example", 1.5, 10),
         Found("10.0.0.2", 8081, "b.example", 0.5, 10),
