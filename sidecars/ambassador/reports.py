@@ -2,7 +2,7 @@
 
 A report is one line of JSON: why the worker is not ready or not alive, its part of `/status`, and its metrics. Of the
 workers together counters and histograms are the sums, also of workers that are gone: a restart makes no counter fall.
-Gauges are sums, too, but for those that say the same in every worker.
+Of gauges some are sums, and of those that say the same in every worker the greatest or the least counts.
 """
 
 from __future__ import annotations
@@ -19,19 +19,33 @@ from prometheus_client.samples import Sample
 LONGEST = 16 * 1024 * 1024  # bytes of one report
 
 _ADD_UP = frozenset({"counter", "histogram"})
-# Of these the greatest, or the least, is what the workers are together; the others add up.
-_GREATEST = (
-    "_age_seconds",
-    "_endpoints",
-    "_endpoints_down",
-    "_ejected",
-    "_weight",
-    "_state",
-    "_cost_seconds",
-    "_panic",
-    "_healthy",
+# What the workers are together, for each gauge that they have.
+SUMMED = frozenset(
+    {
+        "ambassador_downstream_connections_open",
+        "ambassador_endpoint_connections_idle",
+        "ambassador_endpoint_connections_open",
+        "ambassador_endpoint_pending",
+        "ambassador_upstream_connections_idle",
+        "ambassador_upstream_connections_open",
+        "process_open_fds",
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+    }
 )
-_LEAST = ("process_start_time_seconds", "process_max_fds")
+GREATEST = frozenset(
+    {
+        "ambassador_endpoint_cost_seconds",
+        "ambassador_endpoint_ejected",
+        "ambassador_endpoint_weight",
+        "ambassador_upstream_dns_age_seconds",
+        "ambassador_upstream_endpoints",
+        "ambassador_upstream_endpoints_down",
+        "ambassador_upstream_endpoints_leaving",
+        "ambassador_upstream_panic",
+    }
+)
+LEAST = frozenset({"ambassador_endpoint_healthy", "process_max_fds", "process_start_time_seconds"})
 
 Key = tuple[str, tuple[tuple[str, str], ...]]  # a sample's name and labels
 
@@ -109,9 +123,9 @@ def _merged(family: Family, known: float | None, value: float) -> float:
     if known is None:
         return value
     if family.type not in _ADD_UP:
-        if family.name.endswith(_GREATEST):
+        if family.name in GREATEST:
             return max(known, value)
-        if family.name in _LEAST:
+        if family.name in LEAST:
             return min(known, value)
     return known + value
 

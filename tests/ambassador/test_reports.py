@@ -5,8 +5,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import Metric
 
+from chassis.lifecycle import Life
+from chassis.settings import load
 from sidecars.ambassador import reports
+from sidecars.ambassador.app import DataPath
+from sidecars.ambassador.names import Answer, Found
 from sidecars.ambassador.reports import Family
+from sidecars.ambassador.settings import Settings
 
 
 def told(requests: int, open_now: int, age: float, seconds: list[float]) -> dict[str, Family]:
@@ -75,3 +80,12 @@ def test_pages_become_one_page() -> None:
     assert one == {"upstreams": {"orders": {"requests": 7}}}
     assert target["dns_age_seconds"] == 2.5
     assert target["endpoints"] == [{"address": "10.0.0.1:80", "state": "ready, ejected", "requests": 7}]
+
+
+async def test_for_every_gauge_it_is_decided_what_the_workers_are_together() -> None:
+    settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://10.0.0.1", "AMBASSADOR_LISTEN": "127.0.0.1:0"})
+    path = DataPath(settings, Life(1.0))
+    upstream = path._upstreams[0]
+    upstream.answered(upstream.names[0], Answer((Found("10.0.0.1"),), 5.0), 0.0)
+    gauges = {family.name for family in path.metrics.collect() if family.type == "gauge"}
+    assert gauges == reports.SUMMED | reports.GREATEST | reports.LEAST
