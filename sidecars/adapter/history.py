@@ -75,6 +75,7 @@ class History:
 
     def __init__(self, length: float) -> None:
         self._length = length
+        self._now = 0.0
         self._series: dict[Identity, Past] = {}
         self._written: dict[Written, Past] = {}  # the present ones, by how they were written the last time
 
@@ -86,6 +87,9 @@ class History:
         if len(samples) > MOST_SERIES:
             self._series, self._written = {}, {}
             raise TooMany
+        if now < self._now:  # the clock was set back: what is remembered lies in the future
+            self._series, self._written = {}, {}
+        self._now = now
         spacing = self._length / max(_SPARSEST, min(_DENSEST, _MOST_POINTS // (len(samples) + 1)))
         before = now - self._length
         written: dict[Written, Past] = {}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 Labels = tuple[tuple[str, str], ...]
 """A label set: pairs of name and value, sorted by name, without the metric's name and without empty values (which say
@@ -59,9 +60,9 @@ class Shape:
         self.plain = plain
         """Written without a space or a quoted name: two different blobs of this shape then say different things."""
         self.sorted = tuple(sorted(range(len(self.names)), key=self.names.__getitem__))
-        if len(set(self.names)) != len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise BadLabels(f"the label {twice.decode()} stands there twice")
+        for one, next_one in pairwise(self.sorted):
+            if self.names[one] == self.names[next_one]:
+                raise BadLabels(f"the label {self.names[one].decode()} stands there twice")
         if b"__name__" in self.names:
             raise BadLabels("the label __name__ is the metric's name itself")
 

@@ -260,3 +260,11 @@ def test_more_series_than_are_remembered_are_refused(monkeypatch: pytest.MonkeyP
         "no-data",
         "x_total[1m] selects more than 10 series, too many to remember",
     )
+
+
+def test_when_the_clock_is_set_back_the_past_begins_anew() -> None:
+    pages = [(100.0, "x_total 100\n"), (110.0, "x_total 200\n"), (50.0, "x_total 210\n"), (60.0, "x_total 220\n")]
+
+    finding = over_time("x: increase(x_total[20s]) < 500", *pages)
+
+    assert finding.value == pytest.approx(20)
