@@ -53,6 +53,7 @@ CASES = (
     Case("regex, time and level", 2.0, settings={"FORMAT": "regex", "REGEX": REGEX, **LIFTED}),
     Case("java multiline", 1.5, "traces", settings={"MULTILINE": "java"}),
     Case("loki", 1.1, scheme="loki+http"),
+    Case("loki, snappy", 1.1, scheme="loki+http", settings={"COMPRESSION": "snappy"}),
     Case("three presets", 1.0, settings={"REDACT": "email,card,ipv4"}, beyond="raw"),
 )
 LIMIT_RSS = 60e6  # bytes
