@@ -17,6 +17,7 @@ _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200) | st.sam
 )
 _REPEATED = st.lists(st.text("a\u00fc%", max_size=3), min_size=1, max_size=3).map(lambda texts: texts * 200)
 _TIMES = st.none() | st.integers(0, 2**61) | st.integers(0, 2**41).map(lambda milli: milli * 10**6)
+_LABELS = [{}, {"pod": "shop-1", "app.kubernetes.io/name": 'sh"o\\p%d\n', "node": "n1%"}, {"team": "x" * 50}]
 _MANY = 9  # events
 _LEVELS = st.none() | st.sampled_from(["INFO", "warn", "%d", 'a"b'])
 
@@ -39,7 +40,11 @@ def all_records(draw: st.DrawFn) -> Records:
     part = Part(draw(st.sampled_from(["f00d", "beef"])), "/logs/a%d.log", first, first, data, tail_mark(start, data))
     times = draw(_column(_TIMES, len(bodies)))
     levels = draw(_column(_LEVELS, len(bodies)))
-    labels = draw(st.sampled_from([{}, {"pod": "shop-1", "app.kubernetes.io/name": 'sh"o\\p%d\n', "node": "n1%"}]))
+    labels = draw(
+        st.sampled_from(
+            [{}, {"pod": "shop-1", "app.kubernetes.io/name": 'sh"o\\p%d\n', "node": "n1%"}, {"team": "x" * 50}]
+        )
+    )
     partial = bool(bodies) and draw(st.booleans())
     return Records(part, labels, bodies, offsets, sizes, times=times, levels=levels, partial=partial)
 

@@ -8,7 +8,7 @@ long as the offset has as many digits; offsets rise, so there are few places whe
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sidecars.logshipper.records import Records
 
@@ -25,3 +25,14 @@ def slices(records: Records) -> Iterator[tuple[int, int, int]]:
             stop = bisect_left(records.offsets, 10**digits, first, stop)
         yield first, stop, prefix + digits
         first = stop
+
+
+def ident(encode: Callable[[str], bytes], records: Records, width: int) -> tuple[bytes, int]:
+    """The template of an id of that width, as `encode` encodes one, with a place for the offset; and its length.
+
+    In the encoding the id itself stands at the end.
+    """
+    placeholder = "x" * width
+    encoded = encode(placeholder)
+    head = encoded.removesuffix(placeholder.encode())
+    return head.replace(b"%", b"%%") + records.part.file.encode() + b"-%d", len(encoded)

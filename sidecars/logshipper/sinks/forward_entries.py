@@ -21,7 +21,7 @@ import msgpack
 from sidecars.logshipper import severity
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.records import Records
-from sidecars.logshipper.sinks.columns import slices
+from sidecars.logshipper.sinks.columns import ident, slices
 from sidecars.logshipper.sinks.protobuf import Remembered
 
 _SECOND = 1_000_000_000
@@ -39,10 +39,8 @@ def _blocks(records: Records, now: int) -> Iterator[bytes]:
     constant = _members({"file": file, **records.labels})
     members = 2 + len(records.labels)  # with the id
     for first, stop, width in slices(records):
-        placeholder = "x" * width
-        ident = records.part.file.encode() + b"-%d"
-        fixed = (_members({"id": placeholder}) + constant).replace(b"%", b"%%")
-        fixed = fixed.replace(placeholder.encode(), ident)
+        name, _ = ident(lambda text: _members({"id": text}), records, width)
+        fixed = name + constant.replace(b"%", b"%%")
         counts, rests = _rests(records, first, stop)
         columns = zip(
             _times(records, first, stop, now),

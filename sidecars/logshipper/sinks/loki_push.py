@@ -19,7 +19,7 @@ import orjson
 
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.records import Records
-from sidecars.logshipper.sinks.columns import BLOCK, slices
+from sidecars.logshipper.sinks.columns import BLOCK, ident, slices
 from sidecars.logshipper.sinks.protobuf import VARINT, Remembered, block, padded, tag, text, varint
 from sidecars.logshipper.sinks.stamps import stamps
 
@@ -122,13 +122,12 @@ def _entries(records: Records, now: int) -> Iterator[bytes]:
     constant = b"".join(_pair(name, value) for name, value in _constant_metadata(records).items())
     times, more = stamps(records, now), _protobuf_more(records)
     for first, stop, width in slices(records):
-        placeholder = "x" * width
-        ident = _pair("id", placeholder)
-        rest = ident.replace(placeholder.encode(), records.part.file.encode() + b"-%d") + constant.replace(b"%", b"%%")
+        name, own = ident(lambda text: _pair("id", text), records, width)
+        rest = name + constant.replace(b"%", b"%%")
         timestamp, moments = _timestamps(times[first:stop])
         lines = list(map(str.encode, records.bodies[first:stop]))
         lengths = list(map(len, lines))
-        fixed = 2 + _STAMP + len(ident) + len(constant)
+        fixed = 2 + _STAMP + own + len(constant)
         extras = more[first:stop] if more else None
         columns = zip(
             _heads(fixed, lengths, extras),
@@ -166,11 +165,9 @@ def _timestamps(times: Sequence[int]) -> tuple[bytes, Sequence[bytes]]:
     seconds, nanos = divmod(times[0], _SECOND)
     at = nanos % _LOW
     if isinstance(times, range) and at + len(times) <= _LOW and nanos + len(times) <= _SECOND:
-        head, tail = _seconds(seconds), _high_varint(nanos // _LOW)
+        head, tail = _seconds(seconds), _high(nanos)
         return head.replace(b"%", b"%%") + b"%b" + tail.replace(b"%", b"%%"), low[at : at + len(times)]
-    return b"%b", [
-        _seconds(time // _SECOND) + low[time % _SECOND % _LOW] + _high_varint(time % _SECOND // _LOW) for time in times
-    ]
+    return b"%b", [_seconds(time // _SECOND) + low[time % _SECOND % _LOW] + _high(time % _SECOND) for time in times]
 
 
 @lru_cache(maxsize=4096)
@@ -184,10 +181,12 @@ def _low_varints() -> list[bytes]:
     return [padded(low, 2, goes_on=True) for low in range(_LOW)]
 
 
-@lru_cache(maxsize=65536)
-def _high_varint(high: int) -> bytes:
-    """The rest of it: a billion needs 16 more."""
-    return padded(high, 3)
+def _high(nanos: int) -> bytes:
+    """The rest of it."""
+    return _low_varints()[nanos // _LOW % _LOW] + _TOP[nanos // _LOW // _LOW]
+
+
+_TOP = [bytes((top,)) for top in range(4)]  # what a billion has above 28 bits
 
 
 def _protobuf_more(records: Records) -> list[bytes]:

@@ -24,7 +24,7 @@ import chassis
 from sidecars.logshipper import severity
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.records import Records
-from sidecars.logshipper.sinks.columns import slices
+from sidecars.logshipper.sinks.columns import ident, slices
 from sidecars.logshipper.sinks.protobuf import VARINT, Remembered, block, number, tag, text, varint
 
 RESOURCE = {
@@ -64,15 +64,13 @@ def _log_records(records: Records, now: int) -> Iterator[bytes]:
     file = os.fsencode(records.part.name).decode("utf-8", "replace")
     constant = tag(11, _FIXED64) + struct.pack("<Q", now) + _attribute(6, "log.file.path", file)
     for first, stop, width in slices(records):
-        placeholder = "x" * width
-        ident = _attribute(6, "log.record.uid", placeholder)
-        fixed = constant + ident
-        rest = fixed.replace(b"%", b"%%").replace(placeholder.encode(), records.part.file.encode() + b"-%d")
+        name, own = ident(lambda text: _attribute(6, "log.record.uid", text), records, width)
+        rest = constant.replace(b"%", b"%%") + name
         lines = list(map(str.encode, _texts(records, first, stop)))
         lengths = list(map(len, lines))
         extras = _extras(records, first, stop)
         columns = zip(
-            _heads(len(fixed), lengths, extras),
+            _heads(len(constant) + own, lengths, extras),
             map(_ANY_VALUE.__getitem__, lengths),
             map(VARINT.__getitem__, lengths),
             lines,

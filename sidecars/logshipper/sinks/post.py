@@ -36,8 +36,7 @@ class Poster:
             self._client.close()
 
 
-def target(sink: Sink, default: str, path: str | None = None) -> str:
-    """What to ask for: the URL's own path and query, or the default where it has none. `path` replaces the URL's."""
+def target(sink: Sink, default: str) -> str:
+    """What to ask for: the URL's own path and query, or the default where it has no path."""
     query = f"?{sink.sink.query}" if sink.sink.query else ""
-    own = sink.sink.path if path is None else path
-    return f"{default if own in ('', '/') else own}{query}"
+    return f"{default if sink.sink.path in ('', '/') else sink.sink.path}{query}"

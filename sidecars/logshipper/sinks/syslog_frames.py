@@ -20,7 +20,7 @@ from operator import add
 from sidecars.logshipper import severity
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.records import Records
-from sidecars.logshipper.sinks.columns import slices
+from sidecars.logshipper.sinks.columns import ident, slices
 from sidecars.logshipper.timestamps import rfc3339
 
 _USER = 1 << 3  # the facility, in its place
@@ -40,21 +40,19 @@ def frames(batch: Batch, now: int) -> list[bytes]:
 def _blocks(records: Records, now: int) -> Iterator[bytes]:
     middle, rest = _fixed(records)
     for first, stop, width in slices(records):
-        placeholder = "x" * width
-        fixed = (middle + placeholder + rest).encode()
-        ident = records.part.file.encode() + b"-%d"
-        template = b"%d %b" + fixed.replace(b"%", b"%%").replace(placeholder.encode(), ident) + b"%b%b"
+        name, own = ident(lambda text: f"{middle}{text}".encode(), records, width)
+        template = b"%d %b" + name + rest.replace(b"%", b"%%") + b"%b%b"
         heads = _heads(records, first, stop, now)
         ends = [b"] "] * (stop - first)
         if records.partial and stop == len(records.bodies):
             ends[-1] = b' partial="true"] '
         texts = list(map(str.encode, records.bodies[first:stop]))
-        lengths = map(add, map(len(fixed).__add__, map(len, heads)), map(add, map(len, ends), map(len, texts)))
+        lengths = map(add, map((own + len(rest)).__add__, map(len, heads)), map(add, map(len, ends), map(len, texts)))
         columns = zip(lengths, heads, records.offsets[first:stop], ends, texts, strict=True)
         yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
 
 
-def _fixed(records: Records) -> tuple[str, str]:
+def _fixed(records: Records) -> tuple[str, bytes]:
     """What is the same for all events, before the id and behind it."""
     labels = dict(records.labels)
     host = _word(labels.pop("pod", ""), _HOST_LIMIT)
@@ -62,7 +60,7 @@ def _fixed(records: Records) -> tuple[str, str]:
     app_name = _word(labels.pop(app, "logshipper"), _APP_LIMIT)
     file = os.fsencode(records.part.name).decode("utf-8", "replace")
     more = "".join(f' {_name(name)}="{_value(value)}"' for name, value in {"file": file, **labels}.items())
-    return f' {host} {app_name} - - [logshipper@32473 id="', f'"{more}'
+    return f' {host} {app_name} - - [logshipper@32473 id="', f'"{more}'.encode()
 
 
 def _heads(records: Records, first: int, stop: int, now: int) -> list[bytes]:
