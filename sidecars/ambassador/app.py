@@ -64,6 +64,7 @@ class DataPath:
         self._resolvers = resolvers
         self._listening = life.health.hold("listener", "not listening yet")
         self._alone = settings.workers == 1
+        self._drain_quiet = settings.drain_quiet
         loop = asyncio.get_running_loop()
         self._upstreams = [
             Upstream(
@@ -104,7 +105,7 @@ class DataPath:
                         resolver = None if is_address(name.target.host) else self._resolvers(upstream.settings)
                         background.append(group.create_task(follow(upstream, name, resolver)))
                 await self._life.stopping.wait()
-                await _drain(self._upstreams)
+                await _drain(self._upstreams, self._drain_quiet)
                 for task in background:
                     task.cancel()
 
@@ -145,12 +146,15 @@ async def _tick(upstreams: Iterable[Upstream], health: Health) -> None:
             upstream.tick(now)
 
 
-async def _drain(upstreams: list[Upstream]) -> None:
-    """Go on serving until no connection of the app is left. The deadline is the lifecycle's."""
+async def _drain(upstreams: list[Upstream], quiet: float) -> None:
+    """Go on serving until the app has had no connection for so many seconds. The deadline is the lifecycle's."""
+    busy_at = time.monotonic()
     while True:
         now = time.monotonic()
         for upstream in upstreams:
             upstream.drain(now)
-        if not any(upstream.is_busy(now) for upstream in upstreams):
+        if any(upstream.is_busy(now) for upstream in upstreams):
+            busy_at = now
+        elif now - busy_at >= quiet:
             return
         await asyncio.sleep(_DRAIN_STEP)

@@ -174,7 +174,17 @@ class Settings(ServiceSettings):
         address, "where `/livez`, `/readyz`, `/metrics` and `/status` answer", default=":9913"
     )
 
+    drain_quiet: float = setting(
+        duration("0", "1h"),
+        "after SIGTERM, go on serving until the app has had no connection for so long: for a plain container, which is "
+        "told to stop together with the app",
+        default="0",
+    )
+
     def check(self) -> Iterator[str]:
+        if self.drain_quiet and self.drain_quiet >= self.drain_timeout:
+            quiet, timeout = variable(type(self), "drain_quiet"), variable(type(self), "drain_timeout")
+            yield f"{quiet} is not less than {timeout}, which would always cut it short"
         taken = [(variable(type(self), "admin_listen"), self.admin_listen)] if self.admin_listen else []
         for name, upstream in self.upstreams.items():
             listen = variable(type(self), "listen", name)

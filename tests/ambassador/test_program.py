@@ -376,6 +376,17 @@ def test_sigterm_under_load_fails_no_request(start: Start) -> None:
         assert ambassador.program.wait() == 0
 
 
+def test_a_plain_container_serves_the_next_connection_of_an_app_that_is_stopped_with_it(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        ambassador = Ambassador(start, backend.url, DRAIN_QUIET="2s")
+        ambassador.program.signal(signal.SIGTERM)
+        ambassador.program.wait_logged("draining")
+        threading.Event().wait(0.7)  # longer than an ambassador without this setting waits
+        assert ambassador.ask()[0] == 200
+        assert ambassador.program.wait() == 0
+        assert ambassador.program.logged("drained")
+
+
 def test_the_drain_has_a_deadline(start: Start) -> None:
     with backends(hanging) as (backend,):
         ambassador = Ambassador(start, backend.url, DRAIN_TIMEOUT="200ms")
