@@ -6,8 +6,8 @@ weights and the hashes: the logarithm of that).
 
 Weights: a share of the requests in proportion. `least_request` and `ewma` draw a first candidate by weight and a second
 one by chance, and take the second when its load is lower: load by weight, so that what is pending is in proportion.
-`ewma` demands that it be lower by half: else the smallest difference in latency would decide everything, all requests
-that come one at a time would go to one endpoint, and weights would mean nothing.
+For `ewma` costs that differ by less than half are the same: else the smallest difference in latency would decide
+everything, all requests that come one at a time would go to one endpoint, and weights would mean nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Protocol
 from sidecars.ambassador.endpoints import Endpoint
 from sidecars.ambassador.ring import Ring
 
-_CLEARLY = 2.0  # times as much load
+_CLEARLY = 2.0  # times the cost: less is no difference
 _NOISE = 0.001  # seconds that a cost may differ for no reason
 
 Chance = Callable[[], float]
@@ -122,7 +122,10 @@ class LeastRequest(Drawn):
 
 
 class PeakEwma(Drawn):
-    """Of two the one whose answer should cost less: what they have cost, times what is pending already."""
+    """Of two the one whose answer should cost less: what they have cost, times what is pending already.
+
+    Where they cost the same it is the one with less pending.
+    """
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
         count = self._count
@@ -132,8 +135,11 @@ class PeakEwma(Drawn):
         second = int(self._chance() * (count - 1))
         one = self._usable[first]
         other = self._usable[second if second < first else second + 1]
-        load = (one.cost + _NOISE) * (one.pending / one.weight + 1.0)
-        return other if (other.cost + _NOISE) * (other.pending / other.weight + 1.0) * _CLEARLY < load else one
+        cost, others = one.cost + _NOISE, other.cost + _NOISE
+        if others < cost * _CLEARLY and cost < others * _CLEARLY:
+            return other if other.pending * one.weight < one.pending * other.weight else one
+        load = cost * (one.pending / one.weight + 1.0)
+        return other if others * (other.pending / other.weight + 1.0) < load else one
 
 
 class Hash(Drawn):

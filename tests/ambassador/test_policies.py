@@ -137,6 +137,19 @@ def test_a_good_answer_ends_what_a_retry_after_asked_for() -> None:
     assert one.cost == pytest.approx(120.0 / 2.71828, rel=0.01)
 
 
+def test_ewma_spreads_what_stays_pending_evenly_when_costs_hardly_differ() -> None:
+    """As the connections of a TCP upstream do."""
+    known = endpoints(3)
+    made = balancer(known)
+    for endpoint, cost in zip(known, (0.010, 0.013, 0.008), strict=True):
+        endpoint.cost = cost
+    for _ in range(300):
+        picked = made.choose(0.0)
+        assert picked is not None
+        picked.pending += 1
+    assert all(95 <= endpoint.pending <= 105 for endpoint in known)
+
+
 def test_a_cost_peaks_at_once_sinks_slowly_and_is_projected_to_now() -> None:
     (one,) = endpoints(1)
     one.sample(0.5, 1.0)
