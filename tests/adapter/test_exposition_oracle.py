@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Metric, Summary
+from prometheus_client import generate_latest as generate_text
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from sidecars.adapter.exposition import Exposition, Malformed, parse
 from tests.adapter.pages import OPENMETRICS, TEXT, Family, as_openmetrics, as_text, openmetrics_pages, pages
+from tests.adapter.prometheus import prometheus
 
 # Prometheus's "Exposition formats" (T) and OpenMetrics 1.0 (O):
 LAX = (
@@ -57,6 +61,7 @@ ODD_COMMENT = re.compile(r'^[ \t]*#(?![ \t]*(?:HELP|TYPE)[ \t]).*(?:"|HELP|TYPE)
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], tuple[str, float | None]]
 Parser = Callable[[str], Iterable[Metric]]
 OPENMETRICS_CLIENT: Parser = openmetrics_families
+WRITE_OPENMETRICS: Callable[[CollectorRegistry, str], bytes] = generate_openmetrics
 
 
 def here(exposition: Exposition, *, text: bool) -> Samples:
@@ -101,6 +106,54 @@ def test_any_page_of_openmetrics_is_read_alike(page: list[Family]) -> None:
     source = as_openmetrics(page)
 
     assert here(parse(source, OPENMETRICS, 1000), text=False) == there(OPENMETRICS_CLIENT(source.decode()), text=False)
+
+
+# -- real pages ---------------------------------------------------------------------------------------------------
+
+
+def _registry() -> CollectorRegistry:
+    """One of each type, as apps in Python have them."""
+    registry = CollectorRegistry()
+    Counter("requests", 'Requests "by" path.\n', ["path"], registry=registry).labels('/a"\\\n').inc(
+        exemplar={"trace": "é"}
+    )
+    Gauge("depth", "", registry=registry).set(float("nan"))
+    Histogram("seconds", "Time.", ["path"], registry=registry, unit="seconds").labels("/a").observe(0.3)
+    Summary("sizes", "Sizes.", registry=registry, unit="bytes").observe(5)
+    Info("build", "Build.", registry=registry).info({"version": "1"})
+    Enum("state", "State.", states=["on", "off"], registry=registry).state("off")
+    Gauge("a.dotted.gauge", "UTF-8.", ["the.label"], registry=registry).labels("é").set(1)
+    return registry
+
+
+@pytest.mark.parametrize("escaping", ["allow-utf-8", "underscores", "dots", "values"])
+def test_what_prometheus_client_writes_as_text_is_read_alike(escaping: str) -> None:
+    page = generate_text(_registry(), escaping)
+
+    seen = here(parse(page, TEXT, 1000), text=True)
+    assert comparable(seen) == comparable(there(text_families(page.decode()), text=True))
+
+
+@pytest.mark.parametrize("escaping", ["allow-utf-8", "underscores"])  # in the other two it cannot read itself
+def test_what_prometheus_client_writes_as_openmetrics_is_read_alike(escaping: str) -> None:
+    page = WRITE_OPENMETRICS(_registry(), escaping)
+
+    seen = here(parse(page, OPENMETRICS, 1000), text=False)
+    assert comparable(seen) == comparable(there(OPENMETRICS_CLIENT(page.decode()), text=False))
+
+
+def comparable(found: Samples) -> Samples:
+    """Without the moments at which the registry came into being."""
+    return {key: value for key, value in found.items() if not key[0].endswith("_created")}
+
+
+def test_what_a_real_program_in_go_writes_is_read_alike(tmp_path: Path) -> None:
+    with prometheus(tmp_path, {1_700_000_000.0: [("up", 1.0)]}) as server:
+        answer = server.client.get("/metrics")
+
+    seen = here(parse(answer.content, answer.headers["Content-Type"], 1000), text=True)
+    assert len(seen) > 200
+    assert seen == there(text_families(answer.text), text=True)
 
 
 # -- broken pages -------------------------------------------------------------------------------------------------
