@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from sidecars.logshipper.columns import Documents
+from sidecars.logshipper.formats import may_be_deep
 
 
 def reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str]], Documents | None]:
@@ -29,7 +30,7 @@ def reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str
     decode = msgspec.json.Decoder(known).decode
 
     def read(texts: Sequence[str]) -> Documents | None:
-        if not all(text.startswith('{"') for text in texts):
+        if not all(text.startswith('{"') for text in texts) or any(map(may_be_deep, texts)):
             return None
         try:
             found = list(map(decode, texts))

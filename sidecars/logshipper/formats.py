@@ -36,21 +36,31 @@ def unparsed(form: str, text: str) -> Fields:
 # -- JSON ----------------------------------------------------------------------------------------------------------
 
 
+DEEPEST = 254  # levels of nesting that can be written again
+
+
 def json_fields(texts: Sequence[str]) -> list[Fields]:
     """Each text is an object; its members are the fields."""
-    try:
-        fields = list(map(orjson.loads, texts))
-    except orjson.JSONDecodeError:
-        return [_json_object(text) for text in texts]
-    if set(map(type, fields)) == {dict} and all(fields):
-        return fields
+    if not any(map(may_be_deep, texts)):
+        try:
+            fields = list(map(orjson.loads, texts))
+        except orjson.JSONDecodeError:
+            fields = []
+        if fields and set(map(type, fields)) == {dict} and all(fields):
+            return fields
     return [_json_object(text) for text in texts]
+
+
+def may_be_deep(text: str) -> bool:
+    return text.count("{") + text.count("[") > DEEPEST
 
 
 def _json_object(text: str) -> Fields:
     try:
         found = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        if may_be_deep(text):
+            orjson.dumps(found)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return unparsed("json", text)
     if type(found) is not dict:
         return unparsed("json", text)

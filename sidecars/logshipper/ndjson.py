@@ -64,8 +64,11 @@ def _block(records: Records, block: slice, layout: Layout, *, partial: bool) -> 
         columns.append([text[1:] for text in "\n".join(fields.texts).encode().split(b"\n")])
     else:
         columns.append([members[1:] for members in map(orjson.dumps, fields)])
-    values = tuple(chain.from_iterable(zip(*columns, strict=True)))
-    return (_template(records, layout, partial=partial) * len(records.offsets[block])) % values
+    count = len(records.offsets[block])
+    values: list[Any] = [None] * (count * len(columns))
+    for at, column in enumerate(columns):
+        values[at :: len(columns)] = column
+    return (_template(records, layout, partial=partial) * count) % tuple(values)
 
 
 def _template(records: Records, layout: Layout, *, partial: bool) -> bytes:
@@ -103,10 +106,10 @@ def _times(times: Sequence[int | None], fields: Sequence[Mapping[str, Any]] | No
         if moment is None:
             members.append(b"")
             continue
-        second, below = divmod(moment, 10**9)
+        second = moment // 10**9
         if second != last:
             last, head = second, f',"{name}":"{rfc3339(second * 10**9)[:-1]}'.encode()
-        members.append(head + _fraction(below))
+        members.append(head + _fraction(moment - second * 10**9))
     if name == PLAIN.time:
         return members  # the shaper has renamed what the app calls so
     if isinstance(fields, Table):

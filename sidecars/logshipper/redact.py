@@ -17,6 +17,7 @@ import orjson
 
 from sidecars.logshipper import linear, presets
 from sidecars.logshipper.columns import Many
+from sidecars.logshipper.formats import may_be_deep
 from sidecars.logshipper.presets import CHECKS, IN_DOCUMENTS, PRESETS, SETS, Spans
 
 _ROUNDS = 8
@@ -96,7 +97,7 @@ class Redactor:
         documents: dict[int, Any] = {}
         for index in touched:
             try:
-                documents[index] = orjson.loads(texts[index])
+                documents[index] = orjson.loads("" if may_be_deep(texts[index]) else texts[index])
             except orjson.JSONDecodeError:
                 clean[index] = self.text(texts[index])
         strings = list({string for document in documents.values() for string in _strings(document)})

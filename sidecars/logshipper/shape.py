@@ -23,6 +23,7 @@ from sidecars.logshipper.records import Dropped, Records
 from sidecars.logshipper.settings import Input
 
 _OURS = ("id", "file", "partial")
+_LONGEST_LEVEL = 64  # characters
 
 
 class Shaper:
@@ -130,13 +131,15 @@ class Shaper:
         key = self._level_key
         if fields is None or key is None:
             return None, fields
-        if isinstance(fields, Table) and len(fields.names) > 1:
-            return list(fields.column(key)), fields.without(key)
+        if isinstance(fields, Table):
+            levels = list(map(_level, fields.column(key)))
+            if None not in levels and len(fields.names) > 1:
+                return levels, fields.without(key)
+            fields = list(fields)
         if isinstance(fields, Documents):
-            levels = [str(level) if type(level) in (str, int) else None for level in fields.members[key]]
+            levels = list(map(_level, fields.members[key]))
             return levels, fields.without(key, levels)
-        fields = list(fields)
-        levels = [str(level) if type(level) in (str, int) else None for level in (one.get(key) for one in fields)]
+        levels = [_level(one.get(key)) for one in fields]
         return levels, _without(fields, key, levels)
 
     def _renamed(self, fields: Many | None) -> Many | None:
@@ -150,6 +153,13 @@ class Shaper:
         if fields is None or all(map(reserved.isdisjoint, fields)):
             return fields
         return [one if reserved.isdisjoint(one) else _renamed(one, reserved) for one in fields]
+
+
+def _level(value: Any) -> str | None:
+    """What may be a level: a word or a number."""
+    if type(value) is str:
+        return value if len(value) <= _LONGEST_LEVEL else None
+    return str(value) if type(value) is int else None
 
 
 def _renamed(fields: Mapping[str, Any], reserved: frozenset[str]) -> Fields:

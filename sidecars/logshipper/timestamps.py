@@ -25,6 +25,7 @@ _UNIX = {"unix": _SECOND, "unix_ms": 10**6, "unix_us": 10**3, "unix_ns": 1}
 NAMED = ("rfc3339", *_UNIX)
 
 _REMEMBERED = 4096  # texts of each kind
+_LONGEST = 100  # characters of a time, so that what is remembered stays small
 
 
 def column_parser(form: str) -> ParseColumn:
@@ -80,7 +81,7 @@ def _rfc3339_column() -> ParseColumn:
         times: list[int | None] = []
         head, seconds = "", None
         for value in values:
-            if type(value) is not str:
+            if type(value) is not str or len(value) > _LONGEST:
                 times.append(None)
                 continue
             if value[:_LENGTH] != head:
@@ -163,10 +164,10 @@ def _pattern_parser(form: str) -> Parse:
 
     before = pieces[pieces.index("%f") - 1][-1:] if "%f" in pieces else ""
     if before not in (".", ","):
-        return lambda value: whole(value) if type(value) is str else None
+        return lambda value: whole(value) if type(value) is str and len(value) <= _LONGEST else None
 
     def parse(value: Any) -> int | None:
-        if type(value) is not str:
+        if type(value) is not str or len(value) > _LONGEST:
             return None
         head, separator, tail = value.rpartition(before)
         digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]

@@ -128,6 +128,24 @@ def test_a_time_or_a_level_that_is_none_stays_where_it_is() -> None:
     ]
 
 
+def test_json_that_is_nested_too_deep_to_be_written_again_is_shipped_as_it_is() -> None:
+    for depth, parsed in ((200, True), (400, False), (5000, False)):
+        line = '{"a":"b\\n@x.org","deep":' + "[" * depth + "]" * depth + "}"
+        for more in ({}, {"REDACT": "secrets,personal"}, {"TIME_KEY": "a"}):
+            (record,) = shipped(line + "\n", FORMAT="json", **more)
+            assert ("deep" in record) == parsed
+            assert record.get("parse_error") == (None if parsed else "json")
+
+
+def test_what_is_too_long_for_a_time_or_a_level_is_neither() -> None:
+    line = json.dumps({"ts": "x" * 1000, "lvl": "y" * 1000})
+    (record,) = shipped(line + "\n", FORMAT="json", TIME_KEY="ts", LEVEL_KEY="lvl")
+    assert record == {"id": "f00d-0", "ts": "x" * 1000, "lvl": "y" * 1000}
+    line = "x" * 200 + " " + "y" * 200 + " m"
+    (record,) = shipped(line + "\n", FORMAT="regex", REGEX=REGEX, TIME_KEY="at", LEVEL_KEY="level")
+    assert record == {"id": "f00d-0", "at": "x" * 200, "level_": "y" * 200, "message": "m"}
+
+
 def test_names_of_ours_are_not_taken_from_us() -> None:
     line = '{"id":1,"file":2,"partial":3,"pod":4,"app":5,"id_":6}\n'
     body = ndjson.encode(Batch("default", (shape(line, FORMAT="json", LABELS="app=shop"),)))
