@@ -39,7 +39,8 @@ class Progress:
         self._clock = clock
         self._begun = clock()
         self._next = self._begun + PATIENCE
-        self._before = 0
+        self._before = 0  # bytes of the steps that are complete
+        self._most = 0
         self._drawn = False
 
     def tick(self, done: int) -> None:
@@ -47,7 +48,8 @@ class Progress:
         if self._stop():
             raise Stopped
         if self._clock() >= self._next:
-            self._say(min(self._before + done, self._total))
+            self._most = max(self._most, min(self._before + done, self._total))  # two things are done at a time
+            self._say(self._most)
 
     def step(self, size: int) -> None:
         """A step of that many bytes is complete."""

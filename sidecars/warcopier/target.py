@@ -168,11 +168,8 @@ class Target:
 
     def sweep(self, names: Sequence[str]) -> list[str]:
         """Remove what runs that were killed have left. The names removed; never one that is not exactly ours."""
-        below: list[str] = []
-        with suppress(OSError):
-            below = [f"{naming.TREES}/{name}" for name in sorted(os.listdir(self._place(naming.TREES)))]  # noqa: PTH208 - as above
         ours: dict[str, list[str]] = {}
-        for name in (*names, *below):
+        for name in (*names, *self._below_trees()):
             if token := naming.token_of(name.removeprefix(f"{naming.TREES}/")):
                 ours.setdefault(token, []).append(name)
         removed: list[str] = []
@@ -184,9 +181,16 @@ class Target:
             self._remove_trees_place()
         return removed
 
-    def _place(self, name: str) -> str:
-        """A path to something below the open directory, for calls that know no `dir_fd`."""
-        return f"/proc/self/fd/{self.directory}/{name}"
+    def _below_trees(self) -> list[str]:
+        """What lies where directories are staged, ours or not."""
+        try:
+            place = os.open(naming.TREES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.directory)
+        except OSError:
+            return []
+        try:
+            return [f"{naming.TREES}/{name}" for name in sorted(os.listdir(place))]  # noqa: PTH208 - as above
+        finally:
+            os.close(place)
 
     def _is_abandoned(self, token: str) -> bool:
         """Whether nobody holds the lock of the run with this token."""

@@ -31,7 +31,7 @@ from sidecars.warcopier.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chassis.health import Hold
+    from chassis.health import Health, Pulse
     from chassis.lifecycle import Life
     from sidecars.warcopier.app import Outcome
     from sidecars.warcopier.settings import Settings
@@ -41,6 +41,7 @@ log = logs.get("warcopier")
 _SETTLE = 50  # milliseconds without a change before one is followed; also how long a signal to stop may have to wait
 _LONGEST = 2_000  # milliseconds, however much goes on
 _SOON = 1.0  # seconds
+_LONGEST_STEP = 300.0  # seconds, such as flushing a large WAR to a slow disk, after which the thread counts as dead
 Look = tuple[tuple[object, ...], ...]
 
 
@@ -48,7 +49,7 @@ async def run(settings: Settings, life: Life) -> None:
     """Publish, and again after every change, until told to stop."""
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it would count every event
     registry = admin.registry()
-    publisher = Publisher(settings, Metrics(registry), life.health.hold("publisher", "nothing is published yet"))
+    publisher = Publisher(settings, Metrics(registry), life.health)
     stop = threading.Event()
     async with admin.serve(settings, life.health, registry, publisher.page):
         work = asyncio.create_task(asyncio.to_thread(publisher.stay, stop))
@@ -62,10 +63,11 @@ async def run(settings: Settings, life: Life) -> None:
 class Publisher:
     """Runs, one after another, in a thread of its own; and what is told about them."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, hold: Hold) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, health: Health) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._hold = hold
+        self._hold = health.hold("publisher", "nothing is published yet")
+        self._pulse = health.pulse("publisher", _LONGEST_STEP)
         self._outcome: Outcome | None = None
         self._failure = ""
 
@@ -81,7 +83,7 @@ class Publisher:
         again = False
         while not stop.is_set():
             directories = _directories(self._settings)
-            for _ in _moments(directories, self._settings.watch_interval, stop):
+            for _ in _moments(directories, self._settings.watch_interval, stop, self._pulse):
                 look = _look(self._settings)
                 if look != seen or again:
                     seen, again = look, not self._publish_later(stop)
@@ -100,7 +102,7 @@ class Publisher:
     def _publish(self, stop: threading.Event) -> None:
         begun = time.monotonic()
         try:
-            outcome = app.publish(self._settings, stop.is_set)
+            outcome = app.publish(self._settings, lambda: self._is_over(stop))
         except Stopped:
             return
         except Failure:
@@ -113,6 +115,11 @@ class Publisher:
         self._metrics.succeeded(outcome, seconds, time.time())
         self._hold.release()
 
+    def _is_over(self, stop: threading.Event) -> bool:
+        """Asked at every step of the work."""
+        self._pulse.beat()
+        return stop.is_set()
+
     def _tell(self, failure: Failure) -> None:
         if failure.reason != self._failure:  # once, however often it is tried again
             log.error(failure.reason, kept="what is published stays")
@@ -120,7 +127,7 @@ class Publisher:
         self._failure = failure.reason
 
 
-def _moments(directories: frozenset[str], interval: float, stop: threading.Event) -> Iterator[None]:
+def _moments(directories: frozenset[str], interval: float, stop: threading.Event, pulse: Pulse) -> Iterator[None]:
     """The moments to look: the kernel tells of a change, or an interval has passed. Ends when told to stop.
 
     The first comes soon after the kernel has begun to tell: for what happened just before.
@@ -140,12 +147,15 @@ def _moments(directories: frozenset[str], interval: float, stop: threading.Event
             recursive=False,
             ignore_permission_denied=True,
         ):
+            pulse.beat()
             if changes or time.monotonic() >= due:
                 yield
                 due = time.monotonic() + interval
     except OSError as error:  # a directory has gone since it was listed, or the kernel has no more watches to give
         log.warning("cannot be watched, so it is only looked at now and then", reason=str(error))
+        pulse.idle()
         stop.wait(interval)
+        pulse.beat()
         yield
 
 

@@ -57,6 +57,7 @@ ALL_NEW = archives(NEW)
 SCENARIOS = {
     "archives": Scenario({}, PRUNE, archives(OLD), archives(NEW)),
     "directories": Scenario(UNPACK, UNPACK | PRUNE, directories(OLD), directories(NEW)),
+    "archives, then directories": Scenario({}, UNPACK | PRUNE, archives(OLD), directories(NEW)),
     "a version": Scenario(
         {"WARCOPIER_VERSION": "1"},
         {"WARCOPIER_VERSION": "2"},

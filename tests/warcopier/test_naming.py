@@ -173,4 +173,6 @@ def test_newer_are_all_that_sort_behind_and_none_else(version: str, others: list
     there = [Context("/shop", other) for other in others] + [Context("/other", "\uffff")]
     newer = naming.newer_versions(Context("/shop", version), there)
     assert version not in newer
-    assert set(newer) == {other for other in others if other.encode("utf-16-be") > version.encode("utf-16-be")}
+    order = naming.version_order
+    assert set(newer) == {other for other in others if order(other) > order(version)}
+    assert newer == sorted(newer, key=order)

@@ -391,6 +391,15 @@ def test_an_unchanged_directory_is_not_touched_even_where_the_app_has_written_in
     assert (copier.target / "shop").stat() == before
 
 
+def test_another_limit_is_checked_without_a_redeployment(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    published(copier.run(**UNPACK))
+    before = (copier.target / "shop").stat()
+    published(copier.run(**UNPACK, WARCOPIER_MAX_ENTRIES="10"), "nothing to do")
+    refused(copier.run(**UNPACK, WARCOPIER_MAX_ENTRIES="1"), 65, "WARCOPIER_MAX_ENTRIES=1")
+    assert (copier.target / "shop").stat() == before
+
+
 def test_a_changed_one_takes_the_place_of_the_old_one_whole(copier: Copier) -> None:
     copier.offer(shop=packed({"WEB-INF/web.xml": b"old", "only-old": b""}))
     published(copier.run(**UNPACK))
