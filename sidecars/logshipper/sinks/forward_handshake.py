@@ -14,6 +14,8 @@ from typing import Any
 
 import msgpack
 
+_SHOWN = 200  # bytes of what the receiver says
+
 
 class Refused(Exception):
     """The handshake failed. `reason`: the end of a sentence."""
@@ -49,7 +51,7 @@ class Handshake:
         """Raises Refused unless the PONG says yes and proves that its sender has the key."""
         _, granted, reason, hostname, digest, *_ = _tuple(pong, b"PONG", 5)
         if granted is not True:
-            raise Refused(f"the receiver refuses us: {_bytes(reason).decode('utf-8', 'replace')}")
+            raise Refused(f"the receiver refuses us: {_bytes(reason)[:_SHOWN].decode('utf-8', 'replace')}")
         expected = _digest(self.salt, _bytes(hostname), nonce, self.shared_key.encode())
         if not compare_digest(expected.encode(), _bytes(digest)):
             raise Refused("the receiver does not have the shared key")

@@ -1,0 +1,71 @@
+"""What several sinks share of compression and protobuf, in the eyes of other libraries."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Callable, Sequence
+
+import cramjam
+import pytest
+from backports import zstd
+from google.protobuf.wrappers_pb2 import UInt64Value
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+from sidecars.logshipper.sinks.compress import compressor, snappy
+from sidecars.logshipper.sinks.protobuf import VARINT, fields, padded, varint
+
+_TAG = b"\x08"  # field 1, a varint
+_BLOCKS = st.lists(
+    st.binary(max_size=300) | st.sampled_from([b"", b"a line of a log\n" * 9000, bytes(200_000)]), max_size=5
+)
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "none": bytes,
+    "gzip": lambda data: zlib.decompress(data, 31),
+    "zstd": zstd.decompress,
+}
+
+
+@pytest.mark.parametrize("coding", _DECODERS)
+@given(_BLOCKS)
+def test_what_was_compressed_block_by_block_is_the_whole_again(coding: str, blocks: Sequence[bytes]) -> None:
+    assert _DECODERS[coding](b"".join(compressor(coding)(blocks))) == b"".join(blocks)
+
+
+@given(_BLOCKS)
+def test_snappy_blocks_are_one_stream(blocks: Sequence[bytes]) -> None:
+    assert bytes(cramjam.snappy.decompress_raw(b"".join(snappy(blocks)))) == b"".join(blocks)
+
+
+@given(st.integers(1, 2**64 - 1))
+def test_a_varint_is_that_of_the_official_library(number: int) -> None:
+    assert _TAG + varint(number) == UInt64Value(value=number).SerializeToString()
+    assert VARINT[number] == varint(number)
+
+
+@given(st.integers(0, 2**35 - 1))
+def test_a_padded_varint_means_the_same(number: int) -> None:
+    for padding in (padded(number, 5), padded(number % 2**14, 2, goes_on=True) + padded(number >> 14, 3)):
+        assert len(padding) == 5
+        assert UInt64Value.FromString(_TAG + padding).value == number
+
+
+@given(st.integers(0, 2**63 - 1), st.text(max_size=20))
+def test_a_message_is_read_as_it_was_written(count: int, text: str) -> None:
+    message = ExportLogsServiceResponse()
+    message.partial_success.rejected_log_records = count
+    message.partial_success.error_message = text
+    ((number, inner),) = fields(message.SerializeToString())
+    assert number == 1
+    assert isinstance(inner, bytes)
+    assert dict(fields(inner)) == {
+        field: value for field, value in ((1, count), (2, text.encode())) if value not in (0, b"")
+    }
+
+
+@given(st.binary(max_size=40))
+def test_what_is_no_message_is_an_error_and_nothing_else(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        list(fields(data))
