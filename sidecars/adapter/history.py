@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from sidecars.adapter.labels import Labels
 from sidecars.adapter.samples import Sample
@@ -48,7 +49,7 @@ class Past:
             self.changed, self.moved = time, False
         elif time <= times[-1]:
             return
-        elif value != values[-1]:
+        elif value != values[-1] and not (isnan(value) and isnan(values[-1])):
             self.changed, self.moved = time, True
         dense = len(times) > 1 and time - times[-2] < spacing
         if dense and value >= values[-1] >= values[-2]:

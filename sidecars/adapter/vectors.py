@@ -225,5 +225,8 @@ def shown(sample: Sample) -> str:
 
 
 def quoted(value: str) -> str:
+    """A label's value for people: nothing in it can move a terminal's cursor."""
     escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    if not escaped.isprintable():
+        escaped = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in escaped)
     return f'"{escaped}"'

@@ -110,6 +110,12 @@ def test_a_reason_stays_short_whatever_the_app_exposes() -> None:
     assert len(judge("x: x < 1", page).reason) <= 300
 
 
+def test_a_reason_has_nothing_in_it_that_a_terminal_would_obey() -> None:
+    finding = judge("x: x < 1", 'x{a="\\n\x1b[2J\\"\u202e"} 1\n')
+
+    assert finding.reason == 'x{a="\\n\\x1b[2J\\"\\x202e"} is 1, wanted < 1'
+
+
 # -- no data is never healthy -------------------------------------------------------------------------------------
 
 
@@ -201,6 +207,7 @@ def test_what_does_not_change_for_the_whole_range_is_stale() -> None:
     assert over_time(rule, (0, "jobs_total 1\n"), (5, "jobs_total 2\n"), (64, "jobs_total 2\n")).state == "ok"
     assert over_time(rule, (0, "jobs_total 1\n"), (5, "jobs_total 2\n"), (65, "jobs_total 2\n")).state == "fail"
     assert over_time(rule, (0, "jobs_total 1\n"), (60, "jobs_total 1\n")).state == "fail"
+    assert over_time(rule, (0, "jobs_total NaN\n"), (60, "jobs_total NaN\n")).state == "fail"
 
 
 def test_a_series_that_is_gone_is_no_data_even_where_its_past_is_known() -> None:
