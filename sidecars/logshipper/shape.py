@@ -132,14 +132,14 @@ class Shaper:
         if fields is None or key is None:
             return None, fields
         if isinstance(fields, Table):
-            levels = list(map(_level, fields.column(key)))
+            levels = _texts_of_levels(fields.column(key))
             if None not in levels and len(fields.names) > 1:
                 return levels, fields.without(key)
             fields = list(fields)
         if isinstance(fields, Documents):
-            levels = list(map(_level, fields.members[key]))
+            levels = _texts_of_levels(fields.members[key])
             return levels, fields.without(key, levels)
-        levels = [_level(one.get(key)) for one in fields]
+        levels = _texts_of_levels([one.get(key) for one in fields])
         return levels, _without(fields, key, levels)
 
     def _renamed(self, fields: Many | None) -> Many | None:
@@ -153,6 +153,12 @@ class Shaper:
         if fields is None or all(map(reserved.isdisjoint, fields)):
             return fields
         return [one if reserved.isdisjoint(one) else _renamed(one, reserved) for one in fields]
+
+
+def _texts_of_levels(values: list[Any]) -> list[str | None]:
+    if set(map(type, values)) == {str} and max(map(len, values)) <= _LONGEST_LEVEL:
+        return values
+    return list(map(_level, values))
 
 
 def _level(value: Any) -> str | None:

@@ -75,7 +75,7 @@ _REST = re.compile(r"(?:[.,](\d{1,18}))? ?(?:[Zz]|UTC|GMT|([+-])(\d\d):?(\d\d)?)
 
 def _rfc3339_column() -> ParseColumn:
     """Also with a blank for the T, a comma for the point, and no zone: ISO 8601 as Java and Python write it."""
-    seconds_of, rest_of = lru_cache(_REMEMBERED)(_seconds), lru_cache(_REMEMBERED)(_rest)
+    seconds_of, rest_of = _Memory(_seconds), _Memory(_rest)
 
     def parse(values: Sequence[Any]) -> list[int | None]:
         times: list[int | None] = []
@@ -86,12 +86,26 @@ def _rfc3339_column() -> ParseColumn:
                 continue
             if value[:_LENGTH] != head:
                 head = value[:_LENGTH]
-                seconds = seconds_of(head)
-            rest = rest_of(value[_LENGTH:])
+                seconds = seconds_of[head]
+            rest = rest_of[value[_LENGTH:]]
             times.append(None if seconds is None or rest is None else seconds + rest)
         return times
 
     return parse
+
+
+class _Memory(dict[str, int | None]):
+    """What texts mean, looked up at the cost of a dict; it begins anew when it has too many."""
+
+    def __init__(self, parse: Callable[[str], int | None]) -> None:
+        super().__init__()
+        self._parse = parse
+
+    def __missing__(self, text: str) -> int | None:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        value = self[text] = self._parse(text)
+        return value
 
 
 def _seconds(text: str) -> int | None:
@@ -160,18 +174,18 @@ def _pattern_parser(form: str) -> Parse:
         found = compiled.fullmatch(text)
         return _assembled(found.groupdict()) if found else None
 
-    whole = lru_cache(_REMEMBERED)(parsed)
+    whole = _Memory(parsed)
 
     before = pieces[pieces.index("%f") - 1][-1:] if "%f" in pieces else ""
     if before not in (".", ","):
-        return lambda value: whole(value) if type(value) is str and len(value) <= _LONGEST else None
+        return lambda value: whole[value] if type(value) is str and len(value) <= _LONGEST else None
 
     def parse(value: Any) -> int | None:
         if type(value) is not str or len(value) > _LONGEST:
             return None
         head, separator, tail = value.rpartition(before)
         digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
-        seconds = whole(f"{head}{separator}0{tail[len(digits) :]}") if digits else None
+        seconds = whole[f"{head}{separator}0{tail[len(digits) :]}"] if digits else None
         return None if seconds is None else seconds + _fraction(digits)
 
     return parse
