@@ -77,9 +77,9 @@ class Wire:
 class Pair:
     """An app's connection, and an idle connection to the only endpoint."""
 
-    def __init__(self) -> None:
+    def __init__(self, **environ: str) -> None:
         self.loop = asyncio.new_event_loop()
-        settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders"})
+        settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders", **environ})
         self.upstream = Upstream(settings.upstreams["default"], self.loop, Hold("upstream", ""))
         self.upstream.answered(self.upstream.names[0], Answer((Found("10.0.0.1"),), 5.0), 0.0)
         self.endpoint = self.upstream.endpoints[0]
