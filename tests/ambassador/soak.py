@@ -26,6 +26,7 @@ from tests.ambassador.support import GET, Ambassador, Backend, Peer
 from tests.support import Program, peer, serving, wait_until
 
 GROWTH = 3_000_000  # bytes that the memory may grow after the warm-up
+SLACK = 2  # descriptors: of connections on which the admin endpoints were just asked
 _WARM_UP = 0.1  # of all requests
 _RUN = 10  # seconds of wrk at a time
 
@@ -140,7 +141,7 @@ def main() -> int:
                 break
     grown = now.rss - first.rss
     print(f"grown by {grown / 1e6:.1f} MB after the warm-up, at most {GROWTH / 1e6:g} are allowed")  # noqa: T201 - as above
-    return 0 if grown <= GROWTH and now.descriptors == first.descriptors else 1
+    return 0 if grown <= GROWTH and now.descriptors <= first.descriptors + SLACK else 1
 
 
 if __name__ == "__main__":
