@@ -11,6 +11,7 @@ from one verdict, and mostly with the same bytes.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -22,13 +23,13 @@ from sidecars.adapter.formats import Format, chosen
 from sidecars.adapter.judge import Judge
 from sidecars.adapter.negotiate import Format as PrometheusFormat
 from sidecars.adapter.negotiate import choose
-from sidecars.adapter.outcome import Outcome, Question
+from sidecars.adapter.outcome import NoReply, Outcome, Question
 from sidecars.adapter.reading import Limits, Unreadable, read
 from sidecars.adapter.record import RouteRecord
 from sidecars.adapter.render import render as render_metrics
 from sidecars.adapter.routes import Route
 from sidecars.adapter.translation import CONTENT_TYPE, page_of_up
-from sidecars.adapter.upstream import Upstream
+from sidecars.adapter.upstream import Impatient, Upstream
 from sidecars.adapter.verdict import Verdict, together
 
 T = TypeVar("T")
@@ -106,42 +107,57 @@ class Metrics:
         self._route = route
         self._upstream = upstream
         self._limits = limits
-        self._outcomes: list[Outcome] = []
-        self._parts: list[Part] = []
-        self._problems: list[str] = []
-        self._rendered: dict[PrometheusFormat, Answer] = {}
+        self._page: _Page | None = None
+        self._about: list[weakref.ref[Outcome]] = []
 
     async def answer(self, request: Request, patience: float | None) -> Answer:
-        asked = [self._upstream.ask(question, patience) for question in self._route.questions]
-        outcomes = await together_of(asked)
-        if not self._outcomes or any(new is not old for new, old in zip(outcomes, self._outcomes, strict=True)):
-            self._outcomes = outcomes
-            self._read()
+        outcomes = await together_of([self._outcome(question, patience) for question in self._route.questions])
+        page = self._page
+        if page is None or any(new is not old() for new, old in zip(outcomes, self._about, strict=True)):
+            page = self._page = _Page(self._route.questions, outcomes, self._limits)
+            self._about = [weakref.ref(outcome, self._let_go) for outcome in outcomes]
+        return page.answer(choose(request.headers.get("accept", "")))
+
+    def _let_go(self, _outcome: weakref.ref[Outcome]) -> None:
+        """Nobody is told of it any more: pages can be large."""
+        self._page = None
+
+    async def _outcome(self, question: Question, patience: float | None) -> Outcome:
+        """Of several apps, one that takes too long for the scrape does not keep back what the others say."""
+        try:
+            return await self._upstream.ask(question, patience)
+        except Impatient as error:
+            if len(self._route.questions) == 1:
+                raise
+            return NoReply("timeout", error.phrase)
+
+
+class _Page:
+    """The answers of all apps, understood, and written in each format that was asked for.
+
+    Of several apps the page tells which gave no usable answer; of one, or where none did, it is the answer's status.
+    """
+
+    def __init__(self, questions: Sequence[Question], outcomes: Sequence[Outcome], limits: Sequence[Limits]) -> None:
+        several = len(outcomes) > 1
+        self._rendered: dict[PrometheusFormat, Answer] = {}
+        self._parts: list[Part] = []
+        problems: dict[str, str] = {}
+        for question, outcome, limit in zip(questions, outcomes, limits, strict=True):
+            try:
+                self._parts.append(({"app": question.app} if several else {}, read(outcome, limit).exposition))
+            except Unreadable as error:
+                problems[question.app] = f"{question.url} {error.phrase}"
+        if several and self._parts:
+            ups = {question.app: question.app not in problems for question in questions}
+            self._parts.append(({}, parse(page_of_up(ups), CONTENT_TYPE, len(ups))))
+        self._why = "; ".join(problems.values())
+
+    def answer(self, form: PrometheusFormat) -> Answer:
         if not self._parts:
-            why = "; ".join(self._problems)
-            return own_answer(SERVICE_UNAVAILABLE, why, why)
-        form = choose(request.headers.get("accept", ""))
+            return own_answer(SERVICE_UNAVAILABLE, self._why, self._why)
         known = self._rendered.get(form)
         if known is None:
             headers = {"Content-Type": form.content_type, "Cache-Control": "no-store"}
-            known = Answer(200, headers, render_metrics(self._parts, form), "; ".join(self._problems))
-            self._rendered[form] = known
+            known = self._rendered[form] = Answer(200, headers, render_metrics(self._parts, form), self._why)
         return known
-
-    def _read(self) -> None:
-        """Understand all answers. Of several apps a page tells which could not be; of one it is the answer's status."""
-        self._rendered.clear()
-        self._parts, self._problems = [], []
-        several = len(self._outcomes) > 1
-        good: list[str] = []
-        for question, outcome, limits in zip(self._route.questions, self._outcomes, self._limits, strict=True):
-            try:
-                part = read(outcome, limits).exposition
-            except Unreadable as error:
-                self._problems.append(f"{question.url} {error.phrase}")
-            else:
-                good.append(question.app)
-                self._parts.append(({"app": question.app} if several else {}, part))
-        if several and self._parts:
-            ups = {question.app: question.app in good for question in self._route.questions}
-            self._parts.append(({}, parse(page_of_up(ups), CONTENT_TYPE, len(ups))))

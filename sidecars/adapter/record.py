@@ -11,6 +11,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,15 @@ class Durations:
     def observe(self, seconds: float) -> None:
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.sum += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What is kept of an answer: all but its bytes."""
+
+    status: int
+    why: str
+    good: bool
 
 
 class CheckRecord:
@@ -79,7 +89,7 @@ class RouteRecord:
         self.path = path
         self.codes: Counter[int] = Counter()
         self.durations = Durations()
-        self.last: Answer | None = None
+        self.last: Last | None = None
         self.last_error = ""
         self.verdict: Verdict | None = None
         self.checks: dict[str, CheckRecord] = {}
@@ -90,11 +100,10 @@ class RouteRecord:
         """Note an answer; True when the route has turned from good to bad or back."""
         self.codes[answer.status] += 1
         self.durations.observe(seconds)
-        before, self.last, self._last_at = self.last, answer, self._clock()
-        if before is answer:
-            return False
+        before, self._last_at = self.last, self._clock()
         if before is None or (before.status, before.why) != (answer.status, answer.why):
             self._since = self._last_at
+            self.last = Last(answer.status, answer.why, answer.good)
         if not answer.good:
             self.last_error = answer.why or f"the app answered {answer.status}"
             self._last_error_at = self._last_at

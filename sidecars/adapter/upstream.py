@@ -124,9 +124,8 @@ class Impatient(Exception):
     """The prober has less time than the app has to answer."""
 
     def __init__(self, question: Question, patience: float) -> None:
-        self.sentence = (
-            f"{question.url} has not answered yet after the {show_duration(patience)} that the scrape leaves"
-        )
+        self.phrase = f"has not answered yet after the {show_duration(patience)} that the scrape leaves"
+        self.sentence = f"{question.url} {self.phrase}"
         super().__init__(self.sentence)
 
 

@@ -351,6 +351,22 @@ def test_a_scrapers_own_timeout_shortens_the_deadline_and_spoils_nothing_for_oth
     assert patient[0].status_code == 200
 
 
+def test_one_slow_app_does_not_keep_back_what_the_others_say(adapter: StartAdapter) -> None:
+    with App({"/metrics": page()}) as shop, App({"/metrics": hang()}) as cart:
+        running = adapter(
+            "",
+            "/metrics=/metrics",
+            ADAPTER_MODE="metrics",
+            ADAPTER_TIMEOUT="20s",
+            ADAPTER_SHOP_TARGET=shop.url,
+            ADAPTER_CART_TARGET=cart.url,
+        )
+        found = samples(running.get("/metrics", X_Prometheus_Scrape_Timeout_Seconds="0.5").text)
+
+    assert found["up", (("app", "shop"),)] == 1
+    assert found["adapter_app_up", (("app", "cart"),)] == 0
+
+
 @pytest.mark.parametrize("timeout", ["x", "", "-1", "0", "nan", "inf", "1e9"])
 def test_a_timeout_that_is_none_changes_nothing(adapter: StartAdapter, timeout: str) -> None:
     with App({"/metrics": page()}) as app:
