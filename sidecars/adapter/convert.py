@@ -16,7 +16,7 @@ UTF-8 names that have to be escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sidecars.adapter import lines
@@ -94,7 +94,7 @@ class Converter:
         self._exemplars = target.openmetrics and plain
 
     def blocks(self, family: Family) -> list[Block]:
-        rows = list(self._rows(family))
+        rows: Iterable[_Row] = self._rows(family)  # one at a time where that will do: pages can be large
         if not self._same:
             if not self._target.openmetrics:
                 rows = _last_points(rows)
@@ -105,16 +105,14 @@ class Converter:
             return [self._block(family.name, family.name, family.type, help_, metadata.unit.decode(), rows)]
         if self._target.openmetrics:
             return [self._to_openmetrics(family, help_, rows)]
-        return self._to_text(family, help_, rows)
+        return self._to_text(family, help_, list(rows))
 
-    def _to_openmetrics(self, family: Family, help_: str, rows: list[_Row]) -> Block:
+    def _to_openmetrics(self, family: Family, help_: str, rows: Iterable[_Row]) -> Block:
         kind = "unknown" if family.type == "untyped" else family.type
         if kind == "counter":
             base = family.name.removesuffix("_total")
             if base and base != family.name:
-                for row in rows:
-                    row.suffix = "_total"
-                return self._block(base, base, kind, help_, "", rows)
+                return self._block(base, base, kind, help_, "", _with_suffix(rows, "_total"))
             kind = "unknown"
         return self._block(family.name, family.name, kind, help_, "", rows)
 
@@ -129,12 +127,13 @@ class Converter:
                 blocks.append(self._block(family.name, family.name + apart, "gauge", help_, "", others))
         return blocks
 
-    def _block(self, base: str, name: str, kind: str, help_: str, unit: str, rows: list[_Row]) -> Block:
+    def _block(self, base: str, name: str, kind: str, help_: str, unit: str, rows: Iterable[_Row]) -> Block:
         scheme = self._target.escaping
         stem = escaped(base, scheme)
         block = Block(stem + name[len(base) :], kind, help_, unit)
+        samples: dict[str, str] = {}
         for row in rows:
-            sample = stem + row.suffix
+            sample = samples.setdefault(row.suffix, stem + row.suffix)
             block.lines.append((sample, self._line(sample, row)))
         return block
 
@@ -194,7 +193,13 @@ class Converter:
         return quoted(unescaped(raw))[1:-1].encode()
 
 
-def _last_points(rows: list[_Row]) -> list[_Row]:
+def _with_suffix(rows: Iterable[_Row], suffix: str) -> Iterator[_Row]:
+    for row in rows:
+        row.suffix = suffix
+        yield row
+
+
+def _last_points(rows: Iterable[_Row]) -> list[_Row]:
     """Of each series the last point in time, where it first stood."""
     last: dict[tuple[str, tuple[tuple[str, bytes], ...]], _Row] = {}
     for row in rows:
@@ -202,7 +207,7 @@ def _last_points(rows: list[_Row]) -> list[_Row]:
     return list(last.values())
 
 
-def _in_order(rows: list[_Row], kind: str) -> list[_Row]:
+def _in_order(rows: Iterable[_Row], kind: str) -> Iterable[_Row]:
     """A distribution's rows as both formats want them: label set by label set, bounds first and increasing."""
     if kind not in _OWN:
         return rows
