@@ -28,7 +28,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from sidecars.ambassador.endpoints import EJECTED, FIRST_COST, PROBATION, READY, TRIAL, Endpoint
-from sidecars.ambassador.policies import policy
+from sidecars.ambassador.policies import Hash, policy
 
 if TYPE_CHECKING:
     from sidecars.ambassador.settings import UpstreamSettings
@@ -59,7 +59,6 @@ class Balancer:
         self._chance = chance
         self._told = told
         self._policy = policy(settings.balance, chance)
-        self._hashes = settings.balance.startswith("hash:")
         self._checks = settings.check_every is not None
         self._endpoints: list[Endpoint] = []
         self._members: list[tuple[Endpoint, float, int]] = []  # the same with what DNS says of each
@@ -107,7 +106,7 @@ class Balancer:
             self._serving = members = fallback[1]
         else:
             self._serving = members = []
-        trials = not (self._hashes or self._checks)
+        trials = not (self._checks or isinstance(self._policy, Hash))
         self._probation = [one for one in self._serving if one.state is PROBATION] if trials else []
         if self._serving:
             self._policy.rebuild(self._serving, members)
@@ -122,7 +121,7 @@ class Balancer:
         if not self._serving:
             return None
         if tried:
-            chosen = self._choose_another(tried)
+            chosen = self._choose_another(tried, key)
         elif self._probation:
             chosen = self._probation[0]
         else:
@@ -131,7 +130,11 @@ class Balancer:
             self._move(chosen, TRIAL, now, _TRIAL_PATIENCE)
         return chosen
 
-    def _choose_another(self, tried: Collection[Endpoint]) -> Endpoint:
+    def _choose_another(self, tried: Collection[Endpoint], key: bytes) -> Endpoint:
+        if key and isinstance(self._policy, Hash):
+            for endpoint in self._policy.owners(key):
+                if endpoint not in tried:
+                    return endpoint
         for candidates in (self._serving, self._endpoints):
             untried = [endpoint for endpoint in candidates if endpoint not in tried]
             if untried:

@@ -12,7 +12,7 @@ everything, all requests that come one at a time would go to one endpoint, and w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heapreplace
 from typing import Protocol
 
@@ -165,7 +165,11 @@ class Hash(Drawn):
         owner = self._ring.owner(key)
         if owner in self._among:
             return owner
-        return next(endpoint for endpoint in self._ring.successors(key) if endpoint in self._among)
+        return next(self.owners(key))
+
+    def owners(self, key: bytes) -> Iterator[Endpoint]:
+        """Whom the key belongs to, one after the other should those before fail; usable ones alone."""
+        return (endpoint for endpoint in self._ring.successors(key) if endpoint in self._among)
 
 
 def policy(name: str, chance: Chance) -> Policy:

@@ -230,6 +230,16 @@ def test_keys_of_an_ejected_endpoint_go_to_the_next_and_come_back_to_it() -> Non
     assert {key: made.choose(3.0, key=key) for key in KEYS[:300]} == before
 
 
+def test_a_retry_goes_where_the_key_would_belong_if_its_owner_were_not_there() -> None:
+    known = endpoints(4)
+    made = balancer(known, "hash:source")
+    for key in KEYS[:200]:
+        owner = made.choose(0.0, key=key)
+        assert owner is not None
+        ring = Ring([endpoint for endpoint in known if endpoint is not owner])
+        assert made.choose(0.0, [owner], key) is ring.owner(key)
+
+
 def test_without_a_key_a_hash_spreads_by_chance() -> None:
     known = endpoints(3)
     assert set(chosen(balancer(known, "hash:header:x-user"), 100)) == set(known)
