@@ -133,3 +133,19 @@ def test_what_a_sink_refuses_is_in_the_dead_letters_and_the_rest_arrives(
     (letter,) = (letters / "default.ndjson").read_text().splitlines()
     assert '"message":"bad"' in letter
     assert "400 some_exception" in letter
+
+
+@pytest.mark.parametrize(("kind", "fault"), [(Syslog, "deaf"), (Forward, "silent")])
+def test_a_receiver_that_never_says_anything_does_not_hold_up_the_end(
+    tmp_path: Path, start: Start, kind: Any, fault: str
+) -> None:
+    with closing(kind()) as receiver:
+        receiver.mode = fault
+        admin = free_port()
+        more = {"LOGSHIPPER_REQUEST_TIMEOUT": "10m", "LOGSHIPPER_BATCH_SIZE": "16MiB"}
+        settings = environ(tmp_path, admin, LOGSHIPPER_SINK=receiver.url, **more)
+        append(tmp_path / "logs" / "app.log", f"{'x' * 1000}\n" * 8000)  # more than a connection's buffers hold
+        shipper = start("logshipper", **settings)
+        wait_until(lambda: receiver.connections, "the connection")
+        assert shipper.stop() == 69
+        assert "stopped before all was shipped: 8008000 bytes for LOGSHIPPER_SINK" in shipper.stderr
