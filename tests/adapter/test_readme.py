@@ -21,6 +21,7 @@ METRICS = answer(
     b'# TYPE up gauge\nup{job="db"} 1\n'
     b'# TYPE jvm_memory_used_bytes gauge\njvm_memory_used_bytes{area="heap"} 320000000\n'
     b'# TYPE jvm_memory_max_bytes gauge\njvm_memory_max_bytes{area="heap"} 512000000\n'
+    b"# TYPE queue_length gauge\nqueue_length 120\n"
 )
 SPRING = answer(
     b'{"status": "DOWN", "components": {"db": {"status": "DOWN", "details": {"error": "connection refused"}},'
