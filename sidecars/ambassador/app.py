@@ -14,7 +14,7 @@ from chassis.health import Health
 from chassis.lifecycle import Life
 from chassis.listen import BACKLOG, bind, bound_address
 from chassis.settings import variable
-from sidecars.ambassador import reports
+from sidecars.ambassador import reports, status
 from sidecars.ambassador.acceptor import Acceptor
 from sidecars.ambassador.checks import Checker
 from sidecars.ambassador.downstream import Client
@@ -80,7 +80,8 @@ class DataPath:
         self.metrics.register(EndpointCollector(self._upstreams))
 
     def status(self) -> dict[str, object]:
-        return {"upstreams": {upstream.name: upstream.page() for upstream in self._upstreams}}
+        now = time.monotonic()
+        return {"upstreams": {upstream.name: status.page(upstream, now) for upstream in self._upstreams}}
 
     def report(self) -> bytes:
         """What a worker tells of itself."""

@@ -274,52 +274,6 @@ class Upstream:
             for connection in list(endpoint.idle):
                 connection.discard()
 
-    # -- showing --------------------------------------------------------------------------------------------------
-
-    def page(self) -> dict[str, Any]:
-        """What `/status` says of this upstream."""
-        now = time.monotonic()
-        return {
-            "upstream": str(self.settings.upstream),
-            "balance": self.settings.balance,
-            "panic": self.balancer.in_panic,
-            "connections": self.open_clients,
-            "requests": self.counters.requests,
-            "retries": self.counters.retries,
-            "retry_budget_left": int(self.budget.saved),
-            "idle_races": self.counters.races,
-            "errors": dict(self.counters.errors),
-            "targets": [
-                {
-                    "target": str(name.target),
-                    "dns_age_seconds": None if name.answered_at is None else round(now - name.answered_at, 3),
-                    "dns_holds_seconds": name.holds,
-                    "dns_error": name.error,
-                    "endpoints": [self._endpoint_page(endpoint) for endpoint in name.endpoints.values()],
-                    "leaving": [self._endpoint_page(endpoint) for endpoint in name.leaving.values()],
-                }
-                for name in self.names
-            ],
-        }
-
-    def _endpoint_page(self, endpoint: Endpoint) -> dict[str, Any]:
-        return {
-            "address": endpoint.label,
-            "state": endpoint.state,
-            "health": "unhealthy" if endpoint.unhealthy else "healthy" if endpoint.checked else "unchecked",
-            "check_error": endpoint.check_error,
-            "weight": round(endpoint.weight, 3),
-            "priority": str(endpoint.priority),
-            "cost_seconds": round(endpoint.cost, 6),
-            "connections": endpoint.connections,
-            "idle": len(endpoint.idle),
-            "pending": endpoint.pending,
-            "requests": endpoint.requests,
-            "failed": endpoint.failed,
-            "failures_in_a_row": endpoint.failures,
-            "ejections": endpoint.ejections,
-        }
-
 
 def _authorities(scheme: str, host: str, port: int) -> set[bytes]:
     """How a URL may name this place, in lower case."""

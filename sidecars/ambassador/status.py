@@ -1,0 +1,56 @@
+"""What `/status` says of an upstream, for people. A count is a whole number, a measure is not: so workers add up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sidecars.ambassador.endpoints import Endpoint
+    from sidecars.ambassador.names import Name
+    from sidecars.ambassador.upstream import Upstream
+
+
+def page(upstream: Upstream, now: float) -> dict[str, Any]:
+    """All of it."""
+    return {
+        "upstream": str(upstream.settings.upstream),
+        "balance": upstream.settings.balance,
+        "panic": upstream.balancer.in_panic,
+        "connections": upstream.open_clients,
+        "requests": upstream.counters.requests,
+        "retries": upstream.counters.retries,
+        "retry_budget_left": int(upstream.budget.saved),
+        "idle_races": upstream.counters.races,
+        "errors": dict(upstream.counters.errors),
+        "targets": [_target(name, now) for name in upstream.names],
+    }
+
+
+def _target(name: Name, now: float) -> dict[str, Any]:
+    return {
+        "target": str(name.target),
+        "dns_age_seconds": None if name.answered_at is None else round(now - name.answered_at, 3),
+        "dns_holds_seconds": name.holds,
+        "dns_error": name.error,
+        "endpoints": [_endpoint(endpoint) for endpoint in name.endpoints.values()],
+        "leaving": [_endpoint(endpoint) for endpoint in name.leaving.values()],
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "address": endpoint.label,
+        "state": endpoint.state,
+        "health": "unhealthy" if endpoint.unhealthy else "healthy" if endpoint.checked else "unchecked",
+        "check_error": endpoint.check_error,
+        "weight": round(endpoint.weight, 3),
+        "priority": str(endpoint.priority),
+        "cost_seconds": round(endpoint.cost, 6),
+        "connections": endpoint.connections,
+        "idle": len(endpoint.idle),
+        "pending": endpoint.pending,
+        "requests": endpoint.requests,
+        "failed": endpoint.failed,
+        "failures_in_a_row": endpoint.failures,
+        "ejections": endpoint.ejections,
+    }
