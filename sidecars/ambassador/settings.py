@@ -210,8 +210,6 @@ class Settings(ServiceSettings):
             yield f"{of('dns_min_ttl')} is more than {of('dns_max_ttl')}"
         if upstream.tls_key and not upstream.tls_cert:
             yield f"{of('tls_key')} is set, but {of('tls_cert')} is not: set both"
-        if upstream.tls_alpn and upstream.upstream.protocol == "http":
-            yield f"{of('tls_alpn')} is set, but {of('upstream')} is HTTP, which offers http/1.1 by itself"
         if upstream.token is not None and not identity.is_bearer(upstream.token):
             yield f"{of('token')}: it holds no bearer token (letters, digits and -._~+/)"
         if upstream.upstream.protocol == "tcp":
@@ -222,9 +220,6 @@ class Settings(ServiceSettings):
             yield f"{of('health_path')}: {of('upstream')} is not HTTP; set {of('health_interval')} alone"
         if upstream.balance.startswith(("hash:header", "hash:cookie")):
             yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP and has none; hash:source works"
-        for field in ("headers", "token"):
-            if getattr(upstream, field):
-                yield f"{of(field)} is set, but {of('upstream')} is not HTTP and has no fields"
 
 
 def _is_here(place: Target, listen: Address) -> bool:

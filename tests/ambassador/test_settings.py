@@ -164,3 +164,18 @@ def test_active_checks_are_made_where_they_are_asked_for() -> None:
     assert every() is None
     assert every(AMBASSADOR_HEALTH_PATH="/") == 5.0
     assert every(AMBASSADOR_HEALTH_INTERVAL="2s") == 2.0
+
+
+def test_defaults_for_all_need_not_mean_something_to_each() -> None:
+    settings = load(
+        Settings,
+        {
+            "AMBASSADOR_HEADERS": "X-Team: shop",
+            "AMBASSADOR_TOKEN": "abc",
+            "AMBASSADOR_TLS_ALPN": "h2",
+            "AMBASSADOR_ORDERS_UPSTREAM": "http://orders",
+            "AMBASSADOR_DB_UPSTREAM": "tcp://db:5432",
+            "AMBASSADOR_DB_LISTEN": "127.0.0.1:5432",
+        },
+    )
+    assert set(settings.upstreams) == {"orders", "db"}
