@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from sidecars.adapter import lines
 from sidecars.adapter.escaping import escaped, is_old, quoted
@@ -29,8 +30,8 @@ _OWN = {"histogram": ("_bucket", "le"), "gaugehistogram": ("_bucket", "le"), "su
 _TO_TEXT = {"unknown": "untyped", "info": "gauge", "stateset": "gauge", "gaugehistogram": "histogram"}
 _APART_IN_TEXT = ("_created", "_gcount", "_gsum")
 
-Line = tuple[str, bytes]
-"""A sample's name, and its line."""
+Lines = tuple[str, bytes]
+"""A sample's name, and lines of it."""
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class Block:
     kind: str
     help: str
     unit: str = ""
-    lines: list[Line] = field(default_factory=list)
+    lines: list[Lines] = field(default_factory=list)
 
     def samples(self) -> set[str]:
         """The names of its samples."""
@@ -131,10 +132,9 @@ class Converter:
         scheme = self._target.escaping
         stem = escaped(base, scheme)
         block = Block(stem + name[len(base) :], kind, help_, unit)
-        samples: dict[str, str] = {}
-        for row in rows:
-            sample = samples.setdefault(row.suffix, stem + row.suffix)
-            block.lines.append((sample, self._line(sample, row)))
+        for suffix, run in groupby(rows, lambda row: row.suffix):
+            sample = stem + suffix
+            block.lines.append((sample, b"".join([self._line(sample, row) for row in run])))
         return block
 
     def _line(self, sample: str, row: _Row) -> bytes:

@@ -1,4 +1,4 @@
-"""Metric families: their metadata lines, and what samples each type may have. No I/O.
+"""What samples a metric family of each type may have. No I/O.
 
 A family is read in runs of rows. Which of three checks it gets depends on its type:
 
@@ -36,8 +36,6 @@ from sidecars.adapter.values import (
 
 _INT64 = 1 << 63
 _LONG = 18  # digits that fit into 64 bits whatever they are
-
-
 _NONE, _TOTAL = ("",), ("_total",)
 
 

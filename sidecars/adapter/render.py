@@ -63,7 +63,7 @@ def _is_valid(block: Block, exposition: Exposition, target: Format) -> bool:
         return True
     page = b"".join([_metadata(block, target), *(line for _, line in block.lines), b"# EOF\n"])
     try:
-        parse(page, target.content_type, len(block.lines))
+        parse(page, target.content_type, exposition.series)
     except Malformed:
         return False
     return True
