@@ -19,6 +19,7 @@ Prints one line, exits 1 on any loss.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -82,6 +83,7 @@ class Chaos:
             LOGSHIPPER_BATCH_SIZE="16KiB",
             LOGSHIPPER_MAX_LINE_SIZE="4KiB",
             LOGSHIPPER_ROTATE_WAIT="300ms",
+            LOGSHIPPER_DELETE_DELIVERED="true" if seed % 2 else "false",
             LOGSHIPPER_LOG_LEVEL="debug",
             LOGSHIPPER_DRAIN_TIMEOUT="500ms",
         )
@@ -147,9 +149,12 @@ class Chaos:
         os.truncate(self.log, 0)
 
     def rename_again(self) -> None:
-        """Rotated files move on, as with logrotate's numbers."""
+        """Rotated files move on, as with logrotate's numbers; unless one is deleted just now."""
         for path in sorted(self.folder.glob("logs/app.log.*")):
-            path.rename(path.with_name(f"{path.name}.{self.random.randrange(100)}"[-120:].replace("log.", "log.o", 1)))
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(
+                    path.with_name(f"{path.name}.{self.random.randrange(100)}"[-120:].replace("log.", "log.o", 1))
+                )
 
     def delete(self) -> None:
         """Delete the file as soon as the shipper holds it; what is written to it afterwards still counts."""
