@@ -1,4 +1,5 @@
 """What really asks: HAProxy, Prometheus, the blackbox exporter and Nagios's check_http, each as Debian ships it.
+And what really writes the files: htpasswd.
 
 Where one is not installed its tests are skipped; under CI that is a failure: what is skipped never reads as passed.
 """
@@ -219,6 +220,24 @@ def test_a_real_prometheus_takes_several_apps_as_one_page(adapter: StartAdapter,
         assert value('falling_total{app="shop"}') == "-1"
         assert value('shop_items{by_shelf="é"}') == "4"
         assert value("count({app=~'.+'})") == str(11 + 3 + 2)  # the shop's, the cart's, the adapter's
+
+
+# -- htpasswd -----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_htpasswd_says_who_may_ask(adapter: StartAdapter, tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    subprocess.run(
+        [program("htpasswd"), "-cbB", str(file), "prometheus", "hunter2"], check=True, capture_output=True, timeout=60
+    )
+    with App({"/metrics": page()}) as app:
+        running = adapter(app.url, ADAPTER_BASIC_AUTH_FILE=str(file))
+        url = f"http://127.0.0.1:{running.port}/health"
+
+        def status(password: str) -> int:
+            return httpx.get(url, auth=("prometheus", password), trust_env=False, timeout=20).status_code
+
+        assert (status("hunter2"), status("hunter3")) == (200, 401)
 
 
 # -- blackbox exporter --------------------------------------------------------------------------------------------
