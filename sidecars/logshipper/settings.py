@@ -191,7 +191,7 @@ class Sink:
         default="drop",
     )
     give_up_after: float = setting(
-        duration("0", "1h"),
+        duration("50ms", "1h"),
         "at the end, how long a sink may say nothing before it is given up; one that lately took longer to answer gets "
         "twice as long as it took",
         default="1500ms",
