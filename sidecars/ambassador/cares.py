@@ -39,11 +39,11 @@ _SAID = {
 
 
 class CaresResolver:
-    """Asks the name servers of a resolv.conf."""
+    """Asks the name servers of a resolv.conf, for one name: what it was last fills in for what fails in part."""
 
     def __init__(self, resolv_conf: Path) -> None:
         self._resolv_conf = resolv_conf
-        self._hosts: dict[str, dict[str, list[str]]] = {}  # of SRV records, by their name: what each host last was
+        self._last: dict[str, list[str]] = {}  # what each host of the last answer was
 
     def _channel(self) -> _Channel:
         try:
@@ -55,6 +55,9 @@ class CaresResolver:
         """The addresses of a name. Raises LookupFailed."""
         async with self._channel() as channel:
             addresses, ttl = await _addresses(channel, host)
+            for v6 in (False, True):
+                addresses += await _half_failed(channel, host, addresses, self._last.get(host, []), v6=v6)
+        self._last = {host: addresses}
         return Answer(tuple(map(Found, addresses)), ttl)
 
     async def lookup_services(self, name: str) -> Answer:
@@ -73,20 +76,19 @@ class CaresResolver:
             hosts = sorted({service.host for service, _ in named})
             # The dot: a record's host is a full name, to which no search domain belongs.
             found = await asyncio.gather(*(_addresses(channel, f"{host}.") for host in hosts), return_exceptions=True)
-        before = self._hosts.get(name, {})
         known: dict[str, list[str]] = {}
         ttls = [ttl for _, ttl in named]
         for host, outcome in zip(hosts, found, strict=True):
             if isinstance(outcome, LookupFailed):
-                known[host] = [] if outcome.definite else before.get(host, [])
+                known[host] = [] if outcome.definite else self._last.get(host, [])
             elif isinstance(outcome, BaseException):
                 raise outcome
             else:
                 known[host], ttl = outcome
                 ttls.append(ttl)
-        self._hosts[name] = known
         if not any(known.values()):
             raise LookupFailed("none of the hosts that its SRV records name has an address")
+        self._last = known
         return Answer(services([(service, known[service.host]) for service, _ in named]), min(ttls))
 
 
@@ -106,6 +108,22 @@ async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:
     if not usable:
         raise LookupFailed(_SAID[pycares.errno.ARES_ENODATA])
     return list(dict.fromkeys(address for address, _ in usable)), min(ttl for _, ttl in usable)
+
+
+async def _half_failed(channel: _Channel, host: str, now: list[str], before: list[str], *, v6: bool) -> list[str]:
+    """The addresses of one family that a host had before, where only the question for that family has failed.
+
+    c-ares answers with what it has; that a name has lost all its IPv6 addresses must be said by the name server.
+    """
+    lost = [address for address in before if (":" in address) is v6]
+    if not lost or any((":" in address) is v6 for address in now):
+        return []
+    kind = pycares.QUERY_TYPE_AAAA if v6 else pycares.QUERY_TYPE_A
+    try:
+        await channel.ask(lambda done: channel.cares.search(host, kind, callback=done))
+    except LookupFailed as error:
+        return [] if error.definite else lost
+    return []
 
 
 def _has_route(address: str) -> bool:

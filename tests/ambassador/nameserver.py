@@ -26,7 +26,7 @@ class NameServer:
     def __init__(self) -> None:
         self.port = free_port()
         self.failure: dns.rcode.Rcode | None = None
-        self.failing: set[str] = set()  # names that are answered with SERVFAIL
+        self.failing: set[str | tuple[str, str]] = set()  # names, or kinds of theirs, that are answered with SERVFAIL
         self.silent = False
         self.truncated = False  # UDP answers come without records: ask again over TCP
         self.asked: Counter[tuple[str, str]] = Counter()
@@ -73,7 +73,7 @@ class NameServer:
         known = self._zone.get((name, kind))
         if self.failure is not None:
             response.set_rcode(self.failure)
-        elif name in self.failing:
+        elif self.failing & {name, (name, kind)}:
             response.set_rcode(dns.rcode.SERVFAIL)
         elif self.truncated and not tcp:
             response.flags |= dns.flags.TC

@@ -39,6 +39,21 @@ async def test_a_name_means_all_its_addresses_for_the_shortest_ttl(
     assert answer.ttl == 7.0
 
 
+async def test_a_name_keeps_its_addresses_of_a_family_for_which_only_the_question_fails(
+    dns_server: NameServer, resolver: CaresResolver
+) -> None:
+    dns_server.says("orders.example", "10.0.0.1")
+    dns_server.says("orders.example", "::1", kind="AAAA")
+    assert addresses(await resolver.lookup("orders.example")) == ["10.0.0.1", "::1"]
+    dns_server.failing.add(("orders.example", "AAAA"))
+    assert addresses(await resolver.lookup("orders.example")) == ["10.0.0.1", "::1"]
+    dns_server.failing = {("orders.example", "A")}
+    assert addresses(await resolver.lookup("orders.example")) == ["10.0.0.1", "::1"]
+    dns_server.failing.clear()
+    dns_server.says("orders.example", kind="AAAA")
+    assert addresses(await resolver.lookup("orders.example")) == ["10.0.0.1"]
+
+
 async def test_every_look_up_asks_the_name_server(dns_server: NameServer, resolver: CaresResolver) -> None:
     dns_server.says("orders.example", "10.0.0.1", ttl=3600)
     await resolver.lookup("orders.example")
