@@ -80,16 +80,17 @@ def logfmt_fields(texts: Sequence[str]) -> list[Fields]:
 
 
 def _logfmt(text: str) -> Fields:
-    rest, fields, at = text.strip(), {}, 0
-    paired = False
-    for found in _PAIR.finditer(rest):
-        if found.start() != at:
-            break
+    rest, at, paired = text.strip(), 0, False
+    fields: Fields = {}
+    while at < len(rest):
+        found = _PAIR.match(rest, at)
+        if found is None:
+            return unparsed("logfmt", text)
         at = found.end()
         key, value = found.groups()
         paired = paired or value is not None
         fields[key] = True if value is None else _unquoted(value)
-    return fields if paired and at == len(rest) else unparsed("logfmt", text)
+    return fields if paired else unparsed("logfmt", text)
 
 
 def _unquoted(value: str) -> str:

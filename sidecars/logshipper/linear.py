@@ -110,7 +110,9 @@ def groups(pattern: str) -> Groups:
 
     def safe(text: str) -> Sequence[str | None] | None:
         found = slow.fullmatch(text.encode())
-        return [None if group is None else group.decode() for group in found.groups()] if found else None
+        return (
+            [None if group is None else group.decode("utf-8", "replace") for group in found.groups()] if found else None
+        )
 
     return safe
 

@@ -87,12 +87,12 @@ def _cards(match: bytes) -> Iterator[tuple[int, int]]:
 def _card_end(match: bytes, groups: Sequence[tuple[int, int]], first: int) -> int:
     """Behind which group a card number ends that begins with this one; 0: none does."""
     digits, best = b"", 0
-    for after, (start, end) in enumerate(groups[first:], first + 1):
-        digits += match[start:end]
+    for index in range(first, min(first + _LONGEST, len(groups))):
+        digits += match[slice(*groups[index])]
         if len(digits) > _LONGEST:
             break
         if digits.startswith(_ISSUED.get(len(digits), ())) and passes_luhn(digits):
-            best = after
+            best = index + 1
     return best
 
 

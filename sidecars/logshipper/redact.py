@@ -88,8 +88,8 @@ class Redactor:
     def documents(self, texts: list[str]) -> list[str]:
         """The texts of JSON objects, likewise; they stay JSON.
 
-        Where a text has neither a match nor an escape, its strings have no match either. In all others each name,
-        string and number is looked at by itself.
+        Where a text has neither a match nor an escape, its strings have no match either. All others are read and
+        written again, and each name, string and number is looked at by itself: what a text says twice is said once.
         """
         touched = set(self._documents.touched(texts))
         touched.update(index for index, text in enumerate(texts) if "\\" in text)
@@ -103,9 +103,7 @@ class Redactor:
         strings = list({string for document in documents.values() for string in _strings(document)})
         changes = {old: new for old, new in zip(strings, self.texts(strings), strict=True) if old != new}
         for index, document in documents.items():
-            changed = _changed(document, changes)
-            if changed != document:
-                clean[index] = orjson.dumps(changed).decode()
+            clean[index] = orjson.dumps(_changed(document, changes)).decode()
         return clean
 
     def _round(self, texts: list[str], touched: list[int]) -> list[int]:

@@ -176,8 +176,9 @@ def _pattern_parser(form: str) -> Parse:
 
     whole = _Memory(parsed)
 
-    before = pieces[pieces.index("%f") - 1][-1:] if "%f" in pieces else ""
-    if before not in (".", ","):
+    at = pieces.index("%f") if "%f" in pieces else 0
+    before = pieces[at - 1][-1:] if at else ""
+    if before not in (".", ",") or before in "".join(pieces[at + 1 :]):  # or it would not be the last one
         return lambda value: whole[value] if type(value) is str and len(value) <= _LONGEST else None
 
     def parse(value: Any) -> int | None:

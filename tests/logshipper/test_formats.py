@@ -94,6 +94,14 @@ def test_logfmt_is_read_as_a_reader_by_characters_reads_it(text: str) -> None:
     assert formats.logfmt_fields([text]) == [reference_logfmt(text)]
 
 
+@pytest.mark.parametrize(
+    "text", ["a" * 300_000 + '"', "a=" * 200_000, 'a="' + "b" * 300_000, "\\" * 300_000, "a " * 200_000 + '"']
+)
+def test_a_text_made_to_take_long_does_not(text: str) -> None:
+    (fields,) = formats.logfmt_fields([text])
+    assert fields
+
+
 def test_logfmt_by_example() -> None:
     (fields,) = formats.logfmt_fields(['at=info method=GET path=/x?a=b msg="it \\"works\\"" retry empty= t=5ms'])
     assert fields == {

@@ -165,6 +165,18 @@ def strings(value: Any, name: str = "") -> list[tuple[str, str]]:
     return [pair for member in value for pair in strings(member)] if isinstance(value, list) else []
 
 
+def test_what_json_says_twice_leaves_neither_time() -> None:
+    for line in ('{"m":"bob@x.org","m":"y"}', '{"m":"bob\\u0040x.org","m":"y"}'):
+        assert _CLEAN.documents([line]) == ['{"m":"y"}']
+
+
+@pytest.mark.parametrize(
+    "text", ["1 " * 200_000, "a@" * 200_000, "::1 " * 100_000, "password=" * 50_000, "a.b" * 100_000]
+)
+def test_a_text_made_to_take_long_does_not(text: str) -> None:
+    assert "bob@x.org" not in _CLEAN.text(f"{text} bob@x.org")
+
+
 def test_a_regex_between_slashes_replaces_what_it_matches_or_its_groups() -> None:
     redactor = Redactor(r"/user-\d{2,4}/, /iban=(\w+)/,email")
     assert redactor.text("user-123 iban=DE12 a@b.de") == "[redacted] iban=[redacted] [email]"

@@ -64,6 +64,7 @@ def test_a_pattern_reads_what_strftime_wrote(moment: datetime, zone: int) -> Non
         ("unix_us", "1767323045123456", 1767323045123456 * 1000),
         ("unix_ns", "1767323045123456789", 1767323045123456789),
         ("%s.%f", "12.5", 12_500_000_000),
+        ("%T.%f %d.%m.%Y", "10:04:05.250 05.01.2026", nanoseconds(datetime(2026, 1, 5, 10, 4, 5, 250_000, tzinfo=UTC))),
         ("%b %e %Y %H:%M:%S", "Jan  5 2026 10:04:05", nanoseconds(datetime(2026, 1, 5, 10, 4, 5, tzinfo=UTC))),
         ("rfc3339", "2016-12-31T23:59:60Z", nanoseconds(datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC))),
     ],
