@@ -87,6 +87,8 @@ def _cards(match: bytes) -> Iterator[tuple[int, int]]:
 def _card_end(match: bytes, groups: Sequence[tuple[int, int]], first: int) -> int:
     """Behind which group a card number ends that begins with this one; 0: none does."""
     digits, best = b"", 0
+    if match[groups[first][0]] not in b"23456":
+        return 0
     for index in range(first, min(first + _LONGEST, len(groups))):
         digits += match[slice(*groups[index])]
         if len(digits) > _LONGEST:
@@ -100,7 +102,7 @@ _LONGEST = 19
 _ISSUED: dict[int, tuple[bytes, ...]] = {
     13: (b"4",),
     14: (b"30", b"36", b"38", b"39"),
-    15: (b"34", b"37", b"1800", b"2131"),
+    15: (b"34", b"37"),
     16: (b"2", b"3", b"4", b"5", b"6"),
     17: (b"50", b"56", b"57", b"58", b"6"),
     18: (b"50", b"56", b"57", b"58", b"6"),

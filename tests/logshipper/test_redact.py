@@ -171,7 +171,7 @@ def test_what_json_says_twice_leaves_neither_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1 " * 200_000, "a@" * 200_000, "::1 " * 100_000, "password=" * 50_000, "a.b" * 100_000]
+    "text", ["4 " * 30_000, "a@" * 200_000, "::1 " * 50_000, "password=" * 50_000, "a.b" * 100_000]
 )
 def test_a_text_made_to_take_long_does_not(text: str) -> None:
     assert "bob@x.org" not in _CLEAN.text(f"{text} bob@x.org")
