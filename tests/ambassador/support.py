@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Self
+from typing import Any, Self
 
 from tests.support import PATIENCE, Program, free_port
 
@@ -189,6 +189,18 @@ class Ambassador:
             peer.send(request)
             return peer.response()
 
+    def endpoints(self) -> list[dict[str, Any]]:
+        """What /status says of the endpoints of the only upstream."""
+        import httpx  # noqa: PLC0415 - only where asked
+
+        page = httpx.get(f"http://127.0.0.1:{self.admin}/status", trust_env=False).json()
+        return [each for target in page["upstreams"]["default"]["targets"] for each in target["endpoints"]]
+
+    def endpoint(self, backend: Backend) -> dict[str, Any]:
+        """The same of this backend alone."""
+        (found,) = [each for each in self.endpoints() if each["address"] == f"127.0.0.1:{backend.port}"]
+        return found
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of that name that carry the labels."""
         import httpx  # noqa: PLC0415 - only where asked
@@ -202,6 +214,18 @@ class Ambassador:
         """Bytes of memory that the program holds now."""
         with open(f"/proc/{self.program.process.pid}/statm") as file:  # noqa: PTH123 - of the kernel
             return int(file.read().split()[1]) * 4096
+
+
+def with_status(status: bytes, more: bytes = b"") -> Handler:
+    """A handler that answers every request (a POST has two bytes) with this status and these fields."""
+
+    def handle(peer: Peer) -> None:
+        while head := peer.head():
+            if b"POST" in head:
+                peer.exactly(2)
+            peer.send(b"HTTP/1.1 %b\r\n%bContent-Length: 4\r\n\r\nbad\n" % (status, more))
+
+    return handle
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.ambassador.support import Ambassador, Backend, Peer, answering, backends, joined
-from tests.ambassador.test_resilience import endpoints, state
 from tests.conftest import Start
 from tests.support import wait_until
 
@@ -26,7 +25,7 @@ class Health:
 
 
 def unhealthy(ambassador: Ambassador) -> list[object]:
-    return [each["health"] for each in endpoints(ambassador)]
+    return [each["health"] for each in ambassador.endpoints()]
 
 
 def test_a_replica_whose_check_fails_gets_no_request_until_it_passes_again(start: Start) -> None:
@@ -38,7 +37,7 @@ def test_a_replica_whose_check_fails_gets_no_request_until_it_passes_again(start
         one.status = b"500 Oops"
         wait_until(lambda: unhealthy(ambassador) == ["unhealthy", "healthy"], "one unhealthy endpoint")
         assert {ambassador.ask()[2] for _ in range(20)} == {b"b"}
-        (page, _) = endpoints(ambassador)
+        (page, _) = ambassador.endpoints()
         assert page["check_error"] == "it answered 500"
         one.status = b"302 Found"
         wait_until(lambda: unhealthy(ambassador) == ["healthy", "healthy"], "two healthy endpoints again")
@@ -56,10 +55,10 @@ def test_where_there_are_checks_an_ejected_replica_comes_back_without_risking_a_
         wait_until(lambda: unhealthy(ambassador) == ["healthy", "healthy"], "the first checks")
         first.stop()
         assert {ambassador.ask()[2] for _ in range(4)} == {b"b"}
-        assert state(ambassador, first) in ("ejected", "probation")
+        assert ambassador.endpoint(first)["state"] in ("ejected", "probation")
         back = Backend(one, first.port)
         try:
-            wait_until(lambda: state(ambassador, back) == "ready", "an active check that passes")
+            wait_until(lambda: ambassador.endpoint(back)["state"] == "ready", "an active check that passes")
             assert {ambassador.ask()[2] for _ in range(4)} == {b"a", b"b"}
         finally:
             back.stop()
@@ -73,7 +72,7 @@ def test_a_tcp_upstream_is_checked_by_connecting(start: Start) -> None:
         wait_until(lambda: unhealthy(ambassador) == ["healthy", "healthy"], "two healthy endpoints")
         running[0].stop()
         wait_until(lambda: unhealthy(ambassador) == ["unhealthy", "healthy"], "one that cannot be reached")
-        assert endpoints(ambassador)[0]["check_error"] == "the connection was refused"
+        assert ambassador.endpoints()[0]["check_error"] == "the connection was refused"
         assert ambassador.ask()[0] == 200
 
 
@@ -89,5 +88,5 @@ def test_a_check_that_gets_no_http_or_no_answer_has_failed(start: Start) -> None
     with backends(answering(), talking, hanging) as running:
         ambassador = Ambassador(start, joined(running), HEALTH_PATH="/", HEALTH_INTERVAL="100ms")
         wait_until(lambda: unhealthy(ambassador) == ["healthy", "unhealthy", "unhealthy"], "the first checks")
-        errors = [each["check_error"] for each in endpoints(ambassador)]
+        errors = [each["check_error"] for each in ambassador.endpoints()]
         assert errors == ["", "its first line is not a status line of HTTP/1.1", "no answer came in time"]

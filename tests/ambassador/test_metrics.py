@@ -5,8 +5,7 @@ from __future__ import annotations
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.ambassador.support import Ambassador, answering, backends, joined
-from tests.ambassador.test_resilience import endpoints, with_status
+from tests.ambassador.support import Ambassador, answering, backends, joined, with_status
 from tests.conftest import Start
 from tests.support import wait_until
 
@@ -35,7 +34,7 @@ def test_every_endpoint_has_its_latencies_pool_and_health(start: Start) -> None:
         )
         assert metric("ambassador_upstream_ejections_total") == 1
         assert metric("ambassador_upstream_panic") == 0
-        page = endpoints(ambassador)
+        page = ambassador.endpoints()
         assert [each["state"] for each in page] == ["ready", "ejected"]
         assert ambassador.program.logged("an endpoint is ejected")
 

@@ -7,10 +7,9 @@ import threading
 import time
 from collections import Counter
 
-import httpx
 import pytest
 
-from tests.ambassador.support import Ambassador, Backend, Handler, Peer, answering, backends, joined, load
+from tests.ambassador.support import Ambassador, Backend, Peer, answering, backends, joined, load, with_status
 from tests.conftest import Start
 from tests.support import wait_until
 
@@ -18,35 +17,15 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 
 
-def with_status(status: bytes, more: bytes = b"") -> Handler:
-    def handle(peer: Peer) -> None:
-        while head := peer.head():
-            if b"POST" in head:
-                peer.exactly(2)
-            peer.send(b"HTTP/1.1 %b\r\n%bContent-Length: 4\r\n\r\nbad\n" % (status, more))
-
-    return handle
-
-
 def hanging(peer: Peer) -> None:
     peer.rest()
-
-
-def endpoints(ambassador: Ambassador) -> list[dict[str, object]]:
-    page = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
-    return [each for target in page["upstreams"]["default"]["targets"] for each in target["endpoints"]]
-
-
-def state(ambassador: Ambassador, backend: Backend) -> object:
-    (found,) = [each for each in endpoints(ambassador) if str(each["address"]).endswith(f":{backend.port}")]
-    return found["state"]
 
 
 def test_a_replica_that_answers_503_is_not_noticed_and_left_alone(start: Start) -> None:
     with backends(answering(), with_status(b"503 Service Unavailable"), answering()) as running:
         ambassador = Ambassador(start, joined(running), BALANCE="round_robin", EJECT_FOR="1h")
         assert load(ambassador, clients=8, until=lambda count: count > 1000) == []
-        assert state(ambassador, running[1]) == "ejected"
+        assert ambassador.endpoint(running[1])["state"] == "ejected"
         assert ambassador.metric("ambassador_upstream_retries_total") >= 5
 
 
@@ -125,12 +104,12 @@ def test_an_ejected_replica_comes_back_by_one_request(start: Start) -> None:
         assert {ambassador.ask()[2] for _ in range(4)} == {b"a", b"b"}
         one.stop()
         assert [ambassador.ask()[2] for _ in range(4)] == [b"b"] * 4
-        assert state(ambassador, one) == "ejected"
-        wait_until(lambda: state(ambassador, one) == "probation", "the end of its time")
+        assert ambassador.endpoint(one)["state"] == "ejected"
+        wait_until(lambda: ambassador.endpoint(one)["state"] == "probation", "the end of its time")
         back = Backend(answering(b"a"), one.port)
         try:
             assert ambassador.ask()[2] == b"a"
-            assert state(ambassador, one) == "ready"
+            assert ambassador.endpoint(one)["state"] == "ready"
         finally:
             back.stop()
 
@@ -184,6 +163,4 @@ def test_a_slow_replica_gets_less_to_do(start: Start) -> None:
     with backends(answering(), slow, answering()) as running:
         ambassador = Ambassador(start, joined(running))
         assert load(ambassador, clients=4, until=lambda count: count > 600) == []
-        (asked,) = [each["requests"] for each in endpoints(ambassador) if f":{running[1].port}" in str(each["address"])]
-        assert isinstance(asked, int)
-        assert asked < 120
+        assert ambassador.endpoint(running[1])["requests"] < 120
