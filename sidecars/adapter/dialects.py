@@ -59,7 +59,7 @@ class Page:
     @property
     def summary(self) -> str:
         """The reason in one line; "" when all is well."""
-        return _cut(self.verdict.reason, _LONGEST_LINE)
+        return _cut(" ".join(self.verdict.reason.split()), _LONGEST_LINE)
 
 
 def render(verdict: Verdict, form: Format, path: str = "/health", query: str = "") -> Answer:

@@ -9,8 +9,8 @@
     kubernetes     lines: `[+]db ok`, `[-]cache failed: reason withheld`, `readyz check passed`
     word           one word of text: `ok`, `UP`, `unhealthy`
 
-Which of them it is follows from its shape, since most apps label all of it application/json. The document counts and
-not the status of the HTTP answer, save where the document has no word of its own about the whole.
+Which of them it is follows from its shape, since most apps label all of it application/json. Where the document and the
+status of the HTTP answer contradict each other, the worse of the two counts.
 """
 
 from __future__ import annotations
@@ -94,16 +94,21 @@ def _refuse_constant(name: str) -> None:
 
 def read_json(document: Any, status: int) -> Health:
     """The health document in this JSON; `status` is the HTTP answer's. Raises NotHealth."""
+    health = _read_json(document, status)
+    return replace(health, condition="fail") if health.up and status not in _SUCCESS else health
+
+
+def _read_json(document: Any, status: int) -> Health:
     match document:
         case list():
-            return _consul(document, status)
+            return _consul(document)
         case {"status": word}:
             return _with_status(word, {key: item for key, item in document.items() if key != "status"})
         case dict() if document and all(isinstance(item, dict) for item in document.values()):
             if all(isinstance(item.get("healthy"), bool) for item in document.values()):
-                return _whole(map(_dropwizard, document.items()), status)
+                return _whole(map(_dropwizard, document.items()))
             if all("Status" in item for item in document.values()):
-                return _consul(list(document.values()), status)
+                return _consul(list(document.values()))
         case dict() if not document and status == _NOT_IMPLEMENTED:  # Dropwizard without any health check
             raise NotHealth("answered 501: it has no health checks")
     raise NotHealth("answered with JSON of no health dialect that is known: name what counts in it by ADAPTER_SELECT")
@@ -156,7 +161,8 @@ def _spring(components: dict[str, Any], before: str, deepest: int) -> Iterator[C
         if not isinstance(item, dict) or "status" not in item:
             continue
         inner = item.get("components")
-        details = item.get("details", item)
+        beside = {key: value for key, value in item.items() if key not in ("status", "components")}
+        details = item.get("details", beside)
         yield _component(f"{before}{name}", item["status"], details if isinstance(details, dict) else {}, details)
         if isinstance(inner, dict) and deepest:
             yield from _spring(inner, f"{before}{name}/", deepest - 1)
@@ -167,23 +173,19 @@ def _dropwizard(entry: tuple[str, dict[str, Any]]) -> Component:
     return _component(name, item["healthy"], item, {"duration": item.get("duration")})
 
 
-def _consul(items: list[Any], status: int) -> Health:
+def _consul(items: list[Any]) -> Health:
     """Checks as Consul's API lists them (/v1/agent/checks, /v1/health/checks/…), or as an app copies them."""
     if not items or not all(isinstance(item, dict) and condition_of(item.get("Status")) for item in items):
         raise NotHealth("answered with a list that is no list of Consul's checks")
-    return _whole(
-        (_component(item.get("CheckID") or item.get("Name"), item["Status"], item, None) for item in items), status
-    )
+    return _whole(_component(item.get("CheckID") or item.get("Name"), item["Status"], item, None) for item in items)
 
 
-def _whole(parts: Iterator[Component], status: int) -> Health:
-    """A document without a word about the whole: as bad as its worst part, or as the HTTP status if that is worse."""
+def _whole(parts: Iterator[Component]) -> Health:
+    """A document without a word about the whole: it is as bad as its worst part."""
     components = _named(parts)
     conditions = {component.condition for component in components}
-    for bad in ("fail", "unknown", "warn"):
-        if bad in conditions:
-            return Health(bad, components)
-    return Health("pass" if status in _SUCCESS else "fail", components)
+    order: tuple[Condition, ...] = ("fail", "unknown", "warn", "pass")
+    return Health(next((bad for bad in order if bad in conditions), "pass"), components)
 
 
 def _component(name: object, word: object, texts: dict[str, Any], numbers: object) -> Component:
@@ -231,7 +233,8 @@ def read_text(text: str, status: int) -> Health | None:
     lines = text.strip().splitlines()
     if len(lines) == 1 and "[" not in lines[0]:
         word = condition_of(lines[0].rstrip(".!"))
-        return Health(word) if word else None
+        known = Health(word) if word else None
+        return Health("fail") if known and known.up and status not in _SUCCESS else known
     found = [_LINE.fullmatch(line.rstrip()) for line in lines]
     if not any(found):
         return None

@@ -142,9 +142,18 @@ def test_dropwizards_checks_are_read() -> None:
     assert health.components[0].values == {"duration": 12}
 
 
-def test_a_document_that_says_nothing_of_the_whole_is_judged_by_its_status_too() -> None:
-    assert read_json({"a": {"healthy": True}}, 200).condition == "pass"
-    assert read_json({"a": {"healthy": True}}, 500).condition == "fail"
+@pytest.mark.parametrize("document", [{"a": {"healthy": True}}, {"status": "UP"}, {"status": "warn", "checks": {}}])
+def test_a_document_and_a_status_that_contradict_each_other_are_as_bad_as_the_worse(document: Any) -> None:
+    assert read_json(document, 200).up
+    assert read_json(document, 503).condition == "fail"
+    assert read_json({"status": "DOWN"}, 200).condition == "fail"
+
+
+def test_the_numbers_of_a_springs_component_are_not_those_of_what_is_inside_of_it() -> None:
+    inner = {"status": "UP", "details": {"size": 5}}
+    health = read_json({"status": "UP", "components": {"db": {"status": "UP", "components": {"a": inner}}}}, 200)
+
+    assert [part.values for part in health.components] == [{}, {"size": 5}]
 
 
 def test_dropwizard_without_checks_says_so() -> None:
@@ -159,6 +168,7 @@ def test_dropwizard_without_checks_says_so() -> None:
         ("OK\n", 200, "pass"),
         ("Healthy.", 200, "pass"),
         ("unhealthy", 503, "fail"),
+        ("ok", 503, "fail"),
         ("[+]ping ok\n[+]etcd ok\nhealthz check passed\n", 200, "pass"),
         ("[+]ping ok\n[-]etcd failed: reason withheld\nhealthz check failed\n", 500, "fail"),
         ("[+]ping excluded: ok\nwarn: some health checks cannot be excluded\n", 200, "pass"),
