@@ -16,7 +16,7 @@ from chassis.frozen import TYPE_CHECKING, T, dataclass, replace
 from chassis.lifecycle import BadData, IOFailed
 from sidecars.warcopier import archive, failures, naming, plan
 from sidecars.warcopier.archive import Limits
-from sidecars.warcopier.copying import Beside, copy, holds, reader_of, sha256_of, sha256_of_bytes, write_all
+from sidecars.warcopier.copying import Behind, Beside, copy, holds, reader_of, sha256_of, sha256_of_bytes, write_all
 from sidecars.warcopier.naming import shown
 from sidecars.warcopier.target import READ
 from sidecars.warcopier.unpack import Tree
@@ -135,8 +135,13 @@ class Stager:
             staging, writer = self._target.create_file(self._settings.mode)
         try:
             with Beside(reader, sha256_of if wanted else _nothing) as digest:
-                with failures.writing(self._target.path):
-                    copied = copy(reader, writer, size, tick)
+                with failures.writing(self._target.path), Behind(writer) as behind:
+
+                    def wrote(done: int) -> None:
+                        tick(done)
+                        behind.wrote(done)
+
+                    copied = copy(reader, writer, size, wrote)
                 with failures.reading(source.path):
                     sha256 = digest.result(tick)
             _demand_unchanged(source, reader, copied)

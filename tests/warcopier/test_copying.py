@@ -13,6 +13,7 @@ import pytest
 
 from sidecars.warcopier import copying
 from sidecars.warcopier.zipdir import Read
+from tests.support import wait_until
 from tests.warcopier.support import noise, sha256
 
 DATA = noise(700_001)
@@ -118,3 +119,45 @@ def test_the_thread_beside_takes_no_signal_so_that_one_can_wait(files: Files) ->
     with copying.Beside(files[0], blocked) as beside:
         assert beside.result() >= {signal.SIGTERM, signal.SIGINT}
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_what_is_written_is_brought_to_the_disk_behind_the_copy(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(copying, "_STRETCH", 200_000)
+    monkeypatch.setattr(copying, "_STRIDE", 100_000)
+    monkeypatch.setattr(os, "fdatasync", flushed.append)
+    with copying.Behind(files[1]) as behind:
+        assert copying.copy(*files, len(DATA), behind.wrote) == len(DATA)
+        wait_until(lambda: flushed, "flushed before the end")
+    assert set(flushed) == {files[1]}
+    assert threading.active_count() == 1
+
+
+def test_a_stretch_that_cannot_be_brought_to_the_disk_is_told_although_a_later_flush_would_succeed(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fdatasync", refuse(errno.EIO))
+    behind = copying.Behind(files[1])
+
+    def work() -> None:
+        with behind:
+            behind.wrote(1 << 40)
+            wait_until(lambda: behind._error, "the error")
+
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        work()
+
+
+def test_work_that_fails_is_what_is_told_and_not_that_the_disk_failed_too(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fdatasync", refuse(errno.EIO))
+    behind = copying.Behind(files[1])
+
+    def work() -> None:
+        with behind:
+            behind.wrote(1 << 40)
+            raise copying.Stopped
+
+    with pytest.raises(copying.Stopped):
+        work()

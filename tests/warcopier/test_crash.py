@@ -29,6 +29,8 @@ from tests.warcopier.support import (
     war,
 )
 
+pytestmark = pytest.mark.timeout(900)  # hundreds of runs of the program, each a few seconds on a machine that is busy
+
 OLD = {"shop": war("old", size=1000), "gone": war("gone")}
 NEW = {"ROOT": war("root", size=200_000, seed=1), "shop": war("new", size=100_000, seed=2), "tiny": war("tiny")}
 INTERRUPTED = "tests.warcopier.interrupted"
