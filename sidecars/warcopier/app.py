@@ -90,7 +90,7 @@ def publish(
         staged = _staged(decisions, settings, check, target, stop)
         if staged or gone:
             places = commit(target, staged, [*decisions.twins(), *gone], committed)
-            _tell(staged, gone, target)
+            _tell(staged, gone, target, settings)
             now_known |= {one.name: Published(one.sha256, check.name, places.get(one.name, _UNKNOWN)) for one in staged}
         if now_known != known:
             _save(now_known, target)
@@ -132,12 +132,14 @@ def _staged(
     return staged
 
 
-def _tell(staged: list[Staged], gone: list[str], target: Target) -> None:
+def _tell(staged: list[Staged], gone: list[str], target: Target, settings: Settings) -> None:
     for one in staged:
         name, source = shown(one.name), shown(one.source.path)
         log.info("published", file=name, source=source, bytes=one.source.fingerprint.size, sha256=one.sha256)
         if not one.has_web_inf:
             log.warning("it has no WEB-INF: Tomcat will serve it as plain pages", file=name)
+        if settings.watch and settings.unpack and target.mtime(f"{one.name}/WEB-INF/web.xml") is None:
+            log.warning("it has no WEB-INF/web.xml: a Tomcat that runs will not notice a later change", file=name)
         if target.is_shadowed(one.name):
             log.warning("a directory of that name, not unpacked by Tomcat, hides it", file=name)
     for name in gone:

@@ -16,6 +16,7 @@ from sidecars.warcopier.settings import Settings
 from tests.conftest import Start
 from tests.support import Program, free_port, wait_until
 from tests.warcopier.support import Copier, deployed, entries, leftovers, sha256, tree_digest, war
+from tests.warcopier.test_archive import packed
 
 ONE, TWO, THREE = war("version one"), war("version two"), war("version three")
 SOON = {"WARCOPIER_WATCH_INTERVAL": "100ms"}
@@ -203,6 +204,14 @@ def test_an_unpacked_directory_is_replaced_too(copier: Copier, watch: Watch) -> 
     copier.offer(shop=TWO)
     wait_until(lambda: deployed(copier.target) == {"shop": tree_digest(entries(TWO))}, "the new directory")
     wait_until(lambda: not leftovers(copier.target), "the old one removed")
+
+
+def test_a_directory_that_tomcat_would_not_reload_is_told(copier: Copier, watch: Watch) -> None:
+    copier.offer(shop=packed({"WEB-INF/classes/App.class": b""}))
+    watcher = watch(**SOON, WARCOPIER_UNPACK="true")
+    watcher.wait_ready()
+    warned = [line["msg"] for line in watcher.program.logs if line["level"] == "warning"]
+    assert warned == ["it has no WEB-INF/web.xml: a Tomcat that runs will not notice a later change"]
 
 
 @pytest.mark.parametrize("broken", [b"<html>404</html>", ONE[:-20], b""], ids=["page", "half", "empty"])
