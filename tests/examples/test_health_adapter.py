@@ -6,7 +6,6 @@ Only what a laptop lacks is replaced: the Pod's ports by free ones, and the imag
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 import yaml
 
 from tests.conftest import Start
-from tests.support import ROOT, free_port, wait_until
+from tests.support import ROOT, free_port, peer, wait_until
 
 EXAMPLE = ROOT / "examples" / "health-adapter"
 
@@ -114,10 +113,7 @@ def test_a_monitor_that_only_asks_for_health_is_told_of_an_app_that_has_only_met
 
 
 def test_a_prometheus_scrapes_an_app_that_has_only_a_health_document(pod: Pod) -> None:
-    prometheus = shutil.which("prometheus")
-    if prometheus is None:
-        assert "CI" not in os.environ, "prometheus is not installed"
-        pytest.skip("prometheus is not installed")
+    prometheus = peer("prometheus")
     config = (EXAMPLE / "prometheus.yml").read_text()
     assert "kiosk:8081" in config
     (pod.folder / "prometheus.yml").write_text(config.replace("kiosk:8081", f"127.0.0.1:{pod.health}"))
