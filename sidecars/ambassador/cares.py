@@ -150,7 +150,10 @@ class _Channel:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        flags = 0 if settings.domains else pycares.ARES_FLAG_NOSEARCH
+        flags = (
+            pycares.ARES_FLAG_EDNS
+        )  # larger answers over UDP; a server that knows nothing of it is asked again without
+        flags |= 0 if settings.domains else pycares.ARES_FLAG_NOSEARCH
         flags |= pycares.ARES_FLAG_USEVC if settings.tcp else 0
         try:
             self.cares = pycares.Channel(

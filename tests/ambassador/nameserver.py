@@ -18,6 +18,7 @@ import dns.rrset
 from tests.support import free_port
 
 _BUFFER = 65_535
+_WITHOUT_EDNS = 512  # bytes of an answer over UDP
 
 
 class NameServer:
@@ -30,6 +31,7 @@ class NameServer:
         self.silent = False
         self.truncated = False  # UDP answers come without records: ask again over TCP
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.old = False  # knows nothing of EDNS
         self.over_tcp = 0
         self._zone: dict[tuple[str, str], tuple[int, list[str]]] = {}
         self._udp = socket.socket(type=socket.SOCK_DGRAM)
@@ -64,6 +66,11 @@ class NameServer:
 
     def _answer(self, question: bytes, *, tcp: bool) -> bytes | None:
         query = dns.message.from_wire(question)
+        if not tcp and self.old and query.edns >= 0:
+            response = dns.message.make_response(query)
+            response.use_edns(-1)
+            response.set_rcode(dns.rcode.FORMERR)
+            return response.to_wire()
         name = query.question[0].name.to_text(omit_final_dot=True).lower()
         kind = query.question[0].rdtype.name
         self.asked[name, kind] += 1
@@ -81,7 +88,12 @@ class NameServer:
             response.answer.append(dns.rrset.from_text_list(f"{name}.", known[0], "IN", kind, known[1]))
         elif not any(each == name for each, _ in self._zone):
             response.set_rcode(dns.rcode.NXDOMAIN)
-        return response.to_wire()
+        wire = response.to_wire(max_size=_BUFFER)
+        if not tcp and len(wire) > max(query.payload, _WITHOUT_EDNS):
+            response.answer.clear()
+            response.flags |= dns.flags.TC
+            wire = response.to_wire(max_size=_BUFFER)
+        return wire
 
     def _serve_udp(self) -> None:
         with contextlib.suppress(OSError):

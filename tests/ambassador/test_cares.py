@@ -83,6 +83,21 @@ async def test_a_truncated_answer_is_asked_for_again_over_tcp(dns_server: NameSe
     assert dns_server.over_tcp >= 1
 
 
+async def test_many_addresses_fit_into_one_datagram(dns_server: NameServer, resolver: CaresResolver) -> None:
+    many = [f"10.0.0.{number}" for number in range(1, 61)]
+    dns_server.says("orders.example", *many)
+    assert addresses(await resolver.lookup("orders.example")) == sorted(many)
+    assert dns_server.over_tcp == 0
+
+
+async def test_a_name_server_that_knows_nothing_of_edns_is_asked_without(
+    dns_server: NameServer, resolver: CaresResolver
+) -> None:
+    dns_server.old = True
+    dns_server.says("orders.example", "10.0.0.1")
+    assert addresses(await resolver.lookup("orders.example")) == ["10.0.0.1"]
+
+
 async def test_the_next_name_server_is_asked_when_the_first_is_not_there(
     dns_server: NameServer, tmp_path: Path
 ) -> None:
