@@ -161,13 +161,13 @@ _LOW = 1 << 14
 
 def _timestamps(times: Sequence[int]) -> tuple[bytes, Sequence[bytes]]:
     """A Timestamp, with its length, for each of the times: a template for what they share, and what they do not."""
-    low = _low_varints()
     seconds, nanos = divmod(times[0], _SECOND)
-    at = nanos % _LOW
-    if isinstance(times, range) and at + len(times) <= _LOW and nanos + len(times) <= _SECOND:
-        head, tail = _seconds(seconds), _high(nanos)
-        return head.replace(b"%", b"%%") + b"%b" + tail.replace(b"%", b"%%"), low[at : at + len(times)]
-    return b"%b", [_seconds(time // _SECOND) + low[time % _SECOND % _LOW] + _high(time % _SECOND) for time in times]
+    at, last = nanos % _LOW, nanos % _LOW + len(times)
+    if isinstance(times, range) and last <= _LOW and nanos + len(times) <= _SECOND:
+        low = _low_varints()
+        template = _seconds(seconds).replace(b"%", b"%%") + b"%b" + _high(nanos).replace(b"%", b"%%")
+        return template, [low[place : place + 2] for place in range(2 * at, 2 * last, 2)]
+    return b"%b", [_seconds(time // _SECOND) + _low(time % _SECOND) + _high(time % _SECOND) for time in times]
 
 
 @lru_cache(maxsize=4096)
@@ -175,18 +175,24 @@ def _seconds(seconds: int) -> bytes:
     return b"\x0c\x08" + padded(seconds, 5) + b"\x10"
 
 
-@cache
-def _low_varints() -> list[bytes]:
-    """The low 14 bits of a varint that goes on."""
-    return [padded(low, 2, goes_on=True) for low in range(_LOW)]
+def _low(nanos: int) -> bytes:
+    """The first two bytes of the varint, for the low 14 bits."""
+    place = 2 * (nanos % _LOW)
+    return _low_varints()[place : place + 2]
 
 
 def _high(nanos: int) -> bytes:
-    """The rest of it."""
-    return _low_varints()[nanos // _LOW % _LOW] + _TOP[nanos // _LOW // _LOW]
+    """The other three."""
+    return _low(nanos // _LOW) + _TOP[nanos // _LOW // _LOW]
 
 
 _TOP = [bytes((top,)) for top in range(4)]  # what a billion has above 28 bits
+
+
+@cache
+def _low_varints() -> bytes:
+    """All there are, one behind the other."""
+    return b"".join(padded(low, 2, goes_on=True) for low in range(_LOW))
 
 
 def _protobuf_more(records: Records) -> list[bytes]:
