@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import accumulate
+from operator import methodcaller
 from re import _constants as op  # type: ignore[attr-defined] # private: what it does not have makes a pattern go to RE2
 from re import _parser as sre  # type: ignore[attr-defined] # as above
 from typing import Any
@@ -127,18 +128,13 @@ def rows(pattern: str) -> Rows | None:
     """
     if not decides_at_once(pattern) or _may_skip_groups(list(sre.parse(pattern, re.ASCII | re.MULTILINE))):
         return None
-    regex = re.compile(f"^{pattern}$", re.ASCII | re.MULTILINE)
-    several = regex.groups > 1
+    match, groups_of = re.compile(pattern, re.ASCII | re.MULTILINE).fullmatch, methodcaller("groups")
 
     def found(texts: Sequence[str]) -> Sequence[Sequence[str]] | None:
-        # Each match begins with a line of its own: if there are as many as there are lines, none goes beyond its line.
-        joined = "\n".join(texts)
-        if joined.count("\n") != len(texts) - 1:
+        if "\n" in "".join(texts):
             return None
-        all_of_them = regex.findall(joined)
-        if len(all_of_them) != len(texts):
-            return None
-        return all_of_them if several else [(one,) for one in all_of_them]
+        matches = list(map(match, texts))
+        return None if None in matches else list(map(groups_of, matches))
 
     return found
 

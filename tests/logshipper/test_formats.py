@@ -127,6 +127,12 @@ def test_the_named_groups_of_the_first_line_are_the_fields(regex: str, texts: li
         assert fields == expected
 
 
+def test_lines_that_never_match_do_not_look_into_each_other() -> None:
+    parse = formats.parser("regex", r"\[(?P<thread>[^\]]*)\] (?P<message>.*)")
+    assert parse is not None
+    assert all(fields["parse_error"] == "regex" for fields in parse(["[" + "a" * 100] * 20_000))
+
+
 @pytest.mark.parametrize(
     ("regex", "said"),
     [

@@ -157,3 +157,12 @@ def test_an_event_above_the_limit_comes_in_pieces_of_whole_lines() -> None:
     assert "\n".join(got) + "\n" == text
     assert all(len(event) < 40 for event in got)
     assert len(got) == 4
+
+
+@pytest.mark.parametrize("kind", [*CONTINUED, r"\d+ (a|b)*c"])
+@pytest.mark.parametrize(
+    "line", ["a" * 300_000, "a." * 150_000, "A.B" * 100_000, "f(" * 150_000, "a(b)" * 70_000, "1 " + "ab" * 150_000]
+)
+def test_a_line_made_to_take_long_does_not(kind: str, line: str) -> None:
+    assert events(kind, f"first\n{line}\nTraceback (most recent call last):\n{line}\n{line}\n")
+    assert found(kind).boundary(f"first\n{line}\n{line}\n".encode()) >= 0
