@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Start
-from tests.logshipper.support import Receiver, append, environ, lines_of
+from tests.logshipper.support import Receiver, append, environ, lines_of, status
 from tests.support import free_port, wait_until
 
 WAYS = {
@@ -36,7 +36,9 @@ class Logrotate:
 
     def rotate(self) -> None:
         if self._by_the_second:
-            wait_until(lambda: int(time.time()) > self._rotated, "a new second, for a new name")
+            wait_until(
+                lambda: time.time() > self._rotated + 1.1, "a new second, for a new name; its clock is a coarse one"
+            )
         command = ["logrotate", "--force", "--state", str(self._folder / "logrotate.state"), str(self._config)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -60,13 +62,16 @@ def test_logrotate_costs_no_line(tmp_path: Path, start: Start, receiver: Receive
         written.extend(lines)
         append(log, "".join(f"{line}\n" for line in lines))
 
-    def held() -> bool:
-        return any(link.resolve() == log for link in Path(f"/proc/{program.process.pid}/fd").iterdir())
+    def seen() -> bool:
+        """Held open, and read as the file that it is now; no two have the same size."""
+        held = any(link.resolve() == log for link in Path(f"/proc/{program.process.pid}/fd").iterdir())
+        files = status(port)["sinks"]["default"]["files"]
+        return held and any(item["path"] == str(log) and item["size"] == log.stat().st_size for item in files)
 
     program.wait_ready(port)
-    for _ in range(4):
-        write(100)
-        wait_until(held, "it holds the file: what is renamed away before that nobody can ship")
+    for turn in range(4):
+        write(100 + 20 * turn)
+        wait_until(seen, "it has seen the file: what is gone before that nobody can ship")
         receiver.mode = "503" if receiver.mode == "ok" else "ok"  # it lags behind at every other rotation
         write(10)
         rotation.rotate()
