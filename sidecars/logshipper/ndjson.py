@@ -21,7 +21,7 @@ from sidecars.logshipper.columns import Documents, Table
 from sidecars.logshipper.records import Records
 from sidecars.logshipper.timestamps import rfc3339
 
-_BLOCK = 256  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
+BLOCK = 256  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ def encode(batch: Batch, layout: Layout = PLAIN) -> list[bytes]:
 
 def _blocks(records: Records, layout: Layout) -> Iterator[bytes]:
     whole = len(records.bodies) - records.partial
-    for first in range(0, whole, _BLOCK):
-        yield _block(records, slice(first, min(first + _BLOCK, whole)), layout, partial=False)
+    for first in range(0, whole, BLOCK):
+        yield _block(records, slice(first, min(first + BLOCK, whole)), layout, partial=False)
     if records.partial:
         yield _block(records, slice(whole, whole + 1), layout, partial=True)
 

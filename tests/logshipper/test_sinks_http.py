@@ -140,6 +140,21 @@ async def test_a_token_file_that_is_gone_for_a_moment_is_waited_for(receiver: Re
             await sink.deliver(batch("1\n"))
 
 
+async def test_headers_by_file_are_read_anew_and_waited_for_while_they_are_none(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    path = tmp_path / "headers"
+    path.write_text("X-Scope-OrgID=first\n")
+    async with opened(receiver.url, sink_headers_file=str(path)) as sink:
+        await sink.deliver(batch("1\n"))
+        path.write_text("torn")
+        with pytest.raises(TryLater, match="LOGSHIPPER_SINK_HEADERS: expected name=value pairs"):
+            await sink.deliver(batch("2\n", 2))
+        path.write_text("X-Scope-OrgID=second\n")
+        await sink.deliver(batch("2\n", 2))
+    assert [headers["X-Scope-OrgID"] for headers in receiver.requests] == ["first", "second"]
+
+
 @pytest.mark.parametrize("token", ["two\nlines", "n\u00fcl", "a\0b"])
 async def test_a_token_that_no_header_can_carry_is_waited_for(receiver: Receiver, tmp_path: Path, token: str) -> None:
     path = tmp_path / "token"

@@ -10,9 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
+from sidecars.logshipper.ndjson import BLOCK
 from sidecars.logshipper.records import Records
-
-BLOCK = 256  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
 
 
 def slices(records: Records) -> Iterator[tuple[int, int, int]]:

@@ -18,8 +18,9 @@ from itertools import chain
 import orjson
 
 from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.ndjson import BLOCK
 from sidecars.logshipper.records import Records
-from sidecars.logshipper.sinks.columns import BLOCK, ident, slices
+from sidecars.logshipper.sinks.columns import ident, slices
 from sidecars.logshipper.sinks.protobuf import VARINT, Remembered, block, padded, tag, text, varint
 from sidecars.logshipper.sinks.stamps import stamps
 
