@@ -215,8 +215,10 @@ def main() -> int:
             ),
             Figure("10,000 series parsed and judged", parsing, MOST_PARSING, note="of prometheus-client's parser"),
             Figure("memory when idle", idle, MOST_IDLE, "MB"),
-            Figure("memory with 100,000 series", loaded, MOST_LOADED, "MB", note="judged; the peak"),
-            Figure("memory with 100,000 series", written, MOST_LOADED, "MB", note="written as OpenMetrics; the peak"),
+            Figure("memory with 100,000 series, judged", loaded, MOST_LOADED, "MB", note="the peak"),
+            Figure(
+                "memory with 100,000 series, rewritten", written, MOST_LOADED, "MB", note="as OpenMetrics; the peak"
+            ),
             Figure("503 while the app hangs", hung, MOST_HUNG, "ms", note=f"wall time, the fastest of {HUNG}"),
             Figure(
                 "start to listening, CPU",

@@ -31,6 +31,7 @@ _LONGEST_LINE = 400  # characters of a summary
 _LONGEST_AGENT_REASON = 120  # characters: HAProxy shows it in a column
 _LONGEST_NAME = 120  # characters of a check's name, which an app may have chosen
 _LONGEST_QUERY = 1000
+_MOST_CHECKS = 400  # more than can fit
 _EXACT = 2.0**53  # up to here every whole number has a float of its own
 _TEXT = OWN_HEADERS["Content-Type"]
 
@@ -87,23 +88,24 @@ def agent_line(verdict: Verdict) -> bytes:
 
 
 def _without(verdict: Verdict, excluded: frozenset[str]) -> Verdict:
-    """The verdict as if the excluded checks passed; Kubernetes shows them so, too."""
+    """The verdict as if the excluded checks passed; Kubernetes shows them so, too. Not all can be excluded."""
     checks = [
         replace(check, status="pass", reason="excluded") if check.label in excluded else check
         for check in verdict.checks
     ]
     left = [check for check in checks if check.label not in excluded]
-    status = of_checks(left).status if left else "pass"
-    return replace(verdict, status=status if not verdict.holding else verdict.status, checks=tuple(checks))
+    if not left:
+        return verdict
+    status = verdict.status if verdict.holding else of_checks(left).status
+    return replace(verdict, status=status, checks=tuple(checks))
 
 
 def _fitting(checks: Sequence[Check], body: Callable[[Sequence[Check]], bytes]) -> bytes:
     """The body with as many checks as there is room for."""
-    whole = body(checks)
-    if len(whole) <= MOST_BYTES:
+    if len(checks) <= _MOST_CHECKS and len(whole := body(checks)) <= MOST_BYTES:
         return whole
-    ordered = worst_first(checks)
-    fits, too_many = 0, len(ordered)
+    ordered = worst_first(checks)[:_MOST_CHECKS]
+    fits, too_many = 0, len(ordered) + 1
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
         fits, too_many = (middle, too_many) if len(body(ordered[:middle])) <= MOST_BYTES else (fits, middle)

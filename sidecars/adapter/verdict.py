@@ -6,7 +6,7 @@ the damping holds it back (`damping.py`); then `holding` says what is holding it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -14,6 +14,7 @@ Status = Literal["pass", "warn", "fail"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 _RANK: Mapping[Status, int] = {"pass": 0, "warn": 1, "fail": 2}
+_MOST_REASONS = 10  # that are told in one line
 _LONGEST_REASON = 300  # characters of one check's reason: probers cut bodies, and so do we, at a place that makes sense
 
 
@@ -70,17 +71,20 @@ class Verdict:
 
         Rules without data because their app gave no answer are not worth a word beside that.
         """
-        return self._reason({check: check.short_reason for check in self.checks})
+        return self._reason(lambda check: check.short_reason)
 
     @property
     def own_reason(self) -> str:
         """The same without what the app has sent: for logs and `/status`."""
-        return self._reason({check: check.reason for check in self.checks})
+        return self._reason(lambda check: check.reason)
 
-    def _reason(self, reasons: Mapping[Check, str]) -> str:
+    def _reason(self, reason_of: Callable[[Check], str]) -> str:
         blind = {check.app for check in self.checks if check.status == "fail" and not check.is_rule}
         bad = [check for check in worst_first(self.checks) if check.status != "pass"]
-        parts = [f"{one.label}: {reasons[one]}" for one in bad if not (one.is_rule and one.app in blind)]
+        told = [one for one in bad if not (one.is_rule and one.app in blind)]
+        parts = [f"{one.label}: {reason_of(one)}" for one in told[:_MOST_REASONS]]
+        if len(told) > _MOST_REASONS:
+            parts.append(f"and {len(told) - _MOST_REASONS} more")
         return "; ".join([self.holding, *parts] if self.holding else parts)
 
 

@@ -99,6 +99,12 @@ def test_kubernetes_may_exclude_a_check() -> None:
     assert "[+]queue excluded: ok\n" in answer.body.decode()
 
 
+def test_to_exclude_every_check_is_to_exclude_none() -> None:
+    answer = render(VERDICTS["fail"], "kubernetes", "/readyz", "exclude=queue&exclude=memory&exclude=db")
+
+    assert answer.status == 500
+
+
 # -- health+json: draft-inadarei-api-health-check-06 ---------------------------------------------------------------
 
 HEALTH_JSON = {
@@ -283,12 +289,13 @@ def test_no_answer_is_larger_than_4_kb_or_breaks_its_format(
 
 @pytest.mark.parametrize("form", ["text", "kubernetes", "health+json", "spring", "microprofile"])
 def test_what_does_not_fit_is_told_and_what_fails_is_left_out_last(form: Format) -> None:
-    checks = [Check(f"check-{number}", "pass", "", 1.0) for number in range(500)] + [QUEUE]
+    for many in (300, 5000):
+        checks = [Check(f"check-{number}", "pass", "", 1.0) for number in range(many)] + [QUEUE]
 
-    told = render(of_checks(checks), form).body.decode()
+        told = render(of_checks(checks), form).body.decode()
 
-    assert "no series queue_length" in told
-    assert re.search(r"\d+ of 501 checks are left out", told)
+        assert "no series queue_length" in told
+        assert re.search(rf"\d+ of {many + 1} checks are left out", told)
 
 
 @pytest.mark.parametrize("form", ["kubernetes", "health+json", "spring", "microprofile"])

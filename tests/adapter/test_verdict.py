@@ -24,6 +24,13 @@ def test_the_reason_names_every_check_that_does_not_pass_the_worst_first() -> No
     assert verdict.reason == "c: c is away; b: b is high"
 
 
+def test_of_many_reasons_the_first_are_told_and_how_many_more_there_are() -> None:
+    verdict = of_checks([Check(str(number), "fail", "is away") for number in range(500)])
+
+    assert verdict.reason.startswith("0: is away; 1: is away; ")
+    assert verdict.own_reason.endswith("; 9: is away; and 490 more")
+
+
 def test_a_long_reason_is_cut() -> None:
     assert len(Check("a", "fail", "x" * 1000).short_reason) == 300
 
