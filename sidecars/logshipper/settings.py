@@ -368,6 +368,8 @@ def _credentials(name: str, sink: Sink) -> Iterator[str]:
     is_forward = schemes.of(sink.sink).module == "forward"
     if is_forward and sink.sink_username is not None and sink.sink_token is None:
         yield f"{called('sink_username')} is set, but {called('sink_token')} is not: users come with a shared key"
+    if not is_forward and ":" in (sink.sink_username or ""):
+        yield f"{called('sink_username')} has a colon, which basic authentication cannot carry (RFC 7617)"
     if not is_forward and sink.sink_token is not None and sink.sink_username is not None:
         token, user = called("sink_token"), called("sink_username")
         yield f"{token} and {user} are both set, and a request has one Authorization: keep one"

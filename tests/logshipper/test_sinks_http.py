@@ -106,7 +106,9 @@ async def test_further_headers_may_be_percent_encoded_and_replace_none_but_their
     assert headers["Authorization"] == "Bearer s3cret"
 
 
-@pytest.mark.parametrize("headers", ["nonsense", "=value", "Na me=value", "Name=a%0Ab", "Name=\u00e4", "a=1,,b=2"])
+@pytest.mark.parametrize(
+    "headers", ["nonsense", "=value", "Na me=value", "Name=a%0Ab", "Name=a%20", "Name=\u00e4", "a=1,,b=2"]
+)
 def test_headers_that_cannot_be_sent_are_refused_and_never_shown(headers: str) -> None:
     with pytest.raises(SettingsError, match=r"^LOGSHIPPER_SINK_HEADERS=\*\*\*: expected [nN]ame=value pairs"):
         create("http://localhost/", sink_headers=headers)
@@ -155,11 +157,11 @@ async def test_headers_by_file_are_read_anew_and_waited_for_while_they_are_none(
     assert [headers["X-Scope-OrgID"] for headers in receiver.requests] == ["first", "second"]
 
 
-@pytest.mark.parametrize("token", ["two\nlines", "n\u00fcl", "a\0b"])
+@pytest.mark.parametrize("token", ["two\nlines", "n\u00fcl", "a\0b", "blank ", " blank"])
 async def test_a_token_that_no_header_can_carry_is_waited_for(receiver: Receiver, tmp_path: Path, token: str) -> None:
     path = tmp_path / "token"
     path.write_text(token)
-    with pytest.raises(TryLater, match="LOGSHIPPER_SINK_TOKEN has line breaks or other characters that no header"):
+    with pytest.raises(TryLater, match="LOGSHIPPER_SINK_TOKEN has line breaks, blanks around it or other characters"):
         await post(receiver.url, "1\n", sink_token_file=str(path))
     assert receiver.requests == []
 

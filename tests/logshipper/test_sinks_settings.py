@@ -94,6 +94,10 @@ def test_what_one_of_several_sinks_has_a_use_for_may_be_the_default_of_all() -> 
     [
         ({"SINK_USERNAME": "me"}, "LOGSHIPPER_SINK_USERNAME is set, but LOGSHIPPER_SINK_PASSWORD is not: set both"),
         ({"SINK_PASSWORD": "s"}, "LOGSHIPPER_SINK_PASSWORD is set, but LOGSHIPPER_SINK_USERNAME is not: set both"),
+        (
+            {"SINK_USERNAME": "a:b", "SINK_PASSWORD": "s"},
+            "LOGSHIPPER_SINK_USERNAME has a colon, which basic authentication cannot carry (RFC 7617)",
+        ),
         ({"SINK_KEY": "/k"}, "LOGSHIPPER_SINK_KEY is set, but LOGSHIPPER_SINK_CERT is not: set both"),
         (
             {"SINK_TOKEN": "s", "SINK_USERNAME": "me", "SINK_PASSWORD": "s"},

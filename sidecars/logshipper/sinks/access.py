@@ -53,9 +53,9 @@ class Credentials:
 
     def _clean(self, secret: Secret, field: str) -> str:
         value = reveal(secret, self._sink, field)
-        if not (value.isascii() and value.isprintable()):
+        if not headers.can_be_a_value(value):
             name = variable(Settings, field, self._sink.name)
-            raise TryLater(f"{name} has line breaks or other characters that no header can carry")
+            raise TryLater(f"{name} has line breaks, blanks around it or other characters that no header can carry")
         return value
 
 
