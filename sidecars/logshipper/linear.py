@@ -32,6 +32,9 @@ def compiled(pattern: str, *, groups: bool = True) -> Any:
     options.max_mem = _MEMORY
     options.log_errors = False
     options.never_capture = not groups
+    if elsewhere := _ENDS_OF_ALL.search(pattern):
+        place = f"{elsewhere[1]} at character {elsewhere.start(1) + 1}"
+        raise ValueError(f"has {place}: many events are searched at once, and the ends of one's lines are ^ and $")
     try:
         return re2.compile(f"(?m){pattern}".encode(), options)
     except re2.error as error:
@@ -57,6 +60,9 @@ def _told(pattern: str, message: str) -> str:
     return f"{kind}: {quoted}" + (f" at character {at + 1}" if at >= 0 else "")
 
 
+_ENDS_OF_ALL = re.compile(r"(?<!\\)(?:\\\\)*(\\[AzZ]|\(\?[a-zA-Z]*-[a-zA-Z]*m)")
+
+
 class Finder:
     """Which of many texts a pattern occurs in: one search through all of them together."""
 
@@ -79,9 +85,7 @@ class Finder:
         if not found:
             return
         lengths = map(len, texts if len(data) == len(joined) else map(str.encode, texts))
-        starts = list(
-            accumulate((length + 1 for length in lengths), initial=0)
-        )  # where each begins; one more for the end
+        starts = list(accumulate((length + 1 for length in lengths), initial=0))  # of each, and where one more would
         while found:
             start, end = found.span()
             index = bisect_right(starts, start) - 1
@@ -111,9 +115,9 @@ def groups(pattern: str) -> Groups:
 
     def safe(text: str) -> Sequence[str | None] | None:
         found = slow.fullmatch(text.encode())
-        return (
-            [None if group is None else group.decode("utf-8", "replace") for group in found.groups()] if found else None
-        )
+        if not found:
+            return None
+        return [None if group is None else group.decode("utf-8", "replace") for group in found.groups()]
 
     return safe
 

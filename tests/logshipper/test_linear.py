@@ -81,11 +81,21 @@ def test_one_search_through_all_texts_finds_those_that_a_search_in_each_finds(te
         ("ab(?=c)", r"cannot be matched in linear time: invalid perl operator: \(\?= at character 3"),
         (r"(a)\1", "cannot be matched in linear time: invalid escape sequence"),
         ("a{1,100000}", "invalid repetition size"),
+        (
+            r"a\z",
+            r"has \\z at character 2: many events are searched at once, and the ends of one's lines are \^ and \$",
+        ),
+        (r"\\\Aa", r"has \\A at character 3"),
+        ("(?i-m)^a", r"has \(\?i-m at character 1"),
     ],
 )
 def test_a_bad_regex_is_refused_with_the_place(pattern: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         linear.compiled(pattern)
+
+
+def test_a_backslash_before_a_letter_is_no_end() -> None:
+    assert linear.Finder(r"\\Az").found([r"\Az", "Az"]) == [0]
 
 
 def test_the_names_of_groups_are_in_their_order() -> None:
