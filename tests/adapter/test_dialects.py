@@ -257,18 +257,16 @@ def test_haproxy_is_told_up_or_down_and_why_in_ascii() -> None:
 
 NAMES = st.text(max_size=60)
 NUMBERS = st.none() | st.floats(allow_nan=True, allow_infinity=True)
-MANY = st.lists(
-    st.builds(
-        Check,
-        NAMES,
-        st.sampled_from(STATUSES),
-        st.text(max_size=500),
-        NUMBERS,
-        NUMBERS,
-        st.sampled_from(["", "a", "b"]),
-    ),
-    max_size=60,
-)
+
+
+def _checks(apps: list[str]) -> st.SearchStrategy[list[Check]]:
+    one = st.builds(
+        Check, NAMES, st.sampled_from(STATUSES), st.text(max_size=500), NUMBERS, NUMBERS, st.sampled_from(apps)
+    )
+    return st.lists(one, max_size=60)
+
+
+MANY = st.one_of(_checks([""]), _checks(["a", "b"]))  # of one app, or of several
 
 
 @given(MANY, st.sampled_from(FORMATS), st.text(max_size=50), st.sampled_from(["", "verbose"]))
