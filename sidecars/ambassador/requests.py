@@ -32,7 +32,7 @@ class Request:
     expects_continue = False
     upgrade: tuple[bytes, ...] = ()
 
-    def __init__(self, method: bytes, target: bytes, minor: int, fields: Fields) -> None:
+    def __init__(self, method: bytes, target: bytes, minor: int, fields: Block) -> None:
         self.method = method
         self.minor = minor
         self.host = fields.host  # that the app named, where it did
@@ -47,7 +47,7 @@ class Request:
         return b"%b %b HTTP/1.1\r\nHost: %b%b%b" % (self.method, self.target, host, more, self.rest)
 
 
-class Fields:
+class Block:
     """The field lines of one request, judged: what they mean whatever its first line says. Shared, so never changed."""
 
     __slots__ = ("expect", "host", "keep_alive", "length", "lines", "max_forwards", "plain", "rest", "upgrade")
@@ -86,7 +86,7 @@ class Requests:
     def __init__(self, authorities: Collection[bytes], edits: Edits | None = None) -> None:
         self.authorities = authorities
         self._edits = edits or Edits()
-        self._known: dict[bytes, Fields] = {}
+        self._known: dict[bytes, Block] = {}
         self._twice = Twice()
 
     def parse(self, data: bytes, end: int) -> Request:
@@ -106,7 +106,7 @@ class Requests:
             return Request(method, target, 1, fields)
         return self._complete(method, target, int(minor), fields)
 
-    def _judge(self, block: bytes) -> Fields:
+    def _judge(self, block: bytes) -> Block:
         """What the field lines mean, each behind a CR LF."""
         lines = block.split(b"\r\n")
         if len(lines) > MAX_FIELDS:
@@ -126,7 +126,7 @@ class Requests:
             self._known[block] = fields
         return fields
 
-    def _complete(self, method: bytes, target: bytes, minor: int, fields: Fields) -> Request:
+    def _complete(self, method: bytes, target: bytes, minor: int, fields: Block) -> Request:
         """A request that says more than a plain one: what its first line and its fields mean together."""
         if method in _NOT_PASSED:
             raise _refused_method(method)
@@ -158,9 +158,9 @@ class Requests:
         return request
 
 
-def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Fields:
+def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Block:
     """What the acted-on fields mean together; `out` is what passes beside them, and `added` what is ours."""
-    fields = Fields()
+    fields = Block()
     length: Acted | None = None
     coded = False
     connection: tuple[bytes, ...] = ()
