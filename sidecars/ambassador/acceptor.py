@@ -21,7 +21,7 @@ class Acceptor:
     """Accepts until it is closed."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: Callable[[], asyncio.Protocol]
+        self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]
     ) -> None:
         self._loop = loop
         self._bound = bound

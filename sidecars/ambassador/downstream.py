@@ -233,8 +233,9 @@ class Client(asyncio.Protocol):
         self.upstream.clients.discard(self)
         ours = Relay(self.upstream, inbound=True, transport=here)
         theirs = Relay(self.upstream, inbound=False, transport=there)
-        here.set_protocol(ours)
-        there.set_protocol(theirs)
+        for transport, protocol in ((here, ours), (there, theirs)):
+            transport.pause_reading()  # how it is read changes with the protocol
+            transport.set_protocol(protocol)
         ours.early = [self.buffer] if self.buffer else []
         ours.ended = self.ended
         here.write(first)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sidecars.ambassador.endpoints import Endpoint
     from sidecars.ambassador.upstream import Upstream
+
+
+# What is read is passed on before anything else is read, so one buffer serves all.
+_ROOM = memoryview(bytearray(256 * 1024))
 
 
 def reset(transport: asyncio.Transport) -> None:
@@ -37,10 +42,11 @@ def peer_host(transport: asyncio.BaseTransport) -> str:
     return peer[0] if isinstance(peer, tuple) else ""
 
 
-class Relay(asyncio.Protocol):
+class Relay(asyncio.BufferedProtocol):
     """One of the two ends. Until it has the other one it keeps what comes, little, and tells it then."""
 
     __slots__ = (
+        "descriptor",
         "early",
         "ended",
         "endpoint",
@@ -61,6 +67,7 @@ class Relay(asyncio.Protocol):
         self.inbound = inbound  # whether this end is the app's
         self.transport = transport
         self.endpoint: Endpoint | None = None
+        self.descriptor = -1  # to write to directly, where it is neither encrypted nor unconnected
         self.peer: Relay | None = None
         self.early: list[bytes] = []
         self.ended = False
@@ -83,8 +90,10 @@ class Relay(asyncio.Protocol):
         other.endpoint = endpoint
         self.upstream.relays.add(self)
         for end in (self, other):
+            own = end.transport.get_extra_info("socket")
             with contextlib.suppress(OSError, AttributeError):
-                end.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                end.descriptor = own.fileno() if end.transport.can_write_eof() else -1
         for end in (self, other):
             end._catch_up()  # noqa: SLF001 - of this class
 
@@ -92,7 +101,7 @@ class Relay(asyncio.Protocol):
         """What has come before there was another end."""
         early, self.early = self.early, []
         for data in early:
-            self.data_received(data)
+            self.take(data)
         if self.lost:
             self.connection_lost(None)
         elif self.ended and not self.eof_received():
@@ -100,10 +109,17 @@ class Relay(asyncio.Protocol):
         elif self.peer is not None and not self.peer.full:
             self.transport.resume_reading()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _hint: int) -> memoryview:
+        return _ROOM
+
+    def buffer_updated(self, count: int) -> None:
+        self.take(_ROOM[:count])
+
+    def take(self, data: bytes | memoryview) -> None:
+        """Pass on what has come. Nothing of it is kept here: its memory is used again at once."""
         peer = self.peer
         if peer is None:
-            self.early.append(data)
+            self.early.append(bytes(data))
             self.transport.pause_reading()
             return
         self.passed += len(data)
@@ -116,7 +132,18 @@ class Relay(asyncio.Protocol):
             counters.received += len(data)
             counters.delivered += len(data)
         if not peer.lost:
-            peer.transport.write(data)
+            peer.write(data)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Send to this end: at once as far as its socket takes it, and by its transport what that does not."""
+        transport = self.transport
+        if self.descriptor >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
+            with contextlib.suppress(OSError):  # it takes nothing now; an error the transport finds and tells itself
+                sent = os.write(self.descriptor, data)
+                if sent == len(data):
+                    return
+                data = data[sent:]
+        transport.write(bytes(data))
 
     def eof_received(self) -> bool:
         self.ended = True

@@ -372,7 +372,7 @@ def test_a_tunnel_reads_no_more_than_the_other_side_takes_from_its_first_byte_on
         here, there = Wire(), Wire()
         ours = Relay(pair.upstream, inbound=True, transport=here)
         theirs = Relay(pair.upstream, inbound=False, transport=there)
-        ours.data_received(b"x" * 100_000)
+        ours.take(b"x" * 100_000)
         there.on_write = theirs.pause_writing
         ours.join(theirs, pair.endpoint)
         assert there.written == b"x" * 100_000
@@ -405,7 +405,7 @@ def test_a_tunnel_with_one_end_closed_and_the_other_stalled_is_broken_off(ends: 
         one.eof_received()
         limit = pair.upstream.settings.idle_timeout
         ours.tick(0.0)
-        other.data_received(b"still at work")
+        other.take(b"still at work")
         ours.tick(limit)
         ours.tick(2 * limit - 1)
         states = [ours.transport.aborted, theirs.transport.aborted]
