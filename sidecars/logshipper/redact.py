@@ -51,9 +51,12 @@ class Redactor:
     def __init__(self, raw: str) -> None:
         wanted = items(raw)
         self._rules = [rule for item in wanted for rule in _rules(item)]
-        patterns = [rule.pattern for rule in self._rules]
-        self._finder = _finder(patterns)
-        self._documents = _finder([*patterns, *(more for item in wanted for more in IN_DOCUMENTS.get(item, ()))])
+        known = [pattern for item in wanted for pattern in PRESETS.get(item, ())]
+        own = [item[1:] for item in wanted if item not in PRESETS]
+        # Each with its own: together they would need more states than RE2 has room for, and take fifty times as long.
+        self._finders = [_finder(patterns) for patterns in (known, own) if patterns]
+        in_documents = [pattern for item in wanted for pattern in IN_DOCUMENTS.get(item, ())]
+        self._in_documents = [_finder(in_documents)] if in_documents else []
         tokens = sorted({rule.token for rule in self._rules} | {_TOKEN})
         self._tokens = re.compile(rf"(\[(?:{'|'.join(tokens)})\])".encode())
 
@@ -62,7 +65,7 @@ class Redactor:
 
     def texts(self, texts: list[str]) -> list[str]:
         """The texts without what must not leave; the very list when there is none of it."""
-        touched = self._finder.touched(texts)
+        touched = self._touched(texts, self._finders)
         clean = list(texts) if touched else texts
         for _ in range(_ROUNDS):
             if not touched:
@@ -91,7 +94,7 @@ class Redactor:
         Where a text has neither a match nor an escape, its strings have no match either. All others are read and
         written again, and each name, string and number is looked at by itself: what a text says twice is said once.
         """
-        touched = set(self._documents.touched(texts))
+        touched = set(self._touched(texts, self._finders + self._in_documents))
         touched.update(index for index, text in enumerate(texts) if "\\" in text)
         clean = list(texts) if touched else texts
         documents: dict[int, Any] = {}
@@ -105,6 +108,10 @@ class Redactor:
         for index, document in documents.items():
             clean[index] = orjson.dumps(_changed(document, changes)).decode()
         return clean
+
+    @staticmethod
+    def _touched(texts: list[str], finders: list[linear.Finder]) -> list[int]:
+        return sorted({index for finder in finders for index in finder.touched(texts)})
 
     def _round(self, texts: list[str], touched: list[int]) -> list[int]:
         """Which of the touched texts have changed."""
