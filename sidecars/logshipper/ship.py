@@ -191,9 +191,11 @@ class Shipper:
                 count, reason = outcome.unnamed
                 everything = [(index, reason) for index in range(batch.events)]
                 await self._reject(flight, batch, everything, count)
-            batch = batch.only(outcome.again)
+            before, batch = batch.events, batch.only(outcome.again)
             if batch.events:
                 failures += 1
+                if batch.events < before:
+                    self._heard = self._clock()  # it is slow, and not dead
                 await self._back_off(flight, failures, outcome.reason, outcome.after)
             else:
                 self._decided(began, failures)

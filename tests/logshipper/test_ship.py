@@ -261,6 +261,21 @@ async def test_after_kill_nine_all_batches_on_their_way_are_repeated_as_they_wer
 # -- at the end ------------------------------------------------------------------------------------------------------
 
 
+async def test_at_the_end_a_sink_that_takes_some_of_it_is_not_given_up(pod: Pod) -> None:
+    append(pod.log, "1\n2\n3\n")
+    pod.look()
+    sink = Scripted(lambda _: Outcome(again=[1, 2]), lambda _: TryLater("busy"))
+    sink.held = {"2": asyncio.Event()}
+    async with shipping(pod, sink, LOGSHIPPER_GIVE_UP_AFTER="1h") as shipper:
+        shipper.end()
+        shipper.last_call()
+        shipper._heard = -10_000.0
+        assert shipper.left_to_decide() < 0
+        await until(lambda: len(sink.asked) == 2)
+        assert shipper.left_to_decide() > 0
+        sink.held["2"].set()
+
+
 async def test_at_the_end_a_sink_that_says_nothing_is_soon_given_up_and_a_slow_one_is_not(pod: Pod) -> None:
     append(pod.log, "1\n")
     pod.look()
