@@ -113,7 +113,7 @@ class Settings(ServiceSettings):
     )
     owner: Owner | None = setting(
         Kind("uid:gid", _parse_owner, lambda owner: f"{owner[0]}:{owner[1]}"),
-        "who is to own what is published; only root may give files away, and only to a group of one's own without it",
+        "who is to own what is published; without root only another group of the user's own is possible",
         default="",
     )
     overwrite: str = setting(
