@@ -297,7 +297,8 @@ class Target:
     def take_away(self, name: str) -> None:
         """Remove an artifact: a file at once, a directory in one rename before its parts go. Raises OSError."""
         if naming.is_war(name):
-            os.unlink(name, dir_fd=self.directory)
+            with suppress(FileNotFoundError):  # somebody was faster
+                os.unlink(name, dir_fd=self.directory)
             return
         with suppress(FileExistsError):
             os.mkdir(naming.TREES, 0o755, dir_fd=self.directory)
