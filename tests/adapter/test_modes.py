@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 import socket
 import ssl
 import threading
@@ -18,7 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import Adapter, App, Behaviour, answer, endless, hang, held, raw
+from tests.adapter.support import Adapter, App, Behaviour, Exchange, answer, endless, hang, held, raw
 from tests.adapter.test_healthdoc import SPRING
 from tests.adapter.test_program import FAILURES, failing, probe_together  # noqa: F401 - failing is a fixture
 from tests.conftest import Start
@@ -195,6 +196,36 @@ def test_malformed_metrics_are_refused_whole_with_the_line(adapter: StartAdapter
 
     assert response.status_code == 503
     assert "malformed metrics: line 2" in response.text
+
+
+def test_an_app_that_answers_ever_new_garbage_is_answered_for_in_every_mode(adapter: StartAdapter) -> None:
+    dice = random.Random(8)
+    whole = [
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: 5\r\n\r\nup 1\n",
+        b'HTTP/1.1 503 X\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\r\n{"status": "DOWN"}',
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nup 1\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 25\r\n\r\n" + gzip.compress(b"up 1\n"),
+    ]
+
+    async def garbage(exchange: Exchange) -> None:
+        said = bytearray(dice.choice(whole))
+        for _ in range(dice.randrange(6)):
+            place = dice.randrange(len(said))
+            said[place : place + dice.randrange(4)] = dice.randbytes(dice.randrange(4))
+        await exchange.send(bytes(said))
+        exchange.close()
+
+    with App({"/x": garbage}) as app:
+        running = adapter(
+            app.url, "/f=/x,/v=/x,/m=/x", ADAPTER_MODE="forward,/v=verdict,/m=metrics", ADAPTER_TIMEOUT="300ms"
+        )
+        asked = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        seen = {running.raw(asked % path).split(b" ", 2)[1] for path in (b"/f", b"/v", b"/m") * 60}
+
+        assert {b"200", b"503"} <= seen
+        assert running.program.stop() == 0
+    assert "Traceback" not in running.program.stderr
+    assert "defect" not in running.program.stderr
 
 
 # -- metrics ------------------------------------------------------------------------------------------------------
