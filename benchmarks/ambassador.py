@@ -2,7 +2,8 @@
 
 Every proxy stands before the same nginx and is pinned to one core; wrk and nginx have the other. Each round measures
 every proxy once, so that a busy machine is busy for all; the medians of the rounds are compared. CPU is read from
-/proc (user and system time of the proxy's processes), so waiting costs nothing here.
+/proc (user and system time of the proxy's processes), so waiting costs nothing here. Requests are counted by the
+origin, and only once all connections are open: what is promised is the cost of a request on a kept one.
 
 Two workers would need two cores beside that of the load, which two cores do not have. So both run on the one core, and
 what two cores would carry is worked out: what a request costs with two workers beside one, and how evenly they share.
@@ -24,6 +25,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import ExitStack
+from math import ceil
 from pathlib import Path
 
 from benchmarks.ambassador_peers import (
@@ -43,6 +45,7 @@ from benchmarks.figures import Comparison, Figure, conclude, refuse
 
 OURS = "ambassador"
 HUGE = 10_000_000_000  # bytes
+OPENING = 2.0  # seconds, until all connections are open
 RATE = 1000  # requests a second, for latency
 GET = b"GET /1k.bin HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -60,19 +63,32 @@ end
 Found = dict[str, dict[str, list[float]]]  # what was measured -> of whom -> in each round
 
 
-def wrk(port: int, path: str, connections: int, seconds: float, script: Path | None = None) -> tuple[int, float]:
-    """Requests and bytes of one run; it ends the benchmark where there was an error."""
-    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s"]
+def wrk(port: int, path: str, connections: int, seconds: float, script: Path | None = None) -> subprocess.Popen[str]:
+    """The load, running."""
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{ceil(seconds)}s"]
     command += ["-s", str(script)] if script else []
-    out = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}{path}"], check=True, capture_output=True, text=True
-    ).stdout
-    total = re.search(r"(\d+) requests in [\d.]+\w+, ([\d.]+)([KMG]?)B read", out)
-    wrong = re.search(r"Non-2xx or 3xx responses: \d+|Socket errors: .*", out)
-    if not total or (wrong and re.search(r"(connect|read|write) [1-9]|Non", wrong[0])):
-        print(f"port {port}: {wrong[0] if wrong else out}", file=sys.stderr)
+    return subprocess.Popen([*command, f"http://127.0.0.1:{port}{path}"], stdout=subprocess.PIPE, text=True)
+
+
+def bytes_of(load: subprocess.Popen[str]) -> float:
+    """How many bytes it has been answered with, once it has ended. Errors are told."""
+    out, _ = load.communicate()
+    total = re.search(r"requests in [\d.]+\w+, ([\d.]+)([KMG]?)B read", out)
     assert total, out
-    return int(total[1]), float(total[2]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[total[3]]
+    if wrong := re.search(r"Non-2xx or 3xx responses: \d+|Socket errors: .*(connect|read|write) [1-9].*", out):
+        print(wrong[0], file=sys.stderr)
+    return float(total[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[total[2]]
+
+
+def a_request(proxy: Proxy, kind: str, connections: int, seconds: float, origin: Origin, script: Path | None) -> float:
+    """Seconds of CPU for a request, on connections that are open."""
+    load = wrk(proxy.ports[kind], "/1k.bin", connections, seconds + OPENING + 1, script)
+    time.sleep(OPENING)
+    before, served = proxy.cpu(), origin.served()
+    time.sleep(seconds)
+    spent, count = proxy.cpu() - before, origin.served() - served
+    bytes_of(load)
+    return spent / count
 
 
 def latencies(port: int, seconds: float) -> list[float]:
@@ -108,19 +124,17 @@ def latencies(port: int, seconds: float) -> list[float]:
     return sorted(taken)
 
 
-def a_round(proxies: list[Proxy], found: Found, seconds: float, script: Path) -> None:
+def a_round(proxies: list[Proxy], found: Found, seconds: float, origin: Origin, script: Path) -> None:
     """Measure every proxy once."""
 
     def cpu(what: str, proxy: Proxy, kind: str, connections: int, script: Path | None = None) -> None:
         if kind in proxy.ports:
-            before = proxy.cpu()
-            count, _ = wrk(proxy.ports[kind], "/1k.bin", connections, seconds, script)
-            found[what][proxy.name].append((proxy.cpu() - before) / count * 1e6)
+            found[what][proxy.name].append(a_request(proxy, kind, connections, seconds, origin, script) * 1e6)
 
     def gigabyte(what: str, proxy: Proxy, kind: str) -> None:
         if kind in proxy.ports:
             before = proxy.cpu()
-            _, size = wrk(proxy.ports[kind], "/large.bin", 2, seconds)
+            size = bytes_of(wrk(proxy.ports[kind], "/large.bin", 2, seconds))
             found[what][proxy.name].append((proxy.cpu() - before) / size * 1e9)
 
     for proxy in proxies:
@@ -143,13 +157,16 @@ def two_workers(origin: Origin, python: str, rounds: int, seconds: float) -> tup
         both = {count: ambassador(f"{count} workers", origin, python, WORKERS=str(count)) for count in (1, 2)}
         for proxy in both.values():
             serve(stack, proxy)
-            wrk(proxy.ports[HTTP], "/1k.bin", 64, 1)
+            bytes_of(wrk(proxy.ports[HTTP], "/1k.bin", 64, 1))
         for _ in range(rounds):
             for count, proxy in both.items():
-                before = [cpu_of(pid) for pid in proxy.pids()]
-                requests, _ = wrk(proxy.ports[HTTP], "/1k.bin", 64, seconds)
+                load = wrk(proxy.ports[HTTP], "/1k.bin", 64, seconds + OPENING + 1)
+                time.sleep(OPENING)
+                before, served = [cpu_of(pid) for pid in proxy.pids()], origin.served()
+                time.sleep(seconds)
                 spent = [cpu_of(pid) - earlier for pid, earlier in zip(proxy.pids(), before, strict=True)]
-                costs[count].append(sum(spent) / requests)
+                costs[count].append(sum(spent) / (origin.served() - served))
+                bytes_of(load)
                 if count > 1:
                     shares.append(max(spent[1:]) / sum(spent[1:]))
     dearer = statistics.median(costs[2]) / statistics.median(costs[1])
@@ -267,10 +284,10 @@ def main() -> int:
         proxies = [ambassador(OURS, origin, arguments.python), *others]
         for proxy in proxies:
             serve(stack, proxy)
-            wrk(proxy.ports[HTTP], "/1k.bin", 64, 1)  # to warm up
+            bytes_of(wrk(proxy.ports[HTTP], "/1k.bin", 64, 1))  # to warm up
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", flush=True)
-            a_round(proxies, found, arguments.seconds, script)
+            a_round(proxies, found, arguments.seconds, origin, script)
         idle, busy = memory(origin, arguments.python)
         grown = a_huge_body(arguments.python)
         ratio, note = two_workers(origin, arguments.python, arguments.rounds, arguments.seconds)

@@ -68,6 +68,7 @@ ORIGIN = """
   sendfile on;
   server {{
     listen 127.0.0.1:{origin} backlog=4096; listen 127.0.0.1:{secure} ssl backlog=4096; root {folder};
+    location = /served {{ stub_status; }}
     ssl_certificate {folder}/origin.pem; ssl_certificate_key {folder}/origin.pem;
   }}
 """
@@ -195,6 +196,13 @@ class Origin:
     folder: Path
     port: int = field(default_factory=free_port)
     secure: int = field(default_factory=free_port)
+
+    def served(self) -> int:
+        """How many requests it has been asked so far, by everybody."""
+        with socket.create_connection(("127.0.0.1", self.port)) as own:
+            own.sendall(b"GET /served HTTP/1.0\r\n\r\n")
+            page = b"".join(iter(lambda: own.recv(4096), b""))
+        return int(page.split(b"requests\n")[1].split()[2])
 
     def prepare(self) -> list[str]:
         """Write what it serves, and give its command."""
