@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import struct
 import threading
@@ -29,6 +30,7 @@ class NameServer:
         self.failure: dns.rcode.Rcode | None = None
         self.failing: set[str | tuple[str, str]] = set()  # names, or kinds of theirs, that are answered with SERVFAIL
         self.silent = False
+        self.garbled = False  # answers are bytes by chance, behind the right ID or not
         self.truncated = False  # UDP answers come without records: ask again over TCP
         self.asked: Counter[tuple[str, str]] = Counter()
         self.old = False  # knows nothing of EDNS
@@ -76,6 +78,8 @@ class NameServer:
         self.asked[name, kind] += 1
         if self.silent:
             return None
+        if self.garbled:
+            return (question[:2] if self.asked.total() % 2 else b"") + random.randbytes(random.randrange(200))
         response = dns.message.make_response(query)
         known = self._zone.get((name, kind))
         if self.failure is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,15 @@ async def test_a_silent_name_server_is_given_up(dns_server: NameServer, resolver
     dns_server.silent = True
     with pytest.raises(LookupFailed, match="no name server answered in time"):
         await resolver.lookup("orders.example.")
+
+
+async def test_garbage_is_no_answer(dns_server: NameServer, resolver: CaresResolver) -> None:
+    dns_server.says("orders.example", "10.0.0.1")
+    dns_server.garbled = True
+    outcomes = await asyncio.gather(*(resolver.lookup("orders.example.") for _ in range(20)), return_exceptions=True)
+    assert all(isinstance(outcome, LookupFailed) for outcome in outcomes)
+    dns_server.garbled = False
+    assert addresses(await resolver.lookup("orders.example.")) == ["10.0.0.1"]
 
 
 async def test_no_name_server_at_all_is_said(tmp_path: Path) -> None:
