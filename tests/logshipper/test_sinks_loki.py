@@ -144,7 +144,7 @@ async def test_what_people_have_to_mend_in_loki_is_tried_again(loki: Loki) -> No
             await sink.deliver(batch())
 
 
-_LONG = "max entry size '5' bytes exceeded for stream '{pod=\"shop-1\"}' while adding an entry with length '6' bytes"
+_LONG = "Max entry size '5' bytes exceeded for stream '{pod=\"shop-1\"}' while adding an entry with length '6' bytes"
 _OLD = (
     "entry for stream '{pod=\"shop-1\"}' has timestamp too old: 1970-01-01T00:00:01Z, "
     "oldest acceptable timestamp is: 1970-01-01T00:00:02.5Z"
@@ -155,6 +155,7 @@ _OLD = (
     ("answer", "indices"),
     [
         (_LONG, [1]),
+        (_LONG.lower().replace("shop", "s"), [1]),
         (f"1 errors like: {_LONG}\n", [1]),
         (f"1 errors like: {_LONG}; 1 errors like: {_OLD}", None),
         (_OLD, [0]),

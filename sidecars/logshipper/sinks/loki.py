@@ -100,6 +100,6 @@ def _unnamed(batch: Batch, text: str) -> Outcome:
 def _kind(text: str) -> str:
     """What the text says, without what it repeats of the lines' labels."""
     for kind in ("max entry size", "timestamp too old", "too far behind", "out of order"):
-        if kind in text:
+        if kind in text.lower():
             return kind
     return "entries were ignored"

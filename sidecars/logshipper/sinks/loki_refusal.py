@@ -17,7 +17,7 @@ _TOTAL = re.compile(r"total ignored: (\d+) out of \d+ for stream: ")
 _GROUP = r"(?:\d+ errors? like: )?"
 _TOO_LONG = re.compile(
     _GROUP
-    + r"max entry size '?(\d+)'? bytes exceeded for stream '[^']*' while adding an entry with length '?\d+'? bytes"
+    + r"[Mm]ax entry size '?(\d+)'? bytes exceeded for stream '[^']*' while adding an entry with length '?\d+'? bytes"
 )
 _TOO_OLD = re.compile(_GROUP + r"entry for stream '[^']*' has timestamp too old: \S+, oldest acceptable .* is: (\S+)")
 _GO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s?(Z|[+-]\d\d:?\d\d)", re.ASCII)
