@@ -21,6 +21,7 @@ ParseColumn = Callable[[Sequence[Any]], list[int | None]]
 
 _SECOND = 10**9  # nanoseconds
 _DAY = 86400 * _SECOND
+_LAST = 2**63 - 1  # nanoseconds: in the year 2262
 _UNIX = {"unix": _SECOND, "unix_ms": 10**6, "unix_us": 10**3, "unix_ns": 1}
 NAMED = ("rfc3339", *_UNIX)
 
@@ -29,11 +30,26 @@ _LONGEST = 100  # characters of a time, so that what is remembered stays small
 
 
 def column_parser(form: str) -> ParseColumn:
-    """As `parser`. Neighbours in a log share their second: with RFC 3339 it is looked up once for all of them."""
+    """As `parser`, for times that every sink can say: from 1970 on, in 63 bits; others are no times.
+
+    Neighbours in a log share their second: with RFC 3339 it is looked up once for all of them.
+    """
     if form == "rfc3339":
-        return _rfc3339_column()
-    parse = parser(form)
-    return lambda values: list(map(parse, values))
+        parse = _rfc3339_column()
+    else:
+        one = parser(form)
+
+        def parse(values: Sequence[Any]) -> list[int | None]:
+            return list(map(one, values))
+
+    def column(values: Sequence[Any]) -> list[int | None]:
+        times = parse(values)
+        known = [time for time in times if time is not None]
+        if known and (min(known) < 0 or max(known) > _LAST):
+            return [time if time is not None and 0 <= time <= _LAST else None for time in times]
+        return times
+
+    return column
 
 
 def parser(form: str) -> Parse:
@@ -53,7 +69,7 @@ _NUMBER = re.compile(r"(-?)(\d{1,20})(?:\.(\d{1,20}))?", re.ASCII)
 
 def _unix_parser(unit: int) -> Parse:
     def parse(value: object) -> int | None:
-        if isinstance(value, int):
+        if isinstance(value, int) and not isinstance(value, bool):
             return value * unit
         text = f"{value:.9f}" if isinstance(value, float) else value
         found = _NUMBER.fullmatch(text) if isinstance(text, str) else None

@@ -108,3 +108,17 @@ def test_a_day_or_a_zone_that_is_none_has_no_time(text: str) -> None:
 def test_a_bad_pattern_is_refused_with_what_is_wrong(form: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         timestamps.parser(form)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2262-04-11T23:47:16Z", "9999-12-31T00:00:00Z", "x"]
+        )
+        | st.none()
+    )
+)
+def test_times_are_such_that_every_sink_can_say_them(values: list[str | None]) -> None:
+    times = timestamps.column_parser("rfc3339")(values)
+    assert times == [2**63 - 854_775_808 if value == "2262-04-11T23:47:16Z" else None for value in values]
+    assert timestamps.column_parser("unix")([1767323045123456789, -1, True, 5]) == [None, None, None, 5 * 10**9]
