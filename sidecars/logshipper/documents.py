@@ -32,6 +32,8 @@ def reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str
     def read(texts: Sequence[str]) -> Documents | None:
         if not all(text.startswith('{"') for text in texts) or any(map(may_be_deep, texts)):
             return None
+        if "\r" in "".join(texts):  # a blank to JSON, and to some readers of NDJSON the end of a line
+            return None
         try:
             found = list(map(decode, texts))
         except (msgspec.DecodeError, RecursionError):

@@ -52,7 +52,8 @@ class Shaper:
         kept, dropped = self._filtered(events)
         bodies = self._redacted(kept.bodies)
         untouched = bodies is events.bodies and self._form != "cri"
-        fields = self._fields(kept, bodies, partial=part.partial)
+        partial = part.partial and bool(bodies) and kept.offsets[-1] == events.offsets[-1]  # the piece was kept
+        fields = self._fields(kept, bodies, partial=partial)
         times, fields = self._times(kept, fields)
         levels, fields = self._levels(fields)
         return Records(
@@ -65,7 +66,7 @@ class Shaper:
             times=times,
             levels=levels,
             fields=self._renamed(fields),
-            partial=part.partial and bool(bodies),
+            partial=partial,
             dropped=dropped,
             raw=part.data if untouched else None,
         )
@@ -102,7 +103,7 @@ class Shaper:
             ]
         if self._parse is None:
             return None
-        if partial and bodies:
+        if partial:
             fields: Many = [*self._parse(bodies[:-1]), formats.unparsed(self._form, bodies[-1])]
         else:
             fields = self._parse(bodies)

@@ -210,6 +210,17 @@ _PRESETS = (
 _KINDS = "LOGSHIPPER_MULTILINE={}: expected none, java, python, go, indent, or the regex of an event's first line{}"
 
 
+def test_a_piece_that_is_not_kept_leaves_no_mark_on_the_others() -> None:
+    records = shaped(part(b"ab\ncd", partial=True), DROP="c")
+    assert (records.bodies, records.partial, records.dropped) == (["ab"], False, {"filtered": (2, 1)})
+
+
+def test_a_carriage_return_between_members_is_not_handed_on() -> None:
+    body = b"".join(ndjson.encode(Batch("default", (shape(b'{"a":1,\r"b":2}\n', FORMAT="json"),))))
+    assert b"\r" not in body
+    assert json.loads(body)["b"] == 2
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
