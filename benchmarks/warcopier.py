@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.figures import Comparison, Figure, conclude
 
@@ -70,6 +72,13 @@ def write_many(folder: Path) -> tuple[Path, Path, Path]:
     return tree, war, wars
 
 
+class Time(NamedTuple):
+    """Seconds."""
+
+    wall: float
+    cpu: float
+
+
 class Bench:
     """Commands, timed in a folder of their own."""
 
@@ -89,12 +98,13 @@ class Bench:
         self.target.mkdir()
         os.sync()
 
-    def seconds(self, *command: str, **environ: str) -> float:
-        started = time.perf_counter()
+    def seconds(self, *command: str, **environ: str) -> Time:
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         subprocess.run(command, env=self.environ | environ, stdout=subprocess.DEVNULL, check=True)
-        return time.perf_counter() - started
+        wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        return Time(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
-    def copier(self, source: Path, **environ: str) -> float:
+    def copier(self, source: Path, **environ: str) -> Time:
         return self.seconds(sys.executable, "-m", "sidecars.warcopier", WARCOPIER_SOURCE=str(source), **environ)
 
     def peak(self, source: Path, **environ: str) -> float:
@@ -111,20 +121,27 @@ class Bench:
             raise RuntimeError(f"the copier ended with {process.returncode}")
         return most * 1024 / 1e6
 
-    def shell(self, script: str, source: Path) -> float:
+    def shell(self, script: str, source: Path) -> Time:
         return self.seconds("sh", "-c", script, "sh", str(source), str(self.target / source.name))
 
-    def best(self, contenders: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-        """The best time of each, taken in turns."""
-        times: dict[str, list[float]] = {name: [] for name in contenders}
+    def best(self, contenders: dict[str, Callable[[], Time]], rounds: int) -> dict[str, Time]:
+        """The best times of each, taken in turns."""
+        times: dict[str, list[Time]] = {name: [] for name in contenders}
         for _ in range(rounds):
             for name, run in contenders.items():
                 self.empty()
                 times[name].append(run())
-        return {name: min(taken) for name, taken in times.items()}
+        return {
+            name: Time(min(one.wall for one in taken), min(one.cpu for one in taken)) for name, taken in times.items()
+        }
 
 
 Found = tuple[list[Figure], Comparison]
+
+
+def beside(name: str, ours: Time, peer: str, theirs: Time, limit: float) -> Figure:
+    """Wall times beside each other. The CPU seconds tell how much of it a busy machine or disk has added."""
+    return Figure(name, ours.wall / theirs.wall, limit, note=f"{peer}; in CPU seconds {ours.cpu / theirs.cpu:.2f} x")
 
 
 def big(bench: Bench, size: int) -> Found:
@@ -144,14 +161,15 @@ def big(bench: Bench, size: int) -> Found:
     megabytes = f"{size / 1e6:.0f} MB"
     synced = found["cp + sync + sha256sum"]
     figures = [
-        Figure(f"{megabytes} without digest", found["warcopier, plain"] / found["cp + sync"], 1.1, note="cp + sync"),
-        Figure(f"{megabytes} with digest", found["warcopier, digest"] / synced, 1.0, note="cp + sync + sha256sum"),
-        Figure(f"{megabytes} with every check", found["warcopier, all checks"] / synced, 1.0, note="the same"),
+        beside(f"{megabytes} without digest", found["warcopier, plain"], "cp + sync", found["cp + sync"], 1.1),
+        beside(f"{megabytes} with digest", found["warcopier, digest"], "cp + sync + sha256sum", synced, 1.0),
+        beside(f"{megabytes} with every check", found["warcopier, all checks"], "the same", synced, 1.0),
         Figure(f"memory, {megabytes}", bench.peak(source, **ANY_SIZE), 32.0, "MB"),
     ]
     source.unlink()
-    print(f"without the sync: digest / (cp + sha256sum) = {found['warcopier, digest'] / found['cp + sha256sum']:.2f}")
-    return figures, Comparison(f"one WAR of {megabytes}", "s", found)
+    unsynced = found["warcopier, digest"].wall / found["cp + sha256sum"].wall
+    print(f"with digest, beside cp + sha256sum that does not sync: {unsynced:.2f} x")
+    return figures, Comparison(f"one WAR of {megabytes}", "s", {name: time.wall for name, time in found.items()})
 
 
 def many(bench: Bench) -> Found:
@@ -165,13 +183,14 @@ def many(bench: Bench) -> Found:
         },
         ROUNDS,
     )
-    print(f"10,000 WARs, each checked: {found['warcopier, WARs'] / found['cp -r, WARs']:.1f} x cp -r (no promise)")
+    wars_ratio = found["warcopier, WARs"].wall / found["cp -r, WARs"].wall
+    print(f"10,000 WARs, each checked, beside cp -r: {wars_ratio:.1f} x (no promise)")
     figures = [
-        Figure("10,000 files of 5 KB", found["warcopier, unpacked"] / found["cp -r, tree"], 1.5, note="cp -r"),
+        beside("10,000 files of 5 KB", found["warcopier, unpacked"], "cp -r", found["cp -r, tree"], 1.5),
         Figure("memory, 10,000 entries", bench.peak(war, **UNPACK), 32.0, "MB"),
         Figure("memory, 10,000 WARs", bench.peak(wars), 32.0, "MB"),
     ]
-    return figures, Comparison("10,000 files of 5 KB", "s", found)
+    return figures, Comparison("10,000 files of 5 KB", "s", {name: time.wall for name, time in found.items()})
 
 
 def small(bench: Bench) -> Found:
@@ -186,9 +205,9 @@ def small(bench: Bench) -> Found:
         },
         STARTS,
     )
-    ratio = found["warcopier"] / found["python -I -c pass"]
-    milliseconds = {name: seconds * 1000 for name, seconds in found.items()}
-    figures = [Figure("5 MB, start to finish", ratio, 4.0, note="python -I -c pass")]
+    milliseconds = {name: time.wall * 1000 for name, time in found.items()}
+    bare = found["python -I -c pass"]
+    figures = [beside("5 MB, start to finish", found["warcopier"], "python -I -c pass", bare, 4.0)]
     return figures, Comparison("one WAR of 5 MB, start to finish", "ms", milliseconds)
 
 
