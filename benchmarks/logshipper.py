@@ -33,6 +33,7 @@ from benchmarks.javalogs import write_log
 ROOT = Path(__file__).resolve().parent.parent
 REGEX = r"(?P<time>\S+ \S+) (?P<level>\w+) +\[(?P<thread>[^\]]*)\] (?P<logger>\S+) - (?P<message>.*)"
 LIFTED = {"TIME_KEY": "time", "LEVEL_KEY": "level"}
+_SILENCE = 10.0  # seconds after which a peer has sent what it will send
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +174,10 @@ def rsyslog(folder: Path, path: Path) -> float:
 
 
 def _count(server: socket.socket, size: int, received: threading.Semaphore) -> None:
+    """Take what comes until it is all there, or nothing comes any more: rsyslog does not send every byte that it read."""
     buffer, left = bytearray(1 << 20), size
-    with server.accept()[0] as connection:
+    with server.accept()[0] as connection, contextlib.suppress(TimeoutError):
+        connection.settimeout(_SILENCE)
         while left > 0 and (count := connection.recv_into(buffer)):
             left -= count
     received.release()
