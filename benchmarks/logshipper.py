@@ -174,7 +174,7 @@ def rsyslog(folder: Path, path: Path) -> float:
 
 
 def _count(server: socket.socket, size: int, received: threading.Semaphore) -> None:
-    """Take what comes until it is all there, or nothing comes any more: rsyslog does not send every byte that it read."""
+    """Take what comes until it is all there, or nothing comes any more: rsyslog does not send all that it read."""
     buffer, left = bytearray(1 << 20), size
     with server.accept()[0] as connection, contextlib.suppress(TimeoutError):
         connection.settimeout(_SILENCE)
