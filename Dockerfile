@@ -20,7 +20,7 @@
 #                     warcopier /artifacts (reads) and /webapps (writes) · logshipper /logs (reads) and /state (writes)
 #                     · all /tmp
 #   Signals           SIGTERM or SIGINT drains and exits 0, a second one ends the drain. The process is process 1
-#                     without an init: it starts no children.
+#                     without an init: a child that it starts it waits for itself.
 #   Derive            an image that brings a WAR needs no tool of its own:
 #                         FROM sidecars/warcopier
 #                         COPY shop.war /artifacts/

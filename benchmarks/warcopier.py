@@ -3,13 +3,15 @@
 - one big WAR beside `cp` + `sync` (without a digest: `WARCOPIER_DIGEST=false`, `WARCOPIER_VALIDATE=none`, a plain and
   safe copy), and beside `cp` + `sync` + `sha256sum` (with all that is on by default: every entry's checksum, and the
   digests of source and copy)
-- 10,000 files of 5 KB: a WAR of as many entries, unpacked, beside `cp -r` of the same tree; and, without a promise, as
-  many WARs, each of which is opened, checked, digested and read back, beside `cp -r` of them
+- 10,000 files of 5 KB: a WAR of as many entries, unpacked, beside `cp -r` of the same tree; and, without a promise,
+  beside `unzip`; and as many WARs, each of which is opened, checked, digested and read back, beside `cp -r` of them
 - from start to finish for a WAR of 5 MB beside a Python that does nothing; the code is byte-compiled before, as it is
   in the image
 - the most memory that runs take: with the big WAR, with a file of 10 GB, with 10,000 files both ways
 
-All in turns, in one run, from warm files, the best of each.
+All in turns, in one run, from warm files, the best of each. Every run has a directory of its own. Those with many
+files are only removed at the end: ext4 does not use the inode of a file again that was removed in the last minutes, and
+looks for another one very slowly where there are thousands of them. A fresh volume has none.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ ROUNDS, STARTS = 5, 25
 SMALL = 5_000_000  # bytes
 MANY = 10_000  # files of
 EACH = 5_000  # bytes
+FEW = 50  # files
 HUGE = 10_000_000_000  # bytes, of a file that is a hole: it takes no room in the source
 ANY_SIZE = {"WARCOPIER_MAX_UNPACKED_SIZE": "1TiB"}
 PLAIN = {"WARCOPIER_VALIDATE": "none", "WARCOPIER_DIGEST": "false"}
@@ -84,18 +87,26 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.target = folder / "webapps"
+        self.targets = 0
         self.environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
-            "WARCOPIER_TARGET": str(self.target),
             "WARCOPIER_LOG_LEVEL": "warning",
         }
 
-    def empty(self) -> None:
-        shutil.rmtree(self.target, ignore_errors=True)
+    @property
+    def target(self) -> Path:
+        """The directory of the present run."""
+        return self.folder / f"webapps{self.targets}"
+
+    def begin(self) -> None:
+        """Make a new directory, and remove the one before unless it has many files."""
+        if sum(1 for _ in self.target.glob("*")) + sum(1 for _ in self.target.glob("*/*/*")) < FEW:
+            shutil.rmtree(self.target, ignore_errors=True)
+        self.targets += 1
         self.target.mkdir()
+        self.environ["WARCOPIER_TARGET"] = str(self.target)
         os.sync()
 
     def seconds(self, *command: str, **environ: str) -> Time:
@@ -108,14 +119,18 @@ class Bench:
         return self.seconds(sys.executable, "-m", "sidecars.warcopier", WARCOPIER_SOURCE=str(source), **environ)
 
     def peak(self, source: Path, **environ: str) -> float:
-        """The most memory of one run in MB, as the kernel counts it. Not from wait4, which counts our own fork, too."""
-        self.empty()
+        """The most memory of one run in MB: of the process as the kernel counts it, and of it together with its child.
+
+        What both share counts once. Not from wait4, which counts our own fork, too.
+        """
+        self.begin()
         command = [sys.executable, "-m", "sidecars.warcopier"]
         process = subprocess.Popen(command, env=self.environ | {"WARCOPIER_SOURCE": str(source)} | environ)
         most = 0
         while process.poll() is None:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            most = max([most, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))])
+            family = [process.pid, *map(int, read(f"/proc/{process.pid}/task/{process.pid}/children").split())]
+            together = sum(kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in family)
+            most = max(most, kilobytes(f"/proc/{process.pid}/status", "VmHWM:"), together)
             time.sleep(0.002)
         if process.returncode:
             raise RuntimeError(f"the copier ended with {process.returncode}")
@@ -129,11 +144,23 @@ class Bench:
         times: dict[str, list[Time]] = {name: [] for name in contenders}
         for _ in range(rounds):
             for name, run in contenders.items():
-                self.empty()
+                self.begin()
                 times[name].append(run())
         return {
             name: Time(min(one.wall for one in taken), min(one.cpu for one in taken)) for name, taken in times.items()
         }
+
+
+def read(place: str) -> str:
+    """A file in /proc; "" when that process is no more."""
+    try:
+        return Path(place).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def kilobytes(place: str, name: str) -> int:
+    return sum(int(line.split()[1]) for line in read(place).splitlines() if line.startswith(name))
 
 
 Found = tuple[list[Figure], Comparison]
@@ -174,15 +201,16 @@ def big(bench: Bench, size: int) -> Found:
 
 def many(bench: Bench) -> Found:
     tree, war, wars = write_many(bench.folder)
-    found = bench.best(
-        {
-            "cp -r, tree": lambda: bench.shell('cp -r "$1" "$2"', tree),
-            "warcopier, unpacked": lambda: bench.copier(war, **UNPACK),
-            "cp -r, WARs": lambda: bench.shell('cp -r "$1" "$2"', wars),
-            "warcopier, WARs": lambda: bench.copier(wars),
-        },
-        ROUNDS,
-    )
+    contenders = {
+        "cp -r, tree": lambda: bench.shell('cp -r "$1" "$2"', tree),
+        "warcopier, unpacked": lambda: bench.copier(war, **UNPACK),
+        "cp -r, WARs": lambda: bench.shell('cp -r "$1" "$2"', wars),
+        "warcopier, WARs": lambda: bench.copier(wars),
+        "warcopier, WARs, plain": lambda: bench.copier(wars, **PLAIN),
+    }
+    if shutil.which("unzip"):
+        contenders["unzip"] = lambda: bench.shell('unzip -q "$1" -d "$2"', war)
+    found = bench.best(contenders, ROUNDS)
     wars_ratio = found["warcopier, WARs"].wall / found["cp -r, WARs"].wall
     print(f"10,000 WARs, each checked, beside cp -r: {wars_ratio:.1f} x (no promise)")
     figures = [
@@ -196,7 +224,7 @@ def many(bench: Bench) -> Found:
 def small(bench: Bench) -> Found:
     source = bench.folder / "small.war"
     write_war(source, SMALL)
-    bench.empty()
+    bench.begin()
     bench.copier(source)  # compiles
     found = bench.best(
         {
@@ -223,7 +251,7 @@ def main(megabytes: int = 1000) -> int:
         bench = Bench(Path(folder))
         parts = [small(bench), many(bench), big(bench, megabytes * 1_000_000)]
         figures = [figure for found, _ in parts for figure in found] + huge(bench)
-        bench.empty()
+        bench.begin()
     for _, comparison in parts:
         print(f"{comparison.name}:")
         for name, value in comparison.values.items():

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
         def directory(self, path: bytes) -> None: ...
 
-        def file(self, path: bytes, pieces: Iterator[bytes]) -> None:
+        def file(self, path: bytes, pieces: Iterable[bytes]) -> None:
             """The bytes have been proven once `pieces` ends."""
 
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     """Told now and then how many bytes are done; raises to stop the work."""
 
 _STRIDE = 8 << 20  # bytes that the kernel copies at a time: the longest that a signal to stop has to wait
-_STRETCH = 64 << 20  # bytes that are written before they are brought to the disk
 _PIECE = 1 << 18  # bytes that are in our memory at a time
 _FICLONE = 0x40049409  # ioctl_ficlonerange(2)
 _GLANCE = 0.1  # seconds between two looks at how far the work beside is
@@ -138,14 +137,17 @@ def holds(read: Read, data: bytes) -> bool:
 
 
 class Behind:
-    """Brings a file to the disk stretch by stretch while it grows, in a thread of its own.
+    """Brings what is written to the disk stretch by stretch while more is written, in a thread of its own.
 
     So the disk works during the copy and not only after it, and there is never much that waits in memory: it counts
     against the container's limit. The caller still flushes at the end.
     """
 
-    def __init__(self, file: int) -> None:
-        self._file = file
+    def __init__(self, flush: Callable[[], None], stretch: int, tick: Tick = no_tick) -> None:
+        """`flush` is called whenever `stretch` more bytes are written; it may raise OSError."""
+        self._flush = flush
+        self._stretch = stretch
+        self._tick = tick
         self._asked = 0
         self._wake = threading.Event()
         self._over = False
@@ -154,32 +156,36 @@ class Behind:
 
     def wrote(self, done: int) -> None:
         """So many bytes are written. Raises OSError where an earlier stretch could not be brought to the disk."""
+        self._tick(done)
+        if done - self._asked < self._stretch:
+            return
         if self._error is not None:
             raise self._error
-        if done - self._asked >= _STRETCH:
-            self._asked = done
-            self._wake.set()
+        if not self._asked:
+            with signals.waiting():  # as in Beside
+                self._thread.start()
+        self._asked = done
+        self._wake.set()
 
     def _run(self) -> None:
         while self._wake.wait() and not self._over:
             self._wake.clear()
             try:
-                os.fdatasync(self._file)
+                self._flush()
             except OSError as error:  # the kernel tells it once: a flush at the end would succeed
                 self._error = error
                 return
 
     def __enter__(self) -> Self:
-        with signals.waiting():  # as in Beside
-            self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._over = True
-        self._wake.set()
-        self._thread.join()
+        if self._asked:
+            self._over = True
+            self._wake.set()
+            self._thread.join()
         if self._error is not None and error is None:
             raise self._error
 

@@ -14,7 +14,8 @@ from contextlib import contextmanager, nullcontext, suppress
 
 from chassis.frozen import TYPE_CHECKING, T, dataclass, replace
 from chassis.lifecycle import BadData, IOFailed
-from sidecars.warcopier import archive, failures, naming, plan
+from sidecars.warcopier import archive, failures, naming, plan, trees
+from sidecars.warcopier.apart import examining
 from sidecars.warcopier.archive import Limits
 from sidecars.warcopier.copying import Behind, Beside, copy, holds, reader_of, sha256_of, sha256_of_bytes, write_all
 from sidecars.warcopier.naming import shown
@@ -32,8 +33,13 @@ if TYPE_CHECKING:
     from sidecars.warcopier.target import Target
     from sidecars.warcopier.zipdir import Read
 
+    Unpack = Callable[[Sink], Contents | None]
+
 SMALL = 1 << 20  # bytes that are read at once
 _WORTH_A_THREAD = 1 << 18  # bytes
+WORTH_A_PROCESS = 1 << 20  # bytes of an archive to be unpacked
+_STRETCH = 64 << 20  # bytes of a file that are written before they are brought to the disk
+_SMALL_STRETCH = 16 << 20  # likewise, of many files: the disk has more to do for each byte of them
 _NAMES = {"war": "safe", "zip": "any"}
 
 
@@ -47,9 +53,23 @@ class Check:
         limits = f" {self.limits.entries} {self.limits.unpacked} {self.limits.ratio}" if self._names else ""
         self.name = f"{self._wanted}{limits}{' unpacked' if settings.unpack else ''}"
 
-    def examine(self, path: str, read: Read, size: int, sink: Sink | None = None) -> Contents | None:
+    def examine(self, path: str, read: Read, size: int) -> Contents | None:
         """Raises BadData, which names the path."""
-        return self._said_of(path, lambda: archive.examine(read, size, self.limits, self._names, sink))
+        return self._said_of(path, lambda: archive.examine(read, size, self.limits, self._names))
+
+    @contextmanager
+    def unpacking(self, path: str, reader: int, size: int, *, apart: bool) -> Iterator[Unpack]:
+        """What examines an open archive, and hands what is good to a sink; to be called within the context, once.
+
+        `apart`: in a process of its own, which has begun then. Raises BadData or IOFailed, which name the path.
+        """
+        read = failures.reader_of(reader, path)
+
+        def examine(sink: Sink) -> Contents:
+            return archive.examine(read, size, self.limits, self._names, sink)
+
+        with examining(examine, reader, path) if apart else nullcontext(examine) as ready:
+            yield lambda sink: self._said_of(path, lambda: ready(sink))
 
     def room(self, path: str, read: Read, size: int, block: int) -> tuple[int, int]:
         """How many files and bytes unpacking will take, as the archive says. Raises BadData."""
@@ -135,13 +155,11 @@ class Stager:
             staging, writer = self._target.create_file(self._settings.mode)
         try:
             with Beside(reader, sha256_of if wanted else _nothing) as digest:
-                with failures.writing(self._target.path), Behind(writer) as behind:
-
-                    def wrote(done: int) -> None:
-                        tick(done)
-                        behind.wrote(done)
-
-                    copied = copy(reader, writer, size, wrote)
+                with (
+                    failures.writing(self._target.path),
+                    Behind(lambda: os.fdatasync(writer), _STRETCH, tick) as behind,
+                ):
+                    copied = copy(reader, writer, size, behind.wrote)
                 with failures.reading(source.path):
                     sha256 = digest.result(tick)
             _demand_unchanged(source, reader, copied)
@@ -190,12 +208,18 @@ class Stager:
         size = source.fingerprint.size
         with failures.writing(self._target.path):
             staging, root = self._target.create_tree()
+        apart = size >= WORTH_A_PROCESS and not self._settings.watch and len(os.sched_getaffinity(0)) > 1
         try:
-            with Beside(reader, sha256_of) as digest:
-                with failures.writing(self._target.path):
-                    tree = Tree(root, self._settings.mode, self._settings.owner, self._progress.tick)
-                    read = failures.reader_of(reader, source.path)
-                    contents = self._check.examine(source.path, read, size, tree)
+            with (
+                self._check.unpacking(source.path, reader, size, apart=apart) as unpack,
+                Beside(reader, sha256_of) as digest,
+            ):
+                with (
+                    failures.writing(self._target.path),
+                    Behind(lambda: trees.flush_all(root), _SMALL_STRETCH, self._progress.tick) as behind,
+                ):
+                    tree = Tree(root, self._settings.mode, self._settings.owner, behind.wrote)
+                    contents = unpack(tree)
                     tree.finish(self._mtime(source, time.time_ns()))
                     inode = os.fstat(root).st_ino
                 with failures.reading(source.path):

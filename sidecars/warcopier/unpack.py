@@ -25,7 +25,7 @@ from sidecars.warcopier.naming import shown
 from sidecars.warcopier.zipdir import NotAnArchive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from sidecars.warcopier.settings import Owner
 
@@ -33,7 +33,9 @@ _TRACKER = naming.TRACKER.encode()
 _WATCHED = (b"WEB-INF/web.xml", b"WEB-INF/tomcat-web.xml")  # Tomcat reloads the app when the time of one differs
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_BITS, _ENTER, _OWNERS = 0o444, 2, 0o300  # who may read a directory may enter it; its owner may fill and empty it
+_MEANS_NOTHING = (b"", b"/", b".")
 _PIECE = 1 << 18  # bytes
+_TICK = 1 << 16  # bytes between two words on how far it is
 
 
 class Tree:
@@ -45,13 +47,13 @@ class Tree:
         self._directory_mode = mode | ((mode & _READ_BITS) >> _ENTER) | _OWNERS
         self._owner = owner
         self._tick = tick
-        self._written = 0
+        self._written = self._ticked = 0
 
     def directory(self, path: bytes) -> None:
         if plain := _plain(path):
             self._make(plain, path)
 
-    def file(self, path: bytes, pieces: Iterator[bytes]) -> None:
+    def file(self, path: bytes, pieces: Iterable[bytes]) -> None:
         plain = _plain(path)
         if not plain:
             raise NotAnArchive(f"has a file without a name, so it is not unpacked: {_shown(path)}")
@@ -63,14 +65,15 @@ class Tree:
 
     def finish(self, mtime_ns: int) -> None:
         """Add the tracker, and let what Tomcat watches have a time that it does not know. Raises OSError."""
-        self._write(_TRACKER, iter(()))
+        self._write(_TRACKER, ())
         for path in (_TRACKER, *_WATCHED):
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=self._root)
         os.fchmod(self._root, self._directory_mode)
-        self._give(self._root)
+        if self._owner:
+            failures.give(self._root, self._owner)
 
-    def _write(self, path: bytes, pieces: Iterator[bytes]) -> None:
+    def _write(self, path: bytes, pieces: Iterable[bytes]) -> None:
         file = self._create(path)
         try:
             crc = size = 0
@@ -78,15 +81,20 @@ class Tree:
                 write_all(file, piece)
                 crc = zlib.crc32(piece, crc)
                 size += len(piece)
-                self._tick(self._written + size)
-            self._give(file)
+                if size >= _TICK:
+                    self._tick(self._written + size)
+            if self._owner:
+                failures.give(file, self._owner)
             if _crc(file, size) != crc:
                 raise IOFailed(
                     f"{_shown(path)}: what was unpacked is not what was written; suspect the disk of the target"
                 )
-            self._written += size
         finally:
             os.close(file)
+        self._written += size
+        if self._written - self._ticked >= _TICK:
+            self._ticked = self._written
+            self._tick(self._written)
 
     def _create(self, path: bytes) -> int:
         try:
@@ -113,13 +121,9 @@ class Tree:
         if self._owner:
             made = self._open_directory(directory, path)
             try:
-                self._give(made)
+                failures.give(made, self._owner)
             finally:
                 os.close(made)
-
-    def _give(self, file: int) -> None:
-        if self._owner:
-            failures.give(file, self._owner)
 
     def _open_directory(self, directory: bytes, path: bytes) -> int:
         try:
@@ -130,12 +134,14 @@ class Tree:
 
 def _plain(path: bytes) -> bytes:
     """The path without what means nothing to a file system: `a//b/./c/` is `a/b/c`."""
+    if path[:1] not in _MEANS_NOTHING and path[-1:] not in _MEANS_NOTHING and b"//" not in path and b"/./" not in path:
+        return path  # as nearly all of them are
     return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
 
 
 def _crc(file: int, size: int) -> int:
     crc = at = 0
-    while at < size and (piece := os.pread(file, min(_PIECE, size - at), at)):
+    while at < size and (piece := os.pread(file, _PIECE, at)):
         crc = zlib.crc32(piece, crc)
         at += len(piece)
     return crc

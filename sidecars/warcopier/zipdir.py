@@ -162,22 +162,24 @@ def entries(window: Window, directory: Directory) -> Iterator[Entry]:
             raise NotAnArchive(f"is damaged: entry {number + 1} of its directory is not one")
         name, extra, comment = fields[10:13]
         at += _CENTRAL.size
-        if at + name + extra + comment > directory.end:
+        end = at + name + extra + comment
+        if end > directory.end:
             raise NotAnArchive(f"is damaged: entry {number + 1} of its directory reaches beyond the directory")
-        yield _entry(fields, window.take(at, name, _DIRECTORY), window.take(at + name, extra, _DIRECTORY))
-        at += name + extra + comment
+        yield _entry(fields, name, window.take(at, name + extra, _DIRECTORY))
+        at = end
     if at != directory.end:
         raise NotAnArchive(f"is damaged: its directory has more than the {directory.entries} entries of its end record")
 
 
-def _entry(fields: tuple[int, ...], name: bytes, extra: bytes) -> Entry:
+def _entry(fields: tuple[int, ...], name: int, rest: bytes) -> Entry:
+    """The entry whose name is so long, and what follows it up to its comment."""
     sizes = [fields[9], fields[8], fields[16]]  # unpacked, packed, header offset: the order of the zip64 field
     if _IS_64[1] in sizes:
-        long = _zip64_field(extra)
+        long = _zip64_field(rest[name:])
         for place, value in enumerate(sizes):
             if value == _IS_64[1] and len(long) >= _U64.size:
                 sizes[place], long = _U64.unpack_from(long)[0], long[_U64.size :]
-    return Entry(name, fields, sizes)
+    return Entry(rest[:name], fields, sizes)
 
 
 def _zip64_field(extra: bytes) -> bytes:

@@ -51,7 +51,7 @@ def main() -> int:
         return int(create(path, flags, *args, **kwargs))
 
     def run(settings: Settings) -> None:
-        copying._STRIDE = staging.SMALL = 1 << 16
+        copying._STRIDE = staging.SMALL = staging.WORTH_A_PROCESS = 1 << 16
         for name in CHANGING:
             setattr(os, name, interruption.around(name, getattr(os, name)))
         os.open = open_
