@@ -19,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import marshal
 import os
+import sys
 from contextlib import contextmanager, suppress
 
 from chassis import signals
@@ -57,7 +58,7 @@ def examining(examine: Examine, reader: int, path: str) -> Iterator[Examine]:
     child = 0
     pipe: BinaryIO | None = None
     try:
-        with suppress(BlockingIOError), signals.waiting():
+        with suppress(OSError), signals.waiting():
             pipe, child = _fork(examine, reader)
         yield _Receiver(pipe, path).examine if pipe else examine
     finally:
@@ -70,35 +71,41 @@ def examining(examine: Examine, reader: int, path: str) -> Iterator[Examine]:
 
 
 def _fork(examine: Examine, reader: int) -> tuple[BinaryIO, int]:
-    """Start the child. Our end of the pipe, and the child's number. Raises BlockingIOError when there may be none."""
+    """Start the child. Our end of the pipe, and the child's number. Raises OSError when there may be none."""
     ours, theirs = os.pipe()
     try:
         child = os.fork()
-    except BlockingIOError:
+    except OSError:
         os.close(ours)
         os.close(theirs)
         raise
     if not child:
-        try:
-            signals.end_at_once()
-            _close_all_but(reader, theirs)
-            _send(examine, theirs)
-        finally:
-            os._exit(1)  # whatever happens, this process does not go on with what its parent was about to do
+        _live(examine, reader, theirs)
     os.close(theirs)
     return open(ours, "rb"), child  # noqa: PTH123 - it is closed where the context ends
 
 
+# -- the child ------------------------------------------------------------------------------------------------------
+
+
+def _live(examine: Examine, reader: int, pipe: int) -> None:
+    """All that the child does. It never returns to what its parent was about to do."""
+    try:
+        signals.end_at_once()
+        _close_all_but(reader, pipe)
+        _send(examine, pipe)
+    except BaseException:  # noqa: BLE001 - whatever it is, nobody else can tell it
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)
+
+
 def _close_all_but(*kept: int) -> None:
     """Let go of all that is the parent's: above all of its lock, which would outlive it with us."""
-    first = _FIRST
-    for file in sorted(kept):
-        os.closerange(first, file)
-        first = file + 1
-    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
-
-
-# -- the child ------------------------------------------------------------------------------------------------------
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - of numbers
+        if int(name) >= _FIRST and int(name) not in kept:
+            with suppress(OSError):  # that of the listing itself
+                os.close(int(name))
 
 
 def _send(examine: Examine, pipe: int) -> None:

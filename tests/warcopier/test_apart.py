@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -180,7 +181,7 @@ def test_the_child_lets_go_of_all_that_is_its_parents(reader: int, tmp_path: Pat
 
 def test_where_there_may_be_no_more_processes_it_is_done_here(reader: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left() -> int:
-        raise BlockingIOError
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     monkeypatch.setattr(os, "fork", none_left)
     before = open_files()
