@@ -15,12 +15,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from chassis.frozen import TYPE_CHECKING, T, dataclass, replace
 from chassis.lifecycle import BadData, IOFailed
 from sidecars.warcopier import archive, failures, naming, plan, trees
-from sidecars.warcopier.apart import examining
 from sidecars.warcopier.archive import Limits
 from sidecars.warcopier.copying import Behind, Beside, copy, holds, reader_of, sha256_of, sha256_of_bytes, write_all
 from sidecars.warcopier.naming import shown
 from sidecars.warcopier.target import READ
-from sidecars.warcopier.unpack import Tree
 from sidecars.warcopier.zipdir import NotAnArchive
 
 if TYPE_CHECKING:
@@ -63,6 +61,8 @@ class Check:
 
         `apart`: in a process of its own, which has begun then. Raises BadData or IOFailed, which name the path.
         """
+        from sidecars.warcopier.apart import examining  # noqa: PLC0415 - only for this, and loading costs time
+
         read = failures.reader_of(reader, path)
 
         def examine(sink: Sink) -> Contents:
@@ -205,6 +205,8 @@ class Stager:
     # -- an unpacked directory ----------------------------------------------------------------------------------
 
     def _stage_tree(self, source: Source, reader: int, expected: str) -> Staged:
+        from sidecars.warcopier.unpack import Tree  # noqa: PLC0415 - as above
+
         size = source.fingerprint.size
         with failures.writing(self._target.path):
             staging, root = self._target.create_tree()
