@@ -101,9 +101,14 @@ def publish(
 
 
 def _demand_elsewhere(found: list[Source], target: Target) -> None:
-    for path in {os.path.dirname(os.path.realpath(source.path)): source.path for source in found}.values():  # noqa: PTH120 - text
+    for path in {_place(source.path): source.path for source in found}.values():
         if target.is_where(path):
             raise BadSettings(f"WARCOPIER_SOURCE and WARCOPIER_TARGET are the same place: {shown(path)} lies in both")
+
+
+def _place(path: str) -> str:
+    """The directory that a file lies in, or what it leads to."""
+    return os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path)  # noqa: PTH114, PTH120 - text
 
 
 def _staged(
