@@ -8,6 +8,7 @@ import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
 
 from chassis import admin, logs
 from chassis.health import Health
@@ -114,15 +115,19 @@ class DataPath:
 @contextlib.asynccontextmanager
 async def _listen(upstream: Upstream, sockets: list[socket.socket], *, alone: bool) -> AsyncIterator[None]:
     """Accept the app's connections for as long as the context is open."""
-    accept = Client if upstream.settings.upstream.protocol == "http" else TcpClient
+    made = Client if upstream.settings.upstream.protocol == "http" else TcpClient
+
+    def accept() -> Any:  # a protocol by what it can do, not by what it inherits
+        return made(upstream)
+
     unix = sockets[0].family == socket.AF_UNIX
     create = upstream.loop.create_unix_server if unix else upstream.loop.create_server
     servers: list[asyncio.AbstractServer | Acceptor] = []
     for bound in sockets:
         if unix and not alone:
-            servers.append(Acceptor(upstream.loop, bound, lambda: accept(upstream)))
+            servers.append(Acceptor(upstream.loop, bound, accept))
         else:
-            servers.append(await create(lambda: accept(upstream), sock=bound, backlog=BACKLOG))
+            servers.append(await create(accept, sock=bound, backlog=BACKLOG))
     try:
         for bound in sockets:
             name = bound.getsockname()

@@ -31,8 +31,8 @@ _TOO_MANY_REQUESTS = 429
 monotonic = time.monotonic
 
 
-class Connection(asyncio.Protocol):
-    """One connection to one endpoint."""
+class Connection:
+    """One connection to one endpoint: a protocol of asyncio's by what it can do, not by what it inherits."""
 
     __slots__ = (
         "body",

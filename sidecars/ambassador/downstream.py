@@ -39,8 +39,8 @@ _GONE = 499  # as nginx calls it: the client closed before it had its answer
 monotonic = time.monotonic
 
 
-class Client(asyncio.Protocol):
-    """One connection from the app."""
+class Client:
+    """One connection from the app: a protocol of asyncio's by what it can do, not by what it inherits."""
 
     __slots__ = (
         "body",

@@ -55,10 +55,13 @@ class BadSyntax(Exception):
     """The line is not what the grammar allows. The message never repeats the line: it may carry a secret."""
 
 
-class Private(bytes):
+class Private:
     """A serialised line that may carry a secret, so that nothing which holds it is remembered."""
 
-    __slots__ = ()
+    __slots__ = ("line",)
+
+    def __init__(self, line: bytes) -> None:
+        self.line = line
 
 
 class Acted:
@@ -99,8 +102,8 @@ class Twice:
         return False
 
 
-class Fields(dict[bytes, "bytes | Acted"]):
-    """Field lines (without their CRLF) and what they are: our serialisation with CRLF, or an `Acted`.
+class Fields(dict[bytes, "bytes | Acted | Private"]):
+    """Field lines (without their CRLF) and what they are: our serialisation with CRLF, or an `Acted`, or `Private`.
 
     Looking up a line that is not there judges it. Raises BadSyntax.
     """
@@ -109,7 +112,7 @@ class Fields(dict[bytes, "bytes | Acted"]):
         super().__init__()
         self._twice = Twice()
 
-    def __missing__(self, line: bytes) -> bytes | Acted:
+    def __missing__(self, line: bytes) -> bytes | Acted | Private:
         found = _FIELD.fullmatch(line)
         if found is None:
             raise BadSyntax(_what_is_wrong(line))
@@ -135,13 +138,12 @@ def judge(lines: Iterable[bytes]) -> tuple[list[bytes], list[Acted], bool]:
     acted: list[Acted] = []
     private = False
     for field in map(FIELDS.__getitem__, lines):
-        kind = field.__class__
-        if kind is bytes:
-            out.append(field)  # type: ignore[arg-type] # it is bytes
-        elif kind is Acted:
-            acted.append(field)  # type: ignore[arg-type] # it is Acted
+        if isinstance(field, bytes):
+            out.append(field)
+        elif isinstance(field, Acted):
+            acted.append(field)
         else:
-            out.append(field)  # type: ignore[arg-type] # it is Private
+            out.append(field.line)
             private = True
     return out, acted, private
 
@@ -159,7 +161,7 @@ def name_of(line: bytes) -> bytes:
 def trailer(line: bytes) -> bytes:
     """The line as a trailer, b"" where it does not belong there and is dropped. Raises BadSyntax."""
     judged = FIELDS[line]
-    ours = judged.line if isinstance(judged, Acted) else judged
+    ours = judged if isinstance(judged, bytes) else judged.line
     name = name_of(ours)
     if name in _FRAMING:
         raise BadSyntax("a trailer tries to frame or route the message")

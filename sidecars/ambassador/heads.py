@@ -18,14 +18,15 @@ What is decided where the RFCs leave a choice:
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from sidecars.ambassador.fields import Acted
 
-CHUNKED = -1  # as a length: the body says itself where it ends
-UNTIL_CLOSE = -2  # as a length: the body ends with the connection (responses only)
-MAX_FIELDS = 256
+CHUNKED: Final = -1  # as a length: the body says itself where it ends
+UNTIL_CLOSE: Final = -2  # as a length: the body ends with the connection (responses only)
+MAX_FIELDS: Final = 256
 # The end of every head that we write, by the minor version of the message as it came to us (RFC 9110 section 7.6.3).
-ENDS = (b"Via: 1.0 ambassador\r\n\r\n", b"Via: 1.1 ambassador\r\n\r\n")
+ENDS: Final = (b"Via: 1.0 ambassador\r\n\r\n", b"Via: 1.1 ambassador\r\n\r\n")
 
 _BAD_REQUEST = 400
 _NOT_IMPLEMENTED = 501

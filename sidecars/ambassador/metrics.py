@@ -1,8 +1,7 @@
-"""What is counted, in plain integers while requests pass, and how it is shown to Prometheus when it asks."""
+"""How what is counted (`sidecars.ambassador.counters`) is shown to Prometheus when it asks."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -10,64 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from sidecars.ambassador.endpoint_metrics import buckets
-from sidecars.ambassador.endpoints import BOUNDS
 
 if TYPE_CHECKING:
     from sidecars.ambassador.upstream import Upstream
-
-_STATUSES = 600
-
-
-class Counters:
-    """The counts of one upstream."""
-
-    __slots__ = (
-        "_codes",
-        "_durations",
-        "_seconds",
-        "accepted",
-        "delivered",
-        "errors",
-        "races",
-        "received",
-        "retries",
-        "sent",
-    )
-
-    def __init__(self) -> None:
-        self._codes = [0] * _STATUSES
-        self._durations = [0] * (len(BOUNDS) + 1)
-        self._seconds = 0.0
-        self.errors: dict[str, int] = {}  # by the error types of RFC 9209
-        self.accepted = 0  # connections from the app
-        self.retries = 0
-        self.races = 0  # requests repeated because an idle connection closed under them
-        self.sent = 0  # bytes to the upstream
-        self.received = 0  # bytes from the upstream
-        self.delivered = 0  # bytes to the app
-
-    def observe(self, status: int, seconds: float) -> None:
-        """A request has ended with this status, after this time."""
-        self._codes[status] += 1
-        self._durations[bisect_left(BOUNDS, seconds)] += 1
-        self._seconds += seconds
-
-    def fail(self, error: str) -> None:
-        """The ambassador answered itself, or broke off an answer, because of this."""
-        self.errors[error] = self.errors.get(error, 0) + 1
-
-    @property
-    def codes(self) -> Iterator[tuple[int, int]]:
-        """The statuses that were delivered, and how often."""
-        return ((code, count) for code, count in enumerate(self._codes) if count)
-
-    @property
-    def requests(self) -> int:
-        return sum(self._codes)
-
-    def histogram(self) -> tuple[list[tuple[str, float]], float]:
-        """Cumulative buckets and the sum, as Prometheus wants them."""
-        return buckets(self._durations), self._seconds
 
 
 class UpstreamCollector(Collector):
@@ -107,8 +51,7 @@ class UpstreamCollector(Collector):
             "ambassador_request_duration_seconds", "From a request's head to its response's end.", labels=["upstream"]
         )
         for upstream in self._upstreams:
-            counts, seconds = upstream.counters.histogram()
-            metric.add_metric([upstream.name], counts, seconds)
+            metric.add_metric([upstream.name], buckets(upstream.counters.durations), upstream.counters.seconds)
         return metric
 
     def _errors(self) -> Metric:

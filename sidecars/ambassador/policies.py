@@ -47,8 +47,8 @@ class RoundRobin:
 
     def rebuild(self, usable: Sequence[Endpoint], everyone: Sequence[Endpoint]) -> None:  # noqa: ARG002 - as the protocol
         begin = min((item[0] for item in self._heap), default=0.0)
-        for deadline, number, _ in self._heap:
-            self._usable[int(number)].turn = deadline
+        for deadline, place, _ in self._heap:
+            self._usable[int(place)].turn = deadline
         self._usable = usable
         self._even = _are_even(usable)
         self._heap = []
@@ -59,7 +59,7 @@ class RoundRobin:
             distance = 1.0 / endpoint.weight
             if not begin <= endpoint.turn <= begin + distance:
                 endpoint.turn = begin + distance * self._chance()
-            self._heap.append([endpoint.turn, number, distance])
+            self._heap.append([endpoint.turn, float(number), distance])
         heapify(self._heap)
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
@@ -169,7 +169,9 @@ class Hash(Drawn):
 
     def owners(self, key: bytes) -> Iterator[Endpoint]:
         """Whom the key belongs to, one after the other should those before fail; usable ones alone."""
-        return (endpoint for endpoint in self._ring.successors(key) if endpoint in self._among)
+        for endpoint in self._ring.successors(key):
+            if endpoint in self._among:
+                yield endpoint
 
 
 def policy(name: str, chance: Chance) -> Policy:

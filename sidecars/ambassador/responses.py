@@ -27,7 +27,6 @@ class Response:
     framing = b""  # the line of Content-Length
     chunked = False
     bodiless = False
-    idle_timeout: int | None = None
     upgrade = b""
     kept = b""  # the head for a client of HTTP/1.1 whose connection stays open
 
@@ -37,6 +36,7 @@ class Response:
         self.fields = fields
         self.keep_alive = minor == 1
         self.end = ENDS[minor]
+        self.idle_timeout: int | None = None  # seconds
 
     def head(self, minor: int, *, close: bool) -> bytes:
         """The bytes to send to a client that speaks HTTP/1.`minor`, the framing of the body included."""

@@ -17,9 +17,9 @@ from sidecars.ambassador.access import AccessLog
 from sidecars.ambassador.affinity import key_of
 from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
+from sidecars.ambassador.counters import Counters
 from sidecars.ambassador.endpoints import EJECTED, READY, Endpoint
 from sidecars.ambassador.identity import Token, edits_of
-from sidecars.ambassador.metrics import Counters
 from sidecars.ambassador.names import Answer, Name, authority
 from sidecars.ambassador.requests import Requests
 from sidecars.ambassador.resolve import is_address
