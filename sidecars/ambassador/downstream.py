@@ -137,7 +137,8 @@ class Client:
                 self._feed(exchange, self.body, rest)
             if exchange.over:
                 return
-        exchange.start()
+        if self.upstream.turns.take(exchange):
+            exchange.start(exchange.started)
 
     def _feed(self, exchange: Exchange, body: Reader, data: bytes) -> None:
         try:

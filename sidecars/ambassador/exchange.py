@@ -62,6 +62,7 @@ class Exchange:
     chunking = False  # whether the response's body goes out in chunks
     continued = False  # whether the client has been told to continue
     moved = False  # whether anything has happened since the last tick
+    begun = False  # whether it has had its turn
     over = False
     # Only for the access log, where there is one:
     label = ""  # the endpoint that has this try
@@ -78,8 +79,11 @@ class Exchange:
 
     # -- tries ----------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin the first try."""
+    def start(self, now: float) -> None:
+        """Begin the first try. What went before is no business of the endpoint's."""
+        self.begun = True
+        self.tried_at = self.since = now
+        self.upstream.turns.under_way += 1
         self.upstream.budget.earn()
         self._try()
 
@@ -375,6 +379,8 @@ class Exchange:
 
     def _count(self, status: int, now: float, *, whole: bool = True) -> None:
         upstream = self.upstream
+        if self.begun:
+            upstream.turns.under_way -= 1
         upstream.counters.observe(status, now - self.started)
         if upstream.access is not None:
             upstream.access.request(self, status, now, whole=whole)

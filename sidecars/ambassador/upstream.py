@@ -25,6 +25,7 @@ from sidecars.ambassador.requests import Requests
 from sidecars.ambassador.resolve import is_address
 from sidecars.ambassador.retry import Budget
 from sidecars.ambassador.settings import Settings, UpstreamSettings
+from sidecars.ambassador.turns import Turns
 
 if TYPE_CHECKING:
     from sidecars.ambassador.answers import Cause
@@ -67,6 +68,7 @@ class Upstream:
         self.balancer: Balancer = Balancer(settings, told=self._state_changed)
         self.budget = Budget(time.monotonic(), settings.retry_budget)
         self.counters: Counters = Counters()
+        self.turns = Turns(loop.call_soon)
         self.clients: set[Client] = set()
         self.relays: set[Relay] = set()
         self.waiting: set[TcpClient] = set()
