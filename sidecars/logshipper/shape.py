@@ -7,8 +7,8 @@ Ids are made of offsets in the file, and do not change by any of this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from sidecars.logshipper import formats, redact, timestamps
 from sidecars.logshipper.columns import Documents, Fields, Many, Table
@@ -21,6 +21,8 @@ from sidecars.logshipper.multiline import splitter
 from sidecars.logshipper.part import Part
 from sidecars.logshipper.records import Dropped, Records
 from sidecars.logshipper.settings import Input
+
+T = TypeVar("T")
 
 _OURS = ("id", "file", "partial")
 _LONGEST_LEVEL = 64  # characters
@@ -110,38 +112,19 @@ class Shaper:
         return fields if self._redactor is None or self._form == "json" else self._redactor.values(fields)
 
     def _times(self, events: Events, fields: Many | None) -> tuple[list[int | None] | None, Many | None]:
-        """The events' times, and the fields without them. A time that cannot be read stays where it is."""
+        """The events' times, and the fields without them."""
         parse, key = self._parse_times, self._time_key
         if events.times is not None:
             return parse(events.times), fields
         if fields is None or key is None:
             return None, fields
-        if isinstance(fields, Table):
-            times = parse(fields.column(key))
-            if None not in times and len(fields.names) > 1:
-                return times, fields.without(key)
-            fields = list(fields)
-        if isinstance(fields, Documents):
-            times = parse(fields.members[key])
-            return times, fields.without(key, times)
-        times = parse([found.get(key) for found in fields])
-        return times, _without(fields, key, times)
+        return _taken(fields, key, parse)
 
     def _levels(self, fields: Many | None) -> tuple[list[str | None] | None, Many | None]:
         """The events' levels, and the fields without them."""
-        key = self._level_key
-        if fields is None or key is None:
+        if fields is None or self._level_key is None:
             return None, fields
-        if isinstance(fields, Table):
-            levels = _texts_of_levels(fields.column(key))
-            if None not in levels and len(fields.names) > 1:
-                return levels, fields.without(key)
-            fields = list(fields)
-        if isinstance(fields, Documents):
-            levels = _texts_of_levels(fields.members[key])
-            return levels, fields.without(key, levels)
-        levels = _texts_of_levels([one.get(key) for one in fields])
-        return levels, _without(fields, key, levels)
+        return _taken(fields, self._level_key, _texts_of_levels)
 
     def _renamed(self, fields: Many | None) -> Many | None:
         """Fields that are called as something of ours get an underscore behind their name."""
@@ -154,6 +137,20 @@ class Shaper:
         if fields is None or all(map(reserved.isdisjoint, fields)):
             return fields
         return [one if reserved.isdisjoint(one) else _renamed(one, reserved) for one in fields]
+
+
+def _taken(fields: Many, key: str, read: Callable[[list[Any]], list[T | None]]) -> tuple[list[T | None], Many]:
+    """What one field says of each event, and the fields without it. What cannot be read stays where it is."""
+    if isinstance(fields, Table):
+        found = read(fields.column(key))
+        if None not in found and len(fields.names) > 1:
+            return found, fields.without(key)
+        fields = list(fields)
+    if isinstance(fields, Documents):
+        found = read(fields.members[key])
+        return found, fields.without(key, found)
+    found = read([one.get(key) for one in fields])
+    return found, _without(fields, key, found)
 
 
 def _texts_of_levels(values: list[Any]) -> list[str | None]:
