@@ -217,30 +217,32 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
     assert retry_after(value, now=10.0) == seconds
 
 
-async def test_a_yes_before_the_whole_batch_has_left_is_none() -> None:
+@asynccontextmanager
+async def answering_too_early(answer: bytes) -> AsyncIterator[str]:
+    """The address of a server that answers as soon as it has read the head, and never reads the body."""
+    done = asyncio.Event()
+
     async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.write(answer)
         await done.wait()
 
-    done = asyncio.Event()
     async with served(hasty) as address:
+        yield address
+        done.set()
+
+
+async def test_a_yes_before_the_whole_batch_has_left_is_none() -> None:
+    async with answering_too_early(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as address:
         with pytest.raises(TryLater, match="before it had the whole batch"):
             await post(f"http://{address}/", "x" * 16_000_000 + "\n")
-        done.set()
 
 
 async def test_a_413_is_heard_while_the_body_is_on_its_way() -> None:
-    async def picky(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        await done.wait()
-
-    done = asyncio.Event()
-    async with served(picky) as address:
+    no = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    async with answering_too_early(no) as address:
         with pytest.raises(TooLarge):
             await post(f"http://{address}/", "x" * 16_000_000 + "\n")
-        done.set()
 
 
 # -- connections ---------------------------------------------------------------------------------------------------

@@ -10,13 +10,14 @@ import os
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import ormsgpack
 from backports import zstd
+
+from tests.logshipper.receivers.stream import Stream
 
 _SHORTEST = 16  # bytes of a nonce
 _DECODE: dict[str | None, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "zstd": zstd.decompress, None: bytes}
@@ -51,7 +52,7 @@ def entries(packed: bytes, count: int) -> list[Any]:
     return found
 
 
-class Forward:
+class Forward(Stream):
     """`mode`: ok · silent: stored, no acknowledgement · other: an acknowledgement of something else · close: closes
     instead of one · garbage: answers in another protocol.
     """
@@ -64,38 +65,20 @@ class Forward:
         context: ssl.SSLContext | None = None,
         proves: bool = True,
     ) -> None:
-        self.mode = "ok"
         self.events: list[Event] = []
         self.options: list[dict[str, Any]] = []
-        self.connections = 0
         self.clients: list[str] = []
         self._key = shared_key
         self._users = users or {}
         self._proves = proves
-        self._context = context
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        super().__init__(context)
         self.url = f"forward{'+tls' if context else ''}://localhost:{self.port}"
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self._open.append(connection)
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError, EOFError), connection:
-            if self._context is not None:
-                connection = self._context.wrap_socket(connection, server_side=True)
-                self._open.append(connection)
-            self.connections += 1
-            with connection:
-                if not self._key or self._shake_hands(connection):
-                    while self._take(connection, self._read(connection)):
-                        pass
+    def converse(self, connection: socket.socket) -> None:
+        with connection:
+            if not self._key or self._shake_hands(connection):
+                while self._take(connection, self._read(connection)):
+                    pass
 
     @staticmethod
     def _read(connection: socket.socket) -> Any:
@@ -142,16 +125,3 @@ class Forward:
             ack = "AAAAAAAAAAAAAAAAAAAAAA==" if self.mode == "other" else option["chunk"]
             connection.sendall(ormsgpack.packb({"ack": ack}))
         return True
-
-    def hang_up(self) -> None:
-        for connection in self._open:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        self._open.clear()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.hang_up()

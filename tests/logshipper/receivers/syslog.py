@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import socket
 import ssl
 import threading
 from dataclasses import dataclass
 from datetime import datetime
+
+from tests.logshipper.receivers.stream import Stream
 
 _ASCII = "[!-~]"
 _HEADER = re.compile(
@@ -66,60 +67,30 @@ def split(stream: bytes) -> tuple[list[bytes], bytes]:
     return found, stream[at:]
 
 
-class Syslog:
+class Syslog(Stream):
     """`mode`: ok · deaf: connections are accepted and nothing is read · cut:N: closes when N bytes of a connection
     were read, without reading what else has come.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
-        self.mode = "ok"
         self.messages: list[Message] = []
-        self.connections = 0
         self._closing = threading.Event()
-        self._context = context
-        self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.port: int = self._listener.getsockname()[1]
+        super().__init__(context, port, window=4096)
         self.url = f"syslog+{'tls' if context else 'tcp'}://localhost:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self._open.append(connection)
-                threading.Thread(target=self._read, args=(connection,), daemon=True).start()
-
-    def _read(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            if self._context is not None:
-                connection = self._context.wrap_socket(connection, server_side=True)
-                self._open.append(connection)
-            self.connections += 1
-            stream, seen = b"", 0
-            if self.mode == "deaf":
-                self._closing.wait()
-            limit = int(self.mode.removeprefix("cut:")) if self.mode.startswith("cut:") else 1 << 60
-            while data := connection.recv(min(65536, limit - seen)):
-                seen += len(data)
-                frames, stream = split(stream + data)
-                self.messages += map(parse, frames)
-                if seen >= limit:
-                    connection.close()
-                    return
-
-    def hang_up(self) -> None:
-        """Close every connection."""
-        for connection in self._open:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        self._open.clear()
+    def converse(self, connection: socket.socket) -> None:
+        stream, seen = b"", 0
+        if self.mode == "deaf":
+            self._closing.wait()
+        limit = int(self.mode.removeprefix("cut:")) if self.mode.startswith("cut:") else 1 << 60
+        while data := connection.recv(min(65536, limit - seen)):
+            seen += len(data)
+            frames, stream = split(stream + data)
+            self.messages += map(parse, frames)
+            if seen >= limit:
+                connection.close()
+                return
 
     def close(self) -> None:
         self._closing.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.hang_up()
+        super().close()

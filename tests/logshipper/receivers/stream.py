@@ -1,0 +1,59 @@
+"""What the receivers that no HTTP server can be made of share: connections on loopback, with TLS where it is wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+
+
+class Stream:
+    """Listens at once; each connection is handed to `converse` in a thread of its own.
+
+    `window` is the size of the buffer in which the kernel keeps what was not read yet; 0 is the kernel's own choice.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None, port: int = 0, window: int = 0) -> None:
+        self.mode = "ok"
+        self.connections = 0
+        self._context = context
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", port))
+        if window:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def converse(self, connection: socket.socket) -> None:
+        """Until it returns, or raises EOFError or OSError: the connection has come to its end."""
+        raise NotImplementedError
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._open.append(connection)
+                threading.Thread(target=self._begin, args=(connection,), daemon=True).start()
+
+    def _begin(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            if self._context is not None:
+                connection = self._context.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
+            self.connections += 1
+            self.converse(connection)
+
+    def hang_up(self) -> None:
+        """Close every connection."""
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self._open.clear()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.hang_up()
