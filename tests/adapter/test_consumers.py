@@ -112,29 +112,35 @@ scrape_configs:
 """
 
 
+def scraped_by_prometheus(begin: Begin, folder: Path, port: int) -> Callable[[str], str | None]:
+    """Have the adapter on this port scraped: the function returned tells a query's value, None while there is none."""
+    web = free_port()
+    (folder / "prometheus.yml").write_text(PROMETHEUS.format(port=port))
+    begin(
+        peer("prometheus"),
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address=127.0.0.1:{web}",
+    )
+
+    def value(query: str) -> str | None:
+        try:
+            found = httpx.get(f"http://127.0.0.1:{web}/api/v1/query", params={"query": query}, trust_env=False)
+        except httpx.TransportError:
+            return None
+        result = found.json().get("data", {}).get("result") if found.is_success else None
+        return str(result[0]["value"][1]) if result else None
+
+    return value
+
+
 def test_a_real_prometheus_scrapes_metrics_from_an_app_that_has_only_springs_health(
     adapter: StartAdapter, begin: Begin, tmp_path: Path
 ) -> None:
-    prometheus = peer("prometheus")
-    web = free_port()
     behaviour = answer(json.dumps(SPRING).encode(), "503 Service Unavailable", JSON)
     with App({"/actuator/health": behaviour}) as app:
         running = adapter(app.url, "/metrics=/actuator/health", ADAPTER_MODE="metrics", ADAPTER_TOKEN="t0ken")
-        (tmp_path / "prometheus.yml").write_text(PROMETHEUS.format(port=running.port))
-        begin(
-            prometheus,
-            f"--config.file={tmp_path}/prometheus.yml",
-            f"--storage.tsdb.path={tmp_path}/data",
-            f"--web.listen-address=127.0.0.1:{web}",
-        )
-
-        def value(query: str) -> str | None:
-            try:
-                found = httpx.get(f"http://127.0.0.1:{web}/api/v1/query", params={"query": query}, trust_env=False)
-            except httpx.TransportError:
-                return None
-            result = found.json().get("data", {}).get("result") if found.is_success else None
-            return str(result[0]["value"][1]) if result else None
+        value = scraped_by_prometheus(begin, tmp_path, running.port)
 
         assert wait_until(lambda: value('health_check_up{check="db/users"}'), "a scrape") == "0"
         assert value('up{job="app"}') == "1"
@@ -172,8 +178,6 @@ seconds 9
 
 
 def test_a_real_prometheus_takes_several_apps_as_one_page(adapter: StartAdapter, begin: Begin, tmp_path: Path) -> None:
-    prometheus = peer("prometheus")
-    web = free_port()
     openmetrics = answer(CART, headers=b"Content-Type: application/openmetrics-text; version=1.0.0\r\n")
     with App({"/metrics": answer(SHOP)}) as shop, App({"/metrics": openmetrics}) as cart:
         running = adapter(
@@ -184,21 +188,7 @@ def test_a_real_prometheus_takes_several_apps_as_one_page(adapter: StartAdapter,
             ADAPTER_SHOP_TARGET=shop.url,
             ADAPTER_CART_TARGET=cart.url,
         )
-        (tmp_path / "prometheus.yml").write_text(PROMETHEUS.format(port=running.port))
-        begin(
-            prometheus,
-            f"--config.file={tmp_path}/prometheus.yml",
-            f"--storage.tsdb.path={tmp_path}/data",
-            f"--web.listen-address=127.0.0.1:{web}",
-        )
-
-        def value(query: str) -> str | None:
-            try:
-                found = httpx.get(f"http://127.0.0.1:{web}/api/v1/query", params={"query": query}, trust_env=False)
-            except httpx.TransportError:
-                return None
-            result = found.json().get("data", {}).get("result") if found.is_success else None
-            return str(result[0]["value"][1]) if result else None
+        value = scraped_by_prometheus(begin, tmp_path, running.port)
 
         assert wait_until(lambda: value('up{job="app"}'), "a scrape") == "1"
         assert value('requests_total{app="shop",code="200"}') == "5"

@@ -25,6 +25,16 @@ from tests.warcopier.test_archive import packed
 SMALL, BIG = war("small"), war(size=2_000_000)
 
 
+def blinded(copier: Copier, folder: Path) -> str:
+    """A PYTHONPATH on which the program believes every disk to be huge, so that no precheck helps it."""
+    (folder / "sitecustomize.py").write_text(
+        "import os\n"
+        "class Wide:\n    f_blocks = f_bavail = 1 << 40\n    f_frsize = f_files = f_favail = 4096\n"
+        "os.statvfs = lambda file: Wide\n"
+    )
+    return os.pathsep.join([str(folder), copier.environ({})["PYTHONPATH"]])
+
+
 def test_a_disk_that_is_too_small_is_told_with_the_bytes_needed_and_free_before_any_is_written(
     copier: Copier, tmp_path: Path
 ) -> None:
@@ -77,13 +87,7 @@ def test_a_disk_that_fills_up_in_the_act_leaves_the_old_war_and_nothing_else(
 def test_bytes_that_do_not_fit_although_the_disk_said_so_leave_nothing(copier: Copier, tmp_path: Path) -> None:
     copier.offer(shop=BIG)
     with disk("1m", tmp_path / "disk") as target:
-        blind = tmp_path / "sitecustomize.py"
-        blind.write_text(
-            "import os\nreal = os.statvfs\n"
-            "class Wide:\n    f_blocks = f_bavail = 1 << 40\n    f_frsize = f_files = f_favail = 4096\n"
-            "os.statvfs = lambda file: Wide\n"
-        )
-        path = os.pathsep.join([str(tmp_path), copier.environ({})["PYTHONPATH"]])
+        path = blinded(copier, tmp_path)
         outcome = copier.run(WARCOPIER_TARGET=str(target), PYTHONPATH=path)
         assert outcome.code == 74, outcome.stderr
         assert f"WARCOPIER_TARGET={target}: it is full (No space left on device)" in outcome.last
@@ -159,13 +163,7 @@ def test_a_disk_that_fills_up_while_it_is_unpacked_leaves_the_old_directory_and_
 
 def test_bytes_that_do_not_fit_while_it_is_unpacked_leave_the_old_directory(copier: Copier, tmp_path: Path) -> None:
     copier.offer(shop=packed({"WEB-INF/web.xml": b"old"}))
-    blind = tmp_path / "sitecustomize.py"
-    blind.write_text(
-        "import os\nreal = os.statvfs\n"
-        "class Wide:\n    f_blocks = f_bavail = 1 << 40\n    f_frsize = f_files = f_favail = 4096\n"
-        "os.statvfs = lambda file: Wide\n"
-    )
-    path = os.pathsep.join([str(tmp_path), copier.environ({})["PYTHONPATH"]])
+    path = blinded(copier, tmp_path)
     with disk("500k", tmp_path / "disk") as target:
         assert copier.run(WARCOPIER_TARGET=str(target), **UNPACK).code == 0
         copier.offer(shop=packed(TREE))
