@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.adapter.support import Adapter
+from tests.adapter.failures import FAILURES
+from tests.adapter.support import Adapter, Behaviour
 from tests.conftest import Start
 from tests.support import free_port
 
@@ -30,3 +31,9 @@ def adapter(start: Start) -> StartAdapter:
         return Adapter(program, port, admin)
 
     return begin
+
+
+@pytest.fixture
+def failing() -> dict[str, Behaviour]:
+    """An app with a path for everything that it can do wrong."""
+    return {f"/{name.replace(' ', '-')}": behaviour for name, (behaviour, _, _) in FAILURES.items()}

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.support import Program, free_port
 
 Behaviour = Callable[["Exchange"], Awaitable[None]]
+
+METRICS = b'# TYPE up gauge\nup{job="app"} 1\n'
+JSON = b"Content-Type: application/json\r\n"
+PROMPT = 15.0  # seconds; that an answer comes at all before the app's own, which never comes, is what matters
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Adapter:
     def metric(self, name: str, **labels: str) -> float:
         """The sample's value; 0 while there is none."""
         text = httpx.get(f"http://127.0.0.1:{self.admin}/metrics", trust_env=False).text
-        for family in text_string_to_metric_families(text):
+        for family in parse_text(text):
             for sample in family.samples:
                 if sample.name == name and sample.labels == labels:
                     return float(sample.value)
@@ -218,3 +222,47 @@ def closing_the_next_time(body: bytes) -> Behaviour:
         await answer(body)(exchange)
 
     return behave
+
+
+# -- an app of two gauges, and rules for them ---------------------------------------------------------------------
+
+RULES = "db: up == 1 fail; queue: depth < 10 warn"
+
+
+def page(up: int = 1, depth: int = 3) -> Behaviour:
+    return answer(f"# TYPE up gauge\nup {up}\n# TYPE depth gauge\ndepth {depth}\n".encode())
+
+
+# -- what comes back ----------------------------------------------------------------------------------------------
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every sample of a text page: its value by its name and labels."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in parse_text(text)
+        for sample in family.samples
+    }
+
+
+async def probe_together(port: int, paths: list[str], all_are_waiting: Callable[[], None]) -> list[int]:
+    """Send every request on a connection of its own before any answer is let through."""
+    streams = []
+    for path in paths:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        streams.append((reader, writer))
+    # The server reads what has arrived before it reads an answer that is sent later, but for one more turn of its loop.
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    await reader.read()
+    writer.close()
+    all_are_waiting()
+
+    async def status(reader: asyncio.StreamReader) -> int:
+        return int((await reader.read()).split(b" ", 2)[1])
+
+    statuses = await asyncio.gather(*(status(reader) for reader, _ in streams))
+    for _, writer in streams:
+        writer.close()
+    return statuses

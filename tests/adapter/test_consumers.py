@@ -15,12 +15,9 @@ import httpx
 import pytest
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import App, answer
-from tests.adapter.test_healthdoc import SPRING
-from tests.adapter.test_modes import RULES, page
+from tests.adapter.documents import SPRING
+from tests.adapter.support import JSON, RULES, App, answer, page
 from tests.support import ROOT, free_port, peer, wait_until
-
-JSON = b"Content-Type: application/json\r\n"
 
 Begin = Callable[..., "subprocess.Popen[bytes]"]
 

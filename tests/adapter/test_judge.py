@@ -13,7 +13,7 @@ from sidecars.adapter.judge import Judge
 from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
 from sidecars.adapter.rulebook import Rulebook
 from sidecars.adapter.settings import Settings
-from tests.adapter.test_healthdoc import HEALTH_JSON, SPRING
+from tests.adapter.documents import HEALTH_JSON, SPRING
 from tests.support import wait_until
 
 QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sidecars.adapter.outcome import NoReply, Reply
 from sidecars.adapter.reading import Limits, Reading, Unreadable, read
 from sidecars.adapter.selectors import parse
-from tests.adapter.test_healthdoc import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
+from tests.adapter.documents import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
 
 LIMITS = Limits(max_body=1_000_000, max_series=1000)
 TEXT = "text/plain; version=0.0.4"

@@ -1,0 +1,110 @@
+"""The connections of the real program: those kept to the app, and a thousand probers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+
+import aiohttp
+
+from tests.adapter.conftest import StartAdapter
+from tests.adapter.support import METRICS, PROMPT, App, answer, closing_the_next_time, hang, held, page, probe_together
+from tests.support import free_port, wait_until
+
+
+def test_an_app_that_closes_a_kept_connection_is_asked_on_a_fresh_one(adapter: StartAdapter) -> None:
+    with App({"/metrics": closing_the_next_time(METRICS)}) as app:
+        running = adapter(app.url)
+
+        assert [running.get("/health").content for _ in range(6)] == [METRICS] * 6
+    assert running.metric("adapter_upstream_errors_total", app="default", reason="closed") == 0
+
+
+def test_a_thousand_probes_at_once_are_one_request_to_the_app(adapter: StartAdapter) -> None:
+    release = threading.Event()
+    with App({"/metrics": held(release, answer(METRICS))}) as app:
+        running = adapter(app.url, "/health=/metrics,/live=/metrics", ADAPTER_TIMEOUT="20s")
+        paths = ["/health", "/live"] * 500
+
+        def all_are_waiting() -> None:
+            release.set()
+
+        statuses = asyncio.run(probe_together(running.port, paths, all_are_waiting))
+
+        assert app.seen == {"/metrics": 1}
+        assert running.metric("adapter_upstream_requests_total", app="default") == 1
+        assert running.metric("adapter_requests_total", route="/health", code="200") == 500
+        assert running.metric("adapter_requests_total", route="/live", code="200") == 500
+    assert statuses == [200] * 1000
+
+
+def test_a_thousand_probes_of_a_hung_app_are_all_answered_at_the_deadline(adapter: StartAdapter) -> None:
+    async def probe(url: str) -> list[int]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+
+            async def one() -> int:
+                async with client.get(url) as response:
+                    return response.status
+
+            return await asyncio.gather(*(one() for _ in range(1000)))
+
+    with App({"/metrics": hang()}) as app:
+        running = adapter(app.url)
+        began = time.monotonic()
+
+        statuses = asyncio.run(probe(f"http://127.0.0.1:{running.port}/health"))
+
+        assert statuses == [503] * 1000
+        assert time.monotonic() - began < PROMPT
+        assert app.seen["/metrics"] < 20
+
+
+def test_probes_go_on_while_the_app_is_restarted(adapter: StartAdapter) -> None:
+    port = free_port()
+    seen: list[int] = []
+    running = None
+    for body in (b"first", b"second", b"third"):
+        with App({"/metrics": answer(body)}, port=port) as app:
+            running = running or adapter(app.url)
+            for _ in range(20):
+                response = running.get("/health")
+                assert (response.status_code, response.content) == (200, body)
+        seen += [running.get("/health").status_code for _ in range(3)]
+    assert seen == [503] * 9
+
+
+def test_a_prober_that_leaves_does_not_spoil_the_answer_of_the_others(adapter: StartAdapter) -> None:
+    release = threading.Event()
+    with App({"/metrics": held(release, answer(METRICS))}) as app:
+        running = adapter(app.url, ADAPTER_TIMEOUT="20s")
+        impatient = socket.create_connection(("127.0.0.1", running.port))
+        impatient.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: app.seen["/metrics"], "the first request to reach the app")
+        with socket.create_connection(("127.0.0.1", running.port)) as patient:
+            patient.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert running.get("/nowhere").status_code == 404  # by then the patient one waits, too
+            impatient.close()
+            release.set()
+            received = b""
+            while part := patient.recv(65536):
+                received += part
+
+        assert received.endswith(METRICS)
+        assert app.seen == {"/metrics": 1}
+
+
+def test_one_connection_too_many_is_told_so(adapter: StartAdapter) -> None:
+    with App({"/metrics": page()}) as app:
+        running = adapter(app.url, ADAPTER_MAX_CONNECTIONS="2")
+        holders = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(2)]
+        for holder in holders:
+            holder.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert holder.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+        with socket.create_connection(("127.0.0.1", running.port), timeout=20) as one_more:
+            assert one_more.recv(65536).startswith(b"HTTP/1.1 503 ")
+        for holder in holders:
+            holder.close()
+        wait_until(lambda: running.get("/health").status_code == 200, "there is room again")

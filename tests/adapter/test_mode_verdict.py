@@ -1,0 +1,116 @@
+"""The real program in the mode verdict: health is judged by rules, and the reason is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.adapter.conftest import StartAdapter
+from tests.adapter.support import JSON, RULES, App, answer, page
+from tests.conftest import Start
+from tests.support import free_port
+
+
+def test_health_is_judged_from_metrics_and_the_reason_is_told(adapter: StartAdapter) -> None:
+    with App({"/metrics": page()}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES)
+        assert running.get("/health").text.splitlines()[0] == "pass"
+
+        app.behaviours["/metrics"] = page(depth=12)
+        warned = running.get("/health", Accept="application/health+json")
+        app.behaviours["/metrics"] = page(up=0)
+        failed = running.get("/health")
+
+    assert (warned.status_code, warned.json()["status"]) == (200, "warn")
+    assert failed.status_code == 503
+    assert failed.text.startswith("fail: db: ")
+
+
+def test_status_and_metrics_tell_each_rule_with_its_value_its_threshold_and_its_last_error(
+    adapter: StartAdapter,
+) -> None:
+    with App({"/metrics": page(up=0)}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES)
+        running.get("/health")
+        app.behaviours["/metrics"] = page()
+        running.get("/health")
+
+    told = running.status()["routes"]["/health"]["verdict"]
+    db = told["checks"]["db"]
+    assert told["status"] == "pass"
+    assert (db["status"], db["value"], db["threshold"]) == ("pass", 1, 1)
+    assert "0" in db["last_error"]["reason"]
+    assert db["since"] > db["last_error"]["at"]
+    assert told["checks"]["queue"]["last_error"] is None
+    assert running.metric("adapter_rule_value", route="/health", rule="queue") == 3
+    assert running.metric("adapter_rule_pass", route="/health", rule="db") == 1
+    assert running.metric("adapter_verdict", route="/health", status="pass") == 1
+
+
+def test_a_bad_rule_is_a_bad_setting_told_with_its_column(start: Start) -> None:
+    program = start("adapter", ADAPTER_MODE="verdict", ADAPTER_RULES="db: up == 1; queue: depth <> 10")
+
+    assert program.wait() == 78
+    said = program.logs[-1]["msg"]
+    assert said.startswith("ADAPTER_RULES=")
+    assert "column" in said
+    assert "^" in said
+
+
+def test_rules_by_file_are_followed_and_a_bad_new_file_keeps_the_old(adapter: StartAdapter, tmp_path: Path) -> None:
+    file = tmp_path / "rules"
+
+    def write(text: str) -> None:
+        file.with_name("new").write_text(text)
+        file.with_name("new").replace(file)
+
+    write("db: up == 1")
+    with App({"/metrics": page(depth=12)}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES_FILE=str(file))
+        assert running.get("/health").status_code == 200
+        assert running.metric("adapter_rules_current", app="default") == 1
+
+        write("queue: depth < 10")
+        assert running.get("/health").text.startswith("fail: queue: ")
+        write("queue: depth <> 10")
+        assert running.get("/health").text.startswith("fail: queue: ")
+        assert "column" in running.status()["rules"]["default"]
+        assert running.metric("adapter_rules_current", app="default") == 0
+        write("queue: depth < 100")
+        assert running.get("/health").status_code == 200
+    assert running.program.logged("the new rules cannot be used; the earlier ones stay in force")
+
+
+def test_what_is_holding_a_verdict_is_told(adapter: StartAdapter) -> None:
+    with App({"/metrics": page()}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_FAIL_AFTER="2")
+        running.get("/health")
+        app.behaviours["/metrics"] = page(up=0)
+
+        held_back, failed = running.get("/health"), running.get("/health")
+
+    assert held_back.status_code == 200
+    assert held_back.text.startswith("warn: failed 1 of 2 times in a row; db: ")
+    assert failed.status_code == 503
+
+
+def test_an_app_that_is_not_there_yet_is_a_warning_in_the_grace(adapter: StartAdapter) -> None:
+    running = adapter(f"http://127.0.0.1:{free_port()}", ADAPTER_MODE="verdict", ADAPTER_GRACE="1h")
+
+    response = running.get("/health")
+
+    assert response.status_code == 200
+    assert response.text.startswith("warn: start-up grace, ")
+    assert "connection refused" in response.text
+    assert running.status()["routes"]["/health"]["verdict"]["holding"].startswith("start-up grace")
+
+
+def test_the_apps_own_words_reach_the_prober_and_no_log_or_status(adapter: StartAdapter) -> None:
+    document = b'{"status": "DOWN", "components": {"db": {"status": "DOWN", "details": {"error": "hunter2 is wrong"}}}}'
+    with App({"/metrics": answer(document, "503 Service Unavailable", JSON)}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_LOG_LEVEL="debug")
+        response = running.get("/health")
+        failed = running.program.wait_logged("the route fails")
+
+    assert "db: hunter2 is wrong" in response.text
+    assert "db: the app says fail" in failed["reason"]
+    assert "hunter2" not in running.program.stderr + str(running.status())
