@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,12 @@ def copier(tmp_path: Path) -> Copier:
     found.source.mkdir()
     found.target.mkdir()
     return found
+
+
+@pytest.fixture
+def umask_of_its_own() -> Iterator[None]:
+    """For a test that runs the copier in this very process: its umask is gone with the test."""
+    before = os.umask(0)
+    os.umask(before)
+    yield
+    os.umask(before)

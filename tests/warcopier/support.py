@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import io
 import json
@@ -20,6 +21,10 @@ from tests.support import ROOT
 
 RECORD = ".warcopier.json"
 TRACKER = "META-INF/war-tracker"
+SECOND = 1_000_000_000  # nanoseconds; Tomcat compares times by the second
+
+PRUNE = {"WARCOPIER_PRUNE": "true"}
+UNPACK = {"WARCOPIER_UNPACK": "true"}
 
 
 def war(text: str = "hello", *, size: int = 0, compression: int = zipfile.ZIP_DEFLATED, seed: int = 0) -> bytes:
@@ -35,6 +40,9 @@ def war(text: str = "hello", *, size: int = 0, compression: int = zipfile.ZIP_DE
 
 def noise(size: int, seed: int = 0) -> bytes:
     return hashlib.shake_128(str(seed).encode()).digest(size)
+
+
+SHOP, OTHER, NEW = war("shop"), war("other"), war("new")
 
 
 def sha256(data: bytes) -> str:
@@ -137,6 +145,41 @@ class Copier:
 
     def names(self) -> list[str]:
         return names(self.target)
+
+
+def refused(outcome: Outcome, code: int, *said: str) -> None:
+    """It ended with that code, and its last line says why in one sentence."""
+    assert outcome.code == code, outcome.stderr
+    assert outcome.logs[-1]["level"] == "error"
+    assert outcome.logs[-1]["exit_code"] == code
+    assert "\n" not in outcome.last or code == 78
+    for part in said:
+        assert part in outcome.last
+    assert "traceback" not in outcome.stderr.lower()
+
+
+def published(outcome: Outcome, last: str = "") -> Outcome:
+    """It ended well, and its last line says that."""
+    assert outcome.code == 0, outcome.stderr
+    assert last in outcome.last
+    return outcome
+
+
+def without_power() -> None:
+    """Take from root what lets it read and write everything, before a program starts."""
+    if os.geteuid() == 0:
+        for capability in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+            assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
+
+
+def run_without_power(copier: Copier, **told: str) -> Outcome:
+    """The program as any user may run it, be it root or not."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "sidecars.warcopier"],
+        env=copier.environ(told), preexec_fn=without_power, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    logs = [json.loads(line) for line in ended.stderr.splitlines()]
+    return Outcome(ended.returncode, logs, ended.stderr)
 
 
 class Disk:

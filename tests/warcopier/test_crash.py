@@ -18,7 +18,9 @@ from chassis.frozen import asdict
 from sidecars.warcopier.plan import fingerprint
 from tests.support import wait_until
 from tests.warcopier.support import (
+    PRUNE,
     RECORD,
+    UNPACK,
     Copier,
     Outcome,
     deployed,
@@ -54,7 +56,6 @@ def directories(wars: dict[str, bytes]) -> dict[str, str]:
     return {name: tree_digest(entries(data)) for name, data in wars.items()}
 
 
-UNPACK, PRUNE = {"WARCOPIER_UNPACK": "true"}, {"WARCOPIER_PRUNE": "true"}
 ALL_NEW = archives(NEW)
 SCENARIOS = {
     "archives": Scenario({}, PRUNE, archives(OLD), archives(NEW)),

@@ -9,6 +9,8 @@ import pytest
 
 from tests.warcopier.support import (
     RECORD,
+    SHOP,
+    UNPACK,
     Copier,
     Disk,
     deployed,
@@ -16,6 +18,7 @@ from tests.warcopier.support import (
     leftovers,
     names,
     noise,
+    refused,
     sha256,
     tree_digest,
     war,
@@ -134,7 +137,6 @@ def test_it_publishes_from_one_file_system_to_another(copier: Copier, tmp_path: 
         assert deployed(target) == {"shop.war": sha256(BIG)}
 
 
-UNPACK = {"WARCOPIER_UNPACK": "true"}
 TREE = {f"WEB-INF/classes/{number}.class": noise(40_000, number) for number in range(20)}
 
 
@@ -190,3 +192,11 @@ def test_a_reserve_is_kept_on_a_real_disk(copier: Copier, tmp_path: Path) -> Non
         assert outcome.code == 74, outcome.stderr
         assert f"{len(SMALL)} bytes are needed for 1 file and 1048576 to be left (WARCOPIER_RESERVE)" in outcome.last
         assert copier.run(WARCOPIER_TARGET=str(target), WARCOPIER_RESERVE="900KiB").code == 0
+
+
+def test_room_that_is_to_be_left_is_left(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    refused(
+        copier.run(WARCOPIER_RESERVE="1000TiB"), 74, "it is too full", f"{1000 << 40} to be left (WARCOPIER_RESERVE)"
+    )
+    assert copier.names() == []

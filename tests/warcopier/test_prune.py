@@ -1,0 +1,69 @@
+"""WARCOPIER_PRUNE: what an earlier run published and the source no longer has is removed, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.warcopier.support import NEW, OTHER, PRUNE, RECORD, SHOP, UNPACK, Copier, deployed, published, refused
+
+
+@pytest.mark.parametrize("how", [{}, UNPACK], ids=["archives", "directories"])
+def test_only_what_an_earlier_run_published_and_the_source_no_longer_has_is_removed(
+    copier: Copier, how: dict[str, str]
+) -> None:
+    copier.offer(shop=SHOP, old=OTHER)
+    published(copier.run(**how))
+    (copier.target / "theirs.war").write_bytes(NEW)
+    (copier.target / "mine").mkdir()
+    (copier.source / "old.war").unlink()
+    outcome = published(copier.run(**how, **PRUNE), "0 published, 1 unchanged, 1 pruned")
+    assert [line["file"] for line in outcome.logs if line["msg"].startswith("removed")] == ["old" if how else "old.war"]
+    assert sorted(copier.names()) == sorted([RECORD, "mine", "theirs.war", "shop" if how else "shop.war"])
+    published(copier.run(**how, **PRUNE), "nothing to do: 1 unchanged")
+
+
+def test_what_somebody_has_changed_since_is_not_removed(copier: Copier) -> None:
+    copier.offer(shop=SHOP, old=OTHER)
+    published(copier.run())
+    (copier.target / "old.war").write_bytes(NEW)
+    (copier.source / "old.war").unlink()
+    assert "somebody has changed it" in published(copier.run(**PRUNE)).warnings[0]
+    assert sorted(deployed(copier.target)) == ["old.war", "shop.war"]
+    assert published(copier.run(**PRUNE)).warnings == []
+
+
+def test_what_was_only_touched_since_is_removed(copier: Copier) -> None:
+    copier.offer(shop=SHOP, old=OTHER)
+    published(copier.run())
+    (copier.target / "old.war").chmod(0o600)
+    (copier.source / "old.war").unlink()
+    published(copier.run(**PRUNE), "1 pruned")
+
+
+@pytest.mark.parametrize("raw", [None, b"garbage"])
+def test_without_a_record_nothing_is_removed(copier: Copier, raw: bytes | None) -> None:
+    copier.offer(shop=SHOP, old=OTHER)
+    published(copier.run())
+    (copier.source / "old.war").unlink()
+    (copier.target / RECORD).unlink()
+    if raw:
+        (copier.target / RECORD).write_bytes(raw)
+    published(copier.run(**PRUNE))
+    assert sorted(deployed(copier.target)) == ["old.war", "shop.war"]
+
+
+def test_a_source_that_is_empty_prunes_nothing(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    published(copier.run())
+    (copier.source / "shop.war").unlink()
+    refused(copier.run(**PRUNE), 78, "there is no *.war there")
+    assert list(deployed(copier.target)) == ["shop.war"]
+
+
+def test_nothing_is_removed_when_what_is_new_cannot_be_published(copier: Copier) -> None:
+    copier.offer(shop=SHOP, old=OTHER)
+    published(copier.run())
+    (copier.source / "old.war").unlink()
+    copier.offer(broken=b"<html>")
+    refused(copier.run(**PRUNE), 65, "is not a zip")
+    assert sorted(deployed(copier.target)) == ["old.war", "shop.war"]
