@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
-LOCKS  := $(NAMES) demo dev
+LOCKS  := $(NAMES) compile demo dev
 # Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-code check-images docs images e2e bench chaos soak locks clean
+.PHONY: help demo test check check-code check-images docs images e2e bench chaos soak compiled test-compiled locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -56,6 +56,12 @@ chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (
 
 soak: $(VENV)/dev.stamp ## REQUESTS through the ambassador (10 million), while memory and descriptors are watched; needs nginx and wrk
 	$(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}
+
+compiled: $(VENV)/dev.stamp ## the code as the images have it, what each request passes through compiled, in build/compiled
+	$(BIN)/python compile.py build/compiled
+
+test-compiled: compiled ## the tests of what is compiled, against that
+	FORM=compiled $(BIN)/python -m pytest -o pythonpath='build/compiled .' tests/ambassador
 
 locks: $(VENV)/dev.stamp ## compile each extra with hashes, for every platform
 	@set -e; for name in $(LOCKS); do echo "locks/$$name.txt"; $(BIN)/uv pip compile --quiet --universal --generate-hashes \

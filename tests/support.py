@@ -19,7 +19,10 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+import chassis
+
 ROOT = Path(__file__).resolve().parent.parent
+CODE = Path(chassis.__file__).resolve().parent.parent  # where programs find theirs: where the tests have found it
 PATIENCE = 30.0  # seconds; generous, since a busy machine is no failure
 
 _ENOUGH = 5_000  # ports to choose from, for parallel runs to keep out of each other's way
@@ -67,7 +70,7 @@ class Program:
         with self.stderr_file.open("wb") as stderr, self.stdout_file.open("wb") as stdout:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{CODE}:{ROOT}", **environ},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,

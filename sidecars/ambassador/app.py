@@ -82,7 +82,10 @@ class DataPath:
 
     def status(self) -> dict[str, object]:
         now = time.monotonic()
-        return {"upstreams": {upstream.name: status.page(upstream, now) for upstream in self._upstreams}}
+        return {
+            "form": status.form(),
+            "upstreams": {upstream.name: status.page(upstream, now) for upstream in self._upstreams},
+        }
 
     def report(self) -> bytes:
         """What a worker tells of itself."""

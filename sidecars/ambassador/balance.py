@@ -273,7 +273,7 @@ class Balancer:
 def _mean_cost(endpoints: Collection[Endpoint], but: Endpoint | None = None) -> float:
     """What nothing is known of costs as much as the others do, so that it is neither shunned nor flooded."""
     costs = [endpoint.cost for endpoint in endpoints if endpoint is not but and endpoint.requests]
-    return sum(costs) / len(costs) if costs else FIRST_COST
+    return sum(costs, 0.0) / len(costs) if costs else FIRST_COST
 
 
 def _preference(endpoint: Endpoint) -> tuple[bool, int, float]:

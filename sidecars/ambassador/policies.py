@@ -192,7 +192,7 @@ def _are_even(endpoints: Sequence[Endpoint]) -> bool:
 
 def _alias_table(weights: Sequence[float]) -> tuple[list[float], list[int]]:
     """For each of the equally likely fields: how much of it is its own, and whose the rest is (Vose)."""
-    scale = len(weights) / sum(weights)
+    scale = len(weights) / sum(weights, 0.0)
     keep = [weight * scale for weight in weights]
     alias = list(range(len(weights)))
     small = [number for number, share in enumerate(keep) if share < 1.0]

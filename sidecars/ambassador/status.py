@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sidecars.ambassador import exchange
+
 if TYPE_CHECKING:
     from sidecars.ambassador.endpoints import Endpoint
     from sidecars.ambassador.names import Name
     from sidecars.ambassador.upstream import Upstream
+
+
+def form() -> str:
+    """Whether the way of a request is `compiled`, as in the images, or `plain` Python."""
+    return "plain" if exchange.__file__.endswith(".py") else "compiled"
 
 
 def page(upstream: Upstream, now: float) -> dict[str, Any]:
