@@ -25,7 +25,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador.endpoints import EJECTED, FIRST_COST, PROBATION, READY, TRIAL, Endpoint
 from sidecars.ambassador.policies import Hash, policy
@@ -33,16 +33,16 @@ from sidecars.ambassador.policies import Hash, policy
 if TYPE_CHECKING:
     from sidecars.ambassador.settings import UpstreamSettings
 
-_TRIAL_PATIENCE = 5.0  # seconds
-_LONGEST_EJECTION = 30.0  # times EJECT_FOR
-_FORGOTTEN_AFTER = 3.0  # times the last ejection: an endpoint that was well for so long begins anew
-_FALL = 2  # active checks that must fail
-_FIRST_SHARE = 0.1  # of its weight, when an endpoint starts slowly
+_TRIAL_PATIENCE: Final = 5.0  # seconds
+_LONGEST_EJECTION: Final = 30.0  # times EJECT_FOR
+_FORGOTTEN_AFTER: Final = 3.0  # times the last ejection: an endpoint that was well for so long begins anew
+_FALL: Final = 2  # active checks that must fail
+_FIRST_SHARE: Final = 0.1  # of its weight, when an endpoint starts slowly
 
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERROR = 500
-_OVERLOADED = frozenset({429, 502, 503, 504})
-_NOT_ITS_FAULT = frozenset({501, 505})
+_TOO_MANY_REQUESTS: Final = 429
+_SERVER_ERROR: Final = 500
+_OVERLOADED: Final = frozenset({429, 502, 503, 504})
+_NOT_ITS_FAULT: Final = frozenset({501, 505})
 
 
 class Balancer:

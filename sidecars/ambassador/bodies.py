@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 from sidecars.ambassador.fields import BadSyntax, trailer
 from sidecars.ambassador.heads import CHUNKED, Refused
 
 # RFC 9112 section 7.1.1. No blank is allowed where the RFC speaks of "bad whitespace"; the extension's text is dropped.
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
-_MAX_SIZE_LINE = 512  # bytes
-_MAX_EXTENSIONS = 16 * 1024  # bytes of extensions in one body
-_MAX_TRAILERS = 16 * 1024  # bytes
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
+_MAX_SIZE_LINE: Final = 512  # bytes
+_MAX_EXTENSIONS: Final = 16 * 1024  # bytes of extensions in one body
+_MAX_TRAILERS: Final = 16 * 1024  # bytes
 
-_SIZE, _DATA, _END_OF_DATA, _TRAILERS = range(4)
-LAST_CHUNK = b"0\r\n\r\n"
+_SIZE: Final = 0  # what comes next: the size of a chunk
+_DATA: Final = 1
+_END_OF_DATA: Final = 2
+_TRAILERS: Final = 3
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Sized:

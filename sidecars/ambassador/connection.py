@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecars.ambassador import answers
 from sidecars.ambassador.bodies import Reader, UntilClose, reader
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from sidecars.ambassador.exchange import Exchange
     from sidecars.ambassador.upstream import Upstream
 
-_MOST_INTERIM = 64  # 1xx responses before the final one
-_SWITCHING = 101
-_FINAL = 200
-_MALFORMED = 502
-_TOO_MANY_REQUESTS = 429
+_MOST_INTERIM: Final = 64  # 1xx responses before the final one
+_SWITCHING: Final = 101
+_FINAL: Final = 200
+_MALFORMED: Final = 502
+_TOO_MANY_REQUESTS: Final = 429
 
-monotonic = time.monotonic
+monotonic: Final = time.monotonic
 
 
 class Connection:

@@ -6,7 +6,7 @@ since the last look begins its time anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador import answers, retry
 from sidecars.ambassador.kinds import TIMEOUT
@@ -14,7 +14,7 @@ from sidecars.ambassador.kinds import TIMEOUT
 if TYPE_CHECKING:
     from sidecars.ambassador.exchange import Exchange
 
-_CONTINUE_AFTER = 1.0  # seconds after which a client that expects 100-continue is told so by us
+_CONTINUE_AFTER: Final = 1.0  # seconds after which a client that expects 100-continue is told so by us
 
 
 def look(exchange: Exchange, now: float) -> None:

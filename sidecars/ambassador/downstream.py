@@ -14,7 +14,7 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecars.ambassador import answers
 from sidecars.ambassador.bodies import Reader, reader
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from sidecars.ambassador.connection import Connection
     from sidecars.ambassador.upstream import Upstream
 
-_CR = b"\r"[0]
-_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
-_BUFFERED = 64 * 1024  # bytes of further requests that wait
-_LINGER = 2.0  # seconds
-_QUIET = 0.1  # seconds without a request after which a drain takes a connection for idle
-_BAD = 400
-_GONE = 499  # as nginx calls it: the client closed before it had its answer
+_CR: Final = b"\r"[0]
+_EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
+_BUFFERED: Final = 64 * 1024  # bytes of further requests that wait
+_LINGER: Final = 2.0  # seconds
+_QUIET: Final = 0.1  # seconds without a request after which a drain takes a connection for idle
+_BAD: Final = 400
+_GONE: Final = 499  # as nginx calls it: the client closed before it had its answer
 
-monotonic = time.monotonic
+monotonic: Final = time.monotonic
 
 
 class Client:

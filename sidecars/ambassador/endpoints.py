@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from math import exp
-from typing import Any
+from typing import Any, Final
 
-BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 
-READY, EJECTED, PROBATION, TRIAL = "ready", "ejected", "probation", "trial"
+READY: Final[str] = "ready"
+EJECTED: Final[str] = "ejected"
+PROBATION: Final[str] = "probation"
+TRIAL: Final[str] = "trial"
 
-_DECAY = 10.0  # seconds in which a cost sinks to a third
-FIRST_COST = 0.03  # seconds, of one that nothing is known of
-_FAILURE_COST = 5.0  # seconds
-_LONGEST_RETRY_AFTER = 300.0  # seconds
+_DECAY: Final = 10.0  # seconds in which a cost sinks to a third
+FIRST_COST: Final = 0.03  # seconds, of one that nothing is known of
+_FAILURE_COST: Final = 5.0  # seconds
+_LONGEST_RETRY_AFTER: Final = 300.0  # seconds
 
 
 class Endpoint:

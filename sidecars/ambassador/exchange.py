@@ -18,7 +18,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador import answers, retry
 from sidecars.ambassador.bodies import LAST_CHUNK, frame, last_chunk
@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from sidecars.ambassador.endpoints import Endpoint
     from sidecars.ambassador.upstream import Upstream
 
-_JOINED = 64 * 1024  # bytes up to which a body is copied behind its head, to be one write; more does not wait for one
-_SWITCHING = 101
-_CONTINUE = 100
+_JOINED: Final = (
+    64 * 1024
+)  # bytes up to which a body is copied behind its head, to be one write; more does not wait for one
+_SWITCHING: Final = 101
+_CONTINUE: Final = 100
 
-monotonic = time.monotonic
+monotonic: Final = time.monotonic
 
 
 class Exchange:

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
-TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
 # RFC 9112 section 5: no blank before the colon, no folded line; RFC 9110 section 5.5: no CR, LF, NUL or other control.
-_FIELD = re.compile(rb"(" + TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)")
+_FIELD: Final = re.compile(rb"(" + TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)")
 
 # Fields that a message's framing or its way through us depends on. They are acted on, never simply passed.
-ACTED_ON = frozenset(
+ACTED_ON: Final = frozenset(
     {
         b"connection",
         b"content-length",
@@ -36,19 +37,19 @@ ACTED_ON = frozenset(
         b"upgrade",
     }
 )
-_SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
+_SECRET: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
 
 # RFC 9110 section 6.5.1: a trailer never frames, routes or controls the message that it ends.
-_NOT_IN_TRAILERS = ACTED_ON | _SECRET | {b"trailer", b"content-encoding", b"content-type", b"content-range"}
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host"})
+_NOT_IN_TRAILERS: Final = ACTED_ON | _SECRET | {b"trailer", b"content-encoding", b"content-type", b"content-range"}
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"host"})
 
-_CONNECTION_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})  # they name no field of their own
-AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{0,5})?")
-_NUMBER = re.compile(rb"[0-9]{1,18}")
+_CONNECTION_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})  # they name no field of their own
+AUTHORITY: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{0,5})?")
+_NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
-_REMEMBERED_LINES = 2048
-_REMEMBERED_LENGTH = 256  # bytes
-_HASHES = 1024
+_REMEMBERED_LINES: Final = 2048
+_REMEMBERED_LENGTH: Final = 256  # bytes
+_HASHES: Final = 1024
 
 
 class BadSyntax(Exception):
@@ -129,7 +130,7 @@ class Fields(dict[bytes, "bytes | Acted | Private"]):
         return judged
 
 
-FIELDS = Fields()
+FIELDS: Final = Fields()
 
 
 def judge(lines: Iterable[bytes]) -> tuple[list[bytes], list[Acted], bool]:

@@ -28,9 +28,9 @@ MAX_FIELDS: Final = 256
 # The end of every head that we write, by the minor version of the message as it came to us (RFC 9110 section 7.6.3).
 ENDS: Final = (b"Via: 1.0 ambassador\r\n\r\n", b"Via: 1.1 ambassador\r\n\r\n")
 
-_BAD_REQUEST = 400
-_NOT_IMPLEMENTED = 501
-_NEVER_IN_HEADS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)").search
+_BAD_REQUEST: Final = 400
+_NOT_IMPLEMENTED: Final = 501
+_NEVER_IN_HEADS: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)").search
 
 
 class Refused(Exception):

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heapreplace
-from typing import Protocol
+from typing import Final, Protocol
 
 from sidecars.ambassador.endpoints import Endpoint
 from sidecars.ambassador.ring import Ring
 
-_CLEARLY = 2.0  # times the cost: less is no difference
-_NOISE = 0.001  # seconds that a cost may differ for no reason
+_CLEARLY: Final = 2.0  # times the cost: less is no difference
+_NOISE: Final = 0.001  # seconds that a cost may differ for no reason
 
 Chance = Callable[[], float]
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from sidecars.ambassador.fields import AUTHORITY, TOKEN, Acted, BadSyntax, Twice, judge, name_of
 from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_FIELDS, Refused, check_codings
 
-_METHOD_TARGET_VERSION = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])").fullmatch
-_ANY_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9](?:\.[0-9])?").fullmatch
-_ABSOLUTE = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)([/?].*)?", re.DOTALL).fullmatch
+_METHOD_TARGET_VERSION: Final = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])").fullmatch
+_ANY_VERSION: Final = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9](?:\.[0-9])?").fullmatch
+_ABSOLUTE: Final = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)([/?].*)?", re.DOTALL).fullmatch
 
-_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2; TRACE is refused
-_BODY_IS_ODD = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})  # RFC 9110 section 9.3.1: "might close"
-_NOT_PASSED = frozenset({b"CONNECT", b"TRACE"})
-_SLASH = b"/"[0]
+_IDEMPOTENT: Final = frozenset(
+    {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"}
+)  # RFC 9110 section 9.2.2
+_BODY_IS_ODD: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})  # RFC 9110 section 9.3.1: "might close"
+_NOT_PASSED: Final = frozenset({b"CONNECT", b"TRACE"})
+_SLASH: Final = b"/"[0]
 
-_REMEMBERED_BLOCKS = 512
-_REMEMBERED_LENGTH = 1024  # bytes
+_REMEMBERED_BLOCKS: Final = 512
+_REMEMBERED_LENGTH: Final = 1024  # bytes
 
 
 class Request:

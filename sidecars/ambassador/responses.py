@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from sidecars.ambassador.fields import Acted, BadSyntax, Twice, judge, name_of
 from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_FIELDS, UNTIL_CLOSE, Refused, check_codings
 from sidecars.ambassador.requests import Request
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
-_KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:.*,)?[\t ]*timeout=([0-9]{1,6})[\t ]*(?:,.*)?").fullmatch
-_REMEMBERED_STATUS_LINES = 256
-_REMEMBERED_HEADS = 512
-_REMEMBERED_LENGTH = 1024  # bytes
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
+_KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?:.*,)?[\t ]*timeout=([0-9]{1,6})[\t ]*(?:,.*)?").fullmatch
+_REMEMBERED_STATUS_LINES: Final = 256
+_REMEMBERED_HEADS: Final = 512
+_REMEMBERED_LENGTH: Final = 1024  # bytes
 
 
 class Response:
@@ -78,7 +79,7 @@ class StatusLines(dict[bytes, tuple[int, bytes, int]]):
         return known
 
 
-STATUS_LINES = StatusLines()
+STATUS_LINES: Final = StatusLines()
 
 
 _known: dict[bytes, Response] = {}  # by their heads, like the lines of `sidecars.ambassador.fields`, and as carefully

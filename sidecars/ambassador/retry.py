@@ -21,18 +21,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from math import exp
+from typing import Final
 
 from chassis.frozen import dataclass
 from sidecars.ambassador.kinds import RetryOn
 
-FRESH = 1.0  # seconds for which an idle connection is good enough for a request that cannot be repeated
+FRESH: Final = 1.0  # seconds for which an idle connection is good enough for a request that cannot be repeated
 
-_PER_SECOND = 10.0  # retries that are always allowed
-_MOST = 100.0  # retries that can always be saved up
-_SAVED_FOR = 10.0  # seconds of traffic whose retries can be saved up
-_FIRST_PAUSE = 0.025  # seconds
-_LONGEST_PAUSE = 0.25  # seconds
-LONGEST_WAIT = 1.0  # seconds that a request waits here because of a Retry-After
+_PER_SECOND: Final = 10.0  # retries that are always allowed
+_MOST: Final = 100.0  # retries that can always be saved up
+_SAVED_FOR: Final = 10.0  # seconds of traffic whose retries can be saved up
+_FIRST_PAUSE: Final = 0.025  # seconds
+_LONGEST_PAUSE: Final = 0.25  # seconds
+LONGEST_WAIT: Final = 1.0  # seconds that a request waits here because of a Retry-After
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Failed:
     retries: int  # counted retries so far
 
 
-FORGIVEN, RETRY, GIVE_UP = "forgiven", "retry", "give up"
+FORGIVEN: Final = "forgiven"
+RETRY: Final = "retry"
+GIVE_UP: Final = "give up"
 
 
 def verdict(failed: Failed, allowed: int, retry_on: RetryOn) -> str:

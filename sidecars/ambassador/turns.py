@@ -22,7 +22,7 @@ from typing import Final, Protocol
 AT_ONCE: Final = 128  # requests under way up to which nobody waits
 EACH: Final = 16  # requests that a turn begins, at the least
 
-monotonic = time.monotonic
+monotonic: Final = time.monotonic
 
 _Soon = Callable[[Callable[[], None]], object]
 

@@ -7,7 +7,7 @@ import errno
 import time
 from collections.abc import Collection
 from ssl import SSLError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from chassis import logs
 from chassis.health import Hold
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 log = logs.get("ambassador")
 
-_LOOK = 1.0  # seconds between looks at the app's connections, where no limit asks for more
-_NEXT_CONNECTION = 0.5  # seconds that a drain waits for another one of an app that is at work
-_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
-_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
+_LOOK: Final = 1.0  # seconds between looks at the app's connections, where no limit asks for more
+_NEXT_CONNECTION: Final = 0.5  # seconds that a drain waits for another one of an app that is at work
+_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+_UNREACHABLE: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
 
 
 class Upstream:
