@@ -28,7 +28,8 @@
 #   Proxy             the build secret `ca` is a CA bundle for apt and pip. It is mounted, never copied.
 #
 # Stages: `debian` has the tools; `runtime` is the root that all four share, and the first layer; `packages` and `code`
-# are a sidecar's own two layers; `code` also tries out the three together, so an image that lacks something is not built.
+# are a sidecar's own two layers; `compiled` makes the code, with extension modules for those modules that compile.py names;
+# `code` also tries out the three together, so an image that lacks something is not built.
 
 ARG BASE=debian:trixie-slim
 
@@ -127,11 +128,34 @@ find /packages -exec touch --no-dereference --date @0 {} +
 EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
+FROM debian AS compiled
+ARG SIDECAR
+COPY compile.py locks/compile.txt /source/
+# The compilers, for a sidecar that has something to compile. Nothing of them gets into an image.
+RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false --mount=type=cache,target=/root/.cache/pip <<EOS
+if [ -n "$(python3 /source/compile.py --names "$SIDECAR")" ]; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends gcc libc6-dev python3-dev >/dev/null
+    rm -rf /var/lib/apt/lists/*
+    [ ! -s /run/ca.pem ] || export PIP_CERT=/run/ca.pem
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --break-system-packages \
+        --require-hashes --only-binary :all: --requirement /source/compile.txt
+fi
+EOS
+
+COPY chassis /source/chassis
+COPY sidecars/__init__.py /source/sidecars/
+COPY sidecars/${SIDECAR} /source/sidecars/${SIDECAR}
+RUN <<EOS
+python3 /source/compile.py /compiled
+find /compiled -name '*.so' -exec strip --strip-unneeded {} +
+EOS
+
+# ---------------------------------------------------------------------------------------------------------------------
 FROM debian AS code
 ARG SIDECAR
-COPY chassis /code/usr/lib/python3/dist-packages/chassis
-COPY sidecars/__init__.py /code/usr/lib/python3/dist-packages/sidecars/
-COPY sidecars/${SIDECAR} /code/usr/lib/python3/dist-packages/sidecars/${SIDECAR}
+COPY --from=compiled /compiled /code/usr/lib/python3/dist-packages
+COPY compile.py /
 COPY LICENSE /code/usr/share/doc/sidecars/copyright
 RUN <<EOS
 # Isolated (-I): no variable of the Pod and no file beside the program can change what Python imports.
@@ -150,7 +174,7 @@ find /code -exec touch --no-dereference --date @0 {} +
 EOS
 
 # The image, tried out before it is one: every ELF file finds its libraries, every module of the standard library, of the
-# packages and of the sidecar can be imported, and the program says its name.
+# packages and of the sidecar can be imported, compiled where that was meant, and the program says its name.
 RUN --mount=type=bind,from=runtime,source=/runtime,target=/layers/1 \
     --mount=type=bind,from=packages,source=/packages,target=/layers/2 <<EOS
 mkdir /image
@@ -162,7 +186,7 @@ while read -r file; do
     run "$loader" --list "$file" > /tmp/needed 2>&1 || grep -q 'statically linked' /tmp/needed || { cat /tmp/needed; exit 1; }
     if grep 'not found' /tmp/needed; then echo "is what $file needs"; exit 1; fi
 done < /tmp/elf
-run /usr/bin/python3 -I -W error::ImportWarning -c '
+python3 /compile.py --names "$SIDECAR" | run /usr/bin/python3 -I -W error::ImportWarning -c '
 import importlib, importlib.metadata, pkgutil, sys
 import sidecars
 names = {name for name in sys.stdlib_module_names if importlib.util.find_spec(name)}
@@ -171,7 +195,10 @@ names |= {name for name in importlib.metadata.packages_distributions() if name i
 names |= {module.name for module in pkgutil.walk_packages(sidecars.__path__, "sidecars.")} - {f"sidecars.{sys.argv[1]}.__main__"}
 for name in sorted(names):
     importlib.import_module(name)
-print(f"{len(names)} modules imported")
+compiled = sys.stdin.read().split()
+plain = [name for name in compiled if sys.modules[name].__file__.endswith(".py")]
+assert not plain, f"not compiled: {plain}"
+print(f"{len(names)} modules imported, {len(compiled)} of them compiled")
 ' "$SIDECAR"
 run /usr/local/bin/sidecar --version
 rm -rf /image

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -96,6 +97,16 @@ def test_every_module_is_compiled_since_a_read_only_root_could_never_do_it_later
     compiled = {path for path in map(PurePosixPath, contents(name)) if path.suffix == ".pyc"}
     assert len(modules) > 300
     assert modules == {path.parent.parent / f"{path.stem.partition('.')[0]}.py" for path in compiled}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_to_be_machine_code_is_and_has_its_source_beside_it(name: str) -> None:
+    meant = run(sys.executable, "compile.py", "--names", name).stdout.split()
+    files = {path for path in map(PurePosixPath, contents(name)) if path.parent == SITE / "sidecars" / name}
+    machine_code = {path.name.partition(".")[0] for path in files if path.suffix == ".so"}
+    assert machine_code - {"compiled__mypyc"} == {module.rpartition(".")[2] for module in meant}
+    assert {path.stem for path in files if path.suffix == ".py"} >= machine_code - {"compiled__mypyc"}
+    assert bool(meant) is (name == "ambassador")
 
 
 @pytest.mark.parametrize("name", NAMES)
