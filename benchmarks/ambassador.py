@@ -5,6 +5,8 @@ every proxy once, so that a busy machine is busy for all; the medians of the rou
 /proc (user and system time of the proxy's processes), so waiting costs nothing here. Requests are counted by the
 origin, and only once all connections are open: what is promised is the cost of a request on a kept one.
 
+Measured is the ambassador as the images have it, compiled (compile.py); as plain Python it stands among its peers.
+
 Two workers would need two cores beside that of the load, which two cores do not have. So both run on the one core, and
 what two cores would carry is worked out: what a request costs with two workers beside one, and how evenly they share.
 """
@@ -32,18 +34,21 @@ from benchmarks.ambassador_peers import (
     HTTP,
     TCP,
     TLS,
+    Form,
     Origin,
     Proxy,
     ambassador,
+    compiled,
     cpu_of,
     free_port,
     memory_of,
     peers,
+    plain,
     running,
 )
 from benchmarks.figures import Comparison, Figure, conclude, refuse
 
-OURS = "ambassador"
+OURS, PLAIN = "ambassador", "plain Python"
 HUGE = 10_000_000_000  # bytes
 OPENING = 2.0  # seconds, until all connections are open
 RATE = 1000  # requests a second, for latency
@@ -149,12 +154,12 @@ def a_round(proxies: list[Proxy], found: Found, seconds: float, origin: Origin, 
         found["p99"][proxy.name].append(taken[int(len(taken) * 0.99)] * 1e6)
 
 
-def two_workers(origin: Origin, python: str, rounds: int, seconds: float) -> tuple[float, str]:
+def two_workers(origin: Origin, form: Form, rounds: int, seconds: float) -> tuple[float, str]:
     """What two workers carry beside one, were there a core for each: by what a request costs and how they share."""
     costs: dict[int, list[float]] = {1: [], 2: []}
     shares: list[float] = []
     with ExitStack() as stack:
-        both = {count: ambassador(f"{count} workers", origin, python, WORKERS=str(count)) for count in (1, 2)}
+        both = {count: ambassador(f"{count} workers", origin, form, WORKERS=str(count)) for count in (1, 2)}
         for proxy in both.values():
             serve(stack, proxy)
             bytes_of(wrk(proxy.ports[HTTP], "/1k.bin", 64, 1))
@@ -176,10 +181,10 @@ def two_workers(origin: Origin, python: str, rounds: int, seconds: float) -> tup
     return 1 / (share * dearer), f"a request costs {dearer:.2f} x, and the busier worker had {share:.0%} of the work"
 
 
-def memory(origin: Origin, python: str) -> tuple[float, float]:
+def memory(origin: Origin, form: Form) -> tuple[float, float]:
     """MB of a fresh ambassador, and of one with 1,000 connections that have each been answered."""
     with ExitStack() as stack:
-        proxy = ambassador(OURS, origin, python)
+        proxy = ambassador(OURS, origin, form)
         serve(stack, proxy)
         assert proxy.process
         idle = memory_of(proxy.process.pid)
@@ -192,7 +197,7 @@ def memory(origin: Origin, python: str) -> tuple[float, float]:
         return idle, memory_of(proxy.process.pid)
 
 
-def a_huge_body(python: str) -> float:
+def a_huge_body(form: Form) -> float:
     """MB by which an ambassador grows while one body of 10 GB passes, at the most."""
     piece = memoryview(bytes(1_000_000))
 
@@ -209,7 +214,7 @@ def a_huge_body(python: str) -> float:
         port = free_port()
         own = {"LISTEN": f"127.0.0.1:{port}", "UPSTREAM": f"http://127.0.0.1:{listener.getsockname()[1]}"}
         environ = {f"AMBASSADOR_{key}": value for key, value in own.items()} | {"AMBASSADOR_ADMIN_LISTEN": "off"}
-        process = stack.enter_context(running([python, "-m", "sidecars.ambassador"], 0, environ, [port]))
+        process = stack.enter_context(running(form.command, 0, environ | form.environ, [port]))
         threading.Thread(target=send, daemon=True).start()
         before = most = memory_of(process.pid)
         app = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -274,6 +279,7 @@ def main() -> int:
     needed = [name for name in ("nginx", "wrk", "taskset") if not shutil.which(name)]
     if needed or (os.cpu_count() or 1) < 2:
         return refuse(f"{', '.join(needed) or 'a second core'} is missing")
+    form = compiled(arguments.python)
     found: Found = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         origin = Origin(Path(name))
@@ -281,16 +287,16 @@ def main() -> int:
         script = origin.folder / "unique.lua"
         script.write_text(UNIQUE)
         others, missing = peers(origin)
-        proxies = [ambassador(OURS, origin, arguments.python), *others]
+        proxies = [ambassador(OURS, origin, form), *others, ambassador(PLAIN, origin, plain(arguments.python))]
         for proxy in proxies:
             serve(stack, proxy)
             bytes_of(wrk(proxy.ports[HTTP], "/1k.bin", 64, 1))  # to warm up
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", flush=True)
             a_round(proxies, found, arguments.seconds, origin, script)
-        idle, busy = memory(origin, arguments.python)
-        grown = a_huge_body(arguments.python)
-        ratio, note = two_workers(origin, arguments.python, arguments.rounds, arguments.seconds)
+        idle, busy = memory(origin, form)
+        grown = a_huge_body(form)
+        ratio, note = two_workers(origin, form, arguments.rounds, arguments.seconds)
     comparisons = [
         Comparison(title, unit, {name: middle(values) for name, values in found[what].items()})
         for what, (title, unit) in _SHOWN.items()

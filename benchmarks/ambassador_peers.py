@@ -218,7 +218,34 @@ class Origin:
         return ["nginx", "-c", str(self.folder / "origin.conf")]
 
 
-def ambassador(name: str, origin: Origin, python: str, **settings: str) -> Proxy:
+@dataclass(frozen=True)
+class Form:
+    """The ambassador in one of its forms: the interpreter, and where that finds the code."""
+
+    python: str
+    code: Path
+
+    @property
+    def command(self) -> list[str]:
+        return [self.python, "-m", "sidecars.ambassador"]
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"PYTHONPATH": str(self.code)}
+
+
+def compiled(python: str) -> Form:
+    """The code as the images have it, made anew."""
+    code = ROOT / "build" / "compiled"
+    subprocess.run([python, "compile.py", str(code)], cwd=ROOT, check=True)
+    return Form(python, code)
+
+
+def plain(python: str) -> Form:
+    return Form(python, ROOT)
+
+
+def ambassador(name: str, origin: Origin, form: Form, **settings: str) -> Proxy:
     """One with an address for each of HTTP, TCP and TLS."""
     ports = {kind: free_port() for kind in (HTTP, TCP, TLS)}
     upstreams = {
@@ -231,7 +258,7 @@ def ambassador(name: str, origin: Origin, python: str, **settings: str) -> Proxy
         environ[f"AMBASSADOR_{kind.upper()}_LISTEN"] = f"127.0.0.1:{port}"
         environ[f"AMBASSADOR_{kind.upper()}_UPSTREAM"] = upstreams[kind]
     environ |= {f"AMBASSADOR_{key}": value for key, value in settings.items()}
-    return Proxy(name, [python, "-m", "sidecars.ambassador"], ports, environ)
+    return Proxy(name, form.command, ports, environ | form.environ)
 
 
 def peers(origin: Origin) -> tuple[list[Proxy], list[str]]:
