@@ -77,8 +77,8 @@ def compile_into(folder: Path) -> None:
 def make(sidecar: str) -> None:
     """Compile the modules of this sidecar, in the working directory."""
     from mypyc.build import mypycify  # noqa: PLC0415 - heavy; and it must come before setuptools
-    from setuptools import Distribution  # noqa: PLC0415
-    from setuptools.command.build_ext import build_ext  # noqa: PLC0415
+    from setuptools import Distribution  # noqa: PLC0415 - likewise
+    from setuptools.command.build_ext import build_ext  # noqa: PLC0415 - likewise
 
     with tempfile.TemporaryDirectory() as scratch:
         # What a module merely mentions need not be installed where it is compiled.

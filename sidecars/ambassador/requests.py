@@ -14,9 +14,7 @@ _METHOD_TARGET_VERSION: Final = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\
 _ANY_VERSION: Final = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9](?:\.[0-9])?").fullmatch
 _ABSOLUTE: Final = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)([/?].*)?", re.DOTALL).fullmatch
 
-_IDEMPOTENT: Final = frozenset(
-    {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"}
-)  # RFC 9110 section 9.2.2
+_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
 _BODY_IS_ODD: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})  # RFC 9110 section 9.3.1: "might close"
 _NOT_PASSED: Final = frozenset({b"CONNECT", b"TRACE"})
 _SLASH: Final = b"/"[0]
