@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,15 @@ SECOND = 1_000_000_000  # nanoseconds; Tomcat compares times by the second
 
 PRUNE = {"WARCOPIER_PRUNE": "true"}
 UNPACK = {"WARCOPIER_UNPACK": "true"}
+
+START = """
+import sys
+from chassis import commandline
+from sidecars.warcopier import app
+from sidecars.warcopier.settings import Settings
+sys.exit(commandline.job(Settings, app.run))
+"""
+"""What starts the program, for whoever alters something in it first."""
 
 
 def war(text: str = "hello", *, size: int = 0, compression: int = zipfile.ZIP_DEFLATED, seed: int = 0) -> bytes:
@@ -113,6 +122,13 @@ class Outcome:
         return [line["msg"] for line in self.logs if line["level"] == "warning"]
 
 
+def without_power() -> None:
+    """Take from root what lets it read and write everything, before a program starts."""
+    if os.geteuid() == 0:
+        for capability in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+            assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
+
+
 @dataclass
 class Copier:
     """The real program, with a source and a target directory of its own."""
@@ -121,14 +137,28 @@ class Copier:
     target: Path
 
     def run(self, *arguments: str, module: str = "sidecars.warcopier", **environ: str) -> Outcome:
+        return self._ended(["-m", module, *arguments], environ)
+
+    def run_altered(self, alteration: str, **environ: str) -> Outcome:
+        """Run it with something in it, or below it, altered by these lines of Python before it starts."""
+        return self._ended(["-c", alteration + START], environ)
+
+    def run_without_power(self, **environ: str) -> Outcome:
+        """Run it as any user may, be it root or not: root cannot read and write everything then."""
+        return self._ended(["-m", "sidecars.warcopier"], environ, without_power)
+
+    def _ended(
+        self, arguments: list[str], environ: Mapping[str, str], before: Callable[[], None] | None = None
+    ) -> Outcome:
         ended = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, *arguments],
             env=self.environ(environ),
             cwd=self.source.parent,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,
             check=False,
+            preexec_fn=before,
         )
         stderr = ended.stderr.decode()
         logs = [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
@@ -163,23 +193,6 @@ def published(outcome: Outcome, last: str = "") -> Outcome:
     assert outcome.code == 0, outcome.stderr
     assert last in outcome.last
     return outcome
-
-
-def without_power() -> None:
-    """Take from root what lets it read and write everything, before a program starts."""
-    if os.geteuid() == 0:
-        for capability in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
-            assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
-
-
-def run_without_power(copier: Copier, **told: str) -> Outcome:
-    """The program as any user may run it, be it root or not."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "sidecars.warcopier"],
-        env=copier.environ(told), preexec_fn=without_power, stderr=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
-    logs = [json.loads(line) for line in ended.stderr.splitlines()]
-    return Outcome(ended.returncode, logs, ended.stderr)
 
 
 class Disk:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from tests.warcopier.support import (
     leftovers,
     published,
     refused,
-    run_without_power,
     sha256,
     tree_digest,
     war,
@@ -62,19 +60,8 @@ def test_the_owner_is_the_one_asked_for_where_that_is_allowed(copier: Copier, un
 
 def test_an_owner_that_may_not_be_set_is_told(copier: Copier) -> None:
     copier.offer(shop=SHOP)
-    script = (
-        "import os\n"
-        "def refuse(*_): raise PermissionError(1, 'Operation not permitted')\n"
-        "os.fchown = refuse\n"
-        "import sys; from chassis import commandline; from sidecars.warcopier import app\n"
-        "from sidecars.warcopier.settings import Settings; sys.exit(commandline.job(Settings, app.run))"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", script],
-        env=copier.environ({"WARCOPIER_OWNER": "1:1"}), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 74
-    assert "WARCOPIER_OWNER=1:1: user" in json.loads(ended.stderr.splitlines()[-1])["msg"]
+    refusing = "import os\ndef refuse(*_): raise PermissionError(1, 'Operation not permitted')\nos.fchown = refuse"
+    refused(copier.run_altered(refusing, WARCOPIER_OWNER="1:1"), 74, "WARCOPIER_OWNER=1:1: user")
     assert copier.names() == []
 
 
@@ -87,7 +74,7 @@ def test_a_target_of_somebody_else_is_named_with_the_user_and_the_way_out(copier
     if os.geteuid() == 0:
         os.chown(copier.target, 12345, 12345)
     user = f"by user {os.geteuid()}, group {os.getegid()}"
-    refused(run_without_power(copier), 74, f"WARCOPIER_TARGET={copier.target}: cannot be written {user}", "fsGroup")
+    refused(copier.run_without_power(), 74, f"WARCOPIER_TARGET={copier.target}: cannot be written {user}", "fsGroup")
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])
@@ -98,7 +85,7 @@ def test_a_source_that_may_not_be_read_is_named(copier: Copier, what: str) -> No
     if os.geteuid() == 0:
         os.chown(place, 12345, 12345)
     try:
-        refused(run_without_power(copier), 74, f"{place}: cannot be read by user", "Permission denied")
+        refused(copier.run_without_power(), 74, f"{place}: cannot be read by user", "Permission denied")
     finally:
         place.chmod(0o755)
     assert copier.names() == []
@@ -111,19 +98,19 @@ def test_a_read_only_leftover_of_another_user_is_replaced(copier: Copier) -> Non
     place.chmod(0)
     if os.geteuid() == 0:
         os.chown(place, 12345, 12345)
-    assert run_without_power(copier).code == 0
+    assert copier.run_without_power().code == 0
     assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
 
 
 def test_read_only_directories_of_an_earlier_run_are_replaced_and_removed(copier: Copier) -> None:
     copier.offer(shop=SHOP)
     told = {"WARCOPIER_UNPACK": "true", "WARCOPIER_MODE": "0444"}
-    assert run_without_power(copier, **told).code == 0
+    assert copier.run_without_power(**told).code == 0
     for place in (copier.target / "shop").rglob("*"):
         if place.is_dir():
             place.chmod(0o555)
     copier.offer(shop=OTHER)
-    outcome = run_without_power(copier, **told)
+    outcome = copier.run_without_power(**told)
     assert outcome.code == 0, outcome.stderr
     assert deployed(copier.target) == {"shop": tree_digest(entries(OTHER))}
     assert leftovers(copier.target) == []

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
-import subprocess
-import sys
 import zipfile
 
 import pytest
 
-from tests.warcopier.support import OTHER, SHOP, Copier, Outcome, noise, refused, war
+from tests.warcopier.support import OTHER, SHOP, Copier, noise, refused, war
 
 BAD = {
     "empty": (b"", "is empty"),
@@ -85,15 +82,10 @@ def test_a_directory_where_the_war_belongs_is_named_and_left_alone(copier: Copie
 def test_a_source_that_changes_while_it_is_copied_is_refused(copier: Copier) -> None:
     copier.offer(shop=war(size=2_000_000))
     appending = (
-        "import sys; from sidecars.warcopier import app, staging; from chassis import commandline;"
-        "from sidecars.warcopier.settings import Settings; copy = staging.copy;"
-        f"staging.copy = lambda *args: (copy(*args), open({str(copier.source / 'shop.war')!r}, 'ab').write(b'x'))[0];"
-        "sys.exit(commandline.job(Settings, app.run))"
+        "from sidecars.warcopier import staging; copy = staging.copy\n"
+        f"staging.copy = lambda *args: (copy(*args), open({str(copier.source / 'shop.war')!r}, 'ab').write(b'x'))[0]"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", appending], env=copier.environ({}), stderr=subprocess.PIPE, text=True, check=False
-    )
-    outcome = Outcome(ended.returncode, [json.loads(line) for line in ended.stderr.splitlines()], ended.stderr)
+    outcome = copier.run_altered(appending)
     refused(outcome, 74, "shop.war: it was changed while it was being copied")
     assert copier.names() == []
 
@@ -101,15 +93,9 @@ def test_a_source_that_changes_while_it_is_copied_is_refused(copier: Copier) -> 
 def test_a_copy_that_differs_from_what_was_read_is_refused(copier: Copier) -> None:
     copier.offer(shop=war(size=2_000_000))
     flipping = (
-        "import os, sys; from sidecars.warcopier import app, staging; from chassis import commandline;"
-        "from sidecars.warcopier.settings import Settings; copy = staging.copy;"
-        "staging.copy = lambda r, w, *n: (copy(r, w, *n), os.pwrite(w, b'?', 5000))[0];"
-        "sys.exit(commandline.job(Settings, app.run))"
+        "import os; from sidecars.warcopier import staging; copy = staging.copy\n"
+        "staging.copy = lambda r, w, *n: (copy(r, w, *n), os.pwrite(w, b'?', 5000))[0]"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", flipping],
-        env=copier.environ({"WARCOPIER_VALIDATE": "none"}), stderr=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
-    outcome = Outcome(ended.returncode, [json.loads(line) for line in ended.stderr.splitlines()], ended.stderr)
+    outcome = copier.run_altered(flipping, WARCOPIER_VALIDATE="none")
     refused(outcome, 74, "the copy is not what was read; suspect the memory")
     assert copier.names() == []
