@@ -16,16 +16,16 @@ from tests.adapter.support import METRICS, PROMPT, App, Behaviour, Exchange, ans
 from tests.support import free_port
 
 
+def all_of(failing: dict[str, Behaviour]) -> str:
+    """Routes to every path of the app, each under its own name."""
+    return ",".join(f"{path}={path}" for path in failing)
+
+
 def test_whatever_the_app_does_a_prober_gets_503_and_the_reason(
     adapter: StartAdapter, failing: dict[str, Behaviour]
 ) -> None:
     with App(failing) as app:
-        running = adapter(
-            app.url,
-            ",".join(f"{path}={path}" for path in failing),
-            ADAPTER_TIMEOUT="400ms",
-            ADAPTER_MAX_BODY="64KiB",
-        )
+        running = adapter(app.url, all_of(failing), ADAPTER_TIMEOUT="400ms", ADAPTER_MAX_BODY="64KiB")
         for path, (_, reason, words) in zip(failing, FAILURES.values(), strict=True):
             before = running.metric("adapter_upstream_errors_total", app="default", reason=reason)
 
@@ -50,11 +50,7 @@ def test_whatever_the_app_does_a_verdict_is_503_and_the_reason(
 ) -> None:
     with App(failing) as app:
         running = adapter(
-            app.url,
-            ",".join(f"{path}={path}" for path in failing),
-            ADAPTER_MODE="verdict",
-            ADAPTER_TIMEOUT="300ms",
-            ADAPTER_MAX_BODY="64KiB",
+            app.url, all_of(failing), ADAPTER_MODE="verdict", ADAPTER_TIMEOUT="300ms", ADAPTER_MAX_BODY="64KiB"
         )
         for path, (_, _, words) in zip(failing, FAILURES.values(), strict=True):
             response = running.get(path)
