@@ -1,4 +1,4 @@
-"""What loses or repeats lines elsewhere, by name; the rest of the list is in `test_follow` and `test_program`."""
+"""What loses or repeats lines elsewhere, by name. The rest is in `test_follow`, `test_restart` and `test_program`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,176 @@
+"""Files that we were not there to watch: what is found again after a restart, and where reading goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sidecars.logshipper import discover
+from tests.logshipper.pod import ROTATE_WAIT, Pod
+from tests.logshipper.support import append
+
+
+def ship_one_of_two(pod: Pod) -> None:
+    """The log has two lines, of which the sink has the first."""
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.ship(room=2, batches=1)
+
+
+async def test_after_a_restart_shipping_goes_on_where_it_was(pod: Pod) -> None:
+    ship_one_of_two(pod)
+    await pod.restart()
+    assert pod.ship() == ["2"]
+
+
+@pytest.mark.parametrize("name", ["app.log.1", "renamed.log"])
+async def test_a_file_that_was_rotated_while_we_were_down_is_found_again(pod: Pod, name: str) -> None:
+    ship_one_of_two(pod)
+    await pod.restart()
+    pod.kill()
+    pod.log.rename(pod.logs / name)
+    append(pod.log, "3\n")
+    pod.begin()
+    assert pod.ship() == ["2", "3"]
+    assert not pod.dropped()
+
+
+@pytest.mark.parametrize("name", ["app.log.1", "app-copy.log"])
+async def test_a_file_that_was_copytruncated_while_we_were_down_goes_on_in_the_copy(pod: Pod, name: str) -> None:
+    ship_one_of_two(pod)
+    await pod.restart()
+    pod.kill()
+    shutil.copyfile(pod.log, pod.logs / name)
+    os.truncate(pod.log, 0)
+    append(pod.log, "3 and more than before\n")
+    pod.begin()
+    assert pod.ship() == ["2", "3 and more than before"]
+    assert not pod.dropped()
+
+
+async def test_an_inode_that_was_reused_while_we_were_down_is_another_file(pod: Pod) -> None:
+    append(pod.log, "old 1\nold 2\n")
+    pod.look()
+    pod.ship()
+    await pod.restart()
+    pod.kill()
+    with pod.log.open("r+b") as file:  # the same inode, another content
+        file.write(b"new 1\nnew 2\nnew 3\n")
+    pod.begin()
+    assert pod.ship() == ["new 1", "new 2", "new 3"]
+
+
+async def test_a_device_that_has_another_number_after_a_reboot_changes_nothing(pod: Pod) -> None:
+    ship_one_of_two(pod)
+    for file in pod.store.state.files.values():
+        file.device += 1
+    await pod.restart()
+    assert pod.ship() == ["2"]
+
+
+async def test_a_file_that_is_gone_with_lines_unshipped_is_counted(pod: Pod) -> None:
+    ship_one_of_two(pod)
+    await pod.restart()
+    pod.kill()
+    pod.log.unlink()
+    pod.begin()
+    assert pod.dropped() == {"lost": 2}
+    assert pod.follower.tails == {}
+
+
+async def test_a_volume_that_is_not_mounted_yet_is_waited_for(pod: Pod) -> None:
+    ship_one_of_two(pod)
+    await pod.restart()
+    pod.kill()
+    away = pod.logs.rename(pod.logs.with_name("away"))
+    pod.begin()
+    pod.look(100 * ROTATE_WAIT)
+    away.rename(pod.logs)
+    pod.look()
+    assert pod.ship() == ["2"]
+
+
+async def test_inputs_may_be_named_otherwise_after_a_restart(pod: Pod) -> None:
+    ship_one_of_two(pod)
+    pod.environ["LOGSHIPPER_APP_PATHS"] = pod.environ.pop("LOGSHIPPER_PATHS")
+    await pod.restart()
+    append(pod.logs / "new.log", "3\n")
+    pod.look()
+    assert Counter(pod.ship()) == Counter("23")
+
+
+async def test_a_sink_that_is_new_gets_what_is_still_there(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, "old")
+    append(pod.log, "1\n")
+    pod.look()
+    pod.ship("old")
+    pod.names, pod.got["new"] = ("old", "new"), []
+    await pod.restart()
+    assert pod.ship("new") == ["1"]
+    assert pod.ship("old") == []
+
+
+async def test_a_file_of_which_nothing_was_shipped_is_found_again_in_its_copy(pod: Pod) -> None:
+    """The sink was down from the beginning, and so were we when the file was copied and cut."""
+    await pod.store.save()
+    append(pod.log, "1\n2\n")
+    pod.look()
+    pod.kill()
+    shutil.copyfile(pod.log, pod.logs / "app.log.1")
+    os.truncate(pod.log, 0)
+    append(pod.log, "3\n")
+    pod.begin()
+    assert pod.ship() == ["1", "2", "3"]
+
+
+async def test_another_log_with_the_same_beginning_is_not_taken_for_a_copy(pod: Pod) -> None:
+    append(pod.log, "banner\n")
+    pod.look()
+    await pod.restart()
+    pod.kill()
+    append(pod.logs / "other.txt", "banner\nnot ours\n")
+    pod.log.unlink()
+    pod.begin()
+    assert pod.ship() == []
+    assert pod.dropped() == {"lost": 7}
+
+
+async def test_a_file_that_vanishes_while_it_cannot_be_read_is_counted(pod: Pod) -> None:
+    ship_one_of_two(pod)
+    await pod.restart()
+    pod.kill()
+    away = pod.logs.rename(pod.logs.with_name("away"))
+    pod.begin()
+    (away / "app.log").unlink()
+    away.rename(pod.logs)
+    pod.look()
+    assert pod.dropped() == {"lost": 2}
+    assert pod.follower.tails == {}
+
+
+async def test_thousands_of_files_are_found_again_by_one_look_at_their_directory(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        append(pod.logs / f"{number}.log", f"{number}\n")
+    pod.look()
+    pod.ship()
+    for file in pod.store.state.files.values():
+        file.device += 1
+    await pod.store.save()
+    pod.kill()
+    looks: list[str] = []
+    real = discover.neighbours
+
+    def look(folder: str) -> dict[str, discover.Found]:
+        looks.append(folder)
+        return real(folder)
+
+    monkeypatch.setattr(discover, "neighbours", look)
+    pod.begin()
+    assert looks == [str(pod.logs)]
+    assert pod.ship() == []
