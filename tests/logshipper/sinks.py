@@ -1,11 +1,15 @@
-"""A sink as a user makes one: from its variables."""
+"""A sink as a user makes one, from its variables; and what a test of one over the network needs."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+import trustme
 
 from chassis.settings import load
 from sidecars.logshipper import sinks
@@ -44,3 +48,12 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - another thread or process has to do it
             await asyncio.sleep(0.01)
+
+
+def an_authority(folder: Path) -> tuple[str, ssl.SSLContext]:
+    """The file of a new authority, and a receiver's TLS with a certificate that it has issued for localhost."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return str(folder / "ca.crt"), context

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from chassis.settings import load
 from sidecars.logshipper.batch import Batch
@@ -178,3 +181,17 @@ def a_batch(*parts: Part, **labels: str) -> Batch:
 
 def now() -> float:
     return time.monotonic()
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Every write writes ten bytes and fails."""
+    real = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        real(descriptor, bytes(data)[:10])
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "write", full)
+        yield

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecars.logshipper.deadletters import DeadLetters
-from tests.logshipper.support import a_batch, part
+from tests.logshipper.support import a_batch, full_disk, part
 
 
 def letters(path: Path) -> list[dict[str, Any]]:
@@ -49,17 +48,10 @@ async def test_a_letter_that_a_crash_has_torn_takes_no_other_with_it(tmp_path: P
     assert json.loads(whole)["message"] == "1"
 
 
-async def test_a_full_disk_is_told_and_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    aside, real = DeadLetters(tmp_path, "search"), os.write
+async def test_a_full_disk_is_told_and_leaves_nothing_torn(tmp_path: Path) -> None:
+    aside = DeadLetters(tmp_path, "search")
     await aside.put(a_batch(part(b"1\n")), [(0, "no")])
-
-    def full(descriptor: int, data: bytes) -> int:
-        real(descriptor, bytes(data)[:10])
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
-        with pytest.raises(OSError, match="No space"):
-            await aside.put(a_batch(part(b"2\n")), [(0, "no")])
+    with full_disk(), pytest.raises(OSError, match="No space"):
+        await aside.put(a_batch(part(b"2\n")), [(0, "no")])
     await aside.put(a_batch(part(b"2\n")), [(0, "no")])
     assert [letter["message"] for letter in letters(tmp_path / "search.ndjson")] == ["1", "2"]

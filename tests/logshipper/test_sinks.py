@@ -15,7 +15,7 @@ from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.file import FileSink
 from sidecars.logshipper.sinks.rotation import Rotation
 from sidecars.logshipper.sinks.stdout import StdoutSink
-from tests.logshipper.support import a_batch, part
+from tests.logshipper.support import a_batch, full_disk, part
 
 
 def batch(text: str, start: int = 0) -> Batch:
@@ -101,21 +101,11 @@ async def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path: Path) 
         await file_sink(tmp_path).open(None)
 
 
-async def test_a_full_disk_is_tried_again_and_leaves_nothing_torn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_full_disk_is_tried_again_and_leaves_nothing_torn(tmp_path: Path) -> None:
     sink = file_sink(tmp_path)
     await sink.open(None)
-    real = os.write
-
-    def full(descriptor: int, data: bytes) -> int:
-        real(descriptor, bytes(data)[:10])
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
-        with pytest.raises(TryLater, match="No space left on device"):
-            await sink.deliver(batch("1\n"))
+    with full_disk(), pytest.raises(TryLater, match="No space left on device"):
+        await sink.deliver(batch("1\n"))
     await sink.deliver(batch("1\n"))
     await sink.close()
     assert messages(tmp_path / "out" / "logshipper.ndjson") == ["1"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import msgpack
 import pytest
-import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +21,7 @@ from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.forward_entries import STRING, map_head
 from sidecars.logshipper.sinks.forward_entries import entries as encode
 from tests.logshipper.receivers.forward import Forward, entries
-from tests.logshipper.sinks import create, opened
+from tests.logshipper.sinks import an_authority, create, opened
 from tests.logshipper.strategies import batches, with_columns
 from tests.logshipper.support import a_batch, part
 
@@ -184,12 +182,9 @@ def test_a_user_without_a_shared_key_is_refused() -> None:
 
 
 async def test_over_tls_the_receiver_is_trusted_by_the_authority_that_is_set(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
+    ca, context = an_authority(tmp_path)
     async with receiving(context=context) as forward:
-        async with opened(forward.url, sink_ca=str(tmp_path / "ca.crt")) as sink:
+        async with opened(forward.url, sink_ca=ca) as sink:
             await sink.deliver(batch("x\n" * 20_000))
         async with opened(forward.url) as sink:
             with pytest.raises(TryLater, match=r"the certificate of localhost:.* is not accepted"):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import trustme
 from hypothesis import given
 
 from sidecars.logshipper import severity
@@ -16,7 +14,7 @@ from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.syslog_frames import frames
 from tests.logshipper.receivers.syslog import Syslog, parse, split
-from tests.logshipper.sinks import opened, until
+from tests.logshipper.sinks import an_authority, opened, until
 from tests.logshipper.strategies import batches, with_columns
 from tests.logshipper.support import a_batch, part
 
@@ -124,12 +122,9 @@ async def test_nobody_there_is_tried_again() -> None:
 
 
 async def test_over_tls_the_receiver_is_trusted_by_the_authority_that_is_set(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
+    ca, context = an_authority(tmp_path)
     syslog = Syslog(context)
-    async with opened(syslog.url, sink_ca=str(tmp_path / "ca.crt")) as sink:
+    async with opened(syslog.url, sink_ca=ca) as sink:
         await sink.deliver(batch("1\n" * 10_000))
         await sink.deliver(batch("2\n", 20_000))
         await until(lambda: len(syslog.messages) == 10_001)
