@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 from chassis.settings import SettingsError, load
 from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.part import Part
-from sidecars.logshipper.records import Records
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.shape import Shaper
+from tests.logshipper.shaping import settings, shape, shaped, shipped
 from tests.logshipper.support import part
 
 REGEX = r"(?P<at>\S+) (?P<level>\w+) (?P<message>.*)"
@@ -31,29 +29,6 @@ FORMATS: dict[str, dict[str, str]] = {
     "traces": {"MULTILINE": "python", "KEEP": "^a"},
     "started": {"MULTILINE": "[ab]", "MAX_LINE_SIZE": "1KiB"},
 }
-
-
-def settings(**values: str) -> Settings:
-    environ = {f"LOGSHIPPER_{name}": value for name, value in values.items()}
-    return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:", **environ})
-
-
-def shaped(item: Part, **values: str) -> Records:
-    return Shaper(settings(**values).inputs["default"], {"pod": "shop-1"}).records(item)
-
-
-def shape(data: bytes | str, **values: str) -> Records:
-    return shaped(part(data if isinstance(data, bytes) else data.encode()), **values)
-
-
-def shipped(data: bytes | str, **values: str) -> list[dict[str, Any]]:
-    """The records as a receiver of NDJSON has them, without what is the same for all."""
-    body = b"".join(ndjson.encode(Batch("default", (shape(data, **values),))))
-    records = [json.loads(line) for line in body.splitlines()]
-    for record in records:
-        assert record.pop("pod") == "shop-1"
-        del record["file"]
-    return records
 
 
 _DATA = st.lists(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sidecars.logshipper
-from tests.logshipper.test_shape import shipped
+from tests.logshipper.shaping import shipped
 
 _TEXT = (Path(sidecars.logshipper.__file__).parent / "SHAPING.md").read_text()
 _EXAMPLES = re.findall(r"^```\n(.*?)^```$", _TEXT, re.DOTALL | re.MULTILINE)

@@ -1,0 +1,38 @@
+"""What an input's settings make of a part. They are named without their prefix: `shipped(data, FORMAT="json")`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from chassis.settings import load
+from sidecars.logshipper import ndjson
+from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.part import Part
+from sidecars.logshipper.records import Records
+from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.shape import Shaper
+from tests.logshipper.support import part
+
+
+def settings(**values: str) -> Settings:
+    environ = {f"LOGSHIPPER_{name}": value for name, value in values.items()}
+    return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:", **environ})
+
+
+def shaped(item: Part, **values: str) -> Records:
+    return Shaper(settings(**values).inputs["default"], {"pod": "shop-1"}).records(item)
+
+
+def shape(data: bytes | str, **values: str) -> Records:
+    return shaped(part(data if isinstance(data, bytes) else data.encode()), **values)
+
+
+def shipped(data: bytes | str, **values: str) -> list[dict[str, Any]]:
+    """The records as a receiver of NDJSON has them, without what is the same for all."""
+    body = b"".join(ndjson.encode(Batch("default", (shape(data, **values),))))
+    records = [json.loads(line) for line in body.splitlines()]
+    for record in records:
+        assert record.pop("pod") == "shop-1"
+        del record["file"]
+    return records
