@@ -132,7 +132,11 @@ def test_an_encoding_that_was_not_asked_for_is_refused(encoding: str) -> None:
     assert "not asked for" in refusal(METRICS, content_encoding=encoding)
 
 
-@pytest.mark.parametrize("body", [b"plain", gzip.compress(METRICS)[:-3], gzip.compress(METRICS) + b"more"])
+@pytest.mark.parametrize(
+    "body",
+    [b"plain", gzip.compress(METRICS)[:-3], gzip.compress(METRICS) + b"more"],
+    ids=["plain", "cut short", "more behind it"],
+)
 def test_broken_gzip_is_refused(body: bytes) -> None:
     assert "gzip" in refusal(body, content_encoding="gzip")
 
