@@ -22,8 +22,8 @@ from sidecars.warcopier.archive import Contents, examine
 from sidecars.warcopier.copying import reader_of
 from sidecars.warcopier.zipdir import NotAnArchive
 from tests.support import wait_until
+from tests.warcopier.archives import WIDE, packed, streamed
 from tests.warcopier.support import Copier, deployed, entries, leftovers, noise, tree_digest, war
-from tests.warcopier.test_archive import WIDE, packed, streamed
 
 if TYPE_CHECKING:
     from sidecars.warcopier.archive import Sink

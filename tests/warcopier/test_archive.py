@@ -6,7 +6,6 @@ import contextlib
 import io
 import struct
 import tracemalloc
-import warnings
 import zipfile
 import zlib
 
@@ -17,10 +16,8 @@ from hypothesis import strategies as st
 from sidecars.warcopier import archive
 from sidecars.warcopier.archive import Contents, Limits, examine
 from sidecars.warcopier.zipdir import NotAnArchive, Read
+from tests.warcopier.archives import CENTRAL, END, WIDE, overlapping, packed, patched, streamed, twice, wide
 from tests.warcopier.support import noise, war
-
-WIDE = Limits(entries=10**6, unpacked=1 << 50, ratio=10**6)
-END = struct.Struct("<4sHHHHLLH")
 
 
 def reader(data: bytes) -> Read:
@@ -29,52 +26,6 @@ def reader(data: bytes) -> Read:
 
 def check(data: bytes, limits: Limits = WIDE, names: str = "safe") -> Contents:
     return examine(reader(data), len(data), limits, names)
-
-
-def packed(entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED, comment: bytes = b"") -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
-        for name, data in entries.items():
-            archive.writestr(name, data)
-        archive.comment = comment
-    return buffer.getvalue()
-
-
-def streamed(entries: dict[str, bytes]) -> bytes:
-    """As written to a pipe: sizes and checksums stand behind the data, in data descriptors."""
-
-    class Pipe(io.RawIOBase):
-        def __init__(self) -> None:
-            self.data = bytearray()
-
-        def writable(self) -> bool:
-            return True
-
-        def write(self, data: object) -> int:
-            self.data += bytes(data)  # type: ignore[call-overload] # whatever the zipfile hands over
-            return len(bytes(data))  # type: ignore[call-overload] # as above
-
-    pipe = Pipe()
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in entries.items():
-            archive.writestr(name, data)
-    return bytes(pipe.data)
-
-
-def wide(entries: dict[str, bytes]) -> bytes:
-    """With zip64 fields in every local header."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in entries.items():
-            with archive.open(name, "w", force_zip64=True) as file:
-                file.write(data)
-    return buffer.getvalue()
-
-
-def patched(data: bytes, needle: bytes, offset: int, replacement: bytes, *, last: bool = False) -> bytes:
-    at = (data.rfind(needle) if last else data.find(needle)) + offset
-    assert at >= offset
-    return data[:at] + replacement + data[at + len(replacement) :]
 
 
 ENTRIES = {"WEB-INF/web.xml": b"<web-app/>", "lib/a.jar": noise(300_000), "text": b"la" * 200_000, "empty/": b""}
@@ -107,16 +58,6 @@ def test_every_archive_that_the_standard_library_writes_passes(
     entries: dict[str, bytes], compression: int, comment: bytes
 ) -> None:
     assert check(packed(entries, compression, comment)).entries == len(entries)
-
-
-def twice(name: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings(action="ignore"):
-        archive.writestr("WEB-INF/web.xml", "<web-app/>")
-        archive.writestr(name, "")
-        archive.writestr("between", "")
-        archive.writestr(name, "")
-    return buffer.getvalue()
 
 
 def test_two_files_of_one_name_are_refused_where_names_are_checked() -> None:
@@ -174,7 +115,7 @@ def test_noise_is_no_archive(data: bytes) -> None:
 
 
 GOOD = packed({"a": b"A" * 100, "b": b"B" * 100})
-CENTRAL, LOCAL = b"PK\1\2", b"PK\3\4"
+LOCAL = b"PK\3\4"
 
 
 @pytest.mark.parametrize(
@@ -268,18 +209,6 @@ def test_a_bomb_that_declares_little_is_stopped_by_what_comes_out() -> None:
         check(bomb)
     with pytest.raises(NotAnArchive, match="WARCOPIER_MAX_RATIO=200"):
         check(packed({"a": bytes(100_000_000)}), Limits(10, 1 << 40, 200))
-
-
-def overlapping() -> bytes:
-    """Two entries of the directory that share one stored file: b's whole local file is inside a's data."""
-    inner = packed({"b": b"B" * 50}, zipfile.ZIP_STORED)
-    inner_local = inner[: inner.find(CENTRAL)]
-    outer = packed({"a": inner_local}, zipfile.ZIP_STORED)
-    local = outer[: outer.rfind(CENTRAL)]
-    first = outer[outer.rfind(CENTRAL) : outer.rfind(b"PK\5\6")]
-    second = inner[inner.find(CENTRAL) : inner.find(b"PK\5\6")]
-    second = second[:42] + struct.pack("<L", len(local) - len(inner_local)) + second[46:]
-    return local + first + second + END.pack(b"PK\5\6", 0, 0, 2, 2, len(first + second), len(local), 0)
 
 
 def test_entries_that_overlap_are_refused() -> None:

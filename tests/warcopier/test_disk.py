@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.warcopier.archives import packed
 from tests.warcopier.support import (
     RECORD,
     SHOP,
@@ -23,7 +24,6 @@ from tests.warcopier.support import (
     tree_digest,
     war,
 )
-from tests.warcopier.test_archive import packed
 
 SMALL, BIG = war("small"), war(size=2_000_000)
 

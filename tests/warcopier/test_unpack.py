@@ -17,8 +17,8 @@ from sidecars.warcopier.archive import Limits, examine
 from sidecars.warcopier.copying import no_tick
 from sidecars.warcopier.unpack import Tree
 from sidecars.warcopier.zipdir import NotAnArchive
+from tests.warcopier.archives import overlapping, packed, patched, streamed, twice, wide
 from tests.warcopier.support import TRACKER, noise, tree, war
-from tests.warcopier.test_archive import overlapping, packed, patched, streamed, twice, wide
 
 WIDE = Limits(entries=10**6, unpacked=1 << 50, ratio=10**6)
 

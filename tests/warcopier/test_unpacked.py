@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from tests.warcopier.archives import packed
 from tests.warcopier.support import (
     NEW,
     OTHER,
@@ -24,7 +25,6 @@ from tests.warcopier.support import (
     sha256,
     tree_digest,
 )
-from tests.warcopier.test_archive import packed
 
 
 def test_the_directory_is_published_instead_of_the_archive(copier: Copier) -> None:

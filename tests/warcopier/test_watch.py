@@ -15,8 +15,8 @@ from chassis.settings import load
 from sidecars.warcopier.settings import Settings
 from tests.conftest import Start
 from tests.support import Program, free_port, wait_until
+from tests.warcopier.archives import packed
 from tests.warcopier.support import Copier, deployed, entries, leftovers, sha256, tree_digest, war
-from tests.warcopier.test_archive import packed
 
 ONE, TWO, THREE = war("version one"), war("version two"), war("version three")
 SOON = {"WARCOPIER_WATCH_INTERVAL": "100ms"}
