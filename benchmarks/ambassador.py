@@ -1,9 +1,10 @@
 """The ambassador beside its peers: CPU a request and a gigabyte, latency, memory. `python -m benchmarks.ambassador`.
 
 Every proxy stands before the same nginx and is pinned to one core; wrk and nginx have the other. Each round measures
-every proxy once, so that a busy machine is busy for all; the medians of the rounds are compared. CPU is read from
-/proc (user and system time of the proxy's processes), so waiting costs nothing here. Requests are counted by the
-origin, and only once all connections are open: what is promised is the cost of a request on a kept one.
+one thing after the other, of every proxy in turn, so that a busy machine is busy for all, and a ratio is the median of
+those of the rounds. CPU is read from /proc (user and system time of the proxy's processes), so waiting costs nothing
+here. Requests are counted by the origin, and only once all connections are open: what is promised is the cost of a
+request on a kept one.
 
 Measured is the ambassador as the images have it, compiled (compile.py); as plain Python it stands among its peers.
 
@@ -30,6 +31,8 @@ from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
 
+import httpx
+
 from benchmarks.ambassador_peers import (
     HTTP,
     TCP,
@@ -49,6 +52,7 @@ from benchmarks.ambassador_peers import (
 from benchmarks.figures import Comparison, Figure, conclude, refuse
 
 OURS, PLAIN = "ambassador", "plain Python"
+FORMS = {OURS: "compiled", PLAIN: "plain"}
 HUGE = 10_000_000_000  # bytes
 OPENING = 2.0  # seconds, until all connections are open
 RATE = 1000  # requests a second, for latency
@@ -132,7 +136,7 @@ def latencies(port: int, seconds: float) -> list[float]:
 def a_round(proxies: list[Proxy], found: Found, seconds: float, origin: Origin, script: Path) -> None:
     """Measure every proxy once."""
 
-    def cpu(what: str, proxy: Proxy, kind: str, connections: int, script: Path | None = None) -> None:
+    def cpu(what: str, proxy: Proxy, kind: str, connections: int, script: Path | None) -> None:
         if kind in proxy.ports:
             found[what][proxy.name].append(a_request(proxy, kind, connections, seconds, origin, script) * 1e6)
 
@@ -142,13 +146,18 @@ def a_round(proxies: list[Proxy], found: Found, seconds: float, origin: Origin, 
             size = bytes_of(wrk(proxy.ports[kind], "/large.bin", 2, seconds))
             found[what][proxy.name].append((proxy.cpu() - before) / size * 1e9)
 
+    for what, kind, connections, requests in (
+        ("64", HTTP, 64, None),
+        ("1024", HTTP, 1024, None),
+        ("unique", HTTP, 64, script),
+        ("tls", TLS, 64, None),
+    ):
+        for proxy in proxies:
+            cpu(what, proxy, kind, connections, requests)
+    for what, kind in (("GB", HTTP), ("tcp GB", TCP)):
+        for proxy in proxies:
+            gigabyte(what, proxy, kind)
     for proxy in proxies:
-        cpu("64", proxy, HTTP, 64)
-        cpu("1024", proxy, HTTP, 1024)
-        cpu("unique", proxy, HTTP, 64, script)
-        cpu("tls", proxy, TLS, 64)
-        gigabyte("GB", proxy, HTTP)
-        gigabyte("tcp GB", proxy, TCP)
         taken = latencies(proxy.ports[HTTP], seconds)
         found["p50"][proxy.name].append(taken[len(taken) // 2] * 1e6)
         found["p99"][proxy.name].append(taken[int(len(taken) * 0.99)] * 1e6)
@@ -228,6 +237,11 @@ def a_huge_body(form: Form) -> float:
         return max(most, memory_of(process.pid)) - before
 
 
+def form_of(proxy: Proxy) -> str:
+    """In which form an ambassador says that it runs."""
+    return str(httpx.get(f"http://{proxy.environ['AMBASSADOR_ADMIN_LISTEN']}/status", trust_env=False).json()["form"])
+
+
 def serve(stack: ExitStack, proxy: Proxy) -> None:
     proxy.process = stack.enter_context(running(proxy.command, 0, proxy.environ, list(proxy.ports.values())))
 
@@ -248,7 +262,7 @@ def figures(found: Found, names: set[str]) -> list[Figure]:
         ("latency at 1,000 requests/s, p99", "p99", "envoy", 1.0),
     )
     return [
-        Figure(f"{name} / {peer}", middle(found[what][OURS]) / middle(found[what][peer]), limit)
+        Figure(f"{name} / {peer}", ratio(found[what][OURS], found[what][peer]), limit)
         for name, what, peer, limit in promises
         if peer in names
     ]
@@ -256,6 +270,10 @@ def figures(found: Found, names: set[str]) -> list[Figure]:
 
 def middle(values: list[float]) -> float:
     return statistics.median(values)
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    return middle([own / other for own, other in zip(ours, theirs, strict=True)])
 
 
 _SHOWN = {
@@ -287,16 +305,19 @@ def main() -> int:
         script = origin.folder / "unique.lua"
         script.write_text(UNIQUE)
         others, missing = peers(origin)
-        proxies = [ambassador(OURS, origin, form), *others, ambassador(PLAIN, origin, plain(arguments.python))]
+        others.append(ambassador(PLAIN, origin, plain(arguments.python)))
+        proxies = [ambassador(OURS, origin, form), *others]
         for proxy in proxies:
             serve(stack, proxy)
+            if proxy.name in FORMS and form_of(proxy) != FORMS[proxy.name]:
+                return refuse(f"{proxy.name} runs as {form_of(proxy)}")
             bytes_of(wrk(proxy.ports[HTTP], "/1k.bin", 64, 1))  # to warm up
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", flush=True)
             a_round(proxies, found, arguments.seconds, origin, script)
         idle, busy = memory(origin, form)
         grown = a_huge_body(form)
-        ratio, note = two_workers(origin, form, arguments.rounds, arguments.seconds)
+        gain, note = two_workers(origin, form, arguments.rounds, arguments.seconds)
     comparisons = [
         Comparison(title, unit, {name: middle(values) for name, values in found[what].items()})
         for what, (title, unit) in _SHOWN.items()
@@ -307,7 +328,7 @@ def main() -> int:
     for name in missing:
         print(f"missing: {name} is not installed here, so nothing is said about it")
     rest = [
-        Figure("two workers / one", ratio, 1.8, at_least=True, note=note),
+        Figure("two workers / one", gain, 1.8, at_least=True, note=note),
         Figure("memory, idle", idle, 35, "MB"),
         Figure("memory, 1,000 connections", busy, 60, "MB"),
         Figure("memory grown by one body of 10 GB", grown, 5, "MB"),

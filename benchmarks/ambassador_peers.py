@@ -231,7 +231,7 @@ class Form:
 
     @property
     def environ(self) -> dict[str, str]:
-        return {"PYTHONPATH": str(self.code)}
+        return {"PYTHONPATH": str(self.code), "PYTHONSAFEPATH": "1"}  # so not the code in the working directory
 
 
 def compiled(python: str) -> Form:
