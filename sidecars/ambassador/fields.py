@@ -151,7 +151,7 @@ def judge(lines: Iterable[bytes]) -> tuple[list[bytes], list[Acted], bool]:
 
 def items(value: bytes) -> tuple[bytes, ...]:
     """The items of a comma-separated value, in lower case, empty ones left out (RFC 9110 section 5.6.1)."""
-    return tuple(item for item in (item.strip(b"\t ") for item in value.lower().split(b",")) if item)
+    return tuple([item for item in [item.strip(b"\t ") for item in value.lower().split(b",")] if item])
 
 
 def name_of(line: bytes) -> bytes:

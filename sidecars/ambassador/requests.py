@@ -266,7 +266,7 @@ def _refused_method(method: bytes) -> Refused:
 
 def items_in_case(value: bytes) -> tuple[bytes, ...]:
     """The items of a comma-separated value as they were written."""
-    return tuple(item for item in (item.strip(b"\t ") for item in value.split(b",")) if item)
+    return tuple([item for item in [item.strip(b"\t ") for item in value.split(b",")] if item])
 
 
 def _may_upgrade_to(protocol: bytes) -> bool:
