@@ -9,9 +9,9 @@ write what it has proven into a pipe.
 Whatever happens to one of the two, the other one notices: without us the pipe breaks, and the child ends; without the
 child the pipe ends before the last word, and the run fails. Nothing is published unless that word was good.
 
-The pipe carries `marshal` messages, each behind its length: lists of `(path, piece, last)`, several small files to a
-message, and at the end one tuple: what the archive holds, or what is wrong with it. A file's last piece is only sent
-once all of the file is proven.
+The pipe carries `marshal` messages, each behind its length: lists of `(path, piece, crc, last)`, several small files to
+a message, and at the end one tuple: what the archive holds, or what is wrong with it. A file's last piece is only sent
+once all of the file is proven; the parent proves what it has written by the same checksum.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sidecars.warcopier.archive import Sink
 
     Examine = Callable[[Sink], Contents]
-    Part = tuple[bytes, bytes, bool]
+    Part = tuple[bytes, bytes, int, bool]
 
 _BATCH = 1 << 17  # bytes in a message, about
 _PIPE = 1 << 20  # bytes that may be on their way: neither side should wait for the other
@@ -130,18 +130,18 @@ class _Sender:
         self._size = 0
 
     def directory(self, path: bytes) -> None:
-        self._add(path, b"", last=True)
+        self._add(path, b"", 0, last=True)
 
-    def file(self, path: bytes, pieces: Iterable[bytes]) -> None:
+    def file(self, path: bytes, pieces: Iterable[bytes], crc: int) -> None:
         held = b""
         for piece in pieces:
             if held:
-                self._add(path, held, last=False)
+                self._add(path, held, crc, last=False)
             held = piece
-        self._add(path, held, last=True)
+        self._add(path, held, crc, last=True)
 
-    def _add(self, path: bytes, piece: bytes, *, last: bool) -> None:
-        self._batch.append((path, piece, last))
+    def _add(self, path: bytes, piece: bytes, crc: int, *, last: bool) -> None:
+        self._batch.append((path, piece, crc, last))
         self._size += len(path) + len(piece)
         if self._size >= _BATCH:
             self._flush()
@@ -174,11 +174,11 @@ class _Receiver:
 
     def examine(self, sink: Sink) -> Contents:
         parts = self._parts()
-        for path, piece, last in parts:
+        for path, piece, crc, last in parts:
             if path.endswith(b"/"):
                 sink.directory(path)
             else:
-                sink.file(path, (piece,) if last else _pieces(piece, parts))
+                sink.file(path, (piece,) if last else _pieces(piece, parts), crc)
         assert self._contents is not None  # noqa: S101 - that is what ends the parts
         return self._contents
 
@@ -206,5 +206,5 @@ def _pieces(piece: bytes, parts: Iterator[Part]) -> Iterator[bytes]:
     last = False
     yield piece
     while not last:
-        _, piece, last = next(parts)
+        _, piece, _, last = next(parts)
         yield piece

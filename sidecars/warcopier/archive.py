@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
         def directory(self, path: bytes) -> None: ...
 
-        def file(self, path: bytes, pieces: Iterable[bytes]) -> None:
-            """The bytes have been proven once `pieces` ends."""
+        def file(self, path: bytes, pieces: Iterable[bytes], crc: int) -> None:
+            """The bytes have been proven once `pieces` ends: their CRC-32 is `crc`."""
 
 
 NAMES = ("any", "safe", "unpackable")
@@ -82,7 +82,7 @@ def examine(read: Read, size: int, limits: Limits, names: str = "safe", sink: Si
             sink.directory(entry.name)
             _demand_nothing(entry, pieces)
         else:
-            sink.file(entry.name, pieces)
+            sink.file(entry.name, pieces, entry.crc)
     spans.demand_no_overlap()
     seen.demand_each_once(zipdir.entries(Window(read), directory))
     return Contents(directory.entries, budget.spent, has_web_inf)

@@ -53,7 +53,7 @@ class Tree:
         if plain := _plain(path):
             self._make(plain, path)
 
-    def file(self, path: bytes, pieces: Iterable[bytes]) -> None:
+    def file(self, path: bytes, pieces: Iterable[bytes], crc: int) -> None:
         plain = _plain(path)
         if not plain:
             raise NotAnArchive(f"has a file without a name, so it is not unpacked: {_shown(path)}")
@@ -61,11 +61,11 @@ class Tree:
             for _ in pieces:
                 pass  # it is checked like any other, but the tracker is ours
             return
-        self._write(plain, pieces)
+        self._write(plain, pieces, crc)
 
     def finish(self, mtime_ns: int) -> None:
         """Add the tracker, and let what Tomcat watches have a time that it does not know. Raises OSError."""
-        self._write(_TRACKER, ())
+        self._write(_TRACKER, (), 0)
         for path in (_TRACKER, *_WATCHED):
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=self._root)
@@ -73,13 +73,12 @@ class Tree:
         if self._owner:
             failures.give(self._root, self._owner)
 
-    def _write(self, path: bytes, pieces: Iterable[bytes]) -> None:
+    def _write(self, path: bytes, pieces: Iterable[bytes], crc: int) -> None:
         file = self._create(path)
         try:
-            crc = size = 0
+            size = 0
             for piece in pieces:
                 write_all(file, piece)
-                crc = zlib.crc32(piece, crc)
                 size += len(piece)
                 if size >= _TICK:
                     self._tick(self._written + size)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,8 +41,10 @@ class Recorder:
     def directory(self, path: bytes) -> None:
         self.found.append((path, b""))
 
-    def file(self, path: bytes, pieces: Iterable[bytes]) -> None:
-        self.found.append((path, b"".join(pieces)))
+    def file(self, path: bytes, pieces: Iterable[bytes], crc: int) -> None:
+        data = b"".join(pieces)
+        assert zlib.crc32(data) == crc
+        self.found.append((path, data))
 
 
 def children() -> list[int]:
