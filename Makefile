@@ -54,8 +54,8 @@ bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fa
 chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000), and no line may be lost
 	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000}
 
-soak: $(VENV)/dev.stamp ## REQUESTS through the ambassador (10 million), while memory and descriptors are watched; needs nginx and wrk
-	$(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}
+soak: compiled ## REQUESTS through the ambassador (10 million), as the images have it, while memory and descriptors are watched; needs nginx and wrk
+	PYTHONSAFEPATH=1 PYTHONPATH=build/compiled:. $(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}
 
 compiled: $(VENV)/dev.stamp ## the code as the images have it, what each request passes through compiled, in build/compiled
 	$(BIN)/python compile.py build/compiled

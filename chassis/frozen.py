@@ -3,8 +3,8 @@
 The standard library's `dataclasses` brings `inspect`, `ast` and `re` along and compiles several methods for each class:
 at the start of an init container that is more than a bare Python takes from start to finish. This is the part of it
 that settings and facts need: immutable, compared by value, shown by their fields. For type checkers it *is* a dataclass
-(PEP 681). Annotations are never looked into, but for `ClassVar`; a module that
-declares one begins with `from __future__ import annotations`.
+(PEP 681). Annotations are never looked into, but for `ClassVar`; a module that declares one begins with
+`from __future__ import annotations`.
 
 For the same reason the chassis imports `typing` for type checkers alone, and a generic class derives from the `Generic`
 that stands here.

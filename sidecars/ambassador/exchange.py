@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     from sidecars.ambassador.endpoints import Endpoint
     from sidecars.ambassador.upstream import Upstream
 
-_JOINED: Final = (
-    64 * 1024
-)  # bytes up to which a body is copied behind its head, to be one write; more does not wait for one
+_JOINED: Final = 64 * 1024  # bytes of a body that are copied behind its head, to be one write; more does not wait
 _SWITCHING: Final = 101
 _CONTINUE: Final = 100
 
