@@ -210,6 +210,7 @@ class Stager:
         size = source.fingerprint.size
         with failures.writing(self._target.path):
             staging, root = self._target.create_tree()
+        # WATCH has threads, which would not go along with a fork; on one core two processes only take turns.
         apart = size >= WORTH_A_PROCESS and not self._settings.watch and len(os.sched_getaffinity(0)) > 1
         try:
             with (
