@@ -36,7 +36,6 @@ ROUNDS, STARTS = 5, 25
 SMALL = 5_000_000  # bytes
 MANY = 10_000  # files of
 EACH = 5_000  # bytes
-FEW = 50  # files
 HUGE = 10_000_000_000  # bytes, of a file that is a hole: it takes no room in the source
 ANY_SIZE = {"WARCOPIER_MAX_UNPACKED_SIZE": "1TiB"}
 PLAIN = {"WARCOPIER_VALIDATE": "none", "WARCOPIER_DIGEST": "false"}
@@ -88,6 +87,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.targets = 0
+        self.keep = False  # what is in the present directory, although the next run begins
         self.environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
@@ -101,8 +101,8 @@ class Bench:
         return self.folder / f"webapps{self.targets}"
 
     def begin(self) -> None:
-        """Make a new directory, and remove the one before unless it has many files."""
-        if sum(1 for _ in self.target.glob("*")) + sum(1 for _ in self.target.glob("*/*/*")) < FEW:
+        """Make a new directory, and remove the one before unless it is to be kept."""
+        if not self.keep:
             shutil.rmtree(self.target, ignore_errors=True)
         self.targets += 1
         self.target.mkdir()
@@ -174,6 +174,8 @@ def beside(name: str, ours: Time, peer: str, theirs: Time, limit: float) -> Figu
 def big(bench: Bench, size: int) -> Found:
     source = bench.folder / "big.war"
     write_war(source, size)
+    bench.begin()
+    bench.keep = False
     found = bench.best(
         {
             "cp + sync": lambda: bench.shell('cp "$1" "$2" && sync "$2"', source),
@@ -201,6 +203,7 @@ def big(bench: Bench, size: int) -> Found:
 
 def many(bench: Bench) -> Found:
     tree, war, wars = write_many(bench.folder)
+    bench.keep = True
     contenders = {
         "cp -r, tree": lambda: bench.shell('cp -r "$1" "$2"', tree),
         "warcopier, unpacked": lambda: bench.copier(war, **UNPACK),

@@ -117,16 +117,18 @@ def _staged(
     new = decisions.new
     if not new:
         return []
-    files = size = 0
-    for source, _ in new:
-        more_files, more = decisions.room(source)
-        files, size = files + more_files, size + more
-    target.demand_space(size, files, settings.reserve)
+    surveys = [decisions.survey(source) for source, _ in new]
+    sizes = [one.room if one else source.fingerprint.size for one, (source, _) in zip(surveys, new, strict=True)]
+    files = sum(one.contents.entries if one else 1 for one in surveys)
+    target.demand_space(sum(sizes), files, settings.reserve)
     progress = Progress(sum(2 * source.fingerprint.size for source, _ in new), stop)
     stager = Stager(target, settings, check, progress)
     later = settings.unpack or len(new) > _MANY
     try:
-        staged = [stager.stage(source, expected, flush=not later) for source, expected in new]
+        staged = [
+            stager.stage(source, expected, found, flush=not later)
+            for (source, expected), found in zip(new, surveys, strict=True)
+        ]
     finally:
         progress.end()
     if later:

@@ -5,7 +5,9 @@ nothing is unpacked that is not checked. Memory stays flat: entries are inflated
 an entry are kept, to find entries that overlap (the trick of bombs that fold one stream into thousands of files) and
 files with one name.
 
-Sizes that the archive declares are never trusted: limits hold for the bytes that really come out.
+First the directory is surveyed as a whole, then each entry is proven; the second can be done part by part, and by
+several at a time. Sizes that the archive declares are never trusted: an entry from which more comes out than was
+declared is refused at that very byte, so the limits, which the declared sizes keep, hold for what really comes out.
 """
 
 from __future__ import annotations
@@ -13,26 +15,25 @@ from __future__ import annotations
 import stat
 import zlib
 from array import array
-from itertools import pairwise
+from itertools import islice, pairwise
+from operator import le
 
 from chassis.frozen import TYPE_CHECKING, dataclass
 from sidecars.warcopier import zipdir
-from sidecars.warcopier.zipdir import NotAnArchive, Window
+from sidecars.warcopier.zipdir import Directory, NotAnArchive, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Protocol
 
-    from sidecars.warcopier.zipdir import Directory, Entry, Read
+    from sidecars.warcopier.sink import Sink
+    from sidecars.warcopier.zipdir import Entry, Read
 
-    class Sink(Protocol):
-        """Takes what an archive holds. Either may raise NotAnArchive or OSError."""
+    Spans = bytes
+    """Of each entry where it begins and where it ends, as unsigned numbers of 8 bytes."""
 
-        def directory(self, path: bytes) -> None: ...
-
-        def file(self, path: bytes, pieces: Iterable[bytes], crc: int) -> None:
-            """The bytes have been proven once `pieces` ends: their CRC-32 is `crc`."""
-
+_PARTS = 450  # of one archive, about
+_PART_ENTRIES = 32  # in a part, at least
+_PART_BYTES = 1 << 18  # of the archive, likewise
 
 NAMES = ("any", "safe", "unpackable")
 """What is demanded of names: nothing; that none leads out of the application and none stands twice; or also that they
@@ -41,7 +42,7 @@ can be unpacked anywhere: no link or device, no backslash, no two that differ on
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one archive may hold. Bytes are counted as they come out."""
+    """The most that one archive may hold; `ratio` is how many bytes may come out of each byte of it."""
 
     entries: int
     unpacked: int
@@ -50,31 +51,69 @@ class Limits:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a good archive turned out to hold."""
+    """What a good archive holds."""
 
     entries: int
     unpacked: int
     has_web_inf: bool
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What an archive's directory says. Of the contents nothing is proven yet; `room` is the bytes of their blocks."""
+
+    directory: Directory
+    parts: tuple[Directory, ...]
+    room: int
+    contents: Contents
+
+
 def examine(read: Read, size: int, limits: Limits, names: str = "safe", sink: Sink | None = None) -> Contents:
     """Read all of an archive of `size` bytes. `names` is one of NAMES. Raises NotAnArchive, or what `read` raises."""
+    found = survey(read, size, limits, names)
+    demand_no_overlap(prove(read, found, part, names, sink) for part in found.parts)
+    return found.contents
+
+
+def survey(read: Read, size: int, limits: Limits, names: str = "safe", block: int = 1) -> Survey:
+    """What the directory says, before any entry is looked at. Raises NotAnArchive.
+
+    `block` is the size of the blocks in which a file system gives room. Sizes are what the archive declares; that no
+    entry has more, `prove` sees to.
+    """
     directory = _directory(read, size, limits)
-    window = Window(read)
-    spans = _Spans()
-    seen = _Names(fold=names == "unpackable")
     budget = _Budget(limits, size)
+    seen = _Names(fold=names == "unpackable")
+    parts = _Parts(directory, size)
+    room = 0
     has_web_inf = False
     for entry in zipdir.entries(Window(read), directory):
+        budget.spend(entry.unpacked)
+        parts.add(entry)
+        if names != "any":
+            seen.add(entry)
+        room += -(-entry.unpacked // block) * block
+        has_web_inf = has_web_inf or entry.name.startswith(b"WEB-INF/")
+    seen.demand_each_once(zipdir.entries(Window(read), directory))
+    return Survey(directory, parts.all(), room, Contents(directory.entries, budget.spent, has_web_inf))
+
+
+def prove(read: Read, found: Survey, part: Directory, names: str = "safe", sink: Sink | None = None) -> Spans:
+    """Read the entries of one part of what was surveyed, and hand them to the sink. Raises NotAnArchive.
+
+    The bytes of the file that each of them takes; see `demand_no_overlap`.
+    """
+    window = Window(read)
+    spans = array("Q")
+    for entry in zipdir.entries(Window(read), part):
         if names != "any":
             _demand_safe_name(entry)
-            seen.add(entry)
         if names == "unpackable":
             _demand_unpackable(entry)
-        has_web_inf = has_web_inf or entry.name.startswith(b"WEB-INF/")
-        start = zipdir.data_start(window, entry, directory)
-        spans.add(entry.header + directory.shift, start + entry.packed)
-        pieces = _proven(window, entry, start, budget)
+        start = zipdir.data_start(window, entry, found.directory)
+        spans.append(entry.header + found.directory.shift)
+        spans.append(start + entry.packed)
+        pieces = _proven(window, entry, start)
         if sink is None:
             for _ in pieces:
                 pass
@@ -83,19 +122,20 @@ def examine(read: Read, size: int, limits: Limits, names: str = "safe", sink: Si
             _demand_nothing(entry, pieces)
         else:
             sink.file(entry.name, pieces, entry.crc)
-    spans.demand_no_overlap()
-    seen.demand_each_once(zipdir.entries(Window(read), directory))
-    return Contents(directory.entries, budget.spent, has_web_inf)
+    return spans.tobytes()
 
 
-def declared(read: Read, size: int, limits: Limits, block: int) -> tuple[int, int]:
-    """How many entries the archive declares, and the bytes that they will take in blocks of that size.
-
-    Only good for asking whether there is room. Raises NotAnArchive.
-    """
-    directory = _directory(read, size, limits)
-    blocks = sum(-(-entry.unpacked // block) for entry in zipdir.entries(Window(read), directory))
-    return directory.entries, blocks * block
+def demand_no_overlap(parts: Iterable[Spans]) -> None:
+    """Raise NotAnArchive when two entries share bytes. `parts` are what `prove` has found of all of them."""
+    spans = array("Q")
+    for part in parts:
+        spans.frombytes(part)
+    starts, ends = spans[::2], spans[1::2]
+    if all(map(le, ends, islice(starts, 1, None))):  # they come in order, as nearly always
+        return
+    order = sorted(range(len(starts)), key=starts.__getitem__)
+    if any(ends[one] > starts[other] for one, other in pairwise(order)):
+        raise NotAnArchive("has entries that overlap")
 
 
 def _directory(read: Read, size: int, limits: Limits) -> Directory:
@@ -133,7 +173,7 @@ def _demand_nothing(entry: Entry, pieces: Iterator[bytes]) -> None:
 
 
 class _Budget:
-    """The bytes that may still come out of the archive."""
+    """The bytes that may come out of the archive."""
 
     def __init__(self, limits: Limits, size: int) -> None:
         self._limits = limits
@@ -148,13 +188,12 @@ class _Budget:
             raise NotAnArchive(f"unpacks to more than WARCOPIER_MAX_RATIO={self._limits.ratio} times its size")
 
 
-def _proven(window: Window, entry: Entry, start: int, budget: _Budget) -> Iterator[bytes]:
+def _proven(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
     """The entry's data; where it ends, length and checksum have been found right."""
     crc = total = 0
     for piece in zipdir.data(window, entry, start):
         crc = zlib.crc32(piece, crc)
         total += len(piece)
-        budget.spend(len(piece))
         if total > entry.unpacked:
             break
         yield piece
@@ -167,25 +206,37 @@ def _proven(window: Window, entry: Entry, start: int, budget: _Budget) -> Iterat
 # -- all entries --------------------------------------------------------------------------------------------------
 
 
-class _Spans:
-    """Which bytes belong to which entry: two numbers each, and no more work than that when they come in order."""
+class _Parts:
+    """Divides a directory into parts of which there are not very many, and each is not very much work."""
 
-    def __init__(self) -> None:
-        self._starts = array("Q")
-        self._ends = array("Q")
-        self._in_order = True
+    def __init__(self, directory: Directory, size: int) -> None:
+        self._directory = directory
+        self._most_entries = max(_PART_ENTRIES, directory.entries // _PARTS)
+        self._most_bytes = max(_PART_BYTES, size // _PARTS)
+        self._parts: list[Directory] = []
+        self._start = self._end = directory.start
+        self._entries = self._bytes = 0
+        self._rest = directory.start  # bytes that may be entries' data
 
-    def add(self, start: int, end: int) -> None:
-        self._in_order = self._in_order and (not self._ends or start >= self._ends[-1])
-        self._starts.append(start)
-        self._ends.append(end)
+    def add(self, entry: Entry) -> None:
+        self._rest -= entry.packed
+        if self._rest < 0:
+            raise NotAnArchive(f"has entries that overlap, or is damaged: there is no room for the data of {entry}")
+        self._end = entry.end
+        self._entries += 1
+        self._bytes += entry.packed
+        if self._entries >= self._most_entries or self._bytes >= self._most_bytes:
+            self._complete()
 
-    def demand_no_overlap(self) -> None:
-        if self._in_order:
-            return
-        order = sorted(range(len(self._starts)), key=self._starts.__getitem__)
-        if any(self._ends[one] > self._starts[other] for one, other in pairwise(order)):
-            raise NotAnArchive("has entries that overlap")
+    def _complete(self) -> None:
+        self._parts.append(Directory(self._start, self._end, self._entries, self._directory.shift))
+        self._start = self._end
+        self._entries = self._bytes = 0
+
+    def all(self) -> tuple[Directory, ...]:
+        if self._entries:
+            self._complete()
+        return tuple(self._parts)
 
 
 class _Names:

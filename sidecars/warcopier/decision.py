@@ -18,6 +18,7 @@ from sidecars.warcopier.staging import demand_digest, open_source
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sidecars.warcopier.archive import Survey
     from sidecars.warcopier.plan import Source
     from sidecars.warcopier.record import Record
     from sidecars.warcopier.settings import Settings
@@ -77,14 +78,14 @@ class Decisions:
             forgotten |= self._known.keys() - self._wanted
         return {name: entry for name, entry in self._known.items() if name not in forgotten} | self.kept
 
-    def room(self, source: Source) -> tuple[int, int]:
-        """How many files and bytes the source will take."""
+    def survey(self, source: Source) -> Survey | None:
+        """What the archive declares that it unpacks to; None where it stays an archive. Raises BadData or IOFailed."""
         if not self._settings.unpack:
-            return 1, source.fingerprint.size
+            return None
         reader = open_source(source)
         try:
             read = failures.reader_of(reader, source.path)
-            return self._check.room(source.path, read, source.fingerprint.size, self._target.block_size())
+            return self._check.survey(source.path, read, source.fingerprint.size, self._target.block_size())
         finally:
             os.close(reader)
 

@@ -12,7 +12,7 @@ import stat
 import time
 from contextlib import contextmanager, nullcontext, suppress
 
-from chassis.frozen import TYPE_CHECKING, T, dataclass, replace
+from chassis.frozen import TYPE_CHECKING, dataclass, replace
 from chassis.lifecycle import BadData, IOFailed
 from sidecars.warcopier import archive, failures, naming, plan, trees
 from sidecars.warcopier.archive import Limits
@@ -22,16 +22,16 @@ from sidecars.warcopier.target import READ
 from sidecars.warcopier.zipdir import NotAnArchive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from sidecars.warcopier.archive import Contents, Sink
+    from sidecars.warcopier.archive import Contents, Spans, Survey
     from sidecars.warcopier.plan import Source
     from sidecars.warcopier.progress import Progress
     from sidecars.warcopier.settings import Settings
+    from sidecars.warcopier.sharing import Wrote
+    from sidecars.warcopier.sink import Sink
     from sidecars.warcopier.target import Target
     from sidecars.warcopier.zipdir import Read
-
-    Unpack = Callable[[Sink], Contents | None]
 
 SMALL = 1 << 20  # bytes that are read at once
 _WORTH_A_THREAD = 1 << 18  # bytes
@@ -52,36 +52,25 @@ class Check:
         self.name = f"{self._wanted}{limits}{' unpacked' if settings.unpack else ''}"
 
     def examine(self, path: str, read: Read, size: int) -> Contents | None:
-        """Raises BadData, which names the path."""
-        return self._said_of(path, lambda: archive.examine(read, size, self.limits, self._names))
-
-    @contextmanager
-    def unpacking(self, path: str, reader: int, size: int, *, apart: bool) -> Iterator[Unpack]:
-        """What examines an open archive, and hands what is good to a sink; to be called within the context, once.
-
-        `apart`: in a process of its own, which has begun then. Raises BadData or IOFailed, which name the path.
-        """
-        from sidecars.warcopier.apart import examining  # noqa: PLC0415 - only for this, and loading costs time
-
-        read = failures.reader_of(reader, path)
-
-        def examine(sink: Sink) -> Contents:
-            return archive.examine(read, size, self.limits, self._names, sink)
-
-        with examining(examine, reader, path) if apart else nullcontext(examine) as ready:
-            yield lambda sink: self._said_of(path, lambda: ready(sink))
-
-    def room(self, path: str, read: Read, size: int, block: int) -> tuple[int, int]:
-        """How many files and bytes unpacking will take, as the archive says. Raises BadData."""
-        return self._said_of(path, lambda: archive.declared(read, size, self.limits, block)) or (0, 0)
-
-    def _said_of(self, path: str, look: Callable[[], T]) -> T | None:
+        """All of an archive, or nothing where no check is asked for. Raises BadData, which names the path."""
         if not self._names:
             return None
-        try:
-            return look()
-        except NotAnArchive as error:
-            raise BadData(f"{shown(path)}: {error}; nothing was published") from None
+        with _refusing(path):
+            return archive.examine(read, size, self.limits, self._names)
+
+    def survey(self, path: str, read: Read, size: int, block: int = 1) -> Survey:
+        """What an archive that is to be unpacked declares. Raises BadData, which names the path."""
+        with _refusing(path):
+            return archive.survey(read, size, self.limits, self._names, block)
+
+    def unpacked(self, path: str, read: Read, found: Survey, number: int, sink: Sink) -> Spans:
+        """Prove one part of what was surveyed, and hand it to the sink. Raises BadData, which names the path."""
+        with _refusing(path):
+            return archive.prove(read, found, found.parts[number], self._names, sink)
+
+    def demand_no_overlap(self, path: str, parts: Iterable[Spans]) -> None:
+        with _refusing(path):
+            archive.demand_no_overlap(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +93,11 @@ class Stager:
         self._settings = settings
         self._check = check
         self._progress = progress
+        # WATCH has threads, which would not go along with a fork; on one core two processes only take turns.
+        self._may_fork = not settings.watch and len(os.sched_getaffinity(0)) > 1
 
-    def stage(self, source: Source, expected: str, *, flush: bool) -> Staged:
-        """Copy or unpack one source and prove the result. `expected` is its digest, or "".
+    def stage(self, source: Source, expected: str, found: Survey | None, *, flush: bool) -> Staged:
+        """Copy or unpack one source and prove the result. `expected` is its digest, or ""; `found` what it declares.
 
         `flush`: bring it to the disk now, rather than later with all others. Raises BadData or IOFailed.
         """
@@ -115,9 +106,9 @@ class Stager:
             before = plan.fingerprint(os.fstat(reader))
             wanted = self._settings.digest or bool(expected)
             if before != source.fingerprint:
-                source = replace(source, fingerprint=before)
+                source, found = replace(source, fingerprint=before), None
             if self._settings.unpack:
-                staged = self._stage_tree(source, reader, expected)
+                staged = self._stage_tree(source, reader, found, expected)
             elif before.size <= SMALL:
                 staged = self._stage_small(source, reader, expected, wanted=wanted, flush=flush)
             else:
@@ -204,26 +195,33 @@ class Stager:
 
     # -- an unpacked directory ----------------------------------------------------------------------------------
 
-    def _stage_tree(self, source: Source, reader: int, expected: str) -> Staged:
+    def _stage_tree(self, source: Source, reader: int, found: Survey | None, expected: str) -> Staged:
+        from sidecars.warcopier.sharing import Shared  # noqa: PLC0415 - only for this, and loading costs time
         from sidecars.warcopier.unpack import Tree  # noqa: PLC0415 - as above
 
         size = source.fingerprint.size
+        read = failures.reader_of(reader, source.path)
+        known = found or self._check.survey(source.path, read, size)
         with failures.writing(self._target.path):
             staging, root = self._target.create_tree()
-        # WATCH has threads, which would not go along with a fork; on one core two processes only take turns.
-        apart = size >= WORTH_A_PROCESS and not self._settings.watch and len(os.sched_getaffinity(0)) > 1
+
+        def tree(wrote: Wrote) -> Tree:
+            return Tree(root, self._settings.mode, self._settings.owner, wrote)
+
+        def work(number: int, wrote: Wrote) -> Spans:
+            return self._check.unpacked(source.path, read, known, number, tree(wrote))
+
         try:
             with (
-                self._check.unpacking(source.path, reader, size, apart=apart) as unpack,
+                Shared(len(known.parts), work, alone=size < WORTH_A_PROCESS or not self._may_fork) as shared,
                 Beside(reader, sha256_of) as digest,
             ):
                 with (
                     failures.writing(self._target.path),
                     Behind(lambda: trees.flush_all(root), _SMALL_STRETCH, self._progress.tick) as behind,
                 ):
-                    tree = Tree(root, self._settings.mode, self._settings.owner, behind.wrote)
-                    contents = unpack(tree)
-                    tree.finish(self._mtime(source, time.time_ns()))
+                    self._check.demand_no_overlap(source.path, shared.run(behind.wrote))
+                    tree(behind.wrote).finish(self._mtime(source, time.time_ns()))
                     inode = os.fstat(root).st_ino
                 with failures.reading(source.path):
                     sha256 = digest.result()
@@ -232,7 +230,15 @@ class Stager:
         _demand_unchanged(source, reader, size)
         demand_digest(source, sha256, expected)
         name = naming.unpacked_directory(source.name)
-        return Staged(source, name, staging, inode, sha256, contents is None or contents.has_web_inf)
+        return Staged(source, name, staging, inode, sha256, known.contents.has_web_inf)
+
+
+@contextmanager
+def _refusing(path: str) -> Iterator[None]:
+    try:
+        yield
+    except NotAnArchive as error:
+        raise BadData(f"{shown(path)}: {error}; nothing was published") from None
 
 
 # -- what else concerns a source ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""An archive's entries become files below a directory: the sink of `archive.examine`.
+"""An archive's entries become files below a directory: the sink of `archive.prove`.
 
 The directory is new, private, and only ours, so no link can be in the way; every name has passed the check of what can
 be unpacked. Each file is created by `O_EXCL` with its final permissions, written, and read back. Files get the time at
@@ -34,20 +34,21 @@ _WATCHED = (b"WEB-INF/web.xml", b"WEB-INF/tomcat-web.xml")  # Tomcat reloads the
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_BITS, _ENTER, _OWNERS = 0o444, 2, 0o300  # who may read a directory may enter it; its owner may fill and empty it
 _MEANS_NOTHING = (b"", b"/", b".")
-_PIECE = 1 << 18  # bytes
-_TICK = 1 << 16  # bytes between two words on how far it is
+_PIECE = 1 << 16  # bytes read at a time
 
 
 class Tree:
-    """The directory that an archive is unpacked into."""
+    """The directory that an archive is unpacked into. Several processes may do that at a time, with one each.
 
-    def __init__(self, root: int, mode: int, owner: Owner | None, tick: Callable[[int], None]) -> None:
+    `wrote` is told how many more bytes are written.
+    """
+
+    def __init__(self, root: int, mode: int, owner: Owner | None, wrote: Callable[[int], None]) -> None:
         self._root = root
         self._mode = mode
         self._directory_mode = mode | ((mode & _READ_BITS) >> _ENTER) | _OWNERS
         self._owner = owner
-        self._tick = tick
-        self._written = self._ticked = 0
+        self._wrote = wrote
 
     def directory(self, path: bytes) -> None:
         if plain := _plain(path):
@@ -77,23 +78,19 @@ class Tree:
         file = self._create(path)
         try:
             size = 0
+            piece = b""
             for piece in pieces:
                 write_all(file, piece)
                 size += len(piece)
-                if size >= _TICK:
-                    self._tick(self._written + size)
+                self._wrote(len(piece))
             if self._owner:
                 failures.give(file, self._owner)
-            if _crc(file, size) != crc:
+            if not _holds(file, piece, size, crc):
                 raise IOFailed(
                     f"{_shown(path)}: what was unpacked is not what was written; suspect the disk of the target"
                 )
         finally:
             os.close(file)
-        self._written += size
-        if self._written - self._ticked >= _TICK:
-            self._ticked = self._written
-            self._tick(self._written)
 
     def _create(self, path: bytes) -> int:
         try:
@@ -113,8 +110,12 @@ class Tree:
             os.close(self._open_directory(directory, path))
             return
         except FileNotFoundError:
-            self._make(os.path.dirname(directory), path)  # noqa: PTH120 - bytes
-            os.mkdir(directory, self._directory_mode, dir_fd=self._root)
+            above = os.path.dirname(directory)  # noqa: PTH120 - bytes
+            if not above:
+                raise  # somebody has removed the root itself
+            self._make(above, path)
+            self._make(directory, path)
+            return
         except OSError as error:
             raise _refusal(error, path) from None
         if self._owner:
@@ -138,12 +139,15 @@ def _plain(path: bytes) -> bytes:
     return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
 
 
-def _crc(file: int, size: int) -> int:
-    crc = at = 0
-    while at < size and (piece := os.pread(file, _PIECE, at)):
-        crc = zlib.crc32(piece, crc)
+def _holds(file: int, last: bytes, size: int, crc: int) -> bool:
+    """Whether the file really holds what was written: so many bytes with that checksum, at the end `last`."""
+    if len(last) == size:
+        return os.pread(file, size + 1, 0) == last
+    found = at = 0
+    while piece := os.pread(file, _PIECE, at):
+        found = zlib.crc32(piece, found)
         at += len(piece)
-    return crc
+    return (at, found) == (size, crc)
 
 
 def _refusal(error: OSError, path: bytes) -> Exception:

@@ -47,7 +47,7 @@ class NotAnArchive(Exception):
 
 @dataclass(frozen=True)
 class Directory:
-    """Where the central directory lies. `shift` is how many bytes stand before the archive proper."""
+    """Where the central directory lies, or a part of it. `shift` is how many bytes stand before the archive proper."""
 
     start: int
     end: int
@@ -58,10 +58,11 @@ class Directory:
 class Entry:
     """One entry as the central directory has it."""
 
-    __slots__ = ("crc", "flags", "header", "method", "name", "packed", "unix_mode", "unpacked")
+    __slots__ = ("crc", "end", "flags", "header", "method", "name", "packed", "unix_mode", "unpacked")
 
-    def __init__(self, name: bytes, fields: tuple[int, ...], sizes: list[int]) -> None:
+    def __init__(self, name: bytes, fields: tuple[int, ...], sizes: list[int], end: int) -> None:
         self.name = name
+        self.end = end  # where it ends in the directory
         self.flags, self.method, self.crc = fields[3], fields[4], fields[7]
         self.unpacked, self.packed, self.header = sizes
         self.unix_mode = fields[15] >> 16 if fields[1] >> 8 in _HAS_UNIX_MODE else 0
@@ -165,21 +166,21 @@ def entries(window: Window, directory: Directory) -> Iterator[Entry]:
         end = at + name + extra + comment
         if end > directory.end:
             raise NotAnArchive(f"is damaged: entry {number + 1} of its directory reaches beyond the directory")
-        yield _entry(fields, name, window.take(at, name + extra, _DIRECTORY))
+        yield _entry(fields, name, window.take(at, name + extra, _DIRECTORY), end)
         at = end
     if at != directory.end:
         raise NotAnArchive(f"is damaged: its directory has more than the {directory.entries} entries of its end record")
 
 
-def _entry(fields: tuple[int, ...], name: int, rest: bytes) -> Entry:
-    """The entry whose name is so long, and what follows it up to its comment."""
+def _entry(fields: tuple[int, ...], name: int, rest: bytes, end: int) -> Entry:
+    """The entry whose name is so long; `rest` is what follows its fields up to its comment."""
     sizes = [fields[9], fields[8], fields[16]]  # unpacked, packed, header offset: the order of the zip64 field
     if _IS_64[1] in sizes:
         long = _zip64_field(rest[name:])
         for place, value in enumerate(sizes):
             if value == _IS_64[1] and len(long) >= _U64.size:
                 sizes[place], long = _U64.unpack_from(long)[0], long[_U64.size :]
-    return Entry(rest[:name], fields, sizes)
+    return Entry(rest[:name], fields, sizes, end)
 
 
 def _zip64_field(extra: bytes) -> bytes:

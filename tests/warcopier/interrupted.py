@@ -1,12 +1,14 @@
-"""The copier, interrupted on purpose: `python -m tests.warcopier.interrupted KILL|TERM|TRACE N`.
+"""The copier, interrupted on purpose: `python -m tests.warcopier.interrupted KILL|TERM|TRACE N [shared]`.
 
 Every call of the job that can change what is on the disk is counted. Before the Nth the process is sent the signal;
 TRACE sends none and writes the calls to stderr, one a line. Strides are made small, so that one WAR takes several.
+`shared`: two processes do the work, and their calls count together, about; the signal is for the first.
 """
 
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import signal
 import sys
@@ -27,15 +29,16 @@ class Interruption:
     def __init__(self, mode: str, at: int) -> None:
         self.mode = mode
         self.at = at
-        self.calls = 0
+        self.calls = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+        self.process = os.getpid()
 
     def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
-            self.calls += 1
+            self.calls[0] += 1
             if self.mode == "TRACE":
                 sys.stderr.write(f"{name} {args[0]!r}\n")
-            elif self.calls == self.at:
-                os.kill(os.getpid(), signal.SIGKILL if self.mode == "KILL" else signal.SIGTERM)
+            elif self.calls[0] == self.at:
+                os.kill(self.process, signal.SIGKILL if self.mode == "KILL" else signal.SIGTERM)
             return call(*args, **kwargs)
 
         return counted
@@ -43,6 +46,9 @@ class Interruption:
 
 def main() -> int:
     interruption = Interruption(sys.argv[1], int(sys.argv[2]))
+    if sys.argv[3:]:
+        staging.WORTH_A_PROCESS = 1
+        os.sched_getaffinity = lambda _process: {0, 1}
     del sys.argv[1:]
     opened = os.open
 
@@ -51,7 +57,7 @@ def main() -> int:
         return int(create(path, flags, *args, **kwargs))
 
     def run(settings: Settings) -> None:
-        copying._STRIDE = staging.SMALL = staging.WORTH_A_PROCESS = 1 << 16
+        copying._STRIDE = staging.SMALL = 1 << 16
         for name in CHANGING:
             setattr(os, name, interruption.around(name, getattr(os, name)))
         os.open = open_

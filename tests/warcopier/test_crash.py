@@ -17,6 +17,7 @@ import pytest
 from chassis.frozen import asdict
 from sidecars.warcopier.plan import fingerprint
 from tests.support import wait_until
+from tests.warcopier.archives import packed
 from tests.warcopier.support import (
     PRUNE,
     RECORD,
@@ -26,6 +27,7 @@ from tests.warcopier.support import (
     deployed,
     entries,
     leftovers,
+    noise,
     sha256,
     tree_digest,
     war,
@@ -134,6 +136,24 @@ def test_killed_at_any_step_it_leaves_every_artifact_old_or_new_and_the_next_run
         assert copier.names() == sorted([RECORD, *scenario.new]), step
     assert some_left
     assert some_old
+
+
+MANY = {f"WEB-INF/{number % 5}/{number}": noise(3000, number) for number in range(150)}
+
+
+@pytest.mark.parametrize("step", range(7, 300, 24))
+def test_killed_while_two_processes_unpack_it_leaves_the_old_directory_and_the_next_run_cleans_up(
+    copier: Copier, step: int
+) -> None:
+    copier.offer(shop=OLD["shop"])
+    assert copier.run(**UNPACK).code == 0
+    copier.offer(shop=packed(MANY))
+    assert copier.run("KILL", str(step), "shared", module=INTERRUPTED, **UNPACK).code == -9
+    assert deployed(copier.target) == directories({"shop": OLD["shop"]})
+    assert leftovers(copier.target) != []
+    assert copier.run(**UNPACK).code == 0
+    assert deployed(copier.target) == {"shop": tree_digest(MANY)}
+    assert leftovers(copier.target) == []
 
 
 @pytest.mark.parametrize("scenario", list(SCENARIOS.values())[:2], ids=list(SCENARIOS)[:2])

@@ -141,7 +141,7 @@ TREE = {f"WEB-INF/classes/{number}.class": noise(40_000, number) for number in r
 
 
 def test_room_for_what_is_unpacked_is_asked_for_before_any_is_written(copier: Copier, tmp_path: Path) -> None:
-    copier.offer(shop=packed({"WEB-INF/web.xml": b"", "zeros": bytes(2_000_000)}))
+    copier.offer(shop=packed({"WEB-INF/web.xml": b"", "noise": noise(2_000_000)}))
     with disk("1m", tmp_path / "disk") as target:
         outcome = copier.run(WARCOPIER_TARGET=str(target), **UNPACK)
         assert outcome.code == 74, outcome.stderr

@@ -128,7 +128,7 @@ def test_permissions_are_those_asked_for_and_never_the_archives(tmp_path: Path, 
     [
         (packed({"a.jsp": b"", "A.jsp": b""}), "differ in nothing or in case only"),
         (packed({"straße": b"", "STRASSE": b""}), "differ in nothing or in case only"),
-        (twice("a/b.jsp"), "want to be the same file"),
+        (twice("a/b.jsp"), "differ in nothing or in case only"),
         (packed({"a": b"", "a/b": b""}), "want to be the same file"),
         (packed({"a/b": b"", "a": b""}), "want to be the same file"),
         (packed({"a": b"", "a/": b""}), "want to be the same file"),
