@@ -141,7 +141,7 @@ def test_killed_at_any_step_it_leaves_every_artifact_old_or_new_and_the_next_run
 MANY = {f"WEB-INF/{number % 5}/{number}": noise(3000, number) for number in range(150)}
 
 
-@pytest.mark.parametrize("step", range(7, 300, 24))
+@pytest.mark.parametrize("step", range(7, 200, 16))
 def test_killed_while_two_processes_unpack_it_leaves_the_old_directory_and_the_next_run_cleans_up(
     copier: Copier, step: int
 ) -> None:
