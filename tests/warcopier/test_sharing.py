@@ -101,7 +101,8 @@ def test_more_tasks_than_a_pipe_holds_are_refused() -> None:
 def test_what_both_have_done_is_told_as_one_sum(turns: Turns) -> None:
     sums: list[int] = []
 
-    def work(number: int, wrote: Wrote) -> None:
+    def work(_number: int, wrote: Wrote) -> None:
+        turns.meet()
         if os.getpid() == US:
             turns.wait()
             wrote(100_000)
