@@ -9,12 +9,13 @@ from chassis import lifecycle, logs, signals
 from chassis.frozen import TYPE_CHECKING, dataclass
 from chassis.lifecycle import BadSettings, IOFailed
 from sidecars.warcopier import record, sources, trees
+from sidecars.warcopier.check import Check
 from sidecars.warcopier.decision import Decisions
 from sidecars.warcopier.naming import RECORD, shown
 from sidecars.warcopier.plan import Fingerprint, Published
 from sidecars.warcopier.progress import Progress, never
 from sidecars.warcopier.publish import commit
-from sidecars.warcopier.staging import Check, Stager
+from sidecars.warcopier.staging import Stager
 from sidecars.warcopier.target import Target
 
 if TYPE_CHECKING:
@@ -114,21 +115,17 @@ def _place(path: str) -> str:
 def _staged(
     decisions: Decisions, settings: Settings, check: Check, target: Target, stop: Callable[[], bool]
 ) -> list[Staged]:
-    new = decisions.new
-    if not new:
+    if not decisions.new:
         return []
-    surveys = [decisions.survey(source) for source, _ in new]
-    sizes = [one.room if one else source.fingerprint.size for one, (source, _) in zip(surveys, new, strict=True)]
-    files = sum(one.contents.entries if one else 1 for one in surveys)
-    target.demand_space(sum(sizes), files, settings.reserve)
-    progress = Progress(sum(2 * source.fingerprint.size for source, _ in new), stop)
+    new = [(source, expected, decisions.survey(source)) for source, expected in decisions.new]
+    size = sum(found.room if found else source.fingerprint.size for source, _, found in new)
+    files = sum(found.contents.entries if found else 1 for _, _, found in new)
+    target.demand_space(size, files, settings.reserve)
+    progress = Progress(sum(2 * source.fingerprint.size for source, _, _ in new), stop)
     stager = Stager(target, settings, check, progress)
     later = settings.unpack or len(new) > _MANY
     try:
-        staged = [
-            stager.stage(source, expected, found, flush=not later)
-            for (source, expected), found in zip(new, surveys, strict=True)
-        ]
+        staged = [stager.stage(source, expected, found, flush=not later) for source, expected, found in new]
     finally:
         progress.end()
     if later:

@@ -1,6 +1,6 @@
 """Is this really a zip that Java can open? All of it is read: the end record, the directory, every entry's checksum.
 
-What comes out can be handed to a `Sink` at the same time, which is how a WAR is unpacked: nothing is read twice, and
+What comes out can be handed to a `Sink` at the same time, which is how a WAR is unpacked: no entry is read twice, and
 nothing is unpacked that is not checked. Memory stays flat: entries are inflated piece by piece, and only a few numbers
 an entry are kept, to find entries that overlap (the trick of bombs that fold one stream into thousands of files) and
 files with one name.
@@ -24,9 +24,17 @@ from sidecars.warcopier.zipdir import Directory, NotAnArchive, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Protocol
 
-    from sidecars.warcopier.sink import Sink
     from sidecars.warcopier.zipdir import Entry, Read
+
+    class Sink(Protocol):
+        """Takes what an archive holds. Either may raise NotAnArchive or OSError."""
+
+        def directory(self, path: bytes) -> None: ...
+
+        def file(self, path: bytes, pieces: Iterable[bytes], crc: int) -> None:
+            """The bytes have been proven once `pieces` ends: their CRC-32 is `crc`."""
 
     Spans = bytes
     """Of each entry where it begins and where it ends, as unsigned numbers of 8 bytes."""
@@ -60,7 +68,10 @@ class Contents:
 
 @dataclass(frozen=True)
 class Survey:
-    """What an archive's directory says. Of the contents nothing is proven yet; `room` is the bytes of their blocks."""
+    """What an archive's directory says. Of the contents nothing is proven yet.
+
+    `parts` are what `prove` takes; `room` is how many bytes the files will take in whole blocks.
+    """
 
     directory: Directory
     parts: tuple[Directory, ...]
@@ -68,10 +79,10 @@ class Survey:
     contents: Contents
 
 
-def examine(read: Read, size: int, limits: Limits, names: str = "safe", sink: Sink | None = None) -> Contents:
+def examine(read: Read, size: int, limits: Limits, names: str = "safe") -> Contents:
     """Read all of an archive of `size` bytes. `names` is one of NAMES. Raises NotAnArchive, or what `read` raises."""
     found = survey(read, size, limits, names)
-    demand_no_overlap(prove(read, found, part, names, sink) for part in found.parts)
+    demand_no_overlap(prove(read, found, part, names) for part in found.parts)
     return found.contents
 
 
@@ -101,7 +112,7 @@ def survey(read: Read, size: int, limits: Limits, names: str = "safe", block: in
 def prove(read: Read, found: Survey, part: Directory, names: str = "safe", sink: Sink | None = None) -> Spans:
     """Read the entries of one part of what was surveyed, and hand them to the sink. Raises NotAnArchive.
 
-    The bytes of the file that each of them takes; see `demand_no_overlap`.
+    Which bytes of the archive they take, for `demand_no_overlap`.
     """
     window = Window(read)
     spans = array("Q")

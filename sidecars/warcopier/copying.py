@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from sidecars.warcopier.zipdir import Read
 
-    Buffer = bytes | memoryview
     Move = Callable[[int, int, int, int], int]
     """`move(reader, writer, offset, count)`: how many bytes it moved, at most `count`; 0 when there is no more."""
     Tick = Callable[[int], None]
@@ -120,7 +119,7 @@ def sha256_of_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def are_alike(one: Callable[[int, int], Buffer], other: Read) -> bool:
+def are_alike(one: Read, other: Read) -> bool:
     """Whether both hold the same bytes."""
     offset = 0
     while piece := one(offset, _PIECE):
@@ -130,10 +129,9 @@ def are_alike(one: Callable[[int, int], Buffer], other: Read) -> bool:
     return not other(offset, 1)
 
 
-def holds(read: Read, data: bytes) -> bool:
-    """Whether there is exactly that to read."""
-    view = memoryview(data)
-    return are_alike(lambda offset, length: view[offset : offset + length], read)
+def holds(file: int, data: bytes) -> bool:
+    """Whether an open file has exactly these bytes."""
+    return os.pread(file, len(data) + 1, 0) == data
 
 
 class Behind:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sidecars.warcopier.archive import Survey
+    from sidecars.warcopier.check import Check
     from sidecars.warcopier.plan import Source
     from sidecars.warcopier.record import Record
     from sidecars.warcopier.settings import Settings
-    from sidecars.warcopier.staging import Check
     from sidecars.warcopier.target import Target
 
 log = logs.get("warcopier")

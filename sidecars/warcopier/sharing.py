@@ -25,7 +25,6 @@ from itertools import chain
 from chassis import signals
 from chassis.frozen import TYPE_CHECKING
 from chassis.lifecycle import BadData, IOFailed
-from sidecars.warcopier.zipdir import NotAnArchive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,9 +41,9 @@ MOST = 1000  # tasks: the smallest pipe that Linux makes holds the numbers of so
 _NUMBER = 4  # bytes
 _PIPE = 1 << 12  # bytes, the size of that pipe
 _OURS, _THEIRS = 0, 1  # places of the bytes that are done
-_MUCH = 16  # bits: 64 KB
+_MUCH = 1 << 16  # bytes
 _KILL = 9  # SIGKILL
-_FAILURES = (NotAnArchive, BadData, IOFailed, OSError)
+_FAILURES = (BadData, IOFailed, OSError)
 
 
 class Shared:
@@ -85,8 +84,8 @@ class Shared:
     def run(self, tick: Callable[[int], None]) -> list[Any]:
         """Do what the child does not. The results of all tasks, in their order.
 
-        `tick` is told how many bytes both have done so far. Raises what a task raises, and IOFailed when the child is
-        killed.
+        `tick` is told now and then how many bytes both have done. Raises BadData, IOFailed or OSError of a task, and
+        IOFailed when the child is killed.
         """
 
         def wrote(more: int) -> None:
@@ -120,7 +119,7 @@ class Shared:
         """Count more bytes as done. Whether that is enough to look around for anything."""
         before = self._done[place]
         self._done[place] = before + more
-        return before >> _MUCH != (before + more) >> _MUCH
+        return before // _MUCH != (before + more) // _MUCH
 
     def _numbers(self) -> Iterator[int]:
         while data := os.read(self._tasks, _NUMBER):
@@ -173,10 +172,9 @@ class Shared:
             data = told.read()
         try:
             results, failed = marshal.loads(data)  # noqa: S302 - from our own child
-        except (EOFError, ValueError, TypeError):
-            raise IOFailed(
-                "the process that shares the work has died: give the container more memory, or try again"
-            ) from None
+        except (EOFError, ValueError, TypeError):  # it has not come to an end; what has failed here says more
+            died = IOFailed("the process that shares the work has died: give the container more memory, or try again")
+            return [], (self._count, died)
         return results, failed and (failed[0], _FAILURES[failed[1]](*failed[2]))
 
 

@@ -14,22 +14,20 @@ from contextlib import contextmanager, nullcontext, suppress
 
 from chassis.frozen import TYPE_CHECKING, dataclass, replace
 from chassis.lifecycle import BadData, IOFailed
-from sidecars.warcopier import archive, failures, naming, plan, trees
-from sidecars.warcopier.archive import Limits
-from sidecars.warcopier.copying import Behind, Beside, copy, holds, reader_of, sha256_of, sha256_of_bytes, write_all
+from sidecars.warcopier import failures, naming, plan, trees
+from sidecars.warcopier.copying import Behind, Beside, copy, holds, no_tick, sha256_of, sha256_of_bytes, write_all
 from sidecars.warcopier.naming import shown
 from sidecars.warcopier.target import READ
-from sidecars.warcopier.zipdir import NotAnArchive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from sidecars.warcopier.archive import Contents, Spans, Survey
+    from sidecars.warcopier.archive import Spans, Survey
+    from sidecars.warcopier.check import Check
     from sidecars.warcopier.plan import Source
     from sidecars.warcopier.progress import Progress
     from sidecars.warcopier.settings import Settings
     from sidecars.warcopier.sharing import Wrote
-    from sidecars.warcopier.sink import Sink
     from sidecars.warcopier.target import Target
     from sidecars.warcopier.zipdir import Read
 
@@ -38,39 +36,6 @@ _WORTH_A_THREAD = 1 << 18  # bytes
 WORTH_A_PROCESS = 1 << 20  # bytes of an archive to be unpacked
 _STRETCH = 64 << 20  # bytes of a file that are written before they are brought to the disk
 _SMALL_STRETCH = 16 << 20  # likewise, of many files: the disk has more to do for each byte of them
-_NAMES = {"war": "safe", "zip": "any"}
-
-
-class Check:
-    """The check that is asked for: what it does, and its name in the record."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.limits = Limits(settings.max_entries, settings.max_unpacked_size, settings.max_ratio)
-        self._wanted = settings.validate
-        self._names = "unpackable" if settings.unpack else _NAMES.get(settings.validate, "")
-        limits = f" {self.limits.entries} {self.limits.unpacked} {self.limits.ratio}" if self._names else ""
-        self.name = f"{self._wanted}{limits}{' unpacked' if settings.unpack else ''}"
-
-    def examine(self, path: str, read: Read, size: int) -> Contents | None:
-        """All of an archive, or nothing where no check is asked for. Raises BadData, which names the path."""
-        if not self._names:
-            return None
-        with _refusing(path):
-            return archive.examine(read, size, self.limits, self._names)
-
-    def survey(self, path: str, read: Read, size: int, block: int = 1) -> Survey:
-        """What an archive that is to be unpacked declares. Raises BadData, which names the path."""
-        with _refusing(path):
-            return archive.survey(read, size, self.limits, self._names, block)
-
-    def unpacked(self, path: str, read: Read, found: Survey, number: int, sink: Sink) -> Spans:
-        """Prove one part of what was surveyed, and hand it to the sink. Raises BadData, which names the path."""
-        with _refusing(path):
-            return archive.prove(read, found, found.parts[number], self._names, sink)
-
-    def demand_no_overlap(self, path: str, parts: Iterable[Spans]) -> None:
-        with _refusing(path):
-            archive.demand_no_overlap(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +98,7 @@ class Stager:
                     sha256 = sha256_of_bytes(data) if wanted else ""
                     demand_digest(source, sha256, expected)
                     contents = self._check.examine(source.path, lambda at, length: data[at : at + length], size)
-                    if wanted and not holds(reader_of(writer), data):
+                    if wanted and not holds(writer, data):
                         raise _differs(source)
             finally:
                 os.close(writer)
@@ -221,7 +186,7 @@ class Stager:
                     Behind(lambda: trees.flush_all(root), _SMALL_STRETCH, self._progress.tick) as behind,
                 ):
                     self._check.demand_no_overlap(source.path, shared.run(behind.wrote))
-                    tree(behind.wrote).finish(self._mtime(source, time.time_ns()))
+                    tree(no_tick).finish(self._mtime(source, time.time_ns()))
                     inode = os.fstat(root).st_ino
                 with failures.reading(source.path):
                     sha256 = digest.result()
@@ -231,14 +196,6 @@ class Stager:
         demand_digest(source, sha256, expected)
         name = naming.unpacked_directory(source.name)
         return Staged(source, name, staging, inode, sha256, known.contents.has_web_inf)
-
-
-@contextmanager
-def _refusing(path: str) -> Iterator[None]:
-    try:
-        yield
-    except NotAnArchive as error:
-        raise BadData(f"{shown(path)}: {error}; nothing was published") from None
 
 
 # -- what else concerns a source ----------------------------------------------------------------------------------

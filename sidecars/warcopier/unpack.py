@@ -20,7 +20,7 @@ from contextlib import suppress
 from chassis.frozen import TYPE_CHECKING
 from chassis.lifecycle import IOFailed
 from sidecars.warcopier import failures, naming
-from sidecars.warcopier.copying import write_all
+from sidecars.warcopier.copying import holds, write_all
 from sidecars.warcopier.naming import shown
 from sidecars.warcopier.zipdir import NotAnArchive
 
@@ -85,7 +85,7 @@ class Tree:
                 self._wrote(len(piece))
             if self._owner:
                 failures.give(file, self._owner)
-            if not _holds(file, piece, size, crc):
+            if not _is_whole(file, piece, size, crc):
                 raise IOFailed(
                     f"{_shown(path)}: what was unpacked is not what was written; suspect the disk of the target"
                 )
@@ -139,10 +139,10 @@ def _plain(path: bytes) -> bytes:
     return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
 
 
-def _holds(file: int, last: bytes, size: int, crc: int) -> bool:
+def _is_whole(file: int, last: bytes, size: int, crc: int) -> bool:
     """Whether the file really holds what was written: so many bytes with that checksum, at the end `last`."""
     if len(last) == size:
-        return os.pread(file, size + 1, 0) == last
+        return holds(file, last)
     found = at = 0
     while piece := os.pread(file, _PIECE, at):
         found = zlib.crc32(piece, found)

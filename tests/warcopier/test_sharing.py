@@ -116,7 +116,6 @@ def test_what_both_have_done_is_told_as_one_sum(turns: Turns) -> None:
 
 
 FAILURES = [
-    NotAnArchive("is damaged"),
     IOFailed("a.war: cannot be read: Input/output error"),
     BadData("a.war: is damaged"),
     OSError(errno.ENOSPC, "No space left on device"),
@@ -140,10 +139,10 @@ def test_what_fails_in_either_process_is_raised_here(turns: Turns, failure: Exce
 def test_of_two_failures_the_one_of_the_earlier_task_counts(turns: Turns) -> None:
     def work(number: int, _wrote: Wrote) -> None:
         turns.meet()
-        raise NotAnArchive(f"{number} is damaged")
+        raise BadData(f"{number} is damaged")
 
     for _ in range(20):
-        with pytest.raises(NotAnArchive, match="0 is damaged"):
+        with pytest.raises(BadData, match="0 is damaged"):
             shared(2, work)
 
 
@@ -151,9 +150,9 @@ def test_after_a_failure_no_more_tasks_begin(turns: Turns, tmp_path: Path) -> No
     def work(number: int, _wrote: Wrote) -> None:
         (tmp_path / str(number)).touch()
         turns.meet()
-        raise NotAnArchive("is damaged")
+        raise BadData("is damaged")
 
-    with pytest.raises(NotAnArchive):
+    with pytest.raises(BadData):
         shared(100, work)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
 
@@ -170,6 +169,17 @@ def test_a_child_that_is_killed_is_a_failure_and_never_an_end(number: int) -> No
         with pytest.raises(IOFailed, match=r"^the process that shares the work has died: give the container more mem"):
             tasks.run(no_tick)
     assert children() == []
+
+
+def test_what_has_failed_here_is_told_though_the_child_is_killed(turns: Turns) -> None:
+    def work(_number: int, _wrote: Wrote) -> None:
+        turns.meet()
+        if os.getpid() != US:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        shared(2, work)
 
 
 def test_work_that_is_interrupted_here_ends_the_child_at_once() -> None:
@@ -211,10 +221,13 @@ def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
         found = archive.survey(read, path.stat().st_size, WIDE, "unpackable")
 
         def work(number: int, wrote: Wrote) -> bytes:
-            return archive.prove(read, found, found.parts[number], "unpackable", Tree(root, 0o644, None, wrote))
+            try:
+                return archive.prove(read, found, found.parts[number], "unpackable", Tree(root, 0o644, None, wrote))
+            except NotAnArchive as refusal:
+                raise BadData(str(refusal)) from None
 
         archive.demand_no_overlap(shared(len(found.parts), work, alone=alone))
-    except NotAnArchive as refusal:
+    except (NotAnArchive, BadData) as refusal:
         return str(refusal)
     finally:
         os.close(reader)

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecars.warcopier.archive import Limits, examine
+from sidecars.warcopier import archive
+from sidecars.warcopier.archive import Limits
 from sidecars.warcopier.copying import no_tick
 from sidecars.warcopier.unpack import Tree
 from sidecars.warcopier.zipdir import NotAnArchive
@@ -25,12 +26,17 @@ WIDE = Limits(entries=10**6, unpacked=1 << 50, ratio=10**6)
 
 def unpacked(data: bytes, folder: Path, limits: Limits = WIDE, mode: int = 0o644) -> dict[str, bytes]:
     """Unpack it; every file that is there then, but the tracker."""
+
+    def read(offset: int, length: int) -> bytes:
+        return data[offset : offset + length]
+
     folder.mkdir(parents=True, exist_ok=True)
     root = os.open(folder, os.O_RDONLY)
     before = os.umask(0)
     try:
         sink = Tree(root, mode, None, no_tick)
-        examine(lambda offset, length: data[offset : offset + length], len(data), limits, "unpackable", sink)
+        whole = archive.survey(read, len(data), limits, "unpackable")
+        archive.demand_no_overlap(archive.prove(read, whole, part, "unpackable", sink) for part in whole.parts)
         sink.finish(1_700_000_000 * 10**9)
     finally:
         os.umask(before)
