@@ -161,14 +161,25 @@ class Stager:
     # -- an unpacked directory ----------------------------------------------------------------------------------
 
     def _stage_tree(self, source: Source, reader: int, found: Survey | None, expected: str) -> Staged:
+        size = source.fingerprint.size
+        known = found or self._check.survey(source.path, failures.reader_of(reader, source.path), size)
+        with failures.writing(self._target.path):
+            staging, root = self._target.create_tree()
+        try:
+            inode, sha256 = self._unpack(source, reader, known, root)
+        finally:
+            os.close(root)
+        _demand_unchanged(source, reader, size)
+        demand_digest(source, sha256, expected)
+        name = naming.unpacked_directory(source.name)
+        return Staged(source, name, staging, inode, sha256, known.contents.has_web_inf)
+
+    def _unpack(self, source: Source, reader: int, known: Survey, root: int) -> tuple[int, str]:
+        """Fill the directory with all that is in the archive. Its inode, and the digest of the archive."""
         from sidecars.warcopier.sharing import Shared  # noqa: PLC0415 - only for this, and loading costs time
         from sidecars.warcopier.unpack import Tree  # noqa: PLC0415 - as above
 
-        size = source.fingerprint.size
         read = failures.reader_of(reader, source.path)
-        known = found or self._check.survey(source.path, read, size)
-        with failures.writing(self._target.path):
-            staging, root = self._target.create_tree()
 
         def tree(wrote: Wrote) -> Tree:
             return Tree(root, self._settings.mode, self._settings.owner, wrote)
@@ -176,26 +187,17 @@ class Stager:
         def work(number: int, wrote: Wrote) -> Spans:
             return self._check.unpacked(source.path, read, known, number, tree(wrote))
 
-        try:
+        alone = source.fingerprint.size < WORTH_A_PROCESS or not self._may_fork
+        with Shared(len(known.parts), work, alone=alone) as shared, Beside(reader, sha256_of) as digest:
             with (
-                Shared(len(known.parts), work, alone=size < WORTH_A_PROCESS or not self._may_fork) as shared,
-                Beside(reader, sha256_of) as digest,
+                failures.writing(self._target.path),
+                Behind(lambda: trees.flush_all(root), _SMALL_STRETCH, self._progress.tick) as behind,
             ):
-                with (
-                    failures.writing(self._target.path),
-                    Behind(lambda: trees.flush_all(root), _SMALL_STRETCH, self._progress.tick) as behind,
-                ):
-                    self._check.demand_no_overlap(source.path, shared.run(behind.wrote))
-                    tree(no_tick).finish(self._mtime(source, time.time_ns()))
-                    inode = os.fstat(root).st_ino
-                with failures.reading(source.path):
-                    sha256 = digest.result()
-        finally:
-            os.close(root)
-        _demand_unchanged(source, reader, size)
-        demand_digest(source, sha256, expected)
-        name = naming.unpacked_directory(source.name)
-        return Staged(source, name, staging, inode, sha256, known.contents.has_web_inf)
+                self._check.demand_no_overlap(source.path, shared.run(behind.wrote))
+                tree(no_tick).finish(self._mtime(source, time.time_ns()))
+                inode = os.fstat(root).st_ino
+            with failures.reading(source.path):
+                return inode, digest.result()
 
 
 # -- what else concerns a source ----------------------------------------------------------------------------------

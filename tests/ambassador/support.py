@@ -283,3 +283,15 @@ def load(ambassador: Ambassador, *, clients: int, until: Callable[[int], bool], 
         thread.join(PATIENCE)
     assert until(count), f"only {count} answers in {PATIENCE:g} s"
     return wrong
+
+
+def hanging(peer: Peer) -> None:
+    """Reads and never answers."""
+    while peer.head():
+        pass
+
+
+def resetting(peer: Peer) -> None:
+    """Reads a request, and resets the connection."""
+    peer.head()
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ambassador import malformed
-from tests.ambassador.test_exchange import REQUESTS, RESPONSES, Pair, pieces
+from tests.ambassador.exchanges import REQUESTS, RESPONSES, Pair, pieces
 
 CHANGES = st.lists(
     st.tuples(st.integers(0, 400), st.sampled_from(list(b'\r\n \t:;,0123afgX-_=\x00\x0b\x7f\xff"()/'))), max_size=4

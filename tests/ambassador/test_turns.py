@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.turns import AT_ONCE, EACH, Turns
+from tests.ambassador.exchanges import Pair, Wire
 from tests.ambassador.support import GET, Ambassador, Peer, backends
-from tests.ambassador.test_exchange import Pair, Wire
 from tests.conftest import Start
 from tests.support import PATIENCE
 

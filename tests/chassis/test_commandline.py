@@ -13,7 +13,7 @@ from chassis.commandline import describe_default, help_text, naming_note
 from chassis.envdocs import sidecars
 from chassis.settings import specs
 from tests.chassis.programs import Settings
-from tests.chassis.test_settings import Settings as Grouped
+from tests.chassis.shop import Settings as Grouped
 from tests.conftest import Start
 from tests.support import ROOT
 

@@ -11,7 +11,7 @@ from chassis import envdocs
 from chassis.envdocs import BEGIN, END, main, rendered, table
 from chassis.settings import Settings, specs
 from tests.chassis.programs import Settings as Plain
-from tests.chassis.test_settings import Settings as Grouped
+from tests.chassis.shop import Settings as Grouped
 
 README = f"# demo\n\nbefore\n\n{BEGIN}\nold\n{END}\n\nafter\n"
 

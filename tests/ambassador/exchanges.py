@@ -1,0 +1,142 @@
+"""One exchange without a network: an app's connection and an upstream's, on wires over which a test moves bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import h11
+
+from chassis.health import Hold
+from chassis.settings import load
+from sidecars.ambassador.connection import Connection
+from sidecars.ambassador.downstream import Client
+from sidecars.ambassador.names import Answer, Found
+from sidecars.ambassador.requests import Request, Requests
+from sidecars.ambassador.settings import Settings
+from sidecars.ambassador.upstream import Upstream
+
+
+class Wire:
+    """A transport that remembers."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closing = self.aborted = self.ended = self.paused = False
+        self.on_write: Callable[[], None] | None = None
+        self.unsent = 0  # what the kernel has not taken, as far as a test says so
+
+    def write(self, data: bytes) -> None:
+        assert not self.closing
+        self.written += data
+        if self.on_write:
+            self.on_write()
+
+    def writelines(self, pieces: Sequence[bytes]) -> None:
+        self.write(b"".join(pieces))
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+
+class Pair:
+    """An app's connection, and an idle connection to the only endpoint."""
+
+    def __init__(self, **environ: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders", **environ})
+        self.upstream = Upstream(settings.upstreams["default"], self.loop, Hold("upstream", ""))
+        self.upstream.answered(self.upstream.names[0], Answer((Found("10.0.0.1"),), 5.0), 0.0)
+        self.endpoint = self.upstream.endpoints[0]
+        self.app, self.there = Wire(), Wire()
+        self.client = Client(self.upstream)
+        self.client.connection_made(self.app)  # type: ignore[arg-type] # a transport as far as it goes
+        self.connection = Connection(self.upstream, self.endpoint)
+        self.connection.connection_made(self.there)  # type: ignore[arg-type] # as above
+        self.connection.since = self.client.since
+        self.endpoint.idle.append(self.connection)
+
+    def __enter__(self) -> Pair:  # noqa: PYI034 - a helper of one class
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.loop.close()
+
+
+def parse(head: bytes) -> Request:
+    return Requests(()).parse(head, len(head))
+
+
+def pieces(message: bytes, cuts: Sequence[int]) -> list[bytes]:
+    edges = [0, *sorted({min(cut, len(message)) for cut in cuts}), len(message)]
+    return [message[start:end] for start, end in itertools.pairwise(edges) if end > start]
+
+
+def read(role: Any, wire: bytes, method: bytes = b"GET", *, closed: bool = False) -> list[tuple[Any, ...]]:
+    """What h11 makes of the bytes: heads, and bodies joined."""
+    oracle = h11.Connection(role)
+    if role is h11.CLIENT:
+        oracle.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+        oracle.send(h11.EndOfMessage())
+    oracle.receive_data(wire)
+    if closed:
+        oracle.receive_data(b"")
+    seen: list[tuple[Any, ...]] = []
+    body = b""
+    while True:
+        event = oracle.next_event()
+        if isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            return [*seen, (body, list(event.headers))]
+        else:
+            assert isinstance(event, h11.Request | h11.Response | h11.InformationalResponse), (event, seen, body)
+            first = event.target if isinstance(event, h11.Request) else event.status_code
+            seen.append((first, list(event.headers)))
+
+
+REQUESTS = [
+    b"GET /a HTTP/1.1\r\nHost: a\r\nX-One: 1\r\n\r\n",
+    b"PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world",
+    (
+        b"PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n"
+    ),
+    b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+]
+RESPONSES = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-One: 1\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\nX-One: 1\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+]

@@ -1,0 +1,60 @@
+"""The real program between two ends of a TCP connection: bytes, ends and resets pass as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import pytest
+
+from tests.ambassador.support import GET, Ambassador, Peer, backends, resetting
+from tests.conftest import Start
+from tests.support import free_port, wait_until
+
+
+def test_tcp_passes_any_bytes_and_each_end_by_itself(start: Start) -> None:
+    def reverse(peer: Peer) -> None:
+        peer.send(b"220 I speak first\r\n")
+        peer.send(peer.rest()[::-1])
+
+    with backends(reverse) as (backend,):
+        ambassador = Ambassador(start, f"tcp://127.0.0.1:{backend.port}")
+        with ambassador.connect() as peer:
+            assert peer.until(b"\n") == b"220 I speak first\r\n"
+            peer.send(bytes(range(256)) * 5000)
+            peer.socket.shutdown(socket.SHUT_WR)
+            assert peer.rest() == (bytes(range(256)) * 5000)[::-1]
+        wait_until(lambda: ambassador.metric("ambassador_upstream_connections_open") == 0, "no connection left")
+
+
+def test_tcp_goes_to_another_replica_when_one_refuses(start: Start) -> None:
+    with backends(lambda peer: peer.send(b"hello")) as (backend,):
+        ambassador = Ambassador(start, f"tcp://127.0.0.1:{free_port()},tcp://127.0.0.1:{backend.port}")
+        for _ in range(6):
+            with ambassador.connect() as peer:
+                assert peer.rest() == b"hello"
+
+
+def test_tcp_breaks_on_one_side_when_it_breaks_on_the_other(start: Start) -> None:
+    with backends(resetting) as (backend,):
+        ambassador = Ambassador(start, f"tcp://127.0.0.1:{backend.port}")
+        with ambassador.connect() as peer:
+            peer.send(GET)
+            with contextlib.suppress(ConnectionResetError):
+                assert peer.rest() == b""
+        wait_until(lambda: ambassador.metric("ambassador_downstream_connections_open") == 0, "no connection left")
+
+
+def test_a_reset_in_a_tunnel_arrives_as_a_reset(start: Start) -> None:
+    def half_then_reset(peer: Peer) -> None:
+        peer.send(b"half")
+        peer.exactly(1)
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+
+    with backends(half_then_reset) as (backend,):
+        ambassador = Ambassador(start, f"tcp://127.0.0.1:{backend.port}")
+        with ambassador.connect() as peer:
+            assert peer.exactly(4) == b"half"
+            peer.send(b"x")
+            with pytest.raises(ConnectionResetError):
+                peer.rest()

@@ -1,0 +1,57 @@
+"""Settings of a program that does not exist, with some of everything that settings can have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import SplitResult
+
+import pytest
+
+from chassis.frozen import dataclass
+from chassis.kinds import Secret, boolean, comma_separated, duration, integer, pairs, secret, size, text, url
+from chassis.settings import ServiceSettings, SettingsError, group, load, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    name: str
+    upstream: SplitResult = setting(url("http"), "where it is")
+    timeout: float = setting(duration(), "how long", default="1s")
+    connect_timeout: float = setting(duration(), "how long to connect", default="100ms")
+    token: Secret | None = setting(secret, "who we are", default="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
+    PREFIX: ClassVar[str] = "DEMO"
+
+    count: int = setting(integer(1, 10), "how many", default="3")
+    eager: bool = setting(boolean, "whether", default="false")
+    labels: dict[str, str] | None = setting(pairs(), "labels", default="")
+    words: tuple[str, ...] = setting(comma_separated(text), "words", default="a,b")
+    limit: int = setting(size(), "how much", default="64KiB")
+    password: Secret | None = setting(secret, "the password", default="")
+    shops: dict[str, Shop] = group(Shop, anchor="upstream")
+
+    def check(self) -> Any:
+        if self.count == 7:
+            yield "DEMO_COUNT=7: seven is taken"
+
+
+GOOD = {"DEMO_UPSTREAM": "http://shop"}
+
+
+def no_file(name: str) -> str:
+    raise FileNotFoundError(2, "No such file or directory", name)
+
+
+def loaded(environ: Mapping[str, str], files: Mapping[str, str] | None = None) -> Settings:
+    found = dict(files or {})
+    return load(Settings, {**GOOD, **environ}, lambda name: found[name] if name in found else no_file(name))
+
+
+def problems(environ: Mapping[str, str], files: Mapping[str, str] | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        loaded(environ, files)
+    return caught.value.problems
