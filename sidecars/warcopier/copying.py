@@ -36,6 +36,7 @@ _GLANCE = 0.1  # seconds between two looks at how far the work beside is
 _REFUSED = (
     *(errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTTY),
     *(errno.EPERM, errno.EBADF, errno.ETXTBSY, errno.EACCES),
+    errno.ENOTSOCK,  # BSD and macOS: `sendfile` writes to sockets alone
 )
 
 
@@ -51,7 +52,9 @@ def copy(reader: int, writer: int, size: int, tick: Tick = no_tick) -> int:
     """Copy the first `size` bytes from one open file into another. The number copied: fewer when it became shorter."""
     if size > _STRIDE and _reflink(reader, writer):
         return min(size, os.fstat(writer).st_size)
-    moves: list[Move] = [_copy_file_range, _sendfile, _read_write]
+    moves: list[Move] = [_sendfile, _read_write]
+    if hasattr(os, "copy_file_range"):  # Linux
+        moves.insert(0, _copy_file_range)
     done = 0
     while done < size:
         try:
@@ -91,6 +94,11 @@ def _sendfile(reader: int, writer: int, offset: int, count: int) -> int:
 
 def _read_write(reader: int, writer: int, offset: int, count: int) -> int:
     return os.pwrite(writer, os.pread(reader, min(count, _PIECE), offset), offset)
+
+
+def flush_data(writer: int) -> None:
+    """Bring a file's content to the disk: `fdatasync` where the system has it, else `fsync`. Raises OSError."""
+    getattr(os, "fdatasync", os.fsync)(writer)
 
 
 def write_all(writer: int, data: bytes) -> None:

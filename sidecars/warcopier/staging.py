@@ -15,7 +15,17 @@ from contextlib import contextmanager, nullcontext, suppress
 from chassis.frozen import TYPE_CHECKING, dataclass, replace
 from chassis.lifecycle import BadData, IOFailed
 from sidecars.warcopier import failures, naming, plan, trees
-from sidecars.warcopier.copying import Behind, Beside, copy, holds, no_tick, sha256_of, sha256_of_bytes, write_all
+from sidecars.warcopier.copying import (
+    Behind,
+    Beside,
+    copy,
+    flush_data,
+    holds,
+    no_tick,
+    sha256_of,
+    sha256_of_bytes,
+    write_all,
+)
 from sidecars.warcopier.naming import shown
 from sidecars.warcopier.target import READ
 
@@ -59,7 +69,7 @@ class Stager:
         self._check = check
         self._progress = progress
         # WATCH has threads, which would not go along with a fork; on one core two processes only take turns.
-        self._may_fork = not settings.watch and len(os.sched_getaffinity(0)) > 1
+        self._may_fork = not settings.watch and _usable_processors() > 1
 
     def stage(self, source: Source, expected: str, found: Survey | None, *, flush: bool) -> Staged:
         """Copy or unpack one source and prove the result. `expected` is its digest, or ""; `found` what it declares.
@@ -113,7 +123,7 @@ class Stager:
             with Beside(reader, sha256_of if wanted else _nothing) as digest:
                 with (
                     failures.writing(self._target.path),
-                    Behind(lambda: os.fdatasync(writer), _STRETCH, tick) as behind,
+                    Behind(lambda: flush_data(writer), _STRETCH, tick) as behind,
                 ):
                     copied = copy(reader, writer, size, behind.wrote)
                 with failures.reading(source.path):
@@ -222,6 +232,12 @@ def demand_digest(source: Source, sha256: str, expected: str) -> None:
 
 def _nothing(_read: Read) -> str:
     return ""
+
+
+def _usable_processors() -> int:
+    """Return the number of processors that this process may run on. Only Linux tells; elsewhere it is all of them."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _demand_unchanged(source: Source, reader: int, copied: int) -> None:
