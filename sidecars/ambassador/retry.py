@@ -18,11 +18,11 @@ Retries are a bounded part of the traffic (a budget): when everything fails they
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from math import exp
 from typing import Final
 
+from chassis import retry_after as field
 from chassis.frozen import dataclass
 from sidecars.ambassador.kinds import RetryOn
 
@@ -33,6 +33,7 @@ _MOST: Final = 100.0  # retries that can always be saved up
 _SAVED_FOR: Final = 10.0  # seconds of traffic whose retries can be saved up
 _FIRST_PAUSE: Final = 0.025  # seconds
 _LONGEST_PAUSE: Final = 0.25  # seconds
+_MOST_ASKED: Final = 86_400.0  # seconds; more of a Retry-After is not told apart
 LONGEST_WAIT: Final = 1.0  # seconds that a request waits here because of a Retry-After
 
 
@@ -72,20 +73,11 @@ def pause(retries: int, chance: float) -> float:
 
 
 def retry_after(fields: Iterable[bytes], now: float) -> float:
-    """Seconds that a response with these field lines asks us to wait; 0 where it does not say. `now` is a Unix time.
-
-    RFC 9110 section 10.2.3: a number of seconds, or a date.
-    """
+    """Seconds that a response with these field lines asks us to wait; 0 where it does not say. `now` is a Unix time."""
     for line in fields:
         name, _, value = line.partition(b":")
         if name.lower() == b"retry-after":
-            said = value.strip()
-            if said.isdigit():
-                return float(said[:9])
-            from email.utils import parsedate_to_datetime  # noqa: PLC0415 - heavy, and rarely wanted
-
-            with contextlib.suppress(ValueError):
-                return max(0.0, parsedate_to_datetime(said.decode("latin-1")).timestamp() - now)
+            return field.retry_after(value.rstrip().decode("latin-1"), now, _MOST_ASKED) or 0.0
     return 0.0
 
 

@@ -147,8 +147,9 @@ NOON = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
         (b"Retry-After: Tue, 14 Nov 2023 22:00:00 GMT\r\n", 0.0),
         (b"Retry-After: soon\r\n", 0.0),
         (b"Retry-After: -5\r\n", 0.0),
+        (b"Retry-After: Fri, 99999999999999999999 Dec 2026 10:00:00 GMT\r\n", 0.0),
         (b"X-Retry-After: 7\r\n", 0.0),
-        (b"Retry-After: 99999999999999999999\r\n", 999_999_999.0),
+        (b"Retry-After: 99999999999999999999\r\n", 86_400.0),
     ],
 )
 def test_what_a_retry_after_says(line: bytes, seconds: float) -> None:

@@ -13,7 +13,6 @@ import pytest
 from backports import zstd
 
 from chassis.settings import SettingsError
-from sidecars.logshipper.sinks.answers import retry_after
 from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
 from tests.logshipper.posting import YES, batch, post, request_of, served
 from tests.logshipper.sinks import create, opened
@@ -156,24 +155,6 @@ async def test_retry_after_is_honoured(receiver: Receiver) -> None:
     with pytest.raises(TryLater) as error:
         await post(receiver.url, "1\n")
     assert error.value.after == 7
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("0", 0),
-        ("120", 120),
-        ("99999999999999999999", 3600),
-        ("Thu, 01 Jan 1970 00:01:00 GMT", 50),
-        ("Thu, 01 Jan 1970 00:00:05 GMT", 0),
-        ("", None),
-        ("soon", None),
-        ("-5", None),
-        ("٣", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
-    assert retry_after(value, now=10.0) == seconds
 
 
 @asynccontextmanager

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import time
-from email.utils import parsedate_to_datetime
 
 from chassis.client import Answer
+from chassis.retry_after import retry_after
 from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
 
 _TOO_LARGE = 413
@@ -32,7 +32,7 @@ def judge(answer: Answer, final: frozenset[int] = FINAL) -> None:
         raise TooLarge
     if status in final:
         raise Rejected(f"the receiver answered {status}")
-    raise TryLater(f"the receiver answered {status}", retry_after(answer.headers.get("retry-after", ""), time.time()))
+    raise TryLater(f"the receiver answered {status}", asked_pause(answer))
 
 
 def words(text: str) -> str:
@@ -40,12 +40,6 @@ def words(text: str) -> str:
     return _QUOTED.sub("'…'", " ".join(text.split()))[:_SHOWN]
 
 
-def retry_after(value: str, now: float) -> float | None:
-    """The seconds that a Retry-After header asks for (RFC 9110, 10.2.3); None when it is neither number nor date."""
-    if value.isascii() and value.isdigit():
-        return min(float(value[:9]), _LONGEST_PAUSE)
-    try:
-        seconds = parsedate_to_datetime(value).timestamp() - now
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(0.0, seconds), _LONGEST_PAUSE)
+def asked_pause(answer: Answer) -> float | None:
+    """Return the seconds that the answer's Retry-After asks for, at most an hour, or None if it does not say."""
+    return retry_after(answer.headers.get("retry-after", ""), time.time(), _LONGEST_PAUSE)

@@ -21,7 +21,7 @@ from chassis.client import Answer
 from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.answers import judge, retry_after, words
+from sidecars.logshipper.sinks.answers import asked_pause, judge, words
 from sidecars.logshipper.sinks.base import Outcome, TryLater
 from sidecars.logshipper.sinks.compress import compressor, content_encoding
 from sidecars.logshipper.sinks.post import Poster
@@ -85,7 +85,7 @@ def _outcome(answer: Answer, events: int) -> Outcome:
     if again:
         first = again[0]
         reason = f"{len(again)} of {events} documents: {_reason(statuses[first], verdicts[first].get('error'))}"
-    after = retry_after(answer.headers.get("retry-after", ""), time.time())
+    after = asked_pause(answer)
     return Outcome(rejected=rejected, again=again, reason=reason, after=after)
 
 
