@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,11 +21,14 @@ from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.forward_entries import STRING, map_head
 from sidecars.logshipper.sinks.forward_entries import entries as encode
+from sidecars.logshipper.sinks.forward_handshake import Handshake, Helo, Refused
+from tests.logshipper.posting import served
 from tests.logshipper.receivers.forward import Forward, entries
 from tests.logshipper.sinks import an_authority, create, opened
 from tests.logshipper.strategies import batches, with_columns
 from tests.logshipper.support import a_batch, part
 
+HANDSHAKE = Handshake("shop-1", "s3cret", "shop", "pass", "00112233445566778899aabbccddeeff")
 NOW = 1_790_000_000_123_456_789
 
 
@@ -143,29 +147,68 @@ async def test_nobody_there_is_tried_again() -> None:
 # -- the handshake -------------------------------------------------------------------------------------------------
 
 
-async def test_with_the_shared_key_and_a_user_the_receiver_lets_us_in() -> None:
+@pytest.mark.parametrize("like", ["fluentd", "fluent-bit"])
+@pytest.mark.parametrize("users", [{}, {"shop": "pass"}])
+async def test_with_the_shared_key_and_a_user_the_receiver_lets_us_in(like: str, users: dict[str, str]) -> None:
     environ = {"POD_NAME": "shop-1"}
     async with (
-        receiving(shared_key="s3cret", users={"shop": "pass"}) as forward,
+        receiving(shared_key="s3cret", users=users, like=like) as forward,
         opened(forward.url, environ, sink_token="s3cret", sink_username="shop", sink_password="pass") as sink,
     ):
         await sink.deliver(batch())
         await sink.deliver(batch("4\n", 6))
         assert messages(forward) == ["1", "2", "3", "4"]
         assert forward.clients == ["shop-1"]
+        assert len(bytes.fromhex(forward.salts[0])) == 16
+
+
+async def test_a_salt_is_used_once() -> None:
+    async with receiving(shared_key="s3cret") as forward, opened(forward.url, sink_token="s3cret") as sink:
+        await sink.deliver(batch())
+        forward.hang_up()
+        await sink.deliver(batch("4\n", 6))
+        assert len(set(forward.salts)) == 2
+
+
+async def test_a_connection_that_the_receiver_will_not_keep_is_not_used_again() -> None:
+    async with (
+        receiving(shared_key="s3cret", keepalive=False) as forward,
+        opened(forward.url, sink_token="s3cret") as sink,
+    ):
+        await sink.deliver(batch())
+        await sink.deliver(batch("4\n", 6))
+        assert messages(forward) == ["1", "2", "3", "4"]
+        assert forward.connections == 2
+
+
+@pytest.mark.parametrize("proves", ["key", "echo"])
+async def test_a_receiver_that_has_our_own_name_proves_nothing(proves: str) -> None:
+    """The digest of its PONG would be that of our PING, which anybody can send back."""
+    async with (
+        receiving(shared_key="s3cret", name="shop-1", proves=proves) as forward,
+        opened(forward.url, {"POD_NAME": "shop-1"}, sink_token="s3cret") as sink,
+    ):
+        with pytest.raises(TryLater, match=r"the receiver calls itself shop-1, as we do, .* another self_hostname"):
+            await sink.deliver(batch())
+        assert forward.events == []
 
 
 @pytest.mark.parametrize(
     ("receiver", "settings", "reason"),
     [
         ({"shared_key": "s3cret"}, {"sink_token": "other"}, "the receiver refuses us: shared_key mismatch"),
-        ({"shared_key": "s3cret"}, {}, "the receiver asks for a shared key: set SINK_TOKEN"),
+        (
+            {"shared_key": "s3cret", "like": "fluent-bit"},
+            {"sink_token": "other"},
+            "the receiver closed the connection at our PING: is LOGSHIPPER_SINK_TOKEN its shared key",
+        ),
+        ({"shared_key": "s3cret"}, {}, "the receiver asks for a shared key: set LOGSHIPPER_SINK_TOKEN"),
         (
             {"shared_key": "s3cret", "users": {"shop": "pass"}},
             {"sink_token": "s3cret", "sink_username": "shop", "sink_password": "no"},
             "the receiver refuses us: username/password mismatch",
         ),
-        ({"shared_key": "s3cret", "proves": False}, {"sink_token": "s3cret"}, "does not have the shared key"),
+        ({"shared_key": "s3cret", "proves": "nothing"}, {"sink_token": "s3cret"}, "does not have the shared key"),
         ({}, {"sink_token": "s3cret", "request_timeout": "300ms"}, r"no acknowledgement within 0\.3 s"),
     ],
 )
@@ -190,3 +233,60 @@ async def test_over_tls_the_receiver_is_trusted_by_the_authority_that_is_set(tmp
             with pytest.raises(TryLater, match=r"the certificate of localhost:.* is not accepted"):
                 await sink.deliver(batch())
         assert len(forward.events) == 20_000
+
+
+# -- whatever a receiver says --------------------------------------------------------------------------------------
+
+SAID = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.binary(max_size=80)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.sampled_from([b"nonce", b"auth", b"ack"]), inner),
+    max_leaves=12,
+)
+
+
+@given(SAID | st.tuples(st.just(b"HELO"), SAID).map(list))
+def test_any_helo_is_answered_or_refused_with_a_sentence(helo: Any) -> None:
+    with contextlib.suppress(Refused):
+        ping = msgpack.unpackb(HANDSHAKE.ping(HANDSHAKE.helo(helo)))
+        assert [type(member) for member in ping] == [str] * 6
+
+
+@given(SAID | st.lists(SAID, max_size=5).map(lambda rest: [b"PONG", *rest]), st.binary(max_size=16))
+def test_no_pong_without_the_key_is_taken(pong: Any, nonce: bytes) -> None:
+    with pytest.raises(Refused) as error:
+        HANDSHAKE.check(pong, Helo(nonce, b"", keepalive=True))
+    assert error.value.reason.isprintable()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x91" * 5000,
+        b"\xc1",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+        b"\x81\x90\xc0",
+        b"\xd6\xff\xff\xff\xff\xff",
+        b"\xd7\xff" + b"\xff" * 8,
+        b"\x91" * 500 + b"\xc0",
+        b"\x82\xa3ack\x80\xa3ack\xc0",
+    ],
+    ids=repr,
+)
+async def test_whatever_bytes_a_receiver_says_the_batch_is_tried_again(said: bytes) -> None:
+    """Deep nesting, lengths of gigabytes, bytes that mean nothing, keys that are lists, times out of range."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(said)
+        writer.write_eof()
+        await reader.read()
+
+    async with served(serve) as address, opened(f"forward://{address}") as sink:
+        with pytest.raises(TryLater):
+            await sink.deliver(batch())

@@ -118,6 +118,14 @@ async def test_nobody_there_is_tried_again() -> None:
             await sink.deliver(batch())
 
 
+async def test_a_receiver_that_never_stops_talking_holds_up_no_batch(syslog: Syslog) -> None:
+    syslog.mode = "talkative"
+    async with opened(syslog.url) as sink:
+        for number in range(20):
+            await sink.deliver(batch(f"{number}\n", number * 3))
+        await until(lambda: len(syslog.messages) == 20)
+
+
 # -- TLS -----------------------------------------------------------------------------------------------------------
 
 

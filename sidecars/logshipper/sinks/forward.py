@@ -24,6 +24,7 @@ from typing import Any
 
 import msgpack
 
+from chassis.settings import variable
 from chassis.tls import Reloading
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
@@ -37,7 +38,7 @@ from sidecars.logshipper.sinks.forward_handshake import Handshake, Refused
 _PORT = 24224
 _TAG = "logshipper"
 _SALT = 16  # bytes
-_CONVERSATION = 64 * 1024  # bytes that a receiver may say before it has to make sense
+_ANSWER = 4 * 1024  # bytes of one answer, at most: a HELO, a PONG with its reason, or an acknowledgement
 
 
 def create(settings: Settings, sink: Sink) -> ForwardSink:
@@ -91,8 +92,11 @@ class ForwardSink:
             raise
         if not isinstance(answer, dict) or answer.get(b"ack") != chunk.encode():
             connection.abort()
-            raise Refused(_no_acknowledgement(answer))
-        self._idle.append(connection)
+            raise Refused(self._no_acknowledgement(answer))
+        if connection.keeps:
+            self._idle.append(connection)
+        else:
+            connection.abort()
 
     def _kept(self, context: ssl.SSLContext | None) -> _Connection | None:
         while self._idle:
@@ -116,10 +120,16 @@ class ForwardSink:
         sink = self._sink
         key = reveal(sink.sink_token, sink, "sink_token") if sink.sink_token else ""
         password = reveal(sink.sink_password, sink, "sink_password") if sink.sink_password else ""
-        handshake = Handshake(self._hostname, key, sink.sink_username or "", password, os.urandom(_SALT))
-        ping, nonce = handshake.ping(await connection.receive())
-        await connection.send([ping])
-        handshake.check(await connection.receive(), nonce)
+        handshake = Handshake(self._hostname, key, sink.sink_username or "", password, os.urandom(_SALT).hex())
+        helo = handshake.helo(await connection.receive())
+        await connection.send([handshake.ping(helo)])
+        try:
+            pong = await connection.receive()
+        except ConnectionFailed:  # how Fluent Bit answers a PING with another key
+            name = variable(Settings, "sink_token", sink.name)
+            raise Refused(f"the receiver closed the connection at our PING: is {name} its shared key?") from None
+        handshake.check(pong, helo)
+        connection.keeps = helo.keepalive
 
     def _encode(self, batch: Batch) -> list[bytes]:
         packed = self._pack(entries(batch, time.time_ns()))
@@ -128,6 +138,11 @@ class ForwardSink:
             option["compressed"] = self._sink.compression
         head: bytes = b"\x93" + msgpack.packb(self._tag) + struct.pack(">BI", 0xC6, sum(map(len, packed)))
         return [head, *packed, msgpack.packb(option)]
+
+    def _no_acknowledgement(self, answer: Any) -> str:
+        if isinstance(answer, list) and answer[:1] == [b"HELO"]:
+            return f"the receiver asks for a shared key: set {variable(Settings, 'sink_token', self._sink.name)}"
+        return "the receiver's answer is not an acknowledgement of what was sent"
 
     async def close(self) -> None:
         while self._idle:
@@ -139,12 +154,6 @@ def _chunk(batch: Batch) -> str:
     return b64encode(bytes.fromhex(batch.key)).decode("ascii")
 
 
-def _no_acknowledgement(answer: Any) -> str:
-    if isinstance(answer, list) and answer[:1] == [b"HELO"]:
-        return "the receiver asks for a shared key: set SINK_TOKEN"
-    return "the receiver's answer is not an acknowledgement of what was sent"
-
-
 class _Connection:
     """One connection, on which one message at a time is on its way."""
 
@@ -152,9 +161,10 @@ class _Connection:
         self, context: ssl.SSLContext | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.context = context
+        self.keeps = True  # the receiver takes more than one message on it
         self._reader = reader
         self._writer = writer
-        self._messages = msgpack.Unpacker(raw=True, max_buffer_size=_CONVERSATION)
+        self._messages = msgpack.Unpacker(raw=True, max_buffer_size=_ANSWER)
 
     @classmethod
     async def to(cls, host: str, port: int, context: ssl.SSLContext | None) -> _Connection:
@@ -181,10 +191,10 @@ class _Connection:
                 return self._messages.unpack()
             except msgpack.OutOfData:
                 pass
-            except (ValueError, msgpack.UnpackException):
+            except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException):
                 raise Refused("the receiver does not speak the Forward protocol") from None
             try:
-                data = await self._reader.read(_CONVERSATION)
+                data = await self._reader.read(_ANSWER)
                 self._messages.feed(data)
             except OSError as error:
                 raise ConnectionFailed(f"the connection broke: {words(error)}") from None

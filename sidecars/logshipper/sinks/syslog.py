@@ -32,6 +32,7 @@ from sidecars.logshipper.sinks.syslog_frames import frames
 from sidecars.logshipper.worker import Worker
 
 _PORTS = {"syslog+tcp": 514, "syslog+tls": 6514}
+_HEARD = 16  # reads
 _FIRST_LOOK, _LAST_LOOK = 0.0005, 0.05  # seconds between looks at the send queue
 
 
@@ -64,8 +65,7 @@ class SyslogSink:
         connection = self._connected()
         try:
             for block in blocks:
-                connection.settimeout(_left(deadline))
-                connection.sendall(block)
+                _send_all(connection, block, deadline)
             _wait_for_the_kernel(connection, deadline)
         except TimeoutError:
             self._let_go()
@@ -106,6 +106,14 @@ def _left(deadline: float) -> float:
     return left
 
 
+def _send_all(connection: socket.socket, block: bytes, deadline: float) -> None:
+    """Send the block, in as many steps as it takes. `sendall` over TLS grants each step the whole time-out."""
+    left = memoryview(block)
+    while left:
+        connection.settimeout(_left(deadline))
+        left = left[connection.send(left) :]
+
+
 def _wait_for_the_kernel(connection: socket.socket, deadline: float) -> None:
     """Until the other side's kernel has acknowledged all that was written, and no later than it hangs up."""
     queued = array.array("i", [0])
@@ -121,13 +129,18 @@ def _wait_for_the_kernel(connection: socket.socket, deadline: float) -> None:
 
 
 def _is_open(connection: socket.socket) -> bool:
-    """Whether the receiver has neither closed nor reset the connection. What it says is dropped."""
+    """True if the receiver has neither closed nor reset the connection.
+
+    A syslog receiver says nothing. What it says all the same is dropped, but no more of it at one look than `_HEARD`
+    reads: one that never stops talking would hold us here for ever.
+    """
     connection.settimeout(0)
     try:
-        while connection.recv(4096):
-            pass
+        for _ in range(_HEARD):
+            if not connection.recv(4096):
+                return False
     except (BlockingIOError, ssl.SSLWantReadError):
         return True
     except OSError:
         return False
-    return False
+    return True

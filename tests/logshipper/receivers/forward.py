@@ -19,7 +19,8 @@ from backports import zstd
 
 from tests.logshipper.receivers.stream import Stream
 
-_SHORTEST = 16  # bytes of a nonce
+_SHORTEST = 16  # bytes of a nonce or a salt
+_LONGEST_PING = 1023  # bytes, to Fluent Bit
 _DECODE: dict[str | None, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "zstd": zstd.decompress, None: bytes}
 
 
@@ -52,9 +53,23 @@ def entries(packed: bytes, count: int) -> list[Any]:
     return found
 
 
+def _string(data: bytes) -> bytes:
+    """A MessagePack string of 16 bytes, which need not be UTF-8: no library that checks strings writes it."""
+    assert len(data) == _SHORTEST
+    return b"\xb0" + data
+
+
 class Forward(Stream):
-    """`mode`: ok · silent: stored, no acknowledgement · other: an acknowledgement of something else · close: closes
+    """A receiver that keeps what it was sent.
+
+    `mode`: ok · silent: stored, no acknowledgement · other: an acknowledgement of something else · close: closes
     instead of one · garbage: answers in another protocol.
+
+    `like` is the implementation whose handshake it has. `fluentd` says its nonce as binary data and answers a wrong key
+    with a reason. `fluent-bit` says its nonce as a string of any bytes, takes a PING of at most 1,023 bytes of which
+    each member is a string, and hangs up at a wrong key.
+
+    `proves`: key: by the shared key · nothing: by another key · echo: with the digest and the name that it was sent.
     """
 
     def __init__(
@@ -63,14 +78,21 @@ class Forward(Stream):
         shared_key: str = "",
         users: dict[str, str] | None = None,
         context: ssl.SSLContext | None = None,
-        proves: bool = True,
+        proves: str = "key",
+        name: str = "receiver",
+        like: str = "fluentd",
+        keepalive: bool = True,
     ) -> None:
         self.events: list[Event] = []
         self.options: list[dict[str, Any]] = []
         self.clients: list[str] = []
+        self.salts: list[str] = []
         self._key = shared_key
         self._users = users or {}
         self._proves = proves
+        self._name = name
+        self._like = like
+        self._keepalive = keepalive
         super().__init__(context)
         self.url = f"forward{'+tls' if context else ''}://localhost:{self.port}"
 
@@ -91,23 +113,45 @@ class Forward(Stream):
             with contextlib.suppress(ormsgpack.MsgpackDecodeError):
                 return unpack(data)
 
+    def _helo(self, nonce: bytes, auth: bytes) -> bytes:
+        if self._like == "fluentd":
+            options = {"nonce": nonce, "auth": auth, "keepalive": self._keepalive}
+            return ormsgpack.packb(["HELO", options])
+        head = ormsgpack.packb("HELO")
+        return b"\x92" + head + b"\x82\xa5nonce" + _string(nonce) + b"\xa4auth" + _string(auth or bytes(_SHORTEST))
+
     def _shake_hands(self, connection: socket.socket) -> bool:
-        nonce, auth = os.urandom(_SHORTEST), os.urandom(_SHORTEST) if self._users else b""
-        connection.sendall(ormsgpack.packb(["HELO", {"nonce": nonce, "auth": auth, "keepalive": True}]))
+        """HELO, PING and PONG, as "Handshake Messages" of the specification has them."""
+        nonce = b"\xff" + os.urandom(_SHORTEST - 1)  # never UTF-8
+        auth = os.urandom(_SHORTEST) if self._users else b""
+        connection.sendall(self._helo(nonce, auth))
         ping = self._read(connection)
         if ping[0] != "PING":
             return False
+        assert len(ping) == 6
+        assert all(isinstance(member, str) for member in ping), "the specification has strings, and no binary data"
+        assert len(ormsgpack.packb(ping)) <= _LONGEST_PING
         _, hostname, salt, digest, user, password = ping
-        assert isinstance(salt, bytes)
-        key = self._key.encode()
+        assert len(salt) >= _SHORTEST
+        key, spice = self._key.encode(), salt.encode()
         reason = ""
-        if digest != hashlib.sha512(salt + hostname.encode() + nonce + key).hexdigest():
+        if digest != hashlib.sha512(spice + hostname.encode() + nonce + key).hexdigest():
+            if self._like == "fluent-bit":
+                return False
             reason = "shared_key mismatch"
         elif auth and password != hashlib.sha512(auth + user.encode() + self._users.get(user, "").encode()).hexdigest():
             reason = "username/password mismatch"
-        proof = hashlib.sha512(salt + b"receiver" + nonce + (key if self._proves else b"")).hexdigest()
-        connection.sendall(ormsgpack.packb(["PONG", not reason, reason, "receiver", "" if reason else proof]))
+        elif not auth and self._like == "fluentd":
+            assert (user, password) == ("", "")
+        name, proof = self._name, hashlib.sha512(spice + self._name.encode() + nonce + key).hexdigest()
+        if self._proves == "nothing":
+            proof = hashlib.sha512(spice + self._name.encode() + nonce).hexdigest()
+        elif self._proves == "echo":
+            name, proof, reason = hostname, digest, ""
+        pong = ["PONG", not reason, reason, "" if reason else name, "" if reason else proof]
+        connection.sendall(ormsgpack.packb(pong))
         self.clients.append(hostname)
+        self.salts.append(salt)
         return not reason
 
     def _take(self, connection: socket.socket, message: Any) -> bool:
@@ -124,4 +168,4 @@ class Forward(Stream):
         elif self.mode != "silent":
             ack = "AAAAAAAAAAAAAAAAAAAAAA==" if self.mode == "other" else option["chunk"]
             connection.sendall(ormsgpack.packb({"ack": ack}))
-        return True
+        return self._keepalive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
@@ -69,7 +70,7 @@ def split(stream: bytes) -> tuple[list[bytes], bytes]:
 
 class Syslog(Stream):
     """`mode`: ok · deaf: connections are accepted and nothing is read · cut:N: closes when N bytes of a connection
-    were read, without reading what else has come.
+    were read, without reading what else has come · talkative: says something without end.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
@@ -82,6 +83,8 @@ class Syslog(Stream):
         stream, seen = b"", 0
         if self.mode == "deaf":
             self._closing.wait()
+        if self.mode == "talkative":
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
         limit = int(self.mode.removeprefix("cut:")) if self.mode.startswith("cut:") else 1 << 60
         while data := connection.recv(min(65536, limit - seen)):
             seen += len(data)
@@ -90,6 +93,12 @@ class Syslog(Stream):
             if seen >= limit:
                 connection.close()
                 return
+
+    @staticmethod
+    def _talk(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"<13>1 - - - - - - here is what I think of it\n" * 1000)
 
     def close(self) -> None:
         self._closing.set()

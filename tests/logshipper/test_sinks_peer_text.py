@@ -1,0 +1,55 @@
+"""What a receiver says, as it is shown: short, printable, without what it quotes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.logshipper.sinks.peer_text import LONGEST, of_body, shown
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", ""),
+        ("  unknown\n\tfield ", "unknown field"),
+        ("failed to parse field [n] with value 's3cret' in 'x'", "failed to parse field [n] with value '…'"),
+        ('cannot read {"password":"s3cret"}', "cannot read '…'"),
+        ("it's fine", "it's fine"),
+        ("\x1b[2J\x07bell", r"\x1b[2J\x07bell"),
+        ("right\u202eleft", r"right\u202eleft"),
+        ("\udcff", r"\udcff"),
+        ("x" * 500, "x" * LONGEST),
+    ],
+)
+def test_a_text_is_shown_on_one_printable_line(text: str, line: str) -> None:
+    assert shown(text) == line
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (b"", ""),
+        (b"line 3 is no JSON", "line 3 is no JSON"),
+        (b'{"error":"Content-Type is not supported"}', "Content-Type is not supported"),
+        (b'{"error":{"type":"x","reason":"no such index"},"status":404}', "no such index"),
+        (b'{"errors":["the first","the second"]}', "the first"),
+        (b'{"type":"about:blank","title":"Bad","detail":"value \'s3cret\' is bad"}', "value '…' is bad"),
+        (b'{"code":3}', "'…'"),
+        (b"[1]", "[1]"),
+        (b"<html><head><title>415 Unsupported</title></head><body>x</body></html>", "415 Unsupported"),
+        (b"<h1>Bad</h1> <p>request</p>", "Bad request"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b'{"error":' * 5000, "{'…':{"),
+    ],
+)
+def test_of_a_body_its_message_is_shown(body: bytes, line: str) -> None:
+    assert of_body(body) == line
+
+
+@given(st.binary(max_size=3000) | st.text(max_size=3000).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_whatever_it_says_a_short_printable_line_comes_of_it(body: bytes) -> None:
+    line = of_body(body)
+    assert line.isprintable()
+    assert len(line) <= LONGEST
