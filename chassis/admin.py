@@ -11,16 +11,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 import chassis
-from chassis import logs, web
+from chassis import descriptors, logs, web
 from chassis.health import Health
 from chassis.listen import bind, bound_address
 from chassis.settings import ServiceSettings, effective, variable
@@ -33,17 +35,35 @@ Status = Callable[[], Mapping[str, Any]]
 
 
 def registry() -> CollectorRegistry:
-    """A registry that already knows the process and the build."""
+    """Return a registry that already has the metrics of the process, and those that all sidecars share."""
     fresh = CollectorRegistry()
     ProcessCollector(registry=fresh)
+    fresh.register(_SharedCollector())
     return fresh
+
+
+class _SharedCollector(Collector):
+    """The counters of the chassis, which are the same in every sidecar."""
+
+    def collect(self) -> Iterator[Metric]:
+        used_up = CounterMetricFamily(
+            "sidecar_resource_exhausted",
+            "Times that a resource of this process or its node was found used up.",
+            labels=["resource"],
+        )
+        for resource, times in descriptors.counts().items():
+            used_up.add_metric([resource], times)
+        yield used_up
 
 
 @asynccontextmanager
 async def serve(
     settings: ServiceSettings, health: Health, metrics: CollectorRegistry, status: Status = dict
 ) -> AsyncIterator[None]:
-    """Answer on `settings.admin_listen` for as long as the context is open. Raises IOFailed when it cannot listen."""
+    """Answer on `settings.admin_listen` for as long as the context is open. Raises IOFailed when it cannot listen.
+
+    It answers also while the process has no free descriptor: that is when people ask.
+    """
     if not settings.admin_listen:
         yield
         return
@@ -52,7 +72,7 @@ async def serve(
         name, chassis.__version__
     ).set(1)
     sockets = bind(settings.admin_listen, variable(type(settings), "admin_listen"))
-    async with web.serve(_Pages(settings, health, metrics, status).answer, sockets):
+    async with web.serve(_Pages(settings, health, metrics, status).answer, sockets, reserved=True):
         log.info("admin endpoints answer", address=bound_address(sockets))
         yield
 
@@ -83,7 +103,8 @@ class _Pages:
             allowed = {"Allow": ", ".join(_METHODS)}
             response = web.text(405, "not allowed: no endpoint changes anything\n", allowed)
         else:
-            response = page(request)
+            with descriptors.reserved():  # the metrics of the process are read from files
+                response = page(request)
         return replace(response, headers={**response.headers, "Cache-Control": "no-store"})
 
     def _exposition(self, request: Request) -> Response:
@@ -98,6 +119,7 @@ class _Pages:
             "uptime_seconds": round(time.monotonic() - self._started, 3),
             "not_alive": self._health.not_alive(),
             "not_ready": self._health.not_ready(),
+            "descriptors": descriptors.status(),
             "settings": effective(self._settings),
             **self._status(),
         }

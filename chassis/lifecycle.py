@@ -118,11 +118,16 @@ def run_job(job: Callable[[], None]) -> None:
 def run_service(service: Service, drain_timeout: float, loop_factory: LoopFactory | None = None) -> None:
     """Run the service until it ends or is told to stop and has drained. Raises what the service raises.
 
+    The limit of open files is raised first, before the event loop or anything of the service opens one.
+
     The loop is not closed: that would wait, without a limit, for tasks that do not let themselves be cancelled and for
     threads that hang in a system call. `leave` ends the process, and them.
     """
     import asyncio  # noqa: PLC0415 - a job must not pay for the event loop
 
+    from chassis import descriptors  # noqa: PLC0415 - nor for this
+
+    descriptors.raise_limit()
     asyncio.Runner(loop_factory=loop_factory).run(_supervise(service, drain_timeout))
 
 

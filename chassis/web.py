@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, cast
 import h11
 
 from chassis import logs
+from chassis.acceptor import Acceptor
 from chassis.listen import BACKLOG
 
 if TYPE_CHECKING:
@@ -98,18 +99,23 @@ async def serve(
     limits: Limits | None = None,
     tls: Reloading | None = None,
     grace: float = 0.5,
+    reserved: bool = False,
 ) -> AsyncIterator[None]:
     """Answer on the listening sockets while the context is open.
 
-    With `tls` they speak TLS, with the files as they are at each handshake.
+    With `tls` they speak TLS, with the files as they are at each handshake. With `reserved` (and without `tls`)
+    connections are accepted even while the process has no free descriptor.
     At its end nothing new is accepted, idle connections are closed, and requests at work have `grace` seconds.
     """
     server = _Server(handler, limits or Limits())
     loop = asyncio.get_running_loop()
-    listeners: list[asyncio.AbstractServer] = []
+    listeners: list[asyncio.AbstractServer | Acceptor] = []
     context = _context(tls) if tls else None
     handshake = server.limits.request if tls else None
     for bound in sockets:
+        if reserved and not tls:
+            listeners.append(Acceptor(loop, bound, lambda: _Connection(server), server.shed))
+            continue
         create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
         listeners.append(
             await create(
@@ -155,6 +161,12 @@ class _Server:
         self.connections.discard(connection)
         if not self.connections:
             self._none_left.set()
+
+    def shed(self) -> None:
+        """Close the connection that has waited longest for its next request, to free its descriptor."""
+        idle = [one for one in self.connections if one.is_idle()]
+        if idle:
+            min(idle, key=lambda one: one.deadline).abort()
 
     async def keep_deadlines(self) -> None:
         while True:
@@ -338,8 +350,12 @@ class _Connection(asyncio.Protocol):
         self._ended = True
         self._transport.abort()
 
+    def is_idle(self) -> bool:
+        """True if no byte of a request has come since the last answer."""
+        return not (self._working or self._reading or self._ended)
+
     def close_if_idle(self) -> None:
-        if not (self._working or self._reading or self._ended):
+        if self.is_idle():
             self._close()
 
     def expire(self) -> None:

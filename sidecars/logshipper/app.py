@@ -7,8 +7,6 @@ be waiting for us, and a sink that is down is no reason to take the Pod out of s
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import resource
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -40,7 +38,6 @@ _LEAVE = 0.5  # seconds of the drain that are kept for saving
 
 
 async def run(settings: Settings, life: Life) -> None:
-    _allow_many_files()
     _keep_freed_memory()
     starting = life.health.hold("start", "the log files were not looked at yet")
     store = Store(settings.state_dir, variable(Settings, "state_dir"))
@@ -229,10 +226,3 @@ def _keep_freed_memory() -> None:
     system time. Freeing a large block raises its limits to that block's size, and twice that (mallopt(3)).
     """
     bytes(_FREED)
-
-
-def _allow_many_files() -> None:
-    """Raise the soft limit of open files to the hard one: every followed file is held open."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

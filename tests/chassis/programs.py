@@ -1,13 +1,16 @@
 """Small programs for the tests: `python -m tests.chassis.programs`, told by DEMO_DO what to do.
 
 `termination_log` of the lifecycle is moved by DEMO_TERMINATION_LOG, since only Kubernetes makes the usual one.
+OPEN_FILES="soft hard" sets the limits of open files before anything else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
+import resource
 import sys
 import threading
 import time
@@ -40,6 +43,7 @@ class Settings(ServiceSettings):
             "mixed",
             "stray",
             "admin",
+            "starve",
             "job",
             "job_slow",
             "job_fail",
@@ -140,6 +144,24 @@ async def do_admin(settings: Settings, life: lifecycle.Life) -> None:
         await life.stopping.wait()
 
 
+async def do_starve(settings: Settings, life: lifecycle.Life) -> None:
+    """Take every descriptor that can be had, again and again, while the admin server answers."""
+    taken: list[int] = []
+    told = False
+    async with admin.serve(settings, life.health, admin.registry(), lambda: {"taken": len(taken)}):
+        while not life.stopping.is_set():
+            try:
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            except OSError:
+                await asyncio.sleep(0)
+            if not told:
+                told = True
+                log.info("starving", taken=len(taken))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(life.stopping.wait(), 0.001)
+
+
 def job(settings: Settings) -> None:
     log.info("running")
     if settings.do == "job_fail":
@@ -151,6 +173,9 @@ def job(settings: Settings) -> None:
 
 
 def main() -> int:
+    if limit := os.environ.get("OPEN_FILES"):
+        soft, hard = map(int, limit.split())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     place = os.environ.get("DEMO_TERMINATION_LOG", "")
     lifecycle.exit_code_of = functools.partial(lifecycle.exit_code_of, termination_log=place)
     if os.environ.get("DEMO_DO", "").startswith("job"):
