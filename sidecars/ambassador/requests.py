@@ -14,7 +14,12 @@ _METHOD_TARGET_VERSION: Final = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\
 _ANY_VERSION: Final = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9](?:\.[0-9])?").fullmatch
 _ABSOLUTE: Final = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)([/?].*)?", re.DOTALL).fullmatch
 
-_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
+_SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # RFC 9110 section 9.2.1
+_IDEMPOTENT: Final = frozenset({b"PUT", b"DELETE"})  # section 9.2.2, without those that are safe
+_KEYED: Final = frozenset({b"POST", b"PATCH"})  # draft-ietf-httpapi-idempotency-key-header
+# Fields that decide what a second execution does: preconditions (RFC 9110 section 13, and their kin of RFC 4918 and
+# RFC 6638), and the key by which a server knows a request again.
+_REPETITION: Final = re.compile(rb"\r\n(?:if(?:-[a-z-]+)?|(idempotency-key)): ([^\r]*)", re.IGNORECASE).findall
 _BODY_IS_ODD: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})  # RFC 9110 section 9.3.1: "might close"
 _NOT_PASSED: Final = frozenset({b"CONNECT", b"TRACE"})
 _SLASH: Final = b"/"[0]
@@ -39,7 +44,8 @@ class Request:
         self.host = fields.host  # that the app named, where it did
         self.target = target
         self.rest = fields.rest  # of the head, behind Host's value
-        self.idempotent = method in _IDEMPOTENT
+        # True if it may be repeated after it may have taken effect.
+        self.idempotent = method in _SAFE or fields.is_repeatable(method)
         if method == b"HEAD":
             self.is_head = True
 
@@ -51,7 +57,18 @@ class Request:
 class Block:
     """The field lines of one request, judged: what they mean whatever its first line says. Shared, so never changed."""
 
-    __slots__ = ("expect", "host", "keep_alive", "length", "lines", "max_forwards", "plain", "rest", "upgrade")
+    __slots__ = (
+        "_repetition",
+        "expect",
+        "host",
+        "keep_alive",
+        "length",
+        "lines",
+        "max_forwards",
+        "plain",
+        "rest",
+        "upgrade",
+    )
 
     def __init__(self) -> None:
         self.host: bytes | None = None
@@ -63,6 +80,22 @@ class Block:
         self.lines = b""  # what goes on: from the CR LF behind Host's value up to our own end
         self.rest = b""  # lines, and the end of a request of HTTP/1.1
         self.plain = False  # whether there is nothing in them that depends on method or version
+        self._repetition: list[tuple[bytes, bytes]] | None = None  # found when it is asked for
+
+    def is_repeatable(self, method: bytes) -> bool:
+        """Return True if a request with this method, which is not safe, may be executed twice.
+
+        A precondition may fail on the request's own effect: the app would get 412 for its own write. A POST or PATCH
+        with one Idempotency-Key is executed once, however often it comes.
+        """
+        if method not in _IDEMPOTENT and method not in _KEYED:
+            return False
+        found = self._repetition
+        if found is None:
+            found = self._repetition = _REPETITION(self.lines)
+        if method in _IDEMPOTENT:
+            return all(key for key, _ in found)
+        return len(found) == 1 and bool(found[0][0]) and found[0][1] not in (b"", b'""')
 
 
 class Edits:

@@ -3,7 +3,8 @@
 RFC 9110 section 9.2.2: a proxy must not repeat a non-idempotent request by itself. So a failed try is repeated when
 
 - nothing of the request was written (the connection did not open), whatever its method; or
-- its method is idempotent, no byte of a final response has been passed on, and all of the request is still held;
+- it is idempotent, no byte of a final response has been passed on, and all of the request is still held. PUT and DELETE
+  with a precondition are not, since their own effect may fail it; POST and PATCH with an Idempotency-Key are;
 
 and if RETRY_ON names the way in which it failed. A response whose status RETRY_ON names is held back only where another
 try may follow; else the app gets it as it is. What an endpoint asks for with Retry-After is never cut short: it is not

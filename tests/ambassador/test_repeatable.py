@@ -1,0 +1,157 @@
+"""Which requests may be repeated after they may have taken effect: by method, preconditions and Idempotency-Key."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from sidecars.ambassador.requests import Edits, Request, Requests
+from tests.ambassador.support import Ambassador, Backend, Peer, backends, joined, resetting
+from tests.conftest import Start
+from tests.support import free_port
+
+
+def request(method: str, *fields: str, edits: Edits | None = None) -> Request:
+    head = "\r\n".join((f"{method} / HTTP/1.1", "Host: a", *fields)).encode("latin-1")
+    judge = Requests((), edits)
+    for _ in range(3):  # the third time from what is remembered
+        found = judge.parse(head, len(head))
+    return found
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+def test_an_idempotent_method_is_repeatable(method: str) -> None:
+    assert request(method).idempotent
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "LOCK", "get", "PROPFIND"])
+def test_any_other_method_is_not(method: str) -> None:
+    assert not request(method).idempotent
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "If-None-Match: *",
+        "if-none-match:*",
+        'IF-MATCH: "v1"',
+        "If-Unmodified-Since: Tue, 14 Nov 2023 22:13:20 GMT",
+        "If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT",
+        'If-Range: "v1"',
+        'If: (["v1"])',
+        'If-Schedule-Tag-Match: "v1"',
+        "If-Match:",
+    ],
+)
+def test_a_precondition_that_its_own_effect_would_fail_is_not_repeatable(method: str, field: str) -> None:
+    assert not request(method, field).idempotent
+    assert not request(method, "Cookie: a=b", "X-First: 1", field, "X-Last: 1").idempotent
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("field", ['If-None-Match: "v1"', 'If-Match: "v1"', 'If-Range: "v1"'])
+def test_a_safe_method_has_no_effect_that_its_precondition_could_see(method: str, field: str) -> None:
+    assert request(method, field).idempotent
+
+
+@pytest.mark.parametrize("field", ["X-If-Match: 1", "Iffy: 1", "X: If-Match: 1", "Identity: 1"])
+def test_a_field_that_only_looks_like_a_precondition_is_none(field: str) -> None:
+    assert request("PUT", field).idempotent
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+@pytest.mark.parametrize("field", ['Idempotency-Key: "8e03978e"', "idempotency-key:8e03978e"])
+def test_an_idempotency_key_makes_a_post_repeatable(method: str, field: str) -> None:
+    assert request(method, field).idempotent
+    assert request(method, "Authorization: x", field, "X-Last: 1").idempotent
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("POST", ["Idempotency-Key:"]),
+        ("POST", ["Idempotency-Key: "]),
+        ("POST", ['Idempotency-Key: ""']),
+        ("POST", ["Idempotency-Key: a", "Idempotency-Key: b"]),
+        ("POST", ["X-Idempotency-Key: a"]),
+        ("POST", ["Idempotency-Key: a", "If-None-Match: *"]),
+        ("POST", ["Idempotency-Key: a", "Connection: idempotency-key"]),
+        ("LOCK", ["Idempotency-Key: a"]),
+        ("PUT", ["Idempotency-Key: a", "If-None-Match: *"]),
+    ],
+)
+def test_a_key_that_the_upstream_may_not_know_or_not_heed_changes_nothing(method: str, fields: list[str]) -> None:
+    assert not request(method, *fields).idempotent
+
+
+def test_what_counts_is_what_goes_out() -> None:
+    assert not request("POST", "Idempotency-Key: a", edits=Edits(removed=[b"idempotency-key"])).idempotent
+    assert request("PUT", "If-Match: a", edits=Edits(removed=[b"if-match"])).idempotent
+    assert not request("PUT", edits=Edits(added=[b"If-Match: a\r\n"])).idempotent
+
+
+# -- the program --------------------------------------------------------------------------------------------------
+
+
+def store(taken: list[bytes]) -> Backend:
+    """A server that creates what is put, resets the connection of the first write, and answers 412 to a second one."""
+
+    def handle(peer: Peer) -> None:
+        while head := peer.head():
+            peer.exactly(2)
+            taken.append(head)
+            if len(taken) == 1:
+                peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+                return
+            status = b"412 Precondition Failed" if b"If-None-Match" in head else b"200 OK"
+            peer.send(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % status)
+
+    return Backend(handle)
+
+
+def write(method: bytes, field: bytes) -> bytes:
+    return b"%b / HTTP/1.1\r\nHost: a\r\n%bContent-Length: 2\r\n\r\nhi" % (method, field)
+
+
+def test_a_put_that_creates_is_never_told_that_it_exists_already(start: Start) -> None:
+    taken: list[bytes] = []
+    backend = store(taken)
+    ambassador = Ambassador(start, backend.url)
+    assert ambassador.ask(write(b"PUT", b"If-None-Match: *\r\n"))[0] == 502
+    assert len(taken) == 1
+    backend.stop()
+
+
+def test_a_post_with_a_key_is_repeated_after_a_reset(start: Start) -> None:
+    taken: list[bytes] = []
+    backend = store(taken)
+    ambassador = Ambassador(start, backend.url)
+    assert ambassador.ask(write(b"POST", b"Idempotency-Key: a\r\n"))[0] == 200
+    assert len(taken) == 2
+    backend.stop()
+
+
+def test_a_conditional_put_that_was_never_written_goes_elsewhere(start: Start) -> None:
+    taken: list[bytes] = [b"one before"]
+
+    def handle(peer: Peer) -> None:
+        while head := peer.head():
+            peer.exactly(2)
+            taken.append(head)
+            peer.send(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+    with backends(handle) as (backend,):
+        nobody = f"http://127.0.0.1:{free_port()}"
+        ambassador = Ambassador(start, f"{nobody},{backend.url}", BALANCE="round_robin", EJECT_FOR="100ms")
+        for _ in range(8):
+            assert ambassador.ask(write(b"PUT", b"If-None-Match: *\r\n"))[0] == 201
+        assert ambassador.metric("ambassador_upstream_retries_total") >= 1
+
+
+def test_a_conditional_put_avoids_the_race_of_an_idle_connection(start: Start) -> None:
+    with backends(resetting, resetting) as running:
+        ambassador = Ambassador(start, joined(running))
+        assert ambassador.ask(write(b"PUT", b'If-Match: "v1"\r\n'))[0] == 502
+        assert sum(backend.connections for backend in running) == 1
