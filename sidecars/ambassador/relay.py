@@ -74,7 +74,9 @@ class Relay(asyncio.BufferedProtocol):
         self.lost = False
         self.full = False  # takes no more at present
         self.passed = 0  # bytes that came here and went on
-        self.moved = False  # whether anything has come or gone on since the last tick; of the app's end, for both
+        # Of the app's end, for both: True if bytes came or an end changed since the last tick. A tunnel begins so, or its
+        # first tick would compare against a `since` that was never set.
+        self.moved = True
         self.unsent = 0  # bytes written, of both ends, that nobody had taken at the last tick
         self.since = 0.0  # when one of these changed
 
@@ -147,6 +149,7 @@ class Relay(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         self.ended = True
+        self._note_change()
         stays: bool = self.transport.can_write_eof()  # what TLS ends it ends both ways
         peer = self.peer
         if peer is None:
@@ -172,6 +175,7 @@ class Relay(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
+        self._note_change()
         peer = self.peer
         if peer is None:
             return
@@ -185,6 +189,12 @@ class Relay(asyncio.BufferedProtocol):
             peer.transport.close()
         else:
             reset(peer.transport)
+
+    def _note_change(self) -> None:
+        """Begin the time-out of a half-closed tunnel anew at the next tick."""
+        end = self if self.inbound else self.peer
+        if end is not None:
+            end.moved = True
 
     def tick(self, now: float) -> None:
         """Called on the app's end: break off what has stopped half-way."""

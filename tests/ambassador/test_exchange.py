@@ -266,6 +266,33 @@ def test_a_tunnel_with_both_ends_open_may_be_silent_for_ever() -> None:
 
 
 @pytest.mark.parametrize("ends", ["app", "upstream"])
+def test_a_tunnel_that_is_half_closed_before_anything_moved_has_the_whole_idle_timeout(ends: str) -> None:
+    with tunnel() as (pair, ours, theirs):
+        one, other = (ours, theirs) if ends == "app" else (theirs, ours)
+        one.eof_received()
+        limit = pair.upstream.settings.idle_timeout
+        for now in (1000.0, 1000.0 + limit - 1):
+            ours.tick(now)
+        assert other.transport.ended
+        assert not ours.transport.aborted
+        assert not theirs.transport.aborted
+        ours.tick(1000.0 + limit)
+        assert ours.transport.aborted
+
+
+def test_a_half_close_in_a_tunnel_that_was_silent_begins_the_idle_timeout_anew() -> None:
+    with tunnel() as (pair, ours, theirs):
+        limit = pair.upstream.settings.idle_timeout
+        ours.tick(1000.0)
+        ours.eof_received()
+        for now in (1000.0 + 2 * limit, 1000.0 + 3 * limit - 1):
+            ours.tick(now)
+            assert not theirs.transport.aborted
+        ours.tick(1000.0 + 3 * limit)
+        assert theirs.transport.aborted
+
+
+@pytest.mark.parametrize("ends", ["app", "upstream"])
 def test_a_tunnel_with_one_end_closed_and_the_other_stalled_is_broken_off(ends: str) -> None:
     with tunnel() as (pair, ours, theirs):
         one, other = (ours, theirs) if ends == "app" else (theirs, ours)
