@@ -39,6 +39,7 @@ COMPILED = {
         "requests",
         "responses",
         "retry",
+        "tries",
         "turns",
         "upstream",
     )

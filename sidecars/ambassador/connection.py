@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecars.ambassador import answers
+from sidecars.ambassador import answers, tries
 from sidecars.ambassador.bodies import Reader, UntilClose, reader
 from sidecars.ambassador.heads import Refused, check_beginning
 from sidecars.ambassador.responses import Response, parse_response
@@ -126,7 +126,7 @@ class Connection:
         """A response that may mean trouble: whether another try is made instead of passing it on."""
         after = retry_after(response.fields, time.time())
         self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, now, after)
-        return exchange.repeats(response, after)
+        return tries.repeats(exchange, response, after)
 
     def _interim(self, exchange: Exchange, response: Response, rest: bytes) -> None:
         if response.status == _SWITCHING:

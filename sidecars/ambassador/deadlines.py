@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sidecars.ambassador import answers, retry
+from sidecars.ambassador import answers, retry, tries
 from sidecars.ambassador.kinds import TIMEOUT
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _is_late(exchange: Exchange, now: float) -> bool:
     return (
         limit is not None
         and now - exchange.tried_at >= limit
-        and exchange.verdict(TIMEOUT) == retry.RETRY
+        and tries.verdict(exchange, TIMEOUT) == retry.RETRY
         and exchange.upstream.budget.saved >= 1
         and exchange.endpoint is not None
         and exchange.upstream.has_untried((*exchange.tried, exchange.endpoint))

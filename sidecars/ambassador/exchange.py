@@ -1,10 +1,9 @@
 """One request and its response: tries, retries, and the two bodies that stream through.
 
 Theory of operation. An exchange is begun by its client with a request, and it ends in exactly one of four ways:
-`_finish` (a response was delivered), `_give_up` (we answered ourselves), `cut` (the response broke off after it had
+`_finish` (a response was delivered), `give_up` (we answered ourselves), `cut` (the response broke off after it had
 begun, so the client's connection breaks off, too) or `abandon` (the client is gone). In between there is at most one
-*try* at a time: an endpoint is chosen and either an idle connection of it taken or one opened. A try fails through
-`lost`; `sidecars.ambassador.retry` decides what follows.
+*try* at a time (`sidecars.ambassador.tries`); it fails through `lost`.
 
 What the request's body has brought so far is `held`, encoded as it goes out, until it is larger than what may be held,
 or has been written for a method that cannot be repeated. Only while all of it is held can the request be tried again.
@@ -15,16 +14,13 @@ Time is told from outside (`sidecars.ambassador.deadlines`); nothing on the way 
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from sidecars.ambassador import answers, retry
+from sidecars.ambassador import answers, tries
 from sidecars.ambassador.bodies import LAST_CHUNK, frame, last_chunk
 from sidecars.ambassador.heads import CHUNKED, UNTIL_CLOSE
-from sidecars.ambassador.kinds import CONNECT, RESET, TIMEOUT
-from sidecars.ambassador.relay import peer_host
 from sidecars.ambassador.requests import Request
 from sidecars.ambassador.responses import Response
 
@@ -77,44 +73,13 @@ class Exchange:
             self.complete = False
             self.held = []
 
-    # -- tries ----------------------------------------------------------------------------------------------------
-
     def start(self, now: float) -> None:
         """Begin the first try. What went before is no business of the endpoint's."""
         self.begun = True
         self.tried_at = self.since = now
         self.upstream.turns.under_way += 1
         self.upstream.budget.earn()
-        self._try()
-
-    def _try(self) -> None:
-        if self.over:
-            return
-        again = bool(self.causes)
-        if again:
-            self.tried_at = monotonic()
-            self.label = ""
-        upstream = self.upstream
-        key = upstream.key_of(self.request.rest, peer_host(self.client.transport)) if upstream.key_of else b""
-        endpoint = upstream.balancer.choose(self.tried_at, self.tried, key)
-        if endpoint is None:
-            self._give_up(answers.NO_ADDRESS)
-            return
-        self.endpoint = endpoint
-        endpoint.pending += 1
-        endpoint.requests += 1
-        endpoint.retries += again
-        idle = endpoint.idle
-        while idle and not self.fresh and (self.request.idempotent or self.since - idle[-1].since < retry.FRESH):
-            connection = idle.pop()
-            if not connection.transport.is_closing():
-                self.attach(connection)
-                return
-        if upstream.pending >= upstream.settings.max_pending:
-            self._leave()
-            self._give_up(answers.TOO_MANY_WAIT)
-            return
-        upstream.open(endpoint, self)
+        tries.attempt(self)
 
     def attach(self, connection: Connection) -> None:
         """Send the request, as far as it has come, on this connection."""
@@ -141,85 +106,12 @@ class Exchange:
             self.held = None
         self.client.read_on()
 
-    def unconnected(self, cause: Cause) -> None:
-        """The connection that this exchange waited for did not open, or did not last until the request was written."""
-        self._failed(cause)
-
     def lost(self, cause: Cause) -> None:
-        """The connection has failed this exchange; it is of no more use."""
+        """The try has failed: its connection did not open, or is of no more use."""
         if self.response is not None:
             self.cut()
-            return
-        self._failed(cause)
-
-    def _failed(self, cause: Cause) -> None:
-        endpoint = self.endpoint
-        assert endpoint is not None  # noqa: S101 - a try has an endpoint
-        opened = self.connection is not None
-        reason = CONNECT if not opened else TIMEOUT if cause is answers.SILENT else RESET
-        raced = self.reused and cause is answers.CLOSED
-        outcome = self.verdict(reason, closed=cause is answers.CLOSED)
-        self._leave()
-        now = self.since = monotonic()
-        if raced or cause is answers.NO_DESCRIPTORS:
-            self.upstream.balancer.undecided(endpoint, now)
         else:
-            self.upstream.balancer.failed(endpoint, self.tried_at, now, unreachable=not opened)
-        self.causes += ((endpoint.label, cause),)
-        if outcome == retry.FORGIVEN:
-            self.fresh = True
-            self.upstream.counters.races += 1
-            self._try()
-            return
-        self.tried += (endpoint,)
-        if outcome == retry.GIVE_UP or not self.upstream.budget.spend():
-            self._give_up(cause)
-            return
-        self._try_again(0.0 if self.upstream.has_untried(self.tried) else self._pause())
-
-    def repeats(self, response: Response, retry_after: float) -> bool:
-        """Whether another try is made instead of passing this response on; if so it has begun, elsewhere if it can.
-
-        `retry_after` is how many seconds the response asks to wait.
-        """
-        endpoint = self.endpoint
-        if endpoint is None or self.verdict(response.status) != retry.RETRY:
-            return False
-        tried = (*self.tried, endpoint)
-        wait = 0.0 if self.upstream.has_untried(tried) else max(self._pause(), retry_after)
-        if wait > retry.LONGEST_WAIT or not self.upstream.budget.spend():
-            return False
-        self._leave()
-        self.since = monotonic()
-        self.causes += ((endpoint.label, answers.answered_with(response.status)),)
-        self.tried = tried
-        self._try_again(wait)
-        return True
-
-    def verdict(self, reason: str | int, *, closed: bool = False) -> str:
-        settings = self.upstream.settings
-        failed = retry.Failed(
-            reason=reason,
-            idempotent=self.request.idempotent,
-            written=self.written,
-            held=not self.request.length or self.held is not None,
-            reused=self.reused,
-            closed=closed,
-            redone=self.fresh,
-            retries=self.retries,
-        )
-        return retry.verdict(failed, settings.retries, settings.retry_on)
-
-    def _pause(self) -> float:
-        return retry.pause(self.retries + 1, random.random())  # noqa: S311 - to spread
-
-    def _try_again(self, wait: float) -> None:
-        self.retries += 1
-        self.upstream.counters.retries += 1
-        if wait:
-            self.client.loop.call_later(wait, self._try)
-        else:
-            self._try()
+            tries.failed(self, cause)
 
     # -- the request's body ---------------------------------------------------------------------------------------
 
@@ -322,7 +214,7 @@ class Exchange:
         self._count(status, now)
         self.client.finished(now, close=close)
 
-    def _give_up(self, cause: Cause) -> None:
+    def give_up(self, cause: Cause) -> None:
         """Answer ourselves, with what was tried and how it failed."""
         self.over = True
         close = self.client.closes_after(self.request, complete=self.complete) or not self.request.minor
@@ -348,7 +240,7 @@ class Exchange:
         response = self.response
         assert response is not None  # noqa: S101 - it has begun
         self.over = True
-        self._leave()
+        self.leave()
         self.upstream.counters.fail("http_response_incomplete")
         self._count(response.status, monotonic(), whole=False)
         framed = self.chunking or response.announced >= 0
@@ -360,10 +252,10 @@ class Exchange:
             self.over = True
             if self.endpoint is not None and self.response is None:
                 self.upstream.balancer.abandoned(self.endpoint, self.tried_at, monotonic())
-            self._leave()
+            self.leave()
             self._count(status, monotonic(), whole=False)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Give up the connection of this try, if there is one, and with it the try."""
         connection, endpoint = self.connection, self.endpoint
         self.connection = self.endpoint = None

@@ -74,8 +74,8 @@ class Relay(asyncio.BufferedProtocol):
         self.lost = False
         self.full = False  # takes no more at present
         self.passed = 0  # bytes that came here and went on
-        # Of the app's end, for both: True if bytes came or an end changed since the last tick. A tunnel begins so, or its
-        # first tick would compare against a `since` that was never set.
+        # Of the app's end, for both: True if bytes came or an end changed since the last tick. It begins as True, since
+        # the first tick would else compare against a `since` that was never set.
         self.moved = True
         self.unsent = 0  # bytes written, of both ends, that nobody had taken at the last tick
         self.since = 0.0  # when one of these changed

@@ -175,7 +175,7 @@ class Upstream:
         return len(self._opening)
 
     def open(self, endpoint: Endpoint, exchange: Exchange) -> None:
-        """Open a connection for this exchange; it is told through `attach` or `unconnected`."""
+        """Open a connection for this exchange; it is told through `attach` or `lost`."""
         task = self.loop.create_task(self._open(endpoint, exchange))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
@@ -185,7 +185,7 @@ class Upstream:
         made = await self.connect(endpoint, lambda: Connection(self, endpoint))
         cause = (answers.CLOSED if made.transport.is_closing() else None) if isinstance(made, Connection) else made
         if cause and not exchange.over:
-            exchange.unconnected(cause)
+            exchange.lost(cause)
         elif cause:
             # The app did not wait to hear it, but the next one profits.
             self.balancer.failed(endpoint, started, time.monotonic(), unreachable=True)
