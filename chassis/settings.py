@@ -58,7 +58,11 @@ def setting(kind: Kind[Any], help: str, *, default: str | None = None, env: str 
 
 
 def group(cls: type, *, anchor: str) -> Any:
-    """A field that maps names to instances of `cls`: one for each name that sets the field `anchor`."""
+    """A field that maps names to instances of `cls`: one for each name that sets the field `anchor`.
+
+    An instance whose class declares a field `given` has there, for each field that was set, the variable that set it:
+    its own, or the one without a name, which is the default for all.
+    """
     return frozen.Field(dict, {"group": cls, "anchor": anchor})
 
 
@@ -214,11 +218,11 @@ class _Loader:
         real = set()
         for name in sorted(self.names[item.name]):
             variable = anchor.named(self.prefix, name)
-            if variable in self.environ or f"{variable}_FILE" in self.environ:
+            if self._is_set(variable):
                 real.add(name)
             else:
                 self._name_without_anchor(name, members, variable)
-        if real and (anchor.variable in self.environ or f"{anchor.variable}_FILE" in self.environ):
+        if real and self._is_set(anchor.variable):
             example = anchor.named(self.prefix, min(real))
             self.problems[anchor.variable] = f"{anchor.variable} is set beside {example}: give it a name, too"
         return {name: self._member(item.metadata["group"], members, name) for name in sorted(real or {ONLY})}
@@ -234,11 +238,19 @@ class _Loader:
 
     def _member(self, cls: type, members: list[Spec], name: str) -> Any:
         values: dict[str, Any] = {"name": name}
+        given: dict[str, str] = {}
         for spec in members:
-            variable = spec.named(self.prefix, name)
-            own = variable in self.environ or f"{variable}_FILE" in self.environ
-            values[spec.field] = self._value(spec, variable if own else spec.variable)
+            named = spec.named(self.prefix, name)
+            variable = named if self._is_set(named) else spec.variable
+            values[spec.field] = self._value(spec, variable)
+            if self._is_set(variable):
+                given[spec.field] = variable
+        if any(item.name == "given" for item in frozen.fields(cls)):
+            values["given"] = given
         return cls(**values) if not self.problems else None
+
+    def _is_set(self, variable: str) -> bool:
+        return variable in self.environ or f"{variable}_FILE" in self.environ
 
     def _value(self, spec: Spec, variable: str) -> Any:
         """The parsed value of one variable; None, and a problem noted, where it is wrong."""

@@ -5,6 +5,8 @@ What checks them is loaded only where they are set: most Pods ship their lines a
 
 from __future__ import annotations
 
+import re
+
 from chassis.kinds import Kind, text
 
 RESERVED = ("id", "file", "partial", "time", "level", "severity", "message")
@@ -29,8 +31,13 @@ def _parse_multiline(raw: str) -> str:
     from sidecars.logshipper import multiline  # noqa: PLC0415 - see above
 
     expected = f"expected none, {', '.join(multiline.CONTINUED)}, or the regex of an event's first line"
-    if raw.isalpha() and raw not in ("none", *multiline.CONTINUED):
+    known = ("none", *multiline.CONTINUED)
+    if raw.isalpha() and raw not in known:
         raise ValueError(f"{expected}, such as ^{raw}")
+    if raw not in known and all(word.lower() in known for word in re.split(r"[\s,;|+]+", raw)):
+        raise ValueError(f"{expected}; it is one of them, not several")
+    if raw == multiline.REGEX:
+        raise ValueError(f"{expected}; the regex is missing")
     try:
         multiline.splitter(raw, 1)
     except ValueError as error:

@@ -39,6 +39,8 @@ CONTINUED = {
 }
 """What begins the lines that continue an event; a blank line always does. Each takes time linear in the line."""
 
+REGEX = "regex:"
+
 Split = tuple[list[str], list[int]]
 """The events, and of each how many bytes it has in the file, with its newline."""
 
@@ -52,10 +54,14 @@ class Splitter(Protocol):
 
 
 def splitter(kind: str, limit: int) -> Splitter | None:
-    """By the value of MULTILINE; None for `none`. `limit`: bytes of an event. Raises ValueError for a bad regex."""
+    """Return the splitter for a value of MULTILINE; None for `none`. `limit`: bytes of an event.
+
+    A value that is no kind is the regex of an event's first line, with `regex:` before it or without. Raises ValueError
+    for a bad regex.
+    """
     if kind == "none":
         return None
-    return Continued(kind, limit) if kind in CONTINUED else Started(kind, limit)
+    return Continued(kind, limit) if kind in CONTINUED else Started(kind.removeprefix(REGEX), limit)
 
 
 class Continued:

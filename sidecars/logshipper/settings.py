@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 from urllib.parse import SplitResult
 
@@ -26,7 +27,7 @@ from chassis.kinds import (
     without_credentials,
 )
 from chassis.settings import ServiceSettings, group, setting, variable
-from sidecars.logshipper import headers, kinds, loops, schemes
+from sidecars.logshipper import combinations, headers, kinds, loops, schemes
 
 
 def _parse_glob(raw: str) -> str:
@@ -67,6 +68,7 @@ class Input:
     """Files to tail. All inputs go to all sinks; a file that two of them match belongs to the first by name."""
 
     name: str
+    given: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
     paths: tuple[str, ...] = setting(
         comma_separated(glob), "the log files: absolute globs, `**` is any number of directories"
     )
@@ -109,7 +111,7 @@ class Input:
     multiline: str = setting(
         kinds.multiline,
         "which lines make one event: `none` (each is one), a line and the stack trace or the indented lines behind it, "
-        "or a line that begins as the regex says and all up to the next such",
+        "or (a regex, also written `regex:…`) a line that begins so and all up to the next such",
         default="none",
     )
     multiline_timeout: float = setting(
@@ -137,6 +139,7 @@ class Sink:
     """Where all lines go. Each has positions and a delivery of its own: a dead one never holds up a living one."""
 
     name: str
+    given: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
     sink: SplitResult = setting(
         sink_url,
         "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, `loki+http(s)://…`, "
@@ -257,15 +260,9 @@ class Settings(ServiceSettings):
     )
 
     def check(self) -> Iterator[str]:
-        yield from _shaping(self.inputs)
-        for name, sink in self.sinks.items():
-            if sink.retry_min > sink.retry_max:
-                shortest, longest = variable(Settings, "retry_min", name), variable(Settings, "retry_max", name)
-                yield f"{shortest} is longer than {longest}: the first pause cannot exceed the longest"
-        yield from self._useless()
+        yield from combinations.inputs(self.inputs.values(), _called)
+        yield from combinations.sinks(self.sinks.values(), _called)
         yield from self._too_many_labels()
-        for name, sink in self.sinks.items():
-            yield from _credentials(name, sink)
         if sum(sink.sink.scheme == "stdout" for sink in self.sinks.values()) > 1:
             yield f"more than one {variable(Settings, 'sink')} is stdout: lines of both would be mixed there"
         directories = [sink.sink.path for sink in self.sinks.values() if sink.sink.scheme == "file"]
@@ -283,21 +280,6 @@ class Settings(ServiceSettings):
                     if loops.would_be_read(f"{folder}/{name}.ndjson", tailed.paths, tailed.exclude or ()):
                         ours, paths = variable(Settings, field, name), variable(Settings, "paths", tailed.name)
                         yield f"{ours} is where {paths} finds it: lines would go round for ever; take another directory"
-
-    def _useless(self) -> Iterator[str]:
-        """What is set and would be of no effect. A setting without a name may be for some of the sinks only."""
-        for field in sorted(set().union(*(scheme.uses for scheme in schemes.SCHEMES.values()))):
-            holders = [sink for sink in self.sinks.values() if getattr(sink, field) is not None]
-            if holders and not any(field in schemes.of(sink.sink).uses for sink in holders):
-                names = ", ".join(sorted({f"{sink.sink.scheme}:" for sink in holders}))
-                yield f"{variable(Settings, field, holders[0].name)} is set, but {names} has no use for it"
-        packed = [sink for sink in self.sinks.values() if sink.compression != "none"]
-        is_of_use = any(sink.compression in schemes.of(sink.sink).compression for sink in packed)
-        for sink in packed:
-            known = schemes.of(sink.sink).compression
-            if sink.compression not in known and (len(known) > 1 or not is_of_use):
-                name = variable(Settings, "compression", sink.name)
-                yield f"{name}={sink.compression} is not for {sink.sink.scheme}: it knows {', '.join(known)}"
 
     def _too_many_labels(self) -> Iterator[str]:
         if any(schemes.of(sink.sink).module == "loki" for sink in self.sinks.values()):
@@ -318,58 +300,5 @@ class Settings(ServiceSettings):
         return {name: value for name, value in fields.items() if value}
 
 
-def _shaping(inputs: dict[str, Input]) -> Iterator[str]:
-    """What an input lacks, and what none of them has a use for: a setting without a name may be for some only."""
-    for name, tailed in inputs.items():
-        regex = variable(Settings, "regex", name)
-        if tailed.format == "regex" and tailed.regex is None:
-            yield f"{variable(Settings, 'format', name)}=regex, but {regex} is not set: it tells what the fields are"
-        for field in ("time_key", "level_key"):
-            key = getattr(tailed, field)
-            if tailed.format == "regex" and key and f"(?P<{key}>" not in (tailed.regex or f"(?P<{key}>"):
-                yield f"{variable(Settings, field, name)}={key}, but {regex} has no group of that name"
-        if tailed.time_key is not None and tailed.time_key == tailed.level_key:
-            time_key, level_key = (variable(Settings, field, name) for field in ("time_key", "level_key"))
-            yield f"{time_key} and {level_key} are the same: a field is one or the other"
-    for field, formats in _FOR_FORMATS.items():
-        holders = [tailed for tailed in inputs.values() if getattr(tailed, field) not in (None, "none")]
-        if holders and not any(tailed.format in formats for tailed in holders):
-            called, form = (variable(Settings, one, holders[0].name) for one in (field, "format"))
-            only = ", ".join(formats)
-            yield f"{called} is set, but {form}={holders[0].format} has no use for it: it is for {only}"
-    timed = [tailed for tailed in inputs.values() if tailed.time_format is not None]
-    if timed and all(tailed.time_key is None for tailed in timed):
-        called, key = (variable(Settings, field, timed[0].name) for field in ("time_format", "time_key"))
-        yield f"{called} is set, but {key} is not: which field has the time?"
-
-
-_FOR_FORMATS = {
-    "regex": ("regex",),
-    "time_key": ("json", "logfmt", "regex"),
-    "level_key": ("json", "logfmt", "regex"),
-    "multiline": ("raw", "regex", "cri"),
-}
-
-
-def _credentials(name: str, sink: Sink) -> Iterator[str]:
-    """Credentials that are incomplete, or too many."""
-
-    def called(field: str) -> str:
-        return variable(Settings, field, name)
-
-    for field, needed in (
-        ("sink_username", "sink_password"),
-        ("sink_password", "sink_username"),
-        ("sink_key", "sink_cert"),
-        ("sink_rotate_count", "sink_rotate_size"),
-    ):
-        if getattr(sink, field) is not None and getattr(sink, needed) is None:
-            yield f"{called(field)} is set, but {called(needed)} is not: set both"
-    is_forward = schemes.of(sink.sink).module == "forward"
-    if is_forward and sink.sink_username is not None and sink.sink_token is None:
-        yield f"{called('sink_username')} is set, but {called('sink_token')} is not: users come with a shared key"
-    if not is_forward and ":" in (sink.sink_username or ""):
-        yield f"{called('sink_username')} has a colon, which basic authentication cannot carry (RFC 7617)"
-    if not is_forward and sink.sink_token is not None and sink.sink_username is not None:
-        token, user = called("sink_token"), called("sink_username")
-        yield f"{token} and {user} are both set, and a request has one Authorization: keep one"
+def _called(field: str, name: str) -> str:
+    return variable(Settings, field, name)

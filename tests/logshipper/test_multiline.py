@@ -166,3 +166,11 @@ def test_an_event_above_the_limit_comes_in_pieces_of_whole_lines() -> None:
 def test_a_line_made_to_take_long_does_not(kind: str, line: str) -> None:
     assert events(kind, f"first\n{line}\nTraceback (most recent call last):\n{line}\n{line}\n")
     assert found(kind).boundary(f"first\n{line}\n{line}\n".encode()) >= 0
+
+
+@pytest.mark.parametrize("written", [r"\d\d:", r"^\d\d:", r"regex:\d\d:", r"regex:^\d\d:"])
+def test_the_regex_of_a_first_line_may_be_announced(written: str) -> None:
+    made = splitter(written, 1000)
+    assert made is not None
+    text = "10: one\n  more\n11: two"
+    assert made.split(text, text.encode())[0] == ["10: one\n  more", "11: two"]

@@ -109,3 +109,78 @@ def test_what_we_write_beside_the_logs_is_fine(environ: dict[str, str]) -> None:
 
 def test_pod_fields_are_those_that_are_set() -> None:
     assert settings(POD_NAME="shop-1", NODE_NAME="n1").pod_fields() == {"pod": "shop-1", "node": "n1"}
+
+
+TWO = {"LOGSHIPPER_PATHS": "", "LOGSHIPPER_A_PATHS": "/a", "LOGSHIPPER_B_PATHS": "/b"}
+SINKS = {"LOGSHIPPER_SINK": "", "LOGSHIPPER_A_SINK": "file:///out", "LOGSHIPPER_B_SINK": "https://collector/"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        (
+            {**TWO, "LOGSHIPPER_A_FORMAT": "json", "LOGSHIPPER_A_MULTILINE": "java", "LOGSHIPPER_B_MULTILINE": "java"},
+            "LOGSHIPPER_A_MULTILINE is set, but LOGSHIPPER_A_FORMAT=json has no use for it: it is for raw, regex, cri",
+        ),
+        (
+            {**TWO, "LOGSHIPPER_A_FORMAT": "json", "LOGSHIPPER_MULTILINE": "java", "LOGSHIPPER_B_MULTILINE": "go"},
+            "LOGSHIPPER_MULTILINE is set, but LOGSHIPPER_A_FORMAT=json has no use for it: it is for raw, regex, cri",
+        ),
+        (
+            {**TWO, "LOGSHIPPER_FORMAT": "json", "LOGSHIPPER_B_FORMAT": "raw", "LOGSHIPPER_A_MULTILINE": "java"},
+            "LOGSHIPPER_A_MULTILINE is set, but LOGSHIPPER_FORMAT=json has no use for it: it is for raw, regex, cri",
+        ),
+        (
+            {**TWO, "LOGSHIPPER_A_REGEX": "(?P<a>.)", "LOGSHIPPER_B_FORMAT": "regex", "LOGSHIPPER_B_REGEX": "(?P<a>.)"},
+            "LOGSHIPPER_A_REGEX is set, but LOGSHIPPER_A_FORMAT=raw has no use for it: it is for regex",
+        ),
+        (
+            {
+                **TWO,
+                "LOGSHIPPER_FORMAT": "json",
+                "LOGSHIPPER_A_TIME_FORMAT": "unix",
+                "LOGSHIPPER_B_TIME_KEY": "t",
+                "LOGSHIPPER_B_TIME_FORMAT": "unix",
+            },
+            "LOGSHIPPER_A_TIME_FORMAT is set, but LOGSHIPPER_A_TIME_KEY is not: which field has the time?",
+        ),
+        (
+            {**TWO, "LOGSHIPPER_A_MULTILINE_TIMEOUT": "2s", "LOGSHIPPER_B_MULTILINE": "java"},
+            "LOGSHIPPER_A_MULTILINE_TIMEOUT is set, but LOGSHIPPER_A_MULTILINE is not: each line is an event",
+        ),
+        (
+            {**SINKS, "LOGSHIPPER_A_SINK_TOKEN": "t", "LOGSHIPPER_B_SINK_TOKEN": "t"},
+            "LOGSHIPPER_A_SINK_TOKEN is set, but file: has no use for it",
+        ),
+        (
+            {**SINKS, "LOGSHIPPER_A_SINK_CA": "/ca", "LOGSHIPPER_SINK_CA": "/ca"},
+            "LOGSHIPPER_A_SINK_CA is set, but file: has no use for it",
+        ),
+        (
+            {**SINKS, "LOGSHIPPER_A_COMPRESSION": "gzip", "LOGSHIPPER_B_COMPRESSION": "gzip"},
+            "LOGSHIPPER_A_COMPRESSION=gzip is not for file: it knows none",
+        ),
+    ],
+)
+def test_a_setting_without_effect_is_told_whatever_another_input_or_sink_has(
+    environ: dict[str, str], said: str
+) -> None:
+    assert problems(**environ) == [said]
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {**TWO, "LOGSHIPPER_A_FORMAT": "json", "LOGSHIPPER_MULTILINE": "java"},
+        {**TWO, "LOGSHIPPER_A_FORMAT": "json", "LOGSHIPPER_MULTILINE": "java", "LOGSHIPPER_A_MULTILINE": "none"},
+        {**TWO, "LOGSHIPPER_A_FORMAT": "cri", "LOGSHIPPER_MULTILINE_TIMEOUT": "2s"},
+        {**SINKS, "LOGSHIPPER_SINK_TOKEN": "t", "LOGSHIPPER_COMPRESSION": "gzip"},
+    ],
+)
+def test_a_setting_without_a_name_is_for_those_that_have_a_use_for_it(environ: dict[str, str]) -> None:
+    settings(**environ)
+
+
+@pytest.mark.parametrize("value", ["java,python", "java|go", "none, java", "Java Python", "regex:"])
+def test_several_kinds_of_multiline_are_no_regex(value: str) -> None:
+    assert "expected none, java, python, go, indent, or the regex" in " ".join(problems(LOGSHIPPER_MULTILINE=value))
