@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+
+_HTTP_1_1_REQUIRED = 0xD  # an error code of RFC 9113 section 7
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,15 @@ def refusal(status: int, reason: str) -> bytes:
     return _response(status, f"ambassador: {reason}\n", more, head_only=False, close=True)
 
 
+def goaway(reason: str) -> bytes:
+    """The refusal of a connection that began with HTTP/2's preface: SETTINGS and GOAWAY (RFC 9113 section 6.8)."""
+    payload = struct.pack(">II", 0, _HTTP_1_1_REQUIRED) + reason.encode("ascii", "replace")
+    return b"\0\0\0\x04\0\0\0\0\0" + len(payload).to_bytes(3, "big") + b"\x07\0\0\0\0\0" + payload
+
+
 def _response(status: int, text: str, more: str, *, head_only: bool, close: bool) -> bytes:
     body = b"" if status == HTTPStatus.NO_CONTENT else text.encode("ascii", "replace")
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{more}"
+    head = f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n{more}"
     if body:
         head += f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
     head += "Connection: close\r\n\r\n" if close else "\r\n"

@@ -14,8 +14,9 @@ from typing import Final
 from sidecars.ambassador.fields import BadSyntax, trailer
 from sidecars.ambassador.heads import CHUNKED, Refused
 
-# RFC 9112 section 7.1.1. No blank is allowed where the RFC speaks of "bad whitespace"; the extension's text is dropped.
-_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
+# RFC 9112 section 7.1.1. Blanks may stand before an extension (BWS), and old servers pad their sizes with them or with
+# zeros. The text of an extension is dropped.
+_SIZE_LINE: Final = re.compile(rb"0*([0-9A-Fa-f]{1,15})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
 _MAX_SIZE_LINE: Final = 512  # bytes
 _MAX_EXTENSIONS: Final = 16 * 1024  # bytes of extensions in one body
 _MAX_TRAILERS: Final = 16 * 1024  # bytes

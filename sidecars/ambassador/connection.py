@@ -38,11 +38,13 @@ class Connection:
         "body",
         "buffer",
         "closed",
+        "doubtful",
         "endpoint",
         "exchange",
         "idle_limit",
         "interims",
         "limit",
+        "max_headers",
         "response",
         "served",
         "since",
@@ -63,7 +65,11 @@ class Connection:
         self.since = 0.0  # since when it is idle
         self.idle_limit = upstream.settings.idle_timeout
         self.closed = False
+        self.doubtful = (
+            False  # something came that may have announced more than was taken: it serves no further exchange
+        )
         self.limit = upstream.settings.max_header_size
+        self.max_headers = upstream.settings.max_headers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -99,7 +105,7 @@ class Connection:
             return
         if known:
             self.buffer = b""
-        response = parse_response(data[:end], exchange.request)
+        response = parse_response(data[:end], exchange.request, self.max_headers)
         rest = data[end + 4 :]
         status = response.status
         if status < _FINAL:
@@ -133,6 +139,7 @@ class Connection:
             self.upstream.balancer.answered(self.endpoint, _SWITCHING, exchange.tried_at, monotonic())
             exchange.switch(response, rest)
             return
+        self.doubtful |= response.doubtful
         self.interims += 1
         if self.interims > _MOST_INTERIM:
             raise Refused(_MALFORMED, f"more than {_MOST_INTERIM} interim responses came before it")
@@ -168,6 +175,7 @@ class Connection:
         exchange.endpoint = None
         if (
             reusable
+            and not self.doubtful
             and response.keep_alive
             and exchange.complete
             and not exchange.blocked

@@ -7,7 +7,7 @@ from typing import Final
 
 from sidecars.ambassador.endpoints import BOUNDS
 
-_STATUSES: Final = 600
+_STATUSES: Final = 1000
 
 
 class Counters:

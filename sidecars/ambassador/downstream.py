@@ -20,7 +20,7 @@ from sidecars.ambassador import answers
 from sidecars.ambassador.bodies import Reader, reader
 from sidecars.ambassador.deadlines import look
 from sidecars.ambassador.exchange import Exchange
-from sidecars.ambassador.heads import Refused, check_beginning
+from sidecars.ambassador.heads import HTTP2, Refused, check_beginning
 from sidecars.ambassador.relay import Relay, reset
 from sidecars.ambassador.requests import Request
 
@@ -126,7 +126,7 @@ class Client:
                 return
             request = self.upstream.requests.parse(data, end)
         except Refused as error:
-            self.refuse(error.status, error.reason)
+            self.refuse(error.status, error.reason, error.protocol)
             return
         self.buffer = rest = data[end + 4 :]
         exchange = self.exchange = Exchange(self, self.upstream, request)
@@ -248,8 +248,13 @@ class Client:
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
-    def refuse(self, status: int, reason: str) -> None:
-        """Answer a request that is not passed on, and believe nothing that follows it."""
+    def refuse(self, status: int, reason: str, protocol: str = "") -> None:
+        """Answer a request that is not passed on, and believe nothing that follows it.
+
+        `protocol` is what the client speaks, where it is not HTTP/1.
+        """
+        if protocol:
+            self.upstream.foreign(protocol)
         exchange, self.body, self.buffer = self.exchange, None, b""
         self.exchange = None
         if exchange is not None and exchange.over:
@@ -265,7 +270,7 @@ class Client:
         if begun:
             self.cut(broken=True)
             return
-        self.write(answers.refusal(status, reason))
+        self.write(answers.goaway(reason) if protocol == HTTP2 else answers.refusal(status, reason))
         self._linger()
 
     def cut(self, *, broken: bool) -> None:

@@ -13,6 +13,8 @@ What is decided where the RFCs leave a choice:
 - A target in absolute form is served when its authority is ours or the upstream's, else 421: never an open proxy.
   CONNECT is 501, TRACE 405 (it would reflect credentials).
 - An upgrade to `h2c` is not passed on: the tunnel would escape every check that is made here.
+- A status from 600 to 999 is passed on, and counts as a 5xx for its endpoint (RFC 9110 section 15).
+- A 1xx ends with its head: framing fields in it are taken off, and its connection serves no further request.
 """
 
 from __future__ import annotations
@@ -24,22 +26,32 @@ from sidecars.ambassador.fields import Acted
 
 CHUNKED: Final = -1  # as a length: the body says itself where it ends
 UNTIL_CLOSE: Final = -2  # as a length: the body ends with the connection (responses only)
-MAX_FIELDS: Final = 256
+MAX_HEADERS: Final = 1000  # fields of one head, unless the setting says otherwise
 # The end of every head that we write, by the minor version of the message as it came to us (RFC 9110 section 7.6.3).
 ENDS: Final = (b"Via: 1.0 ambassador\r\n\r\n", b"Via: 1.1 ambassador\r\n\r\n")
+
+HTTP2: Final = "HTTP/2"
+TLS: Final = "TLS"
 
 _BAD_REQUEST: Final = 400
 _NOT_IMPLEMENTED: Final = 501
 _NEVER_IN_HEADS: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)").search
 
+_TLS_RECORD: Final = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]").match  # RFC 8446 section 5.1
+_HTTP2_FRAME: Final = re.compile(rb"\0[\0-\xff]{2}[\x04\x07][\0\1]\0{4}", re.DOTALL).match  # SETTINGS or GOAWAY
+
 
 class Refused(Exception):
-    """A message that is not passed on: the status to answer with, and a sentence that says why."""
+    """A message that is not passed on: the status to answer with, and a sentence that says why.
 
-    def __init__(self, status: int, reason: str) -> None:
+    `protocol` names what the peer speaks instead, where that can be told: HTTP2 or TLS.
+    """
+
+    def __init__(self, status: int, reason: str, protocol: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.protocol = protocol
 
 
 def check_beginning(head: bytes, status: int, known: int = 0) -> None:
@@ -48,7 +60,34 @@ def check_beginning(head: bytes, status: int, known: int = 0) -> None:
     Its first `known` bytes have been checked before.
     """
     if _NEVER_IN_HEADS(head, max(0, known - 1)):
-        raise Refused(status, "a head holds a control character, or a line that does not end in CR LF")
+        raise other_protocol(head, status) or Refused(
+            status, "a head holds a control character, or a line that does not end in CR LF"
+        )
+
+
+def other_protocol(data: bytes, status: int) -> Refused | None:
+    """Return the refusal of bytes that begin another protocol, or None where that is not known.
+
+    `status` is 400 for what a client sent; anything else is for an upstream.
+    """
+    if _TLS_RECORD(data):
+        if status == _BAD_REQUEST:
+            return Refused(status, "the client speaks TLS, but this port is plain HTTP: use http:// to reach it", TLS)
+        return Refused(status, "it speaks TLS: set an https:// UPSTREAM", TLS)
+    if status == _BAD_REQUEST and data.startswith(b"PRI * HTTP/2"):
+        return Refused(
+            505,
+            "the client speaks HTTP/2, but this port is HTTP/1.1: let the client use HTTP/1.1, "
+            "or set a tcp:// UPSTREAM, which passes HTTP/2 through",
+            HTTP2,
+        )
+    if status != _BAD_REQUEST and _HTTP2_FRAME(data):
+        return Refused(
+            status,
+            "it speaks HTTP/2 alone: set a tcp:// UPSTREAM, which passes HTTP/2 through, or let it speak HTTP/1.1",
+            HTTP2,
+        )
+    return None
 
 
 def check_codings(codings: tuple[bytes, ...], length: Acted | None, minor: int, status: int) -> None:

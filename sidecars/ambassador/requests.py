@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from sidecars.ambassador.fields import AUTHORITY, TOKEN, Acted, BadSyntax, Twice, judge, name_of
-from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_FIELDS, Refused, check_codings
+from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_HEADERS, Refused, check_codings, other_protocol
 
 _METHOD_TARGET_VERSION: Final = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])").fullmatch
-_ANY_VERSION: Final = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9](?:\.[0-9])?").fullmatch
+_VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?").fullmatch
+_METHOD: Final = re.compile(TOKEN).fullmatch
 _ABSOLUTE: Final = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)([/?].*)?", re.DOTALL).fullmatch
 
 _SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # RFC 9110 section 9.2.1
@@ -111,14 +112,18 @@ class Edits:
 class Requests:
     """Judges the requests to one upstream.
 
-    `authorities` are those (lower case) that a target in absolute form may name; `edits` is what is done to the fields.
+    `authorities` are those (lower case) that a target in absolute form may name; `edits` is what is done to the fields;
+    a request with more fields than `max_headers` is refused.
     An app sends the same field lines again and again, so their judgement is remembered by their exact bytes, as that
     of single lines is (`sidecars.ambassador.fields`), with the same care: nothing secret, and no more than a bounded
     number.
     """
 
-    def __init__(self, authorities: Collection[bytes], edits: Edits | None = None) -> None:
+    def __init__(
+        self, authorities: Collection[bytes], edits: Edits | None = None, max_headers: int = MAX_HEADERS
+    ) -> None:
         self.authorities = authorities
+        self._max_headers = max_headers
         self._edits = edits or Edits()
         self._known: dict[bytes, Block] = {}
         self._twice = Twice()
@@ -143,9 +148,9 @@ class Requests:
     def _judge(self, block: bytes) -> Block:
         """What the field lines mean, each behind a CR LF."""
         lines = block.split(b"\r\n")
-        if len(lines) > MAX_FIELDS:
-            raise Refused(431, f"the request has more than {MAX_FIELDS} header fields")
         del lines[0]
+        if len(lines) > self._max_headers:
+            raise Refused(431, f"the request has more than {self._max_headers} header fields (MAX_HEADERS)")
         try:
             out, acted, private = judge(lines)
         except BadSyntax as error:
@@ -197,10 +202,10 @@ def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Bl
     fields = Block()
     length: Acted | None = None
     coded = False
-    connection: tuple[bytes, ...] = ()
-    listed: tuple[bytes, ...] = ()
-    codings: tuple[bytes, ...] = ()
-    upgrade: tuple[bytes, ...] = ()
+    connection: list[bytes] = []
+    listed: list[bytes] = []
+    codings: list[bytes] = []
+    upgrade: list[bytes] = []
     for field in acted:
         name = field.name
         if name == b"host":
@@ -237,9 +242,10 @@ def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Bl
     elif b"keep-alive" in connection:
         fields.keep_alive = True
     if listed:  # RFC 9110 section 7.6.1: they end here
-        out[:] = [line for line in out if name_of(line) not in listed]
+        dropped = frozenset(listed)
+        out[:] = [line for line in out if name_of(line) not in dropped]
     if coded:
-        check_codings(codings, length, 1, 400)
+        check_codings(tuple(codings), length, 1, 400)
         fields.length = CHUNKED
         out.append(b"Transfer-Encoding: chunked\r\n")
     elif length is not None:
@@ -286,9 +292,29 @@ def _unusual_target(method: bytes, target: bytes, authorities: Collection[bytes]
 
 
 def _bad_request_line(line: bytes) -> Refused:
-    if _ANY_VERSION(line) and not line.endswith((b"HTTP/1.1", b"HTTP/1.0")):
+    """The refusal of a first line, with its cause where that is clear."""
+    other = other_protocol(line, 400)
+    if other is not None:
+        return other
+    method, _, rest = line.partition(b" ")
+    target, _, version = rest.rpartition(b" ")
+    known = version in (b"HTTP/1.1", b"HTTP/1.0")
+    if not known and target and _VERSION(version):
         return Refused(505, "the request is not in HTTP/1.1 or HTTP/1.0")
-    return Refused(400, "malformed request: its first line is not `METHOD target HTTP/1.1`")
+    cause = "its first line is not `METHOD target HTTP/1.1`"
+    if line.endswith(b" ") or b"  " in line or b" " in target:
+        cause = "its first line has a blank too many: one in a target is written %20"
+    elif not (known and target):
+        pass
+    elif not _METHOD(method):
+        cause = "its method holds a character that no method may have"
+    elif not target.isascii():
+        cause = "its target holds letters beyond ASCII, which must be percent-encoded UTF-8, such as %C3%A9"
+    elif b"#" in target:
+        cause = "its target holds a fragment (#), which a client keeps for itself"
+    else:
+        cause = "its target holds a control character"
+    return Refused(400, f"malformed request: {cause}")
 
 
 def _refused_method(method: bytes) -> Refused:

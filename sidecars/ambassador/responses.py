@@ -7,10 +7,10 @@ import re
 from typing import Final
 
 from sidecars.ambassador.fields import Acted, BadSyntax, Twice, judge, name_of
-from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_FIELDS, UNTIL_CLOSE, Refused, check_codings
+from sidecars.ambassador.heads import CHUNKED, ENDS, MAX_HEADERS, UNTIL_CLOSE, Refused, check_codings
 from sidecars.ambassador.requests import Request
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
 _KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?:.*,)?[\t ]*timeout=([0-9]{1,6})[\t ]*(?:,.*)?").fullmatch
 _REMEMBERED_STATUS_LINES: Final = 256
 _REMEMBERED_HEADS: Final = 512
@@ -28,6 +28,7 @@ class Response:
     framing = b""  # the line of Content-Length
     chunked = False
     bodiless = False
+    doubtful = False  # it is a 1xx that announces a body: what follows it may not be what it seems
     upgrade = b""
     kept = b""  # the head for a client of HTTP/1.1 whose connection stays open
 
@@ -86,17 +87,20 @@ _known: dict[bytes, Response] = {}  # by their heads, like the lines of `sidecar
 _twice = Twice()
 
 
-def parse_response(head: bytes, request: Request) -> Response:
-    """The response whose head (without the empty line that ends it) this is. Raises Refused, always with 502."""
+def parse_response(head: bytes, request: Request, max_headers: int = MAX_HEADERS) -> Response:
+    """The response whose head (without the empty line that ends it) this is. Raises Refused, always with 502.
+
+    One with more fields than `max_headers` is refused.
+    """
     if not request.is_head:  # what the length means to it is another matter
         known = _known.get(head)
         if known is not None:
             return known
     lines = head.split(b"\r\n")
     status, line, minor = STATUS_LINES[lines[0]]
-    if len(lines) > MAX_FIELDS:
-        raise Refused(502, f"it has more than {MAX_FIELDS} header fields")
     del lines[0]
+    if len(lines) > max_headers:
+        raise Refused(502, f"it has more than {max_headers} header fields (MAX_HEADERS)")
     try:
         out, acted, private = judge(lines)
     except BadSyntax as error:
@@ -115,13 +119,15 @@ def _act_on_response(response: Response, acted: list[Acted], minor: int, request
     """What the acted-on fields mean together; completes the response with them."""
     length: Acted | None = None
     coded = False
-    codings: tuple[bytes, ...] = ()
-    connection: tuple[bytes, ...] = ()
-    listed: tuple[bytes, ...] = ()
+    codings: list[bytes] = []
+    connection: list[bytes] = []
+    listed: list[bytes] = []
     upgrade = b""
     for field in acted:
         name = field.name
-        if name == b"content-length":
+        if response.status < 200 and name in (b"content-length", b"transfer-encoding"):
+            response.doubtful = True
+        elif name == b"content-length":
             if length is not None:
                 raise Refused(502, "it has more than one Content-Length")
             if field.number < 0:
@@ -146,9 +152,10 @@ def _act_on_response(response: Response, acted: list[Acted], minor: int, request
         elif b"keep-alive" in connection:
             response.keep_alive = True
         if listed:
-            response.fields[:] = [line for line in response.fields if name_of(line) not in listed]
+            dropped = frozenset(listed)
+            response.fields[:] = [line for line in response.fields if name_of(line) not in dropped]
     if coded:
-        check_codings(codings, length, minor, 502)
+        check_codings(tuple(codings), length, minor, 502)
     _frame_response(response, length, coded, request)
     if response.status == 101:
         if not upgrade or upgrade.lower() not in {name.lower() for name in request.upgrade}:

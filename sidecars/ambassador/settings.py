@@ -120,6 +120,9 @@ class UpstreamSettings:
     max_header_size: int = setting(
         size("8KiB", "1MiB"), "how large the head of a request or a response may be", default="64KiB"
     )
+    max_headers: int = setting(
+        integer(64, 10_000), "how many header fields a request or a response may have", default="1000"
+    )
     tls_ca: Path | None = setting(
         path,
         "`https` and `tls`: a PEM file of the authorities to trust, instead of the system's; "

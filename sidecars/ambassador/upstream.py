@@ -19,6 +19,7 @@ from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.counters import Counters
 from sidecars.ambassador.endpoints import EJECTED, READY, Endpoint
+from sidecars.ambassador.heads import HTTP2
 from sidecars.ambassador.identity import Token, edits_of
 from sidecars.ambassador.names import Answer, Name, authority
 from sidecars.ambassador.requests import Requests
@@ -38,6 +39,7 @@ log = logs.get("ambassador")
 
 _LOOK: Final = 1.0  # seconds between looks at the app's connections, where no limit asks for more
 _NEXT_CONNECTION: Final = 0.5  # seconds that a drain waits for another one of an app that is at work
+_TELL_AGAIN: Final = 60.0  # seconds between log lines about the same thing
 _NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
 _UNREACHABLE: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
 
@@ -57,7 +59,11 @@ class Upstream:
         self.authorities: set[bytes] = set()
         for place in settings.upstream.places:
             self.authorities |= _authorities(place.scheme, place.host, place.port)
-        self.requests = Requests(self.authorities, edits_of(settings.headers, token=settings.token is not None))
+        self.requests = Requests(
+            self.authorities,
+            edits_of(settings.headers, token=settings.token is not None),
+            settings.max_headers,
+        )
         self.preserves_host = settings.host == "preserve"
         self._token = Token(settings.token, variable(Settings, "token", settings.name)) if settings.token else None
         self.access = AccessLog(settings.name, settings.access_log) if settings.access_log != access.OFF else None
@@ -83,6 +89,7 @@ class Upstream:
         self.lookups: int = 0
         self.lookup_failures: int = 0
         self._opening: set[asyncio.Task[None]] = set()
+        self._told_of: dict[str, float] = {}  # protocols that are not spoken here, and when that was logged
 
     def listens_on(self, host: str, port: int) -> None:
         """Note where the app reaches us: a target in absolute form may name that, too."""
@@ -166,6 +173,14 @@ class Upstream:
         if self._token is not None:
             self._token.refresh(now)
             self.credentials = self._token.line
+
+    def foreign(self, protocol: str) -> None:
+        """Log, at most once a minute, that a client speaks a protocol which is not spoken on this port."""
+        now = time.monotonic()
+        if now - self._told_of.get(protocol, -_TELL_AGAIN) >= _TELL_AGAIN:
+            self._told_of[protocol] = now
+            advice = "use HTTP/1.1, or a tcp:// UPSTREAM" if protocol == HTTP2 else "use http:// to reach this port"
+            log.warning("a client does not speak HTTP/1.1", upstream=self.name, protocol=protocol, advice=advice)
 
     # -- connections ----------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ def test_a_chunked_body_is_the_same_byte_by_byte() -> None:
         b"1\na\r\n0\r\n\r\n",
         b"1\r\nab\r\n",
         b"0x1\r\n",
-        b"1 \r\n",
+        b"1 1\r\n",
         b"g\r\n",
         b"\r\n",
         b"1;\x00\r\n",

@@ -1,0 +1,275 @@
+"""Messages that the RFCs allow or that real peers send: they pass, and what does not pass is told its cause."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from sidecars.ambassador.bodies import Chunked
+from sidecars.ambassador.heads import Refused
+from sidecars.ambassador.requests import Request, Requests
+from sidecars.ambassador.responses import parse_response
+from tests.ambassador.exchanges import Pair
+from tests.ambassador.support import GET, Ambassador, answering, backends, saying
+from tests.conftest import Start
+from tests.support import wait_until
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+# -- chunk sizes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        b"5 ",
+        b"5   ",
+        b"5\t",
+        b"5 \t;x=y",
+        b"5 ; x = y",
+        b"5;x",
+        b"005",
+        b"0" * 30 + b"5",
+        b"5" + b" " * 100,
+        b'5 ;a;b="c d"',
+    ],
+)
+def test_blanks_after_a_chunk_size_and_zeros_before_it_are_no_fault(size: bytes) -> None:
+    """RFC 9112 section 7.1.1 allows BWS before an extension; old servers pad their sizes."""
+    body = Chunked(502)
+    assert b"".join(body.feed(size + b"\r\nhello\r\n0 \r\n\r\nrest")) == b"hello"
+    assert body.done
+    assert body.surplus == b"rest"
+
+
+@pytest.mark.parametrize(
+    "size", [b" 5", b"5 5", b"5 x", b"5\x0b", b"5\x00", b"5\r", b"0x5", b"5_", b"+5", b"", b" ", b";x", b"f" * 16]
+)
+def test_a_chunk_size_that_could_be_read_in_two_ways_is_refused(size: bytes) -> None:
+    with pytest.raises(Refused):
+        Chunked(502).feed(size + b"\r\nhello\r\n0\r\n\r\n")
+
+
+def test_padded_chunk_sizes_have_a_limit() -> None:
+    with pytest.raises(Refused, match="extensions"):
+        Chunked(502).feed((b"1" + b" " * 500 + b"\r\nx\r\n") * 100)
+
+
+def test_a_body_of_padded_chunks_arrives(start: Start) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with backends(saying(chunked + b"5     \r\nhello\r\n1 ;x\r\n!\r\n0   \r\n\r\n")) as (backend,):
+        assert Ambassador(start, backend.url).ask()[2] == b"hello!"
+
+
+# -- statuses -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [499, 599, 600, 666, 777, 999])
+def test_a_status_beyond_599_is_passed_on_as_it_is(start: Start, status: int) -> None:
+    """RFC 9110 section 15: it is for the client to take it for a 5xx, and for an endpoint it counts as one."""
+    with backends(saying(b"HTTP/1.1 %d Odd\r\nContent-Length: 3\r\n\r\nodd" % status)) as (backend,):
+        ambassador = Ambassador(start, backend.url, HEALTH_PATH="/", ACCESS_LOG="all")
+        with ambassador.connect() as peer:
+            peer.send(GET)
+            assert peer.head().startswith(b"HTTP/1.1 %d Odd\r\n" % status)
+            assert peer.exactly(3) == b"odd"
+        assert ambassador.metric("ambassador_requests_total", code=str(status)) == 1
+        assert ambassador.endpoint(backend)["failed"] == (status >= 500)
+        wait_until(lambda: ambassador.endpoint(backend)["check_error"] == f"it answered {status}", "a check")
+
+
+@pytest.mark.parametrize("status", [b"000", b"099", b"1000", b"20", b"2x0", b"\xb2\xb9\xb3", b"-20", b"+20"])
+def test_a_status_that_is_not_of_three_digits_is_refused(status: bytes) -> None:
+    with pytest.raises(Refused):
+        parse_response(b"HTTP/1.1 %b OK" % status, parse(GET))
+
+
+# -- interim responses --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [b"100 Continue", b"102 Processing", b"103 Early Hints", b"199 Odd"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Content-Length: 0",
+        b"Content-Length: 7",
+        b"Content-Length: x",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: gzip",
+        b"Content-Length: 0\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_framing_fields_of_an_interim_response_are_taken_off(status: bytes, field: bytes) -> None:
+    """RFC 9112 section 6.3: a 1xx ends with its head, whatever its fields say."""
+    with Pair() as pair:
+        pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        pair.connection.data_received(b"HTTP/1.1 %b\r\n%b\r\nLink: </a>\r\n\r\n" % (status, field))
+        assert pair.app.written == b"HTTP/1.1 %b\r\nLink: </a>\r\n\r\n" % status
+        pair.connection.data_received(OK)
+        assert pair.app.written.endswith(b"\r\n\r\nok")
+        # Whoever frames a 1xx may send a body with it: no other request meets what may still come.
+        assert pair.there.aborted
+        assert pair.connection not in pair.endpoint.idle
+
+
+def test_an_interim_response_without_framing_leaves_the_connection_of_use() -> None:
+    with Pair() as pair:
+        pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        pair.connection.data_received(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)
+        assert pair.connection in pair.endpoint.idle
+
+
+def test_a_body_behind_an_interim_response_is_not_taken_for_the_answer() -> None:
+    with Pair() as pair:
+        pair.client.data_received(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        pair.connection.data_received(b"HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\nab" + OK)
+        assert b"502 Bad Gateway" in pair.app.written
+
+
+# -- what is refused is told its cause ----------------------------------------------------------------------------
+
+
+def parse(head: bytes) -> Request:
+    head = head.removesuffix(b"\r\n\r\n")
+    return Requests(()).parse(head, len(head))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("GET /café HTTP/1.1".encode(), "percent-encoded"),
+        ("GET /a?q=日本 HTTP/1.1".encode(), "percent-encoded"),
+        (b"GET /\xff HTTP/1.1", "percent-encoded"),
+        ("GET http://orders/é HTTP/1.1".encode(), "percent-encoded"),
+        ("GÉT / HTTP/1.1".encode(), "method"),
+        (b"G(T / HTTP/1.1", "method"),
+        (b"GET /#x HTTP/1.1", "fragment"),
+        (b"GET /a b HTTP/1.1", "blank"),
+        (b"GET  / HTTP/1.1", "blank"),
+        (b"GET / HTTP/1.1 ", "blank"),
+        (b"GET\t/ HTTP/1.1", "METHOD target HTTP/1.1"),
+        (b"GET /", "METHOD target HTTP/1.1"),
+        (b"GET / http/1.1", "METHOD target HTTP/1.1"),
+        (b"GET / HTTP/1.2", "HTTP/1.1 or HTTP/1.0"),
+        (b"", "METHOD target HTTP/1.1"),
+    ],
+)
+def test_a_first_line_that_is_refused_is_told_its_cause(line: bytes, words: str) -> None:
+    with pytest.raises(Refused, match=words) as caught:
+        parse(line + b"\r\nHost: a")
+    assert caught.value.reason.isascii()
+
+
+def test_percent_encoded_letters_pass(start: Start) -> None:
+    seen: list[bytes] = []
+    with backends(answering(seen=seen)) as (backend,):
+        assert Ambassador(start, backend.url).ask(b"GET /caf%C3%A9?q=%E6 HTTP/1.1\r\nHost: a\r\n\r\n")[0] == 200
+    assert seen[0].startswith(b"GET /caf%C3%A9?q=%E6 HTTP/1.1\r\n")
+
+
+def test_raw_letters_in_a_target_get_an_answer_that_names_them(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        status, head, body = Ambassador(start, backend.url).ask("GET /café HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert status == 400
+    assert b"percent-encoded" in head
+    assert b"percent-encoded" in body
+
+
+# -- many fields --------------------------------------------------------------------------------------------------
+
+
+def test_300_cookies_are_set(start: Start) -> None:
+    cookies = b"".join(b"Set-Cookie: c%d=%d\r\n" % (number, number) for number in range(300))
+    with backends(saying(b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\nok" % cookies)) as (backend,):
+        status, head, _ = Ambassador(start, backend.url).ask()
+    assert status == 200
+    assert head.count(b"Set-Cookie: ") == 300
+
+
+def test_300_fields_of_a_request_are_passed_on(start: Start) -> None:
+    seen: list[bytes] = []
+    fields = b"".join(b"X-%d: %d\r\n" % (number, number) for number in range(300))
+    with backends(answering(seen=seen)) as (backend,):
+        assert Ambassador(start, backend.url).ask(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % fields)[0] == 200
+    assert seen[0].count(b"\r\nX-") == 300
+
+
+def test_the_number_of_fields_is_a_setting_for_both_directions(start: Start) -> None:
+    fields = b"".join(b"X-%d: %d\r\n" % (number, number) for number in range(65))
+    answers = [
+        b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\nok" % fields,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    ]
+    with backends(saying(answers[0]), saying(answers[1])) as (many, few):
+        ambassador = Ambassador(start, many.url, MAX_HEADERS="64")
+        status, _, body = ambassador.ask()
+        assert status == 502
+        assert b"MAX_HEADERS" in body
+        ambassador = Ambassador(start, few.url, MAX_HEADERS="64")
+        status, _, body = ambassador.ask(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % fields)
+        assert status == 431
+        assert b"MAX_HEADERS" in body
+        assert ambassador.ask(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % fields[: fields.index(b"X-63")])[0] == 200
+
+
+# -- other protocols ----------------------------------------------------------------------------------------------
+
+
+def frames(data: bytes) -> list[tuple[int, bytes]]:
+    """The types and payloads of the HTTP/2 frames in the data."""
+    found = []
+    while data:
+        length, kind = int.from_bytes(data[:3]), data[3]
+        found.append((kind, data[9 : 9 + length]))
+        data = data[9 + length :]
+    return found
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+
+
+def test_http2_on_an_http_port_is_told_what_to_do_in_its_own_frames(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        ambassador = Ambassador(start, backend.url)
+        for _ in range(3):
+            with ambassador.connect() as peer:
+                peer.send(PREFACE + SETTINGS)
+                answer = frames(peer.rest())
+                assert [kind for kind, _ in answer] == [4, 7]  # SETTINGS, GOAWAY
+                last, code = struct.unpack(">II", answer[1][1][:8])
+                assert (last, code) == (0, 0xD)  # HTTP_1_1_REQUIRED
+                assert b"HTTP/1.1" in answer[1][1][8:]
+                assert b"tcp://" in answer[1][1][8:]
+        assert ambassador.metric("ambassador_requests_total", code="505") == 3
+        assert ambassador.program.wait_logged("a client does not speak HTTP/1.1")["protocol"] == "HTTP/2"
+        assert sum("does not speak" in line["msg"] for line in ambassador.program.logs) == 1
+        assert backend.connections == 0
+
+
+def test_tls_on_an_http_port_is_told_of_in_the_log_and_the_answer(start: Start) -> None:
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200)
+    with backends(answering()) as (backend,):
+        ambassador = Ambassador(start, backend.url)
+        with ambassador.connect() as peer:
+            peer.send(hello)
+            assert b"TLS" in peer.rest()
+        assert ambassador.program.wait_logged("a client does not speak HTTP/1.1")["protocol"] == "TLS"
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x0a", b"https://"),
+        (b"\0\0\x12\x04\0\0\0\0\0" + bytes(18), b"HTTP/2"),
+        (b"220 mail.example ESMTP\r\n\r\n", b"status line"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"status line"),
+    ],
+)
+def test_an_upstream_that_speaks_another_protocol_is_told_of(start: Start, first: bytes, words: bytes) -> None:
+    with backends(saying(first)) as (backend,):
+        status, _, body = Ambassador(start, backend.url).ask()
+    assert status == 502
+    assert words in body
