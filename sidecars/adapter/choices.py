@@ -17,6 +17,9 @@ _URL = url("http", "https")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
 _ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+;:@/-]*")  # a path without an escape: what is written is what is matched
 _TARGET = re.compile(r"/[!\"$-~]*")  # all visible ASCII but `#`: it goes into the request line as it is
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+_CODES = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
+_LOWEST_STATUS = 200  # of a final answer
 _WANTED = "expected http://host[:port] or https://host[:port]"
 
 
@@ -88,6 +91,55 @@ def by_route(kind: Kind[T], rest: str) -> Kind[ByRoute[T]]:
         return ",".join([kind.show(chosen.value), *(f"{at}={kind.show(it)}" for at, it in chosen.exceptions.items())])
 
     return Kind(f"{kind.name}; or /path=…, …", parse, show)
+
+
+# -- what an app's words and statuses mean --------------------------------------------------------------------------
+
+
+def _parse_word(raw: str) -> str:
+    from sidecars.adapter.status_words import normalized  # noqa: PLC0415 - as below
+
+    word = normalized(raw)
+    if not word:
+        raise ValueError("expected a status word of at most 64 characters")
+    return word
+
+
+def _parse_number(raw: str) -> float:
+    if not _NUMBER.fullmatch(raw):
+        raise ValueError(f"expected a number such as 1, 0 or 0.5, but there is {raw[:40]}")
+    return float(raw)
+
+
+status_values = pairs(Kind("word", _parse_word), Kind("number", _parse_number, lambda value: f"{value:.15g}"))
+
+
+@dataclass(frozen=True)
+class StatusCodes:
+    """A set of HTTP statuses, as ranges from the first to the last."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+    def __contains__(self, status: object) -> bool:
+        return isinstance(status, int) and any(first <= status <= last for first, last in self.ranges)
+
+
+def _parse_status_codes(raw: str) -> StatusCodes:
+    ranges = []
+    for item in comma_separated(text).parse(raw):
+        found = _CODES.fullmatch(item)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not _LOWEST_STATUS <= first <= last:
+            raise ValueError("expected HTTP statuses such as 200 or 200-399, between 200 and 999")
+        ranges.append((first, last))
+    return StatusCodes(tuple(ranges))
+
+
+def _show_status_codes(codes: StatusCodes) -> str:
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in codes.ranges)
+
+
+status_codes = Kind("status or range, …", _parse_status_codes, _show_status_codes)
 
 
 # -- small languages: each has its own grammar, loaded where it is used ---------------------------------------------

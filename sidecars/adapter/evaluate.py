@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sidecars.adapter.exposition import Exposition
 from sidecars.adapter.expressions import selectors
+from sidecars.adapter.faults import NO_FAULTS, Faults
 from sidecars.adapter.findings import Finding, State, Verdict, judged, no_data
 from sidecars.adapter.history import History
 from sidecars.adapter.moment import Histories, Moment, Unjudgeable, key_of
@@ -36,9 +37,12 @@ class Evaluator:
                         kept = selector, History(selector.range)
                         self._histories.setdefault((key_of(selector), selector.range), kept)
 
-    def judge(self, exposition: Exposition, now: float) -> tuple[Finding, ...]:
-        """One finding for each rule, in their order. `now` is in Unix seconds."""
-        moment = Moment(exposition, now, self._histories)
+    def judge(self, exposition: Exposition, now: float, faults: Faults = NO_FAULTS) -> tuple[Finding, ...]:
+        """Return one finding for each rule, in their order. `now` is in Unix seconds.
+
+        A rule that looks at one of the `faults` has no data.
+        """
+        moment = Moment(exposition, now, self._histories, faults)
         return tuple(_finding(moment, rule) for rule in self._rules)
 
     def unavailable(self, reason: str) -> tuple[Finding, ...]:
@@ -53,6 +57,8 @@ class Evaluator:
 def _finding(moment: Moment, rule: Rule) -> Finding:
     try:
         pairs = moment.pairs(rule)
-    except (Unjudgeable, Unmatched) as error:
+    except Unjudgeable as error:
+        return no_data(rule, error.reason, error.words)
+    except Unmatched as error:
         return no_data(rule, str(error))
     return judged(rule, pairs)

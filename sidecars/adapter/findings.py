@@ -39,6 +39,7 @@ class Finding:
     offending  how many series break the rule
     total      how many were judged
     reason     a sentence without a full stop: what was found, and what is wanted; never more than 300 characters
+    words      the same with what the app has sent, where that may not be in a log; "" where there is nothing more
     """
 
     rule: Rule
@@ -49,6 +50,7 @@ class Finding:
     offending: int
     total: int
     reason: str
+    words: str = ""
 
     @property
     def name(self) -> str:
@@ -64,10 +66,10 @@ class Finding:
         return VERDICTS[self.state]
 
 
-def no_data(rule: Rule, reason: str) -> Finding:
+def no_data(rule: Rule, reason: str, words: str = "") -> Finding:
     """The finding where there is nothing to judge."""
     threshold = rule.right.value if isinstance(rule.right, Number) else None
-    return Finding(rule, "no-data", None, threshold, "", 0, 0, _short(reason, _LONGEST))
+    return Finding(rule, "no-data", None, threshold, "", 0, 0, _short(reason, _LONGEST), _short(words, _LONGEST))
 
 
 def judged(rule: Rule, pairs: Sequence[Pair]) -> Finding:

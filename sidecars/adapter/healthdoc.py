@@ -10,33 +10,28 @@
     word           one word of text: `ok`, `UP`, `unhealthy`
 
 Which of them it is follows from its shape, since most apps label all of it application/json. Where the document and the
-status of the HTTP answer contradict each other, the worse of the two counts.
+status of the HTTP answer contradict each other, the worse of the two counts. A part that is not understood is unknown,
+with its reason, and the parts that are understood are kept. The two dialects of text are in `kubernetes_lines`.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
-from typing import Any, Literal
+from math import inf
+from typing import Any
 
-Condition = Literal["pass", "warn", "fail", "unknown"]
-CONDITIONS: tuple[Condition, ...] = ("pass", "warn", "fail", "unknown")
+from sidecars.adapter.status_words import BUILT_IN, CONDITIONS, UP, Condition, StatusWords, condition_of, shown
 
-_WORDS: dict[str, Condition] = {
-    **dict.fromkeys(("pass", "passing", "ok", "up", "healthy", "alive", "ready", "green", "true"), "pass"),
-    **dict.fromkeys(("warn", "warning", "degraded", "yellow"), "warn"),
-    **dict.fromkeys(("fail", "failed", "error", "down", "critical", "unhealthy", "red", "false"), "fail"),
-    **dict.fromkeys(("out_of_service", "outofservice", "not_ready", "maintenance"), "fail"),
-    "unknown": "unknown",
-}
-_SUCCESS = range(200, 400)
-_LINE = re.compile(r"\[([+-])\](\S+)(?: (.*))?")
+__all__ = ["CONDITIONS", "Component", "Condition", "Health", "NotHealth", "condition_of", "parse_json", "read_json"]
+
+SUCCESS: Container[int] = range(200, 400)
+_NOT_IMPLEMENTED = 501
 _DEEPEST = 16  # levels of components and details
 _LONGEST = 200  # characters of a name or a reason that the app has chosen
-_UP_WORDS = ("pass", "warn")
+_SERIES = 6  # of a component when it is translated, besides its values
+_NO_DIALECT = "answered with JSON of no health dialect that is known: name what counts in it by ADAPTER_SELECT"
 
 
 class NotHealth(Exception):
@@ -45,39 +40,69 @@ class NotHealth(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A part of the app that it judges itself. `values` are the numbers it tells beside."""
+    """A part of the app that it judges itself.
+
+    values   the numbers it tells beside
+    number   what its status word is worth (`StatusWords.number`); None for a word that is not known
+    """
 
     name: str
     condition: Condition
     reason: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
+    number: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How an app says it is."""
+    """How an app says it is.
+
+    number    what its status word is worth; None for a word that is not known, or no word
+    problem   why it is worse than it says, or unknown, in our words; "" where it is as it says
+    words     the same with what the app has sent: for the prober, never for a log
+    """
 
     condition: Condition
     components: tuple[Component, ...] = ()
+    number: float | None = None
+    problem: str = ""
+    words: str = ""
 
     @property
     def up(self) -> bool:
-        """What it does not know is not up."""
-        return self.condition in _UP_WORDS
+        """True if the app passes or warns. What it does not know is not up."""
+        return self.condition in UP
 
 
-def condition_of(word: object) -> Condition | None:
-    """What a status word of any dialect means; None where it is no such word."""
-    if isinstance(word, bool):
-        return "pass" if word else "fail"
-    return _WORDS.get(word.strip().lower().replace(" ", "_")) if isinstance(word, str) else None
+@dataclass(frozen=True, slots=True)
+class HealthOptions:
+    """How documents are to be read.
+
+    words   what status words mean
+    valid   the HTTP statuses that are no failure by themselves
+    most    how many series a document may become when it is translated
+    """
+
+    words: StatusWords = BUILT_IN
+    valid: Container[int] = SUCCESS
+    most: int = 1_000_000
+
+    def with_status(self, health: Health, status: int) -> Health:
+        """Return the health document as the HTTP answer's status leaves it: the worse of the two counts."""
+        if not health.up or status in self.valid:
+            return health
+        problem = f"the app says {health.condition}, but answered with the status {status}"
+        return replace(health, condition="fail", problem=problem)
+
+
+PLAIN = HealthOptions()
 
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
 
 
 def parse_json(body: bytes) -> Any:
-    """The JSON value. Raises NotHealth; the message repeats nothing of the body."""
+    """Return the JSON value. Raises NotHealth; the message repeats nothing of the body."""
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except UnicodeDecodeError:
@@ -92,156 +117,176 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def read_json(document: Any, status: int) -> Health:
-    """The health document in this JSON; `status` is the HTTP answer's. Raises NotHealth."""
-    health = _read_json(document, status)
-    return replace(health, condition="fail") if health.up and status not in _SUCCESS else health
+def read_json(document: Any, status: int, options: HealthOptions = PLAIN) -> Health:
+    """Return the health document in this JSON; `status` is the HTTP answer's. Raises NotHealth."""
+    return options.with_status(_Reader(options).read(document, status), status)
 
 
-def _read_json(document: Any, status: int) -> Health:
-    match document:
-        case list():
-            return _consul(document)
-        case {"status": word}:
-            return _with_status(word, {key: item for key, item in document.items() if key != "status"})
-        case dict() if document and all(isinstance(item, dict) for item in document.values()):
-            if all(isinstance(item.get("healthy"), bool) for item in document.values()):
-                return _whole(map(_dropwizard, document.items()))
-            if all("Status" in item for item in document.values()):
-                return _consul(list(document.values()))
-        case dict() if not document and status == _NOT_IMPLEMENTED:  # Dropwizard without any health check
-            raise NotHealth("answered 501: it has no health checks")
-    raise NotHealth("answered with JSON of no health dialect that is known: name what counts in it by ADAPTER_SELECT")
+class _Reader:
+    """Reads the dialects of JSON."""
 
+    def __init__(self, options: HealthOptions) -> None:
+        self._words = options.words
+        self._most = options.most
 
-_NOT_IMPLEMENTED = 501
+    def read(self, document: Any, status: int) -> Health:
+        match document:
+            case list():
+                return self._consul(document)
+            case {"status": word}:
+                return self._with_status(word, {key: item for key, item in document.items() if key != "status"})
+            case dict() if document and all(isinstance(item, dict) for item in document.values()):
+                if all(isinstance(item.get("healthy"), bool) for item in document.values()):
+                    return self._whole(map(self._dropwizard, document.items()))
+                if all("Status" in item for item in document.values()):
+                    return self._consul(list(document.values()))
+            case dict() if not document and status == _NOT_IMPLEMENTED:  # Dropwizard without any health check
+                raise NotHealth("answered 501: it has no health checks")
+        raise NotHealth(_NO_DIALECT)
 
+    def _with_status(self, word: object, rest: dict[str, Any]) -> Health:
+        parts = named(self._parts(rest), self._most)
+        condition = self._words.condition(word)
+        if condition:
+            return Health(condition, parts, self._words.number(word))
+        if not parts and not isinstance(word, str):  # an error page such as {"status": 404, "path": …}
+            raise NotHealth(_NO_DIALECT)
+        problem = "its status is not known: ADAPTER_STATUS_VALUES gives a word its number"
+        return Health("unknown", parts, None, problem, f"its status is {shown(word)}, which is not known")
 
-def _with_status(word: object, rest: dict[str, Any]) -> Health:
-    condition = condition_of(word)
-    if condition is None:
-        raise NotHealth("answered with a status that is not known: name what counts in it by ADAPTER_SELECT")
-    match rest:
-        case {"checks": list(checks)}:
-            return Health(condition, _named(_microprofile(item) for item in checks if isinstance(item, dict)))
-        case {"checks": dict(checks)}:
-            return Health(condition, _named(_health_json(checks)))
-        case {"entries": dict(entries)}:
-            return Health(condition, _named(_aspnet(name, item) for name, item in entries.items()))
-        case {"components": dict(components)} | {"details": dict(components)}:
-            return Health(condition, _named(_spring(components, "", _DEEPEST)))
-    return Health(condition, _named(_spring(rest, "", _DEEPEST)))  # Spring Boot 1: the components stand beside
+    def _parts(self, rest: dict[str, Any]) -> Iterator[Component]:
+        match rest:
+            case {"checks": list(checks)}:
+                return (self._microprofile(item) for item in checks)
+            case {"checks": dict(checks)}:
+                return self._health_json(checks)
+            case {"entries": dict(entries)}:
+                return (self._aspnet(name, item) for name, item in entries.items())
+            case {"components": dict(components)}:
+                return self._spring(components, "", _DEEPEST, all_of_them=True)
+            case {"details": dict(components)}:
+                return self._spring(components, "", _DEEPEST)
+        return self._spring(rest, "", _DEEPEST)  # Spring Boot 1: the components stand beside
 
+    def _microprofile(self, item: Any) -> Component:
+        if not isinstance(item, dict):
+            return self._component("", None, {}, None)
+        return self._component(item.get("name"), item.get("status"), item, item.get("data"))
 
-def _microprofile(item: dict[str, Any]) -> Component:
-    return _component(item.get("name"), item.get("status"), item, item.get("data"))
-
-
-def _health_json(checks: dict[str, Any]) -> Iterator[Component]:
-    """Every key has a list of measurements; an object in its place is taken for a list of one."""
-    for key, entries in checks.items():
-        many = entries if isinstance(entries, list) else [entries]
-        for entry in many:
-            if isinstance(entry, dict):
+    def _health_json(self, checks: dict[str, Any]) -> Iterator[Component]:
+        """Every key has a list of measurements; what stands in its place is taken for a list of one."""
+        for key, entries in checks.items():
+            many = entries if isinstance(entries, list) else [entries]
+            for entry in many:
+                if not isinstance(entry, dict):  # a status without anything beside it
+                    yield self._component(key, entry, {}, None)
+                    continue
                 part = entry.get("componentId") if len(many) > 1 else None
-                name = f"{key}/{part}" if isinstance(part, str) and part else key
+                name = f"{_cut(key)}/{_cut(part)}" if isinstance(part, str) and part else key
                 numbers = {"observedValue": entry.get("observedValue")}
                 # A check without a status of its own is as good as what the whole says of it: nothing.
-                yield _component(name, entry.get("status", "pass"), entry, numbers)
+                yield self._component(name, entry.get("status", "pass"), entry, numbers)
 
+    def _aspnet(self, name: str, item: Any) -> Component:
+        if not isinstance(item, dict):
+            return self._component(name, item, {}, None)
+        return self._component(name, item.get("status"), item, item.get("data"))
 
-def _aspnet(name: str, item: Any) -> Component:
-    found = item if isinstance(item, dict) else {}
-    return _component(name, found.get("status"), found, found.get("data"))
+    def _spring(
+        self, components: dict[str, Any], before: str, deepest: int, *, all_of_them: bool = False
+    ) -> Iterator[Component]:
+        """Components may have components. What has no status is a detail, unless all of them are components."""
+        for name, item in components.items():
+            label = f"{before}{_cut(name)}"
+            if not isinstance(item, dict) or "status" not in item:
+                if all_of_them:
+                    yield self._component(label, None if isinstance(item, dict) else item, {}, None)
+                continue
+            inner = item.get("components")
+            beside = {key: value for key, value in item.items() if key not in ("status", "components")}
+            details = item.get("details", beside)
+            yield self._component(label, item["status"], details if isinstance(details, dict) else {}, details)
+            if isinstance(inner, dict) and deepest:
+                yield from self._spring(inner, f"{label}/", deepest - 1, all_of_them=True)
 
+    def _dropwizard(self, entry: tuple[str, dict[str, Any]]) -> Component:
+        name, item = entry
+        return self._component(name, item["healthy"], item, {"duration": item.get("duration")})
 
-def _spring(components: dict[str, Any], before: str, deepest: int) -> Iterator[Component]:
-    """Components may have components. What has no status is no component but a detail."""
-    for name, item in components.items():
-        if not isinstance(item, dict) or "status" not in item:
-            continue
-        inner = item.get("components")
-        beside = {key: value for key, value in item.items() if key not in ("status", "components")}
-        details = item.get("details", beside)
-        yield _component(f"{before}{name}", item["status"], details if isinstance(details, dict) else {}, details)
-        if isinstance(inner, dict) and deepest:
-            yield from _spring(inner, f"{before}{name}/", deepest - 1)
+    def _consul(self, items: list[Any]) -> Health:
+        """Checks as Consul's API lists them (/v1/agent/checks, /v1/health/checks/…), or as an app copies them."""
+        if not any(isinstance(item, dict) and self._words.condition(item.get("Status")) for item in items):
+            raise NotHealth("answered with a list that is no list of Consul's checks")
+        found = (item if isinstance(item, dict) else {} for item in items)
+        return self._whole(
+            self._component(item.get("CheckID") or item.get("Name"), item.get("Status"), item, None) for item in found
+        )
 
+    def _whole(self, parts: Iterator[Component]) -> Health:
+        """Return a document without a word about the whole: it is as bad as its worst part."""
+        components = named(parts, self._most)
+        conditions = {component.condition for component in components}
+        order: tuple[Condition, ...] = ("fail", "unknown", "warn", "pass")
+        return Health(next((bad for bad in order if bad in conditions), "pass"), components)
 
-def _dropwizard(entry: tuple[str, dict[str, Any]]) -> Component:
-    name, item = entry
-    return _component(name, item["healthy"], item, {"duration": item.get("duration")})
-
-
-def _consul(items: list[Any]) -> Health:
-    """Checks as Consul's API lists them (/v1/agent/checks, /v1/health/checks/…), or as an app copies them."""
-    if not items or not all(isinstance(item, dict) and condition_of(item.get("Status")) for item in items):
-        raise NotHealth("answered with a list that is no list of Consul's checks")
-    return _whole(_component(item.get("CheckID") or item.get("Name"), item["Status"], item, None) for item in items)
-
-
-def _whole(parts: Iterator[Component]) -> Health:
-    """A document without a word about the whole: it is as bad as its worst part."""
-    components = _named(parts)
-    conditions = {component.condition for component in components}
-    order: tuple[Condition, ...] = ("fail", "unknown", "warn", "pass")
-    return Health(next((bad for bad in order if bad in conditions), "pass"), components)
-
-
-def _component(name: object, word: object, texts: dict[str, Any], numbers: object) -> Component:
-    reason = next((texts[key] for key in _REASONS if isinstance(texts.get(key), str)), "")
-    values = dict(_flat(numbers, "", _DEEPEST)) if isinstance(numbers, dict) else {}
-    return Component(_clean(str(name)), condition_of(word) or "unknown", _clean(reason), values)
+    def _component(self, name: object, word: object, texts: dict[str, Any], numbers: object) -> Component:
+        reason = next((texts[key] for key in _REASONS if isinstance(texts.get(key), str)), "")
+        condition = self._words.condition(word)
+        if condition is None:
+            reason = f"its status is {shown(word)}, which is not known{': ' if reason else ''}{reason[:_LONGEST]}"
+        values = dict(_flat(numbers, "", _DEEPEST)) if isinstance(numbers, dict) else {}
+        label = clean(str(name)) if isinstance(name, str | int | float) else ""
+        return Component(label or "unnamed", condition or "unknown", clean(reason), values, self._words.number(word))
 
 
 _REASONS = ("output", "Output", "message", "description", "error", "reason")
 
 
 def _flat(value: Any, path: str, deepest: int) -> Iterator[tuple[str, float]]:
-    """The numbers and booleans in a value, each with its place: `disk.free`."""
+    """Yield the numbers and booleans in a value, each with its place: `disk.free`."""
     if isinstance(value, bool | int | float):
-        try:
-            yield _clean(path), float(value)
-        except OverflowError:
-            return
+        yield clean(path), as_float(value)
     elif isinstance(value, dict) and deepest:
         for key, item in value.items():
-            yield from _flat(item, f"{path}.{key}" if path else key, deepest - 1)
+            yield from _flat(item, f"{path}.{_cut(key)}" if path else _cut(key), deepest - 1)
 
 
-def _clean(text: str) -> str:
-    """On one line, in characters that can be sent, and not longer than people read."""
+def as_float(number: float) -> float:
+    """Return a number of JSON as floating point: infinite beyond it, as JSON's 1e999 is."""
+    try:
+        return float(number)
+    except OverflowError:
+        return inf if number > 0 else -inf
+
+
+def _cut(text: str) -> str:
+    """Return at most so much of a name, so that joining names stays cheap."""
+    return text[: _LONGEST + 1]
+
+
+def clean(text: str) -> str:
+    """Return the text on one line, in characters that can be sent, and not longer than people read."""
     line = " ".join(text.split()).encode(errors="replace").decode()
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
-def _named(parts: Iterator[Component]) -> tuple[Component, ...]:
-    """The components, each with a name of its own: the second `db` is `db#2`."""
+def named(parts: Iterable[Component], most: int) -> tuple[Component, ...]:
+    """Return the components, each with a name of its own: the second `db` is `db#2`. In one pass.
+
+    Raises NotHealth as soon as they would become more than `most` series.
+    """
     kept: dict[str, Component] = {}
+    numbers: dict[str, int] = {}
+    series = 0
     for part in parts:
-        names = chain([part.name], (f"{part.name}#{number}" for number in count(2)))
-        name = next(name for name in names if name not in kept)
-        kept[name] = replace(part, name=name)
+        series += _SERIES + len(part.values)
+        if series > most:
+            raise NotHealth(f"has more components than {most} series have room for: that is ADAPTER_MAX_SERIES")
+        name = part.name
+        if name in kept:
+            number = numbers.get(name, 2)
+            while (name := f"{part.name}#{number}") in kept:
+                number += 1
+            numbers[part.name] = number + 1
+        kept[name] = part if name == part.name else replace(part, name=name)
     return tuple(kept.values())
-
-
-# -- text ---------------------------------------------------------------------------------------------------------
-
-
-def read_text(text: str, status: int) -> Health | None:
-    """The health document in these lines; None where they are none (metrics, say)."""
-    lines = text.strip().splitlines()
-    if len(lines) == 1 and "[" not in lines[0]:
-        word = condition_of(lines[0].rstrip(".!"))
-        known = Health(word) if word else None
-        return Health("fail") if known and known.up and status not in _SUCCESS else known
-    found = [_LINE.fullmatch(line.rstrip()) for line in lines]
-    if not any(found):
-        return None
-    components = _named(
-        Component(_clean(match[2]), "pass" if match[1] == "+" else "fail", _clean(match[3] or ""))
-        for match in found
-        if match
-    )
-    bad = any(component.condition == "fail" for component in components) or status not in _SUCCESS
-    return Health("fail" if bad else "pass", components)

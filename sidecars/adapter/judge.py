@@ -5,6 +5,10 @@
     metrics, no rules                           pass: the app answers, and whole
     a health document, and rules                as the rules find in its translation to metrics
     a health document, no rules                 as the app says of itself; what it does not know is a failure
+    selected numbers                            as the rules find; a value that is not understood is a failure
+
+The HTTP status counts besides: where it is none of ADAPTER_VALID_STATUS_CODES, an app that says it is well, or only
+tells numbers, fails.
 
 Each outcome is judged once, however many probers share it: the rates of the rules and the counts of the damping are
 about the app and not about who asks.
@@ -18,12 +22,14 @@ from collections.abc import Callable, Iterator
 
 from sidecars.adapter.damping import Damping
 from sidecars.adapter.evaluate import Finding
-from sidecars.adapter.healthdoc import Condition, Health
+from sidecars.adapter.faults import Fault, Faults
+from sidecars.adapter.healthdoc import Health
 from sidecars.adapter.outcome import Outcome, Question
 from sidecars.adapter.reading import Limits, Reading, Unreadable, read
 from sidecars.adapter.rulebook import Rulebook
 from sidecars.adapter.settings import App
-from sidecars.adapter.verdict import Check, Status, Verdict, of_checks
+from sidecars.adapter.status_words import BUILT_IN, Condition, StatusWords
+from sidecars.adapter.verdict import NO_ANSWER, Check, Status, Verdict, of_checks
 
 Clock = Callable[[], float]
 
@@ -32,7 +38,8 @@ _STATUS: dict[Condition, Status] = {"pass": "pass", "warn": "warn", "fail": "fai
 
 def limits_of(app: App) -> Limits:
     """How much is taken of the app's answers."""
-    return Limits(app.max_body, app.max_series, app.select or ())
+    words = StatusWords(app.status_values) if app.status_values else BUILT_IN
+    return Limits(app.max_body, app.max_series, app.select or (), words, app.valid_status_codes)
 
 
 class Judge:
@@ -70,13 +77,35 @@ class Judge:
             reason = f"{self._question.url} {error.phrase}"
             yield Check("app", "fail", reason)
             if self._rulebook:
-                yield from map(_of_finding, self._rulebook.evaluator().unavailable("no data"))
+                yield from map(_of_finding, self._rulebook.evaluator().unavailable(NO_ANSWER))
             return
         if self._rulebook:
-            findings = self._rulebook.evaluator().judge(reading.exposition, self._wall())
+            if reading.problem:
+                yield Check("app", "fail", f"{self._question.url} {reading.problem}")
+            findings = self._rulebook.evaluator().judge(reading.exposition, self._wall(), reading.faults)
             yield from map(_of_finding, findings)
         else:
-            yield from _own_word(reading)
+            yield from self._own_word(reading)
+
+    def _own_word(self, reading: Reading) -> Iterator[Check]:
+        """Yield the checks where there are no rules."""
+        health = reading.health
+        if health:
+            yield Check("app", _STATUS[health.condition], health.problem or _says(health.condition), words=health.words)
+            for part in health.components:
+                status = _STATUS[part.condition]
+                words = "" if status == "pass" else part.reason
+                yield Check(part.name, _capped(status, health), _says(part.condition), words=words)
+            return
+        if reading.problem:
+            yield Check("app", "fail", f"{self._question.url} {reading.problem}")
+        yield from (Check(each.name, "fail", each.reason, words=each.words) for each in _first_of_each(reading.faults))
+        if not reading.problem and not reading.faults:
+            yield Check("metrics", "pass")
+
+
+def _first_of_each(faults: Faults) -> Iterator[Fault]:
+    return (fault for name in faults.names() if (fault := faults.find(name, ())))
 
 
 def _of_finding(finding: Finding) -> Check:
@@ -90,20 +119,8 @@ def _of_finding(finding: Finding) -> Check:
         is_rule=True,
         comparison=finding.rule.comparison,
         severity=finding.severity,
+        words=finding.words,
     )
-
-
-def _own_word(reading: Reading) -> Iterator[Check]:
-    """The checks where there are no rules."""
-    health = reading.health
-    if health is None:
-        yield Check("metrics", "pass")
-        return
-    yield Check("app", _STATUS[health.condition], _says(health.condition))
-    for part in health.components:
-        status = _STATUS[part.condition]
-        words = "" if status == "pass" else part.reason
-        yield Check(part.name, _capped(status, health), _says(part.condition), words=words)
 
 
 def _says(condition: Condition) -> str:

@@ -7,10 +7,11 @@ healthy.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import nan
 
 from sidecars.adapter import history
-from sidecars.adapter.exposition import Exposition
+from sidecars.adapter.exposition import Conditions, Exposition
 from sidecars.adapter.expressions import (
     Aggregation,
     Call,
@@ -20,6 +21,7 @@ from sidecars.adapter.expressions import (
     Operation,
     Selector,
 )
+from sidecars.adapter.faults import NO_FAULTS, Faults
 from sidecars.adapter.findings import Pair, absent_argument
 from sidecars.adapter.history import History, TooMany
 from sidecars.adapter.labels import Labels
@@ -36,7 +38,12 @@ Histories = dict[tuple[Key, float], tuple[Selector, History]]
 
 
 class Unjudgeable(Exception):
-    """The rule has no value, for this reason."""
+    """The rule has no value, for this reason. `words` are those of a fault."""
+
+    def __init__(self, reason: str, words: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.words = words
 
 
 def key_of(selector: Selector) -> Key:
@@ -47,8 +54,9 @@ def key_of(selector: Selector) -> Key:
 class Moment:
     """One exposition at one time, in which all rules are worked out."""
 
-    def __init__(self, exposition: Exposition, now: float, histories: Histories) -> None:
+    def __init__(self, exposition: Exposition, now: float, histories: Histories, faults: Faults = NO_FAULTS) -> None:
         self._exposition = exposition
+        self._faults = faults
         self._now = now
         self._histories = histories
         self._selected: dict[Key, Vector] = {}
@@ -125,12 +133,10 @@ class Moment:
         key = key_of(selector)
         if key in self._selected:
             return self._selected[key]
-        of_name = [one for one in selector.matchers if one.label == "__name__"]
-        conditions = [(one.label, one.test) for one in selector.matchers if one.label != "__name__"]
+        conditions = _conditions(selector)
         found: Vector = []
-        for name in [selector.name] if selector.name else list(self._exposition.names()):
-            if all(one.test(name) for one in of_name):
-                found += self._exposition.select(name, conditions)
+        for name in _names(selector, self._exposition.names()):
+            found += self._exposition.select(name, conditions)
         stale = [sample.timestamp for sample in found if self._is_stale(sample)]
         if stale:
             self._old[key] = max(time for time in stale if time is not None)
@@ -141,7 +147,16 @@ class Moment:
     def _is_stale(self, sample: Sample) -> bool:
         return sample.timestamp is not None and sample.timestamp <= self._now - LOOKBACK
 
+    def _refuse_faults(self, selector: Selector) -> None:
+        """Raise Unjudgeable where the selector selects a series that has no usable value."""
+        for name in _names(selector, self._faults.names()):
+            fault = self._faults.find(name, _conditions(selector))
+            if fault:
+                raise Unjudgeable(fault.reason, fault.words)
+
     def _instant(self, selector: Selector) -> Vector:
+        if self._faults:
+            self._refuse_faults(selector)
         found = self._select(selector)
         if not found:
             old = self._old.get(key_of(selector))
@@ -208,6 +223,18 @@ class Moment:
         if self._now - past.changed >= length:
             return 1.0
         return 0.0 if past.moved else None
+
+
+def _names(selector: Selector, there: Iterable[str]) -> Iterable[str]:
+    """Return the names of metrics that it selects, of those that are there."""
+    of_name = [one for one in selector.matchers if one.label == "__name__"]
+    names = [selector.name] if selector.name else there
+    return [name for name in names if all(one.test(name) for one in of_name)]
+
+
+def _conditions(selector: Selector) -> Conditions:
+    """Return what it demands of the labels, but for the name."""
+    return [(one.label, one.test) for one in selector.matchers if one.label != "__name__"]
 
 
 def _may_repeat(node: Expression) -> bool:

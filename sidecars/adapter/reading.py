@@ -7,15 +7,19 @@ The whole answer is understood, or nothing of it is used. Compressed answers are
 from __future__ import annotations
 
 import zlib
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
 from chassis.kinds import show_size
 from sidecars.adapter import healthdoc, selectors, translation
 from sidecars.adapter.exposition import Exposition, Malformed, parse
-from sidecars.adapter.healthdoc import Health, NotHealth
+from sidecars.adapter.faults import NO_FAULTS, Faults
+from sidecars.adapter.healthdoc import SUCCESS, Health, HealthOptions, NotHealth
+from sidecars.adapter.kubernetes_lines import read_text
 from sidecars.adapter.outcome import NoReply, Outcome, Reply
 from sidecars.adapter.selectors import Selector
+from sidecars.adapter.status_words import BUILT_IN, StatusWords
 
 _SUCCESS = range(200, 300)
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
@@ -33,19 +37,33 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is taken of an answer, and what is taken of JSON that is of no known dialect."""
+    """How much is taken of an answer, and how it is to be understood.
+
+    select   what is taken of JSON that is of no known dialect
+    words    what status words mean
+    valid    the HTTP statuses that are no failure by themselves; None for those of each kind of answer
+    """
 
     max_body: int
     max_series: int
     select: tuple[Selector, ...] = ()
+    words: StatusWords = BUILT_IN
+    valid: Container[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A whole answer, understood. `health` is None where the app has sent metrics, or numbers were selected."""
+    """A whole answer, understood.
+
+    health   None where the app has sent metrics, or numbers were selected
+    faults   the series of the answer that have no usable value
+    problem  why the app fails whatever its numbers are: a phrase that follows its URL; "" where it does not
+    """
 
     exposition: Exposition
     health: Health | None = None
+    faults: Faults = NO_FAULTS
+    problem: str = ""
 
 
 def read(outcome: Outcome, limits: Limits) -> Reading:
@@ -68,7 +86,7 @@ def _of_reply(reply: Reply, limits: Limits) -> Reading:
                 return found
     except NotHealth as error:
         raise Unreadable(str(error)) from None
-    if reply.status not in _SUCCESS:
+    if reply.status not in (_SUCCESS if limits.valid is None else limits.valid):
         raise Unreadable(f"answered with the status {reply.status}")
     exposition = _parse(body, content_type, limits)
     if not exposition.series:
@@ -103,28 +121,41 @@ def _parse(body: bytes, content_type: str, limits: Limits) -> Exposition:
         raise Unreadable(f"answered with malformed metrics: {error}") from None
 
 
-def _translated(page: bytes, health: Health | None, limits: Limits) -> Reading:
-    return Reading(_parse(page, translation.CONTENT_TYPE, limits), health)
+def _of_health(health: Health, status: int, limits: Limits) -> Reading:
+    page = translation.page_of_health(health, status, numbers=bool(limits.words))
+    contradiction = health.problem if health.condition == "fail" else ""
+    problem = f"answered with the status {status}, though it says that it is well" if contradiction else ""
+    return Reading(_parse(page, translation.CONTENT_TYPE, limits), health, problem=problem)
+
+
+def _options(limits: Limits) -> HealthOptions:
+    return HealthOptions(limits.words, SUCCESS if limits.valid is None else limits.valid, limits.max_series)
 
 
 def _from_json(document: Any, status: int, limits: Limits) -> Reading:
-    if limits.select:
-        found = selectors.select(limits.select, document)
-        return _translated(translation.page_of_selected(found, status), None, limits)
-    health = healthdoc.read_json(document, status)
-    return _translated(translation.page_of_health(health, status), health, limits)
+    options = _options(limits)
+    if not limits.select:
+        return _of_health(healthdoc.read_json(document, status, options), status, limits)
+    selection = selectors.select(limits.select, document, limits.words, limits.max_series)
+    faults = Faults(selection.faults)
+    unknown = {selector.name: faults.count(selector.name) for selector in limits.select}
+    page = translation.page_of_selected(selection.values, status, unknown)
+    problem = "" if status in options.valid else f"answered with the status {status}"
+    return Reading(_parse(page, translation.CONTENT_TYPE, limits), None, faults, problem)
 
 
 def _health_in_text(body: bytes, status: int, limits: Limits) -> Reading | None:
     """JSON that is labelled as text, Kubernetes' lines, or one word; None where it is none of these."""
     start = body[:_LONGEST_WORD].lstrip()
-    if start.startswith((b"{", b"[")) and not start.startswith((b"[+]", b"[-]")):
+    if start.startswith((b"{", b"[")):
         try:
             document = healthdoc.parse_json(body)
         except NotHealth:
-            return None  # a metric's line may begin with a brace, too
-        return _from_json(document, status, limits)
+            if start.startswith(b"{"):
+                return None  # a metric's line may begin with a brace, too
+        else:
+            return _from_json(document, status, limits)
     if len(body) > (_MOST_LINES if start.startswith(b"[") else _LONGEST_WORD):
         return None
-    health = healthdoc.read_text(body.decode(errors="replace"), status)
-    return _translated(translation.page_of_health(health, status), health, limits) if health else None
+    health = read_text(body.decode(errors="replace"), status, _options(limits))
+    return _of_health(health, status, limits) if health else None

@@ -9,8 +9,10 @@ One selection a line, or several separated by `;`. Each is the name of a metric 
     .*  [*]            all of them; the metric gets their keys as the label `key`
     [?(@.name=="db")]  those whose member is equal to a string, a number, true or false
 
-A number is taken as it is; true is 1 and false 0; a string is taken when it is a number or a status word of one of the
-health dialects ("UP" is 1, "down" is 0). Whatever else is there, or nothing, gives no sample.
+A number is taken as it is; true is 1 and false 0; a string is taken when it is a number or a status word: one of a
+health dialect ("UP" is 1, "down" is 0), or one of ADAPTER_STATUS_VALUES. A path that leads nowhere gives no sample.
+Any other value is a fault (`faults.py`): a rule that looks at it fails. An item of `[*]` or of a filter is a fault,
+too, where it lacks the member that the path names next: its state is unknown.
 """
 
 from __future__ import annotations
@@ -21,20 +23,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sidecars.adapter.healthdoc import NotHealth, condition_of
+from sidecars.adapter.faults import Fault
+from sidecars.adapter.healthdoc import NotHealth, as_float
+from sidecars.adapter.mistakes import place_of
+from sidecars.adapter.status_words import BUILT_IN, StatusWords, shown
 
 _NAME = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*=\s*\$")
 _STEP = re.compile(
     r"""\.(?P<member>[^\s.\[\];*'"]+)
-      | \[(?P<index>-?\d{1,9})\]
+      | \[(?P<index>-?[0-9]{1,9})\]
       | (?P<all>\.\*|\[\*\])
       | \[(?P<quoted>'[^'\n]*'|"[^"\n]*")\]
       | \[\?\s*\(?\s*@\.(?P<key>[^\s.\[\]=;'"]+)\s*==\s*
-        (?P<equal>'[^'\n]*'|"[^"\n]*"|-?\d+(?:\.\d+)?|true|false)\s*\)?\s*\]
+        (?P<equal>'[^'\n]*'|"[^"\n]*"|-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?|true|false)\s*\)?\s*\]
     """,
     re.VERBOSE,
 )
 _DECIMAL = re.compile(r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
+_PLAIN = re.compile(r"\w{1,40}", re.ASCII)
+_LONGEST_KEY = 200  # characters of a label's value that the app has chosen
+_LONGEST_PATH = 120  # characters of a path that are told
+_MOST_STEPS = 50  # of a path
+_RESERVED = ("health_http_status_code", "health_select_unknown_values", "adapter_app_up")
+_WANTED = "which is neither a number nor a known status word (ADAPTER_STATUS_VALUES gives one its number)"
+_MISSING: Any = object()
 _END = re.compile(r"[ \t]*(;|\n|$)\s*")
 
 
@@ -62,6 +74,9 @@ class Where:
 
 
 Step = Member | Element | All | Where
+Trail = tuple[str | int, ...]
+"""The places to which the wildcards of a path have led: keys and indexes; "" for a filter."""
+Found = tuple[Trail, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,14 @@ class Selected:
     name: str
     key: str
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """All values of a document, and what was found that is no number."""
+
+    values: tuple[Selected, ...]
+    faults: tuple[Fault, ...]
 
 
 def parse(text: str) -> tuple[Selector, ...]:
@@ -101,6 +124,10 @@ def parse(text: str) -> tuple[Selector, ...]:
             raise _mistake(text, place, "expected .name, [0], [*], ['name'], [?(@.name==\"x\")] or the end of the path")
         if name[1] in found:
             raise _mistake(text, name.start(1), f"expected each name once, but {name[1]} stands twice")
+        if name[1] in _RESERVED:
+            raise _mistake(text, name.start(1), f"{name[1]} is a metric of the adapter's own: choose another name")
+        if len(steps) > _MOST_STEPS:
+            raise _mistake(text, begin, f"expected a path of at most {_MOST_STEPS} steps")
         found[name[1]] = Selector(name[1], text[begin - 1 : place], tuple(steps))
         place = end.end()
     if not found:
@@ -112,11 +139,8 @@ def show(selectors: Iterable[Selector]) -> str:
     return "; ".join(f"{selector.name}={selector.text}" for selector in selectors)
 
 
-def _mistake(text: str, place: int, what: str) -> ValueError:
-    line = text.count("\n", 0, place)
-    column = place - (text.rfind("\n", 0, place) + 1)
-    source = text.split("\n")[line]
-    return ValueError(f"line {line + 1}, column {column + 1}: {what}\n  {source}\n  {' ' * column}^")
+def _mistake(text: str, offset: int, what: str) -> ValueError:
+    return ValueError(place_of(text, offset).message(what))
 
 
 def _step(found: re.Match[str]) -> Step:
@@ -138,50 +162,72 @@ def _literal(raw: str) -> str | float | bool:
     return value
 
 
-def select(selectors: Iterable[Selector], document: Any) -> list[Selected]:
-    """Every value that is found. Raises NotHealth where there is none, or several of one name and key."""
-    found: dict[tuple[str, str], Selected] = {}
+def select(
+    selectors: Iterable[Selector], document: Any, words: StatusWords = BUILT_IN, most: int = 1_000_000
+) -> Selection:
+    """Return every value that is found. Raises NotHealth where there is none, and for more than `most`."""
+    values: dict[tuple[str, str], Selected] = {}
+    faults: dict[tuple[str, str], Fault] = {}
     for selector in selectors:
-        for keys, value in _walk(document, selector.steps, ()):
-            number = _number(value)
-            if number is None:
+        for trail, value in _walk(document, selector.steps):
+            one = selector.name, _key_of(trail)
+            if one in values or one in faults:
+                values.pop(one, None)
+                faults[one] = _several(selector, one[1])
                 continue
-            one = Selected(selector.name, ".".join(keys), number)
-            if (one.name, one.key) in found:
-                raise NotHealth(f"has several values for {selector.name}={selector.text}: [*] would tell them apart")
-            found[one.name, one.key] = one
-    if not found:
+            number = None if value is _MISSING else _number(value, words)
+            if number is None:
+                faults[one] = _fault(selector, one[1], trail, value)
+            else:
+                values[one] = Selected(*one, number)
+            if len(values) + len(faults) > most:
+                raise NotHealth(f"has more than {most} values of ADAPTER_SELECT: that is ADAPTER_MAX_SERIES")
+    if not values and not faults:
         raise NotHealth("answered with JSON that has nothing of what ADAPTER_SELECT names")
-    return list(found.values())
+    return Selection(tuple(values.values()), tuple(faults.values()))
 
 
-def _walk(value: Any, steps: tuple[Step, ...], keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if not steps:
-        yield keys, value
-        return
-    for key, item in _chosen(steps[0], value):
-        yield from _walk(item, steps[1:], (*keys, key) if key else keys)
+def _walk(document: Any, steps: tuple[Step, ...]) -> Iterator[Found]:
+    """All values to which the steps lead, from the document's beginning to its end. No recursion: one stage a step."""
+    found: Iterator[Found] = iter([((), document)])
+    for step in steps:
+        found = _stage(step, found)
+    return found
 
 
-def _chosen(step: Step, value: Any) -> Iterator[tuple[str, Any]]:
-    """Where the step leads from this value, each with its key where it leads to several."""
+def _stage(step: Step, found: Iterator[Found]) -> Iterator[Found]:
+    for trail, value in found:
+        if value is _MISSING:
+            yield trail, value
+            continue
+        at_all = False
+        for place, item in _chosen(step, value):
+            at_all = True
+            yield trail if place is None else (*trail, place), item
+        if not at_all and trail and isinstance(step, Member) and (value is None or isinstance(value, dict)):
+            yield trail, _MISSING
+
+
+def _chosen(step: Step, value: Any) -> Iterator[tuple[str | int | None, Any]]:
+    """Yield where the step leads from this value, each with its place where it leads to several."""
     match step, value:
         case Member(name=name), dict() if name in value:
-            yield "", value[name]
+            yield None, value[name]
         case Element(index=index), list() if -len(value) <= index < len(value):
-            yield "", value[index]
+            yield None, value[index]
         case All(), _:
             yield from _items(value)
         case Where(name=name, value=wanted), _:
-            found = (item for _, item in _items(value) if isinstance(item, dict) and _equal(item.get(name), wanted))
-            yield from (("", item) for item in found)
+            for _, item in _items(value):
+                if isinstance(item, dict) and _equal(item.get(name), wanted):
+                    yield "", item
 
 
-def _items(value: Any) -> Iterator[tuple[str, Any]]:
+def _items(value: Any) -> Iterator[tuple[str | int, Any]]:
     if isinstance(value, dict):
         yield from value.items()
     elif isinstance(value, list):
-        yield from ((str(index), item) for index, item in enumerate(value))
+        yield from enumerate(value)
 
 
 def _equal(value: Any, wanted: str | float | bool) -> bool:  # noqa: FBT001 - a value of JSON
@@ -189,13 +235,64 @@ def _equal(value: Any, wanted: str | float | bool) -> bool:  # noqa: FBT001 - a 
     return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any, words: StatusWords) -> float | None:
+    """Return the value as a number; None where it is none."""
     if isinstance(value, str):
-        condition = condition_of(value)
-        if condition:
-            return float(condition in ("pass", "warn"))
+        known = words.number(value)
+        if known is not None:
+            return known
         return float(value) if _DECIMAL.fullmatch(value) else None
-    try:
-        return float(value) if isinstance(value, bool | int | float) else None
-    except OverflowError:
-        return None
+    return as_float(value) if isinstance(value, bool | int | float) else None
+
+
+# -- what cannot be used ------------------------------------------------------------------------------------------
+
+
+def _key_of(trail: Trail) -> str:
+    return ".".join(_cut(str(place)) for place in trail if place != "")
+
+
+def _cut(text: str) -> str:
+    """In characters that can be sent, and not longer than a label may be."""
+    text = text if len(text) <= _LONGEST_KEY else text[: _LONGEST_KEY - 1] + "…"
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _fault(selector: Selector, key: str, trail: Trail, value: Any) -> Fault:
+    if value is _MISSING:
+        why = f"{selector.text} leads nowhere for one of the items"
+        words = f"{_path_of(selector.steps, trail)} is not there"
+    else:
+        why = f"{selector.text} is neither a number nor a known status word (ADAPTER_STATUS_VALUES)"
+        words = f"{_path_of(selector.steps, trail)} is {shown(value)}, {_WANTED}"
+    return Fault(selector.name, {"key": key} if key else {}, why, words)
+
+
+def _several(selector: Selector, key: str) -> Fault:
+    why = f"there are several values for {selector.name}={selector.text}: [*] would tell them apart"
+    return Fault(selector.name, {"key": key} if key else {}, why, why)
+
+
+def _path_of(steps: tuple[Step, ...], trail: Trail) -> str:
+    """Return the path with the places where the wildcards have led: `$.nodes[1].state`; of a long one the end."""
+    places = iter(trail)
+    parts = ["$"]
+    for step in steps:
+        match step:
+            case Member(name=name):
+                parts.append(_place(name))
+            case Element(index=index):
+                parts.append(f"[{index}]")
+            case All():
+                parts.append(_place(next(places, "*")))
+            case Where(name=name, value=value):
+                next(places, None)
+                parts.append(f"[?(@{_place(name)}=={json.dumps(value)})]")
+    path = "".join(parts)
+    return path if len(path) <= _LONGEST_PATH else f"…{path[-_LONGEST_PATH:]}"
+
+
+def _place(name: str | int) -> str:
+    if isinstance(name, int):
+        return f"[{name}]"
+    return f".{name}" if _PLAIN.fullmatch(name) else f"[{shown(name)}]"

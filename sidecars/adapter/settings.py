@@ -8,7 +8,18 @@ from typing import ClassVar, Literal, get_args
 from chassis.frozen import TYPE_CHECKING, dataclass
 from chassis.kinds import Address, Secret, address, choice, duration, integer, path, secret, size, text
 from chassis.settings import ServiceSettings, group, setting, variable
-from sidecars.adapter.choices import ByRoute, RulesText, by_route, routes, rules, selectors, target_url
+from sidecars.adapter.choices import (
+    ByRoute,
+    RulesText,
+    StatusCodes,
+    by_route,
+    routes,
+    rules,
+    selectors,
+    status_codes,
+    status_values,
+    target_url,
+)
 from sidecars.adapter.formats import AUTO, FORMATS
 
 if TYPE_CHECKING:
@@ -50,6 +61,20 @@ class App:
     )
     select: tuple[Selector, ...] | None = setting(
         selectors, "numbers out of JSON that is of no known dialect: `name=$.path.in[0].it`, `;` between", default=""
+    )
+    status_values: dict[str, float] | None = setting(
+        status_values,
+        "the numbers of an app's own status words, for verdicts, metrics and `ADAPTER_SELECT`:"
+        " `success=1,RESTRICTED=0.5`. 1 is up, 0 is down, between them is a warning; upper and lower case are the same."
+        " Words of the known dialects (`UP`, `DOWN`, `ok`, `fail`, …) need none",
+        default="",
+    )
+    valid_status_codes: StatusCodes | None = setting(
+        status_codes,
+        "the HTTP statuses of the app's answer that are no failure by themselves, such as `200-299,503` where the JSON"
+        " that comes with 503 is to be judged; unset it is 200-399 for health documents and JSON, and 200-299 for"
+        " metrics",
+        default="",
     )
     format: ByRoute[str] = setting(
         by_route(choice(AUTO, *FORMATS), AUTO),
@@ -186,9 +211,12 @@ class Settings(ServiceSettings):
                 if value != unset and not any(getattr(other, field) == value for other in shared):
                     name, mode = (variable(Settings, each, app.name) for each in (field, "mode"))
                     yield f"{name} is set, but no route has a verdict: set {mode}=verdict"
-        if app.select and app.modes == {"forward"}:
-            select, mode = (variable(Settings, field, app.name) for field in ("select", "mode"))
-            yield f"{select} is set, but every route is forwarded: set {mode}"
+        for field in ("select", "status_values", "valid_status_codes"):
+            value = getattr(app, field)
+            read = [other for other in self.apps.values() if other.modes != {"forward"}]
+            if value and app not in read and not any(getattr(other, field) == value for other in read):
+                name, mode = (variable(Settings, each, app.name) for each in (field, "mode"))
+                yield f"{name} is set, but every route is forwarded: set {mode}"
 
     def _own_tls(self) -> Iterator[str]:
         for name, value in (("tls_key", self.tls_key), ("client_ca", self.client_ca)):

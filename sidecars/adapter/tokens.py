@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["number", "duration", "name", "string", "operator", "end"]
+from sidecars.adapter.mistakes import place_of
 
-_WIDTH = 100  # characters of a long line that are shown around a mistake
+Kind = Literal["number", "duration", "name", "string", "operator", "end"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 _DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdwy]))+")
@@ -38,19 +38,9 @@ class BadRule(ValueError):
     """
 
     def __init__(self, text: str, offset: int, why: str) -> None:
-        begin = text.rfind("\n", 0, offset) + 1
-        end = text.find("\n", offset)
-        source = text[begin : end if end >= 0 else None].replace("\t", " ")
-        self.line = text.count("\n", 0, offset) + 1
-        self.column = offset - begin + 1
-        self.why = why
-        caret = self.column - 1
-        if len(source) > _WIDTH:
-            first = max(0, caret - _WIDTH // 2)
-            last = first + _WIDTH
-            source = ("…" if first else "") + source[first:last] + ("…" if last < len(source) else "")
-            caret = caret - first + bool(first)
-        super().__init__(f"line {self.line}, column {self.column}: {why}\n  {source}\n  {' ' * caret}^")
+        place = place_of(text, offset)
+        self.line, self.column, self.why = place.line, place.column, why
+        super().__init__(place.message(why))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@
     health_check_up{check}           as above, of a component
     health_check_status{check,status}
     health_check_value{check,name}   a number that the component tells beside
+    health_status_value              the number of its status word, where ADAPTER_STATUS_VALUES is set
+    health_check_status_value{check} of a component's
+    health_select_unknown_values{name}  of ADAPTER_SELECT: the values that are no number, and so are not on the page
     health_http_status_code          of the answer
     adapter_app_up{app}              of several apps on one page: 1 when its answer could be used
 
@@ -16,8 +19,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
-from sidecars.adapter.healthdoc import CONDITIONS, Health
+from sidecars.adapter.healthdoc import Health
 from sidecars.adapter.selectors import Selected
+from sidecars.adapter.status_words import CONDITIONS
 
 _EXACT = 2.0**53
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,14 +29,14 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-def page_of_health(health: Health, status: int) -> bytes:
-    """The document as a page. `status` is that of the HTTP answer."""
-    return _page(_health_lines(health, status))
+def page_of_health(health: Health, status: int, *, numbers: bool = False) -> bytes:
+    """Return the document as a page. `status` is that of the HTTP answer; `numbers` adds those of status words."""
+    return _page(_health_lines(health, status, numbers=numbers))
 
 
-def page_of_selected(found: Iterable[Selected], status: int) -> bytes:
-    """What was selected, each a gauge of its own name."""
-    return _page(_selected_lines(found, status))
+def page_of_selected(found: Iterable[Selected], status: int, unknown: Mapping[str, int]) -> bytes:
+    """Return what was selected, each a gauge of its own name. `unknown` counts the values that are no number."""
+    return _page(_selected_lines(found, status, unknown))
 
 
 def page_of_up(apps: Mapping[str, bool]) -> bytes:
@@ -71,7 +75,7 @@ def _http_status(status: int) -> Iterator[str]:
     return _family("health_http_status_code", "Of the app's answer.", [({}, status)])
 
 
-def _health_lines(health: Health, status: int) -> Iterator[str]:
+def _health_lines(health: Health, status: int, *, numbers: bool) -> Iterator[str]:
     parts = health.components
     yield from _family("health_up", "1 when the app says pass or warn.", [({}, int(health.up))])
     yield from _family(
@@ -94,13 +98,20 @@ def _health_lines(health: Health, status: int) -> Iterator[str]:
         "A number that is told of the component.",
         (({"check": part.name, "name": name}, value) for part in parts for name, value in part.values.items()),
     )
+    if numbers:
+        whole: Labelled = [] if health.number is None else [({}, health.number)]
+        yield from _family("health_status_value", "The number of the app's status word.", whole)
+        told = (({"check": part.name}, part.number) for part in parts if part.number is not None)
+        yield from _family("health_check_status_value", "The number of the component's status word.", told)
     yield from _http_status(status)
 
 
-def _selected_lines(found: Iterable[Selected], status: int) -> Iterator[str]:
+def _selected_lines(found: Iterable[Selected], status: int, unknown: Mapping[str, int]) -> Iterator[str]:
     by_name: dict[str, list[tuple[dict[str, str], float]]] = {}
     for one in found:
         by_name.setdefault(one.name, []).append(({"key": one.key} if one.key else {}, one.value))
     for name, samples in by_name.items():
         yield from _family(name, "Selected from the app's JSON.", samples)
+    about = "Selected values that are neither a number nor a known status word."
+    yield from _family("health_select_unknown_values", about, (({"name": name}, it) for name, it in unknown.items()))
     yield from _http_status(status)

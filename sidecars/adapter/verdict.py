@@ -14,6 +14,7 @@ Status = Literal["pass", "warn", "fail"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 _RANK: Mapping[Status, int] = {"pass": 0, "warn": 1, "fail": 2}
+NO_ANSWER = "no data"  # the reason of a rule whose app gave no answer: another check says why
 _MOST_REASONS = 10  # that are told in one line
 _LONGEST_REASON = 300  # characters of one check's reason: probers cut bodies, and so do we, at a place that makes sense
 
@@ -69,7 +70,7 @@ class Verdict:
     def reason(self) -> str:
         """One line: what holds the status, and each check that does not pass, the worst first; "" when all is well.
 
-        Rules without data because their app gave no answer are not worth a word beside that.
+        A rule that has no data because its app gave no answer is not worth a word beside that.
         """
         return self._reason(lambda check: check.short_reason)
 
@@ -79,9 +80,8 @@ class Verdict:
         return self._reason(lambda check: check.reason)
 
     def _reason(self, reason_of: Callable[[Check], str]) -> str:
-        blind = {check.app for check in self.checks if check.status == "fail" and not check.is_rule}
         bad = [check for check in worst_first(self.checks) if check.status != "pass"]
-        told = [one for one in bad if not (one.is_rule and one.app in blind)]
+        told = [one for one in bad if one.reason != NO_ANSWER]
         parts = [f"{one.label}: {reason_of(one)}" for one in told[:_MOST_REASONS]]
         if len(told) > _MOST_REASONS:
             parts.append(f"and {len(told) - _MOST_REASONS} more")

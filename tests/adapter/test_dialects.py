@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sidecars.adapter import healthdoc
 from sidecars.adapter.dialects import DIALECTS, agent_line, render
 from sidecars.adapter.formats import FORMATS, Format
+from sidecars.adapter.kubernetes_lines import read_text
 from sidecars.adapter.verdict import STATUSES, Check, Status, Verdict, of_checks, together
 
 DB = Check("db", "pass", "", 1.0, 1.0, comparison="==")
@@ -302,7 +303,7 @@ def test_each_dialect_is_read_back_by_what_reads_the_apps_own(form: Format, stat
     answer = render(VERDICTS[status], form, "/health", "verbose")
 
     if form == "kubernetes":
-        health = healthdoc.read_text(answer.body.decode(), answer.status)
+        health = read_text(answer.body.decode(), answer.status)
     else:
         health = healthdoc.read_json(json.loads(answer.body), answer.status)
 

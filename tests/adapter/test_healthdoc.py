@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.healthdoc import CONDITIONS, Health, NotHealth, condition_of, parse_json, read_json, read_text
+from sidecars.adapter.healthdoc import (
+    CONDITIONS,
+    Component,
+    Health,
+    HealthOptions,
+    NotHealth,
+    condition_of,
+    named,
+    parse_json,
+    read_json,
+)
+from sidecars.adapter.kubernetes_lines import read_text
+from sidecars.adapter.status_words import StatusWords
 from tests.adapter.documents import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
 
 
@@ -124,6 +136,10 @@ def test_dropwizard_without_checks_says_so() -> None:
         ("[+]ping ok\n[+]etcd ok\nhealthz check passed\n", 200, "pass"),
         ("[+]ping ok\n[-]etcd failed: reason withheld\nhealthz check failed\n", 500, "fail"),
         ("[+]ping excluded: ok\nwarn: some health checks cannot be excluded\n", 200, "pass"),
+        ("[+]ping ok\r\nhealthz check passed\r\n", 200, "pass"),
+        ("[+]ping ok\n[+]queue ok (warning: is long)\nhealthz check passed\n", 200, "warn"),
+        ("healthz check passed", 200, "pass"),
+        ("[+]ping ok\nhealthz check passed\n", 503, "fail"),
     ],
 )
 def test_kubernetes_lines_and_single_words_are_read(text: str, status: int, condition: str) -> None:
@@ -133,6 +149,62 @@ def test_kubernetes_lines_and_single_words_are_read(text: str, status: int, cond
     assert health.condition == condition
     if "etcd" in text:
         assert [part.name for part in health.components] == ["ping", "etcd"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[+]db ok\n  [-]cache failed\nreadyz check passed\n", 'the line "  [-]cache failed" is not understood'),
+        ("[+]db ok\n\t[+]cache ok\nreadyz check passed\n", 'the line "\\t[+]cache ok" is not understood'),
+        ("[+]db ok\n[!]cache ok\nreadyz check passed\n", 'the line "[!]cache ok" is not understood'),
+        ("[+]db ok\n[ ]cache ok\n", 'the line "[ ]cache ok" is not understood'),
+        ("[!]cache ok\n", 'the line "[!]cache ok" is not understood'),
+        ("[+]db ok\n[?]cache", 'the line "[?]cache" is not understood'),
+        ("[+]db ok\nreadyz check failed\n", "readyz check failed"),
+        ("[+]db ok\nlivez check failed", "livez check failed"),
+        ("readyz check failed", "readyz check failed"),
+        ("[+]db ok\nreadyz check pending", "readyz check pending"),
+        ("[+]db failed: no connection", 'the line "[+]db failed: no connection" is not understood'),
+        ("[+]db failed, cache ok", "is not understood"),
+        ("[+]db ok but slow", "is not understood"),
+        ("[+]db ok[-]cache failed", "is not understood"),
+        ("[+]db ok\x0b[-]cache failed", "is not understood"),
+        ("[+]db", "is not understood"),
+        ("[+]db ok\nTraceback (most recent call last):\n", "is not understood"),
+        ("[+]db ok\n[-]", "is not understood"),
+        ("[+]x check passed", "is not understood"),
+        ("  [+]db ok", "is not understood"),
+    ],
+)
+def test_whatever_is_not_kubernetes_grammar_of_success_fails_and_says_which_line(text: str, told: str) -> None:
+    health = read_text(text, 200)
+
+    assert health
+    assert health.condition == "fail"
+    assert any(part.condition == "fail" and told in part.reason for part in health.components)
+
+
+LINES = st.sampled_from(
+    [
+        "[+]a ok",
+        "[+]b excluded: ok",
+        "warn: note",
+        "readyz check passed",
+        "ok",
+        "",
+        "[-]c failed: why",
+        "[!]d",
+        " [+]e ok",
+    ]
+)
+
+
+@given(st.lists(LINES, min_size=1, max_size=6).map("\n".join))
+def test_lines_are_a_pass_only_if_each_of_them_is(text: str) -> None:
+    health = read_text(text, 200)
+
+    if health and health.up:
+        assert not any(bad in text for bad in ("[-]", "[!]", " [+]"))
 
 
 @pytest.mark.parametrize("text", ["", "up 1\n", "# TYPE up gauge\nup 1\n", "hello", "a\nb\n", "<html>"])
@@ -154,6 +226,98 @@ def test_the_words_of_all_dialects_are_known(word: object, condition: str | None
     assert condition_of(word) == condition
 
 
+WORDS = StatusWords({"success": 1.0, "restricted": 0.5, "broken": 0.0, "7": 1.0})
+TOLD = HealthOptions(words=WORDS)
+
+
+@pytest.mark.parametrize(
+    ("word", "condition"),
+    [("SUCCESS", "pass"), ("Restricted", "warn"), ("broken", "fail"), (7, "pass"), ("UP", "pass"), ("else", "unknown")],
+)
+def test_words_of_the_settings_are_understood_in_every_dialect(word: object, condition: str) -> None:
+    part = {"status": word}
+    for document in (
+        {"status": "UP", "components": {"x": part}},
+        {"status": "UP", "components": {"x": word}},
+        {"status": "UP", "checks": [{"name": "x", **part}]},
+        {"status": "UP", "checks": {"x": [part]}},
+        {"status": "UP", "checks": {"x": word}},
+        {"status": "UP", "entries": {"x": part}},
+        [{"CheckID": "x", "Status": word}, {"CheckID": "y", "Status": "passing"}],
+    ):
+        assert conditions(read_json(document, 200, TOLD))["x"] == condition
+    assert read_json({"status": word, "components": {"a": {"status": "UP"}}}, 200, TOLD).condition == condition
+
+
+def test_a_status_that_is_not_known_is_unknown_with_its_reason_and_the_parts_are_kept() -> None:
+    document = {"status": "UP_WITH_CAUTION", "components": {"db": {"status": "UP"}, "mq": {"status": "SLOWISH"}}}
+
+    health = read_json(document, 200)
+
+    assert health.condition == "unknown"
+    assert conditions(health) == {"db": "pass", "mq": "unknown"}
+    assert health.words == 'its status is "UP_WITH_CAUTION", which is not known'
+    assert "CAUTION" not in health.problem
+    assert health.components[1].reason == 'its status is "SLOWISH", which is not known'
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"status": "pass", "checks": {"a": ["nonsense"]}},
+        {"status": "pass", "checks": {"a": [None]}},
+        {"status": "pass", "checks": ["nonsense"]},
+        {"status": "pass", "checks": [{"name": "a"}]},
+        {"status": "UP", "components": {"a": {}}},
+        {"status": "UP", "components": {"a": None}},
+        {"status": "Healthy", "entries": {"a": None}},
+        [{"CheckID": "a", "Status": "passing"}, None],
+        [{"CheckID": "a", "Status": "passing"}, {"CheckID": "b"}],
+    ],
+)
+def test_no_part_of_a_document_vanishes_because_it_is_not_understood(document: Any) -> None:
+    assert "unknown" in conditions(read_json(document, 200)).values()
+
+
+@pytest.mark.parametrize("count", [2_000, 8_000])
+def test_thousands_of_checks_of_one_name_are_named_in_one_pass(count: int) -> None:
+    class Name(str):
+        """Counts how often it is looked up."""
+
+        __slots__ = ()
+        looked_up = 0
+
+        def __hash__(self) -> int:
+            Name.looked_up += 1
+            return super().__hash__()
+
+        __eq__ = str.__eq__
+
+    parts = [Component(Name("a"), "pass") for _ in range(count)]
+    Name.looked_up = 0
+
+    names = [part.name for part in named(parts, 1_000_000)]
+
+    assert names == ["a", *(f"a#{number}" for number in range(2, count + 1))]
+    assert Name.looked_up <= 4 * count
+
+
+def test_a_document_of_more_components_than_series_have_room_for_is_refused_before_it_is_translated() -> None:
+    document = {"status": "UP", "checks": [{"name": "a", "status": "UP"}] * 101}
+
+    assert len(read_json(document, 200, HealthOptions(most=606)).components) == 101
+    with pytest.raises(NotHealth, match="ADAPTER_MAX_SERIES"):
+        read_json(document, 200, HealthOptions(most=605))
+
+
+def test_a_long_name_with_many_numbers_inside_is_not_repeated_for_each_of_them() -> None:
+    details = {"x" * 1_000_000: dict.fromkeys(map(str, range(5_000)), 1)}
+
+    health = read_json({"status": "UP", "components": {"a": {"status": "UP", "details": details}}}, 200)
+
+    assert all(len(name) <= 200 for name in health.components[0].values)
+
+
 def test_two_components_of_one_name_keep_apart() -> None:
     document = {"status": "UP", "checks": [{"name": name, "status": "UP"} for name in ("a", "a", "a#2", "a")]}
 
@@ -171,12 +335,14 @@ def test_what_is_no_json_is_refused_and_not_repeated(body: bytes) -> None:
     assert "nonsense" not in str(caught.value)
 
 
-@pytest.mark.parametrize("document", [None, 1, "x", [], [1], {}, {"a": 1}, {"a": {}}, {"status": "hunter2"}])
+@pytest.mark.parametrize(
+    "document", [None, 1, "x", [], [1], {}, {"a": 1}, {"a": {}}, {"status": 404}, {"status": None}]
+)
 def test_json_of_no_known_dialect_is_refused_and_says_what_to_do(document: Any) -> None:
     with pytest.raises(NotHealth) as caught:
         read_json(document, 200)
 
-    assert "hunter2" not in str(caught.value)
+    assert "ADAPTER_SELECT" in str(caught.value) or "Consul" in str(caught.value)
 
 
 JSON = st.recursive(

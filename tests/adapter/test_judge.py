@@ -101,6 +101,101 @@ def test_a_health_document_can_be_judged_by_rules_too() -> None:
     assert verdict.status == "warn"
 
 
+SELECT = "u=$.nodes[*].state"
+NODES = {"nodes": [{"state": "ok"}, {"state": "offline"}]}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["u == 1", "min(u) == 1", "max(u) == 1", "count(u) > 0", "(u == 1 or vector(1)) == 1", "u != 5", "absent(u)"],
+)
+def test_a_selected_word_that_is_not_understood_fails_every_rule_that_looks_at_it(rule: str) -> None:
+    verdict = judge(ADAPTER_SELECT=SELECT, ADAPTER_RULES=f"nodes: {rule} warn").judge(document(NODES))
+
+    assert verdict.status == "fail"
+    assert '$.nodes[1].state is "offline", which is neither a number nor a known status word' in verdict.reason
+    assert "offline" not in verdict.own_reason
+    assert "$.nodes[*].state" in verdict.own_reason
+
+
+def test_a_rule_that_looks_at_what_is_understood_does_not_mind_the_rest() -> None:
+    rules = 'first: u{key="0"} == 1; second: u{key="1"} == 1; named: {__name__=~"u|v", key!="1"} == 1'
+
+    verdict = judge(ADAPTER_SELECT=SELECT, ADAPTER_RULES=rules).judge(document(NODES))
+
+    assert [check.status for check in verdict.checks] == ["pass", "fail", "pass"]
+
+
+def test_a_word_of_the_settings_is_understood_in_a_rule() -> None:
+    judging = judge(ADAPTER_SELECT=SELECT, ADAPTER_RULES="nodes: u >= 0.5", ADAPTER_STATUS_VALUES="OFFLINE=0.5")
+
+    assert judging.judge(document(NODES)).status == "pass"
+
+
+def test_without_rules_a_selected_word_that_is_not_understood_fails() -> None:
+    verdict = judge(ADAPTER_SELECT=SELECT).judge(document(NODES))
+
+    assert verdict.status == "fail"
+    assert '"offline"' in verdict.reason
+    assert judge(ADAPTER_SELECT="v=$.v").judge(document({"v": 1})).status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("environ", "value"),
+    [
+        ({"ADAPTER_SELECT": "v=$.v", "ADAPTER_RULES": "v: v == 1"}, {"v": 1}),
+        ({"ADAPTER_SELECT": "v=$.v"}, {"v": 1}),
+        ({"ADAPTER_RULES": 'db: health_check_up{check="db"} == 1'}, {"status": "UP", "db": {"status": "UP"}}),
+        ({}, {"status": "UP"}),
+    ],
+)
+def test_an_error_status_fails_whatever_the_document_says_unless_it_is_valid(
+    environ: dict[str, str], value: object
+) -> None:
+    for status in (404, 500, 503):
+        verdict = judge(None, **environ).judge(document(value, status))
+        assert verdict.status == "fail"
+        assert f"status {status}" in verdict.reason
+    assert judge(None, **environ).judge(document(value, 200)).status == "pass"
+    valid = judge(None, **environ, ADAPTER_VALID_STATUS_CODES="200-299,503")
+    assert valid.judge(document(value, 503)).status == "pass"
+    assert valid.judge(document(value, 500)).status == "fail"
+
+
+def test_an_error_status_that_agrees_with_the_document_leaves_the_rules_their_say() -> None:
+    rules = 'db: health_check_up{check="db/orders"} == 1'
+
+    assert judge(ADAPTER_RULES=rules).judge(document(SPRING, 503)).status == "pass"
+
+
+def test_metrics_with_a_status_that_is_made_valid_are_judged() -> None:
+    answer = Reply(503, {"content-type": "text/plain"}, b"up 1\n")
+
+    assert judge(ADAPTER_RULES="up == 1").judge(answer).status == "fail"
+    assert judge(ADAPTER_RULES="up == 1", ADAPTER_VALID_STATUS_CODES="200,503").judge(answer).status == "pass"
+
+
+def test_a_rule_and_an_error_status_are_both_told() -> None:
+    judging = judge(ADAPTER_SELECT="v=$.v", ADAPTER_RULES="v: v == 1")
+
+    reason = judging.judge(document({"v": 0}, 500)).reason
+
+    assert "answered with the status 500" in reason
+    assert "v is 0, wanted == 1" in reason
+
+
+def test_a_custom_status_is_judged_by_its_number() -> None:
+    told = {"status": "Up_With_Caution", "components": {"db": {"status": "UP"}}}
+
+    unknown = judge().judge(document(told))
+    assert unknown.status == "fail"
+    assert [check.name for check in unknown.checks] == ["app", "db"]
+    assert 'its status is "Up_With_Caution"' in unknown.reason
+    assert "ADAPTER_STATUS_VALUES" in unknown.own_reason
+    for value, status in (("1", "pass"), ("0.5", "warn"), ("0", "fail")):
+        assert judge(ADAPTER_STATUS_VALUES=f"UP_WITH_CAUTION={value}").judge(document(told)).status == status
+
+
 def test_an_outcome_that_many_share_is_judged_once() -> None:
     judging = judge(ADAPTER_FAIL_AFTER="3", ADAPTER_RULES="db: up == 1")
     judging.judge(page("up 1\n"))

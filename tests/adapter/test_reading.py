@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sidecars.adapter.outcome import NoReply, Reply
 from sidecars.adapter.reading import Limits, Reading, Unreadable, read
 from sidecars.adapter.selectors import parse
+from sidecars.adapter.status_words import StatusWords
 from tests.adapter.documents import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
 
 LIMITS = Limits(max_body=1_000_000, max_series=1000)
@@ -92,6 +93,33 @@ def test_numbers_are_selected_from_json_of_any_kind() -> None:
     assert value(found, "depth") == 7
     assert value(found, "free", key="1") == 2
     assert value(found, "health_http_status_code") == 500
+
+
+def test_what_is_selected_and_no_number_is_counted_and_the_rest_is_kept() -> None:
+    limits = Limits(1000, 1000, parse("depth=$.queue.depth; up=$.checks[*].state"))
+
+    found = reading(
+        b'{"queue": {"depth": 7}, "checks": [{"state": "UP"}, {"state": "hm"}]}', "application/json", limits=limits
+    )
+
+    assert value(found, "depth") == 7
+    assert value(found, "up", key="0") == 1
+    assert len(found.exposition.select("up")) == 1
+    assert value(found, "health_select_unknown_values", name="up") == 1
+    assert value(found, "health_select_unknown_values", name="depth") == 0
+
+
+def test_the_numbers_of_status_words_are_told_where_the_settings_give_some() -> None:
+    limits = Limits(1000, 1000, words=StatusWords({"restricted": 0.5}))
+    body = b'{"status": "RESTRICTED", "components": {"db": {"status": "UP"}, "mq": {"status": "hm"}}}'
+
+    found = reading(body, "application/json", limits=limits)
+
+    assert value(found, "health_status_value") == 0.5
+    assert value(found, "health_status", status="warn") == 1
+    assert value(found, "health_check_status_value", check="db") == 1
+    assert value(found, "health_check_status", check="mq", status="unknown") == 1
+    assert len(found.exposition.select("health_check_status_value")) == 1
 
 
 def test_a_metric_whose_line_begins_with_a_brace_is_not_taken_for_json() -> None:

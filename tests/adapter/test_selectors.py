@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sidecars.adapter.healthdoc import NotHealth
 from sidecars.adapter.selectors import parse, select, show
+from sidecars.adapter.status_words import StatusWords
 
 DOCUMENT = {
     "queue": {"depth": 7, "state": "UP", "dead": False, "age": "12.5", "note": "none", "gone": None},
@@ -21,7 +22,12 @@ DOCUMENT = {
 
 
 def values(text: str, document: Any = DOCUMENT) -> dict[tuple[str, str], float]:
-    return {(one.name, one.key): one.value for one in select(parse(text), document)}
+    return {(one.name, one.key): one.value for one in select(parse(text), document).values}
+
+
+def faults(text: str, document: Any) -> dict[tuple[str, str], str]:
+    """What cannot be used, by name and key, in the words that the prober is told."""
+    return {(one.name, one.labels.get("key", "")): one.words for one in select(parse(text), document).faults}
 
 
 @pytest.mark.parametrize(
@@ -58,16 +64,75 @@ def test_lines_and_semicolons_separate() -> None:
     assert values("\n a = $.queue.depth ;\n b=$.queue.age\n") == {("a", ""): 7, ("b", ""): 12.5}
 
 
-@pytest.mark.parametrize("path", ["$.queue.note", "$.queue.gone", "$.queue", "$.nothing", "$.disks[9]", "$.disks.x"])
-def test_what_is_no_number_gives_none_and_none_at_all_is_told(path: str) -> None:
+@pytest.mark.parametrize("path", ["$.nothing", "$.disks[9]", "$.disks.x", "$.queue.depth.x", "$.pools.*.size.x"])
+def test_a_path_that_leads_nowhere_gives_no_value_and_nothing_at_all_is_told(path: str) -> None:
     assert values(f"x={path}; y=$.queue.depth") == {("y", ""): 7}
+    assert faults(f"x={path}; y=$.queue.depth", DOCUMENT) == {}
     with pytest.raises(NotHealth, match="ADAPTER_SELECT"):
         values(f"x={path}")
 
 
-def test_several_values_that_nothing_tells_apart_are_refused() -> None:
-    with pytest.raises(NotHealth, match="several values for x"):
-        values("x=$.odd[?(@.ok==true)].id")
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("$.queue.note", '$.queue.note is "none", which is neither'),
+        ("$.queue.gone", "$.queue.gone is null, which is neither"),
+        ("$.queue", "$.queue is an object, which is neither"),
+        ("$.disks", "$.disks is an array, which is neither"),
+        ("$['a b']", '$["a b"] is an object, which is neither'),
+    ],
+)
+def test_a_value_that_is_no_number_is_a_fault_that_names_path_and_value(path: str, told: str) -> None:
+    assert values(f"x={path}; y=$.queue.depth") == {("y", ""): 7}
+    [(name, words)] = faults(f"x={path}; y=$.queue.depth", DOCUMENT).items()
+    assert name == ("x", "")
+    assert words.startswith(told)
+
+
+def test_each_item_of_a_wildcard_that_is_not_understood_is_a_fault_of_its_own() -> None:
+    nodes = [{"state": "ok"}, {"state": "offline"}, {"name": "no state"}, None, {"state": None}]
+
+    found = faults("u=$.nodes[*].state", {"nodes": nodes})
+
+    assert values("u=$.nodes[*].state", {"nodes": nodes}) == {("u", "0"): 1}
+    assert [key for _, key in found] == ["1", "2", "3", "4"]
+    assert found["u", "1"].startswith('$.nodes[1].state is "offline", which is neither')
+    assert found["u", "2"] == "$.nodes[2].state is not there"
+
+
+def test_what_a_fault_shows_is_bounded_and_moves_no_terminal() -> None:
+    [fault] = select(parse("u=$.s; v=$.n"), {"s": "\x1b[2J\x7f\u202e" + "x" * 10_000, "n": 1}).faults
+
+    assert len(fault.words) < 250
+    assert fault.words.isprintable()
+    assert "xxx" not in fault.reason
+
+
+def test_words_of_the_settings_have_their_numbers_and_the_known_ones_stay() -> None:
+    words = StatusWords({"success": 1, "restricted": 0.5, "up": 0})
+    document = ["Success", "RESTRICTED", "UP", "down", "ok"]
+
+    found = select(parse("u=$[*]"), document, words)
+
+    assert [one.value for one in found.values] == [1, 0.5, 0, 0, 1]
+    assert found.faults == ()
+
+
+def test_whole_numbers_beyond_floating_point_are_infinite() -> None:
+    assert values("x=$[*]", [10**400, -(10**400)]) == {("x", "0"): float("inf"), ("x", "1"): -float("inf")}
+
+
+def test_several_values_that_nothing_tells_apart_are_a_fault_and_the_others_are_kept() -> None:
+    text = "x=$.odd[?(@.ok==true)].id; y=$.queue.depth"
+
+    assert values(text) == {("y", ""): 7}
+    assert "several values for x" in faults(text, DOCUMENT)["x", ""]
+
+
+def test_more_values_than_there_may_be_are_refused_before_they_are_all_taken() -> None:
+    with pytest.raises(NotHealth, match="ADAPTER_MAX_SERIES"):
+        select(parse("x=$[*]"), list(range(1000)), most=999)
+    assert len(select(parse("x=$[*]"), list(range(999)), most=999).values) == 999
 
 
 @pytest.mark.parametrize(
@@ -82,13 +147,19 @@ def test_several_values_that_nothing_tells_apart_are_refused() -> None:
         ("x=$.a y=$.b", 7),
         ("x=$.a; x=$.b", 8),
         ("x=$.a[?(@.b>1)]", 6),
+        ("x=$.a[?(@.b==007)]", 6),
+        ("x=$.a[\u0663]", 6),
+        ("x=$.a; health_http_status_code=$.b", 8),
+        ("x=$" + ".a" * 51, 4),
     ],
 )
 def test_a_mistake_is_told_with_its_column_and_a_caret(text: str, column: int) -> None:
     with pytest.raises(ValueError, match=f"line 1, column {column}: ") as caught:
         parse(text)
 
-    assert str(caught.value).endswith(f"\n  {text}\n  {' ' * (column - 1)}^")
+    *_, source, caret = str(caught.value).split("\n")
+    assert caret == f"  {' ' * (column - 1)}^"
+    assert source.removeprefix("  ").rstrip("…") in text
 
 
 @pytest.mark.parametrize("text", ["", " ", ";"])

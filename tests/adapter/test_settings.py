@@ -95,6 +95,50 @@ def test_routes_that_are_no_paths_are_refused(routes: str) -> None:
     assert "expected" in problem
 
 
+@pytest.mark.parametrize("value", ["200-399", "200-299,503", "200"])
+def test_valid_statuses_are_ranges_of_them(value: str) -> None:
+    settings = load(Settings, {"ADAPTER_MODE": "verdict", "ADAPTER_VALID_STATUS_CODES": value})
+
+    assert effective(settings)["ADAPTER_VALID_STATUS_CODES"] == value
+    codes = settings.apps["default"].valid_status_codes
+    assert codes is not None
+    assert 200 in codes
+    assert 404 not in codes
+
+
+@pytest.mark.parametrize("value", ["2xx", "299-200", "100", "20", "200-", "-299", "200;503", "\u0662\u0660\u0660"])
+def test_what_is_no_range_of_statuses_is_refused(value: str) -> None:
+    [problem] = problems(ADAPTER_MODE="verdict", ADAPTER_VALID_STATUS_CODES=value)
+
+    assert "expected HTTP statuses such as 200 or 200-399" in problem
+
+
+def test_status_words_have_numbers_whatever_their_case() -> None:
+    settings = load(
+        Settings, {"ADAPTER_MODE": "verdict", "ADAPTER_STATUS_VALUES": "Success=1, UP WITH CAUTION=0.5,x=-1"}
+    )
+
+    assert settings.apps["default"].status_values == {"success": 1, "up_with_caution": 0.5, "x": -1}
+    assert effective(settings)["ADAPTER_STATUS_VALUES"] == "success=1,up_with_caution=0.5,x=-1"
+
+
+@pytest.mark.parametrize("value", ["up", "up=", "up=yes", "=1", "up=nan", "up=1e5", "up=1,UP=0", f"{'x' * 65}=1"])
+def test_what_gives_no_word_a_number_is_refused(value: str) -> None:
+    [problem] = problems(ADAPTER_MODE="verdict", ADAPTER_STATUS_VALUES=value)
+
+    assert problem.startswith("ADAPTER_STATUS_VALUES=")
+    assert "expected" in problem
+
+
+@pytest.mark.parametrize(
+    "environ", [{"ADAPTER_STATUS_VALUES": "a=1"}, {"ADAPTER_VALID_STATUS_CODES": "200"}, {"ADAPTER_SELECT": "a=$.a"}]
+)
+def test_what_is_about_answers_that_are_read_is_of_no_use_where_all_are_forwarded(environ: dict[str, str]) -> None:
+    [problem] = problems(**environ)
+
+    assert "every route is forwarded" in problem
+
+
 def test_the_apps_path_may_have_a_query() -> None:
     settings = load(Settings, {"ADAPTER_ROUTES": "/health=/metrics?name=up&all=1 , /live=/ping"})
 

@@ -1,0 +1,59 @@
+"""Series that an answer has, but without a value that can be used. No I/O.
+
+A rule that selects such a series has no data: what is not understood is never healthy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sidecars.adapter.exposition import Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A series without a usable value.
+
+    reason   why, in our words: a phrase for logs and `/status`
+    words    the same with what the app has sent, bounded and escaped: for the prober, never for a log
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    reason: str
+    words: str
+
+
+class Faults:
+    """The faults of one answer, by the name of the metric."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._by_name: dict[str, list[Fault]] = {}
+        for fault in faults:
+            self._by_name.setdefault(fault.name, []).append(fault)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_name)
+
+    def __iter__(self) -> Iterator[Fault]:
+        for faults in self._by_name.values():
+            yield from faults
+
+    def names(self) -> Iterable[str]:
+        """The metrics that have a fault."""
+        return self._by_name
+
+    def count(self, name: str) -> int:
+        """The number of the metric's series that cannot be used."""
+        return len(self._by_name.get(name, ()))
+
+    def find(self, name: str, conditions: Conditions) -> Fault | None:
+        """Return the first fault of the metric's series that meet all conditions; None without any."""
+        for fault in self._by_name.get(name, ()):
+            if all(test(fault.labels.get(label, "")) for label, test in conditions):
+                return fault
+        return None
+
+
+NO_FAULTS = Faults()
