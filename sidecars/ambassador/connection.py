@@ -125,7 +125,7 @@ class Connection:
         self.response = response
         self.body = reader(length, _MALFORMED)
         exchange.respond(response)
-        if rest:
+        if rest and not exchange.over:
             self._pass_on(exchange, self.body, rest)
 
     def _is_repeated(self, exchange: Exchange, response: Response, now: float) -> bool:

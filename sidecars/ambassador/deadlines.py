@@ -12,9 +12,30 @@ from sidecars.ambassador import answers, retry, tries
 from sidecars.ambassador.kinds import TIMEOUT
 
 if TYPE_CHECKING:
+    from sidecars.ambassador.downstream import Client
     from sidecars.ambassador.exchange import Exchange
 
+_LINGER: Final = 2.0  # seconds that a connection stays open for an app to read its last answer
 _CONTINUE_AFTER: Final = 1.0  # seconds after which a client that expects 100-continue is told so by us
+
+
+def watch(client: Client, now: float) -> None:
+    """End a connection of the app that has been silent, or has taken nothing, for too long."""
+    limit = client.upstream.settings.idle_timeout
+    unsent = client.transport.get_write_buffer_size()
+    if unsent != client.unsent:
+        client.unsent, client.taken = unsent, now
+    elif unsent and now - client.taken >= limit:
+        client.abort()
+        return
+    if client.exchange is not None:
+        if not ((client.ended or client.unread) and client.has_left()):
+            look(client.exchange, now)
+    elif client.lingers:
+        if not unsent and now - max(client.since, client.taken) >= _LINGER:
+            client.transport.abort()
+    elif now - client.since >= limit and not client.write_paused:
+        client.time_out()
 
 
 def look(exchange: Exchange, now: float) -> None:

@@ -6,6 +6,10 @@ and throws away what still comes for a moment, since closing with unread bytes w
 section 9.6).
 
 An app that takes nothing of what was written for it, for as long as a connection may be idle, is cut off.
+
+An app may end its sending direction and still wants the answers to all that it has sent. One that has closed its
+connection wants nothing: its request is abandoned, the upstream's connection closes, and it counts as 499. Which of the
+two it is `sidecars.ambassador.disconnects` tells, when the end arrives, at each tick and before an answer is written.
 """
 
 from __future__ import annotations
@@ -18,20 +22,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecars.ambassador import answers
 from sidecars.ambassador.bodies import Reader, reader
-from sidecars.ambassador.deadlines import look
+from sidecars.ambassador.deadlines import watch
 from sidecars.ambassador.exchange import Exchange
 from sidecars.ambassador.heads import HTTP2, Refused, check_beginning
-from sidecars.ambassador.relay import Relay, reset
+from sidecars.ambassador.relay import reset
 from sidecars.ambassador.requests import Request
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.connection import Connection
     from sidecars.ambassador.upstream import Upstream
 
 _CR: Final = b"\r"[0]
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
 _BUFFERED: Final = 64 * 1024  # bytes of further requests that wait
-_LINGER: Final = 2.0  # seconds
 _QUIET: Final = 0.1  # seconds without a request after which a drain takes a connection for idle
 _BAD: Final = 400
 _GONE: Final = 499  # as nginx calls it: the client closed before it had its answer
@@ -54,6 +56,7 @@ class Client:
         "since",
         "taken",
         "transport",
+        "unread",
         "unsent",
         "upstream",
         "write_paused",
@@ -70,6 +73,7 @@ class Client:
         self.must_close = False  # the response under way has said that it is the last
         self.lingers = False  # nothing that still comes matters
         self.ended = False  # the app will send no more
+        self.unread = False  # there is no room for more of what it sends
         self.write_paused = False
         self.unsent = 0  # bytes written that the app's side had not taken at the last tick
         self.taken = 0.0  # when that changed last
@@ -158,17 +162,39 @@ class Client:
         full = len(self.buffer) > _BUFFERED or (
             exchange is not None and exchange.wants_no_more and self.body is not None
         )
-        if full and not self.lingers:
+        self.unread = full and not self.lingers
+        if self.unread:
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """The app sends no more; it may still want the answer to what it has sent."""
+        """Return True if the connection stays open, for an app that still wants the answers to what it has sent."""
         self.ended = True
         if self.lingers:
             return False
-        return self.body is None if self.exchange is not None else self.write_paused and bool(self.buffer)
+        if self.exchange is None:
+            return self.write_paused and bool(self.buffer)
+        if self.upstream.disconnects.has_closed(self.transport):
+            self.abort()
+            return False
+        self._lacks_nothing()
+        return self.exchange is not None
+
+    def _lacks_nothing(self) -> None:
+        """Refuse a request whose body cannot come any more (RFC 9112 section 8): its sender has ended."""
+        if self.body is not None:
+            self.refuse(_BAD, "the request ended before its body was complete")
+
+    def has_left(self) -> bool:
+        """Return True, and end the exchange, if the app has closed the connection of which it had ended one direction.
+
+        To be called before an answer is written to such a connection, and now and then while there is none.
+        """
+        if self.exchange is None or not self.upstream.disconnects.has_closed(self.transport):
+            return False
+        self.abort()
+        return True
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -198,8 +224,9 @@ class Client:
     # -- between requests -----------------------------------------------------------------------------------------
 
     def closes_after(self, request: Request, *, complete: bool) -> bool:
-        """Whether the connection ends after the response to this request."""
-        return not request.keep_alive or not complete or self.ended or self.upstream.draining
+        """Return True if the connection ends after the response to this request."""
+        no_more = self.ended and not self.buffer
+        return not request.keep_alive or not complete or no_more or self.upstream.draining
 
     def finished(self, now: float, *, close: bool) -> None:
         """The exchange is over and its response written."""
@@ -224,27 +251,10 @@ class Client:
         data, self.buffer = self.buffer, b""
         self._next(data)
         self.read_on()
-        if self.ended and self.exchange is None:
-            self._close()
-
-    def switch(self, connection: Connection, first: bytes, *, blocked: bool) -> None:
-        """Become one with the upstream's connection, which may not take more at present: 101 has been agreed."""
-        here, there = self.transport, connection.transport
-        self.exchange = None
-        self.upstream.clients.discard(self)
-        ours = Relay(self.upstream, inbound=True, transport=here)
-        theirs = Relay(self.upstream, inbound=False, transport=there)
-        for transport, protocol in ((here, ours), (there, theirs)):
-            transport.pause_reading()  # how it is read changes with the protocol
-            transport.set_protocol(protocol)
-        ours.early = [self.buffer] if self.buffer else []
-        ours.ended = self.ended
-        here.write(first)
-        ours.join(theirs, connection.endpoint)
-        if self.write_paused:
-            ours.pause_writing()
-        if blocked:
-            theirs.pause_writing()
+        if self.ended and not self.lingers:
+            self._lacks_nothing()
+            if self.exchange is None:
+                self._close()
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -319,19 +329,11 @@ class Client:
             exchange.abandon(_GONE)
 
     def tick(self, now: float) -> None:
-        unsent = self.transport.get_write_buffer_size()
-        if unsent != self.unsent:
-            self.unsent, self.taken = unsent, now
-        elif unsent and now - self.taken >= self.upstream.settings.idle_timeout:
-            self.abort()
-            return
-        if self.exchange is not None:
-            look(self.exchange, now)
-        elif self.lingers:
-            if not unsent and now - max(self.since, self.taken) >= _LINGER:
-                self.transport.abort()
-        elif now - self.since >= self.upstream.settings.idle_timeout and not self.write_paused:
-            if self.buffer:
-                self.refuse(408, "the head of the request did not come in time")
-            else:
-                self._close()
+        watch(self, now)
+
+    def time_out(self) -> None:
+        """It was silent for too long, in a head or between requests."""
+        if self.buffer:
+            self.refuse(408, "the head of the request did not come in time")
+        else:
+            self._close()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from sidecars.ambassador import answers, tries
 from sidecars.ambassador.bodies import LAST_CHUNK, frame, last_chunk
 from sidecars.ambassador.heads import CHUNKED, UNTIL_CLOSE
+from sidecars.ambassador.relay import splice
 from sidecars.ambassador.requests import Request
 from sidecars.ambassador.responses import Response
 
@@ -154,6 +155,8 @@ class Exchange:
     def respond_whole(self, response: Response, body: bytes, now: float) -> None:
         """A response that has come in one piece, as most do."""
         client, request = self.client, self.request
+        if client.ended and client.has_left():
+            return
         close = client.closes_after(request, complete=self.complete)
         head = response.head(request.minor, close=close)
         if len(body) <= _JOINED:
@@ -164,6 +167,8 @@ class Exchange:
 
     def respond(self, response: Response) -> None:
         """The head of a response whose body follows through `pass_on` and `end`."""
+        if self.client.ended and self.client.has_left():
+            return
         self.moved = True
         self.response = response
         if self.upstream.access is not None:
@@ -205,7 +210,7 @@ class Exchange:
         self.over = True
         self._count(_SWITCHING, monotonic())
         connection.exchange = self.connection = self.endpoint = None
-        self.client.switch(connection, response.interim() + surplus, blocked=self.blocked)
+        splice(self.client, connection, response.interim() + surplus, blocked=self.blocked)
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -216,6 +221,8 @@ class Exchange:
 
     def give_up(self, cause: Cause) -> None:
         """Answer ourselves, with what was tried and how it failed."""
+        if self.client.ended and self.client.has_left():
+            return
         self.over = True
         close = self.client.closes_after(self.request, complete=self.complete) or not self.request.minor
         answer = answers.own_answer(

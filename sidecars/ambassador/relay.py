@@ -1,6 +1,8 @@
 """Two connections as one: what comes on either goes out on the other, byte for byte.
 
 The end of one direction is passed on and the other goes on (half-close); when both have ended, both connections close.
+So they do when the app has closed its connection for good (`sidecars.ambassador.disconnects`): what it has sent still
+goes on, and nobody waits for an answer.
 A connection that breaks breaks the other one: a reset goes on as a reset, since an orderly end would say that all had
 come. Neither side is read faster than the other takes.
 
@@ -21,6 +23,8 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sidecars.ambassador.connection import Connection
+    from sidecars.ambassador.downstream import Client
     from sidecars.ambassador.endpoints import Endpoint
     from sidecars.ambassador.upstream import Upstream
 
@@ -154,7 +158,7 @@ class Relay(asyncio.BufferedProtocol):
         peer = self.peer
         if peer is None:
             return stays
-        if peer.lost:
+        if peer.lost or self._has_left():
             return False
         if peer.ended:
             peer.transport.close()
@@ -190,6 +194,10 @@ class Relay(asyncio.BufferedProtocol):
         else:
             reset(peer.transport)
 
+    def _has_left(self) -> bool:
+        """Return True if this end is the app's, and it has closed its connection for good."""
+        return self.inbound and self.upstream.disconnects.has_closed(self.transport)
+
     def _note_change(self) -> None:
         """Begin the time-out of a half-closed tunnel anew at the next tick."""
         end = self if self.inbound else self.peer
@@ -200,6 +208,8 @@ class Relay(asyncio.BufferedProtocol):
         """Called on the app's end: break off what has stopped half-way."""
         peer = self.peer
         assert peer is not None  # noqa: S101 - it has been joined
+        if self.ended and not self.lost and self._has_left():
+            self.transport.abort()
         unsent = sum(end.transport.get_write_buffer_size() for end in (self, peer) if not end.lost)
         if self.moved or unsent != self.unsent or not (self.ended or peer.ended or self.lost or peer.lost):
             self.moved, self.unsent, self.since = False, unsent, now
@@ -211,3 +221,26 @@ class Relay(asyncio.BufferedProtocol):
         for end in (self, self.peer):
             if end is not None and not end.lost:
                 reset(end.transport)
+
+
+def splice(client: Client, connection: Connection, first: bytes, *, blocked: bool) -> None:
+    """Make an app's connection and an upstream's one tunnel, after 101; `first` is what the app gets before all else.
+
+    `blocked`: True if the upstream's connection takes no more at present.
+    """
+    upstream, here, there = client.upstream, client.transport, connection.transport
+    client.exchange = None
+    upstream.clients.discard(client)
+    ours = Relay(upstream, inbound=True, transport=here)
+    theirs = Relay(upstream, inbound=False, transport=there)
+    for transport, protocol in ((here, ours), (there, theirs)):
+        transport.pause_reading()  # how it is read changes with the protocol
+        transport.set_protocol(protocol)
+    ours.early = [client.buffer] if client.buffer else []
+    ours.ended = client.ended
+    here.write(first)
+    ours.join(theirs, connection.endpoint)
+    if client.write_paused:
+        ours.pause_writing()
+    if blocked:
+        theirs.pause_writing()

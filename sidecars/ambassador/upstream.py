@@ -18,6 +18,7 @@ from sidecars.ambassador.affinity import key_of
 from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.counters import Counters
+from sidecars.ambassador.disconnects import Disconnects
 from sidecars.ambassador.endpoints import EJECTED, READY, Endpoint
 from sidecars.ambassador.heads import HTTP2
 from sidecars.ambassador.identity import Token, edits_of
@@ -75,6 +76,7 @@ class Upstream:
         self.budget = Budget(time.monotonic(), settings.retry_budget)
         self.counters: Counters = Counters()
         self.turns = Turns(loop.call_soon)
+        self.disconnects: Disconnects = Disconnects()
         self.clients: set[Client] = set()
         self.relays: set[Relay] = set()
         self.waiting: set[TcpClient] = set()
@@ -290,6 +292,7 @@ class Upstream:
         for endpoint in self.endpoints:
             for connection in list(endpoint.idle):
                 connection.discard()
+        self.disconnects.close()
 
 
 def _authorities(scheme: str, host: str, port: int) -> set[bytes]:

@@ -89,6 +89,7 @@ class Pair:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.upstream.disconnects.close()
         self.loop.close()
 
 

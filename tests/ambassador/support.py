@@ -168,12 +168,12 @@ class Ambassador:
     def __init__(self, start: Callable[..., Program], upstream: str, **environ: str) -> None:
         self.port = free_port()
         self.admin = free_port()
+        listen = f"127.0.0.1:{self.port}"
         self.program = start(
             "ambassador",
-            AMBASSADOR_LISTEN=f"127.0.0.1:{self.port}",
             AMBASSADOR_ADMIN_LISTEN=f"127.0.0.1:{self.admin}",
             AMBASSADOR_UPSTREAM=upstream,
-            **{f"AMBASSADOR_{name}": value for name, value in environ.items()},
+            **{f"AMBASSADOR_{name}": value for name, value in {"LISTEN": listen, **environ}.items()},
         )
         self.program.wait_ready(self.admin)
 
