@@ -109,7 +109,7 @@ def _demand_elsewhere(found: list[Source], target: Target) -> None:
 
 def _place(path: str) -> str:
     """The directory that a file lies in, or what it leads to."""
-    return os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path)  # noqa: PTH114, PTH120 - text
+    return os.path.dirname(sources.resolved(path) if os.path.islink(path) else path)  # noqa: PTH114, PTH120 - text
 
 
 def _staged(

@@ -20,6 +20,7 @@ from operator import le
 
 from chassis.frozen import TYPE_CHECKING, dataclass
 from sidecars.warcopier import zipdir
+from sidecars.warcopier.entry_times import dos_seconds
 from sidecars.warcopier.zipdir import Directory, NotAnArchive, Window
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
         def directory(self, path: bytes) -> None: ...
 
-        def file(self, path: bytes, pieces: Iterable[bytes], crc: int) -> None:
-            """The bytes have been proven once `pieces` ends: their CRC-32 is `crc`."""
+        def file(self, path: bytes, pieces: Iterable[bytes], crc: int, modified: int) -> None:
+            """The bytes have been proven once `pieces` ends: their CRC-32 is `crc`. `modified` is a Unix time."""
 
     Spans = bytes
     """Of each entry where it begins and where it ends, as unsigned numbers of 8 bytes."""
@@ -45,7 +46,14 @@ _PART_BYTES = 1 << 18  # of the archive, likewise
 
 NAMES = ("any", "safe", "unpackable")
 """What is demanded of names: nothing; that none leads out of the application and none stands twice; or also that they
-can be unpacked anywhere: no link or device, no backslash, no two that differ only in their case."""
+can be unpacked anywhere: no link or device, no backslash, no two that differ only in their case, none too deep or long
+for a file system."""
+
+DEEPEST = 256  # directories above an entry that is unpacked
+LONGEST_NAME = 3_584
+"""Bytes of the name of an entry that is unpacked. A path has at most 4,095 (PATH_MAX), and the directory that a server
+mounts and the application's own name come before it."""
+_NOT_UNPACKED = (stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,14 @@ class Contents:
 class Survey:
     """What an archive's directory says. Of the contents nothing is proven yet.
 
-    `parts` are what `prove` takes; `room` is how many bytes the files will take in whole blocks.
+    `parts` are what `prove` takes; `room` is how many bytes the files will take in whole blocks; `modified` is the Unix
+    time of the newest entry.
     """
 
     directory: Directory
     parts: tuple[Directory, ...]
     room: int
+    modified: int
     contents: Contents
 
 
@@ -96,7 +106,7 @@ def survey(read: Read, size: int, limits: Limits, names: str = "safe", block: in
     budget = _Budget(limits, size)
     seen = _Names(fold=names == "unpackable")
     parts = _Parts(directory, size)
-    room = 0
+    room = newest = 0
     has_web_inf = False
     for entry in zipdir.entries(Window(read), directory):
         budget.spend(entry.unpacked)
@@ -104,9 +114,11 @@ def survey(read: Read, size: int, limits: Limits, names: str = "safe", block: in
         if names != "any":
             seen.add(entry)
         room += -(-entry.unpacked // block) * block
+        newest = max(newest, entry.dos_time)
         has_web_inf = has_web_inf or entry.name.startswith(b"WEB-INF/")
     seen.demand_each_once(zipdir.entries(Window(read), directory))
-    return Survey(directory, parts.all(), room, Contents(directory.entries, budget.spent, has_web_inf))
+    contents = Contents(directory.entries, budget.spent, has_web_inf)
+    return Survey(directory, parts.all(), room, dos_seconds(newest), contents)
 
 
 def prove(read: Read, found: Survey, part: Directory, names: str = "safe", sink: Sink | None = None) -> Spans:
@@ -132,7 +144,7 @@ def prove(read: Read, found: Survey, part: Directory, names: str = "safe", sink:
             sink.directory(entry.name)
             _demand_nothing(entry, pieces)
         else:
-            sink.file(entry.name, pieces, entry.crc)
+            sink.file(entry.name, pieces, entry.crc, entry.modified())
     return spans.tobytes()
 
 
@@ -173,8 +185,15 @@ def _demand_unpackable(entry: Entry) -> None:
     """Nothing that a file system could take for something else than a file or directory of that very name."""
     if b"\\" in entry.name:
         raise NotAnArchive(f"has an entry with a backslash in its name, so it is not unpacked: {entry}")
+    if entry.name.count(b"/") > DEEPEST:
+        raise NotAnArchive(f"has an entry more than {DEEPEST} directories deep, so it is not unpacked: {entry}")
+    if len(entry.name) > LONGEST_NAME:
+        raise NotAnArchive(
+            f"has an entry whose name is too long to be unpacked, with more than {LONGEST_NAME} bytes: {entry}"
+        )
+    # The name alone says whether it is a directory, as for Java. Older archivers write 0177777 as its mode: no type.
     kind = stat.S_IFMT(entry.unix_mode)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or (kind == stat.S_IFDIR and not entry.name.endswith(b"/")):
+    if kind in _NOT_UNPACKED or (kind == stat.S_IFDIR and not entry.name.endswith(b"/")):
         raise NotAnArchive(f"has an entry that is neither file nor directory, so it is not unpacked: {entry}")
 
 

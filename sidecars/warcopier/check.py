@@ -35,26 +35,27 @@ class Check:
         """All of an archive, or nothing where no check is asked for. Raises BadData, which names the path."""
         if not self._names:
             return None
-        with _refusing(path):
+        with refusing(path):
             return archive.examine(read, size, self.limits, self._names)
 
     def survey(self, path: str, read: Read, size: int, block: int = 1) -> Survey:
         """What an archive that is to be unpacked declares. Raises BadData, which names the path."""
-        with _refusing(path):
+        with refusing(path):
             return archive.survey(read, size, self.limits, self._names, block)
 
     def unpacked(self, path: str, read: Read, found: Survey, number: int, sink: Sink) -> Spans:
         """Prove one part of what was surveyed, and hand it to the sink. Raises BadData, which names the path."""
-        with _refusing(path):
+        with refusing(path):
             return archive.prove(read, found, found.parts[number], self._names, sink)
 
     def demand_no_overlap(self, path: str, parts: Iterable[Spans]) -> None:
-        with _refusing(path):
+        with refusing(path):
             archive.demand_no_overlap(parts)
 
 
 @contextmanager
-def _refusing(path: str) -> Iterator[None]:
+def refusing(path: str) -> Iterator[None]:
+    """Raise BadData, which names the path, instead of NotAnArchive."""
     try:
         yield
     except NotAnArchive as error:

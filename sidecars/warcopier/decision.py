@@ -46,6 +46,11 @@ class Decisions:
     def about(self, source: Source) -> None:
         """Decide. Raises BadData, BadSettings or IOFailed when the source cannot be published."""
         name = naming.unpacked_directory(source.name) if self._settings.unpack else source.name
+        if name.upper() in naming.NEVER_SERVED:
+            raise BadData(
+                f"{shown(source.path)}: Tomcat takes no directory of that name for an application: publish it under"
+                " another name, or without WARCOPIER_UNPACK; nothing was published"
+            )
         self._wanted.add(name)
         expected = self._expected.of(source)
         kept = self._kept_tree(source, name, expected) if self._settings.unpack else self._kept_file(source, expected)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import contextmanager
 
 from chassis.frozen import TYPE_CHECKING
-from chassis.lifecycle import IOFailed
+from chassis.lifecycle import BadData, IOFailed
 from sidecars.warcopier.naming import shown
 
 if TYPE_CHECKING:
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM)
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never hangs on a pipe that took a file's place
 
 
 @contextmanager
@@ -48,6 +58,36 @@ def reader_of(file: int, path: str) -> Read:
             raise _not_read(path, error) from None
 
     return read
+
+
+def demand_file(path: str, mode: int) -> None:
+    """Raise BadData unless the mode is that of a regular file."""
+    kind = stat.S_IFMT(mode)
+    if kind != stat.S_IFREG:
+        raise BadData(f"{shown(path)}: is {_KINDS.get(kind, 'no file')}; nothing was published")
+
+
+def read_small(path: str, largest: int) -> bytes:
+    """Read a file of at most `largest` bytes that somebody else has written. It never waits for a pipe or a device.
+
+    Raises FileNotFoundError, IOFailed, or BadData where it is no regular file or a larger one.
+    """
+    try:
+        file = os.open(path, READ)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, or a device without a driver
+            raise BadData(f"{shown(path)}: is a socket or a device; nothing was published") from None
+        raise _not_read(path, error) from None
+    try:
+        demand_file(path, os.fstat(file).st_mode)
+        raw = reader_of(file, path)(0, largest + 1)
+    finally:
+        os.close(file)
+    if len(raw) > largest:
+        raise BadData(f"{shown(path)}: it has more than {largest} bytes; nothing was published")
+    return raw
 
 
 def give(file: int, owner: Owner) -> None:

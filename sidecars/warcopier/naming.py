@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WAR = ".war"
 RECORD = ".warcopier.json"
+NEVER_SERVED = ("META-INF", "WEB-INF")  # directories that Tomcat takes for no application, in any case
 TREES = "META-INF"  # below it, staged directories
 TRACKER = "META-INF/war-tracker"  # by which Tomcat knows a directory that it has unpacked; its time is the WAR's
 _OURS = ".warcopier-"
@@ -24,6 +25,7 @@ _STAGING = ".staging"
 _LOCK = ".lock"
 _TOKEN = 16  # hexadecimal digits
 _VERSION_MARKER = "##"
+_SHOWN = 200  # characters of a name of any length in a message
 _LONGEST = 255  # bytes of a file's name, on every file system of Linux that matters
 
 
@@ -156,3 +158,8 @@ def token_of(filename: str) -> str | None:
 def shown(name: str) -> str:
     """The name as it can stand in a sentence: a newline, or bytes that are no text, are written as escapes."""
     return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
+
+
+def shortened(name: str) -> str:
+    """The same for a name of any length, such as one in an archive: at most its first 200 characters."""
+    return shown(name) if len(name) <= _SHOWN else f"{shown(name[:_SHOWN])}…"

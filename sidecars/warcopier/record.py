@@ -72,9 +72,21 @@ def load(directory: int) -> Record:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
             raise ValueError("it is not a record")
-        return parse(os.pread(file, found.st_size, 0))
+        known = parse(os.pread(file, found.st_size, 0))
     finally:
         os.close(file)
+    if not all(map(_can_be_a_name, known)):
+        raise ValueError("it has a name that no file can have")
+    return known
+
+
+def _can_be_a_name(name: str) -> bool:
+    """True if a directory can have an entry of that name. Others can write the record: it must not lead elsewhere."""
+    try:
+        raw = os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return raw not in (b"", b".", b"..") and b"/" not in raw and b"\0" not in raw
 
 
 def _published(entry: Mapping[str, object]) -> Published:

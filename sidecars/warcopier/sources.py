@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 
 from chassis.frozen import TYPE_CHECKING, replace
-from chassis.lifecycle import BadData, BadSettings, IOFailed
+from chassis.lifecycle import BadData, BadSettings
 from sidecars.warcopier import checksums, failures, naming, plan
 from sidecars.warcopier.naming import shown
 from sidecars.warcopier.plan import Clash, Source, without_doubles
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 _MAGIC = frozenset("*?[")
 _SHOWN = 8  # names of what there is instead
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
-_KINDS = (
-    (stat.S_ISDIR, "a directory; only archives are published"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 def listed(settings: Settings) -> list[Source]:
@@ -105,9 +98,9 @@ def _exists(path: str) -> bool:
 
 
 def _globbed(pattern: str) -> list[str]:
-    from glob import glob  # noqa: PLC0415 - seldom used, and not cheap to load
+    from sidecars.warcopier.globbing import globbed  # noqa: PLC0415 - seldom used, and not cheap to load
 
-    return sorted(glob(pattern, recursive=True))  # noqa: PTH207 - as above
+    return globbed(pattern)
 
 
 def _wars_in(directory: str) -> Iterator[str]:
@@ -123,9 +116,9 @@ def _source(path: str) -> Source:
         if error.errno in _MISSING and not os.path.islink(path):  # noqa: PTH114 - as above
             raise BadSettings(f"WARCOPIER_SOURCE={shown(path)}: it does not exist; {_what_is_there(path)}") from None
         raise
-    for is_kind, kind in _KINDS:
-        if is_kind(found.st_mode):
-            raise BadData(f"{shown(path)}: is {kind}; nothing was published")
+    if stat.S_ISDIR(found.st_mode):
+        raise BadData(f"{shown(path)}: is a directory; only archives are published; nothing was published")
+    failures.demand_file(path, found.st_mode)
     try:
         name = naming.published_name(os.path.basename(path))  # noqa: PTH119 - as above
     except ValueError as error:
@@ -161,10 +154,18 @@ def places(part: str) -> set[str]:
         found.add(os.path.dirname(part) or ".")  # noqa: PTH120 - as above
     with suppress(OSError):
         for path in _wars(part):
-            found |= {os.path.dirname(path), os.path.dirname(os.path.realpath(path))}  # noqa: PTH120 - as above
-    if not _exists(part) and _MAGIC & set(part):
+            found |= {os.path.dirname(path), os.path.dirname(resolved(path))}  # noqa: PTH120 - as above
+    if _MAGIC & set(part) and not os.path.lexists(part):
         found.add(_without_magic(part))
-    return {os.path.realpath(place) for place in found} | found
+    return {resolved(place) for place in found} | found
+
+
+def resolved(path: str) -> str:
+    """The path without links; as it is where the kernel does not follow it (a circle, a chain of more than 40 links).
+
+    `realpath` alone would follow such a chain link by link, one call of a function in another.
+    """
+    return os.path.realpath(path) if os.path.exists(path) else path  # noqa: PTH110 - as above
 
 
 def _without_magic(pattern: str) -> str:
@@ -214,14 +215,9 @@ def sums_beside(source: Source) -> str:
 
 def _sums(place: str) -> dict[str, str]:
     try:
-        with failures.reading(place), open(place, "rb") as file:  # noqa: PTH123 - as above
-            raw = file.read(checksums.LARGEST + 1)
-    except IOFailed as failure:
-        if isinstance(failure.__context__, FileNotFoundError):
-            return {}
-        raise
-    if len(raw) > checksums.LARGEST:
-        raise BadData(f"{shown(place)}: it has more than {checksums.LARGEST} bytes; nothing was published")
+        raw = failures.read_small(place, checksums.LARGEST)
+    except FileNotFoundError:
+        return {}
     try:
         return checksums.parse(raw.decode(errors="surrogateescape"))
     except ValueError as error:

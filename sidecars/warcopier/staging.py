@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from chassis.frozen import TYPE_CHECKING, dataclass, replace
 from chassis.lifecycle import BadData, IOFailed
 from sidecars.warcopier import failures, naming, plan, trees
+from sidecars.warcopier.check import refusing
 from sidecars.warcopier.copying import (
     Behind,
     Beside,
@@ -26,8 +27,8 @@ from sidecars.warcopier.copying import (
     sha256_of_bytes,
     write_all,
 )
+from sidecars.warcopier.entry_times import directory_time_ns
 from sidecars.warcopier.naming import shown
-from sidecars.warcopier.target import READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,7 +205,9 @@ class Stager:
                 Behind(lambda: trees.flush_all(root), _SMALL_STRETCH, self._progress.tick) as behind,
             ):
                 self._check.demand_no_overlap(source.path, shared.run(behind.wrote))
-                tree(no_tick).finish(self._mtime(source, time.time_ns()))
+                with refusing(source.path):
+                    mtime = self._mtime(source, time.time_ns())
+                    tree(no_tick).finish(mtime, directory_time_ns(known.modified))
                 inode = os.fstat(root).st_ino
             with failures.reading(source.path):
                 return inode, digest.result()
@@ -215,10 +218,12 @@ class Stager:
 
 def open_source(source: Source) -> int:
     with failures.reading(source.path):
-        reader = os.open(source.path, READ)
-        if not stat.S_ISREG(os.fstat(reader).st_mode):
+        reader = os.open(source.path, failures.READ)
+        try:
+            failures.demand_file(source.path, os.fstat(reader).st_mode)
+        except BadData:
             os.close(reader)
-            raise BadData(f"{shown(source.path)}: is not a file any more; nothing was published")
+            raise
         return reader
 
 

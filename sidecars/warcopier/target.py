@@ -26,6 +26,7 @@ from chassis.frozen import TYPE_CHECKING
 from chassis.lifecycle import IOFailed
 from sidecars.warcopier import failures, naming, plan, trees
 from sidecars.warcopier.copying import write_all
+from sidecars.warcopier.failures import READ
 from sidecars.warcopier.naming import shown
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logs.get("warcopier")
 
-READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never hangs on a pipe that took a file's place
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _RECORD_MODE = 0o644
 _PART = 1 << 16  # bytes written at a time
@@ -183,14 +183,13 @@ class Target:
 
     def _below_trees(self) -> list[str]:
         """What lies where directories are staged, ours or not."""
-        try:
+        with suppress(OSError):
             place = os.open(naming.TREES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.directory)
-        except OSError:
-            return []
-        try:
-            return [f"{naming.TREES}/{name}" for name in sorted(os.listdir(place))]  # noqa: PTH208 - as above
-        finally:
-            os.close(place)
+            try:
+                return [f"{naming.TREES}/{name}" for name in sorted(os.listdir(place))]  # noqa: PTH208 - as above
+            finally:
+                os.close(place)
+        return []
 
     def _is_abandoned(self, token: str) -> bool:
         """Whether nobody holds the lock of the run with this token."""

@@ -17,6 +17,8 @@ from contextlib import suppress
 _EXCHANGE = 2  # RENAME_EXCHANGE, renameat2(2)
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 _MAY_BE_EMPTIED = 0o700
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_EVEN_CLOSED = getattr(os, "O_PATH", 0)  # opens what may not be read; only Linux has it
 
 
 def put(new: str, place: str, aside: str, directory: int) -> bool:
@@ -67,24 +69,74 @@ def flush_all(directory: int) -> None:
 
 
 def remove(path: str, directory: int) -> None:
-    """Remove a file or a directory with all that is in it; links are not followed. Raises OSError."""
+    """Remove a file or a directory with all that is in it; links are not followed. Raises OSError.
+
+    However deep it is, this takes three descriptors and flat memory: the directories in a directory are moved up to
+    the top before it is removed itself. Killed at any step it leaves less, all of it still below `path`.
+    """
+    if _unlinked(path, directory):
+        return
+    top = _opened(path, directory)
     try:
-        os.unlink(path, dir_fd=directory)
+        number = 0
+        while names := os.listdir(top):  # noqa: PTH208 - of the open directory
+            for name in names:
+                if not _unlinked(name, top):
+                    number = _flatten(name, top, number)
+                    os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    os.rmdir(path, dir_fd=directory)
+
+
+def _unlinked(name: str, directory: int) -> bool:
+    """Remove what is no directory; False where it is one. Raises OSError."""
+    try:
+        os.unlink(name, dir_fd=directory)
     except (IsADirectoryError, PermissionError):
-        found = os.stat(path, dir_fd=directory, follow_symlinks=False)
-        if not stat.S_ISDIR(found.st_mode):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
             raise
-        _remove_directory(path, directory, found.st_mode)
+        return False
+    return True
 
 
-def _remove_directory(path: str, directory: int, mode: int) -> None:
-    if mode & _MAY_BE_EMPTIED != _MAY_BE_EMPTIED:
-        with suppress(OSError):  # somebody else's: then it shows whether it can be emptied
-            os.chmod(path, _MAY_BE_EMPTIED, dir_fd=directory)
-    inside = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+def _flatten(name: str, top: int, number: int) -> int:
+    """Empty a directory in `top`, and move those that are in it to `top`, under numbers from `number` on.
+
+    Returns the next number. Raises OSError.
+    """
+    inside = _opened(name, top)
     try:
-        for name in os.listdir(inside):  # noqa: PTH208 - of the open directory
-            remove(name, inside)
+        for below in os.listdir(inside):  # noqa: PTH208 - of the open directory
+            if _unlinked(below, inside):
+                continue
+            os.close(_opened(below, inside))  # whoever moves a directory must be allowed to write into it
+            while not _moved(below, inside, f".{number}", top):
+                number += 1
+            number += 1
     finally:
         os.close(inside)
-    os.rmdir(path, dir_fd=directory)
+    return number
+
+
+def _moved(name: str, directory: int, new: str, top: int) -> bool:
+    """Move a directory; False where something else has the new name. Raises OSError."""
+    try:
+        os.rename(name, new, src_dir_fd=directory, dst_dir_fd=top)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        return False
+    return True
+
+
+def _opened(name: str, directory: int) -> int:
+    """Open a directory that is to be emptied; where its mode forbids that, it gets another one. Raises OSError."""
+    found = os.open(name, _EVEN_CLOSED | _DIRECTORY, dir_fd=directory)
+    try:
+        if os.fstat(found).st_mode & _MAY_BE_EMPTIED != _MAY_BE_EMPTIED:
+            with suppress(OSError):  # somebody else's: then it shows whether it can be emptied
+                os.chmod(f"/proc/self/fd/{found}", _MAY_BE_EMPTIED)  # noqa: PTH101 - the directory that is open
+        return os.open(".", _DIRECTORY, dir_fd=found)
+    finally:
+        os.close(found)

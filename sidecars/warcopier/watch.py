@@ -166,7 +166,7 @@ def _look(settings: Settings) -> Look:
     except Failure as failure:
         return ((failure.reason,),)
     sums = {sources.sums_beside(source): None for source in found}
-    wars = [(source.name, os.path.realpath(source.path), source.device, source.fingerprint) for source in found]
+    wars = [(source.name, sources.resolved(source.path), source.device, source.fingerprint) for source in found]
     return (*wars, *((place, sources.fingerprint_of(place)) for place in sums))
 
 

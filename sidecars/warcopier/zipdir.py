@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 
 from chassis.frozen import TYPE_CHECKING, dataclass
-from sidecars.warcopier.naming import shown
+from sidecars.warcopier.entry_times import dos_seconds
+from sidecars.warcopier.naming import shortened
 
 if TYPE_CHECKING:
     from typing import Any
@@ -31,8 +32,11 @@ _U64 = Struct("<Q")
 _END_SIGNATURE, _END64_SIGNATURE, _LOCATOR64_SIGNATURE = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 _CENTRAL_SIGNATURE, _LOCAL_SIGNATURE = b"PK\1\2", b"PK\3\4"
 _LONGEST_COMMENT = 0xFFFF
-_IS_64 = (0xFFFF, 0xFFFFFFFF)  # "see the zip64 field"
-_ZIP64_FIELD = 0x0001
+_FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF  # "see the zip64 record", or the zip64 field
+_ZIP64_FIELD, _TIMESTAMP_FIELD = 0x0001, 0x5455  # kinds of extra fields
+_ZIP64_SIZES = (8, 16, 24, 28)  # bytes of a zip64 field, as JDK 17 and 21 accept them
+_MOST_64 = (1 << 63) - 1  # Java reads 64-bit numbers as signed ones
+_TIMESTAMP = Struct("<Bl")  # Info-ZIP's extended timestamp: which times follow (bit 0: mtime), and the first of them
 _ENCRYPTED = 0x0001
 _DIRECTORY = "its directory"
 _STORED, _DEFLATED = 0, 8
@@ -56,19 +60,75 @@ class Directory:
 
 
 class Entry:
-    """One entry as the central directory has it."""
+    """One entry as the central directory has it. `dos_time` is its DOS date and time as one number that sorts by time.
 
-    __slots__ = ("crc", "end", "flags", "header", "method", "name", "packed", "unix_mode", "unpacked")
+    Raises NotAnArchive where java.util.zip.ZipFile would not open the archive because of this entry.
+    """
 
-    def __init__(self, name: bytes, fields: tuple[int, ...], sizes: list[int], end: int) -> None:
-        self.name = name
-        self.end = end  # where it ends in the directory
+    __slots__ = ("_timestamp", "crc", "dos_time", "end", "flags", "header", "method", "name", "packed", "unix_mode",
+                 "unpacked")  # fmt: skip
+
+    def __init__(self, fields: tuple[int, ...], rest: bytes, end: int) -> None:
+        """Read the entry: `rest` is its name, extra fields and comment, `end` where it ends in the directory."""
+        name, extra = fields[10], fields[11]
+        self.name = rest[:name]
+        self.end = end
         self.flags, self.method, self.crc = fields[3], fields[4], fields[7]
-        self.unpacked, self.packed, self.header = sizes
+        self.packed, self.unpacked, self.header = fields[8], fields[9], fields[16]
+        self.dos_time = fields[6] << 16 | fields[5]
+        self._timestamp: int | None = None
         self.unix_mode = fields[15] >> 16 if fields[1] >> 8 in _HAS_UNIX_MODE else 0
+        if not rest.isascii():
+            self._demand_text(self.name, "its name")
+            self._demand_text(rest[name + extra :], "its comment")
+        if extra:
+            self._read_extra(rest[name : name + extra])
 
     def __str__(self) -> str:
-        return shown(self.name.decode(errors="surrogateescape"))
+        return shortened(self.name.decode(errors="surrogateescape"))
+
+    def modified(self) -> int:
+        """Return when the entry was last modified, in Unix time. A DOS time is read as UTC."""
+        return dos_seconds(self.dos_time) if self._timestamp is None else self._timestamp
+
+    def _demand_text(self, raw: bytes, what: str) -> None:
+        """Java reads names and comments as strict UTF-8, whatever the flag for UTF-8 (bit 11) says."""
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            raise NotAnArchive(f"has an entry that Java cannot read: {what} is not UTF-8: {self}") from None
+
+    def _read_extra(self, extra: bytes) -> None:
+        """Take sizes and times from the extra fields. Up to 3 bytes after the last one are padding."""
+        at, is_first = 0, True
+        while at + _EXTRA.size <= len(extra):
+            kind, length = _EXTRA.unpack_from(extra, at)
+            at += _EXTRA.size
+            if at + length > len(extra):
+                raise NotAnArchive(
+                    f"has an entry that Java cannot read: its extra field 0x{kind:04x} is cut short: {self}"
+                )
+            if kind == _ZIP64_FIELD:
+                self._read_zip64(extra[at : at + length], is_first=is_first)
+                is_first = False
+            elif kind == _TIMESTAMP_FIELD and length >= _TIMESTAMP.size and extra[at] & 1:
+                self._timestamp = _TIMESTAMP.unpack_from(extra, at)[1]
+            at += length
+
+    def _read_zip64(self, field: bytes, *, is_first: bool) -> None:
+        """Check a zip64 field as Java does, and let the first one stand for the numbers that did not fit."""
+        wanted = [name for name in ("unpacked", "packed", "header") if getattr(self, name) == _FULL_32]
+        if len(field) not in _ZIP64_SIZES and (field or "unpacked" in wanted or "packed" in wanted):
+            raise NotAnArchive(
+                f"has an entry that Java cannot read: its zip64 field has {len(field)} bytes, which is none of the"
+                f" sizes of one: {self}"
+            )
+        for place, name in enumerate(wanted if is_first else ()):
+            if (place + 1) * _U64.size <= len(field):
+                value = _U64.unpack_from(field, place * _U64.size)[0]
+                if value > _MOST_64:
+                    raise NotAnArchive(f"has an entry that Java cannot read: its zip64 field is negative: {self}")
+                setattr(self, name, value)
 
 
 class Window:
@@ -102,16 +162,18 @@ class Window:
 
 
 def find_directory(read: Read, size: int) -> Directory:
+    """Find the central directory of an archive of `size` bytes. Raises NotAnArchive."""
     if size == 0:
         raise NotAnArchive("is empty")
     end = _find_end_record(read, size)
     _, disk, first_disk, here, total, length, offset, _ = _END.unpack(read(end, _END.size))
     stop = end
-    if total in _IS_64 or length in _IS_64 or offset in _IS_64:
-        record = _find_end64_record(read, end)
-        if record is not None:
+    record = _find_end64_record(read, end, needed=total == _FULL_16 or _FULL_32 in (length, offset))
+    if record is not None:
+        found = _END64.unpack(read(record, _END64.size))
+        if _agree(found[7:], (total, length, offset)):
             stop = record
-            _, _, _, _, disk, first_disk, here, total, length, offset = _END64.unpack(read(record, _END64.size))
+            _, _, _, _, disk, first_disk, here, total, length, offset = found
     if disk or first_disk or here != total:
         raise NotAnArchive("is one part of an archive that was split")
     shift = stop - length - offset
@@ -134,20 +196,29 @@ def _find_end_record(read: Read, size: int) -> int:
     raise NotAnArchive("is not a zip")
 
 
-def _find_end64_record(read: Read, end: int) -> int | None:
-    """The zip64 end record; None when there is no locator, and 0xFFFF is simply the number."""
+def _find_end64_record(read: Read, end: int, *, needed: bool) -> int | None:
+    """Find the zip64 end record as Java does: where its locator says, counted from the start of the file.
+
+    None where there is no locator, or nothing where it leads. `needed`: the end record refers to the zip64 one; then
+    the latter raises NotAnArchive.
+    """
     at = end - _LOCATOR64.size
     if at < 0:
         return None
-    signature, _, offset, _ = _LOCATOR64.unpack(read(at, _LOCATOR64.size))
+    signature, _, record, _ = _LOCATOR64.unpack(read(at, _LOCATOR64.size))
     if signature != _LOCATOR64_SIGNATURE:
         return None
-    # Something may stand before the archive, and then the offset is short of the truth: the record is at its default
-    # size where the locator follows it directly.
-    for record in (offset, at - _END64.size):
-        if 0 <= record <= at - _END64.size and read(record, 4) == _END64_SIGNATURE:
-            return record
-    raise NotAnArchive("is damaged: its zip64 end record is not where its locator says")
+    if record <= at - _END64.size and read(record, len(_END64_SIGNATURE)) == _END64_SIGNATURE:
+        return int(record)
+    if needed:
+        raise NotAnArchive("is damaged: its zip64 end record is not where its locator says")
+    return None
+
+
+def _agree(long: tuple[int, ...], short: tuple[int, int, int]) -> bool:
+    """True if the zip64 end record says the same as the end record, in each field that the latter has a number in."""
+    full = (_FULL_16, _FULL_32, _FULL_32)
+    return all(one in (other, ones) for one, other, ones in zip(short, long, full, strict=True))
 
 
 def entries(window: Window, directory: Directory) -> Iterator[Entry]:
@@ -166,30 +237,10 @@ def entries(window: Window, directory: Directory) -> Iterator[Entry]:
         end = at + name + extra + comment
         if end > directory.end:
             raise NotAnArchive(f"is damaged: entry {number + 1} of its directory reaches beyond the directory")
-        yield _entry(fields, name, window.take(at, name + extra, _DIRECTORY), end)
+        yield Entry(fields, window.take(at, name + extra + comment, _DIRECTORY), end)
         at = end
     if at != directory.end:
         raise NotAnArchive(f"is damaged: its directory has more than the {directory.entries} entries of its end record")
-
-
-def _entry(fields: tuple[int, ...], name: int, rest: bytes, end: int) -> Entry:
-    """The entry whose name is so long; `rest` is what follows its fields up to its comment."""
-    sizes = [fields[9], fields[8], fields[16]]  # unpacked, packed, header offset: the order of the zip64 field
-    if _IS_64[1] in sizes:
-        long = _zip64_field(rest[name:])
-        for place, value in enumerate(sizes):
-            if value == _IS_64[1] and len(long) >= _U64.size:
-                sizes[place], long = _U64.unpack_from(long)[0], long[_U64.size :]
-    return Entry(rest[:name], fields, sizes, end)
-
-
-def _zip64_field(extra: bytes) -> bytes:
-    while len(extra) >= _EXTRA.size:
-        kind, length = _EXTRA.unpack_from(extra)
-        if kind == _ZIP64_FIELD:
-            return extra[_EXTRA.size : _EXTRA.size + length]
-        extra = extra[_EXTRA.size + length :]
-    return b""
 
 
 # -- one entry ----------------------------------------------------------------------------------------------------
@@ -198,6 +249,8 @@ def _zip64_field(extra: bytes) -> bytes:
 def data_start(window: Window, entry: Entry, directory: Directory) -> int:
     """Where the entry's data begins, once its local header has been found to agree with the directory."""
     header = entry.header + directory.shift
+    if header + _LOCAL.size > directory.start:
+        raise NotAnArchive(f"is damaged: {entry} is not where the directory says")
     local = window.unpack(_LOCAL, header, entry)
     if local[0] != _LOCAL_SIGNATURE:
         raise NotAnArchive(f"is damaged: {entry} is not where the directory says")

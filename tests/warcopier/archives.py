@@ -7,6 +7,8 @@ import struct
 import warnings
 import zipfile
 
+from hypothesis import strategies as st
+
 from sidecars.warcopier.archive import Limits
 
 WIDE = Limits(entries=10**6, unpacked=1 << 50, ratio=10**6)
@@ -83,3 +85,52 @@ def overlapping() -> bytes:
     second = inner[inner.find(CENTRAL) : inner.find(b"PK\5\6")]
     second = second[:42] + struct.pack("<L", len(local) - len(inner_local)) + second[46:]
     return local + first + second + END.pack(b"PK\5\6", 0, 0, 2, 2, len(first + second), len(local), 0)
+
+
+# -- one header, changed -------------------------------------------------------------------------------------------
+
+
+def with_extra(data: bytes, extra: bytes) -> bytes:
+    """An archive whose first directory entry, without one before, has this extra field."""
+    return _inserted(data, 30, extra)
+
+
+def with_comment(data: bytes, comment: bytes) -> bytes:
+    """An archive whose first directory entry, without one before, has this comment."""
+    return _inserted(data, 32, comment)
+
+
+def _inserted(data: bytes, field: int, what: bytes) -> bytes:
+    """With something behind the name of the first directory entry, whose 16-bit length stands in that field."""
+    at, end = data.find(CENTRAL), data.rfind(b"PK\5\6")
+    name = at + 46 + int.from_bytes(data[at + 28 : at + 30], "little")
+    header = bytearray(data[at:name])
+    header[field : field + 2] = struct.pack("<H", len(what))
+    size = int.from_bytes(data[end + 12 : end + 16], "little") + len(what)
+    tail = data[end : end + 12] + struct.pack("<L", size) + data[end + 16 :]
+    return data[:at] + bytes(header) + what + data[name:end] + tail
+
+
+# -- archives with damage, as a strategy ---------------------------------------------------------------------------
+
+EXTREME = (0, 1, 0x7F, 0x80, 0xFF)
+MARKS = (b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7")
+FIELDS = (*range(4, 46, 2), 46, 47, 50, 54, 58)
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> bytes:
+    """An archive in which some numbers of its headers, or any bytes, are others; now and then one that is whole."""
+    extra = draw(st.sampled_from([b"", bytes(4), struct.pack("<HHBl", 0x5455, 5, 1, -1), b"\1\0\20\0" + b"\xff" * 16]))
+    whole = with_extra(packed({"WEB-INF/web.xml": b"<web-app/>" * 9, "d/k\u00f6ln.txt": b"x", "d/": b""}), extra)
+    data = bytearray(draw(st.sampled_from([whole, wide({"a": b"a", "b/c": b"c" * 99}), streamed({"a": b"a" * 50})])))
+    for _ in range(draw(st.integers(0, 3))):
+        if draw(st.booleans()):
+            mark = draw(st.sampled_from(MARKS))
+            places = [at for at in range(len(data)) if data.startswith(mark, at)] or [0]
+            at = draw(st.sampled_from(places)) + draw(st.sampled_from(FIELDS))
+            value = bytes([draw(st.sampled_from(EXTREME))]) * draw(st.sampled_from([1, 2, 4, 8]))
+        else:
+            at, value = draw(st.integers(0, len(data) - 1)), draw(st.binary(min_size=1, max_size=4))
+        data[at : at + len(value)] = value
+    return bytes(data[: draw(st.integers(1, len(data)))] if draw(st.integers(0, 9)) == 9 else data)

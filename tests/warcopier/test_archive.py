@@ -185,9 +185,11 @@ def test_a_name_with_dots_that_leads_nowhere_is_fine() -> None:
     assert check(packed({"a/..b/c..": b"x", "...": b"y"})).entries == 2
 
 
-def test_a_name_that_is_not_utf_8_is_fine() -> None:
+@pytest.mark.parametrize("names", archive.NAMES)
+def test_a_name_that_is_not_utf_8_is_refused_since_java_would_open_none_of_the_archive(names: str) -> None:
     data = packed({"k?ln": b"x"}).replace(b"k?ln", b"k\xf6ln")
-    assert check(data).entries == 1
+    with pytest.raises(NotAnArchive, match="its name is not UTF-8: k"):
+        check(data, names=names)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Modification times of unpacked files, which follow from the archive alone.
+
+Tomcat's entity tag of a file is its size and its mtime in milliseconds, and its caches and its reload compare the same
+two. So replicas must give a file the same mtime, and a file with other bytes must get another one. Reproducible builds
+stamp all entries alike, so the entry's own time is not enough: its checksum moves the time back, by less than a day.
+The result is never later than the entry's own time, and an unchanged file keeps its mtime across deployments.
+
+DOS times have no time zone. They are read as UTC, so that the zone of the container does not matter.
+"""
+
+from __future__ import annotations
+
+DAY = 86_400  # seconds
+_EARLIEST = 315_619_200  # 1980-01-02, so that no result lies before the first day that a zip can name
+_FEBRUARY = 2
+_SPREAD = DAY * 1_000  # milliseconds
+_MILLISECOND, _SECOND = 1_000_000, 1_000_000_000  # nanoseconds
+
+
+def dos_seconds(stamp: int) -> int:
+    """Return the Unix time of a DOS date (the upper 16 bits) and time (the lower 16), read as UTC.
+
+    Every value has a result: a day or month 0 is read as 1, and hours, minutes or days beyond their range carry over.
+    """
+    month = min(max(stamp >> 21 & 15, 1), 12)
+    year = 1980 + (stamp >> 25) - (month <= _FEBRUARY)  # years begin in March here: a leap day is the last day
+    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * ((month + 9) % 12) + 2) // 5 - 719_469
+    day = max(stamp >> 16 & 31, 1)
+    return (days + day) * DAY + (stamp >> 11 & 31) * 3_600 + (stamp >> 5 & 63) * 60 + (stamp & 31) * 2
+
+
+def file_time_ns(seconds: int, crc: int) -> int:
+    """Return the mtime for a file whose entry has that Unix time and that CRC-32, in nanoseconds."""
+    return max(seconds, _EARLIEST) * _SECOND - crc % _SPREAD * _MILLISECOND
+
+
+def directory_time_ns(seconds: int) -> int:
+    """Return the mtime for every directory of an archive whose newest entry has that Unix time, in nanoseconds."""
+    return max(seconds, _EARLIEST) * _SECOND

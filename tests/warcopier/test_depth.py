@@ -1,0 +1,222 @@
+"""Depth: however deep an archive, a leftover or a source is, nothing recurses over it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.warcopier import trees
+from sidecars.warcopier.archive import DEEPEST, LONGEST_NAME
+from sidecars.warcopier.globbing import globbed
+from tests.warcopier.archives import packed
+from tests.warcopier.support import (
+    NEW,
+    OTHER,
+    SHOP,
+    UNPACK,
+    Copier,
+    deployed,
+    entries,
+    leftovers,
+    names,
+    published,
+    refused,
+    sha256,
+    tree_digest,
+)
+
+GONE = "0123456789abcdef"
+
+
+def deep(folder: Path, levels: int) -> None:
+    """Make directories in one another, more of them than a path can name, each with a file."""
+    at = os.open(folder, os.O_RDONLY)
+    for level in range(levels):
+        os.mkdir("d", dir_fd=at)
+        inside = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(os.open(f"file-{level}", os.O_CREAT | os.O_WRONLY, dir_fd=inside))
+        os.close(at)
+        at = inside
+    os.close(at)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("d/" * 500, f"more than {DEEPEST} directories deep"),
+        ("d/" * 500 + "file", f"more than {DEEPEST} directories deep"),
+        ("d/" * 30_000 + "file", f"more than {DEEPEST} directories deep"),
+        ("d/" * (DEEPEST + 1), f"more than {DEEPEST} directories deep"),
+        (("d" * 200 + "/") * 20, f"more than {LONGEST_NAME} bytes"),
+        ("d" * 60_000, f"more than {LONGEST_NAME} bytes"),
+        ("d" * 256, "too long to be a file's"),
+        ("d" * 256 + "/file", "too long to be a file's"),
+    ],
+)
+def test_an_absurd_depth_or_length_is_refused_each_time_and_leaves_nothing(
+    copier: Copier, name: str, said: str
+) -> None:
+    copier.offer(shop=packed({"WEB-INF/web.xml": b"", name: b""}))
+    for _ in range(2):
+        outcome = copier.run(**UNPACK)
+        refused(outcome, 65, f"{copier.source}/shop.war: has an entry", said, "nothing was published")
+        assert len(outcome.last) < 1000
+        assert copier.names() == []
+
+
+def test_the_greatest_depth_and_length_are_unpacked_replaced_and_removed(copier: Copier) -> None:
+    files = {"d/" * DEEPEST + "file": b"deep", ("d" * 222 + "/") * 16 + "d" * 16: b"long"}
+    assert {len(name) for name in files} == {2 * DEEPEST + 4, LONGEST_NAME}
+    copier.offer(shop=packed(files))
+    published(copier.run(**UNPACK))
+    assert deployed(copier.target) == {"shop": tree_digest(files)}
+    copier.offer(shop=NEW)
+    published(copier.run(**UNPACK))
+    assert deployed(copier.target) == {"shop": tree_digest(entries(NEW))}
+    assert leftovers(copier.target) == []
+
+
+@pytest.mark.parametrize("levels", [500, 1_500, 5_000])
+def test_a_leftover_of_any_depth_is_swept_with_few_descriptors(copier: Copier, levels: int) -> None:
+    leftover = copier.target / "META-INF" / f".warcopier-{GONE}-1.staging"
+    leftover.mkdir(parents=True)
+    deep(leftover, levels)
+    copier.offer(shop=SHOP)
+    environ = copier.environ({})
+    ended = subprocess.run(
+        [sys.executable, "-m", "sidecars.warcopier"],
+        env=environ,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)),
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
+    assert leftovers(copier.target) == []
+
+
+def test_what_cannot_be_swept_is_a_warning_and_the_run_goes_on(copier: Copier) -> None:
+    leftover = copier.target / f".warcopier-{GONE}-1.staging"
+    leftover.mkdir()
+    copier.offer(shop=SHOP)
+    outcome = published(copier.run())
+    assert outcome.warnings == ["cannot be removed; a later run tries again"]
+
+
+def test_a_deep_tree_that_the_app_has_made_in_its_directory_goes_with_it(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    published(copier.run(**UNPACK))
+    deep(copier.target / "shop", 1_500)
+    copier.offer(shop=OTHER)
+    published(copier.run(**UNPACK))
+    assert deployed(copier.target) == {"shop": tree_digest(entries(OTHER))}
+    assert leftovers(copier.target) == []
+
+
+TREES = st.recursive(
+    st.sampled_from(["file", "link", "pipe"]),
+    lambda inner: st.dictionaries(st.sampled_from([".0", ".1", ".2", "a", "b"]), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def make(path: Path, what: str | dict[str, object]) -> None:
+    if isinstance(what, dict):
+        path.mkdir()
+        for name, inner in what.items():
+            assert isinstance(inner, (str, dict))
+            make(path / name, inner)
+    elif what == "file":
+        path.touch()
+    elif what == "link":
+        path.symlink_to("/etc")
+    else:
+        os.mkfifo(path)
+
+
+@given(TREES)
+def test_whatever_is_in_a_directory_and_whatever_its_name_is_it_can_be_removed(
+    tmp_path_factory: pytest.TempPathFactory, what: str | dict[str, object]
+) -> None:
+    folder = tmp_path_factory.mktemp("trees")
+    make(folder / "gone", what)
+    at = os.open(folder, os.O_RDONLY)
+    try:
+        trees.remove("gone", at)
+    finally:
+        os.close(at)
+    assert names(folder) == []
+    assert Path("/etc/hostname").exists()
+
+
+def test_directories_that_nobody_may_enter_are_removed_by_their_owner(copier: Copier) -> None:
+    leftover = copier.target / "META-INF" / f".warcopier-{GONE}-1.staging"
+    inner = leftover / "a" / "b"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    for path in (inner, inner.parent, leftover):
+        path.chmod(0)
+    copier.offer(shop=SHOP)
+    published(copier.run_without_power())
+    assert leftovers(copier.target) == []
+
+
+# -- sources ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_glob_goes_as_deep_as_a_path_can(copier: Copier) -> None:
+    deep(copier.source, 3_000)
+    place = copier.source / Path("d/" * 1_500)
+    (place / "shop.war").write_bytes(SHOP)
+    published(copier.run(WARCOPIER_SOURCE=f"{copier.source}/**/*.war"))
+    assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
+    copier.source.rename(copier.source.parent / "away")  # too deep for pytest to remove
+    at = os.open(copier.source.parent, os.O_RDONLY)
+    trees.remove("away", at)
+    os.close(at)
+
+
+def test_links_in_a_circle_do_not_hold_a_glob_up(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    (copier.source / "more").mkdir()
+    (copier.source / "more" / "other.war").write_bytes(OTHER)
+    for name in ("x", "y", "more/z"):
+        (copier.source / name).symlink_to(copier.source)
+    published(copier.run(WARCOPIER_SOURCE=f"{copier.source}/**/*.war"))
+    assert sorted(deployed(copier.target)) == ["other.war", "shop.war"]
+
+
+def test_a_link_to_a_directory_is_entered_by_a_glob(copier: Copier) -> None:
+    far = copier.source.parent / "far"
+    far.mkdir()
+    (far / "shop.war").write_bytes(SHOP)
+    (copier.source / "near").symlink_to(far)
+    assert globbed(f"{copier.source}/**/*.war") == [f"{copier.source}/near/shop.war"]
+    assert globbed(f"{copier.source}/**/near/*.war") == [f"{copier.source}/near/shop.war"]
+
+
+def test_a_chain_of_links_is_a_source_that_cannot_be_read(copier: Copier) -> None:
+    for number in range(1_500):
+        (copier.source / f"link-{number}").symlink_to(f"link-{number + 1}")
+    (copier.source / "link-1500").write_bytes(SHOP)
+    (copier.source / "shop.war").symlink_to("link-0")
+    refused(copier.run(), 74, f"{copier.source}", "cannot be read", "Too many levels of symbolic links")
+    refused(copier.run(WARCOPIER_WATCH="true", WARCOPIER_ADMIN_LISTEN="off"), 74, "Too many levels of symbolic links")
+
+
+def test_modes_of_what_a_glob_cannot_enter_are_no_error(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    closed = copier.source / "closed"
+    closed.mkdir()
+    closed.chmod(0)
+    published(copier.run_without_power(WARCOPIER_SOURCE=f"{copier.source}/**/*.war"))
+    closed.chmod(stat.S_IRWXU)
