@@ -17,7 +17,7 @@
 #   Root              may be read-only (read_only, readOnlyRootFilesystem): nothing writes outside the volumes.
 #   Capabilities      none are needed: drop ALL. A port below 1024 needs NET_BIND_SERVICE, or a higher port.
 #   Volumes           these exist and belong to 65532, so that a fresh named volume is writable:
-#                     warcopier /artifacts (reads) and /webapps (writes) · logshipper /logs (reads) and /state (writes)
+#                     warcopier /artifacts (reads) and /webapps (writes) · logshipper /logs (reads), /state and /audit
 #                     · all /tmp
 #   Signals           SIGTERM or SIGINT drains and exits 0, a second one ends the drain. The process is process 1
 #                     without an init: a child that it starts it waits for itself.
@@ -168,7 +168,7 @@ chmod -R u=rwX,go=rX /code
 chmod 0755 /code/usr/local/bin/*
 case $SIDECAR in
     warcopier)  install -d -o 65532 -g 65532 /code/artifacts /code/webapps ;;
-    logshipper) install -d -o 65532 -g 65532 /code/logs /code/state ;;
+    logshipper) install -d -o 65532 -g 65532 /code/logs /code/state /code/audit ;;
 esac
 find /code -exec touch --no-dereference --date @0 {} +
 EOS

@@ -1,5 +1,5 @@
-"""Packs a folder as a WAR, which is a zip: `python3 pack.py FOLDER WAR`. No JDK, since there is nothing to compile:
-Tomcat compiles the pages. The same files give the same bytes: entries are sorted, and carry no time of their own.
+"""Pack folders as WARs, which are zips: `python3 pack.py FOLDER WAR [FOLDER WAR …]`. No JDK, since there is nothing to
+compile: Tomcat compiles the pages. The same files give the same bytes: entries are sorted and have one fixed time.
 """
 
 import sys
@@ -10,6 +10,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can say
 
 
 def pack(folder: Path, war: Path) -> None:
+    war.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(war, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _EPOCH)
@@ -18,4 +19,5 @@ def pack(folder: Path, war: Path) -> None:
 
 
 if __name__ == "__main__":
-    pack(Path(sys.argv[1]), Path(sys.argv[2]))
+    for folder, war in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        pack(Path(folder), Path(war))

@@ -6,6 +6,7 @@ Only what a laptop lacks is replaced: mount paths by folders, and the names of S
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -42,8 +43,8 @@ class Twin:
         self._manifest = manifest
         (folder / "logs").mkdir()
 
-    def logshipper(self) -> Program:
-        environ = container(self._manifest, "logshipper")
+    def logshipper(self, **further: str) -> Program:
+        environ = container(self._manifest, "logshipper") | further
         for name, port in self.ports.items():
             variable = f"LOGSHIPPER_{name.upper()}_SINK"
             assert environ[variable] == f"http://{name}:8080/"
@@ -106,14 +107,35 @@ def test_one_sink_is_down_while_the_app_rotates_and_both_have_every_line_in_the_
         assert {record["app"] for record in receiver.records()} == {"noisy"}
 
 
-def test_the_job_ends_by_itself_with_every_line_shipped(
+def test_the_job_ends_with_every_line_shipped_although_a_sink_was_down_when_its_app_ended(
     tmp_path: Path, start: Start, receivers: list[Receiver]
 ) -> None:
     twin = Twin(tmp_path, start, "job.yaml")
     receivers += [Receiver(port) for port in twin.ports.values()]
     receivers[0].mode = "503"
     program = twin.logshipper()
-    app = twin.app(APP_LINES="3000")
+    program.wait_ready(twin.admin)
+    app = twin.app(APP_LINES="9000")
+    assert app.wait(60) == 0
+    assert (tmp_path / "logs" / "app.log.2").exists(), "it did rotate"
+    program.process.send_signal(signal.SIGTERM)  # as the kubelet does once the app has ended
+    wait_until(lambda: len(numbers(receivers[1])) == 9000, "the living sink has every line")
+    assert program.process.poll() is None, "it waits for the other one"
+    receivers[0].mode = "ok"
+    assert program.wait() == 0
+    for receiver in receivers:
+        assert numbers(receiver) == Counter(range(9000))
+
+
+def test_in_compose_the_job_ends_by_the_apps_own_file(tmp_path: Path, start: Start, receivers: list[Receiver]) -> None:
+    services = yaml.safe_load((EXAMPLE / "compose.yaml").read_text())["services"]
+    done = {"LOGSHIPPER_DONE_FILE": services["job-logshipper"]["environment"]["LOGSHIPPER_DONE_FILE"]}
+    twin = Twin(tmp_path, start, "job.yaml")
+    receivers += [Receiver(port) for port in twin.ports.values()]
+    receivers[0].mode = "503"
+    program = twin.logshipper(**done)
+    program.wait_ready(twin.admin)
+    app = twin.app(APP_LINES="3000", APP_DONE=services["job-app"]["environment"]["APP_DONE"])
     assert app.wait(60) == 0
     program.wait_logged("the done-file is there: shipping what is left")
     receivers[0].mode = "ok"
@@ -125,6 +147,11 @@ def test_the_job_ends_by_itself_with_every_line_shipped(
 def test_the_compose_file_says_the_same_as_the_manifests() -> None:
     compose = yaml.safe_load((EXAMPLE / "compose.yaml").read_text())["services"]
     assert compose["logshipper"]["environment"] == container("pod.yaml", "logshipper")
-    job = container("job.yaml", "logshipper")
-    assert compose["job-logshipper"]["environment"].items() <= job.items()
-    assert compose["job-app"]["environment"] == container("job.yaml", "app")
+    # Compose has no native sidecars: there the app's file ends the Job, in Kubernetes the kubelet's SIGTERM.
+    only_compose, only_kubernetes = {"LOGSHIPPER_DONE_FILE"}, {"LOGSHIPPER_DRAIN_TIMEOUT", "LOGSHIPPER_GIVE_UP_AFTER"}
+    here, there = compose["job-logshipper"]["environment"], container("job.yaml", "logshipper")
+    assert here.keys() - there.keys() == only_compose
+    assert there.keys() - here.keys() == only_kubernetes
+    assert {name: here[name] for name in here.keys() & there.keys()}.items() <= there.items()
+    app = compose["job-app"]["environment"]
+    assert app == container("job.yaml", "app") | {"APP_DONE": app["APP_DONE"]}

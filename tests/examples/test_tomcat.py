@@ -23,7 +23,6 @@ from tests.conftest import Start
 from tests.support import ROOT, free_port, wait_until
 
 EXAMPLE = ROOT / "examples" / "tomcat"
-METRICS = "# TYPE shop_up gauge\nshop_up 1\n"
 
 
 def environment(name: str) -> dict[str, str]:
@@ -31,6 +30,14 @@ def environment(name: str) -> dict[str, str]:
     pod = next(iter(yaml.safe_load_all((EXAMPLE / "pod.yaml").read_text())))
     container = next(item for item in pod["spec"]["initContainers"] if item["name"] == name)
     return {item["name"]: item["value"] for item in container.get("env", []) if "value" in item}
+
+
+TRACE = (
+    "31-Jan-2026 12:00:00.000 SEVERE [exec-1] org.apache.catalina.core.StandardWrapperValve.invoke failed\n"
+    '\tjava.lang.NumberFormatException: For input string: "this is no number"\n'
+    "\t\tat java.base/java.lang.Integer.parseInt(Integer.java:652)\n"
+    "\t\tat org.apache.jsp.broken_jsp._jspService(broken_jsp.java:101)\n"
+)
 
 
 class World(ThreadingHTTPServer):
@@ -88,26 +95,49 @@ def world() -> Iterator[type[World]]:
 
 def test_the_war_is_packed_and_published_and_is_the_same_every_time(start: Start, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        places = [EXAMPLE / "pack.py", EXAMPLE / "webapp", tmp_path / name / "shop.war"]
-        subprocess.run([sys.executable, *map(str, places)], check=True)
+        folder = tmp_path / name
+        places = [EXAMPLE / "webapp", folder / "shop.war", EXAMPLE / "monitor", folder / "monitor.war"]
+        subprocess.run([sys.executable, EXAMPLE / "pack.py", *map(str, places)], check=True)
     assert (tmp_path / "one" / "shop.war").read_bytes() == (tmp_path / "two" / "shop.war").read_bytes()
     (tmp_path / "webapps").mkdir()
     environ = {"WARCOPIER_SOURCE": str(tmp_path / "one"), "WARCOPIER_TARGET": str(tmp_path / "webapps")}
     assert start("warcopier", **(environment("warcopier") | environ)).wait() == 0
-    with zipfile.ZipFile(tmp_path / "webapps" / "shop.war") as war:
-        assert {"index.jsp", "metrics.jsp", "offer.jsp", "WEB-INF/web.xml"} <= set(war.namelist())
+    for name, pages in (("shop", {"index.jsp", "offer.jsp", "broken.jsp"}), ("monitor", {"metrics.jsp"})):
+        with zipfile.ZipFile(tmp_path / "webapps" / f"{name}.war") as war:
+            assert pages | {"WEB-INF/web.xml"} <= set(war.namelist())
 
 
-def test_the_adapter_answers_health_from_the_page_that_the_war_has(start: Start, world: type[World]) -> None:
-    app, port, admin = world(METRICS), free_port(), free_port()
+def metrics(requests: int, errors: int) -> str:
+    """What monitor/metrics.jsp writes of such a Tomcat."""
+    return (
+        f"# TYPE tomcat_requests_total counter\ntomcat_requests_total {requests}\n"
+        f"# TYPE tomcat_errors_total counter\ntomcat_errors_total {errors}\n"
+        "# TYPE jvm_heap_used_bytes gauge\njvm_heap_used_bytes 1e7\n"
+        "# TYPE jvm_heap_max_bytes gauge\njvm_heap_max_bytes 1e8\n"
+    )
+
+
+def test_health_is_a_verdict_on_the_requests_and_alive_only_asks_whether_tomcat_answers(
+    start: Start, world: type[World]
+) -> None:
+    app, port, admin = world(metrics(0, 0)), free_port(), free_port()
     environ = environment("adapter")
     assert environ["ADAPTER_TARGET"] == "http://127.0.0.1:8080"
     environ |= {"ADAPTER_TARGET": app.url, "ADAPTER_LISTEN": f"127.0.0.1:{port}"}
     start("adapter", **environ, ADAPTER_ADMIN_LISTEN=f"127.0.0.1:{admin}").wait_ready(admin)
-    answer = httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False)
-    assert (answer.status_code, answer.text) == (200, METRICS)
-    assert app.asked == ["/shop/metrics"]
+
+    def get(path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False)
+
+    assert get("/health").status_code == 200, "a Tomcat without requests is healthy"
+    app.page = metrics(1000, 100).encode()
+    assert get("/health").status_code == 200, "an error in ten requests is no failure"
+    app.page = metrics(9000, 8100).encode()
+    answer = get("/health")
+    assert answer.status_code == 503
+    assert "errors" in answer.text
+    assert get("/alive").status_code == 200
+    assert set(app.asked) == {"/monitor/metrics"}
 
 
 def test_the_ambassador_reaches_every_replica_of_the_backend(start: Start, world: type[World]) -> None:
@@ -132,15 +162,17 @@ def test_the_logshipper_finds_tomcats_logs_by_their_names(start: Start, world: t
         (tmp_path / folder).mkdir()
     (tmp_path / "logs" / "localhost_access_log.2026-01-31.txt").write_text("GET /shop/ 200\n")
     (tmp_path / "logs" / "catalina.2026-01-31.log").write_text("Server startup in [940] milliseconds\n")
+    (tmp_path / "logs" / "localhost.2026-01-31.log").write_text(TRACE)
     (tmp_path / "logs" / "unrelated.tmp").write_text("not a log\n")
     environ = environment("logshipper")
-    environ["LOGSHIPPER_PATHS"] = environ["LOGSHIPPER_PATHS"].replace("/logs/", f"{tmp_path}/logs/")
+    environ = {name: value.replace("/logs/", f"{tmp_path}/logs/") for name, value in environ.items()}
     environ |= {"LOGSHIPPER_SINK": receiver.url, "LOGSHIPPER_STATE_DIR": str(tmp_path / "state"), "POD_NAME": "shop"}
     program = start("logshipper", **environ, LOGSHIPPER_ADMIN_LISTEN=f"127.0.0.1:{admin}")
-    wait_until(lambda: len(receiver.posted) == 2, "both lines arrive")
+    wait_until(lambda: len(receiver.posted) == 3, "two lines and a stack trace arrive")
     assert program.stop() == 0
     assert {event["message"] for event in receiver.posted} == {
         "GET /shop/ 200",
         "Server startup in [940] milliseconds",
+        TRACE.rstrip(),
     }
     assert {event["pod"] for event in receiver.posted} == {"shop"}

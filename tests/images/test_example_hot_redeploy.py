@@ -197,6 +197,30 @@ def test_a_broken_war_never_reaches_tomcat_and_the_sidecar_says_why(start: Start
     assert pod.tomcat_said("Undeploying context") == []
 
 
+BRINGS_ITS_OWN = """
+services:
+  warcopier:
+    image: COPIER
+    volumes: !override ["webapps:/webapps"]
+"""
+
+
+def test_a_new_image_of_the_copier_publishes_the_war_that_it_brings_and_tomcat_is_not_restarted(
+    start: Start, tmp_path: Path
+) -> None:
+    """As `kubectl set image` does it: the container is replaced by one of the other image, on the same volume."""
+    pod = start()
+    tomcat = state(pod.container("tomcat"))["StartedAt"]
+    for version in (2, 3):
+        image = f"example/shop-war-test:{version}"
+        docker("build", "--quiet", "--build-arg", f"VERSION={version}", "--tag", image, EXAMPLE)
+        override = tmp_path / f"{version}.yaml"
+        override.write_text(BRINGS_ITS_OWN.replace("COPIER", image))
+        pod.compose("--file", str(override), "up", "--detach", "--no-deps", "warcopier")
+        pod.wait_version(version)
+    assert state(pod.container("tomcat"))["StartedAt"] == tomcat
+
+
 def test_the_sidecar_ends_with_0_and_a_second_start_changes_nothing(start: Start) -> None:
     pod = start()
     container = pod.container("warcopier")

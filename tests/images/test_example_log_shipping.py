@@ -70,8 +70,26 @@ def test_a_sink_that_was_down_while_the_app_rotated_gets_every_line(example: Exa
     assert example.numbers("storage") == example.numbers("audit")
 
 
-def test_the_job_ends_by_itself_with_every_line_delivered(example: Example) -> None:
-    example.compose("up", "--build", "--detach", "--quiet-pull", "job-logshipper")
+LATE = """
+services:
+  late:
+    image: example/noisy-app
+    profiles: [job]
+    entrypoint: ["python3", "-c", "import time; time.sleep(3)"]
+  job-logshipper:
+    depends_on:
+      late: { condition: service_completed_successfully }
+"""
+
+
+def test_the_job_ends_by_itself_with_every_line_delivered_although_its_logshipper_starts_late(
+    example: Example, tmp_path: Path
+) -> None:
+    """Without the order of the compose file the app would have rotated its first lines away by then."""
+    late = tmp_path / "late.yaml"
+    late.write_text(LATE)
+    example.compose("--file", late, "up", "--build", "--detach", "--quiet-pull", "job-app", "job-logshipper")
     assert docker("wait", example.container("job-logshipper")).strip() == "0"
+    assert state(example.container("job-logshipper"))["StartedAt"] < state(example.container("job-app"))["StartedAt"]
     for receiver in ("storage", "audit"):
         assert example.numbers(receiver) == Counter(range(20_000)), receiver

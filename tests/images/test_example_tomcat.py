@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import uuid
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -125,6 +127,32 @@ def shop() -> Iterator[Shop]:
             shop.compose("down", "--volumes", "--timeout", "5")
 
 
+LISTING = """
+import glob, zipfile
+for war in sorted(glob.glob("*.war", root_dir="/webapps")):
+    print(war, "offer.jsp" in zipfile.ZipFile("/webapps/" + war).namelist())
+"""
+
+
+def test_a_war_of_ones_own_is_published_beside_the_pages_that_the_probes_ask_for(tmp_path: Path) -> None:
+    tree = tmp_path / "tomcat"
+    shutil.copytree(FILE.parent, tree)
+    for name in ("mine", "shop"):
+        with zipfile.ZipFile(tree / "artifacts" / f"{name}.war", "w") as war:
+            war.writestr("WEB-INF/web.xml", "<web-app/>")
+            war.writestr("index.html", name)
+    image = docker("build", "--quiet", "--target", "war", tree).strip()
+    volume = docker("volume", "create").strip()
+    try:
+        docker("run", "--rm", "--volume", f"{volume}:/webapps", image)
+        listed = docker(
+            "run", "--rm", "--entrypoint", "python3", "--volume", f"{volume}:/webapps", image, "-c", LISTING
+        )
+    finally:
+        docker("volume", "rm", volume)
+    assert listed.splitlines() == ["mine.war False", "monitor.war False", "shop.war False"]
+
+
 def test_the_page_of_the_war_is_served_by_tomcat(shop: Shop) -> None:
     page = shop.get("/shop/")
     assert page.status_code == 200
@@ -140,7 +168,7 @@ def test_the_warcopier_has_ended_with_0_before_tomcat_started(shop: Shop) -> Non
 
 
 def test_the_app_publishes_metrics_and_no_health(shop: Shop) -> None:
-    metrics = shop.get("/shop/metrics")
+    metrics = shop.get("/monitor/metrics")
     assert metrics.headers["content-type"].replace(" ", "").startswith("text/plain;version=0.0.4")
     families = {family.name: family for family in text_string_to_metric_families(metrics.text)}
     assert families["tomcat_requests"].samples[0].value > 0
@@ -196,6 +224,33 @@ def test_every_line_of_the_access_log_arrives_exactly_once(shop: Shop) -> None:
 
 def test_tomcats_own_log_arrives_too(shop: Shop) -> None:
     shop.wait_received(["Server startup in"])
+
+
+def test_a_stack_trace_arrives_as_one_event(shop: Shop) -> None:
+    assert shop.get("/shop/broken").status_code == 500
+    lines = shop.wait_received(["java.lang.NumberFormatException"])
+    (event,) = (record["message"] for record in map(json.loads, lines) if "NumberFormatException" in record["message"])
+    assert len([line for line in event.splitlines() if line.lstrip().startswith("at ")]) > 10
+    assert not [line for line in lines if json.loads(line)["message"].lstrip().startswith("at ")]
+
+
+def test_health_is_503_while_every_request_fails_and_alive_stays_200_so_tomcat_is_not_restarted(
+    shop: Shop,
+) -> None:
+    def fail() -> bool:
+        assert shop.get("/shop/broken").status_code == 500
+        answer = shop.health()
+        return answer is not None and answer.status_code == 503 and "errors" in answer.text
+
+    wait_until(fail, "503 from /health while every request fails", PATIENCE)
+    assert shop.get("/alive", 8081).status_code == 200
+
+    def recover() -> bool:
+        shop.visit(50)
+        answer = shop.health()
+        return answer is not None and answer.status_code == 200
+
+    wait_until(recover, "200 from /health once requests succeed", PATIENCE)
 
 
 def test_what_arrives_is_a_json_object_a_line(shop: Shop) -> None:

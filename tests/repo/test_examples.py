@@ -18,6 +18,7 @@ from tests.support import ROOT
 MANIFESTS = sorted((ROOT / "examples").glob("*/*.yaml"))
 PODS = [path for path in MANIFESTS if path.name != "compose.yaml"]
 KUBERNETES = "1.33"
+DERIVED = {"example/shop-war": "warcopier"}  # images that a Dockerfile of an example derives from one of ours
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")  # what a compose file takes where the reader's environment says nothing
 
 
@@ -40,8 +41,9 @@ def containers(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _ours(image: str, environ: dict[str, Any] | list[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    name = image.removeprefix("sidecars/").partition(":")[0]
-    if image.startswith("sidecars/") and (ROOT / "sidecars" / name).is_dir():
+    image = image.partition(":")[0]
+    name = DERIVED.get(image) or image.removeprefix("sidecars/")
+    if (image in DERIVED or image.startswith("sidecars/")) and (ROOT / "sidecars" / name).is_dir():
         pairs = environ.items() if isinstance(environ, dict) else (item.split("=", 1) for item in environ)
         yield name, {str(key): DEFAULT.sub(r"\1", str(value)) for key, value in pairs}
 
@@ -81,3 +83,35 @@ def test_a_manifest_keeps_to_the_restricted_profile(path: Path) -> None:
             assert context["allowPrivilegeEscalation"] is False, container["name"]
             assert context["readOnlyRootFilesystem"] is True, container["name"]
             assert context["capabilities"] == {"drop": ["ALL"]}, container["name"]
+
+
+# -- the app starts when its logshipper is ready, or lines that it rotates away before that are lost -------------------
+
+
+@pytest.mark.parametrize("path", PODS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_in_kubernetes_a_logshipper_is_a_native_sidecar_that_holds_the_app_back_until_it_is_ready(path: Path) -> None:
+    for document in documents(path):
+        spec = document.get("spec", {})
+        spec = spec.get("template", {}).get("spec", spec)
+        assert not [item for item in spec.get("containers", []) if item["image"].startswith("sidecars/logshipper")]
+        for container in spec.get("initContainers", []):
+            if container["image"].startswith("sidecars/logshipper"):
+                assert container["restartPolicy"] == "Always"
+                assert container["startupProbe"]["httpGet"]["path"] == "/readyz"
+                assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+@pytest.mark.parametrize("path", sorted(set(MANIFESTS) - set(PODS)), ids=lambda path: path.parent.name)
+def test_in_compose_whoever_writes_to_a_volume_of_logs_waits_for_the_logshipper_to_be_ready(path: Path) -> None:
+    (compose,) = documents(path)
+    services = compose["services"]
+    for name, shipper in services.items():
+        if shipper["image"] != "sidecars/logshipper":
+            continue
+        assert shipper["healthcheck"]["test"] == ["CMD", "/usr/local/bin/probe", "/readyz"]
+        logs = {volume.split(":")[0] for volume in shipper["volumes"] if "logs" in volume}
+        mounts = {item: {volume.split(":")[0] for volume in services[item].get("volumes", [])} for item in services}
+        writers = [item for item, volumes in mounts.items() if logs & volumes]
+        assert len(writers) > 1
+        for writer in set(writers) - {name}:
+            assert services[writer]["depends_on"][name] == {"condition": "service_healthy"}, writer

@@ -116,7 +116,17 @@ def test_the_war_is_the_same_bytes_each_time_it_is_packed(tmp_path: Path) -> Non
         subprocess.run([sys.executable, EXAMPLE / "pack.py", EXAMPLE / "webapp", war], check=True)
     assert wars[0].read_bytes() == wars[1].read_bytes()
     with zipfile.ZipFile(wars[0]) as archive:
-        assert {"index.jsp", "metrics.jsp", "offer.jsp", "WEB-INF/web.xml"} <= set(archive.namelist())
+        assert {"index.jsp", "offer.jsp", "WEB-INF/web.xml"} <= set(archive.namelist())
+
+
+def test_a_war_of_ones_own_gets_into_the_image_and_a_shop_war_takes_the_place_of_the_examples() -> None:
+    """The real build is tried in tests/images; this is about what the engine is sent at all."""
+    ignored = (EXAMPLE / ".dockerignore").read_text().splitlines()
+    assert "!artifacts" in ignored
+    assert not [line for line in ignored if line.endswith(".war")]
+    recipe = (EXAMPLE / "Dockerfile").read_text()
+    steps = ['"/wars/shop.war"', "COPY artifacts /wars/", "COPY --from=pack /wars /artifacts/"]
+    assert sorted(steps, key=recipe.index) == steps
 
 
 def test_every_container_of_the_compose_file_keeps_what_the_restricted_profile_asks_for() -> None:
@@ -192,6 +202,8 @@ def test_a_component_adds_one_restricted_container_that_kubernetes_accepts(name:
     assert added["securityContext"].items() >= {**RESTRICTED, "runAsNonRoot": True, "runAsUser": 65532}.items()
     assert added["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert added.get("restartPolicy") == (None if name == "warcopier" else "Always")
+    # Logs of mode 0640 are read by their group, and the group of a volume is the Pod's to set.
+    assert spec.get("securityContext") == ({"fsGroup": 65532} if name == "logshipper" else None)
     # What kustomize makes of it, with a workload of one container:
     spec["containers"] = [{"name": "app", "image": "app"}]
     workload["spec"]["selector"] = {"matchLabels": {"app": "app"}}

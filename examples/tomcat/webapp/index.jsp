@@ -11,7 +11,8 @@
   <p>Served by <%= application.getServerInfo() %>, from a WAR that a sidecar put there.</p>
   <ul>
     <li><a href="offer?id=1">an offer</a>, asked of a backend through the ambassador</li>
-    <li><a href="metrics">metrics</a>, which the adapter turns into <code>/health</code></li>
+    <li><a href="broken">a page with a defect</a>: its stack trace is one event in the log</li>
+    <li><a href="/monitor/metrics">Tomcat's metrics</a>, which the adapter turns into <code>/health</code></li>
   </ul>
 </body>
 </html>
