@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from sidecars.adapter.exposition import Exposition
 from sidecars.adapter.expressions import selectors
-from sidecars.adapter.faults import NO_FAULTS, Faults
 from sidecars.adapter.findings import Finding, State, Verdict, judged, no_data
 from sidecars.adapter.history import History
 from sidecars.adapter.moment import Histories, Moment, Unjudgeable, key_of
 from sidecars.adapter.rules import Rule
+from sidecars.adapter.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.vectors import Unmatched
 
 __all__ = ["Evaluator", "Finding", "State", "Verdict"]
@@ -37,12 +37,12 @@ class Evaluator:
                         kept = selector, History(selector.range)
                         self._histories.setdefault((key_of(selector), selector.range), kept)
 
-    def judge(self, exposition: Exposition, now: float, faults: Faults = NO_FAULTS) -> tuple[Finding, ...]:
+    def judge(self, exposition: Exposition, now: float, unknown: UnknownValues = NONE_UNKNOWN) -> tuple[Finding, ...]:
         """Return one finding for each rule, in their order. `now` is in Unix seconds.
 
-        A rule that looks at one of the `faults` has no data.
+        A rule that looks at one of the `unknown` values has no data.
         """
-        moment = Moment(exposition, now, self._histories, faults)
+        moment = Moment(exposition, now, self._histories, unknown)
         return tuple(_finding(moment, rule) for rule in self._rules)
 
     def unavailable(self, reason: str) -> tuple[Finding, ...]:

@@ -22,13 +22,13 @@ from collections.abc import Callable, Iterator
 
 from sidecars.adapter.damping import Damping
 from sidecars.adapter.evaluate import Finding
-from sidecars.adapter.faults import Fault, Faults
 from sidecars.adapter.healthdoc import Health
 from sidecars.adapter.outcome import Outcome, Question
 from sidecars.adapter.reading import Limits, Reading, Unreadable, read
 from sidecars.adapter.rulebook import Rulebook
 from sidecars.adapter.settings import App
 from sidecars.adapter.status_words import BUILT_IN, Condition, StatusWords
+from sidecars.adapter.unknown_values import UnknownValue, UnknownValues
 from sidecars.adapter.verdict import NO_ANSWER, Check, Status, Verdict, of_checks
 
 Clock = Callable[[], float]
@@ -82,7 +82,7 @@ class Judge:
         if self._rulebook:
             if reading.problem:
                 yield Check("app", "fail", f"{self._question.url} {reading.problem}")
-            findings = self._rulebook.evaluator().judge(reading.exposition, self._wall(), reading.faults)
+            findings = self._rulebook.evaluator().judge(reading.exposition, self._wall(), reading.unknown)
             yield from map(_of_finding, findings)
         else:
             yield from self._own_word(reading)
@@ -99,13 +99,13 @@ class Judge:
             return
         if reading.problem:
             yield Check("app", "fail", f"{self._question.url} {reading.problem}")
-        yield from (Check(each.name, "fail", each.reason, words=each.words) for each in _first_of_each(reading.faults))
-        if not reading.problem and not reading.faults:
+        yield from (Check(each.name, "fail", each.reason, words=each.words) for each in _first_of_each(reading.unknown))
+        if not reading.problem and not reading.unknown:
             yield Check("metrics", "pass")
 
 
-def _first_of_each(faults: Faults) -> Iterator[Fault]:
-    return (fault for name in faults.names() if (fault := faults.find(name, ())))
+def _first_of_each(unknown: UnknownValues) -> Iterator[UnknownValue]:
+    return (one for name in unknown.names() if (one := unknown.find(name, ())))
 
 
 def _of_finding(finding: Finding) -> Check:

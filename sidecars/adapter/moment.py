@@ -21,12 +21,12 @@ from sidecars.adapter.expressions import (
     Operation,
     Selector,
 )
-from sidecars.adapter.faults import NO_FAULTS, Faults
 from sidecars.adapter.findings import Pair, absent_argument
 from sidecars.adapter.history import History, TooMany
 from sidecars.adapter.labels import Labels
 from sidecars.adapter.rules import Rule, written
 from sidecars.adapter.samples import Sample
+from sidecars.adapter.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.vectors import OneToOne, Vector, aggregated, between, duplicate, matched, negated, shown
 
 LOOKBACK = 300.0  # seconds: a sample with an older timestamp is stale, as in Prometheus
@@ -38,7 +38,7 @@ Histories = dict[tuple[Key, float], tuple[Selector, History]]
 
 
 class Unjudgeable(Exception):
-    """The rule has no value, for this reason. `words` are those of a fault."""
+    """The rule has no value, for this reason. `words` are those of an unknown value."""
 
     def __init__(self, reason: str, words: str = "") -> None:
         super().__init__(reason)
@@ -54,9 +54,11 @@ def key_of(selector: Selector) -> Key:
 class Moment:
     """One exposition at one time, in which all rules are worked out."""
 
-    def __init__(self, exposition: Exposition, now: float, histories: Histories, faults: Faults = NO_FAULTS) -> None:
+    def __init__(
+        self, exposition: Exposition, now: float, histories: Histories, unknown: UnknownValues = NONE_UNKNOWN
+    ) -> None:
         self._exposition = exposition
-        self._faults = faults
+        self._unknown = unknown
         self._now = now
         self._histories = histories
         self._selected: dict[Key, Vector] = {}
@@ -147,16 +149,16 @@ class Moment:
     def _is_stale(self, sample: Sample) -> bool:
         return sample.timestamp is not None and sample.timestamp <= self._now - LOOKBACK
 
-    def _refuse_faults(self, selector: Selector) -> None:
+    def _refuse_unknown(self, selector: Selector) -> None:
         """Raise Unjudgeable where the selector selects a series that has no usable value."""
-        for name in _names(selector, self._faults.names()):
-            fault = self._faults.find(name, _conditions(selector))
-            if fault:
-                raise Unjudgeable(fault.reason, fault.words)
+        for name in _names(selector, self._unknown.names()):
+            one = self._unknown.find(name, _conditions(selector))
+            if one:
+                raise Unjudgeable(one.reason, one.words)
 
     def _instant(self, selector: Selector) -> Vector:
-        if self._faults:
-            self._refuse_faults(selector)
+        if self._unknown:
+            self._refuse_unknown(selector)
         found = self._select(selector)
         if not found:
             old = self._old.get(key_of(selector))

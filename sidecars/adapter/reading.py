@@ -14,12 +14,12 @@ from typing import Any
 from chassis.kinds import show_size
 from sidecars.adapter import healthdoc, selectors, translation
 from sidecars.adapter.exposition import Exposition, Malformed, parse
-from sidecars.adapter.faults import NO_FAULTS, Faults
 from sidecars.adapter.healthdoc import SUCCESS, Health, HealthOptions, NotHealth
 from sidecars.adapter.kubernetes_lines import read_text
 from sidecars.adapter.outcome import NoReply, Outcome, Reply
 from sidecars.adapter.selectors import Selector
 from sidecars.adapter.status_words import BUILT_IN, StatusWords
+from sidecars.adapter.unknown_values import NONE_UNKNOWN, UnknownValues
 
 _SUCCESS = range(200, 300)
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
@@ -56,13 +56,13 @@ class Reading:
     """A whole answer, understood.
 
     health   None where the app has sent metrics, or numbers were selected
-    faults   the series of the answer that have no usable value
+    unknown  the series of the answer that have no usable value
     problem  why the app fails whatever its numbers are: a phrase that follows its URL; "" where it does not
     """
 
     exposition: Exposition
     health: Health | None = None
-    faults: Faults = NO_FAULTS
+    unknown: UnknownValues = NONE_UNKNOWN
     problem: str = ""
 
 
@@ -137,11 +137,11 @@ def _from_json(document: Any, status: int, limits: Limits) -> Reading:
     if not limits.select:
         return _of_health(healthdoc.read_json(document, status, options), status, limits)
     selection = selectors.select(limits.select, document, limits.words, limits.max_series)
-    faults = Faults(selection.faults)
-    unknown = {selector.name: faults.count(selector.name) for selector in limits.select}
-    page = translation.page_of_selected(selection.values, status, unknown)
+    unknown = UnknownValues(selection.unknown)
+    counts = {selector.name: unknown.count(selector.name) for selector in limits.select}
+    page = translation.page_of_selected(selection.values, status, counts)
     problem = "" if status in options.valid else f"answered with the status {status}"
-    return Reading(_parse(page, translation.CONTENT_TYPE, limits), None, faults, problem)
+    return Reading(_parse(page, translation.CONTENT_TYPE, limits), None, unknown, problem)
 
 
 def _health_in_text(body: bytes, status: int, limits: Limits) -> Reading | None:

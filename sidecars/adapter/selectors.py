@@ -11,8 +11,8 @@ One selection a line, or several separated by `;`. Each is the name of a metric 
 
 A number is taken as it is; true is 1 and false 0; a string is taken when it is a number or a status word: one of a
 health dialect ("UP" is 1, "down" is 0), or one of ADAPTER_STATUS_VALUES. A path that leads nowhere gives no sample.
-Any other value is a fault (`faults.py`): a rule that looks at it fails. An item of `[*]` or of a filter is a fault,
-too, where it lacks the member that the path names next: its state is unknown.
+Any other value is unknown (`unknown_values`): a rule that looks at it fails. So is an item of `[*]` or of a filter that
+lacks the member which the path names next.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sidecars.adapter.faults import Fault
 from sidecars.adapter.healthdoc import NotHealth, as_float
 from sidecars.adapter.mistakes import place_of
 from sidecars.adapter.status_words import BUILT_IN, StatusWords, shown
+from sidecars.adapter.unknown_values import UnknownValue
 
 _NAME = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*=\s*\$")
 _STEP = re.compile(
@@ -102,7 +102,7 @@ class Selection:
     """All values of a document, and what was found that is no number."""
 
     values: tuple[Selected, ...]
-    faults: tuple[Fault, ...]
+    unknown: tuple[UnknownValue, ...]
 
 
 def parse(text: str) -> tuple[Selector, ...]:
@@ -167,24 +167,24 @@ def select(
 ) -> Selection:
     """Return every value that is found. Raises NotHealth where there is none, and for more than `most`."""
     values: dict[tuple[str, str], Selected] = {}
-    faults: dict[tuple[str, str], Fault] = {}
+    unknown: dict[tuple[str, str], UnknownValue] = {}
     for selector in selectors:
         for trail, value in _walk(document, selector.steps):
             one = selector.name, _key_of(trail)
-            if one in values or one in faults:
+            if one in values or one in unknown:
                 values.pop(one, None)
-                faults[one] = _several(selector, one[1])
+                unknown[one] = _several(selector, one[1])
                 continue
             number = None if value is _MISSING else _number(value, words)
             if number is None:
-                faults[one] = _fault(selector, one[1], trail, value)
+                unknown[one] = _unknown(selector, one[1], trail, value)
             else:
                 values[one] = Selected(*one, number)
-            if len(values) + len(faults) > most:
+            if len(values) + len(unknown) > most:
                 raise NotHealth(f"has more than {most} values of ADAPTER_SELECT: that is ADAPTER_MAX_SERIES")
-    if not values and not faults:
+    if not values and not unknown:
         raise NotHealth("answered with JSON that has nothing of what ADAPTER_SELECT names")
-    return Selection(tuple(values.values()), tuple(faults.values()))
+    return Selection(tuple(values.values()), tuple(unknown.values()))
 
 
 def _walk(document: Any, steps: tuple[Step, ...]) -> Iterator[Found]:
@@ -258,19 +258,19 @@ def _cut(text: str) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def _fault(selector: Selector, key: str, trail: Trail, value: Any) -> Fault:
+def _unknown(selector: Selector, key: str, trail: Trail, value: Any) -> UnknownValue:
     if value is _MISSING:
         why = f"{selector.text} leads nowhere for one of the items"
         words = f"{_path_of(selector.steps, trail)} is not there"
     else:
         why = f"{selector.text} is neither a number nor a known status word (ADAPTER_STATUS_VALUES)"
         words = f"{_path_of(selector.steps, trail)} is {shown(value)}, {_WANTED}"
-    return Fault(selector.name, {"key": key} if key else {}, why, words)
+    return UnknownValue(selector.name, {"key": key} if key else {}, why, words)
 
 
-def _several(selector: Selector, key: str) -> Fault:
+def _several(selector: Selector, key: str) -> UnknownValue:
     why = f"there are several values for {selector.name}={selector.text}: [*] would tell them apart"
-    return Fault(selector.name, {"key": key} if key else {}, why, why)
+    return UnknownValue(selector.name, {"key": key} if key else {}, why, why)
 
 
 def _path_of(steps: tuple[Step, ...], trail: Trail) -> str:

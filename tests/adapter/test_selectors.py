@@ -25,9 +25,9 @@ def values(text: str, document: Any = DOCUMENT) -> dict[tuple[str, str], float]:
     return {(one.name, one.key): one.value for one in select(parse(text), document).values}
 
 
-def faults(text: str, document: Any) -> dict[tuple[str, str], str]:
+def unknown(text: str, document: Any) -> dict[tuple[str, str], str]:
     """What cannot be used, by name and key, in the words that the prober is told."""
-    return {(one.name, one.labels.get("key", "")): one.words for one in select(parse(text), document).faults}
+    return {(one.name, one.labels.get("key", "")): one.words for one in select(parse(text), document).unknown}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_lines_and_semicolons_separate() -> None:
 @pytest.mark.parametrize("path", ["$.nothing", "$.disks[9]", "$.disks.x", "$.queue.depth.x", "$.pools.*.size.x"])
 def test_a_path_that_leads_nowhere_gives_no_value_and_nothing_at_all_is_told(path: str) -> None:
     assert values(f"x={path}; y=$.queue.depth") == {("y", ""): 7}
-    assert faults(f"x={path}; y=$.queue.depth", DOCUMENT) == {}
+    assert unknown(f"x={path}; y=$.queue.depth", DOCUMENT) == {}
     with pytest.raises(NotHealth, match="ADAPTER_SELECT"):
         values(f"x={path}")
 
@@ -82,17 +82,17 @@ def test_a_path_that_leads_nowhere_gives_no_value_and_nothing_at_all_is_told(pat
         ("$['a b']", '$["a b"] is an object, which is neither'),
     ],
 )
-def test_a_value_that_is_no_number_is_a_fault_that_names_path_and_value(path: str, told: str) -> None:
+def test_a_value_that_is_no_number_is_unknown_and_told_with_path_and_value(path: str, told: str) -> None:
     assert values(f"x={path}; y=$.queue.depth") == {("y", ""): 7}
-    [(name, words)] = faults(f"x={path}; y=$.queue.depth", DOCUMENT).items()
+    [(name, words)] = unknown(f"x={path}; y=$.queue.depth", DOCUMENT).items()
     assert name == ("x", "")
     assert words.startswith(told)
 
 
-def test_each_item_of_a_wildcard_that_is_not_understood_is_a_fault_of_its_own() -> None:
+def test_each_item_of_a_wildcard_that_is_not_understood_is_unknown_by_itself() -> None:
     nodes = [{"state": "ok"}, {"state": "offline"}, {"name": "no state"}, None, {"state": None}]
 
-    found = faults("u=$.nodes[*].state", {"nodes": nodes})
+    found = unknown("u=$.nodes[*].state", {"nodes": nodes})
 
     assert values("u=$.nodes[*].state", {"nodes": nodes}) == {("u", "0"): 1}
     assert [key for _, key in found] == ["1", "2", "3", "4"]
@@ -100,12 +100,12 @@ def test_each_item_of_a_wildcard_that_is_not_understood_is_a_fault_of_its_own() 
     assert found["u", "2"] == "$.nodes[2].state is not there"
 
 
-def test_what_a_fault_shows_is_bounded_and_moves_no_terminal() -> None:
-    [fault] = select(parse("u=$.s; v=$.n"), {"s": "\x1b[2J\x7f\u202e" + "x" * 10_000, "n": 1}).faults
+def test_what_is_shown_of_an_unknown_value_is_bounded_and_moves_no_terminal() -> None:
+    [one] = select(parse("u=$.s; v=$.n"), {"s": "\x1b[2J\x7f\u202e" + "x" * 10_000, "n": 1}).unknown
 
-    assert len(fault.words) < 250
-    assert fault.words.isprintable()
-    assert "xxx" not in fault.reason
+    assert len(one.words) < 250
+    assert one.words.isprintable()
+    assert "xxx" not in one.reason
 
 
 def test_words_of_the_settings_have_their_numbers_and_the_known_ones_stay() -> None:
@@ -115,18 +115,18 @@ def test_words_of_the_settings_have_their_numbers_and_the_known_ones_stay() -> N
     found = select(parse("u=$[*]"), document, words)
 
     assert [one.value for one in found.values] == [1, 0.5, 0, 0, 1]
-    assert found.faults == ()
+    assert found.unknown == ()
 
 
 def test_whole_numbers_beyond_floating_point_are_infinite() -> None:
     assert values("x=$[*]", [10**400, -(10**400)]) == {("x", "0"): float("inf"), ("x", "1"): -float("inf")}
 
 
-def test_several_values_that_nothing_tells_apart_are_a_fault_and_the_others_are_kept() -> None:
+def test_several_values_that_nothing_tells_apart_are_unknown_and_the_others_are_kept() -> None:
     text = "x=$.odd[?(@.ok==true)].id; y=$.queue.depth"
 
     assert values(text) == {("y", ""): 7}
-    assert "several values for x" in faults(text, DOCUMENT)["x", ""]
+    assert "several values for x" in unknown(text, DOCUMENT)["x", ""]
 
 
 def test_more_values_than_there_may_be_are_refused_before_they_are_all_taken() -> None:

@@ -12,7 +12,7 @@ from sidecars.adapter.exposition import Conditions
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class UnknownValue:
     """A series without a usable value.
 
     reason   why, in our words: a phrase for logs and `/status`
@@ -25,35 +25,35 @@ class Fault:
     words: str
 
 
-class Faults:
-    """The faults of one answer, by the name of the metric."""
+class UnknownValues:
+    """The unknown values of one answer, by the name of the metric."""
 
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._by_name: dict[str, list[Fault]] = {}
-        for fault in faults:
-            self._by_name.setdefault(fault.name, []).append(fault)
+    def __init__(self, unknown: Iterable[UnknownValue] = ()) -> None:
+        self._by_name: dict[str, list[UnknownValue]] = {}
+        for one in unknown:
+            self._by_name.setdefault(one.name, []).append(one)
 
     def __bool__(self) -> bool:
         return bool(self._by_name)
 
-    def __iter__(self) -> Iterator[Fault]:
-        for faults in self._by_name.values():
-            yield from faults
+    def __iter__(self) -> Iterator[UnknownValue]:
+        for unknown in self._by_name.values():
+            yield from unknown
 
     def names(self) -> Iterable[str]:
-        """The metrics that have a fault."""
+        """The metrics that have one."""
         return self._by_name
 
     def count(self, name: str) -> int:
         """The number of the metric's series that cannot be used."""
         return len(self._by_name.get(name, ()))
 
-    def find(self, name: str, conditions: Conditions) -> Fault | None:
-        """Return the first fault of the metric's series that meet all conditions; None without any."""
-        for fault in self._by_name.get(name, ()):
-            if all(test(fault.labels.get(label, "")) for label, test in conditions):
-                return fault
+    def find(self, name: str, conditions: Conditions) -> UnknownValue | None:
+        """Return the first one of the metric's series that meet all conditions; None without any."""
+        for one in self._by_name.get(name, ()):
+            if all(test(one.labels.get(label, "")) for label, test in conditions):
+                return one
         return None
 
 
-NO_FAULTS = Faults()
+NONE_UNKNOWN = UnknownValues()
