@@ -54,6 +54,9 @@ class _SharedCollector(Collector):
         for resource, times in descriptors.counts().items():
             used_up.add_metric([resource], times)
         yield used_up
+        yield CounterMetricFamily(
+            "sidecar_log_lines_dropped", "Lines of the log that stderr's reader was too slow for.", logs.dropped()
+        )
 
 
 @asynccontextmanager

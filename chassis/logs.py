@@ -4,6 +4,8 @@
 `{"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"published","logger":"warcopier","file":"shop.war","bytes":1}`.
 The field names are those of Go's `log/slog`, which most neighbours in a cluster use.
 
+No line ever stops the work: one that stderr's reader does not take is kept, or dropped and counted (see `logwriter`).
+
 The standard library's `logging` is only loaded where libraries are there that use it (`configure(libraries=True)`);
 what they say then has the same form. In a process that has not configured anything, such as one that runs tests, all
 lines go to `logging`, as a library's would.
@@ -11,22 +13,25 @@ lines go to `logging`, as a library's would.
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from contextlib import suppress
-from threading import RLock
 
 from chassis import jsontext
 from chassis.frozen import TYPE_CHECKING
+from chassis.logwriter import LogWriter
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
     from typing import TextIO
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}  # the numbers of `logging`
 FORMATS = ("auto", "json", "text")
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m"}
 _CLEAR = "\r\x1b[K"
+_STDERR = 2
 _RESERVED = frozenset({"time", "level", "msg", "logger"})
 
 
@@ -41,14 +46,16 @@ class _Unconfigured:
 
 
 class _Output:
-    """Where lines go, in which form, and from which level on."""
+    """Writes lines in one form, from one level on: to stderr, or to a test's stream."""
 
     def __init__(self, level: str, form: str, stream: TextIO | None) -> None:
         self._least = LEVELS[level]
-        self._form = form
-        self._stream = stream
-        self._drawn = False  # whether something stands on the line that comes next
-        self._lock = RLock()  # a signal's handler may interrupt a line, and log one
+        self._writer: LogWriter | _StreamWriter = _StreamWriter(stream) if stream else _standard_error()
+        is_text = form == "text" or (form == "auto" and self._writer.is_terminal)
+        self._line = _as_text if is_text else _as_json
+        self._draws = form != "json" and self._writer.is_terminal
+        self._drawn = False  # True if something stands on the line that comes next
+        self._writer.notice = self._notice
 
     def write(self, level: str, logger: str, msg: str, fields: dict[str, object], error: BaseException | None) -> None:
         """Write a line. A field never hides what every line has."""
@@ -57,32 +64,81 @@ class _Output:
         fields = {f"{name}_" if name in _RESERVED else name: value for name, value in fields.items()}
         if error is not None:
             fields["traceback"] = _traceback(error)
-        with suppress(OSError, ValueError, AttributeError):  # a closed stderr must not take the work down
-            stream = self._stream or sys.stderr
-            is_terminal = stream.isatty()
-            if self._form == "text" or (self._form == "auto" and is_terminal):
-                line = _as_text(level, logger, msg, fields, colours=is_terminal)
-            else:
-                line = _as_json(level, logger, msg, fields)
-            with self._lock:
-                stream.write(f"{_CLEAR if self._drawn else ''}{line}\n")
-                stream.flush()
-                self._drawn = False
+        clear = _CLEAR if self._drawn else ""
+        self._drawn = False
+        self._writer.write(self._bytes(level, logger, msg, fields, clear), urgent=level == "error")
 
     def draw(self, text: str) -> bool:
-        with suppress(OSError, ValueError, AttributeError):  # as above
-            stream = self._stream or sys.stderr
-            if self._form == "json" or not stream.isatty():
-                return False
-            with self._lock:
-                stream.write(f"{_CLEAR}{text}")
-                stream.flush()
-                self._drawn = bool(text)
-            return True
-        return False
+        if self._draws:
+            self._drawn = bool(text)
+            self._writer.draw(f"{_CLEAR}{text}".encode())
+        return self._draws
+
+    def _notice(self, lines: int) -> bytes:
+        msg = "log lines were dropped: what reads stderr is too slow"
+        return self._bytes("warning", "logs", msg, {"lines": lines}, "")
+
+    def _bytes(self, level: str, logger: str, msg: str, fields: dict[str, object], before: str) -> bytes:
+        line = self._line(level, logger, msg, fields, colours=self._writer.is_terminal)
+        return f"{before}{line}\n".encode(errors="backslashreplace")
 
 
-_output: _Output | _Unconfigured = _Unconfigured()  # a process has one stderr
+class _StreamWriter:
+    """Writes to a stream as a LogWriter does to stderr. For tests."""
+
+    notice: Callable[[int], bytes]
+    dropped = 0
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.is_terminal = stream.isatty()
+
+    def write(self, data: bytes, *, urgent: bool = False) -> None:  # noqa: ARG002 - nothing is ever dropped here
+        self.draw(data)
+
+    def draw(self, text: bytes) -> None:
+        with suppress(ValueError):  # it is closed
+            self._stream.write(text.decode())
+
+
+class _StandardError(io.TextIOBase):
+    """What stands for `sys.stderr`, for all that writes there by itself: warnings, tracebacks of the interpreter."""
+
+    encoding = "utf-8"
+
+    def __init__(self, writer: LogWriter) -> None:
+        self._writer = writer
+        self._begun = ""  # of a line
+
+    def write(self, text: str) -> int:
+        whole, newline, self._begun = f"{self._begun}{text}".rpartition("\n")
+        if newline:
+            self._writer.write(f"{whole}\n".encode(errors="backslashreplace"))
+        return len(text)
+
+    def isatty(self) -> bool:
+        return self._writer.is_terminal
+
+    def fileno(self) -> int:
+        return _STDERR
+
+    def writable(self) -> bool:
+        return True
+
+
+_writer: LogWriter | None = None  # a process has one stderr
+
+
+def _standard_error() -> LogWriter:
+    """Return the writer of this process. From the first time on, what is written to `sys.stderr` goes by it, too."""
+    global _writer  # noqa: PLW0603 - as above: one
+    if _writer is None:
+        _writer = LogWriter(_STDERR, lambda _lines: b"")
+        sys.stderr = _StandardError(_writer)
+    return _writer
+
+
+_output: _Output | _Unconfigured = _Unconfigured()
 
 
 class Log:
@@ -129,6 +185,17 @@ def configure(
         _take_from_libraries(level)
 
 
+def finish() -> None:
+    """Give the reader of stderr a moment for the lines that wait for it. Called when the process ends."""
+    if _writer is not None:
+        _writer.finish()
+
+
+def dropped() -> int:
+    """Return how many lines of this process were dropped."""
+    return 0 if _writer is None else _writer.dropped
+
+
 def _take_from_libraries(level: str) -> None:
     import logging  # noqa: PLC0415 - a job has no library that logs, and must not pay for it
 
@@ -150,7 +217,7 @@ def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip("\n")
 
 
-def _as_json(level: str, logger: str, msg: str, fields: dict[str, object]) -> str:
+def _as_json(level: str, logger: str, msg: str, fields: dict[str, object], *, colours: bool) -> str:  # noqa: ARG001 - JSON has none
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     when = f"{stamp}.{int(now % 1 * 1000):03d}Z"

@@ -62,19 +62,24 @@ def wait_until(condition: Callable[[], T | None], what: str, patience: float = P
 
 
 class Program:
-    """A program under test: started with nothing in its environment but what is given, its stderr kept in a file."""
+    """A program under test: started with nothing in its environment but what is given, its stderr kept in a file.
 
-    def __init__(self, arguments: list[str], environ: Mapping[str, str], folder: Path) -> None:
+    With `stderr` it is given that descriptor instead.
+    """
+
+    def __init__(
+        self, arguments: list[str], environ: Mapping[str, str], folder: Path, *, stderr: int | None = None
+    ) -> None:
         self.stderr_file = folder / f"stderr-{time.monotonic_ns()}"
         self.stdout_file = folder / f"stdout-{time.monotonic_ns()}"
-        with self.stderr_file.open("wb") as stderr, self.stdout_file.open("wb") as stdout:
+        with self.stderr_file.open("wb") as kept, self.stdout_file.open("wb") as stdout:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{CODE}:{ROOT}", **environ},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
-                stderr=stderr,
+                stderr=kept if stderr is None else stderr,
             )
 
     @property

@@ -1,0 +1,65 @@
+"""A log whose reader stalls: full pipes, terminals and sockets, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import socket
+import tty
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Stalled:
+    """Two ends, of which nobody has read `ours` yet. `theirs` is full."""
+
+    ours: int
+    theirs: int
+    filled: int = field(init=False)  # bytes
+
+    def __post_init__(self) -> None:
+        os.set_blocking(self.theirs, False)
+        self.filled = 0
+        for size in (4096, 1):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self.filled += os.write(self.theirs, b"." * size)
+        os.set_blocking(self.theirs, True)
+
+    def read(self, until: bytes, patience: float = 30.0) -> bytes:
+        """What has been written after the filling, until those bytes have come."""
+        data = b""
+        while until not in data[self.filled :]:
+            ready, _, _ = select.select([self.ours], [], [], patience)
+            assert ready, f"not within {patience:g} s: {until!r}; so far {data[self.filled :][-500:]!r}"
+            data += os.read(self.ours, 1 << 16)
+        return data[self.filled :]
+
+    def is_still_blocking(self) -> bool:
+        """True if the description that others share is as it was."""
+        return not fcntl.fcntl(self.theirs, fcntl.F_GETFL) & os.O_NONBLOCK
+
+
+@contextlib.contextmanager
+def stalled(kind: str) -> Iterator[Stalled]:
+    """A `pipe`, a `terminal` or a `socket`."""
+    with contextlib.ExitStack() as stack:
+        if kind == "socket":
+            ends = tuple(each.detach() for each in socket.socketpair())
+        elif kind == "terminal":
+            ends = pty.openpty()
+            tty.setraw(ends[1])
+        else:
+            ends = os.pipe()
+        for end in ends:
+            stack.callback(_close, end)
+        yield Stalled(*ends)
+
+
+def _close(end: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(end)
