@@ -17,6 +17,8 @@ What PromQL has beyond this is refused by its name, with the column.
 
 from __future__ import annotations
 
+from math import isinf
+
 from sidecars.adapter.expressions import (
     AGGREGATIONS,
     ALL_LABELS,
@@ -36,10 +38,11 @@ from sidecars.adapter.expressions import (
     type_of,
 )
 from sidecars.adapter.matching import BadPattern, matcher
-from sidecars.adapter.tokens import BadRule, Token, seconds, tokens, unquoted
+from sidecars.adapter.tokens import BadRule, Token, number, seconds, tokens, unquoted
 
 LONGEST_RANGE = 86400.0  # seconds: one day of history
 _DEEPEST = 50  # parentheses in each other
+_MOST_OPERATORS = 200  # of a rule: each is a level of the tree, and Python's stack has a thousand
 
 _PRECEDENCE = {
     "or": 1,
@@ -75,6 +78,7 @@ class Grammar:
         self._text = text
         self._tokens = tokens(text, start)
         self._depth = 0
+        self._operators = 0
         self.before = start
         """Where the last token ended that was taken."""
         self.next = next(self._tokens)
@@ -91,12 +95,17 @@ class Grammar:
         return BadRule(self._text, token.start, why)
 
     def expression(self, weakest: int = 1) -> Expression:
-        """An expression of operators that bind at least so strongly."""
+        """Return an expression of operators that bind at least so strongly."""
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise self.fail(self.next, "there are too many parentheses in each other")
+            why = f"there are too many parentheses, signs or powers in each other: {_DEEPEST} are the most"
+            raise self.fail(self.next, why)
         left = self._operand()
         while (precedence := _PRECEDENCE.get(self._word(), 0)) >= weakest:
+            self._operators += 1
+            if self._operators > _MOST_OPERATORS:
+                why = f"there are more than {_MOST_OPERATORS} operators in one rule: make several of it, or aggregate"
+                raise self.fail(self.next, why)
             left = self._operation(left, precedence)
         self._depth -= 1
         return left
@@ -146,12 +155,9 @@ class Grammar:
     def _primary(self) -> Expression:
         token = self.next
         if token.kind == "number":
-            self.advance()
-            raw = token.text
-            return Number(token.start, token.end, float(int(raw, 16) if raw[:2] in ("0x", "0X") else float(raw)))
+            return self._number(number(token.text))
         if token.kind == "duration":
-            self.advance()
-            return Number(token.start, token.end, seconds(token.text))
+            return self._number(seconds(token.text))
         if token.kind == "name":
             return self._named()
         if token.kind == "operator":
@@ -164,6 +170,12 @@ class Grammar:
         if token.kind == "end":
             raise self.fail(token, "the rule ends where a value is expected")
         raise self.fail(token, f"expected a value: a metric, a number, a function or (, but there is {token.text}")
+
+    def _number(self, value: float) -> Expression:
+        token = self.advance()
+        if isinf(value):
+            raise self.fail(token, "this number is too large for 64 bits of floating point")
+        return Number(token.start, token.end, value)
 
     def _signed(self) -> Expression:
         sign = self.advance()

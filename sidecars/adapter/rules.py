@@ -34,7 +34,9 @@ __all__ = ["BadRule", "Rule", "Severity", "parse"]
 Severity = Literal["warn", "fail"]
 
 _NAME = re.compile(r"[\s;]*(?:#[^\n]*[\s;]*)*(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)[ \t]*:)?")
+_SOMETHING = re.compile(r"\S")
 _OTHER = re.compile(r"[^A-Za-z0-9_.-]+")
+LONGEST = 2**20  # characters of all rules: as much as a ConfigMap holds
 _LONGEST_NAME = 63
 _HINTS = {"stale": "== 0", "age": "< 60s"}
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
@@ -73,14 +75,16 @@ def written(source: str, node: Expression) -> str:
 
 
 def parse(text: str) -> tuple[Rule, ...]:
-    """All rules of the text, at least one. Raises `BadRule`: the first mistake; names are unique."""
+    """Return all rules of the text, at least one. Raises `BadRule`: the first mistake; names are unique."""
+    if len(text) > LONGEST:
+        raise BadRule(text, LONGEST, f"rules have at most {LONGEST} characters together")
     rules: list[Rule] = []
     names: set[str] = set()
     position = 0
     while True:
         start = _NAME.match(text, position)
         assert start  # noqa: S101 - it matches nothing at all, too
-        if not text[start.end() :].strip() and not start[1]:
+        if not start[1] and not _SOMETHING.search(text, start.end()):
             break
         rule, position = _rule(text, start)
         if rule.name in names:
@@ -110,7 +114,7 @@ def _rule(text: str, start: re.Match[str]) -> tuple[Rule, int]:
             grammar.next, f"expected warn, fail or the end of the rule, but there is {grammar.next.text}"
         )
     end = grammar.next.end
-    name = start[1] or _OTHER.sub("_", whole).strip("_.-")[:_LONGEST_NAME]
+    name = start[1] or _OTHER.sub("_", whole).strip("_.-")[:_LONGEST_NAME] or "rule"
     _judgeable(text, expression)
     if not (isinstance(expression, Operation) and _filters(expression) and expression.operator in COMPARISONS):
         return Rule(name, severity, whole, expression, "", None, ALL_LABELS, text), end

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from sidecars.adapter.mistakes import place_of
 
 Kind = Literal["number", "duration", "name", "string", "operator", "end"]
+
+_LONGEST_WHY = 300  # characters of a message, which may repeat a word of the text
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 _DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdwy]))+")
@@ -26,6 +29,10 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_LAST_CHARACTER = 0x10FFFF  # of Unicode
+_SURROGATES = range(0xD800, 0xE000)
+_LAST_OCTAL = 0o377
+_MOST_HEX_DIGITS = 256 + 2  # 16 to that power is the first number beyond floating point
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))")
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
 
@@ -39,8 +46,9 @@ class BadRule(ValueError):
 
     def __init__(self, text: str, offset: int, why: str) -> None:
         place = place_of(text, offset)
-        self.line, self.column, self.why = place.line, place.column, why
-        super().__init__(place.message(why))
+        self.line, self.column = place.line, place.column
+        self.why = why if len(why) <= _LONGEST_WHY else why[: _LONGEST_WHY - 1] + "…"
+        super().__init__(place.message(self.why))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +89,41 @@ def _unknown(text: str, position: int) -> str:
 
 
 def seconds(duration: str) -> float:
-    """`1h30m` in seconds."""
-    return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(duration))
+    """Return `1h30m` in seconds: infinite where that is too large for floating point."""
+    return sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(duration))
+
+
+def number(raw: str) -> float:
+    """Return the value of a number: infinite where it is too large for floating point."""
+    if raw[:2] not in ("0x", "0X"):
+        return float(raw)
+    return float(int(raw, 16)) if len(raw) <= _MOST_HEX_DIGITS else inf
 
 
 def unquoted(token: Token, text: str) -> str:
-    """A string's content; escapes are Go's. Raises `BadRule`."""
+    """Return a string's content; escapes are Go's. Raises `BadRule`."""
     body = token.text[1:-1]
     if token.text.startswith("`"):
-        return body
+        return _sendable(body, token, text)
 
     def replace(match: re.Match[str]) -> str:
-        code = match[1] or match[2] or match[3]
-        if code:
-            return chr(int(code, 16))
-        if match[4]:
-            return chr(int(match[4], 8))
+        here = token.start + 1 + match.start()
+        digits = match[1] or match[2] or match[3]
+        if digits or match[4]:
+            code = int(digits, 16) if digits else int(match[4], 8)
+            if code > _LAST_CHARACTER or code in _SURROGATES or (match[4] and code > _LAST_OCTAL):
+                raise BadRule(text, here, f"{match[0]} is no character")
+            return chr(code)
         if match[5] not in _ESCAPES:
-            raise BadRule(
-                text, token.start + 1 + match.start(), f"\\{match[5]} is no escape: a backslash is written \\\\"
-            )
+            raise BadRule(text, here, f"\\{match[5]} is no escape: a backslash is written \\\\")
         return _ESCAPES[match[5]]
 
-    return _ESCAPE.sub(replace, body)
+    content = _ESCAPE.sub(replace, body)
+    return _sendable(content, token, text)
+
+
+def _sendable(content: str, token: Token, text: str) -> str:
+    """Refuse half a character: that is how a byte of the environment arrives which is not UTF-8."""
+    if not content.isascii() and any(ord(one) in _SURROGATES for one in content):
+        raise BadRule(text, token.start, "this string is not UTF-8 text")
+    return content

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chassis.kinds import Secret
@@ -106,17 +106,38 @@ async def test_who_guesses_by_the_hundred_is_told_to_wait() -> None:
     assert set(told) == {401, 503}
 
 
-@pytest.mark.parametrize("text", ["", "# nobody\n", "a", "a:", ":$2y$x", "a:$apr1$x", "a:plain", "a:$2y$\u00e4"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nobody\n",
+        "a",
+        "a:",
+        ":$2y$x",
+        "a:$apr1$x",
+        "a:plain",
+        "a:$2y$\u00e4",
+        "a:$2y$10$short",
+        f"a:$2y$31${'x' * 53}",
+    ],
+)
 def test_a_file_without_bcrypt_hashes_is_refused_with_the_line(text: str) -> None:
     with pytest.raises(BadCredentialsFile, match="htpasswd -B"):
         parse_users(text)
 
 
 async def test_a_hash_that_only_looks_like_one_lets_nobody_in() -> None:
-    assert await status(Guard(None, secret("a:$2y$10$short")), basic("a", "")) == 401
+    assert await status(Guard(None, secret(f"a:$2y$10${'x' * 53}")), basic("a", "")) == 401
 
 
-@given(st.text(max_size=60))
+HEADERS = st.builds(str.__add__, st.sampled_from(["Basic ", "Bearer ", "basic  ", ""]), st.text(max_size=60))
+
+
+@given(HEADERS | st.binary(max_size=40).map(lambda raw: "Basic " + b64encode(raw).decode()))
+@example("Basic \u00e9")
+@example("Basic \u00e9===")
+@example("Basic " + b64encode(b"\xff:\xff").decode())
+@example("Basic " + b64encode(b"prometheus:\0").decode())
 def test_no_header_breaks_the_guard(authorization: str) -> None:
     guard = Guard(secret("t0ken"), secret(USERS))
 

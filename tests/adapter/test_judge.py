@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from chassis.settings import load
+from sidecars.adapter import rulebook
 from sidecars.adapter.choices import RulesText
 from sidecars.adapter.judge import Judge
 from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
@@ -246,7 +248,23 @@ def test_a_file_of_rules_is_read_again_when_it_changes(tmp_path: Path, caplog: p
     assert "new rules are in force" in caplog.text
 
 
-@pytest.mark.parametrize("text", ["b: up =! 1", "", "\xff"])
+BAD_FILES = [
+    "b: up =! 1",
+    "",
+    "\xff",
+    'b: up{job="\\U99999999"} == 1',
+    'b: up{job=~"\\ud800"} == 1',
+    "b: " + " + ".join(["up"] * 1200) + " < 1",
+    "b: " + "(" * 2000,
+    "b: up < " + "9" * 5000 + "s",
+    "b: up < 0x" + "F" * 300,
+    "b: up\n" * 100_000,
+    "#" * (2**20 + 1),
+    "#" * (2**22 + 1),
+]
+
+
+@pytest.mark.parametrize("text", BAD_FILES, ids=[text[:20] for text in BAD_FILES])
 def test_a_bad_new_file_leaves_the_old_rules_in_force_and_says_so_once(
     tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -257,12 +275,57 @@ def test_a_bad_new_file_leaves_the_old_rules_in_force_and_says_so_once(
     file.with_name("new").write_bytes(text.encode("latin-1"))
     file.with_name("new").replace(file)
 
-    assert names(book) == names(book) == ["a"]
     assert book.problem.startswith(f"ADAPTER_RULES_FILE={file}: ")
+    assert names(book) == names(book) == ["a"]
+    assert "defect" not in caplog.text
     assert caplog.text.count("the earlier ones stay in force") == 1
     replace(file, "c: up == 1")
     assert names(book) == ["c"]
     assert not book.problem
+
+
+def test_a_defect_while_rules_are_read_again_leaves_the_old_in_force_and_shows_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+
+    def fail(_text: str) -> None:
+        raise RecursionError
+
+    assert names(book) == ["a"]
+    monkeypatch.setattr(rulebook, "parse", fail)
+    replace(file, "b: up == 1")
+
+    assert names(book) == ["a"]
+    assert book.problem == f"ADAPTER_RULES_FILE={file}: it cannot be used: RecursionError"
+    assert "RecursionError" in caplog.text
+    assert "the earlier ones stay in force" in caplog.text
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+    file.unlink()
+    os.mkfifo(file)
+
+    assert "no regular file" in book.problem
+    assert names(book) == ["a"]
+    file.unlink()
+    file.mkdir()
+    assert book.problem
+    assert names(book) == ["a"]
+
+
+def test_a_file_that_changed_while_the_program_started_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "rules"
+    file.write_text("b: up == 1\n")
+
+    book = Rulebook(RulesText("a: up == 1", str(file)), "ADAPTER_RULES")
+
+    assert names(book) == ["b"]
 
 
 def test_a_file_that_vanishes_leaves_the_rules_in_force_and_its_return_is_no_change(tmp_path: Path) -> None:

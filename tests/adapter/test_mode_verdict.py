@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.adapter.conftest import StartAdapter
 from tests.adapter.support import JSON, RULES, App, answer, page
 from tests.conftest import Start
@@ -54,6 +56,52 @@ def test_a_bad_rule_is_a_bad_setting_told_with_its_column(start: Start) -> None:
     assert said.startswith("ADAPTER_RULES=")
     assert "column" in said
     assert "^" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("RULES", 'db: up{job="\\U99999999"} == 1'),
+        ("RULES", " + ".join(["up"] * 1200) + " < 1"),
+        ("RULES", "(" * 3000 + "up"),
+        ("RULES", "up < " + "9" * 5000 + "s"),
+        ("RULES", 'up{job=~"(" } == 1'),
+        ("SELECT", "x=$" + ".a" * 1200),
+        ("SELECT", "x=$.a[?(@.b==007)]"),
+        ("SELECT", "x=$.a[?(@.b==" + "9" * 5000 + ")]"),
+    ],
+)
+@pytest.mark.parametrize("by_file", [False, True], ids=["by the variable", "by file"])
+def test_every_mistake_in_a_users_text_is_one_sentence_with_its_place_at_the_start(
+    start: Start, tmp_path: Path, setting: str, value: str, *, by_file: bool
+) -> None:
+    (tmp_path / "text").write_text(value)
+    given = {f"ADAPTER_{setting}_FILE": str(tmp_path / "text")} if by_file else {f"ADAPTER_{setting}": value}
+
+    program = start("adapter", ADAPTER_MODE="verdict", **given)
+
+    assert program.wait() == 78
+    said = program.logs[-1]["msg"]
+    assert "line 1, column" in said
+    assert "Traceback" not in program.stderr
+
+
+def test_a_file_of_rules_that_breaks_without_a_probe_is_never_told_as_in_force(
+    adapter: StartAdapter, tmp_path: Path
+) -> None:
+    file = tmp_path / "rules"
+    file.write_text("db: up == 1")
+    with App({"/metrics": page()}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES_FILE=str(file))
+        assert running.status()["rules"]["default"] == "in force as the file has them"
+
+        for broken in ('db: up{job="\\U99999999"} == 1', " + ".join(["up"] * 1200) + " < 1"):
+            file.with_name("new").write_text(broken)
+            file.with_name("new").replace(file)
+            assert "line 1, column" in running.status()["rules"]["default"]
+            assert running.metric("adapter_rules_current", app="default") == 0
+            assert running.get("/health").status_code == 200
+    assert len([line for line in running.program.logs if "earlier ones stay in force" in line["msg"]]) == 2
 
 
 def test_rules_by_file_are_followed_and_a_bad_new_file_keeps_the_old(adapter: StartAdapter, tmp_path: Path) -> None:

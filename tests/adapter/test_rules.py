@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.rules import BadRule, parse
+from sidecars.adapter.evaluate import Evaluator
+from sidecars.adapter.exposition import parse as page
+from sidecars.adapter.rules import LONGEST, BadRule, parse
 
 
 def test_rules_are_one_a_line_or_between_semicolons_with_comments() -> None:
@@ -118,6 +120,27 @@ MISTAKES = [
     ("up == 1 && down == 0", 9, "& is no operator"),
     ("up == $limit", 7, "$ has no meaning here"),
     ('up == "1"', 7, 'expected a value: a metric, a number, a function or (, but there is "1"'),
+    ('up{job="\\U99999999"} == 1', 9, "\\U99999999 is no character"),
+    ('up{job="ab\\U00110000"} == 1', 11, "\\U00110000 is no character"),
+    ('up{job="\\ud800"} == 1', 9, "\\ud800 is no character"),
+    ('up{job=~"\\udfff"} == 1', 10, "\\udfff is no character"),
+    ('up{job="\\777"} == 1', 9, "\\777 is no character"),
+    ('up{job=~"\udcff"} == 1', 9, "this string is not UTF-8 text"),
+    ("up{job=`\udcff`} == 1", 8, "this string is not UTF-8 text"),
+    ('{"\\U99999999"} == 1', 3, "\\U99999999 is no character"),
+    ("up\udcff == 1", 3, "has no meaning here"),
+    ("up < " + "9" * 400, 6, "this number is too large"),
+    ("up < " + "9" * 5000, 6, "this number is too large"),
+    ("up < 1e999", 6, "this number is too large"),
+    ("up < 0x" + "F" * 257, 6, "this number is too large"),
+    ("up < " + "9" * 5000 + "s", 6, "this number is too large"),
+    ("rate(up[" + "9" * 5000 + "d]) < 1", 9, "a range is longer than 0s, and 1d at most"),
+    (" + ".join(["up"] * 1200) + " < 1", 1004, "there are more than 200 operators in one rule"),
+    (" or ".join(["up"] * 1200), 1204, "there are more than 200 operators in one rule"),
+    ("^".join(["up"] * 1200) + " < 1", 151, "too many parentheses, signs or powers in each other"),
+    ("-" * 1200 + "up < 1", 51, "too many parentheses, signs or powers in each other"),
+    ("sum(" * 1200 + "up" + ")" * 1200, 201, "too many parentheses"),
+    ("vector(" * 1200, 351, "too many parentheses"),
     ("(" * 60 + "up" + ")" * 60, 51, "too many parentheses"),
     ("up == by", 7, "expected a value, but there is the word by"),
 ]
@@ -151,6 +174,51 @@ def test_of_a_long_line_the_part_around_the_mistake_is_shown() -> None:
     _, shown, caret = str(refused.value).splitlines()
     assert len(shown) < 110
     assert shown[caret.index("^") :].startswith("> 25")
+
+
+def test_a_rule_of_as_many_operators_as_there_may_be_is_judged() -> None:
+    text = "(" * 40 + " + ".join(["up"] * 200) + ")" * 40 + " < 300"
+
+    [finding] = Evaluator(parse(f"sum: {text}")).judge(page(b"up 1\n", "", 10), 0)
+
+    assert finding.value == 200
+
+
+def test_thousands_of_rules_are_read_in_one_pass() -> None:
+    text = "\n".join(f"rule{number}: up == {number}  # of many" for number in range(20_000))
+
+    assert len(parse(text)) == 20_000
+
+
+def test_a_text_that_is_too_long_is_refused() -> None:
+    assert parse("up\n" + "#" * (LONGEST - 3))
+    with pytest.raises(BadRule, match="at most 1048576 characters"):
+        parse("up\n" + "#" * (LONGEST - 2))
+
+
+def test_a_rule_always_has_a_name() -> None:
+    assert [rule.name for rule in parse('{"\u00e9"}')] == ["rule"]
+
+
+PIECES = [
+    "up", "up == 1", "\\", '"', "`", "(", ")", "{", "}", "[", "]", "\\U99999999", "\\ud800", "\udcff", "0x", "1e999",
+    "ms", "s", "w", " or ", " and ", "=~", '{job=~"', '"}', "rate(", "[1m]", " by (", "#", ";", "\n", ":", "^", "-",
+    "offset", "@", "warn", "fail", "\0", "\u2028", "\r", "Inf", "NaN",
+]  # fmt: skip
+MANY = ["9" * 400, "9" * 5000, "F" * 300, "x" * 5000, "*" * 50, "(" * 1000, "-" * 1000, " + up" * 1000]
+
+
+@given(st.lists(st.sampled_from([*PIECES, *MANY]) | st.text(max_size=4), max_size=12).map("".join))
+def test_no_text_at_all_escapes_as_anything_but_one_mistake(text: str) -> None:
+    try:
+        rules = parse(text)
+    except BadRule as error:
+        mistake = str(error)
+    else:
+        mistake = ""
+        assert all(rule.name for rule in rules)
+
+    assert len(mistake) < 700
 
 
 @given(st.text(alphabet='ab:_ {}()[]"=~!<>+-*/%^,;\n#.0159smhx\\', max_size=60))

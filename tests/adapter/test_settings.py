@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.kinds import Kind
 from chassis.settings import SettingsError, effective, load
+from sidecars.adapter import choices
 from sidecars.adapter.settings import Settings
 
 
@@ -137,6 +143,26 @@ def test_what_is_about_answers_that_are_read_is_of_no_use_where_all_are_forwarde
     [problem] = problems(**environ)
 
     assert "every route is forwarded" in problem
+
+
+KINDS = [
+    choices.target_url, choices.path, choices.routes, choices.rules, choices.selectors, choices.status_values,
+    choices.status_codes, choices.by_route(choices.path, "/a"),
+]  # fmt: skip
+PIECES = st.sampled_from(
+    ["http://", "//", "[", "]", "::1", ":", "@", "/", "/a", "=", ",", "-", "%", "x=$.", "[*]", "[?(@.a==", "1)]", "up"]
+) | st.sampled_from(["9" * 5000, "\u0663", "\0", "\n", "\u2100", "\\U99999999", '"', "^" * 300, "200", "\udcff"])
+
+
+@given(st.sampled_from(KINDS), st.lists(PIECES | st.text(max_size=3), max_size=10).map("".join))
+def test_any_text_is_a_value_of_its_kind_or_one_mistake_and_what_is_shown_is_the_same_value(
+    kind: Kind[Any], text: str
+) -> None:
+    try:
+        value = kind.parse(text)
+    except ValueError:
+        return
+    assert kind.parse(kind.show(value)) == value
 
 
 def test_the_apps_path_may_have_a_query() -> None:
