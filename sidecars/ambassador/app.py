@@ -20,6 +20,7 @@ from sidecars.ambassador.acceptor import Acceptor
 from sidecars.ambassador.checks import Checker
 from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.endpoint_metrics import EndpointCollector
+from sidecars.ambassador.keepalive import set_keepalive
 from sidecars.ambassador.metrics import UpstreamCollector
 from sidecars.ambassador.resolve import Resolver, follow, is_address
 from sidecars.ambassador.settings import Settings, UpstreamSettings
@@ -127,6 +128,7 @@ async def _listen(upstream: Upstream, sockets: list[socket.socket], *, alone: bo
     create = upstream.loop.create_unix_server if unix else upstream.loop.create_server
     servers: list[asyncio.AbstractServer | Acceptor] = []
     for bound in sockets:
+        set_keepalive(bound, upstream.settings.tcp_keepalive)
         if unix and not alone:
             servers.append(Acceptor(upstream.loop, bound, accept))
         else:

@@ -101,7 +101,6 @@ class Connection:
                 return
             check_beginning(data, _MALFORMED, known)
             self.buffer = data
-            exchange.moved = True
             return
         if known:
             self.buffer = b""
@@ -151,8 +150,6 @@ class Connection:
         pieces = body.feed(data)
         if pieces:
             exchange.pass_on(pieces)
-        else:
-            exchange.moved = True
         if body.done and self.exchange is exchange:
             self._end(exchange, body)
 

@@ -1,7 +1,46 @@
-"""Who keeps the other one waiting for too long, in an exchange.
+"""Time-outs of connections and exchanges: every state of each has an end.
 
-Nothing on the way of a request arms a timer: each exchange is looked at now and then, with the time. One that has moved
-since the last look begins its time anew.
+Nothing on the way of a request arms a timer: each connection of the app is looked at now and then, with the time. A
+time-out counts from the last *progress*, which bytes of a body are, and an interim response; bytes that only frame
+something (a head that is not complete, the size of a chunk, a trailer) are none.
+
+A connection of the app (`watch`):
+
+    state                                     ended by
+    idle, between requests                    IDLE_TIMEOUT: it is closed
+    in a request's head                       IDLE_TIMEOUT from its first byte: 408
+    takes nothing of what is written to it    IDLE_TIMEOUT: it is reset
+    lingers after its last answer             2 s
+    closed by the app during an exchange      at once, the next look at the latest (`sidecars.ambassador.disconnects`)
+
+An exchange (`look`); TOTAL_TIMEOUT, where it is set, ends each of these states too:
+
+    waits for its turn, for a connection to   TIMEOUT for all tries together: 504; CONNECT_TIMEOUT ends a try whose
+    open, or to try again                     connection does not open
+    the app owes the rest of its body         IDLE_TIMEOUT: 408; after 1 s it is told to continue if it expects that
+    the upstream takes nothing of the body    TIMEOUT: 504
+    the upstream owes the head of its answer  TIMEOUT for all tries together: 504; TRY_TIMEOUT ends a try that may be
+                                              repeated elsewhere
+    the body has an announced length          TIMEOUT: the app's connection breaks off
+    the body is chunked or ends by close      STREAM_IDLE_TIMEOUT: likewise
+    101 has come before the request's end     IDLE_TIMEOUT, as for a body that the app owes
+
+A connection to an endpoint, of HTTP:
+
+    opens, the TLS handshake included         CONNECT_TIMEOUT
+    serves an exchange                        with the exchange's try
+    idle                                      IDLE_TIMEOUT, or what the upstream's Keep-Alive says
+
+A tunnel (`sidecars.ambassador.relay`, `sidecars.ambassador.tcp`):
+
+    looks for an endpoint                     CONNECT_TIMEOUT for each try; none begins after TIMEOUT
+    both ends open                            TCP_KEEPALIVE, where a host is gone; else it may be silent
+    one end closed or lost, the other stalls  IDLE_TIMEOUT: both are reset
+    closed by the app                         at once, the next look at the latest
+
+Every TCP connection, of both sides: a host that is gone without a word is noticed by TCP keepalive
+(`sidecars.ambassador.keepalive`) while nothing is under way to it, and else by the kernel's limit of retransmissions
+(tcp_retries2, about 15 minutes), if none of the above is earlier.
 """
 
 from __future__ import annotations
@@ -39,29 +78,53 @@ def watch(client: Client, now: float) -> None:
 
 
 def look(exchange: Exchange, now: float) -> None:
-    """End the exchange, or its try, where somebody has been silent for too long."""
+    """End the exchange, or its try, if somebody has been silent for too long or its whole time is over."""
+    if exchange.over:
+        return
+    settings = exchange.upstream.settings
+    if settings.total_timeout is not None and now - exchange.started >= settings.total_timeout:
+        _expire(exchange, now)
+        return
     if exchange.moved:
         exchange.moved = False
         exchange.since = now
         return
-    if exchange.connection is None or exchange.over:
-        return
     silent = now - exchange.since
-    settings = exchange.upstream.settings
-    if exchange.response is None and not (exchange.complete or exchange.blocked):
-        _await_client(exchange, silent)
-    elif exchange.response is None:
-        if silent >= settings.timeout or _is_late(exchange, now):
-            exchange.lost(answers.SILENT)
-    elif exchange.response.announced >= 0 and not exchange.client.write_paused:
-        if silent >= settings.timeout:
+    response, connected = exchange.response, exchange.connection is not None
+    if response is not None:
+        limit = settings.timeout if response.announced >= 0 else settings.stream_idle_timeout
+        if silent >= limit and not exchange.client.write_paused:  # `watch` ends what the app does not take
             exchange.cut()
-    elif exchange.client.ended and silent >= settings.idle_timeout:
+    elif connected and not (exchange.complete or exchange.blocked):
+        _await_client(exchange, silent)
+    elif silent >= settings.timeout:
+        _expire(exchange, now)
+    elif connected and _is_late(exchange, now):
+        exchange.lost(answers.SILENT)
+
+
+def _expire(exchange: Exchange, now: float) -> None:
+    """End the exchange because its time is over; it is not tried again."""
+    if exchange.response is not None:
         exchange.cut()
+        return
+    endpoint = exchange.endpoint
+    cause = answers.SILENT
+    if endpoint is not None:
+        balancer = exchange.upstream.balancer
+        if exchange.connection is None:  # what becomes of it is told when it has opened, or not
+            cause = answers.CONNECT_TIMEOUT
+        elif exchange.complete or exchange.blocked:
+            balancer.failed(endpoint, exchange.tried_at, now)
+        else:
+            balancer.undecided(endpoint, now)
+        exchange.causes += ((endpoint.label, cause),)
+        exchange.leave()
+    exchange.give_up(cause)
 
 
 def _is_late(exchange: Exchange, now: float) -> bool:
-    """Whether this try has had its time and another endpoint may be asked instead; if not, it may go on."""
+    """Return True if this try has had its time and another endpoint may be asked instead; if not, it may go on."""
     limit = exchange.upstream.settings.try_timeout
     return (
         limit is not None

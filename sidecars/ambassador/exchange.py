@@ -58,7 +58,7 @@ class Exchange:
     blocked = False  # whether the upstream does not take more of the request at present
     chunking = False  # whether the response's body goes out in chunks
     continued = False  # whether the client has been told to continue
-    moved = False  # whether anything has happened since the last tick
+    moved = False  # True if there was progress since the last look (`sidecars.ambassador.deadlines`)
     begun = False  # whether it has had its turn
     over = False
     # Only for the access log, where there is one:
@@ -97,7 +97,6 @@ class Exchange:
             connection.transport.write(head)
             self.upstream.counters.sent += len(head)
             return
-        self.moved = True
         self.upstream.counters.sent += len(head) + self.held_size
         if self.held_size <= _JOINED:
             connection.transport.write(b"".join((head, *self.held)))
@@ -124,7 +123,8 @@ class Exchange:
             if done:
                 out.append(last_chunk(trailers))
         self.complete = done
-        self.moved = True
+        if done or out:
+            self.moved = True
         size = sum(map(len, out))
         if self.held is not None:
             self.held += out

@@ -98,7 +98,6 @@ class Relay(asyncio.BufferedProtocol):
         for end in (self, other):
             own = end.transport.get_extra_info("socket")
             with contextlib.suppress(OSError, AttributeError):
-                own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 end.descriptor = own.fileno() if end.transport.can_write_eof() else -1
         for end in (self, other):
             end._catch_up()  # noqa: SLF001 - of this class

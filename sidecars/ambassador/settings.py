@@ -88,7 +88,8 @@ class UpstreamSettings:
     )
     try_timeout: float | None = setting(
         duration("10ms", "24h"),
-        "how long an endpoint may take to answer before another is tried, where that is safe; unset: `TIMEOUT`",
+        "how long an endpoint may take to answer before another is tried, where that is safe; unset: `TIMEOUT`, so "
+        "that a slow answer is waited for",
         default="",
     )
     connect_timeout: float = setting(
@@ -96,13 +97,32 @@ class UpstreamSettings:
     )
     timeout: float = setting(
         duration("100ms", "24h"),
-        "how long the upstream may be silent before it answers, or within a body whose length it announced",
+        "how long the app waits for an answer to begin, all tries together (504); also how long the upstream may be "
+        "silent within a body whose length it announced",
         default="60s",
+    )
+    stream_idle_timeout: float = setting(
+        duration("100ms", "24h"),
+        "how long the upstream may be silent within a body of no announced length (chunked, or ended by close), such "
+        "as a stream of events",
+        default="5m",
+    )
+    total_timeout: float | None = setting(
+        duration("100ms", "24h"),
+        "how long a request may take as a whole, from its head to the end of its answer, all tries together; unset: no "
+        "limit but the other time-outs",
+        default="",
     )
     idle_timeout: float = setting(
         duration("100ms", "24h"),
         "how long the app may be silent: between requests, within one, or by taking nothing of an answer",
         default="60s",
+    )
+    tcp_keepalive: float = setting(
+        duration(maximum="2h"),
+        "after how long without a byte TCP asks whether the other host is still there, on connections of both sides; "
+        "without a reply it is gone after twice this time; 0: never",
+        default="30s",
     )
     resolv_conf: Path = setting(
         path, "the file that names the DNS servers, search domains and options", default="/etc/resolv.conf"

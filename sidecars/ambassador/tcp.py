@@ -64,7 +64,7 @@ class TcpClient(Relay):
         while len(tried) <= allowed:
             started = time.monotonic()
             endpoint = upstream.balancer.choose(started, tried, key)
-            if endpoint is None or self.lost:
+            if endpoint is None or self.lost or (tried and started - self.started >= settings.timeout):
                 break
             upstream.counters.retries += bool(tried)
             tried.append(endpoint)

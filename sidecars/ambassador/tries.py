@@ -62,7 +62,7 @@ def failed(exchange: Exchange, cause: Cause) -> None:
     raced = exchange.reused and cause is answers.CLOSED
     outcome = verdict(exchange, reason, closed=cause is answers.CLOSED)
     exchange.leave()
-    now = exchange.since = monotonic()
+    now = monotonic()
     if raced or cause is answers.NO_DESCRIPTORS:
         upstream.balancer.undecided(endpoint, now)
     else:
@@ -93,7 +93,6 @@ def repeats(exchange: Exchange, response: Response, retry_after: float) -> bool:
     if wait > retry.LONGEST_WAIT or not upstream.budget.spend():
         return False
     exchange.leave()
-    exchange.since = monotonic()
     exchange.causes += ((endpoint.label, answers.answered_with(response.status)),)
     exchange.tried = tried
     _again(exchange, wait)

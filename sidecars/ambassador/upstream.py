@@ -22,6 +22,7 @@ from sidecars.ambassador.disconnects import Disconnects
 from sidecars.ambassador.endpoints import EJECTED, READY, Endpoint
 from sidecars.ambassador.heads import HTTP2
 from sidecars.ambassador.identity import Token, edits_of
+from sidecars.ambassador.keepalive import set_keepalive
 from sidecars.ambassador.names import Answer, Name, authority
 from sidecars.ambassador.requests import Requests
 from sidecars.ambassador.resolve import is_address
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logs.get("ambassador")
 
+_LONG: Final = 24 * 3600.0  # seconds
 _LOOK: Final = 1.0  # seconds between looks at the app's connections, where no limit asks for more
 _NEXT_CONNECTION: Final = 0.5  # seconds that a drain waits for another one of an app that is at work
 _TELL_AGAIN: Final = 60.0  # seconds between log lines about the same thing
@@ -82,8 +84,9 @@ class Upstream:
         self.waiting: set[TcpClient] = set()
         self._worked_until = 0.0  # when a connection of the app that has ended was last at work
         # With many connections to look at, how often is a cost; a fifth of the shortest limit is exact enough.
-        shortest = min(settings.timeout, settings.idle_timeout, settings.try_timeout or settings.timeout)
-        self._look_every = max(0.0, min(_LOOK, shortest / 5))
+        limits = (settings.timeout, settings.idle_timeout, settings.stream_idle_timeout)
+        shortest = min(*limits, settings.try_timeout or _LONG, settings.total_timeout or _LONG)
+        self._look_every = min(_LOOK, shortest / 5)
         self._look_at = 0.0
         self.draining = False
         self.connects: int = 0
@@ -218,7 +221,7 @@ class Upstream:
         """The protocol, connected to the endpoint, or the Cause why it is not."""
         try:
             async with asyncio.timeout(self.settings.connect_timeout):
-                _, made = await self.loop.create_connection(
+                transport, made = await self.loop.create_connection(
                     protocol, endpoint.ip, endpoint.port, **self._encryption(endpoint)
                 )
         except TimeoutError:
@@ -226,6 +229,7 @@ class Upstream:
         except OSError as error:
             cause = _cause_of(error)
         else:
+            set_keepalive(transport.get_extra_info("socket"), self.settings.tcp_keepalive)
             self.connects += 1
             return made
         self.connect_failures += 1

@@ -90,7 +90,22 @@ class Pair:
 
     def __exit__(self, *_: object) -> None:
         self.upstream.disconnects.close()
+        if tasks := asyncio.all_tasks(self.loop):
+            for task in tasks:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
+
+    def add_endpoints(self, count: int) -> None:
+        """Give the upstream so many more endpoints, each with an idle connection."""
+        known = [endpoint.ip for endpoint in self.upstream.endpoints]
+        found = [*known, *(f"10.0.1.{number}" for number in range(count))]
+        self.upstream.answered(self.upstream.names[0], Answer(tuple(map(Found, found)), 5.0), 0.0)
+        for endpoint in self.upstream.endpoints[len(known) :]:
+            connection = Connection(self.upstream, endpoint)
+            connection.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
+            connection.since = self.client.since
+            endpoint.idle.append(connection)
 
 
 def parse(head: bytes) -> Request:

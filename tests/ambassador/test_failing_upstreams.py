@@ -61,7 +61,7 @@ def test_a_replica_that_resets_everything_is_not_noticed(start: Start) -> None:
 
 def test_a_replica_that_hangs_costs_time_but_no_request(start: Start) -> None:
     with backends(answering(), hanging, answering()) as running:
-        ambassador = Ambassador(start, joined(running), TIMEOUT="300ms")
+        ambassador = Ambassador(start, joined(running), TRY_TIMEOUT="300ms")
         assert load(ambassador, clients=8, until=lambda count: count > 2000) == []
         assert ambassador.metric("ambassador_upstream_retries_total") >= 1
         assert running[1].connections < 20
