@@ -11,7 +11,7 @@ import os
 import sys
 
 import chassis
-from chassis import lifecycle, logs
+from chassis import lifecycle, logs, streams
 from chassis.frozen import TYPE_CHECKING
 from chassis.settings import SettingsError, effective, load, specs
 
@@ -26,23 +26,22 @@ if TYPE_CHECKING:
 
 EX_USAGE = 64
 _WIDTH = 79  # columns of --help
-_STDERR = 2
 
 
 def job(cls: type[S], run: Callable[[S], None]) -> int:
     """A program that does its work and ends."""
-    _demand_standard_streams()
+    streams.demand()
     if sys.argv[1:]:
-        return _answer(cls, sys.argv[1:], os.environ)
+        return streams.command(lambda: _answer(cls, sys.argv[1:], os.environ))
     logs.configure()
     return lifecycle.leave(lifecycle.exit_code_of(lambda: lifecycle.run_job(lambda: run(_begin(cls, os.environ)))))
 
 
 def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any, None]]) -> int:
     """A program that keeps running until it is told to stop."""
-    _demand_standard_streams()
+    streams.demand()
     if sys.argv[1:]:
-        return _answer(cls, sys.argv[1:], os.environ)
+        return streams.command(lambda: _answer(cls, sys.argv[1:], os.environ))
     lifecycle.exit_quietly_when_told_to_stop()
     logs.configure(libraries=True)
 
@@ -62,9 +61,9 @@ def job_or_service(
     stays: Callable[[V], bool],
 ) -> int:
     """A program that does its work and ends, or that `stays`, as its settings say: until it is told to stop."""
-    _demand_standard_streams()
+    streams.demand()
     if sys.argv[1:]:
-        return _answer(cls, sys.argv[1:], os.environ)
+        return streams.command(lambda: _answer(cls, sys.argv[1:], os.environ))
     logs.configure()
 
     def run() -> None:
@@ -77,17 +76,6 @@ def job_or_service(
             work(settings)
 
     return lifecycle.leave(lifecycle.exit_code_of(lambda: lifecycle.run_job(run)))
-
-
-def _demand_standard_streams() -> None:
-    """Where a standard stream is closed, put /dev/null: no file or socket of ours may get its number."""
-    for number in range(_STDERR + 1):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
-    sys.stderr = sys.stderr or open(_STDERR, "w", closefd=False)  # noqa: SIM115 - as above
 
 
 def _begin(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:
@@ -133,7 +121,18 @@ def _answer(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]
 
 def help_text(cls: type[Settings]) -> str:
     """The variables, for a terminal of any width: each with its default and kind, and under it what it means."""
-    from textwrap import fill, wrap  # noqa: PLC0415 - only for --help
+    from textwrap import TextWrapper  # noqa: PLC0415 - only for --help
+
+    def wrapped(text: str, first: str = "", further: str = "") -> str:
+        """No word is broken, at a hyphen neither: `if-changed` is a value to be copied."""
+        return TextWrapper(
+            _WIDTH,
+            initial_indent=first,
+            subsequent_indent=further,
+            replace_whitespace=False,
+            break_on_hyphens=False,
+            break_long_words=False,
+        ).fill(text)
 
     name = cls.PREFIX.lower()
     about = (
@@ -143,14 +142,13 @@ def help_text(cls: type[Settings]) -> str:
     lines = [
         f"usage: python -m sidecars.{name} [--check | --help | --version]",
         "",
-        *wrap(f"{about} {naming_note(cls)}", _WIDTH),
+        wrapped(f"{about} {naming_note(cls)}"),
     ]
     width = max(len(spec.variable) for spec in specs(cls))
     for spec in specs(cls):
         value = f"{describe_default(spec)}  ({spec.kind.name})"
         first, further = f"  {spec.variable:<{width}}  ", " " * (width + 4)
-        lines += ["", fill(value, _WIDTH, initial_indent=first, subsequent_indent=further, replace_whitespace=False)]
-        lines += [fill(spec.help.replace("`", ""), _WIDTH, initial_indent="      ", subsequent_indent="      ")]
+        lines += ["", wrapped(value, first, further), wrapped(spec.help.replace("`", ""), "      ", "      ")]
     return "\n".join(lines)
 
 

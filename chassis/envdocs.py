@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from chassis import streams
 from chassis.commandline import describe_default
 from chassis.settings import Settings, specs
 
@@ -84,4 +85,4 @@ def _render(readme: Path, cls: type[Settings], *, write: bool) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(streams.command(lambda: main(sys.argv[1:])))

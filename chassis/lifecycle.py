@@ -209,7 +209,11 @@ def _log_stray(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 
 def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_LOG) -> int:
-    """Do the work; turn however it ends into an exit code, the last log line and the termination message."""
+    """Do the work; turn however it ends into an exit code, the last log line and the termination message.
+
+    The message of an earlier run is removed first: it would be shown as the reason of a later kill, which writes none.
+    """
+    write_termination("", termination_log)
     try:
         work()
     except Exception as error:  # noqa: BLE001 - the outermost edge: everything becomes an exit code here
@@ -246,7 +250,10 @@ def failure_of(error: BaseException) -> Failure | None:
 
 
 def write_termination(message: str, termination_log: str = TERMINATION_LOG) -> None:
-    """Leave a message where `kubectl describe pod` shows it; nothing where there is no such place."""
+    """Leave a message where `kubectl describe pod` shows it, in place of an earlier one; "" removes that.
+
+    Nothing happens where there is no such place.
+    """
     try:
         with open(termination_log, "r+b") as file:  # noqa: PTH123 - r+: never create it, only Kubernetes does
             text = message.encode(errors="replace")[:_TERMINATION_LIMIT].decode(errors="ignore")

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from chassis import streams
 from chassis.kinds import Address
 from chassis.settings import Settings, SettingsError, load
 
@@ -75,4 +76,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(streams.command(lambda: main(sys.argv[1:])))

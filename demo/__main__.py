@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from chassis import streams
 from demo.ledger import Ledger
 from demo.stage import Broken, Stage
 from demo.story import Story
@@ -50,4 +51,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(streams.command(lambda: main(sys.argv[1:])))

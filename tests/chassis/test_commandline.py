@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +195,67 @@ def test_closed_standard_streams_do_not_take_the_program_down(tmp_path: Path, cl
     ]
 
     assert [ended.returncode for ended in codes] == [0, 78, 0]
+
+
+# -- where the output goes --------------------------------------------------------------------------------------------
+
+COMMANDS = [
+    *([f"sidecars.{name}", argument] for name in NAMES for argument in ("--help", "--version", "--check")),
+    ["sidecars.adapter", "--chekc"],
+    ["chassis.envdocs"],
+    ["chassis.probe", "http://127.0.0.1:1/livez"],
+    ["demo", "--nonsense"],
+]
+
+
+def run(command: list[str], **streams: object) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **REQUIRED["ambassador"], **REQUIRED["logshipper"]}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    environ |= {"ADAPTER_TARGET": "http://app"}
+    return subprocess.run([sys.executable, "-m", *command], env=environ, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return] # the streams are any
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_reader_that_has_gone_changes_nothing_but_what_is_read(command: list[str]) -> None:
+    read = run(command)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    unread = run(command, stdout=theirs)
+    deaf = run(command, stderr=theirs)
+    os.close(theirs)
+
+    assert (unread.returncode, unread.stderr) == (read.returncode, read.stderr)
+    assert (deaf.returncode, deaf.stdout) == (read.returncode, read.stdout)
+    assert "Traceback" not in read.stderr
+
+
+@pytest.mark.parametrize("command", [["sidecars.ambassador", "--help"], ["chassis.envdocs"]], ids=" ".join)
+def test_output_to_a_full_disk_is_74_and_a_sentence(command: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = run(command, stdout=full)
+
+    assert (done.returncode, done.stderr) == (74, "standard output cannot be written: No space left on device\n")
+
+
+def test_a_terminal_with_another_character_set_is_no_defect() -> None:
+    command = [sys.executable, "-m", "sidecars.warcopier"]
+    environ = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    source = {"WARCOPIER_SOURCE": "/caf\u00e9", "POD_NAME": "\udcff"}
+
+    shown = subprocess.run([*command, "--help"], env=environ, capture_output=True, check=True)
+    checked = subprocess.run([*command, "--check"], env=environ | source, capture_output=True, check=True)
+
+    assert shown.stdout.isascii()
+    assert b"WARCOPIER_SOURCE=/caf\\" in checked.stdout
+    assert b"POD_NAME=\\udcff" in checked.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_breaks_no_word_at_a_hyphen(start: Start, name: str) -> None:
+    program = start(name, "--help")
+
+    assert program.wait() == 0
+    shown = " ".join(program.stdout.split())
+    cls = next(cls for readme, cls in sidecars() if readme.parent.name == name)
+    for spec in specs(cls):
+        assert " ".join(spec.help.replace("`", "").split()) in shown

@@ -224,6 +224,20 @@ def test_bad_settings_are_left_as_the_termination_message_too(start: Start, tmp_
     assert place.read_text().startswith("DEMO_NONSENSE is not a setting")
 
 
+@pytest.mark.parametrize("do", ["wait", "job_slow"])
+def test_the_message_of_an_earlier_run_is_not_that_of_one_that_is_killed(demo: Demo, tmp_path: Path, do: str) -> None:
+    place = tmp_path / "termination-log"
+    place.touch()
+    assert demo("fail", DEMO_TERMINATION_LOG=str(place)).wait(SOON) == 74
+    assert place.read_text()
+
+    program = demo(do, DEMO_TERMINATION_LOG=str(place))
+    program.signal(signal.SIGKILL)
+
+    program.wait(SOON)
+    assert place.read_text() == ""
+
+
 def test_where_there_is_no_termination_log_none_is_made(tmp_path: Path) -> None:
     place = tmp_path / "termination-log"
 
