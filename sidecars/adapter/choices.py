@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from chassis.frozen import TYPE_CHECKING, Generic, T, dataclass, replace
-from chassis.kinds import Kind, comma_separated, pairs, text, url
+from chassis.kinds import Kind, comma_separated, duration, integer, pairs, text, url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,6 +140,35 @@ def _show_status_codes(codes: StatusCodes) -> str:
 
 
 status_codes = Kind("status or range, …", _parse_status_codes, _show_status_codes)
+
+
+# -- hysteresis ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """How many results in a row change a verdict, or, where `seconds` is not 0, for how long they must last."""
+
+    count: int = 1
+    seconds: float = 0.0
+
+
+_COUNT = integer(1, 1000)
+_TIME = duration("1ms", "24h")
+
+
+def _parse_threshold(raw: str) -> Threshold:
+    try:
+        return Threshold(seconds=_TIME.parse(raw)) if raw.endswith(("s", "m", "h")) else Threshold(_COUNT.parse(raw))
+    except ValueError:
+        raise ValueError("expected a number from 1 to 1000, or a duration such as 10s, at most 24h") from None
+
+
+def _show_threshold(threshold: Threshold) -> str:
+    return _TIME.show(threshold.seconds) if threshold.seconds else _COUNT.show(threshold.count)
+
+
+threshold = Kind("number or duration", _parse_threshold, _show_threshold)
 
 
 # -- small languages: each has its own grammar, loaded where it is used ---------------------------------------------

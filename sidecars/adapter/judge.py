@@ -17,8 +17,8 @@ about the app and not about who asks.
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable, Iterator
+from weakref import WeakKeyDictionary
 
 from sidecars.adapter.damping import Damping
 from sidecars.adapter.evaluate import Finding
@@ -61,14 +61,16 @@ class Judge:
         self._monotonic = monotonic
         self.verdict: Verdict | None = None
         """The latest one."""
-        self._about: Callable[[], Outcome | None] = lambda: None  # weak: a large page is let go once it is judged
+        # Weak, so that a large page is let go once nobody is told of it any more.
+        self._judged: WeakKeyDictionary[Outcome, Verdict] = WeakKeyDictionary()
 
     def judge(self, outcome: Outcome) -> Verdict:
-        """The verdict on this outcome; the same one when it is asked again."""
-        if self.verdict is None or self._about() is not outcome:
-            self.verdict = self._damping.settle(of_checks(self._checks(outcome)), self._monotonic())
-            self._about = weakref.ref(outcome)
-        return self.verdict
+        """Return the verdict on this outcome; the same one when it is asked again, also after a later one."""
+        known = self._judged.get(outcome)
+        if known is None:
+            known = self._damping.settle(of_checks(self._checks(outcome)), self._monotonic())
+            self.verdict = self._judged[outcome] = known
+        return known
 
     def _checks(self, outcome: Outcome) -> Iterator[Check]:
         try:

@@ -12,6 +12,7 @@ from sidecars.adapter.choices import (
     ByRoute,
     RulesText,
     StatusCodes,
+    Threshold,
     by_route,
     routes,
     rules,
@@ -19,6 +20,7 @@ from sidecars.adapter.choices import (
     status_codes,
     status_values,
     target_url,
+    threshold,
 )
 from sidecars.adapter.formats import AUTO, FORMATS
 
@@ -94,11 +96,16 @@ class App:
     max_series: int = setting(
         integer(1, 10_000_000), "the most series that an answer may have where it is parsed", default="50000"
     )
-    fail_after: int = setting(
-        integer(1, 1000), "how many failures in a row turn a verdict to fail; until then it is warn", default="1"
+    fail_after: Threshold = setting(
+        threshold,
+        "how many failures in a row turn a verdict to fail, or how long they must last (`10s`); until then it is warn,"
+        " also after the start. Probers that ask within half a second count as one",
+        default="1",
     )
-    pass_after: int = setting(
-        integer(1, 1000), "how many passes in a row turn it back; until then it stays fail", default="1"
+    pass_after: Threshold = setting(
+        threshold,
+        "how many passes in a row turn it back, or how long they must last; until then it stays fail",
+        default="1",
     )
     grace: float = setting(
         duration("0", "24h"),

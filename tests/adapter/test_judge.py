@@ -199,12 +199,30 @@ def test_a_custom_status_is_judged_by_its_number() -> None:
 
 
 def test_an_outcome_that_many_share_is_judged_once() -> None:
-    judging = judge(ADAPTER_FAIL_AFTER="3", ADAPTER_RULES="db: up == 1")
-    judging.judge(page("up 1\n"))
-    bad = page("up 0\n")
+    clock = Clock()
+    judging = judge(clock, ADAPTER_FAIL_AFTER="3", ADAPTER_RULES="db: up == 1")
+    first, second, third = (page("up 0\n") for _ in range(3))
 
-    assert [judging.judge(bad).status for _ in range(10)] == ["warn"] * 10
-    assert [judging.judge(page("up 0\n")).status for _ in range(2)] == ["warn", "fail"]
+    for outcome, status in ((first, "warn"), (second, "warn"), (first, "warn"), (second, "warn"), (third, "fail")):
+        clock.now += 10
+        assert [judging.judge(outcome).status for _ in range(10)] == [status] * 10
+    assert judging.judge(first).holding == "failed 1 of 3 times in a row"
+    assert judging.verdict is judging.judge(third)
+
+
+def test_three_probers_at_one_instant_are_one_failure_also_where_each_has_an_answer_of_its_own() -> None:
+    clock = Clock()
+    judging = judge(clock, ADAPTER_FAIL_AFTER="3", ADAPTER_RULES="db: up == 1")
+    judging.judge(page("up 1\n"))
+
+    told = []
+    for _ in range(3):
+        clock.now += 10
+        for _ in range(3):
+            clock.now += 0.01
+            told.append(judging.judge(page("up 0\n")).status)
+
+    assert told == ["warn"] * 6 + ["fail"] * 3
 
 
 def test_the_grace_begins_with_the_adapter() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import JSON, RULES, App, answer, page
+from tests.adapter.support import JSON, RULES, Adapter, App, answer, held, page, probe_together
 from tests.conftest import Start
-from tests.support import free_port
+from tests.support import free_port, wait_until
 
 
 def test_health_is_judged_from_metrics_and_the_reason_is_told(adapter: StartAdapter) -> None:
@@ -128,13 +130,42 @@ def test_rules_by_file_are_followed_and_a_bad_new_file_keeps_the_old(adapter: St
     assert running.program.logged("the new rules cannot be used; the earlier ones stay in force")
 
 
+def _unhealthy(running: Adapter) -> httpx.Response | None:
+    response = running.get("/health")
+    return response if response.status_code != 200 else None
+
+
+async def test_three_probers_who_share_an_answer_spend_one_failure_also_the_first_ever(adapter: StartAdapter) -> None:
+    release = threading.Event()
+    with App({"/metrics": held(release, page(up=0))}) as app:
+        running = adapter(
+            app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_FAIL_AFTER="3", ADAPTER_TIMEOUT="1m"
+        )
+
+        told = await probe_together(running.port, ["/health"] * 3, release.set)
+
+    assert told == [200] * 3
+    assert running.status()["routes"]["/health"]["verdict"]["holding"] == "failed 1 of 3 times in a row"
+
+
+def test_failures_may_be_held_back_for_a_time(adapter: StartAdapter) -> None:
+    with App({"/metrics": page(up=0)}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_FAIL_AFTER="1s")
+        first = running.get("/health")
+        failed = wait_until(lambda: _unhealthy(running), "a second of failures")
+
+    assert first.text.startswith("warn: failing for 0 of 1s; db: ")
+    assert failed.text.startswith("fail: db: ")
+
+
 def test_what_is_holding_a_verdict_is_told(adapter: StartAdapter) -> None:
     with App({"/metrics": page()}) as app:
         running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_FAIL_AFTER="2")
         running.get("/health")
         app.behaviours["/metrics"] = page(up=0)
 
-        held_back, failed = running.get("/health"), running.get("/health")
+        held_back = running.get("/health")
+        failed = wait_until(lambda: _unhealthy(running), "the second failure")
 
     assert held_back.status_code == 200
     assert held_back.text.startswith("warn: failed 1 of 2 times in a row; db: ")
