@@ -61,7 +61,8 @@ def group(cls: type, *, anchor: str) -> Any:
     """A field that maps names to instances of `cls`: one for each name that sets the field `anchor`.
 
     An instance whose class declares a field `given` has there, for each field that was set, the variable that set it:
-    its own, or the one without a name, which is the default for all.
+    its own, or the one without a name, which is the default for all. A field that was set to its own default is left
+    out: `--check` prints those, too, and what it prints is to mean the same.
     """
     return frozen.Field(dict, {"group": cls, "anchor": anchor})
 
@@ -243,7 +244,8 @@ class _Loader:
             named = spec.named(self.prefix, name)
             variable = named if self._is_set(named) else spec.variable
             values[spec.field] = self._value(spec, variable)
-            if self._is_set(variable):
+            default = spec.kind.parse(spec.default) if spec.default else None
+            if self._is_set(variable) and values[spec.field] != default:
                 given[spec.field] = variable
         if any(item.name == "given" for item in frozen.fields(cls)):
             values["given"] = given
