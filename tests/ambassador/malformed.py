@@ -69,7 +69,6 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "a version in lower case": (b"GET / http/1.1\r\nHost: a\r\n\r\n", 400),
     "a version of two digits": (b"GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400),
     "a future version": (b"GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505),
-    "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "a method that is no token": (b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "a fragment": (b"GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "letters beyond ASCII in the target": (b"GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n", 400),

@@ -236,7 +236,7 @@ def test_http2_on_an_http_port_is_told_what_to_do_in_its_own_frames(start: Start
         ambassador = Ambassador(start, backend.url)
         for _ in range(3):
             with ambassador.connect() as peer:
-                peer.send(PREFACE + SETTINGS)
+                peer.send(PREFACE + SETTINGS + GET)
                 answer = frames(peer.rest())
                 assert [kind for kind, _ in answer] == [4, 7]  # SETTINGS, GOAWAY
                 last, code = struct.unpack(">II", answer[1][1][:8])
