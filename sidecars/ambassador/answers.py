@@ -13,11 +13,15 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a try failed: the error type of RFC 9209 section 2.3, the status for the app, and words for people."""
+    """Why a try failed: the error type of RFC 9209 section 2.3, the status for the app, and words for people.
+
+    `own` is True if it is the fault of this process or its node, and says nothing of the endpoint.
+    """
 
     error: str
     status: int
     text: str
+    own: bool = False
 
 
 REFUSED = Cause("connection_refused", 502, "the connection was refused")
@@ -26,7 +30,11 @@ CONNECT_TIMEOUT = Cause("connection_timeout", 504, "the connection did not open 
 CLOSED = Cause("connection_terminated", 502, "the connection was closed before an answer came")
 SILENT = Cause("http_response_timeout", 504, "no answer came in time")
 NO_ADDRESS = Cause("dns_error", 503, "the upstream has no address")
-NO_DESCRIPTORS = Cause("connection_limit_reached", 503, "this process may not open more files and connections")
+NO_DESCRIPTORS = Cause(
+    "connection_limit_reached", 503, "this process may not open more files and connections", own=True
+)
+NO_MEMORY = Cause("connection_limit_reached", 503, "the kernel has no memory for another connection", own=True)
+NO_PORTS = Cause("connection_limit_reached", 503, "no local port is free for another connection", own=True)
 TOO_MANY = Cause("connection_limit_reached", 503, "too many connections are open")
 TOO_MANY_WAIT = Cause("connection_limit_reached", 503, "too many requests wait for a connection to open")
 

@@ -13,10 +13,10 @@ from typing import Any
 from chassis import admin, logs
 from chassis.health import Health
 from chassis.lifecycle import Life
-from chassis.listen import BACKLOG, bind, bound_address
+from chassis.listen import bind, bound_address
 from chassis.settings import variable
 from sidecars.ambassador import reports, status
-from sidecars.ambassador.acceptor import Acceptor
+from sidecars.ambassador.acceptor import Listener, most_descriptors
 from sidecars.ambassador.checks import Checker
 from sidecars.ambassador.downstream import Client
 from sidecars.ambassador.endpoint_metrics import EndpointCollector
@@ -32,6 +32,7 @@ log = logs.get("ambassador")
 _TICK = 0.2  # seconds; how exactly timeouts are kept
 _LIVES = 5.0  # seconds without a tick after which this process counts as stuck
 _DRAIN_STEP = 0.01  # seconds
+_FILES = 64  # descriptors for everything else than the app's connections
 
 Resolvers = Callable[[UpstreamSettings], Resolver]
 
@@ -65,7 +66,6 @@ class DataPath:
         self._life = life
         self._resolvers = resolvers
         self._listening = life.health.hold("listener", "not listening yet")
-        self._alone = settings.workers == 1
         self._drain_quiet = settings.drain_quiet
         loop = asyncio.get_running_loop()
         self._upstreams = [
@@ -77,6 +77,7 @@ class DataPath:
             )
             for upstream in settings.upstreams.values()
         ]
+        _check_limit(settings)
         self.metrics = admin.registry()
         self.metrics.register(UpstreamCollector(self._upstreams))
         self.metrics.register(EndpointCollector(self._upstreams))
@@ -97,7 +98,7 @@ class DataPath:
         """Accept on the sockets, by the upstreams' names, until told to stop and the app's connections have ended."""
         async with contextlib.AsyncExitStack() as stack:
             for upstream in self._upstreams:
-                await stack.enter_async_context(_listen(upstream, listeners[upstream.name], alone=self._alone))
+                await stack.enter_async_context(_listen(upstream, listeners[upstream.name]))
             self._listening.release()
             gc.collect()
             gc.freeze()  # what lives for ever need not be looked through again
@@ -116,24 +117,28 @@ class DataPath:
                     task.cancel()
 
 
+def _check_limit(settings: Settings) -> None:
+    """Tell where MAX_CONNECTIONS is more than the limit of open files allows: each needs one for its upstream, too."""
+    needed = _FILES + 2 * sum(upstream.max_connections for upstream in settings.upstreams.values())
+    limit = most_descriptors()
+    if needed > limit:
+        log.warning("the limit of open files is too low for MAX_CONNECTIONS", limit=limit, needed=needed)
+
+
 @contextlib.asynccontextmanager
-async def _listen(upstream: Upstream, sockets: list[socket.socket], *, alone: bool) -> AsyncIterator[None]:
+async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIterator[None]:
     """Accept the app's connections for as long as the context is open."""
     made = Client if upstream.settings.upstream.protocol == "http" else TcpClient
 
     def accept() -> Any:  # a protocol by what it can do, not by what it inherits
         return made(upstream)
 
-    unix = sockets[0].family == socket.AF_UNIX
-    create = upstream.loop.create_unix_server if unix else upstream.loop.create_server
-    servers: list[asyncio.AbstractServer | Acceptor] = []
     for bound in sockets:
         set_keepalive(bound, upstream.settings.tcp_keepalive)
-        if unix and not alone:
-            servers.append(Acceptor(upstream.loop, bound, accept))
-        else:
-            servers.append(await create(accept, sock=bound, backlog=BACKLOG))
+    upstream.listeners = [Listener(upstream.loop, bound, accept) for bound in sockets]
     try:
+        for listener in upstream.listeners:
+            await listener.start()
         for bound in sockets:
             name = bound.getsockname()
             if not isinstance(name, str):
@@ -141,8 +146,8 @@ async def _listen(upstream: Upstream, sockets: list[socket.socket], *, alone: bo
         log.info("listening", upstream=upstream.name, address=bound_address(sockets))
         yield
     finally:
-        for server in servers:
-            server.close()
+        for listener in upstream.listeners:
+            listener.close()
         upstream.close()
 
 

@@ -22,6 +22,7 @@ import pycares
 from sidecars.ambassador import resolvconf
 from sidecars.ambassador.names import Answer, Found, LookupFailed, Service, services
 from sidecars.ambassador.resolvconf import ResolvConf
+from sidecars.ambassador.routes import has_route
 
 _PATIENCE = 15.0  # seconds for a whole look-up, all servers, tries and search domains together
 _WAKE = 0.1  # seconds; how late c-ares may notice that a server does not answer
@@ -104,7 +105,7 @@ async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:
         )
     )
     nodes = [(node.addr[0].decode(), float(node.ttl)) for node in result.nodes]
-    usable = [(address, ttl) for address, ttl in nodes if _has_route(address)] or nodes
+    usable = [(address, ttl) for address, ttl in nodes if has_route(address)] or nodes
     if not usable:
         raise LookupFailed(_SAID[pycares.errno.ARES_ENODATA])
     return list(dict.fromkeys(address for address, _ in usable)), min(ttl for _, ttl in usable)
@@ -124,17 +125,6 @@ async def _half_failed(channel: _Channel, host: str, now: list[str], before: lis
     except LookupFailed as error:
         return [] if error.definite else lost
     return []
-
-
-def _has_route(address: str) -> bool:
-    """Whether packets to this address would leave at all: many Pods have no IPv6, and names have AAAA records."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as trial:
-            trial.connect((address, 9))  # sends nothing
-    except OSError:
-        return False
-    return True
 
 
 class _Channel:

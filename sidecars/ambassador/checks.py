@@ -91,6 +91,8 @@ class Checker:
             error = await self._try(endpoint)
         finally:
             del self._running[endpoint]
+        if error is None:
+            return
         was_unhealthy = endpoint.unhealthy
         endpoint.check_error = error
         self._upstream.balancer.checked(endpoint, time.monotonic(), passed=not error)
@@ -99,8 +101,8 @@ class Checker:
             what = f"an endpoint is {'unhealthy' if endpoint.unhealthy else 'healthy again'}"
             tell(what, upstream=self._upstream.name, address=endpoint.label, reason=error)
 
-    async def _try(self, endpoint: Endpoint) -> str:
-        """What is wrong with the endpoint; "" when the check has passed."""
+    async def _try(self, endpoint: Endpoint) -> str | None:
+        """What is wrong with the endpoint; "" when the check has passed, None where it could not be made."""
         path = self._upstream.settings.health_path
         request = b""
         if path:
@@ -113,7 +115,7 @@ class Checker:
             async with asyncio.timeout(max(_LEAST_PATIENCE, min(_MOST_PATIENCE, self._every))):
                 made = await self._upstream.connect(endpoint, lambda: _Probe(request))
                 if isinstance(made, Cause):
-                    return made.text
+                    return None if made.own else made.text
                 status = await made.outcome if request else 200
         except TimeoutError:
             return SILENT.text

@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecars.ambassador import answers, tries
+from sidecars.ambassador import answers, causes, tries
 from sidecars.ambassador.bodies import Reader, UntilClose, reader
 from sidecars.ambassador.heads import Refused, check_beginning
 from sidecars.ambassador.responses import Response, parse_response
@@ -204,7 +204,7 @@ class Connection:
             self._end(exchange, self.body)
         return False
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         if not self.closed:
             self.closed = True
             self.endpoint.connections -= 1
@@ -213,7 +213,7 @@ class Connection:
             idle.remove(self)
         exchange = self.exchange
         if exchange is not None:
-            exchange.lost(answers.CLOSED)
+            exchange.lost(answers.CLOSED if error is None else causes.of_breaking(error))
 
     # What the endpoint does not take is not read from the app.
 

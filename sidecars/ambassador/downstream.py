@@ -25,10 +25,11 @@ from sidecars.ambassador.bodies import Reader, reader
 from sidecars.ambassador.deadlines import watch
 from sidecars.ambassador.exchange import Exchange
 from sidecars.ambassador.heads import HTTP2, Refused, check_beginning
-from sidecars.ambassador.relay import reset
+from sidecars.ambassador.relay import drop_unread, reset
 from sidecars.ambassador.requests import Request
 
 if TYPE_CHECKING:
+    from sidecars.ambassador.answers import Cause
     from sidecars.ambassador.upstream import Upstream
 
 _CR: Final = b"\r"[0]
@@ -84,11 +85,19 @@ class Client:
         self.since = monotonic()
         self.upstream.clients.add(self)
         self.upstream.counters.accepted += 1
-        if self.upstream.open_clients > self.upstream.settings.max_connections:
-            name = self.upstream.settings.name
-            self.write(answers.own_answer(answers.TOO_MANY, name, (), head_only=False, close=True))
-            self.upstream.counters.fail(answers.TOO_MANY.error)
-            self.upstream.counters.observe(answers.TOO_MANY.status, 0.0)
+        cause = self.upstream.admit(transport)
+        if cause is not None:
+            self._turn_away(cause)
+
+    def _turn_away(self, cause: Cause) -> None:
+        """Answer before there is a request. A descriptor of the reserve is given back at once."""
+        self.write(answers.own_answer(cause, self.upstream.settings.name, (), head_only=False, close=True))
+        self.upstream.counters.fail(cause.error)
+        self.upstream.counters.observe(cause.status, 0.0)
+        if cause.own:
+            drop_unread(self.transport)
+            self._close()
+        else:
             self._linger()
 
     # -- reading --------------------------------------------------------------------------------------------------

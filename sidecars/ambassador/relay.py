@@ -40,6 +40,12 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
+def drop_unread(transport: asyncio.Transport) -> None:
+    """Read what has come and throw it away: a connection closed with unread bytes is reset, and the answer lost."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.read(transport.get_extra_info("socket").fileno(), len(_ROOM))
+
+
 def peer_host(transport: asyncio.BaseTransport) -> str:
     """The host at the other end; "" where it has none, as with a unix socket."""
     peer = transport.get_extra_info("peername")

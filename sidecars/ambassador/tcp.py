@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from chassis import logs
-from sidecars.ambassador.answers import NO_ADDRESS, TOO_MANY, Cause
+from sidecars.ambassador.answers import NO_ADDRESS, Cause
 from sidecars.ambassador.kinds import CONNECT
 from sidecars.ambassador.relay import Relay, peer_host
 
@@ -41,8 +41,9 @@ class TcpClient(Relay):
         super().connection_made(transport)
         self.upstream.counters.accepted += 1
         self.upstream.waiting.add(self)
-        if self.upstream.open_clients > self.upstream.settings.max_connections:
-            self._give_up(TOO_MANY)
+        cause = self.upstream.admit(transport)
+        if cause is not None:
+            self._give_up(cause)
             return
         self._task = self.upstream.loop.create_task(self._search())
 
@@ -83,13 +84,14 @@ class TcpClient(Relay):
             cause = made
             self.causes.append((endpoint.label, cause))
             endpoint.pending -= 1
-            upstream.balancer.failed(endpoint, started, time.monotonic(), unreachable=True)
+            upstream.unreached(endpoint, cause, started)
         if not self.lost:
             self._give_up(cause)
 
     def _give_up(self, cause: Cause) -> None:
         self.upstream.counters.fail(cause.error)
-        log.warning("a connection could not be made", upstream=self.upstream.name, reason=cause.text)
+        if not cause.own:  # that is logged where it is found, and not for each connection
+            log.warning("a connection could not be made", upstream=self.upstream.name, reason=cause.text)
         if self.upstream.access is not None:
             self.upstream.access.connection(self, time.monotonic(), error=cause.error)
         self.transport.abort()

@@ -63,7 +63,7 @@ def failed(exchange: Exchange, cause: Cause) -> None:
     outcome = verdict(exchange, reason, closed=cause is answers.CLOSED)
     exchange.leave()
     now = monotonic()
-    if raced or cause is answers.NO_DESCRIPTORS:
+    if raced or cause.own:
         upstream.balancer.undecided(endpoint, now)
     else:
         upstream.balancer.failed(endpoint, exchange.tried_at, now, unreachable=not opened)

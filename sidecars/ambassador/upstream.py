@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections.abc import Collection
-from ssl import SSLError
 from typing import TYPE_CHECKING, Any, Final
 
 from chassis import logs
 from chassis.health import Hold
 from chassis.settings import variable
-from sidecars.ambassador import access, answers, secure
+from sidecars.ambassador import access, answers, causes, secure
+from sidecars.ambassador.acceptor import Listener, most_descriptors
 from sidecars.ambassador.access import AccessLog
 from sidecars.ambassador.affinity import key_of
 from sidecars.ambassador.balance import Balancer
@@ -43,8 +42,6 @@ _LONG: Final = 24 * 3600.0  # seconds
 _LOOK: Final = 1.0  # seconds between looks at the app's connections, where no limit asks for more
 _NEXT_CONNECTION: Final = 0.5  # seconds that a drain waits for another one of an app that is at work
 _TELL_AGAIN: Final = 60.0  # seconds between log lines about the same thing
-_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
-_UNREACHABLE: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL)
 
 
 class Upstream:
@@ -79,6 +76,8 @@ class Upstream:
         self.counters: Counters = Counters()
         self.turns = Turns(loop.call_soon)
         self.disconnects: Disconnects = Disconnects()
+        self.listeners: list[Listener] = []
+        self._most_descriptors = most_descriptors()
         self.clients: set[Client] = set()
         self.relays: set[Relay] = set()
         self.waiting: set[TcpClient] = set()
@@ -95,6 +94,17 @@ class Upstream:
         self.lookup_failures: int = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._told_of: dict[str, float] = {}  # protocols that are not spoken here, and when that was logged
+
+    def admit(self, transport: asyncio.BaseTransport) -> Cause | None:
+        """Return why a new connection of the app, already counted as open, is turned away; None if it is not."""
+        own = transport.get_extra_info("socket")
+        descriptor: int = -1 if own is None else own.fileno()
+        for listener in self.listeners:
+            listener.accepted(descriptor)
+        if descriptor >= self._most_descriptors:  # one of the reserve
+            self._shed()
+            return answers.NO_DESCRIPTORS
+        return answers.TOO_MANY if self.open_clients > self.settings.max_connections else None
 
     def listens_on(self, host: str, port: int) -> None:
         """Note where the app reaches us: a target in absolute form may name that, too."""
@@ -207,8 +217,7 @@ class Upstream:
         if cause and not exchange.over:
             exchange.lost(cause)
         elif cause:
-            # The app did not wait to hear it, but the next one profits.
-            self.balancer.failed(endpoint, started, time.monotonic(), unreachable=True)
+            self.unreached(endpoint, cause, started)  # the app did not wait to hear it, but the next one profits
         elif not exchange.over:
             exchange.attach(made)
         elif endpoint.removed or self.draining:
@@ -227,13 +236,28 @@ class Upstream:
         except TimeoutError:
             cause = answers.CONNECT_TIMEOUT
         except OSError as error:
-            cause = _cause_of(error)
+            cause = causes.of_connecting(error, endpoint.ip)
+            if cause is answers.NO_DESCRIPTORS:
+                self._shed()
         else:
             set_keepalive(transport.get_extra_info("socket"), self.settings.tcp_keepalive)
             self.connects += 1
             return made
         self.connect_failures += 1
         return cause
+
+    def unreached(self, endpoint: Endpoint, cause: Cause, started: float) -> None:
+        """Note that a connection to the endpoint, begun at `started`, did not open."""
+        if cause.own:
+            self.balancer.undecided(endpoint, time.monotonic())
+        else:
+            self.balancer.failed(endpoint, started, time.monotonic(), unreachable=True)
+
+    def _shed(self) -> None:
+        """Close the connection that has been idle for the longest time, to free its descriptor."""
+        idle: list[Connection] = [endpoint.idle[0] for endpoint in self.endpoints if endpoint.idle]
+        if idle:
+            min(idle, key=lambda connection: connection.since).discard()
 
     def _encryption(self, endpoint: Endpoint) -> dict[str, Any]:
         """What opening a connection to the endpoint needs to be told about TLS."""
@@ -303,15 +327,3 @@ def _authorities(scheme: str, host: str, port: int) -> set[bytes]:
     """How a URL may name this place, in lower case."""
     shown = authority("", host, port)
     return {shown.lower().encode(), authority(scheme, host, port).lower().encode()}
-
-
-def _cause_of(error: OSError) -> Cause:
-    if isinstance(error, SSLError):
-        return secure.cause_of(error)
-    if isinstance(error, ConnectionRefusedError):
-        return answers.REFUSED
-    if error.errno in _NO_DESCRIPTORS:
-        return answers.NO_DESCRIPTORS
-    if error.errno in _UNREACHABLE:
-        return answers.UNREACHABLE
-    return answers.CLOSED if isinstance(error, ConnectionError) else answers.UNREACHABLE

@@ -1,0 +1,28 @@
+"""Routes of this host: may packets to an address leave at all?"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+_ANY_PORT = 9
+# connect(2) of UDP: no route, no address of that family to speak from, no such family, no such scope.
+_NO_ROUTE = frozenset(
+    {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL, errno.ENODEV}
+)
+
+
+def has_route(address: str) -> bool:
+    """Return True if packets to this IP address would leave: many Pods have no IPv6, and names have AAAA records.
+
+    Nothing is sent. Where it cannot be found out, since this process may open no socket, it is True.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as trial:
+            trial.connect((address, _ANY_PORT))
+    except (socket.gaierror, ValueError):  # it is no address: an unknown scope, or not even that
+        return False
+    except OSError as error:
+        return error.errno not in _NO_ROUTE
+    return True
