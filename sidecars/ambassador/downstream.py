@@ -163,7 +163,8 @@ class Client:
             self.body = None
             self.buffer = body.surplus
         exchange.feed(pieces, done=body.done, trailers=body.trailers)
-        self.read_on()
+        if self.exchange is exchange:  # or the connection has become a tunnel's
+            self.read_on()
 
     def read_on(self) -> None:
         """Read from the app, or do not, as there is room for what it sends."""
@@ -227,7 +228,7 @@ class Client:
             self._resume()
         else:
             self.exchange.moved = True
-            if self.exchange.connection is not None:
+            if self.exchange.connection is not None and self.exchange.agreed is None:
                 self.exchange.connection.transport.resume_reading()
 
     # -- between requests -----------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ class Exchange:
     reused = False  # whether this try's connection had served before
     written = False  # whether anything of the request was given to a connection
     blocked = False  # whether the upstream does not take more of the request at present
+    agreed: tuple[Response, bytes] | None = None  # a 101 that has come before the end of the request, and what followed
     chunking = False  # whether the response's body goes out in chunks
     continued = False  # whether the client has been told to continue
     moved = False  # True if there was progress since the last look (`sidecars.ambassador.deadlines`)
@@ -134,6 +135,8 @@ class Exchange:
             self.connection.transport.writelines(out)
             if self.held_size > self.upstream.settings.retry_buffer:
                 self.held = None
+        if done and self.agreed is not None:
+            self.switch(*self.agreed)
 
     @property
     def wants_no_more(self) -> bool:
@@ -204,9 +207,17 @@ class Exchange:
         return close
 
     def switch(self, response: Response, surplus: bytes) -> None:
-        """101: from now on the two connections are one, and what it carries is none of our business."""
+        """Take a 101: from now on the two connections are one, and what it carries is none of our business.
+
+        The protocol changes behind the whole request (RFC 9110 section 7.8), so one that comes earlier is kept until
+        then, and no more is read from the upstream.
+        """
         connection = self.connection
         assert connection is not None  # noqa: S101 - the response came on it
+        if not self.complete:
+            self.agreed = (response, surplus)
+            connection.transport.pause_reading()
+            return
         self.over = True
         self._count(_SWITCHING, monotonic())
         connection.exchange = self.connection = self.endpoint = None
@@ -266,6 +277,7 @@ class Exchange:
         """Give up the connection of this try, if there is one, and with it the try."""
         connection, endpoint = self.connection, self.endpoint
         self.connection = self.endpoint = None
+        self.agreed = None
         self.reused = False
         if self.blocked:
             self.blocked = False

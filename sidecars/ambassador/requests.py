@@ -189,7 +189,7 @@ class Requests:
             if fields.expect and minor:
                 request.expects_continue = True
                 extra += b"Expect: 100-continue\r\n"
-        elif fields.upgrade and minor:
+        if fields.upgrade and minor:  # beside a body, too: the protocol changes behind it (RFC 9110 section 7.8)
             request.upgrade = fields.upgrade
             extra += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % b", ".join(fields.upgrade)
         if extra or not minor:
