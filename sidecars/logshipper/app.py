@@ -32,7 +32,6 @@ from sidecars.logshipper.state import Store
 log = logs.get("logshipper")
 
 _SAVE = 1.0  # seconds between snapshots
-_SHIP_PULSE = 30.0  # seconds, to read one batch
 _FREED = 1024 * 1024  # bytes
 _LEAVE = 0.5  # seconds of the drain that are kept for saving
 
@@ -78,7 +77,7 @@ class _Shipping:
                 shapers,
                 self._deliveries[name],
                 self._feeds[name],
-                life.health.pulse(f"ship to {name}", _SHIP_PULSE),
+                life.health,
                 time.monotonic,
             )
             for name, sink in settings.sinks.items()
@@ -206,6 +205,7 @@ class _Shipping:
                 **ledger.total.as_dict(),
                 "balanced": not ledger.check(pending),
                 "trouble": shipper.trouble,
+                "last_rejection": shipper.rejections.last,
                 "in_flight": shipper.in_flight,
                 "files": files,
             }

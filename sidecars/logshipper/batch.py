@@ -28,6 +28,11 @@ class Batch:
         return sum(len(records.bodies) for records in self.records)
 
     @cached_property
+    def size(self) -> int:
+        """Bytes of the log files that the events are made of."""
+        return sum(sum(records.sizes) for records in self.records)
+
+    @cached_property
     def key(self) -> str:
         """The same for the same events of the same generations to the same sink, also after kill -9."""
         ranges: list[list[Any]] = []

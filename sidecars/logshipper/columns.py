@@ -39,6 +39,10 @@ class Table(Sequence[Fields]):
             return Table(self.names, self.rows[index])
         return dict(zip(self.names, self.rows[index], strict=True))
 
+    def only(self, indices: Sequence[int]) -> Table:
+        """The fields of these events."""
+        return Table(self.names, [self.rows[index] for index in indices])
+
     def column(self, name: str) -> list[str]:
         return list(map(itemgetter(self.names.index(name)), self.rows))
 
@@ -73,6 +77,11 @@ class Documents(Sequence[Fields]):
             return replace(self, texts=self.texts[index])
         found: Fields = orjson.loads(self.texts[index])
         return found
+
+    def only(self, indices: Sequence[int]) -> Documents:
+        """The documents of these events, as they were written."""
+        members = {name: [values[index] for index in indices] for name, values in self.members.items()}
+        return Documents([self.texts[index] for index in indices], members)
 
     def without(self, name: str, wanted: Iterable[Any]) -> Documents:
         """The objects without a member, but where something wanted is None."""

@@ -20,6 +20,8 @@ class Flight:
         self.batch = Batch(sink, records)
         self.settled = False  # every event is delivered or dropped
         self.receipt: Any = None
+        self.trouble = ""  # why it is not delivered yet
+        self.suspects = 0  # events that the sink refused, while it takes nothing at all; see `search`
         self._books: dict[tuple[str, int], Dropped] = {(part.file, part.start): {} for part in parts}
         for shaped in records:
             self._books[shaped.part.file, shaped.part.start].update(shaped.dropped)

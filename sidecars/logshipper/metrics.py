@@ -75,9 +75,15 @@ class LedgerCollector(Collector):
         oldest = GaugeMetricFamily(
             "logshipper_oldest_unacked_seconds", "How long the sink's oldest byte has been waiting.", labels=["sink"]
         )
+        refusing = GaugeMetricFamily(
+            "logshipper_sink_refuses_all",
+            "1 while the sink refuses every line, and they are kept; else 0.",
+            labels=["sink"],
+        )
         for shipper in self._shippers:
+            refusing.add_metric([shipper.name], shipper.refuses_all)
             for outcome in _OUTCOMES:
                 batches.add_metric([shipper.name, outcome], shipper.batches[outcome])
             since = self._feeds[shipper.name].oldest()
             oldest.add_metric([shipper.name], 0.0 if since is None else max(0.0, self._clock() - since))
-        yield from (batches, oldest)
+        yield from (batches, oldest, refusing)

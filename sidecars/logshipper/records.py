@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sidecars.logshipper.columns import Documents, Table
 from sidecars.logshipper.part import Part
 
 Dropped = dict[str, tuple[int, int]]
@@ -47,7 +48,7 @@ class Records:
             counts=pick(self.counts),
             times=pick(self.times),
             levels=pick(self.levels),
-            fields=pick(self.fields),
+            fields=self.fields.only(indices) if isinstance(self.fields, Table | Documents) else pick(self.fields),
             partial=self.partial and len(self.bodies) - 1 in indices,
             dropped={},
             raw=None,

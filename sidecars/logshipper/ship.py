@@ -8,8 +8,14 @@ Nothing more is taken from the files until the eldest batch is settled: with a s
 memory and the rest is in the app's files. While the sink is in trouble the eldest alone knocks, and the others wait for
 it: an outage is not made worse by our number.
 
-A batch is split where it is too large (413), and narrowed to what the sink wants again; what it will never take goes to
-the dead letters, or is dropped and counted.
+A batch that is refused, or is too large (413), is sent in halves until the event that is at fault is alone: that one
+goes to the dead letters, or is dropped and counted. What the sink names is rejected, and what it wants again is sent
+again, without a search.
+
+A sink that takes nothing at all is not mended by dropping lines. A flight whose events are refused, with no yes to any
+of them, *stands by*: its positions stay, and batches behind it may be sent as witnesses. A yes to one of them proves
+that the refusals are about the lines. Once several batches stand by, no more are read, the process is not ready, and
+one event is tried again after each pause, until the sink takes it.
 """
 
 from __future__ import annotations
@@ -18,25 +24,29 @@ import asyncio
 import math
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from chassis import logs
-from chassis.health import Pulse
+from chassis.health import Health
 from sidecars.logshipper import backoff
 from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.deadletters import DeadLetters
 from sidecars.logshipper.feed import Feed
 from sidecars.logshipper.flight import Flight
-from sidecars.logshipper.ledger import DEAD_LETTER, REJECTED
 from sidecars.logshipper.part import Part
 from sidecars.logshipper.records import Records
+from sidecars.logshipper.rejections import Rejections
+from sidecars.logshipper.room import Room
+from sidecars.logshipper.search import Search
 from sidecars.logshipper.settings import Sink
 from sidecars.logshipper.shape import Shaper
-from sidecars.logshipper.sinks.base import Delivery, Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import Delivery, Outcome, Rejected, TooLarge, TryLater
 
 log = logs.get("ship")
 
+_PULSE = 30.0  # seconds, to read one batch
 _QUIET = 10.0  # seconds in which first failures are told once: a sink that limits its rate does not flood the log
+_SEVERAL = 8  # suspects that show that it is not the lines: two large batches of them, or so many lines
+_WITNESSES = 8  # flights, at most, that are sent while the eldest stands by
 _AGEING = 0.9  # how much of the longest wait for a yes is remembered with each further yes
 
 
@@ -49,24 +59,28 @@ class Shipper:
         shapers: Mapping[str, Shaper],
         delivery: Delivery,
         feed: Feed,
-        pulse: Pulse,
+        health: Health,
         clock: Callable[[], float],
     ) -> None:
         self.name = settings.name
         self.batches: Counter[str] = Counter()  # outcome -> count
-        self.trouble = ""  # why the eldest batch is not delivered yet
+        self.rejections = Rejections(settings, self._back_off)
         self._settings = settings
         self._shapers = shapers
         self._delivery = delivery
-        self._letters = DeadLetters(settings.on_reject, settings.name) if settings.on_reject else None
         self._feed = feed
-        self._pulse = pulse
+        self._pulse = health.pulse(f"ship to {settings.name}", _PULSE)
         self._clock = clock
+        self._hold = health.hold(f"sink {settings.name}", "")  # while the sink refuses all lines
+        self._room = Room(settings.batch_size)
+        self._yes = 0  # how often the sink took something
         self._flights: deque[Flight] = deque()
         self._at_once = min(settings.in_flight, delivery.at_once)
         self._news = asyncio.Event()
         self._landed = asyncio.Event()  # a flight was settled
         self._well = asyncio.Event()  # the last thing heard from the sink was a decision
+        self._taking = asyncio.Event()  # the sink took something, or who stands by has to look for another reason
+        self._is_all_sent = False  # no more batches will come
         self._ending = asyncio.Event()
         self._heard = 0.0  # when the last decision came, or the last call
         self._longest = 0.0  # seconds that decisions lately took
@@ -77,6 +91,16 @@ class Shipper:
     def in_flight(self) -> int:
         """Batches that are on their way."""
         return len(self._flights)
+
+    @property
+    def trouble(self) -> str:
+        """Why the eldest batch that is in trouble is not delivered yet; "" when none is."""
+        return next((flight.trouble for flight in self._flights if flight.trouble), "")
+
+    @property
+    def refuses_all(self) -> bool:
+        """True while the sink refuses every line."""
+        return bool(self._hold.reason)
 
     def wake(self) -> None:
         self._news.set()
@@ -106,11 +130,13 @@ class Shipper:
             while await self._something_to_ship():
                 await self._room_for_one_more()
                 self._pulse.beat()
-                parts = self._feed.collect(self._settings.batch_size)
+                parts = self._feed.collect(self._room.bytes)
                 if parts:
                     self._feed.sending(parts)
                     self._send(parts, tasks)
                 self._pulse.idle()  # a sink that takes its time is not this process's illness
+            self._is_all_sent = True
+            self._taking.set()
 
     # -- collecting ----------------------------------------------------------------------------------------------------
 
@@ -120,7 +146,7 @@ class Shipper:
         while True:
             self._news.clear()
             waiting = self._feed.waiting()
-            if self._ending.is_set() or waiting >= self._settings.batch_size:
+            if self._ending.is_set() or waiting >= self._room.bytes:
                 return waiting > 0
             pause: float | None = None
             if waiting:
@@ -132,9 +158,17 @@ class Shipper:
             await _wait(self._news, pause)
 
     async def _room_for_one_more(self) -> None:
-        while len(self._flights) >= self._at_once:
+        while not self._has_room():
             self._landed.clear()
             await self._landed.wait()
+
+    def _has_room(self) -> bool:
+        """True if one more flight may begin. Behind those that stand by there is room for witnesses."""
+        standing = sum(flight.suspects for flight in self._flights)
+        if not standing:
+            return len(self._flights) < self._at_once
+        busy = sum(not flight.settled and not flight.suspects for flight in self._flights)
+        return busy < self._at_once and len(self._flights) < self._at_once + _WITNESSES and standing < _SEVERAL
 
     def _send(self, parts: list[Part], tasks: asyncio.TaskGroup) -> None:
         flight = Flight(self.name, parts, self._shape)
@@ -149,29 +183,30 @@ class Shipper:
 
     async def _fly(self, flight: Flight) -> None:
         """Bring the flight to where every event is settled; then move the positions as far as their order allows."""
-        pieces = [flight.batch]
-        while pieces:
-            piece = pieces.pop(0)
+        search = Search(flight.batch)
+        failures = 0
+        while (piece := search.next()) is not None:
             try:
                 await self._insist(piece, flight)
-            except TooLarge:
-                halves = piece.halves()
-                if halves:
-                    self.batches["split"] += 1
-                    pieces[:0] = halves
-                else:
-                    await self._reject(flight, piece, [(0, "it is too large for the receiver, even by itself")])
-            except Rejected as error:
-                await self._reject(flight, piece, [(index, error.reason) for index in range(piece.events)])
+            except Rejected as refusal:
+                if not await self._refused(flight, search, piece, refusal):
+                    failures += 1
+                    await self._stand_by(flight, search, failures, refusal.reason)
+            else:
+                search.taken()
+                self._works_again(failures)
+                failures = flight.suspects = 0
+                self._tell_whether_ready()
         flight.settled = True
         while self._flights and self._flights[0].settled:
             landed = self._flights.popleft()
             self._feed.settle(landed.parts, landed.dropped, landed.receipt)
         self._landed.set()
         self._well.set()  # whoever is the eldest now must not wait for one that is gone
+        self._taking.set()
 
     async def _insist(self, batch: Batch, flight: Flight) -> None:
-        """Try until the sink has decided on every event."""
+        """Try until the sink has decided on every event. Raises Rejected, TooLarge too, when it took none of them."""
         failures = 0
         while batch.events:
             began = self._clock()
@@ -181,39 +216,70 @@ class Shipper:
                 failures += 1
                 await self._back_off(flight, failures, error.reason, error.after)
                 continue
-            except (TooLarge, Rejected):
-                self._decided(began, failures)
+            except Rejected:
+                self._longest = max(self._clock() - began, self._longest * _AGEING)
+                self._well.set()
                 raise
             flight.receipt = outcome.receipt
-            self.batches["delivered"] += 1
-            await self._reject(flight, batch, outcome.rejected)
-            if outcome.unnamed:
-                count, reason = outcome.unnamed
-                everything = [(index, reason) for index in range(batch.events)]
-                await self._reject(flight, batch, everything, count)
-            before, batch = batch.events, batch.only(outcome.again)
-            if batch.events:
-                failures += 1
-                if batch.events < before:
-                    self._heard = self._clock()  # it is slow, and not dead
-                await self._back_off(flight, failures, outcome.reason, outcome.after)
-            else:
-                self._decided(began, failures)
+            await self._settle_what_is_named(flight, batch, outcome)
+            if not outcome.again:
+                self._decided(flight, began, failures)
+                self._room.taken(batch)
+                return
+            if len(outcome.again) < batch.events:
+                self._heard = self._clock()  # it is slow, and not dead
+            batch = batch.only(outcome.again)
+            failures += 1
+            await self._back_off(flight, failures, outcome.reason, outcome.after)
 
-    def _decided(self, began: float, failures: int) -> None:
+    async def _settle_what_is_named(self, flight: Flight, batch: Batch, outcome: Outcome) -> None:
+        self.batches["delivered"] += 1
+        rejected = list(outcome.rejected)
+        count = None
+        if outcome.unnamed:
+            count, reason = outcome.unnamed
+            rejected = [(index, reason) for index in range(batch.events)]
+        if batch.events > len(rejected[:count]) + len(outcome.again):
+            self._yes += 1
+            self._taking.set()
+        await self._reject(flight, batch, rejected, count)
+
+    async def _reject(
+        self, flight: Flight, batch: Batch, rejected: list[tuple[int, str]], count: int | None = None
+    ) -> None:
+        if rejected and count != 0:
+            self.batches["rejected"] += 1
+            await self.rejections.settle(flight, batch, rejected, count)
+
+    def _decided(self, flight: Flight, began: float, failures: int) -> None:
         self._heard = self._clock()
         self._longest = max(self._heard - began, self._longest * _AGEING)
         self._well.set()
-        self.trouble = ""
+        flight.trouble = ""
+        self._works_again(failures)
+
+    def _works_again(self, failures: int) -> None:
         if failures and self._told > self._worked:
-            self._worked = self._heard
+            self._worked = self._clock()
             log.info("delivery works again", sink=self.name, failures=failures)
+
+    # -- when it fails -------------------------------------------------------------------------------------------------
 
     async def _back_off(self, flight: Flight, failures: int, reason: str, asked: float | None) -> None:
         """Before the next try; the beginning of the end cuts it short, once."""
-        self.batches["retried"] += 1
-        self.trouble = reason
         self._well.clear()
+        pause = self._failed(flight, failures, reason, asked)
+        if flight is not self._flights[0]:
+            await self._well.wait()
+        elif self._ending.is_set():
+            await asyncio.sleep(min(pause, self._settings.retry_min))
+        else:
+            await _wait(self._ending, pause)
+
+    def _failed(self, flight: Flight, failures: int, reason: str, asked: float | None = None) -> float:
+        """Note a failure, and tell it in the log, but not each. Return the seconds before the next try."""
+        self.batches["retried"] += 1
+        flight.trouble = reason
         shortest, longest = self._settings.retry_min, self._settings.retry_max
         pause = backoff.delay(failures, shortest, longest, random=random.random(), asked=asked)  # noqa: S311 - jitter
         if _is_told(failures) and (failures > 1 or self._clock() >= self._told + _QUIET):
@@ -225,52 +291,55 @@ class Shipper:
                 failures=failures,
                 retry_in=f"{pause:.1f}s",
             )
-        if flight is not self._flights[0]:
-            await self._well.wait()
-        elif self._ending.is_set():
-            await asyncio.sleep(min(pause, shortest))
+        return pause
+
+    # -- when it refuses -----------------------------------------------------------------------------------------------
+
+    async def _refused(self, flight: Flight, search: Search, piece: Batch, refusal: Rejected) -> bool:
+        """Go on with the search for what the sink refuses. False: it is stuck."""
+        if isinstance(refusal, TooLarge):
+            self._room.too_large(piece)
+        if search.refused(piece, self._yes, named=refusal.each is not None):
+            reasons = refusal.each or [refusal.reason] * piece.events
+            await self._reject(flight, piece, list(enumerate(reasons)))
+            search.resume()
+            flight.suspects = 0
+        elif piece.events > 1 and refusal.each is None:
+            self.batches["split"] += 1
+        if search.is_stuck:
+            return False
+        self._heard = self._clock()
+        return True
+
+    async def _stand_by(self, flight: Flight, search: Search, failures: int, reason: str) -> None:
+        """Wait until the sink has taken something; the eldest flight tries one event again after a pause."""
+        flight.suspects = search.suspects
+        pause = self._failed(flight, failures, f"refused, and kept until the sink takes other lines: {reason}")
+        self._tell_whether_ready()
+        self._taking.clear()
+        self._landed.set()  # there may be room for a witness
+        if search.is_proven(self._yes):
+            pass
+        elif flight is self._flights[0]:
+            await _wait(self._taking, pause)
         else:
-            await _wait(self._ending, pause)
+            await self._taking.wait()
+        if search.is_proven(self._yes):
+            search.resume()
+        elif self._is_all_sent and self._yes and search.is_isolated and not self._hold.reason:
+            search.resume(proven=True)  # no witness will come, and earlier lines were taken
+        else:
+            search.probe()
 
-    # -- what the sink will never take ---------------------------------------------------------------------------------
-
-    async def _reject(
-        self, flight: Flight, batch: Batch, rejected: Sequence[tuple[int, str]], count: int | None = None
-    ) -> None:
-        """`count`: how many of them it really is, where nobody knows which."""
-        if not rejected or count == 0:
-            return
-        self.batches["rejected"] += 1
-        if self._letters is not None:
-            await self._put_aside(flight, self._letters, batch, rejected)
-        flight.drop(batch, [index for index, _ in rejected[:count]], DEAD_LETTER if self._letters else REJECTED)
-        if not _is_told(self.batches["rejected"]):
-            return
-        first, at = batch.find(rejected[0][0])
-        log.error(
-            "lines were rejected" if self._letters else "lines were dropped",
-            sink=self.name,
-            reason=rejected[0][1],
-            file=first.part.name,
-            generation=first.part.file,
-            first_byte=first.offsets[at],
-            events=len(rejected[:count]),
-            times=self.batches["rejected"],
-        )
-
-    async def _put_aside(
-        self, flight: Flight, letters: DeadLetters, batch: Batch, rejected: Sequence[tuple[int, str]]
-    ) -> None:
-        """On disk before the position moves: a full disk is waited for, as a sink would be."""
-        failures = 0
-        while True:
-            try:
-                await letters.put(batch, rejected)
-            except OSError as error:
-                failures += 1
-                await self._back_off(flight, failures, f"{letters.where}: {error.strerror}", None)
-                continue
-            return
+    def _tell_whether_ready(self) -> None:
+        """Not ready while the sink refuses several batches, or all that it was ever sent."""
+        standing = [flight for flight in self._flights if flight.suspects]
+        if standing and (not self._yes or sum(flight.suspects for flight in standing) >= _SEVERAL):
+            if not self._hold.reason:
+                log.error("the sink refuses every line; they are kept", sink=self.name, reason=standing[0].trouble)
+            self._hold.reason = standing[0].trouble
+        else:
+            self._hold.release()
 
 
 def _is_told(count: int) -> bool:

@@ -48,6 +48,7 @@ class Receiver:
         self.mode = "ok"
         self.delay = 0.0  # seconds before each answer
         self.headers: dict[str, str] = {}
+        self.words = b""  # the body of an answer that is no 2xx
         self.requests: list[dict[str, str]] = []  # the headers of all, in order
         self.stored: list[tuple[str, bytes]] = []  # Idempotency-Key and body
         self._closing = threading.Event()
@@ -87,7 +88,7 @@ class Receiver:
             status = int(mode)
         if mode.startswith("limit:") and len(body) > int(mode.removeprefix("limit:")):
             status = 413
-        reply = b""
+        reply = self.words
         if status < 300:
             status, reply = self.take(request.path, dict(request.headers.items()), body)
         if mode == "lost":

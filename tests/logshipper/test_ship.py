@@ -14,7 +14,7 @@ from chassis.settings import load
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.ship import Shipper
-from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import Outcome, TooLarge, TryLater
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import append
 
@@ -30,6 +30,7 @@ class Scripted:
 
     def __init__(self, *answers: Answer, at_once: int = 64) -> None:
         self.at_once = at_once
+        self.health = Health()
         self.answers = list(answers)
         self.asked: list[list[str]] = []
         self.ids: list[list[str]] = []
@@ -57,8 +58,8 @@ async def shipping(pod: Pod, sink: Scripted, **environ: str) -> AsyncIterator[Sh
     """A shipper at work. Leaving the context is the end: everything is shipped."""
     variables = {"LOGSHIPPER_BATCH_TIMEOUT": "0", "LOGSHIPPER_RETRY_MIN": "10ms", "LOGSHIPPER_RETRY_MAX": "20ms"}
     (settings,) = load(Settings, pod.environ | variables | environ).sinks.values()
-    pulse = Health().pulse("ship", 30)
-    shipper = Shipper(settings, pod.shapers, sink, pod.feeds["default"], pulse, asyncio.get_running_loop().time)
+    clock = asyncio.get_running_loop().time
+    shipper = Shipper(settings, pod.shapers, sink, pod.feeds["default"], sink.health, clock)
     running = asyncio.create_task(shipper.run())
     try:
         yield shipper
@@ -162,14 +163,16 @@ async def test_dead_letters_are_on_disk_with_id_and_reason_before_the_position_m
 
 
 async def test_dead_letters_that_cannot_be_written_are_waited_for(pod: Pod, tmp_path: Path) -> None:
-    append(pod.log, "bad\n")
+    append(pod.log, "1\nbad\n")
     pod.look()
     (tmp_path / "letters").write_text("in the way")
-    async with shipping(pod, Scripted(lambda _: Rejected("no")), LOGSHIPPER_ON_REJECT=f"{tmp_path}/letters") as shipper:
+    sink = Scripted(lambda _: Outcome(rejected=[(1, "no")]))
+    async with shipping(pod, sink, LOGSHIPPER_ON_REJECT=f"{tmp_path}/letters") as shipper:
         await until(lambda: "letters" in shipper.trouble)
         assert position(pod) == 0
         (tmp_path / "letters").unlink()
-        await until(lambda: position(pod) == 4)
+        await until(lambda: position(pod) == 6)
+        assert shipper.trouble == ""
 
 
 async def test_a_batch_that_is_too_large_is_halved_and_settled_as_a_whole(pod: Pod) -> None:

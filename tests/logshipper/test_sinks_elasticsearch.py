@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from chassis.client import Answer
 from chassis.settings import SettingsError
 from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
 from sidecars.logshipper.sinks.elasticsearch import _CREATE, _outcome
 from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.sinks import create, opened
@@ -85,7 +87,7 @@ async def test_a_document_that_is_there_already_has_its_yes(elasticsearch: Elast
             await sink.deliver(batch())
         elasticsearch.mode = "ok"
         outcome = await sink.deliver(batch())
-    assert (outcome.rejected, outcome.again) == ([], [])
+    assert outcome == Outcome()
     assert messages(elasticsearch) == ["1", "2", "3"]
 
 
@@ -132,7 +134,66 @@ def test_an_answer_that_is_none_decides_nothing(body: bytes, reason: str) -> Non
 
 def test_an_error_that_is_only_a_text_is_a_reason_as_well() -> None:
     body = b'{"errors":true,"items":[{"index":{"status":400,"error":"MapperParsingException[nope]"}}]}'
-    assert _outcome(Answer(200, {}, body, early=False), 1).rejected == [(0, "400 MapperParsingException[nope]")]
+    with pytest.raises(Rejected) as error:
+        _outcome(Answer(200, {}, body, early=False), 1)
+    assert error.value.each == ["400 MapperParsingException[nope]"]
+
+
+def test_where_no_document_is_taken_the_batch_is_refused_with_the_reason_of_each() -> None:
+    """Then it may be the mapping that is wrong, and not the lines."""
+    verdict = '{"create":{"status":400,"error":{"type":"strict_dynamic_mapping_exception","reason":"not allowed"}}}'
+    body = f'{{"errors":true,"items":[{verdict},{verdict}]}}'.encode()
+    with pytest.raises(Rejected, match="refused every document: 400 strict_dynamic_mapping_exception: not") as error:
+        _outcome(Answer(200, {}, body, early=False), 2)
+    assert error.value.each == ["400 strict_dynamic_mapping_exception: not allowed"] * 2
+
+
+@pytest.mark.parametrize("status", ["200", 200.5, True, None, [], 10**400])
+def test_a_status_that_is_no_number_is_no_verdict(status: object) -> None:
+    body = json.dumps({"errors": True, "items": [{"create": {"status": status}}]}).encode()
+    with pytest.raises(TryLater, match="not that of a bulk request"):
+        _outcome(Answer(200, {}, body, early=False), 1)
+
+
+@pytest.mark.parametrize("status", [-1, 0, 100, 302, 408, 425, 600, 2**63 - 1])
+def test_a_status_that_says_no_final_no_is_tried_again(status: int) -> None:
+    body = json.dumps({"errors": True, "items": [{"create": {"status": status}}]}).encode()
+    assert _outcome(Answer(200, {}, body, early=False), 1).again == [0]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["errors", "items", "create", "status", "error", "type", "reason"]), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON.map(lambda page: json.dumps(page).encode()) | st.binary(max_size=60), st.integers(1, 3))
+def test_whatever_a_bulk_answer_says_it_is_an_outcome_or_a_sentence(body: bytes, events: int) -> None:
+    with contextlib.suppress(TryLater, Rejected):
+        outcome = _outcome(Answer(200, {}, body, early=False), events)
+        assert all(reason.isprintable() for _, reason in outcome.rejected)
+        assert {index for index, _ in outcome.rejected} | set(outcome.again) <= set(range(events))
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b"[]" * 50_000, b'{"errors":true,"items":[' + b"[]," * 50_000 + b"[]]}", b'{"a":' * 9999]
+)
+def test_deep_and_hollow_answers_are_none(body: bytes) -> None:
+    with pytest.raises(TryLater):
+        _outcome(Answer(200, {}, body, early=False), 1)
+
+
+async def test_an_answer_that_is_longer_than_so_many_verdicts_halves_the_batch(
+    elasticsearch: Elasticsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elasticsearch, "take", lambda *_: (200, b'{"items":[' + b"[]," * 100_000 + b"[]]}"))
+    async with opened(elasticsearch.url) as sink:
+        with pytest.raises(TooLarge):
+            await sink.deliver(batch("1\n2\n"))
 
 
 @pytest.mark.parametrize(

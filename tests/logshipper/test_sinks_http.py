@@ -150,6 +150,44 @@ async def test_what_an_answer_means(receiver: Receiver, status: str, outcome: ty
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.parametrize("status", ["400", "404", "415", "422", "503"])
+async def test_the_receivers_own_words_are_told(receiver: Receiver, status: str) -> None:
+    receiver.mode, receiver.words = status, b'{"error":"no \\u001b[2J such schema: \'s3cret line\'"}'
+    with pytest.raises((TryLater, Rejected), match=rf"the receiver answered {status}: no \\x1b\[2J such schema: '…'"):
+        await post(receiver.url, "1\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        ("301", "redirects are not followed"),
+        ("401", "are the credentials right"),
+        ("404", "is the path right"),
+        ("405", "takes no POST"),
+        ("415", "content type"),
+    ],
+)
+async def test_what_people_have_to_mend_is_told(receiver: Receiver, status: str, remedy: str) -> None:
+    receiver.mode = status
+    with pytest.raises(TryLater, match=rf"the receiver answered {status} \(.*{remedy}"):
+        await post(receiver.url, "1\n")
+
+
+async def test_an_error_page_of_any_length_is_heard_by_its_status(receiver: Receiver) -> None:
+    receiver.mode, receiver.words = "400", b"<p>x</p>" * 100_000
+    with pytest.raises(Rejected, match=r"the receiver answered 400$"):
+        await post(receiver.url, "1\n")
+
+
+async def test_a_receiver_that_sends_back_what_it_got_is_understood() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, body = await request_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    async with served(serve) as address:
+        await post(f"http://{address}/", "x" * 500_000 + "\n")
+
+
 async def test_retry_after_is_honoured(receiver: Receiver) -> None:
     receiver.mode, receiver.headers = "429", {"Retry-After": "7"}
     with pytest.raises(TryLater) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -107,11 +108,34 @@ async def test_a_400_that_does_not_name_all_it_ignored_is_counted_as_it_says(lok
     assert outcome.unnamed == (2, reason)
 
 
-async def test_a_400_about_lines_of_several_files_rejects_them_all(loki: Loki) -> None:
+async def test_a_400_about_lines_of_several_files_refuses_the_batch_whose_halves_tell_more(loki: Loki) -> None:
     loki.mode = f"late:{2**62}"
+    whole = a_batch(part(b"1\n"), part(b"2\n", 0, "beef"))
     async with opened(loki.url) as sink:
-        with pytest.raises(Rejected, match="does not say about which"):
-            await sink.deliver(a_batch(part(b"1\n"), part(b"2\n", 0, "beef")))
+        with pytest.raises(Rejected, match="the receiver answered 400: too far behind"):
+            await sink.deliver(whole)
+        for half in whole.halves() or ():
+            outcome = await sink.deliver(half)
+            assert outcome.rejected == [(0, "the receiver answered 400: too far behind")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"total ignored: {'9' * 5000} out of 3 for stream: {{}}",
+        f"max entry size '{'9' * 5000}' bytes exceeded for stream '{{}}' while adding an entry with length '5' bytes",
+        "entry with timestamp 0001-01-01 00:00:00 +0000 UTC ignored, reason: total ignored: 1 out of 3 for stream: {}",
+        "entry for stream '{}' has timestamp too old: x, oldest acceptable y is: 9999-12-31T23:59:59.999999999-99:99",
+        "entry for stream '{}' has timestamp too old: " + "x, oldest acceptable  is: " * 600,
+        "entry with timestamp " * 800,
+    ],
+    ids=lambda text: text[:60],
+)
+async def test_whatever_a_400_says_the_batch_is_decided_or_refused(loki: Loki, text: str) -> None:
+    loki.mode, loki.words = "400", text.encode()
+    async with opened(loki.url) as sink:
+        with contextlib.suppress(Rejected):
+            await sink.deliver(with_columns(batch(), times=TIMES))
 
 
 async def test_a_repeat_of_events_with_times_is_recognised_by_loki(loki: Loki) -> None:

@@ -8,6 +8,9 @@
   dead letters, lest one of them be missing there;
 - `again` is sent again, alone, with the same ids, until it is decided as well. Only then the position moves.
 
+A sink that refuses a batch and does not say which of its events it means raises `Rejected`, or `TooLarge`: the batch is
+then sent again in halves (see `search`).
+
 It may be cancelled at any point; the batch is then delivered again, by this process or the next. The *receipt* is
 anything that JSON can hold; it is saved together with the positions and handed back to `open` after a restart.
 """
@@ -34,7 +37,7 @@ class Outcome:
 
 
 class TryLater(Exception):
-    """Not now. `after`: the seconds that the other side asked for."""
+    """The sink takes nothing now. `after`: the seconds that the other side asked for."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
@@ -42,16 +45,23 @@ class TryLater(Exception):
         self.after = after
 
 
-class TooLarge(Exception):
-    """The batch is too large for the sink: its halves may not be."""
-
-
 class Rejected(Exception):
-    """The sink understood, and will never take this batch."""
+    """The sink took nothing of the batch, because of some event in it or of all of them.
 
-    def __init__(self, reason: str) -> None:
+    `reason` has the receiver's words. `each`: the reason of every event, where the receiver gave one.
+    """
+
+    def __init__(self, reason: str, each: Sequence[str] | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.each = each
+
+
+class TooLarge(Rejected):
+    """The batch is too large for the sink: its halves may not be."""
+
+    def __init__(self, reason: str = "it is too large for the receiver, even by itself") -> None:
+        super().__init__(reason)
 
 
 class Delivery(Protocol):

@@ -18,9 +18,13 @@ from sidecars.logshipper.sinks.dial import not_connected
 Headers = Sequence[tuple[str, str]]
 
 _AGENT = f"logshipper/{chassis.__version__}"
-_ANSWER = 32 * 1024 * 1024  # bytes of an answer's body, at most: a bulk answer has a line for every event
 _KEEP = 50.0  # seconds; load balancers close an idle connection after a minute
+_SUCCESS = range(200, 300)
 _PORTS = {"http": 80, "https": 443}
+
+
+class LongAnswer(TryLater):
+    """The receiver says yes to something, but more than it was asked."""
 
 
 class Client:
@@ -33,17 +37,25 @@ class Client:
         self._timeout = timeout
         self._client = client.Client(self._host, self._port, tls.context if tls else lambda: None, keep=_KEEP)
 
-    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes]) -> Answer:
-        """The answer, whatever its status. Raises TryLater where there is none."""
+    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int) -> Answer:
+        """Return the answer, whatever its status. `longest`: the bytes that its body may have.
+
+        A longer body is left out, and its connection closed, where the status alone says enough. Raises LongAnswer
+        where it does not, and TryLater where there is no answer.
+        """
         length = str(sum(map(len, blocks)))
         fields = [("Host", self._authority), ("User-Agent", _AGENT), *headers, ("Content-Length", length)]
         request = h11.Request(method="POST", target=target, headers=fields)
         progress = Progress()
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._client.request(request, blocks, max_body=_ANSWER, progress=progress)
+                return await self._client.request(request, blocks, max_body=longest, progress=progress)
         except TimeoutError:
             raise TryLater(f"no answer within {self._timeout:g} s") from None
+        except TooLarge:
+            if progress.status in _SUCCESS:
+                raise LongAnswer(f"the answer is longer than {longest} bytes") from None
+            return Answer(progress.status, {}, b"", early=False)
         except NoAnswer as error:
             raise TryLater(_what_came(error, progress)) from None
         except OSError as error:
@@ -58,6 +70,4 @@ def _what_came(error: NoAnswer, progress: Progress) -> str:
         case Closed():
             place = "in the middle of its" if progress.status else "without an"
             return f"the receiver closed the connection {place} answer"
-        case TooLarge():
-            return f"the answer is longer than {_ANSWER // 2**20} MiB"
     return "the answer is not HTTP/1.1"

@@ -3,8 +3,12 @@
 Each event is a document, created under its id: 201 is a yes, and so is 409, for then it is there already. That makes
 every line arrive exactly once, as long as the index keeps it (a data stream only within its current backing index).
 The answer has a verdict for each document, in their order: 429 and 5xx are sent again, alone. So are 401, 403 and 404,
-for an index that is missing, or blocked because a disk is full, is mended by people. Any other error is final, and
-rejects that document with its reason, in which what the receiver quotes is left out.
+for an index that is missing, or blocked because a disk is full, is mended by people. Any other 4xx is final, and
+rejects that document with its reason, in which what the receiver quotes is left out. When it is the verdict on every
+document, the mapping or the address may be at fault, and the batch is refused as a whole.
+
+The answer is asked to be short (`filter_path`): a status for each document, and type and reason of an error. One that
+is longer than that for so many documents is not read, and the batch is sent in halves.
 
 A document is the record that other sinks get, with its time as `@timestamp`: that of the event, or else that of
 shipping. `create` is what a data stream asks for, and all that an index needs.
@@ -12,6 +16,7 @@ shipping. `create` is what a data stream asks for, and all that an index needs.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -21,16 +26,18 @@ from chassis.client import Answer
 from sidecars.logshipper import ndjson
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.answers import asked_pause, judge, words
-from sidecars.logshipper.sinks.base import Outcome, TryLater
+from sidecars.logshipper.sinks.answers import asked_pause, is_final, is_yes, judge
+from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.client import LongAnswer
 from sidecars.logshipper.sinks.compress import compressor, content_encoding
-from sidecars.logshipper.sinks.post import Poster
+from sidecars.logshipper.sinks.peer_text import shown
+from sidecars.logshipper.sinks.post import SHORT, Poster
 
 _FILTER = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
 _CREATE = '{"create":{"_id":"<id>"}}'
 _THERE_ALREADY = 409
-_AGAIN = frozenset({401, 403, 404, 429, *range(500, 600)})
-_GOOD = range(200, 300)
+_VERDICT, _LONGEST = 128, 8 * 2**20  # bytes of an answer for each document, and in all
+_NO_ERRORS = re.compile(rb'\s*\{(?:\s*"took"\s*:\s*\d+\s*,)?\s*"errors"\s*:\s*false\s*[,}]')
 
 
 def create(_settings: Settings, sink: Sink) -> ElasticsearchSink:
@@ -51,7 +58,11 @@ class ElasticsearchSink:
         self._poster.open()
 
     async def deliver(self, batch: Batch) -> Outcome:
-        answer = await self._poster.post(self._target, self._headers, batch.encoded(self._encode))
+        longest = min(SHORT + _VERDICT * batch.events, _LONGEST)
+        try:
+            answer = await self._poster.post(self._target, self._headers, batch.encoded(self._encode), longest)
+        except LongAnswer as error:
+            raise TooLarge(error.reason) from None  # that to a half is shorter
         judge(answer)
         return _outcome(answer, batch.events)
 
@@ -63,34 +74,45 @@ class ElasticsearchSink:
 
 
 def _outcome(answer: Answer, events: int) -> Outcome:
-    """What a bulk answer decides. Raises TryLater when it is none: then nothing is known of any document."""
-    try:
-        page = orjson.loads(answer.body)
-        if page["errors"] is False:
-            return Outcome()
-        verdicts = [next(iter(item.values())) for item in page["items"]]
-        statuses = [int(verdict["status"]) for verdict in verdicts]
-    except (ValueError, TypeError, KeyError, AttributeError, StopIteration):
-        raise TryLater("the receiver's answer is not that of a bulk request") from None
-    if len(statuses) != events:
-        raise TryLater(f"the receiver answered about {len(statuses)} of {events} documents")
+    """Return what a bulk answer decides.
+
+    Raise Rejected when no document was taken, and TryLater when it is no such answer: nothing is known then.
+    """
+    if _NO_ERRORS.match(answer.body):
+        return Outcome()
+    verdicts = _verdicts(answer.body)
+    if len(verdicts) != events:
+        raise TryLater(f"the receiver answered about {len(verdicts)} of {events} documents")
     rejected: list[tuple[int, str]] = []
     again: list[int] = []
-    for index, status in enumerate(statuses):
-        if status in _AGAIN:
+    for index, (status, error) in enumerate(verdicts):
+        if is_final(status) and status != _THERE_ALREADY:
+            rejected.append((index, _reason(status, error)))
+        elif not is_yes(status) and status != _THERE_ALREADY:
             again.append(index)
-        elif status not in _GOOD and status != _THERE_ALREADY:
-            rejected.append((index, _reason(status, verdicts[index].get("error"))))
-    reason = ""
-    if again:
-        first = again[0]
-        reason = f"{len(again)} of {events} documents: {_reason(statuses[first], verdicts[first].get('error'))}"
-    after = asked_pause(answer)
-    return Outcome(rejected=rejected, again=again, reason=reason, after=after)
+    if len(rejected) == events:
+        raise Rejected(f"the receiver refused every document: {rejected[0][1]}", [why for _, why in rejected])
+    if not rejected and not again:
+        return Outcome()
+    reason = f"{len(again)} of {events} documents: {_reason(*verdicts[again[0]])}" if again else ""
+    return Outcome(rejected=rejected, again=again, reason=reason, after=asked_pause(answer))
+
+
+def _verdicts(body: bytes) -> list[tuple[int, Any]]:
+    """Return status and error of each document. Raise TryLater where the body has none."""
+    try:
+        page = orjson.loads(body)
+        found = [next(iter(item.values())) for item in page["items"]]
+        verdicts = [(verdict["status"], verdict.get("error")) for verdict in found]
+    except (ValueError, TypeError, LookupError, AttributeError, StopIteration):
+        raise TryLater("the receiver's answer is not that of a bulk request") from None
+    if any(type(status) is not int for status, _ in verdicts):
+        raise TryLater("the receiver's answer is not that of a bulk request")
+    return verdicts
 
 
 def _reason(status: int, error: Any) -> str:
     """Such as `400 document_parsing_exception: failed to parse field '…'`."""
-    found = error if isinstance(error, dict) else {"reason": str(error or "")}
-    kind, why = str(found.get("type") or ""), str(found.get("reason") or "")
-    return words(" ".join(part for part in (str(status), ": ".join(part for part in (kind, why) if part)) if part))
+    found = error if isinstance(error, dict) else {"reason": error}
+    parts = [part for part in (found.get("type"), found.get("reason")) if isinstance(part, str) and part]
+    return shown(f"{status} {': '.join(parts)}".rstrip())

@@ -23,11 +23,13 @@ from sidecars.logshipper.sinks.base import Outcome, Rejected, TryLater
 from sidecars.logshipper.sinks.compress import compressor, content_encoding, snappy
 from sidecars.logshipper.sinks.loki_push import as_json, as_protobuf
 from sidecars.logshipper.sinks.loki_refusal import ignored, refused
-from sidecars.logshipper.sinks.post import Poster, target
+from sidecars.logshipper.sinks.peer_text import of_body
+from sidecars.logshipper.sinks.post import SHORT, Poster, target
 from sidecars.logshipper.sinks.stamps import stamps
 
 _BAD_REQUEST = 400
 _BLOCKED = 260  # block_ingestion_status_code: a status that clients shall not repeat, and nothing is stored
+_READ = 16 * 1024  # bytes of an answer that are read: Loki names ten entries at most
 _NO_METADATA = "includes structured metadata, but this feature is disallowed"
 _PATH = "/loki/api/v1/push"
 
@@ -59,15 +61,16 @@ class LokiSink:
 
     async def deliver(self, batch: Batch) -> Outcome:
         push = batch.encoded(self._encode)
-        answer = await self._poster.post(self._target, self._headers, push.blocks)
+        answer = await self._poster.post(self._target, self._headers, push.blocks, SHORT)
         if answer.status == _BAD_REQUEST and not answer.early:
-            text = answer.body.decode("utf-8", "replace")
+            text = answer.body[:_READ].decode("utf-8", "replace")
             if _NO_METADATA in text:
                 raise TryLater("it takes no structured metadata: set allow_structured_metadata in its limits_config")
             indices = _refused(batch, push.now, text)
             if indices is None:
                 return _unnamed(batch, text)
-            return Outcome(rejected=[(index, f"the receiver answered 400: {_kind(text)}") for index in indices])
+            reason = f"the receiver answered 400: {_kind(text)}"
+            return Outcome(rejected=[(index, reason) for index in indices])
         if answer.status == _BLOCKED:
             raise TryLater("the receiver answered 260: ingestion is blocked")
         judge(answer)
@@ -89,17 +92,17 @@ def _refused(batch: Batch, now: int, text: str) -> list[int] | None:
 
 
 def _unnamed(batch: Batch, text: str) -> Outcome:
-    """Raises Rejected where not even the number can be told."""
+    """Raise Rejected where not even the number can be told: then the lines are found out by halves."""
     count = ignored(text) if sum(bool(records.bodies) for records in batch.records) == 1 else None
     if count is None:
-        raise Rejected("the receiver answered 400, and does not say about which of the lines")
+        raise Rejected(f"the receiver answered 400: {_kind(text)}")
     reason = f"the receiver answered 400, and does not say about which {count} of {batch.events} lines"
     return Outcome(unnamed=(min(count, batch.events), f"{reason}: {_kind(text)}"))
 
 
 def _kind(text: str) -> str:
-    """What the text says, without what it repeats of the lines' labels."""
+    """Return what the text says, without what it repeats of the lines' labels."""
     for kind in ("max entry size", "timestamp too old", "too far behind", "out of order"):
         if kind in text.lower():
             return kind
-    return "entries were ignored"
+    return of_body(text.encode()) or "entries were ignored"

@@ -13,13 +13,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 _IGNORED = re.compile(r"entry with timestamp (\S+ \S+ [+-]\d{4}) \S+ ignored, reason: ")
-_TOTAL = re.compile(r"total ignored: (\d+) out of \d+ for stream: ")
+_TOTAL = re.compile(r"total ignored: (\d{1,9}) out of \d+ for stream: ")
 _GROUP = r"(?:\d+ errors? like: )?"
 _TOO_LONG = re.compile(
     _GROUP
-    + r"[Mm]ax entry size '?(\d+)'? bytes exceeded for stream '[^']*' while adding an entry with length '?\d+'? bytes"
+    + r"[Mm]ax entry size '?(\d{1,12})'? bytes exceeded for stream '[^']*' "
+    + r"while adding an entry with length '?\d+'? bytes"
 )
-_TOO_OLD = re.compile(_GROUP + r"entry for stream '[^']*' has timestamp too old: \S+, oldest acceptable .* is: (\S+)")
+_TOO_OLD = re.compile(
+    _GROUP + r"entry for stream '[^']*' has timestamp too old: [^\s,]+, oldest acceptable [^:]* is: (\S+)"
+)
 _GO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 10**9

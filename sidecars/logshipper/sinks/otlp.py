@@ -16,13 +16,16 @@ from typing import Any
 from sidecars.logshipper.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
 from sidecars.logshipper.sinks import otlp_logs
-from sidecars.logshipper.sinks.answers import judge, words
-from sidecars.logshipper.sinks.base import Outcome, TryLater
+from sidecars.logshipper.sinks.answers import judge
+from sidecars.logshipper.sinks.base import Outcome, Rejected, TryLater
 from sidecars.logshipper.sinks.compress import compressor, content_encoding
+from sidecars.logshipper.sinks.peer_text import of_body, shown
 from sidecars.logshipper.sinks.post import Poster, target
 from sidecars.logshipper.sinks.protobuf import fields
 
 _PATH = "/v1/logs"
+_ANSWER = 16 * 1024  # bytes: a count and a message
+_REJECTED, _MESSAGE = 1, 2  # fields of ExportLogsPartialSuccess; the message is that of google.rpc.Status, too
 
 
 def create(settings: Settings, sink: Sink) -> OtlpSink:
@@ -45,11 +48,13 @@ class OtlpSink:
         self._poster.open()
 
     async def deliver(self, batch: Batch) -> Outcome:
-        answer = await self._poster.post(self._target, self._headers, batch.encoded(self._encode))
-        judge(answer)
+        answer = await self._poster.post(self._target, self._headers, batch.encoded(self._encode), _ANSWER)
+        judge(answer, words)
         refused, why = partial_success(answer.body)
         reason = f"the receiver refused {refused} of {batch.events} records" + (f": {why}" if why else "")
-        return Outcome(unnamed=(min(refused, batch.events), reason) if refused else None)
+        if refused >= batch.events:
+            raise Rejected(reason, [reason] * batch.events)
+        return Outcome(unnamed=(refused, reason) if refused else None)
 
     def _encode(self, batch: Batch) -> list[bytes]:
         return self._pack(otlp_logs.encode(batch, self._resource, time.time_ns()))
@@ -59,16 +64,25 @@ class OtlpSink:
 
 
 def partial_success(body: bytes) -> tuple[int, str]:
-    """How many records an ExportLogsServiceResponse refuses, and why. Raises TryLater when the body is none."""
-    refused, reason = 0, ""
+    """Return how many records an ExportLogsServiceResponse refuses, and why. Raise TryLater when the body is none."""
+    refused, reason = 0, b""
     try:
         for field, value in fields(body):
             if field == 1 and isinstance(value, bytes):
                 for inner, content in fields(value):
-                    if inner == 1 and isinstance(content, int):
+                    if inner == _REJECTED and isinstance(content, int):
                         refused = content
-                    elif isinstance(content, bytes):
-                        reason = content.decode()
+                    elif inner == _MESSAGE and isinstance(content, bytes):
+                        reason = content
     except ValueError:
         raise TryLater("the receiver's answer is not OTLP") from None
-    return refused, words(reason)
+    return refused, shown(reason.decode("utf-8", "replace"))
+
+
+def words(body: bytes) -> str:
+    """Return what a google.rpc.Status says, which is the body of a failure, or what a body of another kind says."""
+    try:
+        said = [value for field, value in fields(body[:_ANSWER]) if field == _MESSAGE and isinstance(value, bytes)]
+    except ValueError:
+        said = []
+    return shown(said[0].decode("utf-8", "replace")) if said else of_body(body)

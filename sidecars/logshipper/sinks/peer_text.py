@@ -12,9 +12,10 @@ import re
 import orjson
 
 LONGEST = 200  # characters that are shown
-_READ = 1000  # characters that are looked at: the pattern below is quadratic in them
+_READ = 1000  # characters that are looked at
 _PARSED = 16 * 1024  # bytes of an answer in JSON that are read for the sake of a message
-_QUOTED = re.compile(r"""(?<!\w)(?:'.*'|".*"|\{.*\})""")  # from the first to the last: rather too much than too little
+_OPENING = re.compile(r"""(?<!\w)['"{]""")
+_CLOSING = {"'": "'", '"': '"', "{": "}"}
 _TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _MESSAGES = ("error", "message", "reason", "detail", "title", "msg", "description", "errors", "status")
@@ -23,7 +24,7 @@ _MESSAGES = ("error", "message", "reason", "detail", "title", "msg", "descriptio
 
 def shown(text: str) -> str:
     """Return the text on one line of at most `LONGEST` printable characters, without what it quotes."""
-    line = _QUOTED.sub("'…'", " ".join(text[:_READ].split()))[:LONGEST]
+    line = _without_quotes(" ".join(text[:_READ].split()))[:LONGEST]
     return line if line.isprintable() else "".join(map(_escaped, line))[:LONGEST]
 
 
@@ -40,6 +41,19 @@ def of_body(body: bytes) -> str:
         title = _TITLE.search(text)
         text = title[1] if title else _TAG.sub(" ", text)
     return shown(text)
+
+
+def _without_quotes(text: str) -> str:
+    """Replace everything from the first quotation mark or brace to the last of its kind: rather too much."""
+    at = 0
+    while found := _OPENING.search(text, at):
+        begin = found.start()
+        end = text.rfind(_CLOSING[found[0]])
+        if end > begin:
+            text, at = f"{text[:begin]}'…'{text[end + 1 :]}", begin + len("'…'")
+        else:
+            at = begin + 1
+    return text
 
 
 def _of_json(body: bytes) -> str | None:

@@ -10,6 +10,9 @@ from sidecars.logshipper.settings import Sink
 from sidecars.logshipper.sinks.access import Credentials, tls_client
 from sidecars.logshipper.sinks.client import Client, Headers
 
+SHORT = 64 * 1024
+"""Bytes of an answer that says yes or no, and why."""
+
 
 class Poster:
     """`standard`: headers of the environment, which the sink's own go before."""
@@ -25,11 +28,16 @@ class Poster:
         tls = tls_client(self._sink) if scheme == "https" else None
         self._client = Client(scheme, self._sink.sink, self._sink.request_timeout, tls)
 
-    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes]) -> Answer:
-        """The answer, whatever it is. Raises TryLater where there is none."""
+    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int | None = None) -> Answer:
+        """Return the answer, whatever its status.
+
+        `longest`: the bytes of body that it may have; unless set, as many as the request has, since some receivers send
+        back what they got. Raises LongAnswer for a yes with more, and TryLater where there is no answer.
+        """
         if self._client is None:
             raise AssertionError("post before open")
-        return await self._client.post(target, [*headers, *self._credentials.headers()], blocks)
+        limit = SHORT + sum(map(len, blocks)) if longest is None else longest
+        return await self._client.post(target, [*headers, *self._credentials.headers()], blocks, limit)
 
     def close(self) -> None:
         if self._client is not None:

@@ -41,6 +41,12 @@ class Elasticsearch(Receiver):
             "items": items,
         }
         self.queries = parse_qs(parts.query)
+        if "filter_path" in self.queries:
+            wanted = "errors,items.*.status,items.*.error.type,items.*.error.reason"
+            assert self.queries["filter_path"] == [wanted]
+            del answer["took"]
+            for item in items:
+                del item["create"]["_id"]
         return 200, json.dumps(answer).encode()
 
     def _create(self, action: Any, line: bytes) -> dict[str, Any]:
