@@ -1,7 +1,8 @@
 """The wiring: files are followed, each sink is delivered to by itself, and the state is never ahead of a sink's yes.
 
-Ready is who has looked at the files once and can save positions. Neither the app nor a sink is waited for: the app may
-be waiting for us, and a sink that is down is no reason to take the Pod out of service; `/metrics` and `/status` tell.
+It is ready once it has looked at the files, will see whatever is written from then on, and can save positions: the app
+may start then. It is not ready while an input has files and none can be read. Neither the app nor a sink
+is waited for: a sink that is down is no reason to take the Pod out of service; `/metrics` and `/status` tell.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from chassis import admin, logs
+from chassis import admin, descriptors, logs
+from chassis.health import Hold
 from chassis.lifecycle import IOFailed, Life, Unavailable
 from chassis.settings import variable
 from sidecars.logshipper import sinks
@@ -21,6 +23,7 @@ from sidecars.logshipper.follow import Follower
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.looking import Looking
 from sidecars.logshipper.metrics import LedgerCollector
+from sidecars.logshipper.openfiles import FEWEST
 from sidecars.logshipper.reading import Rules
 from sidecars.logshipper.rotation import Rotation
 from sidecars.logshipper.settings import Input, Settings
@@ -33,6 +36,8 @@ log = logs.get("logshipper")
 
 _SAVE = 1.0  # seconds between snapshots
 _FREED = 1024 * 1024  # bytes
+_FOR_ALL = 8  # descriptors: the watcher, name resolution, a file that is looked at, dead letters
+_FOR_A_SINK = 3  # descriptors beside one for each batch on its way
 _LEAVE = 0.5  # seconds of the drain that are kept for saving
 
 
@@ -47,8 +52,7 @@ async def run(settings: Settings, life: Life) -> None:
         pod = _Shipping(settings, life, store)
         async with admin.serve(settings, life.health, pod.registry, pod.status):
             await pod.start()
-            starting.release()
-            await pod.run()
+            await pod.run(starting)
     finally:
         store.close()
 
@@ -89,17 +93,27 @@ class _Shipping:
         )
 
     async def start(self) -> None:
-        """Open the sinks, take up the files, and save: from the first byte on, the state on disk is right."""
+        """Open the sinks, take up the known files, and save: from the first byte on, the state on disk is right."""
         for name, delivery in self._deliveries.items():
             sink = self._store.state.sinks[name]
             sink.receipt = await delivery.open(sink.receipt)
-        self._follower.start()
+        self._follower.open_files.most = max(FEWEST, descriptors.free() - self._for_sinks())
+        self._follower.take_up()
+        await self._looking.start()
         if not await self._store.save():
             raise IOFailed(f"{self._store.problem}; make room there, or mount a writable volume")
 
-    async def run(self) -> None:
-        """Until told to stop; then ship what is left. Raises Unavailable when a sink does not take it in time."""
+    def _for_sinks(self) -> int:
+        """Return how many descriptors the sinks may need."""
+        return _FOR_ALL + sum(_FOR_A_SINK + sink.in_flight for sink in self._settings.sinks.values())
+
+    async def run(self, starting: Hold) -> None:
+        """Until told to stop; then ship what is left. `starting` is released when the files were looked at.
+
+        Raises Unavailable when a sink does not take everything in time, and IOFailed when files could not be read.
+        """
         saving = asyncio.create_task(self._keep_saving())
+        ready = asyncio.create_task(self._release_when_ready(starting))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
@@ -107,11 +121,16 @@ class _Shipping:
                     tasks.create_task(self._ship(shipper))
             await self._leave()
         except asyncio.CancelledError:
-            self._complain_about_the_rest()
+            self._complain()
             raise
         finally:
             saving.cancel()
-            await asyncio.gather(saving, return_exceptions=True)
+            ready.cancel()
+            await asyncio.gather(saving, ready, return_exceptions=True)
+
+    async def _release_when_ready(self, starting: Hold) -> None:
+        await self._looking.ready.wait()
+        starting.release()
 
     def _wake(self) -> None:
         for shipper in self._shippers:
@@ -166,9 +185,15 @@ class _Shipping:
         closing = [asyncio.ensure_future(delivery.close()) for delivery in self._deliveries.values()]
         await asyncio.wait(closing, timeout=_LEAVE / 4)
         saved = await self._store.save()
-        self._complain_about_the_rest()
+        self._complain()
         if not saved:
             raise IOFailed(f"{self._store.problem}: what was delivered is shipped again after a restart")
+
+    def _complain(self) -> None:
+        """Raise the reason if not everything was shipped."""
+        self._complain_about_the_rest()
+        if unreadable := self._looking.unreadable():
+            raise IOFailed(f"stopped, and {'; '.join(unreadable)}")
 
     def _complain_about_the_rest(self) -> None:
         left = {shipper: self._feeds[shipper.name].unsettled() for shipper in self._shippers}
@@ -209,7 +234,15 @@ class _Shipping:
                 "in_flight": shipper.in_flight,
                 "files": files,
             }
-        return {"sinks": pages, "unreadable": self._follower.access.unreadable, "state_problem": self._store.problem}
+        follower = self._follower
+        return {
+            "sinks": pages,
+            "unreadable": follower.access.unreadable,
+            "unreadable_inputs": follower.unreadable_inputs(),
+            "missing_rotated_files": follower.missing,
+            "open_files": follower.open_files.status(tails.values()),
+            "state_problem": self._store.problem,
+        }
 
 
 def rules(tailed: Input, shaper: Shaper) -> Rules:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import glob
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from chassis import logs
+from chassis import descriptors, logs
+from sidecars.logshipper import globs, permissions, rotated
 from sidecars.logshipper.identity import Sample
 from sidecars.logshipper.settings import Input
 
 log = logs.get("discover")
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+_STEP = 100  # files between two steps of a look
 
 Key = tuple[int, int]
 """Device and inode."""
@@ -35,22 +38,65 @@ class Found:
     modified: int  # nanoseconds
 
 
-def look(inputs: Mapping[str, Input], refused: Callable[[str, OSError], None]) -> dict[Key, Found]:
-    """The regular files that match, each once whatever its names (symlinks, hard links), oldest first.
+class Listing:
+    """The regular files that match now, each once whatever its names (symlinks, hard links), oldest first.
 
-    Calls `refused` for a file or directory that we may not look at: it would otherwise just seem to be empty.
+    `refused` is called for a file or directory that we may not look at: it would otherwise just seem to be empty. Its
+    last argument is the input. A directory that only `**` met is told with the input "": nobody asked for it by name.
     """
-    found: dict[Key, Found] = {}
-    for name, tailed in inputs.items():
-        for path in _matches(tailed, refused):
-            try:
-                entry = _entry(path, name)
-            except PermissionError as error:
-                refused(path, error)
-                continue
-            if entry is not None:
-                found.setdefault(entry.key, entry)
-    return dict(sorted(found.items(), key=lambda item: (item[1].modified, item[1].path)))
+
+    def __init__(self, inputs: Mapping[str, Input], refused: Callable[[str, OSError, str], None]) -> None:
+        self._inputs = inputs
+        self._refused = refused
+        self.found: dict[Key, Found] = {}
+        self.folders: set[str] = set()  # the directories that were read
+
+    def steps(self) -> Iterator[None]:
+        """Look. Yields after each directory and after some files: the caller may let others work there."""
+        for name, tailed in self._inputs.items():
+            excluded = _excluder(tailed.exclude or ())
+            for pattern in tailed.paths:
+                for count, path in enumerate(globs.find(pattern, partial(self._no_directory, name), self.folders)):
+                    if path is None or count % _STEP == 0:
+                        yield
+                    if path is not None and not excluded(path):
+                        self._take(path, name)
+        self.found = dict(sorted(self.found.items(), key=lambda item: (item[1].modified, item[1].path)))
+
+    def missing(self, inputs: Collection[str]) -> dict[str, str]:
+        """Return, for each log of these inputs, the path of a rotated file that is missing."""
+        folders: dict[str, dict[str, int]] = {}
+        for found in self.found.values():
+            if found.input in inputs:
+                folder, name = os.path.split(found.path)
+                folders.setdefault(folder, {})[name] = found.modified
+        paths: dict[str, str] = {}
+        for folder, modified in folders.items():
+            with contextlib.suppress(OSError), descriptors.reserved():
+                gone = rotated.missing(os.listdir(folder), modified)  # noqa: PTH208 - as above
+                paths |= {f"{folder}/{log}": f"{folder}/{name}" for log, name in gone.items()}
+        return paths
+
+    def _no_directory(self, name: str, folder: str, error: OSError, named: bool) -> None:  # noqa: FBT001 - as globs calls
+        self._refused(folder, error, name if named else "")
+
+    def _take(self, path: str, name: str) -> None:
+        try:
+            entry = _entry(path, name)
+        except PermissionError as error:
+            self._refused(path, error, name)
+            return
+        if entry is not None:
+            self.found.setdefault(entry.key, entry)
+
+
+def key_of(path: str) -> Key | None:
+    """Return which file is at the path; None where there is none, or it may not be looked at."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as above
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
 
 
 def folder_of(path: str) -> str:
@@ -58,51 +104,36 @@ def folder_of(path: str) -> str:
     return os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - paths are text: globs give it, records need it
 
 
-def neighbours(folder: str) -> dict[str, Found]:
-    """The regular files in a directory by their names, whatever these are: where a rotated file is looked for."""
+def neighbours(folder: str, beginning: str = "") -> dict[str, Found]:
+    """The regular files in a directory by their names, of those that begin so: where a rotated file is looked for."""
     entries: dict[str, Found] = {}
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), descriptors.reserved():
         for name in sorted(os.listdir(folder)):  # noqa: PTH208 - as above
-            with contextlib.suppress(PermissionError):
-                entry = _entry(f"{folder}/{name}", "")
-                if entry is not None:
-                    entries[name] = entry
+            if name.startswith(beginning):
+                with contextlib.suppress(PermissionError):
+                    entry = _entry(f"{folder}/{name}", "")
+                    if entry is not None:
+                        entries[name] = entry
     return entries
 
 
 def may_be_a_copy(name: str, path: str) -> bool:
     """Whether a file's name could be one that rotation gives to a copy of the other: `app-1.log` of `app.log`."""
-    return os.path.basename(name).startswith(os.path.basename(path).partition(".")[0])  # noqa: PTH119 - as above
+    return os.path.basename(name).startswith(stem(path))  # noqa: PTH119 - as above
 
 
-def _matches(tailed: Input, refused: Callable[[str, OSError], None]) -> Iterator[str]:
-    excluded = _excluder(tailed.exclude or ())
-    for pattern in tailed.paths:
-        matches = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - as above
-        if not matches:
-            _knock(pattern, refused)
-        yield from (path for path in matches if not excluded(path))
-
-
-def _knock(pattern: str, refused: Callable[[str, OSError], None]) -> None:
-    """Tell when nothing matches since we may not look."""
-    folder = _base(pattern)
-    try:
-        os.listdir(folder)  # noqa: PTH208 - as above
-    except PermissionError as error:
-        refused(folder, error)
-    except OSError:
-        pass  # it is not there (yet)
+def stem(path: str) -> str:
+    """Return the beginning of a file's name that rotation keeps."""
+    return os.path.basename(path).partition(".")[0]  # noqa: PTH119 - as above
 
 
 def bases(inputs: Mapping[str, Input]) -> set[str]:
-    """The directories that the globs begin with."""
-    return {_base(pattern) for tailed in inputs.values() for pattern in tailed.paths}
+    """The directories that the globs begin with, or above them the first that is there: to be told when they come."""
+    return {_existing(globs.base(pattern)) for tailed in inputs.values() for pattern in tailed.paths}
 
 
-def _base(pattern: str) -> str:
-    folder = os.path.dirname(pattern)  # noqa: PTH120 - as above
-    while glob.has_magic(folder):
+def _existing(folder: str) -> str:
+    while len(folder) > 1 and not os.path.lexists(folder):
         folder = os.path.dirname(folder)  # noqa: PTH120 - as above
     return folder
 
@@ -137,8 +168,8 @@ class Directories:
 
     def __init__(self, inputs: Mapping[str, Input]) -> None:
         patterns = [pattern for tailed in inputs.values() for pattern in tailed.paths]
-        self._folders = sorted(bases(inputs))
-        self._flat = not any(glob.has_magic(os.path.dirname(pattern)) for pattern in patterns)  # noqa: PTH120 - as above
+        self._folders = sorted({globs.base(pattern) for pattern in patterns})
+        self._flat = not any(globs.has_magic(os.path.dirname(pattern)) for pattern in patterns)  # noqa: PTH120 - as above
         self._seen: list[tuple[int, int, int]] = []
         self._looks = 0
 
@@ -170,17 +201,40 @@ class Access:
 
     def __init__(self) -> None:
         self.unreadable: dict[str, str] = {}  # path -> why
-        self._told: dict[str, str] = {}
+        self._reasons: dict[str, dict[str, OSError]] = {}  # input -> path -> why, of the files that it asks for
+        self._scanned: set[str] = set()  # what was refused since the scan began
+        self.make_room: Callable[[], bool] = lambda: False  # closes a file that we can do without
 
     def begin_scan(self) -> None:
         """What is still refused will be noted again."""
-        self._told, self.unreadable = self.unreadable, {}
+        self._scanned = set()
 
-    def refused(self, path: str, error: OSError) -> None:
+    def end_scan(self) -> None:
+        """Forget what was refused by earlier scans only."""
+        self.unreadable = {path: why for path, why in self.unreadable.items() if path in self._scanned}
+        for refused in self._reasons.values():
+            for path in refused.keys() - self._scanned:
+                del refused[path]
+
+    def refused(self, path: str, error: OSError, name: str = "") -> None:
+        """Note that a file or directory cannot be read, and that it is one that the input of that name asks for."""
         reason = error.strerror or str(error)
-        if path not in self._told and path not in self.unreadable:
-            log.warning("a file cannot be read; it is tried again", file=path, reason=reason)
+        if descriptors.exhausted(error):
+            name = ""  # that is our own affair, and passes
+        if self.unreadable.get(path) != reason:
+            log.warning("a file cannot be read; it is tried again", file=path, reason=permissions.why(path, error))
         self.unreadable[path] = reason
+        self._scanned.add(path)
+        if name:
+            self._reasons.setdefault(name, {})[path] = error
+
+    def is_refused(self, path: str) -> bool:
+        """Return True if the path was refused since the scan began."""
+        return path in self._scanned
+
+    def refusals(self, name: str) -> Mapping[str, OSError]:
+        """Return what of the input's files and directories cannot be read, and why."""
+        return self._reasons.get(name, {})
 
     def open_if(self, found: Found, test: Callable[[Sample], bool]) -> int | None:
         """A descriptor of the found file, if its content passes the test.
@@ -189,17 +243,26 @@ class Access:
         """
         descriptor, passed = None, False
         try:
-            descriptor = os.open(found.path, _FLAGS)
+            descriptor = self._open(found.path)
             status = os.fstat(descriptor)
             same = (status.st_dev, status.st_ino) == found.key and stat.S_ISREG(status.st_mode)
             passed = same and test(sampler(descriptor))
         except FileNotFoundError:
             pass
         except OSError as error:
-            self.refused(found.path, error)
+            self.refused(found.path, error, found.input)
         if descriptor is not None and not passed:
             os.close(descriptor)
         return descriptor if passed else None
+
+    def _open(self, path: str) -> int:
+        """Open a file for reading; where no descriptor is free, close another one for it. Raises OSError."""
+        try:
+            return os.open(path, _FLAGS)
+        except OSError as error:
+            if descriptors.count(error) is None or not self.make_room():
+                raise
+        return os.open(path, _FLAGS)
 
 
 def sampler(descriptor: int) -> Sample:

@@ -19,6 +19,10 @@ from sidecars.logshipper.records import Dropped
 from sidecars.logshipper.state import Store
 from sidecars.logshipper.tail import LINE_ROOM, Changed, Tail
 
+_TOO_LONG = (
+    8  # a batch is full when so many files have an event that does not fit into it: others would be read in vain
+)
+
 
 class Feed:
     def __init__(self, sink: str, follower: Follower, store: Store) -> None:
@@ -50,11 +54,13 @@ class Feed:
     def collect(self, room: int) -> list[Part]:
         """Parts for a batch of at most `room` bytes (or one longer line), in turns over the names."""
         parts: list[Part] = []
+        too_long = 0  # events that do not fit into what is left
         for tail in self._turns():
-            if room <= 0:
+            if room <= 0 or too_long >= _TOO_LONG:
                 break
             part = self._read(tail, room, first=not parts)
             if part is None:
+                too_long += not tail.idle(self._sink)
                 continue
             parts.append(part)
             room -= max(len(part.data), part.lines * LINE_ROOM)
@@ -78,17 +84,21 @@ class Feed:
     def _read_again(self, sent: Range) -> Part | None:
         tail = self._follower.tails.get(sent[0])
         try:
-            return tail.read_again(sent, self._sink) if tail else None
+            return tail.read_again(sent, self._sink) if tail and self._follower.opened(tail) else None
         except Changed:
             return None  # the next poll or read finds out
+        finally:
+            self._follower.settle()
 
     def _read(self, tail: Tail, room: int, *, first: bool) -> Part | None:
         try:
-            return tail.read(self._sink, room, first=first)
+            return tail.read(self._sink, room, first=first) if self._follower.opened(tail) else None
         except Changed:
             self._follower.changed(tail)
         except OSError as error:
             self._follower.set_aside(tail, error)
+        finally:
+            self._follower.settle()
         return None
 
     def _turns(self) -> Iterable[Tail]:

@@ -43,7 +43,15 @@ class LedgerCollector(Collector):
         files = GaugeMetricFamily("logshipper_files", "Log files by what is done with them.", labels=["state"])
         files.add_metric(["followed"], sum(not tail.dormant for tail in self._follower.tails.values()))
         files.add_metric(["unreadable"], len(self._follower.access.unreadable))
+        for state, count in self._follower.open_files.status(self._follower.tails.values()).items():
+            if state != "most":
+                files.add_metric([state], count)
         yield files
+        yield GaugeMetricFamily(
+            "logshipper_missing_rotated_files",
+            "Logs of which a rotated file was missing when a fresh state looked for the first time.",
+            value=len(self._follower.missing),
+        )
         yield GaugeMetricFamily(
             "logshipper_state_saved", "1 while the positions can be saved, else 0.", value=not self._store.problem
         )

@@ -17,29 +17,42 @@ import os
 from bisect import bisect_left, insort
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from sidecars.logshipper import discover, identity
 from sidecars.logshipper.checkpoint import FileState
 from sidecars.logshipper.discover import Access, Found, Key
-from sidecars.logshipper.tail import Tail
+from sidecars.logshipper.identity import PREFIX
+from sidecars.logshipper.tail import HEAD, Tail, first_bytes
 
 _COPY_QUIET = 10.0  # seconds after which what looks like a copy in the making is a file of its own
 
 
-def places(
-    state: FileState, listing: Mapping[Key, Found], beside: Callable[[str], Mapping[str, Found]]
-) -> Iterator[Found]:
+class Folder:
+    """The files in a directory, by what they are looked for."""
+
+    def __init__(self, files: Mapping[str, Found]) -> None:
+        self._files = files
+        self._names = sorted(files)
+        self._by_key = {found.key: found for found in files.values()}
+
+    def places(self, key: Key, name: str, stem: str) -> Iterator[Found]:
+        """The file with the key, then the one of that name, then those whose names begin with the stem."""
+        for found in (self._by_key.get(key), self._files.get(name)):
+            if found is not None:
+                yield found
+        start = bisect_left(self._names, stem)
+        following = (self._names[at] for at in range(start, len(self._names)))
+        yield from (self._files[one] for one in takewhile(lambda one: one.startswith(stem), following))
+
+
+def places(state: FileState, listing: Mapping[Key, Found], beside: Callable[[str], Folder]) -> Iterator[Found]:
     """Where the file of the state may be, the likeliest first. `beside` tells what is in a directory."""
     key = (state.device, state.inode)
     if key in listing:
         yield listing[key]
-    near = beside(discover.folder_of(state.path))
-    yield from (found for found in near.values() if found.key == key)
     name = os.path.basename(state.path)  # noqa: PTH119 - paths are text throughout
-    if name in near:
-        yield near[name]
-    yield from (found for found in near.values() if discover.may_be_a_copy(found.path, state.name))
+    yield from beside(discover.folder_of(state.path)).places(key, name, discover.stem(state.name))
 
 
 def is_generation(state: FileState, found: Found, sample: identity.Sample) -> bool:
@@ -56,10 +69,9 @@ def copy_of(tail: Tail, original: Key, known: Container[Key], access: Access) ->
     """The copy, opened, in which the generation of a file that was cut goes on."""
     marks = tail.marks()
     whole = max(tail.state.size, *(mark.offset for mark in tail.state.positions.values()), 0)
-    for found in discover.neighbours(discover.folder_of(tail.state.path)).values():
+    folder = discover.folder_of(tail.state.path)
+    for found in discover.neighbours(folder, discover.stem(tail.state.name)).values():
         if found.key == original or found.key in known or not found.size:
-            continue
-        if not discover.may_be_a_copy(found.path, tail.state.name):
             continue
         same = identity.same_content if found.size >= whole else identity.short_copy
         descriptor = access.open_if(found, partial(same, marks, found.size))
@@ -96,23 +108,63 @@ class CopiesInTheMaking:
         self._held_back = {key: entry for key, entry in self._held_back.items() if key in keys}
 
 
+MOST_LIKE = 16  # files with the same beginning that are compared with a new one
+
+
 class Heads:
-    """The followed files in the order of their first bytes: those that begin like another need not be searched."""
+    """The followed files in the order of their first bytes: those that begin like another need not be searched.
+
+    A *head* is the first 64 bytes, and tells most files apart. Where more than MOST_LIKE files of a directory have the
+    same head (CSV files, say), their *beginnings* of a kilobyte are read and put in order, too. Of the files that are
+    the same even so, those with the nearest names are compared: a copy has nearly the name of its original. So what a
+    new file costs does not grow with the number of files.
+    """
 
     def __init__(self, tails: Iterable[Tail]) -> None:
-        self._order: list[tuple[str, bytes, str]] = []
-        for tail in tails:
-            self.add(tail)
+        self._order = sorted(self._item(tail) for tail in tails)
+        self._same: dict[tuple[str, bytes], list[tuple[bytes, str, str]]] = {}  # (folder, head) -> beginnings, in order
+
+    def _item(self, tail: Tail) -> tuple[str, bytes, str, str]:
+        folder, name = os.path.split(tail.state.path)
+        return (folder, tail.head, name, tail.state.id)
 
     def add(self, tail: Tail) -> None:
-        folder = os.path.dirname(tail.state.path)  # noqa: PTH120 - as above
-        insort(self._order, (folder, tail.head, tail.state.id))
+        folder, head, name, generation = item = self._item(tail)
+        insort(self._order, item)
+        if (folder, head) in self._same:
+            insort(self._same[folder, head], (tail.beginning or head, name, generation))
 
-    def like(self, path: str, head: bytes) -> list[str]:
+    def like(self, path: str, head: bytes) -> Iterator[str]:
         """The generations in the same directory that begin with these bytes."""
         folder = os.path.dirname(path)  # noqa: PTH120 - as above
-        start = bisect_left(self._order, (folder, head, ""))
+        start = bisect_left(self._order, (folder, head, "", ""))
         following = (self._order[at] for at in range(start, len(self._order)))
-        return [
-            name for _, _, name in takewhile(lambda item: item[0] == folder and item[1].startswith(head), following)
-        ]
+        return (
+            generation
+            for _, _, _, generation in takewhile(lambda item: item[0] == folder and item[1].startswith(head), following)
+        )
+
+    def candidates(self, found: Found, sample: identity.Sample, beginning: Callable[[str], bytes]) -> list[str]:
+        """The generations that the found file may be a copy of; all but a few cannot be, and are left out.
+
+        `beginning` gives the first bytes of a generation, PREFIX of them or all that it has.
+        """
+        head = first_bytes(sample)[: found.size]
+        if not head:
+            return []
+        alike = list(islice(self.like(found.path, head), MOST_LIKE + 1))
+        if (
+            len(alike) <= MOST_LIKE or len(head) < HEAD
+        ):  # a file that short equals the first of them, if it was read whole
+            return alike
+        folder, name = os.path.split(found.path)
+        group = self._same.get((folder, head))
+        if group is None:
+            first, after = (bisect_left(self._order, (folder, end, "", "")) for end in (head, head + b"\0"))
+            same = self._order[first:after]
+            group = sorted((beginning(generation) or head, name, generation) for _, _, name, generation in same)
+            self._same[folder, head] = group
+        mine = sample(0, min(found.size, PREFIX))
+        at = bisect_left(group, (mine, name, ""))
+        near = group[max(0, at - MOST_LIKE // 2) : at + MOST_LIKE // 2]
+        return [generation for theirs, _, generation in near if theirs.startswith(mine)]

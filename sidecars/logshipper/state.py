@@ -15,7 +15,7 @@ import os
 import re
 from pathlib import Path
 
-from chassis import logs
+from chassis import descriptors, logs
 from chassis.lifecycle import IOFailed
 from sidecars.logshipper import checkpoint
 from sidecars.logshipper.checkpoint import Entry, State
@@ -89,7 +89,9 @@ class Store:
             raise IOFailed(f"{self._where}: journal-{number} cannot be read: {error.strerror}") from None
 
     def _journals(self) -> list[int]:
-        return sorted(int(found[1]) for entry in self._folder.iterdir() if (found := _JOURNAL.fullmatch(entry.name)))
+        with descriptors.reserved():
+            names = [entry.name for entry in self._folder.iterdir()]
+        return sorted(int(found[1]) for name in names if (found := _JOURNAL.fullmatch(name)))
 
     def append(self, entry: Entry) -> None:
         """Write the entry to the journal: from here on it survives kill -9. A failure is noted in `problem`.
@@ -113,7 +115,8 @@ class Store:
         """Write a snapshot and begin a new journal. False, and a `problem`, when that fails; try again later."""
         try:
             if self._journal is None or not self._begun:
-                self._begin_journal()
+                with descriptors.reserved():
+                    self._begin_journal()
             data = checkpoint.dump(self.state, self.state.journal)
             self.changed.clear()
             await self._worker.call(self._write, data, self.state.journal)
@@ -137,16 +140,16 @@ class Store:
 
     def _write(self, data: bytes, journal: int) -> None:
         temporary = self._folder / _TEMPORARY
-        with temporary.open("wb") as file:
+        with contextlib.ExitStack() as opened:
+            with descriptors.reserved():
+                file = opened.enter_context(temporary.open("wb"))
+                directory = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+                opened.callback(os.close, directory)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(self._folder / SNAPSHOT)
-        directory = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+            temporary.replace(self._folder / SNAPSHOT)
             os.fsync(directory)
-        finally:
-            os.close(directory)
         for number in self._journals():
             if number < journal:
                 with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
 """One file that is followed: its open descriptor, how far each sink has it, and the next part for a sink.
 
-The descriptor is held from the moment the file is found, so that renaming or deleting it takes nothing away. A read
+The descriptor is held from the moment the file is found, so that renaming or deleting it takes nothing away; where
+there are more files than descriptors the file is *parked*: closed, and opened again when it changes or is read. A read
 takes the bytes before the position along and compares them with what is remembered: a file that was cut and refilled
 under us is noticed by the very read that would otherwise have gone on in the middle of a line.
 """
@@ -21,7 +22,7 @@ from sidecars.logshipper.reading import Rules
 from sidecars.logshipper.records import Dropped
 
 _TRAIL = 32  # earlier positions that are remembered
-_HEAD = 64  # bytes
+HEAD = 64  # bytes
 LINE_ROOM = 32  # bytes of a batch's room that even an empty line takes: as a record it has a hundred
 
 _Look = tuple[int, int, Ending, bool]
@@ -33,7 +34,7 @@ class Changed(Exception):
 
 def first_bytes(sample: Sample) -> bytes:
     """For telling most files apart without reading more of them."""
-    return sample(0, _HEAD).partition(b"\0")[0]
+    return sample(0, HEAD).partition(b"\0")[0]
 
 
 class Tail:
@@ -46,9 +47,11 @@ class Tail:
         self.ages = Ages()
         self.quiet_since = now
         self.ending = Ending.OPEN  # of its last line
+        self.parked = False  # closed to save a descriptor, and to be opened again where it was
         self.dormant = False  # known from the state, and cannot be opened for now
         self.trail: deque[Mark] = deque(maxlen=_TRAIL)
         self.head = b""
+        self.beginning = b""  # more of it, where others have the same head
         self.folder = ""  # the directory that it is really in, whatever symlinks lead there
         self._modified = 0
         self._ledgers = ledgers
@@ -80,7 +83,7 @@ class Tail:
 
     def idle(self, sink: str) -> bool:
         """Whether there is nothing that the sink could be given now: it was given all, or an event's end is missing."""
-        if not self.waiting(sink) or self.descriptor is None:
+        if not self.waiting(sink) or not self.reachable:
             return True
         return self._waiting.get(sink) == self._look()
 
@@ -102,6 +105,11 @@ class Tail:
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
+    @property
+    def reachable(self) -> bool:
+        """True if the file is open, or can be opened again where it was."""
+        return self.descriptor is not None or self.parked
+
     def hold(self, descriptor: int) -> None:
         """Follow this open file from now on."""
         self.release()
@@ -114,9 +122,31 @@ class Tail:
             self.trail.append(self.state.seen)
 
     def release(self) -> None:
+        self.parked = False
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
+
+    def park(self) -> None:
+        """Close the file for now. What is known of it stays."""
+        self.release()
+        self.parked = True
+
+    def unpark(self, descriptor: int) -> None:
+        """Go on with the file, opened again."""
+        self.descriptor, self.parked = descriptor, False
+
+    def looks_unchanged(self, status: os.stat_result) -> bool:
+        """Return True if the status is that of the file as it was seen last."""
+        return (
+            (status.st_dev, status.st_ino) == (self.state.device, self.state.inode)
+            and status.st_size == self._length
+            and status.st_mtime_ns == self._modified
+        )
+
+    def rest(self, now: float) -> bool:
+        """Note that a parked file did not change. Return True when this ends the last event of several lines."""
+        return self._event_ends(now)
 
     def sample(self, offset: int, length: int) -> bytes:
         return os.pread(self.descriptor, length, offset) if self.descriptor is not None else b""
@@ -134,7 +164,7 @@ class Tail:
             return self._event_ends(now)
         self._check_content(status.st_size)
         self._length, self._modified = status.st_size, status.st_mtime_ns
-        if len(self.head) < _HEAD:
+        if len(self.head) < HEAD:
             self.head = first_bytes(self.sample)
         self.quiet_since, self.ending = now, Ending.OPEN
         self._event_over = self.rules.boundary is None

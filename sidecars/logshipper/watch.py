@@ -20,9 +20,11 @@ from chassis import logs
 
 log = logs.get("watch")
 
-_PAUSE = 0.04  # seconds between two looks, at least
+_PAUSE = 0.04  # seconds between the beginnings of two looks, at least
+_LONGEST_PAUSE = 1.0  # seconds
 _NAMES = flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.DELETE_SELF | flags.MOVE_SELF
-_MASK = _NAMES | flags.MODIFY | flags.ATTRIB | flags.ONLYDIR
+_LOOKS = _NAMES | flags.ATTRIB  # a file that gets another mode may become readable
+_MASK = _LOOKS | flags.MODIFY | flags.ONLYDIR
 _MANY = flags.Q_OVERFLOW | flags.IGNORED
 
 
@@ -40,11 +42,14 @@ class Watcher:
         except OSError as error:
             log.warning("no inotify: files are only looked at every SCAN_INTERVAL", reason=error.strerror)
 
-    def watch(self, folders: Iterable[str]) -> None:
-        """Watch these directories and no others. One that cannot be watched is left to polling."""
-        wanted = set(folders)
+    def watch(self, folders: Iterable[str]) -> bool:
+        """Watch these directories and no others. One that cannot be watched is left to polling.
+
+        Return True if one is watched from now on that was not before: what happened in it until now was not heard.
+        """
+        wanted, more = set(folders), False
         if self._inotify is None or wanted == self._watches.keys():
-            return
+            return False
         for folder in self._watches.keys() - wanted:
             with contextlib.suppress(OSError):  # it was removed
                 self._inotify.rm_watch(self._watches[folder])
@@ -52,17 +57,23 @@ class Watcher:
         for folder in wanted - self._watches.keys():
             with contextlib.suppress(OSError):
                 self._watches[folder] = self._inotify.add_watch(folder, _MASK)
+                more = True
+        return more
 
     def wake(self) -> None:
         """End the waiting that goes on, or the next one."""
         self._awake.set()
 
-    async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 - that it has passed is no failure
-        """Until something happened in a directory, or `wake` was called, or the time has passed."""
+    async def wait(self, timeout: float, took: float = 0.0) -> None:  # noqa: ASYNC109 - that it has passed is no failure
+        """Until something happened in a directory, or `wake` was called, or the time has passed.
+
+        `took`: seconds that the last look took. The pause is that long, at least, so that looking at very many files
+        takes half of a core at most.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._awake.wait()
-        pause = self._taken + _PAUSE - asyncio.get_running_loop().time()
+        pause = max(self._taken + _PAUSE - asyncio.get_running_loop().time(), min(took, _LONGEST_PAUSE))
         if pause > 0:
             await asyncio.sleep(pause)
 
@@ -75,7 +86,7 @@ class Watcher:
             return False
         changed = False
         for event in self._inotify.read(timeout=0):
-            changed = changed or bool(event.mask & (_NAMES | _MANY))
+            changed = changed or bool(event.mask & (_LOOKS | _MANY))
             if event.mask & flags.IGNORED:  # the directory is gone
                 self._watches = {folder: watch for folder, watch in self._watches.items() if watch != event.wd}
         if not self._listening:

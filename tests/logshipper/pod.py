@@ -31,6 +31,7 @@ class Pod:
         self.names = sinks or ("default",)
         self.environ = {"LOGSHIPPER_PATHS": f"{self.logs}/*.log", "LOGSHIPPER_SINK": "stdout:", **environ}
         self.delete = False
+        self.most = 0  # open files; 0: no limit
         self.now = 0.0
         self.got: dict[str, list[str]] = {name: [] for name in self.names}
         self.records: list[str] = []
@@ -48,6 +49,7 @@ class Pod:
         self.follower = Follower(
             inputs, cutting, Rotation(ROTATE_WAIT, delete=self.delete), self.store, self.ledgers, lambda: self.now
         )
+        self.follower.open_files.most = self.most or self.follower.open_files.most
         self.feeds = {name: Feed(name, self.follower, self.store) for name in self.names}
         self.follower.start()
 

@@ -87,8 +87,9 @@ class LogShipping(RuleBasedStateMachine):
         limit=st.sampled_from(["1KiB", "1MiB"]),
         multiline=st.sampled_from(["none", "java"]),
         in_flight=st.sampled_from(["1", "3"]),
+        most=st.sampled_from([0, 1]),
     )
-    def begin(self, inside: bool, limit: str, multiline: str, in_flight: str) -> None:  # noqa: FBT001 - hypothesis passes by keyword
+    def begin(self, inside: bool, limit: str, multiline: str, in_flight: str, most: int) -> None:  # noqa: FBT001 - hypothesis passes by keyword
         """`inside`: whether the globs match the rotated files, too."""
         self.folder = Path(tempfile.mkdtemp())
         pattern = "app.log*" if inside else "app.log"
@@ -98,6 +99,8 @@ class LogShipping(RuleBasedStateMachine):
             "LOGSHIPPER_MULTILINE": multiline,
         }
         self.pod = Pod(self.folder, *SINKS, **environ)
+        self.pod.most = most  # open files, or no limit
+        self.pod.follower.open_files.most = most or self.pod.follower.open_files.most
         delivery = {"BATCH_TIMEOUT": "0", "RETRY_MIN": "10ms", "RETRY_MAX": "10ms", "IN_FLIGHT": in_flight}
         self.settings = load(
             Settings,
@@ -188,6 +191,9 @@ class LogShipping(RuleBasedStateMachine):
         """Only a file that is held, and until every line of it was shipped nobody kills us: nothing could help that."""
         self.finish_line()
         self.pod.look()
+        inode = os.fstat(self.app.fileno()).st_ino
+        if not any(tail.descriptor for tail in self.pod.follower.tails.values() if tail.state.inode == inode):
+            return
         self.pod.log.unlink()
         self.write(2, 20, 0)
         self.app.close()
