@@ -185,12 +185,13 @@ def now() -> float:
 
 
 @contextlib.contextmanager
-def full_disk() -> Iterator[None]:
-    """Every write writes ten bytes and fails."""
+def full_disk(*, nothing: bool = False) -> Iterator[None]:
+    """Every write writes ten bytes, or `nothing`, and fails."""
     real = os.write
 
     def full(descriptor: int, data: bytes) -> int:
-        real(descriptor, bytes(data)[:10])
+        if not nothing:
+            real(descriptor, bytes(data)[:10])
         raise OSError(28, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:

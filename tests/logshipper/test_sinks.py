@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 from pathlib import Path
@@ -101,14 +102,51 @@ async def test_a_directory_that_cannot_be_written_is_a_sentence(tmp_path: Path) 
         await file_sink(tmp_path).open(None)
 
 
-async def test_a_full_disk_is_tried_again_and_leaves_nothing_torn(tmp_path: Path) -> None:
+async def test_a_full_disk_is_tried_again_and_leaves_nothing_torn_even_until_then(tmp_path: Path) -> None:
     sink = file_sink(tmp_path)
     await sink.open(None)
-    with full_disk(), pytest.raises(TryLater, match="No space left on device"):
-        await sink.deliver(batch("1\n"))
     await sink.deliver(batch("1\n"))
+    path = tmp_path / "out" / "logshipper.ndjson"
+    whole = path.read_bytes()
+    with full_disk(), pytest.raises(TryLater, match="No space left on device"):
+        await sink.deliver(batch("2\n", 2))
+    assert path.read_bytes() == whole
+    await sink.deliver(batch("2\n", 2))
     await sink.close()
-    assert messages(tmp_path / "out" / "logshipper.ndjson") == ["1"]
+    assert messages(path) == ["1", "2"]
+
+
+async def test_a_disk_that_cannot_be_flushed_leaves_nothing_that_was_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = file_sink(tmp_path)
+    await sink.open(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _no_device)
+        with pytest.raises(TryLater, match="Input/output error"):
+            await sink.deliver(batch("1\n"))
+    assert (tmp_path / "out" / "logshipper.ndjson").read_bytes() == b""
+    await sink.close()
+
+
+def _no_device(_descriptor: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+async def test_a_file_that_could_not_be_begun_is_begun_on_a_new_line_later(tmp_path: Path) -> None:
+    """Somebody put a file with a torn line in place of ours while the disk was full."""
+    sink = file_sink(tmp_path)
+    await sink.open(None)
+    await sink.deliver(batch("1\n"))
+    path = tmp_path / "out" / "logshipper.ndjson"
+    path.rename(path.with_name("ours"))
+    path.write_text('{"torn')
+    with full_disk(nothing=True), pytest.raises(TryLater, match="No space left on device"):
+        await sink.deliver(batch("2\n", 2))
+    await sink.deliver(batch("2\n", 2))
+    await sink.close()
+    torn, line = path.read_text().splitlines()
+    assert (torn, json.loads(line)["message"]) == ('{"torn', "2")
 
 
 ROOM = 150  # bytes: for two of the records below

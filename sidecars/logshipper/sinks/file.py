@@ -65,11 +65,19 @@ class FileSink:
             raise IOFailed(f"{self._where} cannot be written: {error.strerror}; {remedy}") from None
 
     def _open(self, receipt: Any) -> Any:
+        """Open the file, and cut off what the receipt does not have. Where that fails, no file is open."""
         self._let_go()
         self._descriptor = os.open(self._path, _FLAGS, 0o640)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            return self._begin(self._descriptor, receipt)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _begin(self, descriptor: int, receipt: Any) -> Any:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         flush(self._path.parent)
-        status = os.fstat(self._descriptor)
+        status = os.fstat(descriptor)
         self._length = status.st_size
         if receipt is not None:
             inode, *mark = receipt
@@ -81,9 +89,9 @@ class FileSink:
                 self._length = 0
         if self._length < status.st_size:
             log.info("cutting off what was not acknowledged", file=str(self._path), bytes=status.st_size - self._length)
-            os.ftruncate(self._descriptor, self._length)
+            os.ftruncate(descriptor, self._length)
         elif self._length and self._sample(self._length - 1, 1) != b"\n":
-            self._length += os.write(self._descriptor, b"\n")
+            self._length += os.write(descriptor, b"\n")
         return self._receipt()
 
     def _cut_rotated(self, inode: int, acknowledged: Mark) -> bool:
@@ -113,22 +121,17 @@ class FileSink:
     def _append(self, blocks: list[bytes]) -> Any:
         if self._descriptor is None or self._was_moved():
             self._open(None)
-        os.ftruncate(self._descriptor or 0, self._length)  # what a failed attempt may have left
         if self._rotation.due(self._length, sum(map(len, blocks))):
             self._rotation.rotate()
             self._open(None)
         descriptor = self._descriptor
         if descriptor is None:
             raise AssertionError("opened, and not open")
-        written = 0
-        for block in blocks:
-            left = memoryview(block)
-            while left:
-                count = os.write(descriptor, left)
-                left = left[count:]
-                written += count
-        os.fsync(descriptor)
-        self._length += written
+        try:
+            self._length += _written(descriptor, blocks)
+        except OSError:
+            os.ftruncate(descriptor, self._length)  # readers see whole lines, and none twice
+            raise
         return self._receipt()
 
     def _was_moved(self) -> bool:
@@ -155,6 +158,16 @@ class FileSink:
 
     async def close(self) -> None:
         await self._worker.call(self._let_go)
+
+
+def _written(descriptor: int, blocks: list[bytes]) -> int:
+    """Append the blocks, flush them to the disk, and return their length."""
+    for block in blocks:
+        left = memoryview(block)
+        while left:
+            left = left[os.write(descriptor, left) :]
+    os.fsync(descriptor)
+    return sum(map(len, blocks))
 
 
 def _sample(descriptor: int, offset: int, length: int) -> bytes:
