@@ -142,7 +142,7 @@ def _tell(staged: list[Staged], gone: list[str], target: Target, settings: Setti
         log.info("published", file=name, source=source, bytes=one.source.fingerprint.size, sha256=one.sha256)
         if not one.has_web_inf:
             log.warning("it has no WEB-INF: Tomcat will serve it as plain pages", file=name)
-        if settings.watch and settings.unpack and target.mtime(f"{one.name}/WEB-INF/web.xml") is None:
+        if settings.watch and settings.unpack and target.exists(f"{one.name}/WEB-INF/web.xml") is False:
             log.warning("it has no WEB-INF/web.xml: a Tomcat that runs will not notice a later change", file=name)
         if target.is_shadowed(one.name):
             log.warning("a directory of that name, not unpacked by Tomcat, hides it", file=name)

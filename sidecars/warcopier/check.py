@@ -29,6 +29,7 @@ class Check:
         self._wanted = settings.validate
         self._names = "unpackable" if settings.unpack else _NAMES.get(settings.validate, "")
         limits = f" {self.limits.entries} {self.limits.unpacked} {self.limits.ratio}" if self._names else ""
+        self.reads_archives = bool(self._names)
         self.name = f"{self._wanted}{limits}{' unpacked' if settings.unpack else ''}"
 
     def examine(self, path: str, read: Read, size: int) -> Contents | None:

@@ -142,11 +142,26 @@ def holds(file: int, data: bytes) -> bool:
     return os.pread(file, len(data) + 1, 0) == data
 
 
+def _started(thread: threading.Thread) -> bool:
+    """Start the thread; False where there may be no more of them (RLIMIT_NPROC, or `pids.max` of the container).
+
+    The thread takes no signal: a signal goes to any thread that lets it in, and `signals.waiting` of the main thread
+    would be in vain. Even a thread that has been joined may still be there for an instant.
+    """
+    try:
+        with signals.waiting():  # a thread inherits that
+            thread.start()
+    except RuntimeError:  # "can't start new thread" has no class of its own
+        return False
+    return True
+
+
 class Behind:
     """Brings what is written to the disk stretch by stretch while more is written, in a thread of its own.
 
     So the disk works during the copy and not only after it, and there is never much that waits in memory: it counts
-    against the container's limit. The caller still flushes at the end.
+    against the container's limit. The caller still flushes at the end. Where there may be no more threads, each stretch
+    is brought to the disk before the next one is written.
     """
 
     def __init__(self, flush: Callable[[], None], stretch: int, tick: Tick = no_tick) -> None:
@@ -157,6 +172,7 @@ class Behind:
         self._asked = 0
         self._wake = threading.Event()
         self._over = False
+        self._runs = False
         self._error: OSError | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -168,10 +184,12 @@ class Behind:
         if self._error is not None:
             raise self._error
         if not self._asked:
-            with signals.waiting():  # as in Beside
-                self._thread.start()
+            self._runs = _started(self._thread)
         self._asked = done
-        self._wake.set()
+        if self._runs:
+            self._wake.set()
+        else:
+            self._flush()
 
     def _run(self) -> None:
         while self._wake.wait() and not self._over:
@@ -188,7 +206,7 @@ class Behind:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._asked:
+        if self._runs:
             self._over = True
             self._wake.set()
             self._thread.join()
@@ -199,13 +217,14 @@ class Behind:
 class Beside(Generic[T]):
     """Work in a thread of its own for as long as the context is open; leaving it early stops the work.
 
-    The thread takes no signal: a signal goes to any thread that lets it in, and `signals.waiting` of the main thread
-    would be in vain. Even a thread that has been joined may still be there for an instant.
+    Where there may be no more threads, the work is done when its result is asked for.
     """
 
     def __init__(self, file: int, work: Callable[[Read], T]) -> None:
         self.done = 0  # how far into the file it has read
         self._stop = False
+        self._runs = False
+        self._tick: Tick = no_tick
         self._file = file
         self._work = work
         self._result: list[T] = []
@@ -216,6 +235,7 @@ class Beside(Generic[T]):
         if self._stop:
             raise Stopped
         self.done = offset
+        self._tick(offset)
         return os.pread(self._file, length, offset)
 
     def _run(self) -> None:
@@ -225,18 +245,21 @@ class Beside(Generic[T]):
             self._error = error
 
     def __enter__(self) -> Beside[T]:
-        with signals.waiting():  # a thread inherits that
-            self._thread.start()
+        self._runs = _started(self._thread)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop = True
-        self._thread.join()
+        if self._runs:
+            self._thread.join()
 
     def result(self, tick: Tick = no_tick) -> T:
         """Wait for the result. Raises what the work raised."""
+        if not self._runs:
+            self._tick = tick
+            return self._work(self._read)
         while self._thread.is_alive():
             self._thread.join(_GLANCE)
             tick(self.done)

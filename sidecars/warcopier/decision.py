@@ -13,7 +13,7 @@ from sidecars.warcopier.copying import Beside, are_alike, sha256_of
 from sidecars.warcopier.naming import shown
 from sidecars.warcopier.plan import Published
 from sidecars.warcopier.sources import Expected
-from sidecars.warcopier.staging import demand_digest, open_source
+from sidecars.warcopier.staging import SMALL, demand_digest, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,15 +84,19 @@ class Decisions:
         return {name: entry for name, entry in self._known.items() if name not in forgotten} | self.kept
 
     def survey(self, source: Source) -> Survey | None:
-        """What the archive declares that it unpacks to; None where it stays an archive. Raises BadData or IOFailed."""
-        if not self._settings.unpack:
+        """What the archive declares that it unpacks to; None where it stays an archive. Raises BadData or IOFailed.
+
+        A large one is looked at all the same, where there is a check: what is no archive is not copied first.
+        """
+        if not self._settings.unpack and (source.fingerprint.size <= SMALL or not self._check.reads_archives):
             return None
         reader = open_source(source)
         try:
             read = failures.reader_of(reader, source.path)
-            return self._check.survey(source.path, read, source.fingerprint.size, self._target.block_size())
+            found = self._check.survey(source.path, read, source.fingerprint.size, self._target.block_size())
         finally:
             os.close(reader)
+        return found if self._settings.unpack else None
 
     # -- what is there already ----------------------------------------------------------------------------------
 
@@ -125,9 +129,8 @@ class Decisions:
         if present is None:
             return None
         ours = self._is_ours(name)
-        if not ours and self._target.mtime(f"{name}/{naming.TRACKER}") is None:
-            place = shown(f"{self._target.path}/{name}")
-            raise IOFailed(f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it")
+        if not ours:
+            self._demand_unpacked_by_tomcat(name)
         if self._settings.overwrite == "never":
             return known if known and ours else Published("", "", present)
         if self._settings.overwrite == "always" or not known or not ours:
@@ -144,6 +147,17 @@ class Decisions:
         finally:
             os.close(reader)
         return Published(here, self._check.name, known.file)
+
+    def _demand_unpacked_by_tomcat(self, name: str) -> None:
+        has_tracker = self._target.exists(f"{name}/{naming.TRACKER}")
+        place = shown(f"{self._target.path}/{name}")
+        if has_tracker is None:
+            raise IOFailed(
+                f"{place}: user {os.geteuid()}, group {os.getegid()} may not look into it, so nobody can tell whether"
+                " Tomcat has unpacked it: run both as one user or with one fsGroup, or remove it"
+            )
+        if not has_tracker:
+            raise IOFailed(f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it")
 
     def _is_ours(self, name: str) -> bool:
         """Whether what has the name is what an earlier run published."""
@@ -173,7 +187,7 @@ class Decisions:
 
     def _note_twin(self, source: Source, name: str) -> None:
         twin = source.name if self._settings.unpack else naming.unpacked_directory(source.name)
-        if self._target.mtime(twin) is None:
+        if not self._target.exists(twin):
             return
         if self._is_ours(twin):
             self._twins.append(twin)

@@ -127,10 +127,20 @@ class Target:
             return found.st_mtime_ns if found else None
         return None
 
+    def exists(self, name: str) -> bool | None:
+        """True if something has the name, False if nothing has; None where that cannot be known.
+
+        Tomcat as root unpacks into directories that others may not look into (0750).
+        """
+        try:
+            return self.stat(name) is not None
+        except OSError:
+            return None
+
     def is_shadowed(self, war: str) -> bool:
-        """Whether a directory beside the WAR that Tomcat did not unpack will be served instead of the WAR."""
+        """True if a directory beside the WAR that Tomcat did not unpack will be served instead of the WAR."""
         tree = naming.unpacked_directory(war)
-        return tree != war and self.mtime(tree) is not None and self.mtime(f"{tree}/{naming.TRACKER}") is None
+        return tree != war and bool(self.exists(tree)) and self.exists(f"{tree}/{naming.TRACKER}") is False
 
     def mtimes_known_to_tomcat(self, war: str) -> list[int | None]:
         """The times by which Tomcat would tell an artifact of that name from the one that it has deployed."""

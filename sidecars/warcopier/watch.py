@@ -51,6 +51,7 @@ async def run(settings: Settings, life: Life) -> None:
     registry = admin.registry()
     publisher = Publisher(settings, Metrics(registry), life.health)
     stop = threading.Event()
+    _demand_threads()
     async with admin.serve(settings, life.health, registry, publisher.page):
         work = asyncio.create_task(asyncio.to_thread(publisher.stay, stop))
         told = asyncio.create_task(life.stopping.wait())
@@ -58,6 +59,16 @@ async def run(settings: Settings, life: Life) -> None:
         stop.set()
         told.cancel()
         await work
+
+
+def _demand_threads() -> None:
+    try:
+        threading.Thread(target=int).start()
+    except RuntimeError:  # "can't start new thread" has no class of its own
+        raise IOFailed(
+            "WARCOPIER_WATCH=true: it works in a second thread, and there may be no more threads: raise the limit of"
+            " processes (--pids-limit, podPidsLimit, RLIMIT_NPROC)"
+        ) from None
 
 
 class Publisher:

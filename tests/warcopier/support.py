@@ -145,7 +145,11 @@ class Copier:
 
     def run_without_power(self, **environ: str) -> Outcome:
         """Run it as any user may, be it root or not: root cannot read and write everything then."""
-        return self._ended(["-m", "sidecars.warcopier"], environ, without_power)
+        return self.run_prepared(without_power, **environ)
+
+    def run_prepared(self, before: Callable[[], None], **environ: str) -> Outcome:
+        """Run it in a process that `before` has been called in."""
+        return self._ended(["-m", "sidecars.warcopier"], environ, before)
 
     def _ended(
         self, arguments: list[str], environ: Mapping[str, str], before: Callable[[], None] | None = None
