@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 from chassis import lifecycle, logs, signals
 from chassis.frozen import TYPE_CHECKING, dataclass
-from chassis.lifecycle import BadSettings, IOFailed
+from chassis.lifecycle import BadSettings, Failure, IOFailed
 from sidecars.warcopier import record, sources, trees
 from sidecars.warcopier.check import Check
 from sidecars.warcopier.decision import Decisions
@@ -99,6 +100,15 @@ def publish(
     digests = {name: now_known[name].sha256 for name in sorted((*published, *decisions.kept))}
     copied = sum(one.source.fingerprint.size for one in staged)
     return Outcome(published, tuple(decisions.kept), tuple(gone), digests, copied)
+
+
+def standing(settings: Settings) -> Outcome | None:
+    """Return what earlier runs published and is still as they left it; None where that is nothing, or not known."""
+    with suppress(Failure, OSError, ValueError), Target(settings.target) as target:
+        decisions = Decisions(settings, Check(settings), target, target.names(), record.load(target.directory))
+        if found := decisions.standing():
+            return Outcome((), tuple(found), (), found, 0)
+    return None
 
 
 def _demand_elsewhere(found: list[Source], target: Target) -> None:

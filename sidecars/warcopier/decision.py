@@ -76,6 +76,10 @@ class Decisions:
                 log.warning("the source no longer has it, but somebody has changed it: left alone", file=shown(name))
         return gone
 
+    def standing(self) -> dict[str, str]:
+        """What earlier runs published and is still what was published, with its digests."""
+        return {name: entry.sha256 for name, entry in sorted(self._known.items()) if self._is_ours(name)}
+
     def record(self, *, pruned: Iterable[str]) -> Record:
         """What is to be remembered but for what is published now."""
         forgotten = {*self._twins, *pruned}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from chassis.frozen import TYPE_CHECKING
+from sidecars.warcopier.naming import as_text
 
 if TYPE_CHECKING:
     from sidecars.warcopier.app import Outcome
@@ -35,6 +36,15 @@ class Metrics:
             registry=registry,
         )
 
+        self._polls = Gauge(
+            "warcopier_source_polled",
+            "1 while the source is only polled, since the kernel tells of no changes (inotify).",
+            registry=registry,
+        )
+
+    def polls(self, yes: bool) -> None:  # noqa: FBT001 - a callback
+        self._polls.set(yes)
+
     def succeeded(self, outcome: Outcome, seconds: float, now: float) -> None:
         self._runs.labels("published" if outcome.published or outcome.pruned else "unchanged").inc()
         self._published.inc(len(outcome.published))
@@ -42,15 +52,14 @@ class Metrics:
         self._copied.inc(outcome.copied)
         self._seconds.set(seconds)
         self._success.set(now)
+        self.shows(outcome)
+
+    def shows(self, outcome: Outcome) -> None:
+        """Show what is there now."""
         self._artifacts.clear()
         for file, sha256 in outcome.sha256.items():
-            self._artifacts.labels(_text(file), sha256).set(1)
+            self._artifacts.labels(as_text(file), sha256).set(1)
 
     def failed(self, seconds: float) -> None:
         self._runs.labels("failed").inc()
         self._seconds.set(seconds)
-
-
-def _text(name: str) -> str:
-    """The name as UTF-8 can carry it."""
-    return name.encode(errors="backslashreplace").decode()

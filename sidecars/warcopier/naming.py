@@ -163,3 +163,8 @@ def shown(name: str) -> str:
 def shortened(name: str) -> str:
     """The same for a name of any length, such as one in an archive: at most its first 200 characters."""
     return shown(name) if len(name) <= _SHOWN else f"{shown(name[:_SHOWN])}…"
+
+
+def as_text(name: str) -> str:
+    """The name as UTF-8 can carry it: bytes that are no text are written as escapes."""
+    return name.encode(errors="backslashreplace").decode()

@@ -49,6 +49,10 @@ _STRETCH = 64 << 20  # bytes of a file that are written before they are brought 
 _SMALL_STRETCH = 16 << 20  # likewise, of many files: the disk has more to do for each byte of them
 
 
+class SourceChanged(IOFailed):
+    """Somebody wrote to the source while it was read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
     """An artifact that is complete, checked, and lacks only its name. `sha256` is "" where none was taken."""
@@ -247,7 +251,7 @@ def _usable_processors() -> int:
 
 def _demand_unchanged(source: Source, reader: int, copied: int) -> None:
     if copied != source.fingerprint.size or plan.fingerprint(os.fstat(reader)) != source.fingerprint:
-        raise IOFailed(f"{shown(source.path)}: it was changed while it was being copied: try again")
+        raise SourceChanged(f"{shown(source.path)}: it was changed while it was being copied: try again")
 
 
 def _differs(source: Source) -> IOFailed:

@@ -1,14 +1,13 @@
 """To stay, and to publish again whenever the source changes.
 
-The kernel tells when something changes (`watchfiles`, inotify) in the directories that the source is read from, and in
-those that its links lead to: a ConfigMap or a Secret is swapped by one rename of a link (`..data`) in such a directory.
-What the kernel does not tell (network file systems, a directory that is mounted anew) is found by looking again every
-WARCOPIER_WATCH_INTERVAL. A look costs a `stat` for each WAR: only where one differs is there a run, and there digests
-decide whether anything is published.
+A look costs a `stat` for each WAR, and is taken at the moments of `moments`: only where one differs is there a run, and
+there digests decide whether anything is published. The swap of a ConfigMap or a Secret is one rename of a link
+(`..data`) in a directory that is watched. A source that is being written is waited for (see `settling`).
 
-The first run must succeed, or the process ends as a job would: nothing is there to stay for. Any later failure is
-logged, counted and shown, and what is published stays: a source that is broken or gone for a moment must not take a
-good app down. The next change, and every interval in which the system (not the source) was at fault, is a new attempt.
+Where nothing good is in the target, the first run must succeed, or the process ends as a job would: nothing is there to
+stay for. Any other failure is logged, counted and shown, and what is published stays, also by an earlier process: a
+source that is broken or gone for a moment must not take a good app down, and neither must the restart of a container.
+The next change, and every interval in which the system (not the source) was at fault, is a new attempt.
 """
 
 from __future__ import annotations
@@ -20,27 +19,24 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from watchfiles import watch
-
 from chassis import admin, lifecycle, logs
-from chassis.lifecycle import Failure, IOFailed
-from sidecars.warcopier import app, sources
+from chassis.lifecycle import BadData, BadSettings, Failure, IOFailed
+from sidecars.warcopier import app, plan, sources
 from sidecars.warcopier.copying import Stopped
 from sidecars.warcopier.metrics import Metrics
+from sidecars.warcopier.moments import Moments
+from sidecars.warcopier.naming import as_text
+from sidecars.warcopier.settling import Settling
+from sidecars.warcopier.staging import SourceChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from chassis.health import Health, Pulse
+    from chassis.health import Health
     from chassis.lifecycle import Life
     from sidecars.warcopier.app import Outcome
     from sidecars.warcopier.settings import Settings
 
 log = logs.get("warcopier")
 
-_SETTLE = 50  # milliseconds without a change before one is followed; also how long a signal to stop may have to wait
-_LONGEST = 2_000  # milliseconds, however much goes on
-_SOON = 1.0  # seconds
 _LONGEST_STEP = 300.0  # seconds, such as flushing a large WAR to a slow disk, after which the thread counts as dead
 Look = tuple[tuple[object, ...], ...]
 
@@ -79,36 +75,59 @@ class Publisher:
         self._metrics = metrics
         self._hold = health.hold("publisher", "nothing is published yet")
         self._pulse = health.pulse("publisher", _LONGEST_STEP)
+        self._moments = Moments(settings.watch_interval, self._pulse, metrics.polls)
         self._outcome: Outcome | None = None
-        self._failure = ""
+        self._failure = self._unfinished = ""
 
     def page(self) -> dict[str, object]:
         """For `/status`."""
         artifacts = self._outcome.sha256 if self._outcome else {}
-        return {"artifacts": artifacts, "last_failure": self._failure}
+        return {
+            "artifacts": {as_text(name): digest for name, digest in artifacts.items()},
+            "last_failure": self._failure,
+            "waiting": self._unfinished,
+            "polls": bool(self._moments.polls),
+        }
 
     def stay(self, stop: threading.Event) -> None:
-        """Publish until `stop` is set. Raises what the first run raises."""
-        seen = _look(self._settings)
-        self._publish(stop)
-        again = False
+        """Publish until `stop` is set. Raises what the first run raises where nothing good is in the target."""
+        look, now = _look(self._settings), time.monotonic()
+        settling = Settling(look, now - _age(look, time.time()), now, careful=self._settings.validate == "none")
+        again = settling.is_due(now) and self._attempt(settling, stop)
+        told: frozenset[str] | None = None
         while not stop.is_set():
             directories = _directories(self._settings)
-            for _ in _moments(directories, self._settings.watch_interval, stop, self._pulse):
-                look = _look(self._settings)
-                if look != seen or again:
-                    seen, again = look, not self._publish_later(stop)
+            if directories != told:
+                log.info("watching", directories=sorted(directories))
+                told = directories
+            for _ in self._moments.of(directories, stop, settling.waits):
+                settling.see(_look(self._settings), time.monotonic())
+                if settling.is_due(time.monotonic()) or (again and not settling.waits()):
+                    again = self._attempt(settling, stop)
+                elif settling.waits() and not self._unfinished:
+                    self._unfinished = "the source is being written"
                 if _directories(self._settings) != directories:
                     break
 
-    def _publish_later(self, stop: threading.Event) -> bool:
-        """A run that may fail. False when it is worth trying again although the source has not changed."""
+    def _attempt(self, settling: Settling, stop: threading.Event) -> bool:
+        """A run that may fail. True when it is worth trying again although the source does not change."""
+        begun = time.monotonic()
         try:
             self._publish(stop)
         except Failure as failure:
-            self._tell(failure)
-            return not isinstance(failure, IOFailed)
-        return True
+            settling.see(_look(self._settings), time.monotonic())
+            self._take_over()
+            if self._may_be_unfinished(failure) and settling.is_changing(time.monotonic()):
+                settling.failed()
+                self._wait(failure)
+                return False
+            self._unfinished = ""
+            settling.settle()
+            self._fail(failure, time.monotonic() - begun)
+            return isinstance(failure, IOFailed)
+        self._unfinished = ""
+        settling.settle()
+        return False
 
     def _publish(self, stop: threading.Event) -> None:
         begun = time.monotonic()
@@ -116,9 +135,6 @@ class Publisher:
             outcome = app.publish(self._settings, lambda: self._is_over(stop))
         except Stopped:
             return
-        except Failure:
-            self._metrics.failed(time.monotonic() - begun)
-            raise
         seconds = time.monotonic() - begun
         if outcome.published or outcome.pruned or self._outcome is None or self._failure:
             app.report(outcome, seconds)
@@ -126,48 +142,44 @@ class Publisher:
         self._metrics.succeeded(outcome, seconds, time.time())
         self._hold.release()
 
+    def _take_over(self) -> None:
+        """Where nothing is published yet, stay for what earlier runs have published and is still as they left it."""
+        if self._outcome is None and (standing := app.standing(self._settings)):
+            self._outcome = standing
+            self._metrics.shows(standing)
+            self._hold.release()
+
+    def _may_be_unfinished(self, failure: Failure) -> bool:
+        """True if a source that is being written can cause the failure; at the start that there is none counts."""
+        return isinstance(failure, (BadData, SourceChanged)) or (
+            isinstance(failure, BadSettings) and self._outcome is not None
+        )
+
+    def _wait(self, failure: Failure) -> None:
+        if not self._unfinished:
+            log.info("the source is being written: waiting until it is complete", reason=failure.reason)
+        self._unfinished = failure.reason
+
     def _is_over(self, stop: threading.Event) -> bool:
         """Asked at every step of the work."""
         self._pulse.beat()
         return stop.is_set()
 
-    def _tell(self, failure: Failure) -> None:
-        if failure.reason != self._failure:  # once, however often it is tried again
+    def _fail(self, failure: Failure, seconds: float) -> None:
+        """Count the failure and tell it, once, however often it is tried again. Raises it where nothing is there."""
+        if self._outcome is None:
+            raise failure
+        self._metrics.failed(seconds)
+        if failure.reason != self._failure:
             log.error(failure.reason, kept="what is published stays")
             lifecycle.write_termination(failure.reason)
         self._failure = failure.reason
 
 
-def _moments(directories: frozenset[str], interval: float, stop: threading.Event, pulse: Pulse) -> Iterator[None]:
-    """The moments to look: the kernel tells of a change, or an interval has passed. Ends when told to stop.
-
-    The first comes soon after the kernel has begun to tell: for what happened just before.
-    """
-    log.info("watching", directories=sorted(directories))
-    due = 0.0
-    try:
-        for changes in watch(
-            *sorted(directories),
-            watch_filter=None,
-            debounce=_LONGEST,
-            step=_SETTLE,
-            stop_event=stop,
-            rust_timeout=int(min(interval, _SOON) * 1000),
-            yield_on_timeout=True,
-            raise_interrupt=False,
-            recursive=False,
-            ignore_permission_denied=True,
-        ):
-            pulse.beat()
-            if changes or time.monotonic() >= due:
-                yield
-                due = time.monotonic() + interval
-    except OSError as error:  # a directory has gone since it was listed, or the kernel has no more watches to give
-        log.warning("cannot be watched, so it is only looked at now and then", reason=str(error))
-        pulse.idle()
-        stop.wait(interval)
-        pulse.beat()
-        yield
+def _age(look: Look, now: float) -> float:
+    """Return how many seconds ago a source changed last, by its ctime: nobody can set that back."""
+    changes = [part.ctime_ns / plan.SECOND for one in look for part in one if isinstance(part, plan.Fingerprint)]
+    return max(0.0, now - max(changes, default=0.0))
 
 
 def _look(settings: Settings) -> Look:

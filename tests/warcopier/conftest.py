@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.warcopier.support import Copier
+from tests.conftest import Start
+from tests.support import Program, free_port
+from tests.warcopier.support import Copier, leftovers
+from tests.warcopier.watching import Watch, Watcher
 
 
 @pytest.fixture
@@ -27,3 +30,21 @@ def umask_of_its_own() -> Iterator[None]:
     os.umask(before)
     yield
     os.umask(before)
+
+
+@pytest.fixture
+def watch(copier: Copier, start: Start) -> Iterator[Watch]:
+    """Start the copier so that it stays: `watch()`, or `watch("tests.warcopier.module", …)`, with more settings."""
+    programs: list[Program] = []
+
+    def begin(*module: str, **told: str) -> Watcher:
+        port = free_port()
+        environ = copier.environ({"WARCOPIER_WATCH": "true", "WARCOPIER_ADMIN_LISTEN": f"127.0.0.1:{port}", **told})
+        programs.append(start(*(module or ("warcopier",)), **environ))
+        return Watcher(copier, programs[-1], port)
+
+    yield begin
+    for program in programs:
+        if program.process.poll() is None:
+            assert program.stop() == 0, program.stderr
+    assert leftovers(copier.target) == []

@@ -4,77 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from chassis.settings import load
 from sidecars.warcopier.settings import Settings
-from tests.conftest import Start
-from tests.support import Program, free_port, wait_until
+from tests.support import wait_until
 from tests.warcopier.archives import packed
-from tests.warcopier.support import Copier, deployed, entries, leftovers, sha256, tree_digest, war
-
-ONE, TWO, THREE = war("version one"), war("version two"), war("version three")
-SOON = {"WARCOPIER_WATCH_INTERVAL": "100ms"}
-SELDOM = {"WARCOPIER_WATCH_INTERVAL": "1h"}  # so that only the kernel can have told
-
-
-class Watcher:
-    """The copier as it stays, and what its admin port says."""
-
-    def __init__(self, copier: Copier, program: Program, port: int) -> None:
-        self.copier = copier
-        self.program = program
-        self._url = f"http://127.0.0.1:{port}"
-        self._port = port
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(self._url + path, trust_env=False)
-
-    def wait_ready(self) -> None:
-        self.program.wait_ready(self._port)
-
-    def wait_deployed(self, **wars: bytes) -> None:
-        expected = {f"{name}.war": sha256(data) for name, data in wars.items()}
-
-        def there() -> bool:
-            assert self.program.process.poll() is None, self.program.stderr
-            return deployed(self.copier.target) == expected
-
-        wait_until(there, f"{list(wars)} published; {self.program.stderr}")
-
-    def metrics(self) -> dict[tuple[str, ...], float]:
-        families = text_string_to_metric_families(self.get("/metrics").text)
-        return {
-            (sample.name, *sample.labels.values()): sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name.startswith("warcopier")
-        }
-
-
-Watch = Callable[..., Watcher]
-
-
-@pytest.fixture
-def watch(copier: Copier, start: Start) -> Iterator[Watch]:
-    programs: list[Program] = []
-
-    def begin(**told: str) -> Watcher:
-        port = free_port()
-        environ = copier.environ({"WARCOPIER_WATCH": "true", "WARCOPIER_ADMIN_LISTEN": f"127.0.0.1:{port}", **told})
-        programs.append(start("warcopier", **environ))
-        return Watcher(copier, programs[-1], port)
-
-    yield begin
-    for program in programs:
-        if program.process.poll() is None:
-            assert program.stop() == 0, program.stderr
-    assert leftovers(copier.target) == []
+from tests.warcopier.support import Copier, deployed, entries, leftovers, sha256, tree_digest
+from tests.warcopier.watching import ONE, SELDOM, SOON, THREE, TWO, Watch, by_rename
 
 
 def test_it_is_ready_after_the_first_publish_and_stays(copier: Copier, watch: Watch) -> None:
@@ -107,11 +47,6 @@ def test_told_to_stop_in_the_middle_of_a_copy_it_leaves_the_old_war_and_ends_wit
     wait_until(lambda: leftovers(copier.target), "a staged file")
     assert watcher.program.stop() == 0
     assert deployed(copier.target) == {"shop.war": sha256(ONE)}
-
-
-def by_rename(copier: Copier, data: bytes) -> None:
-    (copier.source / "new").write_bytes(data)
-    (copier.source / "new").rename(copier.source / "shop.war")
 
 
 def in_place(copier: Copier, data: bytes) -> None:

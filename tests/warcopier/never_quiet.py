@@ -1,0 +1,16 @@
+"""The copier to which a source that has changed never counts as quiet: a test need not be faster than it."""
+
+from __future__ import annotations
+
+import runpy
+
+from sidecars.warcopier import settling
+
+
+def main() -> None:
+    settling.QUIET = settling.LONGEST = 1e9
+    runpy.run_module("sidecars.warcopier", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
