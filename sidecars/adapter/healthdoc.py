@@ -146,9 +146,9 @@ class _Reader:
 
     def _with_status(self, word: object, rest: dict[str, Any]) -> Health:
         parts = named(self._parts(rest), self._most)
-        condition = self._words.condition(word)
+        condition, number = self._words.meaning(word)
         if condition:
-            return Health(condition, parts, self._words.number(word))
+            return Health(condition, parts, number)
         if not parts and not isinstance(word, str):  # an error page such as {"status": 404, "path": …}
             raise NotHealth(_NO_DIALECT)
         problem = "its status is not known: ADAPTER_STATUS_VALUES gives a word its number"
@@ -231,12 +231,12 @@ class _Reader:
 
     def _component(self, name: object, word: object, texts: dict[str, Any], numbers: object) -> Component:
         reason = next((texts[key] for key in _REASONS if isinstance(texts.get(key), str)), "")
-        condition = self._words.condition(word)
+        condition, number = self._words.meaning(word)
         if condition is None:
             reason = f"its status is {shown(word)}, which is not known{': ' if reason else ''}{reason[:_LONGEST]}"
         values = dict(_flat(numbers, "", _DEEPEST)) if isinstance(numbers, dict) else {}
         label = clean(str(name)) if isinstance(name, str | int | float) else ""
-        return Component(label or "unnamed", condition or "unknown", clean(reason), values, self._words.number(word))
+        return Component(label or "unnamed", condition or "unknown", clean(reason), values, number)
 
 
 _REASONS = ("output", "Output", "message", "description", "error", "reason")
@@ -266,7 +266,8 @@ def _cut(text: str) -> str:
 
 def clean(text: str) -> str:
     """Return the text on one line, in characters that can be sent, and not longer than people read."""
-    line = " ".join(text.split()).encode(errors="replace").decode()
+    line = " ".join(text.split())
+    line = line if line.isascii() else line.encode(errors="replace").decode()
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
@@ -288,5 +289,6 @@ def named(parts: Iterable[Component], most: int) -> tuple[Component, ...]:
             while (name := f"{part.name}#{number}") in kept:
                 number += 1
             numbers[part.name] = number + 1
-        kept[name] = part if name == part.name else replace(part, name=name)
+            part = Component(name, part.condition, part.reason, part.values, part.number)  # noqa: PLW2901 - renamed
+        kept[name] = part
     return tuple(kept.values())

@@ -36,8 +36,7 @@ def read_text(text: str, status: int, options: HealthOptions = PLAIN) -> Health 
     full = [line for line in lines if line]
     if len(full) == 1 and "[" not in full[0] and not _RESULT.fullmatch(full[0]):
         word = full[0].strip().rstrip(".!")
-        condition = options.words.condition(word)
-        number = options.words.number(word)
+        condition, number = options.words.meaning(word)
         return options.with_status(Health(condition, number=number), status) if condition else None
     if not any(_MARKED.match(line) or _RESULT.fullmatch(line) for line in full):
         return None

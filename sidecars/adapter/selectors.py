@@ -21,6 +21,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sidecars.adapter.healthdoc import NotHealth, as_float
@@ -45,7 +46,7 @@ _LONGEST_KEY = 200  # characters of a label's value that the app has chosen
 _LONGEST_PATH = 120  # characters of a path that are told
 _MOST_STEPS = 50  # of a path
 _RESERVED = ("health_http_status_code", "health_select_unknown_values", "adapter_app_up")
-_WANTED = "which is neither a number nor a known status word (ADAPTER_STATUS_VALUES gives one its number)"
+_NO_NUMBER = "is neither a number nor a known status word (ADAPTER_STATUS_VALUES gives one its number)"
 _MISSING: Any = object()
 _END = re.compile(r"[ \t]*(;|\n|$)\s*")
 
@@ -259,18 +260,19 @@ def _cut(text: str) -> str:
 
 
 def _unknown(selector: Selector, key: str, trail: Trail, value: Any) -> UnknownValue:
-    if value is _MISSING:
-        why = f"{selector.text} leads nowhere for one of the items"
-        words = f"{_path_of(selector.steps, trail)} is not there"
-    else:
-        why = f"{selector.text} is neither a number nor a known status word (ADAPTER_STATUS_VALUES)"
-        words = f"{_path_of(selector.steps, trail)} is {shown(value)}, {_WANTED}"
-    return UnknownValue(selector.name, {"key": key} if key else {}, why, words)
+    why = "leads nowhere for an item" if value is _MISSING else f"has a value that {_NO_NUMBER}"
+    tell = partial(_told, selector, trail, value)
+    return UnknownValue(selector.name, {"key": key} if key else {}, f"{selector.text} {why}", tell)
+
+
+def _told(selector: Selector, trail: Trail, value: Any) -> str:
+    path = _path_of(selector.steps, trail)
+    return f"{path} is not there" if value is _MISSING else f"{path} is {shown(value)}, which {_NO_NUMBER}"
 
 
 def _several(selector: Selector, key: str) -> UnknownValue:
     why = f"there are several values for {selector.name}={selector.text}: [*] would tell them apart"
-    return UnknownValue(selector.name, {"key": key} if key else {}, why, why)
+    return UnknownValue(selector.name, {"key": key} if key else {}, why, lambda: why)
 
 
 def _path_of(steps: tuple[Step, ...], trail: Trail) -> str:

@@ -36,22 +36,26 @@ class StatusWords:
         """True if the settings give a word its number."""
         return bool(self._numbers)
 
-    def condition(self, word: object) -> Condition | None:
-        """Return what the word means; None where it is no such word. A whole number may be a word of the settings'."""
-        if isinstance(word, bool):
-            return "pass" if word else "fail"
+    def meaning(self, word: object) -> tuple[Condition | None, float | None]:
+        """Return what the word means and what it is worth; None for both where it is not known.
+
+        A whole number may be a word of the settings'.
+        """
         number = self._given(word)
         if number is not None:
-            return "pass" if number >= 1 else "fail" if number <= 0 else "warn"
-        return _WORDS.get(normalized(word)) if isinstance(word, str) else None
+            return "pass" if number >= 1 else "fail" if number <= 0 else "warn", number
+        if isinstance(word, bool):
+            return ("pass", 1.0) if word else ("fail", 0.0)
+        condition = _WORDS.get(normalized(word)) if isinstance(word, str) else None
+        return condition, None if condition is None else float(condition in UP)
+
+    def condition(self, word: object) -> Condition | None:
+        """Return what the word means; None where it is not known."""
+        return self.meaning(word)[0]
 
     def number(self, word: object) -> float | None:
         """Return what the word is worth; None where it is not known."""
-        given = self._given(word)
-        if given is not None:
-            return given
-        condition = self.condition(word)
-        return None if condition is None else float(condition in UP)
+        return self.meaning(word)[1]
 
     def _given(self, word: object) -> float | None:
         if not self._numbers or isinstance(word, bool) or not isinstance(word, str | int):

@@ -17,11 +17,11 @@ The names do not depend on the dialect, so that an app may change its framework 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sidecars.adapter.healthdoc import Health
+from sidecars.adapter.healthdoc import Component, Health
 from sidecars.adapter.selectors import Selected
-from sidecars.adapter.status_words import CONDITIONS
+from sidecars.adapter.status_words import CONDITIONS, UP
 
 _EXACT = 2.0**53
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -58,10 +58,13 @@ def _family(name: str, about: str, samples: Labelled) -> Iterator[str]:
     for labels, value in samples:
         if not begun:
             begun = True
-            yield f"# HELP {name} {about}"
-            yield f"# TYPE {name} gauge"
+            yield from _head(name, about)
         pairs = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels.items())
         yield f"{name}{{{pairs}}} {_written(value)}" if pairs else f"{name} {_written(value)}"
+
+
+def _head(name: str, about: str) -> tuple[str, str]:
+    return f"# HELP {name} {about}", f"# TYPE {name} gauge"
 
 
 def _written(value: float) -> str:
@@ -83,16 +86,7 @@ def _health_lines(health: Health, status: int, *, numbers: bool) -> Iterator[str
         "1 for what the app says of itself.",
         (({"status": each}, int(each == health.condition)) for each in CONDITIONS),
     )
-    yield from _family(
-        "health_check_up",
-        "1 when the component is said to pass or warn.",
-        (({"check": part.name}, int(part.condition in ("pass", "warn"))) for part in parts),
-    )
-    yield from _family(
-        "health_check_status",
-        "1 for what is said of the component.",
-        (({"check": part.name, "status": each}, int(each == part.condition)) for part in parts for each in CONDITIONS),
-    )
+    yield from _component_lines(parts)
     yield from _family(
         "health_check_value",
         "A number that is told of the component.",
@@ -104,6 +98,20 @@ def _health_lines(health: Health, status: int, *, numbers: bool) -> Iterator[str
         told = (({"check": part.name}, part.number) for part in parts if part.number is not None)
         yield from _family("health_check_status_value", "The number of the component's status word.", told)
     yield from _http_status(status)
+
+
+def _component_lines(parts: Sequence[Component]) -> Iterator[str]:
+    """Five lines a component, of which there may be thousands: each name is escaped once."""
+    if not parts:
+        return
+    names = [part.name.translate(_ESCAPES) for part in parts]
+    yield from _head("health_check_up", "1 when the component is said to pass or warn.")
+    for part, name in zip(parts, names, strict=True):
+        yield f'health_check_up{{check="{name}"}} {int(part.condition in UP)}'
+    yield from _head("health_check_status", "1 for what is said of the component.")
+    for part, name in zip(parts, names, strict=True):
+        for each in CONDITIONS:
+            yield f'health_check_status{{check="{name}",status="{each}"}} {int(each == part.condition)}'
 
 
 def _selected_lines(found: Iterable[Selected], status: int, unknown: Mapping[str, int]) -> Iterator[str]:

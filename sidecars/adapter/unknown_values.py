@@ -5,7 +5,7 @@ A rule that selects such a series has no data: what is not understood is never h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sidecars.adapter.exposition import Conditions
@@ -16,13 +16,18 @@ class UnknownValue:
     """A series without a usable value.
 
     reason   why, in our words: a phrase for logs and `/status`
-    words    the same with what the app has sent, bounded and escaped: for the prober, never for a log
+    tell     makes `words`: there may be thousands of values, and one is told
     """
 
     name: str
     labels: Mapping[str, str]
     reason: str
-    words: str
+    tell: Callable[[], str]
+
+    @property
+    def words(self) -> str:
+        """The reason with what the app has sent, bounded and escaped: for the prober, never for a log."""
+        return self.tell()
 
 
 class UnknownValues:
