@@ -130,6 +130,44 @@ def test_rules_by_file_are_followed_and_a_bad_new_file_keeps_the_old(adapter: St
     assert running.program.logged("the new rules cannot be used; the earlier ones stay in force")
 
 
+@pytest.mark.parametrize(
+    ("environ", "body", "status", "headers", "told"),
+    [
+        (
+            {"ADAPTER_SELECT": "u=$.nodes[*].state", "ADAPTER_RULES": "nodes: u == 1"},
+            b'{"nodes":[{"state":"ok"},{"state":"offline"}]}', "200 OK", JSON,
+            'fail: nodes: $.nodes[1].state is "offline"',
+        ),
+        (
+            {"ADAPTER_SELECT": "v=$.v", "ADAPTER_RULES": "v: v == 1"},
+            b'{"v":1}', "500 Internal Server Error", JSON,
+            "answered with the status 500",
+        ),
+        ({}, b'{"status":"UP_WITH_CAUTION"}', "200 OK", JSON, 'fail: app: its status is "UP_WITH_CAUTION"'),
+        ({}, b"[+]db ok\n  [-]cache failed\n", "200 OK", b"Content-Type: text/plain\r\n", "[-]cache"),
+        ({}, b"[+]db ok\n[!]cache\nreadyz check passed\n", "200 OK", b"Content-Type: text/plain\r\n", "[!]cache"),
+        ({}, b"[+]db ok\nreadyz check failed\n", "200 OK", b"Content-Type: text/plain\r\n", "readyz check failed"),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_never_healthy(
+    adapter: StartAdapter, environ: dict[str, str], body: bytes, status: str, headers: bytes, told: str
+) -> None:
+    with App({"/metrics": answer(body, status, headers)}) as app:
+        response = adapter(app.url, ADAPTER_MODE="verdict", **environ).get("/health")
+
+    assert response.status_code == 503
+    assert told in response.text
+
+
+def test_thousands_of_checks_of_one_name_have_their_verdict(adapter: StartAdapter) -> None:
+    checks = b",".join([b'{"name":"a","status":"UP"}'] * 8000)
+    with App({"/metrics": answer(b'{"status":"UP","checks":[' + checks + b"]}", headers=JSON)}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_TIMEOUT="1m")
+
+        assert running.get("/health").text.startswith("pass\n")
+        assert running.get("/health").text.endswith("of 8001 checks are left out here\n")
+
+
 def _unhealthy(running: Adapter) -> httpx.Response | None:
     response = running.get("/health")
     return response if response.status_code != 200 else None
