@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from sidecars.adapter import lines
 from sidecars.adapter.escaping import escaped, is_old, quoted
 from sidecars.adapter.exposition import Exposition, Family
 from sidecars.adapter.labels import Shapes, quoted_name, unescaped
@@ -96,9 +95,9 @@ class Converter:
 
     def blocks(self, family: Family) -> list[Block]:
         rows: Iterable[_Row] = self._rows(family)  # one at a time where that will do: pages can be large
+        if family.repeated or not (self._same or self._target.openmetrics):
+            rows = _last_points(rows)
         if not self._same:
-            if not self._target.openmetrics:
-                rows = _last_points(rows)
             rows = _in_order(rows, family.type)
         metadata = self._source.metadata(family)
         help_ = unescaped(metadata.help)
@@ -164,14 +163,15 @@ class Converter:
 
     def _rows(self, family: Family) -> Iterator[_Row]:
         source, cut = self._source, len(family.name)
-        for block in lines.scan(source.page, family.start, family.end, openmetrics=source.openmetrics):
+        for block in source.rows(family):
             for _, name, blob, value, timestamp, exemplar, *_rest in block:
                 if not value:
                     continue
                 raw_name = name
                 if not name:
                     raw_name, blob = quoted_name(blob)  # noqa: PLW2901 - the same, without the name
-                yield _Row(raw_name.decode()[cut:], self._labels(blob), value, timestamp, exemplar)
+                kept = exemplar if family.exemplars else b""
+                yield _Row(raw_name.decode()[cut:], self._labels(blob), value, timestamp, kept)
 
     def _labels(self, blob: bytes) -> list[tuple[str, bytes]]:
         shape, values = self._shapes.of(blob)
@@ -187,8 +187,8 @@ class Converter:
         return labels
 
     def _value(self, raw: bytes) -> bytes:
-        """Text knows three escapes only."""
-        if self._target.openmetrics or not self._source.openmetrics or b"\\" not in raw:
+        """Text knows three escapes only, whatever an app has written."""
+        if self._target.openmetrics or b"\\" not in raw:
             return raw
         return quoted(unescaped(raw))[1:-1].encode()
 

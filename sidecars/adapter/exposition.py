@@ -2,22 +2,25 @@
 
     exposition = parse(body, "text/plain; version=0.0.4", max_series=10_000)   # or Malformed
     exposition.select("up")                                                    # its samples
+    exposition.condemned                                                       # families that are left out, and why
 
 What is kept is the page itself and, for each metric family, where its lines begin and end: a hundred thousand series
 weigh no more than their bytes. Samples come into being when they are asked for.
 
-`reader` checks it; `families` and `points` know what each type demands of its samples, `lines` and `labels` how a line
-is written.
+`faults` says what becomes of a page that is not quite right. `reader` checks it; `families` and `points` know what each
+type demands of its samples, `lines` and `labels` how a line is written.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from sidecars.adapter import lines
+from sidecars.adapter.faults import Fault, Faults, Kind, Malformed
 from sidecars.adapter.labels import Labels, Shapes, quoted_name, unescaped
-from sidecars.adapter.lines import Malformed
 from sidecars.adapter.metadata import SUFFIXES, Metadata
 from sidecars.adapter.reader import Family, Reader, described
 from sidecars.adapter.samples import Sample
@@ -41,19 +44,41 @@ _MOST_ANSWERS = 10_000  # kept of one condition
 
 
 class Exposition:
-    """A whole valid page. Read-only."""
+    """A page of metrics. Read-only."""
 
-    def __init__(
-        self, page: bytes, families: dict[str, Family], series: int, *, openmetrics: bool, quoted_names: bool
-    ) -> None:
+    def __init__(self, page: bytes, reader: Reader, faults: Faults, *, openmetrics: bool) -> None:
         self.page = page
-        self.families = families
+        self.condemned = reader.unsound
+        """Families that contradict themselves, and so are left out: by name, why."""
+        self.families = {name: one for name, one in reader.families.items() if name not in self.condemned}
         """By name, in the page's order."""
-        self.series = series
-        """How many samples it has."""
+        self.faults = faults
+        """What was found and taken all the same."""
+        self.series = reader.series
+        """How many samples it has, those of condemned families among them."""
         self.openmetrics = openmetrics
-        self.quoted_names = quoted_names
-        """Whether a metric's or a label's name is written in quotes, as UTF-8 names must be."""
+        self.quoted_names = reader.quoted_names
+        """True if a metric's or a label's name is written in quotes, as UTF-8 names must be."""
+        self.unusable: dict[str, Fault] = {}
+        """By the names that samples of condemned families have or could have: why."""
+        for name, fault in self.condemned.items():
+            family = reader.families[name]
+            suffixes = {*family.suffixes, *(suffix.decode() for suffix in SUFFIXES[openmetrics][family.type])}
+            self.unusable.update(dict.fromkeys((name + suffix for suffix in suffixes), fault))
+
+    @property
+    def usable(self) -> bool:
+        """True if it has a sample that can be used."""
+        return any(family.suffixes for family in self.families.values())
+
+    @property
+    def spoiled(self) -> bool:
+        """True if the page cannot be handed on as it is: other readers may refuse it."""
+        return bool(self.condemned) or self.faults.spoil
+
+    def fault_counts(self) -> Counter[Kind]:
+        """How many faults of each kind it has."""
+        return self.faults.counts + Counter(fault.kind for fault in self.condemned.values())
 
     def names(self) -> Iterator[str]:
         """The names of all samples (`x_bucket`, not the family's `x`), each once, in the page's order."""
@@ -71,7 +96,8 @@ class Exposition:
             return []
         wanted = name if len(family.suffixes) > 1 else ""
         found = list(self._samples(family, wanted.encode(), conditions))
-        if not self.openmetrics or all(sample.timestamp is None for sample in found):
+        points = self.openmetrics and any(sample.timestamp is not None for sample in found)
+        if not points and not family.repeated:
             return found
         return list({sample.labels: sample for sample in found}.values())
 
@@ -90,7 +116,7 @@ class Exposition:
         fits = _fits(shapes, conditions) if conditions else None
         scale = 1.0 if self.openmetrics else 1000.0
         raw_name, text_name = b"", ""
-        for rows in lines.scan(self.page, family.start, family.end, openmetrics=self.openmetrics):
+        for rows in self.rows(family):
             for _, name, blob, value, timestamp, *_rest in rows:
                 if not value:
                     continue
@@ -105,14 +131,20 @@ class Exposition:
                 time = float(timestamp) / scale if timestamp else None
                 yield Sample(text_name, None, float(value), time, blob, shapes)
 
+    def rows(self, family: Family) -> Iterator[list[lines.Row]]:
+        """The lines among which the family's samples are."""
+        for piece in family.pieces:
+            yield from lines.scan(self.page, piece.start, piece.end, openmetrics=self.openmetrics)
+
     def metadata(self, family: Family) -> Metadata:
         """The family's HELP, TYPE and UNIT, read again."""
-        metadata = Metadata(family.name.encode(), openmetrics=self.openmetrics)
+        metadata, faults = Metadata(family.name.encode(), openmetrics=self.openmetrics), Faults()
         for rows in lines.scan(self.page, family.begin, family.start, openmetrics=self.openmetrics):
             for row in rows:
                 found = described(row, 0, openmetrics=self.openmetrics)
                 if found:
-                    metadata.add(found[0], found[2], 0)
+                    metadata.add(found[0], found[2], 0, faults)
+        metadata.finish(0, faults)
         return metadata
 
 
@@ -137,34 +169,57 @@ def _fits(shapes: Shapes, conditions: Conditions) -> Callable[[bytes], bool]:
     return fits
 
 
-def parse(body: bytes, content_type: str, max_series: int) -> Exposition:
+Source = Literal["auto", "text", "openmetrics"]
+"""The format of a page: `auto` goes by the Content-Type."""
+
+
+def parse(
+    body: bytes,
+    content_type: str,
+    max_series: int,
+    *,
+    source: Source = "auto",
+    whole: bool = True,
+    proceed: Callable[[], None] = lambda: None,
+) -> Exposition:
     """The page that these bytes are. Raises `Malformed`.
 
-    `content_type` is the header's value, "" where the app has sent none (that is text 0.0.4). More than `max_series`
-    samples are refused, too.
+    content_type  the header's value, "" where the app has sent none
+    max_series    more samples, or more families, are refused
+    whole         True if HTTP says that nothing is missing at the end (a length, or chunks)
+    proceed       is called now and then; what it raises ends the reading
     """
-    openmetrics = _is_openmetrics(content_type)
-    end = _end(body) if openmetrics else len(body)
-    reader = Reader(body, max_series, openmetrics=openmetrics)
+    faults = Faults()
+    lines.check_utf8(body)
+    openmetrics = _is_openmetrics(body, content_type, source, faults)
+    if openmetrics:
+        end = _end(body)
+    else:
+        if body and not body.endswith(b"\n") and whole:
+            faults.note("final_newline", body.count(b"\n") + 1, "the last line does not end with a line feed")
+            body += b"\n"
+        end = len(body)
+    reader = Reader(body, max_series, faults, proceed, openmetrics=openmetrics)
     reader.read(end)
-    return Exposition(body, reader.families, reader.series, openmetrics=openmetrics, quoted_names=reader.quoted_names)
+    return Exposition(body, reader, faults, openmetrics=openmetrics)
 
 
-def _is_openmetrics(content_type: str) -> bool:
-    """Which of the two formats a `Content-Type` names."""
-    if not content_type.strip():
-        return False
+def _is_openmetrics(body: bytes, content_type: str, source: Source, faults: Faults) -> bool:
+    """Which of the two formats it is: by the setting, by the Content-Type, by its end where that is another's."""
+    if source != "auto" or not content_type.strip():
+        return source == "openmetrics"
     media_type, _, rest = content_type.partition(";")
     known = _MEDIA_TYPES.get(media_type.strip().lower())
     parameters = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(f";{rest}")}
     if known is None or parameters.get("version", known[1][0]) not in known[1]:
-        raise Malformed(0, f"the Content-Type {lines.show(content_type.encode())} is none of Prometheus's text formats")
-    return known[0]
+        shown = lines.show(content_type.encode())
+        faults.note("content_type", 0, f"the Content-Type {shown} is none of Prometheus's text formats")
+    return known[0] if known else body.rstrip(b"\n").endswith(b"\n" + _EOF)
 
 
 def _end(body: bytes) -> int:
     """Where OpenMetrics's `# EOF` begins."""
     end = len(body) - len(_EOF) - body.endswith(b"\n")
     if end < 0 or not body.startswith(_EOF, end) or (end and body[end - 1 : end] != b"\n"):
-        raise Malformed(body.count(b"\n") + 1, "there is no # EOF at the end: the page is not whole")
+        raise Malformed(body.count(b"\n") + 1, "there is no # EOF at the end: the page is not whole", "cut")
     return end

@@ -14,37 +14,52 @@ The rules are those of Prometheus's "Exposition formats" and of OpenMetrics 1.0'
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from math import inf, isnan, nan
 
 from sidecars.adapter import lines
+from sidecars.adapter.faults import Faults, Unsound
 from sidecars.adapter.labels import BadLabels, Labels, Shape, Shapes, cut, labels_of, quoted_name
-from sidecars.adapter.lines import EXEMPLAR, LABELS, NAME, TIMESTAMP, VALUE, Malformed, Row, show
+from sidecars.adapter.lines import EXEMPLAR, LABELS, NAME, TIMESTAMP, VALUE, Row, show
 from sidecars.adapter.metadata import Metadata
 from sidecars.adapter.points import Points
 from sidecars.adapter.values import (
     Check,
     Key,
+    Piece,
+    Place,
     Suffixes,
     bound_of,
     counted,
     key_of,
+    milliseconds,
     number,
     shape_of,
     suffixes_of,
 )
 
-_INT64 = 1 << 63
-_LONG = 18  # digits that fit into 64 bits whatever they are
 _NONE, _TOTAL = ("",), ("_total",)
 
 
 class Unique:
     """One sample a series."""
 
-    __slots__ = ("_hashes", "_name", "_openmetrics", "_outsides", "_shapes", "suffixes")
+    __slots__ = (
+        "_faults",
+        "_hashes",
+        "_name",
+        "_openmetrics",
+        "_outsides",
+        "_shapes",
+        "bad_exemplars",
+        "repeated",
+        "suffixes",
+    )
 
-    def __init__(self, shapes: Shapes, metadata: Metadata) -> None:
+    def __init__(self, shapes: Shapes, metadata: Metadata, faults: Faults) -> None:
+        self.bad_exemplars = False
+        self.repeated = False
+        self._faults = faults
         self.suffixes: Suffixes = _TOTAL if metadata.samples[0] != metadata.name else _NONE
         self._shapes = shapes
         self._openmetrics = metadata.openmetrics
@@ -63,8 +78,8 @@ class Unique:
             for at, value in enumerate(values, line):
                 counted(value, at)
         for at, row in enumerate(rows, line):
-            if len(row[TIMESTAMP]) > _LONG and not -_INT64 <= int(row[TIMESTAMP]) < _INT64:
-                raise Malformed(at, f"the timestamp {show(row[TIMESTAMP])} is too large for 64 bits")
+            if row[TIMESTAMP]:
+                milliseconds(row[TIMESTAMP], at)
         self._labels(rows, line)
         return True
 
@@ -84,48 +99,57 @@ class Unique:
             for at, row in enumerate(rows, line):
                 shape_of(self._shapes, row, at)
 
-    def finish(self, page: bytes, start: int, end: int, line: int) -> None:
-        if len(self._hashes) > 1 and not self._surely_unique(page, start, end):
-            _no_series_twice(lambda: lines.scan(page, start, end, openmetrics=self._openmetrics), self._shapes, line)
+    def finish(self, page: bytes, place: Place) -> None:
+        if len(self._hashes) > 1 and not self._surely_unique(page, place.pieces):
+            self.repeated = self._is_repeated(page, place.pieces)
 
-    def _surely_unique(self, page: bytes, start: int, end: int) -> bool:
-        """Whether all blobs differ, and no two of them can say the same in different words."""
+    def _surely_unique(self, page: bytes, pieces: Sequence[Piece]) -> bool:
+        """True if all blobs differ, and no two of them can say the same in different words."""
         if len(set(self._hashes)) != len(self._hashes):
             return False
         shapes = self._outsides.values()
         plain = {frozenset(shape.names) for shape in shapes if shape and shape.plain}
         if len(plain) != len(shapes):
             return False
-        return page.find(b'=""', start, end) < 0 and not (self._openmetrics and page.find(b"\\", start, end) >= 0)
+        odd = [b'=""', b"\\"] if self._odd_escapes(page, pieces) else [b'=""']
+        return all(page.find(one, piece.start, piece.end) < 0 for one in odd for piece in pieces)
 
+    def _odd_escapes(self, page: bytes, pieces: Sequence[Piece]) -> bool:
+        """True if a backslash may stand for itself, so that a value can be written in two ways."""
+        return self._openmetrics or any(
+            lines.ODD_ESCAPE.search(page, piece.start, piece.end)
+            for piece in pieces
+            if page.find(b"\\", piece.start, piece.end) >= 0
+        )
 
-Scan = Callable[[], Iterator[list[Row]]]
+    def _is_repeated(self, page: bytes, pieces: Sequence[Piece]) -> bool:
+        """The thorough look for series that come twice. Only hashes are held; those that recur are looked at again."""
+        seen: set[int] = set()
+        twice: set[int] = set()
+        for _, _, labels in self._label_sets(page, pieces):
+            key = hash(labels)
+            (twice if key in seen else seen).add(key)
+        found: dict[Labels, tuple[str, bytes]] = {}
+        repeated = False
+        for at, row, labels in self._label_sets(page, pieces) if twice else ():
+            if hash(labels) not in twice:
+                continue
+            sample = repr(float(row[VALUE])), row[TIMESTAMP]
+            first = found.setdefault(labels, sample)
+            if first is not sample:
+                why = f"this series of {show(self._name)} has come before"
+                if first != sample:
+                    raise Unsound("duplicate", at, f"{why}, with another value")
+                repeated = True
+                self._faults.note("repeated_sample", at, f"{why}, with the same value")
+        return repeated
 
-
-def _no_series_twice(scan: Scan, shapes: Shapes, line: int) -> None:
-    """The thorough look. Only hashes are held; those that come twice are looked at again."""
-    seen: set[int] = set()
-    twice: set[int] = set()
-    for _, _, labels in _label_sets(scan, shapes, line):
-        key = hash(labels)
-        (twice if key in seen else seen).add(key)
-    found: set[Labels] = set()
-    for at, name, labels in _label_sets(scan, shapes, line) if twice else ():
-        if hash(labels) in twice:
-            if labels in found:
-                raise Malformed(at, f"this series of {show(name)} has come before")
-            found.add(labels)
-
-
-def _label_sets(scan: Scan, shapes: Shapes, line: int) -> Iterator[tuple[int, bytes, Labels]]:
-    for rows in scan():
-        for row in rows:
-            if row[VALUE]:
-                blob = row[LABELS]
-                if not row[NAME]:
-                    _, blob = quoted_name(blob)
-                yield line, row[NAME], labels_of(*shapes.of(blob))
-            line += 1
+    def _label_sets(self, page: bytes, pieces: Sequence[Piece]) -> Iterator[tuple[int, Row, Labels]]:
+        for piece in pieces:
+            for line, rows in lines.runs(page, piece.start, piece.end, piece.line, openmetrics=self._openmetrics):
+                for at, row in enumerate(rows, line):
+                    blob = row[LABELS] if row[NAME] else quoted_name(row[LABELS])[1]
+                    yield at, row, labels_of(*self._shapes.of(blob))
 
 
 class _Distribution:
@@ -143,6 +167,9 @@ class _Distribution:
 
 class Distributions:
     """Text's histograms and summaries. Their lines may come in any order but for the bounds, which increase."""
+
+    bad_exemplars = False
+    repeated = False
 
     def __init__(self, name: bytes, shapes: Shapes, kind: str) -> None:
         self._suffixes: set[bytes] = set()
@@ -167,10 +194,10 @@ class Distributions:
                 self._bound(one, values[where] if where >= 0 else None, value, at)
             elif row[NAME] == self._count:
                 if not isnan(one.count):
-                    raise Malformed(at, f"this series of {show(row[NAME])} has come before")
+                    raise Unsound("duplicate", at, f"this series of {show(row[NAME])} has come before")
                 one.count = value
             elif one.sum:
-                raise Malformed(at, f"this series of {show(row[NAME])} has come before")
+                raise Unsound("duplicate", at, f"this series of {show(row[NAME])} has come before")
             else:
                 one.sum = True
             self._suffixes.add(row[NAME][self._cut :])
@@ -182,27 +209,34 @@ class Distributions:
 
     def _bound(self, one: _Distribution, raw: bytes | None, value: float, line: int) -> None:
         if raw is None:
-            raise Malformed(line, f"{show(self._bounded)} has no label {show(self._label)}")
+            raise Unsound("bounds", line, f"{show(self._bounded)} has no label {show(self._label)}")
         bound = bound_of(raw, self._label, line)
         if bound <= one.bound:
-            raise Malformed(line, f"the values of the label {show(self._label)} must increase from line to line")
+            raise Unsound(
+                "bounds", line, f"the values of the label {show(self._label)} must increase from line to line"
+            )
+        if self._histogram and value < one.last:
+            raise Unsound("torn", line, "buckets are cumulative: none can hold less than the one before it")
         one.bound, one.last = bound, value
 
-    def finish(self, page: bytes, start: int, end: int, line: int) -> None:
+    def finish(self, page: bytes, place: Place) -> None:
         """A histogram must have a bucket with le="+Inf"; its value must be identical to the count."""
-        del page, start, end, line
+        del page, place
         for one in self._seen.values() if self._histogram else ():
             if one.bound != inf:
-                raise Malformed(one.line, f'{show(self._bounded)} has no bucket with le="+Inf" here')
+                raise Unsound("bounds", one.line, f'{show(self._bounded)} has no bucket with le="+Inf" here')
             if one.count != one.last and not isnan(one.count):
-                raise Malformed(
-                    one.line, f'{show(self._count)} is {one.count:g}, but its bucket with le="+Inf" is {one.last:g}'
+                raise Unsound(
+                    "torn",
+                    one.line,
+                    f'{show(self._count)} is {one.count:g}, but its bucket with le="+Inf" is {one.last:g}',
                 )
 
 
-def check_of(metadata: Metadata, shapes: Shapes) -> Check:
+def check_of(metadata: Metadata, shapes: Shapes, faults: Faults) -> Check:
     """The check that the family's samples need. Where it turns out to be too simple, it says so."""
     name, kind = metadata.name, metadata.type
     if metadata.openmetrics:
-        return Unique(shapes, metadata) if kind in ("unknown", "gauge", "counter") else Points(name, kind, shapes)
-    return Distributions(name, shapes, kind) if kind in ("histogram", "summary") else Unique(shapes, metadata)
+        simple = kind in ("unknown", "gauge", "counter")
+        return Unique(shapes, metadata, faults) if simple else Points(name, kind, shapes, faults)
+    return Distributions(name, shapes, kind) if kind in ("histogram", "summary") else Unique(shapes, metadata, faults)

@@ -1,7 +1,8 @@
 """The lines of a metrics page: one regular expression for each format, which sees every byte. No I/O.
 
-`scan` cuts a page into rows, one for each line; a line that fits nothing is a row of its own kind, which `explain` puts
-into words. The expressions cannot backtrack (every repetition is possessive), so their time is linear in the page.
+`scan` cuts a page into rows: one for each line, and one for any number of lines that say nothing (text's empty lines
+and notes). A line that fits nothing is a row of its own kind, which `explain` puts into words. The expressions cannot
+backtrack (every repetition is possessive), so their time is linear in the page.
 
 Sources: Prometheus, "Exposition formats" (text 0.0.4 and 1.0.0); OpenMetrics 1.0, "ABNF", with the quoted names that
 Prometheus has added to both. Numbers are alike in the two: what Go's `ParseFloat` takes, without hexadecimal digits.
@@ -12,22 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-
-class Malformed(Exception):
-    """The page is not a valid exposition, and so nothing of it is used.
-
-    `line` counts from 1; 0 is the page as a whole (its Content-Type, its number of series). `why` is a phrase without
-    the line number; `str()` is the whole sentence: "line 3: the value x is not a number".
-    """
-
-    def __init__(self, line: int, why: str) -> None:
-        super().__init__(f"line {line}: {why}" if line else why)
-        self.line = line
-        self.why = why
-
+from sidecars.adapter.faults import Malformed
 
 Row = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
-"""A line, whole and in parts, by the indexes below. A sample has a value, any other line has none."""
+"""A line, whole and in parts, by the indexes below. A sample has a value, any other line has none. Only a row without
+any part stands for more lines than one; `feeds` counts them."""
 
 LINE, NAME, LABELS, VALUE, TIMESTAMP, EXEMPLAR, WORD, FAMILY, TEXT, COMMENT, BAD = range(11)
 # LINE       all of it, with its line feed
@@ -35,16 +25,15 @@ LINE, NAME, LABELS, VALUE, TIMESTAMP, EXEMPLAR, WORD, FAMILY, TEXT, COMMENT, BAD
 # LABELS     what stands between the braces
 # EXEMPLAR   from the space before its `#` on
 # WORD       HELP, TYPE or (in OpenMetrics) UNIT, of FAMILY, whose name is not quoted; TEXT is what follows
-# COMMENT    any other line with a `#`, from there on
+# COMMENT    any other line with a `#` that may describe a family, from there on
 # BAD        the line, where it is neither sample nor comment nor (in text) empty
 
 _NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _REAL = rb"[+-]?(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+"
 _NUMBER = rb"(?:%b|[+-]?[Ii][Nn][Ff](?:[Ii][Nn][Ii][Tt][Yy])?+|[Nn][Aa][Nn])" % _REAL
-_TEXT_STRING = rb'"[^"\\\n]*+(?:\\[n"\\][^"\\\n]*+)*+"'
-_OPENMETRICS_STRING = rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"'  # a backslash before any other character is itself
-_BRACES = rb'\{([^"{}\n]*+(?:%b[^"{}\n]*+)*+)\}'
-_PARTS = {b"name": _NAME, b"number": _NUMBER, b"real": _REAL}
+_STRING = rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"'  # a backslash before any other character than n, " and \ is itself
+_BRACES = rb'\{([^"{}\n]*+(?:%b[^"{}\n]*+)*+)\}' % _STRING
+_PARTS = {b"name": _NAME, b"number": _NUMBER, b"real": _REAL, b"braces": _BRACES}
 
 _BLOCK = 1 << 17  # bytes: enough to work in C for long, too little to weigh in memory
 
@@ -53,12 +42,12 @@ _TEXT = re.compile(
     [ \t]*+(?:
         (%(name)b|)[ \t]*+(?:%(braces)b[ \t]*+|(?<=[ \t]))(%(number)b)(?:[ \t]++([+-]?[0-9]++))?+()[ \t]*+
         |\#[ \t]*+(HELP|TYPE)[ \t]++(%(name)b)(?=[ \t\n])[ \t]*+([^\n]*+)
-        |(\#[^\n]*+)
-        |
+        |(\#[ \t]*+(?:HELP|TYPE)(?=[ \t\n])[^\n]*+)
     )\n
+    |(?:[ \t]*+(?:\#(?![ \t]*+(?:HELP|TYPE)[ \t\n])[^\n]*+)?+\n)++
     |([^\n]++\n?+)
     )"""
-    % {**_PARTS, b"braces": _BRACES % _TEXT_STRING},
+    % _PARTS,
     re.VERBOSE,
 )
 _OPENMETRICS = re.compile(
@@ -70,29 +59,70 @@ _OPENMETRICS = re.compile(
     )\n
     |([^\n]++\n?+|\n)
     )"""
-    % {**_PARTS, b"braces": _BRACES % _OPENMETRICS_STRING},
+    % _PARTS,
     re.VERBOSE,
 )
 _FORMATS = {False: _TEXT, True: _OPENMETRICS}
 _START = {
-    False: re.compile(rb"[ \t]*+(%b|)[ \t]*+(%b)?+" % (_NAME, _BRACES % _TEXT_STRING)),
-    True: re.compile(rb"(%b|)(%b)?+" % (_NAME, _BRACES % _OPENMETRICS_STRING)),
+    False: re.compile(rb"[ \t]*+(%b|)[ \t]*+(%b)?+" % (_NAME, _BRACES)),
+    True: re.compile(rb"(%b|)(%b)?+" % (_NAME, _BRACES)),
 }
 
-EXEMPLAR_PARTS = re.compile(rb" # %b (%b)(?: (%b))?+" % (_BRACES % _OPENMETRICS_STRING, _NUMBER, _REAL))
+EXEMPLAR_PARTS = re.compile(rb" # %b (%b)(?: (%b))?+" % (_BRACES, _NUMBER, _REAL))
 """An exemplar's labels, value and timestamp."""
+
+ODD_ESCAPE = re.compile(rb'(?<!\\)(?:\\\\)*+\\[^n"\\\n]')
+"""A backslash before a character that needs none. (A run of backslashes is seen from its beginning only.)"""
 
 NUMBER = re.compile(_NUMBER)
 METRIC_NAME = re.compile(_NAME)
 
 
+def blocks(page: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut a piece of the page at line feeds into parts of about 128 KiB."""
+    while start < end:
+        cut = page.find(b"\n", start + _BLOCK, end) + 1 or end
+        yield start, cut
+        start = cut
+
+
 def scan(page: bytes, start: int, end: int, *, openmetrics: bool) -> Iterator[list[Row]]:
     """The rows of the lines from one offset to another, a block at a time."""
     pattern = _FORMATS[openmetrics]
-    while start < end:
-        cut = page.find(b"\n", start + _BLOCK, end) + 1 or end
-        yield pattern.findall(page, start, cut)
-        start = cut
+    for begin, cut in blocks(page, start, end):
+        yield pattern.findall(page, begin, cut)
+
+
+def runs(page: bytes, start: int, end: int, line: int, *, openmetrics: bool) -> Iterator[tuple[int, list[Row]]]:
+    """The samples from one offset to another: rows of lines in a row, and the number of the first line."""
+    for rows in scan(page, start, end, openmetrics=openmetrics):
+        begin = 0
+        for at, row in enumerate(rows):
+            if row[VALUE]:
+                continue
+            if begin < at:
+                yield line, rows[begin:at]
+            line += at - begin + feeds(row)
+            begin = at + 1
+        if begin < len(rows):
+            yield line, rows[begin:]
+            line += len(rows) - begin
+
+
+def feeds(row: Row) -> int:
+    """The number of lines that the row stands for."""
+    return row[LINE].count(b"\n")
+
+
+def check_utf8(page: bytes) -> None:
+    """Raises `Malformed` with the line that is not UTF-8."""
+    if page.isascii():
+        return
+    for start, end in blocks(page, 0, len(page)):
+        try:
+            page[start:end].decode()
+        except UnicodeDecodeError as error:
+            raise Malformed(page.count(b"\n", 0, start + error.start) + 1, "this is not UTF-8") from None
 
 
 def show(raw: bytes) -> str:
@@ -121,7 +151,7 @@ def _explain_start(line: bytes, *, openmetrics: bool) -> str:
     if not match[1] and match[2] is None and not rest.startswith(b"{"):
         return f"expected a metric's name, but there is {show(rest) or 'none'}"
     if rest.lstrip(b" \t").startswith(b"{"):
-        return "the labels are not closed, or there is something unquoted or a wrong escape in them"
+        return "the labels are not closed, or there is something unquoted in them"
     if openmetrics and not re.fullmatch(rb"(?: [^ \t]++)++", rest):
         return "OpenMetrics separates with exactly one space, and ends without one"
     return _explain_values(match[0], rest, openmetrics=openmetrics)

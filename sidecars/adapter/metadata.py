@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from sidecars.adapter.faults import Faults, Malformed
 from sidecars.adapter.labels import unescaped
-from sidecars.adapter.lines import METRIC_NAME, Malformed, show
+from sidecars.adapter.lines import METRIC_NAME, show
 
 _TEXT: Mapping[str, tuple[bytes, ...]] = {
     "untyped": (b"",),
@@ -28,6 +29,7 @@ _OPENMETRICS: Mapping[str, tuple[bytes, ...]] = {
 SUFFIXES = {False: _TEXT, True: _OPENMETRICS}
 """By format and type: what is appended to the family's name in the names of its samples."""
 
+_UNKNOWN = {False: "untyped", True: "unknown"}
 _NONE = (b"",)
 _TYPES = {
     openmetrics: {word.encode(): (word, suffixes) for word, suffixes in types.items()}
@@ -57,50 +59,66 @@ class Metadata:
     def __init__(self, name: bytes, *, openmetrics: bool) -> None:
         self.name = name
         self.openmetrics = openmetrics
-        self.type = "unknown" if openmetrics else "untyped"
+        self.type = _UNKNOWN[openmetrics]
         self.suffixes: tuple[bytes, ...] = _NONE
         self.samples: tuple[bytes, ...] = (name,)
         self.help = b""
         self.unit = b""
         self._given: tuple[bytes, ...] = ()
 
-    def add(self, word: bytes, value: bytes, line: int) -> None:
-        """One line of it: the word is HELP, TYPE or UNIT."""
-        if word in self._given:
-            raise Malformed(line, f"there is a second {word.decode()} of {show(self.name)}")
-        self._given += (word,)
+    def add(self, word: bytes, value: bytes, line: int, faults: Faults) -> None:
+        """Take one line of it: the word is HELP, TYPE or UNIT. Of several the first one counts."""
         if not self.openmetrics:
             value = value.rstrip(b" \t")
+        if word in self._given:
+            faults.note("metadata", line, f"there is a second {word.decode()} of {show(self.name)}")
+            if word == b"TYPE" and value.decode() != self.type:
+                self.forget_type(
+                    line, faults, f"the type {show(value)} contradicts the first TYPE of {show(self.name)}"
+                )
+            return
+        self._given += (word,)
         if word == b"TYPE":
-            self._add_type(value, line)
+            self._add_type(value, line, faults)
         elif word == b"HELP":
             odd = b"\\" in value or (self.openmetrics and b'"' in value)
             if odd and not _HELP[self.openmetrics].fullmatch(value):
                 what = "a backslash or a quote" if self.openmetrics else "a backslash"
-                raise Malformed(line, f"HELP of {show(self.name)} has {what} that is not escaped")
+                faults.note("escape", line, f"HELP of {show(self.name)} has {what} that is not escaped")
             self.help = value
-        else:
-            if not _UNIT.fullmatch(value):
-                raise Malformed(line, f"{show(value)} is no unit")
+        elif not value or (_UNIT.fullmatch(value) and self.name.endswith(b"_" + value)):
             self.unit = value
+        else:
+            faults.note("metadata", line, f"the unit {show(value)} must be the end of the name {show(self.name)}")
 
-    def _add_type(self, value: bytes, line: int) -> None:
+    def _add_type(self, value: bytes, line: int, faults: Faults) -> None:
         types = _TYPES[self.openmetrics]
         if value not in types:
             known = ", ".join(SUFFIXES[self.openmetrics])
-            raise Malformed(line, f"the type {show(value) or 'is missing'} is none of {known}")
-        self.type, self.suffixes = types[value]
-        if self.suffixes != _NONE:
-            self.samples = tuple([self.name + suffix for suffix in self.suffixes])
-
-    def finish(self, line: int) -> None:
-        """The family has ended."""
-        if not self.unit:
+            self.forget_type(line, faults, f"the type {show(value) or 'is missing'} is none of {known}")
             return
-        if not self.name.endswith(b"_" + self.unit):
-            raise Malformed(line, f"the unit {show(self.unit)} must be the end of the name {show(self.name)}")
-        if self.type in ("info", "stateset"):
-            raise Malformed(line, f"{show(self.name)} cannot have a unit, being of the type {self.type}")
+        self._become(*types[value])
+
+    def become(self, kind: str) -> None:
+        """Be of this type, a word of the format."""
+        self._become(*_TYPES[self.openmetrics][kind.encode()])
+
+    def _become(self, kind: str, suffixes: tuple[bytes, ...]) -> None:
+        self.type = kind
+        if suffixes != self.suffixes:
+            self.suffixes = suffixes
+            self.samples = tuple([self.name + suffix for suffix in suffixes])
+
+    def forget_type(self, line: int, faults: Faults, why: str) -> None:
+        """Be of unknown type, and say why."""
+        faults.note("type", line, why)
+        self.become(_UNKNOWN[self.openmetrics])
+
+    def finish(self, line: int, faults: Faults) -> None:
+        """The family has ended."""
+        if self.unit and self.type in ("info", "stateset"):
+            faults.note("metadata", line, f"{show(self.name)} cannot have a unit, being of the type {self.type}")
+            self.unit = b""
 
 
 def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[bytes, bytes, bytes] | None:
@@ -113,6 +131,8 @@ def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[bytes,
             )
         return None
     word, name, rest = match[1], match[2], match[3] or b""
+    if not name:
+        return None
     if name.startswith(b'"') and name.endswith(b'"') and len(name) > 2:  # noqa: PLR2004 - the quotes
         return word, unescaped(name[1:-1]).encode(), rest
     if not METRIC_NAME.fullmatch(name):

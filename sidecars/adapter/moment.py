@@ -156,7 +156,18 @@ class Moment:
             if one:
                 raise Unjudgeable(one.reason, one.words)
 
+    def _refuse_condemned(self, selector: Selector) -> None:
+        """Raise Unjudgeable where the selector may select a series of a family that is left out.
+
+        Otherwise `absent(x)` and `x or vector(0)` would take what is not known for what is not there.
+        """
+        unusable = self._exposition.unusable
+        for name in _names(selector, unusable):
+            if name in unusable:
+                raise Unjudgeable(f"{name} cannot be used: {unusable[name]}")
+
     def _instant(self, selector: Selector) -> Vector:
+        self._refuse_condemned(selector)
         if self._unknown:
             self._refuse_unknown(selector)
         found = self._select(selector)

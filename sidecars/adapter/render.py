@@ -3,7 +3,7 @@
 A page is made in three steps. Each family of each part becomes one family of the target format, or several
 (`convert`); families of one name are put together; and what cannot stand beside each other, or does not keep the
 target's rules, loses its type: its samples stay, each name as a family of unknown type. So no series is lost or renamed
-by what another app exposes, and the page is always valid.
+by what another app exposes, and the page is always valid. Families that contradict themselves are left out (`faults`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def render(parts: Sequence[Part], target: Format) -> bytes:
 
 
 def _is_written_so(exposition: Exposition, target: Format) -> bool:
-    """Whether the page can be handed on as it is."""
-    if exposition.openmetrics != target.openmetrics:
+    """True if the page can be handed on as it is."""
+    if exposition.openmetrics != target.openmetrics or exposition.spoiled:
         return False
     if target.escaping == "allow-utf-8":
         return True
@@ -63,10 +63,10 @@ def _is_valid(block: Block, exposition: Exposition, target: Format) -> bool:
         return True
     page = b"".join([_metadata(block, target), *(line for _, line in block.lines), b"# EOF\n"])
     try:
-        parse(page, target.content_type, exposition.series)
+        read = parse(page, target.content_type, exposition.series)
     except Malformed:
         return False
-    return True
+    return not (read.condemned or read.faults)
 
 
 def _together(blocks: list[Block], target: Format) -> list[Block]:

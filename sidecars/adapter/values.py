@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isinf, isnan, nan
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from sidecars.adapter.faults import Malformed, Unsound
 from sidecars.adapter.labels import BadLabels, Shape, Shapes
-from sidecars.adapter.lines import LABELS, NUMBER, Malformed, Row, show
+from sidecars.adapter.lines import LABELS, NUMBER, Row, show
 
 Key = tuple[tuple[bytes, bytes], ...]
 Suffixes = tuple[str, ...]
+
+_INT64 = 1 << 63
+_LONG = 18  # digits that fit into 64 bits whatever they are
 
 _same: dict[Suffixes, Suffixes] = {}  # one object for each, since there may be as many as families
 
@@ -20,20 +25,47 @@ def suffixes_of(found: set[bytes]) -> Suffixes:
     return _same.setdefault(suffixes, suffixes)
 
 
+class Piece(NamedTuple):
+    """A part of the page: its first line, counted from 1, and its offsets."""
+
+    line: int
+    start: int
+    end: int
+
+
+class Place(Protocol):
+    """Where the samples of a family are."""
+
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        """Parts of the page, in its order."""
+        ...
+
+
 class Check(Protocol):
-    """What looks at a family's samples."""
+    """The check of a family's samples. Its methods raise Unsound for what condemns the family."""
 
     @property
     def suffixes(self) -> Suffixes:
         """What the names of its samples have beyond the family's, as far as they have been seen."""
         ...
 
+    @property
+    def bad_exemplars(self) -> bool:
+        """True if an exemplar is none, so that the family's are not used."""
+        ...
+
+    @property
+    def repeated(self) -> bool:
+        """True if a series is there several times with the same value. Known once the check has finished."""
+        ...
+
     def take(self, rows: list[Row], line: int) -> bool:
         """The next rows, the first of which is that line. False: another kind of check is needed, from the start."""
         ...
 
-    def finish(self, page: bytes, start: int, end: int, line: int) -> None:
-        """There are no more; they all stand between these offsets, from that line on."""
+    def finish(self, page: bytes, place: Place) -> None:
+        """There are no more; they all stand in this place of the page."""
         ...
 
 
@@ -41,22 +73,36 @@ def number(raw: bytes, line: int) -> float:
     """The value of what looks like a number."""
     value = float(raw)
     if isinf(value) and b"n" not in raw.lower():
-        raise Malformed(line, f"the number {show(raw)} is too large for 64 bits of floating point")
+        raise Unsound("value", line, f"the number {show(raw)} is too large for 64 bits of floating point")
     return value
+
+
+def milliseconds(raw: bytes, line: int) -> None:
+    """Raises Unsound for a timestamp of text that does not fit into 64 bits."""
+    if len(raw) > _LONG:
+        digits = raw.lstrip(b"+-").lstrip(b"0")  # int() refuses thousands of digits
+        if len(digits) > _LONG + 1 or not -_INT64 <= int(raw[:1].strip(b"0123456789+") + digits) < _INT64:
+            raise Unsound("value", line, f"the timestamp {show(raw)} is too large for 64 bits")
+
+
+def seconds(raw: bytes, line: int) -> None:
+    """Raises Unsound for a timestamp of OpenMetrics that is not within 64 bits of milliseconds."""
+    if raw and abs(float(raw)) * 1000 >= _INT64:
+        raise Unsound("value", line, f"the timestamp {show(raw)} is too large for 64 bits of milliseconds")
 
 
 def bound_of(raw: bytes, label: bytes, line: int) -> float:
     """A bucket's or quantile's label as a number."""
     value = float(raw) if NUMBER.fullmatch(raw) else nan
     if isnan(value):
-        raise Malformed(line, f'the label {show(label)}="{show(raw)}" is not a number')
+        raise Unsound("bounds", line, f'the label {show(label)}="{show(raw)}" is not a number')
     return value
 
 
 def counted(value: float, line: int) -> None:
     """A counter's value."""
     if isnan(value) or value < 0:
-        raise Malformed(line, "what is counted cannot be negative or NaN")
+        raise Unsound("value", line, "what is counted cannot be negative or NaN")
 
 
 def shape_of(shapes: Shapes, row: Row, line: int) -> tuple[Shape, list[bytes]]:

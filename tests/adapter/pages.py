@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -142,6 +144,33 @@ def pages(draw: st.DrawFn) -> list[Family]:
     """Families of different names."""
     names = draw(st.lists(st.sampled_from(["up", "x:y", "requests", "_z", "heap_bytes"]), max_size=4, unique=True))
     return [draw(_families(name)) for name in names]
+
+
+PIECES = [
+    *'"\\{},= \n\t#1-_.eé:',
+    *("NaN", "+Inf", "0x1", "1_0", 'le="1"', 'quantile="2"', '__name__="x"', 'a="', '"up"', " # {} 1"),
+    *("# HELP up x\n", "# TYPE up gauge\n", "# UNIT up up\n", "# EOF\n", "_total", "_count"),
+]  # fmt: skip
+
+
+@st.composite
+def broken(draw: st.DrawFn, whole: st.SearchStrategy[list[Family]], write: Callable[[list[Family]], bytes]) -> str:
+    """A page, and a few accidents: something put in, something cut out, lines moved or doubled."""
+    text = write(draw(whole)).decode()
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(text)))
+        lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+        match draw(st.sampled_from(["insert", "cut", "double", "move"])):
+            case "insert":
+                text = text[:at] + draw(st.sampled_from(PIECES)) + text[at:]
+            case "cut":
+                text = text[:at] + text[at + draw(st.integers(1, 4)) :]
+            case accident if lines:
+                one = draw(st.integers(0, len(lines) - 1))
+                line = lines[one] if accident == "double" else lines.pop(one)
+                lines.insert(draw(st.integers(0, len(lines))), line)
+                text = "".join(lines)
+    return text
 
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], tuple[str, float | None]]

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from sidecars.adapter.escaping import Escaping
+from sidecars.adapter.faults import Malformed
 from sidecars.adapter.negotiate import TEXT as TEXT_FORMAT
 from sidecars.adapter.negotiate import Format
 from sidecars.adapter.render import render
-from tests.adapter.pages import OPENMETRICS, TEXT, Family, as_openmetrics, as_text, pages, read, series
+from tests.adapter.pages import (
+    OPENMETRICS,
+    TEXT,
+    Family,
+    as_openmetrics,
+    as_text,
+    broken,
+    openmetrics_pages,
+    pages,
+    read,
+    series,
+)
 
 OPENMETRICS_FORMAT = Format(openmetrics=True, version="1.0.0", escaping="underscores")
 UTF8_TEXT = Format(version="1.0.0", escaping="allow-utf-8")
@@ -257,3 +269,20 @@ def test_any_two_pages_become_one_that_is_valid_and_has_all_series(one: list[Fam
         assert found.series == first.series + second.series
         families = (openmetrics_families if target.openmetrics else text_families)(written.decode())
         assert sum(len(family.samples) for family in families) == found.series
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(broken(pages(), as_text), broken(openmetrics_pages(), as_openmetrics))
+def test_what_is_left_of_a_broken_page_is_valid_in_every_format(text: str, openmetrics: str) -> None:
+    for source, kind in ((text, TEXT), (openmetrics, OPENMETRICS)):
+        try:
+            exposition = read(source.encode(), kind)
+        except Malformed:
+            continue
+        for target in FORMATS:
+            written = render([({}, exposition)], target)
+
+            found = read(written, target.content_type)
+            assert not found.spoiled, (written, found.condemned, found.faults.told)
+            assert len(series(found)) == len(series(exposition))
+            list((openmetrics_families if target.openmetrics else text_families)(written.decode()))
