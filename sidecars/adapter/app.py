@@ -15,6 +15,7 @@ from sidecars.adapter.desks import Desk, Forward, Metrics, Verdicts, together_of
 from sidecars.adapter.judge import Judge, limits_of
 from sidecars.adapter.metrics import RecordCollector
 from sidecars.adapter.outcome import Question
+from sidecars.adapter.reading import Limits
 from sidecars.adapter.record import Record
 from sidecars.adapter.routes import Route, routes_of
 from sidecars.adapter.rulebook import Rulebook
@@ -35,7 +36,7 @@ async def run(settings: Settings, life: Life) -> None:
     metrics.register(RecordCollector(record))
     try:
         guard, own_tls = Guard(settings.token, settings.basic_auth), _own_tls(settings)
-        upstream = Upstream(settings.apps.values(), record, life.health)
+        upstream = Upstream(settings.apps.values(), record, life.health, _limits(settings, routes))
     except tls.UnusableFiles as error:
         raise BadSettings(error.reason) from None
     except (OSError, BadCredentialsFile) as error:
@@ -53,6 +54,16 @@ async def run(settings: Settings, life: Life) -> None:
             listening.release()
             log.info("listening", address=bound_address(sockets), routes=[route.path for route in routes])
             await life.stopping.wait()
+
+
+def _limits(settings: Settings, routes: Iterable[Route]) -> dict[Question, Limits]:
+    """The questions whose answers are understood, and how much of them is taken."""
+    return {
+        question: limits_of(settings.apps[question.app])
+        for route in routes
+        if route.mode != "forward"
+        for question in route.questions
+    }
 
 
 def _desks(settings: Settings, routes: Iterable[Route], upstream: Upstream, record: Record) -> dict[str, Desk]:

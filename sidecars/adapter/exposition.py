@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from sidecars.adapter import lines
-from sidecars.adapter.faults import Fault, Faults, Kind, Malformed
+from sidecars.adapter.faults import MOST_TOLD, Fault, Faults, Kind, Malformed
 from sidecars.adapter.labels import Labels, Shapes, quoted_name, unescaped
 from sidecars.adapter.metadata import SUFFIXES, Metadata
 from sidecars.adapter.reader import Family, Reader, described
@@ -75,6 +75,11 @@ class Exposition:
     def spoiled(self) -> bool:
         """True if the page cannot be handed on as it is: other readers may refuse it."""
         return bool(self.condemned) or self.faults.spoil
+
+    def told(self) -> list[str]:
+        """Its faults as sentences: those of families that are left out first."""
+        left_out = [f"{lines.show(name.encode())} is left out: {fault}" for name, fault in self.condemned.items()]
+        return [*left_out, *map(str, self.faults.told)][:MOST_TOLD]
 
     def fault_counts(self) -> Counter[Kind]:
         """How many faults of each kind it has."""

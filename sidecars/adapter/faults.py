@@ -57,7 +57,7 @@ EFFECTS: Mapping[Kind, Effect] = {
 }
 """By kind: what becomes of the page. The kinds are the values of a metric's label."""
 
-_MOST_TOLD = 20
+MOST_TOLD = 20
 """Faults of one page that are kept with their sentence; all are counted."""
 
 
@@ -117,7 +117,7 @@ class Faults:
 
     def note(self, kind: Kind, line: int, why: str) -> None:
         self.counts[kind] += 1
-        if len(self.told) < _MOST_TOLD:
+        if len(self.told) < MOST_TOLD:
             self.told.append(Fault(kind, line, why))
 
     @property

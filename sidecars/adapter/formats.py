@@ -23,6 +23,9 @@ Format = Literal["text", "kubernetes", "health+json", "spring", "microprofile", 
 FORMATS: tuple[Format, ...] = get_args(Format)
 AUTO = "auto"
 
+SourceFormat = Literal["auto", "text", "openmetrics", "json"]
+"""The format of an app's answers: `auto` goes by the Content-Type and by what the body begins and ends with."""
+
 _SPRING = re.compile(r"application/vnd\.spring-boot\.actuator(\.v\d+)?\+json")
 _PATHS: tuple[tuple[re.Pattern[str], Format], ...] = (
     (re.compile(r"(.*/)?actuator/health(/.*)?"), "spring"),

@@ -39,7 +39,7 @@ _STATUS: dict[Condition, Status] = {"pass": "pass", "warn": "warn", "fail": "fai
 def limits_of(app: App) -> Limits:
     """How much is taken of the app's answers."""
     words = StatusWords(app.status_values) if app.status_values else BUILT_IN
-    return Limits(app.max_body, app.max_series, app.select or (), words, app.valid_status_codes)
+    return Limits(app.max_body, app.max_series, app.select or (), words, app.valid_status_codes, app.source_format)
 
 
 class Judge:

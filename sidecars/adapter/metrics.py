@@ -8,6 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from sidecars.adapter.faults import EFFECTS
 from sidecars.adapter.record import BUCKETS, Durations, Record
 from sidecars.adapter.verdict import STATUSES
 
@@ -62,13 +63,20 @@ class RecordCollector(Collector):
         requests = _Counter("adapter_upstream_requests", "Requests made to the app.", labels=["app"])
         errors = _Counter("adapter_upstream_errors", "Requests without an answer.", labels=["app", "reason"])
         current = GaugeMetricFamily("adapter_rules_current", "0 when a newer file is bad.", labels=["app"])
+        faults = _Counter("adapter_page_faults", "Faults of the app's pages of metrics.", labels=["app", "kind"])
+        left_out = GaugeMetricFamily(
+            "adapter_families_left_out", "Metrics of the app's last page that contradict themselves.", labels=["app"]
+        )
         for name, app in self._record.apps.items():
+            left_out.add_metric([name], app.left_out)
+            for kind in EFFECTS:
+                faults.add_metric([name, kind], app.faults[kind])
             requests.add_metric([name], app.requests)
             if app.rule_files:
                 current.add_metric([name], int(not app.rules_problem()))
             for reason, count in app.errors.items():
                 errors.add_metric([name, reason], count)
-        yield from (requests, errors, current)
+        yield from (requests, errors, current, faults, left_out)
 
 
 def _cumulative(durations: Durations) -> list[tuple[str, float]]:

@@ -49,11 +49,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Reply:
-    """A whole HTTP answer of the app, whatever its status. Header names are in lower case; the first of each counts."""
+    """A whole HTTP answer of the app, whatever its status. Header names are in lower case; the first of each counts.
+
+    `understood` is what `reading.understand` has made of it, where that was done while the request was under way.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    understood: object = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

@@ -1,19 +1,22 @@
 """What an app's answer says: metrics, or a health document that is translated into metrics. No I/O.
 
-The whole answer is understood, or nothing of it is used. Compressed answers are unpacked here, and no further than
-`max_body`: the adapter asks for plain bytes, so who compresses all the same gets no more room by it.
+An answer that is not whole or not of a known format is not used. Compressed answers are unpacked here, and no further
+than `max_body`: the adapter asks for plain bytes, so who compresses all the same gets no more room by it.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chassis.kinds import show_size
-from sidecars.adapter import healthdoc, selectors, translation
+from sidecars.adapter import healthdoc, lines, selectors, translation
 from sidecars.adapter.exposition import Exposition, Malformed, parse
+from sidecars.adapter.faults import Kind
+from sidecars.adapter.formats import SourceFormat
 from sidecars.adapter.healthdoc import SUCCESS, Health, HealthOptions, NotHealth
 from sidecars.adapter.kubernetes_lines import read_text
 from sidecars.adapter.outcome import NoReply, Outcome, Reply
@@ -23,16 +26,21 @@ from sidecars.adapter.unknown_values import NONE_UNKNOWN, UnknownValues
 
 _SUCCESS = range(200, 300)
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
+_JSON_BEGINS = (b"", b"{", b"[", b'"', b"<")  # of what is called JSON, and is, or is refused as being none
 _LONGEST_WORD = 64  # bytes of an answer that may be one word about health
 _MOST_LINES = 64 * 1024  # bytes of Kubernetes' lines about health
 
 
 class Unreadable(Exception):
-    """There is no answer that can be used. `phrase` follows the app's URL in a sentence."""
+    """There is no answer that can be used. `phrase` follows the app's URL in a sentence.
 
-    def __init__(self, phrase: str) -> None:
+    `faults` counts what is wrong with a page of metrics.
+    """
+
+    def __init__(self, phrase: str, faults: Mapping[Kind, int] | None = None) -> None:
         super().__init__(phrase)
         self.phrase = phrase
+        self.faults = faults or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,7 @@ class Limits:
     select   what is taken of JSON that is of no known dialect
     words    what status words mean
     valid    the HTTP statuses that are no failure by themselves; None for those of each kind of answer
+    source   the format, where the app's Content-Type does not tell it
     """
 
     max_body: int
@@ -49,6 +58,7 @@ class Limits:
     select: tuple[Selector, ...] = ()
     words: StatusWords = BUILT_IN
     valid: Container[int] | None = None
+    source: SourceFormat = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,34 +80,64 @@ def read(outcome: Outcome, limits: Limits) -> Reading:
     """Understand the answer, whatever its status: a health document of a sick app comes with 503. Raises Unreadable."""
     if isinstance(outcome, NoReply):
         raise Unreadable(outcome.phrase)
-    return _of_reply(outcome, limits)
+    found = outcome.understood
+    if not isinstance(found, Reading | Unreadable):
+        found = understand(outcome, limits)
+    if isinstance(found, Unreadable):
+        raise Unreadable(found.phrase, found.faults)
+    return found
 
 
-def _of_reply(reply: Reply, limits: Limits) -> Reading:
+def _go_on() -> None:
+    """Nobody asks a reading to end."""
+
+
+def understand(reply: Reply, limits: Limits, proceed: Callable[[], None] = _go_on) -> Reading | Unreadable:
+    """Understand the answer, or say why it cannot be. `proceed` is called now and then, and may raise to end it."""
+    try:
+        return _of_reply(reply, limits, proceed)
+    except Unreadable as error:
+        return error
+
+
+def _of_reply(reply: Reply, limits: Limits, proceed: Callable[[], None]) -> Reading:
     body = unpacked(reply, limits.max_body)
     content_type = reply.headers.get("content-type", "")
-    media_type = content_type.partition(";")[0].strip().lower()
     try:
-        if media_type == "application/json" or media_type.endswith("+json"):
-            return _from_json(healthdoc.parse_json(body), reply.status, limits)
-        if media_type in ("", "text/plain"):
-            found = _health_in_text(body, reply.status, limits)
-            if found:
-                return found
+        found = _health_in(body, content_type, reply.status, limits)
     except NotHealth as error:
         raise Unreadable(str(error)) from None
+    if found:
+        return found
     if reply.status not in (_SUCCESS if limits.valid is None else limits.valid):
         raise Unreadable(f"answered with the status {reply.status}")
-    exposition = _parse(body, content_type, limits)
-    if not exposition.series:
-        raise Unreadable("answered without a single metric")
+    exposition = _parse(body, content_type, limits, whole=_is_whole(reply), proceed=proceed)
+    if not exposition.usable:
+        raise Unreadable(_why_nothing(exposition), exposition.fault_counts())
     return Reading(exposition)
+
+
+def _is_whole(reply: Reply) -> bool:
+    """True if the end of the body was marked by more than the end of the connection."""
+    marks = (reply.headers.get("content-length"), reply.headers.get("transfer-encoding"), _encoding(reply))
+    return any(marks)
+
+
+def _encoding(reply: Reply) -> str:
+    encoding = reply.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
+
+
+def _why_nothing(exposition: Exposition) -> str:
+    for name, fault in exposition.condemned.items():
+        return f"answered with no metric that can be used: {lines.show(name.encode())}: {fault}"
+    return "answered without a single metric"
 
 
 def unpacked(reply: Reply, max_body: int) -> bytes:
     """The body without its Content-Encoding. Raises Unreadable."""
-    encoding = reply.headers.get("content-encoding", "").strip().lower()
-    if encoding in ("", "identity"):
+    encoding = _encoding(reply)
+    if not encoding:
         return reply.body
     wbits = _WBITS.get(encoding)
     if wbits is None:
@@ -114,18 +154,34 @@ def unpacked(reply: Reply, max_body: int) -> bytes:
     return body
 
 
-def _parse(body: bytes, content_type: str, limits: Limits) -> Exposition:
+def _parse(
+    body: bytes,
+    content_type: str,
+    limits: Limits,
+    *,
+    whole: bool = True,
+    proceed: Callable[[], None] = _go_on,
+) -> Exposition:
+    source = "auto" if limits.source == "json" else limits.source
     try:
-        return parse(body, content_type, limits.max_series)
+        return parse(body, content_type, limits.max_series, source=source, whole=whole, proceed=proceed)
     except Malformed as error:
-        raise Unreadable(f"answered with malformed metrics: {error}") from None
+        raise Unreadable(f"answered with malformed metrics: {error}", Counter([error.fault.kind])) from None
+
+
+def _translated(page: bytes, limits: Limits) -> Exposition:
+    """A page of our own."""
+    try:
+        return parse(page, translation.CONTENT_TYPE, limits.max_series)
+    except Malformed as error:  # more of it than is taken
+        raise Unreadable(f"answered with too much: {error}") from None
 
 
 def _of_health(health: Health, status: int, limits: Limits) -> Reading:
     page = translation.page_of_health(health, status, numbers=bool(limits.words))
     contradiction = health.problem if health.condition == "fail" else ""
     problem = f"answered with the status {status}, though it says that it is well" if contradiction else ""
-    return Reading(_parse(page, translation.CONTENT_TYPE, limits), health, problem=problem)
+    return Reading(_translated(page, limits), health, problem=problem)
 
 
 def _options(limits: Limits) -> HealthOptions:
@@ -141,7 +197,19 @@ def _from_json(document: Any, status: int, limits: Limits) -> Reading:
     counts = {selector.name: unknown.count(selector.name) for selector in limits.select}
     page = translation.page_of_selected(selection.values, status, counts)
     problem = "" if status in options.valid else f"answered with the status {status}"
-    return Reading(_parse(page, translation.CONTENT_TYPE, limits), None, unknown, problem)
+    return Reading(_translated(page, limits), None, unknown, problem)
+
+
+def _health_in(body: bytes, content_type: str, status: int, limits: Limits) -> Reading | None:
+    """The health document, or the numbers selected from JSON; None where it can only be metrics. Raises NotHealth."""
+    if limits.source in ("text", "openmetrics"):
+        return None
+    media_type = content_type.partition(";")[0].strip().lower()
+    if limits.source == "json" or media_type == "application/json" or media_type.endswith("+json"):
+        if limits.source == "auto" and body.lstrip()[:1] not in _JSON_BEGINS:
+            return None
+        return _from_json(healthdoc.parse_json(body), status, limits)
+    return None if media_type == "application/openmetrics-text" else _health_in_text(body, status, limits)
 
 
 def _health_in_text(body: bytes, status: int, limits: Limits) -> Reading | None:

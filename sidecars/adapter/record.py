@@ -10,12 +10,13 @@ import math
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sidecars.adapter.answer import Answer
+from sidecars.adapter.faults import Kind
 from sidecars.adapter.outcome import NoReply, Outcome, Reason
 from sidecars.adapter.routes import OTHER, Route
 from sidecars.adapter.verdict import Check, Verdict
@@ -146,17 +147,43 @@ class RouteRecord:
 
 
 class AppRecord:
-    """One app: how often it was asked, and why it gave no answer."""
+    """One app: how often it was asked, why it gave no answer, and what was wrong with its metrics."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = time.time) -> None:
         self.requests = 0
         self.errors: Counter[Reason] = Counter()
+        self.faults: Counter[Kind] = Counter()
+        """Of all its pages."""
+        self.left_out = 0
+        """Families of its last page that contradict themselves."""
+        self._clock = clock
+        self._last_faults: Sequence[str] = ()
+        self._last_faults_at = 0.0
         self.rule_files: list[Callable[[], str]] = []
         """Each says why the file of rules as it is now is not in force, "" when it is."""
 
     def rules_problem(self) -> str:
         """Why the rules in force are not those of the file; "" when they are."""
         return next(filter(None, (problem() for problem in self.rule_files)), "")
+
+    def understood(self, faults: Mapping[Kind, int], told: Sequence[str], left_out: int) -> list[Kind]:
+        """Note how a page of metrics was: its faults by kind, and as sentences. Returns the kinds that are new."""
+        new = [kind for kind in faults if kind not in self.faults]
+        self.faults.update(faults)
+        self.left_out = left_out
+        if faults:
+            self._last_faults, self._last_faults_at = told, self._clock()
+        return new
+
+    def metrics_page(self) -> dict[str, Any] | None:
+        """The faults of its pages of metrics, for people; None where there were none."""
+        if not self.faults:
+            return None
+        return {
+            "families_left_out": self.left_out,
+            "last_faults": {"reasons": list(self._last_faults), "at": _stamp(self._last_faults_at)},
+            "faults": dict(self.faults),
+        }
 
     def outcome(self, outcome: Outcome) -> None:
         if isinstance(outcome, NoReply):
@@ -170,7 +197,7 @@ class Record:
         self._table = {route.path: route for route in routes}
         self.routes = {path: RouteRecord(path, clock) for path in self._table}
         self.other = RouteRecord(OTHER, clock)
-        self.apps = {question.app: AppRecord() for route in self._table.values() for question in route.questions}
+        self.apps = {question.app: AppRecord(clock) for route in self._table.values() for question in route.questions}
 
     def page(self) -> dict[str, Any]:
         """What `/status` says of the routes, and of rules that could not be read again."""
@@ -184,6 +211,9 @@ class Record:
                 for path, route in self._table.items()
             }
         }
+        pages = {name: found for name, app in self.apps.items() if (found := app.metrics_page())}
+        if pages:
+            page["metrics_pages"] = pages
         problems = {name: app.rules_problem() for name, app in self.apps.items() if app.rule_files}
         if problems:
             page["rules"] = {name: problem or "in force as the file has them" for name, problem in problems.items()}

@@ -22,7 +22,7 @@ from sidecars.adapter.choices import (
     target_url,
     threshold,
 )
-from sidecars.adapter.formats import AUTO, FORMATS
+from sidecars.adapter.formats import AUTO, FORMATS, SourceFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +77,12 @@ class App:
         " that comes with 503 is to be judged; unset it is 200-399 for health documents and JSON, and 200-299 for"
         " metrics",
         default="",
+    )
+    source_format: SourceFormat = setting(
+        choice(*get_args(SourceFormat)),
+        "the format of what the app answers, where its `Content-Type` is wrong or missing; `auto` goes by that header,"
+        " and by the body where the header names no known format",
+        default="auto",
     )
     format: ByRoute[str] = setting(
         by_route(choice(AUTO, *FORMATS), AUTO),
@@ -218,10 +224,11 @@ class Settings(ServiceSettings):
                 if value != unset and not any(getattr(other, field) == value for other in shared):
                     name, mode = (variable(Settings, each, app.name) for each in (field, "mode"))
                     yield f"{name} is set, but no route has a verdict: set {mode}=verdict"
-        for field in ("select", "status_values", "valid_status_codes"):
+        for field in ("select", "status_values", "valid_status_codes", "source_format"):
             value = getattr(app, field)
             read = [other for other in self.apps.values() if other.modes != {"forward"}]
-            if value and app not in read and not any(getattr(other, field) == value for other in read):
+            used = app in read or any(getattr(other, field) == value for other in read)
+            if value and value != AUTO and not used:
                 name, mode = (variable(Settings, each, app.name) for each in (field, "mode"))
                 yield f"{name} is set, but every route is forwarded: set {mode}"
 

@@ -2,8 +2,8 @@
 
 However many probers ask, an app is asked each question once at a time: whoever comes while a request is under way
 shares its outcome (*single flight*), and for `cache_ttl` after it, too. A request has one deadline for everything, from
-the connection to the last byte, so an outcome always comes in time, whatever the app does. A prober with less time than
-that is told so; the request goes on for the others.
+the connection to the last byte and to what was understood of it, so an outcome always comes in time, whatever the app
+does. A prober with less time than that is told so; the request goes on for the others.
 
 Connections are kept for a few seconds only, less than servers keep theirs.
 
@@ -17,7 +17,8 @@ import errno
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -29,7 +30,9 @@ from chassis.client import Client, Closed, Malformed, Progress, TooLarge
 from chassis.health import Health, Pulse
 from chassis.kinds import show_duration, show_size
 from chassis.settings import variable
+from sidecars.adapter.background_reading import Readers
 from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
+from sidecars.adapter.reading import Limits, Reading, Unreadable
 from sidecars.adapter.record import Record
 from sidecars.adapter.settings import App, Settings
 
@@ -42,9 +45,13 @@ _OVERDUE = 10.0  # seconds beyond its deadline after which a request is a sign t
 class Upstream:
     """The apps, as something that can be asked. An async context: it holds connections."""
 
-    def __init__(self, apps: Iterable[App], record: Record, health: Health) -> None:
-        """Raises chassis.tls.UnusableFiles."""
+    def __init__(
+        self, apps: Iterable[App], record: Record, health: Health, limits: Mapping[Question, Limits] | None = None
+    ) -> None:
+        """Raises chassis.tls.UnusableFiles. Answers to the questions in `limits` are understood, within these."""
         self._record = record
+        self._limits = limits or {}
+        self._readers = Readers()
         self._health = health
         self._apps = {app.name: _Access(app) for app in apps}
         self._flights: dict[Question, asyncio.Task[Outcome]] = {}
@@ -61,6 +68,7 @@ class Upstream:
         for flight in self._flights.values():
             flight.cancel()
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
+        self._readers.close()
         for access in self._apps.values():
             access.client.close()
 
@@ -110,14 +118,38 @@ class Upstream:
     async def _outcome(self, question: Question) -> Outcome:
         """Everything that can go wrong, translated."""
         progress = Progress()
+        reply: Reply | None = None
         try:
             async with asyncio.timeout(question.timeout):
-                return await self._apps[question.app].get(question, progress)
+                reply = await self._apps[question.app].get(question, progress)
+                return await self._understood(question, reply)
         except Exception as error:  # noqa: BLE001 - a prober is answered whatever happens, and we hear of it
+            if reply and isinstance(error, TimeoutError):
+                return _unread(question, reply)
             known = translated(error, question, progress)
             if known is None:
                 log.defect(f"a defect while asking {question.url}: please report the traceback", error)
             return known or NoReply("defect", f"could not be asked: {type(error).__name__}")
+
+    async def _understood(self, question: Question, reply: Reply) -> Reply:
+        """The reply, and what it says where that matters."""
+        limits = self._limits.get(question)
+        if limits is None:
+            return reply
+        found = await self._readers.read(question.app, reply, limits)
+        page = found.exposition if isinstance(found, Reading) else None
+        told = page.told() if page else [found.phrase] if isinstance(found, Unreadable) else []
+        faults = page.fault_counts() if page else found.faults if isinstance(found, Unreadable) else {}
+        app = self._record.apps[question.app]
+        new = app.understood(faults, told, len(page.condemned) if page else 0)
+        if new:
+            log.warning("the app's page of metrics has faults", app=question.app, kinds=new, reasons=told)
+        return replace(reply, understood=found)
+
+
+def _unread(question: Question, reply: Reply) -> NoReply:
+    within = show_duration(question.timeout)
+    return NoReply("timeout", f"answered, but its {show_size(len(reply.body))} could not be read within {within}")
 
 
 class Impatient(Exception):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.adapter.formats import SourceFormat
 from sidecars.adapter.outcome import NoReply, Reply
 from sidecars.adapter.reading import Limits, Reading, Unreadable, read
 from sidecars.adapter.selectors import parse
@@ -132,10 +133,33 @@ def test_what_cannot_be_used_is_told() -> None:
     assert refusal(b"# TYPE up gauge\n") == "answered without a single metric"
     assert refusal(b"up 1\nup one\n").startswith("answered with malformed metrics: line 2")
     assert "malformed" in refusal(b"<html></html>", content_type="text/html")
-    assert "not JSON" in refusal(b"up 1\n", content_type="application/json")
+    assert "not JSON" in refusal(b"<html></html>", content_type="application/json")
+    assert "not JSON" in refusal(b"", content_type="application/json")
     assert refusal(b"a 1\nb 1\n", limits=Limits(100, 1)).startswith("answered with malformed metrics")
     with pytest.raises(Unreadable, match="is down"):
         read(NoReply("refused", "is down"), LIMITS)
+
+
+def test_metrics_that_are_called_json_or_html_are_read() -> None:
+    for content_type in ("application/json", "text/html; charset=utf-8", "application/octet-stream"):
+        assert value(reading(METRICS, content_type), "up", job="app") == 1
+
+
+def test_a_setting_names_the_format_where_the_content_type_is_wrong() -> None:
+    def limits(source: SourceFormat) -> Limits:
+        return Limits(1000, 1000, source=source)
+
+    document, page = b'{"status": "DOWN"}', b"# TYPE hits counter\nhits_total 5 # {} 1\n# EOF\n"
+    assert value(reading(document, "text/html", limits=limits("json")), "health_up") == 0
+    assert value(reading(page, TEXT, limits=limits("openmetrics")), "hits_total") == 5
+    assert value(reading(METRICS, "application/openmetrics-text", limits=limits("text")), "up", job="app") == 1
+    assert "not JSON" in refusal(METRICS, limits=limits("json"))
+
+
+def test_a_page_of_which_nothing_can_be_used_says_why() -> None:
+    assert refusal(b"up 1\nup 2\n") == (
+        "answered with no metric that can be used: up: line 2: this series of up has come before, with another value"
+    )
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", " GZIP "])
