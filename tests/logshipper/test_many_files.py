@@ -1,0 +1,156 @@
+"""Very many files: the work grows with their number, not with its square, and nobody waits for the last of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecars.logshipper import globs
+from tests.conftest import Start
+from tests.logshipper.pod import Pod
+from tests.logshipper.support import Receiver, append, environ, lines_of
+from tests.support import free_port, wait_until
+
+HEADERS = {
+    "64 bytes": b"#Software: Internet Services\n#Version: 1.0\n#Fields: date time s-ip cs\n",
+    "less than a kilobyte": b"a,b,c," * 50 + b"\n",
+    "more than a kilobyte": b"a,b,c," * 400 + b"\n",
+    "all of it": b"the very same file in each Pod of the set, with the same lines in it\n" * 40,
+}
+
+
+def fill(folder: Path, count: int, header: bytes, row: bytes) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        (folder / f"data-{number:05d}.log").write_bytes(header + row.replace(b"N", b"%d" % number))
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each read asks for."""
+    real, asked = os.pread, list[int]()
+
+    def counting(descriptor: int, length: int, offset: int) -> bytes:
+        asked.append(length)
+        return real(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", counting)
+    return asked
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_files_that_begin_alike_are_told_apart_with_a_bounded_number_of_reads_each(
+    tmp_path: Path, reads: list[int], header: str
+) -> None:
+    row = b"" if header == "all of it" else b"N,x,y\n" * 20
+    fill(tmp_path / "logs", 600, HEADERS[header], row)
+    pod = Pod(tmp_path)
+    assert len(reads) < 600 * 40
+    assert len(pod.follower.tails) == (600 if row else 1)
+    reads.clear()
+    fill(tmp_path / "logs", 610, HEADERS[header], row)
+    pod.look()
+    assert len(reads) < 700 * 40, "a few more cost no more than all did"
+    assert len(pod.follower.tails) == (610 if row else 1)
+
+
+def test_a_copy_in_the_making_is_known_among_very_many_files_that_begin_alike(tmp_path: Path) -> None:
+    fill(tmp_path / "logs", 200, HEADERS["more than a kilobyte"], b"N,x,y\n" * 20)
+    pod = Pod(tmp_path)
+    original = pod.logs / "data-00077.log"
+    copy = pod.logs / "data-00077.1.log"
+    copy.write_bytes(original.read_bytes())
+    pod.look()
+    assert len(pod.follower.tails) == 200
+    os.truncate(original, 0)
+    pod.look()
+    while pod.ship():
+        pass
+    assert pod.got["default"].count("77,x,y") == 20
+    assert not pod.dropped()
+
+
+def test_files_are_shipped_while_others_are_still_being_found(tmp_path: Path) -> None:
+    pod = Pod(tmp_path)
+    for number in range(300):
+        append(pod.logs / f"{number}.log", f"{number}\n")
+    steps = pod.follower.steps(first=False)
+    while not pod.follower.tails:
+        next(steps)
+    assert len(pod.follower.tails) < 300
+    first = pod.ship()
+    assert first
+    for _ in steps:
+        pass
+    rest = pod.ship()
+    assert sorted([*first, *rest], key=int) == [str(number) for number in range(300)]
+
+
+def test_what_happens_to_files_in_the_middle_of_a_scan_loses_nothing(tmp_path: Path) -> None:
+    pod = Pod(tmp_path)
+    for number in range(100):
+        append(pod.logs / f"{number}.log", f"{number}\n")
+    for at, _ in enumerate(pod.follower.steps(first=False)):
+        if at == 10:
+            (pod.logs / "3.log").rename(pod.logs / "3.log.1")
+            (pod.logs / "99.log").rename(pod.logs / "renamed.log")
+        if at == 20:
+            os.truncate(pod.logs / "5.log", 0)
+            append(pod.logs / "5.log", "5 again\n")
+            pod.ship()
+            append(pod.logs / "created.log", "created\n")
+    pod.look()
+    pod.ship()
+    got = pod.got["default"]
+    assert {*got} == {*map(str, range(100)), "5 again", "created"} - ({"5"} if "5" not in got else set())
+    assert len(got) == len({*got})
+
+
+def test_a_batch_does_not_read_every_file_in_vain_once_it_is_nearly_full(tmp_path: Path, reads: list[int]) -> None:
+    fill(tmp_path / "logs", 500, b"", b"N,x,y\n" * 100)
+    pod = Pod(tmp_path)
+    reads.clear()
+    parts = pod.feeds["default"].collect(2000)
+    assert len(parts) >= 1
+    assert len(reads) < 100
+
+
+def test_thousands_of_files_arrive_whole(tmp_path: Path, start: Start, receiver: Receiver) -> None:
+    fill(tmp_path / "logs", 3000, HEADERS["64 bytes"], b"N\n")
+    program = start("logshipper", **environ(tmp_path, free_port(), LOGSHIPPER_SINK=receiver.url))
+    wait_until(lambda: len(receiver.stored) > 0, "the first lines arrive")
+    assert program.stop() == 0
+    lines = lines_of(receiver.records())
+    assert all(lines[str(number)] == 1 for number in range(3000))
+
+
+def test_links_in_a_circle_keep_nobody_waiting(tmp_path: Path, start: Start, receiver: Receiver) -> None:
+    variables = environ(tmp_path, free_port(), LOGSHIPPER_SINK=receiver.url)
+    variables["LOGSHIPPER_PATHS"] = f"{tmp_path}/logs/**/*.log"
+    for name in ("x", "y"):
+        (tmp_path / "logs" / name).symlink_to(".")
+    append(tmp_path / "logs" / "app.log", "1\n")
+    program = start("logshipper", **variables)
+    wait_until(lambda: receiver.messages() == ["1"], "the line arrives")
+    assert receiver.records()[0]["file"] == str(tmp_path / "logs" / "app.log")
+    assert program.stop() == 0
+
+
+def test_a_directory_that_cannot_be_opened_for_want_of_descriptors_is_read_with_one_of_the_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(tmp_path / "app.log", "1\n")
+    real, refused = os.scandir, list[str]()
+
+    def once(folder: str) -> os._ScandirIterator[str]:
+        if not refused:
+            refused.append(folder)
+            raise OSError(24, "Too many open files")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", once)
+    found = [path for path in globs.find(f"{tmp_path}/*.log", lambda *_: None, set()) if path]
+    assert found == [str(tmp_path / "app.log")]
+    assert refused

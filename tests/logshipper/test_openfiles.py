@@ -1,0 +1,249 @@
+"""More files than may be open: which are closed, and that none of their lines is lost or repeated."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.logshipper.pod import ROTATE_WAIT, Pod
+from tests.logshipper.support import Receiver, append, environ, lines_of, metric, status
+from tests.support import Program, free_port, wait_until
+
+MANY = "there are more log files than may be open; they are read in turns: raise the limit of open files"
+
+
+def crowded(tmp_path: Path, count: int, *sinks: str, most: int = 3) -> Pod:
+    """A pod with `count` log files of one line each, of which `most` may be open."""
+    pod = Pod(tmp_path, *sinks, LOGSHIPPER_PATHS=f"{tmp_path}/logs/*.log*")
+    pod.most = most
+    pod.follower.open_files.most = most
+    for number in range(count):
+        append(pod.logs / f"{number}.log", f"{number} first\n")
+    return pod
+
+
+def opened(pod: Pod) -> list[str]:
+    return [tail.state.name for tail in pod.follower.tails.values() if tail.descriptor is not None]
+
+
+def everything(pod: Pod) -> Counter[str]:
+    while pod.ship():
+        pass
+    return Counter(pod.got["default"])
+
+
+def test_files_beyond_the_limit_are_in_the_ledger_and_shipped_in_turns(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 20)
+    pod.look()
+    assert len(opened(pod)) == 3
+    assert pod.ledgers["default"].total.pending == sum(len(f"{number} first\n") for number in range(20))
+    assert pod.follower.open_files.status(pod.follower.tails.values()) == {
+        "most": 3,
+        "open": 3,
+        "closed": 17,
+        "closed_with_pending": 17,
+    }
+    assert everything(pod) == Counter(f"{number} first" for number in range(20))
+    assert len(opened(pod)) == 3
+
+
+def test_a_closed_file_that_grows_is_read_on(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 20)
+    pod.look()
+    everything(pod)
+    for number in range(20):
+        append(pod.logs / f"{number}.log", f"{number} second\n")
+    assert pod.follower.poll()
+    assert everything(pod) == Counter(f"{number} {word}" for number in range(20) for word in ("first", "second"))
+    assert not pod.dropped()
+
+
+def test_a_file_that_every_sink_has_is_closed_before_one_that_some_sink_needs(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 0, "up", "down")
+    for name in ("a", "b"):
+        append(pod.logs / f"{name}.log", f"{name}\n")
+    pod.look()
+    pod.ship("up")
+    append(pod.logs / "settled.log", "settled\n")
+    pod.look()
+    for sink in ("up", "down"):
+        pod.settle(pod.send(sink, [part for part in pod.feeds[sink].collect(1000) if "settled" in part.name]))
+    append(pod.logs / "new.log", "new\n")
+    pod.look()
+    assert str(pod.logs / "settled.log") not in opened(pod)
+    assert len(opened(pod)) == 3
+
+
+def test_deleted_files_are_held_to_their_end_however_many_others_there_are(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 3)
+    pod.look()
+    for number in range(3):
+        (pod.logs / f"{number}.log").unlink()
+    for number in range(3, 30):
+        append(pod.logs / f"{number}.log", f"{number} first\n")
+    pod.look()
+    assert [Path(path).name for path in opened(pod)][:3] == ["0.log", "1.log", "2.log"]
+    assert everything(pod) == Counter(f"{number} first" for number in range(30))
+    assert not pod.dropped()
+    pod.look(ROTATE_WAIT + 1)
+    pod.look()
+    assert len(pod.follower.tails) == 27
+
+
+def test_closed_files_that_are_renamed_are_found_again(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 12)
+    pod.look()
+    for number in range(12):
+        (pod.logs / f"{number}.log").rename(pod.logs / f"{number}.log.1")
+        append(pod.logs / f"{number}.log", f"{number} second\n")
+    pod.look()
+    assert everything(pod) == Counter(f"{number} {word}" for number in range(12) for word in ("first", "second"))
+    assert not pod.dropped()
+
+
+def test_closed_files_that_are_renamed_to_where_the_globs_do_not_match_are_found_again(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 12)
+    pod.look()
+    for number in range(12):
+        (pod.logs / f"{number}.log").rename(pod.logs / f"{number}-old")
+    pod.look()
+    assert everything(pod) == Counter(f"{number} first" for number in range(12))
+    assert not pod.dropped()
+
+
+def test_closed_files_that_are_copied_and_truncated_go_on_in_their_copies(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 12)
+    pod.look()
+    for number in range(12):
+        log = pod.logs / f"{number}.log"
+        shutil.copyfile(log, pod.logs / f"{number}.log.1")
+        os.truncate(log, 0)
+        append(log, f"{number} second\n")
+    pod.look()
+    assert everything(pod) == Counter(f"{number} {word}" for number in range(12) for word in ("first", "second"))
+    assert not pod.dropped()
+
+
+def test_a_closed_file_that_every_sink_has_may_be_deleted(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 12)
+    pod.look()
+    everything(pod)
+    for number in range(12):
+        (pod.logs / f"{number}.log").unlink()
+    pod.look()
+    pod.look(ROTATE_WAIT + 1)
+    pod.look()
+    assert pod.follower.tails == {}
+    assert not pod.dropped()
+
+
+def test_a_closed_file_that_is_deleted_before_it_was_shipped_is_counted_as_lost(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 12)
+    pod.look()
+    kept = opened(pod)
+    for number in range(12):
+        (pod.logs / f"{number}.log").unlink()
+    pod.look()
+    assert everything(pod).keys() == {f"{Path(path).stem} first" for path in kept}
+    assert set(pod.dropped()) == {"lost"}
+
+
+def test_a_new_file_with_the_inode_of_a_closed_one_is_another_file(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 12)
+    pod.look()
+    everything(pod)
+    for number in range(12):
+        log = pod.logs / f"{number}.log"
+        os.truncate(log, 0)  # what a reused inode looks like
+        append(log, f"{number} other content, and longer than before\n")
+    pod.look()
+    everything(pod)
+    assert pod.got["default"].count("7 other content, and longer than before") == 1
+
+
+async def test_closed_files_go_on_after_a_restart(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 12)
+    pod.look()
+    pod.ship(batches=1, room=40)
+    await pod.restart()
+    for number in range(12):
+        append(pod.logs / f"{number}.log", f"{number} second\n")
+    pod.look()
+    assert everything(pod) == Counter(f"{number} {word}" for number in range(12) for word in ("first", "second"))
+    assert len(opened(pod)) == 3
+
+
+def test_a_closed_file_with_an_unfinished_event_is_shipped_when_it_is_over(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_MULTILINE="indent", LOGSHIPPER_MULTILINE_TIMEOUT="5s")
+    pod.most = pod.follower.open_files.most = 1
+    for number in range(4):
+        append(pod.logs / f"{number}.log", f"{number}\n  more\n")
+    pod.look()
+    assert everything(pod) == Counter()
+    pod.look(6)
+    assert everything(pod) == Counter({"0": 1, "1": 1, "2": 1, "3": 1, "  more": 4})
+
+
+# -- the real program, with a real limit -------------------------------------------------------------------------------
+
+
+def limited(variables: dict[str, str], folder: Path, most: int) -> Program:
+    """A logshipper that may have `most` descriptors."""
+    code = (
+        f"import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most})); "
+        "runpy.run_module('sidecars.logshipper', run_name='__main__', alter_sys=True)"
+    )
+    return Program(["-c", code], variables, folder)
+
+
+@pytest.mark.parametrize("most", [60, 100])
+def test_two_hundred_files_are_shipped_with_fewer_descriptors(tmp_path: Path, receiver: Receiver, most: int) -> None:
+    port = free_port()
+    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url)
+    logs = [tmp_path / "logs" / f"{number}.log" for number in range(200)]
+    for log in logs:
+        append(log, "".join(f"{log.name} {number}\n" for number in range(20)))
+    program = limited(variables, tmp_path, most)
+    try:
+        program.wait_ready(port)
+        wait_until(lambda: len(receiver.messages()) >= 4000, "every line arrives")
+        for log in logs:
+            append(log, f"{log.name} 20\n")
+        wait_until(lambda: len(receiver.messages()) >= 4200, "the next lines, too")
+        page = status(port)
+        assert page["open_files"]["open"] <= page["open_files"]["most"] < most
+        assert page["open_files"]["closed"] == 200 - page["open_files"]["open"]
+        assert page["sinks"]["default"]["balanced"]
+        assert len(page["sinks"]["default"]["files"]) == 200
+        assert metric(port, 'logshipper_files{state="closed"}') == page["open_files"]["closed"]
+        assert program.logged(MANY)
+        assert program.stop() == 0
+    finally:
+        program.kill()
+    assert lines_of(receiver.records()) == Counter(f"{log.name} {number}" for log in logs for number in range(21))
+    assert len(receiver.records()) == 4200, "and none twice"
+
+
+def test_a_sink_that_comes_late_gets_what_lies_in_more_files_than_may_be_open(tmp_path: Path) -> None:
+    admin, port = free_port(), free_port()
+    up = Receiver()
+    variables = environ(
+        tmp_path, admin, LOGSHIPPER_UP_SINK=up.url, LOGSHIPPER_DOWN_SINK=f"http://127.0.0.1:{port}/logs"
+    )
+    for number in range(150):
+        append(tmp_path / "logs" / f"{number}.log", f"{number}\n" * 3)
+    program = limited(variables, tmp_path, 64)
+    late: list[Receiver] = []
+    try:
+        wait_until(lambda: len(up.messages()) == 450, "the living sink has every line, though no file is settled")
+        late.append(Receiver(port))
+        wait_until(lambda: len(late[0].messages()) == 450, "so has the other one")
+        assert program.stop() == 0
+    finally:
+        program.kill()
+        for receiver in (up, *late):
+            receiver.close()
