@@ -149,7 +149,7 @@ class Upstream:
 
 def _unread(question: Question, reply: Reply) -> NoReply:
     within = show_duration(question.timeout)
-    return NoReply("timeout", f"answered, but its {show_size(len(reply.body))} could not be read within {within}")
+    return NoReply("timeout", f"answered, but its body of {len(reply.body)} B could not be read within {within}")
 
 
 class Impatient(Exception):

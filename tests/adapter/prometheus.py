@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import time as now
 from typing import Any
 
 import httpx
@@ -24,6 +25,10 @@ class Prometheus:
     """Answers instant queries."""
 
     client: httpx.Client
+
+    def now(self) -> float:
+        """The time by its clock, which is ours."""
+        return now()
 
     def query(self, expression: str, time: float) -> list[tuple[Mapping[str, str], float]] | float | str:
         """A vector as labels and values, a scalar, or the error's text."""
@@ -53,6 +58,13 @@ def prometheus(folder: Path, scrapes: Mapping[float, Page]) -> Iterator[Promethe
     data = folder / "data"
     command = [peer("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(folder / "samples"), str(data)]
     subprocess.run(command, check=True, capture_output=True)
+    with _running(folder, data) as server:
+        yield server
+
+
+@contextmanager
+def _running(folder: Path, data: Path) -> Iterator[Prometheus]:
+    """Prometheus with the folder's configuration and this data."""
     port = free_port()
     process = subprocess.Popen(
         [
@@ -79,3 +91,22 @@ def prometheus(folder: Path, scrapes: Mapping[float, Page]) -> Iterator[Promethe
     finally:
         process.terminate()
         process.wait(20)
+
+
+@contextmanager
+def scraping(folder: Path, targets: Mapping[str, tuple[int, str]]) -> Iterator[Prometheus]:
+    """Prometheus that scrapes these ports and paths of loopback, each as a job of that name; once each was scraped."""
+    jobs = "".join(
+        f"  - job_name: '{name}'\n    metrics_path: '{path}'\n    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
+        for name, (port, path) in targets.items()
+    )
+    config = f"global: {{scrape_interval: 2s, scrape_timeout: 2s}}\nscrape_configs:\n{jobs}"
+    (folder / "prometheus.yml").write_text(config)
+    with _running(folder, folder / "data") as server:
+
+        def all_were_scraped() -> bool:
+            found = server.query("count(up)", server.now())
+            return isinstance(found, list) and bool(found) and found[0][1] == len(targets)
+
+        wait_until(all_were_scraped, "a scrape of each target")
+        yield server

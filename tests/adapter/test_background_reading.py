@@ -1,0 +1,101 @@
+"""Large answers are read beside the event loop, and only until the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from chassis.health import Health
+from chassis.settings import load
+from sidecars.adapter import lines
+from sidecars.adapter.background_reading import LARGE, Readers
+from sidecars.adapter.outcome import NoReply, Question, Reply
+from sidecars.adapter.reading import Limits, Reading, understand
+from sidecars.adapter.record import Record
+from sidecars.adapter.routes import routes_of
+from sidecars.adapter.settings import Settings
+from sidecars.adapter.upstream import Upstream
+from tests.adapter.support import App, answer
+
+HEADERS = {"content-type": "text/plain", "content-length": "1"}
+PAGE = b"up 1\n" + b"# a note\n" * (LARGE // 9)
+
+
+class Gate:
+    """HTTP statuses that are valid: all of them. Whoever asks waits until the gate opens, and is noted."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.asked_by: list[threading.Thread] = []
+
+    def __contains__(self, _status: object) -> bool:
+        self.asked_by.append(threading.current_thread())
+        return self.open.wait(60)
+
+
+def test_lines_that_say_nothing_cost_no_work_each() -> None:
+    nothing = (b"\n", b"   \n", b"#\n", b"# a note\n", b"#HELPFUL\n", b"\t\t# TYPES are not TYPE\n")
+    for line in (*nothing, b"".join(nothing)):
+        page = line * (4 * 1024 * 1024 // len(line)) + b"up 1\n"
+        rows = [row for block in lines.scan(page, 0, len(page), openmetrics=False) for row in block]
+
+        assert len(rows) <= 40
+        assert sum(map(lines.feeds, rows)) == page.count(b"\n")
+
+
+def test_the_line_of_a_mistake_behind_lines_that_say_nothing_is_told() -> None:
+    found = understand(Reply(200, HEADERS, b"\n# a note\n\n" * 50_000 + b"up one\n"), Limits(1 << 30, 10))
+
+    assert str(found) == "answered with malformed metrics: line 150001: the value one is not a number"
+
+
+async def test_a_large_answer_is_read_by_a_thread_and_the_loop_goes_on() -> None:
+    gate, readers = Gate(), Readers()
+    reading = asyncio.create_task(readers.read("shop", Reply(200, HEADERS, PAGE), Limits(1 << 30, 10, valid=gate)))
+    while not gate.asked_by:  # noqa: ASYNC110 - a thread asks
+        await asyncio.sleep(0.001)
+    gate.open.set()  # by the loop, while the answer is being read
+    found = await reading
+    readers.close()
+
+    assert gate.asked_by != [threading.current_thread()]
+    assert isinstance(found, Reading)
+    assert found.exposition.select("up")[0].value == 1
+
+
+async def test_a_small_answer_is_read_at_once() -> None:
+    gate = Gate()
+    gate.open.set()
+    await Readers().read("shop", Reply(200, HEADERS, b"up 1\n"), Limits(100, 10, valid=gate))
+
+    assert gate.asked_by == [threading.current_thread()]
+
+
+def test_a_reading_ends_when_it_is_told_to() -> None:
+    class Over(Exception):
+        pass
+
+    def proceed() -> None:
+        raise Over
+
+    with pytest.raises(Over):
+        understand(Reply(200, HEADERS, PAGE), Limits(1 << 30, 10), proceed)
+
+
+async def test_an_answer_that_is_not_read_in_time_is_a_time_out() -> None:
+    gate = Gate()
+    with App({"/metrics": answer(PAGE)}) as app:
+        apps = load(Settings, {"ADAPTER_TARGET": app.url}).apps.values()
+        question = Question("default", f"{app.url}/metrics", timeout=5, max_body=1 << 30)
+        limits = {question: Limits(1 << 30, 10, valid=gate)}
+        try:
+            async with Upstream(apps, Record(routes_of(apps)), Health(), limits) as asked:
+                outcome = await asked.ask(question)
+        finally:
+            gate.open.set()
+
+    assert isinstance(outcome, NoReply)
+    assert outcome.reason == "timeout"
+    assert outcome.phrase == f"answered, but its body of {len(PAGE)} B could not be read within 5s"
