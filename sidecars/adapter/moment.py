@@ -27,7 +27,7 @@ from sidecars.adapter.labels import Labels
 from sidecars.adapter.rules import Rule, written
 from sidecars.adapter.samples import Sample
 from sidecars.adapter.unknown_values import NONE_UNKNOWN, UnknownValues
-from sidecars.adapter.vectors import OneToOne, Vector, aggregated, between, duplicate, matched, negated, shown
+from sidecars.adapter.vectors import NAME, OneToOne, Vector, aggregated, between, duplicate, matched, negated, shown
 
 LOOKBACK = 300.0  # seconds: a sample with an older timestamp is stale, as in Prometheus
 FUTURE = 60.0  # seconds that a clock may be ahead in what `age` is asked about
@@ -240,14 +240,14 @@ class Moment:
 
 def _names(selector: Selector, there: Iterable[str]) -> Iterable[str]:
     """Return the names of metrics that it selects, of those that are there."""
-    of_name = [one for one in selector.matchers if one.label == "__name__"]
+    of_name = [one for one in selector.matchers if one.label == NAME]
     names = [selector.name] if selector.name else there
     return [name for name in names if all(one.test(name) for one in of_name)]
 
 
 def _conditions(selector: Selector) -> Conditions:
     """Return what it demands of the labels, but for the name."""
-    return [(one.label, one.test) for one in selector.matchers if one.label != "__name__"]
+    return [(one.label, one.test) for one in selector.matchers if one.label != NAME]
 
 
 def _may_repeat(node: Expression) -> bool:
@@ -261,7 +261,9 @@ def _may_repeat(node: Expression) -> bool:
             return _may_repeat(operand)
         case Operation(operator=operator, left=left, right=right):
             return operator == "or" or _may_repeat(left) or _may_repeat(right)
-        case Aggregation() | Number():
+        case Aggregation(labels=labels, without=without, argument=argument):
+            return NAME in labels and not without and _may_repeat(argument)
+        case Number():
             return False
 
 
@@ -277,6 +279,6 @@ def _wanted_labels(argument: Expression) -> Labels:
         sorted(
             (one.label, one.value)
             for one in argument.matchers
-            if one.operator == "=" and one.value and labels.count(one.label) == 1 and one.label != "__name__"
+            if one.operator == "=" and one.value and labels.count(one.label) == 1 and one.label != NAME
         )
     )

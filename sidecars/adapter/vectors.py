@@ -15,6 +15,8 @@ from sidecars.adapter.labels import Labels
 from sidecars.adapter.samples import Sample
 
 Vector = list[Sample]
+NAME = "__name__"
+"""The label that PromQL has for a series' name."""
 
 
 class Unmatched(Exception):
@@ -105,24 +107,37 @@ def _with_number(operation: Operation, left: float | Vector, right: float | Vect
     return [sample for sample, a, b in pairs if compare(a, b)]
 
 
-def group_key(matching: Matching, labels: Labels) -> Labels:
-    """The labels by which a series is matched."""
+def group_key(matching: Matching, sample: Sample) -> Labels:
+    """The labels by which a series is matched. Its name is one of them only where `on` or `by` says `__name__`."""
     if matching.on:
-        return tuple(pair for pair in labels if pair[0] in matching.labels)
+        kept = tuple(pair for pair in sample.labels if pair[0] in matching.labels)
+        return ((NAME, sample.name), *kept) if sample.name and NAME in matching.labels else kept
     if matching.labels:
-        return tuple(pair for pair in labels if pair[0] not in matching.labels)
-    return labels
+        return tuple(pair for pair in sample.labels if pair[0] not in matching.labels)
+    return sample.labels
+
+
+def _of_group(key: Labels, value: float) -> Sample:
+    """The series of a group; its name is the group's."""
+    if key and key[0][0] == NAME:
+        return Sample(key[0][1], key[1:], value)
+    return Sample("", key, value)
+
+
+def _keeps_name(matching: Matching) -> bool:
+    """True if series that are left by a comparison keep their names."""
+    return matching.on == (NAME in matching.labels)
 
 
 def matched(matching: Matching, left: Vector, right: Vector) -> list[tuple[Sample, Sample | None]]:
     """Each series of the left side with its partner of the right side, if there is one. Raises `Unmatched`."""
     partners: dict[Labels, Sample] = {}
     for sample in right:
-        key = group_key(matching, sample.labels)
+        key = group_key(matching, sample)
         if key in partners:
             raise Unmatched(f"{shown(partners[key])} and {shown(sample)} on the right match the same series")
         partners[key] = sample
-    return [(sample, partners.get(group_key(matching, sample.labels))) for sample in left]
+    return [(sample, partners.get(group_key(matching, sample))) for sample in left]
 
 
 class OneToOne:
@@ -133,7 +148,7 @@ class OneToOne:
         self._taken: dict[Labels, Sample] = {}
 
     def take(self, sample: Sample) -> None:
-        first = self._taken.setdefault(group_key(self._matching, sample.labels), sample)
+        first = self._taken.setdefault(group_key(self._matching, sample), sample)
         if first is not sample:
             raise Unmatched(f"{shown(first)} and {shown(sample)} on the left match the same series")
 
@@ -147,24 +162,24 @@ def _vectors(operation: Operation, left: Vector, right: Vector) -> Vector:
         if other is None or (filters and not COMPARE[operation.operator](mine.value, other.value)):
             continue
         one_to_one.take(mine)
-        labels = group_key(matching, mine.labels)
+        labels = tuple(pair for pair in group_key(matching, mine) if pair[0] != NAME)
         if operation.operator in ARITHMETIC:
             result.append(Sample("", labels, ARITHMETIC[operation.operator](mine.value, other.value)))
         elif operation.as_bool:
             result.append(Sample("", labels, float(COMPARE[operation.operator](mine.value, other.value))))
         else:
-            result.append(Sample("" if matching.on else mine.name, labels, mine.value))
+            result.append(Sample(mine.name if _keeps_name(matching) else "", labels, mine.value))
     return result
 
 
 def _sets(operation: Operation, left: Vector, right: Vector) -> Vector:
     matching = operation.matching
     if operation.operator == "or":
-        mine = {group_key(matching, sample.labels) for sample in left}
-        return left + [sample for sample in right if group_key(matching, sample.labels) not in mine]
-    others = {group_key(matching, sample.labels) for sample in right}
+        mine = {group_key(matching, sample) for sample in left}
+        return left + [sample for sample in right if group_key(matching, sample) not in mine]
+    others = {group_key(matching, sample) for sample in right}
     wanted = operation.operator == "and"
-    return [sample for sample in left if (group_key(matching, sample.labels) in others) == wanted]
+    return [sample for sample in left if (group_key(matching, sample) in others) == wanted]
 
 
 def aggregated(aggregation: Aggregation, vector: Vector) -> Vector:
@@ -175,9 +190,9 @@ def aggregated(aggregation: Aggregation, vector: Vector) -> Vector:
     else:
         matching = Matching(not aggregation.without, aggregation.labels)
         for sample in vector:
-            groups.setdefault(group_key(matching, sample.labels), []).append(sample.value)
+            groups.setdefault(group_key(matching, sample), []).append(sample.value)
     reduce = _REDUCE[aggregation.operator]
-    return [Sample("", labels, reduce(values)) for labels, values in groups.items()]
+    return [_of_group(key, reduce(values)) for key, values in groups.items()]
 
 
 def _least(values: Iterable[float]) -> float:

@@ -275,3 +275,44 @@ def test_when_the_clock_is_set_back_the_past_begins_anew() -> None:
     finding = over_time("x: increase(x_total[20s]) < 500", *pages)
 
     assert finding.value == pytest.approx(20)
+
+
+# -- metrics that contradict themselves -----------------------------------------------------------------------------
+
+TORN = 'up 1\n# TYPE jobs histogram\njobs_bucket{le="+Inf"} 2\njobs_count 3\n'
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "jobs_count < 100",
+        'jobs_bucket{le="+Inf"} < 100',
+        "jobs_sum < 100",
+        "absent(jobs_count)",
+        "(jobs_count or vector(0)) < 100",
+        "up < jobs_count",
+        "rate(jobs_count[1m]) < 5",
+        '{__name__=~"jobs.*"} < 100',
+        'count({__name__=~".+"}) < 100',
+    ],
+)
+def test_a_rule_that_reads_a_metric_that_contradicts_itself_has_no_data_and_says_why(rule: str) -> None:
+    finding = judge(rule, TORN)
+
+    assert finding.state == "no-data"
+    assert "cannot be used: line 3: jobs_count is 3, but its bucket" in finding.reason
+
+
+@pytest.mark.parametrize("rule", ["up == 1", '{__name__=~"up"} == 1', "absent(jobs)", "absent(job_count)"])
+def test_a_rule_that_does_not_read_it_is_judged(rule: str) -> None:
+    assert judge(rule, TORN).state == "ok"
+
+
+def test_the_past_of_a_counter_outlives_a_page_in_which_it_contradicts_itself() -> None:
+    whole = TORN.replace("jobs_count 3", "jobs_count 2")
+    later = whole.replace(" 2\n", " 8\n")
+
+    finding = over_time("rate(jobs_count[1m]) < 5", (0, whole), (10, TORN), (20, later))
+
+    assert finding.state == "ok"
+    assert finding.value

@@ -202,6 +202,26 @@ EXPRESSIONS = [
     "avg by (method, code, nothing) (requests_total)",
     "count by () (requests_total)",
     "count without () (requests_total)",
+    "count by (__name__) (requests_total)",
+    'count by (__name__) ({__name__=~".+"})',
+    'sum by (__name__, code) ({__name__=~"requests_total|late_total|used"})',
+    "max(requests_total) by (code, __name__)",
+    "count without (__name__) (requests_total)",
+    "count by (__name__) (rate(requests_total[1m]))",
+    'sum by (__name__) ({__name__=~"used|limit"}) + 1',
+    'sum by (__name__) ({__name__=~"used|limit"}) > 1',
+    "-sum by (__name__) (used)",
+    'count by (__name__) ({__name__=~"used|limit"}) * on (__name__) count by (__name__) ({__name__=~"used|limit"})',
+    "used > on (__name__, pool) used",
+    "used and on (__name__) limit",
+    "used and on (__name__) used",
+    "used unless on (__name__) limit",
+    "used or on (__name__) limit",
+    "used * on (pool, __name__) limit",
+    "used * on (pool, __name__) used",
+    "used * ignoring (__name__) limit",
+    "used > ignoring (__name__) limit",
+    "used > bool on (__name__, pool) used",
     "min(temperature)",
     "max(temperature)",
     "avg(temperature)",
@@ -239,7 +259,7 @@ SELECTORS = st.sampled_from(
 NUMBERS = st.sampled_from(["0", "1", "-2.5", "10", "1e3", "Inf", "NaN", "1m"]).map(
     lambda one: {"1m": "60"}.get(one, one)
 )
-LABELS = st.sampled_from(["()", "(pool)", "(code)", "(method, code)", "(nothing)"])
+LABELS = st.sampled_from(["()", "(pool)", "(code)", "(method, code)", "(nothing)", "(__name__)", "(pool, __name__)"])
 
 
 def _larger(vectors: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

@@ -16,13 +16,13 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def _examples() -> list[tuple[str, str, str]]:
-    """Each block of findings, with the rules before it and the metrics before these."""
-    found, metrics = [], ""
-    for (kind, text), (following, wanted) in pairwise(BLOCKS):
-        if kind == "metrics":
-            metrics = text
-        elif kind == "rules" and following == "findings":
-            found.append((metrics, text, wanted))
+    """Each block of findings, with the last metrics and the last rules before it."""
+    found: list[tuple[str, str, str]] = []
+    last: dict[str, str] = {}
+    for kind, text in BLOCKS:
+        last[kind] = text
+        if kind == "findings":
+            found.append((last["metrics"], last["rules"], text))
     return found
 
 
@@ -45,6 +45,14 @@ def test_the_findings_are_those_of_the_reference(metrics: str, text: str, wanted
 
     seen = [f"{finding.name} {finding.state} {finding.reason}" for finding in findings]
     assert seen == [" ".join(line.split()) for line in wanted.splitlines()]
+
+
+def test_the_first_rules_of_the_reference_hold_for_an_app_that_is_well() -> None:
+    metrics, text, wanted = _examples()[0]
+
+    assert text == next(text for kind, text in BLOCKS if kind == "rules")
+    assert {line.split()[1] for line in wanted.splitlines()} == {"ok"}
+    assert 'status="5' not in metrics
 
 
 @pytest.mark.parametrize(
