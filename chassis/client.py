@@ -6,66 +6,35 @@ blocks of a body before it sends them, and would not hear an answer that comes b
 - A connection is used by one request at a time; those that the other side keeps are used again, for `keep` seconds.
 - A kept connection that is closed just as it is used again is no failure: the request is made on another one.
 - An answer ends the sending. One that came before the whole request had left says so (`Answer.early`).
-- Answers have limits: of the head's bytes, of its fields, of the body's bytes.
+- Answers have limits, of their bytes and of the work that they make (see `answers`). `max_body` follows from what is
+  asked. However an answer is cut into pieces, the event loop gets its turn after a few of them.
 - Nothing is followed, unpacked, taken from the environment or sent by way of a proxy.
 
-Deadlines are the caller's. A request that is cancelled takes its connection with it, since its answer may still come.
+Deadlines are the caller's, one for the whole from the connection to the last byte. A request that is cancelled takes
+its connection with it, since its answer may still come.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import h11
 
+from chassis import answers
+from chassis.answers import Answer, AnswerReader, Closed, Malformed, NoAnswer, Progress, TooLarge
+
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+__all__ = ["Answer", "Client", "Closed", "Malformed", "NoAnswer", "Progress", "TooLarge", "connect"]
+
 P = TypeVar("P", bound=asyncio.Protocol)
 
-_HEAD = 32 * 1024  # bytes of an answer's head, at most
-_FIELDS = 128  # header fields of it, at most
 _AHEAD = 256 * 1024  # bytes that are written ahead of the other side
-
-
-class NoAnswer(Exception):
-    """There is no answer; what was sent is never repeated by the exception."""
-
-
-class Closed(NoAnswer):
-    """The other side closed the connection, or it broke, before the end of the answer."""
-
-
-class Malformed(NoAnswer):
-    """What came is not HTTP/1.1, or its head is too large."""
-
-
-class TooLarge(NoAnswer):
-    """The answer's body is larger than is taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer, whatever its status. Header names are in lower case; the first of each counts."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    early: bool  # it came before the whole request had left
-
-
-class Progress:
-    """How far an answer has come: its status (0: there is none yet) and the bytes of its body."""
-
-    __slots__ = ("received", "status")
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.received = 0
+_STEPS = 64  # of an answer that are taken before others get their turn: about a millisecond
 
 
 class Client:
@@ -172,13 +141,12 @@ class _Connection(asyncio.Protocol):
         self.is_open = True
         self.answering = False  # bytes of the answer have come
         self.idle_until = 0.0
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
+        self._h11 = answers.protocol()
         self._transport: asyncio.Transport
         self._answer: asyncio.Future[Answer] | None = None
-        self._progress = Progress()
-        self._max_body = 0
-        self._head: h11.Response | None = None
-        self._body: list[bytes] = []
+        self._reader: AnswerReader
+        self._turn: asyncio.Handle | None = None  # the next steps of the answer, while others have their turn
+        self._paused = False  # reading
         self._room = asyncio.Event()  # to write, or no need to
 
     # -- one exchange -------------------------------------------------------------------------------------------------
@@ -190,8 +158,8 @@ class _Connection(asyncio.Protocol):
         if not self.is_open:
             raise Closed
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._answer, self._progress, self._max_body = answer, progress, max_body
-        self.answering, self._head, self._body = False, None, []
+        self._answer, self._reader = answer, AnswerReader(self._h11, max_body, progress)
+        self.answering = False
         self._transport.write(self._h11.send(request) or b"")
         for block in blocks:
             await self._room.wait()
@@ -204,9 +172,9 @@ class _Connection(asyncio.Protocol):
         return await answer
 
     def can_be_used_again(self) -> bool:
-        """Whether both sides are done with the exchange, and nothing came that nobody asked for. The next may begin."""
+        """Return True if both sides are done, and nothing came that nobody asked for. The next exchange may begin."""
         is_done = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
-        if not self.is_open or not is_done or self._h11.trailing_data[0]:
+        if not self.is_open or not is_done or self._reader.has_more():
             return False
         self._h11.start_next_cycle()
         self._answer = None
@@ -236,72 +204,49 @@ class _Connection(asyncio.Protocol):
             self.close()  # nothing was asked: whatever this is, it is no answer to the next question
             return
         self.answering = True
-        while self._head is None and len(data) > _HEAD and not self._answer.done():
-            self._take(data[:_HEAD])  # else a head of any size would do, as long as it comes in one piece
-            data = data[_HEAD:]
-        if not self._answer.done():
-            self._take(data)
+        self._reader.receive(data)
+        self._go_on()
 
     def eof_received(self) -> None:
         if self._answer is not None and not self._answer.done() and self.answering:
-            self._take(b"")  # for an answer without a length this is its end
+            self._reader.receive(b"")
+            self._go_on()
         self.is_open = False
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.is_open = False
-        self._fail(Closed())
+        if self._turn is None:
+            self._fail(Closed())
+        else:  # what has come is still being read
+            self._reader.receive(b"")
 
     # -- from bytes to an answer --------------------------------------------------------------------------------------
 
-    def _take(self, data: bytes) -> None:
-        """More bytes of the answer; b"" is its end."""
-        try:
-            self._h11.receive_data(data)
-            while self._event(self._h11.next_event()):
-                pass
-        except h11.RemoteProtocolError:
-            self._fail(Malformed() if data else Closed())
+    def _go_on(self) -> None:
+        if self._turn is None:
+            self._advance()
 
-    def _event(self, event: object) -> bool:
-        """One step of the answer; True when there may be more of it in what has come."""
-        match event:
-            case h11.Data(data=part):
-                self._progress.received += len(part)
-                if self._progress.received > self._max_body:
-                    self._fail(TooLarge())
-                    return False
-                self._body.append(bytes(part))
-                return True
-            case h11.Response():
-                return self._begin(event)
-            case h11.InformationalResponse():
-                return True
-            case h11.EndOfMessage():
-                self._finish()
-            case h11.ConnectionClosed() | h11.PAUSED:
-                self._fail(Closed())
-        return False  # NEED_DATA
-
-    def _begin(self, head: h11.Response) -> bool:
-        self._head, self._progress.status = head, head.status_code
-        if len(head.headers) > _FIELDS:
-            self._fail(Malformed())
-            return False
-        for name, value in head.headers:
-            if name == b"content-length" and int(value) > self._max_body:
-                self._fail(TooLarge())
-                return False
-        return True
-
-    def _finish(self) -> None:
-        if self._head is None or self._answer is None or self._answer.done():
+    def _advance(self) -> None:
+        """Take a few steps of the answer. Where there are more, nothing is read until others had their turn."""
+        self._turn = None
+        if self._answer is None or self._answer.done():
             return
-        headers: dict[str, str] = {}
-        for name, value in self._head.headers:
-            headers.setdefault(name.decode("ascii"), value.decode("latin-1"))
+        try:
+            rests = self._reader.advance(_STEPS)
+        except NoAnswer as error:
+            self._fail(error)
+            return
+        if self._reader.is_whole:
+            self._finish(self._answer)
+        if not rests:
+            self._turn = asyncio.get_running_loop().call_soon(self._advance)
+        if self._paused is rests and not self._transport.is_closing():
+            self._paused = not rests
+            (self._transport.resume_reading if rests else self._transport.pause_reading)()
+
+    def _finish(self, answer: asyncio.Future[Answer]) -> None:
         early = self._h11.our_state is h11.SEND_BODY or self._transport.get_write_buffer_size() > 0
-        body, self._body = b"".join(self._body), []  # a kept connection holds no body
-        self._answer.set_result(Answer(self._head.status_code, headers, body, early))
+        answer.set_result(self._reader.answer(early=early))
         self._room.set()
 
     def _fail(self, error: NoAnswer) -> None:

@@ -6,13 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import h11
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from chassis import answers
+from chassis.answers import AnswerReader
 from chassis.client import Answer, Client, Closed, Malformed, NoAnswer, Progress, TooLarge
 
 GET = h11.Request(method="GET", target="/", headers=[("Host", "x")])
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -143,6 +149,11 @@ async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
         (b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 200 + b"\r\n", Malformed),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", TooLarge),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001, TooLarge),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", Malformed),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", Malformed),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000, Malformed),
+        (b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 60_000 + b"\r\n", Malformed),
+        (CHUNKED + b"fffffffffffffffffffff\r\n", Malformed),
     ],
 )
 async def test_an_answer_that_is_none_is_told_by_its_kind(raw: bytes, error: type[NoAnswer]) -> None:
@@ -180,3 +191,128 @@ async def test_how_far_an_answer_has_come_is_told_while_it_comes() -> None:
             await there.client.request(GET, max_body=10, progress=progress)
 
     assert (progress.status, progress.received) == (200, 3)
+
+
+# -- hostile answers --------------------------------------------------------------------------------------------------
+
+
+def endless(head: bytes, piece: bytes) -> Connection:
+    """Send the piece again and again, for as long as somebody reads it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while True:
+            writer.write(piece * (1 + 100_000 // len(piece)))
+            await writer.drain()
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("head_", "piece", "error"),
+    [
+        (CHUNKED, b"1\r\nx\r\n", Malformed),
+        (CHUNKED, b"1;" + b"x" * 1000 + b"\r\nx\r\n", Malformed),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", Malformed),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", Malformed),
+        (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n", Malformed),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"[]", TooLarge),
+    ],
+)
+async def test_an_answer_without_an_end_is_ended(head_: bytes, piece: bytes, error: type[NoAnswer]) -> None:
+    async with place(endless(head_, piece)) as there:
+        with pytest.raises(error):
+            await there.ask(max_body=2**20)
+
+
+async def test_an_answer_that_drips_is_ended_by_the_callers_deadline() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for byte in CHUNKED + b"1\r\nx\r\n" * 1000:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.001)
+
+    async with place(serve) as there:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await there.client.request(GET, max_body=10_000)
+
+
+async def test_an_answer_in_small_pieces_is_taken_and_others_have_their_turn_between_them() -> None:
+    """All of it comes at once; the loop goes round for each few pieces."""
+    pieces, rounds = 2000, 0
+    done = asyncio.Event()
+
+    async def turn() -> None:
+        nonlocal rounds
+        while not done.is_set():
+            rounds += 1
+            await asyncio.sleep(0)
+
+    async with place(always(CHUNKED + b"1\r\nx\r\n" * pieces + b"0\r\n\r\n", OK)) as there:
+        other = asyncio.create_task(turn())
+        answer = await there.ask(max_body=pieces)
+        done.set()
+        await other
+        assert (await there.ask()).body == b"ok"
+        assert there.connections == 1
+
+    assert answer.body == b"x" * pieces
+    assert rounds > pieces / 100
+
+
+def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> Answer | None:
+    """The answer in these bytes, which come in pieces, and then the end; None where there is none."""
+    connection = answers.protocol()
+    connection.send(GET)
+    connection.send(h11.EndOfMessage())
+    reader = AnswerReader(connection, max_body, Progress())
+    ends = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    pieces = [data[begin:end] for begin, end in pairwise(ends)]
+    try:
+        for piece in (*pieces, b""):
+            reader.receive(piece)
+            while not reader.advance(3):
+                pass
+            if reader.is_whole:
+                return reader.answer(early=False)
+    except NoAnswer:
+        return None
+    raise AssertionError("after its end an answer is whole, or there is none")
+
+
+HEADS = st.sampled_from(
+    [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 999 \xff\r\n", b"HTTP/1.1 100 C\r\n\r\n", b"HTTP/2 200\r\n"]
+)
+FIELDS = st.sampled_from(
+    [
+        b"Content-Length: 3\r\n",
+        b"Content-Length: -1\r\n",
+        b"Content-Length: 1_0\r\n",
+        "Content-Length: \u0663\r\n".encode(),
+        b"Transfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Connection: close\r\n",
+        b"Upgrade: x\r\n",
+        b"X: \xff\x80\r\n",
+        b" folded\r\n",
+        b": \r\n",
+        b"\r\n",
+        b"3\r\nabc\r\n",
+        b"-1\r\n",
+        b"0\r\n",
+        b"0\r\nTrailer: x\r\n\r\n",
+    ]
+)
+
+
+@given(
+    st.lists(st.one_of(HEADS, FIELDS, st.binary(max_size=20)), max_size=12),
+    st.lists(st.integers(0, 10_000), max_size=5),
+)
+def test_whatever_a_peer_writes_is_an_answer_or_none_and_never_a_defect(parts: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(parts)
+
+    whole = read_all(data, [])
+
+    assert read_all(data, cuts) == whole
