@@ -111,7 +111,10 @@ class _Pages:
         return replace(response, headers={**response.headers, "Cache-Control": "no-store"})
 
     def _exposition(self, request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        try:
+            encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        except (TypeError, ValueError):  # the library takes a version for numbers
+            encode, content_type = choose_encoder("")
         return Response(body=encode(self._metrics), headers={"Content-Type": content_type})
 
     def _page(self) -> Response:

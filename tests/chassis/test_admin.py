@@ -21,6 +21,7 @@ from tests.conftest import Start
 from tests.support import Program, free_port
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
+ODD = "application/openmetrics-text; version=1.0.0x"
 
 
 @dataclass
@@ -70,7 +71,9 @@ def test_metrics_come_in_prometheus_text_or_in_openmetrics(running: Running) -> 
     assert list(open_metrics(negotiated.text))  # type: ignore[no-untyped-call] # the library's parser has no types
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json", "nonsense", ";;;,,,", "text/html;q=nan", "x" * 4000])
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", "nonsense", ";;;,,,", "text/html;q=nan", "x" * 4000, ODD]
+)
 def test_whatever_is_accepted_metrics_come(running: Running, accept: str) -> None:
     response = running.get("/metrics", Accept=accept)
 
