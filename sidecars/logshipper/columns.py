@@ -15,6 +15,14 @@ import orjson
 
 Fields = dict[str, Any]
 
+MESSAGE = "message"
+PARSE_ERROR = "parse_error"
+
+
+def unparsed(form: str, text: str) -> Fields:
+    """Return the fields of a text that is not of its format."""
+    return {MESSAGE: text, PARSE_ERROR: form}
+
 
 @dataclass(frozen=True, slots=True)
 class Table(Sequence[Fields]):
@@ -57,7 +65,11 @@ class Table(Sequence[Fields]):
 
 @dataclass(frozen=True, slots=True)
 class Documents(Sequence[Fields]):
-    """The texts of objects, none of them empty; as a sequence, the dicts that they stand for."""
+    """The texts of objects, none of them empty; as a sequence, the dicts that they stand for.
+
+    A text may be JSON and have no dict all the same: RFC 8259 allows numbers that no float holds (1e999) and halves of
+    surrogate pairs. It is shipped as it is where it is not taken apart, and is `unparsed` where it is.
+    """
 
     texts: Sequence[str]
     members: dict[str, list[Any]]  # by name, those that were asked for; None where there is none
@@ -66,7 +78,7 @@ class Documents(Sequence[Fields]):
         return len(self.texts)
 
     def __iter__(self) -> Iterator[Fields]:
-        return map(orjson.loads, self.texts)
+        return map(_fields, self.texts)
 
     @overload
     def __getitem__(self, index: int) -> Fields: ...
@@ -75,8 +87,7 @@ class Documents(Sequence[Fields]):
     def __getitem__(self, index: int | slice) -> Fields | Documents:
         if isinstance(index, slice):
             return replace(self, texts=self.texts[index])
-        found: Fields = orjson.loads(self.texts[index])
-        return found
+        return _fields(self.texts[index])
 
     def only(self, indices: Sequence[int]) -> Documents:
         """The documents of these events, as they were written."""
@@ -84,7 +95,7 @@ class Documents(Sequence[Fields]):
         return Documents([self.texts[index] for index in indices], members)
 
     def without(self, name: str, wanted: Iterable[Any]) -> Documents:
-        """The objects without a member, but where something wanted is None."""
+        """The objects without a member, but where something wanted is None. Raises ValueError where one has no dict."""
         begin = orjson.dumps({name: ""}).decode().removesuffix('"}')  # {"name":"
         texts = []
         for text, value, want in zip(self.texts, self.members[name], wanted, strict=True):
@@ -96,6 +107,14 @@ class Documents(Sequence[Fields]):
             else:
                 texts.append(_cut(text, name, value))
         return replace(self, texts=texts)
+
+
+def _fields(text: str) -> Fields:
+    try:
+        found: Fields = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return unparsed("json", text)
+    return found
 
 
 Many = list[Fields] | Table | Documents

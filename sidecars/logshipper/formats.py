@@ -12,10 +12,7 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from sidecars.logshipper import linear
-from sidecars.logshipper.columns import Fields, Many, Table
-
-MESSAGE = "message"
-PARSE_ERROR = "parse_error"
+from sidecars.logshipper.columns import MESSAGE, PARSE_ERROR, Fields, Many, Table, unparsed
 
 Parse = Callable[[Sequence[str]], Many]
 
@@ -27,10 +24,6 @@ def parser(form: str, regex: str | None) -> Parse | None:
     if form == "logfmt":
         return logfmt_fields
     return _regex_parser(regex) if form == "regex" and regex else None
-
-
-def unparsed(form: str, text: str) -> Fields:
-    return {MESSAGE: text, PARSE_ERROR: form}
 
 
 # -- JSON ----------------------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sidecars.logshipper import formats, redact, timestamps
-from sidecars.logshipper.columns import Documents, Fields, Many, Table
+from sidecars.logshipper.columns import MESSAGE, Documents, Fields, Many, Table, unparsed
 from sidecars.logshipper.cri import Cri
-from sidecars.logshipper.formats import MESSAGE, Parse
+from sidecars.logshipper.formats import Parse
 from sidecars.logshipper.framing import EachLine, Events, Framing, ManyLines
 from sidecars.logshipper.ledger import FILTERED
 from sidecars.logshipper.linear import Finder
@@ -100,13 +100,13 @@ class Shaper:
         if self._form == "cri":
             streams = events.streams or ()
             return [
-                {"stream": stream, MESSAGE: body} if stream else formats.unparsed("cri", body)
+                {"stream": stream, MESSAGE: body} if stream else unparsed("cri", body)
                 for stream, body in zip(streams, bodies, strict=True)
             ]
         if self._parse is None:
             return None
         if partial:
-            fields: Many = [*self._parse(bodies[:-1]), formats.unparsed(self._form, bodies[-1])]
+            fields: Many = [*self._parse(bodies[:-1]), unparsed(self._form, bodies[-1])]
         else:
             fields = self._parse(bodies)
         return fields if self._redactor is None or self._form == "json" else self._redactor.values(fields)
@@ -148,7 +148,10 @@ def _taken(fields: Many, key: str, read: Callable[[list[Any]], list[T | None]]) 
         fields = list(fields)
     if isinstance(fields, Documents):
         found = read(fields.members[key])
-        return found, fields.without(key, found)
+        try:
+            return found, fields.without(key, found)
+        except ValueError:
+            fields = list(fields)
     found = read([one.get(key) for one in fields])
     return found, _without(fields, key, found)
 

@@ -20,6 +20,8 @@ from itertools import chain
 from operator import add
 from typing import Any
 
+import orjson
+
 import chassis
 from sidecars.logshipper import severity
 from sidecars.logshipper.batch import Batch
@@ -38,6 +40,7 @@ _MESSAGE = "message"
 _TRACE = re.compile(r"[0-9a-fA-F]{32}"), tag(9)
 _SPAN = re.compile(r"[0-9a-fA-F]{16}"), tag(10)
 _SCOPE = block(1, text(1, "logshipper") + text(2, chassis.__version__))
+_LEVELS = 24  # of lists and objects in each other; a level is up to three messages, and receivers take a hundred
 _LONG_LONG = range(-(2**63), 2**63)
 _FIXED64 = 1  # wire type
 
@@ -164,9 +167,14 @@ def _attribute(field: int, name: str, value: Any) -> bytes:
     return block(field, text(1, name) + block(2, any_value(value)))
 
 
-def any_value(value: Any) -> bytes:
-    """The content of an AnyValue: any that JSON can say."""
-    return _KINDS[type(value)](value)
+def any_value(value: Any, levels: int = _LEVELS) -> bytes:
+    """Return the content of an AnyValue: any value of JSON. What is nested deeper than `levels` is its text in JSON."""
+    kind = type(value)
+    if kind is list or kind is dict:
+        if not levels:
+            return text(1, orjson.dumps(value).decode())
+        return _list(value, levels - 1) if kind is list else _object(value, levels - 1)
+    return _KINDS[kind](value)
 
 
 def _integer(value: int) -> bytes:
@@ -174,12 +182,13 @@ def _integer(value: int) -> bytes:
     return number(3, value % 2**64) if value in _LONG_LONG else text(1, str(value))
 
 
-def _list(values: list[Any]) -> bytes:
-    return block(5, b"".join(block(1, any_value(value)) for value in values))
+def _list(values: list[Any], levels: int) -> bytes:
+    return block(5, b"".join([block(1, any_value(value, levels)) for value in values]))
 
 
-def _object(members: dict[str, Any]) -> bytes:
-    return block(6, b"".join(_attribute(1, name, value) for name, value in members.items()))
+def _object(members: dict[str, Any], levels: int) -> bytes:
+    pairs = [text(1, name) + block(2, any_value(value, levels)) for name, value in members.items()]
+    return block(6, b"".join([block(1, pair) for pair in pairs]))
 
 
 _KINDS: Mapping[type, Callable[[Any], bytes]] = {
@@ -187,7 +196,5 @@ _KINDS: Mapping[type, Callable[[Any], bytes]] = {
     bool: lambda value: number(2, int(value)),
     int: _integer,
     float: lambda value: tag(4, _FIXED64) + struct.pack("<d", value),
-    list: _list,
-    dict: _object,
     type(None): lambda _: b"",
 }
