@@ -38,9 +38,9 @@ A tunnel (`sidecars.ambassador.relay`, `sidecars.ambassador.tcp`):
     one end closed or lost, the other stalls  IDLE_TIMEOUT: both are reset
     closed by the app                         at once, the next look at the latest
 
-Every TCP connection, of both sides: a host that is gone without a word is noticed by TCP keepalive
-(`sidecars.ambassador.keepalive`) while nothing is under way to it, and else by the kernel's limit of retransmissions
-(tcp_retries2, about 15 minutes), if none of the above is earlier.
+Every TCP connection, of both sides: a host that is gone without a word is noticed by TCP keepalive while nothing is
+under way to it. With data under way an exchange has the time-outs above, and a tunnel is broken off when nothing is
+acknowledged for twice TCP_KEEPALIVE (`sidecars.ambassador.keepalive`).
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import select
 import socket
 import struct
@@ -42,7 +43,8 @@ _LOOPBACK = 127  # the first byte of all of 127.0.0.0/8
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 section 2.5.5.2
 _TABLE_HOLDS = 0.2  # seconds
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
-_TABLE_INODE = 9  # the column of /proc/net/tcp
+# Of /proc/net/tcp: both addresses; state, queues, timer, retransmissions, user and time-out; the inode.
+_ROW = re.compile(r"^ *\d+: ([0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4})(?: +\S+){6} +(\d+) ", re.MULTILINE)
 
 
 class Way(Protocol):
@@ -153,30 +155,29 @@ class Table:
     def __init__(self, folder: Path = Path("/proc/net"), clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
         self._clock = clock
-        self._text = ""
+        self._inodes: dict[str, int] = {}
         self._read_at = float("-inf")
 
     def __call__(self, local: Any, remote: Any) -> int | None:
         """Return the inode of the socket with these addresses; None if there is no such socket."""
         now = self._clock()
         if now - self._read_at >= _TABLE_HOLDS:
-            self._text = "".join(path.read_text() for name in ("tcp", "tcp6") if (path := self._folder / name).exists())
+            paths = [path for name in ("tcp", "tcp6") if (path := self._folder / name).exists()]
+            self._inodes = inodes_of("".join(path.read_text() for path in paths))
             self._read_at = now
-        return find_inode(self._text, local, remote)
+        for mapped in (False, True):  # a socket for IPv6 that speaks IPv4 stands in tcp6, by its mapped address
+            inode = self._inodes.get(f"{_shown(local, mapped=mapped)} {_shown(remote, mapped=mapped)}")
+            if inode is not None:
+                return inode
+        return None
 
     def close(self) -> None:
         """It holds nothing open."""
 
 
-def find_inode(table: str, local: Any, remote: Any) -> int | None:
-    """Return the inode of the socket with these addresses in the text of `/proc/net/tcp`; None if it is not there."""
-    for mapped in (False, True):  # a socket for IPv6 that speaks IPv4 stands in tcp6, by its mapped address
-        row = table.find(f": {_shown(local, mapped=mapped)} {_shown(remote, mapped=mapped)} ")
-        if row >= 0:
-            start = table.rfind("\n", 0, row) + 1
-            columns = table[start : table.find("\n", row)].split()
-            return int(columns[_TABLE_INODE]) if len(columns) > _TABLE_INODE else None
-    return None
+def inodes_of(table: str) -> dict[str, int]:
+    """Return the inode of each socket in the text of `/proc/net/tcp`, by its two addresses as they stand there."""
+    return {addresses: int(inode) for addresses, inode in _ROW.findall(table)}
 
 
 def _shown(address: Any, *, mapped: bool) -> str:

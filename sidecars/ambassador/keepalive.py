@@ -1,13 +1,23 @@
-"""TCP keepalive (RFC 1122 section 4.2.3.6): a host that is gone without a word is noticed on a silent connection."""
+"""Notice a host that is gone without a word: TCP keepalive (RFC 1122 section 4.2.3.6), and what TCP_INFO says.
+
+The kernel sends no probes while data is under way: it repeats the data, for about 15 minutes (tcp_retries2).
+TCP_USER_TIMEOUT would shorten that, but breaks off a live peer too that takes nothing for as long, such as an app that
+works through a batch. So `is_unreachable` asks what the kernel knows: a live peer acknowledges probes of its closed
+window, one that is gone acknowledges nothing.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import socket
+import struct
 from typing import Any
 
 _PROBES = 3  # that get no reply until the connection is broken off
+_INFO = struct.Struct("=BBBBBxxx13I")  # tcp_info up to the time since the last acknowledgement came
+_RETRANSMITS = 2  # consecutive ones, none of which was acknowledged
+_LAST_ACK = -1  # milliseconds since it came
 
 
 def set_keepalive(own: Any, seconds: float) -> None:
@@ -25,3 +35,22 @@ def set_keepalive(own: Any, seconds: float) -> None:
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def is_unreachable(own: Any, seconds: float) -> bool:
+    """Return True if the peer of this TCP socket acknowledges nothing, as long as keepalive would wait for a reply."""
+    if not seconds or own is None:
+        return False
+    with contextlib.suppress(OSError):  # it was reset meanwhile, or is a unix socket
+        return acknowledges_nothing(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size), 2 * seconds)
+    return False
+
+
+def acknowledges_nothing(info: bytes, seconds: float) -> bool:
+    """Return True if a tcp_info says that data is sent again and nothing was acknowledged for so many seconds."""
+    if len(info) < _INFO.size:
+        return False
+    known = _INFO.unpack_from(info)
+    retransmits: int = known[_RETRANSMITS]
+    last_ack: int = known[_LAST_ACK]
+    return retransmits > 0 and last_ack >= seconds * 1000

@@ -10,7 +10,8 @@ TLS as it is spoken here has no end of one direction: that an app has ended is n
 upstream's end is the end of both.
 
 A tunnel may be silent for as long as both ends are open. Once one has ended or is lost, the rest must keep moving: an
-end that neither takes what is left nor sends more for as long as the app may be silent is broken off.
+end that neither takes what is left nor sends more for as long as the app may be silent is broken off. So is one whose
+host is gone (`sidecars.ambassador.keepalive`).
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
+from sidecars.ambassador.keepalive import is_unreachable
+
 if TYPE_CHECKING:
     from sidecars.ambassador.connection import Connection
     from sidecars.ambassador.downstream import Client
     from sidecars.ambassador.endpoints import Endpoint
     from sidecars.ambassador.upstream import Upstream
 
+
+_LOOKS = 8  # ticks, about as many seconds, between two questions whether the hosts at both ends are still there
 
 # What is read is passed on before anything else is read, so one buffer serves all.
 _ROOM = memoryview(bytearray(256 * 1024))
@@ -62,6 +67,7 @@ class Relay(asyncio.BufferedProtocol):
         "endpoint",
         "full",
         "inbound",
+        "looks",
         "lost",
         "moved",
         "passed",
@@ -89,6 +95,7 @@ class Relay(asyncio.BufferedProtocol):
         self.moved = True
         self.unsent = 0  # bytes written, of both ends, that nobody had taken at the last tick
         self.since = 0.0  # when one of these changed
+        self.looks = upstream.counters.accepted  # so that not all tunnels come to `_LOOKS` at the same tick
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -203,6 +210,11 @@ class Relay(asyncio.BufferedProtocol):
         """Return True if this end is the app's, and it has closed its connection for good."""
         return self.inbound and self.upstream.disconnects.has_closed(self.transport)
 
+    def _is_stranded(self) -> bool:
+        """Return True if the host at this end is gone: it acknowledges nothing of what was sent to it."""
+        own = self.transport.get_extra_info("socket")
+        return not self.lost and is_unreachable(own, self.upstream.settings.tcp_keepalive)
+
     def _note_change(self) -> None:
         """Begin the time-out of a half-closed tunnel anew at the next tick."""
         end = self if self.inbound else self.peer
@@ -215,6 +227,10 @@ class Relay(asyncio.BufferedProtocol):
         assert peer is not None  # noqa: S101 - it has been joined
         if self.ended and not self.lost and self._has_left():
             self.transport.abort()
+        self.looks += 1
+        if self.looks % _LOOKS == 0 and (self._is_stranded() or peer._is_stranded()):  # noqa: SLF001 - of this class
+            self.abort()
+            return
         unsent = sum(end.transport.get_write_buffer_size() for end in (self, peer) if not end.lost)
         if self.moved or unsent != self.unsent or not (self.ended or peer.ended or self.lost or peer.lost):
             self.moved, self.unsent, self.since = False, unsent, now

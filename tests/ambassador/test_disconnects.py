@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sidecars.ambassador import disconnects
-from sidecars.ambassador.disconnects import Disconnects, SockDiag, Table, find_inode, inode_of, question
+from sidecars.ambassador.disconnects import Disconnects, SockDiag, Table, inode_of, question
 from tests.ambassador.support import GET, Ambassador, Peer, backends
 from tests.conftest import Start
 from tests.support import free_port, wait_until
@@ -168,24 +168,25 @@ def test_an_answer_of_the_kernel_is_read_whatever_its_length() -> None:
     assert len(asked) == 72
 
 
-def test_a_row_of_the_table_is_found_by_both_addresses() -> None:
-    rows = (
+def test_a_row_of_the_table_is_found_by_both_addresses(tmp_path: Path) -> None:
+    (tmp_path / "tcp").write_text(
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
         "   0: 0100007F:1F90 0100007F:C35A 08 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 20 4 0\n"
         "   1: 0100007F:C35A 0100007F:1F90 05 00000000:00000000 03:00001750 00000000     0        0 0 3 00\n"
         "   2: 0100007F:C35A 0100007F:1F9"
     )
+    table = Table(tmp_path)
     here, peer = ("127.0.0.1", 8080), ("127.0.0.1", 50010)
-    assert find_inode(rows, here, peer) == 4711
-    assert find_inode(rows, ("::ffff:127.0.0.1", 50010), ("::ffff:127.0.0.1", 8080, 0, 0)) == 0
-    assert find_inode(rows, here, ("127.0.0.1", 50011)) is None
-    assert find_inode(rows, ("127.0.0.2", 8080), peer) is None
+    assert table(here, peer) == 4711
+    assert table(("::ffff:127.0.0.1", 50010), ("::ffff:127.0.0.1", 8080, 0, 0)) == 0
+    assert table(here, ("127.0.0.1", 50011)) is None
+    assert table(("127.0.0.2", 8080), peer) is None
 
 
 def test_one_reading_of_the_table_serves_all_that_ask_at_the_same_time(tmp_path: Path) -> None:
     now = [0.0]
     table = Table(tmp_path, lambda: now[0])
-    row = "   0: 0100007F:1F90 0100007F:C35A 08 0:0 0:0 0  1000        0 %d 1\n"
+    row = "   0: 0100007F:1F90 0100007F:C35A 08 00000000:00000000 00:00000000 00000000  1000        0 %d 1\n"
     asked = ("127.0.0.1", 8080), ("127.0.0.1", 50010)
     (tmp_path / "tcp").write_text(row % 1)
     assert table(*asked) == 1
