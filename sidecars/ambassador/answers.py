@@ -35,6 +35,7 @@ NO_DESCRIPTORS = Cause(
 )
 NO_MEMORY = Cause("connection_limit_reached", 503, "the kernel has no memory for another connection", own=True)
 NO_PORTS = Cause("connection_limit_reached", 503, "no local port is free for another connection", own=True)
+DEFECT = Cause("proxy_internal_error", 500, "a defect of the ambassador, which its log describes", own=True)
 TOO_MANY = Cause("connection_limit_reached", 503, "too many connections are open")
 TOO_MANY_WAIT = Cause("connection_limit_reached", 503, "too many requests wait for a connection to open")
 

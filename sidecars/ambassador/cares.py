@@ -70,8 +70,7 @@ class CaresResolver:
                 for each in result.answer
                 if isinstance(each.data, pycares.SRVRecordData)
             ]
-            # RFC 2782: the target "." says that the service is decidedly not available.
-            named = [(service, ttl) for service, ttl in named if service.host]
+            named = [(service, ttl) for service, ttl in named if service.is_usable]
             if not named:
                 raise LookupFailed("the name has no SRV records that name a host")
             hosts = sorted({service.host for service, _ in named})
@@ -94,7 +93,9 @@ class CaresResolver:
 
 
 def _service(data: Any) -> Service:
-    return Service(data.priority, data.weight, data.port, data.target.rstrip("."))
+    # pycares gives a name beyond ASCII as bytes: no host has one.
+    host = data.target.rstrip(".") if isinstance(data.target, str) else ""
+    return Service(data.priority, data.weight, data.port, host)
 
 
 async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:

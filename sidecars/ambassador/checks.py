@@ -89,6 +89,9 @@ class Checker:
     async def _check(self, endpoint: Endpoint) -> None:
         try:
             error = await self._try(endpoint)
+        except Exception as defect:  # noqa: BLE001 - the next check may do better
+            self._upstream.defects.note(defect)
+            error = None
         finally:
             del self._running[endpoint]
         if error is None:

@@ -65,9 +65,7 @@ class Connection:
         self.since = 0.0  # since when it is idle
         self.idle_limit = upstream.settings.idle_timeout
         self.closed = False
-        self.doubtful = (
-            False  # something came that may have announced more than was taken: it serves no further exchange
-        )
+        self.doubtful = False  # what came may have announced more than was taken: it serves no further exchange
         self.limit = upstream.settings.max_header_size
         self.max_headers = upstream.settings.max_headers
 
@@ -90,6 +88,10 @@ class Connection:
                 self._head(exchange, data)
         except Refused as error:
             self._fail(exchange, answers.malformed(error.reason))
+        except Exception as error:  # noqa: BLE001 - whatever the peer wrote, it ends no more than this exchange
+            exchange.defect(error)
+            if self.exchange is None or self.exchange is exchange:
+                self.discard()
 
     def _head(self, exchange: Exchange, data: bytes, known: int = 0) -> None:
         """A head, of which the first `known` bytes have been looked at before, and what follows it."""
@@ -128,10 +130,14 @@ class Connection:
             self._pass_on(exchange, self.body, rest)
 
     def _is_repeated(self, exchange: Exchange, response: Response, now: float) -> bool:
-        """A response that may mean trouble: whether another try is made instead of passing it on."""
-        after = retry_after(response.fields, time.time())
-        self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, now, after)
-        return tries.repeats(exchange, response, after)
+        """Return True if another try is made instead of passing on this response, which may mean trouble."""
+        try:
+            after = retry_after(response.fields, time.time())
+            self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, now, after)
+            return tries.repeats(exchange, response, after)
+        except Exception as error:  # noqa: BLE001 - the app still gets its answer
+            self.upstream.defects.note(error)
+            return exchange.connection is not self
 
     def _interim(self, exchange: Exchange, response: Response, rest: bytes) -> None:
         if response.status == _SWITCHING:

@@ -103,6 +103,12 @@ class Client:
     # -- reading --------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        try:
+            self._received(data)
+        except Exception as error:  # noqa: BLE001 - whatever the app wrote, it ends no more than its connection
+            self._defect(error)
+
+    def _received(self, data: bytes) -> None:
         if self.exchange is not None:
             if self.body is not None:
                 self._feed(self.exchange, self.body, data)
@@ -259,7 +265,10 @@ class Client:
         if self.write_paused or self.lingers or not self.buffer:
             return
         data, self.buffer = self.buffer, b""
-        self._next(data)
+        try:
+            self._next(data)
+        except Exception as error:  # noqa: BLE001 - nor does a request that waited end the exchange before it
+            self._defect(error)
         self.read_on()
         if self.ended and not self.lingers:
             self._lacks_nothing()
@@ -292,6 +301,17 @@ class Client:
             return
         self.write(answers.goaway(reason) if protocol == HTTP2 else answers.refusal(status, reason))
         self._linger()
+
+    def _defect(self, error: Exception) -> None:
+        """End the exchange that failed in an unforeseen way, or answer a request that has not become one."""
+        exchange, cause = self.exchange, answers.DEFECT
+        if exchange is not None:
+            exchange.defect(error)
+            return
+        self.upstream.defects.note(error)
+        if not self.lingers:
+            self.upstream.counters.fail(cause.error)
+            self.refuse(cause.status, cause.text)
 
     def cut(self, *, broken: bool) -> None:
         """End the connection so that nobody takes what was delivered for all there is."""

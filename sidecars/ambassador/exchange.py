@@ -81,7 +81,14 @@ class Exchange:
         self.tried_at = self.since = now
         self.upstream.turns.under_way += 1
         self.upstream.budget.earn()
-        tries.attempt(self)
+        self.attempt()
+
+    def attempt(self) -> None:
+        """Begin a try. Nothing that goes wrong in it goes wrong elsewhere."""
+        try:
+            tries.attempt(self)
+        except Exception as error:  # noqa: BLE001 - as said
+            self.defect(error)
 
     def attach(self, connection: Connection) -> None:
         """Send the request, as far as it has come, on this connection."""
@@ -253,6 +260,31 @@ class Exchange:
         if self.client.exchange is self:
             self.client.finished(monotonic(), close=close)
 
+    def defect(self, error: Exception) -> None:
+        """End this exchange after an exception that nobody expected, and nothing else: answer 500, or break it off."""
+        self.upstream.defects.note(error)
+        try:
+            if self.over:
+                if self.client.exchange is self:
+                    self.client.cut(broken=True)
+            elif self.response is not None:
+                self.cut()
+            else:
+                self.leave()
+                self.give_up(answers.DEFECT)
+        except Exception as another:  # noqa: BLE001 - not even that: what is left is to let go of everything
+            self.upstream.defects.note(another)
+            self._drop()
+
+    def _drop(self) -> None:
+        """Let go of both connections, with as few steps as possible."""
+        self.over = True
+        self.leave()
+        if self.begun:
+            self._count(answers.DEFECT.status, monotonic(), whole=False)
+        if self.client.exchange is self:
+            self.client.cut(broken=True)
+
     def cut(self) -> None:
         """The response broke off: so must the client's connection, in a way that no client takes for an end."""
         response = self.response
@@ -291,7 +323,11 @@ class Exchange:
     def _count(self, status: int, now: float, *, whole: bool = True) -> None:
         upstream = self.upstream
         if self.begun:
+            self.begun = False
             upstream.turns.under_way -= 1
         upstream.counters.observe(status, now - self.started)
         if upstream.access is not None:
-            upstream.access.request(self, status, now, whole=whole)
+            try:
+                upstream.access.request(self, status, now, whole=whole)
+            except Exception as error:  # noqa: BLE001 - a log line is no reason to hold back an answer
+                upstream.defects.note(error)

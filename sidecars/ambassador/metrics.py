@@ -83,6 +83,11 @@ _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
         "Requests repeated unseen because an idle connection closed under them.",
         lambda it: it.counters.races,
     ),
+    (
+        "ambassador_defects",
+        "Exceptions that nobody expected in handling a message; each ended no more than its exchange.",
+        lambda it: it.defects.count,
+    ),
     ("ambassador_upstream_sent_bytes", "Bytes sent to endpoints.", lambda it: it.counters.sent),
     ("ambassador_upstream_received_bytes", "Bytes received from endpoints.", lambda it: it.counters.received),
     ("ambassador_downstream_sent_bytes", "Bytes sent to the app.", lambda it: it.counters.delivered),

@@ -11,12 +11,16 @@ The contract about stale addresses, as far as it is decided here:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from chassis.frozen import dataclass
 from sidecars.ambassador.endpoints import Endpoint
 from sidecars.ambassador.kinds import Target
 
+_HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*").fullmatch
+_LONGEST_NAME = 253
+_HIGHEST_PORT = 65535
 _USUAL_PORTS = {"http": 80, "https": 443}
 _LEAST_SHARE = 0.1  # of an SRV record of weight 0 beside one of weight 1: "a very small chance" (RFC 2782)
 
@@ -49,14 +53,28 @@ class Service:
     port: int
     host: str
 
+    @property
+    def is_usable(self) -> bool:
+        """True if it names a host and a port: the host becomes the Host of requests, and the name in certificates.
+
+        A name in DNS may hold any bytes (RFC 2181 section 11), and "." says that there is no such service.
+        """
+        return (
+            isinstance(self.host, str)
+            and len(self.host) <= _LONGEST_NAME
+            and _HOST(self.host) is not None
+            and 0 < self.port <= _HIGHEST_PORT
+        )
+
 
 def services(records: Sequence[tuple[Service, Sequence[str]]]) -> tuple[Found, ...]:
     """The addresses behind SRV records, each record with the addresses of its host.
 
-    A record's weight is shared by its addresses, and within a priority the mean weight is 1, so that the weights of
-    records and of other targets can be compared.
+    A record that names no host or no port is left out. A record's weight is shared by its addresses, and within a
+    priority the mean weight is 1, so that the weights of records and of other targets can be compared.
     """
     found: list[Found] = []
+    records = [(service, addresses) for service, addresses in records if service.is_usable]
     for priority in sorted({service.priority for service, _ in records}):
         tier = [(service, addresses) for service, addresses in records if service.priority == priority and addresses]
         if not tier:

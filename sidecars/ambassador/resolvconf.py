@@ -6,8 +6,17 @@ c-ares could read the file itself, but its Python binding hands it a path that i
 
 from __future__ import annotations
 
+import ipaddress
+import re
+
 from chassis.frozen import dataclass
 
+_SERVER = re.compile(
+    r"(?P<v4>[0-9.]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"|(?P<v6>[0-9A-Fa-f:.]+)(?:%[A-Za-z0-9_.-]{1,15})?"
+    r"|\[(?P<bracketed>[0-9A-Fa-f:.]+)\](?::(?P<port6>[0-9]{1,5}))?(?:%[A-Za-z0-9_.-]{1,15})?"
+).fullmatch
+_HIGHEST_PORT = 65535
 _MOST_NDOTS = 15
 _LONGEST_TIMEOUT = 30  # seconds
 _MOST_ATTEMPTS = 5
@@ -33,10 +42,11 @@ def parse(text: str) -> ResolvConf:
     options: dict[str, str] = {}
     for line in text.splitlines():
         keyword, *values = line.split() or [""]
-        if keyword == "nameserver" and values:
+        if keyword == "nameserver" and values and _is_server(values[0]):
             servers.append(values[0])
         elif keyword in ("search", "domain") and values:
-            domains = tuple(value.rstrip(".") for value in values if value.rstrip("."))  # the last line counts
+            names = (value.rstrip(".") for value in values if value.isascii())
+            domains = tuple(name for name in names if name)  # the last line counts
         elif keyword == "options":
             options |= {name: value for name, _, value in (value.partition(":") for value in values)}
     usual = ResolvConf()
@@ -51,6 +61,21 @@ def parse(text: str) -> ResolvConf:
     )
 
 
+def _is_server(text: str) -> bool:
+    """Return True for an IP address, with a scope or not, and with a port or not, as c-ares takes it."""
+    found = _SERVER(text)
+    if found is None or int(found["port"] or found["port6"] or 0) > _HIGHEST_PORT:
+        return False
+    try:
+        ipaddress.ip_address(found["v4"] or found["v6"] or found["bracketed"])
+    except ValueError:
+        return False
+    return True
+
+
 def _number(options: dict[str, str], name: str, usual: int, least: int, most: int) -> int:
     value = options.get(name, "")
-    return max(least, min(most, int(value))) if value.isascii() and value.isdigit() else usual
+    if not (value.isascii() and value.isdigit()):
+        return usual
+    digits = value.lstrip("0")
+    return most if len(digits) > len(str(most)) else max(least, min(most, int(digits or "0")))

@@ -7,6 +7,7 @@ import ipaddress
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from sidecars.ambassador.answers import DEFECT
 from sidecars.ambassador.names import Answer, Found, LookupFailed
 
 if TYPE_CHECKING:
@@ -45,9 +46,16 @@ async def follow(upstream: Upstream, name: Name, resolver: Resolver | None) -> N
         upstream.lookups += 1
         try:
             answer = await look_up(host)
+            upstream.answered(name, answer, time.monotonic())
         except LookupFailed as error:
-            upstream.unanswered(name, str(error))
+            failure = str(error)
+        except Exception as error:  # noqa: BLE001 - what was known still holds, whatever a name server wrote
+            upstream.defects.note(error)
+            failure = DEFECT.text
+        else:
+            failure = ""
+        if failure:
+            upstream.unanswered(name, failure)
             await asyncio.sleep(min(_RETRY_AFTER_FAILURE, upstream.settings.dns_min_ttl))
             continue
-        upstream.answered(name, answer, time.monotonic())
         await asyncio.sleep(name.holds)

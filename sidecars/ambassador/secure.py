@@ -40,8 +40,9 @@ def client(settings: UpstreamSettings) -> tls.Reloading:
 def cause_of(error: ssl.SSLError) -> Cause:
     """Why no connection was made, by the error types of RFC 9209 sections 2.3.16 to 2.3.18."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Cause("tls_certificate_error", 502, f"the certificate is not accepted: {error.verify_message}")
-    reason = (error.reason or str(error)).lower().replace("_", " ")
+        found = getattr(error, "verify_message", error)
+        return Cause("tls_certificate_error", 502, f"the certificate is not accepted: {found}")
+    reason = (getattr(error, "reason", None) or str(error)).lower().replace("_", " ")
     if "alert" in reason:
         return Cause("tls_alert_received", 502, f"the TLS handshake was refused: {reason}")
     return Cause("tls_protocol_error", 502, f"the TLS handshake failed: {reason}")

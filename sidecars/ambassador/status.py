@@ -29,6 +29,7 @@ def page(upstream: Upstream, now: float) -> dict[str, Any]:
         "retry_budget_left": int(upstream.budget.saved),
         "idle_races": upstream.counters.races,
         "errors": dict(upstream.counters.errors),
+        "defects": upstream.defects.count,
         "targets": [_target(name, now) for name in upstream.names],
     }
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from chassis import logs
-from sidecars.ambassador.answers import NO_ADDRESS, Cause
+from sidecars.ambassador.answers import DEFECT, NO_ADDRESS, Cause
 from sidecars.ambassador.kinds import CONNECT
 from sidecars.ambassador.relay import Relay, peer_host
 
@@ -45,7 +45,7 @@ class TcpClient(Relay):
         if cause is not None:
             self._give_up(cause)
             return
-        self._task = self.upstream.loop.create_task(self._search())
+        self._task = self.upstream.loop.create_task(self._find())
 
     def connection_lost(self, error: Exception | None) -> None:
         self.upstream.waiting.discard(self)
@@ -54,6 +54,14 @@ class TcpClient(Relay):
         super().connection_lost(error)
         if self.upstream.access is not None and self.peer is not None:
             self.upstream.access.connection(self, now)
+
+    async def _find(self) -> None:
+        try:
+            await self._search()
+        except Exception as error:  # noqa: BLE001 - the app must not wait for ever
+            self.upstream.defects.note(error)
+            if not self.lost and self.peer is None:
+                self._give_up(DEFECT)
 
     async def _search(self) -> None:
         upstream = self.upstream

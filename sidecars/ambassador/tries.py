@@ -127,6 +127,6 @@ def _again(exchange: Exchange, wait: float) -> None:
     exchange.retries += 1
     exchange.upstream.counters.retries += 1
     if wait:
-        exchange.client.loop.call_later(wait, attempt, exchange)
+        exchange.client.loop.call_later(wait, exchange.attempt)
     else:
         attempt(exchange)

@@ -14,15 +14,18 @@ from sidecars.ambassador import access, answers, causes, secure
 from sidecars.ambassador.acceptor import Listener, most_descriptors
 from sidecars.ambassador.access import AccessLog
 from sidecars.ambassador.affinity import key_of
+from sidecars.ambassador.answers import Cause
 from sidecars.ambassador.balance import Balancer
 from sidecars.ambassador.connection import Connection
 from sidecars.ambassador.counters import Counters
+from sidecars.ambassador.defects import Defects
 from sidecars.ambassador.disconnects import Disconnects
 from sidecars.ambassador.endpoints import EJECTED, READY, Endpoint
 from sidecars.ambassador.heads import HTTP2
 from sidecars.ambassador.identity import Token, edits_of
 from sidecars.ambassador.keepalive import set_keepalive
 from sidecars.ambassador.names import Answer, Name, authority
+from sidecars.ambassador.relay import reset
 from sidecars.ambassador.requests import Requests
 from sidecars.ambassador.resolve import is_address
 from sidecars.ambassador.retry import Budget
@@ -30,7 +33,6 @@ from sidecars.ambassador.settings import Settings, UpstreamSettings
 from sidecars.ambassador.turns import Turns
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.answers import Cause
     from sidecars.ambassador.downstream import Client
     from sidecars.ambassador.exchange import Exchange
     from sidecars.ambassador.relay import Relay
@@ -74,6 +76,7 @@ class Upstream:
         self.balancer: Balancer = Balancer(settings, told=self._state_changed)
         self.budget = Budget(time.monotonic(), settings.retry_budget)
         self.counters: Counters = Counters()
+        self.defects = Defects()
         self.turns = Turns(loop.call_soon)
         self.disconnects: Disconnects = Disconnects()
         self.listeners: list[Listener] = []
@@ -211,6 +214,12 @@ class Upstream:
         task.add_done_callback(self._opening.discard)
 
     async def _open(self, endpoint: Endpoint, exchange: Exchange) -> None:
+        try:
+            await self._open_for(endpoint, exchange)
+        except Exception as error:  # noqa: BLE001 - the exchange must not wait for ever
+            exchange.defect(error)
+
+    async def _open_for(self, endpoint: Endpoint, exchange: Exchange) -> None:
         started = time.monotonic()
         made = await self.connect(endpoint, lambda: Connection(self, endpoint))
         cause = (answers.CLOSED if made.transport.is_closing() else None) if isinstance(made, Connection) else made
@@ -239,6 +248,8 @@ class Upstream:
             cause = causes.of_connecting(error, endpoint.ip)
             if cause is answers.NO_DESCRIPTORS:
                 self._shed()
+        except ValueError as error:  # of ssl, about a host name: UnicodeError is one, too
+            cause = Cause("tls_protocol_error", 502, f"no certificate can have this name: {error}")
         else:
             set_keepalive(transport.get_extra_info("socket"), self.settings.tcp_keepalive)
             self.connects += 1
@@ -276,9 +287,9 @@ class Upstream:
         if now >= self._look_at:
             self._look_at = now + self._look_every
             for client in list(self.clients):
-                client.tick(now)
+                self._tick(client, now)
             for relay in list(self.relays):
-                relay.tick(now)
+                self._tick(relay, now)
         for name in self.names:
             if name.leaving:
                 name.forget_left()
@@ -287,6 +298,13 @@ class Upstream:
             idle = endpoint.idle  # the one that has been so for the longest time is the first
             while idle and now - idle[0].since >= idle[0].idle_limit:
                 idle[0].discard()
+
+    def _tick(self, one: Client | Relay, now: float) -> None:
+        try:
+            one.tick(now)
+        except Exception as error:  # noqa: BLE001 - the others' time goes on
+            self.defects.note(error)
+            reset(one.transport)
 
     def _leave_behind(self, now: float) -> None:
         """Break off the tunnels to addresses that DNS has not named for DRAIN_TIMEOUT: the app makes new ones."""

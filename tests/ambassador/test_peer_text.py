@@ -1,0 +1,245 @@
+"""Whatever a peer writes, each function that converts it returns a declared result or raises its declared error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.ambassador import answers, causes, kinds, resolvconf, retry, secure
+from sidecars.ambassador.access import AccessLog
+from sidecars.ambassador.affinity import key_of
+from sidecars.ambassador.bodies import Chunked
+from sidecars.ambassador.counters import Counters
+from sidecars.ambassador.fields import ACTED_ON
+from sidecars.ambassador.heads import Refused
+from sidecars.ambassador.names import Answer, Found, Name, Service, services
+from sidecars.ambassador.requests import Requests
+from sidecars.ambassador.responses import parse_response
+from tests.ambassador.exchanges import Pair
+from tests.ambassador.support import Ambassador, Peer, backends
+from tests.conftest import Start
+
+DIGITS = st.integers(-1, 10**40).map(lambda number: str(number).encode())
+RAW = st.binary(max_size=40)
+# Bytes by chance seldom get beyond the grammar: most of these do, and then mean something odd.
+VALUES = (
+    RAW
+    | DIGITS
+    | st.lists(
+        st.sampled_from(
+            b"chunked|close|keep-alive|upgrade|h2c|timeout=|99999999999|,|;|=| |[::1]|:|a|100-continue|\xc3\xa9|"
+            b'"|trailers|Content-Length'.split(b"|")
+        ),
+        max_size=6,
+    ).map(b"".join)
+)
+NAMES = st.sampled_from([*sorted(ACTED_ON), b"retry-after", b"idempotency-key", b"if-match", b"cookie", b"x"]) | RAW
+FIELDS = st.lists(st.tuples(NAMES, VALUES).map(b": ".join), max_size=5)
+FIRST_LINES = RAW | st.tuples(
+    st.sampled_from([b"GET", b"POST", b"OPTIONS", b"PUT", b"TRACE", b"CONNECT"]) | RAW,
+    st.sampled_from([b"/", b"*", b"http://orders/a", b"http://orders", b"/\xc3\xa9", b"/?%zz%00"]) | RAW,
+    st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2", b"HTTP/1.1 "]) | RAW,
+).map(b" ".join)
+STATUS_LINES = RAW | st.tuples(
+    st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2"]), DIGITS | st.integers(99, 1001).map(b"%d".__mod__), RAW
+).map(b" ".join)
+
+
+def head(first: bytes, fields: list[bytes]) -> bytes:
+    return b"\r\n".join((first, *fields))
+
+
+@given(FIRST_LINES, FIELDS)
+def test_a_request_is_understood_or_refused(first: bytes, fields: list[bytes]) -> None:
+    data = head(first, [b"Host: a", *fields])
+    try:
+        request = Requests({b"orders"}).parse(data, len(data))
+    except Refused as error:
+        answers.refusal(error.status, error.reason)
+        return
+    assert request.head(b"orders").endswith(b"\r\n\r\n")
+    for balance in ("hash:header:x", "hash:cookie:a", "hash:source"):
+        find = key_of(balance)
+        assert find is not None
+        assert isinstance(find(request.rest, "fe80::1%eth0"), bytes)
+
+
+@given(STATUS_LINES, FIELDS, st.sampled_from([b"GET", b"HEAD", b"POST"]))
+def test_a_response_is_understood_or_refused(first: bytes, fields: list[bytes], method: bytes) -> None:
+    request = Requests(()).parse(line := b"%b / HTTP/1.1\r\nHost: a" % method, len(line))
+    try:
+        response = parse_response(head(first, fields), request)
+    except Refused:
+        return
+    for minor in (0, 1):
+        for close in (False, True):
+            assert response.head(minor, close=close).endswith(b"\r\n\r\n")
+    assert 0.0 <= retry.retry_after(response.fields, 1.7e9) <= 86_400.0
+    Counters().observe(response.status, 0.1)
+
+
+@given(st.lists(RAW | st.sampled_from([b"5\r\nhello\r\n", b"0\r\n", b"\r\n", b"5 ;x\r\n", b"f" * 15]), max_size=6))
+def test_a_chunked_body_is_understood_or_refused(pieces: list[bytes]) -> None:
+    body = Chunked(400)
+    with contextlib.suppress(Refused):
+        for piece in pieces:
+            if not body.done:
+                body.feed(piece)
+
+
+@given(STATUS_LINES, FIELDS, RAW)
+def test_the_app_has_an_answer_or_a_broken_connection_whatever_the_upstream_writes(
+    first: bytes, fields: list[bytes], rest: bytes
+) -> None:
+    with Pair(AMBASSADOR_ACCESS_LOG="all", AMBASSADOR_RETRIES="0") as pair:
+        pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        pair.connection.data_received(head(first, fields) + b"\r\n\r\n" + rest)
+        if not pair.there.closing:
+            pair.connection.connection_lost(None)
+        assert pair.upstream.defects.count == 0
+        assert pair.app.written.startswith(b"HTTP/1.1 ") or pair.app.closing
+
+
+@given(FIRST_LINES, FIELDS, RAW)
+def test_nothing_that_an_app_writes_is_a_defect(first: bytes, fields: list[bytes], rest: bytes) -> None:
+    with Pair(AMBASSADOR_ACCESS_LOG="all", AMBASSADOR_BALANCE="hash:cookie:a") as pair:
+        pair.client.data_received(head(first, fields) + b"\r\n\r\n" + rest)
+        assert pair.upstream.defects.count == 0
+
+
+@given(st.integers(100, 999), st.text(max_size=40))
+def test_every_status_and_every_reason_makes_an_answer(status: int, reason: str) -> None:
+    cause = answers.malformed(reason)
+    for answer in (
+        answers.refusal(status, reason),
+        answers.own_answer(
+            cause, "orders", [("a", cause), ("b", answers.answered_with(status))], head_only=False, close=True
+        ),
+    ):
+        lines = answer.partition(b"\r\n\r\n")[0]
+        assert lines.isascii()
+        assert b"\n" not in lines.replace(b"\r\n", b"")
+
+
+@given(st.integers(0, 200), st.text(max_size=20))
+def test_every_error_of_connecting_has_a_cause(number: int, words: str) -> None:
+    for error in (OSError(number, words), OSError(words), ConnectionResetError(words), ssl.SSLError(number, words)):
+        assert causes.of_connecting(error, "127.0.0.1").status in (502, 503, 504)
+    failed = ssl.SSLCertVerificationError(1, words)
+    assert secure.cause_of(failed).status == 502
+
+
+@given(
+    st.lists(
+        st.builds(
+            Service,
+            st.integers(0, 65535),
+            st.integers(0, 65535),
+            st.integers(0, 65535),
+            st.text(max_size=20)
+            | st.binary(max_size=20)
+            | st.sampled_from(["a.b", "_x.y", "a..b", "A" * 64, "a\r\nX: y"]),
+        ),
+        max_size=5,
+    ),
+    st.floats(allow_nan=False),
+)
+def test_every_srv_record_is_an_endpoint_or_left_out(records: list[Any], ttl: float) -> None:
+    found = services([(record, ["10.0.0.1", "fd00::1"]) for record in records])
+    name = Name(kinds.targets.parse("https+srv://_http._tcp.orders").places[0])
+    name.answered(Answer(found, ttl), 0.0, 1.0, 30.0)
+    for endpoint in name.endpoints.values():
+        assert 0 < endpoint.port <= 65535
+        assert endpoint.host.isascii()
+        assert not set(endpoint.host) & set(b"\r\n\0 /@")
+        assert endpoint.server_name.encode("idna")
+    assert 1.0 <= name.holds <= 30.0 or not found
+
+
+def test_an_srv_record_that_names_no_host_or_no_port_is_left_out() -> None:
+    good = Service(1, 1, 80, "a.example")
+    odd = [
+        Service(1, 1, 0, "b.example"),
+        Service(1, 1, 80, "a b"),
+        Service(1, 1, 80, "a\\013\\010X: y"),
+        Service(1, 1, 80, "a..b"),
+        Service(1, 1, 80, "-" * 64),
+        Service(1, 1, 80, ".".join(["a" * 50] * 6)),
+        Service(1, 1, 80, b"\xff"),  # type: ignore[arg-type] # as pycares gives a name beyond ASCII
+        Service(1, 1, 80, ""),
+    ]
+    assert services([(record, ["10.0.0.1"]) for record in (*odd, good)]) == (
+        Found("10.0.0.1", 80, "a.example", 1.0, 1),
+    )
+
+
+OPTIONS = st.tuples(
+    st.sampled_from(["ndots", "timeout", "attempts", "rotate", "x"]), st.text("0123456789²٣-", max_size=8000)
+)
+LINES = st.text(max_size=40) | st.tuples(
+    st.sampled_from(["nameserver", "search", "domain", "options"]),
+    st.text(max_size=30)
+    | OPTIONS.map(":".join)
+    | st.sampled_from(["10.0.0.1", "fd00::1%eth0", "[::1]:53", "1.2.3.4:99999999"]),
+).map(" ".join)
+
+
+@given(st.lists(LINES, max_size=6).map("\n".join))
+def test_every_resolv_conf_is_understood(text: str) -> None:
+    settings = resolvconf.parse(text)
+    assert settings.servers
+    assert all(server.isascii() for server in (*settings.servers, *settings.domains))
+    assert 0 <= settings.ndots <= 15
+    assert 1 <= settings.timeout <= 30
+    assert 1 <= settings.attempts <= 5
+
+
+def test_a_name_server_that_is_no_address_does_not_hide_the_others() -> None:
+    text = "nameserver dns.example\nnameserver 10.0.0.1\nnameserver é\nnameserver fd00::1\nsearch é a.example\n"
+    settings = resolvconf.parse(text + f"options ndots:{'9' * 5000}\n")
+    assert settings.servers == ("10.0.0.1", "fd00::1")
+    assert settings.domains == ("a.example",)
+    assert settings.ndots == 15
+
+
+def test_what_is_logged_of_a_request_is_text(caplog: pytest.LogCaptureFixture) -> None:
+    with Pair(AMBASSADOR_ACCESS_LOG="all") as pair:
+        pair.client.data_received(b'GET /%ff%0a"<> HTTP/1.1\r\nHost: a\r\n\r\n')
+        pair.connection.data_received(b"HTTP/1.1 999 \xff\r\nContent-Length: 0\r\n\r\n")
+        assert isinstance(pair.upstream.access, AccessLog)
+    json.dumps([record.__dict__.get("fields") for record in caplog.records])
+
+
+# -- the program --------------------------------------------------------------------------------------------------
+
+
+ODD_PAUSES = [
+    b"Fri, 99999999999999999999 Dec 2026 10:00:00 GMT",
+    b"Fri, 31 Dec 9999 23:59:59 -2359",
+    b"9" * 6000,
+    b"\xb2",
+    b"Mon, 01 Jan 0000 00:00:00 GMT",
+]
+
+
+@pytest.mark.parametrize("status", [b"429 Slow", b"503 Away"])
+def test_an_answer_with_an_odd_retry_after_reaches_the_app(start: Start, status: bytes) -> None:
+    def handle(peer: Peer) -> None:
+        while head := peer.head():
+            value = ODD_PAUSES[int(head[5:6])]
+            peer.send(b"HTTP/1.1 %b\r\nRetry-After: %b\r\nContent-Length: 4\r\n\r\nbad\n" % (status, value))
+
+    with backends(handle) as (backend,):
+        ambassador = Ambassador(start, backend.url, RETRY_ON="429,503", RETRIES="1")
+        for number, value in enumerate(ODD_PAUSES):
+            answer, head, body = ambassador.ask(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+            assert answer == int(status[:3])
+            assert b"Retry-After: %b\r\n" % value in head
+            assert body == b"bad\n"
+        assert ambassador.metric("ambassador_defects_total") == 0
