@@ -135,11 +135,10 @@ class _Reader:
                 return self._consul(document)
             case {"status": word}:
                 return self._with_status(word, {key: item for key, item in document.items() if key != "status"})
-            case dict() if document and all(isinstance(item, dict) for item in document.values()):
-                if all(isinstance(item.get("healthy"), bool) for item in document.values()):
-                    return self._whole(map(self._dropwizard, document.items()))
-                if all("Status" in item for item in document.values()):
-                    return self._consul(list(document.values()))
+            case dict() if _any_has(document.values(), "healthy"):
+                return self._whole(self._dropwizard(name, item) for name, item in document.items())
+            case dict() if _any_has(document.values(), "Status"):
+                return self._consul(list(document.values()))
             case dict() if not document and status == _NOT_IMPLEMENTED:  # Dropwizard without any health check
                 raise NotHealth("answered 501: it has no health checks")
         raise NotHealth(_NO_DIALECT)
@@ -209,13 +208,14 @@ class _Reader:
             if isinstance(inner, dict) and deepest:
                 yield from self._spring(inner, f"{label}/", deepest - 1, all_of_them=True)
 
-    def _dropwizard(self, entry: tuple[str, dict[str, Any]]) -> Component:
-        name, item = entry
-        return self._component(name, item["healthy"], item, {"duration": item.get("duration")})
+    def _dropwizard(self, name: str, item: Any) -> Component:
+        if not isinstance(item, dict):
+            return self._component(name, item, {}, None)
+        return self._component(name, item.get("healthy"), item, {"duration": item.get("duration")})
 
     def _consul(self, items: list[Any]) -> Health:
         """Checks as Consul's API lists them (/v1/agent/checks, /v1/health/checks/…), or as an app copies them."""
-        if not any(isinstance(item, dict) and self._words.condition(item.get("Status")) for item in items):
+        if not _any_has(items, "Status"):
             raise NotHealth("answered with a list that is no list of Consul's checks")
         found = (item if isinstance(item, dict) else {} for item in items)
         return self._whole(
@@ -237,6 +237,11 @@ class _Reader:
         values = dict(_flat(numbers, "", _DEEPEST)) if isinstance(numbers, dict) else {}
         label = clean(str(name)) if isinstance(name, str | int | float) else ""
         return Component(label or "unnamed", condition or "unknown", clean(reason), values, number)
+
+
+def _any_has(items: Iterable[Any], key: str) -> bool:
+    """True if one of the items is an object with this member: then all of them are taken for checks."""
+    return any(isinstance(item, dict) and key in item for item in items)
 
 
 _REASONS = ("output", "Output", "message", "description", "error", "reason")

@@ -179,8 +179,8 @@ def _translated(page: bytes, limits: Limits) -> Exposition:
 
 def _of_health(health: Health, status: int, limits: Limits) -> Reading:
     page = translation.page_of_health(health, status, numbers=bool(limits.words))
-    contradiction = health.problem if health.condition == "fail" else ""
-    problem = f"answered with the status {status}, though it says that it is well" if contradiction else ""
+    worse = status not in _options(limits).valid and (health.problem or health.condition == "unknown")
+    problem = f"answered with the status {status}, and does not say that it is ill" if worse else ""
     return Reading(_translated(page, limits), health, problem=problem)
 
 

@@ -273,6 +273,11 @@ def test_a_status_that_is_not_known_is_unknown_with_its_reason_and_the_parts_are
         {"status": "Healthy", "entries": {"a": None}},
         [{"CheckID": "a", "Status": "passing"}, None],
         [{"CheckID": "a", "Status": "passing"}, {"CheckID": "b"}],
+        [{"CheckID": "a", "Status": "drowsy"}],
+        {"a": {"healthy": True}, "b": {"healthy": "maybe"}},
+        {"a": {"healthy": True}, "b": {}},
+        {"a": {"healthy": True}, "b": "maybe"},
+        {"a": {"Status": "passing"}, "b": {"Status": "drowsy"}},
     ],
 )
 def test_no_part_of_a_document_vanishes_because_it_is_not_understood(document: Any) -> None:

@@ -148,6 +148,8 @@ def test_without_rules_a_selected_word_that_is_not_understood_fails() -> None:
         ({"ADAPTER_SELECT": "v=$.v", "ADAPTER_RULES": "v: v == 1"}, {"v": 1}),
         ({"ADAPTER_SELECT": "v=$.v"}, {"v": 1}),
         ({"ADAPTER_RULES": 'db: health_check_up{check="db"} == 1'}, {"status": "UP", "db": {"status": "UP"}}),
+        ({"ADAPTER_RULES": 'db: health_check_up{check="db"} == 1'}, {"status": "UNKNOWN", "db": {"status": "UP"}}),
+        ({"ADAPTER_RULES": 'db: health_check_up{check="db"} == 1'}, {"status": "hm", "db": {"status": "UP"}}),
         ({}, {"status": "UP"}),
     ],
 )
