@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 LARGE = 128 * 1024
-"""Bytes: a page of this size takes some 10 ms."""
+"""Bytes: a page of metrics of this size takes some 10 ms."""
+LARGE_DOCUMENT = 16 * 1024
+"""Bytes of JSON or of lines about health, whose components are translated first: some 10 ms, too."""
 
 
 class Abandoned(Exception):
     """Nobody waits for this reading any more."""
+
+
+def _is_large(reply: Reply) -> bool:
+    """True if reading it takes longer than other probes should wait."""
+    document = reply.body[:64].lstrip()[:1] in (b"{", b"[")
+    return "content-encoding" in reply.headers or len(reply.body) >= (LARGE_DOCUMENT if document else LARGE)
 
 
 class Readers:
@@ -37,7 +45,7 @@ class Readers:
 
     async def read(self, app: str, reply: Reply, limits: Limits) -> Reading | Unreadable:
         """Understand the app's reply. May be cancelled."""
-        if len(reply.body) < LARGE and "content-encoding" not in reply.headers:
+        if not _is_large(reply):
             return understand(reply, limits)
         over = threading.Event()
 

@@ -42,7 +42,7 @@ from sidecars.adapter.tokens import BadRule, Token, number, seconds, tokens, unq
 
 LONGEST_RANGE = 86400.0  # seconds: one day of history
 _DEEPEST = 50  # parentheses in each other
-_MOST_OPERATORS = 200  # of a rule: each is a level of the tree, and Python's stack has a thousand
+_MOST_OPERATORS = 250  # of a rule: each is a level of the tree, and Python's stack has a thousand
 
 _PRECEDENCE = {
     "or": 1,
