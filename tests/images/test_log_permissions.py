@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.images.support import PATIENCE, docker, inspect
+from tests.images.support import PATIENCE, docker, inspect, state
 from tests.support import ROOT, wait_until
 
 pytestmark = pytest.mark.engine
@@ -103,3 +104,26 @@ def test_the_file_sink_of_the_readme_can_write_to_a_fresh_named_volume(volume: s
         return docker("exec", container, "/usr/bin/python3", "-c", COUNT).strip() == str(LINES)
 
     wait_until(written, "all lines are in the file", PATIENCE)
+
+
+@pytest.mark.parametrize("umask", ["0027", "0077"])
+def test_logs_that_may_not_be_read_make_the_container_unready_and_its_end_a_failure_that_names_the_cure(
+    volume: str, ship: Ship, umask: str
+) -> None:
+    """An app of uid 1000 in a Pod without fsGroup: nothing can be delivered, and that does not pass for well."""
+    write_logs(volume, "0:0", umask)
+    container = ship()
+
+    def refusal() -> str:
+        """Return what the probe prints once it asks in vain; "" before that."""
+        command = ["docker", "exec", container, "/usr/local/bin/probe", "/readyz"]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        printed = asked.stdout + asked.stderr
+        return printed if asked.returncode == 1 and "app.log" in printed else ""
+
+    answer = wait_until(refusal, "not ready, because of the file", PATIENCE)
+    assert "/logs/app.log" in answer
+    assert ("fsGroup" if umask == "0027" else "umask") in answer
+    assert not shipped(container)
+    docker("stop", container)
+    assert state(container)["ExitCode"] == 74
