@@ -49,7 +49,7 @@ class Listing:
         self._inputs = inputs
         self._refused = refused
         self.found: dict[Key, Found] = {}
-        self.folders: set[str] = set()  # the directories that were read
+        self.folders: set[str] = set()  # the directories that names were looked for in
 
     def steps(self) -> Iterator[None]:
         """Look. Yields after each directory and after some files: the caller may let others work there."""

@@ -44,7 +44,7 @@ def base(pattern: str) -> str:
 
 
 def find(pattern: str, refused: Refused, folders: set[str]) -> Iterator[str | None]:
-    """Yield the paths that match, and None between directories. The directories that were read go to `folders`."""
+    """Yield the paths that match, and None between directories. Where names were looked for goes to `folders`."""
     return _Walk(pattern, refused, folders).paths()
 
 
@@ -79,6 +79,7 @@ class _Walk:
 
     def _named(self, folder: str, part: int, depth: int) -> Iterator[str]:
         """Take the one name that a part without magic stands for."""
+        self._folders.add(folder or "/")
         path = f"{folder}/{self._parts[part]}"
         if part == self._last:
             yield path

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.conftest import Start
-from tests.logshipper.support import Receiver, status
+from tests.logshipper.support import Receiver, metric, status
 from tests.support import ROOT, Program, free_port, wait_until
 
 EXAMPLE = ROOT / "examples" / "log-shipping"
@@ -125,6 +125,34 @@ def test_the_job_ends_with_every_line_shipped_although_a_sink_was_down_when_its_
     assert program.wait() == 0
     for receiver in receivers:
         assert numbers(receiver) == Counter(range(9000))
+
+
+def test_a_logshipper_that_starts_late_says_that_lines_were_rotated_away(
+    tmp_path: Path, start: Start, receivers: list[Receiver]
+) -> None:
+    """As with plain containers that start in any order: nobody can ship what is gone, and it is not passed over."""
+    twin = Twin(tmp_path, start, "job.yaml")
+    receivers += [Receiver(port) for port in twin.ports.values()]
+    assert twin.app(APP_LINES="12000", APP_RATE="100000").wait(60) == 0
+    program = twin.logshipper()
+    said = program.wait_logged(
+        "the log was rotated before the first look, and an earlier file is not there: "
+        "its lines are not shipped; let the app start after logshipper is ready"
+    )
+    log = tmp_path / "logs" / "app.log"
+    assert (said["file"], said["missing"]) == (str(log), f"{log}.3")
+    program.wait_ready(twin.admin)
+    assert status(twin.admin)["missing_rotated_files"] == {str(log): f"{log}.3"}
+    assert metric(twin.admin, "logshipper_missing_rotated_files") == 1
+    assert program.stop() == 0
+    for receiver in receivers:
+        found = numbers(receiver)
+        assert found == Counter(range(min(found), 12_000))
+        assert min(found) > 0, "the first lines are gone"
+    again = twin.logshipper()
+    again.wait_ready(twin.admin)
+    assert status(twin.admin)["missing_rotated_files"] == {}, "a state that goes on has seen what was there"
+    assert again.stop() == 0
 
 
 def test_in_compose_the_job_ends_by_the_apps_own_file(tmp_path: Path, start: Start, receivers: list[Receiver]) -> None:

@@ -1,0 +1,58 @@
+"""What ready promises: whatever is written from then on is seen by the kernel's word, and not only by the next scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Start
+from tests.logshipper.support import Receiver, append, environ
+from tests.support import free_port, wait_until
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*.log", "app.log"),
+        ("app/*.log", "app/app.log"),
+        ("app/deep/*.log", "app/deep/app.log"),
+        ("*/*.log", "app/app.log"),
+        ("**/*.log", "app/deep/app.log"),
+        ("*/deep/app.log", "app/deep/app.log"),
+    ],
+)
+def test_a_file_that_comes_after_ready_is_seen_at_once_also_in_a_directory_that_comes_with_it(
+    tmp_path: Path, start: Start, receiver: Receiver, pattern: str, path: str
+) -> None:
+    port = free_port()
+    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_SCAN_INTERVAL="1m")
+    variables["LOGSHIPPER_PATHS"] = f"{tmp_path}/logs/{pattern}"
+    program = start("logshipper", **variables)
+    program.wait_ready(port)
+    log = tmp_path / "logs" / path
+    log.parent.mkdir(parents=True, exist_ok=True)
+    append(log, "1\n")
+    wait_until(lambda: receiver.messages() == ["1"], "the line arrives before the next scan")
+    log.rename(log.with_suffix(".old"))
+    append(log, "2\n")
+    wait_until(lambda: receiver.messages() == ["1", "2"], "so does that of the next file")
+    assert program.stop() == 0
+
+
+def test_lines_that_are_written_and_rotated_away_from_the_first_moment_of_being_ready_on_are_all_shipped(
+    tmp_path: Path, start: Start, receiver: Receiver
+) -> None:
+    """Each file stands for as long as it takes to be seen: the test goes on when it was."""
+    port = free_port()
+    program = start(
+        "logshipper", **environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_SCAN_INTERVAL="1m")
+    )
+    program.wait_ready(port)
+    log = tmp_path / "logs" / "app.log"
+    for number in range(20):
+        append(log, f"{number}\n")
+        wait_until(lambda count=number: program.stderr.count("following a file") > count, "it is held")  # type: ignore[misc]
+        log.unlink()
+    assert program.stop() == 0
+    assert sorted(receiver.messages(), key=int) == [str(number) for number in range(20)]
