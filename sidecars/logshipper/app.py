@@ -35,6 +35,7 @@ from sidecars.logshipper.state import Store
 log = logs.get("logshipper")
 
 _SAVE = 1.0  # seconds between snapshots
+_SAVE_SHARE = 20  # times as long as the last one took, at least: the journal has what happens meanwhile
 _FREED = 1024 * 1024  # bytes
 _FOR_ALL = 8  # descriptors: the watcher, name resolution, a file that is looked at, dead letters
 _FOR_A_SINK = 3  # descriptors beside one for each batch on its way
@@ -149,9 +150,10 @@ class _Shipping:
     async def _keep_saving(self) -> None:
         while True:
             await self._store.changed.wait()
+            began = time.monotonic()
             await self._store.save()
             self._saving.reason = self._store.problem
-            await asyncio.sleep(_SAVE)
+            await asyncio.sleep(max(_SAVE, _SAVE_SHARE * (time.monotonic() - began)))
 
     # -- ending --------------------------------------------------------------------------------------------------------
 

@@ -34,10 +34,15 @@ class Feed:
 
     # -- what waits ----------------------------------------------------------------------------------------------------
 
-    def waiting(self) -> int:
-        """Bytes that the sink could be given now. An unfinished line does not count."""
-        sink = self._sink
-        return sum(tail.waiting(sink) for tail in self._follower.tails.values() if not tail.idle(sink))
+    def waiting(self, enough: int) -> int:
+        """Bytes that the sink could be given now, `enough` at most. An unfinished line does not count."""
+        sink, found = self._sink, 0
+        for tail in self._follower.tails.values():
+            if not tail.idle(sink):
+                found += tail.waiting(sink)
+                if found >= enough:
+                    return enough
+        return found
 
     def unsettled(self) -> int:
         """Bytes that the sink could have been given by now, and has not decided on."""

@@ -138,6 +138,7 @@ class Follower(Followed):
     def find_known(self) -> Generator[None, None, Listing]:
         """Do the first half of a scan: list what is there, and open what the state tells of."""
         self.access.begin_scan()
+        self._real_folders.clear()
         looked = Listing(self._inputs, self.access.refused)
         yield from looked.steps()
         self.poll()  # after listing: a copy that is listed was made before the cut that is seen now
@@ -168,7 +169,7 @@ class Follower(Followed):
                 self._consider(found, heads, at_end=first and self._inputs[found.input].start_at == "end")
                 yield
             elif tail.state.path != found.path:
-                tail.state.path, tail.folder = found.path, discover.folder_of(found.path)
+                tail.state.path, tail.folder = found.path, self._folder_of(found.path)
                 self._store.append(checkpoint.file_entry(tail.state))
 
     def finish(self) -> None:
@@ -182,6 +183,7 @@ class Follower(Followed):
         yield from self.steps(first=False)
         for tail in self.tails.values():
             tail.ending = Ending.PAUSE
+        self._news = True
 
     def tell_missing(self, looked: Listing) -> None:
         """Warn, where the state is fresh, if lines may have been rotated away before the first look."""
@@ -259,6 +261,7 @@ class Follower(Followed):
         if not tail.reachable:
             self._lose(tail)
         elif self._is_out_of_place(tail, listing) and self._clock() - tail.quiet_since >= self._rotated.wait:
+            self._news = self._news or tail.ending is not Ending.OVER
             tail.ending = Ending.OVER
             if (state.device, state.inode) in listing or self._is_still_there(tail):
                 if self._rotated.delete and tail.settled():

@@ -45,6 +45,8 @@ class Followed:
         self.has_news = False  # whether anything was ever written
         self.last_news = clock()  # when
         self._by_key: dict[Key, Tail] = {}
+        self._news = False  # since `take_news`
+        self._real_folders: dict[str, str] = {}  # of this scan: directory -> what it really is
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -76,7 +78,17 @@ class Followed:
             self.settle()
         return news
 
+    def take_news(self) -> bool:
+        """Return True if there may be more to ship than when this was called last."""
+        news, self._news = self._news, False
+        return news
+
     def _poll(self, tail: Tail, now: float) -> bool:
+        news = self._look_at(tail, now)
+        self._news = self._news or news
+        return news
+
+    def _look_at(self, tail: Tail, now: float) -> bool:
         try:
             if tail.parked:
                 if tail.looks_unchanged(os.stat(tail.state.path)):  # noqa: PTH116 - paths are text throughout
@@ -149,7 +161,7 @@ class Followed:
     def _attach(self, tail: Tail, found: Found, descriptor: int) -> None:
         state, before = tail.state, (tail.state.path, tail.state.device, tail.state.inode)
         state.path, (state.device, state.inode) = found.path, found.key
-        tail.folder = discover.folder_of(found.path)
+        tail.folder = self._folder_of(found.path)
         if found.input:
             state.input, tail.rules = found.input, self._rules[found.input]
         self._by_key[found.key] = tail
@@ -162,6 +174,15 @@ class Followed:
         if before != (state.path, state.device, state.inode):
             self._store.append(checkpoint.file_entry(state))
         self._poll(tail, self._clock())
+
+    def _folder_of(self, path: str) -> str:
+        """The directory that a file is really in; that of a directory is looked up once for each scan."""
+        folder = os.path.dirname(path)  # noqa: PTH120 - as above
+        if os.path.islink(path):  # noqa: PTH114 - as above
+            return discover.folder_of(path)
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(folder)
+        return self._real_folders[folder]
 
     def changed(self, tail: Tail) -> None:
         """The file was cut: its generation goes on in a copy or is over, and a new one begins."""

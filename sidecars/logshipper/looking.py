@@ -32,6 +32,7 @@ log = logs.get("logshipper")
 _PULSE = 30.0  # seconds; reading one large directory takes some
 _SLICE = 0.05  # seconds that a scan takes at once
 _OTHERS = 0.01  # seconds that others get then
+_TELL = 0.25  # seconds between two wakings of the sinks in a scan
 
 T = TypeVar("T")
 
@@ -93,15 +94,15 @@ class Looking:
         self._pulse.beat()
         names_changed, now = self._watcher.take(), time.monotonic()
         if not names_changed and now < next_scan:
-            if self._follower.poll():
-                self._wake()
+            self._follower.poll()
+            self._tell_news()
             return next_scan
         if names_changed or not self.ready.is_set() or self._follower.needs_a_scan():
             await self._in_slices(self._follower.steps(first=False))
             self._tell_unreadable()
-            self._wake()
-        elif self._follower.poll():
-            self._wake()
+        else:
+            self._follower.poll()
+        self._tell_news()
         if self._watch():
             return now
         self.ready.set()
@@ -114,17 +115,24 @@ class Looking:
     async def _in_slices(self, steps: Generator[None, None, T]) -> T:
         """Go through the steps, and let others work from time to time."""
         until = time.monotonic() + _SLICE
+        told = 0.0
         while True:
             try:
                 next(steps)
             except StopIteration as end:
                 result: T = end.value
                 return result
-            if time.monotonic() >= until:
+            if (now := time.monotonic()) >= until:
                 self._pulse.beat()
-                self._wake()
+                if now >= told + _TELL:
+                    told = now
+                    self._tell_news()
                 await asyncio.sleep(_OTHERS)
                 until = time.monotonic() + _SLICE
+
+    def _tell_news(self) -> None:
+        if self._follower.take_news():
+            self._wake()
 
     def _tell_unreadable(self) -> None:
         """Not ready while an input has files and none can be read; ready again when one can."""

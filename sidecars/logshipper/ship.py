@@ -145,7 +145,7 @@ class Shipper:
         waiting_since: float | None = None
         while True:
             self._news.clear()
-            waiting = self._feed.waiting()
+            waiting = self._feed.waiting(self._settings.batch_size)
             if self._ending.is_set() or waiting >= self._room.bytes:
                 return waiting > 0
             pause: float | None = None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Start
 from tests.logshipper.support import Receiver, append, environ
-from tests.support import free_port, wait_until
+from tests.support import Program, free_port, wait_until
+
+
+def followed(program: Program, count: int) -> bool:
+    return program.stderr.count("following a file") >= count
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_lines_that_are_written_and_rotated_away_from_the_first_moment_of_being_
     log = tmp_path / "logs" / "app.log"
     for number in range(20):
         append(log, f"{number}\n")
-        wait_until(lambda count=number: program.stderr.count("following a file") > count, "it is held")  # type: ignore[misc]
+        wait_until(partial(followed, program, number + 1), "it is held")
         log.unlink()
     assert program.stop() == 0
     assert sorted(receiver.messages(), key=int) == [str(number) for number in range(20)]
