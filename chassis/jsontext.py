@@ -5,7 +5,7 @@ For what a program says of itself: log lines, and small files of its own. Reader
 
 from __future__ import annotations
 
-_ESCAPES = {number: f"\\u{number:04x}" for number in range(0x20)}
+_ESCAPES = {number: f"\\u{number:04x}" for number in (*range(0x20), *range(0x7F, 0xA0))}  # what a terminal obeys
 _ESCAPES |= {ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 _WORDS = {None: "null", True: "true", False: "false"}
 

@@ -21,6 +21,7 @@ from contextlib import suppress
 from chassis import jsontext
 from chassis.frozen import TYPE_CHECKING
 from chassis.logwriter import LogWriter
+from chassis.printable import printable
 
 if TYPE_CHECKING:
     import logging
@@ -227,5 +228,5 @@ def _as_json(level: str, logger: str, msg: str, fields: dict[str, object], *, co
 def _as_text(level: str, logger: str, msg: str, fields: dict[str, object], *, colours: bool) -> str:
     stamp = time.strftime("%H:%M:%S", time.localtime())
     shown = "".join(f"  {name}={value}" for name, value in fields.items())
-    line = f"{stamp} {level:<7} {logger}: {msg}{shown}"
+    line = printable(f"{stamp} {level:<7} {logger}: {msg}{shown}", keep="\n\t")
     return f"{_COLOURS[level]}{line}\x1b[0m" if colours and level in _COLOURS else line

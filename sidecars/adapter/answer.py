@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chassis.printable import printable
 from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
 
 SERVICE_UNAVAILABLE = 503
@@ -25,22 +26,27 @@ OWN_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP response to a prober. `why` is the sentence behind a failure; "" where the app itself has answered."""
+    """An HTTP response to a prober.
+
+    why    the sentence behind a failure; "" where the app itself has answered
+    warns  True if it is a warning, whatever its status: Consul and Nagios have one for that
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     why: str = ""
+    warns: bool = False
 
     @property
     def good(self) -> bool:
-        """Whether a prober takes it as a pass: kubelet's rule, 200 to 399."""
-        return 200 <= self.status < 400  # noqa: PLR2004 - the rule itself
+        """True if a prober takes it as a pass or a warning: kubelet's rule is 200 to 399."""
+        return self.warns or 200 <= self.status < 400  # noqa: PLR2004 - the rule itself
 
 
 def own_answer(status: int, sentence: str, why: str = "", headers: Mapping[str, str] | None = None) -> Answer:
-    """The adapter's own words, as plain text, and no more of them than probers read."""
-    body = sentence.encode(errors="replace")[:MOST_BYTES].decode(errors="ignore")
+    """The adapter's own words, as plain text, and no more of them than probers read. No terminal obeys them."""
+    body = printable(sentence, keep="\n").encode(errors="replace")[:MOST_BYTES].decode(errors="ignore")
     return Answer(status, {**OWN_HEADERS, **(headers or {})}, f"{body}\n".encode(), why)
 
 

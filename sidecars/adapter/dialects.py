@@ -6,8 +6,9 @@
     health+json     200, 200, 503      draft-inadarei-api-health-check-06
     spring          200, 200, 503      Spring Boot Actuator's health endpoint, v3
     microprofile    200, 200, 503      MicroProfile Health 4.0, section 3
-    consul          200, 429, 503      Consul's HTTP check: 429 is a warning; the body is text
-    nagios          200, 200, 503      Monitoring Plugins' guidelines: `WARNING - why|performance data`
+    consul          200, 429, 503      Consul's HTTP check: 429 is a warning; the body is steady text
+    nagios          200, 429, 503      Monitoring Plugins' guidelines: `WARNING - why|performance data`; a 4xx is a
+                                       warning for their `check_http`
     haproxy-agent   200, 200, 503      HAProxy's agent-check, `up` or `down #why`; over TCP in `agent.py`
 
 What is sent stays below 4 KB, since the kubelet, Consul and others stop reading there or soon after. Where not all
@@ -18,11 +19,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs
 
+from chassis.printable import printable
 from sidecars.adapter.answer import MOST_BYTES, OWN_HEADERS, SERVICE_UNAVAILABLE, Answer
 from sidecars.adapter.formats import Format
 from sidecars.adapter.verdict import Check, Status, Verdict, of_checks, worst_first
@@ -31,6 +35,8 @@ _LONGEST_LINE = 400  # characters of a summary
 _LONGEST_AGENT_REASON = 120  # characters: HAProxy shows it in a column
 _LONGEST_NAME = 120  # characters of a check's name, which an app may have chosen
 _LONGEST_QUERY = 1000
+_TOO_MANY_REQUESTS = 429  # a warning for Consul and check_http
+_MOST_NAMED = 10  # checks in the first line for Consul
 _MOST_CHECKS = 400  # more than can fit
 _EXACT = 2.0**53  # up to here every whole number has a float of its own
 _TEXT = OWN_HEADERS["Content-Type"]
@@ -74,12 +80,12 @@ def render(verdict: Verdict, form: Format, path: str = "/health", query: str = "
 
     def body(checks: Sequence[Check]) -> bytes:
         page = Page(verdict, checks, len(verdict.checks) - len(checks), title, verbose)
-        return dialect.body(page).encode(errors="replace")
+        return printable(dialect.body(page), keep="\n").encode()
 
     status = dialect.codes[verdict.status]
     why = verdict.own_reason if verdict.status == "fail" else ""
     headers = {"Content-Type": dialect.content_type, "Cache-Control": "no-store"}
-    return Answer(status, headers, _fitting(verdict.checks, body), why)
+    return Answer(status, headers, _fitting(verdict.checks, body), why, verdict.status == "warn")
 
 
 def agent_line(verdict: Verdict) -> bytes:
@@ -140,6 +146,27 @@ def _measured(check: Check) -> str:
     return ", ".join(filter(None, (value, wanted)))
 
 
+# A number that stands alone, but for an HTTP status: with its unit, or as a duration such as 1m30s.
+_UNIT = r"(?:ns|us|µs|ms|[smhd%]|[KMGT]?i?B)"
+_MEASURED = re.compile(rf"(?:^|(?<=[\s(]))(?<!status )[-+]?(?:[0-9][0-9.]*+(?:[eE][-+]?[0-9]++)?+{_UNIT}?+)++(?![\w.])")
+
+
+def _consul(page: Page) -> str:
+    """As text, but the same for as long as the state is the same: Consul writes each change of it to its catalogue.
+
+    So a rule tells what it wants and not its value, and the numbers in any other reason are left out.
+    """
+    head = [_cut(_MEASURED.sub("…", page.verdict.holding), _LONGEST_LINE)] if page.verdict.holding else []
+    head += [_name(check) for check in worst_first(page.checks) if check.status != "pass"][:_MOST_NAMED]
+    lines = [f"{page.status}: {', '.join(head)}" if head else page.status]
+    for check in page.checks:
+        wanted = f" (wanted {check.wanted})" if check.wanted else ""
+        steady = "" if check.value is not None else _MEASURED.sub("…", check.short_reason)
+        reason = f": {steady}" if check.status != "pass" and steady else ""
+        lines.append(f"{_name(check)} {check.status}{wanted}{reason}")
+    return "\n".join([*lines, page.gap] if page.gap else lines) + "\n"
+
+
 def _kubernetes(page: Page) -> str:
     if page.status != "fail" and not page.verbose:
         return "ok\n" if page.status == "pass" else f"ok\nwarning: {page.summary}\n"
@@ -185,8 +212,9 @@ _RANGES = {"<": "~:{0}", "<=": "~:{0}", ">": "{0}:", ">=": "{0}:", "==": "{0}:{0
 
 
 def _plain(value: float) -> str:
-    """Digits and a point only: the guidelines know no exponent."""
-    return f"{value:.6f}".rstrip("0").rstrip(".") or "0"
+    """Digits and a point only, 12 of them that count: the guidelines know no exponent."""
+    digits = format(Decimal(f"{value:.12g}"), "f")
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def _haproxy_agent(page: Page) -> str:
@@ -305,7 +333,7 @@ DIALECTS: Mapping[Format, Dialect] = {
     "health+json": Dialect(_health_json, "application/health+json", _codes()),
     "spring": Dialect(_spring, "application/vnd.spring-boot.actuator.v3+json", _codes()),
     "microprofile": Dialect(_microprofile, "application/json", _codes()),
-    "consul": Dialect(_text, _TEXT, _codes(warn=429)),
-    "nagios": Dialect(_nagios, _TEXT, _codes()),
+    "consul": Dialect(_consul, _TEXT, _codes(warn=_TOO_MANY_REQUESTS)),
+    "nagios": Dialect(_nagios, _TEXT, _codes(warn=_TOO_MANY_REQUESTS)),
     "haproxy-agent": Dialect(_haproxy_agent, _TEXT, _codes()),
 }

@@ -279,7 +279,8 @@ def test_nagios_gets_the_exit_code_and_the_line_that_the_readmes_plugin_makes_of
         )
     assert (done.returncode, done.stdout.partition(" ")[0]) == (code, word)
     assert "|'db'=" in done.stdout
-    assert (by_http.returncode == 0) == (word != "CRITICAL")
+    assert by_http.returncode == code
+    assert word in by_http.stdout
 
 
 def test_a_plugin_without_an_adapter_is_unknown() -> None:

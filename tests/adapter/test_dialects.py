@@ -45,7 +45,8 @@ def body(form: Format, status: Status, path: str = "/health", query: str = "") -
 def test_a_pass_is_200_and_a_failure_is_an_error(form: Format) -> None:
     assert render(VERDICTS["pass"], form).status == 200
     assert render(VERDICTS["fail"], form).status == (500 if form == "kubernetes" else 503)
-    assert render(VERDICTS["warn"], form).status == (429 if form == "consul" else 200)
+    assert [render(VERDICTS[status], form).good for status in STATUSES] == [True, True, False]
+    assert render(VERDICTS["warn"], form).status == (429 if form in ("consul", "nagios") else 200)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -71,8 +72,42 @@ def test_text_has_a_line_for_the_whole_and_one_for_each_check() -> None:
     ]
 
 
-def test_consul_reads_the_same_text() -> None:
-    assert body("consul", "warn") == body("text", "warn")
+def test_consul_reads_text_without_what_changes_from_check_to_check() -> None:
+    assert body("consul", "fail").splitlines() == [
+        "fail: queue, memory",
+        "db pass (wanted == 1)",
+        "memory warn (wanted < 0.9)",
+        "queue fail: no series queue_length",
+    ]
+
+
+def steady(number: float) -> Verdict:
+    """A verdict in which nothing but this number changes."""
+    rule = {"is_rule": True, "comparison": "<", "threshold": 5.0}
+    checks = [
+        Check("db", "pass", "", number, **rule),  # type: ignore[arg-type] # each is what it says
+        Check("queue", "warn", f"queue is {number:g}, wanted < 5", number, **rule),  # type: ignore[arg-type] # as above
+        Check("fresh", "fail", f"the newest sample of seen is {number:.0f}s old", is_rule=True),
+        Check("app", "fail", f"http://127.0.0.1:8080/metrics answered with the status 500 after {number:.0f} B"),
+        Check(
+            "disk", "warn", "the app says warn", words=f"{number * 1e9:.0f} bytes of 4096 are free, {number:g} % (5.5m)"
+        ),
+    ]
+    return Verdict("fail", tuple(checks), f"start-up grace, {number:.0f}s left")
+
+
+def test_consuls_body_stays_the_same_while_the_state_does() -> None:
+    bodies = {render(steady(number), "consul").body.decode() for number in (1, 2.5, 1234567, 1e-7, 1e21)}
+
+    [steady_body] = bodies
+    assert steady_body.splitlines() == [
+        "fail: start-up grace, … left, fresh, app, queue, disk",
+        "db pass (wanted < 5)",
+        "queue warn (wanted < 5)",
+        "fresh fail: the newest sample of seen is … old",
+        "app fail: http://127.0.0.1:8080/metrics answered with the status 500 after … B",
+        "disk warn: … bytes of … are free, … % (…)",
+    ]
 
 
 # -- kubernetes ---------------------------------------------------------------------------------------------------
@@ -240,6 +275,24 @@ def test_nagios_gets_one_line_and_performance_data(status: Status, word: str) ->
     assert ("'memory'=0.95;~:0.9" in data) == (status != "pass")
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (1e-7, "0.0000001"),
+        (-2.5e-12, "-0.0000000000025"),
+        (0.1 + 0.2, "0.3"),
+        (1.23456789e-5, "0.0000123456789"),
+        (0.0, "0"),
+        (100.0, "100"),
+        (123456.789, "123456.789"),
+    ],
+)
+def test_nagios_reads_small_numbers_as_they_are(value: float, written: str) -> None:
+    verdict = of_checks([Check("x", "pass", "", value, value, comparison="<")])
+
+    assert render(verdict, "nagios").body.decode() == f"OK - 1 check passes|'x'={written};;~:{written}\n"
+
+
 def test_nagios_labels_are_quoted_and_numbers_have_no_exponent() -> None:
     verdict = of_checks([Check("it's=a|b", "pass", "", 1e-3), Check("big", "pass", "", 1e21), Check("nan", "pass")])
 
@@ -310,3 +363,16 @@ def test_each_dialect_is_read_back_by_what_reads_the_apps_own(form: Format, stat
     assert health
     assert health.up == (status != "fail")
     assert {part.name for part in health.components} == {check.name for check in VERDICTS[status].checks}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_nothing_that_an_app_has_written_is_obeyed_by_a_terminal(form: Format) -> None:
+    hostile = "db\x1b]0;owned\x07 \x9b2J\x7f\u202edetrevni\ud800"
+    verdict = of_checks([Check(hostile, "fail", "is down", words=hostile), Check("rule", "fail", hostile, app="shop")])
+
+    for path, query in (("/health", ""), ("/readyz", "verbose")):
+        shown = render(verdict, form, path, query).body.decode()
+        assert all(line.isprintable() for line in shown.removesuffix("\n").split("\n"))
+        if "json" in DIALECTS[form].content_type:
+            assert repr("db\x1b]0;owned").strip("'") in repr(json.loads(shown))
+    assert agent_line(verdict).isascii()

@@ -129,6 +129,18 @@ def test_colours_are_for_terminals_only() -> None:
     assert "\x1b" not in elsewhere.getvalue()
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nothing_that_a_peer_has_written_is_obeyed_by_a_terminal(form: str) -> None:
+    stream = Stream()
+    logs.configure("info", form, stream)
+
+    logs.get("x").info("hello \x1b[2J", reason="\x9b31m\x07\x7f")
+
+    assert stream.getvalue().removesuffix("\n").isprintable()
+    assert "\\u001b[2J" in stream.getvalue()
+    assert "\\u009b31m" in stream.getvalue()
+
+
 def test_a_defect_carries_its_traceback() -> None:
     stream = Stream()
     logs.configure("info", "json", stream)
