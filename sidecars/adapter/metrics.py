@@ -28,7 +28,7 @@ class RecordCollector(Collector):
 
     def _routes(self) -> Iterator[Metric]:
         requests = _Counter("adapter_requests", "Requests answered, by route and status.", labels=["route", "code"])
-        up = GaugeMetricFamily("adapter_up", "1 when the route's last answer was 200 to 399 or a warning.", labels=["route"])
+        up = GaugeMetricFamily("adapter_up", "1 when the route's last answer was good.", labels=["route"])
         durations = HistogramMetricFamily(
             "adapter_request_duration_seconds", "From a route's request to its answer.", labels=["route"]
         )
