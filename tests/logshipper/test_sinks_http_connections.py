@@ -82,13 +82,13 @@ async def test_batches_on_their_way_together_have_a_connection_each() -> None:
     ("answer", "reason"),
     [
         (b"", "the receiver closed the connection without an answer"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the answer is not HTTP/1.1"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the answer cannot be used: it is not HTTP/1.1"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "closed the connection in the middle of its answer"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 33_600_000,
             "the answer is longer than [0-9]+ bytes",
         ),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "the answer is not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "the answer cannot be used: it is not HTTP/1.1"),
     ],
 )
 async def test_an_answer_that_is_none_is_tried_again(answer: bytes, reason: str) -> None:

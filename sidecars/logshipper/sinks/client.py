@@ -66,8 +66,7 @@ class Client:
 
 
 def _what_came(error: NoAnswer, progress: Progress) -> str:
-    match error:
-        case Closed():
-            place = "in the middle of its" if progress.status else "without an"
-            return f"the receiver closed the connection {place} answer"
-    return "the answer is not HTTP/1.1"
+    if isinstance(error, Closed):
+        place = "in the middle of its" if progress.status else "without an"
+        return f"the receiver closed the connection {place} answer"
+    return f"the answer cannot be used: {error}"
