@@ -150,8 +150,8 @@ class _Reader:
             return Health(condition, parts, number)
         if not parts and not isinstance(word, str):  # an error page such as {"status": 404, "path": …}
             raise NotHealth(_NO_DIALECT)
-        problem = "its status is not known: ADAPTER_STATUS_VALUES gives a word its number"
-        return Health("unknown", parts, None, problem, f"its status is {shown(word)}, which is not known")
+        hint = "not known: ADAPTER_STATUS_VALUES gives a word its number"
+        return Health("unknown", parts, None, f"its status is {hint}", f"its status is {shown(word)}, which is {hint}")
 
     def _parts(self, rest: dict[str, Any]) -> Iterator[Component]:
         match rest:

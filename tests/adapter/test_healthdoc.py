@@ -256,7 +256,7 @@ def test_a_status_that_is_not_known_is_unknown_with_its_reason_and_the_parts_are
 
     assert health.condition == "unknown"
     assert conditions(health) == {"db": "pass", "mq": "unknown"}
-    assert health.words == 'its status is "UP_WITH_CAUTION", which is not known'
+    assert health.words.startswith('its status is "UP_WITH_CAUTION", which is not known: ADAPTER_STATUS_VALUES')
     assert "CAUTION" not in health.problem
     assert health.components[1].reason == 'its status is "SLOWISH", which is not known'
 
