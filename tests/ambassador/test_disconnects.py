@@ -6,7 +6,6 @@ import contextlib
 import errno
 import socket
 import struct
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,7 @@ import pytest
 
 from sidecars.ambassador import disconnects
 from sidecars.ambassador.disconnects import Disconnects, SockDiag, Table, inode_of, question
-from tests.ambassador.support import GET, Ambassador, Peer, backends
-from tests.conftest import Start
-from tests.support import free_port, wait_until
+from tests.support import free_port
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -194,142 +191,3 @@ def test_one_reading_of_the_table_serves_all_that_ask_at_the_same_time(tmp_path:
     assert table(*asked) == 1
     now[0] = 2 * disconnects._TABLE_HOLDS
     assert table(*asked) == 2
-
-
-# -- through the program ------------------------------------------------------------------------------------------
-
-
-class Working:
-    """A server that works on each request until it is told to answer, and notices when its connection ends."""
-
-    def __init__(self) -> None:
-        self.asked = threading.Semaphore(0)
-        self.ended = threading.Semaphore(0)
-
-    def __call__(self, peer: Peer) -> None:
-        while peer.head():
-            self.asked.release()
-        self.ended.release()
-
-
-@pytest.fixture(params=["127.0.0.1:", "[::1]:", ":"])
-def listen(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-def test_the_leaving_of_an_app_is_told_to_the_upstream(start: Start, listen: str) -> None:
-    server, port = Working(), free_port()
-    with backends(server) as (backend,):
-        ambassador = Ambassador(start, backend.url, LISTEN=f"{listen}{port}", DRAIN_TIMEOUT="10m", ACCESS_LOG="errors")
-        peer = Peer(socket.create_connection(("::1" if "[" in listen else "127.0.0.1", port)))
-        peer.send(GET)
-        assert server.asked.acquire(timeout=30)
-        peer.close()
-        assert server.ended.acquire(timeout=30)
-        wait_until(lambda: ambassador.metric("ambassador_requests_total", code="499") == 1, "the count of it")
-        assert ambassador.metric("ambassador_requests_total") == 1  # and no 200
-        assert ambassador.program.stop(patience=60) == 0
-    (told,) = [line for line in ambassador.program.logs if line["logger"] == "ambassador.access"]
-    assert (told["status"], told["whole"]) == (499, False)
-
-
-def test_an_app_that_ends_its_direction_first_and_leaves_later_is_noticed(start: Start) -> None:
-    server = Working()
-    with backends(server) as (backend,):
-        ambassador = Ambassador(start, backend.url)
-        with ambassador.connect() as peer:
-            peer.send(GET)
-            assert server.asked.acquire(timeout=30)
-            peer.socket.shutdown(socket.SHUT_WR)
-            assert not server.ended.acquire(timeout=0.5)
-        assert server.ended.acquire(timeout=30)
-        wait_until(lambda: ambassador.metric("ambassador_requests_total", code="499") == 1, "the count of it")
-
-
-def test_an_app_that_leaves_a_unix_socket_is_noticed(start: Start, tmp_path: Path) -> None:
-    server, path = Working(), tmp_path / "app.sock"
-    with backends(server) as (backend,):
-        ambassador = Ambassador(start, backend.url, LISTEN=f"unix:{path}")
-        with socket.socket(socket.AF_UNIX) as own:
-            own.connect(str(path))
-            Peer(own).send(GET)
-            assert server.asked.acquire(timeout=30)
-        assert server.ended.acquire(timeout=30)
-        wait_until(lambda: ambassador.metric("ambassador_requests_total", code="499") == 1, "the count of it")
-
-
-def test_an_app_that_leaves_while_its_upload_is_not_read_is_noticed(start: Start) -> None:
-    """Its end is behind bytes that nobody reads, since the upstream takes no more."""
-    ended = threading.Event()
-
-    def takes_nothing(peer: Peer) -> None:
-        peer.head()
-        ended.wait(60)
-
-    with backends(takes_nothing) as (backend,):
-        ambassador = Ambassador(start, backend.url, TIMEOUT="10m", IDLE_TIMEOUT="10m")
-        with ambassador.connect() as peer:
-            peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
-            peer.socket.settimeout(1.0)
-            with contextlib.suppress(TimeoutError):  # more than all buffers on the way hold
-                peer.send(b"x" * 100_000_000)
-        wait_until(lambda: ambassador.metric("ambassador_requests_total", code="499") == 1, "the count of it")
-        ended.set()
-
-
-def test_a_client_that_half_closes_gets_its_answer(start: Start) -> None:
-    go = threading.Event()
-
-    def late(peer: Peer) -> None:
-        peer.head()
-        go.wait(1.5)  # longer than the time between two looks
-        peer.send(OK)
-
-    with backends(late) as (backend,), Ambassador(start, backend.url).connect() as peer:
-        peer.send(GET)
-        peer.socket.shutdown(socket.SHUT_WR)
-        status, head, body = peer.response()
-        assert (status, body) == (200, b"ok")
-        assert b"Connection: close\r\n" in head
-        assert peer.rest() == b""
-
-
-@pytest.mark.parametrize("count", [3, 500])
-def test_pipelined_requests_before_a_half_close_are_all_answered(start: Start, count: int) -> None:
-    def echo(peer: Peer) -> None:
-        while head := peer.head():
-            path = head.split(b" ")[1]
-            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path))
-
-    with backends(echo) as (backend,), Ambassador(start, backend.url).connect() as peer:
-        peer.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(count)))
-        peer.socket.shutdown(socket.SHUT_WR)
-        answers = [peer.response() for _ in range(count)]
-        assert [body for _, _, body in answers] == [b"/%d" % number for number in range(count)]
-        assert peer.rest() == b""
-
-
-def test_a_half_close_within_a_body_is_refused(start: Start) -> None:
-    with backends(Working()) as (backend,):
-        ambassador = Ambassador(start, backend.url)
-        with ambassador.connect() as peer:
-            peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
-            peer.socket.shutdown(socket.SHUT_WR)
-            assert peer.rest().startswith(b"HTTP/1.1 400 ")
-
-
-def test_an_app_that_leaves_a_tunnel_ends_it_although_the_server_says_nothing(start: Start) -> None:
-    ended = threading.Event()
-    got: list[bytes] = []
-
-    def stubborn(peer: Peer) -> None:
-        got.append(peer.rest())
-        ended.wait(60)  # it neither answers nor closes
-
-    with backends(stubborn) as (backend,):
-        ambassador = Ambassador(start, f"tcp://127.0.0.1:{backend.port}", IDLE_TIMEOUT="10m", DRAIN_TIMEOUT="10m")
-        with ambassador.connect() as peer:
-            peer.send(b"last words")
-        wait_until(lambda: got == [b"last words"], "all that the app has sent")
-        assert ambassador.program.stop(patience=60) == 0
-        ended.set()
