@@ -12,7 +12,8 @@ One selection a line, or several separated by `;`. Each is the name of a metric 
 A number is taken as it is; true is 1 and false 0; a string is taken when it is a number or a status word: one of a
 health dialect ("UP" is 1, "down" is 0), or one of ADAPTER_STATUS_VALUES. A path that leads nowhere gives no sample.
 Any other value is unknown (`unknown_values`): a rule that looks at it fails. So is an item of `[*]` or of a filter that
-lacks the member which the path names next.
+lacks the member with which the path ends right behind: of `$.nodes[*].state` each node is to have a state, whereas
+`$.parts[*].data.ms` takes the parts that have such a number.
 """
 
 from __future__ import annotations
@@ -191,21 +192,22 @@ def select(
 def _walk(document: Any, steps: tuple[Step, ...]) -> Iterator[Found]:
     """All values to which the steps lead, from the document's beginning to its end. No recursion: one stage a step."""
     found: Iterator[Found] = iter([((), document)])
-    for step in steps:
+    for step in steps[:-1]:
         found = _stage(step, found)
-    return found
+    if not steps:
+        return found
+    of_each = len(steps) > 1 and isinstance(steps[-2], All | Where) and isinstance(steps[-1], Member)
+    return _stage(steps[-1], found, of_each=of_each)
 
 
-def _stage(step: Step, found: Iterator[Found]) -> Iterator[Found]:
+def _stage(step: Step, found: Iterator[Found], *, of_each: bool = False) -> Iterator[Found]:
+    """Yield what the step leads to. `of_each`: each value is an item of several, and is to have the member."""
     for trail, value in found:
-        if value is _MISSING:
-            yield trail, value
-            continue
         at_all = False
         for place, item in _chosen(step, value):
             at_all = True
             yield trail if place is None else (*trail, place), item
-        if not at_all and trail and isinstance(step, Member) and (value is None or isinstance(value, dict)):
+        if of_each and not at_all and (value is None or isinstance(value, dict)):
             yield trail, _MISSING
 
 

@@ -100,6 +100,14 @@ def test_each_item_of_a_wildcard_that_is_not_understood_is_unknown_by_itself() -
     assert found["u", "2"] == "$.nodes[2].state is not there"
 
 
+def test_a_path_that_goes_on_behind_a_wildcard_takes_the_items_that_have_it() -> None:
+    parts = {"disk": {"details": {"free": 5}}, "db": {"details": {"hits": 1}}, "ping": {}, "version": "1", "none": None}
+
+    assert values("free=$.parts.*.details.free", {"parts": parts}) == {("free", "disk"): 5}
+    assert unknown("free=$.parts.*.details.free", {"parts": parts}) == {}
+    assert [key for _, key in unknown("state=$.parts.*.state", {"parts": parts})] == ["disk", "db", "ping", "none"]
+
+
 def test_what_is_shown_of_an_unknown_value_is_bounded_and_moves_no_terminal() -> None:
     [one] = select(parse("u=$.s; v=$.n"), {"s": "\x1b[2J\x7f\u202e" + "x" * 10_000, "n": 1}).unknown
 
