@@ -88,8 +88,8 @@ class Connection:
                 self._head(exchange, data)
         except Refused as error:
             self._fail(exchange, answers.malformed(error.reason))
-        except Exception as error:  # noqa: BLE001 - whatever the peer wrote, it ends no more than this exchange
-            exchange.defect(error)
+        except Exception as defect:  # noqa: BLE001 - whatever the peer wrote, it ends no more than this exchange
+            exchange.defect(defect)
             if self.exchange is None or self.exchange is exchange:
                 self.discard()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 
@@ -191,6 +192,18 @@ alpn = Kind("protocols", _parse_alpn, ",".join)
 
 
 health_path = Kind("path", _parse_health_path)
+
+
+def _parse_host_name(raw: str) -> str:
+    """A name that TLS can ask for and a certificate can have: an address, or a name as IDNA writes it."""
+    with contextlib.suppress(UnicodeError):
+        if _is_ipv6(raw) or _HOST_NAME(raw.encode("idna").decode()):
+            return raw
+    raise ValueError("expected a host name or an IP address")
+
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*").fullmatch
+host_name = Kind("host name", _parse_host_name)
 
 
 # -- retries ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chassis.frozen import dataclass
-from chassis.kinds import Address, Secret, address, choice, duration, integer, path, secret, size, text
+from chassis.kinds import Address, Secret, address, choice, duration, integer, path, secret, size
 from chassis.settings import ServiceSettings, group, setting, variable
 from sidecars.ambassador import identity, kinds
 from sidecars.ambassador.identity import Edit
@@ -152,7 +152,9 @@ class UpstreamSettings:
     tls_cert: Path | None = setting(path, "likewise: our own certificate, where the upstream asks for it", default="")
     tls_key: Path | None = setting(path, "likewise: its key, unless that is in the same file", default="")
     tls_server_name: str | None = setting(
-        text, "likewise: the name that its certificate must have, instead of the host in `UPSTREAM`", default=""
+        kinds.host_name,
+        "likewise: the name that its certificate must have, instead of the host in `UPSTREAM`",
+        default="",
     )
     tls_min_version: str = setting(choice("1.2", "1.3"), "likewise: the oldest TLS that is spoken", default="1.2")
     tls_alpn: tuple[str, ...] | None = setting(

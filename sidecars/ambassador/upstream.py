@@ -248,8 +248,8 @@ class Upstream:
             cause = causes.of_connecting(error, endpoint.ip)
             if cause is answers.NO_DESCRIPTORS:
                 self._shed()
-        except ValueError as error:  # of ssl, about a host name: UnicodeError is one, too
-            cause = Cause("tls_protocol_error", 502, f"no certificate can have this name: {error}")
+        except ValueError as refusal:  # of ssl, about a host name: UnicodeError is one, too
+            cause = Cause("tls_protocol_error", 502, f"no certificate can have this name: {refusal}")
         else:
             set_keepalive(transport.get_extra_info("socket"), self.settings.tcp_keepalive)
             self.connects += 1

@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chassis import admin, logs
+from chassis import admin, descriptors, logs
 from chassis.lifecycle import Life
 from chassis.listen import bind_for_each
 from chassis.settings import variable
@@ -113,7 +113,7 @@ class Fleet(Collector):
         pause = 0.0
         while True:
             began = time.monotonic()
-            code = await self._run(worker)
+            code = await self._run_if_possible(worker)
             reports.add_up(self._gone, worker.gone().families.values())
             if self._life.stopping.is_set():
                 close(worker.listeners)  # from here on the others get its connections
@@ -128,18 +128,29 @@ class Fleet(Collector):
                 await asyncio.wait_for(self._life.stopping.wait(), pause)
                 return
 
+    async def _run_if_possible(self, worker: Worker) -> int | None:
+        """Run the worker and return its exit code, or None where no process can be started at present."""
+        try:
+            return await self._run(worker)
+        except OSError as error:
+            log.error("a worker cannot be started", worker=worker.number, reason=error.strerror)
+            descriptors.count(error)
+            return None
+
     async def _run(self, worker: Worker) -> int:
         """Start the worker, follow its reports, and give its exit code (or, negative, the signal that ended it)."""
         ours, theirs = socket.socketpair()
         listening = {name: [each.fileno() for each in sockets] for name, sockets in worker.listeners.items()}
         plan = Plan(worker.number, theirs.fileno(), listening)
         isolated = ["-I"] if sys.flags.isolated else []
-        with theirs:
+        with theirs, contextlib.ExitStack() as stack:
+            stack.callback(ours.close)
             worker.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *isolated, "-m", "sidecars.ambassador.worker", str(plan)),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), *(number for numbers in listening.values() for number in numbers)),
             )
+            stack.pop_all()  # from here on it is the stream's
         log.info("a worker runs", worker=worker.number, pid=worker.process.pid)
         if self._life.stopping.is_set():
             worker.tell(signal.SIGTERM)  # it missed that the others were told

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,6 +224,20 @@ def test_with_a_high_hard_limit_a_low_soft_one_limits_nothing(start: Start) -> N
         assert ambassador.ask()[0] == 200
         assert ambassador.metric("sidecar_resource_exhausted_total", resource="descriptors") == 0
     backend.stop()
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        ambassador = Ambassador(start, backend.url, WORKERS="2")
+        page = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
+        parent = ambassador.program.process.pid
+        before = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, (3, before[1]))
+        os.kill(page["workers"][0]["pid"], signal.SIGKILL)
+        assert ambassador.program.wait_logged("a worker cannot be started")["worker"] == 1
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, before)
+        ambassador.program.wait_ready(ambassador.admin)
+        assert ambassador.ask()[0] == 200
 
 
 def test_a_limit_that_cannot_hold_max_connections_is_told_at_the_start(start: Start) -> None:

@@ -127,12 +127,22 @@ def test_an_upstream_is_shown_as_it_could_be_given(upstream: str, shown: str) ->
         ("EJECT_AFTER", "0", "at least 1"),
         ("TRY_TIMEOUT", "5", "with its unit"),
         ("DNS_MIN_TTL", "10ms", "at least 100ms"),
+        ("TLS_SERVER_NAME", "a..b", "a host name or an IP address"),
+        ("TLS_SERVER_NAME", ".a", "a host name or an IP address"),
+        ("TLS_SERVER_NAME", "a b", "a host name or an IP address"),
+        ("TLS_SERVER_NAME", "x" * 64, "a host name or an IP address"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(name: str, value: str, why: str) -> None:
     (problem,) = problems(**{"AMBASSADOR_UPSTREAM": "http://a", f"AMBASSADOR_{name}": value})
     assert problem.startswith(f"AMBASSADOR_{name}={value}: ")
     assert why in problem
+
+
+@pytest.mark.parametrize("name", ["payments.example", "bücher.example", "10.0.0.1", "fd00::1", "a_b"])
+def test_a_name_that_a_certificate_can_have_is_taken(name: str) -> None:
+    settings = load(Settings, {"AMBASSADOR_UPSTREAM": "https://a", "AMBASSADOR_TLS_SERVER_NAME": name})
+    assert settings.upstreams["default"].tls_server_name == name
 
 
 def test_what_only_http_has_is_refused_for_tcp() -> None:
