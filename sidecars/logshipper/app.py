@@ -102,7 +102,7 @@ class _Shipping:
         self._follower.take_up()
         await self._looking.start()
         if not await self._store.save():
-            raise IOFailed(f"{self._store.problem}; make room there, or mount a writable volume")
+            raise IOFailed(self._store.problem)
 
     def _for_sinks(self) -> int:
         """Return how many descriptors the sinks may need."""

@@ -104,16 +104,15 @@ def folder_of(path: str) -> str:
     return os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - paths are text: globs give it, records need it
 
 
-def neighbours(folder: str, beginning: str = "") -> dict[str, Found]:
-    """The regular files in a directory by their names, of those that begin so: where a rotated file is looked for."""
+def neighbours(folder: str) -> dict[str, Found]:
+    """The regular files in a directory by their names, whatever these are: where a rotated file is looked for."""
     entries: dict[str, Found] = {}
     with contextlib.suppress(OSError), descriptors.reserved():
         for name in sorted(os.listdir(folder)):  # noqa: PTH208 - as above
-            if name.startswith(beginning):
-                with contextlib.suppress(PermissionError):
-                    entry = _entry(f"{folder}/{name}", "")
-                    if entry is not None:
-                        entries[name] = entry
+            with contextlib.suppress(PermissionError):
+                entry = _entry(f"{folder}/{name}", "")
+                if entry is not None:
+                    entries[name] = entry
     return entries
 
 
@@ -220,8 +219,8 @@ class Access:
         """Note that a file or directory cannot be read, and that it is one that the input of that name asks for."""
         reason = error.strerror or str(error)
         if descriptors.exhausted(error):
-            name = ""  # that is our own affair, and passes
-        if self.unreadable.get(path) != reason:
+            name = ""  # that is our own affair, is told by `descriptors`, and passes
+        elif self.unreadable.get(path) != reason:
             log.warning("a file cannot be read; it is tried again", file=path, reason=permissions.why(path, error))
         self.unreadable[path] = reason
         self._scanned.add(path)

@@ -34,7 +34,7 @@ from sidecars.logshipper.identity import PREFIX, START, Mark
 from sidecars.logshipper.ledger import Ledger
 from sidecars.logshipper.lines import Ending
 from sidecars.logshipper.reading import Rules
-from sidecars.logshipper.recognition import CopiesInTheMaking, Folder, Heads
+from sidecars.logshipper.recognition import CopiesInTheMaking, Heads
 from sidecars.logshipper.rotation import Rotation
 from sidecars.logshipper.settings import Input
 from sidecars.logshipper.state import Store
@@ -92,7 +92,7 @@ class Follower(Followed):
 
     def _resume(self, listing: Mapping[Key, Found]) -> Iterator[None]:
         """Find the files of the dormant. What is not there is lost, unless its volume is not there either (yet)."""
-        beside = cache(lambda folder: Folder(discover.neighbours(folder)))
+        beside = cache(recognition.beside)
         for tail in [tail for tail in self.tails.values() if tail.dormant]:
             yield
             state = tail.state

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from chassis import logs
 from sidecars.logshipper import checkpoint, discover, identity, recognition
@@ -73,10 +74,19 @@ class Followed:
     def poll(self) -> bool:
         """Look at what is followed. True when there may be something new to read."""
         now, news = self._clock(), False
+        cut: list[Tail] = []  # looked after together: each directory is then read once, however many files were cut
         for tail in list(self.tails.values()):
-            news = self._poll(tail, now) or news
+            try:
+                news = self._look_at(tail, now) or news
+            except Changed:
+                cut.append(tail)
             self.settle()
-        return news
+        beside = cache(recognition.beside)
+        for tail in cut:
+            self.changed(tail, beside)
+            self.settle()
+        self._news = self._news or news or bool(cut)
+        return news or bool(cut)
 
     def take_news(self) -> bool:
         """Return True if there may be more to ship than when this was called last."""
@@ -84,11 +94,16 @@ class Followed:
         return news
 
     def _poll(self, tail: Tail, now: float) -> bool:
-        news = self._look_at(tail, now)
+        try:
+            news = self._look_at(tail, now)
+        except Changed:
+            self.changed(tail)
+            news = True
         self._news = self._news or news
         return news
 
     def _look_at(self, tail: Tail, now: float) -> bool:
+        """Look at one file. Return True if there may be something new to read. Raises Changed."""
         try:
             if tail.parked:
                 if tail.looks_unchanged(os.stat(tail.state.path)):  # noqa: PTH116 - paths are text throughout
@@ -104,9 +119,6 @@ class Followed:
                 self._store.changed.set()
                 if tail.descriptor is not None:
                     self.open_files.use(tail)
-        except Changed:
-            self.changed(tail)
-            return True
         except OSError as error:
             self._failed(tail, error)
             return False
@@ -184,16 +196,16 @@ class Followed:
             self._real_folders[folder] = os.path.realpath(folder)
         return self._real_folders[folder]
 
-    def changed(self, tail: Tail) -> None:
+    def changed(self, tail: Tail, beside: recognition.Beside = recognition.beside) -> None:
         """The file was cut: its generation goes on in a copy or is over, and a new one begins."""
-        state, descriptor = tail.state, tail.descriptor
+        state, descriptor = tail.state, tail.descriptor if self.opened(tail) else None
         if descriptor is None:
             return
         original = Found(state.path, state.input, (state.device, state.inode), 0, 0)
         tail.descriptor = None
         self.open_files.forget(tail)
         del self._by_key[original.key]
-        copy = recognition.copy_of(tail, original.key, self._by_key, self.access)
+        copy = recognition.copy_of(tail, original.key, self._by_key, self.access, beside)
         log.info("a file was truncated", file=state.path, generation=state.id, copy=copy[0].path if copy else "none")
         if copy:
             self._attach(tail, *copy)

@@ -21,7 +21,7 @@ from sidecars.logshipper.tail import Tail
 log = logs.get("openfiles")
 
 _LOOKED_AT = 64  # files among which one that every sink has is looked for
-FEWEST = 4  # open files, however low the limit is
+FEWEST = 1  # open files, however low the limit is
 MOST = 1 << 20  # open files, unless told otherwise
 
 

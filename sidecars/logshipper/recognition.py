@@ -41,12 +41,24 @@ class Folder:
         for found in (self._by_key.get(key), self._files.get(name)):
             if found is not None:
                 yield found
+        yield from self.starting(stem)
+
+    def starting(self, stem: str) -> Iterator[Found]:
+        """The files whose names begin with the stem."""
         start = bisect_left(self._names, stem)
         following = (self._names[at] for at in range(start, len(self._names)))
         yield from (self._files[one] for one in takewhile(lambda one: one.startswith(stem), following))
 
 
-def places(state: FileState, listing: Mapping[Key, Found], beside: Callable[[str], Folder]) -> Iterator[Found]:
+def beside(folder: str) -> Folder:
+    """Return what is in the directory now."""
+    return Folder(discover.neighbours(folder))
+
+
+Beside = Callable[[str], Folder]
+
+
+def places(state: FileState, listing: Mapping[Key, Found], beside: Beside) -> Iterator[Found]:
     """Where the file of the state may be, the likeliest first. `beside` tells what is in a directory."""
     key = (state.device, state.inode)
     if key in listing:
@@ -65,12 +77,23 @@ def is_generation(state: FileState, found: Found, sample: identity.Sample) -> bo
     return identity.same_content(marks, found.size, sample)
 
 
-def copy_of(tail: Tail, original: Key, known: Container[Key], access: Access) -> tuple[Found, int] | None:
-    """The copy, opened, in which the generation of a file that was cut goes on."""
+def copy_of(
+    tail: Tail, original: Key, known: Container[Key], access: Access, beside: Beside = beside
+) -> tuple[Found, int] | None:
+    """The copy, opened, in which the generation of a file that was cut goes on. The most similar names are tried first.
+
+    `beside` must have looked after the cut was seen: the copy is older than the cut.
+    """
     marks = tail.marks()
     whole = max(tail.state.size, *(mark.offset for mark in tail.state.positions.values()), 0)
-    folder = discover.folder_of(tail.state.path)
-    for found in discover.neighbours(folder, discover.stem(tail.state.name)).values():
+    near = beside(discover.folder_of(tail.state.path)).starting(discover.stem(tail.state.name))
+    name = os.path.basename(tail.state.name)  # noqa: PTH119 - as above
+
+    def similarity(found: Found) -> int:
+        other = os.path.basename(found.path)  # noqa: PTH119 - as above
+        return next((at for at, (one, two) in enumerate(zip(name, other, strict=False)) if one != two), len(name))
+
+    for found in sorted(near, key=similarity, reverse=True):
         if found.key == original or found.key in known or not found.size:
             continue
         same = identity.same_content if found.size >= whole else identity.short_copy

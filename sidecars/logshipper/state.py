@@ -55,9 +55,7 @@ class Store:
         except BlockingIOError:
             raise IOFailed(f"{self._where} is in use by another logshipper: give each a directory of its own") from None
         except OSError as error:
-            raise IOFailed(
-                f"{self._where} cannot be written: {error.strerror}; mount a writable volume there"
-            ) from None
+            raise IOFailed(f"{self._where} cannot be written: {_reason(error)}") from None
         self._load()
 
     def _load(self) -> None:
@@ -107,7 +105,7 @@ class Store:
             _write_whole(self._journal, line)
             self._written += len(line)
         except OSError as error:
-            self._failed(f"{self._where}: the journal cannot be written: {error.strerror}")
+            self._failed(f"{self._where}: the journal cannot be written: {_reason(error)}")
             with contextlib.suppress(OSError):
                 os.ftruncate(self._journal, self._written)  # a torn line would end it for the entries to come
 
@@ -122,7 +120,7 @@ class Store:
             await self._worker.call(self._write, data, self.state.journal)
         except OSError as error:
             self.changed.set()
-            self._failed(f"{self._where}: {SNAPSHOT} cannot be written: {error.strerror}")
+            self._failed(f"{self._where}: {SNAPSHOT} cannot be written: {_reason(error)}")
             return False
         self._begun = False
         if self.problem:
@@ -165,6 +163,16 @@ class Store:
             if descriptor is not None:
                 os.close(descriptor)
         self._journal = self._lock = None
+
+
+def _reason(error: OSError) -> str:
+    """Return what the error says, and what to do about it."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{reason}; make room there"
+    if descriptors.exhausted(error) == descriptors.DESCRIPTORS:
+        return f"{reason}; raise the container's limit of open files (ulimit -n)"
+    return f"{reason}; mount a writable volume there"
 
 
 def _write_whole(descriptor: int, line: bytes) -> None:

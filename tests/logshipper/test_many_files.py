@@ -154,3 +154,28 @@ def test_a_directory_that_cannot_be_opened_for_want_of_descriptors_is_read_with_
     found = [path for path in globs.find(f"{tmp_path}/*.log", lambda *_: None, set()) if path]
     assert found == [str(tmp_path / "app.log")]
     assert refused
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_many_files_that_are_cut_at_once_need_one_look_into_their_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, copied: bool
+) -> None:
+    fill(tmp_path / "logs", 200, b"", b"N,x,y\n" * 20)
+    pod = Pod(tmp_path)
+    for path in sorted(pod.logs.iterdir()):
+        if copied:
+            path.with_suffix(".old").write_bytes(path.read_bytes())
+        os.truncate(path, 0)
+    real, looked = os.listdir, list[str]()
+
+    def counting(folder: str) -> list[str]:
+        looked.append(str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(os, "listdir", counting)
+    pod.look()
+    assert len(looked) <= 2
+    while pod.ship():
+        pass
+    assert len(pod.got["default"]) == (200 * 20 if copied else 0)
+    assert pod.dropped()["lost"] == (0 if copied else sum(20 * len(f"{number},x,y\n") for number in range(200)))

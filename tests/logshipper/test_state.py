@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,4 +179,29 @@ async def test_a_snapshot_that_cannot_be_written_leaves_the_old_one(store: Store
     assert len(journals) <= 2, "a disk that stays full does not fill up with journals"
     store = reopened(store)
     assert position(store) == 2
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.EMFILE, "raise the container's limit of open files (ulimit -n)"),
+        (errno.ENOSPC, "make room there"),
+        (errno.EROFS, "mount a writable volume there"),
+    ],
+)
+async def test_a_state_that_cannot_be_saved_says_what_to_do_about_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, cure: str
+) -> None:
+    store = Store(tmp_path, "LOGSHIPPER_STATE_DIR")
+    store.open()
+
+    def refuse(*_arguments: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert not await store.save()
+    assert store.problem.startswith(f"LOGSHIPPER_STATE_DIR={tmp_path}: ")
+    assert store.problem.endswith(f"{os.strerror(number)}; {cure}")
     store.close()
