@@ -19,9 +19,11 @@ from sidecars.adapter.answer import Answer
 from sidecars.adapter.faults import Kind
 from sidecars.adapter.outcome import NoReply, Outcome, Reason
 from sidecars.adapter.routes import OTHER, Route
-from sidecars.adapter.verdict import Check, Verdict
+from sidecars.adapter.verdict import Check, Verdict, worst_first
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0)  # seconds
+
+MOST_CHECKS = 500  # of an app's own checks that `/status` tells
 
 Clock = Callable[[], float]
 
@@ -83,6 +85,14 @@ class CheckRecord:
         }
 
 
+def _kept(verdict: Verdict) -> Sequence[Check]:
+    """All rules, and of the app's own checks as many as there is room for, the worst first."""
+    if len(verdict.checks) <= MOST_CHECKS:
+        return verdict.checks
+    rules = [check for check in verdict.checks if check.is_rule]
+    return rules + worst_first(check for check in verdict.checks if not check.is_rule)[:MOST_CHECKS]
+
+
 class RouteRecord:
     """One route: how often it gave which answer, how long that took, and how it is now."""
 
@@ -94,6 +104,7 @@ class RouteRecord:
         self.last_error = ""
         self.verdict: Verdict | None = None
         self.checks: dict[str, CheckRecord] = {}
+        self._left_out = 0
         self._clock = clock
         self._last_at = self._since = self._last_error_at = self._verdict_since = 0.0
 
@@ -115,13 +126,18 @@ class RouteRecord:
         self.codes[answer.status] += 1
 
     def judged(self, verdict: Verdict) -> None:
-        """Note a new verdict. Checks that it does not have any more are forgotten."""
+        """Note a new verdict. Checks that it does not have any more are forgotten.
+
+        Of an app's own checks, of which there may be thousands, the worst `MOST_CHECKS` are kept.
+        """
         now = self._clock()
         if self.verdict is None or self.verdict.status != verdict.status:
             self._verdict_since = now
         self.verdict = verdict
         before, self.checks = self.checks, {}
-        for check in verdict.checks:
+        kept = _kept(verdict)
+        self._left_out = len(verdict.checks) - len(kept)
+        for check in kept:
             known = before.get(check.label)
             if known:
                 known.judged(check, now)
@@ -143,6 +159,8 @@ class RouteRecord:
                 "reason": self.verdict.own_reason or None,
                 "checks": {label: check.page() for label, check in self.checks.items()},
             }
+            if self._left_out:
+                page["verdict"]["checks_left_out"] = self._left_out
         return page
 
 

@@ -10,9 +10,10 @@ from chassis.settings import load
 from sidecars.adapter.answer import Answer, own_answer
 from sidecars.adapter.metrics import RecordCollector
 from sidecars.adapter.outcome import NoReply
-from sidecars.adapter.record import BUCKETS, Record
+from sidecars.adapter.record import BUCKETS, MOST_CHECKS, Record
 from sidecars.adapter.routes import routes_of
 from sidecars.adapter.settings import Settings
+from sidecars.adapter.verdict import Check, of_checks
 
 GOOD = Answer(200, {}, b"fine")
 DOWN = own_answer(503, "the app is down", "the app is down")
@@ -110,3 +111,17 @@ def test_a_route_that_nobody_asked_for_is_neither_up_nor_down() -> None:
     registry.register(RecordCollector(record(Clock())))
 
     assert registry.get_sample_value("adapter_up", {"route": "/health"}) is None
+
+
+def test_of_thousands_of_an_apps_own_checks_status_tells_the_worst_and_how_many_it_lacks() -> None:
+    whole = record(Clock())
+    route = whole.routes["/health"]
+    checks = [Check(str(number), "fail" if number == 1999 else "pass", "is ill") for number in range(2000)]
+
+    route.judged(of_checks([*checks, Check("rule", "pass", is_rule=True)]))
+
+    page = whole.page()["routes"]["/health"]["verdict"]
+    assert len(page["checks"]) == MOST_CHECKS + 1
+    assert page["checks_left_out"] == 2001 - len(page["checks"])
+    assert page["checks"]["1999"]["status"] == "fail"
+    assert "rule" in page["checks"]
