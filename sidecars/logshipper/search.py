@@ -2,7 +2,8 @@
 
 A refused piece is halved until an event is alone: k such events among n cost about k·log2(n) requests. But a receiver
 with a wrong path or schema refuses every event, and then none must be dropped. So a lone event that is refused is given
-up only when the sink has said yes to something else since the batch was first refused. Until then it is a *suspect*.
+up only when the sink has taken something else that it was asked after the batch was first refused: an answer that was
+on its way by then proves nothing. Until then the event is a *suspect*.
 
 | a piece is | and | then |
 |---|---|---|
@@ -26,13 +27,14 @@ _GROWTH = 4
 
 
 class Search:
-    """One search. `yes` is a count that its owner raises each time that the sink takes something."""
+    """One search. Its owner numbers its requests: `asked` is the latest, `yes` the latest that the sink has taken."""
 
     def __init__(self, batch: Batch) -> None:
         self._pieces = [batch]
         self._suspects: list[Batch] = []
         self._look_elsewhere = False  # the last piece became a suspect
-        self._seen: int | None = None  # `yes` at the first refusal: a later one proves that the sink takes events
+        self._seen: int | None = None  # `asked` at the first refusal: a later yes proves that the sink takes events
+        self._probing = False
         self._in_a_row = 0  # events given up since something was taken
         self._allowance = _ALLOWANCE
 
@@ -48,16 +50,18 @@ class Search:
 
     def taken(self) -> None:
         """Note that the sink took what `next` returned."""
+        if self._probing:  # the sink is mended: what it refused before was no matter of the events
+            self._seen = None
         self._in_a_row = 0
         self._recall()
 
-    def refused(self, piece: Batch, yes: int, *, named: bool = False) -> bool:
+    def refused(self, piece: Batch, *, yes: int, asked: int, named: bool = False) -> bool:
         """Note that the sink refused what `next` returned. True if the piece is given up.
 
         `named`: the receiver gave its verdict on each event, so that there is nothing to halve.
         """
         if self._seen is None:
-            self._seen = yes
+            self._seen = asked
         halves = None if named else piece.halves()
         if halves:
             self._pieces[:0] = halves
@@ -66,13 +70,13 @@ class Search:
             if self._in_a_row < self._allowance:
                 self._in_a_row += piece.events
                 return True
-            self._seen, self._in_a_row, self._allowance = yes, 0, _GROWTH * self._allowance
+            self._seen, self._in_a_row, self._allowance = asked, 0, _GROWTH * self._allowance
         self._suspects.append(piece)
         self._look_elsewhere = True
         return False
 
     def is_proven(self, yes: int) -> bool:
-        """True if the sink has taken something since it first refused, so that a refusal is about the events."""
+        """True if the sink has taken something that it was asked since it first refused: it is about the events."""
         return self._seen is not None and yes > self._seen
 
     @property
@@ -94,6 +98,7 @@ class Search:
         """Make the suspect that was tried the longest time ago the next piece."""
         self._pieces.insert(0, self._suspects.pop(0))
         self._look_elsewhere = False
+        self._probing = True
 
     def resume(self, *, proven: bool = False) -> None:
         """Try all suspects again. `proven`: what is refused again is given up, though nothing more was taken."""
@@ -104,4 +109,4 @@ class Search:
     def _recall(self) -> None:
         self._pieces[:0] = self._suspects
         self._suspects = []
-        self._look_elsewhere = False
+        self._look_elsewhere = self._probing = False

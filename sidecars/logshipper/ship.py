@@ -73,7 +73,8 @@ class Shipper:
         self._clock = clock
         self._hold = health.hold(f"sink {settings.name}", "")  # while the sink refuses all lines
         self._room = Room(settings.batch_size)
-        self._yes = 0  # how often the sink took something
+        self._asked = 0  # the number of the latest request
+        self._yes = 0  # that of the latest of which the sink took something; 0: of none
         self._flights: deque[Flight] = deque()
         self._at_once = min(settings.in_flight, delivery.at_once)
         self._news = asyncio.Event()
@@ -210,6 +211,8 @@ class Shipper:
         failures = 0
         while batch.events:
             began = self._clock()
+            self._asked += 1
+            number = self._asked
             try:
                 outcome = await self._delivery.deliver(batch)
             except TryLater as error:
@@ -221,6 +224,9 @@ class Shipper:
                 self._well.set()
                 raise
             flight.receipt = outcome.receipt
+            if outcome.takes_some(batch.events):
+                self._yes = max(self._yes, number)
+                self._taking.set()
             await self._settle_what_is_named(flight, batch, outcome)
             if not outcome.again:
                 self._decided(flight, began, failures)
@@ -234,15 +240,11 @@ class Shipper:
 
     async def _settle_what_is_named(self, flight: Flight, batch: Batch, outcome: Outcome) -> None:
         self.batches["delivered"] += 1
-        rejected = list(outcome.rejected)
-        count = None
-        if outcome.unnamed:
+        if outcome.unnamed is None:
+            await self._reject(flight, batch, list(outcome.rejected))
+        else:
             count, reason = outcome.unnamed
-            rejected = [(index, reason) for index in range(batch.events)]
-        if batch.events > len(rejected[:count]) + len(outcome.again):
-            self._yes += 1
-            self._taking.set()
-        await self._reject(flight, batch, rejected, count)
+            await self._reject(flight, batch, [(index, reason) for index in range(batch.events)], count)
 
     async def _reject(
         self, flight: Flight, batch: Batch, rejected: list[tuple[int, str]], count: int | None = None
@@ -299,7 +301,7 @@ class Shipper:
         """Go on with the search for what the sink refuses. False: it is stuck."""
         if isinstance(refusal, TooLarge):
             self._room.too_large(piece)
-        if search.refused(piece, self._yes, named=refusal.each is not None):
+        if search.refused(piece, yes=self._yes, asked=self._asked, named=refusal.each is not None):
             reasons = refusal.each or [refusal.reason] * piece.events
             await self._reject(flight, piece, list(enumerate(reasons)))
             search.resume()

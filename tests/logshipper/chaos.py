@@ -38,7 +38,7 @@ from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.support import Receiver, environ, lines_of, status
 from tests.support import Program, free_port, wait_until
 
-_MODES = ("ok", "ok", "ok", "lost", "503", "429", "403", "hang", "limit:17000")
+_MODES = ("ok", "ok", "ok", "lost", "503", "429", "403", "hang", "limit:17000", "400")
 _BAD = "never mind "  # what a line begins with that Elasticsearch will never take
 _SINKS = ("web", "search", "files")
 

@@ -203,9 +203,9 @@ def searched(count: int, bad: set[int]) -> tuple[list[int], list[int], int, bool
         events = [offset // 2 for records in piece.records for offset in records.offsets]
         if bad.isdisjoint(events):
             taken += events
-            yes += 1
+            yes = requests
             search.taken()
-        elif search.refused(piece, yes):
+        elif search.refused(piece, yes=yes, asked=requests):
             dropped += events
             search.resume()
     return taken, dropped, requests, search.is_stuck
@@ -231,6 +231,30 @@ def test_where_all_are_refused_none_is_given_up_and_the_search_is_short(count: i
     taken, dropped, requests, is_stuck = searched(count, set(range(count)))
     assert (taken, dropped, is_stuck) == ([], [], True)
     assert requests <= 2 * SAMPLES * (math.ceil(math.log2(count)) + 1)
+
+
+def test_an_answer_that_was_on_its_way_when_the_sink_began_to_refuse_proves_nothing() -> None:
+    search = Search(a_batch(part(b"1\n")))
+    piece = search.next()
+    assert piece
+    assert not search.refused(piece, yes=0, asked=2), "the second request is on its way, to another batch"
+    assert not search.is_proven(2)
+    assert search.is_proven(3)
+
+
+def test_a_sink_that_is_mended_and_breaks_again_gets_nothing_dropped() -> None:
+    search = Search(a_batch(part(b"1\n2\n")))
+    for asked in (1, 2, 3):
+        piece = search.next()
+        assert piece
+        assert not search.refused(piece, yes=0, asked=asked)
+    search.probe()
+    assert search.next()
+    search.taken()
+    piece = search.next()
+    assert piece
+    assert not search.refused(piece, yes=4, asked=5)
+    assert search.is_stuck
 
 
 # -- 413 -----------------------------------------------------------------------------------------------------------

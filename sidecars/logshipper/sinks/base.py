@@ -35,6 +35,11 @@ class Outcome:
     reason: str = ""  # why `again`
     after: float | None = None  # seconds that the other side asked for before `again`
 
+    def takes_some(self, events: int) -> bool:
+        """True if the sink took at least one of so many events."""
+        refused = self.unnamed[0] if self.unnamed else len(self.rejected)
+        return events > refused + len(self.again)
+
 
 class TryLater(Exception):
     """The sink takes nothing now. `after`: the seconds that the other side asked for."""
