@@ -24,6 +24,7 @@ _BAD = re.compile(r"\[-\](?P<name>\S.*?)(?: failed(?:: (?P<why>.*))?)?")
 _RESULT = re.compile(r"(?P<name>[^\s\[\]]+) check (?P<word>\w+)")
 _NOTE = "warn: "
 _WARNING = "warning: "
+_STRANGE = "is not understood"
 _OWN_NAME = "line {0}"  # of a line that names no check
 
 
@@ -46,7 +47,14 @@ def read_text(text: str, status: int, options: HealthOptions = PLAIN) -> Health 
     parts = named(checks, options.most)
     conditions = {part.condition for part in parts}
     whole: Condition = "fail" if "fail" in conditions else "warn" if "warn" in conditions else "pass"
+    if all(_is_strange(part) for part in parts if part.condition == "fail") and whole == "fail":
+        return Health(whole, parts, problem="a line of its answer is not understood")
     return options.with_status(Health(whole, parts), status)
+
+
+def _is_strange(part: Component) -> bool:
+    """True if the check stands for a line that is not understood."""
+    return part.reason.endswith(_STRANGE)
 
 
 def _check(line: str, number: int) -> Component | None:
@@ -60,7 +68,7 @@ def _check(line: str, number: int) -> Component | None:
             return Component(_OWN_NAME.format(number), "warn", clean(line.removeprefix(_WARNING)))
         if line == "ok" or line.startswith(_NOTE) or _RESULT.fullmatch(line):
             return None
-    return Component(_OWN_NAME.format(number), "fail", f"the line {shown(line)} is not understood")
+    return Component(_OWN_NAME.format(number), "fail", f"the line {shown(line)} {_STRANGE}")
 
 
 def _failed_result(line: str) -> Component | None:

@@ -182,6 +182,7 @@ def test_whatever_is_not_kubernetes_grammar_of_success_fails_and_says_which_line
     assert health
     assert health.condition == "fail"
     assert any(part.condition == "fail" and told in part.reason for part in health.components)
+    assert ("not understood" in health.problem) == ("not understood" in told)
 
 
 LINES = st.sampled_from(
