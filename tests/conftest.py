@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support import Program
 
 # Here property tests look for new examples each time; in CI they try the same ones: a red run must be about the change.
-# No example has a deadline: how fast a busy machine is says nothing about the property.
-settings.register_profile("here", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+# No example has a deadline, and none is made too slowly: how fast a busy machine is says nothing about the property.
+SLOWLY = [HealthCheck.too_slow]
+settings.register_profile("here", deadline=None, suppress_health_check=SLOWLY)
+settings.register_profile("ci", deadline=None, suppress_health_check=SLOWLY, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 Start = Callable[..., Program]

@@ -23,7 +23,7 @@ import chassis
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = Path(chassis.__file__).resolve().parent.parent  # where programs find theirs: where the tests have found it
-PATIENCE = 30.0  # seconds; generous, since a busy machine is no failure
+PATIENCE = 120.0  # seconds; generous, since a busy machine is no failure
 
 _ENOUGH = 5_000  # ports to choose from, for parallel runs to keep out of each other's way
 _given: set[int] = set()
@@ -59,6 +59,11 @@ def wait_until(condition: Callable[[], T | None], what: str, patience: float = P
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience:g} s: {what}")
         time.sleep(0.01)
+
+
+def get(url: str, **headers: str) -> httpx.Response:
+    """What is answered, however long a busy machine takes for it."""
+    return httpx.get(url, headers=headers, trust_env=False, timeout=PATIENCE)
 
 
 class Program:

@@ -12,6 +12,8 @@ import tty
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tests.support import PATIENCE
+
 
 @dataclass
 class Stalled:
@@ -30,7 +32,7 @@ class Stalled:
                     self.filled += os.write(self.theirs, b"." * size)
         os.set_blocking(self.theirs, True)
 
-    def read(self, until: bytes, patience: float = 30.0) -> bytes:
+    def read(self, until: bytes, patience: float = PATIENCE) -> bytes:
         """What has been written after the filling, until those bytes have come."""
         data = b""
         while until not in data[self.filled :]:

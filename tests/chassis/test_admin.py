@@ -18,7 +18,7 @@ from chassis.health import Health
 from chassis.kinds import Address
 from tests.chassis.programs import Settings
 from tests.conftest import Start
-from tests.support import Program, free_port
+from tests.support import PATIENCE, Program, free_port, get
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 ODD = "application/openmetrics-text; version=1.0.0x"
@@ -30,7 +30,7 @@ class Running:
     url: str
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(self.url + path, headers=headers, trust_env=False)
+        return get(self.url + path, **headers)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_no_endpoint_shows_a_secret(running: Running) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/status"])
 def test_no_endpoint_changes_anything(running: Running, method: str, path: str) -> None:
-    response = httpx.request(method, running.url + path, content=b"x", trust_env=False)
+    response = httpx.request(method, running.url + path, content=b"x", trust_env=False, timeout=PATIENCE)
 
     assert response.status_code == 405
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD"}
@@ -121,12 +121,12 @@ def test_a_wrong_path_is_told_the_right_ones(running: Running, path: str) -> Non
 def test_no_answer_may_be_kept_by_a_cache(running: Running) -> None:
     for path in ("/livez", "/readyz", "/metrics", "/status", "/nowhere"):
         assert running.get(path).headers["Cache-Control"] == "no-store"
-    assert httpx.post(running.url + "/livez", trust_env=False).headers["Cache-Control"] == "no-store"
+    assert httpx.post(running.url + "/livez", trust_env=False, timeout=PATIENCE).headers["Cache-Control"] == "no-store"
 
 
 def test_what_is_no_request_is_refused_and_not_logged(running: Running) -> None:
     where = httpx.URL(running.url)
-    with socket.create_connection((where.host, where.port or 0), timeout=10) as client:
+    with socket.create_connection((where.host, where.port or 0), timeout=PATIENCE) as client:
         client.sendall(b"hunter2 \xff\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
 
@@ -138,18 +138,18 @@ def test_an_idle_connection_does_not_hold_up_the_end(start: Start) -> None:
     port = free_port()
     program = start("tests.chassis.programs", DEMO_DO="admin", DEMO_ADMIN_LISTEN=f"127.0.0.1:{port}")
     program.wait_ready(port)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(4096)
 
-        assert program.stop(20) == 0
+        assert program.stop() == 0
 
 
 def test_without_an_address_nothing_is_opened(start: Start) -> None:
     program = start("tests.chassis.programs", DEMO_DO="admin")
     program.wait_logged("running")
 
-    assert program.stop(20) == 0
+    assert program.stop() == 0
     assert not program.logged("admin endpoints answer")
 
 
@@ -158,7 +158,7 @@ def test_an_address_in_use_is_74_and_names_the_variable(start: Start) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         program = start("tests.chassis.programs", DEMO_DO="admin", DEMO_ADMIN_LISTEN=address)
 
-        assert program.wait(20) == 74
+        assert program.wait() == 74
     assert program.logs[-1]["msg"] == f"DEMO_ADMIN_LISTEN={address}: cannot listen there: Address already in use"
 
 
@@ -169,7 +169,10 @@ async def test_livez_and_readyz_say_no_and_why() -> None:
     port = free_port()
     settings = Settings(admin_listen=Address("127.0.0.1", port))
 
-    async with admin.serve(settings, health, admin.registry()), httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        admin.serve(settings, health, admin.registry()),
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
+    ):
         ready = await client.get(f"http://127.0.0.1:{port}/readyz")
         alive = await client.get(f"http://127.0.0.1:{port}/livez")
         pulse.idle()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from chassis import descriptors
 from tests.conftest import Start
-from tests.support import Program, free_port, wait_until
+from tests.support import PATIENCE, Program, free_port, get, wait_until
 
 DEMO = "tests.chassis.programs"
 
@@ -51,7 +51,7 @@ def test_a_service_raises_its_soft_limit_and_says_so(start: Start, soft: int, ha
     program = start(DEMO, DEMO_DO="admin", DEMO_ADMIN_LISTEN=f"127.0.0.1:{port}", OPEN_FILES=f"{soft} {hard}")
     program.wait_ready(port)
 
-    page = httpx.get(f"http://127.0.0.1:{port}/status", trust_env=False).json()["descriptors"]
+    page = get(f"http://127.0.0.1:{port}/status").json()["descriptors"]
 
     expected = descriptors.limits_for(hard)
     assert page.pop("open") > 3
@@ -90,19 +90,19 @@ def starving(start: Start) -> tuple[Program, str]:
 def test_the_admin_port_answers_while_no_descriptor_is_left(starving: tuple[Program, str]) -> None:
     program, url = starving
     for _ in range(100):  # far more often than there are descriptors: each comes back to the reserve
-        assert httpx.get(f"{url}/livez", trust_env=False).text == "alive\n"
+        assert get(f"{url}/livez").text == "alive\n"
 
-    metrics = httpx.get(f"{url}/metrics", trust_env=False).text
+    metrics = get(f"{url}/metrics").text
     assert 'sidecar_resource_exhausted_total{resource="descriptors"}' in metrics
     assert "process_open_fds" in metrics, "a page that is read from files"
-    assert httpx.get(f"{url}/status", trust_env=False).json()["taken"] > 20
+    assert get(f"{url}/status").json()["taken"] > 20
     assert program.stop() == 0
 
 
 def test_it_is_logged_but_not_for_every_connection(starving: tuple[Program, str]) -> None:
     program, url = starving
     for _ in range(50):
-        httpx.get(f"{url}/livez", trust_env=False)
+        get(f"{url}/livez")
     program.stop()
 
     told = [line for line in program.logs if "no file descriptor is free" in line["msg"]]
@@ -115,11 +115,11 @@ def test_idle_connections_that_hold_the_whole_reserve_are_closed_for_a_probe(sta
     where = httpx.URL(url)
     with ExitStack() as stack:
         for _ in range(2 * descriptors.RESERVE):
-            stack.enter_context(socket.create_connection((where.host, where.port or 0), timeout=30))
+            stack.enter_context(socket.create_connection((where.host, where.port or 0), timeout=PATIENCE))
 
         def answered() -> bool:
             try:
-                return httpx.get(f"{url}/livez", trust_env=False).is_success
+                return get(f"{url}/livez").is_success
             except httpx.TransportError:
                 return False
 

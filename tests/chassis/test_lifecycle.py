@@ -17,7 +17,7 @@ from tests.conftest import Start
 from tests.support import Program, wait_until
 
 Demo = Callable[..., Program]
-SOON = 20.0  # seconds; far below the hour for which these programs would go on
+SOON = 120.0  # seconds; far below the hour for which these programs would go on
 
 
 @pytest.fixture

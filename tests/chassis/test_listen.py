@@ -15,7 +15,7 @@ from chassis import listen
 from chassis.kinds import Address, address
 from chassis.lifecycle import IOFailed
 from chassis.listen import bind, bound_address
-from tests.support import free_port
+from tests.support import PATIENCE, free_port
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def refusal(where: Address) -> str:
 
 def reached(family: int, where: object) -> bool:
     with socket.socket(family) as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         return client.connect_ex(where) == 0  # type: ignore[arg-type] # every family has its own shape of address
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from chassis import logwriter
 from chassis.logwriter import LogWriter
 from tests.chassis.stalled import Stalled, stalled
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 KINDS = ("pipe", "terminal", "socket")
 
@@ -40,7 +40,7 @@ def test_a_line_that_does_not_fit_is_written_when_there_is_room(full: Stalled) -
     writer.write(b"second\n")
 
     assert full.read(b"second\n") == b"first\nsecond\n"
-    writer.finish(30)
+    writer.finish(PATIENCE)
     writer.write(b"third\n")
     assert os.read(full.ours, 100) == b"third\n"
     assert writer.dropped == 0
@@ -62,7 +62,7 @@ def test_what_does_not_fit_into_the_queue_is_dropped_and_the_next_line_says_how_
 
     assert 0 < writer.dropped < logged
     kept = logged - writer.dropped
-    writer_sees = threading.Thread(target=writer.finish, args=[30])
+    writer_sees = threading.Thread(target=writer.finish, args=[PATIENCE])
     writer_sees.start()
     assert full.read(line * kept) == line * kept
     writer_sees.join()
@@ -126,11 +126,11 @@ def test_every_line_is_written_whole_or_counted_and_none_changes_places(steps: l
                 logged += 1
         if not reader.ident:
             reader.start()
-        writer.finish(30)
+        writer.finish(PATIENCE)
         writer.write(b"last\n", urgent=True)
-        writer.finish(30)
+        writer.finish(PATIENCE)
         writer.write(b"end\n")
-        writer.finish(30)
+        writer.finish(PATIENCE)
         reader.join()
         lines = b"".join(read)[ends.filled :].decode().splitlines()
     told = sum(int(line.removeprefix("dropped ")) for line in lines if line.startswith("dropped "))
@@ -161,7 +161,7 @@ def test_threads_that_log_at_once_never_mix_their_lines() -> None:
         reader.start()
         for thread in threads:
             thread.join()
-        writer.finish(30)
+        writer.finish(PATIENCE)
         writer.write(b"end\n")
         reader.join()
         lines = b"".join(read)[ends.filled :].splitlines()[:-1]
@@ -184,7 +184,7 @@ def test_a_handler_of_a_signal_may_log_in_the_middle_of_a_line() -> None:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-        writer.finish(30)
+        writer.finish(PATIENCE)
         writer.write(b"end\n")
         reader.join()
         lines = b"".join(read)[ends.filled :].splitlines()
@@ -201,7 +201,7 @@ def test_a_forked_child_logs_its_own_lines_and_not_those_of_its_parent_again() -
         child = os.fork()
         if not child:
             writer.write(b"of the child\n")
-            writer.finish(30)
+            writer.finish(PATIENCE)
             os._exit(0)
         text = ends.read(b"of the child\n")
         if b"of the parent\n" not in text:
@@ -245,7 +245,7 @@ def test_where_stderr_cannot_be_opened_again_a_thread_writes(monkeypatch: pytest
         writer.write(b"first\n")
         writer.write(b"second\n")
         assert ends.read(b"second\n") == b"first\nsecond\n"
-        writer.finish(30)
+        writer.finish(PATIENCE)
         writer.write(b"third\n")
         assert os.read(ends.ours, 100) == b"third\n"
         os.close(ends.ours)

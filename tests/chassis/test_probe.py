@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT, free_port
+from tests.support import PATIENCE, ROOT, free_port
 
 Probe = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,11 +25,10 @@ def probe(tmp_path: Path) -> Probe:
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "sidecars/__init__.py", tmp_path / "sidecars")
 
-    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "chassis.probe", *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=30, check=False
-        )
+    def run(*arguments: str, timeout: float = PATIENCE, **environ: str) -> subprocess.CompletedProcess[str]:
+        script = "import sys; from chassis import probe; probe.TIMEOUT = float(sys.argv.pop(1)); "
+        command = [sys.executable, "-c", f"{script} sys.exit(probe.main(sys.argv[1:]))", str(timeout), *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
 
     return run
 
@@ -124,7 +123,7 @@ def test_nobody_there_is_a_failure(probe: Probe) -> None:
 
 def test_a_server_that_hangs_is_a_failure(probe: Probe) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        ended = probe(ADAPTER_ADMIN_LISTEN=f"127.0.0.1:{listener.getsockname()[1]}")
+        ended = probe(timeout=0.2, ADAPTER_ADMIN_LISTEN=f"127.0.0.1:{listener.getsockname()[1]}")
 
     assert ended.returncode == 1
     assert "timed out" in ended.stderr

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from chassis import logwriter
 from tests.chassis.stalled import Stalled, stalled
-from tests.support import Program, free_port, wait_until
+from tests.support import PATIENCE, Program, free_port, get, wait_until
 from tests.warcopier.support import SHOP
 
 Begin = Callable[..., Program]
@@ -73,13 +72,13 @@ def app() -> Iterator[str]:
 
 
 def metric(port: int, name: str) -> float:
-    page = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    page = get(f"http://127.0.0.1:{port}/metrics").text
     samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
     return sum(sample.value for sample in samples if sample.name == name)
 
 
 def lives(port: int) -> bool:
-    return httpx.get(f"http://127.0.0.1:{port}/livez", trust_env=False).is_success
+    return get(f"http://127.0.0.1:{port}/livez").is_success
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_the_ambassador_serves_every_request_and_says_how_many_lines_it_has_drop
     program.wait_ready(admin)
     path = "/" + 2000 * "x"  # in each line of the access log: they fill the queue soon
     with ExitStack() as stack:
-        clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(4)]
+        clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE) for _ in range(4)]
         for client in clients:
             stack.callback(client.close)
         for number in range(2 * int(workers) * logwriter.QUEUE // 2000):
@@ -126,7 +125,7 @@ def test_the_adapter_answers(begin: Begin, app: str) -> None:
     )
     program.wait_ready(admin)
     for _ in range(20):
-        assert httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200
+        assert get(f"http://127.0.0.1:{port}/health").status_code == 200
     assert lives(admin)
     assert program.stop() == 0
 

@@ -23,6 +23,7 @@ from chassis import tls, web
 from chassis.kinds import Address
 from chassis.listen import bind
 from chassis.web import Limits, Request, Response
+from tests.support import PATIENCE
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -63,12 +64,12 @@ class Served:
 
     async def has_seen(self, count: int) -> None:
         """Wait until so many requests have come."""
-        async with asyncio.timeout(20), self.came:
+        async with asyncio.timeout(PATIENCE), self.came:
             await self.came.wait_for(lambda: len(self.seen) >= count)
 
     async def is_free_again(self) -> None:
         """Wait until a new connection is served."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 client = await self.connect()
                 await client.send(LAST)
@@ -93,11 +94,11 @@ class Client:
 
     async def rest(self) -> bytes:
         """Everything until the server closes; a reset fails."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
     async def until(self, end: bytes) -> bytes:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.readuntil(end)
 
 

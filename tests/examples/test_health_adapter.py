@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from tests.conftest import Start
-from tests.support import ROOT, free_port, peer, wait_until
+from tests.support import PATIENCE, ROOT, free_port, peer, wait_until
 
 EXAMPLE = ROOT / "examples" / "health-adapter"
 
@@ -66,7 +66,7 @@ class Pod:
         """Prometheus's answer; None while it has none."""
         url = f"http://127.0.0.1:{self.prometheus}/api/v1/query"
         try:
-            result = httpx.get(url, params={"query": query}, trust_env=False).json()["data"]["result"]
+            result = httpx.get(url, params={"query": query}, trust_env=False, timeout=PATIENCE).json()["data"]["result"]
         except (httpx.TransportError, ValueError, KeyError):
             return None
         return str(result[0]["value"][1]) if result else None

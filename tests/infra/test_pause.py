@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.support import ROOT, wait_until
+from tests.support import PATIENCE, ROOT, wait_until
 
 MACHINE = platform.machine()
 # The program waits in one system call and in no other: /proc/PID/syscall shows its number.
@@ -105,13 +105,13 @@ def start(command: list[str]) -> Iterator[Start]:
 def test_it_ends_with_status_0_when_told_to(start: Start, stop: signal.Signals) -> None:
     process = start()
     process.send_signal(stop)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 def test_it_obeys_even_where_the_parent_left_the_signal_ignored(start: Start) -> None:
     process = start(preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 def test_a_stop_and_continue_leaves_it_asleep(start: Start) -> None:
@@ -123,7 +123,7 @@ def test_a_stop_and_continue_leaves_it_asleep(start: Start) -> None:
         os.waitid(os.P_PID, process.pid, os.WCONTINUED)
         wait_until(lambda: sleeps(process.pid), "pause to sleep again")
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 # Becomes pause, as the parent of one child that is dead already and as the heir (subreaper) of that child's children.
@@ -157,7 +157,7 @@ def test_it_reaps_children_from_before_its_start_and_orphans_that_it_inherits(st
     wait_until(lambda: not any(map(exists, pids)), "every child to be reaped")
     assert process.poll() is None
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 def test_it_uses_no_cpu_while_it_sleeps(start: Start) -> None:
@@ -171,7 +171,7 @@ def test_it_uses_no_cpu_while_it_sleeps(start: Start) -> None:
     time.sleep(0.5)  # the time that is measured, not a wait for anything: a busy loop would use 50 ticks of it
     assert ticks() - before <= 1
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 def test_as_process_1_it_reaps_orphans_and_obeys_although_it_has_no_handler(command: list[str]) -> None:
@@ -191,7 +191,7 @@ def test_as_process_1_it_reaps_orphans_and_obeys_although_it_has_no_handler(comm
         assert sleeps(pause)
         # From inside, where the kernel shields process 1. With it the kernel ends the whole namespace, this shell too.
         subprocess.run([*inside, "kill -TERM 1"], check=False)
-        assert outer.wait(timeout=20) == 0
+        assert outer.wait(timeout=PATIENCE) == 0
     finally:
         outer.kill()
         outer.wait()
