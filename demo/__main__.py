@@ -19,7 +19,7 @@ from demo.view import Plain, Terminal, View
 
 async def perform(folder: Path, view: View) -> Ledger:
     ledger = Ledger()
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as client, Stage(folder) as stage:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client, Stage(folder) as stage:
         try:
             await Story(stage, view, ledger, client).perform()
         except* Broken as broken:

@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 15.0  # seconds
+PATIENCE = 60.0  # seconds; far more than anything takes, for busy machines
 
 
 class Broken(Exception):

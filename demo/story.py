@@ -23,7 +23,7 @@ REPLICAS = 3
 WAR_SIZE = 5_000_000  # bytes
 CUSTOMERS = 6
 PAUSE = 0.02  # seconds between two orders of a customer
-PROMPT = 5.0  # seconds: far above the adapter's deadline of 0.75 s, since a busy machine is no lie; far below a hang
+PROMPT = 30.0  # seconds: far above the adapter's deadline of 0.75 s, for busy machines; far below a hang
 SECOND_LOOK = 1.5  # seconds of load after each mishap
 
 

@@ -105,6 +105,8 @@ class SockDiag:
     """Ask the kernel for one TCP socket by its two addresses. Raises OSError where it refuses."""
 
     def __init__(self) -> None:
+        if not hasattr(socket, "AF_NETLINK"):
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _SOCK_DIAG)
         self._socket.setblocking(False)
         self._sequence = 0

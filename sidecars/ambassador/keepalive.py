@@ -14,6 +14,9 @@ import socket
 import struct
 from typing import Any
 
+# Seconds of silence before the first probe: Linux's name of the option, and that of macOS. TCP_INFO is Linux's alone.
+_IDLE: int = getattr(socket, "TCP_KEEPIDLE", 0) or getattr(socket, "TCP_KEEPALIVE", 0)
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _PROBES = 3  # that get no reply until the connection is broken off
 _INFO = struct.Struct("=BBBBBxxx13I")  # tcp_info up to the time since the last acknowledgement came
 _RETRANSMITS = 2  # consecutive ones, none of which was acknowledged
@@ -31,7 +34,7 @@ def set_keepalive(own: Any, seconds: float) -> None:
         return
     idle, interval = max(1, math.ceil(seconds)), max(1, math.ceil(seconds / _PROBES))
     with contextlib.suppress(OSError):  # it was reset meanwhile
-        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
+        own.setsockopt(socket.IPPROTO_TCP, _IDLE, idle)
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
         own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -39,10 +42,10 @@ def set_keepalive(own: Any, seconds: float) -> None:
 
 def is_unreachable(own: Any, seconds: float) -> bool:
     """Return True if the peer of this TCP socket acknowledges nothing, as long as keepalive would wait for a reply."""
-    if not seconds or own is None:
+    if not seconds or own is None or _TCP_INFO is None:
         return False
     with contextlib.suppress(OSError):  # it was reset meanwhile, or is a unix socket
-        return acknowledges_nothing(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size), 2 * seconds)
+        return acknowledges_nothing(own.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _INFO.size), 2 * seconds)
     return False
 
 
