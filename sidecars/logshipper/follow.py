@@ -42,6 +42,7 @@ from sidecars.logshipper.tail import Tail
 
 log = logs.get("follow")
 
+_STALE = 0.1  # seconds for which it is believed what was seen in a directory
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
@@ -92,9 +93,11 @@ class Follower(Followed):
 
     def _resume(self, listing: Mapping[Key, Found]) -> Iterator[None]:
         """Find the files of the dormant. What is not there is lost, unless its volume is not there either (yet)."""
-        beside = cache(recognition.beside)
+        beside, since = cache(recognition.beside), self._clock()
         for tail in [tail for tail in self.tails.values() if tail.dormant]:
             yield
+            if self._clock() > since + _STALE:  # others were at work meanwhile
+                beside, since = cache(recognition.beside), self._clock()
             state = tail.state
             tail.dormant = not os.path.isdir(discover.folder_of(state.path))  # noqa: PTH112 - paths are text throughout
             for found in recognition.places(state, listing, beside):

@@ -52,14 +52,16 @@ class Followed:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def opened(self, tail: Tail) -> bool:
-        """Open the file again if it is parked, and return True if it is open. Call `settle` when it need not be."""
+        """Open the file again if it is parked, and return True if it is open. Call `settle` when it need not be.
+
+        One that cannot be opened is left to the next scan: until then there is nothing in it for any sink.
+        """
         if tail.parked:
             state = tail.state
             found = Found(state.path, state.input, (state.device, state.inode), 0, 0)
             descriptor = self.access.open_if(found, lambda _sample: True)
             if descriptor is None:
-                if discover.key_of(state.path) != found.key:
-                    self._astray(tail)
+                self._astray(tail)
                 return False
             tail.unpark(descriptor)
         if tail.descriptor is None:
@@ -220,7 +222,7 @@ class Followed:
         tail.release()
 
     def _astray(self, tail: Tail) -> None:
-        """A parked file is no longer where it was: the next scan looks for it."""
+        """Leave a file that cannot be opened where it was to the next scan, which looks for it."""
         self._close(tail)
         tail.dormant = True
 

@@ -72,13 +72,14 @@ class OpenFiles:
                 tail.park()
                 self.forget(tail)
                 return True
+            self._order.move_to_end(tail.state.id)  # where it is not looked at again soon
         return False
 
     def _candidates(self) -> Iterator[Tail]:
         eldest = list(islice(self._order.values(), _LOOKED_AT))
         yield from (tail for tail in eldest if tail.settled())
-        yield from [tail for tail in self._order.values() if not tail.settled()]
-        yield from [tail for tail in self._order.values() if tail.settled()]
+        for _ in range(len(self._order)):
+            yield next(iter(self._order.values()))
 
 
 def _can_be_found(tail: Tail) -> bool:

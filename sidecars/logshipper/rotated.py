@@ -2,7 +2,8 @@
 
 The two ways to number: most rename `app.log` to `app.log.1` and that to `app.log.2`, so that the highest number is the
 oldest file; some count upwards, so that the lowest is. Times of modification tell which it is. Numbers are looked for
-at the end (`app.log.2`) and before the suffix (`app.2.log`), and only where the log itself (`app.log`) is there, too.
+at the end (`app.log.2`) and before the suffix; but `app.2.log` may as well be the log of the second of several writers,
+and counts only where there is an `app.log`, too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
 _NUMBERED = re.compile(r"(.+)[._-](\d{1,3})((?:\.[A-Za-z]\w*)?)")
+_SURE = re.compile(r".+\.[A-Za-z]\w*\.\d+")  # a number behind a suffix
 _COMPRESSED = re.compile(r"\.(?:gz|bz2|xz|zst|Z|lz4)\Z")
 
 
@@ -25,7 +27,7 @@ def missing(names: Collection[str], modified: Mapping[str, int]) -> dict[str, st
     there = _by_log(_COMPRESSED.sub("", name) for name in names)
     found = {}
     for log, rotated in numbered.items():
-        if log not in modified:
+        if log not in modified and not _SURE.fullmatch(next(iter(rotated.values()))):
             continue
         numbers = there[log].keys() | rotated.keys()
         lowest, highest = min(rotated), max(rotated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections import Counter
@@ -186,6 +187,32 @@ def test_a_closed_file_with_an_unfinished_event_is_shipped_when_it_is_over(tmp_p
     assert everything(pod) == Counter()
     pod.look(6)
     assert everything(pod) == Counter({"0": 1, "1": 1, "2": 1, "3": 1, "  more": 4})
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE])
+def test_a_closed_file_that_cannot_be_opened_for_now_keeps_no_sink_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    pod = crowded(tmp_path, 12)
+    pod.look()
+    closed = [tail.state.path for tail in pod.follower.tails.values() if tail.parked]
+    real = os.open
+
+    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+        if path in closed:
+            raise OSError(number, os.strerror(number))
+        return real(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert len(everything(pod)) == 3
+        assert pod.feeds["default"].waiting(1000) == 0
+        assert pod.ledgers["default"].total.pending > 0
+        pod.look()
+        assert pod.follower.access.unreadable.keys() == set(closed)
+    pod.look()
+    assert everything(pod) == Counter(f"{number} first" for number in range(12))
+    assert not pod.dropped()
 
 
 # -- the real program, with a real limit -------------------------------------------------------------------------------

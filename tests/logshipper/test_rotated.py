@@ -22,6 +22,8 @@ from sidecars.logshipper.rotated import missing
         (["app.log", "app.log.7", "app.log.5", "app.log.4", "app.log.3", "app.log.2", "app.log.1"],
          {"app.log": "app.log.6"}),
         (["worker.1.log", "worker.2.log"], {}),
+        (["worker.1", "worker.2"], {}),
+        (["app.log.1", "app.log.3"], {"app.log": "app.log.2"}),
         (["app.log", "app.log.20260102", "app-2026-01-02.log"], {}),
         (["app.log", "app.log.1", "other.log"], {"app.log": "app.log.2"}),
     ],
