@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import isinf, isnan, nan
 from typing import NamedTuple, Protocol
@@ -13,8 +14,10 @@ from sidecars.adapter.lines import LABELS, NUMBER, Row, show
 Key = tuple[tuple[bytes, bytes], ...]
 Suffixes = tuple[str, ...]
 
-_INT64 = 1 << 63
+_LATEST = 9 * 10**18  # milliseconds: below 64 bits by more than floats round
+_HUGE_EXPONENT = re.compile(rb"[eE][-+]?[0-9]{4}")
 _LONG = 18  # digits that fit into 64 bits whatever they are
+_LONGEST = 100  # characters of a timestamp: int() and decimal raise for thousands of digits
 
 _same: dict[Suffixes, Suffixes] = {}  # one object for each, since there may be as many as families
 
@@ -79,15 +82,13 @@ def number(raw: bytes, line: int) -> float:
 
 def milliseconds(raw: bytes, line: int) -> None:
     """Raises Unsound for a timestamp of text that does not fit into 64 bits."""
-    if len(raw) > _LONG:
-        digits = raw.lstrip(b"+-").lstrip(b"0")  # int() refuses thousands of digits
-        if len(digits) > _LONG + 1 or not -_INT64 <= int(raw[:1].strip(b"0123456789+") + digits) < _INT64:
-            raise Unsound("value", line, f"the timestamp {show(raw)} is too large for 64 bits")
+    if len(raw) > _LONG and (len(raw) > _LONGEST or abs(int(raw)) > _LATEST):
+        raise Unsound("value", line, f"the timestamp {show(raw)} is too large for 64 bits of milliseconds")
 
 
 def seconds(raw: bytes, line: int) -> None:
     """Raises Unsound for a timestamp of OpenMetrics that is not within 64 bits of milliseconds."""
-    if raw and abs(float(raw)) * 1000 >= _INT64:
+    if raw and (len(raw) > _LONGEST or _HUGE_EXPONENT.search(raw) or abs(float(raw)) * 1000 > _LATEST):
         raise Unsound("value", line, f"the timestamp {show(raw)} is too large for 64 bits of milliseconds")
 
 
