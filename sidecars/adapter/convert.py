@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from sidecars.adapter.escaping import escaped, is_old, quoted
-from sidecars.adapter.exposition import Exposition, Family
+from sidecars.adapter.exposition import Exposition, Family, Proceed
 from sidecars.adapter.labels import Shapes, quoted_name, unescaped
 from sidecars.adapter.negotiate import Format
 
@@ -83,8 +83,9 @@ class _Row:
 class Converter:
     """Converts the families of one exposition."""
 
-    def __init__(self, source: Exposition, added: Mapping[str, str], target: Format) -> None:
+    def __init__(self, source: Exposition, added: Mapping[str, str], target: Format, proceed: Proceed) -> None:
         self._source = source
+        self._proceed = proceed
         self._target = target
         self._added = [(name, quoted(value)[1:-1].encode()) for name, value in added.items()]
         self._shapes = Shapes(openmetrics=source.openmetrics)
@@ -164,6 +165,7 @@ class Converter:
     def _rows(self, family: Family) -> Iterator[_Row]:
         source, cut = self._source, len(family.name)
         for block in source.rows(family):
+            self._proceed()
             for _, name, blob, value, timestamp, exemplar, *_rest in block:
                 if not value:
                     continue

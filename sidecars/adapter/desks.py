@@ -15,10 +15,12 @@ import weakref
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from chassis.kinds import show_duration
 from chassis.web import Request
 from sidecars.adapter.answer import SERVICE_UNAVAILABLE, Answer, forward, own_answer
+from sidecars.adapter.background import LARGE
 from sidecars.adapter.dialects import render
-from sidecars.adapter.exposition import Exposition, parse
+from sidecars.adapter.exposition import Exposition, Proceed, go_on, parse
 from sidecars.adapter.formats import Format, chosen
 from sidecars.adapter.judge import Judge
 from sidecars.adapter.negotiate import Format as PrometheusFormat
@@ -31,6 +33,8 @@ from sidecars.adapter.routes import Route
 from sidecars.adapter.translation import CONTENT_TYPE, page_of_up
 from sidecars.adapter.upstream import Impatient, Upstream
 from sidecars.adapter.verdict import Verdict, together
+
+_LONGEST_WRITING = 60.0  # seconds
 
 T = TypeVar("T")
 Part = tuple[Mapping[str, str], Exposition]
@@ -107,16 +111,40 @@ class Metrics:
         self._route = route
         self._upstream = upstream
         self._limits = limits
+        self._longest = max(question.timeout for question in route.questions)
+        self._now = asyncio.get_running_loop().time
         self._page: _Page | None = None
         self._about: list[weakref.ref[Outcome]] = []
 
     async def answer(self, request: Request, patience: float | None) -> Answer:
+        begun = self._now()
         outcomes = await together_of([self._outcome(question, patience) for question in self._route.questions])
         page = self._page
         if page is None or any(new is not old() for new, old in zip(outcomes, self._about, strict=True)):
             page = self._page = _Page(self._route.questions, outcomes, self._limits)
             self._about = [weakref.ref(outcome, self._let_go) for outcome in outcomes]
-        return page.answer(choose(request.headers.get("accept", "")))
+        form = choose(request.headers.get("accept", ""))
+        if page.is_large(form):
+            return await self._written(page, form, begun, patience)
+        return page.answer(form)
+
+    async def _written(self, page: _Page, form: PrometheusFormat, begun: float, patience: float | None) -> Answer:
+        """The answer from a large page, which is written beside the event loop: once for all who wait for it.
+
+        It may take as long as the scraper waits; where that does not say, as long as the app's answer may take.
+        """
+        longest = self._longest if patience is None else min(patience, _LONGEST_WRITING)
+        left = longest - (self._now() - begun)
+        task = page.writing.get(form)
+        if task is None:
+            work = self._upstream.background.run(self._route.path, page.size, lambda go: page.write(form, go))
+            task = page.writing[form] = asyncio.create_task(_within(left, work))
+            task.add_done_callback(lambda _: page.writing.pop(form, None))
+        body = await asyncio.shield(task)
+        if body is None:
+            sentence = page.unwritten(longest)
+            return own_answer(SERVICE_UNAVAILABLE, sentence, sentence)
+        return page.answer(form, body)
 
     def _let_go(self, _outcome: weakref.ref[Outcome]) -> None:
         """Nobody is told of it any more: pages can be large."""
@@ -132,6 +160,14 @@ class Metrics:
             return NoReply("timeout", error.phrase)
 
 
+async def _within(seconds: float, work: Coroutine[Any, Any, T]) -> T | None:
+    """What comes of the work; None where it is not done in time."""
+    try:
+        return await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        return None
+
+
 class _Page:
     """The answers of all apps, understood, and written in each format that was asked for.
 
@@ -140,6 +176,9 @@ class _Page:
 
     def __init__(self, questions: Sequence[Question], outcomes: Sequence[Outcome], limits: Sequence[Limits]) -> None:
         several = len(outcomes) > 1
+        self.writing: dict[PrometheusFormat, asyncio.Task[bytes | None]] = {}
+        """What is being written, by format."""
+        self._urls = " and ".join(question.url for question in questions)
         self._rendered: dict[PrometheusFormat, Answer] = {}
         self._parts: list[Part] = []
         problems: dict[str, str] = {}
@@ -152,12 +191,30 @@ class _Page:
             ups = {question.app: question.app not in problems for question in questions}
             self._parts.append(({}, parse(page_of_up(ups), CONTENT_TYPE, len(ups))))
         self._why = "; ".join(problems.values())
+        self.size = sum(len(exposition.page) for _, exposition in self._parts)
+        """Bytes of the apps' pages."""
 
-    def answer(self, form: PrometheusFormat) -> Answer:
+    def is_large(self, form: PrometheusFormat) -> bool:
+        """True if it must be written beside the event loop."""
+        return self.size >= LARGE and form not in self._rendered
+
+    def write(self, form: PrometheusFormat, proceed: Proceed) -> bytes:
+        """The page in this format."""
+        return render_metrics(self._parts, form, proceed)
+
+    def unwritten(self, seconds: float) -> str:
+        """The sentence about a page that was not written in time."""
+        return (
+            f"{self._urls} answered, but {self.size} B of metrics could not be written within {show_duration(seconds)}"
+        )
+
+    def answer(self, form: PrometheusFormat, body: bytes | None = None) -> Answer:
+        """The answer in this format; `body` where it has been written."""
         if not self._parts:
             return own_answer(SERVICE_UNAVAILABLE, self._why, self._why)
         known = self._rendered.get(form)
         if known is None:
             headers = {"Content-Type": form.content_type, "Cache-Control": "no-store"}
-            known = self._rendered[form] = Answer(200, headers, render_metrics(self._parts, form), self._why)
+            written = self.write(form, go_on) if body is None else body
+            known = self._rendered[form] = Answer(200, headers, written, self._why)
         return known

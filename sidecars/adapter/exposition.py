@@ -174,6 +174,14 @@ def _fits(shapes: Shapes, conditions: Conditions) -> Callable[[bytes], bool]:
     return fits
 
 
+Proceed = Callable[[], None]
+"""Called by long work now and then. What it raises ends the work."""
+
+
+def go_on() -> None:
+    """The `Proceed` of work that nobody ends."""
+
+
 Source = Literal["auto", "text", "openmetrics"]
 """The format of a page: `auto` goes by the Content-Type."""
 
@@ -185,7 +193,7 @@ def parse(
     *,
     source: Source = "auto",
     whole: bool = True,
-    proceed: Callable[[], None] = lambda: None,
+    proceed: Proceed = go_on,
 ) -> Exposition:
     """The page that these bytes are. Raises `Malformed`.
 

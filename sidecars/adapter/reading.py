@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chassis.kinds import show_size
 from sidecars.adapter import healthdoc, lines, selectors, translation
-from sidecars.adapter.exposition import Exposition, Malformed, parse
+from sidecars.adapter.exposition import Exposition, Malformed, Proceed, go_on, parse
 from sidecars.adapter.faults import Kind
 from sidecars.adapter.formats import SourceFormat
 from sidecars.adapter.healthdoc import SUCCESS, Health, HealthOptions, NotHealth
@@ -88,11 +88,7 @@ def read(outcome: Outcome, limits: Limits) -> Reading:
     return found
 
 
-def _go_on() -> None:
-    """Nobody asks a reading to end."""
-
-
-def understand(reply: Reply, limits: Limits, proceed: Callable[[], None] = _go_on) -> Reading | Unreadable:
+def understand(reply: Reply, limits: Limits, proceed: Proceed = go_on) -> Reading | Unreadable:
     """Understand the answer, or say why it cannot be. `proceed` is called now and then, and may raise to end it."""
     try:
         return _of_reply(reply, limits, proceed)
@@ -100,7 +96,7 @@ def understand(reply: Reply, limits: Limits, proceed: Callable[[], None] = _go_o
         return error
 
 
-def _of_reply(reply: Reply, limits: Limits, proceed: Callable[[], None]) -> Reading:
+def _of_reply(reply: Reply, limits: Limits, proceed: Proceed) -> Reading:
     body = unpacked(reply, limits.max_body)
     content_type = reply.headers.get("content-type", "")
     try:
@@ -160,7 +156,7 @@ def _parse(
     limits: Limits,
     *,
     whole: bool = True,
-    proceed: Callable[[], None] = _go_on,
+    proceed: Proceed = go_on,
 ) -> Exposition:
     source = "auto" if limits.source == "json" else limits.source
     try:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from sidecars.adapter.convert import Block, Converter
 from sidecars.adapter.escaping import is_old, quoted
-from sidecars.adapter.exposition import Exposition, Malformed, parse
+from sidecars.adapter.exposition import Exposition, Malformed, Proceed, go_on, parse
 from sidecars.adapter.metadata import SUFFIXES
 from sidecars.adapter.negotiate import Format
 
@@ -20,16 +20,17 @@ Part = tuple[Mapping[str, str], Exposition]
 """An exposition, and the labels that its series get, such as `app="orders"`."""
 
 
-def render(parts: Sequence[Part], target: Format) -> bytes:
-    """One page of all parts.
+def render(parts: Sequence[Part], target: Format, proceed: Proceed = go_on) -> bytes:
+    """One page of all parts. `proceed` is called now and then; what it raises ends the writing.
 
     A label that a series has already is kept as `exported_<name>`, as Prometheus does. Families of one name become one,
     with one TYPE and HELP. Parts that may have series in common must be told apart by their labels.
     """
     if len(parts) == 1 and not parts[0][0] and _is_written_so(parts[0][1], target):
         return parts[0][1].page
-    blocks = [block for part in parts for block in _blocks(part, target)]
+    blocks = [block for part in parts for block in _blocks(part, target, proceed)]
     pieces: list[bytes] = []
+    proceed()
     for block in _together(blocks, target):
         pieces.append(_metadata(block, target))
         pieces.extend(line for _, line in block.lines)
@@ -47,9 +48,9 @@ def _is_written_so(exposition: Exposition, target: Format) -> bool:
     return target.escaping != "dots" and not exposition.quoted_names
 
 
-def _blocks(part: Part, target: Format) -> list[Block]:
+def _blocks(part: Part, target: Format, proceed: Proceed) -> list[Block]:
     added, exposition = part
-    converter = Converter(exposition, added, target)
+    converter = Converter(exposition, added, target, proceed)
     found: list[Block] = []
     for family in exposition.families.values():
         for block in converter.blocks(family):

@@ -30,9 +30,9 @@ from chassis.client import Client, Closed, Malformed, Progress, TooLarge
 from chassis.health import Health, Pulse
 from chassis.kinds import show_duration, show_size
 from chassis.settings import variable
-from sidecars.adapter.background_reading import Readers
+from sidecars.adapter.background import LARGE, Background
 from sidecars.adapter.outcome import NoReply, Outcome, Question, Reply
-from sidecars.adapter.reading import Limits, Reading, Unreadable
+from sidecars.adapter.reading import Limits, Reading, Unreadable, understand
 from sidecars.adapter.record import Record
 from sidecars.adapter.settings import App, Settings
 
@@ -46,12 +46,16 @@ class Upstream:
     """The apps, as something that can be asked. An async context: it holds connections."""
 
     def __init__(
-        self, apps: Iterable[App], record: Record, health: Health, limits: Mapping[Question, Limits] | None = None
+        self,
+        apps: Iterable[App],
+        record: Record,
+        health: Health,
+        limits: Mapping[Question, Limits] | None = None,
     ) -> None:
         """Raises chassis.tls.UnusableFiles. Answers to the questions in `limits` are understood, within these."""
         self._record = record
         self._limits = limits or {}
-        self._readers = Readers()
+        self.background = Background()
         self._health = health
         self._apps = {app.name: _Access(app) for app in apps}
         self._flights: dict[Question, asyncio.Task[Outcome]] = {}
@@ -68,7 +72,7 @@ class Upstream:
         for flight in self._flights.values():
             flight.cancel()
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
-        self._readers.close()
+        self.background.close()
         for access in self._apps.values():
             access.client.close()
 
@@ -136,7 +140,8 @@ class Upstream:
         limits = self._limits.get(question)
         if limits is None:
             return reply
-        found = await self._readers.read(question.app, reply, limits)
+        size = LARGE if "content-encoding" in reply.headers else len(reply.body)
+        found = await self.background.run(question.app, size, lambda proceed: understand(reply, limits, proceed))
         page = found.exposition if isinstance(found, Reading) else None
         told = page.told() if page else [found.phrase] if isinstance(found, Unreadable) else []
         faults = page.fault_counts() if page else found.faults if isinstance(found, Unreadable) else {}

@@ -213,6 +213,20 @@ def test_a_setting_names_the_format_that_the_content_type_gets_wrong(adapter: St
     assert (refused.status_code, named.status_code) == (503, 200)
 
 
+def test_a_large_page_is_written_in_another_format_or_the_scraper_is_told_in_time(adapter: StartAdapter) -> None:
+    large = SERVING + "".join(f'jobs{{n="{n}"}} 1\n' for n in range(20_000))
+    openmetrics = {"Accept": "application/openmetrics-text;version=1.0.0"}
+    with App({"/metrics": answer(large.encode())}) as app:
+        running = adapter(app.url, "/metrics=/metrics", ADAPTER_MODE="metrics", ADAPTER_TIMEOUT="20s")
+        written = running.get("/metrics", **openmetrics)
+        late = running.get("/metrics", X_Prometheus_Scrape_Timeout_Seconds="0.001", **openmetrics)
+
+    assert written.status_code == 200
+    assert written.text.endswith("# EOF\n")
+    assert written.text.count("\n") == 20_000 + 5
+    assert late.status_code == 503
+
+
 def test_a_page_of_four_mebibytes_of_nothing_is_read(adapter: StartAdapter) -> None:
     large = SERVING.encode() + b"\n" * (4 * 1024 * 1024 - 1000)
     with App({"/metrics": answer(large)}) as app:

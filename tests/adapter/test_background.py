@@ -1,4 +1,4 @@
-"""Large answers are read beside the event loop, and only until the deadline."""
+"""Large pages are read and written beside the event loop, and only until the deadline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from chassis.health import Health
 from chassis.settings import load
 from sidecars.adapter import lines
-from sidecars.adapter.background_reading import LARGE, Readers
+from sidecars.adapter.background import LARGE, Abandoned, Background
+from sidecars.adapter.exposition import Proceed
 from sidecars.adapter.outcome import NoReply, Question, Reply
 from sidecars.adapter.reading import Limits, Reading, understand
 from sidecars.adapter.record import Record
@@ -51,26 +52,49 @@ def test_the_line_of_a_mistake_behind_lines_that_say_nothing_is_told() -> None:
     assert str(found) == "answered with malformed metrics: line 150001: the value one is not a number"
 
 
-async def test_a_large_answer_is_read_by_a_thread_and_the_loop_goes_on() -> None:
-    gate, readers = Gate(), Readers()
-    reading = asyncio.create_task(readers.read("shop", Reply(200, HEADERS, PAGE), Limits(1 << 30, 10, valid=gate)))
+async def test_large_work_is_done_by_a_thread_and_the_loop_goes_on() -> None:
+    gate, background = Gate(), Background()
+    reply, limits = Reply(200, HEADERS, PAGE), Limits(1 << 30, 10, valid=gate)
+    reading = asyncio.create_task(background.run("shop", len(PAGE), lambda go: understand(reply, limits, go)))
     while not gate.asked_by:  # noqa: ASYNC110 - a thread asks
         await asyncio.sleep(0.001)
     gate.open.set()  # by the loop, while the answer is being read
     found = await reading
-    readers.close()
+    background.close()
 
     assert gate.asked_by != [threading.current_thread()]
     assert isinstance(found, Reading)
     assert found.exposition.select("up")[0].value == 1
 
 
-async def test_a_small_answer_is_read_at_once() -> None:
-    gate = Gate()
-    gate.open.set()
-    await Readers().read("shop", Reply(200, HEADERS, b"up 1\n"), Limits(100, 10, valid=gate))
+async def test_small_work_is_done_at_once() -> None:
+    found = await Background().run("shop", 10, lambda _: threading.current_thread())
 
-    assert gate.asked_by == [threading.current_thread()]
+    assert found is threading.current_thread()
+
+
+async def test_work_that_nobody_waits_for_is_told_to_end_and_the_next_comes_after_it() -> None:
+    background, begun = Background(), threading.Event()
+    ended: list[str] = []
+
+    def work(proceed: Proceed) -> None:
+        begun.set()
+        try:
+            while True:
+                proceed()
+        except Abandoned:
+            ended.append("first")
+            raise
+
+    first = asyncio.create_task(background.run("shop", LARGE, work))
+    while not begun.is_set():  # noqa: ASYNC110 - a thread sets it
+        await asyncio.sleep(0.001)
+    second = asyncio.create_task(background.run("shop", LARGE, lambda _: ended.append("second")))
+    first.cancel()
+    await second
+    background.close()
+
+    assert ended == ["first", "second"]
 
 
 def test_a_reading_ends_when_it_is_told_to() -> None:
