@@ -11,6 +11,7 @@ import fcntl
 import mmap
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,8 @@ CHANGING = (
     *("rename", "unlink", "mkdir", "rmdir"),
 )
 
+_write = os.write
+
 
 class Interruption:
     def __init__(self, mode: str, at: int) -> None:
@@ -34,10 +37,12 @@ class Interruption:
 
     def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
+            if name == "write" and not stat.S_ISREG(os.fstat(args[0]).st_mode):
+                return call(*args, **kwargs)  # a log line
             calls = self.calls[0] + 1  # when two count at a time one may be lost, but no number is left out
             self.calls[0] = calls
             if self.mode == "TRACE":
-                sys.stderr.write(f"{name} {args[0]!r}\n")
+                _write(2, f"{name} {args[0]!r}\n".encode())
             elif calls == self.at:
                 os.kill(self.process, signal.SIGKILL if self.mode == "KILL" else signal.SIGTERM)
             return call(*args, **kwargs)
