@@ -50,7 +50,12 @@ class Listener:
 
     def accepted(self, descriptor: int) -> None:
         """Note the number of a connection's descriptor: the lowest that was free, so all below it are in use."""
-        if descriptor >= self._scarce_at and self._server is not None:
+        if descriptor >= self._scarce_at:
+            self.take_over()
+
+    def take_over(self) -> None:
+        """Accept with the chassis's acceptor from now on: descriptors are scarce, here or on the whole node."""
+        if self._server is not None:
             self._server.close()
             self._server = None
             self._acceptor = Acceptor(self._loop, self._bound, self._protocol)

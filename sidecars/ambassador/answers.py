@@ -70,6 +70,8 @@ def own_answer(
 def refusal(status: int, reason: str) -> bytes:
     """The response to a request that is not passed on; the connection closes after it."""
     error = "http_request_denied" if status in (HTTPStatus.MISDIRECTED_REQUEST, 405, 501) else "http_request_error"
+    if status == DEFECT.status:
+        error = DEFECT.error
     more = f"Proxy-Status: ambassador; error={error}; details={_quoted(reason)}\r\n"
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         more += "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"

@@ -248,6 +248,8 @@ class Upstream:
             cause = causes.of_connecting(error, endpoint.ip)
             if cause is answers.NO_DESCRIPTORS:
                 self._shed()
+                for listener in self.listeners:
+                    listener.take_over()
         except ValueError as refusal:  # of ssl, about a host name: UnicodeError is one, too
             cause = Cause("tls_protocol_error", 502, f"no certificate can have this name: {refusal}")
         else:

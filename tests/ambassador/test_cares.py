@@ -210,3 +210,30 @@ async def test_a_service_that_is_not_offered_has_no_addresses(
     dns_server.says("_http._tcp.orders.example", *records, kind="SRV")
     with pytest.raises(LookupFailed):
         await resolver.lookup_services("_http._tcp.orders.example")
+
+
+async def test_srv_records_that_name_no_host_or_no_port_are_left_out(
+    dns_server: NameServer, resolver: CaresResolver
+) -> None:
+    odd = [r"a\032b.example.", r"a\013\010x.example.", r"\255\254.example.", r"a\.b.example."]
+    dns_server.says(
+        "_http._tcp.orders.example",
+        *(f"1 1 80 {target}" for target in odd),
+        "1 1 0 good.example.",
+        "1 1 8080 good.example.",
+        kind="SRV",
+    )
+    dns_server.says("good.example", "10.0.0.1")
+    for _ in range(2):
+        answer = await resolver.lookup_services("_http._tcp.orders.example")
+        assert answer.found == (Found("10.0.0.1", 8080, "good.example", 1.0, 1),)
+
+
+async def test_a_line_of_resolv_conf_that_names_no_address_hides_no_name_server(
+    dns_server: NameServer, tmp_path: Path
+) -> None:
+    dns_server.says("orders.example", "10.0.0.1")
+    odd = ["nameserver dns.example", "nameserver é", "search é", f"options ndots:{'9' * 5000}"]
+    odd.append(f"nameserver {'1' * 5000}")
+    resolver = CaresResolver(dns_server.resolv_conf(tmp_path, *odd))
+    assert addresses(await resolver.lookup("orders.example")) == ["10.0.0.1"]

@@ -52,6 +52,20 @@ def test_a_defect_before_the_try_is_a_500_that_says_so(caplog: pytest.LogCapture
         assert pair.upstream.turns.under_way == 0
 
 
+def test_a_defect_in_understanding_a_request_is_a_500_and_the_last_answer_of_its_connection() -> None:
+    class BrokenAuthorities(set[bytes]):
+        __contains__ = broken
+
+    with Pair() as pair:
+        pair.upstream.requests.authorities = BrokenAuthorities()
+        pair.client.data_received(b"GET http://orders/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert pair.app.written.startswith(b"HTTP/1.1 500 ")
+        assert b"error=proxy_internal_error" in pair.app.written
+        assert pair.app.ended
+        assert pair.upstream.defects.count == 1
+        assert not pair.there.written
+
+
 def test_a_defect_in_what_is_done_beside_an_answer_does_not_hold_it_back(caplog: pytest.LogCaptureFixture) -> None:
     with Pair() as pair:
         pair.upstream.access = BrokenLog("default", "all")
