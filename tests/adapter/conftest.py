@@ -16,7 +16,10 @@ StartAdapter = Callable[..., Adapter]
 
 @pytest.fixture
 def adapter(start: Start) -> StartAdapter:
-    """Start the adapter for a target: `adapter(app.url, routes="/health=/metrics")`; waits until it is ready."""
+    """Start the adapter for a target: `adapter(app.url, routes="/health=/metrics")`; waits until it is ready.
+
+    The app has a minute for its answer, since a busy machine may be slow: a test of a time-out sets another.
+    """
 
     def begin(target: str, routes: str = "/health=/metrics", **environ: str) -> Adapter:
         port, admin = free_port(), free_port()
@@ -25,6 +28,7 @@ def adapter(start: Start) -> StartAdapter:
             "ADAPTER_ADMIN_LISTEN": f"127.0.0.1:{admin}",
             "ADAPTER_TARGET": target,
             "ADAPTER_ROUTES": routes,
+            "ADAPTER_TIMEOUT": "1m",
         }
         program = start("adapter", **{**given, **environ})
         program.wait_ready(admin)

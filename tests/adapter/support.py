@@ -20,7 +20,7 @@ Behaviour = Callable[["Exchange"], Awaitable[None]]
 
 METRICS = b'# TYPE up gauge\nup{job="app"} 1\n'
 JSON = b"Content-Type: application/json\r\n"
-PROMPT = 15.0  # seconds; that an answer comes at all before the app's own, which never comes, is what matters
+PROMPT = 60.0  # seconds; that an answer comes at all before the app's own, which never comes, is what matters
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Adapter:
         """What a prober is answered. The client does not follow redirects, nor unpack what it is not told to."""
         url = f"http://127.0.0.1:{self.port}{path}"
         sent = {"Connection": "close", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return httpx.request(method, url, headers=sent, timeout=20, trust_env=False)
+        return httpx.request(method, url, headers=sent, timeout=PROMPT, trust_env=False)
 
     def raw(self, request: bytes) -> bytes:
         """Everything that is sent back for these bytes, until the adapter closes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PROMPT) as connection:
             connection.sendall(request)
             received = b""
             while part := connection.recv(65536):
@@ -204,7 +204,7 @@ def held(release: threading.Event, then: Behaviour) -> Behaviour:
     """Nothing until the test says so."""
 
     async def behave(exchange: Exchange) -> None:
-        await asyncio.to_thread(release.wait, 30)
+        await asyncio.to_thread(release.wait, 300)
         await then(exchange)
 
     return behave

@@ -5,14 +5,16 @@ from __future__ import annotations
 import gzip
 import random
 import socket
-import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.failures import FAILURES
-from tests.adapter.support import METRICS, PROMPT, App, Behaviour, Exchange, answer, page, raw
+from tests.adapter.failures import DEADLINE, FAILURES
+from tests.adapter.support import METRICS, Adapter, App, Behaviour, Exchange, answer, page, raw
 from tests.support import free_port
 
 
@@ -21,25 +23,26 @@ def all_of(failing: dict[str, Behaviour]) -> str:
     return ",".join(f"{path}={path}" for path in failing)
 
 
+def answers(running: Adapter, paths: Iterable[str]) -> Iterator[tuple[str, httpx.Response, str]]:
+    """Each path, what a prober is answered there, and words that must be in it. All are asked at once."""
+    with ThreadPoolExecutor(len(FAILURES)) as pool:
+        responses = pool.map(running.get, paths)
+        yield from zip(paths, responses, (words for _, _, words in FAILURES.values()), strict=True)
+
+
 def test_whatever_the_app_does_a_prober_gets_503_and_the_reason(
     adapter: StartAdapter, failing: dict[str, Behaviour]
 ) -> None:
     with App(failing) as app:
-        running = adapter(app.url, all_of(failing), ADAPTER_TIMEOUT="400ms", ADAPTER_MAX_BODY="64KiB")
-        for path, (_, reason, words) in zip(failing, FAILURES.values(), strict=True):
-            before = running.metric("adapter_upstream_errors_total", app="default", reason=reason)
-
-            began = time.monotonic()
-            response = running.get(path)
-
+        running = adapter(app.url, all_of(failing), ADAPTER_TIMEOUT=DEADLINE, ADAPTER_MAX_BODY="64KiB")
+        for path, response, words in answers(running, failing):
             assert response.status_code == 503, path
             assert response.text.startswith(f"{app.url}{path} "), path
             assert words in response.text, path
             assert len(response.content) < 4096
-            assert time.monotonic() - began < PROMPT
-            after = running.metric("adapter_upstream_errors_total", app="default", reason=reason)
-            assert after == before + bool(reason), path
             assert running.status()["routes"][path]["last_error"]["reason"] in response.text
+        for reason, times in Counter(reason for _, reason, _ in FAILURES.values() if reason).items():
+            assert running.metric("adapter_upstream_errors_total", app="default", reason=reason) == times, reason
         assert httpx.get(f"http://127.0.0.1:{running.admin}/livez", trust_env=False).is_success
         assert running.program.stop() == 0
     assert "Traceback" not in running.program.stderr
@@ -50,13 +53,11 @@ def test_whatever_the_app_does_a_verdict_is_503_and_the_reason(
 ) -> None:
     with App(failing) as app:
         running = adapter(
-            app.url, all_of(failing), ADAPTER_MODE="verdict", ADAPTER_TIMEOUT="300ms", ADAPTER_MAX_BODY="64KiB"
+            app.url, all_of(failing), ADAPTER_MODE="verdict", ADAPTER_TIMEOUT=DEADLINE, ADAPTER_MAX_BODY="64KiB"
         )
-        for path, (_, _, words) in zip(failing, FAILURES.values(), strict=True):
-            response = running.get(path)
-
+        for path, response, words in answers(running, failing):
             assert response.status_code == 503, path
-            assert words.replace("400ms", "300ms") in response.text, path
+            assert words in response.text, path
             assert len(response.content) < 4096
     assert "Traceback" not in running.program.stderr
 
@@ -65,7 +66,7 @@ def test_whatever_the_app_does_a_verdict_is_503_and_the_reason(
 def test_whatever_the_app_does_metrics_are_503_and_the_reason(adapter: StartAdapter, name: str) -> None:
     behaviour, _, words = FAILURES[name]
     with App({"/metrics": behaviour}) as app:
-        running = adapter(app.url, ADAPTER_MODE="metrics", ADAPTER_TIMEOUT="400ms", ADAPTER_MAX_BODY="64KiB")
+        running = adapter(app.url, ADAPTER_MODE="metrics", ADAPTER_TIMEOUT=DEADLINE, ADAPTER_MAX_BODY="64KiB")
         response = running.get("/health")
 
     assert response.status_code == 503
@@ -206,7 +207,7 @@ def test_an_app_that_answers_ever_new_garbage_is_answered_for_in_every_mode(adap
 
     with App({"/x": garbage}) as app:
         running = adapter(
-            app.url, "/f=/x,/v=/x,/m=/x", ADAPTER_MODE="forward,/v=verdict,/m=metrics", ADAPTER_TIMEOUT="300ms"
+            app.url, "/f=/x,/v=/x,/m=/x", ADAPTER_MODE="forward,/v=verdict,/m=metrics", ADAPTER_TIMEOUT=DEADLINE
         )
         asked = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         seen = {running.raw(asked % path).split(b" ", 2)[1] for path in (b"/f", b"/v", b"/m") * 60}

@@ -114,15 +114,12 @@ def test_a_rule_is_judged_wherever_prometheus_has_the_sample_and_what_is_handed_
             ",".join(f"/health/{n}=/{n},/metrics/{n}=/{n}" for n in numbered),
             ADAPTER_MODE=",".join(["verdict", *(f"/metrics/{n}=metrics" for n in numbered)]),
             ADAPTER_RULES="serving: serving == 1",
-            ADAPTER_TIMEOUT="20s",
         )
         judged = {name: running.get(f"/health/{n}").status_code == 200 for n, name in numbered.items()}
         targets = {f"app {n}": (app.port, f"/{n}") for n in numbered}
         targets |= {f"adapter {n}": (running.port, f"/metrics/{n}") for n in numbered}
         with scraping(tmp_path, targets) as prometheus:
-            found = prometheus.query("serving", prometheus.now())
-            assert isinstance(found, list)
-            there = {labels["job"] for labels, _ in found}
+            there = prometheus.jobs("serving", (f"adapter {n}" for n, name in numbered.items() if judged[name]))
         pages = {
             name: running.get(f"/metrics/{n}", Accept="application/openmetrics-text;version=1.0.0")
             for n, name in numbered.items()
@@ -217,7 +214,7 @@ def test_a_large_page_is_written_in_another_format_or_the_scraper_is_told_in_tim
     large = SERVING + "".join(f'jobs{{n="{n}"}} 1\n' for n in range(20_000))
     openmetrics = {"Accept": "application/openmetrics-text;version=1.0.0"}
     with App({"/metrics": answer(large.encode())}) as app:
-        running = adapter(app.url, "/metrics=/metrics", ADAPTER_MODE="metrics", ADAPTER_TIMEOUT="20s")
+        running = adapter(app.url, "/metrics=/metrics", ADAPTER_MODE="metrics")
         written = running.get("/metrics", **openmetrics)
         late = running.get("/metrics", X_Prometheus_Scrape_Timeout_Seconds="0.001", **openmetrics)
 
@@ -230,5 +227,5 @@ def test_a_large_page_is_written_in_another_format_or_the_scraper_is_told_in_tim
 def test_a_page_of_four_mebibytes_of_nothing_is_read(adapter: StartAdapter) -> None:
     large = SERVING.encode() + b"\n" * (4 * 1024 * 1024 - 1000)
     with App({"/metrics": answer(large)}) as app:
-        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES="serving: serving == 1", ADAPTER_TIMEOUT="20s")
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES="serving: serving == 1")
         assert running.get("/health").status_code == 200
