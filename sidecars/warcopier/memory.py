@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OWN_USE = 8 << 20  # bytes that the copier itself may take besides: buffers, a second process
 _ROOT = "/sys/fs/cgroup"
 _IN_MEMORY = ("tmpfs", "ramfs")
+_MAGIC_IN_MEMORY = (0x01021994, 0x858458F6)
 _NO_LIMIT = 1 << 60  # bytes; v1 writes a number near 2^63, v2 the word "max"
 
 
@@ -73,7 +74,8 @@ def is_in_memory(directory: int) -> bool:
     if os.major(device):
         return False  # on a block device: the usual case, without reading anything
     with suppress(OSError):
-        return file_system(_read("/proc/self/mountinfo"), device) in _IN_MEMORY
+        found = file_system(_read("/proc/self/mountinfo"), device)
+        return found in _IN_MEMORY if found else _magic_number(directory) in _MAGIC_IN_MEMORY
     return False
 
 
@@ -85,6 +87,16 @@ def file_system(mounts: str, device: int) -> str:
         if mount.split(" ")[2:3] == [number]:
             return rest.partition(" ")[0]
     return ""
+
+
+def _magic_number(directory: int) -> int:
+    """Return the number of a file system's type (statfs(2)): for one that is mounted, but not where we can see it."""
+    import ctypes  # noqa: PLC0415 - as good as never needed, and not cheap to load
+
+    result = ctypes.create_string_buffer(256)  # larger than the struct, whose first field is the number
+    if ctypes.CDLL(None).fstatfs(directory, result):
+        return 0
+    return ctypes.c_ulong.from_buffer(result).value & 0xFFFFFFFF
 
 
 def room(read: ReadText | None = None) -> Room | None:

@@ -16,6 +16,7 @@ from tests.warcopier.support import (
     UNPACK,
     Copier,
     deployed,
+    disk,
     entries,
     leftovers,
     names,
@@ -112,6 +113,14 @@ def test_the_file_system_is_found_by_the_number_of_its_device() -> None:
     assert file_system(mounts, os.makedev(0, 45)) == "tmpfs"
     assert file_system(mounts, os.makedev(8, 1)) == "ext4"
     assert file_system(mounts, os.makedev(0, 46)) == ""
+
+
+def test_a_file_system_in_memory_is_found_where_it_is_not_among_our_mounts(tmp_path: Path) -> None:
+    with disk("1m", tmp_path / "disk") as place:
+        directory = os.open(place, os.O_RDONLY)
+        assert file_system(Path("/proc/self/mountinfo").read_text(), os.fstat(directory).st_dev) == ""
+        assert is_in_memory(directory)
+        os.close(directory)
 
 
 # -- a real limit -----------------------------------------------------------------------------------------------------
