@@ -16,6 +16,10 @@ Rules of the contract that are kept here and nowhere else:
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
+
 from chassis import frozen, logs
 from chassis.frozen import TYPE_CHECKING, dataclass
 from chassis.kinds import Address, Secret, address, choice, duration, text, without_credentials
@@ -34,6 +38,7 @@ ONLY = "default"  # what the one without a name is called, in logs, labels and `
 _INJECTED = r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 _INJECTED_VALUE = r"(tcp|udp|sctp)(://\S+)?|\d+|[0-9a-fA-F.:]+"
 _NAME = r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*"
+_LARGEST = 1 << 20  # bytes of a file that gives a value
 _SHOWN = 120  # characters of a bad value that are repeated to the user
 
 
@@ -153,8 +158,21 @@ def _spec(prefix: str, item: frozen.Field, group_field: str | None = None) -> Sp
 
 
 def read_text(filename: str) -> str:
-    with open(filename, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs more than the read
-        return file.read()
+    """Return the text of a regular file of at most _LARGEST bytes. Raises OSError or UnicodeDecodeError.
+
+    A pipe or a device is refused and never waited for: a secret is read again whenever it is used.
+    """
+    file = os.open(filename, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if found.st_size > _LARGEST:
+            raise OSError(errno.EFBIG, f"it has more than {_LARGEST} bytes")
+        with open(file, encoding="utf-8", closefd=False) as text:
+            return text.read(_LARGEST)
+    finally:
+        os.close(file)
 
 
 def load(cls: type[S], environ: Mapping[str, str], read_file: ReadFile = read_text) -> S:
