@@ -30,8 +30,8 @@ def set_keepalive(own: Any, seconds: float) -> None:
     is gone is noticed after twice the time. Connections that a listening socket accepts inherit what is set on it. A
     socket that is not TCP's, such as a unix socket, needs none and is left alone.
     """
-    if not seconds or own.family not in (socket.AF_INET, socket.AF_INET6):
-        return
+    if not seconds or own is None or own.family not in (socket.AF_INET, socket.AF_INET6):
+        return  # None: its transport has closed meanwhile
     idle, interval = max(1, math.ceil(seconds)), max(1, math.ceil(seconds / _PROBES))
     with contextlib.suppress(OSError):  # it was reset meanwhile
         own.setsockopt(socket.IPPROTO_TCP, _IDLE, idle)

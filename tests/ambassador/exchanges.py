@@ -26,6 +26,7 @@ class Wire:
         self.written = b""
         self.closing = self.aborted = self.ended = self.paused = False
         self.on_write: Callable[[], None] | None = None
+        self.protocol: Any = None
         self.unsent = 0  # what the kernel has not taken, as far as a test says so
 
     def write(self, data: bytes) -> None:
@@ -58,7 +59,7 @@ class Wire:
     def resume_reading(self) -> None:
         self.paused = False
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+    def set_protocol(self, protocol: Any) -> None:
         self.protocol = protocol
 
     def get_write_buffer_size(self) -> int:

@@ -1,0 +1,212 @@
+"""Whatever happens to the connections of an exchange, in whatever order: nothing is left over when all have ended."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.ambassador.downstream import Client
+from tests.ambassador.exchanges import Pair, Wire
+
+CLIENT = (
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nabc",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"nonsense\r\n\r\n",
+)
+SERVER = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\nabc",
+    b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nraw",
+    b"nonsense\r\n\r\n",
+)
+FOREVER = 10_000.0  # seconds: more than each time-out
+
+
+class Live(Wire):
+    """A transport that tells its protocol that it is closed, as real ones do: soon, and once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any) -> None:
+        super().__init__()
+        self.loop = loop
+        self.protocol: Any = protocol
+        self.told = False
+
+    def write(self, data: bytes) -> None:
+        if not self.closing:  # real ones ignore what comes later
+            super().write(data)
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
+    def close(self) -> None:
+        super().close()
+        self._tell()
+
+    def abort(self) -> None:
+        super().abort()
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self.told:
+            self.told = True
+            self.loop.call_soon(self._lost)
+
+    def _lost(self) -> None:
+        self.protocol.connection_lost(None)
+
+    def take(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self.closing or self.paused:
+            return
+        if hasattr(self.protocol, "data_received"):
+            self.protocol.data_received(data)
+        else:
+            self.protocol.take(data)
+
+    def stop(self) -> None:
+        """The peer takes no more."""
+        if not self.closing and not self.unsent:
+            self.unsent = 100_000
+            self.protocol.pause_writing()
+
+    def go_on(self) -> None:
+        """The peer has taken all."""
+        if not self.closing and self.unsent:
+            self.unsent = 0
+            self.protocol.resume_writing()
+
+    def end(self) -> None:
+        """The peer has ended its direction."""
+        if not (self.closing or self.paused or self.protocol.eof_received()):
+            self.close()
+
+
+class World:
+    """An app's connection and the endpoint's connections, of which each opens or fails when told."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        self.loop = pair.loop
+        self.opening: deque[asyncio.Future[None]] = deque()
+        self.there: list[Live] = []
+        pair.endpoint.idle.clear()
+        pair.endpoint.connections = 0
+        pair.loop.create_connection = self._connect  # type: ignore[method-assign,assignment] # no network
+        self.client = Client(pair.upstream)
+        self.app = Live(self.loop, self.client)
+        self.client.connection_made(self.app)  # type: ignore[arg-type] # a transport as far as it goes
+        self.now = self.client.since
+
+    async def _connect(self, protocol: Callable[[], Any], *_: Any, **__: Any) -> tuple[Live, Any]:
+        self.opening.append(self.loop.create_future())
+        await self.opening[-1]
+        made = protocol()
+        wire = Live(self.loop, made)
+        made.connection_made(wire)
+        self.there.append(wire)
+        return wire, made
+
+    def settle(self) -> None:
+        for _ in range(4):
+            self.loop.call_soon(self.loop.stop)
+            self.loop.run_forever()
+
+    def open(self, *, fails: bool) -> None:
+        while self.opening:
+            future = self.opening.popleft()
+            if future.done():
+                continue
+            if fails:
+                future.set_exception(OSError(errno.ECONNREFUSED, "refused"))
+            else:
+                future.set_result(None)
+            return
+
+    def act(self, action: str, which: int, size: int) -> None:
+        if action == "serve":
+            for each in ("request", "open", "answer"):
+                self.act(each, which, size)
+            return
+        request, answer = CLIENT[which % len(CLIENT)], SERVER[which % len(SERVER)]
+        last = self.there[-1] if self.there and not self.there[-1].closing else None
+        here: dict[str, Callable[[], object]] = {
+            "request": lambda: self.app.take(request),
+            "a part of a request": lambda: self.app.take(request[:size]),
+            "the rest of a request": lambda: self.app.take(request[size:]),
+            "open": lambda: self.open(fails=False),
+            "refuse": lambda: self.open(fails=True),
+            "pass": lambda: self.wait(which),
+            "the app ends": self.app.end,
+            "the app leaves": self.app.close,
+            "the app stops reading": self.app.stop,
+            "the app reads on": self.app.go_on,
+        }
+        there: dict[str, Callable[[Live], object]] = {
+            "answer": lambda wire: wire.take(answer),
+            "a part of an answer": lambda wire: wire.take(answer[:size]),
+            "the server ends": Live.end,
+            "the server breaks": Live.abort,
+            "the server stops reading": Live.stop,
+            "the server reads on": Live.go_on,
+        }
+        if action in here:
+            here[action]()
+        elif last is not None:
+            there[action](last)
+        self.settle()
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.pair.upstream.tick(self.now)
+
+
+ACTIONS = (
+    *("request", "open", "answer", "serve") * 3,
+    *("a part of a request", "the rest of a request", "a part of an answer", "pass", "refuse"),
+    *("the app ends", "the app leaves", "the app stops reading", "the app reads on"),
+    *("the server ends", "the server breaks", "the server stops reading", "the server reads on"),
+)
+STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 100), st.integers(1, 120)), max_size=30)
+
+
+@given(STEPS)
+def test_nothing_is_left_when_all_have_ended(steps: list[tuple[str, int, int]]) -> None:
+    with Pair() as pair:
+        world = World(pair)
+        for action, which, size in steps:
+            world.act(action, which, size)
+        # Nobody does anything any more, for as long as it takes: each request that waits has its time.
+        for _ in range(1000):
+            world.wait(FOREVER)
+            world.open(fails=True)
+            world.settle()
+            if world.app.closing and not world.opening:
+                break
+        for _ in range(3):
+            world.wait(FOREVER)
+            world.settle()
+        if not pair.upstream.relays:  # a tunnel with both ends open may be silent
+            assert world.app.closing
+            assert pair.endpoint.pending == 0
+            assert [wire for wire in world.there if not wire.closing] == []
+        pair.upstream.close()
+        world.settle()
+        assert pair.endpoint.pending == 0
+        assert pair.endpoint.connections == 0
+        assert pair.endpoint.idle == []
+        assert pair.upstream.turns.under_way == 0
+        assert not pair.upstream.relays
+        assert world.client not in pair.upstream.clients
