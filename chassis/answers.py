@@ -83,6 +83,7 @@ class AnswerReader:
         self._pieces_left = _PIECES + max_body // _BYTES_A_PIECE
         self._bytes_left = _OVERHEAD + _FRAMING * max_body
         self._unread = b""  # what h11 has not been given yet
+        self._hungry = True  # h11 has nothing that it could go on with
         self._at_end = self._told_end = False
 
     def receive(self, data: bytes) -> None:
@@ -102,10 +103,11 @@ class AnswerReader:
         """
         try:
             for _ in range(steps):
+                if self._hungry and not self._feed():
+                    return True
                 event = self._connection.next_event()
                 if event is h11.NEED_DATA:
-                    if not self._feed():
-                        return True
+                    self._hungry = True
                 elif self._take(event):
                     return True
         except h11.RemoteProtocolError:
@@ -129,9 +131,11 @@ class AnswerReader:
             size = _HEAD if self._head is None else len(self._unread)
             piece, self._unread = self._unread[:size], self._unread[size:]
             self._connection.receive_data(piece)
+            self._hungry = False
             return True
         if self._at_end and not self._told_end:
             self._told_end = True
+            self._hungry = False
             self._connection.receive_data(b"")  # for an answer without a length this is its end
             return True
         return False

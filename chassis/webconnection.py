@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._request: h11.Request | None = None  # whose head has come
         self._unread = b""  # what h11 has not been given yet
+        self._hungry = True  # h11 has nothing that it could go on with
         self._dropped = self._pieces = 0  # bytes of its body, and the pieces they came in
         self._at_end = self._told_end = False  # the client has half closed, and h11 knows it
         self._last = False  # the connection closes after the answer
@@ -94,42 +95,47 @@ class Connection(asyncio.Protocol):
     def _advance(self) -> None:
         """Go through what has come, up to a whole request or the need for more."""
         while not (self._working or self._write_paused or self._ended):
+            if self._hungry:
+                self._feed()
             try:
                 event = self._h11.next_event()
             except h11.RemoteProtocolError as error:
                 self._refuse(error.error_status_hint)
                 return
-            match event:
-                case h11.Request():
-                    self._begin(event)
-                case h11.Data(data=data):
-                    self._dropped += len(data)
-                    self._pieces += 1
-                    if self._dropped > self._server.limits.body or self._pieces > self._server.limits.pieces:
-                        self._refuse(_CONTENT_TOO_LARGE)
-                case h11.EndOfMessage():
-                    self._work()
-                case h11.ConnectionClosed():
-                    self._close()
-                case _:  # h11.NEED_DATA
-                    if self._feed():
-                        continue
-                    if self._h11.they_are_waiting_for_100_continue:
-                        self._work()  # a final answer will do: the body is of no use
-                    return
+            if event is not h11.NEED_DATA:
+                self._take(event)
+                continue
+            self._hungry = True
+            if not (self._unread or (self._at_end and not self._told_end)):
+                if self._h11.they_are_waiting_for_100_continue:
+                    self._work()  # a final answer will do: the body is of no use
+                return
 
-    def _feed(self) -> bool:
+    def _take(self, event: object) -> None:
+        """One event of a request."""
+        match event:
+            case h11.Request():
+                self._begin(event)
+            case h11.Data(data=data):
+                self._dropped += len(data)
+                self._pieces += 1
+                if self._dropped > self._server.limits.body or self._pieces > self._server.limits.pieces:
+                    self._refuse(_CONTENT_TOO_LARGE)
+            case h11.EndOfMessage():
+                self._work()
+            case h11.ConnectionClosed():
+                self._close()
+
+    def _feed(self) -> None:
         """Give h11 more of what has come, in pieces: else the limit of a head would not hold for one that is whole."""
+        self._hungry = False
         if self._unread:
             size = self._server.limits.head
             piece, self._unread = self._unread[:size], self._unread[size:]
             self._h11.receive_data(piece)
-            return True
-        if self._at_end and not self._told_end:
+        elif self._at_end and not self._told_end:
             self._told_end = True
             self._h11.receive_data(b"")
-            return True
-        return False
 
     def _begin(self, head: h11.Request) -> None:
         """A request's head has come. A length beside an encoding may hide a second request (RFC 9112, section 6.1)."""
