@@ -17,6 +17,7 @@ import sys
 
 from chassis import logs, signals
 from chassis.frozen import TYPE_CHECKING
+from chassis.printable import printable
 
 if TYPE_CHECKING:
     import asyncio
@@ -252,11 +253,11 @@ def failure_of(error: BaseException) -> Failure | None:
 def write_termination(message: str, termination_log: str = TERMINATION_LOG) -> None:
     """Leave a message where `kubectl describe pod` shows it, in place of an earlier one; "" removes that.
 
-    Nothing happens where there is no such place.
+    Nothing happens where there is no such place. No terminal obeys the message.
     """
     try:
         with open(termination_log, "r+b") as file:  # noqa: PTH123 - r+: never create it, only Kubernetes does
-            text = message.encode(errors="replace")[:_TERMINATION_LIMIT].decode(errors="ignore")
+            text = printable(message, keep="\n\t").encode()[:_TERMINATION_LIMIT].decode(errors="ignore")
             file.write(text.encode())
             file.truncate()
     except OSError:

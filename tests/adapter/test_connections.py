@@ -105,3 +105,16 @@ def test_one_connection_too_many_is_told_so(adapter: StartAdapter) -> None:
         for holder in holders:
             holder.close()
         wait_until(lambda: running.get("/health").status_code == 200, "there is room again")
+
+
+def test_a_request_with_a_length_and_an_encoding_is_the_last_of_its_connection(adapter: StartAdapter) -> None:
+    """RFC 9112, section 6.1: what follows may be a request that somebody has hidden."""
+    hidden = b"0\r\n\r\nGET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+    both = b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % len(hidden)
+    with App({"/metrics": answer(METRICS)}) as app:
+        running = adapter(app.url, "/health=/metrics,/live=/metrics")
+        received = running.raw(b"GET /health HTTP/1.1\r\nHost: x\r\n" + both + b"\r\n" + hidden)
+
+        assert running.metric("adapter_requests_total", route="/live", code="200") == 0
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in received.lower()

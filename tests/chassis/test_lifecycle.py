@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.lifecycle import BadData, IOFailed, Unavailable, exit_code_of, failure_of, write_termination
+from chassis.printable import printable
 from tests.conftest import Start
 from tests.support import Program, wait_until
 
@@ -254,7 +255,16 @@ def test_a_long_message_is_cut_where_kubernetes_would_but_never_in_a_letter(word
         left = Path(place.name).read_bytes()
 
     assert 4092 < len(left) <= 4096
-    assert message.startswith(left.decode())
+    assert printable(message, keep="\n\t").startswith(left.decode())
+
+
+def test_no_terminal_obeys_the_message(tmp_path: Path) -> None:
+    place = tmp_path / "termination-log"
+    place.touch()
+
+    write_termination("shop.war: \x1b[2J is no name", str(place))
+
+    assert place.read_text() == r"shop.war: \u001b[2J is no name"
 
 
 def test_a_message_with_bytes_that_are_no_text_is_left_all_the_same(tmp_path: Path) -> None:
@@ -264,7 +274,7 @@ def test_a_message_with_bytes_that_are_no_text_is_left_all_the_same(tmp_path: Pa
 
     write_termination("DEMO_COUNT=\udcff: expected a number", str(place))
 
-    assert place.read_text() == "DEMO_COUNT=?: expected a number"
+    assert place.read_text() == r"DEMO_COUNT=\udcff: expected a number"
 
 
 # -- errors -------------------------------------------------------------------------------------------------------
