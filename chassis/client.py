@@ -19,11 +19,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import h11
 
-from chassis import answers
+from chassis import answers, descriptors
 from chassis.answers import Answer, AnswerReader, Closed, Malformed, NoAnswer, Progress, TooLarge
 
 if TYPE_CHECKING:
@@ -119,18 +119,56 @@ class Client:
 
 
 async def connect(protocol: Callable[[], P], host: str, port: int, context: SSLContext | None) -> P:
-    """A connection to the first address of the host that takes one. Raises OSError: that of the last address."""
+    """A connection to the first address of the host that takes one. Raises OSError: that of the last address.
+
+    Where this process has no free descriptor the name is looked up, and the socket opened, with the reserve.
+    """
     loop = asyncio.get_running_loop()
+    name = host if context else None
     error: OSError = OSError("it has no address")
-    for *_, (address, *_) in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        name = host if context else None
+    for family, _, _, _, where in await _addresses(host, port):
         try:
-            _, connected = await loop.create_connection(protocol, str(address), port, ssl=context, server_hostname=name)
+            try:
+                made = await loop.create_connection(protocol, str(where[0]), port, ssl=context, server_hostname=name)
+            except OSError as failed:
+                if descriptors.count(failed) != descriptors.DESCRIPTORS:
+                    raise
+                own = await _reserved_socket(family, where)
+                made = await loop.create_connection(protocol, sock=own, ssl=context, server_hostname=name)
         except OSError as failed:
             error = failed
             continue
-        return connected
+        return made[1]
     raise error
+
+
+async def _addresses(host: str, port: int) -> list[Any]:
+    """Return the addresses of the host, as getaddrinfo(3) does. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        if descriptors.any_free():
+            raise
+
+    def look_up() -> list[Any]:
+        with descriptors.reserved():
+            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+    return await loop.run_in_executor(None, look_up)
+
+
+async def _reserved_socket(family: int, where: Any) -> socket.socket:
+    """Return a connected socket whose descriptor is of the reserve. Raises OSError."""
+    with descriptors.reserved():
+        own = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        own.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(own, where)
+    except BaseException:
+        own.close()
+        raise
+    return own
 
 
 class _Connection(asyncio.Protocol):

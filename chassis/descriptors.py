@@ -175,6 +175,15 @@ def free() -> int:
     return max(0, soft - _open())
 
 
+def any_free() -> bool:
+    """Return True if a descriptor can be opened without the reserve. For errors that do not say why, such as of DNS."""
+    try:
+        os.close(os.dup(0))
+    except OSError as error:
+        return count(error) is None
+    return True
+
+
 def status() -> dict[str, int]:
     """For `/status`: limits, reserve and open descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

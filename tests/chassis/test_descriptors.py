@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import resource
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import h11
 import httpx
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis import descriptors
+from chassis import descriptors, web
+from chassis.client import Client
+from chassis.kinds import Address
+from chassis.listen import bind
 from tests.conftest import Start
 from tests.support import PATIENCE, Program, free_port, get, wait_until
 
+GET = h11.Request(method="GET", target="/", headers=[("Host", "x")])
 DEMO = "tests.chassis.programs"
 
 
@@ -31,6 +38,14 @@ def limits() -> Iterator[descriptors.Limits]:
     yield descriptors.raise_limit()
     descriptors._state.limits = None
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.fixture
+def few(limits: descriptors.Limits) -> None:
+    """A handful of descriptors beside the reserve."""
+    used = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    descriptors._state.limits = descriptors.Limits(used + 50, limits.hard, descriptors.RESERVE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 50, limits.hard))
 
 
 # -- limits -----------------------------------------------------------------------------------------------------------
@@ -124,6 +139,43 @@ def test_idle_connections_that_hold_the_whole_reserve_are_closed_for_a_probe(sta
                 return False
 
         wait_until(answered, "an answer")
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_client_asks_and_is_answered_while_no_descriptor_is_left(
+    few: None, host: str, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def hello(_request: web.Request) -> web.Response:
+        return web.text(200, "hello")
+
+    async def run() -> list[bytes]:
+        bodies = []
+        sockets = bind(Address("127.0.0.1", 0), "TEST")
+        port = sockets[0].getsockname()[1]
+        async with web.serve(hello, sockets, reserved=True), asyncio.timeout(PATIENCE):
+            with taken():
+                for _ in range(50):
+                    client = Client(host, port, lambda: None, keep=10)
+                    bodies.append((await client.request(GET, max_body=10)).body)
+                    client.close()
+        return bodies
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(run()) == [b"hello"] * 50
+
+
+@contextmanager
+def taken() -> Iterator[None]:
+    """Take every descriptor that is free without the reserve."""
+    own: list[int] = []
+    try:
+        while descriptors.any_free():
+            own.append(os.dup(0))
+        yield
+    finally:
+        for number in own:
+            os.close(number)
 
 
 def test_only_what_asks_for_the_reserve_may_use_it(limits: descriptors.Limits) -> None:
