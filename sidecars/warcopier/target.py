@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from chassis import logs, signals
 from chassis.frozen import TYPE_CHECKING
 from chassis.lifecycle import IOFailed
-from sidecars.warcopier import failures, memory, naming, plan, trees
+from sidecars.warcopier import failures, naming, plan, space, trees
 from sidecars.warcopier.copying import write_all
 from sidecars.warcopier.failures import READ
 from sidecars.warcopier.naming import shown
@@ -228,37 +228,8 @@ class Target:
             os.rmdir(naming.TREES, dir_fd=self.directory)
 
     def demand_space(self, needed: int, files: int, reserve: int) -> None:
-        """Raise IOFailed when the file system, or a limit of memory below it, says that the bytes will not fit."""
-        with failures.writing(self.path):
-            disk = os.statvfs(self.directory)
-        free = disk.f_bavail * disk.f_frsize
-        what = "1 file" if files == 1 else f"{files} files"
-        if disk.f_blocks and needed + reserve > free:
-            kept = f" and {reserve} to be left (WARCOPIER_RESERVE)" if reserve else ""
-            raise IOFailed(
-                f"WARCOPIER_TARGET={shown(self.path)}: it is too full: {needed} bytes are needed for {what}{kept},"
-                f" {free} are free; make room, or give the volume more"
-            )
-        if disk.f_files and files > disk.f_favail:
-            raise IOFailed(
-                f"WARCOPIER_TARGET={shown(self.path)}: it is too full: there is room for {disk.f_favail} more files,"
-                f" and {files} are needed"
-            )
-
-        self._demand_memory(needed, what)
-
-    def _demand_memory(self, needed: int, what: str) -> None:
-        """Raise IOFailed where the target is in memory and the container may not use so much of it."""
-        with failures.writing(self.path):
-            if not memory.is_in_memory(self.directory):
-                return
-        room = memory.room()
-        if room and needed + memory.OWN_USE > room.free:
-            raise IOFailed(
-                f"WARCOPIER_TARGET={shown(self.path)}: it is in memory, where {needed} bytes are needed for {what}, and"
-                f" {memory.OWN_USE} for the copier; the memory limit of the container ({room.name}={room.limit}) leaves"
-                f" {room.free}: raise that limit, or give the volume a disk"
-            )
+        """Raise IOFailed when the bytes or files will not fit, and so many bytes beside them (see `space`)."""
+        space.demand(self.directory, self.path, needed, files, reserve)
 
     def block_size(self) -> int:
         with failures.writing(self.path):
