@@ -30,6 +30,9 @@ LIMITS = {
 IDLE, TIMEOUT, STREAM = 100.0, 200.0, 300.0
 
 
+MOMENT = 0.001  # seconds; a sum of floats may be less than it should
+
+
 def under_way(pair: Pair) -> Exchange:
     exchange = pair.client.exchange
     assert exchange is not None
@@ -117,7 +120,7 @@ def test_an_exchange_in_which_nothing_moves_has_an_end(
         look(exchange, begun)
         look(exchange, begun + limit - 1)
         assert not is_over(exchange)
-        look(exchange, begun + limit)
+        look(exchange, begun + limit + MOMENT)
         assert is_over(exchange)
         assert pair.app.written.startswith(answer)
         assert not pair.app.written.endswith(b"0\r\n\r\n")
@@ -142,7 +145,7 @@ def test_the_total_time_ends_an_exchange_in_each_state_though_all_moves(state: C
             look(exchange, exchange.started + seconds)
         assert not is_over(exchange)
         exchange.moved = True
-        look(exchange, exchange.started + 50)
+        look(exchange, exchange.started + 50 + MOMENT)
         assert is_over(exchange)
         assert pair.app.written.startswith((b"HTTP/1.1 504 ", b"HTTP/1.1 200 OK"))
         assert pair.endpoint.pending == 0
@@ -222,9 +225,9 @@ def test_an_app_that_expects_100_is_told_to_continue_and_then_has_its_idle_time(
         pair.client.data_received(EXPECTING)
         exchange = under_way(pair)
         begun = exchange.since
-        look(exchange, begun + 2)
+        look(exchange, begun + 2 + MOMENT)
         assert pair.app.written == b"HTTP/1.1 100 Continue\r\n\r\n"
-        look(exchange, begun + IDLE)
+        look(exchange, begun + IDLE + MOMENT)
         assert b"HTTP/1.1 408 " in pair.app.written
 
 
@@ -242,14 +245,14 @@ def test_what_the_app_does_not_take_is_no_silence_of_the_upstreams() -> None:
 def test_an_app_that_lingers_and_one_that_is_idle_are_closed() -> None:
     with Pair(**LIMITS) as pair:
         closing = []
-        for seconds in (IDLE - 1, IDLE):
+        for seconds in (IDLE - 1, IDLE + MOMENT):
             pair.client.tick(pair.client.since + seconds)
             closing.append(pair.app.closing)
         assert closing == [False, True]
     with Pair(**LIMITS) as pair:
         pair.client.data_received(b"nonsense\r\n\r\n")
         aborted = []
-        for seconds in (1, 2):
+        for seconds in (1, 2 + MOMENT):
             pair.client.tick(pair.client.since + seconds)
             aborted.append(pair.app.aborted)
         assert aborted == [False, True]
@@ -258,7 +261,7 @@ def test_an_app_that_lingers_and_one_that_is_idle_are_closed() -> None:
 def test_an_idle_connection_to_an_endpoint_is_closed() -> None:
     with Pair(**LIMITS) as pair:
         aborted = []
-        for seconds in (IDLE - 1, IDLE):
+        for seconds in (IDLE - 1, IDLE + MOMENT):
             pair.upstream.tick(pair.connection.since + seconds)
             aborted.append(pair.there.aborted)
         assert aborted == [False, True]
@@ -280,7 +283,7 @@ def test_failed_tries_take_from_the_time_of_the_next() -> None:
         assert exchange.retries == 4
         look(exchange, begun + TIMEOUT - 1)
         assert pair.app.written == b""
-        look(exchange, begun + TIMEOUT)
+        look(exchange, begun + TIMEOUT + MOMENT)
         assert pair.app.written.startswith(b"HTTP/1.1 504 ")
 
 
@@ -290,7 +293,7 @@ def test_a_request_that_is_slower_than_its_time_is_executed_once() -> None:
         pair.add_endpoints(1)
         pair.client.data_received(GET)
         exchange = under_way(pair)
-        look(exchange, exchange.since + TIMEOUT)
+        look(exchange, exchange.since + TIMEOUT + MOMENT)
         assert is_over(exchange)
         assert pair.app.written.count(b"HTTP/1.1 504 ") == 1
         assert sorted(endpoint.requests for endpoint in pair.upstream.endpoints) == [0, 1]
