@@ -184,3 +184,9 @@ def test_a_setting_without_a_name_is_for_those_that_have_a_use_for_it(environ: d
 @pytest.mark.parametrize("value", ["java,python", "java|go", "none, java", "Java Python", "regex:"])
 def test_several_kinds_of_multiline_are_no_regex(value: str) -> None:
     assert "expected none, java, python, go, indent, or the regex" in " ".join(problems(LOGSHIPPER_MULTILINE=value))
+
+
+def test_inputs_know_which_variable_set_each_of_their_fields() -> None:
+    found = settings(**TWO, LOGSHIPPER_FORMAT="json", LOGSHIPPER_A_FORMAT="cri").inputs
+    assert found["a"].given == {"paths": "LOGSHIPPER_A_PATHS", "format": "LOGSHIPPER_A_FORMAT"}
+    assert found["b"].given == {"paths": "LOGSHIPPER_B_PATHS", "format": "LOGSHIPPER_FORMAT"}
