@@ -64,7 +64,8 @@ class Exposition:
         for name, fault in self.condemned.items():
             family = reader.families[name]
             suffixes = {*family.suffixes, *(suffix.decode() for suffix in SUFFIXES[openmetrics][family.type])}
-            self.unusable.update(dict.fromkeys((name + suffix for suffix in suffixes), fault))
+            names = [name + suffix for suffix in suffixes if name + suffix not in self.families]
+            self.unusable.update(dict.fromkeys(names, fault))
 
     @property
     def usable(self) -> bool:

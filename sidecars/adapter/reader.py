@@ -25,7 +25,7 @@ from sidecars.adapter.faults import Fault, Faults, Malformed, Unsound
 from sidecars.adapter.labels import BadLabels, Shapes, quoted_name
 from sidecars.adapter.metadata import Metadata, metadata_of
 from sidecars.adapter.points import Points
-from sidecars.adapter.values import Check, Piece, Suffixes
+from sidecars.adapter.values import Check, Piece, Suffixes, suffixes_of
 
 _NO_SAMPLES: Suffixes = ()
 _UNSUFFIXED: tuple[Suffixes, ...] = (_NO_SAMPLES, ("",))
@@ -277,7 +277,7 @@ class Reader:
             self._faults.note("metadata", line, f"the name {name} belongs to another metric already")
         self.families[name] = family
         if fault:
-            self.unsound[name] = fault
+            self._leave_out(family, fault)
         if metadata.suffixes != _PLAIN:
             self._claim(metadata, line)
         if self._used or family.suffixes not in _UNSUFFIXED:
@@ -294,6 +294,13 @@ class Reader:
             family.exemplars = not check.bad_exemplars
             family.repeated = check.repeated
         return None
+
+    def _leave_out(self, family: Family, fault: Fault) -> None:
+        """Condemn a family that has ended. Its check may not have seen all of its samples."""
+        self.unsound[family.name] = fault
+        cut = len(family.name.encode())
+        names = {row[lines.NAME] for _, rows in self._runs(family.pieces) for row in rows}
+        family.suffixes = suffixes_of({name[cut:] for name in names})
 
     def _claim(self, metadata: Metadata, line: int) -> None:
         """The names that its samples could have are its own."""
@@ -339,5 +346,5 @@ class Reader:
             fault = error.fault
         fault = fault or self._looked_at(check, family)
         if fault:
-            self.unsound[family.name] = fault
+            self._leave_out(family, fault)
         self._use(family)

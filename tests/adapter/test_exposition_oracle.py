@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import HealthCheck, assume, event, given, reject, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Metric, Summary
 from prometheus_client import generate_latest as generate_text
@@ -157,6 +157,8 @@ def compare(page: str, content_type: str, client: Parser) -> None:
         theirs = there(client(page), text=text)
     except (ValueError, KeyError, IndexError):
         theirs = None
+    except AttributeError:  # a defect of its own: it cannot compare timestamps that are written in two ways
+        reject()
     exposition, why = parsed(page, content_type)
     if exposition is None:
         event(f"refused here, {'refused' if theirs is None else 'taken'} there")
