@@ -290,6 +290,19 @@ def test_a_mistake_in_openmetrics_is_told_with_its_line_and_has_the_effect_of_it
     assert effect == EFFECTS[kind]
 
 
+def test_the_names_of_a_metric_that_is_left_out_are_those_of_all_its_samples() -> None:
+    stray = 'jobs_bucket{le="+Inf"} 0\n'
+    broken = "# TYPE jobs histogram\njobs_sum 0\njobs_sum 1\n"
+
+    sound = text(stray + broken)
+    clash = text(f'{stray}{broken}jobs_bucket{{le="1"}} 0\n')
+
+    assert set(sound.unusable) == {"jobs_sum", "jobs_count"}
+    assert sound.select("jobs_bucket")
+    assert set(clash.unusable) == {"jobs_bucket", "jobs_sum", "jobs_count"}
+    assert not clash.select("jobs_bucket")
+
+
 def test_text_that_may_have_been_cut_within_its_last_line_is_refused() -> None:
     with pytest.raises(Malformed, match="line 2: the page ends within this line"):
         parse(b"up 1\nqueue_length 12", TEXT, 10, whole=False)
