@@ -95,7 +95,10 @@ class Metadata:
         types = _TYPES[self.openmetrics]
         if value not in types:
             known = ", ".join(SUFFIXES[self.openmetrics])
-            self.forget_type(line, faults, f"the type {show(value) or 'is missing'} is none of {known}")
+            why = (
+                f"the type {show(value)} is none of {known}" if value else f"the type is missing: it is one of {known}"
+            )
+            self.forget_type(line, faults, why)
             return
         self._become(*types[value])
 
