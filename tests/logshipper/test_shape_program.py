@@ -77,7 +77,7 @@ def test_lines_that_come_after_the_timeout_are_an_event_of_their_own_and_none_is
 
 
 def test_dead_letters_are_redacted_like_everything_else(tmp_path: Path, start: Start, receiver: Receiver) -> None:
-    receiver.mode = "400"
+    receiver.mode = "refuse:[password]"
     letters = tmp_path / "letters"
     variables = environ(
         tmp_path,
@@ -86,7 +86,7 @@ def test_dead_letters_are_redacted_like_everything_else(tmp_path: Path, start: S
         LOGSHIPPER_REDACT="secrets",
         LOGSHIPPER_ON_REJECT=str(letters),
     )
-    append(tmp_path / "logs" / "app.log", "password=hunter2\n")
+    append(tmp_path / "logs" / "app.log", "password=hunter2\nanother\n")
     program = start("logshipper", **variables)
     wait_until(lambda: any(path.stat().st_size for path in letters.glob("*.ndjson")), "it is put aside")
     (letter,) = (json.loads(line) for path in letters.glob("*.ndjson") for line in path.read_text().splitlines())
