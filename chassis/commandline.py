@@ -11,7 +11,7 @@ import os
 import sys
 
 import chassis
-from chassis import lifecycle, logs, streams
+from chassis import lifecycle, logs
 from chassis.frozen import TYPE_CHECKING
 from chassis.settings import SettingsError, effective, load, specs
 
@@ -30,18 +30,18 @@ _WIDTH = 79  # columns of --help
 
 def job(cls: type[S], run: Callable[[S], None]) -> int:
     """A program that does its work and ends."""
-    streams.demand()
+    lifecycle.demand_standard_streams()
     if sys.argv[1:]:
-        return streams.command(lambda: _answer(cls, sys.argv[1:], os.environ))
+        return _command(cls)
     logs.configure()
     return lifecycle.leave(lifecycle.exit_code_of(lambda: lifecycle.run_job(lambda: run(_begin(cls, os.environ)))))
 
 
 def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any, None]]) -> int:
     """A program that keeps running until it is told to stop."""
-    streams.demand()
+    lifecycle.demand_standard_streams()
     if sys.argv[1:]:
-        return streams.command(lambda: _answer(cls, sys.argv[1:], os.environ))
+        return _command(cls)
     lifecycle.exit_quietly_when_told_to_stop()
     logs.configure(libraries=True)
 
@@ -61,9 +61,9 @@ def job_or_service(
     stays: Callable[[V], bool],
 ) -> int:
     """A program that does its work and ends, or that `stays`, as its settings say: until it is told to stop."""
-    streams.demand()
+    lifecycle.demand_standard_streams()
     if sys.argv[1:]:
-        return streams.command(lambda: _answer(cls, sys.argv[1:], os.environ))
+        return _command(cls)
     logs.configure()
 
     def run() -> None:
@@ -91,6 +91,12 @@ def _begin(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False)
     shown = {variable: value for variable, value in effective(settings).items() if value}
     logs.get(name).info("starting", name=name, version=chassis.__version__, **shown)
     return settings
+
+
+def _command(cls: type[Settings]) -> int:
+    from chassis import streams  # noqa: PLC0415 - a job must not pay for it
+
+    return streams.command(lambda: _answer(cls, sys.argv[1:], os.environ))
 
 
 def _answer(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -34,6 +34,7 @@ TERMINATION_LOG = "/dev/termination-log"
 _TERMINATION_LIMIT = (
     4096  # bytes; https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 )
+_STANDARD = 3  # streams: in, out, err
 _CANCEL_GRACE = 1.0  # seconds for a cancelled service to unwind
 
 
@@ -85,6 +86,17 @@ class Life:
     def drain_left(self, now: float) -> float:
         """Seconds that the drain may still take at the loop's time `now`."""
         return self.drain_timeout if self._drained_by is None else max(0.0, self._drained_by - now)
+
+
+def demand_standard_streams() -> None:
+    """Where a standard stream is closed, put /dev/null: no file or socket of ours may get its number."""
+    for number in range(_STANDARD):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - as above
 
 
 def exit_quietly_when_told_to_stop() -> None:

@@ -22,20 +22,9 @@ _STDOUT, _STDERR = 1, 2
 _NAMES = {_STDOUT: "standard output", _STDERR: "standard error"}
 
 
-def demand() -> None:
-    """Where a standard stream is closed, put /dev/null: no file or socket of ours may get its number."""
-    for number in range(_STDERR + 1):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
-    sys.stdout = sys.stdout or open(_STDOUT, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
-    sys.stderr = sys.stderr or open(_STDERR, "w", closefd=False)  # noqa: SIM115 - as above
-
-
 def command(main: Callable[[], int]) -> int:
     """Run a command that prints, and return its exit code; 74 if what it prints cannot be written."""
-    demand()
+    lifecycle.demand_standard_streams()
     sys.stdout, sys.stderr = _stream(_STDOUT, sys.stdout.encoding), _stream(_STDERR, sys.stderr.encoding)
     try:
         code = main()
