@@ -1,7 +1,7 @@
 """Small programs for the tests: `python -m tests.chassis.programs`, told by DEMO_DO what to do.
 
 `termination_log` of the lifecycle is moved by DEMO_TERMINATION_LOG, since only Kubernetes makes the usual one.
-OPEN_FILES="soft hard" sets the limits of open files before anything else.
+OPEN_FILES="soft hard" sets the limits of open files before anything else. With SLOW_SETTINGS they are never read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import resource
 import sys
 import threading
 import time
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from chassis import admin, commandline, lifecycle, logs
 from chassis.frozen import dataclass
@@ -172,10 +172,18 @@ def job(settings: Settings) -> None:
         log.info("unwound")
 
 
+def _load_slowly(*_arguments: object) -> NoReturn:
+    print("reading", flush=True)  # noqa: T201 - for the test
+    time.sleep(3600)
+    raise AssertionError("nobody has stopped it")
+
+
 def main() -> int:
     if limit := os.environ.get("OPEN_FILES"):
         soft, hard = map(int, limit.split())
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if os.environ.get("SLOW_SETTINGS"):
+        vars(commandline)["load"] = _load_slowly
     place = os.environ.get("DEMO_TERMINATION_LOG", "")
     lifecycle.exit_code_of = functools.partial(lifecycle.exit_code_of, termination_log=place)
     if os.environ.get("DEMO_DO", "").startswith("job"):

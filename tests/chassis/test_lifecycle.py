@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import tempfile
 from collections.abc import Callable
@@ -157,22 +156,13 @@ def test_a_job_that_fails_says_so(demo: Demo) -> None:
     assert demo("job_fail", DEMO_KIND="BadData").wait(SOON) == 65
 
 
-def test_a_job_that_is_stopped_while_it_still_reads_its_settings_has_failed(start: Start, tmp_path: Path) -> None:
+def test_a_job_that_is_stopped_while_it_still_reads_its_settings_has_failed(start: Start) -> None:
     """Exit code 0 of an init container would start an app without its WAR."""
-    slow = tmp_path / "slow"
-    os.mkfifo(slow)
-    program = start("warcopier", WARCOPIER_SOURCE_FILE=str(slow))
+    program = start("tests.chassis.programs", DEMO_DO="job", SLOW_SETTINGS="1")
+    wait_until(lambda: "reading" in program.stdout, "the program reads its settings")
 
-    def reading() -> int | None:
-        try:
-            return os.open(slow, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            return None  # nobody reads it yet
-
-    writer = wait_until(reading, "the program reads its settings")
     assert program.stop(SOON) == 74
     assert program.logs[-1]["msg"] == "stopped by SIGTERM before the work was done"
-    os.close(writer)
 
 
 # -- before the start ---------------------------------------------------------------------------------------------
