@@ -228,7 +228,9 @@ def test_requests_with_bodies_before_a_half_close_are_all_answered(start: Start,
 
 def test_answers_before_a_request_that_is_cut_off_by_a_half_close_arrive(start: Start) -> None:
     def echo(peer: Peer) -> None:
-        while peer.head():
+        while head := peer.head():
+            if b"Content-Length" in head and len(peer.exactly(5)) < 5:
+                return  # and no answer: it would be one before the request was whole
             peer.send(OK)
 
     with backends(echo) as (backend,), Ambassador(start, backend.url).connect() as peer:
