@@ -37,7 +37,7 @@ class Receiver:
     """An HTTP receiver of NDJSON. `mode` is how it answers; it may be changed at any time.
 
     ok: 204 · hang: no answer until the client gives up · lost: stored, but the connection closes without an answer ·
-    a number: that status, nothing stored · limit:N: 413 for a body of more than N bytes · refuse:TEXT: 400 for a body
+    a number: that status, nothing stored · limit:N: 413 for a body of more than N bytes · poison:TEXT: 400 for a body
     with that text
 
     What a sink of records speaks to derives from this, and overrides `take`.
@@ -89,7 +89,7 @@ class Receiver:
             status = int(mode)
         if mode.startswith("limit:") and len(body) > int(mode.removeprefix("limit:")):
             status = 413
-        if mode.startswith("refuse:") and mode.removeprefix("refuse:").encode() in body:
+        if mode.startswith("poison:") and mode.removeprefix("poison:").encode() in body:
             status = 400
         reply = self.words
         if status < 300:

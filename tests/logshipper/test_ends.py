@@ -249,7 +249,7 @@ def test_a_rotated_file_is_deleted_once_every_sink_has_it_and_not_before(
 
 
 def test_dead_letters_are_files_with_the_reason_and_the_id(tmp_path: Path, start: Start, receiver: Receiver) -> None:
-    receiver.mode = "refuse:bad"
+    receiver.mode = "poison:bad"
     letters = tmp_path / "letters" / "default.ndjson"
     variables = environ(tmp_path, free_port(), LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_ON_REJECT=f"{tmp_path}/letters")
     append(tmp_path / "logs" / "app.log", "bad 1\nbad 2\n3\n")

@@ -162,7 +162,7 @@ def test_a_batch_whose_answer_was_lost_is_repeated_with_the_same_key_after_kill_
 
 
 def test_a_rejected_line_is_counted_and_the_rest_goes_on(tmp_path: Path, start: Start, receiver: Receiver) -> None:
-    receiver.mode = "refuse:secret"
+    receiver.mode = "poison:secret"
     port = free_port()
     program = start("logshipper", **environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url))
     append(tmp_path / "logs" / "app.log", "secret\n")

@@ -77,7 +77,7 @@ def test_lines_that_come_after_the_timeout_are_an_event_of_their_own_and_none_is
 
 
 def test_dead_letters_are_redacted_like_everything_else(tmp_path: Path, start: Start, receiver: Receiver) -> None:
-    receiver.mode = "refuse:[password]"
+    receiver.mode = "poison:[password]"
     letters = tmp_path / "letters"
     variables = environ(
         tmp_path,
