@@ -11,31 +11,30 @@
 
 Which of them it is follows from its shape, since most apps label all of it application/json. Where the document and the
 status of the HTTP answer contradict each other, the worse of the two counts. A part that is not understood is unknown,
-with its reason, and the parts that are understood are kept. The two dialects of text are in `kubernetes_lines`.
+with its reason, and the parts that are understood are kept. An object with a `status` is a part wherever it stands.
+The two dialects of text are in `kubernetes_lines`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
+from itertools import chain
 from typing import Any
 
+from sidecars.adapter.json_document import NotHealth, as_float
 from sidecars.adapter.status_words import BUILT_IN, CONDITIONS, UP, Condition, StatusWords, condition_of, shown
 
-__all__ = ["CONDITIONS", "Component", "Condition", "Health", "NotHealth", "condition_of", "parse_json", "read_json"]
+__all__ = ["CONDITIONS", "Component", "Condition", "Health", "NotHealth", "condition_of", "read_json"]
 
 SUCCESS: Container[int] = range(200, 400)
 _NOT_IMPLEMENTED = 501
 _DEEPEST = 16  # levels of components and details
 _LONGEST = 200  # characters of a name or a reason that the app has chosen
+_CONTAINERS = ("checks", "entries", "components", "details")
+_TOO_DEEP = "too deep in the document"  # as the status of what is not looked at
 _SERIES = 6  # of a component when it is translated, besides its values
 _NO_DIALECT = "answered with JSON of no health dialect that is known: name what counts in it by ADAPTER_SELECT"
-
-
-class NotHealth(Exception):
-    """No health document that is known. The message is a phrase that follows the URL in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +100,6 @@ PLAIN = HealthOptions()
 # -- JSON ---------------------------------------------------------------------------------------------------------
 
 
-def parse_json(body: bytes) -> Any:
-    """Return the JSON value. Raises NotHealth; the message repeats nothing of the body."""
-    try:
-        return json.loads(body, parse_constant=_refuse_constant)
-    except UnicodeDecodeError:
-        raise NotHealth("answered with what is not JSON: it is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise NotHealth(f"answered with what is not JSON: line {error.lineno}, column {error.colno}") from None
-    except (ValueError, RecursionError):  # NaN, a number of thousands of digits, thousands of brackets
-        raise NotHealth("answered with JSON that is out of all bounds") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
 def read_json(document: Any, status: int, options: HealthOptions = PLAIN) -> Health:
     """Return the health document in this JSON; `status` is the HTTP answer's. Raises NotHealth."""
     return options.with_status(_Reader(options).read(document, status), status)
@@ -128,6 +111,7 @@ class _Reader:
     def __init__(self, options: HealthOptions) -> None:
         self._words = options.words
         self._most = options.most
+        self._looked_at = 0  # objects and arrays in which parts were searched
 
     def read(self, document: Any, status: int) -> Health:
         match document:
@@ -154,18 +138,34 @@ class _Reader:
         return Health("unknown", parts, None, f"its status is {hint}", f"its status is {shown(word)}, which is {hint}")
 
     def _parts(self, rest: dict[str, Any]) -> Iterator[Component]:
-        match rest:
-            case {"checks": list(checks)}:
-                return (self._microprofile(item) for item in checks)
-            case {"checks": dict(checks)}:
-                return self._health_json(checks)
-            case {"entries": dict(entries)}:
-                return (self._aspnet(name, item) for name, item in entries.items())
-            case {"components": dict(components)}:
-                return self._spring(components, "", _DEEPEST, all_of_them=True)
-            case {"details": dict(components)}:
-                return self._spring(components, "", _DEEPEST)
-        return self._spring(rest, "", _DEEPEST)  # Spring Boot 1: the components stand beside
+        """Yield the parts of all members that a dialect has for them; where these have none, those found anywhere."""
+        parts = (part for key, item in rest.items() if key in _CONTAINERS for part in self._contained(key, item))
+        first = next(parts, None)
+        # Spring Boot 1 has its components beside the status, and apps have `services`, `results` and the like.
+        return self._nested(rest, "", _DEEPEST) if first is None else chain((first,), parts)
+
+    def _contained(self, key: str, item: Any) -> Iterator[Component]:
+        """Yield the parts in a member of this name. What is not of the dialect's form is a part that is not known."""
+        if item is None:  # some serializers write an empty collection so
+            return
+        if key == "details":
+            yield from self._nested(item, "", _DEEPEST)
+        elif isinstance(item, list):
+            for each in item:
+                yield from self._listed(each)
+        elif not isinstance(item, dict):
+            yield self._component(key, item, {}, None)
+        elif key == "components":
+            yield from self._spring(item, "", _DEEPEST)
+        elif key == "checks":
+            yield from self._health_json(item)
+        else:
+            yield from (self._aspnet(name, each) for name, each in item.items())
+
+    def _listed(self, item: Any) -> Iterator[Component]:
+        part = self._microprofile(item)
+        yield part
+        yield from self._nested(item, f"{part.name}/", _DEEPEST)
 
     def _microprofile(self, item: Any) -> Component:
         if not isinstance(item, dict):
@@ -191,22 +191,36 @@ class _Reader:
             return self._component(name, item, {}, None)
         return self._component(name, item.get("status"), item, item.get("data"))
 
-    def _spring(
-        self, components: dict[str, Any], before: str, deepest: int, *, all_of_them: bool = False
-    ) -> Iterator[Component]:
-        """Components may have components. What has no status is a detail, unless all of them are components."""
+    def _spring(self, components: dict[str, Any], before: str, deepest: int) -> Iterator[Component]:
+        """Yield the components and theirs; each is to have a status."""
         for name, item in components.items():
+            if isinstance(item, dict):
+                yield from self._tree(f"{before}{_cut(name)}", item, deepest)
+            else:
+                yield self._component(f"{before}{_cut(name)}", item, {}, None)
+
+    def _tree(self, label: str, item: dict[str, Any], deepest: int) -> Iterator[Component]:
+        """Yield a component, and those in it: beside (Spring Boot 1), in details (2.0), in components."""
+        beside = {key: value for key, value in item.items() if key not in ("status", "components")}
+        details = item.get("details", beside)
+        yield self._component(label, item.get("status"), details if isinstance(details, dict) else {}, details)
+        yield from self._nested(item, f"{label}/", deepest)
+
+    def _nested(self, value: Any, before: str, deepest: int) -> Iterator[Component]:
+        """Yield what has a status in this value: an object that says it is ill must not be lost in details."""
+        for name, item in _inside(value):
+            self._looked_at += 1
+            if self._looked_at > self._most:
+                raise NotHealth(f"has more than {self._most} objects and arrays: that is ADAPTER_MAX_SERIES")
             label = f"{before}{_cut(name)}"
-            if not isinstance(item, dict) or "status" not in item:
-                if all_of_them:
-                    yield self._component(label, None if isinstance(item, dict) else item, {}, None)
-                continue
-            inner = item.get("components")
-            beside = {key: value for key, value in item.items() if key not in ("status", "components")}
-            details = item.get("details", beside)
-            yield self._component(label, item["status"], details if isinstance(details, dict) else {}, details)
-            if isinstance(inner, dict) and deepest:
-                yield from self._spring(inner, f"{label}/", deepest - 1, all_of_them=True)
+            if not deepest:
+                yield self._component(label, _TOO_DEEP, {}, None)
+            elif name == "components" and isinstance(item, dict):
+                yield from self._spring(item, before, deepest - 1)
+            elif isinstance(item, dict) and "status" in item and name != "details":
+                yield from self._tree(label, item, deepest - 1)
+            else:
+                yield from self._nested(item, before if name in _CONTAINERS else f"{label}/", deepest - 1)
 
     def _dropwizard(self, name: str, item: Any) -> Component:
         if not isinstance(item, dict):
@@ -239,6 +253,20 @@ class _Reader:
         return Component(label or "unnamed", condition or "unknown", clean(reason), values, number)
 
 
+def _inside(value: Any) -> list[tuple[str, Any]]:
+    """Return the objects and arrays in this value that have a content, by their keys, or by their names or places."""
+    if isinstance(value, dict):
+        return [(key, item) for key, item in value.items() if isinstance(item, dict | list) and item]
+    if isinstance(value, list):
+        return [(_name_in(item, at), item) for at, item in enumerate(value) if isinstance(item, dict | list) and item]
+    return []
+
+
+def _name_in(item: Any, place: int) -> str:
+    name = item.get("name") if isinstance(item, dict) else None
+    return name if isinstance(name, str) and name else str(place)
+
+
 def _any_has(items: Iterable[Any], key: str) -> bool:
     """True if one of the items is an object with this member: then all of them are taken for checks."""
     return any(isinstance(item, dict) and key in item for item in items)
@@ -254,14 +282,6 @@ def _flat(value: Any, path: str, deepest: int) -> Iterator[tuple[str, float]]:
     elif isinstance(value, dict) and deepest:
         for key, item in value.items():
             yield from _flat(item, f"{path}.{_cut(key)}" if path else _cut(key), deepest - 1)
-
-
-def as_float(number: float) -> float:
-    """Return a number of JSON as floating point: infinite beyond it, as JSON's 1e999 is."""
-    try:
-        return float(number)
-    except OverflowError:
-        return inf if number > 0 else -inf
 
 
 def _cut(text: str) -> str:

@@ -17,7 +17,8 @@ from sidecars.adapter import healthdoc, lines, selectors, translation
 from sidecars.adapter.exposition import Exposition, Malformed, Proceed, go_on, parse
 from sidecars.adapter.faults import Kind
 from sidecars.adapter.formats import SourceFormat
-from sidecars.adapter.healthdoc import SUCCESS, Health, HealthOptions, NotHealth
+from sidecars.adapter.healthdoc import SUCCESS, Health, HealthOptions
+from sidecars.adapter.json_document import NotHealth, parse_json
 from sidecars.adapter.kubernetes_lines import read_text
 from sidecars.adapter.outcome import NoReply, Outcome, Reply
 from sidecars.adapter.selectors import Selector
@@ -204,7 +205,7 @@ def _health_in(body: bytes, content_type: str, status: int, limits: Limits) -> R
     if limits.source == "json" or media_type == "application/json" or media_type.endswith("+json"):
         if limits.source == "auto" and body.lstrip()[:1] not in _JSON_BEGINS:
             return None
-        return _from_json(healthdoc.parse_json(body), status, limits)
+        return _from_json(parse_json(body), status, limits)
     return None if media_type == "application/openmetrics-text" else _health_in_text(body, status, limits)
 
 
@@ -213,7 +214,7 @@ def _health_in_text(body: bytes, status: int, limits: Limits) -> Reading | None:
     start = body[:_LONGEST_WORD].lstrip()
     if start.startswith((b"{", b"[")):
         try:
-            document = healthdoc.parse_json(body)
+            document = parse_json(body)
         except NotHealth:
             if start.startswith(b"{"):
                 return None  # a metric's line may begin with a brace, too

@@ -12,8 +12,8 @@ One selection a line, or several separated by `;`. Each is the name of a metric 
 A number is taken as it is; true is 1 and false 0; a string is taken when it is a number or a status word: one of a
 health dialect ("UP" is 1, "down" is 0), or one of ADAPTER_STATUS_VALUES. A path that leads nowhere gives no sample.
 Any other value is unknown (`unknown_values`): a rule that looks at it fails. So is an item of `[*]` or of a filter that
-lacks the member with which the path ends right behind: of `$.nodes[*].state` each node is to have a state, whereas
-`$.parts[*].data.ms` takes the parts that have such a number.
+lacks the member with which the path ends right behind: of `$.nodes[*].state` each node is to have a state (a node
+that is no object has none), whereas `$.parts[*].data.ms` takes the parts that have such a number.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sidecars.adapter.healthdoc import NotHealth, as_float
+from sidecars.adapter.json_document import NotHealth, as_float
 from sidecars.adapter.mistakes import place_of
 from sidecars.adapter.status_words import BUILT_IN, StatusWords, shown
 from sidecars.adapter.unknown_values import UnknownValue
@@ -207,7 +207,7 @@ def _stage(step: Step, found: Iterator[Found], *, of_each: bool = False) -> Iter
         for place, item in _chosen(step, value):
             at_all = True
             yield trail if place is None else (*trail, place), item
-        if of_each and not at_all and (value is None or isinstance(value, dict)):
+        if of_each and not at_all:
             yield trail, _MISSING
 
 

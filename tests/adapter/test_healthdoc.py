@@ -17,9 +17,9 @@ from sidecars.adapter.healthdoc import (
     NotHealth,
     condition_of,
     named,
-    parse_json,
     read_json,
 )
+from sidecars.adapter.json_document import parse_json
 from sidecars.adapter.kubernetes_lines import read_text
 from sidecars.adapter.status_words import StatusWords
 from tests.adapter.documents import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
@@ -72,6 +72,60 @@ def test_older_forms_of_springs_document_are_read(document: dict[str, Any]) -> N
 
     assert conditions(health) == {"db": "pass"}
     assert health.components[0].values["hits"] == 1
+
+
+def inside(levels: int, innermost: dict[str, Any]) -> dict[str, Any]:
+    """A document of Spring's with so many components in one another."""
+    document = innermost
+    for _ in range(levels):
+        document = {"status": "UP", "components": {"a": document}}
+    return document
+
+
+@pytest.mark.parametrize(
+    ("document", "name"),
+    [
+        ({"status": "UP", "components": [{"name": "db", "status": "DOWN"}]}, "db"),
+        ({"status": "UP", "checks": [], "components": {"db": {"status": "DOWN"}}}, "db"),
+        ({"status": "UP", "checks": None, "details": {"db": {"status": "DOWN"}}}, "db"),
+        ({"status": "UP", "components": {"db": {"status": "UP", "components": [{"status": "DOWN"}]}}}, "db/0"),
+        ({"status": "UP", "details": {"db": {"status": "UP", "details": {"a": {"status": "DOWN"}}}}}, "db/a"),
+        ({"status": "UP", "db": {"status": "UP", "a": {"status": "DOWN"}}}, "db/a"),
+        ({"status": "UP", "checks": [{"name": "a", "status": "UP", "checks": [{"status": "DOWN"}]}]}, "a/0"),
+        ({"status": "ok", "services": [{"name": "db", "status": "down"}]}, "services/db"),
+        ({"status": "ok", "details": {"version": "1"}, "services": {"db": {"status": "down"}}}, "services/db"),
+        ({"status": "ok", "system": {"results": {"db": {"status": "down"}}}}, "system/results/db"),
+        ({"status": "UP", "checks": "DOWN"}, "checks"),
+        ({"status": "UP", "components": False}, "components"),
+        (inside(8, {"status": "DOWN"}), "a/a/a/a/a/a/a/a"),
+    ],
+)
+def test_a_part_that_says_it_is_ill_is_found_wherever_it_stands(document: dict[str, Any], name: str) -> None:
+    health = read_json(document, 200)
+
+    assert health.condition == "pass"
+    assert conditions(health)[name] == "fail"
+    assert list(conditions(health).values()).count("fail") == 1
+
+
+def test_what_is_too_deep_to_be_looked_at_is_unknown() -> None:
+    health = read_json(inside(40, {"status": "DOWN"}), 200)
+
+    assert health.components[-1].condition == "unknown"
+    assert "too deep" in health.components[-1].reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status": "DOWN", "status": "UP"}',
+        b'{"status": "UP", "components": {"db": {"status": "DOWN"}, "db": {"status": "UP"}}}',
+        b'[{"Status": "critical", "Stat\\u0075s": "passing"}]',
+    ],
+)
+def test_an_object_with_a_member_twice_is_not_guessed_at(body: bytes) -> None:
+    with pytest.raises(NotHealth, match="a member twice"):
+        parse_json(body)
 
 
 def test_microprofile_is_read_with_its_data() -> None:

@@ -105,7 +105,16 @@ def test_a_path_that_goes_on_behind_a_wildcard_takes_the_items_that_have_it() ->
 
     assert values("free=$.parts.*.details.free", {"parts": parts}) == {("free", "disk"): 5}
     assert unknown("free=$.parts.*.details.free", {"parts": parts}) == {}
-    assert [key for _, key in unknown("state=$.parts.*.state", {"parts": parts})] == ["disk", "db", "ping", "none"]
+    assert [key for _, key in unknown("state=$.parts.*.state", {"parts": parts})] == [*parts]
+
+
+@pytest.mark.parametrize("odd", ["offline", 0, True, [{"state": "down"}], []])
+def test_an_item_of_a_wildcard_that_is_no_object_lacks_the_member_too(odd: object) -> None:
+    selected = "u=$.nodes[*].state"
+
+    assert values(selected, {"nodes": [{"state": "ok"}, odd]}) == {("u", "0"): 1}
+    assert unknown(selected, {"nodes": [{"state": "ok"}, odd]}) == {("u", "1"): "$.nodes[1].state is not there"}
+    assert [*unknown(selected, {"nodes": {"a": {"state": "ok"}, "b": odd}})] == [("u", "b")]
 
 
 def test_what_is_shown_of_an_unknown_value_is_bounded_and_moves_no_terminal() -> None:
