@@ -36,6 +36,7 @@ COMPILED = {
         "fields",
         "heads",
         "policies",
+        "refusals",
         "requests",
         "responses",
         "retry",

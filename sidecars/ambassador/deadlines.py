@@ -47,7 +47,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sidecars.ambassador import answers, retry, tries
+from sidecars.ambassador import answers, refusals, retry, tries
 from sidecars.ambassador.kinds import TIMEOUT
 
 if TYPE_CHECKING:
@@ -142,4 +142,4 @@ def _await_client(exchange: Exchange, silent: float) -> None:
         exchange.continued = True
         exchange.client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     elif silent >= exchange.upstream.settings.idle_timeout:
-        exchange.client.refuse(408, "the rest of the request did not come in time")
+        refusals.refuse(exchange.client, 408, "the rest of the request did not come in time")

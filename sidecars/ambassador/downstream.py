@@ -20,16 +20,15 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecars.ambassador import answers
+from sidecars.ambassador import refusals
 from sidecars.ambassador.bodies import Reader, reader
 from sidecars.ambassador.deadlines import watch
 from sidecars.ambassador.exchange import Exchange
-from sidecars.ambassador.heads import HTTP2, Refused, check_beginning
-from sidecars.ambassador.relay import drop_unread, reset
+from sidecars.ambassador.heads import Refused, check_beginning
+from sidecars.ambassador.relay import reset
 from sidecars.ambassador.requests import Request
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.answers import Cause
     from sidecars.ambassador.upstream import Upstream
 
 _CR: Final = b"\r"[0]
@@ -87,18 +86,7 @@ class Client:
         self.upstream.counters.accepted += 1
         cause = self.upstream.admit(transport)
         if cause is not None:
-            self._turn_away(cause)
-
-    def _turn_away(self, cause: Cause) -> None:
-        """Answer before there is a request. A descriptor of the reserve is given back at once."""
-        self.write(answers.own_answer(cause, self.upstream.settings.name, (), head_only=False, close=True))
-        self.upstream.counters.fail(cause.error)
-        self.upstream.counters.observe(cause.status, 0.0)
-        if cause.own:
-            drop_unread(self.transport)
-            self._close()
-        else:
-            self._linger()
+            refusals.turn_away(self, cause)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -106,7 +94,7 @@ class Client:
         try:
             self._received(data)
         except Exception as error:  # noqa: BLE001 - whatever the app wrote, it ends no more than its connection
-            self._defect(error)
+            refusals.end_defect(self, error)
 
     def _received(self, data: bytes) -> None:
         if self.exchange is not None:
@@ -145,7 +133,7 @@ class Client:
                 return
             request = self.upstream.requests.parse(data, end)
         except Refused as error:
-            self.refuse(error.status, error.reason, error.protocol)
+            refusals.refuse(self, error.status, error.reason, error.protocol)
             return
         self.buffer = rest = data[end + 4 :]
         exchange = self.exchange = Exchange(self, self.upstream, request)
@@ -163,7 +151,7 @@ class Client:
         try:
             pieces = body.feed(data)
         except Refused as error:
-            self.refuse(error.status, error.reason)
+            refusals.refuse(self, error.status, error.reason)
             return
         if body.done:
             self.body = None
@@ -200,7 +188,7 @@ class Client:
     def _lacks_nothing(self) -> None:
         """Refuse a request whose body cannot come any more (RFC 9112 section 8): its sender has ended."""
         if self.body is not None:
-            self.refuse(_BAD, "the request ended before its body was complete")
+            refusals.refuse(self, _BAD, "the request ended before its body was complete")
 
     def has_left(self) -> bool:
         """Return True, and end the exchange, if the app has closed the connection of which it had ended one direction.
@@ -251,14 +239,14 @@ class Client:
         self.since = now
         if close or self.must_close:
             if self.buffer or (exchange is not None and not exchange.complete):
-                self._linger()
+                self.linger()
             else:
-                self._close()
+                self.close()
             return
         if self.buffer:
             self._resume()
         elif self.ended:
-            self._close()
+            self.close()
 
     def _resume(self) -> None:
         """Go on with the requests that wait, unless the app does not take the answers that it has."""
@@ -268,50 +256,14 @@ class Client:
         try:
             self._next(data)
         except Exception as error:  # noqa: BLE001 - nor does a request that waited end the exchange before it
-            self._defect(error)
+            refusals.end_defect(self, error)
         self.read_on()
         if self.ended and not self.lingers:
             self._lacks_nothing()
             if self.exchange is None:
-                self._close()
+                self.close()
 
     # -- ends -----------------------------------------------------------------------------------------------------
-
-    def refuse(self, status: int, reason: str, protocol: str = "") -> None:
-        """Answer a request that is not passed on, and believe nothing that follows it.
-
-        `protocol` is what the client speaks, where it is not HTTP/1.
-        """
-        if protocol:
-            self.upstream.foreign(protocol)
-        exchange, self.body, self.buffer = self.exchange, None, b""
-        self.exchange = None
-        if exchange is not None and exchange.over:
-            self._linger()  # it has been answered already
-            return
-        begun = exchange is not None and exchange.response is not None
-        if exchange is not None:
-            exchange.abandon(status)
-        else:
-            self.upstream.counters.observe(status, 0.0)
-            if self.upstream.access is not None:
-                self.upstream.access.refused(status, reason)
-        if begun:
-            self.cut(broken=True)
-            return
-        self.write(answers.goaway(reason) if protocol == HTTP2 else answers.refusal(status, reason))
-        self._linger()
-
-    def _defect(self, error: Exception) -> None:
-        """End the exchange that failed in an unforeseen way, or answer a request that has not become one."""
-        exchange, cause = self.exchange, answers.DEFECT
-        if exchange is not None:
-            exchange.defect(error)
-            return
-        self.upstream.defects.note(error)
-        if not self.lingers:
-            self.upstream.counters.fail(cause.error)
-            self.refuse(cause.status, cause.text)
 
     def cut(self, *, broken: bool) -> None:
         """End the connection so that nobody takes what was delivered for all there is."""
@@ -330,11 +282,13 @@ class Client:
         if exchange is not None:
             exchange.abandon(_GONE)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the connection behind what is written to it."""
         self.lingers = True
         self.transport.close()
 
-    def _linger(self) -> None:
+    def linger(self) -> None:
+        """End the connection behind what is written to it, and throw away for a moment what still comes."""
         self.exchange = self.body = None
         self.buffer = b""
         self.lingers = True
@@ -348,7 +302,7 @@ class Client:
     def close_if_idle(self, now: float) -> None:
         """For the drain. A connection that was at work a moment ago is spared: its next request may be on its way."""
         if self.exchange is None and not self.buffer and not self.lingers and now - self.since >= _QUIET:
-            self._close()
+            self.close()
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.upstream.clients.discard(self)
@@ -364,6 +318,6 @@ class Client:
     def time_out(self) -> None:
         """It was silent for too long, in a head or between requests."""
         if self.buffer:
-            self.refuse(408, "the head of the request did not come in time")
+            refusals.refuse(self, 408, "the head of the request did not come in time")
         else:
-            self._close()
+            self.close()
