@@ -229,7 +229,7 @@ class Distributions:
                 raise Unsound(
                     "torn",
                     one.line,
-                    f'{show(self._count)} is {one.count:g}, but its bucket with le="+Inf" is {one.last:g}',
+                    f'{show(self._count)} is {one.count:.15g}, but its bucket with le="+Inf" is {one.last:.15g}',
                 )
 
 

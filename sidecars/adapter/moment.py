@@ -30,7 +30,7 @@ from sidecars.adapter.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.vectors import NAME, OneToOne, Vector, aggregated, between, duplicate, matched, negated, shown
 
 LOOKBACK = 300.0  # seconds: a sample with an older timestamp is stale, as in Prometheus
-FUTURE = 60.0  # seconds that a clock may be ahead in what `age` is asked about
+FUTURE = 60.0  # seconds that a clock may be ahead, in a sample's timestamp and in what `age` is asked about
 
 Key = tuple[str, tuple[tuple[str, str, str], ...]]
 Histories = dict[tuple[Key, float], tuple[Selector, History]]
@@ -63,6 +63,7 @@ class Moment:
         self._histories = histories
         self._selected: dict[Key, Vector] = {}
         self._old: dict[Key, float] = {}  # the newest of what a selector leaves out as stale
+        self._ahead: dict[Key, float] = {}  # the newest of what a selector cannot use, since its time is yet to come
         self._overflown: set[tuple[Key, float]] = set()
         self._notes: list[str] = []
         self._source = ""
@@ -139,15 +140,16 @@ class Moment:
         found: Vector = []
         for name in _names(selector, self._exposition.names()):
             found += self._exposition.select(name, conditions)
-        stale = [sample.timestamp for sample in found if self._is_stale(sample)]
-        if stale:
-            self._old[key] = max(time for time in stale if time is not None)
-            found = [sample for sample in found if not self._is_stale(sample)]
+        times = [sample.timestamp for sample in found if sample.timestamp is not None]
+        if times:
+            oldest, latest = self._now - LOOKBACK, self._now + FUTURE
+            if max(times) > latest:
+                self._ahead[key] = max(times)
+            if min(times) <= oldest:
+                self._old[key] = max(time for time in times if time <= oldest)
+            found = [one for one in found if one.timestamp is None or oldest < one.timestamp <= latest]
         self._selected[key] = found
         return found
-
-    def _is_stale(self, sample: Sample) -> bool:
-        return sample.timestamp is not None and sample.timestamp <= self._now - LOOKBACK
 
     def _refuse_unknown(self, selector: Selector) -> None:
         """Raise Unjudgeable where the selector selects a series that has no usable value."""
@@ -171,6 +173,9 @@ class Moment:
         if self._unknown:
             self._refuse_unknown(selector)
         found = self._select(selector)
+        ahead = self._ahead.get(key_of(selector)) if self._ahead else None
+        if ahead is not None:  # in another unit, mostly; such a sample would never become stale
+            raise Unjudgeable(f"a sample of {self._written(selector)} is {ahead - self._now:.0f}s ahead of the clock")
         if not found:
             old = self._old.get(key_of(selector))
             if old is None:

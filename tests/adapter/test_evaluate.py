@@ -199,6 +199,18 @@ def test_a_sample_with_an_old_timestamp_is_no_sample() -> None:
     assert judge("x: up == 1", f"up 1 {int(NOW - 299) * 1000}\n").state == "ok"
 
 
+@pytest.mark.parametrize("rule", ["up == 1", "absent(up)", "(up or vector(1)) == 1", "rate(up[1m]) < 1"])
+def test_a_sample_whose_time_is_yet_to_come_is_no_data(rule: str) -> None:
+    in_microseconds = f"up 1 {NOW * 1_000_000:.0f}\n"
+
+    finding = judge(f"x: {rule}", in_microseconds)
+
+    assert finding.state == "no-data"
+    assert "s ahead of the clock" in finding.reason
+    assert judge("x: up == 1", f"up 1 {(NOW + 59) * 1000:.0f}\n").state == "ok"
+    assert judge('x: up{a="1"} == 1', f'up{{a="1"}} 1\nup{{a="2"}} 1 {NOW * 2000:.0f}\n').state == "ok"
+
+
 def test_what_does_not_change_for_the_whole_range_is_stale() -> None:
     rule = "x: stale(jobs_total[1m]) == 0"
 

@@ -93,6 +93,9 @@ PAGES: dict[str, tuple[str, str, bool]] = {
     "OpenMetrics: no EOF": (OPENMETRICS, SERVING, False),
     "OpenMetrics: an empty line": (OPENMETRICS, f"{SERVING}\n# EOF\n", False),
     "OpenMetrics: bytes after EOF": (OPENMETRICS, f"{SERVING}# EOF\n\n", False),
+    # The sample's time is yet to come.
+    "a timestamp of the next century": (TEXT, "serving 1 4102444800000\n", False),
+    "OpenMetrics: a timestamp in milliseconds": (OPENMETRICS, "serving 1 1700000000000\n# EOF\n", False),
     # Prometheus takes the first of the two values.
     "the series itself twice": (TEXT, "serving 1\nserving 0\n", False),
 }
