@@ -199,6 +199,7 @@ class Shipper:
                 failures = flight.suspects = 0
                 self._tell_whether_ready()
         flight.settled = True
+        self._tell_whether_ready()
         while self._flights and self._flights[0].settled:
             landed = self._flights.popleft()
             self._feed.settle(landed.parts, landed.dropped, landed.receipt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Collection
 from functools import partial
@@ -32,6 +33,8 @@ class Picky(Scripted):
     async def deliver(self, batch: Batch) -> Outcome:
         found = lines(batch)
         self.asked.append(found)
+        if found[0] in self.held:
+            await self.held[found[0]].wait()
         wrong = [index for index, line in enumerate(found) if self.broken or line in self.bad]
         if self.named and len(wrong) < len(found):
             self.taken += [line for index, line in enumerate(found) if index not in wrong]
@@ -187,6 +190,33 @@ async def test_a_413_to_everything_drops_nothing(pod: Pod) -> None:
         await until(lambda: position(pod) == pod.log.stat().st_size)
     assert pod.dropped() == {}
     assert sorted(sink.taken, key=int) == numbers(100)
+
+
+async def test_it_is_ready_again_once_the_lines_of_several_batches_were_found_out(pod: Pod) -> None:
+    sink = Picky(*(f"bad {number}" for number in range(8)))
+    async with shipping(
+        pod, sink, LOGSHIPPER_IN_FLIGHT="3", LOGSHIPPER_RETRY_MIN="1h", LOGSHIPPER_RETRY_MAX="1h"
+    ) as shipper:
+        written(pod, ["1"])
+        shipper.wake()
+        await until(lambda: sink.taken == ["1"])
+        written(pod, [f"bad {number}" for number in range(4)])
+        shipper.wake()
+        await until(lambda: shipper.trouble)
+        sink.held["bad 6"], sink.held["good"] = asyncio.Event(), asyncio.Event()
+        written(pod, [f"bad {number}" for number in range(4, 8)])
+        shipper.wake()
+        await until(lambda: sink.asked[-1][0] == "bad 6")
+        written(pod, ["good"])
+        shipper.wake()
+        await until(lambda: sink.asked[-1] == ["good"])
+        sink.held["bad 6"].set()
+        await until(sink.health.not_ready)
+        sink.held["good"].set()
+        await until(lambda: position(pod) == pod.log.stat().st_size)
+        assert sink.health.not_ready() == []
+        assert shipper.trouble == ""
+    assert pod.ledgers["default"].total.dropped_lines == {"rejected": 8}
 
 
 # -- the search ----------------------------------------------------------------------------------------------------
