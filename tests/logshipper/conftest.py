@@ -20,6 +20,13 @@ def receiver() -> Iterator[Receiver]:
     running.close()
 
 
+@pytest.fixture(autouse=True)
+def files_of_pods() -> Iterator[None]:
+    yield
+    while Pod.alive:
+        Pod.alive.pop().kill()
+
+
 @pytest.fixture
 def pod(tmp_path: Path) -> Pod:
     return Pod(tmp_path)

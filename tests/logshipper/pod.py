@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 from chassis.settings import load
 from sidecars.logshipper.app import rules
@@ -23,6 +24,9 @@ ROTATE_WAIT = 30.0
 
 
 class Pod:
+    alive: ClassVar[list[Pod]] = []
+    """Those that were made in this test; `conftest` closes their files when it is over."""
+
     def __init__(self, folder: Path, *sinks: str, **environ: str) -> None:
         self.logs = folder / "logs"
         self.logs.mkdir(exist_ok=True)
@@ -35,6 +39,7 @@ class Pod:
         self.now = 0.0
         self.got: dict[str, list[str]] = {name: [] for name in self.names}
         self.records: list[str] = []
+        self.alive.append(self)
         self.begin()
 
     def begin(self) -> None:

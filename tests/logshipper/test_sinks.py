@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -16,7 +17,7 @@ from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.file import FileSink
 from sidecars.logshipper.sinks.rotation import Rotation
 from sidecars.logshipper.sinks.stdout import StdoutSink
-from tests.logshipper.support import a_batch, full_disk, part
+from tests.logshipper.support import a_batch, descriptors_up_to, full_disk, part
 
 
 def batch(text: str, start: int = 0) -> Batch:
@@ -235,8 +236,12 @@ async def test_a_reader_that_stalls_holds_up_neither_the_loop_nor_the_line(tmp_p
     os.close(writer)
 
 
-async def test_a_write_that_failed_half_way_goes_on_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, writer = os.pipe()
+@pytest.mark.parametrize("lowest", [0, 1024])
+async def test_a_write_that_failed_half_way_goes_on_from_there(monkeypatch: pytest.MonkeyPatch, lowest: int) -> None:
+    reader, end = os.pipe()
+    with descriptors_up_to(4096):
+        writer = fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(end)
     sink = StdoutSink("LOGSHIPPER_SINK", writer)
     real, failures = os.write, [OSError(28, "No space left on device"), BlockingIOError()]
 

@@ -51,9 +51,14 @@ class StdoutSink:
             try:
                 taken += os.write(self._descriptor, memoryview(data)[taken:])
             except BlockingIOError:  # somebody who shares the pipe made it so
-                select.select([], [self._descriptor], [])
+                self._wait_for_room()
             self._taken = (key, taken)
         self._taken = ("", 0)
+
+    def _wait_for_room(self) -> None:
+        room = select.poll()  # select(2) takes no descriptor of 1024 or above
+        room.register(self._descriptor, select.POLLOUT)
+        room.poll()
 
     async def close(self) -> None:
         """Standard output is not ours to close."""
