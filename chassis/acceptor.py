@@ -15,6 +15,7 @@ from chassis import descriptors, logs
 
 log = logs.get("acceptor")
 
+_SHEDDING = 0.01  # seconds until what was shed is closed
 _REST = 0.1  # seconds to wait where nothing can be accepted
 
 
@@ -28,13 +29,14 @@ class Acceptor:
         protocol: Callable[[], asyncio.BaseProtocol],
         shed: Callable[[], object] = lambda: None,
     ) -> None:
-        """`shed` is called when the reserve is used up; it may close a connection that is of little use."""
+        """`shed` is called when the reserve is used; it may close a connection that is of little use."""
         self._loop = loop
         self._bound = bound
         self._protocol = protocol
         self._shed = shed
         self._beginning: set[asyncio.Task[object]] = set()
         self._later: asyncio.TimerHandle | None = None
+        self._scarce = False  # True if the reserve is used, and nothing else is free
         self._begin()
 
     def _begin(self) -> None:
@@ -49,6 +51,10 @@ class Acceptor:
         except OSError as error:
             self._rest(error)
             return
+        self._scarce = (self._scarce or descriptors.of_reserve(accepted.fileno())) and not descriptors.any_free()
+        if self._scarce:
+            self._shed()  # one for each that is taken: whoever answers may have to open something
+            self._pause(_SHEDDING)
         accepted.setblocking(False)
         task = self._loop.create_task(self._take(accepted))
         self._beginning.add(task)
@@ -66,8 +72,11 @@ class Acceptor:
         if descriptors.exhausted(error) is None:
             log.warning("a connection cannot be accepted", reason=error.strerror)
         self._shed()
+        self._pause(_REST)
+
+    def _pause(self, seconds: float) -> None:
         self._loop.remove_reader(self._bound)
-        self._later = self._loop.call_later(_REST, self._begin)
+        self._later = self._loop.call_later(seconds, self._begin)
 
     def close(self) -> None:
         """Accept no more, and close the listening socket."""

@@ -134,6 +134,11 @@ def accept(bound: socket.socket) -> socket.socket:
         return bound.accept()[0]
 
 
+def of_reserve(number: int) -> bool:
+    """Return True if this descriptor is one of the reserve, which other things may need next."""
+    return _state.limits is not None and number >= _state.limits.soft
+
+
 # -- the errors that mean "used up" -----------------------------------------------------------------------------------
 
 
@@ -176,7 +181,7 @@ def free() -> int:
 
 
 def any_free() -> bool:
-    """Return True if a descriptor can be opened without the reserve. For errors that do not say why, such as of DNS."""
+    """Return True if a descriptor can be opened without the reserve."""
     try:
         os.close(os.dup(0))
     except OSError as error:

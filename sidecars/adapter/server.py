@@ -91,5 +91,7 @@ async def serve(
     An answer takes `longest` seconds at most; a prober that does not read its own is not waited for much longer.
     """
     limits = Limits(connections=connections)
-    async with web.serve(probes.answer, sockets, limits=limits, tls=tls, grace=longest + _SLOW_READER):
+    # With the reserve: a prober that is reset while no descriptor is free would take the app for dead.
+    serving = web.serve(probes.answer, sockets, limits=limits, tls=tls, grace=longest + _SLOW_READER, reserved=True)
+    async with serving:
         yield

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from itertools import groupby
+from types import MappingProxyType
 from typing import ClassVar, Literal, get_args
 
+from chassis import unused_settings
 from chassis.frozen import TYPE_CHECKING, dataclass
 from chassis.kinds import Address, Secret, address, choice, duration, integer, path, secret, size, text
 from chassis.settings import ServiceSettings, group, setting, variable
@@ -25,7 +27,7 @@ from sidecars.adapter.choices import (
 from sidecars.adapter.formats import AUTO, FORMATS, SourceFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from urllib.parse import SplitResult
 
@@ -43,6 +45,7 @@ class App:
     """One app in the Pod, and the paths that are answered from it."""
 
     name: str
+    given: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
     target: SplitResult = setting(
         target_url, "the app: `http://host[:port]` or `https://host[:port]`", default="http://127.0.0.1:8080"
     )
@@ -182,8 +185,8 @@ class Settings(ServiceSettings):
         for app in self.apps.values():
             yield from self._target_is_not_itself(app)
             yield from _routes_that_are_none(app)
-            yield from self._unused(app)
             yield from _credentials(app)
+        yield from unused_settings.unused(self.apps.values(), _NEEDS)
         yield from self._agent()
 
     def _same_addresses(self) -> Iterator[str]:
@@ -215,23 +218,6 @@ class Settings(ServiceSettings):
                 elif other.mode[route] != app.mode[route] or other.format[route] != app.format[route]:
                     yield f"{both}, but with another mode or format: give both the same"
 
-    def _unused(self, app: App) -> Iterator[str]:
-        """What would have no effect was meant to have one; but a default for all apps need not have it for each."""
-        shared = [other for other in self.apps.values() if "verdict" in other.modes]
-        if app not in shared:
-            for field, unset in (("rules", None), ("format", ByRoute(AUTO, {}))):
-                value = getattr(app, field)
-                if value != unset and not any(getattr(other, field) == value for other in shared):
-                    name, mode = (variable(Settings, each, app.name) for each in (field, "mode"))
-                    yield f"{name} is set, but no route has a verdict: set {mode}=verdict"
-        for field in ("select", "status_values", "valid_status_codes", "source_format"):
-            value = getattr(app, field)
-            read = [other for other in self.apps.values() if other.modes != {"forward"}]
-            used = app in read or any(getattr(other, field) == value for other in read)
-            if value and value != AUTO and not used:
-                name, mode = (variable(Settings, each, app.name) for each in (field, "mode"))
-                yield f"{name} is set, but every route is forwarded: set {mode}"
-
     def _own_tls(self) -> Iterator[str]:
         for name, value in (("tls_key", self.tls_key), ("client_ca", self.client_ca)):
             if value and not self.tls_cert:
@@ -246,6 +232,26 @@ class Settings(ServiceSettings):
                 name = variable(Settings, "format", app.name)
                 yield f"{name}=haproxy-agent is answered over TCP: set ADAPTER_AGENT_LISTEN, such as :8082"
                 return
+
+
+def _no_verdict(app: App) -> str:
+    if "verdict" in app.modes:
+        return ""
+    return f"no route has a verdict: set {variable(Settings, 'mode', app.name)}=verdict"
+
+
+def _only_forwards(app: App) -> str:
+    return f"every route is forwarded: set {variable(Settings, 'mode', app.name)}" if app.modes == {"forward"} else ""
+
+
+_NEEDS: dict[str, unused_settings.Need[App]] = {
+    "rules": _no_verdict,
+    "format": _no_verdict,
+    "select": _only_forwards,
+    "status_values": _only_forwards,
+    "valid_status_codes": _only_forwards,
+    "source_format": _only_forwards,
+}
 
 
 def _routes_that_are_none(app: App) -> Iterator[str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from sidecars.logshipper import schemes, useless
+from chassis import unused_settings
+from sidecars.logshipper import schemes
 
 if TYPE_CHECKING:
     from sidecars.logshipper.settings import Input, Sink
@@ -23,7 +24,7 @@ def inputs(found: Iterable[Input], called: Called) -> Iterator[str]:
     everyone = list(found)
     for tailed in everyone:
         yield from _contradictions(tailed, called)
-    yield from useless.settings(everyone, _needs_of_inputs(called))
+    yield from unused_settings.unused(everyone, _needs_of_inputs(called))
 
 
 def _contradictions(tailed: Input, called: Called) -> Iterator[str]:
@@ -39,8 +40,8 @@ def _contradictions(tailed: Input, called: Called) -> Iterator[str]:
         yield f"{time_key} and {level_key} are the same: a field is one or the other"
 
 
-def _needs_of_inputs(called: Called) -> dict[str, useless.Need[Input]]:
-    def formats(*of_use: str) -> useless.Need[Input]:
+def _needs_of_inputs(called: Called) -> dict[str, unused_settings.Need[Input]]:
+    def formats(*of_use: str) -> unused_settings.Need[Input]:
         def why_not(tailed: Input) -> str:
             if tailed.format in of_use:
                 return ""
@@ -79,7 +80,7 @@ def sinks(found: Iterable[Sink], called: Called) -> Iterator[str]:
         if sink.retry_min > sink.retry_max:
             shortest, longest = called("retry_min", sink.name), called("retry_max", sink.name)
             yield f"{shortest} is longer than {longest}: the first pause cannot exceed the longest"
-    yield from useless.settings(everyone, {field: _a_scheme_with(field) for field in _OF_SCHEMES})
+    yield from unused_settings.unused(everyone, {field: _a_scheme_with(field) for field in _OF_SCHEMES})
     yield from _compression(everyone, called)
     for sink in everyone:
         yield from _credentials(sink, called)
@@ -88,7 +89,7 @@ def sinks(found: Iterable[Sink], called: Called) -> Iterator[str]:
 _OF_SCHEMES = sorted(set().union(*(scheme.uses for scheme in schemes.SCHEMES.values())))
 
 
-def _a_scheme_with(field: str) -> useless.Need[Sink]:
+def _a_scheme_with(field: str) -> unused_settings.Need[Sink]:
     def why_not(sink: Sink) -> str:
         return "" if field in schemes.of(sink.sink).uses else f"{sink.sink.scheme}: has no use for it"
 
@@ -97,7 +98,7 @@ def _a_scheme_with(field: str) -> useless.Need[Sink]:
 
 def _compression(found: list[Sink], called: Called) -> Iterator[str]:
     """Yield a sentence for each compression that the sink does not know. A default may be for some sinks only."""
-    for holders in useless.by_variable(found, "compression").values():
+    for holders in unused_settings.by_variable(found, "compression").values():
         is_of_use = any(sink.compression in schemes.of(sink.sink).compression for sink in holders)
         for sink in holders:
             known = schemes.of(sink.sink).compression

@@ -1,7 +1,7 @@
-"""Settings that are set and have no effect, judged for each variable by the inputs or sinks that it is for.
+"""Settings that are set and have no effect, judged for each variable by the things that it is for: inputs, sinks, apps.
 
 A variable with a name is for one of them. One without a name is the default for all that set none of their own: it may
-be of use for some of them only, and is useless when it is of use for none.
+be of use for some of them only, and is unused when it is of use for none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 
 class Holder(Protocol):
-    """An input or a sink."""
+    """One of several things of a kind (`chassis.settings.group`)."""
 
     @property
     def given(self) -> Mapping[str, str]:
@@ -26,7 +26,7 @@ _OFF = (None, "none")
 
 
 def by_variable(holders: Iterable[H], field: str) -> dict[str, list[H]]:
-    """The holders for which the field is set and not turned off, by the variable that set it."""
+    """Return the holders for which the field is set and not turned off, by the variable that set it."""
     found: dict[str, list[H]] = {}
     for holder in holders:
         if field in holder.given and getattr(holder, field) not in _OFF:
@@ -34,7 +34,7 @@ def by_variable(holders: Iterable[H], field: str) -> dict[str, list[H]]:
     return found
 
 
-def settings(holders: Iterable[H], needs: Mapping[str, Need[H]]) -> Iterator[str]:
+def unused(holders: Iterable[H], needs: Mapping[str, Need[H]]) -> Iterator[str]:
     """Yield a sentence for each variable that has an effect for none of its holders."""
     everyone = list(holders)
     for field, why_not in needs.items():
