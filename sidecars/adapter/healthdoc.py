@@ -32,6 +32,7 @@ _NOT_IMPLEMENTED = 501
 _DEEPEST = 16  # levels of components and details
 _LONGEST = 200  # characters of a name or a reason that the app has chosen
 _CONTAINERS = ("checks", "entries", "components", "details")
+_COMPOUND = (dict, list)
 _TOO_DEEP = "too deep in the document"  # as the status of what is not looked at
 _SERIES = 6  # of a component when it is translated, besides its values
 _NO_DIALECT = "answered with JSON of no health dialect that is known: name what counts in it by ADAPTER_SELECT"
@@ -253,13 +254,16 @@ class _Reader:
         return Component(label or "unnamed", condition or "unknown", clean(reason), values, number)
 
 
-def _inside(value: Any) -> list[tuple[str, Any]]:
-    """Return the objects and arrays in this value that have a content, by their keys, or by their names or places."""
+def _inside(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the objects and arrays in this value that have a content, by their keys, or by their names or places."""
     if isinstance(value, dict):
-        return [(key, item) for key, item in value.items() if isinstance(item, dict | list) and item]
-    if isinstance(value, list):
-        return [(_name_in(item, at), item) for at, item in enumerate(value) if isinstance(item, dict | list) and item]
-    return []
+        for key, item in value.items():
+            if isinstance(item, _COMPOUND) and item:
+                yield key, item
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            if isinstance(item, _COMPOUND) and item:
+                yield _name_in(item, place), item
 
 
 def _name_in(item: Any, place: int) -> str:

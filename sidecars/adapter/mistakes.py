@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chassis.printable import printable
+
 _WIDTH = 100  # characters of a long line that are shown around a mistake
 
 
@@ -17,11 +19,11 @@ class Place:
 
     def message(self, why: str) -> str:
         """Return the sentence, and the two lines that show the place."""
-        return f"line {self.line}, column {self.column}: {why}\n{self.shown}"
+        return f"line {self.line}, column {self.column}: {printable(why)}\n{self.shown}"
 
 
 def place_of(text: str, offset: int) -> Place:
-    """Return the place of that offset. Of a long line the part around it is shown."""
+    """Return the place of that offset. Of a long line the part around it is shown, in characters that are printed."""
     begin = text.rfind("\n", 0, offset) + 1
     end = text.find("\n", offset)
     source = text[begin : end if end >= 0 else None].replace("\t", " ")
@@ -31,4 +33,5 @@ def place_of(text: str, offset: int) -> Place:
         last = first + _WIDTH
         source = ("…" if first else "") + source[first:last] + ("…" if last < len(source) else "")
         caret = caret - first + bool(first)
-    return Place(text.count("\n", 0, offset) + 1, column + 1, f"  {source}\n  {' ' * caret}^")
+    before, behind = printable(source[:caret]), printable(source[caret:])
+    return Place(text.count("\n", 0, offset) + 1, column + 1, f"  {before}{behind}\n  {' ' * len(before)}^")

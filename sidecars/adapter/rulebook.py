@@ -84,7 +84,9 @@ class Rulebook:
     def _stamp(self) -> _Stamp:
         try:
             status = os.stat(self._file)  # noqa: PTH116 - a stat is all that is wanted
-        except (OSError, ValueError):  # ValueError: a name that no file can have
+        except OSError as error:
+            return error.errno or -1, 0, 0, 0
+        except ValueError:  # a name that no file can have
             return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 

@@ -166,6 +166,17 @@ def test_the_caret_stands_under_the_mistake() -> None:
     ]
 
 
+@pytest.mark.parametrize("odd", ["\ufeff", "\x1b[31m", "\u202e", "\x00", '"\x1b[2J"'])
+def test_what_a_terminal_would_obey_is_shown_in_a_mistake(odd: str) -> None:
+    with pytest.raises(BadRule) as caught:
+        parse(f"queue: {odd}length < 5")
+
+    sentence, line, caret = str(caught.value).split("\n")
+    assert sentence.isprintable()
+    assert line.isprintable()
+    assert "\\u" in line[caret.index("^") :]
+
+
 def test_of_a_long_line_the_part_around_the_mistake_is_shown() -> None:
     rules = "; ".join(f"rule{n}: metric_{n} < {n}" for n in range(50))
     with pytest.raises(BadRule) as refused:
