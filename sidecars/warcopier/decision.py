@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 
 from chassis import logs
@@ -68,7 +69,7 @@ class Decisions:
         """What an earlier run published and the source no longer has; only what still is what was published."""
         gone = []
         for name in sorted(self._known):
-            if name in self._wanted or name in self._twins or self._target.stat(name) is None:
+            if name in self._wanted or name in self._twins or self._target.exists(name) is False:
                 continue
             if self._is_ours(name):
                 gone.append(name)
@@ -164,12 +165,20 @@ class Decisions:
             raise IOFailed(f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it")
 
     def _is_ours(self, name: str) -> bool:
-        """Whether what has the name is what an earlier run published."""
-        found, known = self._target.stat(name), self._known.get(name)
-        if found is None or known is None:
+        """True if what has the name is what an earlier run published, and no link, pipe or the like in its place."""
+        known = self._known.get(name)
+        if known is None:
+            return False
+        try:
+            found = self._target.stat(name)
+        except OSError:  # such as a name that is too long: others can write the record
+            return False
+        if found is None:
             return False
         if not naming.is_war(name):
-            return found.st_ino == known.file.inode
+            return stat.S_ISDIR(found.st_mode) and found.st_ino == known.file.inode
+        if not stat.S_ISREG(found.st_mode):
+            return False
         return plan.fingerprint(found) == known.file or (known.sha256 != "" and self._sha256(name) == known.sha256)
 
     def _is_retired(self, source: Source, name: str) -> bool:

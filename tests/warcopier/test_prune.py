@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.warcopier.support import NEW, OTHER, PRUNE, RECORD, SHOP, UNPACK, Copier, deployed, published, refused
@@ -30,6 +34,46 @@ def test_what_somebody_has_changed_since_is_not_removed(copier: Copier) -> None:
     assert "somebody has changed it" in published(copier.run(**PRUNE)).warnings[0]
     assert sorted(deployed(copier.target)) == ["old.war", "shop.war"]
     assert published(copier.run(**PRUNE)).warnings == []
+
+
+def link_elsewhere(place: Path) -> None:
+    place.symlink_to("shop.war")
+
+
+def link_to_itself(place: Path) -> None:
+    place.symlink_to(place.name)
+
+
+@pytest.mark.parametrize("put", [link_elsewhere, link_to_itself, os.mkfifo, Path.mkdir])
+def test_what_somebody_has_put_in_the_place_of_a_war_is_neither_read_nor_removed(
+    copier: Copier, put: Callable[[Path], None]
+) -> None:
+    copier.offer(shop=SHOP, old=OTHER)
+    published(copier.run())
+    (copier.source / "old.war").unlink()
+    (copier.target / "old.war").unlink()
+    put(copier.target / "old.war")
+    assert "somebody has changed it" in published(copier.run(**PRUNE), "nothing to do").warnings[0]
+    assert "old.war" in copier.names()
+
+
+@pytest.mark.parametrize("put", [link_elsewhere, link_to_itself, os.mkfifo])
+def test_what_somebody_has_put_beside_a_directory_is_told(copier: Copier, put: Callable[[Path], None]) -> None:
+    copier.offer(shop=SHOP, old=OTHER)
+    published(copier.run())
+    (copier.target / "old.war").unlink()
+    put(copier.target / "old.war")
+    refused(copier.run(**UNPACK), 74, "old.war: Tomcat would unpack that one", "remove it")
+
+
+def test_a_record_with_a_name_that_no_file_can_have_prunes_nothing(copier: Copier) -> None:
+    copier.offer(shop=SHOP, old=OTHER)
+    published(copier.run())
+    record = copier.target / RECORD
+    record.write_text(record.read_text().replace('"old.war"', f'"{"x" * 300}"'))
+    (copier.source / "old.war").unlink()
+    published(copier.run(**PRUNE), "nothing to do: 1 unchanged")
+    assert sorted(deployed(copier.target)) == ["old.war", "shop.war"]
 
 
 def test_what_was_only_touched_since_is_removed(copier: Copier) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -164,6 +165,20 @@ def test_after_such_a_restart_a_good_source_is_published(copier: Copier, watch: 
     by_rename(copier, TWO)
     watcher.wait_deployed(shop=TWO)
     wait_until(lambda: watcher.get("/status").json()["last_failure"] == "", "no failure any more")
+
+
+@pytest.mark.parametrize("put", [lambda place: place.symlink_to(place.name), os.mkfifo])
+def test_what_somebody_has_put_in_the_place_of_one_war_does_not_hide_that_another_is_good(
+    copier: Copier, watch: Watch, put: Callable[[Path], None]
+) -> None:
+    copier.offer(shop=ONE, old=TWO)
+    published(copier.run())
+    (copier.target / "old.war").unlink()
+    put(copier.target / "old.war")
+    said = break_archive(copier)
+    watcher = watch(**SOON)
+    stays(copier, watcher, said, "false")
+    (copier.target / "old.war").unlink()
 
 
 def change_target(copier: Copier) -> None:
