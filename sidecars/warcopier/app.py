@@ -129,7 +129,7 @@ def _staged(
         return []
     new = [(source, expected, decisions.survey(source)) for source, expected in decisions.new]
     size = sum(found.room if found else source.fingerprint.size for source, _, found in new)
-    files = sum(found.contents.entries if found else 1 for _, _, found in new)
+    files = sum(found.files if found else 1 for _, _, found in new)
     target.demand_space(size, files, settings.reserve)
     progress = Progress(sum(2 * source.fingerprint.size for source, _, _ in new), stop)
     stager = Stager(target, settings, check, progress)

@@ -78,13 +78,14 @@ class Contents:
 class Survey:
     """What an archive's directory says. Of the contents nothing is proven yet.
 
-    `parts` are what `prove` takes; `room` is how many bytes the files will take in whole blocks; `modified` is the Unix
-    time of the newest entry.
+    `parts` are what `prove` takes; `room` is how many bytes the files will take in whole blocks, `files` how many files
+    and directories there will be; `modified` is the Unix time of the newest entry.
     """
 
     directory: Directory
     parts: tuple[Directory, ...]
     room: int
+    files: int
     modified: int
     contents: Contents
 
@@ -105,6 +106,7 @@ def survey(read: Read, size: int, limits: Limits, names: str = "safe", block: in
     directory = _directory(read, size, limits)
     budget = _Budget(limits, size)
     seen = _Names(fold=names == "unpackable")
+    made = _Directories(limits.entries) if names == "unpackable" else None
     parts = _Parts(directory, size)
     room = newest = 0
     has_web_inf = False
@@ -113,12 +115,17 @@ def survey(read: Read, size: int, limits: Limits, names: str = "safe", block: in
         parts.add(entry)
         if names != "any":
             seen.add(entry)
+        if made is not None:
+            made.add(entry.name)
         room += -(-entry.unpacked // block) * block
         newest = max(newest, entry.dos_time)
         has_web_inf = has_web_inf or entry.name.startswith(b"WEB-INF/")
     seen.demand_each_once(zipdir.entries(Window(read), directory))
     contents = Contents(directory.entries, budget.spent, has_web_inf)
-    return Survey(directory, parts.all(), room, dos_seconds(newest), contents)
+    files = directory.entries
+    if made is not None:
+        files, room = made.files + len(made), room + len(made) * block
+    return Survey(directory, parts.all(), room, files, dos_seconds(newest), contents)
 
 
 def prove(read: Read, found: Survey, part: Directory, names: str = "safe", sink: Sink | None = None) -> Spans:
@@ -267,6 +274,38 @@ class _Parts:
         if self._entries:
             self._complete()
         return tuple(self._parts)
+
+
+class _Directories:
+    """The directories that an archive unpacks to, listed or not, one number each; and how many `files` are in them.
+
+    One entry can make as many directories as its name is long, and each of them takes an inode and a block.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.files = 0
+        self._most = most
+        self._seen: set[int] = set()
+        self._last = b""
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def add(self, name: bytes) -> None:
+        """Count an entry and the directories in its name. Raises NotAnArchive when there are too many."""
+        path = name[: name.rfind(b"/") + 1]
+        self.files += path != name
+        if path == self._last or len(name) > LONGEST_NAME:  # `prove` refuses a longer one
+            return
+        self._last = path
+        while path and (key := hash(path)) not in self._seen:
+            self._seen.add(key)
+            path = path[: path.rfind(b"/", 0, -1) + 1]
+        if len(self._seen) + self.files > self._most:
+            raise NotAnArchive(
+                f"unpacks to more files and directories than WARCOPIER_MAX_ENTRIES={self._most}, with the directories"
+                " that it does not list"
+            )
 
 
 class _Names:

@@ -7,6 +7,7 @@ import resource
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from tests.warcopier.support import (
     UNPACK,
     Copier,
     deployed,
+    disk,
     entries,
     leftovers,
     names,
@@ -70,6 +72,34 @@ def test_an_absurd_depth_or_length_is_refused_each_time_and_leaves_nothing(
         refused(outcome, 65, f"{copier.source}/shop.war: has an entry", said, "nothing was published")
         assert len(outcome.last) < 1000
         assert copier.names() == []
+
+
+def many_directories(count: int) -> bytes:
+    """An archive of a few KB an entry, each of which makes 200 directories."""
+    return packed({f"{number}/{'d/' * 199}file": b"" for number in range(count)}, zipfile.ZIP_STORED)
+
+
+def test_directories_that_are_not_listed_count_as_entries_before_anything_is_written(copier: Copier) -> None:
+    copier.offer(shop=many_directories(501))
+    outcome = copier.run(**UNPACK)
+    refused(outcome, 65, "more files and directories than WARCOPIER_MAX_ENTRIES=100000", "nothing was published")
+    assert copier.names() == []
+    published(copier.run(), "1 published")
+
+
+@pytest.mark.parametrize("listed", ["f/", "d/"])
+def test_each_directory_counts_once_whether_it_is_listed_or_not(copier: Copier, listed: str) -> None:
+    files = {listed: b"", "d/e/one": b"1", "d/two": b"2", "d/e/three": b"3", "four": b"4", "f/": b""}
+    copier.offer(shop=packed(files))
+    refused(copier.run(**UNPACK, WARCOPIER_MAX_ENTRIES="6"), 65, "WARCOPIER_MAX_ENTRIES=6")
+    published(copier.run(**UNPACK, WARCOPIER_MAX_ENTRIES="7"))
+
+
+def test_the_room_of_directories_is_asked_for(copier: Copier, tmp_path: Path) -> None:
+    copier.offer(shop=many_directories(5))
+    with disk("1m", tmp_path / "small") as small:
+        refused(copier.run(**UNPACK, WARCOPIER_TARGET=str(small)), 74, "it is too full", "1005 files")
+        assert names(small) == []
 
 
 def test_the_greatest_depth_and_length_are_unpacked_replaced_and_removed(copier: Copier) -> None:
