@@ -128,9 +128,7 @@ def _source(path: str) -> Source:
 
 def _what_is_there(part: str) -> str:
     """What there is at the place itself, or in its nearest ancestor that exists."""
-    place = os.path.abspath(part)  # noqa: PTH100 - as above
-    while not os.path.isdir(place):  # noqa: PTH112 - as above
-        place = os.path.dirname(place)  # noqa: PTH120 - as above
+    place = existing(os.path.abspath(part))  # noqa: PTH100 - as above
     try:
         names = sorted(os.listdir(place))  # noqa: PTH208 - as above
     except OSError as error:
@@ -139,6 +137,13 @@ def _what_is_there(part: str) -> str:
         return f"{shown(place)} is empty"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"in {shown(place)} there is {', '.join(shown(name) for name in names[:_SHOWN])}{more}"
+
+
+def existing(place: str) -> str:
+    """Return the path if a directory has it, else the nearest directory above it that is there."""
+    while not os.path.isdir(place):  # noqa: PTH112 - as above
+        place = os.path.dirname(place) or "."  # noqa: PTH120 - as above
+    return place
 
 
 # -- how they change --------------------------------------------------------------------------------------------

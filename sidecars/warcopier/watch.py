@@ -17,6 +17,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from chassis import admin, lifecycle, logs
@@ -94,13 +95,13 @@ class Publisher:
         look, now = _look(self._settings), time.monotonic()
         settling = Settling(look, now - _age(look, time.time()), now, careful=self._settings.validate == "none")
         again = settling.is_due(now) and self._attempt(settling, stop)
-        told: frozenset[str] | None = None
+        told: set[str] | None = None
         while not stop.is_set():
             directories = _directories(self._settings)
-            if directories != told:
+            if directories.keys() != told:
                 log.info("watching", directories=sorted(directories))
-                told = directories
-            for _ in self._moments.of(directories, stop, settling.waits):
+                told = set(directories)
+            for _ in self._moments.of(frozenset(directories), stop, settling.waits):
                 settling.see(_look(self._settings), time.monotonic())
                 if settling.is_due(time.monotonic()) or (again and not settling.waits()):
                     again = self._attempt(settling, stop)
@@ -193,6 +194,14 @@ def _look(settings: Settings) -> Look:
     return (*wars, *((place, sources.fingerprint_of(place)) for place in sums))
 
 
-def _directories(settings: Settings) -> frozenset[str]:
-    """The directories in which something happens when the source changes."""
-    return frozenset(filter(os.path.isdir, (place for part in settings.source for place in sources.places(part))))
+def _directories(settings: Settings) -> dict[str, tuple[int, int]]:
+    """Return the directories in which something happens when the source changes, and which ones they are.
+
+    The kernel watches the directory and not its name: where another one has the name, that is to be watched anew.
+    """
+    found = {}
+    for place in {sources.existing(place) for part in settings.source for place in sources.places(part)}:
+        with suppress(OSError):
+            directory = os.stat(place)  # noqa: PTH116 - paths are text
+            found[place] = (directory.st_dev, directory.st_ino)
+    return found

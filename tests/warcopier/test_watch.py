@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,49 @@ def test_told_to_stop_in_the_middle_of_a_copy_it_leaves_the_old_war_and_ends_wit
     wait_until(lambda: leftovers(copier.target), "a staged file")
     assert watcher.program.stop() == 0
     assert deployed(copier.target) == {"shop.war": sha256(ONE)}
+
+
+def exchange(copier: Copier, data: bytes) -> None:
+    """Put another directory in the place of the source, as a deployment that makes a whole directory does it."""
+    new = copier.source.with_name("new")
+    new.mkdir()
+    (new / "shop.war").write_bytes(data)
+    copier.source.rename(copier.source.with_name(f"before-{sha256(data)}"))
+    new.rename(copier.source)
+
+
+def make_again(copier: Copier, data: bytes) -> None:
+    shutil.rmtree(copier.source)
+    copier.source.mkdir()
+    copier.offer(shop=data)
+
+
+@pytest.mark.parametrize("change", [exchange, make_again])
+def test_another_directory_in_the_place_of_the_source_is_watched_as_that_one_was(
+    copier: Copier, watch: Watch, change: Callable[[Copier, bytes], None]
+) -> None:
+    copier.offer(shop=ONE)
+    watcher = watch(**SELDOM)
+    watcher.wait_ready()
+    watcher.program.wait_logged("watching")
+    change(copier, TWO)
+    watcher.wait_deployed(shop=TWO)
+    by_rename(copier, THREE)
+    watcher.wait_deployed(shop=THREE)
+
+
+def test_a_source_whose_directories_are_gone_is_seen_when_it_is_back(copier: Copier, watch: Watch) -> None:
+    deep = copier.source / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "shop.war").write_bytes(ONE)
+    watcher = watch(**SELDOM, WARCOPIER_SOURCE=str(deep))
+    watcher.wait_ready()
+    watcher.program.wait_logged("watching")
+    shutil.rmtree(copier.source / "a")
+    wait_until(lambda: "does not exist" in watcher.get("/status").json()["last_failure"], "a failure")
+    deep.mkdir(parents=True)
+    (deep / "shop.war").write_bytes(TWO)
+    watcher.wait_deployed(shop=TWO)
 
 
 def in_place(copier: Copier, data: bytes) -> None:

@@ -32,6 +32,17 @@ def test_where_the_kernel_has_no_inotify_to_give_the_source_is_polled(copier: Co
     assert watcher.get("/livez").status_code == 200
 
 
+def test_where_inotify_can_have_no_thread_of_its_own_the_source_is_polled(copier: Copier, watch: Watch) -> None:
+    copier.offer(shop=ONE)
+    watcher = watch("tests.warcopier.two_threads", **SELDOM)
+    watcher.wait_ready()
+    wait_until(lambda: watcher.get("/status").json()["polls"], "polling")
+    by_rename(copier, TWO)
+    watcher.wait_deployed(shop=TWO)
+    (warned,) = [line for line in watcher.program.logs if line["level"] == "warning"]
+    assert "no more threads" in warned["reason"]
+
+
 def test_where_there_is_inotify_nothing_is_polled(copier: Copier, watch: Watch) -> None:
     copier.offer(shop=ONE)
     watcher = watch(**SOON)
