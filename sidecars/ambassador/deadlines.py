@@ -2,7 +2,8 @@
 
 Nothing on the way of a request arms a timer: each connection of the app is looked at now and then, with the time. A
 time-out counts from the last *progress*, which bytes of a body are, and an interim response; bytes that only frame
-something (a head that is not complete, the size of a chunk, a trailer) are none.
+something (a head that is not complete, the size of a chunk, a trailer) are none. What a peer takes of that which waits
+for it is progress, too: TCP tells how much it has acknowledged.
 
 A connection of the app (`watch`):
 
@@ -45,12 +46,13 @@ acknowledged for twice TCP_KEEPALIVE (`sidecars.ambassador.keepalive`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sidecars.ambassador import answers, refusals, retry, tries
+from sidecars.ambassador import answers, keepalive, refusals, retry, tries
 from sidecars.ambassador.kinds import TIMEOUT
 
 if TYPE_CHECKING:
+    from sidecars.ambassador.connection import Connection
     from sidecars.ambassador.downstream import Client
     from sidecars.ambassador.exchange import Exchange
 
@@ -62,8 +64,9 @@ def watch(client: Client, now: float) -> None:
     """End a connection of the app that has been silent, or has taken nothing, for too long."""
     limit = client.upstream.settings.idle_timeout
     unsent = client.transport.get_write_buffer_size()
-    if unsent != client.unsent:
-        client.unsent, client.taken = unsent, now
+    acknowledged = _acknowledged(client.transport) if unsent else client.acknowledged
+    if unsent != client.unsent or acknowledged != client.acknowledged:
+        client.unsent, client.acknowledged, client.taken = unsent, acknowledged, now
     elif unsent and now - client.taken >= limit:
         client.abort()
         return
@@ -85,6 +88,8 @@ def look(exchange: Exchange, now: float) -> None:
     if settings.total_timeout is not None and now - exchange.started >= settings.total_timeout:
         _expire(exchange, now)
         return
+    if exchange.request.length and exchange.connection is not None and _has_taken(exchange, exchange.connection):
+        exchange.moved = True
     if exchange.moved:
         exchange.moved = False
         exchange.since = now
@@ -101,6 +106,17 @@ def look(exchange: Exchange, now: float) -> None:
         _expire(exchange, now)
     elif connected and _is_late(exchange, now):
         exchange.lost(answers.SILENT)
+
+
+def _has_taken(exchange: Exchange, connection: Connection) -> bool:
+    """Return True if the upstream has taken anything of the request since the last look, however little."""
+    before, exchange.acknowledged = exchange.acknowledged, _acknowledged(connection.transport)
+    return before >= 0 and exchange.acknowledged != before
+
+
+def _acknowledged(transport: Any) -> int:
+    count: int = keepalive.acknowledged(transport.get_extra_info("socket"))
+    return count
 
 
 def _expire(exchange: Exchange, now: float) -> None:

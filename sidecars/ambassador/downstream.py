@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sidecars.ambassador import refusals
 from sidecars.ambassador.bodies import Reader, reader
 from sidecars.ambassador.deadlines import watch
-from sidecars.ambassador.exchange import Exchange
+from sidecars.ambassador.exchange import GONE, Exchange
 from sidecars.ambassador.heads import Refused, check_beginning
 from sidecars.ambassador.relay import reset
 from sidecars.ambassador.requests import Request
@@ -36,7 +36,6 @@ _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
 _BUFFERED: Final = 64 * 1024  # bytes of further requests that wait
 _QUIET: Final = 0.1  # seconds without a request after which a drain takes a connection for idle
 _BAD: Final = 400
-_GONE: Final = 499  # as nginx calls it: the client closed before it had its answer
 
 monotonic: Final = time.monotonic
 
@@ -45,6 +44,7 @@ class Client:
     """One connection from the app: a protocol of asyncio's by what it can do, not by what it inherits."""
 
     __slots__ = (
+        "acknowledged",
         "body",
         "buffer",
         "ended",
@@ -76,7 +76,8 @@ class Client:
         self.unread = False  # there is no room for more of what it sends
         self.write_paused = False
         self.unsent = 0  # bytes written that the app's side had not taken at the last tick
-        self.taken = 0.0  # when that changed last
+        self.acknowledged = 0  # bytes that it had acknowledged then
+        self.taken = 0.0  # when one of these changed last
         self.limit = upstream.settings.max_header_size
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -280,7 +281,7 @@ class Client:
         broken = exchange is not None or bool(self.transport.get_write_buffer_size())
         self.cut(broken=broken)
         if exchange is not None:
-            exchange.abandon(_GONE)
+            exchange.abandon(GONE)
 
     def close(self) -> None:
         """End the connection behind what is written to it."""
@@ -310,7 +311,7 @@ class Client:
         exchange = self.exchange
         if exchange is not None:
             self.exchange = None
-            exchange.abandon(_GONE)
+            exchange.abandon(GONE)
 
     def tick(self, now: float) -> None:
         watch(self, now)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _JOINED: Final = 64 * 1024  # bytes of a body that are copied behind its head, to be one write; more does not wait
 _SWITCHING: Final = 101
 _CONTINUE: Final = 100
+GONE: Final = 499  # as nginx calls it: the client closed before it had its answer
 
 monotonic: Final = time.monotonic
 
@@ -59,6 +60,7 @@ class Exchange:
     agreed: tuple[Response, bytes] | None = None  # a 101 that has come before the end of the request, and what followed
     chunking = False  # whether the response's body goes out in chunks
     continued = False  # whether the client has been told to continue
+    acknowledged = -1  # bytes on this try's connection, as of the last look; -1: none yet
     moved = False  # True if there was progress since the last look (`sidecars.ambassador.deadlines`)
     begun = False  # whether it has had its turn
     over = False
@@ -270,7 +272,7 @@ class Exchange:
             elif self.response is not None:
                 self.cut()
             else:
-                self.leave()
+                self._leave_undecided()
                 self.give_up(answers.DEFECT)
         except Exception as another:  # noqa: BLE001 - not even that: what is left is to let go of everything
             self.upstream.defects.note(another)
@@ -297,10 +299,12 @@ class Exchange:
         self.client.cut(broken=not framed)
 
     def abandon(self, status: int) -> None:
-        """The client is gone (499), or was refused in the middle of its request: the upstream need not go on."""
+        """The client is gone (GONE), or was refused in the middle of its request: the upstream need not go on."""
         if not self.over:
             self.over = True
-            if self.endpoint is not None and self.response is None:
+            if status != GONE:
+                self._leave_undecided()
+            elif self.endpoint is not None and self.response is None:
                 self.upstream.balancer.abandoned(self.endpoint, self.tried_at, monotonic())
             self.leave()
             self._count(status, monotonic(), whole=False)
@@ -309,6 +313,7 @@ class Exchange:
         """Give up the connection of this try, if there is one, and with it the try."""
         connection, endpoint = self.connection, self.endpoint
         self.connection = self.endpoint = None
+        self.acknowledged = -1
         self.agreed = None
         self.reused = False
         if self.blocked:
@@ -319,6 +324,13 @@ class Exchange:
             connection.discard()
         if endpoint is not None:
             self.upstream.leave(endpoint)
+
+    def _leave_undecided(self) -> None:
+        """Give up this try, whose end says nothing of the endpoint: if it was the endpoint's trial, the next one is."""
+        endpoint = self.endpoint
+        self.leave()
+        if endpoint is not None:
+            self.upstream.balancer.undecided(endpoint, monotonic())
 
     def _count(self, status: int, now: float, *, whole: bool = True) -> None:
         upstream = self.upstream

@@ -19,6 +19,7 @@ _IDLE: int = getattr(socket, "TCP_KEEPIDLE", 0) or getattr(socket, "TCP_KEEPALIV
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _PROBES = 3  # that get no reply until the connection is broken off
 _INFO = struct.Struct("=BBBBBxxx13I")  # tcp_info up to the time since the last acknowledgement came
+_ACKNOWLEDGED = struct.Struct("=120xQ")  # tcp_info up to tcpi_bytes_acked, which Linux has since 4.1
 _RETRANSMITS = 2  # consecutive ones, none of which was acknowledged
 _LAST_ACK = -1  # milliseconds since it came
 
@@ -47,6 +48,20 @@ def is_unreachable(own: Any, seconds: float) -> bool:
     with contextlib.suppress(OSError):  # it was reset meanwhile, or is a unix socket
         return acknowledges_nothing(own.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _INFO.size), 2 * seconds)
     return False
+
+
+def acknowledged(own: Any) -> int:
+    """Return how many bytes the peer of this TCP socket has ever acknowledged; 0 where the kernel does not tell.
+
+    It tells a peer that takes little from one that takes nothing: the event loop hears that the kernel has room only
+    when a third of its send buffer, which may be of megabytes, is free.
+    """
+    if own is None or _TCP_INFO is None:
+        return 0
+    with contextlib.suppress(OSError, struct.error):  # it is closed, is no TCP socket, or the kernel is older
+        count: int = _ACKNOWLEDGED.unpack(own.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKNOWLEDGED.size))[0]
+        return count
+    return 0
 
 
 def acknowledges_nothing(info: bytes, seconds: float) -> bool:

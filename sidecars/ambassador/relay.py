@@ -23,7 +23,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
-from sidecars.ambassador.keepalive import is_unreachable
+from sidecars.ambassador.keepalive import acknowledged, is_unreachable
 
 if TYPE_CHECKING:
     from sidecars.ambassador.connection import Connection
@@ -74,7 +74,7 @@ class Relay(asyncio.BufferedProtocol):
         "peer",
         "since",
         "transport",
-        "unsent",
+        "untaken",
         "upstream",
     )
 
@@ -93,7 +93,7 @@ class Relay(asyncio.BufferedProtocol):
         # Of the app's end, for both: True if bytes came or an end changed since the last tick. It begins as True, since
         # the first tick would else compare against a `since` that was never set.
         self.moved = True
-        self.unsent = 0  # bytes written, of both ends, that nobody had taken at the last tick
+        self.untaken = 0  # the sum of `_untaken` of both ends at the last tick, once one of them has ended
         self.since = 0.0  # when one of these changed
         self.looks = upstream.counters.accepted  # so that not all tunnels come to `_LOOKS` at the same tick
 
@@ -215,6 +215,11 @@ class Relay(asyncio.BufferedProtocol):
         own = self.transport.get_extra_info("socket")
         return not self.lost and is_unreachable(own, self.upstream.settings.tcp_keepalive)
 
+    def _untaken(self) -> int:
+        """Return a number that changes when this end takes anything of what is written to it, or more is written."""
+        unsent: int = self.transport.get_write_buffer_size()
+        return unsent - acknowledged(self.transport.get_extra_info("socket"))
+
     def _note_change(self) -> None:
         """Begin the time-out of a half-closed tunnel anew at the next tick."""
         end = self if self.inbound else self.peer
@@ -231,9 +236,12 @@ class Relay(asyncio.BufferedProtocol):
         if self.looks % _LOOKS == 0 and (self._is_stranded() or peer._is_stranded()):  # noqa: SLF001 - of this class
             self.abort()
             return
-        unsent = sum(end.transport.get_write_buffer_size() for end in (self, peer) if not end.lost)
-        if self.moved or unsent != self.unsent or not (self.ended or peer.ended or self.lost or peer.lost):
-            self.moved, self.unsent, self.since = False, unsent, now
+        if not (self.ended or peer.ended or self.lost or peer.lost):
+            self.moved, self.since = False, now
+            return
+        untaken = sum(end._untaken() for end in (self, peer) if not end.lost)  # noqa: SLF001 - of this class
+        if self.moved or untaken != self.untaken:
+            self.moved, self.untaken, self.since = False, untaken, now
         elif now - self.since >= self.upstream.settings.idle_timeout:
             self.abort()
 

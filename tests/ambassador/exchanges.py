@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ class Wire:
         self.on_write: Callable[[], None] | None = None
         self.protocol: Any = None
         self.unsent = 0  # what the kernel has not taken, as far as a test says so
+        self.socket: socket.socket | None = None  # where a test asks the kernel about a real one
 
     def write(self, data: bytes) -> None:
         assert not self.closing
@@ -65,8 +67,8 @@ class Wire:
     def get_write_buffer_size(self) -> int:
         return self.unsent
 
-    def get_extra_info(self, _name: str) -> None:
-        return None
+    def get_extra_info(self, name: str) -> Any:
+        return self.socket if name == "socket" else None
 
 
 class Pair:

@@ -1,0 +1,125 @@
+"""A peer that takes little is not taken for one that takes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+from sidecars.ambassador.deadlines import look, watch
+from sidecars.ambassador.keepalive import acknowledged
+from sidecars.ambassador.relay import Relay
+from tests.ambassador.exchanges import Pair
+from tests.ambassador.support import GET
+from tests.support import wait_until
+
+LIMITS = {"AMBASSADOR_IDLE_TIMEOUT": "100s", "AMBASSADOR_TIMEOUT": "100s"}
+UPLOAD = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234"
+MOST = 99.0  # seconds; all but a moment of each time-out
+ROUNDS = 5
+
+
+class Full:
+    """A TCP connection whose buffers are full, until its peer takes something."""
+
+    def __init__(self, own: socket.socket, peer: socket.socket) -> None:
+        self.own = own
+        self._peer = peer
+        own.setblocking(False)
+        self._fill()
+
+    def _fill(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.own.send(bytes(65536))
+
+    def take_some(self) -> None:
+        """Have the peer take so little that the kernel still does not ask for more, but acknowledges it."""
+        before = acknowledged(self.own)
+
+        def is_noticed() -> bool:
+            self._peer.recv(4096)
+            return acknowledged(self.own) > before
+
+        wait_until(is_noticed, "what the peer has taken is acknowledged")
+
+
+@contextlib.contextmanager
+def full() -> Iterator[Full]:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        own = stack.enter_context(socket.create_connection(listener.getsockname()))
+        yield Full(own, stack.enter_context(listener.accept()[0]))
+
+
+def test_an_upload_goes_on_for_as_long_as_the_upstream_takes_some_of_it() -> None:
+    with Pair(**LIMITS) as pair, full() as upstream:
+        pair.client.data_received(UPLOAD)
+        pair.there.socket = upstream.own
+        pair.connection.pause_writing()
+        exchange = pair.client.exchange
+        assert exchange is not None
+        now = exchange.since
+        look(exchange, now)
+        for _ in range(ROUNDS):
+            upstream.take_some()
+            now += MOST
+            look(exchange, now)
+        assert not exchange.over
+        look(exchange, now + MOST)
+        assert not exchange.over
+        look(exchange, now + 101.0)
+        assert pair.app.written.startswith(b"HTTP/1.1 504 ")
+
+
+def test_a_whole_upload_that_is_being_taken_is_no_late_answer() -> None:
+    with Pair(**LIMITS) as pair, full() as upstream:
+        pair.client.data_received(UPLOAD + b"56789")
+        pair.there.socket = upstream.own
+        exchange = pair.client.exchange
+        assert exchange is not None
+        now = exchange.since
+        look(exchange, now)
+        for _ in range(ROUNDS):
+            upstream.take_some()
+            now += MOST
+            look(exchange, now)
+        assert not exchange.over
+        look(exchange, now + 101.0)
+        assert pair.app.written.startswith(b"HTTP/1.1 504 ")
+
+
+def test_an_app_that_takes_some_of_its_answer_keeps_its_connection() -> None:
+    with Pair(**LIMITS) as pair, full() as app:
+        pair.client.data_received(GET)
+        pair.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        pair.client.pause_writing()
+        pair.app.socket, pair.app.unsent = app.own, 65536
+        now = pair.client.since
+        watch(pair.client, now)
+        for _ in range(ROUNDS):
+            app.take_some()
+            now += MOST
+            watch(pair.client, now)
+        assert not pair.app.closing
+        watch(pair.client, now + 101.0)
+        assert pair.app.aborted
+
+
+def test_a_half_closed_tunnel_goes_on_for_as_long_as_an_end_takes_some() -> None:
+    with Pair(**LIMITS) as pair, full() as app:
+        ours = Relay(pair.upstream, inbound=True, transport=pair.app)
+        theirs = Relay(pair.upstream, inbound=False, transport=pair.there)
+        pair.endpoint.pending += 1
+        ours.join(theirs, pair.endpoint)
+        theirs.eof_received()
+        pair.app.socket, pair.app.unsent = app.own, 65536
+        now = 1000.0
+        ours.tick(now)
+        for _ in range(ROUNDS):
+            app.take_some()
+            now += MOST
+            ours.tick(now)
+        assert not pair.app.closing
+        ours.tick(now + 101.0)
+        assert pair.app.aborted
