@@ -81,7 +81,12 @@ class TcpClient(Relay):
             endpoint.pending += 1
             endpoint.requests += 1
             endpoint.retries += len(tried) > 1
-            made = await upstream.connect(endpoint, lambda: Relay(upstream, inbound=False))
+            try:
+                made = await upstream.connect(endpoint, lambda: Relay(upstream, inbound=False))
+            except Exception:
+                endpoint.pending -= 1
+                upstream.balancer.undecided(endpoint, started)
+                raise
             if isinstance(made, Relay):
                 upstream.balancer.answered(endpoint, HTTPStatus.OK, started, time.monotonic())
                 endpoint.connections += 1

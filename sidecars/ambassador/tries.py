@@ -47,6 +47,7 @@ def attempt(exchange: Exchange) -> None:
             exchange.attach(connection)
             return
     if upstream.pending >= upstream.settings.max_pending:
+        upstream.balancer.undecided(endpoint, exchange.tried_at)
         exchange.leave()
         exchange.give_up(answers.TOO_MANY_WAIT)
         return
