@@ -12,7 +12,6 @@ declared is refused at that very byte, so the limits, which the declared sizes k
 
 from __future__ import annotations
 
-import stat
 import zlib
 from array import array
 from itertools import islice, pairwise
@@ -20,6 +19,7 @@ from operator import le
 
 from chassis.frozen import TYPE_CHECKING, dataclass
 from sidecars.warcopier import zipdir
+from sidecars.warcopier.entry_names import Directories, Names, demand_safe, demand_unpackable
 from sidecars.warcopier.entry_times import dos_seconds
 from sidecars.warcopier.zipdir import Directory, NotAnArchive, Window
 
@@ -48,12 +48,6 @@ NAMES = ("any", "safe", "unpackable")
 """What is demanded of names: nothing; that none leads out of the application and none stands twice; or also that they
 can be unpacked anywhere: no link or device, no backslash, no two that differ only in their case, none too deep or long
 for a file system."""
-
-DEEPEST = 256  # directories above an entry that is unpacked
-LONGEST_NAME = 3_584
-"""Bytes of the name of an entry that is unpacked. A path has at most 4,095 (PATH_MAX), and the directory that a server
-mounts and the application's own name come before it."""
-_NOT_UNPACKED = (stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 
 
 @dataclass(frozen=True)
@@ -105,8 +99,8 @@ def survey(read: Read, size: int, limits: Limits, names: str = "safe", block: in
     """
     directory = _directory(read, size, limits)
     budget = _Budget(limits, size)
-    seen = _Names(fold=names == "unpackable")
-    made = _Directories(limits.entries) if names == "unpackable" else None
+    seen = Names(fold=names == "unpackable")
+    made = Directories(limits.entries) if names == "unpackable" else None
     parts = _Parts(directory, size)
     room = newest = 0
     has_web_inf = False
@@ -137,13 +131,13 @@ def prove(read: Read, found: Survey, part: Directory, names: str = "safe", sink:
     spans = array("Q")
     for entry in zipdir.entries(Window(read), part):
         if names != "any":
-            _demand_safe_name(entry)
+            demand_safe(entry)
         if names == "unpackable":
-            _demand_unpackable(entry)
+            demand_unpackable(entry)
         start = zipdir.data_start(window, entry, found.directory)
         spans.append(entry.header + found.directory.shift)
         spans.append(start + entry.packed)
-        pieces = _proven(window, entry, start)
+        pieces = _proven_at_once(window, entry, start) if zipdir.is_small(entry) else _proven(window, entry, start)
         if sink is None:
             for _ in pieces:
                 pass
@@ -180,31 +174,7 @@ def _directory(read: Read, size: int, limits: Limits) -> Directory:
 # -- one entry ----------------------------------------------------------------------------------------------------
 
 
-def _demand_safe_name(entry: Entry) -> None:
-    """Nothing that would land outside the web application when it is unpacked."""
-    parts = entry.name.replace(b"\\", b"/").split(b"/")
-    drive = entry.name[1:2] == b":" and entry.name[:1].isalpha()
-    if not entry.name or parts[0] == b"" or b".." in parts or b"\0" in entry.name or drive:
-        raise NotAnArchive(f"has an entry with an unsafe name: {entry}")
-
-
-def _demand_unpackable(entry: Entry) -> None:
-    """Nothing that a file system could take for something else than a file or directory of that very name."""
-    if b"\\" in entry.name:
-        raise NotAnArchive(f"has an entry with a backslash in its name, so it is not unpacked: {entry}")
-    if entry.name.count(b"/") > DEEPEST:
-        raise NotAnArchive(f"has an entry more than {DEEPEST} directories deep, so it is not unpacked: {entry}")
-    if len(entry.name) > LONGEST_NAME:
-        raise NotAnArchive(
-            f"has an entry whose name is too long to be unpacked, with more than {LONGEST_NAME} bytes: {entry}"
-        )
-    # The name alone says whether it is a directory, as for Java. Older archivers write 0177777 as its mode: no type.
-    kind = stat.S_IFMT(entry.unix_mode)
-    if kind in _NOT_UNPACKED or (kind == stat.S_IFDIR and not entry.name.endswith(b"/")):
-        raise NotAnArchive(f"has an entry that is neither file nor directory, so it is not unpacked: {entry}")
-
-
-def _demand_nothing(entry: Entry, pieces: Iterator[bytes]) -> None:
+def _demand_nothing(entry: Entry, pieces: Iterable[bytes]) -> None:
     if any(pieces):
         raise NotAnArchive(f"has a directory with data in it: {entry}")
 
@@ -234,6 +204,18 @@ def _proven(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
         if total > entry.unpacked:
             break
         yield piece
+    _demand(entry, total, crc)
+
+
+def _proven_at_once(window: Window, entry: Entry, start: int) -> tuple[bytes]:
+    """Return the data of a small entry, as most are, once length and checksum have been found right."""
+    piece = zipdir.data_at_once(window, entry, start)
+    _demand(entry, len(piece), zlib.crc32(piece))
+    return (piece,)
+
+
+def _demand(entry: Entry, total: int, crc: int) -> None:
+    """Raise NotAnArchive unless so many bytes with that checksum are what the directory says of the entry."""
     if total != entry.unpacked:
         raise NotAnArchive(f"is damaged: {entry} does not have the {entry.unpacked} bytes that the directory says")
     if crc != entry.crc:
@@ -274,72 +256,3 @@ class _Parts:
         if self._entries:
             self._complete()
         return tuple(self._parts)
-
-
-class _Directories:
-    """The directories that an archive unpacks to, listed or not, one number each; and how many `files` are in them.
-
-    One entry can make as many directories as its name is long, and each of them takes an inode and a block.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.files = 0
-        self._most = most
-        self._seen: set[int] = set()
-        self._last = b""
-
-    def __len__(self) -> int:
-        return len(self._seen)
-
-    def add(self, name: bytes) -> None:
-        """Count an entry and the directories in its name. Raises NotAnArchive when there are too many."""
-        path = name[: name.rfind(b"/") + 1]
-        self.files += path != name
-        if path == self._last or len(name) > LONGEST_NAME:  # `prove` refuses a longer one
-            return
-        self._last = path
-        while path and (key := hash(path)) not in self._seen:
-            self._seen.add(key)
-            path = path[: path.rfind(b"/", 0, -1) + 1]
-        if len(self._seen) + self.files > self._most:
-            raise NotAnArchive(
-                f"unpacks to more files and directories than WARCOPIER_MAX_ENTRIES={self._most}, with the directories"
-                " that it does not list"
-            )
-
-
-class _Names:
-    """Whether two files have one name: one number each, and names are compared only where the numbers are alike.
-
-    Of two such files Tomcat serves one and whoever looked into the archive before may have seen the other. That a
-    directory is listed twice, as many build tools do, means nothing. `fold`: names that differ only in case are one, as
-    they are to some file systems.
-    """
-
-    def __init__(self, *, fold: bool) -> None:
-        self._hashes = array("q")
-        self._fold = fold
-
-    def _key(self, name: bytes) -> bytes | str:
-        return name.decode(errors="surrogateescape").casefold() if self._fold else name
-
-    def add(self, entry: Entry) -> None:
-        if not entry.name.endswith(b"/"):
-            self._hashes.append(hash(self._key(entry.name)))
-
-    def demand_each_once(self, entries: Iterable[Entry]) -> None:
-        alike = {one for one, other in pairwise(sorted(self._hashes)) if one == other}
-        if not alike:
-            return
-        seen: set[bytes | str] = set()
-        for entry in entries:
-            key = self._key(entry.name)
-            if not entry.name.endswith(b"/") and hash(key) in alike:
-                if key in seen:
-                    raise NotAnArchive(self._reason(entry))
-                seen.add(key)
-
-    def _reason(self, entry: Entry) -> str:
-        if self._fold:
-            return f"has two files whose names differ in nothing or in case only, so it is not unpacked: {entry}"
-        return f"has two files of one name, which WARCOPIER_VALIDATE=zip would allow: {entry}"

@@ -10,6 +10,8 @@ DOS times have no time zone. They are read as UTC, so that the zone of the conta
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 DAY = 86_400  # seconds
 _EARLIEST = 315_619_200  # 1980-01-02, so that no result lies before the first day that a zip can name
 _FEBRUARY = 2
@@ -22,11 +24,16 @@ def dos_seconds(stamp: int) -> int:
 
     Every value has a result: a day or month 0 is read as 1, and hours, minutes or days beyond their range carry over.
     """
-    month = min(max(stamp >> 21 & 15, 1), 12)
-    year = 1980 + (stamp >> 25) - (month <= _FEBRUARY)  # years begin in March here: a leap day is the last day
+    return _day(stamp >> 16) + (stamp >> 11 & 31) * 3_600 + (stamp >> 5 & 63) * 60 + (stamp & 31) * 2
+
+
+@lru_cache(256)  # most entries of an archive were written on few days
+def _day(date: int) -> int:
+    """Return the Unix time at which the day of a DOS date begins."""
+    month = min(max(date >> 5 & 15, 1), 12)
+    year = 1980 + (date >> 9) - (month <= _FEBRUARY)  # years begin in March here: a leap day is the last day
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * ((month + 9) % 12) + 2) // 5 - 719_469
-    day = max(stamp >> 16 & 31, 1)
-    return (days + day) * DAY + (stamp >> 11 & 31) * 3_600 + (stamp >> 5 & 63) * 60 + (stamp & 31) * 2
+    return (days + max(date & 31, 1)) * DAY
 
 
 def file_time_ns(seconds: int, crc: int) -> int:

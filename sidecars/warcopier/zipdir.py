@@ -8,7 +8,7 @@ small window, and data comes piece by piece.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 
 from chassis.frozen import TYPE_CHECKING, dataclass
@@ -136,26 +136,26 @@ class Window:
 
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._at = 0
+        self._at = self._end = 0  # where in the file the buffer begins and ends
         self._buffer = b""
 
-    def _find(self, offset: int, length: int, what: object) -> int:
-        """Where in the buffer that many bytes of the file stand. Raises NotAnArchive, which says `what` they are."""
-        at = offset - self._at
-        if at < 0 or at + length > len(self._buffer):
-            self._at, at = offset, 0
-            self._buffer = self._read(offset, max(length, _WINDOW))
-            if len(self._buffer) < length:
-                raise NotAnArchive(f"is cut short or damaged: {what} ends outside the file")
-        return at
+    def _fill(self, offset: int, length: int, what: object) -> None:
+        """Read on from there. Raises NotAnArchive, which says `what` the bytes are, where there are not so many."""
+        self._buffer = self._read(offset, max(length, _WINDOW))
+        self._at, self._end = offset, offset + len(self._buffer)
+        if len(self._buffer) < length:
+            raise NotAnArchive(f"is cut short or damaged: {what} ends outside the file")
 
     def take(self, offset: int, length: int, what: object) -> bytes:
-        at = self._find(offset, length, what)
+        if offset < self._at or offset + length > self._end:
+            self._fill(offset, length, what)
+        at = offset - self._at
         return self._buffer[at : at + length]
 
     def unpack(self, form: Struct, offset: int, what: object) -> tuple[Any, ...]:
-        at = self._find(offset, form.size, what)
-        return form.unpack_from(self._buffer, at)
+        if offset < self._at or offset + form.size > self._end:
+            self._fill(offset, form.size, what)
+        return form.unpack_from(self._buffer, offset - self._at)
 
 
 # -- the end record and the directory -----------------------------------------------------------------------------
@@ -266,13 +266,14 @@ def data_start(window: Window, entry: Entry, directory: Directory) -> int:
     return start
 
 
-def data(window: Window, entry: Entry, start: int) -> Iterable[bytes]:
-    """What the entry holds, in pieces, unpacked but not yet proven. Raises NotAnArchive."""
-    if entry.method == _STORED:
-        return _stored(window, entry, start)
-    if entry.packed <= _WINDOW and entry.unpacked <= _PIECE:
-        return _inflated_at_once(window, entry, start)
-    return _inflated(window, entry, start)
+def is_small(entry: Entry) -> bool:
+    """True if an entry fits into one piece, so that `data_at_once` can give it."""
+    return entry.packed <= _WINDOW and entry.unpacked <= _PIECE
+
+
+def data(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
+    """Return what the entry holds, in pieces, unpacked but not yet proven. Raises NotAnArchive."""
+    return _stored(window, entry, start) if entry.method == _STORED else _inflated(window, entry, start)
 
 
 def _stored(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
@@ -283,16 +284,19 @@ def _stored(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
         at += len(piece)
 
 
-def _inflated_at_once(window: Window, entry: Entry, start: int) -> tuple[bytes, ...]:
-    """What is small, as most entries are. One byte more than was declared would be noticed."""
+def data_at_once(window: Window, entry: Entry, start: int) -> bytes:
+    """Return what a small entry holds, in one piece, not yet proven. One byte more than declared would be noticed."""
+    packed = window.take(start, entry.packed, entry)
+    if entry.method == _STORED:
+        return packed
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        piece = stream.decompress(window.take(start, entry.packed, entry), entry.unpacked + 1)
+        piece: bytes = stream.decompress(packed, entry.unpacked + 1)
     except zlib.error:
         raise _cannot_be_inflated(entry) from None
     if not stream.eof and len(piece) <= entry.unpacked:
         raise NotAnArchive(f"is damaged: {entry} ends too early")
-    return (piece,)
+    return piece
 
 
 def _inflated(window: Window, entry: Entry, start: int) -> Iterator[bytes]:

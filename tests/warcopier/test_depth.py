@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.warcopier import trees
-from sidecars.warcopier.archive import DEEPEST, LONGEST_NAME
+from sidecars.warcopier.entry_names import DEEPEST, LONGEST_NAME
 from sidecars.warcopier.globbing import globbed
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
