@@ -34,11 +34,16 @@ def set_keepalive(own: Any, seconds: float) -> None:
     if not seconds or own is None or own.family not in (socket.AF_INET, socket.AF_INET6):
         return  # None: its transport has closed meanwhile
     idle, interval = max(1, math.ceil(seconds)), max(1, math.ceil(seconds / _PROBES))
-    with contextlib.suppress(OSError):  # it was reset meanwhile
-        own.setsockopt(socket.IPPROTO_TCP, _IDLE, idle)
-        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
-        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with contextlib.suppress(OSError, ValueError):  # it was reset meanwhile
+        # The event loop's socket makes a copy of itself for each call; one that shares the descriptor costs less.
+        shared = socket.socket(own.family, own.type, own.proto, fileno=own.fileno())
+        try:
+            shared.setsockopt(socket.IPPROTO_TCP, _IDLE, idle)
+            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
+            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+            shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        finally:
+            shared.detach()
 
 
 def is_unreachable(own: Any, seconds: float) -> bool:
