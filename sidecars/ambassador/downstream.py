@@ -176,9 +176,10 @@ class Client:
     def eof_received(self) -> bool:
         """Return True if the connection stays open, for an app that still wants the answers to what it has sent."""
         self.ended = True
+        exchange = self.exchange  # its own name: compiled, `self.exchange` below would be taken for still there
         if self.lingers:
             return False
-        if self.exchange is None:
+        if exchange is None:
             return self.write_paused and bool(self.buffer)
         if self.upstream.disconnects.has_closed(self.transport):
             self.abort()

@@ -138,6 +138,7 @@ def test_a_half_close_within_a_body_is_refused(start: Start) -> None:
             peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
             peer.socket.shutdown(socket.SHUT_WR)
             assert peer.rest().startswith(b"HTTP/1.1 400 ")
+        assert [line for line in ambassador.program.logs if line["level"] == "error"] == []
 
 
 def test_an_app_that_leaves_a_tunnel_ends_it_although_the_server_says_nothing(start: Start) -> None:
