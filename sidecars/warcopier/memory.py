@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     ReadText = Callable[[str], str]
     """Returns the content of a file. Raises OSError."""
 
+EACH_FILE = 1 << 10  # bytes of the kernel's for the inode and the name of a file, which count as well
 OWN_USE = 8 << 20  # bytes that the copier itself may take besides: buffers, a second process
 _ROOT = "/sys/fs/cgroup"
 _IN_MEMORY = ("tmpfs", "ramfs")

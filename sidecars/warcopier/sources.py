@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sidecars.warcopier.settings import Settings
 
 _MAGIC = frozenset("*?[")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors and shells of Windows begin UTF-8 with it
 _SHOWN = 8  # names of what there is instead
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 
@@ -222,8 +223,12 @@ def _sums(place: str) -> dict[str, str]:
     try:
         raw = failures.read_small(place, checksums.LARGEST)
     except FileNotFoundError:
+        if os.path.islink(place):  # noqa: PTH114 - as above
+            raise BadData(
+                f"{shown(place)}: it is a link to nothing, so no digest is known; nothing was published"
+            ) from None
         return {}
     try:
-        return checksums.parse(raw.decode(errors="surrogateescape"))
+        return checksums.parse(raw.removeprefix(_BYTE_ORDER_MARK).decode(errors="surrogateescape"))
     except ValueError as error:
         raise BadData(f"{shown(place)}: {error}; nothing was published") from None

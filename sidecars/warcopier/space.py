@@ -16,7 +16,7 @@ def demand(directory: int, path: str, needed: int, files: int, reserve: int) -> 
     """
     what = "1 file" if files == 1 else f"{files} files"
     _demand_disk(directory, path, needed, files, reserve, what)
-    _demand_memory(directory, path, needed, what)
+    _demand_memory(directory, path, needed, files, what)
 
 
 def _demand_disk(directory: int, path: str, needed: int, files: int, reserve: int, what: str) -> None:
@@ -36,10 +36,11 @@ def _demand_disk(directory: int, path: str, needed: int, files: int, reserve: in
         )
 
 
-def _demand_memory(directory: int, path: str, needed: int, what: str) -> None:
+def _demand_memory(directory: int, path: str, needed: int, files: int, what: str) -> None:
     with failures.writing(path):
         if not memory.is_in_memory(directory):
             return
+    needed += files * memory.EACH_FILE
     room = memory.room()
     if room and needed + memory.OWN_USE > room.free:
         raise IOFailed(

@@ -251,10 +251,18 @@ class Target:
             try:
                 os.mkdir(name, _PRIVATE, dir_fd=self.directory)
                 break
+            except NotADirectoryError:
+                raise self._no_place_for_trees() from None
             except FileNotFoundError:
                 if attempt == _ATTEMPTS - 1:
+                    if self.stat(naming.TREES):  # a link to nothing
+                        raise self._no_place_for_trees() from None
                     raise
         return name, os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory)
+
+    def _no_place_for_trees(self) -> IOFailed:
+        place = shown(f"{self.path}/{naming.TREES}")
+        return IOFailed(f"{place}: it is no directory, and directories are unpacked below it first: remove it")
 
     def _new_name(self, place: str = "") -> str:
         if self._lock is None:

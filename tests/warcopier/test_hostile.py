@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,27 @@ def test_names_of_any_bytes_are_published_and_told(copier: Copier) -> None:
     assert "k\\udcf6ln" in outcome.logs[-1]["sha256"]
     assert deployed(copier.target) == {name: sha256(SHOP)}
     published(copier.run(), "nothing to do")
+
+
+def test_digests_that_are_a_link_to_nothing_are_not_taken_for_none(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    (copier.source / "SHA256SUMS").symlink_to("gone")
+    refused(copier.run(), 65, f"{copier.source}/SHA256SUMS: it is a link to nothing", "nothing was published")
+
+
+def test_digests_may_begin_with_the_mark_of_utf_8(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    (copier.source / "SHA256SUMS").write_text(f"\ufeff{sha256(SHOP)} *shop.war\r\n")
+    published(copier.run(WARCOPIER_REQUIRE_SHA256="true"))
+    (copier.source / "SHA256SUMS").write_text(f"\ufeff{sha256(OTHER)} *shop.war\r\n")
+    refused(copier.run(), 65, "was expected")
+
+
+@pytest.mark.parametrize("put", [Path.touch, lambda place: place.symlink_to("gone")])
+def test_what_is_in_the_place_where_directories_are_unpacked_is_named(
+    copier: Copier, put: Callable[[Path], None]
+) -> None:
+    copier.offer(shop=SHOP)
+    put(copier.target / "META-INF")
+    refused(copier.run(**UNPACK), 74, f"{copier.target}/META-INF: it is no directory", "remove it")
+    assert copier.names() == ["META-INF"]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.warcopier.memory import OWN_USE, Room, file_system, is_in_memory, room
+from sidecars.warcopier.memory import EACH_FILE, OWN_USE, Room, file_system, is_in_memory, room
+from tests.warcopier.archives import packed
 from tests.warcopier.support import (
     UNPACK,
     Copier,
@@ -183,6 +184,14 @@ def test_a_war_that_does_not_fit_into_the_memory_limit_is_refused_and_one_that_d
         name, digest = ("shop", tree_digest(entries(SMALL))) if unpack == "true" else ("shop.war", sha256(SMALL))
         assert deployed(in_memory) == {name: digest}
         assert leftovers(in_memory) == []
+
+
+def test_many_empty_files_take_memory_too(copier: Copier, in_memory: Path) -> None:
+    copier.offer(shop=packed({f"{number}": b"" for number in range(LIMIT // EACH_FILE)}, zipfile.ZIP_STORED))
+    with limited(LIMIT) as group:
+        outcome = copier.run_prepared(group.join, **UNPACK, WARCOPIER_TARGET=str(in_memory))
+        refused(outcome, 74, f"WARCOPIER_TARGET={in_memory}: it is in memory", f"{LIMIT} bytes are needed for")
+    assert names(in_memory) == []
 
 
 def test_a_limit_of_memory_is_no_limit_of_a_disk(copier: Copier) -> None:
