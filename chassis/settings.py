@@ -83,13 +83,13 @@ class Settings:
     )
     log_format: str = setting(choice(*logs.FORMATS), "`auto` is text on a terminal and JSON elsewhere", default="auto")
 
-    pod_name: str | None = setting(
-        text, "the Pod's name (downward API): who it is, in logs", env="POD_NAME", default=""
+    pod_name: str | None = setting(text, "the Pod's name (downward API), in logs", env="POD_NAME", default="")
+    pod_namespace: str | None = setting(
+        text, "the Pod's namespace (downward API), in logs", env="POD_NAMESPACE", default=""
     )
-    pod_namespace: str | None = setting(text, "the Pod's namespace, likewise", env="POD_NAMESPACE", default="")
-    pod_uid: str | None = setting(text, "the Pod's UID, likewise", env="POD_UID", default="")
-    pod_ip: str | None = setting(text, "the Pod's address, likewise", env="POD_IP", default="")
-    node_name: str | None = setting(text, "the node's name, likewise", env="NODE_NAME", default="")
+    pod_uid: str | None = setting(text, "the Pod's UID (downward API), in logs", env="POD_UID", default="")
+    pod_ip: str | None = setting(text, "the Pod's address (downward API), in logs", env="POD_IP", default="")
+    node_name: str | None = setting(text, "the node's name (downward API), in logs", env="NODE_NAME", default="")
 
     def check(self) -> Iterator[str]:
         """Sentences about settings that are each right but do not fit together."""
@@ -323,10 +323,11 @@ def _plain(text: str) -> str:
 
 
 def _closest(variable: str, known: set[str], cutoff: float) -> str:
-    """The known variable that is most like this one; "" where none is."""
+    """Return the known variable that is most like this one, or the only one that it begins; "" if there is none."""
     from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
 
-    return next(iter(get_close_matches(variable.upper(), sorted(known), n=1, cutoff=cutoff)), "")
+    longer = [name for name in known if name.startswith(f"{variable.upper()}_")]
+    return next(iter(longer if len(longer) == 1 else get_close_matches(variable.upper(), sorted(known), 1, cutoff)), "")
 
 
 # -- showing ------------------------------------------------------------------------------------------------------

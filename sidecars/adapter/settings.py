@@ -128,7 +128,7 @@ class App:
     target_key: Path | None = setting(path, "a PEM file: its key, where the certificate's has none", default="")
     target_token: Secret | None = setting(secret, "sent to the app as `Authorization: Bearer`", default="")
     target_username: str | None = setting(text, "sent to the app as `Authorization: Basic`", default="")
-    target_password: Secret | None = setting(secret, "likewise", default="")
+    target_password: Secret | None = setting(secret, "the password of `TARGET_USERNAME`", default="")
 
     @property
     def modes(self) -> set[Mode]:

@@ -130,7 +130,9 @@ class UpstreamSettings:
     dns_min_ttl: float = setting(
         duration("100ms", "1h"), "the least time for which an answer of DNS holds, whatever its TTL", default="1s"
     )
-    dns_max_ttl: float = setting(duration("100ms", "24h"), "the longest time, likewise", default="30s")
+    dns_max_ttl: float = setting(
+        duration("100ms", "24h"), "the longest time for which an answer of DNS holds, whatever its TTL", default="30s"
+    )
     max_connections: int = setting(
         integer(1, 65535), "how many connections the app may have open here at a time", default="4096"
     )
@@ -149,14 +151,20 @@ class UpstreamSettings:
         "a file that is replaced is taken up, as with the next two",
         default="",
     )
-    tls_cert: Path | None = setting(path, "likewise: our own certificate, where the upstream asks for it", default="")
-    tls_key: Path | None = setting(path, "likewise: its key, unless that is in the same file", default="")
+    tls_cert: Path | None = setting(
+        path, "`https` and `tls`: PEM file of our certificate, where the upstream asks for it", default=""
+    )
+    tls_key: Path | None = setting(
+        path, "PEM file with the private key of `TLS_CERT`, unless that is in the same file", default=""
+    )
     tls_server_name: str | None = setting(
         kinds.host_name,
-        "likewise: the name that its certificate must have, instead of the host in `UPSTREAM`",
+        "`https` and `tls`: the name that the upstream's certificate must have, instead of the host in `UPSTREAM`",
         default="",
     )
-    tls_min_version: str = setting(choice("1.2", "1.3"), "likewise: the oldest TLS that is spoken", default="1.2")
+    tls_min_version: str = setting(
+        choice("1.2", "1.3"), "`https` and `tls`: the oldest TLS that is spoken", default="1.2"
+    )
     tls_alpn: tuple[str, ...] | None = setting(
         kinds.alpn, "`tls` only: the protocols to offer by ALPN; `https` offers `http/1.1`", default=""
     )

@@ -237,7 +237,7 @@ class Settings(ServiceSettings):
     )
     exit_when_idle: float | None = setting(
         duration("100ms"),
-        "ship all there is and exit 0 once something was written and then nothing for so long: likewise",
+        "ship all there is and exit 0 once something was written and then nothing for so long (a Job, plain container)",
         default="",
     )
     otel_service_name: str | None = setting(

@@ -25,6 +25,12 @@ def test_paths_and_a_sink_are_all_that_is_required() -> None:
     assert settings().inputs["default"].paths == ("/logs/*.log",)
 
 
+def test_an_unknown_name_that_begins_only_one_setting_is_told_that_one() -> None:
+    assert problems(LOGSHIPPER_ADMIN=":1") == [
+        "LOGSHIPPER_ADMIN is not a setting; did you mean LOGSHIPPER_ADMIN_LISTEN?"
+    ]
+
+
 @pytest.mark.parametrize(
     "sink", ["stdout:", "file:///out", "http://collector:8080/logs", "https://collector/logs?source=shop"]
 )
