@@ -12,7 +12,7 @@ One selection a line, or several separated by `;`. Each is the name of a metric 
 A number is taken as it is; true is 1 and false 0; a string is taken when it is a number or a status word: one of a
 health dialect ("UP" is 1, "down" is 0), or one of ADAPTER_STATUS_VALUES. A path that leads nowhere gives no sample.
 Any other value is unknown (`unknown_values`): a rule that looks at it fails. So is an item of `[*]` or of a filter that
-lacks the member with which the path ends right behind: of `$.nodes[*].state` each node is to have a state (a node
+lacks what the last step of the path, right behind, names: of `$.nodes[*].state` each node is to have a state (a node
 that is no object has none), whereas `$.parts[*].data.ms` takes the parts that have such a number.
 """
 
@@ -196,18 +196,18 @@ def _walk(document: Any, steps: tuple[Step, ...]) -> Iterator[Found]:
         found = _stage(step, found)
     if not steps:
         return found
-    of_each = len(steps) > 1 and isinstance(steps[-2], All | Where) and isinstance(steps[-1], Member)
+    of_each = len(steps) > 1 and isinstance(steps[-2], All | Where)
     return _stage(steps[-1], found, of_each=of_each)
 
 
 def _stage(step: Step, found: Iterator[Found], *, of_each: bool = False) -> Iterator[Found]:
-    """Yield what the step leads to. `of_each`: each value is an item of several, and is to have the member."""
+    """Yield what the step leads to. `of_each`: each value is an item of several, and is to have what the step names."""
     for trail, value in found:
         at_all = False
         for place, item in _chosen(step, value):
             at_all = True
             yield trail if place is None else (*trail, place), item
-        if of_each and not at_all:
+        if of_each and not at_all and not (isinstance(step, All | Where) and isinstance(value, dict | list)):
             yield trail, _MISSING
 
 

@@ -117,6 +117,18 @@ def test_an_item_of_a_wildcard_that_is_no_object_lacks_the_member_too(odd: objec
     assert [*unknown(selected, {"nodes": {"a": {"state": "ok"}, "b": odd}})] == [("u", "b")]
 
 
+@pytest.mark.parametrize(
+    ("path", "items", "lacking"),
+    [
+        ("$.dcs.*[0]", {"a": [1], "b": [], "c": None, "d": "down"}, ["b", "c", "d"]),
+        ("$.dcs.*[*]", {"a": [1], "b": [], "c": None, "d": "down"}, ["c", "d"]),
+        ("$.dcs.*.*", {"a": {"x": 1}, "b": {}, "c": 0}, ["c"]),
+    ],
+)
+def test_an_item_of_a_wildcard_lacks_an_element_or_items_too(path: str, items: object, lacking: list[str]) -> None:
+    assert [key for _, key in unknown(f"u={path}", {"dcs": items})] == lacking
+
+
 def test_what_is_shown_of_an_unknown_value_is_bounded_and_moves_no_terminal() -> None:
     [one] = select(parse("u=$.s; v=$.n"), {"s": "\x1b[2J\x7f\u202e" + "x" * 10_000, "n": 1}).unknown
 
