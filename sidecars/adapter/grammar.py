@@ -100,13 +100,16 @@ class Grammar:
         if self._depth > _DEEPEST:
             why = f"there are too many parentheses, signs or powers in each other: {_DEEPEST} are the most"
             raise self.fail(self.next, why)
+        start = (
+            self.next.start
+        )  # with the parenthesis before the first operand, which the operand's own text is without
         left = self._operand()
         while (precedence := _PRECEDENCE.get(self._word(), 0)) >= weakest:
             self._operators += 1
             if self._operators > _MOST_OPERATORS:
                 why = f"there are more than {_MOST_OPERATORS} operators in one rule: make several of it, or aggregate"
                 raise self.fail(self.next, why)
-            left = self._operation(left, precedence)
+            left = self._operation(start, left, precedence)
         self._depth -= 1
         return left
 
@@ -116,7 +119,7 @@ class Grammar:
             return self.next.text
         return self.next.text.lower() if self.next.kind == "name" else ""
 
-    def _operation(self, left: Expression, precedence: int) -> Expression:
+    def _operation(self, start: int, left: Expression, precedence: int) -> Expression:
         token = self.advance()
         operator = token.text.lower()
         as_bool = self._word() == "bool"
@@ -142,7 +145,7 @@ class Grammar:
             raise self.fail(matched, f"{matched.text} is for series on both sides")
         if operator in COMPARISONS and types == ("scalar", "scalar") and not as_bool:
             raise self.fail(token, "this compares two numbers, and no series")
-        return Operation(left.start, right.end, operator, left, right, as_bool, matching)
+        return Operation(start, self.before, operator, left, right, as_bool, matching)
 
     def _operand(self) -> Expression:
         operand = self._primary()
@@ -185,8 +188,8 @@ class Grammar:
         if sign.text == "+":
             return operand
         if isinstance(operand, Number):
-            return Number(sign.start, operand.end, -operand.value)
-        return Negation(sign.start, operand.end, operand)
+            return Number(sign.start, self.before, -operand.value)
+        return Negation(sign.start, self.before, operand)
 
     def _parenthesis(self) -> Expression:
         opening = self.advance()

@@ -92,6 +92,8 @@ def test_a_broken_rule_shows_the_series_that_is_farthest_beyond_and_counts_the_o
             "fail",
             'queue_length{queue!="c"} * 2 of {queue="b"} is 24, wanted < queue_limit, which is 20',
         ),
+        ("flag > 2 * (zero + 5)", "fail", "flag is 1, wanted > 2 * (zero + 5), which is 10"),
+        ("(zero + 5) * -(flag) > 2", "fail", "(zero + 5) * -(flag) is -5, wanted > 2"),
     ],
 )
 def test_the_reason_is_a_sentence(rule: str, state: str, reason: str) -> None:
