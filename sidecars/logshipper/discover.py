@@ -104,6 +104,11 @@ def folder_of(path: str) -> str:
     return os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - paths are text: globs give it, records need it
 
 
+def can_look_into(folder: str) -> bool:
+    """Return True if the directory is there and we may list it: what is not found in it then is not there."""
+    return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)  # noqa: PTH112 - as above
+
+
 def neighbours(folder: str) -> dict[str, Found]:
     """The regular files in a directory by their names, whatever these are: where a rotated file is looked for."""
     entries: dict[str, Found] = {}

@@ -92,14 +92,14 @@ class Follower(Followed):
         return Mark(state.size, 0, "") if at_end else START
 
     def _resume(self, listing: Mapping[Key, Found]) -> Iterator[None]:
-        """Find the files of the dormant. What is not there is lost, unless its volume is not there either (yet)."""
+        """Find the files of the dormant. What is not there is lost, unless its directory cannot be read (yet)."""
         beside, since = cache(recognition.beside), self._clock()
         for tail in [tail for tail in self.tails.values() if tail.dormant]:
             yield
             if self._clock() > since + _STALE:  # others were at work meanwhile
                 beside, since = cache(recognition.beside), self._clock()
             state = tail.state
-            tail.dormant = not os.path.isdir(discover.folder_of(state.path))  # noqa: PTH112 - paths are text throughout
+            tail.dormant = not discover.can_look_into(discover.folder_of(state.path))
             for found in recognition.places(state, listing, beside):
                 if found.key in self._by_key:
                     continue

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -221,6 +223,36 @@ def test_an_unreadable_file_is_told_and_read_once_it_can_be(pod: Pod, monkeypatc
     pod.look()
     assert pod.follower.access.unreadable == {}
     assert pod.ship() == ["1"]
+
+
+async def test_a_directory_that_may_not_be_read_at_a_restart_hides_files_and_loses_none(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(pod.log, "1\n")
+    pod.look()
+    pod.ship()
+    await pod.store.save()
+    append(pod.log, "2\n")
+    pod.kill()
+
+    def refusing(real: Callable[[str], Any]) -> Callable[[str], Any]:
+        def list_or_refuse(folder: str) -> Any:
+            if str(folder) == str(pod.logs):
+                raise PermissionError(13, "Permission denied")
+            return real(folder)
+
+        return list_or_refuse
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, *_: path != str(pod.logs))
+        patch.setattr(os, "scandir", refusing(os.scandir))
+        patch.setattr(os, "listdir", refusing(os.listdir))
+        pod.begin()
+        pod.look()
+        assert str(pod.logs) in pod.follower.access.unreadable
+    pod.look()
+    assert pod.ship() == ["2"]
+    assert pod.dropped() == {}
 
 
 def test_excluded_files_and_directories_are_not_followed(tmp_path: Path) -> None:
