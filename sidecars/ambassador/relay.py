@@ -201,10 +201,21 @@ class Relay(asyncio.BufferedProtocol):
             self.endpoint = None
         if peer.lost:
             self.upstream.relays.discard(self if self.inbound else peer)
+            self._release(peer)
         elif error is None and self.ended:
             peer.transport.close()
         else:
             reset(peer.transport)
+
+    def _release(self, peer: Relay) -> None:
+        """Drop what refers to either end, once both have settled their loss, so that no reference cycle outlives them.
+
+        A transport of uvloop for TLS has a buffer of 256 KB, and refers to its BufferedProtocol even when it is lost.
+        The garbage collector counts objects, not their size, and would come late.
+        """
+        if self.endpoint is None and peer.endpoint is None:  # else the other end, lost before `join`, is yet to settle
+            self.peer = peer.peer = None
+            self.transport = peer.transport = None
 
     def _has_left(self) -> bool:
         """Return True if this end is the app's, and it has closed its connection for good."""

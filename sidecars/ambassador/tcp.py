@@ -51,9 +51,12 @@ class TcpClient(Relay):
         self.upstream.waiting.discard(self)
         now = time.monotonic()
         self.upstream.at_work_until(now)
-        super().connection_lost(error)
         if self.upstream.access is not None and self.peer is not None:
-            self.upstream.access.connection(self, now)
+            try:
+                self.upstream.access.connection(self, now)
+            except Exception as defect:  # noqa: BLE001 - a log line is no reason to leave the other end open
+                self.upstream.defects.note(defect)
+        super().connection_lost(error)
 
     async def _find(self) -> None:
         try:

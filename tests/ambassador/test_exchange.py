@@ -321,3 +321,21 @@ def test_what_a_lost_app_left_unsent_in_a_tunnel_is_not_kept_for_ever() -> None:
         assert theirs.transport.aborted
         theirs.connection_lost(None)
         assert pair.upstream.relays == set()
+
+
+@pytest.mark.parametrize("early", [b"", b"what came before"])
+def test_a_tunnel_whose_ends_were_both_lost_before_they_were_joined_leaves_nothing_counted(early: bytes) -> None:
+    with Pair() as pair:
+        ours = Relay(pair.upstream, inbound=True, transport=Wire())
+        theirs = Relay(pair.upstream, inbound=False, transport=Wire())
+        pair.endpoint.pending += 1
+        pair.endpoint.connections += 1
+        before = pair.endpoint.pending, pair.endpoint.connections
+        for end in (ours, theirs):
+            if early:
+                end.take(early)
+            end.connection_lost(None)
+        ours.join(theirs, pair.endpoint)
+        assert (pair.endpoint.pending, pair.endpoint.connections) == (before[0] - 1, before[1] - 1)
+        assert pair.upstream.relays == set()
+        assert (ours.peer, theirs.peer) == (None, None)
