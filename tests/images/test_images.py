@@ -113,7 +113,7 @@ def test_what_is_to_be_machine_code_is_and_has_its_source_beside_it(name: str) -
 def test_nothing_in_an_image_is_writable_but_its_volumes_and_tmp(name: str) -> None:
     theirs = {path for path, member in contents(name).items() if member.uid != 0 or member.mode & 0o022}
     links = {path for path, member in contents(name).items() if member.issym()}
-    volumes = {"warcopier": {"artifacts", "webapps"}, "logshipper": {"logs", "state"}}
+    volumes = {"warcopier": {"artifacts", "webapps"}, "logshipper": {"logs", "state", "audit"}}
     assert theirs - links == {"tmp", *volumes.get(name, set())}
     assert [path for path, member in contents(name).items() if member.mode & 0o6000] == []
 
