@@ -133,7 +133,7 @@ ARG SIDECAR
 COPY compile.py locks/compile.txt /source/
 # The compilers, for a sidecar that has something to compile. Nothing of them gets into an image.
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false --mount=type=cache,target=/root/.cache/pip <<EOS
-if [ -n "$(python3 /source/compile.py --names "$SIDECAR")" ]; then
+if [ -n "$(python3 /source/compile.py --packages "$SIDECAR")" ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends gcc libc6-dev python3-dev >/dev/null
     rm -rf /var/lib/apt/lists/*
@@ -143,8 +143,8 @@ if [ -n "$(python3 /source/compile.py --names "$SIDECAR")" ]; then
 fi
 EOS
 
-COPY chassis /source/chassis
 COPY sidecars/__init__.py /source/sidecars/
+COPY sidecars/chassis /source/sidecars/chassis
 COPY sidecars/${SIDECAR} /source/sidecars/${SIDECAR}
 RUN <<EOS
 python3 /source/compile.py /compiled
@@ -162,7 +162,7 @@ RUN <<EOS
 program() { printf '#!/usr/bin/python3 -I\nimport runpy\n\nrunpy.run_module("%s", run_name="__main__", alter_sys=True)\n' "$1"; }
 mkdir -p /code/usr/local/bin
 program "sidecars.$SIDECAR" > /code/usr/local/bin/sidecar
-program chassis.probe > /code/usr/local/bin/probe
+program sidecars.chassis.probe > /code/usr/local/bin/probe
 python3 -m compileall -q --invalidation-mode unchecked-hash -s /code -p / /code/usr/lib
 chmod -R u=rwX,go=rX /code
 chmod 0755 /code/usr/local/bin/*
@@ -186,7 +186,7 @@ while read -r file; do
     run "$loader" --list "$file" > /tmp/needed 2>&1 || grep -q 'statically linked' /tmp/needed || { cat /tmp/needed; exit 1; }
     if grep 'not found' /tmp/needed; then echo "is what $file needs"; exit 1; fi
 done < /tmp/elf
-python3 /compile.py --names "$SIDECAR" | run /usr/bin/python3 -I -W error::ImportWarning -c '
+python3 /compile.py --packages "$SIDECAR" | run /usr/bin/python3 -I -W error::ImportWarning -c '
 import importlib, importlib.metadata, pkgutil, sys
 import sidecars
 names = {name for name in sys.stdlib_module_names if importlib.util.find_spec(name)}
@@ -195,7 +195,8 @@ names |= {name for name in importlib.metadata.packages_distributions() if name i
 names |= {module.name for module in pkgutil.walk_packages(sidecars.__path__, "sidecars.")} - {f"sidecars.{sys.argv[1]}.__main__"}
 for name in sorted(names):
     importlib.import_module(name)
-compiled = sys.stdin.read().split()
+packages = sys.stdin.read().split()
+compiled = [name for name in names if name.rpartition(".")[0] in packages]
 plain = [name for name in compiled if sys.modules[name].__file__.endswith(".py")]
 assert not plain, f"not compiled: {plain}"
 print(f"{len(names)} modules imported, {len(compiled)} of them compiled")

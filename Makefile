@@ -31,7 +31,7 @@ check-code: $(VENV)/dev.stamp ## the part of it that needs no docker command
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m chassis.envdocs --check
+	$(BIN)/python -m sidecars.chassis.settings_tables --check
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
 	$(BIN)/python -m pytest -q tests/repo
 
@@ -42,7 +42,7 @@ check-images: ## the part that needs docker's compose and buildx, but no engine
 	docker buildx bake --print >/dev/null
 
 docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs
-	$(BIN)/python -m chassis.envdocs --write
+	$(BIN)/python -m sidecars.chassis.settings_tables --write
 
 images: ## build the five images
 	docker buildx bake

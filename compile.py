@@ -1,10 +1,10 @@
 """Compile what stands on the way of every request to machine code: `python compile.py <folder>`.
 
-The folder gets the chassis and the sidecars as they are here and, beside the sources of the modules in COMPILED, the
+The folder gets the chassis and the sidecars as they are here and, beside the sources of the packages in COMPILED, the
 extension modules that mypyc makes of them: Python takes those, and whoever reads a traceback the sources. Nothing is
 made in this tree, so that it never holds an extension that is older than its source.
 
-`python compile.py --names <sidecar>` tells which modules of a sidecar would be compiled.
+`python compile.py --packages <sidecar>` prints the packages of a sidecar that are compiled; it needs no sources.
 
 It needs the extra `compile`, a C compiler and Python's headers. The images are made with it; without it everything runs
 as plain Python, with the same tests. Why: docs/decisions/0015-the-data-path-is-compiled.md.
@@ -21,59 +21,46 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 
-# The modules of a sidecar that each request passes through, and what those hold in their hands. They call each other
-# without Python between only if they are compiled together.
-COMPILED = {
-    "ambassador": (
-        "balance",
-        "bodies",
-        "connection",
-        "counters",
-        "deadlines",
-        "downstream",
-        "endpoints",
-        "exchange",
-        "fields",
-        "heads",
-        "policies",
-        "refusals",
-        "requests",
-        "responses",
-        "retry",
-        "tries",
-        "turns",
-        "upstream",
-    )
-}
+# The packages of a sidecar that each request passes through. All their modules are compiled together, because compiled
+# modules call each other without Python between only within one compilation.
+COMPILED = {"ambassador": ("http", "balancing", "proxy")}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("folder", nargs="?", type=Path, help="where the compiled code goes")
-    what.add_argument("--names", metavar="SIDECAR", help="only tell what of it would be compiled")
+    what.add_argument(
+        "--packages", metavar="SIDECAR", help="print the packages of it that are compiled, and compile nothing"
+    )
     arguments = parser.parse_args()
-    if arguments.names:
-        for name in names(arguments.names):
-            print(name)
+    if arguments.packages:
+        for package in packages(arguments.packages):
+            print(package)
     else:
         compile_into(arguments.folder.absolute())
     return 0
 
 
-def names(sidecar: str) -> list[str]:
-    return [f"sidecars.{sidecar}.{module}" for module in COMPILED.get(sidecar, ())]
+def packages(sidecar: str) -> list[str]:
+    return [f"sidecars.{sidecar}.{package}" for package in COMPILED.get(sidecar, ())]
+
+
+def sources(sidecar: str, root: Path = ROOT) -> list[str]:
+    """Return the paths below `root` of the modules that are compiled: all of a package but its `__init__`."""
+    folders = [root / package.replace(".", "/") for package in packages(sidecar)]
+    found = [path for folder in folders for path in folder.glob("*.py") if path.name != "__init__.py"]
+    return sorted(str(path.relative_to(root)) for path in found)
 
 
 def compile_into(folder: Path) -> None:
-    for package in ("chassis", "sidecars"):
-        shutil.rmtree(folder / package, ignore_errors=True)
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "*.md"))
+    shutil.rmtree(folder / "sidecars", ignore_errors=True)
+    shutil.copytree(ROOT / "sidecars", folder / "sidecars", ignore=shutil.ignore_patterns("__pycache__", "*.md"))
     os.chdir(folder)
     for sidecar in COMPILED:
         if (folder / "sidecars" / sidecar).exists():  # the recipe of the images has one sidecar at a time
             make(sidecar)
-            print(f"{len(names(sidecar))} modules of the {sidecar} are compiled in {folder}")
+            print(f"{len(sources(sidecar))} modules of the {sidecar} are compiled in {folder}")
 
 
 def make(sidecar: str) -> None:
@@ -86,7 +73,7 @@ def make(sidecar: str) -> None:
         # What a module merely mentions need not be installed where it is compiled.
         options = ["--strict", "--ignore-missing-imports", "--follow-imports=silent", f"--cache-dir={os.devnull}"]
         extensions = mypycify(
-            [*options, *(f"sidecars/{sidecar}/{module}.py" for module in COMPILED[sidecar])],
+            [*options, *sources(sidecar)],
             group_name=f"sidecars.{sidecar}.compiled",
             debug_level="0",
             target_dir=scratch,

@@ -22,10 +22,10 @@ from pathlib import Path
 import httpx
 
 from benchmarks.figures import Comparison, Figure, conclude
-from chassis.settings import load
-from sidecars.ambassador.balance import Balancer
-from sidecars.ambassador.endpoints import Endpoint
+from sidecars.ambassador.balancing.balancer import Balancer
+from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.settings import Settings
+from sidecars.chassis.config.settings import load
 from tests.ambassador.nameserver import NameServer, name_server
 from tests.ambassador.support import Backend, Peer, answering
 from tests.support import free_port, wait_until

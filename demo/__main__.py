@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from chassis import streams
 from demo.ledger import Ledger
 from demo.stage import Broken, Stage
 from demo.story import Story
 from demo.view import Plain, Terminal, View
+from sidecars.chassis.runtime import streams
 
 
 async def perform(folder: Path, view: View) -> Ledger:

@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-import chassis
+from sidecars import chassis
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = Path(chassis.__file__).resolve().parent.parent  # where programs find theirs: where the tests have found it
+CODE = Path(chassis.__file__).resolve().parents[2]  # where programs find theirs: where the tests have found it
 PATIENCE = 120.0  # seconds; generous, since a busy machine is no failure
 
 _ENOUGH = 5_000  # ports to choose from, for parallel runs to keep out of each other's way

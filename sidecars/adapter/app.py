@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from chassis import admin, logs, tls
-from chassis.lifecycle import BadSettings, Life
-from chassis.listen import bind, bound_address
-from chassis.settings import variable
-from sidecars.adapter import agent
-from sidecars.adapter.auth import BadCredentialsFile, Guard
-from sidecars.adapter.desks import Desk, Forward, Metrics, Verdicts, together_of
-from sidecars.adapter.judge import Judge, limits_of
+from sidecars.adapter.app_client.client import Upstream
+from sidecars.adapter.app_client.interpretation import Limits
+from sidecars.adapter.app_client.outcome import Question
 from sidecars.adapter.metrics import RecordCollector
-from sidecars.adapter.outcome import Question
-from sidecars.adapter.reading import Limits
-from sidecars.adapter.record import Record
-from sidecars.adapter.routes import Route, routes_of
-from sidecars.adapter.rulebook import Rulebook
-from sidecars.adapter.server import Probes, serve
+from sidecars.adapter.server import haproxy_agent
+from sidecars.adapter.server.auth import BadCredentialsFile, Guard
+from sidecars.adapter.server.handler import Probes, serve
+from sidecars.adapter.server.route_handlers import Desk, Forward, Metrics, Verdicts, together_of
+from sidecars.adapter.server.routes import Route, routes_of
 from sidecars.adapter.settings import App, Settings
-from sidecars.adapter.upstream import Upstream
-from sidecars.adapter.verdict import Verdict, of_all
+from sidecars.adapter.statistics import Record
+from sidecars.adapter.verdict.judge import Judge, limits_of
+from sidecars.adapter.verdict.rule_file import Rulebook
+from sidecars.adapter.verdict.verdict import Verdict, of_all
+from sidecars.chassis import admin_server
+from sidecars.chassis.config.settings import variable
+from sidecars.chassis.http import tls
+from sidecars.chassis.http.listen import bind, bound_address
+from sidecars.chassis.runtime import logs
+from sidecars.chassis.runtime.lifecycle import BadSettings, Life
 
 log = logs.get("adapter")
 
@@ -32,7 +34,7 @@ async def run(settings: Settings, life: Life) -> None:
     listening = life.health.hold("listener", "not listening yet")
     routes = routes_of(settings.apps.values())
     record = Record(routes)
-    metrics = admin.registry()
+    metrics = admin_server.registry()
     metrics.register(RecordCollector(record))
     try:
         guard, own_tls = Guard(settings.token, settings.basic_auth), _own_tls(settings)
@@ -47,7 +49,7 @@ async def run(settings: Settings, life: Life) -> None:
         desks = _desks(settings, routes, upstream, record)
         probes = Probes(routes, desks, record, guard)
         async with (
-            admin.serve(settings, life.health, metrics, record.page),
+            admin_server.serve(settings, life.health, metrics, record.page),
             serve(probes, sockets, settings.max_connections, longest, own_tls),
             _agent(settings, [desk for desk in desks.values() if isinstance(desk, Verdicts)]),
         ):
@@ -117,6 +119,6 @@ async def _agent(settings: Settings, desks: Sequence[Verdicts]) -> AsyncIterator
     async def judge() -> Verdict:
         return of_all(await together_of([desk.judge(None) for desk in desks]))
 
-    async with agent.serve(judge, sockets):
+    async with haproxy_agent.serve(judge, sockets):
         log.info("agent-checks are answered", address=bound_address(sockets))
         yield

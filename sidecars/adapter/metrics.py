@@ -8,9 +8,9 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from sidecars.adapter.faults import EFFECTS
-from sidecars.adapter.record import BUCKETS, Durations, Record
-from sidecars.adapter.verdict import STATUSES
+from sidecars.adapter.exposition.page_faults import EFFECTS
+from sidecars.adapter.statistics import BUCKETS, Durations, Record
+from sidecars.adapter.verdict.verdict import STATUSES
 
 _Counter = CounterMetricFamily
 

@@ -6,11 +6,7 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import ClassVar, Literal, get_args
 
-from chassis import unused_settings
-from chassis.frozen import TYPE_CHECKING, dataclass
-from chassis.kinds import Address, Secret, address, choice, duration, integer, path, secret, size, text
-from chassis.settings import ServiceSettings, group, setting, variable
-from sidecars.adapter.choices import (
+from sidecars.adapter.setting_types import (
     ByRoute,
     RulesText,
     StatusCodes,
@@ -24,14 +20,29 @@ from sidecars.adapter.choices import (
     target_url,
     threshold,
 )
-from sidecars.adapter.formats import AUTO, FORMATS, SourceFormat
+from sidecars.adapter.verdict.dialect_negotiation import AUTO, FORMATS, SourceFormat
+from sidecars.chassis.config import unused_settings
+from sidecars.chassis.config.setting_types import (
+    Address,
+    Secret,
+    address,
+    choice,
+    duration,
+    integer,
+    path,
+    secret,
+    size,
+    text,
+)
+from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
     from urllib.parse import SplitResult
 
-    from sidecars.adapter.selectors import Selector
+    from sidecars.adapter.health.json_paths import Selector
 
 Mode = Literal["forward", "verdict", "metrics"]
 

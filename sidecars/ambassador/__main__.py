@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from chassis import commandline
-from chassis.lifecycle import Life
 from sidecars.ambassador.settings import Settings
+from sidecars.chassis import commandline
+from sidecars.chassis.runtime.lifecycle import Life
 
 
 async def run(settings: Settings, life: Life) -> None:

@@ -10,22 +10,24 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from chassis import admin, logs
-from chassis.health import Health
-from chassis.lifecycle import Life
-from chassis.listen import bind, bound_address
-from chassis.settings import variable
-from sidecars.ambassador import reports, status
-from sidecars.ambassador.acceptor import Listener, most_descriptors
-from sidecars.ambassador.checks import Checker
-from sidecars.ambassador.downstream import Client
+from sidecars.ambassador import status
+from sidecars.ambassador.discovery.dns_refresh import Resolver, follow, is_address
 from sidecars.ambassador.endpoint_metrics import EndpointCollector
-from sidecars.ambassador.keepalive import set_keepalive
 from sidecars.ambassador.metrics import UpstreamCollector
-from sidecars.ambassador.resolve import Resolver, follow, is_address
+from sidecars.ambassador.proxy.client_connection import Client
+from sidecars.ambassador.proxy.health_checks import Checker
+from sidecars.ambassador.proxy.tcp_connection import TcpClient
+from sidecars.ambassador.proxy.upstream import Upstream
 from sidecars.ambassador.settings import Settings, UpstreamSettings
-from sidecars.ambassador.tcp import TcpClient
-from sidecars.ambassador.upstream import Upstream
+from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
+from sidecars.ambassador.transport.tcp_keepalive import set_keepalive
+from sidecars.ambassador.workers import reports
+from sidecars.chassis import admin_server
+from sidecars.chassis.config.settings import variable
+from sidecars.chassis.http.listen import bind, bound_address
+from sidecars.chassis.runtime import logs
+from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.readiness import Health
 
 log = logs.get("ambassador")
 
@@ -38,7 +40,7 @@ Resolvers = Callable[[UpstreamSettings], Resolver]
 
 
 def _cares(settings: UpstreamSettings) -> Resolver:
-    from sidecars.ambassador.cares import CaresResolver  # noqa: PLC0415 - only where there are names to look up
+    from sidecars.ambassador.discovery.cares_resolver import CaresResolver  # noqa: PLC0415 - only where there are names to look up
 
     return CaresResolver(settings.resolv_conf)
 
@@ -46,12 +48,12 @@ def _cares(settings: UpstreamSettings) -> Resolver:
 async def serve(settings: Settings, life: Life, resolvers: Resolvers = _cares) -> None:
     """Serve every upstream until told to stop, and then until the app's connections have ended."""
     if settings.workers > 1:
-        from sidecars.ambassador.workers import supervise  # noqa: PLC0415 - most have one
+        from sidecars.ambassador.workers.supervisor import supervise  # noqa: PLC0415 - most have one
 
         await supervise(settings, life)
         return
     path = DataPath(settings, life, resolvers)
-    async with admin.serve(settings, life.health, path.metrics, path.status):
+    async with admin_server.serve(settings, life.health, path.metrics, path.status):
         listeners = {
             name: bind(upstream.listen, variable(Settings, "listen", name))
             for name, upstream in settings.upstreams.items()
@@ -78,7 +80,7 @@ class DataPath:
             for upstream in settings.upstreams.values()
         ]
         _check_limit(settings)
-        self.metrics = admin.registry()
+        self.metrics = admin_server.registry()
         self.metrics.register(UpstreamCollector(self._upstreams))
         self.metrics.register(EndpointCollector(self._upstreams))
 

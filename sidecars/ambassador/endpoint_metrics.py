@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sidecars.ambassador.endpoints import BOUNDS, READY, Endpoint
+from sidecars.ambassador.balancing.endpoint import BOUNDS, READY, Endpoint
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.upstream import Upstream
+    from sidecars.ambassador.proxy.upstream import Upstream
 
 _LABELS = ["upstream", "endpoint"]
 _BUCKETS = (*map(str, BOUNDS), "+Inf")

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from chassis.frozen import dataclass
-from chassis.kinds import Address, Secret, address, choice, duration, integer, path, secret, size
-from chassis.settings import ServiceSettings, group, setting, variable
-from sidecars.ambassador import identity, kinds
-from sidecars.ambassador.identity import Edit
-from sidecars.ambassador.kinds import RetryOn, Target, Targets
+from sidecars.ambassador import setting_types
+from sidecars.ambassador.http import caller_identity
+from sidecars.ambassador.http.caller_identity import Edit
+from sidecars.ambassador.setting_types import RetryOn, Target, Targets
+from sidecars.chassis.config.setting_types import (
+    Address,
+    Secret,
+    address,
+    choice,
+    duration,
+    integer,
+    path,
+    secret,
+    size,
+)
+from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
+from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("", "0.0.0.0", "::")
@@ -26,13 +37,13 @@ class UpstreamSettings:
         address, "where the app reaches this upstream; on loopback unless told otherwise", default="127.0.0.1:8500"
     )
     upstream: Targets = setting(
-        kinds.targets,
+        setting_types.targets,
         "`http`, `https`, `tcp` or `tls` URLs (`http://host[:port]`) between commas, each with `;weight=2` where "
         "it has one; a DNS name means all its addresses, `http+srv://_http._tcp.orders.shop` all that its SRV records "
         "name",
     )
     balance: str = setting(
-        kinds.balance,
+        setting_types.balance,
         "`ewma` (the least expected latency of two, failures counted in), `least_request` (of two), `round_robin`, "
         "`random`, `hash:header:<name>`, `hash:cookie:<name>` or `hash:source`",
         default="ewma",
@@ -41,7 +52,7 @@ class UpstreamSettings:
         duration(maximum="1h"), "how long an endpoint that is new or back takes to come to its full share", default="0"
     )
     health_path: str | None = setting(
-        kinds.health_path,
+        setting_types.health_path,
         "the path that a healthy endpoint answers with 2xx or 3xx; unset: a connection need only open",
         default="",
     )
@@ -62,12 +73,12 @@ class UpstreamSettings:
         default="1s",
     )
     max_ejected: float = setting(
-        kinds.percent,
+        setting_types.percent,
         "how many of the endpoints may be left alone at a time, rounded up",
         default="50%",
     )
     panic_threshold: float = setting(
-        kinds.percent,
+        setting_types.percent,
         "when fewer of the endpoints than this are well, health is ignored and all are used",
         default="30%",
     )
@@ -75,13 +86,15 @@ class UpstreamSettings:
         integer(maximum=10), "how often a request that may safely be repeated is tried elsewhere", default="2"
     )
     retry_on: RetryOn = setting(
-        kinds.retry_on,
+        setting_types.retry_on,
         "`connect` (no connection opened), `reset` (it broke, or the answer is malformed), `timeout` (no answer in "
         "time), `5xx`, statuses, or `none`",
         default="connect,reset,timeout,502,503,504",
     )
     retry_budget: float = setting(
-        kinds.percent, "how many retries there may be beyond ten a second, as a share of the requests", default="20%"
+        setting_types.percent,
+        "how many retries there may be beyond ten a second, as a share of the requests",
+        default="20%",
     )
     retry_buffer: int = setting(
         size(maximum="16MiB"), "how much of a request's body is kept for another try", default="64KiB"
@@ -158,7 +171,7 @@ class UpstreamSettings:
         path, "PEM file with the private key of `TLS_CERT`, unless that is in the same file", default=""
     )
     tls_server_name: str | None = setting(
-        kinds.host_name,
+        setting_types.host_name,
         "`https` and `tls`: the name that the upstream's certificate must have, instead of the host in `UPSTREAM`",
         default="",
     )
@@ -166,10 +179,10 @@ class UpstreamSettings:
         choice("1.2", "1.3"), "`https` and `tls`: the oldest TLS that is spoken", default="1.2"
     )
     tls_alpn: tuple[str, ...] | None = setting(
-        kinds.alpn, "`tls` only: the protocols to offer by ALPN; `https` offers `http/1.1`", default=""
+        setting_types.alpn, "`tls` only: the protocols to offer by ALPN; `https` offers `http/1.1`", default=""
     )
     headers: tuple[Edit, ...] | None = setting(
-        identity.edits,
+        caller_identity.edits,
         "edits of each request, one a line: `Name: value` sets, `+Name: value` adds, `-Name` removes",
         default="",
     )
@@ -243,7 +256,7 @@ class Settings(ServiceSettings):
             yield f"{of('dns_min_ttl')} is more than {of('dns_max_ttl')}"
         if upstream.tls_key and not upstream.tls_cert:
             yield f"{of('tls_key')} is set, but {of('tls_cert')} is not: set both"
-        if upstream.token is not None and not identity.is_bearer(upstream.token):
+        if upstream.token is not None and not caller_identity.is_bearer(upstream.token):
             yield f"{of('token')}: it holds no bearer token (letters, digits and -._~+/)"
         if upstream.upstream.protocol == "tcp":
             yield from self._only_for_http(upstream, of)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sidecars.ambassador import exchange
+from sidecars.ambassador.proxy import exchange
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.endpoints import Endpoint
-    from sidecars.ambassador.names import Name
-    from sidecars.ambassador.upstream import Upstream
+    from sidecars.ambassador.balancing.endpoint import Endpoint
+    from sidecars.ambassador.discovery.dns_target import Name
+    from sidecars.ambassador.proxy.upstream import Upstream
 
 
 def form() -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from chassis import commandline
-from chassis.lifecycle import Life
+from sidecars.chassis import commandline
+from sidecars.chassis.runtime.lifecycle import Life
 from sidecars.logshipper.settings import Settings
 
 

@@ -12,25 +12,26 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from chassis import admin, descriptors, logs
-from chassis.health import Hold
-from chassis.lifecycle import IOFailed, Life, Unavailable
-from chassis.settings import variable
-from sidecars.logshipper import sinks
-from sidecars.logshipper.checkpoint import SinkState
-from sidecars.logshipper.feed import Feed
-from sidecars.logshipper.follow import Follower
-from sidecars.logshipper.ledger import Ledger
-from sidecars.logshipper.looking import Looking
+from sidecars.chassis import admin_server
+from sidecars.chassis.config.settings import variable
+from sidecars.chassis.runtime import descriptors, logs
+from sidecars.chassis.runtime.lifecycle import IOFailed, Life, Unavailable
+from sidecars.chassis.runtime.readiness import Hold
+from sidecars.logshipper.delivery.shipper import Shipper
+from sidecars.logshipper.delivery.sink_queue import Feed
+from sidecars.logshipper.input.cutting_rules import Rules
+from sidecars.logshipper.input.follower import Follower
+from sidecars.logshipper.input.open_files import FEWEST
+from sidecars.logshipper.input.rotated_cleanup import Rotation
+from sidecars.logshipper.input.scan_loop import Looking
 from sidecars.logshipper.metrics import LedgerCollector
-from sidecars.logshipper.openfiles import FEWEST
-from sidecars.logshipper.reading import Rules
-from sidecars.logshipper.rotation import Rotation
+from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.settings import Input, Settings
-from sidecars.logshipper.shape import Shaper
-from sidecars.logshipper.ship import Shipper
 from sidecars.logshipper.sinks.base import Delivery
-from sidecars.logshipper.state import Store
+from sidecars.logshipper.sinks.factory import create_sink
+from sidecars.logshipper.state.checkpoint import SinkState
+from sidecars.logshipper.state.store import Store
+from sidecars.logshipper.transform.pipeline import Shaper
 
 log = logs.get("logshipper")
 
@@ -51,7 +52,7 @@ async def run(settings: Settings, life: Life) -> None:
         for name in settings.sinks:
             store.state.sinks.setdefault(name, SinkState())
         pod = _Shipping(settings, life, store)
-        async with admin.serve(settings, life.health, pod.registry, pod.status):
+        async with admin_server.serve(settings, life.health, pod.registry, pod.status):
             await pod.start()
             await pod.run(starting)
     finally:
@@ -74,7 +75,7 @@ class _Shipping:
         self._follower = Follower(settings.inputs, cutting, rotation, store, self._ledgers, time.monotonic)
         self._feeds = {name: Feed(name, self._follower, store) for name in settings.sinks}
         self._deliveries: dict[str, Delivery] = {
-            name: sinks.create(settings, sink) for name, sink in settings.sinks.items()
+            name: create_sink(settings, sink) for name, sink in settings.sinks.items()
         }
         self._shippers = [
             Shipper(
@@ -88,7 +89,7 @@ class _Shipping:
             for name, sink in settings.sinks.items()
         ]
         self._looking = Looking(settings, life, self._follower, self._wake)
-        self.registry = admin.registry()
+        self.registry = admin_server.registry()
         self.registry.register(
             LedgerCollector(self._ledgers, self._feeds, self._follower, self._shippers, store, time.monotonic)
         )

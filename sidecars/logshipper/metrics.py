@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sidecars.logshipper.feed import Feed
-from sidecars.logshipper.follow import Follower
-from sidecars.logshipper.ledger import REASONS, Ledger
-from sidecars.logshipper.ship import Shipper
-from sidecars.logshipper.state import Store
+from sidecars.logshipper.delivery.shipper import Shipper
+from sidecars.logshipper.delivery.sink_queue import Feed
+from sidecars.logshipper.input.follower import Follower
+from sidecars.logshipper.model.ledger import REASONS, Ledger
+from sidecars.logshipper.state.store import Store
 
 _OUTCOMES = ("delivered", "retried", "rejected", "split")
 

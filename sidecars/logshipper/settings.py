@@ -8,8 +8,7 @@ from types import MappingProxyType
 from typing import ClassVar
 from urllib.parse import SplitResult
 
-from chassis.frozen import dataclass
-from chassis.kinds import (
+from sidecars.chassis.config.setting_types import (
     Address,
     Kind,
     Secret,
@@ -26,8 +25,11 @@ from chassis.kinds import (
     text,
     without_credentials,
 )
-from chassis.settings import ServiceSettings, group, setting, variable
-from sidecars.logshipper import combinations, headers, kinds, loops, schemes
+from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
+from sidecars.chassis.runtime.light_dataclasses import dataclass
+from sidecars.logshipper import setting_combinations, setting_types
+from sidecars.logshipper.input import self_ingestion
+from sidecars.logshipper.sinks import header_pairs, registry
 
 
 def _parse_glob(raw: str) -> str:
@@ -37,7 +39,7 @@ def _parse_glob(raw: str) -> str:
 
 
 def _parse_headers(raw: str) -> Secret:
-    headers.parse(raw)
+    header_pairs.parse(raw)
     return Secret(lambda: raw)
 
 
@@ -51,13 +53,13 @@ dead_letters: Kind[Path | None] = Kind("drop · directory", _parse_on_reject, la
 
 
 def _parse_attributes(raw: str) -> dict[str, str]:
-    return dict(headers.parse_pairs(raw))
+    return dict(header_pairs.parse_pairs(raw))
 
 
 glob = Kind("glob", _parse_glob)
-attributes = Kind("name=value, …", _parse_attributes, headers.show_pairs)
+attributes = Kind("name=value, …", _parse_attributes, header_pairs.show_pairs)
 http_headers = Kind("Name=value, …", _parse_headers, repr, secret=True)
-sink_url = Kind("URL", schemes.parse, lambda parts: without_credentials(parts.geturl()))
+sink_url = Kind("URL", registry.parse, lambda parts: without_credentials(parts.geturl()))
 
 
 _LOKI_LABELS = 12  # beside namespace, pod and filename: it takes 15 (max_label_names_per_series)
@@ -94,13 +96,13 @@ class Input:
         default="raw",
     )
     regex: str | None = setting(
-        kinds.groups,
+        setting_types.groups,
         "with `FORMAT=regex`: matches the whole (first) line of an event, and its named groups are the fields",
         default="",
     )
     time_key: str | None = setting(text, "the field with the event's time; it becomes the record's `time`", default="")
     time_format: str | None = setting(
-        kinds.time_format,
+        setting_types.time_format,
         "how that is written: `rfc3339` (the default), `unix`, `unix_ms`, `unix_us`, `unix_ns`, or a pattern such as "
         "`%d/%b/%Y:%H:%M:%S %z`; without a zone it is UTC",
         default="",
@@ -109,7 +111,7 @@ class Input:
         text, "the field with the event's level; it becomes the record's `level` and `severity`", default=""
     )
     multiline: str = setting(
-        kinds.multiline,
+        setting_types.multiline,
         "which lines make one event: `none` (each is one), a line and the stack trace or the indented lines behind it, "
         "or (a regex, also written `regex:…`) a line that begins so and all up to the next such",
         default="none",
@@ -118,19 +120,21 @@ class Input:
         duration("10ms", "1m"), "how long the last event of a file waits for further lines", default="1s"
     )
     labels: dict[str, str] | None = setting(
-        pairs(kinds.label), "fields that every record gets, such as `app=shop,env=prod`", default=""
+        pairs(setting_types.label), "fields that every record gets, such as `app=shop,env=prod`", default=""
     )
     redact: str | None = setting(
-        kinds.redaction,
+        setting_types.redaction,
         "what is replaced before anything leaves: `email`, `card`, `ipv4`, `ipv6` (all: `personal`), `bearer`, `jwt`, "
         "`apikey`, `password`, `url` (all: `secrets`), and regexes between slashes; of a regex with groups, the groups",
         default="",
     )
     keep: str | None = setting(
-        kinds.search, "only events in which this regex is found are shipped; the others are counted", default=""
+        setting_types.search, "only events in which this regex is found are shipped; the others are counted", default=""
     )
     drop: str | None = setting(
-        kinds.search, "events in which this regex is found are not shipped, but counted; it outranks `KEEP`", default=""
+        setting_types.search,
+        "events in which this regex is found are not shipped, but counted; it outranks `KEEP`",
+        default="",
     )
 
 
@@ -260,8 +264,8 @@ class Settings(ServiceSettings):
     )
 
     def check(self) -> Iterator[str]:
-        yield from combinations.inputs(self.inputs.values(), _called)
-        yield from combinations.sinks(self.sinks.values(), _called)
+        yield from setting_combinations.inputs(self.inputs.values(), _called)
+        yield from setting_combinations.sinks(self.sinks.values(), _called)
         yield from self._too_many_labels()
         if sum(sink.sink.scheme == "stdout" for sink in self.sinks.values()) > 1:
             yield f"more than one {variable(Settings, 'sink')} is stdout: lines of both would be mixed there"
@@ -277,12 +281,12 @@ class Settings(ServiceSettings):
             written["sink"] = sink.sink.path if sink.sink.scheme == "file" else None
             for field, folder in written.items():
                 for tailed in self.inputs.values() if folder else ():
-                    if loops.would_be_read(f"{folder}/{name}.ndjson", tailed.paths, tailed.exclude or ()):
+                    if self_ingestion.would_be_read(f"{folder}/{name}.ndjson", tailed.paths, tailed.exclude or ()):
                         ours, paths = variable(Settings, field, name), variable(Settings, "paths", tailed.name)
                         yield f"{ours} is where {paths} finds it: lines would go round for ever; take another directory"
 
     def _too_many_labels(self) -> Iterator[str]:
-        if any(schemes.of(sink.sink).module == "loki" for sink in self.sinks.values()):
+        if any(registry.of(sink.sink).module == "loki" for sink in self.sinks.values()):
             for name, tailed in self.inputs.items():
                 if len(tailed.labels or {}) > _LOKI_LABELS:
                     called = variable(Settings, "labels", name)

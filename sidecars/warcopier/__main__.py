@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from chassis import commandline
-from chassis.frozen import TYPE_CHECKING
+from sidecars.chassis import commandline
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier.settings import Settings
 
 if TYPE_CHECKING:
-    from chassis.lifecycle import Life
+    from sidecars.chassis.runtime.lifecycle import Life
 
 
 def run(settings: Settings) -> None:
@@ -19,9 +19,9 @@ def run(settings: Settings) -> None:
 
 
 async def watch(settings: Settings, life: Life) -> None:
-    from sidecars.warcopier import watch  # noqa: PLC0415 - as above
+    from sidecars.warcopier.watch import watcher  # noqa: PLC0415 - as above
 
-    await watch.run(settings, life)
+    await watcher.run(settings, life)
 
 
 if __name__ == "__main__":

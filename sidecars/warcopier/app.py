@@ -6,25 +6,26 @@ import os
 import time
 from contextlib import suppress
 
-from chassis import lifecycle, logs, signals
-from chassis.frozen import TYPE_CHECKING, dataclass
-from chassis.lifecycle import BadSettings, Failure, IOFailed
-from sidecars.warcopier import record, sources, trees
-from sidecars.warcopier.check import Check
-from sidecars.warcopier.decision import Decisions
-from sidecars.warcopier.naming import RECORD, shown
-from sidecars.warcopier.plan import Fingerprint, Published
-from sidecars.warcopier.progress import Progress, never
-from sidecars.warcopier.publish import commit
-from sidecars.warcopier.staging import Stager
-from sidecars.warcopier.target import Target
+from sidecars.chassis.runtime import lifecycle, logs, signals
+from sidecars.chassis.runtime.lifecycle import BadSettings, Failure, IOFailed
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
+from sidecars.warcopier.archive.archive_check import Check
+from sidecars.warcopier.artifacts import Fingerprint, Published
+from sidecars.warcopier.planning import Decisions
+from sidecars.warcopier.source import listing
+from sidecars.warcopier.target import directory_swap, manifest
+from sidecars.warcopier.target.commit import commit
+from sidecars.warcopier.target.directory import Target
+from sidecars.warcopier.target.staging import Stager
+from sidecars.warcopier.tomcat_names import RECORD, shown
+from sidecars.warcopier.transfer.progress import Progress, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sidecars.warcopier.plan import Source
+    from sidecars.warcopier.artifacts import Source
     from sidecars.warcopier.settings import Settings
-    from sidecars.warcopier.staging import Staged
+    from sidecars.warcopier.target.staging import Staged
 
 log = logs.get("warcopier")
 
@@ -78,7 +79,7 @@ def publish(
     os.umask(0)  # the modes that are asked for are meant as they are
     check = Check(settings)
     with Target(settings.target) as target:
-        found = sources.listed(settings)
+        found = listing.listed(settings)
         _demand_elsewhere(found, target)
         names = target.names()
         known = _recorded(target)
@@ -105,7 +106,7 @@ def publish(
 def standing(settings: Settings) -> Outcome | None:
     """Return what earlier runs published and is still as they left it; None where that is nothing, or not known."""
     with suppress(Failure, OSError, ValueError), Target(settings.target) as target:
-        decisions = Decisions(settings, Check(settings), target, target.names(), record.load(target.directory))
+        decisions = Decisions(settings, Check(settings), target, target.names(), manifest.load(target.directory))
         if found := decisions.standing():
             return Outcome((), tuple(found), (), found, 0)
     return None
@@ -119,7 +120,7 @@ def _demand_elsewhere(found: list[Source], target: Target) -> None:
 
 def _place(path: str) -> str:
     """The directory that a file lies in, or what it leads to."""
-    return os.path.dirname(sources.resolved(path) if os.path.islink(path) else path)  # noqa: PTH114, PTH120 - text
+    return os.path.dirname(listing.resolved(path) if os.path.islink(path) else path)  # noqa: PTH114, PTH120 - text
 
 
 def _staged(
@@ -140,7 +141,7 @@ def _staged(
         progress.end()
     if later:
         try:
-            trees.flush_all(target.directory)
+            directory_swap.flush_all(target.directory)
         except OSError as error:
             raise IOFailed(f"WARCOPIER_TARGET={shown(settings.target)}: cannot be flushed: {error.strerror}") from None
     return staged
@@ -160,17 +161,17 @@ def _tell(staged: list[Staged], gone: list[str], target: Target, settings: Setti
         log.info("removed: the source no longer has it", file=shown(name))
 
 
-def _recorded(target: Target) -> record.Record:
+def _recorded(target: Target) -> manifest.Record:
     try:
-        return record.load(target.directory)
+        return manifest.load(target.directory)
     except (OSError, ValueError) as error:
         log.warning("the record of earlier runs is of no use: everything is read again", file=RECORD, reason=str(error))
         return {}
 
 
-def _save(known: record.Record, target: Target) -> None:
+def _save(known: manifest.Record, target: Target) -> None:
     """Without its record the next run takes longer, and that is all: no reason to fail when all is published."""
     try:
-        target.write(RECORD, record.render(known))
+        target.write(RECORD, manifest.render(known))
     except IOFailed as error:
         log.warning("the record could not be written: the next run will read everything again", reason=error.reason)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from chassis.frozen import TYPE_CHECKING
-from sidecars.warcopier.naming import as_text
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
+from sidecars.warcopier.tomcat_names import as_text
 
 if TYPE_CHECKING:
     from sidecars.warcopier.app import Outcome

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from chassis.frozen import TYPE_CHECKING, dataclass
-from chassis.kinds import Address, Kind, address, boolean, choice, comma_separated, duration, integer, size, text
-from chassis.settings import ServiceSettings, setting
-from sidecars.warcopier import naming
+from sidecars.chassis.config.setting_types import (
+    Address,
+    Kind,
+    address,
+    boolean,
+    choice,
+    comma_separated,
+    duration,
+    integer,
+    size,
+    text,
+)
+from sidecars.chassis.config.settings import ServiceSettings, setting
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
+from sidecars.warcopier import tomcat_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,13 +69,13 @@ class Settings(ServiceSettings):
         default="/webapps",
     )
     context_path: str | None = setting(
-        Kind("path", naming.checked_context_path),
+        Kind("path", tomcat_names.checked_context_path),
         "where Tomcat is to serve the one WAR: `/` is `ROOT.war`, `/shop/admin` is `shop#admin.war`;"
         " unset, the name of the file says it",
         default="",
     )
     version: str | None = setting(
-        Kind("text", naming.checked_version),
+        Kind("text", tomcat_names.checked_version),
         "the version for Tomcat's parallel deployment: `shop##<version>.war`. Tomcat sorts versions as text (`10`"
         " before `9`): write zeros in front",
         default="",

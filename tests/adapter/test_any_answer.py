@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.settings import load
-from sidecars.adapter.accept import ranges
-from sidecars.adapter.dialects import agent_line, render
-from sidecars.adapter.formats import FORMATS, Format, chosen
-from sidecars.adapter.judge import Judge
-from sidecars.adapter.negotiate import choose
-from sidecars.adapter.outcome import Question, Reply
-from sidecars.adapter.rulebook import Rulebook
-from sidecars.adapter.server import patience
+from sidecars.adapter.app_client.outcome import Question, Reply
+from sidecars.adapter.rendering.negotiation import choose
+from sidecars.adapter.server.handler import patience
 from sidecars.adapter.settings import Settings
-from sidecars.adapter.verdict import STATUSES
+from sidecars.adapter.verdict.dialect_negotiation import FORMATS, Format, chosen
+from sidecars.adapter.verdict.dialects import agent_line, render
+from sidecars.adapter.verdict.judge import Judge
+from sidecars.adapter.verdict.rule_file import Rulebook
+from sidecars.adapter.verdict.verdict import STATUSES
+from sidecars.chassis.config.settings import load
+from sidecars.chassis.http.accept_header import ranges
 
 QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 1 << 20)
 RULES = (

@@ -6,11 +6,11 @@ from itertools import product
 
 import pytest
 
-from sidecars.adapter import rules
-from sidecars.adapter.evaluate import Evaluator
-from sidecars.adapter.exposition import Malformed, parse
-from sidecars.adapter.negotiate import TEXT, Format
-from sidecars.adapter.render import render
+from sidecars.adapter.exposition.metrics_page import Malformed, parse
+from sidecars.adapter.rendering.negotiation import TEXT, Format
+from sidecars.adapter.rendering.render import render
+from sidecars.adapter.rules import rule
+from sidecars.adapter.rules.evaluator import Evaluator
 
 NUMBERS = [
     *("1e400", "-1e400", "1e-400", "1e999999999999999999999", "1e-999999999999999999999", "1E+9223372036854775807"),
@@ -18,7 +18,7 @@ NUMBERS = [
     *("9223372036854775807", "9223372036854775808", "-9223372036854775808", "9223372036854775.807"),
 ]  # fmt: skip
 TARGETS = [TEXT, Format(True, "1.0.0"), Format(version="1.0.0", escaping="allow-utf-8"), Format(True, "0.0.1")]
-RULES = rules.parse(
+RULES = rule.parse(
     'a: {__name__=~".+"} > 5; b: rate(x[1m]) < 5; c: age(x) < 60s; d: max(x) by (le) == 1; e: stale(x[1m]) == 0'
 )
 HISTOGRAM = '# TYPE x histogram\nx_bucket{{le="{0}"}} 1\nx_bucket{{le="+Inf"}} {1}\nx_count {1}\nx_sum {0}\n'

@@ -1,6 +1,6 @@
 """The same expressions over the same samples, in a real Prometheus and here.
 
-Debian's Prometheus (2.42) is asked. What is deliberately different is not asked here, but tested in `test_evaluate`:
+Debian's Prometheus (2.42) is asked. What is deliberately different is not asked here, but tested in `test_evaluator`:
 what becomes of a rule without data, of NaN in a rule, of series that have gone; `stale` and `age` are ours.
 """
 
@@ -16,12 +16,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from sidecars.adapter import exposition, grammar
-from sidecars.adapter.expressions import selectors
-from sidecars.adapter.history import History
-from sidecars.adapter.moment import Histories, Moment, Unjudgeable, key_of
-from sidecars.adapter.tokens import BadRule
-from sidecars.adapter.vectors import Unmatched
+from sidecars.adapter.exposition import metrics_page
+from sidecars.adapter.rules import parser
+from sidecars.adapter.rules.ast import selectors
+from sidecars.adapter.rules.instant import Histories, Moment, Unjudgeable, key_of
+from sidecars.adapter.rules.lexer import BadRule
+from sidecars.adapter.rules.series_history import History
+from sidecars.adapter.rules.vector_operations import Unmatched
 from tests.adapter.prometheus import Page, Prometheus, prometheus
 
 BEGIN = 1_700_000_000.0
@@ -69,9 +70,9 @@ def _scrapes() -> dict[float, Page]:
 SCRAPES = _scrapes()
 
 
-def _exposition(page: Page) -> exposition.Exposition:
+def _exposition(page: Page) -> metrics_page.Exposition:
     lines = sorted(f"{series} {value!r}\n" for series, value in page)
-    return exposition.parse("".join(lines).encode(), "", 1000)
+    return metrics_page.parse("".join(lines).encode(), "", 1000)
 
 
 EXPOSITIONS = {time: _exposition(page) for time, page in SCRAPES.items()}
@@ -82,7 +83,7 @@ Result = list[tuple[dict[str, str], float]] | float | str
 def here(expression: str) -> Result:
     """What the expression is worth here; "refused" where it makes no sense, or has no one-to-one match."""
     try:
-        node = grammar.parse(expression)
+        node = parser.parse(expression)
     except BadRule as error:
         assume("is for series on both sides" not in error.why)  # Prometheus lets `on ()` stand anywhere
         return "refused"

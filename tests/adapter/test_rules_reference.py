@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from sidecars.adapter import exposition, rules
-from sidecars.adapter.evaluate import Evaluator
+from sidecars.adapter.exposition import metrics_page
+from sidecars.adapter.rules import rule
+from sidecars.adapter.rules.evaluator import Evaluator
 from tests.support import ROOT
 
 TEXT = (ROOT / "docs/rules.md").read_text()
@@ -36,12 +37,12 @@ def test_every_block_is_one_that_is_run() -> None:
 
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "rules"])
 def test_the_rules_of_the_reference_are_rules(text: str) -> None:
-    assert rules.parse(text)
+    assert rule.parse(text)
 
 
 @pytest.mark.parametrize(("metrics", "text", "wanted"), _examples())
 def test_the_findings_are_those_of_the_reference(metrics: str, text: str, wanted: str) -> None:
-    findings = Evaluator(rules.parse(text)).judge(exposition.parse(metrics.encode(), "", 100), 1_700_000_000.0)
+    findings = Evaluator(rule.parse(text)).judge(metrics_page.parse(metrics.encode(), "", 100), 1_700_000_000.0)
 
     seen = [f"{finding.name} {finding.state} {finding.reason}" for finding in findings]
     assert seen == [" ".join(line.split()) for line in wanted.splitlines()]
@@ -60,7 +61,7 @@ def test_the_first_rules_of_the_reference_hold_for_an_app_that_is_well() -> None
     [(text, output) for (kind, text), (_, output) in pairwise(BLOCKS) if kind == "mistake"],
 )
 def test_the_mistakes_are_told_as_in_the_reference(text: str, output: str) -> None:
-    with pytest.raises(rules.BadRule) as refused:
-        rules.parse(text)
+    with pytest.raises(rule.BadRule) as refused:
+        rule.parse(text)
 
     assert [line.rstrip() for line in str(refused.value).splitlines()] == output.splitlines()

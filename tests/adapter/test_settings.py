@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.kinds import Kind
-from chassis.settings import SettingsError, effective, load
-from sidecars.adapter import choices
+from sidecars.adapter import setting_types
 from sidecars.adapter.settings import Settings
+from sidecars.chassis.config.setting_types import Kind
+from sidecars.chassis.config.settings import SettingsError, effective, load
 
 
 def problems(**environ: str) -> list[str]:
@@ -146,8 +146,8 @@ def test_what_is_about_answers_that_are_read_is_of_no_use_where_all_are_forwarde
 
 
 KINDS = [
-    choices.target_url, choices.path, choices.routes, choices.rules, choices.selectors, choices.status_values,
-    choices.status_codes, choices.by_route(choices.path, "/a"),
+    setting_types.target_url, setting_types.path, setting_types.routes, setting_types.rules, setting_types.selectors,
+    setting_types.status_values, setting_types.status_codes, setting_types.by_route(setting_types.path, "/a"),
 ]  # fmt: skip
 PIECES = st.sampled_from(
     ["http://", "//", "[", "]", "::1", ":", "@", "/", "/a", "=", ",", "-", "%", "x=$.", "[*]", "[?(@.a==", "1)]", "up"]

@@ -10,14 +10,14 @@ from typing import Any
 
 import h11
 
-from chassis.health import Hold
-from chassis.settings import load
-from sidecars.ambassador.connection import Connection
-from sidecars.ambassador.downstream import Client
-from sidecars.ambassador.names import Answer, Found
-from sidecars.ambassador.requests import Request, Requests
+from sidecars.ambassador.discovery.dns_target import Answer, Found
+from sidecars.ambassador.http.requests import Request, Requests
+from sidecars.ambassador.proxy.client_connection import Client
+from sidecars.ambassador.proxy.upstream import Upstream
+from sidecars.ambassador.proxy.upstream_connection import Connection
 from sidecars.ambassador.settings import Settings
-from sidecars.ambassador.upstream import Upstream
+from sidecars.chassis.config.settings import load
+from sidecars.chassis.runtime.readiness import Hold
 
 
 class Wire:

@@ -70,9 +70,9 @@ def main() -> int:
     if ports := os.environ.get("LOCAL_PORTS"):
         new_network(ports)
         serve_beside()
-    from chassis import commandline  # noqa: PLC0415 - within the limits
     from sidecars.ambassador.__main__ import run  # noqa: PLC0415 - as above
     from sidecars.ambassador.settings import Settings  # noqa: PLC0415 - as above
+    from sidecars.chassis import commandline  # noqa: PLC0415 - within the limits
 
     return commandline.service(Settings, run)
 

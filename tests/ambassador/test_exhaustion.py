@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sidecars.ambassador import answers, causes
+from sidecars.ambassador.http import local_replies
+from sidecars.ambassador.transport import connect_errors
 from tests.ambassador.limited import SERVERS
 from tests.ambassador.support import GET, Ambassador, Backend, Peer, answering, backends
 from tests.conftest import Start
@@ -37,29 +38,29 @@ def answers_again(ambassador: Ambassador | Inside) -> bool:
 @pytest.mark.parametrize(
     ("number", "cause"),
     [
-        (errno.EMFILE, answers.NO_DESCRIPTORS),
-        (errno.ENFILE, answers.NO_DESCRIPTORS),
-        (errno.ENOBUFS, answers.NO_MEMORY),
-        (errno.ENOMEM, answers.NO_MEMORY),
-        (errno.EADDRNOTAVAIL, answers.NO_PORTS),
-        (errno.ECONNREFUSED, answers.REFUSED),
-        (errno.EHOSTUNREACH, answers.UNREACHABLE),
-        (errno.ENETUNREACH, answers.UNREACHABLE),
-        (errno.EINVAL, answers.UNREACHABLE),
-        (errno.ECONNRESET, answers.CLOSED),
-        (errno.EPERM, answers.UNREACHABLE),
+        (errno.EMFILE, local_replies.NO_DESCRIPTORS),
+        (errno.ENFILE, local_replies.NO_DESCRIPTORS),
+        (errno.ENOBUFS, local_replies.NO_MEMORY),
+        (errno.ENOMEM, local_replies.NO_MEMORY),
+        (errno.EADDRNOTAVAIL, local_replies.NO_PORTS),
+        (errno.ECONNREFUSED, local_replies.REFUSED),
+        (errno.EHOSTUNREACH, local_replies.UNREACHABLE),
+        (errno.ENETUNREACH, local_replies.UNREACHABLE),
+        (errno.EINVAL, local_replies.UNREACHABLE),
+        (errno.ECONNRESET, local_replies.CLOSED),
+        (errno.EPERM, local_replies.UNREACHABLE),
     ],
 )
-def test_an_error_of_connecting_has_its_cause(number: int, cause: answers.Cause) -> None:
-    assert causes.of_connecting(OSError(number, os.strerror(number)), "127.0.0.1") is cause
-    assert cause.own is (cause in (answers.NO_DESCRIPTORS, answers.NO_MEMORY, answers.NO_PORTS))
+def test_an_error_of_connecting_has_its_cause(number: int, cause: local_replies.Cause) -> None:
+    assert connect_errors.of_connecting(OSError(number, os.strerror(number)), "127.0.0.1") is cause
+    assert cause.own is (cause in (local_replies.NO_DESCRIPTORS, local_replies.NO_MEMORY, local_replies.NO_PORTS))
     assert not cause.own or cause.status == 503
 
 
 def test_an_address_without_a_way_to_it_is_no_lack_of_ports() -> None:
     """connect(2) says EADDRNOTAVAIL, too, where this host has no address to speak from, as without IPv6."""
     error = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-    assert causes.of_connecting(error, "0:0:0:0:0:0:0:1%no-such-device") is answers.UNREACHABLE
+    assert connect_errors.of_connecting(error, "0:0:0:0:0:0:0:1%no-such-device") is local_replies.UNREACHABLE
 
 
 # -- local ports --------------------------------------------------------------------------------------------------

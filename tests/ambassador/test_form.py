@@ -7,7 +7,7 @@ import os
 
 import httpx
 
-from compile import COMPILED
+from compile import sources
 from sidecars.ambassador import status
 from tests.ambassador.support import Ambassador, answering, backends
 from tests.conftest import Start
@@ -21,8 +21,8 @@ def test_the_form_that_was_asked_for_is_the_one_under_test() -> None:
 def test_no_function_that_is_compiled_gives_two_kinds_of_errors_one_name() -> None:
     """Mypyc gives a name the type of its first `except` clause, and raises TypeError in the second."""
     wrong = []
-    for module in COMPILED["ambassador"]:
-        for function in ast.walk(ast.parse((ROOT / "sidecars" / "ambassador" / f"{module}.py").read_text())):
+    for module in sources("ambassador"):
+        for function in ast.walk(ast.parse((ROOT / module).read_text())):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 clauses = [each for each in ast.walk(function) if isinstance(each, ast.ExceptHandler) and each.name]
                 names = [each.name for each in clauses]

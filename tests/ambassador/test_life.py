@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.downstream import Client
+from sidecars.ambassador.proxy.client_connection import Client
 from tests.ambassador.exchanges import Pair, Wire
 
 CLIENT = (

@@ -11,16 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador import answers, causes, kinds, resolvconf, retry, secure
-from sidecars.ambassador.access import AccessLog
-from sidecars.ambassador.affinity import key_of
-from sidecars.ambassador.bodies import Chunked
-from sidecars.ambassador.counters import Counters
-from sidecars.ambassador.fields import ACTED_ON
-from sidecars.ambassador.heads import Refused
-from sidecars.ambassador.names import Answer, Found, Name, Service, services
-from sidecars.ambassador.requests import Requests
-from sidecars.ambassador.responses import parse_response
+from sidecars.ambassador import setting_types
+from sidecars.ambassador.balancing.hash_key import key_of
+from sidecars.ambassador.discovery import resolvconf
+from sidecars.ambassador.discovery.dns_target import Answer, Found, Name, Service, services
+from sidecars.ambassador.http import local_replies
+from sidecars.ambassador.http.bodies import Chunked
+from sidecars.ambassador.http.fields import ACTED_ON
+from sidecars.ambassador.http.heads import Refused
+from sidecars.ambassador.http.requests import Requests
+from sidecars.ambassador.http.responses import parse_response
+from sidecars.ambassador.proxy import retry
+from sidecars.ambassador.proxy.access_log import AccessLog
+from sidecars.ambassador.proxy.counters import Counters
+from sidecars.ambassador.transport import connect_errors, upstream_tls
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import Ambassador, Peer, backends
 from tests.conftest import Start
@@ -61,7 +65,7 @@ def test_a_request_is_understood_or_refused(first: bytes, fields: list[bytes]) -
     try:
         request = Requests({b"orders"}).parse(data, len(data))
     except Refused as error:
-        answers.refusal(error.status, error.reason)
+        local_replies.refusal(error.status, error.reason)
         return
     assert request.head(b"orders").endswith(b"\r\n\r\n")
     for balance in ("hash:header:x", "hash:cookie:a", "hash:source"):
@@ -115,11 +119,11 @@ def test_nothing_that_an_app_writes_is_a_defect(first: bytes, fields: list[bytes
 
 @given(st.integers(100, 999), st.text(max_size=40))
 def test_every_status_and_every_reason_makes_an_answer(status: int, reason: str) -> None:
-    cause = answers.malformed(reason)
+    cause = local_replies.malformed(reason)
     for answer in (
-        answers.refusal(status, reason),
-        answers.own_answer(
-            cause, "orders", [("a", cause), ("b", answers.answered_with(status))], head_only=False, close=True
+        local_replies.refusal(status, reason),
+        local_replies.own_answer(
+            cause, "orders", [("a", cause), ("b", local_replies.answered_with(status))], head_only=False, close=True
         ),
     ):
         lines = answer.partition(b"\r\n\r\n")[0]
@@ -130,9 +134,9 @@ def test_every_status_and_every_reason_makes_an_answer(status: int, reason: str)
 @given(st.integers(0, 200), st.text(max_size=20))
 def test_every_error_of_connecting_has_a_cause(number: int, words: str) -> None:
     for error in (OSError(number, words), OSError(words), ConnectionResetError(words), ssl.SSLError(number, words)):
-        assert causes.of_connecting(error, "127.0.0.1").status in (502, 503, 504)
+        assert connect_errors.of_connecting(error, "127.0.0.1").status in (502, 503, 504)
     failed = ssl.SSLCertVerificationError(1, words)
-    assert secure.cause_of(failed).status == 502
+    assert upstream_tls.cause_of(failed).status == 502
 
 
 @given(
@@ -152,7 +156,7 @@ def test_every_error_of_connecting_has_a_cause(number: int, words: str) -> None:
 )
 def test_every_srv_record_is_an_endpoint_or_left_out(records: list[Any], ttl: float) -> None:
     found = services([(record, ["10.0.0.1", "fd00::1"]) for record in records])
-    name = Name(kinds.targets.parse("https+srv://_http._tcp.orders").places[0])
+    name = Name(setting_types.targets.parse("https+srv://_http._tcp.orders").places[0])
     name.answered(Answer(found, ttl), 0.0, 1.0, 30.0)
     for endpoint in name.endpoints.values():
         assert 0 < endpoint.port <= 65535

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from chassis.settings import SettingsError, load
-from sidecars.ambassador.kinds import Target
+from sidecars.ambassador.setting_types import Target
 from sidecars.ambassador.settings import Settings
+from sidecars.chassis.config.settings import SettingsError, load
 
 
 def problems(**environ: str) -> list[str]:

@@ -6,9 +6,9 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
-from sidecars.ambassador.deadlines import look, watch
-from sidecars.ambassador.keepalive import acknowledged
-from sidecars.ambassador.relay import Relay
+from sidecars.ambassador.proxy.timeouts import look, watch
+from sidecars.ambassador.proxy.tunnel import Relay
+from sidecars.ambassador.transport.tcp_keepalive import acknowledged
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import GET
 from tests.support import wait_until

@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from sidecars.ambassador.bodies import Chunked
-from sidecars.ambassador.heads import Refused
-from sidecars.ambassador.requests import Request, Requests
-from sidecars.ambassador.responses import parse_response
+from sidecars.ambassador.http.bodies import Chunked
+from sidecars.ambassador.http.heads import Refused
+from sidecars.ambassador.http.requests import Request, Requests
+from sidecars.ambassador.http.responses import parse_response
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import GET, Ambassador, answering, backends, saying
 from tests.conftest import Start

@@ -18,15 +18,15 @@ import pytest
 import trustme
 import uvloop
 
-from chassis.health import Hold
-from chassis.settings import load
-from sidecars.ambassador.connection import Connection
-from sidecars.ambassador.downstream import Client
-from sidecars.ambassador.names import Answer, Found
-from sidecars.ambassador.relay import Relay
+from sidecars.ambassador.discovery.dns_target import Answer, Found
+from sidecars.ambassador.proxy.client_connection import Client
+from sidecars.ambassador.proxy.tcp_connection import TcpClient
+from sidecars.ambassador.proxy.tunnel import Relay
+from sidecars.ambassador.proxy.upstream import Upstream
+from sidecars.ambassador.proxy.upstream_connection import Connection
 from sidecars.ambassador.settings import Settings
-from sidecars.ambassador.tcp import TcpClient
-from sidecars.ambassador.upstream import Upstream
+from sidecars.chassis.config.settings import load
+from sidecars.chassis.runtime.readiness import Hold
 from tests.ambassador.support import Backend, Handler, Peer
 from tests.support import PATIENCE
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sidecars.ambassador.downstream import Client
-from sidecars.ambassador.endpoints import PROBATION, TRIAL
-from sidecars.ambassador.tcp import TcpClient
+from sidecars.ambassador.balancing.endpoint import PROBATION, TRIAL
+from sidecars.ambassador.proxy.client_connection import Client
+from sidecars.ambassador.proxy.tcp_connection import TcpClient
 from tests.ambassador.exchanges import Pair, Wire
 from tests.ambassador.support import GET
 

@@ -16,10 +16,11 @@ import threading
 import time
 from typing import ClassVar, NoReturn
 
-from chassis import admin, commandline, lifecycle, logs
-from chassis.frozen import dataclass
-from chassis.kinds import Secret, choice, path, secret, text
-from chassis.settings import ServiceSettings, setting
+from sidecars.chassis import admin_server, commandline
+from sidecars.chassis.config.setting_types import Secret, choice, path, secret, text
+from sidecars.chassis.config.settings import ServiceSettings, setting
+from sidecars.chassis.runtime import lifecycle, logs
+from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 log = logs.get("demo")
 
@@ -140,7 +141,7 @@ async def do_stray(_settings: Settings, life: lifecycle.Life) -> None:
 
 
 async def do_admin(settings: Settings, life: lifecycle.Life) -> None:
-    async with admin.serve(settings, life.health, admin.registry(), lambda: {"mood": "fine"}):
+    async with admin_server.serve(settings, life.health, admin_server.registry(), lambda: {"mood": "fine"}):
         await life.stopping.wait()
 
 
@@ -148,7 +149,7 @@ async def do_starve(settings: Settings, life: lifecycle.Life) -> None:
     """Take every descriptor that can be had, again and again, while the admin server answers."""
     taken: list[int] = []
     told = False
-    async with admin.serve(settings, life.health, admin.registry(), lambda: {"taken": len(taken)}):
+    async with admin_server.serve(settings, life.health, admin_server.registry(), lambda: {"taken": len(taken)}):
         while not life.stopping.is_set():
             try:
                 while True:

@@ -8,9 +8,20 @@ from urllib.parse import SplitResult
 
 import pytest
 
-from chassis.frozen import dataclass
-from chassis.kinds import Secret, boolean, comma_separated, duration, integer, pairs, secret, size, text, url
-from chassis.settings import ServiceSettings, SettingsError, group, load, setting
+from sidecars.chassis.config.setting_types import (
+    Secret,
+    boolean,
+    comma_separated,
+    duration,
+    integer,
+    pairs,
+    secret,
+    size,
+    text,
+    url,
+)
+from sidecars.chassis.config.settings import ServiceSettings, SettingsError, group, load, setting
+from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

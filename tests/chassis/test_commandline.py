@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import chassis
-from chassis.commandline import describe_default, help_text, naming_note
-from chassis.envdocs import sidecars
-from chassis.settings import specs
+from sidecars import chassis
+from sidecars.chassis.commandline import describe_default, help_text, naming_note
+from sidecars.chassis.config.settings import specs
+from sidecars.chassis.settings_tables import sidecars
 from tests.chassis.programs import Settings
 from tests.chassis.shop import Settings as Grouped
 from tests.conftest import Start
@@ -202,8 +202,8 @@ def test_closed_standard_streams_do_not_take_the_program_down(tmp_path: Path, cl
 COMMANDS = [
     *([f"sidecars.{name}", argument] for name in NAMES for argument in ("--help", "--version", "--check")),
     ["sidecars.adapter", "--chekc"],
-    ["chassis.envdocs"],
-    ["chassis.probe", "http://127.0.0.1:1/livez"],
+    ["sidecars.chassis.settings_tables"],
+    ["sidecars.chassis.probe", "http://127.0.0.1:1/livez"],
     ["demo", "--nonsense"],
 ]
 
@@ -229,7 +229,9 @@ def test_a_reader_that_has_gone_changes_nothing_but_what_is_read(command: list[s
     assert "Traceback" not in read.stderr
 
 
-@pytest.mark.parametrize("command", [["sidecars.ambassador", "--help"], ["chassis.envdocs"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["sidecars.ambassador", "--help"], ["sidecars.chassis.settings_tables"]], ids=" ".join
+)
 def test_output_to_a_full_disk_is_74_and_a_sentence(command: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = run(command, stdout=full)

@@ -21,12 +21,12 @@ Probe = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def probe(tmp_path: Path) -> Probe:
     """Run the probe where exactly one sidecar lies beside the chassis, as in its image."""
-    for part in ("chassis", "sidecars/adapter"):
+    for part in ("sidecars/chassis", "sidecars/adapter"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "sidecars/__init__.py", tmp_path / "sidecars")
 
     def run(*arguments: str, timeout: float = PATIENCE, **environ: str) -> subprocess.CompletedProcess[str]:
-        script = "import sys; from chassis import probe; probe.TIMEOUT = float(sys.argv.pop(1)); "
+        script = "import sys; from sidecars.chassis import probe; probe.TIMEOUT = float(sys.argv.pop(1)); "
         command = [sys.executable, "-c", f"{script} sys.exit(probe.main(sys.argv[1:]))", str(timeout), *arguments]
         return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
 
@@ -151,7 +151,7 @@ def test_what_is_neither_a_path_nor_a_plain_url_is_refused(probe: Probe, target:
 
 
 def test_it_loads_nothing_but_the_standard_library() -> None:
-    script = "import sys, chassis.probe; print('aiohttp' in sys.modules or 'asyncio' in sys.modules)"
+    script = "import sys, sidecars.chassis.probe; print('aiohttp' in sys.modules or 'asyncio' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert ended.stdout == "False\n"

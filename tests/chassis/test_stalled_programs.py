@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chassis import logwriter
+from sidecars.chassis.runtime import log_writer
 from tests.chassis.stalled import Stalled, stalled
 from tests.support import PATIENCE, Program, free_port, get, wait_until
 from tests.warcopier.support import SHOP
@@ -103,7 +103,7 @@ def test_the_ambassador_serves_every_request_and_says_how_many_lines_it_has_drop
         clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE) for _ in range(4)]
         for client in clients:
             stack.callback(client.close)
-        for number in range(2 * int(workers) * logwriter.QUEUE // 2000):
+        for number in range(2 * int(workers) * log_writer.QUEUE // 2000):
             client = clients[number % len(clients)]
             client.request("GET", path)
             answer = client.getresponse()

@@ -29,7 +29,7 @@ def test_the_demo_ends_with_a_ledger_that_holds() -> None:
 
 
 def test_the_demo_fails_when_the_copier_only_claims_to_have_copied(tmp_path: Path) -> None:
-    for folder in ("demo", "chassis", "sidecars"):
+    for folder in ("demo", "sidecars"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "sidecars" / "warcopier" / "__main__.py").write_text("")
     done = demo(tmp_path)

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-import chassis
+from sidecars import chassis
 from tests.images.support import CONFINED, NAMES, docker, inspect, run, state, wait_healthy
 
 pytestmark = pytest.mark.engine
@@ -101,12 +101,14 @@ def test_every_module_is_compiled_since_a_read_only_root_could_never_do_it_later
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_to_be_machine_code_is_and_has_its_source_beside_it(name: str) -> None:
-    meant = run(sys.executable, "compile.py", "--names", name).stdout.split()
-    files = {path for path in map(PurePosixPath, contents(name)) if path.parent == SITE / "sidecars" / name}
-    machine_code = {path.name.partition(".")[0] for path in files if path.suffix == ".so"}
-    assert machine_code - {"compiled__mypyc"} == {module.rpartition(".")[2] for module in meant}
-    assert {path.stem for path in files if path.suffix == ".py"} >= machine_code - {"compiled__mypyc"}
-    assert bool(meant) is (name == "ambassador")
+    packages = run(sys.executable, "compile.py", "--packages", name).stdout.split()
+    rooms = {SITE.joinpath(*package.split(".")) for package in packages}
+    files = {path for path in map(PurePosixPath, contents(name)) if SITE / "sidecars" / name in path.parents}
+    machine_code = {(path.parent, path.name.partition(".")[0]) for path in files if path.suffix == ".so"}
+    sources = {(path.parent, path.stem) for path in files if path.suffix == ".py" and path.stem != "__init__"}
+    group = (SITE / "sidecars" / name, "compiled__mypyc")
+    assert machine_code - {group} == {(room, module) for room, module in sources if room in rooms}
+    assert bool(packages) is (name == "ambassador")
 
 
 @pytest.mark.parametrize("name", NAMES)

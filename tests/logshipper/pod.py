@@ -6,19 +6,19 @@ from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
-from chassis.settings import load
+from sidecars.chassis.config.settings import load
 from sidecars.logshipper.app import rules
-from sidecars.logshipper.checkpoint import SinkState
-from sidecars.logshipper.feed import Feed
-from sidecars.logshipper.flight import Flight
-from sidecars.logshipper.follow import Follower
-from sidecars.logshipper.ledger import Ledger
-from sidecars.logshipper.part import Part
-from sidecars.logshipper.records import Records
-from sidecars.logshipper.rotation import Rotation
+from sidecars.logshipper.delivery.in_flight import Flight
+from sidecars.logshipper.delivery.sink_queue import Feed
+from sidecars.logshipper.input.follower import Follower
+from sidecars.logshipper.input.rotated_cleanup import Rotation
+from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.ledger import Ledger
+from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.shape import Shaper
-from sidecars.logshipper.state import Store
+from sidecars.logshipper.state.checkpoint import SinkState
+from sidecars.logshipper.state.store import Store
+from sidecars.logshipper.transform.pipeline import Shaper
 
 ROTATE_WAIT = 30.0
 

@@ -7,8 +7,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from sidecars.logshipper.batch import Batch
-from tests.logshipper.sinks import opened
+from sidecars.logshipper.model.batch import Batch
+from tests.logshipper.opened_sinks import opened
 from tests.logshipper.support import a_batch, part
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from chassis.settings import load
-from sidecars.logshipper import ndjson
-from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.part import Part
-from sidecars.logshipper.records import Records
+from sidecars.chassis.config.settings import load
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.shape import Shaper
+from sidecars.logshipper.sinks.encodings import ndjson
+from sidecars.logshipper.transform.pipeline import Shaper
 from tests.logshipper.support import part
 
 

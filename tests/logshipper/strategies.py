@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.identity import tail_mark
-from sidecars.logshipper.part import Part
-from sidecars.logshipper.records import Records
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.fingerprint import tail_mark
+from sidecars.logshipper.model.records import Records
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200) | st.sampled_from(
     ["", "%d%s", 'a "quoted" \\ line', "one\ntwo", "\0", "x" * 20_000, "\u2028\U0001f600"]

@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.settings import load
-from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.identity import tail_mark
-from sidecars.logshipper.part import Part
+from sidecars.chassis.config.settings import load
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.fingerprint import tail_mark
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.shape import Shaper
+from sidecars.logshipper.transform.pipeline import Shaper
 
 FAST = {
     "LOGSHIPPER_SCAN_INTERVAL": "50ms",

@@ -1,4 +1,4 @@
-"""What loses or repeats lines elsewhere, by name. The rest is in `test_follow`, `test_restart` and `test_program`."""
+"""What loses or repeats lines elsewhere, by name. The rest is in `test_follower`, `test_restart` and `test_program`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.logshipper import discover
+from sidecars.logshipper.input import discovery
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
 
@@ -278,7 +278,7 @@ def test_a_clock_that_is_set_hides_no_new_file(pod: Pod, monkeypatch: pytest.Mon
 def test_a_file_system_that_does_not_tell_of_new_names_is_looked_at_all_the_same(
     pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discover, "_times", lambda _folder: (1, 1, 1))
+    monkeypatch.setattr(discovery, "_times", lambda _folder: (1, 1, 1))
     pod.follower.look(sure=False)
     append(pod.log, "1\n")
     for _ in range(10):

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from sidecars.logshipper import ndjson
-from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.sinks import forward_entries, loki_push, otlp_logs, syslog_frames
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.elasticsearch import _CREATE
+from sidecars.logshipper.sinks.encodings import forward_entries, loki_push, ndjson, otlp_logs, syslog_frames
 from tests.conftest import Start
 from tests.logshipper.receivers.forward import Forward, entries
 from tests.logshipper.receivers.loki import PushRequest

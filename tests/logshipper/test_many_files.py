@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.logshipper import globs
+from sidecars.logshipper.input import globs
 from tests.conftest import Start
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import Receiver, append, environ, lines_of

@@ -20,15 +20,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from chassis.health import Health
-from chassis.settings import load
-from sidecars.logshipper import checkpoint, ndjson
-from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.lines import Ending
-from sidecars.logshipper.part import Part
+from sidecars.chassis.config.settings import load
+from sidecars.chassis.runtime.readiness import Health
+from sidecars.logshipper.delivery.shipper import Shipper
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.ship import Shipper
 from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.encodings import ndjson
+from sidecars.logshipper.state import checkpoint
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import lines_of
 

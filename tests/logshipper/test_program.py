@@ -345,7 +345,8 @@ def as_nobody(tmp_path: Path) -> Iterator[Callable[[Mapping[str, str]], Program]
 
 AS_NOBODY = """
 import concurrent.futures.thread, encodings.idna, os, runpy, uvloop
-import chassis.commandline, sidecars.logshipper.app, sidecars.logshipper.sinks.http  # Python's home may be root's alone
+import sidecars.chassis.commandline, sidecars.logshipper.app
+import sidecars.logshipper.sinks.http  # Python's home may be root's alone
 os.setgroups([]); os.setgid(65532); os.setuid(65532)
 runpy.run_module("sidecars.logshipper", run_name="__main__", alter_sys=True)
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.logshipper import discover
+from sidecars.logshipper.input import discovery
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
 
@@ -164,13 +164,13 @@ async def test_thousands_of_files_are_found_again_by_one_look_at_their_directory
     await pod.store.save()
     pod.kill()
     looks: list[str] = []
-    real = discover.neighbours
+    real = discovery.neighbours
 
-    def look(folder: str) -> dict[str, discover.Found]:
+    def look(folder: str) -> dict[str, discovery.Found]:
         looks.append(folder)
         return real(folder)
 
-    monkeypatch.setattr(discover, "neighbours", look)
+    monkeypatch.setattr(discovery, "neighbours", look)
     pod.begin()
     assert looks == [str(pod.logs)]
     assert pod.ship() == []

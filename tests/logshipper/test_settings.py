@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chassis.settings import SettingsError, load
+from sidecars.chassis.config.settings import SettingsError, load
 from sidecars.logshipper.settings import Settings
 
 

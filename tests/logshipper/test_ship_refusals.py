@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.room import SMALLEST, Room
-from sidecars.logshipper.search import SAMPLES, Search
+from sidecars.logshipper.delivery.batch_size import SMALLEST, Room
+from sidecars.logshipper.delivery.refusal_search import SAMPLES, Search
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge
+from tests.logshipper.delivery.test_shipper import Scripted, lines, position, shipping, until
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import a_batch, append, part
-from tests.logshipper.test_ship import Scripted, lines, position, shipping, until
 
 
 class Picky(Scripted):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from chassis.lifecycle import IOFailed, Unavailable
-from sidecars.logshipper.batch import Batch
+from sidecars.chassis.runtime.lifecycle import IOFailed, Unavailable
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.file import FileSink
-from sidecars.logshipper.sinks.rotation import Rotation
+from sidecars.logshipper.sinks.numbered_rotation import Rotation
 from sidecars.logshipper.sinks.stdout import StdoutSink
 from tests.logshipper.support import a_batch, descriptors_up_to, full_disk, part
 

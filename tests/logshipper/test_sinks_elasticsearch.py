@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.client import Answer
-from chassis.settings import SettingsError
-from sidecars.logshipper import ndjson
-from sidecars.logshipper.batch import Batch
+from sidecars.chassis.config.settings import SettingsError
+from sidecars.chassis.http.client import Answer
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
 from sidecars.logshipper.sinks.elasticsearch import _CREATE, _outcome
+from sidecars.logshipper.sinks.encodings import ndjson
+from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.receivers.elasticsearch import Elasticsearch
-from tests.logshipper.sinks import create, opened
 from tests.logshipper.strategies import batches, with_columns
 from tests.logshipper.support import a_batch, part
 

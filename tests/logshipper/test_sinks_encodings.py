@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
-from sidecars.logshipper.sinks.compress import compressor, snappy
-from sidecars.logshipper.sinks.protobuf import VARINT, fields, padded, varint
+from sidecars.logshipper.sinks.encodings.compression import compressor, snappy
+from sidecars.logshipper.sinks.encodings.protobuf import VARINT, fields, padded, varint
 
 _TAG = b"\x08"  # field 1, a varint
 _BLOCKS = st.lists(

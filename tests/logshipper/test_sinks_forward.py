@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.settings import SettingsError
-from sidecars.logshipper import ndjson
-from sidecars.logshipper.batch import Batch
+from sidecars.chassis.config.settings import SettingsError
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import TryLater
-from sidecars.logshipper.sinks.forward_entries import STRING, map_head
-from sidecars.logshipper.sinks.forward_entries import entries as encode
-from sidecars.logshipper.sinks.forward_handshake import Handshake, Helo, Refused
+from sidecars.logshipper.sinks.encodings import ndjson
+from sidecars.logshipper.sinks.encodings.forward_entries import STRING, map_head
+from sidecars.logshipper.sinks.encodings.forward_entries import entries as encode
+from sidecars.logshipper.sinks.protocols.forward_handshake import Handshake, Helo, Refused
+from tests.logshipper.opened_sinks import an_authority, create, opened
 from tests.logshipper.posting import served
 from tests.logshipper.receivers.forward import Forward, entries
-from tests.logshipper.sinks import an_authority, create, opened
 from tests.logshipper.strategies import batches, with_columns
 from tests.logshipper.support import a_batch, part
 

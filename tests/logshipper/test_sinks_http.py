@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from chassis.settings import SettingsError
+from sidecars.chassis.config.settings import SettingsError
 from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.posting import YES, batch, post, request_of, served
-from tests.logshipper.sinks import create, opened
 from tests.logshipper.support import Receiver
 
 # -- what is sent --------------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from chassis.lifecycle import IOFailed
+from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.sinks.base import TryLater
+from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.posting import YES, batch, post, request_of, served
-from tests.logshipper.sinks import create, opened
 from tests.logshipper.support import Receiver
 
 # -- connections ---------------------------------------------------------------------------------------------------

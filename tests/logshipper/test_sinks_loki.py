@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 
-from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
-from sidecars.logshipper.sinks.loki_push import as_json, as_protobuf
-from sidecars.logshipper.sinks.loki_refusal import nanoseconds, refused
-from sidecars.logshipper.sinks.stamps import stamps
+from sidecars.logshipper.sinks.encodings.loki_push import as_json, as_protobuf
+from sidecars.logshipper.sinks.encodings.unique_timestamps import stamps
+from sidecars.logshipper.sinks.protocols.loki_refusal import nanoseconds, refused
+from tests.logshipper.opened_sinks import opened
 from tests.logshipper.receivers.loki import Entry, Loki, from_json, from_protobuf
-from tests.logshipper.sinks import opened
 from tests.logshipper.strategies import batches, with_columns
 from tests.logshipper.support import a_batch, part
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from chassis.settings import SettingsError
-from sidecars.logshipper import severity
-from sidecars.logshipper.batch import Batch
+from sidecars.chassis.config.settings import SettingsError
+from sidecars.logshipper.model import severity
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.encodings.otlp_logs import any_value, encode
 from sidecars.logshipper.sinks.otlp import partial_success
-from sidecars.logshipper.sinks.otlp_logs import any_value, encode
+from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.receivers.otlp import Otlp
-from tests.logshipper.sinks import create, opened
 from tests.logshipper.strategies import batches, with_columns
 from tests.logshipper.support import a_batch, part
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.sinks.peer_text import LONGEST, of_body, shown
+from sidecars.logshipper.sinks.protocols.peer_text import LONGEST, of_body, shown
 
 
 @pytest.mark.parametrize(

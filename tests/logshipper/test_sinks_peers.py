@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import TooLarge, TryLater
 from tests.conftest import Start
-from tests.logshipper.sinks import opened, until
+from tests.logshipper.opened_sinks import opened, until
 from tests.logshipper.support import a_batch, append, environ, part
 from tests.support import free_port, peer, serving, wait_until
 

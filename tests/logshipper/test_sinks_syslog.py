@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from sidecars.logshipper import severity
-from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.model import severity
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import TryLater
-from sidecars.logshipper.sinks.syslog_frames import frames
+from sidecars.logshipper.sinks.encodings.syslog_frames import frames
+from tests.logshipper.opened_sinks import an_authority, opened, until
 from tests.logshipper.receivers.syslog import Syslog, parse, split
-from tests.logshipper.sinks import an_authority, opened, until
 from tests.logshipper.strategies import batches, with_columns
 from tests.logshipper.support import a_batch, part
 

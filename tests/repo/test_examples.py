@@ -12,7 +12,7 @@ import kubernetes_validate  # type: ignore[import-untyped] # it ships no types
 import pytest
 import yaml
 
-from chassis.settings import SettingsError, load
+from sidecars.chassis.config.settings import SettingsError, load
 from tests.support import ROOT
 
 MANIFESTS = sorted((ROOT / "examples").glob("*/*.yaml"))

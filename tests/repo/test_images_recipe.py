@@ -15,7 +15,7 @@ import kubernetes_validate  # type: ignore[import-untyped] # it ships no types
 import pytest
 import yaml
 
-import chassis
+from sidecars import chassis
 from tests.support import ROOT
 
 NAMES = sorted(path.parent.name for path in (ROOT / "sidecars").glob("*/__main__.py"))

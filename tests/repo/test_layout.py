@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chassis.settings import ServiceSettings, Settings, specs
+from sidecars.chassis.config.settings import ServiceSettings, Settings, specs
 from tests.support import ROOT
 
 NAMES = sorted(path.parent.name for path in (ROOT / "sidecars").glob("*/__main__.py"))
@@ -83,7 +83,7 @@ def test_no_two_sidecars_share_an_admin_port_since_a_pod_shares_one_network() ->
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sidecar_imports_only_what_its_extra_installs(name: str) -> None:
-    allowed = {"chassis", "sidecars"} | set(sys.stdlib_module_names)
+    allowed = {"sidecars"} | set(sys.stdlib_module_names)
     for requirement in project()["project"]["optional-dependencies"][name]:
         distribution = re.split(r"[<>=!~ ]", requirement)[0]
         top = metadata.distribution(distribution).read_text("top_level.txt")

@@ -9,7 +9,7 @@ import zipfile
 
 from hypothesis import strategies as st
 
-from sidecars.warcopier.archive import Limits
+from sidecars.warcopier.archive.verification import Limits
 
 WIDE = Limits(entries=10**6, unpacked=1 << 50, ratio=10**6)
 CENTRAL = b"PK\1\2"

@@ -16,9 +16,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from chassis import commandline
-from sidecars.warcopier import app, copying, staging, trees
+from sidecars.chassis import commandline
+from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
+from sidecars.warcopier.target import directory_swap, staging
+from sidecars.warcopier.transfer import copying
 
 CHANGING = (
     *("copy_file_range", "sendfile", "pwrite", "write", "fchmod", "chmod", "utime", "fsync"),
@@ -69,7 +71,7 @@ def main() -> int:
         os.open = open_
         fcntl.flock = interruption.around("flock", fcntl.flock)
         for name in ("exchange", "flush_all"):
-            setattr(trees, name, interruption.around(name, getattr(trees, name)))
+            setattr(directory_swap, name, interruption.around(name, getattr(directory_swap, name)))
         app.run(settings)
 
     return commandline.job(Settings, run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 
-from sidecars.warcopier import settling
+from sidecars.warcopier.watch import settling
 
 
 def main() -> None:

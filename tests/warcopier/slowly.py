@@ -6,9 +6,10 @@ import os
 import sys
 import time
 
-from chassis import commandline
-from sidecars.warcopier import app, copying
+from sidecars.chassis import commandline
+from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
+from sidecars.warcopier.transfer import copying
 
 PAUSE = 0.02  # seconds
 

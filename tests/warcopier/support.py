@@ -28,7 +28,7 @@ UNPACK = {"WARCOPIER_UNPACK": "true"}
 
 START = """
 import sys
-from chassis import commandline
+from sidecars.chassis import commandline
 from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
 sys.exit(commandline.job(Settings, app.run))

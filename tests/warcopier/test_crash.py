@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from chassis.frozen import asdict
-from sidecars.warcopier.plan import fingerprint
+from sidecars.chassis.runtime.light_dataclasses import asdict
+from sidecars.warcopier.artifacts import fingerprint
 from tests.support import wait_until
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
@@ -270,7 +270,7 @@ def test_a_run_that_lives_is_not_swept_away_by_another(copier: Copier, tmp_path:
     pipe = tmp_path / "hold"
     os.mkfifo(pipe)
     holding = (
-        "import sys; from chassis import commandline; from sidecars.warcopier import app;"
+        "import sys; from sidecars.chassis import commandline; from sidecars.warcopier import app;"
         "from sidecars.warcopier.settings import Settings; commit = app.commit;"
         f"app.commit = lambda *args: (open({str(pipe)!r}).read(), commit(*args))[1];"
         "sys.exit(commandline.job(Settings, app.run))"

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.warcopier import trees
-from sidecars.warcopier.entry_names import DEEPEST, LONGEST_NAME
-from sidecars.warcopier.globbing import globbed
+from sidecars.warcopier.archive.entry_names import DEEPEST, LONGEST_NAME
+from sidecars.warcopier.source.globbing import globbed
+from sidecars.warcopier.target import directory_swap
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
     NEW,
@@ -181,7 +181,7 @@ def test_whatever_is_in_a_directory_and_whatever_its_name_is_it_can_be_removed(
     make(folder / "gone", what)
     at = os.open(folder, os.O_RDONLY)
     try:
-        trees.remove("gone", at)
+        directory_swap.remove("gone", at)
     finally:
         os.close(at)
     assert names(folder) == []
@@ -211,7 +211,7 @@ def test_a_glob_goes_as_deep_as_a_path_can(copier: Copier) -> None:
     assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
     copier.source.rename(copier.source.parent / "away")  # too deep for pytest to remove
     at = os.open(copier.source.parent, os.O_RDONLY)
-    trees.remove("away", at)
+    directory_swap.remove("away", at)
     os.close(at)
 
 

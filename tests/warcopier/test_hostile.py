@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chassis import lifecycle
-from chassis.settings import load
+from sidecars.chassis.config.settings import load
+from sidecars.chassis.runtime import lifecycle
 from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
 from tests.warcopier.archives import CENTRAL, mutations, packed, patched, with_extra

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 
-from sidecars.warcopier.archive import examine, survey
-from sidecars.warcopier.zipdir import NotAnArchive
+from sidecars.warcopier.archive.verification import examine, survey
+from sidecars.warcopier.archive.zip_directory import NotAnArchive
 from tests.warcopier.archives import CENTRAL, WIDE, mutations, packed, patched, wide, with_comment, with_extra
 from tests.warcopier.java import Java
 from tests.warcopier.support import UNPACK, Copier, published, refused

@@ -19,7 +19,7 @@ from tests.warcopier.support import SHOP, Copier, deployed, leftovers, published
 def test_it_loads_neither_an_event_loop_nor_an_http_stack_nor_what_else_it_has_no_use_for(copier: Copier) -> None:
     copier.offer(shop=SHOP)
     script = (
-        "import sys; from sidecars.warcopier import app; from chassis import commandline;"
+        "import sys; from sidecars.warcopier import app; from sidecars.chassis import commandline;"
         "from sidecars.warcopier.settings import Settings;"
         "unwanted = {'asyncio', 'aiohttp', 'zipfile', 'http', 'ssl', 'uvloop', 'urllib.parse', 'pathlib', 'logging'};"
         "run = lambda settings: (app.run(settings), print(*sorted(unwanted & set(sys.modules))));"
@@ -54,7 +54,7 @@ def test_told_to_stop_in_the_middle_of_a_copy_it_leaves_nothing(copier: Copier, 
 
 @pytest.mark.usefixtures("umask_of_its_own")
 def test_what_was_done_is_the_termination_message(copier: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chassis import lifecycle, signals  # noqa: PLC0415 - to be patched
+    from sidecars.chassis.runtime import lifecycle, signals  # noqa: PLC0415 - to be patched
     from sidecars.warcopier import app  # noqa: PLC0415 - as above
 
     said: list[str] = []

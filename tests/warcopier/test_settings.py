@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.envdocs import rendered
+from sidecars.chassis.settings_tables import rendered
 from sidecars.warcopier.settings import Settings
 from tests.support import ROOT
 from tests.warcopier.support import SHOP, Copier, refused

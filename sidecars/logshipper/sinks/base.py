@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.model.batch import Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,16 +22,16 @@ from typing import Any
 
 import orjson
 
-from chassis.client import Answer
-from sidecars.logshipper import ndjson
-from sidecars.logshipper.batch import Batch
+from sidecars.chassis.http.client import Answer
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.answers import asked_pause, is_final, is_yes, judge
 from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
-from sidecars.logshipper.sinks.client import LongAnswer
-from sidecars.logshipper.sinks.compress import compressor, content_encoding
-from sidecars.logshipper.sinks.peer_text import shown
-from sidecars.logshipper.sinks.post import SHORT, Poster
+from sidecars.logshipper.sinks.encodings import ndjson
+from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
+from sidecars.logshipper.sinks.protocols.http_client import LongAnswer
+from sidecars.logshipper.sinks.protocols.http_outcome import asked_pause, is_final, is_yes, judge
+from sidecars.logshipper.sinks.protocols.http_post import SHORT, Poster
+from sidecars.logshipper.sinks.protocols.peer_text import shown
 
 _FILTER = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
 _CREATE = '{"create":{"_id":"<id>"}}'

@@ -18,16 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chassis import logs
-from chassis.lifecycle import IOFailed
-from chassis.settings import ONLY, variable
-from sidecars.logshipper import ndjson
-from sidecars.logshipper.batch import Batch
-from sidecars.logshipper.identity import TAIL, Mark, tail_mark
+from sidecars.chassis.config.settings import ONLY, variable
+from sidecars.chassis.runtime import logs
+from sidecars.chassis.runtime.blocking_thread import Worker
+from sidecars.chassis.runtime.lifecycle import IOFailed
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.fingerprint import TAIL, Mark, tail_mark
 from sidecars.logshipper.settings import Settings, Sink
 from sidecars.logshipper.sinks.base import Outcome, TryLater
-from sidecars.logshipper.sinks.rotation import Rotation, flush
-from sidecars.logshipper.worker import Worker
+from sidecars.logshipper.sinks.encodings import ndjson
+from sidecars.logshipper.sinks.numbered_rotation import Rotation, flush
 
 log = logs.get("file")
 

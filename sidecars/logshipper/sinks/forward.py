@@ -24,16 +24,16 @@ from typing import Any
 
 import msgpack
 
-from chassis.settings import variable
-from chassis.tls import Reloading
-from sidecars.logshipper.batch import Batch
+from sidecars.chassis.config.settings import variable
+from sidecars.chassis.http.tls import Reloading
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.access import reveal, tls_client
 from sidecars.logshipper.sinks.base import Outcome, TryLater
-from sidecars.logshipper.sinks.compress import compressor
-from sidecars.logshipper.sinks.dial import ConnectionFailed, connect, words
-from sidecars.logshipper.sinks.forward_entries import entries
-from sidecars.logshipper.sinks.forward_handshake import Handshake, Refused
+from sidecars.logshipper.sinks.encodings.compression import compressor
+from sidecars.logshipper.sinks.encodings.forward_entries import entries
+from sidecars.logshipper.sinks.protocols.connecting import ConnectionFailed, connect, words
+from sidecars.logshipper.sinks.protocols.credentials import reveal, tls_client
+from sidecars.logshipper.sinks.protocols.forward_handshake import Handshake, Refused
 
 _PORT = 24224
 _TAG = "logshipper"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sidecars.logshipper import ndjson
-from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.answers import judge
 from sidecars.logshipper.sinks.base import Outcome
-from sidecars.logshipper.sinks.compress import compressor, content_encoding
-from sidecars.logshipper.sinks.post import Poster, target
+from sidecars.logshipper.sinks.encodings import ndjson
+from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
+from sidecars.logshipper.sinks.protocols.http_outcome import judge
+from sidecars.logshipper.sinks.protocols.http_post import Poster, target
 
 
 def create(_settings: Settings, sink: Sink) -> HttpSink:

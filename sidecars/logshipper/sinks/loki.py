@@ -16,16 +16,16 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.answers import judge
 from sidecars.logshipper.sinks.base import Outcome, Rejected, TryLater
-from sidecars.logshipper.sinks.compress import compressor, content_encoding, snappy
-from sidecars.logshipper.sinks.loki_push import as_json, as_protobuf
-from sidecars.logshipper.sinks.loki_refusal import ignored, refused
-from sidecars.logshipper.sinks.peer_text import of_body
-from sidecars.logshipper.sinks.post import SHORT, Poster, target
-from sidecars.logshipper.sinks.stamps import stamps
+from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding, snappy
+from sidecars.logshipper.sinks.encodings.loki_push import as_json, as_protobuf
+from sidecars.logshipper.sinks.encodings.unique_timestamps import stamps
+from sidecars.logshipper.sinks.protocols.http_outcome import judge
+from sidecars.logshipper.sinks.protocols.http_post import SHORT, Poster, target
+from sidecars.logshipper.sinks.protocols.loki_refusal import ignored, refused
+from sidecars.logshipper.sinks.protocols.peer_text import of_body
 
 _BAD_REQUEST = 400
 _BLOCKED = 260  # block_ingestion_status_code: a status that clients shall not repeat, and nothing is stored

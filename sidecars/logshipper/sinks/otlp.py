@@ -13,15 +13,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sidecars.logshipper.batch import Batch
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks import otlp_logs
-from sidecars.logshipper.sinks.answers import judge
 from sidecars.logshipper.sinks.base import Outcome, Rejected, TryLater
-from sidecars.logshipper.sinks.compress import compressor, content_encoding
-from sidecars.logshipper.sinks.peer_text import of_body, shown
-from sidecars.logshipper.sinks.post import Poster, target
-from sidecars.logshipper.sinks.protobuf import fields
+from sidecars.logshipper.sinks.encodings import otlp_logs
+from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
+from sidecars.logshipper.sinks.encodings.protobuf import fields
+from sidecars.logshipper.sinks.protocols.http_outcome import judge
+from sidecars.logshipper.sinks.protocols.http_post import Poster, target
+from sidecars.logshipper.sinks.protocols.peer_text import of_body, shown
 
 _PATH = "/v1/logs"
 _ANSWER = 16 * 1024  # bytes: a count and a message

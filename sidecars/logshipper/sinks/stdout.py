@@ -10,12 +10,12 @@ import os
 import select
 from typing import Any
 
-from chassis.lifecycle import Unavailable
-from chassis.settings import variable
-from sidecars.logshipper.batch import Batch
+from sidecars.chassis.config.settings import variable
+from sidecars.chassis.runtime.blocking_thread import Worker
+from sidecars.chassis.runtime.lifecycle import Unavailable
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
 from sidecars.logshipper.sinks.base import Outcome, TryLater
-from sidecars.logshipper.worker import Worker
 
 _STDOUT = 1
 

@@ -22,14 +22,14 @@ import termios
 import time
 from typing import Any
 
-from chassis.tls import Reloading
-from sidecars.logshipper.batch import Batch
+from sidecars.chassis.http.tls import Reloading
+from sidecars.chassis.runtime.blocking_thread import Worker
+from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.access import tls_client
 from sidecars.logshipper.sinks.base import Outcome, TryLater
-from sidecars.logshipper.sinks.dial import not_connected, words
-from sidecars.logshipper.sinks.syslog_frames import frames
-from sidecars.logshipper.worker import Worker
+from sidecars.logshipper.sinks.encodings.syslog_frames import frames
+from sidecars.logshipper.sinks.protocols.connecting import not_connected, words
+from sidecars.logshipper.sinks.protocols.credentials import tls_client
 
 _PORTS = {"syslog+tcp": 514, "syslog+tls": 6514}
 _HEARD = 16  # reads

@@ -1,0 +1,285 @@
+"""Asking the apps. The one place that talks to them, and that translates what goes wrong into our words.
+
+However many probers ask, an app is asked each question once at a time: whoever comes while a request is under way
+shares its outcome (*single flight*), and for `cache_ttl` after it, too. A request has one deadline for everything, from
+the connection to the last byte and to what was understood of it, so an outcome always comes in time, whatever the app
+does. A prober with less time than that is told so; the request goes on for the others.
+
+Connections are kept for a few seconds only, less than servers keep theirs.
+
+`/livez` fails when a request outlives its deadline by far: then this process no longer does its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import h11
+
+from sidecars import chassis
+from sidecars.adapter.app_client.background import LARGE, Background
+from sidecars.adapter.app_client.interpretation import Limits, Reading, Unreadable, understand
+from sidecars.adapter.app_client.outcome import NoReply, Outcome, Question, Reply
+from sidecars.adapter.settings import App, Settings
+from sidecars.adapter.statistics import Record
+from sidecars.chassis.config.setting_types import show_duration, show_size
+from sidecars.chassis.config.settings import variable
+from sidecars.chassis.http import tls
+from sidecars.chassis.http.client import Client, Closed, Malformed, Progress, TooLarge
+from sidecars.chassis.runtime import logs
+from sidecars.chassis.runtime.readiness import Health, Pulse
+
+log = logs.get("upstream")
+
+_KEEP = 4.0  # seconds; node and uvicorn close an idle connection after 5
+_OVERDUE = 10.0  # seconds beyond its deadline after which a request is a sign that nothing moves any more
+
+
+class Upstream:
+    """The apps, as something that can be asked. An async context: it holds connections."""
+
+    def __init__(
+        self,
+        apps: Iterable[App],
+        record: Record,
+        health: Health,
+        limits: Mapping[Question, Limits] | None = None,
+    ) -> None:
+        """Raises UnusableFiles. Answers to the questions in `limits` are understood, within these."""
+        self._record = record
+        self._limits = limits or {}
+        self.background = Background()
+        self._health = health
+        self._apps = {app.name: _Access(app) for app in apps}
+        self._flights: dict[Question, asyncio.Task[Outcome]] = {}
+        self._kept: dict[Question, tuple[Outcome, float]] = {}
+        self._pulses: dict[Question, Pulse] = {}
+        self._now = asyncio.get_running_loop().time
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for flight in self._flights.values():
+            flight.cancel()
+        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+        self.background.close()
+        for access in self._apps.values():
+            access.client.close()
+
+    async def ask(self, question: Question, patience: float | None = None) -> Outcome:
+        """What comes of the question, at its deadline at the latest. Never raises for anything that the app does.
+
+        Raises Impatient where there is no outcome after `patience` seconds; that says nothing about the app.
+        """
+        if question.cache_ttl:
+            kept = self._kept.get(question)
+            if kept and self._now() < kept[1]:
+                return kept[0]
+        flight = self._flights.get(question)
+        if flight is None:
+            flight = self._flights[question] = asyncio.create_task(self._fly(question))
+        if patience is None or patience >= question.timeout:
+            return await asyncio.shield(flight)
+        try:
+            async with asyncio.timeout(patience):
+                return await asyncio.shield(flight)
+        except TimeoutError:
+            raise Impatient(question, patience) from None
+
+    async def _fly(self, question: Question) -> Outcome:
+        """One request under way, from its count to its outcome."""
+        app = self._record.apps[question.app]
+        pulse = self._pulse(question)
+        pulse.beat()
+        app.requests += 1
+        try:
+            outcome = await self._outcome(question)
+        finally:
+            pulse.idle()
+            del self._flights[question]
+        if question.cache_ttl:
+            self._kept[question] = (outcome, self._now() + question.cache_ttl)
+        app.outcome(outcome)
+        return outcome
+
+    def _pulse(self, question: Question) -> Pulse:
+        pulse = self._pulses.get(question)
+        if pulse is None:
+            pulse = self._health.pulse(f"request for {question.url}", question.timeout + _OVERDUE)
+            self._pulses[question] = pulse
+        return pulse
+
+    async def _outcome(self, question: Question) -> Outcome:
+        """Everything that can go wrong, translated."""
+        progress = Progress()
+        reply: Reply | None = None
+        try:
+            async with asyncio.timeout(question.timeout):
+                reply = await self._apps[question.app].get(question, progress)
+                return await self._understood(question, reply)
+        except Exception as error:  # noqa: BLE001 - a prober is answered whatever happens, and we hear of it
+            if reply and isinstance(error, TimeoutError):
+                return _unread(question, reply)
+            known = translated(error, question, progress)
+            if known is None:
+                log.defect(f"a defect while asking {question.url}: please report the traceback", error)
+            return known or NoReply("defect", f"could not be asked: {type(error).__name__}")
+
+    async def _understood(self, question: Question, reply: Reply) -> Reply:
+        """The reply, and what it says where that matters."""
+        limits = self._limits.get(question)
+        if limits is None:
+            return reply
+        size = LARGE if "content-encoding" in reply.headers else len(reply.body)
+        found = await self.background.run(question.app, size, lambda proceed: understand(reply, limits, proceed))
+        page = found.exposition if isinstance(found, Reading) else None
+        told = page.told() if page else [found.phrase] if isinstance(found, Unreadable) else []
+        faults = page.fault_counts() if page else found.faults if isinstance(found, Unreadable) else {}
+        app = self._record.apps[question.app]
+        new = app.understood(faults, told, len(page.condemned) if page else 0)
+        if new:
+            log.warning("the app's page of metrics has faults", app=question.app, kinds=new, reasons=told)
+        return replace(reply, understood=found)
+
+
+def _unread(question: Question, reply: Reply) -> NoReply:
+    within = show_duration(question.timeout)
+    return NoReply("timeout", f"answered, but its body of {len(reply.body)} B could not be read within {within}")
+
+
+class Impatient(Exception):
+    """The prober has less time than the app has to answer."""
+
+    def __init__(self, question: Question, patience: float) -> None:
+        self.phrase = f"has not answered yet after the {show_duration(patience)} that the scrape leaves"
+        self.sentence = f"{question.url} {self.phrase}"
+        super().__init__(self.sentence)
+
+
+class UnusableCredentials(Exception):
+    """What is to be shown to the app cannot be read, or cannot be sent. Says which variable it is."""
+
+
+class _Access:
+    """How one app is reached: its connections, and who we are to it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._origin = f"{app.target.scheme}://{app.target.netloc}"
+        self._requests: dict[Question, tuple[str, h11.Request]] = {}
+        trusted = _trusted(app) if app.secure else None
+        context = trusted.context if trusted else lambda: None
+        self.client = Client(app.target.hostname or "", app.port, context, keep=_KEEP)
+
+    async def get(self, question: Question, progress: Progress) -> Reply:
+        request = self._request(question)
+        answer = await self.client.request(request, max_body=question.max_body, progress=progress)
+        return Reply(answer.status, answer.headers, answer.body)
+
+    def _request(self, question: Question) -> h11.Request:
+        """The request, made once, and again when the credentials have changed."""
+        authorization = self._authorization()
+        known = self._requests.get(question)
+        if known is None or known[0] != authorization:
+            known = (authorization, self._new_request(question, authorization))
+            self._requests[question] = known
+        return known[1]
+
+    def _new_request(self, question: Question, authorization: str) -> h11.Request:
+        """Fixed, since the answer is shared: nothing of a prober's request is handed on.
+
+        `identity` asks for plain bytes; what comes compressed all the same is handed on as it is by a forwarding route.
+        """
+        headers = [
+            ("Host", self._app.target.netloc),
+            ("User-Agent", f"sidecars-adapter/{chassis.__version__}"),
+            ("Accept", question.accept),
+            ("Accept-Encoding", "identity"),
+        ]
+        if authorization:
+            headers.append(("Authorization", authorization))
+        try:
+            return h11.Request(method="GET", target=question.url.removeprefix(self._origin), headers=headers)
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            raise UnusableCredentials(f"{self._credential()} has characters that cannot be sent") from None
+
+    def _authorization(self) -> str:
+        """The header's value; a secret that came by file is read each time, so that a new one is used at once."""
+        app = self._app
+        try:
+            if app.target_token:
+                return f"Bearer {app.target_token.reveal()}"
+            if app.target_username and app.target_password:
+                pair = f"{app.target_username}:{app.target_password.reveal()}"
+                return f"Basic {b64encode(pair.encode()).decode('ascii')}"
+        except (OSError, UnicodeDecodeError):
+            raise UnusableCredentials(f"{self._credential()} cannot be read any more") from None
+        return ""
+
+    def _credential(self) -> str:
+        return variable(Settings, "target_token" if self._app.target_token else "target_password", self._app.name)
+
+
+def _trusted(app: App) -> tls.Reloading:
+    def file(field: str) -> tls.File | None:
+        path = getattr(app, field)
+        return tls.File(variable(Settings, field, app.name), str(path)) if path else None
+
+    return tls.client(file("target_ca"), file("target_cert"), file("target_key"))
+
+
+def translated(error: Exception, question: Question, progress: Progress) -> NoReply | None:
+    """What went wrong, in our words; None for a defect."""
+    found: NoReply | None = None
+    match error:
+        case TimeoutError():  # our own: one of the system's comes only after minutes
+            found = NoReply("timeout", f"{_so_far(progress)} within {show_duration(question.timeout)}")
+        case TooLarge():
+            found = NoReply("too_large", f"answered with more than {show_size(question.max_body)}")
+        case Closed():
+            found = NoReply("closed", f"{_so_far(progress)}: it closed the connection")
+        case Malformed():
+            found = NoReply("malformed", "answered with what is not HTTP, or with too large a head")
+        case UnusableCredentials():
+            found = NoReply("credentials", f"cannot be asked: {error}")
+        case OSError():
+            found = unreachable(error)
+    return found
+
+
+def _so_far(progress: Progress) -> str:
+    if not progress.status:
+        return "did not answer"
+    return (
+        f"began an answer with the status {progress.status}, but did not end it after {progress.received} B of its body"
+    )
+
+
+def unreachable(error: OSError) -> NoReply:
+    """Why there is no connection, in our words. None of them repeats what the app has sent."""
+    match error:
+        case socket.gaierror():
+            return NoReply("unresolved", "cannot be asked: its host name has no address")
+        case ssl.SSLCertVerificationError():
+            return NoReply("tls", f"cannot be asked: its certificate is not trusted: {error.verify_message}")
+        case ssl.SSLError():
+            return NoReply("tls", f"cannot be asked: TLS failed: {_ssl_reason(error)}")
+        case OSError(errno=errno.ECONNREFUSED):
+            return NoReply("refused", "cannot be asked: connection refused; is the app up?")
+    return NoReply("unreachable", f"cannot be asked: {error.strerror or type(error).__name__}")
+
+
+def _ssl_reason(error: ssl.SSLError) -> str:
+    """`wrong version number`: OpenSSL's own words for it."""
+    return str(getattr(error, "reason", None) or "no reason given").lower().replace("_", " ")

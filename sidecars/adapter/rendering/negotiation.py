@@ -1,0 +1,66 @@
+"""Which of Prometheus's formats a scraper gets, from its `Accept` header. No I/O.
+
+Source: Prometheus, "Scrape protocol content negotiation". What is asked for and not there (protobuf) is passed over;
+text 0.0.4 is the last resort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecars.adapter.rendering.escaping import Escaping
+from sidecars.chassis.http.accept_header import ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Prometheus text ("0.0.4", "1.0.0") or OpenMetrics ("0.0.1", "1.0.0"), and how UTF-8 names are written in it."""
+
+    openmetrics: bool = False
+    version: str = "0.0.4"
+    escaping: Escaping = "underscores"
+
+    @property
+    def content_type(self) -> str:
+        """The value of the `Content-Type` header."""
+        kind = "application/openmetrics-text" if self.openmetrics else "text/plain"
+        escaping = f"; escaping={self.escaping}" if self.version == "1.0.0" else ""
+        return f"{kind}; version={self.version}; charset=utf-8{escaping}"
+
+
+TEXT = Format()
+
+_MEDIA_TYPES = {
+    "text/plain": (False, ("0.0.4", "1.0.0")),
+    "text/*": (False, ("0.0.4",)),
+    "*/*": (False, ("0.0.4",)),
+    "application/openmetrics-text": (True, ("1.0.0", "0.0.1")),
+}
+_ESCAPINGS: dict[str, Escaping] = {
+    "allow-utf-8": "allow-utf-8",
+    "underscores": "underscores",
+    "dots": "dots",
+    "values": "values",
+}
+
+
+def choose(accept: str) -> Format:
+    """The best format that the header asks for; of two that are as good, the first."""
+    best, weight = TEXT, 0.0
+    for one in ranges(accept):
+        found = _format(one.media_type, one.parameters) if one.weight > weight else None
+        if found:
+            best, weight = found, one.weight
+    return best
+
+
+def _format(media_type: str, values: Mapping[str, str]) -> Format | None:
+    openmetrics, versions = _MEDIA_TYPES.get(media_type, (False, ()))
+    if not versions:
+        return None
+    version = values.get("version", versions[0])
+    if version not in versions:
+        return None
+    escaping = _ESCAPINGS.get(values.get("escaping", ""), "underscores")
+    return Format(openmetrics, version, escaping if version == "1.0.0" else "underscores")

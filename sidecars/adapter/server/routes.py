@@ -1,0 +1,90 @@
+"""Which request is answered from what. No I/O.
+
+A route is one path that the settings name; it is matched as a whole. A query in the request has no part in it and
+is not handed on: what is asked of the app is what the settings say, and nothing that a prober sends can change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sidecars.adapter.app_client.outcome import ANYTHING, Question
+from sidecars.adapter.settings import App, Mode
+from sidecars.adapter.verdict.dialect_negotiation import AUTO
+from sidecars.adapter.verdict.probe_response import Answer, own_answer
+
+METHODS = ("GET", "HEAD")
+OTHER = "other"  # the label of all requests that no route answers
+
+_NOT_FOUND = 404
+_METHOD_NOT_ALLOWED = 405
+
+# What is asked for first is what the mode is about; the rest is understood, too.
+_ACCEPT: Mapping[Mode, str] = {
+    "forward": ANYTHING,
+    "verdict": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.9,text/plain;version=0.0.4;q=0.8,"
+    "application/health+json;q=0.4,application/json;q=0.3,*/*;q=0.1",
+    "metrics": "application/health+json,application/json;q=0.9,"
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path, the questions whose outcomes answer it (one for each app that shares it), and how."""
+
+    path: str
+    questions: tuple[Question, ...]
+    mode: Mode = "forward"
+    format: str = AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that no app is asked about. `label` is the route's path, or `OTHER`."""
+
+    label: str
+    answer: Answer
+
+
+class Routes:
+    """The table of routes."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._by_path = {route.path: route for route in routes}
+        self._not_found = own_answer(_NOT_FOUND, f"not found: the routes are {', '.join(self._by_path)}")
+        allowed = " and ".join(METHODS)
+        self._not_allowed = own_answer(
+            _METHOD_NOT_ALLOWED, f"not allowed: a route answers {allowed}", headers={"Allow": ", ".join(METHODS)}
+        )
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._by_path.values())
+
+    def find(self, method: str, path: str) -> Route | Refusal:
+        """The route for the request, or the answer that refuses it."""
+        route = self._by_path.get(path)
+        if route is None:
+            return Refusal(OTHER, self._not_found)
+        if method not in METHODS:
+            return Refusal(path, self._not_allowed)
+        return route
+
+
+def routes_of(apps: Iterable[App]) -> Routes:
+    """The routes that the settings ask for."""
+    found: dict[str, Route] = {}
+    for app in apps:
+        for path, target in app.routes.items():
+            mode, question = app.mode[path], _question(app, path, target)
+            earlier = found[path].questions if path in found else ()
+            found[path] = Route(path, (*earlier, question), mode, app.format[path])
+    return Routes(found.values())
+
+
+def _question(app: App, path: str, target: str) -> Question:
+    url = f"{app.target.scheme}://{app.target.netloc}{target}"
+    return Question(app.name, url, app.timeout, app.max_body, _ACCEPT[app.mode[path]], app.cache_ttl)

@@ -1,0 +1,211 @@
+"""The kinds of values that only the adapter has. Each says what it expects, as those of `setting_types` do."""
+
+from __future__ import annotations
+
+import re
+
+from sidecars.chassis.config.setting_types import Kind, comma_separated, duration, integer, pairs, text, url
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, Generic, T, dataclass, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from urllib.parse import SplitResult
+
+    from sidecars.adapter.health.json_paths import Selector
+
+_URL = url("http", "https")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
+_ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+;:@/-]*")  # a path without an escape: what is written is what is matched
+_TARGET = re.compile(r"/[!\"$-~]*")  # all visible ASCII but `#`: it goes into the request line as it is
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+_CODES = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
+_LOWEST_STATUS = 200  # of a final answer
+_WANTED = "expected http://host[:port] or https://host[:port]"
+
+
+# -- where the app is, and which path is answered from which -------------------------------------------------------
+
+
+def _parse_target(raw: str) -> SplitResult:
+    parts = _URL.parse(raw)
+    if "@" in parts.netloc:
+        raise ValueError(
+            f"{_WANTED} without credentials: ADAPTER_TARGET_USERNAME and ADAPTER_TARGET_PASSWORD have those"
+        )
+    if parts.path not in ("", "/") or "?" in raw or "#" in raw:
+        raise ValueError(f"{_WANTED} alone: the path that the app is asked for belongs in ROUTES")
+    if not _HOST.fullmatch(parts.hostname or ""):
+        raise ValueError(f"{_WANTED} with a host name, an IPv4 address or an [IPv6 address]")
+    return parts
+
+
+def _parse_route(raw: str) -> str:
+    if not _ROUTE.fullmatch(raw):
+        raise ValueError(f"expected a path such as /health, without ? # or %, but it has {raw}")
+    return raw
+
+
+def _parse_route_target(raw: str) -> str:
+    if not _TARGET.fullmatch(raw):
+        raise ValueError(f"expected the app's path, such as /metrics, but it has {raw}")
+    return raw
+
+
+target_url = Kind("URL", _parse_target, _URL.show)
+path = Kind("path", _parse_route)
+routes = pairs(path, Kind("app's path", _parse_route_target))
+
+
+# -- what differs by route -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ByRoute(Generic[T]):
+    """A value for all routes of an app, and others for some of them by their paths."""
+
+    value: T
+    exceptions: Mapping[str, T]
+
+    def __getitem__(self, route: str) -> T:
+        return self.exceptions.get(route, self.value)
+
+
+def by_route(kind: Kind[T], rest: str) -> Kind[ByRoute[T]]:
+    """`value`, or `value,/path=other,…`. Where only paths are given, `rest` is the value of the others."""
+
+    def parse(raw: str) -> ByRoute[T]:
+        value, exceptions = None, {}
+        for item in comma_separated(text).parse(raw):
+            route, equals, chosen = (part.strip() for part in item.partition("="))
+            if not equals:
+                if value is not None:
+                    raise ValueError("expected one value for all routes; others belong to a path, as /path=value")
+                value = kind.parse(route)
+            elif route in exceptions:
+                raise ValueError(f"expected each path once, but {route} stands twice")
+            else:
+                exceptions[path.parse(route)] = kind.parse(chosen)
+        return ByRoute(kind.parse(rest) if value is None else value, exceptions)
+
+    def show(chosen: ByRoute[T]) -> str:
+        return ",".join([kind.show(chosen.value), *(f"{at}={kind.show(it)}" for at, it in chosen.exceptions.items())])
+
+    return Kind(f"{kind.name}; or /path=…, …", parse, show)
+
+
+# -- what an app's words and statuses mean --------------------------------------------------------------------------
+
+
+def _parse_word(raw: str) -> str:
+    from sidecars.adapter.health.status_words import normalized  # noqa: PLC0415 - as below
+
+    word = normalized(raw)
+    if not word:
+        raise ValueError("expected a status word of at most 64 characters")
+    return word
+
+
+def _parse_number(raw: str) -> float:
+    if not _NUMBER.fullmatch(raw):
+        raise ValueError(f"expected a number such as 1, 0 or 0.5, but there is {raw[:40]}")
+    return float(raw)
+
+
+status_values = pairs(Kind("word", _parse_word), Kind("number", _parse_number, lambda value: f"{value:.15g}"))
+
+
+@dataclass(frozen=True)
+class StatusCodes:
+    """A set of HTTP statuses, as ranges from the first to the last."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+    def __contains__(self, status: object) -> bool:
+        return isinstance(status, int) and any(first <= status <= last for first, last in self.ranges)
+
+
+def _parse_status_codes(raw: str) -> StatusCodes:
+    ranges = []
+    for item in comma_separated(text).parse(raw):
+        found = _CODES.fullmatch(item)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not _LOWEST_STATUS <= first <= last:
+            raise ValueError("expected HTTP statuses such as 200 or 200-399, between 200 and 999")
+        ranges.append((first, last))
+    return StatusCodes(tuple(ranges))
+
+
+def _show_status_codes(codes: StatusCodes) -> str:
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in codes.ranges)
+
+
+status_codes = Kind("status or range, …", _parse_status_codes, _show_status_codes)
+
+
+# -- hysteresis ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """How many results in a row change a verdict, or, where `seconds` is not 0, for how long they must last."""
+
+    count: int = 1
+    seconds: float = 0.0
+
+
+_COUNT = integer(1, 1000)
+_TIME = duration("1ms", "24h")
+
+
+def _parse_threshold(raw: str) -> Threshold:
+    try:
+        return Threshold(seconds=_TIME.parse(raw)) if raw.endswith(("s", "m", "h")) else Threshold(_COUNT.parse(raw))
+    except ValueError:
+        raise ValueError("expected a number from 1 to 1000, or a duration such as 10s, at most 24h") from None
+
+
+def _show_threshold(threshold: Threshold) -> str:
+    return _TIME.show(threshold.seconds) if threshold.seconds else _COUNT.show(threshold.count)
+
+
+threshold = Kind("number or duration", _parse_threshold, _show_threshold)
+
+
+# -- small languages: each has its own grammar, loaded where it is used ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class RulesText:
+    """Rules that have been parsed once, so that they are right; and the file they came by, "" for none."""
+
+    text: str
+    file: str = ""
+
+
+def _parse_rules(raw: str) -> RulesText:
+    from sidecars.adapter.rules.rule import parse  # noqa: PLC0415 - an adapter without rules has no use for their grammar
+
+    parse(raw)
+    return RulesText(raw)
+
+
+def _show_rules(rules: RulesText) -> str:
+    return "; ".join(line.strip() for line in rules.text.splitlines() if line.strip())
+
+
+rules = Kind("rules", _parse_rules, _show_rules, by_file=lambda value, name: replace(value, file=name))
+
+
+def _parse_selectors(raw: str) -> tuple[Selector, ...]:
+    from sidecars.adapter.health.json_paths import parse  # noqa: PLC0415 - as above
+
+    return parse(raw)
+
+
+def _show_selectors(value: tuple[Selector, ...]) -> str:
+    from sidecars.adapter.health.json_paths import show  # noqa: PLC0415 - as above
+
+    return show(value)
+
+
+selectors = Kind("name=$.path; …", _parse_selectors, _show_selectors)

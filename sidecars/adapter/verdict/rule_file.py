@@ -1,0 +1,109 @@
+"""The rules that are in force, and what they need of the past. A file of rules is read again when it changes.
+
+A new file that cannot be used (gone, no text, with a bad rule, or one on which we fail) leaves the earlier rules in
+force; that is logged once, and stands in `/status` and `adapter_rules_current` until the file is good again. Whoever
+asks for the rules, or for the problem, has the file looked at first, so that neither is about an older file. New rules
+begin without a past.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from sidecars.adapter.rules.evaluator import Evaluator
+from sidecars.adapter.rules.rule import LONGEST, BadRule, parse
+from sidecars.adapter.setting_types import RulesText
+from sidecars.chassis.config.setting_types import show_size
+from sidecars.chassis.runtime import logs
+
+log = logs.get("rules")
+
+_LARGEST = 4 * LONGEST  # bytes of a file of rules: a character has four at most
+
+_Stamp = tuple[int, int, int, int] | None
+_NEVER: _Stamp = (0, 0, 0, 0)  # read since the start: the file may have changed since the settings were
+
+
+class UnusableFile(Exception):
+    """The file holds no rules. The text is a phrase."""
+
+
+class Rulebook:
+    """An app's rules."""
+
+    def __init__(self, rules: RulesText, variable: str) -> None:
+        self._variable = f"{variable}_FILE"
+        self._file = rules.file
+        self._text = rules.text
+        self._seen = _NEVER
+        self._evaluator = Evaluator(parse(rules.text))
+        self._problem = ""
+
+    def evaluator(self) -> Evaluator:
+        """Return the evaluator of the rules in force."""
+        self._follow()
+        return self._evaluator
+
+    @property
+    def problem(self) -> str:
+        """Why the file as it is now is not in force; "" when it is."""
+        self._follow()
+        return self._problem
+
+    def _follow(self) -> None:
+        """Read the file again if it has changed. Never raises."""
+        if not self._file:
+            return
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            self._read_again()
+        except (UnusableFile, BadRule) as error:
+            self._keep(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is in the file, the rules in force stay, and we hear of it
+            log.defect("a defect while reading rules: please report the traceback", error)
+            self._keep(f"it cannot be used: {type(error).__name__}")
+
+    def _read_again(self) -> None:
+        """Put the file's rules in force. Raises UnusableFile and BadRule."""
+        text = _text_of(self._file)
+        rules = parse(text)
+        if text != self._text:
+            evaluator = Evaluator(rules)
+            self._text, self._evaluator = text, evaluator
+            log.info("new rules are in force", file=self._file, rules=[rule.name for rule in rules])
+        self._problem = ""
+
+    def _keep(self, why: str) -> None:
+        self._problem = f"{self._variable}={self._file}: {why}"
+        log.error("the new rules cannot be used; the earlier ones stay in force", reason=self._problem)
+
+    def _stamp(self) -> _Stamp:
+        try:
+            status = os.stat(self._file)  # noqa: PTH116 - a stat is all that is wanted
+        except OSError as error:
+            return error.errno or -1, 0, 0, 0
+        except ValueError:  # a name that no file can have
+            return None
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _text_of(path: str) -> str:
+    """Return the file's text. Raises UnusableFile. A pipe or a device is refused and never waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open already
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UnusableFile("it is no regular file")
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise UnusableFile(f"it cannot be read: {error.strerror}") from None
+    if len(content) > _LARGEST:
+        raise UnusableFile(f"it is larger than {show_size(_LARGEST)}")
+    try:
+        return content.decode().replace("\r\n", "\n").replace("\r", "\n").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UnusableFile("it is not UTF-8 text") from None

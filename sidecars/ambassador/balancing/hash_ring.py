@@ -1,0 +1,64 @@
+"""Consistent hashing: which endpoint a key belongs to. No I/O.
+
+Every endpoint has many points on a ring, as many as its weight demands, and a key belongs to the endpoint of the next
+point. The points depend on nothing but the endpoint's address: when one leaves, only its own keys move, and every
+ambassador in every Pod sees the same ring.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+
+from sidecars.ambassador.balancing.endpoint import Endpoint
+
+_POINTS = 160  # of an endpoint of weight 1
+_MOST_POINTS = 65_536  # of all; beyond that every endpoint has fewer
+_SIZE = 8  # bytes of a hash
+
+
+def hashed(key: bytes) -> int:
+    """The place of a key on the ring."""
+    return int.from_bytes(blake2b(key, digest_size=_SIZE).digest(), "big")
+
+
+class Ring:
+    """The ring of these endpoints."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        density = _POINTS
+        weight = sum(endpoint.full_weight for endpoint in endpoints)
+        while density > 1 and density * weight > _MOST_POINTS:
+            density //= 2
+        placed = sorted(
+            (point, endpoint.label, number)
+            for number, endpoint in enumerate(endpoints)
+            for point in _points(endpoint.label, max(1, round(density * endpoint.full_weight)))
+        )
+        self._points = [point for point, _, _ in placed]
+        self._owners = [endpoints[number] for _, _, number in placed]
+
+    def owner(self, key: bytes) -> Endpoint:
+        """Whom the key belongs to."""
+        owners = self._owners
+        place = bisect_left(self._points, hashed(key))
+        return owners[place] if place < len(owners) else owners[0]
+
+    def successors(self, key: bytes) -> Iterator[Endpoint]:
+        """Whom it belongs to when those before are not there: every endpoint once, the owner first."""
+        owners = self._owners
+        place = bisect_left(self._points, hashed(key))
+        seen = set()
+        for step in range(len(owners)):
+            endpoint = owners[(place + step) % len(owners)]
+            if endpoint not in seen:
+                seen.add(endpoint)
+                yield endpoint
+
+
+def _points(label: str, count: int) -> Iterator[int]:
+    for block in range(0, count, 8):
+        digest = blake2b(b"%b %d" % (label.encode(), block)).digest()  # 64 bytes: eight points
+        for number in range(min(8, count - block)):
+            yield int.from_bytes(digest[number * _SIZE : (number + 1) * _SIZE], "big")

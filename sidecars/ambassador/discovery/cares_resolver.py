@@ -1,0 +1,216 @@
+"""Names to addresses, with their TTLs, through c-ares: /etc/hosts, search domains, several servers, retries over TCP.
+
+c-ares (https://c-ares.org) is the resolver inside curl and Node.js. It is driven by our event loop: it says which of
+its sockets to watch, and is woken a few times a second to see what has timed out.
+
+Each look-up has a channel of its own. So resolv.conf and the hosts file are read again every time, and what c-ares
+would remember by itself (answers, for up to an hour) is never used: for how long an answer holds is decided in
+`sidecars.ambassador.discovery.dns_target`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pycares
+
+from sidecars.ambassador.discovery import resolvconf
+from sidecars.ambassador.discovery.dns_target import Answer, Found, LookupFailed, Service, services
+from sidecars.ambassador.discovery.resolvconf import ResolvConf
+from sidecars.ambassador.transport.host_routes import has_route
+
+_PATIENCE = 15.0  # seconds for a whole look-up, all servers, tries and search domains together
+_WAKE = 0.1  # seconds; how late c-ares may notice that a server does not answer
+_NO_SORT = 1 << 7  # ARES_AI_NOSORT: which address is best is not for the resolver to say
+
+_DEFINITE = (pycares.errno.ARES_ENODATA, pycares.errno.ARES_ENOTFOUND)
+_SAID = {
+    pycares.errno.ARES_ENODATA: "the name has no addresses",
+    pycares.errno.ARES_ENOTFOUND: "the name does not exist (NXDOMAIN)",
+    pycares.errno.ARES_ESERVFAIL: "the name server failed (SERVFAIL)",
+    pycares.errno.ARES_EREFUSED: "the name server refuses to answer (REFUSED)",
+    pycares.errno.ARES_ETIMEOUT: "no name server answered in time",
+    pycares.errno.ARES_ECONNREFUSED: "no name server can be reached",
+}
+
+
+class CaresResolver:
+    """Asks the name servers of a resolv.conf, for one name: what it was last fills in for what fails in part."""
+
+    def __init__(self, resolv_conf: Path) -> None:
+        self._resolv_conf = resolv_conf
+        self._last: dict[str, list[str]] = {}  # what each host of the last answer was
+
+    def _channel(self) -> _Channel:
+        try:
+            return _Channel(resolvconf.parse(self._resolv_conf.read_text(errors="replace")))
+        except OSError as error:
+            raise LookupFailed(f"{self._resolv_conf} cannot be read: {error.strerror}") from None
+
+    async def lookup(self, host: str) -> Answer:
+        """The addresses of a name. Raises LookupFailed."""
+        async with self._channel() as channel:
+            addresses, ttl = await _addresses(channel, host)
+            for v6 in (False, True):
+                addresses += await _half_failed(channel, host, addresses, self._last.get(host, []), v6=v6)
+        self._last = {host: addresses}
+        return Answer(tuple(map(Found, addresses)), ttl)
+
+    async def lookup_services(self, name: str) -> Answer:
+        """The addresses behind the SRV records of a name; the shortest TTL of all counts. Raises LookupFailed."""
+        async with self._channel() as channel:
+            result = await channel.ask(lambda done: channel.cares.search(name, pycares.QUERY_TYPE_SRV, callback=done))
+            named = [
+                (_service(each.data), float(each.ttl))
+                for each in result.answer
+                if isinstance(each.data, pycares.SRVRecordData)
+            ]
+            named = [(service, ttl) for service, ttl in named if service.is_usable]
+            if not named:
+                raise LookupFailed("the name has no SRV records that name a host")
+            hosts = sorted({service.host for service, _ in named})
+            # The dot: a record's host is a full name, to which no search domain belongs.
+            found = await asyncio.gather(*(_addresses(channel, f"{host}.") for host in hosts), return_exceptions=True)
+        known: dict[str, list[str]] = {}
+        ttls = [ttl for _, ttl in named]
+        for host, outcome in zip(hosts, found, strict=True):
+            if isinstance(outcome, LookupFailed):
+                known[host] = [] if outcome.definite else self._last.get(host, [])
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                known[host], ttl = outcome
+                ttls.append(ttl)
+        if not any(known.values()):
+            raise LookupFailed("none of the hosts that its SRV records name has an address")
+        self._last = known
+        return Answer(services([(service, known[service.host]) for service, _ in named]), min(ttls))
+
+
+def _service(data: Any) -> Service:
+    # pycares gives a name beyond ASCII as bytes: no host has one.
+    host = data.target.rstrip(".") if isinstance(data.target, str) else ""
+    return Service(data.priority, data.weight, data.port, host)
+
+
+async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:
+    """Those that this host can reach, and for how long they hold; 0 where that is not said, as in the hosts file."""
+    result = await channel.ask(
+        lambda done: channel.cares.getaddrinfo(
+            host, None, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM, flags=_NO_SORT, callback=done
+        )
+    )
+    nodes = [(node.addr[0].decode(), float(node.ttl)) for node in result.nodes]
+    usable = [(address, ttl) for address, ttl in nodes if has_route(address)] or nodes
+    if not usable:
+        raise LookupFailed(_SAID[pycares.errno.ARES_ENODATA])
+    return list(dict.fromkeys(address for address, _ in usable)), min(ttl for _, ttl in usable)
+
+
+async def _half_failed(channel: _Channel, host: str, now: list[str], before: list[str], *, v6: bool) -> list[str]:
+    """The addresses of one family that a host had before, where only the question for that family has failed.
+
+    c-ares answers with what it has; that a name has lost all its IPv6 addresses must be said by the name server.
+    """
+    lost = [address for address in before if (":" in address) is v6]
+    if not lost or any((":" in address) is v6 for address in now):
+        return []
+    kind = pycares.QUERY_TYPE_AAAA if v6 else pycares.QUERY_TYPE_A
+    try:
+        await channel.ask(lambda done: channel.cares.search(host, kind, callback=done))
+    except LookupFailed as error:
+        return [] if error.definite else lost
+    return []
+
+
+class _Channel:
+    """A c-ares channel for as long as the context is open, driven by the running loop."""
+
+    def __init__(self, settings: ResolvConf) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._watched: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.cares: Any = None
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        flags = (
+            pycares.ARES_FLAG_EDNS
+        )  # larger answers over UDP; a server that knows nothing of it is asked again without
+        flags |= 0 if settings.domains else pycares.ARES_FLAG_NOSEARCH
+        flags |= pycares.ARES_FLAG_USEVC if settings.tcp else 0
+        try:
+            self.cares = pycares.Channel(
+                flags=flags,
+                sock_state_cb=self._watch,
+                servers=settings.servers,
+                domains=settings.domains,
+                ndots=settings.ndots,
+                timeout=settings.timeout,
+                tries=settings.attempts,
+                rotate=settings.rotate,
+            )
+        except (pycares.AresError, UnicodeError) as error:
+            raise LookupFailed(f"resolv.conf: {error}") from None
+        self._timer = self._loop.call_later(_WAKE, self._wake)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.cares.cancel()
+        for number in list(self._watched):
+            self._watch(number, readable=False, writable=False)
+        self._closed = True
+        self.cares.close()
+
+    async def ask(self, begin: Callable[[Callable[[Any, int | None], None]], None]) -> Any:
+        """The outcome of a query that `begin` begins with the callback that it is given. Raises LookupFailed."""
+        outcome: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(result: Any, error: int | None) -> None:
+            if outcome.done():
+                return
+            if error is None:
+                outcome.set_result(result)
+            else:
+                said = _SAID.get(error) or str(pycares.errno.strerror(error))
+                outcome.set_exception(LookupFailed(said, definite=error in _DEFINITE))
+
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                begin(done)
+                return await outcome
+        except TimeoutError:
+            raise LookupFailed(_SAID[pycares.errno.ARES_ETIMEOUT]) from None
+        except (UnicodeError, pycares.AresError, ValueError) as error:
+            raise LookupFailed(str(error)) from None
+
+    def _watch(self, number: int, readable: bool, writable: bool) -> None:  # noqa: FBT001 - as c-ares calls it
+        if self._closed:
+            return  # from the thread in which pycares takes a channel apart
+        loop = self._loop
+        if number in self._watched:
+            loop.remove_reader(number)
+            loop.remove_writer(number)
+            self._watched.discard(number)
+        if readable or writable:
+            self._watched.add(number)
+        if readable:
+            loop.add_reader(number, self.cares.process_read_fd, number)
+        if writable:
+            loop.add_writer(number, self.cares.process_write_fd, number)
+
+    def _wake(self) -> None:
+        """Let c-ares see that time has passed."""
+        self.cares.process_fd(pycares.ARES_SOCKET_BAD, pycares.ARES_SOCKET_BAD)
+        self._timer = self._loop.call_later(_WAKE, self._wake)

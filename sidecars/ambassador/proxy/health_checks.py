@@ -1,0 +1,130 @@
+"""Active health checks: each endpoint is asked again and again, with traffic or without.
+
+A check opens a connection of its own. Where there is a HEALTH_PATH it asks for that, and 2xx or 3xx in time passes;
+else it passes when the connection is open (with TLS, when that is agreed). What follows from it is decided by
+`sidecars.ambassador.balancing.balancer`. An ejected endpoint is checked when its time is over: that is its trial.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from sidecars.ambassador.balancing.endpoint import PROBATION
+from sidecars.ambassador.http.heads import Refused
+from sidecars.ambassador.http.local_replies import SILENT, Cause
+from sidecars.ambassador.http.responses import STATUS_LINES
+from sidecars.chassis.runtime import logs
+
+if TYPE_CHECKING:
+    from sidecars.ambassador.balancing.endpoint import Endpoint
+    from sidecars.ambassador.proxy.upstream import Upstream
+
+log = logs.get("ambassador")
+
+_STEP = 0.1  # seconds; how exactly checks keep their time
+_LEAST_PATIENCE, _MOST_PATIENCE = 1.0, 5.0  # seconds for one check; within these the interval
+_FIRST_LINE = 8 * 1024  # bytes within which it must end
+
+
+class _Probe(asyncio.Protocol):
+    """Sends the request and waits for a status line; without a request for nothing but the connection."""
+
+    def __init__(self, request: bytes) -> None:
+        self._request = request
+        self._seen = b""
+        self.transport: Any = None
+        self.outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        if self._request:
+            self.transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._seen += data
+        line, end, _ = self._seen.partition(b"\r\n")
+        if self.outcome.done():
+            return
+        if end:
+            try:
+                self.outcome.set_result(STATUS_LINES[line][0])
+            except Refused as error:
+                self.outcome.set_exception(error)
+        elif len(line) > _FIRST_LINE:
+            self.outcome.set_exception(Refused(502, "it is no HTTP"))
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(Refused(502, "the connection was closed before an answer came"))
+        self.outcome.exception()  # nobody may be waiting for it
+
+
+class Checker:
+    """The checks of one upstream's endpoints."""
+
+    def __init__(self, upstream: Upstream, every: float) -> None:
+        self._upstream = upstream
+        self._every = every
+        self._due: dict[Endpoint, float] = {}
+        self._running: dict[Endpoint, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Check for as long as this is not cancelled. Those that are new or on probation come first."""
+        try:
+            while True:
+                now = time.monotonic()
+                there = self._upstream.endpoints
+                self._due = {endpoint: self._due.get(endpoint, now) for endpoint in there}
+                for endpoint, due in self._due.items():
+                    if endpoint not in self._running and (due <= now or endpoint.state is PROBATION):
+                        self._due[endpoint] = now + self._every
+                        self._running[endpoint] = asyncio.create_task(self._check(endpoint))
+                await asyncio.sleep(_STEP)
+        finally:
+            for task in self._running.values():
+                task.cancel()
+
+    async def _check(self, endpoint: Endpoint) -> None:
+        try:
+            error = await self._try(endpoint)
+        except Exception as defect:  # noqa: BLE001 - the next check may do better
+            self._upstream.defects.note(defect)
+            error = None
+        finally:
+            del self._running[endpoint]
+        if error is None:
+            return
+        was_unhealthy = endpoint.unhealthy
+        endpoint.check_error = error
+        self._upstream.balancer.checked(endpoint, time.monotonic(), passed=not error)
+        if endpoint.unhealthy is not was_unhealthy:
+            tell = log.warning if endpoint.unhealthy else log.info
+            what = f"an endpoint is {'unhealthy' if endpoint.unhealthy else 'healthy again'}"
+            tell(what, upstream=self._upstream.name, address=endpoint.label, reason=error)
+
+    async def _try(self, endpoint: Endpoint) -> str | None:
+        """What is wrong with the endpoint; "" when the check has passed, None where it could not be made."""
+        path = self._upstream.settings.health_path
+        request = b""
+        if path:
+            request = b"GET %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: ambassador-health\r\nConnection: close\r\n\r\n" % (
+                path.encode(),
+                endpoint.host,
+            )
+        made: _Probe | Cause | None = None
+        try:
+            async with asyncio.timeout(max(_LEAST_PATIENCE, min(_MOST_PATIENCE, self._every))):
+                made = await self._upstream.connect(endpoint, lambda: _Probe(request))
+                if isinstance(made, Cause):
+                    return None if made.own else made.text
+                status = await made.outcome if request else 200
+        except TimeoutError:
+            return SILENT.text
+        except Refused as error:
+            return error.reason
+        finally:
+            if isinstance(made, _Probe):
+                made.transport.abort()
+        return "" if 200 <= status < 400 else f"it answered {status}"  # noqa: PLR2004 - 2xx and 3xx

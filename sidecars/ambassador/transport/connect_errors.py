@@ -1,0 +1,48 @@
+"""Why a connection failed: from an error of the operating system or of TLS to a `Cause`.
+
+What this process or its node has used up (descriptors, memory, local ports) is told apart from what an endpoint does:
+such a cause is `own`, is counted and logged by `descriptors`, and no endpoint is blamed for it.
+"""
+
+from __future__ import annotations
+
+import errno
+from ssl import SSLError
+from typing import Final
+
+from sidecars.ambassador.http import local_replies
+from sidecars.ambassador.http.local_replies import Cause
+from sidecars.ambassador.transport import upstream_tls
+from sidecars.ambassador.transport.host_routes import has_route
+from sidecars.chassis.runtime import descriptors
+
+_UNREACHABLE: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EINVAL)
+_USED_UP: Final = {
+    descriptors.DESCRIPTORS: local_replies.NO_DESCRIPTORS,
+    descriptors.MEMORY: local_replies.NO_MEMORY,
+    descriptors.PORTS: local_replies.NO_PORTS,
+}
+
+
+def of_connecting(error: OSError, ip: str) -> Cause:
+    """Return why no connection to this IP address was made."""
+    if isinstance(error, SSLError):
+        return upstream_tls.cause_of(error)
+    if isinstance(error, ConnectionRefusedError):
+        return local_replies.REFUSED
+    if error.errno in _UNREACHABLE:
+        return local_replies.UNREACHABLE
+    # EADDRNOTAVAIL: all local ports are in use, or this host has no address of that family (ip(7), ipv6(7)).
+    if error.errno == errno.EADDRNOTAVAIL and not has_route(ip):
+        return local_replies.UNREACHABLE
+    used_up = descriptors.count(error)
+    if used_up is not None:
+        return _USED_UP[used_up]
+    return local_replies.CLOSED if isinstance(error, ConnectionError) else local_replies.UNREACHABLE
+
+
+def of_breaking(error: Exception | None) -> Cause:
+    """Return why an open connection broke."""
+    if error is not None and descriptors.count(error) is not None:
+        return local_replies.NO_MEMORY
+    return local_replies.CLOSED

@@ -1,0 +1,96 @@
+"""`python -m sidecars.ambassador.workers.worker`: one of several data paths, started by the ambassador alone.
+
+It is given listening sockets that the ambassador has bound, and a connection on which it reports twice a second. When
+that connection ends the ambassador is gone, and the worker drains as after a signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+
+from sidecars.ambassador.settings import Settings
+from sidecars.chassis.config.settings import SettingsError, load
+from sidecars.chassis.runtime import lifecycle, logs
+from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.light_dataclasses import dataclass
+
+log = logs.get("ambassador.worker")
+
+_REPORT_EVERY = 0.5  # seconds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a worker is told on its command line: file descriptors that it has inherited, by what they are for."""
+
+    number: int
+    control: int
+    listeners: Mapping[str, list[int]]
+
+    def __str__(self) -> str:
+        return json.dumps([self.number, self.control, self.listeners])
+
+
+def parse_plan(raw: str) -> Plan:
+    return Plan(*json.loads(raw))
+
+
+async def work(settings: Settings, life: Life, plan: Plan) -> None:
+    from sidecars.ambassador.app import DataPath  # noqa: PLC0415 - heavy, and only wanted once the settings are right
+
+    control = socket.socket(fileno=plan.control)
+    reader, writer = await asyncio.open_connection(sock=control)
+    path = DataPath(settings, life)
+    listeners = {name: [socket.socket(fileno=number) for number in numbers] for name, numbers in plan.listeners.items()}
+
+    async def report() -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(path.report())
+            await writer.drain()
+
+    async def keep_reporting() -> None:
+        while True:
+            await report()
+            await asyncio.sleep(_REPORT_EVERY)
+
+    async def watch() -> None:
+        await reader.read()
+        log.warning("the ambassador is gone: this worker drains", worker=plan.number)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    beside = [asyncio.create_task(keep_reporting()), asyncio.create_task(watch())]
+    try:
+        await path.run(listeners)
+        await report()
+    finally:
+        for task in beside:
+            task.cancel()
+
+
+def main(raw: str) -> int:
+    """The exit code."""
+    lifecycle.exit_quietly_when_told_to_stop()
+    plan = parse_plan(raw)
+
+    def serve() -> None:
+        try:
+            settings = load(Settings, os.environ)
+        except SettingsError as error:
+            raise lifecycle.BadSettings(str(error)) from None
+        logs.configure(settings.log_level, settings.log_format, libraries=True)
+        import uvloop  # noqa: PLC0415 - as above
+
+        lifecycle.run_service(lambda life: work(settings, life, plan), settings.drain_timeout, uvloop.new_event_loop)
+
+    return lifecycle.exit_code_of(serve)
+
+
+if __name__ == "__main__":
+    lifecycle.leave(main(sys.argv[1]))

@@ -1,0 +1,140 @@
+"""The admin server. No endpoint changes state, and none shows a secret.
+
+GET /livez     200 while every part of this process keeps moving; 503 and which has stopped
+GET /readyz    200 when no part holds readiness back; 503 and why not
+GET /metrics   Prometheus text, or OpenMetrics by negotiation
+GET /status    JSON for people: version, uptime, effective settings, and what the sidecar says of itself
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from sidecars import chassis
+from sidecars.chassis.config.settings import ServiceSettings, effective, variable
+from sidecars.chassis.http import server
+from sidecars.chassis.http.listen import bind, bound_address
+from sidecars.chassis.http.server import Request, Response
+from sidecars.chassis.runtime import descriptors, logs
+from sidecars.chassis.runtime.readiness import Health
+
+log = logs.get("admin")
+
+_METHODS = ("GET", "HEAD")
+Status = Callable[[], Mapping[str, Any]]
+
+
+def registry() -> CollectorRegistry:
+    """Return a registry that already has the metrics of the process, and those that all sidecars share."""
+    fresh = CollectorRegistry()
+    ProcessCollector(registry=fresh)
+    fresh.register(_SharedCollector())
+    return fresh
+
+
+class _SharedCollector(Collector):
+    """The counters of the chassis, which are the same in every sidecar."""
+
+    def collect(self) -> Iterator[Metric]:
+        used_up = CounterMetricFamily(
+            "sidecar_resource_exhausted",
+            "Times that a resource of this process or its node was found used up.",
+            labels=["resource"],
+        )
+        for resource, times in descriptors.counts().items():
+            used_up.add_metric([resource], times)
+        yield used_up
+        yield CounterMetricFamily(
+            "sidecar_log_lines_dropped", "Lines of the log that stderr's reader was too slow for.", logs.dropped()
+        )
+
+
+@asynccontextmanager
+async def serve(
+    settings: ServiceSettings, health: Health, metrics: CollectorRegistry, status: Status = dict
+) -> AsyncIterator[None]:
+    """Answer on `settings.admin_listen` for as long as the context is open. Raises IOFailed when it cannot listen.
+
+    It answers also while the process has no free descriptor: that is when people ask.
+    """
+    if not settings.admin_listen:
+        yield
+        return
+    name = settings.PREFIX.lower()
+    Gauge("sidecar_build_info", "What runs here.", ["name", "version"], registry=metrics).labels(
+        name, chassis.__version__
+    ).set(1)
+    sockets = bind(settings.admin_listen, variable(type(settings), "admin_listen"))
+    async with server.serve(_Pages(settings, health, metrics, status).answer, sockets, reserved=True):
+        log.info("admin endpoints answer", address=bound_address(sockets))
+        yield
+
+
+class _Pages:
+    """What the endpoints say."""
+
+    def __init__(self, settings: ServiceSettings, health: Health, metrics: CollectorRegistry, status: Status) -> None:
+        self._settings = settings
+        self._health = health
+        self._metrics = metrics
+        self._status = status
+        self._started = time.monotonic()
+        self._pages: dict[str, Callable[[Request], Response]] = {
+            "/livez": lambda _: _verdict("alive", self._health.not_alive()),
+            "/readyz": lambda _: _verdict("ready", self._health.not_ready()),
+            "/metrics": self._exposition,
+            "/status": lambda _: self._page(),
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """An answer about now is never cached; a wrong path is told the right ones."""
+        page = self._pages.get(request.path)
+        if page is None:
+            *most, last = self._pages
+            response = server.text(404, f"not found: try {', '.join(most)} or {last}\n")
+        elif request.method not in _METHODS:
+            allowed = {"Allow": ", ".join(_METHODS)}
+            response = server.text(405, "not allowed: no endpoint changes anything\n", allowed)
+        else:
+            with descriptors.reserved():  # the metrics of the process are read from files
+                response = page(request)
+        return replace(response, headers={**response.headers, "Cache-Control": "no-store"})
+
+    def _exposition(self, request: Request) -> Response:
+        try:
+            encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        except (TypeError, ValueError):  # the library takes a version for numbers
+            encode, content_type = choose_encoder("")
+        return Response(body=encode(self._metrics), headers={"Content-Type": content_type})
+
+    def _page(self) -> Response:
+        page = {
+            "name": self._settings.PREFIX.lower(),
+            "version": chassis.__version__,
+            "pid": os.getpid(),
+            "uptime_seconds": round(time.monotonic() - self._started, 3),
+            "not_alive": self._health.not_alive(),
+            "not_ready": self._health.not_ready(),
+            "descriptors": descriptors.status(),
+            "settings": effective(self._settings),
+            **self._status(),
+        }
+        body = json.dumps(page, indent=2, default=str) + "\n"
+        return Response(body=body.encode(), headers={"Content-Type": "application/json; charset=utf-8"})
+
+
+def _verdict(good: str, problems: list[str]) -> Response:
+    if problems:
+        return server.text(503, "".join(f"not {good}: {problem}\n" for problem in problems))
+    return server.text(200, f"{good}\n")

@@ -1,0 +1,1 @@
+"""Settings: environment variables in, one frozen dataclass out."""

@@ -1,0 +1,305 @@
+"""The kinds of values that a setting can have: how each is read, shown, and named in the tables.
+
+A kind's `parse` raises `ValueError` with what it expects (`expected true or false`); the variable's name and value are
+put in front of that by `settings`, the one place that knows them. A default is written as a user would write
+it and goes through the same `parse`.
+"""
+
+from __future__ import annotations
+
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, Generic, T, dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+    from typing import Any
+    from urllib.parse import SplitResult
+
+# Values are taken apart by hand: even `re` is a noticeable part of a job's start.
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_SIZE_UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+# User info ends at the last @ before the path. Where what follows its colon is no port, somebody may have written a
+# password with a slash in it as it is: then it ends at the last @ there is. Rather too much is hidden than too little.
+_CREDENTIALS = (
+    r"(?i)(?<=://)(?:[^/?#:\[\s,]*:(?![0-9]{1,5}(?:[/?#,\s]|$))(?:(?!,\w+://)\S)*@|[^/?#\s]*@)"
+    r"|(?<=[?&;])([\w.-]*(?:key|token|secret|password|sig)[\w.-]*=)[^&;,\s]*"
+)
+_HIGHEST_PORT = 65535
+_DIGITS = frozenset("0123456789")
+_IPV6 = frozenset("0123456789abcdefABCDEF:.")
+_NO_HOST = frozenset("[]:/")
+_MOST_DIGITS = 18
+_MOST_SECONDS, _MOST_DECIMALS = 13, 9  # digits before and behind the point of a duration
+_NANOSECONDS = 9  # decimals of a second
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """How the text of a variable becomes a value, and back.
+
+    `by_file` makes the value of a text that came by a file, from what was parsed and the file's name: for values whose
+    user looks at the file again later.
+    """
+
+    name: str
+    parse: Callable[[str], T]
+    show: Callable[[T], str] = str
+    secret: bool = False
+    by_file: Callable[[T, str], T] | None = None
+
+
+def without_credentials(text: str) -> str:
+    """The text with what looks like a credential in a URL (user info, `?token=`) replaced by `***`."""
+    if "://" not in text and "=" not in text:
+        return text
+    import re  # noqa: PLC0415 - only where there may be one
+
+    return re.sub(_CREDENTIALS, lambda found: f"{found[1]}***" if found[1] else "***@", text)
+
+
+# -- plain values -------------------------------------------------------------------------------------------------
+
+
+def _parse_boolean(raw: str) -> bool:
+    if raw not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return raw == "true"
+
+
+boolean = Kind("boolean", _parse_boolean, lambda value: "true" if value else "false")
+text = Kind("text", str)
+
+
+def _parse_path(raw: str) -> Path:
+    from pathlib import Path  # noqa: PLC0415 - a job that has no use for it must not pay for it
+
+    return Path(raw)
+
+
+path = Kind("path", _parse_path)
+
+
+def integer(minimum: int = 0, maximum: int | None = None) -> Kind[int]:
+    expected = f"expected a whole number of at least {minimum}" + (
+        f", at most {maximum}" if maximum is not None else ""
+    )
+
+    def parse(raw: str) -> int:
+        if not _is_number(raw.removeprefix("-")):
+            raise ValueError(expected)
+        number = int(raw)
+        if number < minimum or (maximum is not None and number > maximum):
+            raise ValueError(expected)
+        return number
+
+    return Kind("number", parse)
+
+
+def _is_number(raw: str, most_digits: int = _MOST_DIGITS) -> bool:
+    return 0 < len(raw) <= most_digits and _DIGITS.issuperset(raw)
+
+
+def choice(*words: str) -> Kind[str]:
+    def parse(raw: str) -> str:
+        if raw not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return raw
+
+    return Kind(" · ".join(words), parse)
+
+
+# -- quantities ---------------------------------------------------------------------------------------------------
+
+
+def duration(minimum: str = "0", maximum: str | None = None) -> Kind[float]:
+    """A time in seconds. A unit is demanded: `5` in one tool is seconds and in the next milliseconds."""
+
+    def parse(raw: str) -> float:
+        seconds = _seconds(raw)
+        if seconds < _seconds(minimum) or (maximum is not None and seconds > _seconds(maximum)):
+            bounds = f"at least {minimum}" + (f", at most {maximum}" if maximum else "")
+            raise ValueError(f"expected a duration of {bounds}")
+        return seconds
+
+    return Kind("duration", parse, show_duration)
+
+
+def _seconds(raw: str) -> float:
+    if raw == "0":
+        return 0.0
+    number = raw.rstrip("hms")
+    unit = _DURATION_UNITS.get(raw[len(number) :])
+    whole, point, decimals = number.partition(".")
+    if unit is None or not _is_number(whole, _MOST_SECONDS) or (point and not _is_number(decimals, _MOST_DECIMALS)):
+        raise ValueError("expected a duration with its unit, such as 250ms, 5s, 2m or 1h")
+    return round(float(number) * unit, _NANOSECONDS)
+
+
+def show_duration(seconds: float) -> str:
+    if seconds == 0:
+        return "0"
+    for unit in ("h", "m", "s"):
+        if seconds >= _DURATION_UNITS[unit] and seconds % _DURATION_UNITS[unit] == 0:
+            return f"{seconds / _DURATION_UNITS[unit]:.0f}{unit}"
+    if seconds >= 1:
+        return f"{seconds!r}s"
+    return f"{seconds * 1000:.9f}".rstrip("0").rstrip(".") + "ms"
+
+
+def size(minimum: str = "0", maximum: str | None = None) -> Kind[int]:
+    """A number of bytes."""
+
+    def parse(raw: str) -> int:
+        count = _bytes(raw)
+        if count < _bytes(minimum) or (maximum is not None and count > _bytes(maximum)):
+            bounds = f"at least {minimum}" + (f", at most {maximum}" if maximum else "")
+            raise ValueError(f"expected a size of {bounds}")
+        return count
+
+    return Kind("size", parse, show_size)
+
+
+def _bytes(raw: str) -> int:
+    number = raw.rstrip("kKMGTiB")
+    unit = raw[len(number) :] or "B"
+    if not _is_number(number) or unit not in _SIZE_UNITS:
+        raise ValueError("expected a size in bytes, or with a unit, such as 64KiB or 10MB")
+    return int(number) * _SIZE_UNITS[unit]
+
+
+def show_size(count: int) -> str:
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if count and count % _SIZE_UNITS[unit] == 0:
+            return f"{count // _SIZE_UNITS[unit]}{unit}"
+    return str(count)
+
+
+# -- places -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen. `host` "" is all interfaces, `port` 0 lets the system choose; `path` is a unix socket's."""
+
+    host: str = ""
+    port: int | None = None
+    path: str = ""
+
+    def __bool__(self) -> bool:
+        """False for `off`."""
+        return self.port is not None or bool(self.path)
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        if self.port is None:
+            return "off"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _parse_address(raw: str) -> Address:
+    if raw == "off":
+        return Address()
+    if raw.startswith("unix:/"):
+        return Address(path=raw.removeprefix("unix:"))
+    host, colon, port = raw.rpartition(":")
+    is_ipv6 = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if is_ipv6 else host
+    is_host = _is_ipv6(host) if is_ipv6 else _NO_HOST.isdisjoint(host) and not any(map(str.isspace, host))
+    if not (colon and is_host and _is_number(port, len(str(_HIGHEST_PORT))) and int(port) <= _HIGHEST_PORT):
+        raise ValueError("expected host:port, :port (all interfaces), unix:/path or off")
+    return Address(host, int(port))
+
+
+def _is_ipv6(text: str) -> bool:
+    literal, percent, zone = text.partition("%")
+    in_zone = all(char.isascii() and (char.isalnum() or char in "_.-") for char in zone)
+    return ":" in literal and _IPV6.issuperset(literal) and in_zone and bool(zone) == bool(percent)
+
+
+address = Kind("address", _parse_address)
+
+
+def url(*schemes: str) -> Kind[SplitResult]:
+    """A URL with one of the schemes and a host; its port, when given, is a real one."""
+    wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
+
+    def parse(raw: str) -> SplitResult:
+        import re  # noqa: PLC0415 - a job that has no use for it must not pay for it
+        from urllib.parse import urlsplit  # noqa: PLC0415 - as above
+
+        if re.search(r"[\s\x00-\x1f\x7f]", raw):
+            raise ValueError(f"expected {wanted}, without spaces")
+        try:
+            parts = urlsplit(raw)
+            known = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:  # a bad port or a bad IPv6 literal
+            known = False
+        if not known:
+            raise ValueError(f"expected {wanted}")
+        return parts
+
+    return Kind("URL", parse, lambda value: without_credentials(value.geturl()))
+
+
+# -- several of a kind --------------------------------------------------------------------------------------------
+
+
+def comma_separated(kind: Kind[T]) -> Kind[tuple[T, ...]]:
+    """One or more values between commas; blanks around each are ignored, an empty one is refused."""
+
+    def parse(raw: str) -> tuple[T, ...]:
+        items = [item.strip() for item in raw.split(",")]
+        if not all(items):
+            raise ValueError("expected values separated by single commas")
+        return tuple(kind.parse(item) for item in items)
+
+    def show(values: Iterable[T]) -> str:
+        return ",".join(kind.show(value) for value in values)
+
+    return Kind(f"{kind.name}, …", parse, show, kind.secret)
+
+
+def pairs(left: Kind[Any] = text, right: Kind[Any] = text) -> Kind[dict[Any, Any]]:
+    """`key=value` pairs between commas; a key given twice is refused."""
+
+    def parse(raw: str) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for item in comma_separated(text).parse(raw):
+            key, equals, value = item.partition("=")
+            if not equals or not key.strip() or not value.strip():
+                raise ValueError("expected name=value pairs separated by commas")
+            parsed = left.parse(key.strip())
+            if parsed in found:
+                raise ValueError(f"expected each name once, but {key.strip()} stands twice")
+            found[parsed] = right.parse(value.strip())
+        return found
+
+    return Kind(
+        f"{left.name}={right.name}, …",
+        parse,
+        lambda value: ",".join(f"{left.show(key)}={right.show(item)}" for key, item in value.items()),
+    )
+
+
+# -- secrets ------------------------------------------------------------------------------------------------------
+
+
+class Secret:
+    """A value that is never shown. One that came by file is read again at every use, so that a rotated one is seen."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
+
+    def reveal(self) -> str:
+        """The value now. Raises OSError when its file cannot be read any more."""
+        return self._read()
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+secret = Kind("secret", lambda raw: Secret(lambda: raw), repr, secret=True)

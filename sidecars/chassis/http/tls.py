@@ -1,0 +1,172 @@
+"""TLS from files that somebody else replaces: a mounted Secret, renewed by cert-manager.
+
+Whoever connects or listens asks for the context anew each time. The files are looked at then (a `stat` each), and read
+only where one was replaced. New ones that cannot be used, for instance a certificate whose key is not there yet, leave
+the context in force as it was; that is told once, and they are tried again when they change again.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from sidecars.chassis.runtime import logs
+
+log = logs.get("tls")
+
+_Stamp = tuple[tuple[int, int, int, int] | None, ...]
+
+
+class UnusableFiles(Exception):
+    """Why no context can be made of the files: a sentence that names the variable and the file."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A PEM file, and the variable that names it."""
+
+    variable: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}={self.path}"
+
+
+class Reloading:
+    """The context that `make` makes of the files, made anew when one of them is replaced."""
+
+    def __init__(self, make: Callable[[], ssl.SSLContext], files: Iterable[File]) -> None:
+        """Raises UnusableFiles: there is no earlier context to fall back on."""
+        self._make = make
+        self._files = tuple(files)
+        self._seen = self._stamp()
+        self._context = make()
+
+    def context(self) -> ssl.SSLContext:
+        """The one in force. It is the same object as long as the files are."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._seen = stamp
+            try:
+                self._context = self._make()
+            except UnusableFiles as error:
+                log.error("new TLS files cannot be used; the earlier ones stay in force", reason=error.reason)
+            else:
+                log.info("new TLS files are in force", files=[str(file) for file in self._files])
+        return self._context
+
+    def _stamp(self) -> _Stamp:
+        return tuple(_stamp(file.path) for file in self._files)
+
+
+def _stamp(path: str) -> tuple[int, int, int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a stat is all that is wanted
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def client(
+    ca: File | None = None,
+    cert: File | None = None,
+    key: File | None = None,
+    *,
+    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
+    alpn: Sequence[str] = (),
+) -> Reloading:
+    """For a client. `ca`: whom to trust, instead of the system's authorities. `cert` and `key`: who we are.
+
+    Without a `key` it is expected in the file of the certificate. `alpn`: the protocols that we offer to speak.
+    """
+
+    def make() -> ssl.SSLContext:
+        context = _client_context(ca, cert, key)
+        context.minimum_version = minimum
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        return context
+
+    return Reloading(make, [file for file in (ca, cert, key) if file])
+
+
+def _client_context(ca: File | None, cert: File | None, key: File | None) -> ssl.SSLContext:
+    if ca is None:
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trust(context, ca)
+    if cert is not None:
+        identify(context, cert, key)
+    return context
+
+
+def server(cert: File, key: File | None = None, client_ca: File | None = None) -> Reloading:
+    """For a server, TLS 1.2 or newer. `client_ca`: who connects must show a certificate that these have signed.
+
+    Without a `key` it is expected in the file of the certificate.
+    """
+    files = [file for file in (cert, key, client_ca) if file]
+    return Reloading(lambda: _server_context(cert, key, client_ca), files)
+
+
+def _server_context(cert: File, key: File | None, client_ca: File | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # No resumption: it would let in whose certificate has been replaced or is not trusted any more.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    identify(context, cert, key)
+    if client_ca is not None:
+        trust(context, client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def following(reloading: Reloading) -> ssl.SSLContext:
+    """A context for a listening socket, which keeps one for all its life: each handshake is given the one in force.
+
+    OpenSSL asks for it in each handshake, whether or not the client has said whom it wants to talk to.
+    """
+    first = reloading.context()
+
+    def in_force(handshake: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _first: ssl.SSLContext) -> None:
+        handshake.context = reloading.context()
+
+    first.sni_callback = in_force
+    return first
+
+
+def trust(context: ssl.SSLContext, ca: File) -> None:
+    """Let the context trust the authorities of the file. Raises UnusableFiles."""
+    try:
+        context.load_verify_locations(ca.path)
+    except ssl.SSLError:
+        raise UnusableFiles(f"{ca} has no certificate in PEM form") from None
+    except OSError as error:
+        raise UnusableFiles(f"{ca} cannot be read: {error.strerror}") from None
+
+
+def identify(context: ssl.SSLContext, cert: File, key: File | None) -> None:
+    """Let the context show the certificate. Raises UnusableFiles."""
+    for file in (cert, key) if key else (cert,):
+        try:
+            with open(file.path, "rb"):  # noqa: PTH123 - OpenSSL does not tell which of the two it could not open
+                pass
+        except OSError as error:
+            raise UnusableFiles(f"{file} cannot be read: {error.strerror}") from None
+    try:
+        # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+        context.load_cert_chain(cert.path, key.path if key else None, password="")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise UnusableFiles(f"{key or cert} is not the key of the certificate {cert}") from None
+        raise UnusableFiles(f"{cert} and {key or 'its key'} are no certificate with a plain key in PEM form") from None
+    except OSError as error:
+        raise UnusableFiles(f"{cert} cannot be read: {error.strerror}") from None

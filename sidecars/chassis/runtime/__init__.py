@@ -1,0 +1,1 @@
+"""What every process has: its life, signals, logs and limits."""

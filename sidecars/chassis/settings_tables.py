@@ -1,0 +1,89 @@
+"""The settings tables of the READMEs, from the declarations.
+
+`python -m sidecars.chassis.settings_tables [--check | --write]`: each `sidecars/<name>/README.md` has a table between
+two marker comments. `--write` renders it anew. `--check` fails when it differs from the declaration. All tables are
+printed if there is no argument.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sidecars.chassis.commandline import describe_default
+from sidecars.chassis.config.settings import Settings, specs
+from sidecars.chassis.runtime import streams
+
+ROOT = Path(__file__).resolve().parents[2]
+BEGIN = "<!-- settings: rendered by `make docs` from settings.py; do not edit -->"
+END = "<!-- settings: end -->"
+
+
+def table(cls: type[Settings]) -> str:
+    """The Markdown table of a sidecar's settings."""
+    lines = ["| variable | kind | default | meaning |", "|---|---|---|---|"]
+    for spec in specs(cls):
+        default = f"`{spec.default}`" if spec.default else describe_default(spec)
+        name = f"{spec.variable} ⁺" if spec.group else spec.variable
+        cells = (f"`{spec.variable}`{name.removeprefix(spec.variable)}", spec.kind.name, default, spec.help)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    grouped = [spec for spec in specs(cls) if spec.group]
+    if grouped:
+        example = grouped[0].named(cls.PREFIX, "orders")
+        lines += ["", f"⁺ Where there are several, these may carry a name after the prefix, such as `{example}`."]
+    return "\n".join(lines)
+
+
+def rendered(readme: str, cls: type[Settings]) -> str:
+    """The README's text with the table in its place. Raises ValueError when it has no such place."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("the two marker comments of the settings table are missing")
+    return f"{before}{BEGIN}\n\n{table(cls)}\n\n{END}{after}"
+
+
+def sidecars(root: Path = ROOT) -> Iterator[tuple[Path, type[Settings]]]:
+    """Every sidecar's README and settings class."""
+    for folder in sorted((root / "sidecars").iterdir()):
+        if (folder / "settings.py").exists():
+            module = importlib.import_module(f"sidecars.{folder.name}.settings")
+            yield folder / "README.md", module.Settings
+
+
+def main(argv: list[str]) -> int:
+    if argv not in ([], ["--check"], ["--write"]):
+        print("usage: python -m sidecars.chassis.settings_tables [--check | --write]", file=sys.stderr)
+        return 64
+    problems = []
+    for readme, cls in sidecars():
+        if argv:
+            problems += _render(readme, cls, write=argv == ["--write"])
+        else:
+            print(f"## {readme.parent.name}\n\n{table(cls)}\n")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _render(readme: Path, cls: type[Settings], *, write: bool) -> list[str]:
+    """Render one README's table anew, or only look. What is wrong with it, a sentence each."""
+    name = readme.relative_to(readme.parents[2])
+    try:
+        old = readme.read_text()
+        new = rendered(old, cls)
+    except (OSError, ValueError) as error:
+        return [f"{name}: {error.strerror if isinstance(error, OSError) else error}"]
+    if new == old:
+        return []
+    if not write:
+        return [f"{name}: its settings table differs from settings.py; `make docs` renders it anew"]
+    readme.write_text(new)
+    print(f"written: {name}")
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(streams.command(lambda: main(sys.argv[1:])))

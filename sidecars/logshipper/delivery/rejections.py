@@ -1,0 +1,70 @@
+"""Events that a sink will never take: dead letters or dropped, counted, and told with the sink's reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from sidecars.chassis.runtime import logs
+from sidecars.logshipper.delivery.dead_letters import DeadLetters
+from sidecars.logshipper.delivery.in_flight import Flight
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.ledger import DEAD_LETTER, REJECTED
+from sidecars.logshipper.settings import Sink
+
+log = logs.get("ship")
+
+BackOff = Callable[[Flight, int, str, float | None], Awaitable[None]]
+
+
+class Rejections:
+    """The rejections of one sink. `back_off` is waited for while dead letters cannot be written."""
+
+    def __init__(self, settings: Sink, back_off: BackOff) -> None:
+        self.times = 0
+        self.last: dict[str, object] | None = None  # for `/status`
+        self._sink = settings.name
+        self._letters = DeadLetters(settings.on_reject, settings.name) if settings.on_reject else None
+        self._back_off = back_off
+
+    async def settle(
+        self, flight: Flight, batch: Batch, rejected: Sequence[tuple[int, str]], count: int | None = None
+    ) -> None:
+        """Settle the events with these indices, each with its reason, as rejected.
+
+        `count`: the number that really was rejected, where the sink does not say which.
+        """
+        if not rejected or count == 0:
+            return
+        if self._letters is not None:
+            await self._put_aside(flight, self._letters, batch, rejected)
+        flight.drop(batch, [index for index, _ in rejected[:count]], DEAD_LETTER if self._letters else REJECTED)
+        self._tell(batch, rejected, len(rejected[:count]))
+
+    def _tell(self, batch: Batch, rejected: Sequence[tuple[int, str]], events: int) -> None:
+        """Note it for `/status`, and the 1st, 2nd, 4th, 8th … time in the log."""
+        self.times += 1
+        index, reason = rejected[0]
+        first, at = batch.find(index)
+        where = {"file": first.part.name, "generation": first.part.file, "first_byte": first.offsets[at]}
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.last = {"time": now, "reason": reason, **where, "events": events, "times": self.times}
+        if self.times & (self.times - 1) == 0:
+            message = "lines were rejected" if self._letters else "lines were dropped"
+            log.error(message, sink=self._sink, reason=reason, **where, events=events, times=self.times)
+
+    async def _put_aside(
+        self, flight: Flight, letters: DeadLetters, batch: Batch, rejected: Sequence[tuple[int, str]]
+    ) -> None:
+        """Write the letters before the position moves. A full disk is waited for, as a sink is."""
+        failures = 0
+        while True:
+            try:
+                await letters.put(batch, rejected)
+            except OSError as error:
+                failures += 1
+                await self._back_off(flight, failures, f"{letters.where}: {error.strerror}", None)
+                continue
+            if failures:
+                flight.trouble = ""
+            return

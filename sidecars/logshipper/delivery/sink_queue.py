@@ -1,0 +1,153 @@
+"""What one sink is given: the next batch out of all files, and the note of what it has.
+
+Whose turn it is: of several generations with one name the oldest that has something, and names in turns, so that one
+loud file does not silence the others. Positions move here and nowhere else, each time with a line in the journal:
+`sending` before a batch leaves, `settle` once the sink has decided on all of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sidecars.logshipper.input.follower import Follower
+from sidecars.logshipper.input.tail import LINE_ROOM, Changed, Tail
+from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.records import Dropped
+from sidecars.logshipper.state import checkpoint
+from sidecars.logshipper.state.checkpoint import Range
+from sidecars.logshipper.state.store import Store
+
+_TOO_LONG = (
+    8  # a batch is full when so many files have an event that does not fit into it: others would be read in vain
+)
+
+
+class Feed:
+    def __init__(self, sink: str, follower: Follower, store: Store) -> None:
+        self._sink = sink
+        self._follower = follower
+        self._store = store
+        self._last_served = ""
+        self._flying: deque[list[Range]] = deque()  # the batches on their way, in order
+
+    # -- what waits ----------------------------------------------------------------------------------------------------
+
+    def waiting(self, enough: int) -> int:
+        """Bytes that the sink could be given now, `enough` at most. An unfinished line does not count."""
+        sink, found = self._sink, 0
+        for tail in self._follower.tails.values():
+            if not tail.idle(sink):
+                found += tail.waiting(sink)
+                if found >= enough:
+                    return enough
+        return found
+
+    def unsettled(self) -> int:
+        """Bytes that the sink could have been given by now, and has not decided on."""
+        sink, tails = self._sink, self._follower.tails.values()
+        return sum(tail.pending(sink) for tail in tails if tail.in_flight(sink) or not tail.idle(sink))
+
+    def oldest(self) -> float | None:
+        """Since when the sink's oldest byte has been waiting."""
+        times = (tail.oldest(self._sink) for tail in self._follower.tails.values())
+        return min((time for time in times if time is not None), default=None)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def collect(self, room: int) -> list[Part]:
+        """Parts for a batch of at most `room` bytes (or one longer line), in turns over the names."""
+        parts: list[Part] = []
+        too_long = 0  # events that do not fit into what is left
+        for tail in self._turns():
+            if room <= 0 or too_long >= _TOO_LONG:
+                break
+            part = self._read(tail, room, first=not parts)
+            if part is None:
+                too_long += not tail.idle(self._sink)
+                continue
+            parts.append(part)
+            room -= max(len(part.data), part.lines * LINE_ROOM)
+            self._last_served = part.name
+        return parts
+
+    def take_up(self) -> list[list[Part]]:
+        """The batches that were on their way when an earlier process was killed, as far as they are to be had.
+
+        They are on their way again: send them as they are, in this order.
+        """
+        batches = []
+        for sent in self._store.state.sinks[self._sink].sending:
+            parts = [part for item in sent if (part := self._read_again(item)) is not None]
+            if parts:
+                batches.append(parts)
+                self._leave(parts)
+        self._note()
+        return batches
+
+    def _read_again(self, sent: Range) -> Part | None:
+        tail = self._follower.tails.get(sent[0])
+        try:
+            return tail.read_again(sent, self._sink) if tail and self._follower.opened(tail) else None
+        except Changed:
+            return None  # the next poll or read finds out
+        finally:
+            self._follower.settle()
+
+    def _read(self, tail: Tail, room: int, *, first: bool) -> Part | None:
+        try:
+            return tail.read(self._sink, room, first=first) if self._follower.opened(tail) else None
+        except Changed:
+            self._follower.changed(tail)
+        except OSError as error:
+            self._follower.set_aside(tail, error)
+        finally:
+            self._follower.settle()
+        return None
+
+    def _turns(self) -> Iterable[Tail]:
+        """The oldest generation of each name that has something, beginning behind the name that was served last."""
+        oldest: dict[str, Tail] = {}
+        for tail in self._follower.tails.values():
+            if tail.state.name not in oldest and not tail.idle(self._sink):
+                oldest[tail.state.name] = tail
+        names = list(oldest)
+        turn = names.index(self._last_served) + 1 if self._last_served in oldest else 0
+        return [oldest[name] for name in names[turn:] + names[:turn]]
+
+    # -- moving positions ----------------------------------------------------------------------------------------------
+
+    def sending(self, parts: Iterable[Part]) -> None:
+        """Note, so that it survives kill -9, that exactly this is about to be sent."""
+        self._leave(parts)
+        self._note()
+
+    def _leave(self, parts: Iterable[Part]) -> None:
+        ranges: list[Range] = []
+        for part in parts:
+            ranges.append((part.file, part.position, part.start, part.end, part.partial))
+            self._follower.tails[part.file].sending(self._sink, part)
+        self._flying.append(ranges)
+
+    def _note(self) -> None:
+        flying = list(self._flying)
+        self._store.state.sinks[self._sink].sending = flying
+        self._store.append(checkpoint.send_entry(self._sink, flying))
+
+    def settle(self, parts: Sequence[Part], dropped: Sequence[Dropped], receipt: Any) -> None:
+        """The sink has decided on the eldest batch on its way. `dropped`: what it did not take, for each part."""
+        self._flying.popleft()
+        positions = {}
+        for part, lost in zip(parts, dropped, strict=True):
+            tail = self._follower.tails[part.file]  # a file with something on its way is never let go
+            tail.settle(self._sink, part, lost)
+            positions[part.file] = part.tail
+        state = self._store.state.sinks[self._sink]
+        state.receipt, state.sending = receipt, list(self._flying)
+        self._store.append(checkpoint.done_entry(self._sink, positions, receipt))
+
+    @property
+    def receipt(self) -> Any:
+        """What the sink wants to remember with its last yes."""
+        return self._store.state.sinks[self._sink].receipt

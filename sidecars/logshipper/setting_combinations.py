@@ -1,0 +1,129 @@
+"""Settings of one input or sink that do not fit together: one is missing, is without effect, or contradicts another.
+
+`Called` gives the variable of a field for the input or sink of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from sidecars.chassis.config import unused_settings
+from sidecars.logshipper.sinks import registry
+
+if TYPE_CHECKING:
+    from sidecars.logshipper.settings import Input, Sink
+
+Called = Callable[[str, str], str]
+
+# -- inputs --------------------------------------------------------------------------------------------------------
+
+
+def inputs(found: Iterable[Input], called: Called) -> Iterator[str]:
+    """Yield a sentence for each mistake."""
+    everyone = list(found)
+    for tailed in everyone:
+        yield from _contradictions(tailed, called)
+    yield from unused_settings.unused(everyone, _needs_of_inputs(called))
+
+
+def _contradictions(tailed: Input, called: Called) -> Iterator[str]:
+    name, regex = tailed.name, called("regex", tailed.name)
+    if tailed.format == "regex" and tailed.regex is None:
+        yield f"{called('format', name)}=regex, but {regex} is not set: it tells what the fields are"
+    for field in ("time_key", "level_key"):
+        key = getattr(tailed, field)
+        if tailed.format == "regex" and key and f"(?P<{key}>" not in (tailed.regex or f"(?P<{key}>"):
+            yield f"{called(field, name)}={key}, but {regex} has no group of that name"
+    if tailed.time_key is not None and tailed.time_key == tailed.level_key:
+        time_key, level_key = called("time_key", name), called("level_key", name)
+        yield f"{time_key} and {level_key} are the same: a field is one or the other"
+
+
+def _needs_of_inputs(called: Called) -> dict[str, unused_settings.Need[Input]]:
+    def formats(*of_use: str) -> unused_settings.Need[Input]:
+        def why_not(tailed: Input) -> str:
+            if tailed.format in of_use:
+                return ""
+            form = tailed.given.get("format", called("format", tailed.name))
+            return f"{form}={tailed.format} has no use for it: it is for {', '.join(of_use)}"
+
+        return why_not
+
+    def a_time_key(tailed: Input) -> str:
+        if tailed.time_key is not None:
+            return ""
+        return f"{called('time_key', tailed.name)} is not: which field has the time?"
+
+    def several_lines(tailed: Input) -> str:
+        if tailed.multiline != "none" or tailed.format == "cri":
+            return ""
+        return f"{called('multiline', tailed.name)} is not: each line is an event"
+
+    return {
+        "regex": formats("regex"),
+        "time_key": formats("json", "logfmt", "regex"),
+        "level_key": formats("json", "logfmt", "regex"),
+        "multiline": formats("raw", "regex", "cri"),
+        "time_format": a_time_key,
+        "multiline_timeout": several_lines,
+    }
+
+
+# -- sinks ---------------------------------------------------------------------------------------------------------
+
+
+def sinks(found: Iterable[Sink], called: Called) -> Iterator[str]:
+    """Yield a sentence for each mistake."""
+    everyone = list(found)
+    for sink in everyone:
+        if sink.retry_min > sink.retry_max:
+            shortest, longest = called("retry_min", sink.name), called("retry_max", sink.name)
+            yield f"{shortest} is longer than {longest}: the first pause cannot exceed the longest"
+    yield from unused_settings.unused(everyone, {field: _a_scheme_with(field) for field in _OF_SCHEMES})
+    yield from _compression(everyone, called)
+    for sink in everyone:
+        yield from _credentials(sink, called)
+
+
+_OF_SCHEMES = sorted(set().union(*(scheme.uses for scheme in registry.SCHEMES.values())))
+
+
+def _a_scheme_with(field: str) -> unused_settings.Need[Sink]:
+    def why_not(sink: Sink) -> str:
+        return "" if field in registry.of(sink.sink).uses else f"{sink.sink.scheme}: has no use for it"
+
+    return why_not
+
+
+def _compression(found: list[Sink], called: Called) -> Iterator[str]:
+    """Yield a sentence for each compression that the sink does not know. A default may be for some sinks only."""
+    for holders in unused_settings.by_variable(found, "compression").values():
+        is_of_use = any(sink.compression in registry.of(sink.sink).compression for sink in holders)
+        for sink in holders:
+            known = registry.of(sink.sink).compression
+            if sink.compression not in known and (len(known) > 1 or not is_of_use):
+                name = called("compression", sink.name)
+                yield f"{name}={sink.compression} is not for {sink.sink.scheme}: it knows {', '.join(known)}"
+
+
+def _credentials(sink: Sink, called: Called) -> Iterator[str]:
+    """Credentials that are incomplete, or too many."""
+    name = sink.name
+    for field, needed in (
+        ("sink_username", "sink_password"),
+        ("sink_password", "sink_username"),
+        ("sink_key", "sink_cert"),
+        ("sink_rotate_count", "sink_rotate_size"),
+    ):
+        if getattr(sink, field) is not None and getattr(sink, needed) is None:
+            yield f"{called(field, name)} is set, but {called(needed, name)} is not: set both"
+    is_forward = registry.of(sink.sink).module == "forward"
+    if is_forward and sink.sink_username is not None and sink.sink_token is None:
+        user, token = called("sink_username", name), called("sink_token", name)
+        yield f"{user} is set, but {token} is not: users come with a shared key"
+    if not is_forward and ":" in (sink.sink_username or ""):
+        yield f"{called('sink_username', name)} has a colon, which basic authentication cannot carry (RFC 7617)"
+    if not is_forward and sink.sink_token is not None and sink.sink_username is not None:
+        token, user = called("sink_token", name), called("sink_username", name)
+        yield f"{token} and {user} are both set, and a request has one Authorization: keep one"

@@ -1,0 +1,200 @@
+"""Batches as OTLP's ExportLogsServiceRequest, in protobuf. https://opentelemetry.io/docs/specs/otlp/
+
+Protobuf rather than JSON: every OTLP receiver has it (some have no JSON), ids and times need no text, and lines no
+escapes. As in Loki's case the messages are filled in by a template for a block of events at once.
+
+A record's body is the event's `message` where it was parsed into fields, which then are its attributes, and else its
+text. Its own attributes are `log.record.uid`, which is the id (two records with one are the same, say the semantic
+conventions), `log.file.path` and, for a piece of a line, `logshipper.partial`. `trace_id` and `span_id` among the
+fields go where OTLP has a place for them. What the labels say is the resource's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from operator import add
+from typing import Any
+
+import orjson
+
+from sidecars import chassis
+from sidecars.logshipper.model import severity
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.records import Records
+from sidecars.logshipper.sinks.encodings.protobuf import VARINT, Remembered, block, number, tag, text, varint
+from sidecars.logshipper.sinks.encodings.record_templates import ident, slices
+
+RESOURCE = {
+    "pod": "k8s.pod.name",
+    "namespace": "k8s.namespace.name",
+    "pod_uid": "k8s.pod.uid",
+    "pod_ip": "k8s.pod.ip",
+    "node": "k8s.node.name",
+}
+_MESSAGE = "message"
+_TRACE = re.compile(r"[0-9a-fA-F]{32}"), tag(9)
+_SPAN = re.compile(r"[0-9a-fA-F]{16}"), tag(10)
+_SCOPE = block(1, text(1, "logshipper") + text(2, chassis.__version__))
+_LEVELS = 24  # of lists and objects in each other; a level is up to three messages, and receivers take a hundred
+_LONG_LONG = range(-(2**63), 2**63)
+_FIXED64 = 1  # wire type
+
+
+def encode(batch: Batch, resource: Mapping[str, str], now: int) -> list[bytes]:
+    """`resource`: attributes beside those of the labels, and before them; `now`: when the records were seen."""
+    pieces = []
+    for records in batch.records:
+        if records.bodies:
+            logs = [_SCOPE, *_log_records(records, now)]
+            scope_logs = tag(2) + varint(sum(map(len, logs)))
+            attributes = block(1, _resource(records.labels, resource))
+            pieces.append(tag(1) + varint(len(attributes) + len(scope_logs) + sum(map(len, logs))))
+            pieces += [attributes, scope_logs, *logs]
+    return pieces
+
+
+def _resource(labels: Mapping[str, str], resource: Mapping[str, str]) -> bytes:
+    named = {RESOURCE.get(name, name): value for name, value in labels.items()}
+    return b"".join(_attribute(1, name, value) for name, value in {**named, **resource}.items())
+
+
+def _log_records(records: Records, now: int) -> Iterator[bytes]:
+    file = os.fsencode(records.part.name).decode("utf-8", "replace")
+    constant = tag(11, _FIXED64) + struct.pack("<Q", now) + _attribute(6, "log.file.path", file)
+    for first, stop, width in slices(records):
+        name, own = ident(lambda text: _attribute(6, "log.record.uid", text), records, width)
+        rest = constant.replace(b"%", b"%%") + name
+        lines = list(map(str.encode, _texts(records, first, stop)))
+        lengths = list(map(len, lines))
+        extras = _extras(records, first, stop)
+        columns = zip(
+            _heads(len(constant) + own, lengths, extras),
+            map(_ANY_VALUE.__getitem__, lengths),
+            map(VARINT.__getitem__, lengths),
+            lines,
+            records.offsets[first:stop],
+            *([extras] if extras else []),
+            strict=True,
+        )
+        template = b"\x12%b\x2a%b\x0a%b%b" + rest + (b"%b" if extras else b"")
+        yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
+
+
+def _heads(fixed: int, lengths: Sequence[int], extras: Sequence[bytes]) -> Iterator[bytes]:
+    """The length of each record: what is `fixed`, the body, and what only some records have."""
+    if not extras:
+        return map(_sums(fixed).__getitem__, lengths)
+    return (VARINT[fixed + _body(length) + len(extra)] for length, extra in zip(lengths, extras, strict=True))
+
+
+@lru_cache(maxsize=16)
+def _sums(fixed: int) -> Remembered:
+    return Remembered(lambda length: VARINT[fixed + _body(length)])
+
+
+def _body(length: int) -> int:
+    """Bytes of a body whose text has so many."""
+    return 2 + len(_ANY_VALUE[length]) + len(VARINT[length]) + length
+
+
+_ANY_VALUE = Remembered(lambda length: VARINT[1 + len(VARINT[length]) + length])
+"""The length of an AnyValue whose text has so many bytes."""
+
+
+def _texts(records: Records, first: int, stop: int) -> Sequence[str]:
+    """What each event says."""
+    bodies = records.bodies[first:stop]
+    if records.fields is None:
+        return bodies
+    messages = (fields.get(_MESSAGE) for fields in records.fields[first:stop])
+    return [message if type(message) is str else body for message, body in zip(messages, bodies, strict=True)]
+
+
+# -- what only some events have ------------------------------------------------------------------------------------
+
+
+def _extras(records: Records, first: int, stop: int) -> list[bytes]:
+    """Empty where no event has any."""
+    is_cut = records.partial and stop == len(records.bodies)
+    if records.times is None and records.levels is None and records.fields is None and not is_cut:
+        return []
+    extras = [b""] * (stop - first)
+    if records.times is not None:
+        extras = [b"" if time is None else _time(time) for time in records.times[first:stop]]
+    if records.levels is not None:
+        extras = list(map(add, extras, map(_level, records.levels[first:stop])))
+    if records.fields is not None:
+        extras = list(map(add, extras, map(_attributes, records.fields[first:stop])))
+    if is_cut:
+        extras[-1] += _attribute(6, "logshipper.partial", True)
+    return extras
+
+
+def _time(time: int) -> bytes:
+    return b"\x09" + struct.pack("<Q", max(0, time))
+
+
+@lru_cache(maxsize=256)
+def _level(level: str | None) -> bytes:
+    if level is None:
+        return b""
+    return number(2, severity.of(level).otlp) + text(3, level)
+
+
+def _attributes(fields: Mapping[str, Any]) -> bytes:
+    pieces = []
+    for name, value in fields.items():
+        if name == _MESSAGE and type(value) is str:
+            continue
+        if name in _CONTEXT and type(value) is str and _CONTEXT[name][0].fullmatch(value):
+            identity = bytes.fromhex(value)
+            pieces.append(_CONTEXT[name][1] + varint(len(identity)) + identity)
+        else:
+            pieces.append(_attribute(6, name, value))
+    return b"".join(pieces)
+
+
+_CONTEXT = {"trace_id": _TRACE, "span_id": _SPAN}
+"""https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/"""
+
+
+def _attribute(field: int, name: str, value: Any) -> bytes:
+    return block(field, text(1, name) + block(2, any_value(value)))
+
+
+def any_value(value: Any, levels: int = _LEVELS) -> bytes:
+    """Return the content of an AnyValue: any value of JSON. What is nested deeper than `levels` is its text in JSON."""
+    kind = type(value)
+    if kind is list or kind is dict:
+        if not levels:
+            return text(1, orjson.dumps(value).decode())
+        return _list(value, levels - 1) if kind is list else _object(value, levels - 1)
+    return _KINDS[kind](value)
+
+
+def _integer(value: int) -> bytes:
+    """As text where it is more than 64 bits with a sign can hold."""
+    return number(3, value % 2**64) if value in _LONG_LONG else text(1, str(value))
+
+
+def _list(values: list[Any], levels: int) -> bytes:
+    return block(5, b"".join([block(1, any_value(value, levels)) for value in values]))
+
+
+def _object(members: dict[str, Any], levels: int) -> bytes:
+    pairs = [text(1, name) + block(2, any_value(value, levels)) for name, value in members.items()]
+    return block(6, b"".join([block(1, pair) for pair in pairs]))
+
+
+_KINDS: Mapping[type, Callable[[Any], bytes]] = {
+    str: lambda value: text(1, value),
+    bool: lambda value: number(2, int(value)),
+    int: _integer,
+    float: lambda value: tag(4, _FIXED64) + struct.pack("<d", value),
+    type(None): lambda _: b"",
+}

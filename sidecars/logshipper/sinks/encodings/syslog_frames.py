@@ -1,0 +1,95 @@
+"""Batches as syslog messages: RFC 5424, each behind its length (octet counting: RFC 6587, 3.4.1, and RFC 5425, 4.3).
+
+    <length> <PRI>1 TIME HOSTNAME APP-NAME - - [logshipper@32473 id="…" file="…" …] the text
+
+The facility is `user`. HOSTNAME is the Pod, APP-NAME the label `app` (or `app.kubernetes.io/name`), else logshipper.
+The other labels are parameters of the structured data, and so is the id, by which repeats can be recognised: with a
+timestamp of six decimals they could not be. (32473 is the number that RFC 5612 sets aside for examples: we have none.)
+The text is UTF-8 without a byte order mark, which receivers would store as a part of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain
+from operator import add
+
+from sidecars.logshipper.model import severity
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.records import Records
+from sidecars.logshipper.model.timestamps import rfc3339
+from sidecars.logshipper.sinks.encodings.record_templates import ident, slices
+
+_USER = 1 << 3  # the facility, in its place
+_NIL = "-"
+_APP = ("app", "app.kubernetes.io/name")
+_MICROSECOND = 1000  # nanoseconds
+_SECONDS_ONLY = len("2026-01-02T03:04:05Z")
+_MICROSECONDS = len("2026-01-02T03:04:05.678901")
+_HOST_LIMIT, _APP_LIMIT, _NAME_LIMIT = 255, 48, 32  # RFC 5424, 6
+
+
+def frames(batch: Batch, now: int) -> list[bytes]:
+    """Blocks of frames. `now`: the time of events that have none."""
+    return [block for records in batch.records for block in _blocks(records, now)]
+
+
+def _blocks(records: Records, now: int) -> Iterator[bytes]:
+    middle, rest = _fixed(records)
+    for first, stop, width in slices(records):
+        name, own = ident(lambda text: f"{middle}{text}".encode(), records, width)
+        template = b"%d %b" + name + rest.replace(b"%", b"%%") + b"%b%b"
+        heads = _heads(records, first, stop, now)
+        ends = [b"] "] * (stop - first)
+        if records.partial and stop == len(records.bodies):
+            ends[-1] = b' partial="true"] '
+        texts = list(map(str.encode, records.bodies[first:stop]))
+        lengths = map(add, map((own + len(rest)).__add__, map(len, heads)), map(add, map(len, ends), map(len, texts)))
+        columns = zip(lengths, heads, records.offsets[first:stop], ends, texts, strict=True)
+        yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
+
+
+def _fixed(records: Records) -> tuple[str, bytes]:
+    """What is the same for all events, before the id and behind it."""
+    labels = dict(records.labels)
+    host = _word(labels.pop("pod", ""), _HOST_LIMIT)
+    app = next((name for name in _APP if name in labels), "")
+    app_name = _word(labels.pop(app, "logshipper"), _APP_LIMIT)
+    file = os.fsencode(records.part.name).decode("utf-8", "replace")
+    more = "".join(f' {_name(name)}="{_value(value)}"' for name, value in {"file": file, **labels}.items())
+    return f' {host} {app_name} - - [logshipper@32473 id="', f'"{more}'.encode()
+
+
+def _heads(records: Records, first: int, stop: int, now: int) -> list[bytes]:
+    """`<PRI>1 TIME` for each event."""
+    times = [None] * (stop - first) if records.times is None else records.times[first:stop]
+    levels = [None] * (stop - first) if records.levels is None else records.levels[first:stop]
+    return [_head(level, now if time is None else time) for level, time in zip(levels, times, strict=True)]
+
+
+@lru_cache(maxsize=1024)
+def _head(level: str | None, time: int) -> bytes:
+    means = severity.UNKNOWN if level is None else severity.of(level)
+    return f"<{_USER | means.syslog}>1 {_time(time)}".encode()
+
+
+def _time(time: int) -> str:
+    """RFC 3339 with six decimals at most."""
+    text = rfc3339(time // _MICROSECOND * _MICROSECOND)
+    return text if len(text) <= _MICROSECONDS else f"{text[:_MICROSECONDS]}Z"
+
+
+def _word(text: str, limit: int) -> str:
+    """PRINTUSASCII without spaces, or nil."""
+    return re.sub(r"[^!-~]", "_", text)[:limit] or _NIL
+
+
+def _name(text: str) -> str:
+    return re.sub(r'[^!-~]|[=\]"]', "_", text)[:_NAME_LIMIT]
+
+
+def _value(text: str) -> str:
+    return re.sub(r'(["\\\]])', r"\\\1", text)

@@ -1,0 +1,72 @@
+"""The client of the sinks that POST: one receiver, and why there is no answer, in our words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from urllib.parse import SplitResult
+
+import h11
+
+from sidecars import chassis
+from sidecars.chassis.http import client
+from sidecars.chassis.http.client import Answer, Closed, NoAnswer, Progress, TooLarge
+from sidecars.chassis.http.tls import Reloading
+from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.protocols.connecting import not_connected
+
+Headers = Sequence[tuple[str, str]]
+
+_AGENT = f"logshipper/{chassis.__version__}"
+_KEEP = 50.0  # seconds; load balancers close an idle connection after a minute
+_SUCCESS = range(200, 300)
+_PORTS = {"http": 80, "https": 443}
+
+
+class LongAnswer(TryLater):
+    """The receiver says yes to something, but more than it was asked."""
+
+
+class Client:
+    """One receiver. Requests may be made at the same time, each on a connection of its own."""
+
+    def __init__(self, scheme: str, url: SplitResult, timeout: float, tls: Reloading | None) -> None:
+        self._host = url.hostname or ""
+        self._port = url.port or _PORTS[scheme]
+        self._authority = url.netloc
+        self._timeout = timeout
+        self._client = client.Client(self._host, self._port, tls.context if tls else lambda: None, keep=_KEEP)
+
+    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int) -> Answer:
+        """Return the answer, whatever its status. `longest`: the bytes that its body may have.
+
+        A longer body is left out, and its connection closed, where the status alone says enough. Raises LongAnswer
+        where it does not, and TryLater where there is no answer.
+        """
+        length = str(sum(map(len, blocks)))
+        fields = [("Host", self._authority), ("User-Agent", _AGENT), *headers, ("Content-Length", length)]
+        request = h11.Request(method="POST", target=target, headers=fields)
+        progress = Progress()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._client.request(request, blocks, max_body=longest, progress=progress)
+        except TimeoutError:
+            raise TryLater(f"no answer within {self._timeout:g} s") from None
+        except TooLarge:
+            if progress.status in _SUCCESS:
+                raise LongAnswer(f"the answer is longer than {longest} bytes") from None
+            return Answer(progress.status, {}, b"", early=False)
+        except NoAnswer as error:
+            raise TryLater(_what_came(error, progress)) from None
+        except OSError as error:
+            raise TryLater(not_connected(error, self._host, self._port)) from None
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _what_came(error: NoAnswer, progress: Progress) -> str:
+    if isinstance(error, Closed):
+        place = "in the middle of its" if progress.status else "without an"
+        return f"the receiver closed the connection {place} answer"
+    return f"the answer cannot be used: {error}"

@@ -1,0 +1,50 @@
+"""What the sinks that POST have in common: a client, and the credentials of each request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecars.chassis.config.setting_types import Secret
+from sidecars.chassis.http.client import Answer
+from sidecars.logshipper.settings import Sink
+from sidecars.logshipper.sinks.protocols.credentials import Credentials, tls_client
+from sidecars.logshipper.sinks.protocols.http_client import Client, Headers
+
+SHORT = 64 * 1024
+"""Bytes of an answer that says yes or no, and why."""
+
+
+class Poster:
+    """`standard`: headers of the environment, which the sink's own go before."""
+
+    def __init__(self, sink: Sink, standard: Secret | None = None) -> None:
+        self._sink = sink
+        self._credentials = Credentials(sink, standard)
+        self._client: Client | None = None
+
+    def open(self) -> None:
+        """Raises IOFailed when the TLS files cannot be used."""
+        scheme = self._sink.sink.scheme.rpartition("+")[2]
+        tls = tls_client(self._sink) if scheme == "https" else None
+        self._client = Client(scheme, self._sink.sink, self._sink.request_timeout, tls)
+
+    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int | None = None) -> Answer:
+        """Return the answer, whatever its status.
+
+        `longest`: the bytes of body that it may have; unless set, as many as the request has, since some receivers send
+        back what they got. Raises LongAnswer for a yes with more, and TryLater where there is no answer.
+        """
+        if self._client is None:
+            raise AssertionError("post before open")
+        limit = SHORT + sum(map(len, blocks)) if longest is None else longest
+        return await self._client.post(target, [*headers, *self._credentials.headers()], blocks, limit)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
+def target(sink: Sink, default: str) -> str:
+    """What to ask for: the URL's own path and query, or the default where it has no path."""
+    query = f"?{sink.sink.query}" if sink.sink.query else ""
+    return f"{default if sink.sink.path in ('', '/') else sink.sink.path}{query}"

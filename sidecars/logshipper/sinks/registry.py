@@ -1,0 +1,123 @@
+"""The schemes that a sink's URL may have: the table of sinks.
+
+To add a sink, write its module in `sinks` and its row here. The row says how its URL looks and which of the sink's own
+settings it has a use for; what is set for none that has is refused at the start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from sidecars.chassis.config.setting_types import url
+
+_INDEX = re.compile(r"[^A-Z\\/*?\"<>| ,#:+_.-][^A-Z\\/*?\"<>| ,#:]{0,254}")
+_TAG = re.compile(r"[\w.-]{1,255}", re.ASCII)
+_HTTP = frozenset({"sink_token", "sink_username", "sink_password", "sink_headers"})
+_SHARED_KEY = frozenset({"sink_token", "sink_username", "sink_password"})
+_TLS = frozenset({"sink_ca", "sink_cert", "sink_key"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """`module` in `sinks`; `shape`: how its URLs look; `check`: what its path must be besides."""
+
+    module: str
+    shape: str
+    check: Callable[[SplitResult], bool]
+    uses: frozenset[str] = frozenset()
+    compression: tuple[str, ...] = ("none",)
+
+
+def _any(_url: SplitResult) -> bool:
+    return True
+
+
+def _nothing(parts: SplitResult) -> bool:
+    return parts.geturl() in ("stdout:", "stdout://")
+
+
+def _directory(parts: SplitResult) -> bool:
+    return not parts.netloc and parts.path.startswith("/") and not (parts.query or parts.fragment)
+
+
+def _index(parts: SplitResult) -> bool:
+    return bool(_INDEX.fullmatch(unquote(parts.path.rpartition("/")[2]))) and not parts.fragment
+
+
+def _tag(parts: SplitResult) -> bool:
+    tag = parts.path.removeprefix("/")
+    return (not tag or bool(_TAG.fullmatch(tag))) and not (parts.query or parts.fragment)
+
+
+def _host(parts: SplitResult) -> bool:
+    return parts.path in ("", "/") and not (parts.query or parts.fragment)
+
+
+def _plain_and_tls(plain: str, secure: str, scheme: Scheme) -> dict[str, Scheme]:
+    """The two schemes of a sink that is reached with TLS or without."""
+    return {plain: scheme, secure: replace(scheme, uses=scheme.uses | _TLS)}
+
+
+SCHEMES = {
+    "stdout": Scheme("stdout", "stdout:", _nothing),
+    "file": Scheme("file", "file:///directory", _directory, frozenset({"sink_rotate_size", "sink_rotate_count"})),
+    **_plain_and_tls(
+        "http",
+        "https",
+        Scheme("http", "http(s)://host[:port]/path", _any, _HTTP, ("none", "gzip", "zstd")),
+    ),
+    **_plain_and_tls(
+        "loki+http",
+        "loki+https",
+        Scheme("loki", "loki+http(s)://host[:port]", _any, _HTTP, ("none", "gzip", "snappy")),
+    ),
+    **_plain_and_tls(
+        "elasticsearch+http",
+        "elasticsearch+https",
+        Scheme("elasticsearch", "elasticsearch+http(s)://host[:port]/index", _index, _HTTP, ("none", "gzip")),
+    ),
+    **_plain_and_tls(
+        "otlp+http",
+        "otlp+https",
+        Scheme("otlp", "otlp+http(s)://host[:port]", _any, _HTTP, ("none", "gzip")),
+    ),
+    **_plain_and_tls(
+        "forward",
+        "forward+tls",
+        Scheme("forward", "forward(+tls)://host[:port][/tag]", _tag, _SHARED_KEY, ("none", "gzip", "zstd")),
+    ),
+    **_plain_and_tls(
+        "syslog+tcp",
+        "syslog+tls",
+        Scheme("syslog", "syslog+tcp://host[:port], syslog+tls://host[:port]", _host),
+    ),
+}
+_WITHOUT_CREDENTIALS = (
+    "expected a URL without credentials; those belong in SINK_TOKEN, or SINK_USERNAME and SINK_PASSWORD"
+)
+
+
+def of(parts: SplitResult) -> Scheme:
+    return SCHEMES[parts.scheme]
+
+
+def parse(raw: str) -> SplitResult:
+    """The sink's URL. Raises ValueError with what is expected."""
+    scheme = SCHEMES.get(raw.partition(":")[0])
+    if scheme is None:
+        shapes = list(dict.fromkeys(scheme.shape for scheme in SCHEMES.values()))
+        raise ValueError(f"expected {', '.join(shapes[:-1])} or {shapes[-1]}")
+    if scheme.module in ("stdout", "file"):
+        parts = urlsplit(raw)
+    elif not raw.isascii():
+        raise ValueError("expected a URL in ASCII: a path percent-encoded, a host name in its xn-- form")
+    else:
+        parts = url(raw.partition(":")[0]).parse(raw)
+        if "@" in parts.netloc:
+            raise ValueError(_WITHOUT_CREDENTIALS)
+    if not scheme.check(parts):
+        raise ValueError(f"expected {scheme.shape}")
+    return parts

@@ -1,0 +1,131 @@
+"""From the texts of events to their fields: `json`, `logfmt` and `regex`.
+
+A text that is not of its format is shipped as it is: its fields are `message`, the text, and `parse_error`, the
+format's name. Nothing is dropped here. Fields are never empty: without any, the text is the `message`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from sidecars.logshipper.model.field_columns import MESSAGE, PARSE_ERROR, Fields, Many, Table, unparsed
+from sidecars.logshipper.transform import linear_regex
+
+Parse = Callable[[Sequence[str]], Many]
+
+
+def parser(form: str, regex: str | None) -> Parse | None:
+    """None for the formats that have no fields. Raises ValueError for a bad regex."""
+    if form == "json":
+        return json_fields
+    if form == "logfmt":
+        return logfmt_fields
+    return _regex_parser(regex) if form == "regex" and regex else None
+
+
+# -- JSON ----------------------------------------------------------------------------------------------------------
+
+
+DEEPEST = 254  # levels of nesting that can be written again
+
+
+def json_fields(texts: Sequence[str]) -> list[Fields]:
+    """Each text is an object; its members are the fields."""
+    if not any(map(may_be_deep, texts)):
+        try:
+            fields = list(map(orjson.loads, texts))
+        except orjson.JSONDecodeError:
+            fields = []
+        if fields and set(map(type, fields)) == {dict} and all(fields):
+            return fields
+    return [_json_object(text) for text in texts]
+
+
+def may_be_deep(text: str) -> bool:
+    return text.count("{") + text.count("[") > DEEPEST
+
+
+def _json_object(text: str) -> Fields:
+    try:
+        found = orjson.loads(text)
+        if may_be_deep(text):
+            orjson.dumps(found)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return unparsed("json", text)
+    if type(found) is not dict:
+        return unparsed("json", text)
+    return found or {MESSAGE: text}
+
+
+# -- logfmt --------------------------------------------------------------------------------------------------------
+
+_KEY = r"[^\s=\"]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PAIR = re.compile(rf'({_KEY})(?:=({_QUOTED}|[^\s"]*))?(?=\s|\Z)\s*', re.DOTALL)
+
+
+def logfmt_fields(texts: Sequence[str]) -> list[Fields]:
+    """`key=value key="a quoted value" flag`: values are strings, a key without one is true."""
+    return [_logfmt(text) for text in texts]
+
+
+def _logfmt(text: str) -> Fields:
+    rest, at, paired = text.strip(), 0, False
+    fields: Fields = {}
+    while at < len(rest):
+        found = _PAIR.match(rest, at)
+        if found is None:
+            return unparsed("logfmt", text)
+        at = found.end()
+        key, value = found.groups()
+        paired = paired or value is not None
+        fields[key] = True if value is None else _unquoted(value)
+    return fields if paired else unparsed("logfmt", text)
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    if "\\" not in value:
+        return value[1:-1]
+    try:
+        return str(orjson.loads(value))
+    except orjson.JSONDecodeError:
+        return value[1:-1]
+
+
+# -- regex ---------------------------------------------------------------------------------------------------------
+
+
+def _regex_parser(pattern: str) -> Parse:
+    """The named groups of the regex, which matches the first line of the event as a whole, are the fields.
+
+    Further lines go to the `message`; without such a group, the whole text is the message.
+    """
+    match, names, all_at_once = linear_regex.groups(pattern), linear_regex.names(pattern), linear_regex.rows(pattern)
+    if not any(names):
+        raise ValueError("expected named groups, such as (?P<level>[A-Z]+): they become the fields")
+    if PARSE_ERROR in names:
+        raise ValueError(f"a group cannot be called {PARSE_ERROR}: that tells what does not match")
+    has_message, all_named = MESSAGE in names, all(names)
+
+    def parse(texts: Sequence[str]) -> Many:
+        rows = all_at_once(texts) if all_at_once and all_named and has_message else None
+        return [_one(text) for text in texts] if rows is None else Table(tuple(names), rows)
+
+    def _one(text: str) -> Fields:
+        first, newline, more = text.partition("\n")
+        values = match(first)
+        if values is None:
+            return unparsed("regex", text)
+        fields = {name: value for name, value in zip(names, values, strict=True) if name and value is not None}
+        if not has_message:
+            fields[MESSAGE] = text
+        elif more:
+            fields[MESSAGE] = f"{fields.get(MESSAGE, '')}{newline}{more}"
+        return fields or {MESSAGE: text}
+
+    return parse

@@ -1,0 +1,125 @@
+"""Large pages are read and written beside the event loop, and only until the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from sidecars.adapter.app_client.background import LARGE, Abandoned, Background
+from sidecars.adapter.app_client.client import Upstream
+from sidecars.adapter.app_client.interpretation import Limits, Reading, understand
+from sidecars.adapter.app_client.outcome import NoReply, Question, Reply
+from sidecars.adapter.exposition import lexer
+from sidecars.adapter.exposition.metrics_page import Proceed
+from sidecars.adapter.server.routes import routes_of
+from sidecars.adapter.settings import Settings
+from sidecars.adapter.statistics import Record
+from sidecars.chassis.config.settings import load
+from sidecars.chassis.runtime.readiness import Health
+from tests.adapter.support import App, answer
+
+HEADERS = {"content-type": "text/plain", "content-length": "1"}
+PAGE = b"up 1\n" + b"# a note\n" * (LARGE // 9)
+
+
+class Gate:
+    """HTTP statuses that are valid: all of them. Whoever asks waits until the gate opens, and is noted."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.asked_by: list[threading.Thread] = []
+
+    def __contains__(self, _status: object) -> bool:
+        self.asked_by.append(threading.current_thread())
+        return self.open.wait(60)
+
+
+def test_lines_that_say_nothing_cost_no_work_each() -> None:
+    nothing = (b"\n", b"   \n", b"#\n", b"# a note\n", b"#HELPFUL\n", b"\t\t# TYPES are not TYPE\n")
+    for line in (*nothing, b"".join(nothing)):
+        page = line * (4 * 1024 * 1024 // len(line)) + b"up 1\n"
+        rows = [row for block in lexer.scan(page, 0, len(page), openmetrics=False) for row in block]
+
+        assert len(rows) <= 40
+        assert sum(map(lexer.feeds, rows)) == page.count(b"\n")
+
+
+def test_the_line_of_a_mistake_behind_lines_that_say_nothing_is_told() -> None:
+    found = understand(Reply(200, HEADERS, b"\n# a note\n\n" * 50_000 + b"up one\n"), Limits(1 << 30, 10))
+
+    assert str(found) == "answered with malformed metrics: line 150001: the value one is not a number"
+
+
+async def test_large_work_is_done_by_a_thread_and_the_loop_goes_on() -> None:
+    gate, background = Gate(), Background()
+    reply, limits = Reply(200, HEADERS, PAGE), Limits(1 << 30, 10, valid=gate)
+    reading = asyncio.create_task(background.run("shop", len(PAGE), lambda go: understand(reply, limits, go)))
+    while not gate.asked_by:  # noqa: ASYNC110 - a thread asks
+        await asyncio.sleep(0.001)
+    gate.open.set()  # by the loop, while the answer is being read
+    found = await reading
+    background.close()
+
+    assert gate.asked_by != [threading.current_thread()]
+    assert isinstance(found, Reading)
+    assert found.exposition.select("up")[0].value == 1
+
+
+async def test_small_work_is_done_at_once() -> None:
+    found = await Background().run("shop", 10, lambda _: threading.current_thread())
+
+    assert found is threading.current_thread()
+
+
+async def test_work_that_nobody_waits_for_is_told_to_end_and_the_next_comes_after_it() -> None:
+    background, begun = Background(), threading.Event()
+    ended: list[str] = []
+
+    def work(proceed: Proceed) -> None:
+        begun.set()
+        try:
+            while True:
+                proceed()
+        except Abandoned:
+            ended.append("first")
+            raise
+
+    first = asyncio.create_task(background.run("shop", LARGE, work))
+    while not begun.is_set():  # noqa: ASYNC110 - a thread sets it
+        await asyncio.sleep(0.001)
+    second = asyncio.create_task(background.run("shop", LARGE, lambda _: ended.append("second")))
+    first.cancel()
+    await second
+    background.close()
+
+    assert ended == ["first", "second"]
+
+
+def test_a_reading_ends_when_it_is_told_to() -> None:
+    class Over(Exception):
+        pass
+
+    def proceed() -> None:
+        raise Over
+
+    with pytest.raises(Over):
+        understand(Reply(200, HEADERS, PAGE), Limits(1 << 30, 10), proceed)
+
+
+async def test_an_answer_that_is_not_read_in_time_is_a_time_out() -> None:
+    gate = Gate()
+    with App({"/metrics": answer(PAGE)}) as app:
+        apps = load(Settings, {"ADAPTER_TARGET": app.url}).apps.values()
+        question = Question("default", f"{app.url}/metrics", timeout=5, max_body=1 << 30)
+        limits = {question: Limits(1 << 30, 10, valid=gate)}
+        try:
+            async with Upstream(apps, Record(routes_of(apps)), Health(), limits) as asked:
+                outcome = await asked.ask(question)
+        finally:
+            gate.open.set()
+
+    assert isinstance(outcome, NoReply)
+    assert outcome.reason == "timeout"
+    assert outcome.phrase == f"answered, but its body of {len(PAGE)} B could not be read within 5s"

@@ -1,0 +1,116 @@
+"""Asking the app, and the client library's errors in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from typing import Any
+
+import pytest
+
+from sidecars.adapter.app_client.client import UnusableCredentials, Upstream, translated
+from sidecars.adapter.app_client.outcome import NoReply, Question, Reason, Reply
+from sidecars.adapter.server.routes import routes_of
+from sidecars.adapter.settings import Settings
+from sidecars.adapter.statistics import Record
+from sidecars.chassis.config.settings import load
+from sidecars.chassis.http.client import Closed, Malformed, Progress, TooLarge
+from sidecars.chassis.runtime.readiness import Health
+from tests.adapter.support import App, answer, hang
+
+QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+
+
+def os_error(number: int) -> OSError:
+    return OSError(number, "words of the system")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (socket.gaierror(-2, "hunter2"), "unresolved"),
+        (os_error(errno.ECONNREFUSED), "refused"),
+        (os_error(errno.EHOSTUNREACH), "unreachable"),
+        (os_error(errno.ECONNRESET), "unreachable"),
+        (OSError("hunter2"), "unreachable"),
+        (ssl.SSLError(1, "hunter2"), "tls"),
+        (TimeoutError("hunter2"), "timeout"),
+        (Closed("hunter2"), "closed"),
+        (Malformed("hunter2"), "malformed"),
+        (TooLarge("hunter2"), "too_large"),
+        (UnusableCredentials("ADAPTER_TARGET_TOKEN cannot be read any more"), "credentials"),
+    ],
+)
+def test_every_error_is_a_reason_and_never_repeats_what_came(error: Exception, reason: Reason) -> None:
+    outcome = translated(error, QUESTION, Progress())
+
+    assert outcome
+    assert outcome.reason == reason
+    assert "hunter2" not in outcome.phrase
+
+
+def test_what_nobody_thought_of_is_no_reason_but_a_defect() -> None:
+    assert translated(KeyError("hunter2"), QUESTION, Progress()) is None
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def upstream(health: Health, **environ: str) -> Upstream:
+    apps = load(Settings, environ).apps.values()
+    return Upstream(apps, Record(routes_of(apps)), health)
+
+
+async def test_a_request_that_outlives_its_deadline_by_far_is_told_by_livez() -> None:
+    clock = Clock()
+    health = Health(clock)
+    with App({"/metrics": hang()}) as app:
+        question = Question("default", f"{app.url}/metrics", timeout=0.05, max_body=10)
+        async with upstream(health, ADAPTER_TARGET=app.url) as asked:
+            asking = asyncio.create_task(asked.ask(question))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            clock.now = 3600
+            assert "request for" in health.not_alive()[0]
+            outcome = await asking
+            assert isinstance(outcome, NoReply)
+            assert not health.not_alive()
+
+
+async def test_a_later_question_is_a_request_of_its_own() -> None:
+    with App({"/metrics": answer(b"up 1\n")}) as app:
+        question = Question("default", f"{app.url}/metrics", timeout=10, max_body=10)
+        async with upstream(Health(), ADAPTER_TARGET=app.url) as asked:
+            for _ in range(3):
+                assert isinstance(await asked.ask(question), Reply)
+        assert app.seen["/metrics"] == 3
+
+
+async def test_a_defect_of_our_own_is_an_outcome_too(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    async def broken(*_: object) -> Reply:
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr("sidecars.adapter.app_client.client._Access.get", broken)
+    async with upstream(Health()) as asked:
+        outcome = await asked.ask(Question("default", "http://127.0.0.1:1/metrics", timeout=10, max_body=10))
+
+    assert isinstance(outcome, NoReply)
+    assert outcome.reason == "defect"
+    assert "nobody thought of this" in caplog.text
+
+
+async def test_the_largest_body_that_is_taken_is_taken() -> None:
+    with App({"/metrics": answer(b"x" * 10)}) as app:
+        async with upstream(Health(), ADAPTER_TARGET=app.url) as asked:
+            taken = await asked.ask(Question("default", f"{app.url}/metrics", timeout=10, max_body=10))
+            refused = await asked.ask(Question("default", f"{app.url}/metrics", timeout=10, max_body=9))
+
+    assert isinstance(taken, Reply)
+    assert isinstance(refused, NoReply)
+    assert refused.reason == "too_large"

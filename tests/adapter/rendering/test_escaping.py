@@ -1,0 +1,41 @@
+"""UTF-8 names in the old letters. prometheus-client's own functions are the oracle."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.exposition import escape_label_name, escape_metric_name
+
+from sidecars.adapter.rendering.escaping import Escaping, escaped, is_old, quoted
+
+names = st.text("aZ1_.:-é😀/ ", min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name"),
+    [
+        ("allow-utf-8", "http.requests_total"),
+        ("underscores", "http_requests_total"),
+        ("dots", "http_dot_requests__total"),
+        ("values", "U__http_2e_requests__total"),
+    ],
+)
+def test_a_dotted_name_in_each_scheme(scheme: Escaping, name: str) -> None:
+    assert escaped("http.requests_total", scheme) == name
+
+
+@pytest.mark.parametrize("scheme", ["underscores", "dots", "values"])
+@given(names)
+def test_any_name_is_escaped_as_prometheus_client_does_and_needs_no_quotes(scheme: Escaping, name: str) -> None:
+    assert escaped(name, scheme) == escape_metric_name(name, scheme)
+    if not name.startswith("__"):  # there it takes names that are reserved for names that are not valid
+        assert escaped(name, scheme, label=True) == escape_label_name(name, scheme)
+    assert is_old(escaped(name, scheme))
+    assert is_old(escaped(name, scheme, label=True), label=True)
+
+
+@given(names)
+def test_a_name_that_may_be_utf8_stays_and_is_quoted_where_it_must(name: str) -> None:
+    assert escaped(name, "allow-utf-8") == name
+    assert (name if is_old(name) else quoted(name)) == escape_metric_name(name, "allow-utf-8")

@@ -1,0 +1,334 @@
+"""Rules, judged over expositions: the finding, and the sentence that people read.
+
+What the expressions are worth is tested against a real Prometheus in `test_promql`; here is what is ours.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecars.adapter.exposition import metrics_page
+from sidecars.adapter.rules import rule as rules
+from sidecars.adapter.rules import series_history
+from sidecars.adapter.rules.evaluator import Evaluator, Finding
+
+NOW = 1_700_000_000.0
+PAGE = """\
+queue_length{queue="a"} 3
+queue_length{queue="b"} 12
+queue_length{queue="c"} 15
+queue_limit{queue="a"} 10
+queue_limit{queue="b"} 20
+heap_used{area="heap"} 95
+heap_max{area="heap"} 100
+ratio NaN
+flag 1
+zero 0
+"""
+
+
+def judge(rule: str, page: str = PAGE, now: float = NOW) -> Finding:
+    (finding,) = Evaluator(rules.parse(rule)).judge(metrics_page.parse(page.encode(), "", 100), now)
+    return finding
+
+
+def over_time(rule: str, *pages: tuple[float, str]) -> Finding:
+    """The last finding, after expositions at so many seconds."""
+    evaluator = Evaluator(rules.parse(rule))
+    for time, page in pages:
+        (finding,) = evaluator.judge(metrics_page.parse(page.encode(), "", 100), NOW + time)
+    return finding
+
+
+# -- a rule holds, or says which series breaks it -----------------------------------------------------------------
+
+
+def test_a_rule_that_holds_shows_the_series_that_is_nearest_to_breaking_it() -> None:
+    assert judge("q: queue_length < 20") == Finding(
+        rules.parse("q: queue_length < 20")[0],
+        "ok",
+        15,
+        20,
+        'queue_length{queue="c"}',
+        0,
+        3,
+        'queue_length{queue="c"} is 15, wanted < 20',
+    )
+
+
+def test_a_broken_rule_shows_the_series_that_is_farthest_beyond_and_counts_the_others() -> None:
+    finding = judge("q: queue_length < 10 warn")
+
+    assert (finding.state, finding.verdict) == ("warn", "warn")
+    assert (finding.value, finding.threshold, finding.series) == (15, 10, 'queue_length{queue="c"}')
+    assert (finding.offending, finding.total) == (2, 3)
+    assert finding.reason == 'queue_length{queue="c"} is 15, wanted < 10 (and 1 more of 3)'
+
+
+@pytest.mark.parametrize(
+    ("rule", "state", "reason"),
+    [
+        (
+            "heap_used / heap_max < 0.9 warn",
+            "warn",
+            'heap_used / heap_max of {area="heap"} is 0.95, wanted < 0.9',
+        ),
+        ("sum(queue_length) >= 100", "fail", "sum(queue_length) is 30, wanted >= 100"),
+        ('queue_length{queue="a"} == 3', "ok", 'queue_length{queue="a"} is 3, wanted == 3'),
+        ("max(queue_length) != 15", "fail", "max(queue_length) is 15, wanted != 15"),
+        ("10 > queue_length{queue='a'}", "ok", 'queue_length{queue="a"} is 3, wanted < 10'),
+        ("1m > max(queue_length)", "ok", "max(queue_length) is 15, wanted < 1m"),
+        ("flag", "ok", "flag is 1, wanted other than 0"),
+        ("zero", "fail", "zero is 0, wanted other than 0"),
+        ("flag == bool 1", "ok", "flag == bool 1 is 1, wanted other than 0"),
+        ("flag / zero < 5", "fail", "flag / zero is inf, wanted < 5"),
+        ("absent(panic_total)", "ok", "panic_total is absent"),
+        ("absent(flag) == 1", "no-data", "absent(flag) == 1 has no value: no series is left on which to judge"),
+        (
+            'queue_length{queue!="c"} < queue_limit',
+            "ok",
+            'queue_length{queue="a"} is 3, wanted < queue_limit, which is 10',
+        ),
+        (
+            'queue_length{queue!="c"} * 2 < queue_limit',
+            "fail",
+            'queue_length{queue!="c"} * 2 of {queue="b"} is 24, wanted < queue_limit, which is 20',
+        ),
+        ("flag > 2 * (zero + 5)", "fail", "flag is 1, wanted > 2 * (zero + 5), which is 10"),
+        ("(zero + 5) * -(flag) > 2", "fail", "(zero + 5) * -(flag) is -5, wanted > 2"),
+    ],
+)
+def test_the_reason_is_a_sentence(rule: str, state: str, reason: str) -> None:
+    finding = judge(f"x: {rule}")
+
+    assert finding.reason == reason
+    assert finding.state == state
+
+
+def test_a_reason_stays_short_whatever_the_app_exposes() -> None:
+    page = 'x{a="' + "é" * 5000 + '"} 1\n'
+
+    finding = judge(f"x: {'x + ' * 200} x < 1", page)
+
+    assert len(finding.reason) <= 300
+    assert len(judge("x: x < 1", page).reason) <= 300
+
+
+def test_a_reason_has_nothing_in_it_that_a_terminal_would_obey() -> None:
+    finding = judge("x: x < 1", 'x{a="\\n\x1b[2J\\"\u202e"} 1\n')
+
+    assert finding.reason == 'x{a="\\n\\x1b[2J\\"\\x202e"} is 1, wanted < 1'
+
+
+# -- no data is never healthy -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("missing < 5 warn", "there is no series missing"),
+        ('queue_length{queue="z"} < 5', 'there is no series queue_length{queue="z"}'),
+        ("heap_used / missing < 5", "there is no series missing"),
+        ("sum(missing) < 5", "there is no series missing"),
+        ("flag < missing", "there is no series missing"),
+        ("stale(missing[1m]) == 0", "there is no series missing[1m]"),
+        ("count(flag == 5) > 0", "count(flag == 5) > 0 has no value: no series is left on which to judge"),
+        ("heap_used / queue_length < 5", "heap_used / queue_length < 5 has no value: no series is left"),
+        ("absent(flag)", "flag is there, and must not be"),
+        ("ratio < 5", "ratio is not a number, wanted < 5"),
+        ("ratio != 5", "ratio is not a number, wanted != 5"),
+        ("ratio", "ratio is not a number, wanted other than 0"),
+        ("zero / zero < 5", "zero / zero is not a number"),
+        ("flag < ratio", "what flag is compared with is not a number"),
+        ("queue_length < queue_limit", 'queue_length{queue="c"} has no partner in queue_limit'),
+        ("rate(flag[1m]) < 5", "rate needs two samples of flag[1m], and has not seen so much yet"),
+        (
+            '{__name__=~"heap.*"} + 1 > 0',
+            'without their names several series are the same: {area="heap"}',
+        ),
+        (
+            "queue_length * on () queue_limit < 5",
+            'queue_limit{queue="a"} and queue_limit{queue="b"} on the right match the same series',
+        ),
+        (
+            'queue_length < on () queue_limit{queue="a"}',
+            'queue_length{queue="a"} and queue_length{queue="b"} on the left match the same series',
+        ),
+    ],
+)
+def test_without_data_a_rule_fails_whatever_its_severity_and_says_why(rule: str, reason: str) -> None:
+    finding = judge(f"x: {rule}")
+
+    assert finding.state == "no-data"
+    assert finding.verdict == "fail"
+    assert finding.reason.startswith(reason)
+    assert finding.value is None
+
+
+def test_a_series_that_is_beyond_counts_more_than_one_that_cannot_be_judged() -> None:
+    finding = judge("x: queue_length < 10", PAGE.replace("15", "NaN"))
+
+    assert (finding.state, finding.offending, finding.total) == ("fail", 1, 3)
+
+
+def test_a_rule_may_say_that_a_missing_series_is_well() -> None:
+    assert judge("x: (missing or vector(0)) < 5").state == "ok"
+    assert judge("x: (sum(queue_length) or vector(0)) < 5").state == "fail"
+
+
+def test_when_the_app_does_not_answer_every_rule_is_without_data() -> None:
+    findings = Evaluator(rules.parse("a: flag; b: absent(panic_total) warn")).unavailable("the app is down")
+
+    assert [(finding.state, finding.reason) for finding in findings] == [("no-data", "the app is down")] * 2
+
+
+# -- time ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seen", "state"), [(NOW - 59, "ok"), (NOW - 61, "fail"), (0, "fail"), (NOW + 59, "ok")])
+def test_age_is_how_long_ago_a_timestamp_is(seen: float, state: str) -> None:
+    assert judge("x: age(polled_timestamp_seconds) < 60s", f"polled_timestamp_seconds {seen}\n").state == state
+
+
+def test_a_timestamp_in_the_future_has_no_age() -> None:
+    in_milliseconds = f"polled_timestamp {NOW * 1000}\n"
+
+    assert judge("x: age(polled_timestamp) < 60s", in_milliseconds).state == "no-data"
+
+
+def test_a_sample_with_an_old_timestamp_is_no_sample() -> None:
+    finding = judge("x: up == 1", f"up 1 {int(NOW - 301) * 1000}\n")
+
+    assert (finding.state, finding.reason) == ("no-data", "the newest sample of up is 301s old")
+    assert judge("x: up == 1", f"up 1 {int(NOW - 299) * 1000}\n").state == "ok"
+
+
+@pytest.mark.parametrize("rule", ["up == 1", "absent(up)", "(up or vector(1)) == 1", "rate(up[1m]) < 1"])
+def test_a_sample_whose_time_is_yet_to_come_is_no_data(rule: str) -> None:
+    in_microseconds = f"up 1 {NOW * 1_000_000:.0f}\n"
+
+    finding = judge(f"x: {rule}", in_microseconds)
+
+    assert finding.state == "no-data"
+    assert "s ahead of the clock" in finding.reason
+    assert judge("x: up == 1", f"up 1 {(NOW + 59) * 1000:.0f}\n").state == "ok"
+    assert judge('x: up{a="1"} == 1', f'up{{a="1"}} 1\nup{{a="2"}} 1 {NOW * 2000:.0f}\n').state == "ok"
+
+
+def test_what_does_not_change_for_the_whole_range_is_stale() -> None:
+    rule = "x: stale(jobs_total[1m]) == 0"
+
+    assert over_time(rule, (0, "jobs_total 1\n"), (59, "jobs_total 1\n")).state == "no-data"
+    assert over_time(rule, (0, "jobs_total 1\n"), (5, "jobs_total 2\n")).state == "ok"
+    assert over_time(rule, (0, "jobs_total 1\n"), (5, "jobs_total 2\n"), (64, "jobs_total 2\n")).state == "ok"
+    assert over_time(rule, (0, "jobs_total 1\n"), (5, "jobs_total 2\n"), (65, "jobs_total 2\n")).state == "fail"
+    assert over_time(rule, (0, "jobs_total 1\n"), (60, "jobs_total 1\n")).state == "fail"
+    assert over_time(rule, (0, "jobs_total NaN\n"), (60, "jobs_total NaN\n")).state == "fail"
+
+
+def test_a_series_that_is_gone_is_no_data_even_where_its_past_is_known() -> None:
+    finding = over_time("x: rate(x_total[1m]) < 5", (0, "x_total 1\n"), (5, "x_total 2\n"), (10, "y_total 1\n"))
+
+    assert (finding.state, finding.reason) == ("no-data", "there is no series x_total[1m]")
+
+
+def test_a_counter_that_begins_anew_has_still_counted() -> None:
+    pages = [(float(n * 10), f"x_total {value}\n") for n, value in enumerate([10, 20, 5, 15, 25, 35, 45])]
+
+    finding = over_time("x: increase(x_total[1m]) < 5", *pages)
+
+    assert finding.value == pytest.approx(10 + 5 + 10 + 10 + 10 + 10)
+
+
+def test_the_samples_own_timestamps_count() -> None:
+    pages = [(n * 10 + 5, f"x_total {n * 10} {int(NOW + n * 10) * 1000}\n") for n in range(1, 9)]
+    again = (90.0, pages[-1][1])
+
+    assert over_time("x: rate(x_total[1m]) < 5", *pages, again).value == pytest.approx(1)
+
+
+# -- the past is bounded ------------------------------------------------------------------------------------------
+
+
+def test_only_what_a_range_selects_is_remembered_and_no_longer_than_it() -> None:
+    evaluator = Evaluator(rules.parse('x: rate(a{n="1"}[1m]) < 5; y: b < 5'))
+    pages = ['a{n="1"} 1\na{n="2"} 1\nb 1\n', "b 1\n"]
+
+    evaluator.judge(metrics_page.parse(pages[0].encode(), "", 10), NOW)
+    assert evaluator.remembered() == 1
+    evaluator.judge(metrics_page.parse(pages[1].encode(), "", 10), NOW + 60)
+    assert evaluator.remembered() == 1
+    evaluator.judge(metrics_page.parse(pages[1].encode(), "", 10), NOW + 61)
+    assert evaluator.remembered() == 0
+
+
+def test_however_often_it_is_judged_the_past_stays_small_and_the_rate_right() -> None:
+    kept = series_history.History(60.0)
+    for n in range(20_000):
+        sample = metrics_page.Sample("x_total", (), float(n % 5000))
+        kept.observe([sample], NOW + n / 100)
+    window = kept.window(sample, NOW + n / 100)
+
+    assert len(window.times) < 250
+    assert series_history.rate(window) == pytest.approx(100, rel=0.02)
+
+
+def test_more_series_than_are_remembered_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_history, "MOST_SERIES", 10)
+    page = "".join(f'x_total{{n="{n}"}} 1\n' for n in range(11))
+
+    finding = judge("x: rate(x_total[1m]) < 5", page)
+
+    assert (finding.state, finding.reason) == (
+        "no-data",
+        "x_total[1m] selects more than 10 series, too many to remember",
+    )
+
+
+def test_when_the_clock_is_set_back_the_past_begins_anew() -> None:
+    pages = [(100.0, "x_total 100\n"), (110.0, "x_total 200\n"), (50.0, "x_total 210\n"), (60.0, "x_total 220\n")]
+
+    finding = over_time("x: increase(x_total[20s]) < 500", *pages)
+
+    assert finding.value == pytest.approx(20)
+
+
+# -- metrics that contradict themselves -----------------------------------------------------------------------------
+
+TORN = 'up 1\n# TYPE jobs histogram\njobs_bucket{le="+Inf"} 2\njobs_count 3\n'
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "jobs_count < 100",
+        'jobs_bucket{le="+Inf"} < 100',
+        "jobs_sum < 100",
+        "absent(jobs_count)",
+        "(jobs_count or vector(0)) < 100",
+        "up < jobs_count",
+        "rate(jobs_count[1m]) < 5",
+        '{__name__=~"jobs.*"} < 100',
+        'count({__name__=~".+"}) < 100',
+    ],
+)
+def test_a_rule_that_reads_a_metric_that_contradicts_itself_has_no_data_and_says_why(rule: str) -> None:
+    finding = judge(rule, TORN)
+
+    assert finding.state == "no-data"
+    assert "cannot be used: line 3: jobs_count is 3, but its bucket" in finding.reason
+
+
+@pytest.mark.parametrize("rule", ["up == 1", '{__name__=~"up"} == 1', "absent(jobs)", "absent(job_count)"])
+def test_a_rule_that_does_not_read_it_is_judged(rule: str) -> None:
+    assert judge(rule, TORN).state == "ok"
+
+
+def test_the_past_of_a_counter_outlives_a_page_in_which_it_contradicts_itself() -> None:
+    whole = TORN.replace("jobs_count 3", "jobs_count 2")
+    later = whole.replace(" 2\n", " 8\n")
+
+    finding = over_time("rate(jobs_count[1m]) < 5", (0, whole), (10, TORN), (20, later))
+
+    assert finding.state == "ok"
+    assert finding.value

@@ -1,0 +1,127 @@
+"""What has happened so far."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from sidecars.adapter.app_client.outcome import NoReply
+from sidecars.adapter.metrics import RecordCollector
+from sidecars.adapter.server.routes import routes_of
+from sidecars.adapter.settings import Settings
+from sidecars.adapter.statistics import BUCKETS, MOST_CHECKS, Record
+from sidecars.adapter.verdict.probe_response import Answer, own_answer
+from sidecars.adapter.verdict.verdict import Check, of_checks
+from sidecars.chassis.config.settings import load
+
+GOOD = Answer(200, {}, b"fine")
+DOWN = own_answer(503, "the app is down", "the app is down")
+SLOW = own_answer(503, "the app is slow", "the app is slow")
+
+
+class Clock:
+    now = 1_000_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def record(clock: Clock) -> Record:
+    return Record(routes_of(load(Settings, {}).apps.values()), clock)
+
+
+def test_a_route_turns_once_and_not_with_every_probe() -> None:
+    route = record(Clock()).routes["/health"]
+
+    turns = [route.answered(answer, 0.01) for answer in (GOOD, GOOD, DOWN, DOWN, SLOW, GOOD)]
+
+    assert turns == [False, False, True, False, False, True]
+
+
+def test_a_route_that_fails_from_the_first_probe_on_is_told() -> None:
+    assert record(Clock()).routes["/health"].answered(DOWN, 0.01)
+
+
+def test_since_is_when_the_present_answer_began() -> None:
+    clock = Clock()
+    whole = record(clock)
+    route = whole.routes["/health"]
+    assert whole.page()["routes"]["/health"]["last"] is None
+
+    route.answered(DOWN, 0.01)
+    clock.now += 10
+    route.answered(GOOD, 0.01)
+    clock.now += 10
+    route.answered(GOOD, 0.01)
+
+    page = whole.page()["routes"]["/health"]
+    assert page["since"] == "2001-09-09T01:46:50.000Z"
+    assert page["last"] == {"status": 200, "good": True, "at": "2001-09-09T01:47:00.000Z"}
+    assert page["last_error"] == {"reason": "the app is down", "at": "2001-09-09T01:46:40.000Z"}
+
+
+def test_a_status_of_the_app_itself_is_an_error_worth_telling() -> None:
+    whole = record(Clock())
+
+    whole.routes["/health"].answered(Answer(500, {}, b"secret stack trace"), 0.01)
+
+    assert whole.page()["routes"]["/health"]["last_error"]["reason"] == "the app answered 500"
+
+
+@given(st.lists(st.floats(0, 20), max_size=50))
+def test_every_duration_is_counted_in_all_buckets_that_hold_it(seconds: list[float]) -> None:
+    whole = record(Clock())
+    for each in seconds:
+        whole.routes["/health"].answered(GOOD, each)
+    registry = CollectorRegistry()
+    registry.register(RecordCollector(whole))
+
+    def sample(suffix: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"adapter_request_duration_seconds_{suffix}", {"route": "/health", **labels})
+
+    for bound in BUCKETS:
+        assert sample("bucket", le=str(bound)) == sum(each <= bound for each in seconds)
+    assert sample("count") == len(seconds)
+
+
+def test_the_metrics_tell_routes_codes_and_reasons() -> None:
+    whole = record(Clock())
+    whole.routes["/health"].answered(GOOD, 0.01)
+    whole.routes["/health"].answered(DOWN, 0.01)
+    whole.routes["/health"].refused(own_answer(405, "no"))
+    whole.other.refused(own_answer(404, "no"))
+    whole.apps["default"].requests += 2
+    whole.apps["default"].outcome(NoReply("refused", "is down"))
+    registry = CollectorRegistry()
+    registry.register(RecordCollector(whole))
+
+    value = registry.get_sample_value
+    assert value("adapter_requests_total", {"route": "/health", "code": "200"}) == 1
+    assert value("adapter_requests_total", {"route": "/health", "code": "503"}) == 1
+    assert value("adapter_requests_total", {"route": "/health", "code": "405"}) == 1
+    assert value("adapter_requests_total", {"route": "other", "code": "404"}) == 1
+    assert value("adapter_upstream_requests_total", {"app": "default"}) == 2
+    assert value("adapter_upstream_errors_total", {"app": "default", "reason": "refused"}) == 1
+    assert value("adapter_up", {"route": "/health"}) == 0
+
+
+def test_a_route_that_nobody_asked_for_is_neither_up_nor_down() -> None:
+    registry = CollectorRegistry()
+    registry.register(RecordCollector(record(Clock())))
+
+    assert registry.get_sample_value("adapter_up", {"route": "/health"}) is None
+
+
+def test_of_thousands_of_an_apps_own_checks_status_tells_the_worst_and_how_many_it_lacks() -> None:
+    whole = record(Clock())
+    route = whole.routes["/health"]
+    checks = [Check(str(number), "fail" if number == 1999 else "pass", "is ill") for number in range(2000)]
+
+    route.judged(of_checks([*checks, Check("rule", "pass", is_rule=True)]))
+
+    page = whole.page()["routes"]["/health"]["verdict"]
+    assert len(page["checks"]) == MOST_CHECKS + 1
+    assert page["checks_left_out"] == 2001 - len(page["checks"])
+    assert page["checks"]["1999"]["status"] == "fail"
+    assert "rule" in page["checks"]

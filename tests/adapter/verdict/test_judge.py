@@ -1,0 +1,363 @@
+"""From what an app has answered to a verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecars.adapter.app_client.outcome import NoReply, Outcome, Question, Reply
+from sidecars.adapter.setting_types import RulesText
+from sidecars.adapter.settings import Settings
+from sidecars.adapter.verdict import rule_file
+from sidecars.adapter.verdict.judge import Judge
+from sidecars.adapter.verdict.rule_file import Rulebook
+from sidecars.chassis.config.settings import load
+from tests.adapter.documents import HEALTH_JSON, SPRING
+from tests.support import wait_until
+
+QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+RULES = "db: up == 1 fail; queue: depth < 10 warn"
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def judge(clock: Clock | None = None, **environ: str) -> Judge:
+    app = load(Settings, {"ADAPTER_MODE": "verdict", **environ}).apps["default"]
+    book = Rulebook(app.rules, "ADAPTER_RULES") if app.rules else None
+    return Judge(app, QUESTION, book, clock or Clock(), clock or Clock())
+
+
+def page(text: str) -> Outcome:
+    return Reply(200, {"content-type": "text/plain"}, text.encode())
+
+
+def document(value: object, status: int = 200) -> Outcome:
+    return Reply(status, {"content-type": "application/json"}, json.dumps(value).encode())
+
+
+def test_metrics_are_judged_by_the_rules() -> None:
+    verdict = judge(ADAPTER_RULES=RULES).judge(page("up 1\ndepth 12\n"))
+
+    assert verdict.status == "warn"
+    db, queue = verdict.checks
+    assert (db.name, db.status, db.value, db.threshold) == ("db", "pass", 1, 1)
+    assert (queue.name, queue.status, queue.value, queue.threshold) == ("queue", "warn", 12, 10)
+    assert "12" in queue.reason
+
+
+def test_a_missing_series_is_a_failure_also_of_a_rule_that_only_warns() -> None:
+    verdict = judge(ADAPTER_RULES=RULES).judge(page("up 1\n"))
+
+    assert verdict.status == "fail"
+    assert "depth" in verdict.reason
+
+
+def test_without_rules_an_app_is_healthy_that_answers_a_whole_page() -> None:
+    assert judge().judge(page("up 1\n")).status == "pass"
+    assert judge().judge(page("up one\n")).status == "fail"
+    assert judge().judge(page("")).status == "fail"
+
+
+def test_without_an_answer_every_rule_is_without_data() -> None:
+    verdict = judge(ADAPTER_RULES=RULES).judge(NoReply("refused", "cannot be asked"))
+
+    assert verdict.status == "fail"
+    assert [check.name for check in verdict.checks] == ["app", "db", "queue"]
+    assert verdict.reason == "app: http://127.0.0.1:8080/metrics cannot be asked"
+
+
+def test_a_health_document_counts_as_the_app_says() -> None:
+    verdict = judge().judge(document(SPRING, 503))
+
+    assert verdict.status == "fail"
+    assert {check.name: check.status for check in verdict.checks}["db/users"] == "fail"
+
+
+def test_a_failed_component_of_an_app_that_calls_itself_well_is_a_warning() -> None:
+    told = {"status": "pass", "checks": {"cache": [{"status": "fail", "output": "is cold"}]}}
+
+    verdict = judge().judge(document(told))
+
+    assert verdict.status == "warn"
+    assert verdict.reason == "cache: is cold"
+
+
+def test_what_an_app_does_not_know_of_itself_is_a_failure() -> None:
+    assert judge().judge(document({"status": "UNKNOWN"})).status == "fail"
+
+
+def test_a_health_document_can_be_judged_by_rules_too() -> None:
+    rules = "up: health_up == 1; hot: health_check_value < 1000000 warn"
+
+    verdict = judge(ADAPTER_RULES=rules).judge(document(HEALTH_JSON))
+
+    assert [check.name for check in verdict.checks] == ["up", "hot"]
+    assert verdict.status == "warn"
+
+
+SELECT = "u=$.nodes[*].state"
+NODES = {"nodes": [{"state": "ok"}, {"state": "offline"}]}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["u == 1", "min(u) == 1", "max(u) == 1", "count(u) > 0", "(u == 1 or vector(1)) == 1", "u != 5", "absent(u)"],
+)
+def test_a_selected_word_that_is_not_understood_fails_every_rule_that_looks_at_it(rule: str) -> None:
+    verdict = judge(ADAPTER_SELECT=SELECT, ADAPTER_RULES=f"nodes: {rule} warn").judge(document(NODES))
+
+    assert verdict.status == "fail"
+    assert '$.nodes[1].state is "offline", which is neither a number nor a known status word' in verdict.reason
+    assert "offline" not in verdict.own_reason
+    assert "$.nodes[*].state" in verdict.own_reason
+
+
+def test_a_rule_that_looks_at_what_is_understood_does_not_mind_the_rest() -> None:
+    rules = 'first: u{key="0"} == 1; second: u{key="1"} == 1; named: {__name__=~"u|v", key!="1"} == 1'
+
+    verdict = judge(ADAPTER_SELECT=SELECT, ADAPTER_RULES=rules).judge(document(NODES))
+
+    assert [check.status for check in verdict.checks] == ["pass", "fail", "pass"]
+
+
+def test_a_word_of_the_settings_is_understood_in_a_rule() -> None:
+    judging = judge(ADAPTER_SELECT=SELECT, ADAPTER_RULES="nodes: u >= 0.5", ADAPTER_STATUS_VALUES="OFFLINE=0.5")
+
+    assert judging.judge(document(NODES)).status == "pass"
+
+
+def test_without_rules_a_selected_word_that_is_not_understood_fails() -> None:
+    verdict = judge(ADAPTER_SELECT=SELECT).judge(document(NODES))
+
+    assert verdict.status == "fail"
+    assert '"offline"' in verdict.reason
+    assert judge(ADAPTER_SELECT="v=$.v").judge(document({"v": 1})).status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("environ", "value"),
+    [
+        ({"ADAPTER_SELECT": "v=$.v", "ADAPTER_RULES": "v: v == 1"}, {"v": 1}),
+        ({"ADAPTER_SELECT": "v=$.v"}, {"v": 1}),
+        ({"ADAPTER_RULES": 'db: health_check_up{check="db"} == 1'}, {"status": "UP", "db": {"status": "UP"}}),
+        ({"ADAPTER_RULES": 'db: health_check_up{check="db"} == 1'}, {"status": "UNKNOWN", "db": {"status": "UP"}}),
+        ({"ADAPTER_RULES": 'db: health_check_up{check="db"} == 1'}, {"status": "hm", "db": {"status": "UP"}}),
+        ({}, {"status": "UP"}),
+    ],
+)
+def test_an_error_status_fails_whatever_the_document_says_unless_it_is_valid(
+    environ: dict[str, str], value: object
+) -> None:
+    for status in (404, 500, 503):
+        verdict = judge(None, **environ).judge(document(value, status))
+        assert verdict.status == "fail"
+        assert f"status {status}" in verdict.reason
+    assert judge(None, **environ).judge(document(value, 200)).status == "pass"
+    valid = judge(None, **environ, ADAPTER_VALID_STATUS_CODES="200-299,503")
+    assert valid.judge(document(value, 503)).status == "pass"
+    assert valid.judge(document(value, 500)).status == "fail"
+
+
+def test_an_error_status_that_agrees_with_the_document_leaves_the_rules_their_say() -> None:
+    rules = 'db: health_check_up{check="db/orders"} == 1'
+
+    assert judge(ADAPTER_RULES=rules).judge(document(SPRING, 503)).status == "pass"
+
+
+def test_metrics_with_a_status_that_is_made_valid_are_judged() -> None:
+    answer = Reply(503, {"content-type": "text/plain"}, b"up 1\n")
+
+    assert judge(ADAPTER_RULES="up == 1").judge(answer).status == "fail"
+    assert judge(ADAPTER_RULES="up == 1", ADAPTER_VALID_STATUS_CODES="200,503").judge(answer).status == "pass"
+
+
+def test_a_rule_and_an_error_status_are_both_told() -> None:
+    judging = judge(ADAPTER_SELECT="v=$.v", ADAPTER_RULES="v: v == 1")
+
+    reason = judging.judge(document({"v": 0}, 500)).reason
+
+    assert "answered with the status 500" in reason
+    assert "v is 0, wanted == 1" in reason
+
+
+def test_a_custom_status_is_judged_by_its_number() -> None:
+    told = {"status": "Up_With_Caution", "components": {"db": {"status": "UP"}}}
+
+    unknown = judge().judge(document(told))
+    assert unknown.status == "fail"
+    assert [check.name for check in unknown.checks] == ["app", "db"]
+    assert 'its status is "Up_With_Caution"' in unknown.reason
+    assert "ADAPTER_STATUS_VALUES" in unknown.own_reason
+    for value, status in (("1", "pass"), ("0.5", "warn"), ("0", "fail")):
+        assert judge(ADAPTER_STATUS_VALUES=f"UP_WITH_CAUTION={value}").judge(document(told)).status == status
+
+
+def test_an_outcome_that_many_share_is_judged_once() -> None:
+    clock = Clock()
+    judging = judge(clock, ADAPTER_FAIL_AFTER="3", ADAPTER_RULES="db: up == 1")
+    first, second, third = (page("up 0\n") for _ in range(3))
+
+    for outcome, status in ((first, "warn"), (second, "warn"), (first, "warn"), (second, "warn"), (third, "fail")):
+        clock.now += 10
+        assert [judging.judge(outcome).status for _ in range(10)] == [status] * 10
+    assert judging.judge(first).holding == "failed 1 of 3 times in a row"
+    assert judging.verdict is judging.judge(third)
+
+
+def test_three_probers_at_one_instant_are_one_failure_also_where_each_has_an_answer_of_its_own() -> None:
+    clock = Clock()
+    judging = judge(clock, ADAPTER_FAIL_AFTER="3", ADAPTER_RULES="db: up == 1")
+    judging.judge(page("up 1\n"))
+
+    told = []
+    for _ in range(3):
+        clock.now += 10
+        for _ in range(3):
+            clock.now += 0.01
+            told.append(judging.judge(page("up 0\n")).status)
+
+    assert told == ["warn"] * 6 + ["fail"] * 3
+
+
+def test_the_grace_begins_with_the_adapter() -> None:
+    clock = Clock()
+    judging = judge(clock, ADAPTER_GRACE="30s")
+
+    assert judging.judge(NoReply("refused", "is down")).status == "warn"
+    clock.now += 31
+    assert judging.judge(NoReply("refused", "is down")).status == "fail"
+
+
+# -- the file of rules ----------------------------------------------------------------------------------------------
+
+
+def book_of(file: Path) -> Rulebook:
+    return Rulebook(RulesText(file.read_text().rstrip(), str(file)), "ADAPTER_RULES")
+
+
+def names(book: Rulebook) -> list[str]:
+    return [finding.name for finding in book.evaluator().unavailable("")]
+
+
+def replace(file: Path, text: str) -> None:
+    """As a ConfigMap's files are replaced: by a new one under the same name."""
+    new = file.with_name("new")
+    new.write_text(text)
+    new.replace(file)
+
+
+def test_a_file_of_rules_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+    before = book.evaluator()
+    assert book.evaluator() is before
+
+    replace(file, "b: up == 1\nc: up == 1\n")
+
+    assert names(book) == ["b", "c"]
+    assert "new rules are in force" in caplog.text
+
+
+BAD_FILES = [
+    "b: up =! 1",
+    "",
+    "\xff",
+    'b: up{job="\\U99999999"} == 1',
+    'b: up{job=~"\\ud800"} == 1',
+    "b: " + " + ".join(["up"] * 1200) + " < 1",
+    "b: " + "(" * 2000,
+    "b: up < " + "9" * 5000 + "s",
+    "b: up < 0x" + "F" * 300,
+    "b: up\n" * 100_000,
+    "#" * (2**20 + 1),
+    "#" * (2**22 + 1),
+]
+
+
+@pytest.mark.parametrize("text", BAD_FILES, ids=[text[:20] for text in BAD_FILES])
+def test_a_bad_new_file_leaves_the_old_rules_in_force_and_says_so_once(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+
+    file.with_name("new").write_bytes(text.encode("latin-1"))
+    file.with_name("new").replace(file)
+
+    assert book.problem.startswith(f"ADAPTER_RULES_FILE={file}: ")
+    assert names(book) == names(book) == ["a"]
+    assert "defect" not in caplog.text
+    assert caplog.text.count("the earlier ones stay in force") == 1
+    replace(file, "c: up == 1")
+    assert names(book) == ["c"]
+    assert not book.problem
+
+
+def test_a_defect_while_rules_are_read_again_leaves_the_old_in_force_and_shows_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+
+    def fail(_text: str) -> None:
+        raise RecursionError
+
+    assert names(book) == ["a"]
+    monkeypatch.setattr(rule_file, "parse", fail)
+    replace(file, "b: up == 1")
+
+    assert names(book) == ["a"]
+    assert book.problem == f"ADAPTER_RULES_FILE={file}: it cannot be used: RecursionError"
+    assert "RecursionError" in caplog.text
+    assert "the earlier ones stay in force" in caplog.text
+
+
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+    file.unlink()
+    os.mkfifo(file)
+
+    assert "no regular file" in book.problem
+    assert names(book) == ["a"]
+    file.unlink()
+    file.mkdir()
+    assert book.problem
+    assert names(book) == ["a"]
+
+
+def test_a_file_that_changed_while_the_program_started_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "rules"
+    file.write_text("b: up == 1\n")
+
+    book = Rulebook(RulesText("a: up == 1", str(file)), "ADAPTER_RULES")
+
+    assert names(book) == ["b"]
+
+
+def test_a_file_that_vanishes_leaves_the_rules_in_force_and_its_return_is_no_change(tmp_path: Path) -> None:
+    file = tmp_path / "rules"
+    file.write_text("a: up == 1\n")
+    book = book_of(file)
+    before = book.evaluator()
+    file.unlink()
+    assert book.evaluator() is before
+    assert "No such file" in book.problem
+
+    file.write_text("a: up == 1\n")
+
+    assert book.evaluator() is before
+    assert wait_until(lambda: not book.problem, "no problem any more")

@@ -1,0 +1,48 @@
+"""What the tests of the balancing core share: settings, endpoints, and a balancer with a fixed seed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+from sidecars.ambassador.balancing.balancer import Balancer
+from sidecars.ambassador.balancing.endpoint import Endpoint
+from sidecars.ambassador.settings import Settings, UpstreamSettings
+from sidecars.chassis.config.settings import load
+
+
+def settings(upstream: str = "http://orders", **environ: str) -> UpstreamSettings:
+    given = {f"AMBASSADOR_{name}": value for name, value in environ.items()}
+    return load(Settings, {"AMBASSADOR_UPSTREAM": upstream, **given}).upstreams["default"]
+
+
+def endpoints(count: int, weights: Sequence[float] = (), priorities: Sequence[int] = ()) -> list[Endpoint]:
+    made = [Endpoint(b"orders", f"10.0.{number >> 8}.{number & 255}", 80) for number in range(count)]
+    for endpoint, weight in zip(made, weights, strict=False):
+        endpoint.full_weight = weight
+    for endpoint, priority in zip(made, priorities, strict=False):
+        endpoint.priority = priority
+    return made
+
+
+def balancer(known: list[Endpoint], balance: str = "ewma", **environ: str) -> Balancer:
+    made = Balancer(settings(BALANCE=balance, **environ), random.Random(7).random)
+    made.update(known, (), 0.0)
+    return made
+
+
+def chosen(made: Balancer, count: int, now: float = 0.0) -> Counter[Endpoint]:
+    """How often each is chosen when nothing is known of what became of the requests."""
+    found: Counter[Endpoint] = Counter()
+    for _ in range(count):
+        endpoint = made.choose(now)
+        assert endpoint is not None
+        found[endpoint] += 1
+    return found
+
+
+def fail(made: Balancer, endpoint: Endpoint, now: float, times: int = 5) -> None:
+    """So many requests begin and break one after the other."""
+    for _ in range(times):
+        made.failed(endpoint, now, now)

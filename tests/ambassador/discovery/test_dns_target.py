@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.ambassador.balancing.endpoint import Endpoint
+from sidecars.ambassador.discovery.dns_target import Answer, Found, Name, Service, authority, services
+from sidecars.ambassador.setting_types import Target
+
+
+def name() -> Name:
+    return Name(Target("http", "orders", 8080))
+
+
+def told(orders: Name, now: float, *addresses: str, ttl: float = 5.0) -> tuple[list[Endpoint], list[Endpoint]]:
+    return orders.answered(Answer(tuple(map(Found, addresses)), ttl), now, 1.0, 30.0)
+
+
+def test_a_good_answer_replaces_what_was_known() -> None:
+    orders = name()
+    new, gone = told(orders, 1.0, "10.0.0.1", "10.0.0.2")
+    assert [endpoint.label for endpoint in new] == ["10.0.0.1:8080", "10.0.0.2:8080"]
+    assert not gone
+    kept = orders.endpoints["10.0.0.2", 8080]
+    new, gone = told(orders, 2.0, "10.0.0.2", "10.0.0.3")
+    assert [endpoint.ip for endpoint in new] == ["10.0.0.3"]
+    assert [endpoint.ip for endpoint in gone] == ["10.0.0.1"]
+    assert gone[0].removed
+    assert orders.endpoints["10.0.0.2", 8080] is kept
+
+
+def test_the_last_good_answer_is_kept_when_dns_fails() -> None:
+    orders = name()
+    told(orders, 1.0, "10.0.0.1")
+    orders.failed("SERVFAIL")
+    assert told(orders, 3.0) == ([], [])
+    assert [ip for ip, _ in orders.endpoints] == ["10.0.0.1"]
+    assert orders.answered_at == 1.0
+    assert orders.error
+    told(orders, 4.0, "10.0.0.1")
+    assert orders.error == ""
+
+
+def test_an_answer_holds_for_its_ttl_within_the_limits() -> None:
+    orders = name()
+    holds = []
+    for ttl in (0.0, 5.0, 600.0):
+        told(orders, 1.0, "10.0.0.1", ttl=ttl)
+        holds.append(orders.holds)
+    assert holds == [1.0, 5.0, 30.0]
+
+
+def test_an_address_that_comes_back_while_it_has_connections_is_the_same_endpoint() -> None:
+    orders = name()
+    told(orders, 1.0, "10.0.0.1", "10.0.0.2")
+    first = orders.endpoints["10.0.0.1", 8080]
+    first.connections = 1
+    told(orders, 2.0, "10.0.0.2")
+    orders.forget_left()
+    new, _ = told(orders, 3.0, "10.0.0.1", "10.0.0.2")
+    assert new == [first]
+    assert not first.removed
+    assert not orders.leaving
+
+
+def test_one_that_is_gone_is_forgotten_with_its_last_connection() -> None:
+    orders = name()
+    told(orders, 1.0, "10.0.0.1")
+    (gone,) = told(orders, 2.0, "10.0.0.2")[1]
+    gone.connections = 1
+    orders.forget_left()
+    assert list(orders.leaving.values()) == [gone]
+    gone.connections = 0
+    orders.forget_left()
+    assert not orders.leaving
+
+
+ADDRESSES = [f"10.0.0.{number}" for number in range(5)]
+EVENTS: st.SearchStrategy[tuple[str, list[str], float]] = st.one_of(
+    st.tuples(st.just("answer"), st.lists(st.sampled_from(ADDRESSES), unique=True), st.floats(0, 1e6)),
+    st.tuples(st.just("fail"), st.just([]), st.just(0.0)),
+    st.tuples(st.just("close"), st.lists(st.sampled_from(ADDRESSES), max_size=1), st.just(0.0)),
+)
+
+
+@given(st.lists(EVENTS, max_size=30))
+def test_what_is_known_is_always_the_last_good_answer(events: list[tuple[str, list[str], float]]) -> None:
+    orders = name()
+    good: list[str] = []
+    seen: dict[str, Endpoint] = {}
+    for now, (what, addresses, ttl) in enumerate(events):
+        if what == "answer":
+            new, gone = told(orders, float(now), *addresses, ttl=ttl)
+            if addresses:
+                assert {endpoint.ip for endpoint in new} == set(addresses) - set(good)
+                assert {endpoint.ip for endpoint in gone} == set(good) - set(addresses)
+                good = addresses
+                assert 1.0 <= orders.holds <= 30.0
+            for endpoint in new:
+                endpoint.connections = 1
+                seen[endpoint.ip] = endpoint
+        elif what == "fail":
+            orders.failed("SERVFAIL")
+        else:
+            for endpoint in [each for each in orders.leaving.values() if each.ip in addresses]:
+                endpoint.connections = 0
+            orders.forget_left()
+        there = {ip for ip, _ in orders.endpoints}
+        assert there == set(good)
+        assert not there & {ip for ip, _ in orders.leaving}
+        assert all(not endpoint.removed for endpoint in orders.endpoints.values())
+        assert all(endpoint.removed and endpoint.connections for endpoint in orders.leaving.values())
+        assert all(orders.endpoints[ip, 8080] is seen[ip] for ip in good)
+
+
+def test_srv_records_bring_their_port_their_host_and_their_weight() -> None:
+    orders = Name(Target("http", "_http._tcp.orders", 0, weight=2))
+    found = services(
+        [
+            (Service(10, 3, 8080, "orders-0.shop"), ["10.0.0.1"]),
+            (Service(10, 1, 8081, "orders-1.shop"), ["10.0.0.2"]),
+            (Service(20, 0, 80, "spare.shop"), ["10.0.0.3"]),
+            (Service(20, 5, 80, "gone.shop"), []),
+        ]
+    )
+    orders.answered(Answer(found, 5.0), 1.0, 1.0, 30.0)
+    seen = [(each.label, each.host, each.full_weight, each.priority) for each in orders.endpoints.values()]
+    assert seen == [
+        ("10.0.0.1:8080", b"orders-0.shop:8080", 3.0, 10),
+        ("10.0.0.2:8081", b"orders-1.shop:8081", 1.0, 10),
+        ("10.0.0.3:80", b"spare.shop", 2.0, 20),
+    ]
+
+
+def test_the_authority_names_a_port_only_where_it_is_not_the_usual_one() -> None:
+    assert authority("http", "orders", 8080) == "orders:8080"
+    assert authority("http", "orders", 80) == "orders"
+    assert authority("https", "orders", 443) == "orders"
+    assert authority("https", "orders", 80) == "orders:80"
+    assert authority("http", "fd00::1", 80) == "[fd00::1]"

@@ -1,0 +1,145 @@
+"""TCP keepalive, as the kernel shows it: each connection of both sides has its timer."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import struct
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecars.ambassador.proxy.tunnel import Relay
+from sidecars.ambassador.transport.tcp_keepalive import acknowledges_nothing, is_unreachable, set_keepalive
+from tests.ambassador.exchanges import Pair, Wire
+from tests.ambassador.support import GET, Ambassador, Peer, backends, hanging
+from tests.conftest import Start
+from tests.support import wait_until
+
+# Of /proc/net/tcp: our port, the peer's, an established connection, the kind of its timer, and hundredths of a second.
+ROW = re.compile(r"\d+: \w+:(\w{4}) \w+:(\w{4}) 01 \w+:\w+ (\w\w):(\w{8}) ")
+KEEPALIVE = "02"
+
+
+def timers(port: int, side: str) -> list[tuple[str, float]]:
+    """The timer, and the seconds until it ends, of the connections that come to this port or go there."""
+    found = ROW.findall(Path("/proc/net/tcp").read_text())
+    rows = [(ours if side == "from the app" else theirs, kind, ticks) for ours, theirs, kind, ticks in found]
+    return [(kind, int(ticks, 16) / 100) for where, kind, ticks in rows if int(where, 16) == port]
+
+
+def kinds(port: int, side: str) -> list[str]:
+    return [kind for kind, _ in timers(port, side)]
+
+
+def is_kept_alive(port: int, side: str) -> bool:
+    return kinds(port, side) == [KEEPALIVE]
+
+
+@pytest.mark.parametrize("protocol", ["http", "tcp", "upgrade"])
+def test_connections_of_both_sides_are_kept_alive(start: Start, protocol: str) -> None:
+    def serve(peer: Peer) -> None:
+        if protocol == "upgrade" and peer.head():
+            peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        hanging(peer)
+
+    with backends(serve) as (backend,):
+        scheme = "tcp" if protocol == "tcp" else "http"
+        ambassador = Ambassador(start, f"{scheme}://127.0.0.1:{backend.port}")
+        with ambassador.connect() as peer:
+            peer.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            wait_until(lambda: backend.connections, "the connection upstream")
+            for port, side in ((ambassador.port, "from the app"), (backend.port, "to the endpoint")):
+                wait_until(partial(is_kept_alive, port, side), f"the timer {side}")
+                assert [seconds for _, seconds in timers(port, side) if seconds > 31] == []
+
+
+def test_keepalive_can_be_turned_off(start: Start) -> None:
+    with backends(hanging) as (backend,):
+        ambassador = Ambassador(start, backend.url, TCP_KEEPALIVE="0")
+        with ambassador.connect() as peer:
+            peer.send(GET)
+            wait_until(partial(kinds, backend.port, "to the endpoint"), "the connection upstream")
+            assert KEEPALIVE not in kinds(ambassador.port, "from the app") + kinds(backend.port, "to the endpoint")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "idle", "interval"), [(30.0, 30, 10), (0.5, 1, 1), (7200.0, 7200, 2400), (3.1, 4, 2)]
+)
+def test_the_kernel_counts_in_whole_seconds_and_never_in_none(seconds: float, idle: int, interval: int) -> None:
+    with socket.socket() as own:
+        set_keepalive(own, seconds)
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert [own.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [idle, interval, 3]
+
+
+def test_a_unix_socket_is_left_alone() -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        set_keepalive(one, 30.0)
+        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+        assert not is_unreachable(one, 30.0)
+
+
+# -- a host that is gone while data is under way to it ------------------------------------------------------------
+
+
+def info(*, retransmits: int = 0, probes: int = 0, last_ack: float = 0.0) -> bytes:
+    """A tcp_info, as linux/tcp.h has it; `last_ack` in seconds."""
+    return struct.pack("=5B3x12I", 1, 0, retransmits, probes, 0, *range(12)) + struct.pack(
+        "=2I", int(last_ack * 1000), 7
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (info(retransmits=8, last_ack=60), True),
+        (info(retransmits=8, last_ack=59.9), False),
+        (info(retransmits=0, last_ack=3600), False),
+        (info(probes=8, last_ack=110), False),  # its window is closed, but it acknowledges our probes
+        (info(retransmits=8, last_ack=60)[:-5], False),
+        (b"", False),
+    ],
+    ids=["gone", "not yet", "nothing under way", "a peer that takes nothing", "an older kernel's", "nothing"],
+)
+def test_a_peer_is_gone_when_it_acknowledges_nothing_that_is_sent_again(*, said: bytes, expected: bool) -> None:
+    assert acknowledges_nothing(said, 60.0) is expected
+
+
+def test_a_live_peer_that_reads_nothing_is_not_taken_for_gone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = socket.create_connection(listener.getsockname())
+        own, _ = listener.accept()
+        with app, own:
+            own.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    own.send(b"x" * 100_000)
+            assert not is_unreachable(own, 0.001)
+
+
+class Vanished(Wire):
+    """A transport whose peer acknowledges nothing."""
+
+    def get_extra_info(self, _name: str) -> Any:
+        return self
+
+    def getsockopt(self, *_: int) -> bytes:
+        return info(retransmits=8, last_ack=61)
+
+
+@pytest.mark.parametrize("gone", ["app", "upstream"])
+def test_a_tunnel_to_a_host_that_is_gone_is_broken_off_though_both_ends_are_open(gone: str) -> None:
+    wires = {end: Vanished() if end == gone else Wire() for end in ("app", "upstream")}
+    with Pair() as pair:
+        ours = Relay(pair.upstream, inbound=True, transport=wires["app"])
+        ours.join(Relay(pair.upstream, inbound=False, transport=wires["upstream"]), pair.endpoint)
+        for second in range(10):
+            ours.tick(float(second))
+        assert wires["app"].aborted
+        assert wires["upstream"].aborted

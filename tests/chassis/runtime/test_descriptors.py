@@ -1,0 +1,234 @@
+"""Limits of open files, the reserve for the admin port, and the errors that mean "used up"."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import h11
+import httpx
+import pytest
+import uvloop
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.chassis.config.setting_types import Address
+from sidecars.chassis.http import server
+from sidecars.chassis.http.client import Client
+from sidecars.chassis.http.listen import bind
+from sidecars.chassis.runtime import descriptors
+from tests.conftest import Start
+from tests.support import PATIENCE, Program, free_port, get, wait_until
+
+GET = h11.Request(method="GET", target="/", headers=[("Host", "x")])
+DEMO = "tests.chassis.programs"
+
+
+@pytest.fixture
+def limits() -> Iterator[descriptors.Limits]:
+    """Limits with a reserve in this process, which has them back as they were at the end."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield descriptors.raise_limit()
+    descriptors._state.limits = None
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.fixture
+def few(limits: descriptors.Limits) -> None:
+    """A handful of descriptors beside the reserve."""
+    used = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    descriptors._state.limits = descriptors.Limits(used + 50, limits.hard, descriptors.RESERVE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 50, limits.hard))
+
+
+# -- limits -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(-1, 2**40))
+def test_the_reserve_is_never_more_than_a_quarter_and_nothing_goes_beyond_the_hard_limit(hard: int) -> None:
+    limits = descriptors.limits_for(hard)
+
+    most = descriptors.MOST if hard < 0 else min(hard, descriptors.MOST)
+    assert limits.soft + limits.reserve == most
+    assert 0 <= limits.reserve <= min(descriptors.RESERVE, most / 4)
+
+
+@pytest.mark.parametrize(("soft", "hard"), [(64, 400), (400, 400), (40, 40)])
+def test_a_service_raises_its_soft_limit_and_says_so(start: Start, soft: int, hard: int) -> None:
+    port = free_port()
+    program = start(DEMO, DEMO_DO="admin", DEMO_ADMIN_LISTEN=f"127.0.0.1:{port}", OPEN_FILES=f"{soft} {hard}")
+    program.wait_ready(port)
+
+    page = get(f"http://127.0.0.1:{port}/status").json()["descriptors"]
+
+    expected = descriptors.limits_for(hard)
+    assert page.pop("open") > 3
+    assert page == {"soft_limit": expected.soft, "hard_limit": hard, "reserve": expected.reserve}
+    limit = Path(f"/proc/{program.process.pid}/limits").read_text().partition("Max open files")[2].split()
+    assert limit[:2] == [str(expected.soft), str(hard)]
+
+
+def test_where_the_system_refuses_everything_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_which: int, _limits: tuple[int, int]) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(descriptors, "_state", descriptors._State())
+    monkeypatch.setattr(resource, "setrlimit", refused)
+
+    limits = descriptors.raise_limit()
+
+    assert (limits.soft, limits.hard) == resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert limits.reserve == 0
+    with descriptors.reserved():
+        pass
+
+
+# -- the reserve ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def starving(start: Start) -> tuple[Program, str]:
+    """A program that takes every descriptor that becomes free, with a handful of them in all."""
+    port = free_port()
+    program = start(DEMO, DEMO_DO="starve", DEMO_ADMIN_LISTEN=f"127.0.0.1:{port}", OPEN_FILES="60 60")
+    program.wait_logged("starving")
+    return program, f"http://127.0.0.1:{port}"
+
+
+def test_the_admin_port_answers_while_no_descriptor_is_left(starving: tuple[Program, str]) -> None:
+    program, url = starving
+    for _ in range(100):  # far more often than there are descriptors: each comes back to the reserve
+        assert get(f"{url}/livez").text == "alive\n"
+
+    metrics = get(f"{url}/metrics").text
+    assert 'sidecar_resource_exhausted_total{resource="descriptors"}' in metrics
+    assert "process_open_fds" in metrics, "a page that is read from files"
+    assert get(f"{url}/status").json()["taken"] > 20
+    assert program.stop() == 0
+
+
+def test_it_is_logged_but_not_for_every_connection(starving: tuple[Program, str]) -> None:
+    program, url = starving
+    for _ in range(50):
+        get(f"{url}/livez")
+    program.stop()
+
+    told = [line for line in program.logs if "no file descriptor is free" in line["msg"]]
+    assert told
+    assert len(told) < 40
+
+
+def test_idle_connections_that_hold_the_whole_reserve_are_closed_for_a_probe(starving: tuple[Program, str]) -> None:
+    _, url = starving
+    where = httpx.URL(url)
+    with ExitStack() as stack:
+        for _ in range(2 * descriptors.RESERVE):
+            stack.enter_context(socket.create_connection((where.host, where.port or 0), timeout=PATIENCE))
+
+        def answered() -> bool:
+            try:
+                return get(f"{url}/livez").is_success
+            except httpx.TransportError:
+                return False
+
+        wait_until(answered, "an answer")
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_client_asks_and_is_answered_while_no_descriptor_is_left(
+    few: None, host: str, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def hello(_request: server.Request) -> server.Response:
+        return server.text(200, "hello")
+
+    async def run() -> list[bytes]:
+        bodies = []
+        sockets = bind(Address("127.0.0.1", 0), "TEST")
+        port = sockets[0].getsockname()[1]
+        async with server.serve(hello, sockets, reserved=True), asyncio.timeout(PATIENCE):
+            with taken():
+                for _ in range(50):
+                    client = Client(host, port, lambda: None, keep=10)
+                    bodies.append((await client.request(GET, max_body=10)).body)
+                    client.close()
+        return bodies
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(run()) == [b"hello"] * 50
+
+
+@contextmanager
+def taken() -> Iterator[None]:
+    """Take every descriptor that is free without the reserve."""
+    own: list[int] = []
+    try:
+        while descriptors.any_free():
+            own.append(os.dup(0))
+        yield
+    finally:
+        for number in own:
+            os.close(number)
+
+
+def test_only_what_asks_for_the_reserve_may_use_it(limits: descriptors.Limits) -> None:
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limits.soft
+    with descriptors.reserved():
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limits.soft + limits.reserve
+        with descriptors.reserved():
+            pass
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limits.soft + limits.reserve
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limits.soft
+
+
+def test_the_reserve_is_given_back_also_after_an_error_and_by_many_threads(limits: descriptors.Limits) -> None:
+    def use() -> None:
+        for _ in range(200):
+            with pytest.raises(FileNotFoundError), descriptors.reserved():
+                os.open("/nowhere", os.O_RDONLY)
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limits.soft
+
+
+# -- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "used_up"),
+    [
+        (errno.EMFILE, "descriptors"),
+        (errno.ENFILE, "descriptors"),
+        (errno.ENOBUFS, "memory"),
+        (errno.ENOMEM, "memory"),
+        (errno.EADDRNOTAVAIL, "ports"),
+        (errno.ECONNREFUSED, None),
+        (errno.ETIMEDOUT, None),
+        (errno.EHOSTUNREACH, None),
+    ],
+)
+def test_an_error_of_our_own_exhaustion_is_told_from_one_of_the_peer(number: int, used_up: str | None) -> None:
+    before = descriptors.counts()
+
+    assert descriptors.exhausted(OSError(number, os.strerror(number))) == used_up
+    assert descriptors.count(OSError(number, os.strerror(number))) == used_up
+
+    more = {name: times - before[name] for name, times in descriptors.counts().items()}
+    assert more == {name: int(name == used_up) for name in ("descriptors", "memory", "ports")}
+
+
+@pytest.mark.parametrize("error", [OSError("no number"), ssl.SSLError(24, "a reason of TLS"), ValueError(24)])
+def test_an_error_that_only_looks_like_it_is_none(error: Exception) -> None:
+    assert descriptors.exhausted(error) is None

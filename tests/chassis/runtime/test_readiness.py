@@ -1,0 +1,84 @@
+"""Whether a process lives and is ready."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.chassis.runtime.readiness import Health
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_process_without_parts_is_alive_and_ready() -> None:
+    health = Health(Clock())
+
+    assert health.not_alive() == health.not_ready() == []
+
+
+@given(st.lists(st.booleans(), max_size=6))
+def test_a_process_is_ready_once_every_part_has_let_go(released: list[bool]) -> None:
+    health = Health(Clock())
+    holds = [health.hold(f"part {number}", "not yet") for number in range(len(released))]
+
+    for hold, let_go in zip(holds, released, strict=True):
+        if let_go:
+            hold.release()
+
+    assert len(health.not_ready()) == released.count(False)
+    assert (not health.not_ready()) == all(released)
+
+
+def test_a_part_says_why_it_is_not_ready_and_may_take_hold_again() -> None:
+    health = Health(Clock())
+    hold = health.hold("listener", "not listening yet")
+    assert health.not_ready() == ["listener: not listening yet"]
+
+    hold.release()
+    assert health.not_ready() == []
+
+    hold.reason = "the socket is gone"
+    assert health.not_ready() == ["listener: the socket is gone"]
+
+
+def test_a_part_that_stops_beating_is_dead_and_says_since_when() -> None:
+    clock = Clock()
+    health = Health(clock)
+    pulse = health.pulse("reader", max_age=5)
+
+    clock.now += 5
+    assert health.not_alive() == []
+    clock.now += 0.5
+    assert health.not_alive() == ["reader: no beat for 5.5 s, at most 5 s promised"]
+    pulse.beat()
+    assert health.not_alive() == []
+
+
+def test_an_idle_part_owes_no_beat() -> None:
+    clock = Clock()
+    health = Health(clock)
+    pulse = health.pulse("reader", max_age=5)
+
+    pulse.idle()
+    clock.now += 3600
+    assert health.not_alive() == []
+    assert pulse.age() == 0
+
+    pulse.beat()
+    clock.now += 6
+    assert len(health.not_alive()) == 1
+
+
+def test_one_dead_part_is_enough() -> None:
+    clock = Clock()
+    health = Health(clock)
+    alive, _dead = health.pulse("writer", 5), health.pulse("reader", 5)
+    clock.now += 6
+    alive.beat()
+
+    assert [problem.split(":")[0] for problem in health.not_alive()] == ["reader"]

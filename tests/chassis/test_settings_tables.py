@@ -1,0 +1,97 @@
+"""The settings tables of the READMEs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecars.chassis import settings_tables
+from sidecars.chassis.config.settings import Settings, specs
+from sidecars.chassis.settings_tables import BEGIN, END, main, rendered, table
+from tests.chassis.programs import Settings as Plain
+from tests.chassis.shop import Settings as Grouped
+
+README = f"# demo\n\nbefore\n\n{BEGIN}\nold\n{END}\n\nafter\n"
+
+
+@pytest.fixture
+def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A README of the test's own, as the only one there is."""
+    file = tmp_path / "README.md"
+    file.write_text(README)
+
+    def only_this() -> Iterator[tuple[Path, type[Settings]]]:
+        yield file, Plain
+
+    monkeypatch.setattr(settings_tables, "sidecars", only_this)
+    monkeypatch.setattr(settings_tables, "ROOT", tmp_path)
+    return file
+
+
+def test_the_table_has_a_row_for_every_setting() -> None:
+    rows = table(Grouped).splitlines()
+
+    assert [row.split("`")[1] for row in rows[2:] if row.startswith("|")] == [spec.variable for spec in specs(Grouped)]
+
+
+def test_a_setting_of_which_there_can_be_several_is_marked() -> None:
+    rows = table(Grouped).splitlines()
+
+    assert any(row.startswith("| `DEMO_TIMEOUT` ⁺ |") for row in rows)
+    assert any(row.startswith("| `DEMO_COUNT` |") for row in rows)
+    assert rows[-1].startswith("⁺ Where there are several")
+    assert "⁺" not in table(Plain)
+
+
+def test_required_and_unset_are_told_apart() -> None:
+    rows = {row.split("`")[1]: row.split(" | ") for row in table(Grouped).splitlines() if row.startswith("| `")}
+
+    assert rows["DEMO_UPSTREAM"][2] == "required"
+    assert rows["DEMO_LABELS"][2] == "-"
+    assert rows["DEMO_COUNT"][2] == "`3`"
+
+
+def test_only_what_is_between_the_markers_is_rendered_anew() -> None:
+    new = rendered(README, Plain)
+
+    assert new.startswith("# demo\n\nbefore\n\n" + BEGIN)
+    assert new.endswith(END + "\n\nafter\n")
+    assert "old" not in new
+    assert rendered(new, Plain) == new
+
+
+@pytest.mark.parametrize("text", ["", "# demo\n", BEGIN, END, f"{END}\n{BEGIN}"])
+def test_a_readme_without_its_markers_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="marker"):
+        rendered(text, Plain)
+
+
+def test_check_fails_until_write_has_been_run(readme: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--check"]) == 1
+    assert "README.md: its settings table differs" in capsys.readouterr().err
+    assert readme.read_text() == README
+
+    assert main(["--write"]) == 0
+    assert "DEMO_DRAIN_TIMEOUT" in readme.read_text()
+    assert main(["--check"]) == 0
+
+
+def test_a_readme_that_is_missing_is_told_in_a_sentence(readme: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme.unlink()
+
+    assert main(["--check"]) == 1
+    assert "README.md: No such file or directory" in capsys.readouterr().err
+
+
+def test_without_an_argument_the_tables_are_printed(readme: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+
+    assert table(Plain) in capsys.readouterr().out
+    assert readme.read_text() == README
+
+
+def test_another_argument_is_refused(readme: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--wirte"]) == 64
+    assert "usage" in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""Dead letters: what is in one, and that they neither tear nor fill the disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecars.logshipper.delivery.dead_letters import DeadLetters
+from tests.logshipper.support import a_batch, full_disk, part
+
+
+def letters(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def on_disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+async def test_a_letter_is_the_record_behind_sink_reason_and_time(tmp_path: Path) -> None:
+    batch = a_batch(part(b"1\n2\n3\n", 10), pod="shop-1")
+    await DeadLetters(tmp_path / "letters", "search").put(batch, [(0, "mapping"), (2, 'with "quotes"')])
+    first, second = letters(tmp_path / "letters" / "search.ndjson")
+    assert list(first) == ["sink", "reason", "rejected", "id", "file", "pod", "message"]
+    assert (first["sink"], first["reason"], first["id"], first["message"]) == ("search", "mapping", "f00d-10", "1")
+    assert (second["reason"], second["id"], second["message"]) == ('with "quotes"', "f00d-14", "3")
+
+
+async def test_the_two_files_of_a_sink_stay_below_the_limit_and_the_newest_letters_are_kept(tmp_path: Path) -> None:
+    aside = DeadLetters(tmp_path, "search", limit=4000)
+    for number in range(200):
+        await aside.put(a_batch(part(f"{number}\n".encode())), [(0, "no")])
+        assert on_disk(tmp_path) <= 4000
+    kept = letters(tmp_path / "search.1.ndjson") + letters(tmp_path / "search.ndjson")
+    numbers = [int(letter["message"]) for letter in kept]
+    assert numbers == list(range(numbers[0], 200))
+    assert len(numbers) > 10
+
+
+async def test_a_letter_that_a_crash_has_torn_takes_no_other_with_it(tmp_path: Path) -> None:
+    (tmp_path / "search.ndjson").write_text('{"sink":"sea')
+    await DeadLetters(tmp_path, "search").put(a_batch(part(b"1\n")), [(0, "no")])
+    torn, whole = (tmp_path / "search.ndjson").read_text().splitlines()
+    assert torn == '{"sink":"sea'
+    assert json.loads(whole)["message"] == "1"
+
+
+async def test_a_full_disk_is_told_and_leaves_nothing_torn(tmp_path: Path) -> None:
+    aside = DeadLetters(tmp_path, "search")
+    await aside.put(a_batch(part(b"1\n")), [(0, "no")])
+    with full_disk(), pytest.raises(OSError, match="No space"):
+        await aside.put(a_batch(part(b"2\n")), [(0, "no")])
+    await aside.put(a_batch(part(b"2\n")), [(0, "no")])
+    assert [letter["message"] for letter in letters(tmp_path / "search.ndjson")] == ["1", "2"]

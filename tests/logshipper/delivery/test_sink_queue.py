@@ -1,0 +1,47 @@
+"""What a sink is given, and in which order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sidecars.logshipper.delivery.in_flight import Flight
+from sidecars.logshipper.sinks.encodings import ndjson
+from tests.logshipper.pod import Pod
+from tests.logshipper.support import append
+
+
+def test_names_are_served_in_turns(pod: Pod) -> None:
+    for name in ("a", "b", "c"):
+        append(pod.logs / f"{name}.log", f"{name}\n" * 3)
+    pod.look()
+    assert sorted(pod.ship(room=2, batches=3)) == ["a", "b", "c"]
+
+
+async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    await pod.store.save()
+    pod.look()
+    sent = pod.send("default", pod.feeds["default"].collect(2))
+    pod.kill()
+    append(pod.log, "3\n")
+    pod.begin()
+    (again,) = pod.feeds["default"].take_up()
+    assert Flight("default", again, pod.shape).batch.key == sent.batch.key
+    assert again[0].data == b"1\n"
+
+
+def test_a_long_line_is_shipped_in_pieces_and_stops_nothing(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_MAX_LINE_SIZE="1KiB")
+    append(pod.log, "before\n" + "x" * 2500 + "\nafter\n")
+    pod.look()
+    assert pod.ship(room=100) == ["before", "x" * 1024, "x" * 1024, "x" * 452, "after"]
+
+
+def test_a_batch_of_empty_lines_does_not_grow_far_beyond_its_room_as_records(pod: Pod) -> None:
+    for name in ("a", "b"):
+        append(pod.logs / f"{name}.log", name + "\n" * 50_000)
+    pod.look()
+    flight = pod.send("default", pod.feeds["default"].collect(10_000))
+    assert len(b"".join(ndjson.encode(flight.batch))) < 100_000
+    pod.settle(flight)
+    assert flight.batch.events + len(pod.ship(room=10_000)) == 100_000

@@ -1,0 +1,91 @@
+"""Finding files by globs: the same as Python's glob finds, in any tree, and an end however links are laid."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.logshipper.input import globs
+
+NAMES = ["a", "b", "a.log", "b.log", ".hidden", ".h.log"]
+PARTS = ["*", "**", "a", "?", "*.log", "[ab]", "[!a]*", ".h*", "b.log"]
+
+
+def found(pattern: str) -> list[str]:
+    return [path for path in globs.find(pattern, lambda *_: None, set()) if path is not None]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4), max_size=12),
+    st.lists(st.sampled_from(PARTS), min_size=1, max_size=4),
+)
+def test_what_python_finds_is_found_in_any_tree(paths: list[list[str]], parts: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for path in paths:
+            target = Path(folder, *path)
+            if not any(parent.is_file() for parent in [target, *target.parents]):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if not target.exists():
+                    target.touch()
+        pattern = "/".join([folder, *parts])
+        matches = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - the meaning that is promised
+        expected = {path.rstrip("/") for path in matches if Path(path).is_file()}
+        assert {path for path in found(pattern) if Path(path).is_file()} == expected
+
+
+@pytest.mark.parametrize("links", [{"x": ".", "y": "."}, {"x": ".."}, {"x": "y", "y": "x", "z": "z"}])
+def test_links_to_directories_above_end_and_each_file_is_found_once(tmp_path: Path, links: dict[str, str]) -> None:
+    inner = tmp_path / "logs" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "app.log").touch()
+    for folder in (tmp_path / "logs", inner):
+        for name, target in links.items():
+            (folder / name).symlink_to(target)
+    assert found(f"{tmp_path}/logs/**/*.log") == [str(inner / "app.log")]
+    assert str(inner / "app.log") in found(f"{tmp_path}/logs/**/**/*.log")
+
+
+def test_a_link_to_a_directory_elsewhere_is_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "app.log").touch()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "linked").symlink_to(elsewhere)
+    assert found(f"{tmp_path}/logs/**/*.log") == [f"{tmp_path}/logs/linked/app.log"]
+    assert found(f"{tmp_path}/logs/*/*.log") == [f"{tmp_path}/logs/linked/app.log"]
+
+
+def test_a_directory_is_read_once_for_a_pattern_however_many_links_lead_to_it(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"link-{number}").symlink_to(".")
+    steps = sum(1 for _ in globs.find(f"{tmp_path}/**/*.log", lambda *_: None, set()))
+    assert steps <= 2 * 21
+
+
+def test_an_absurd_depth_ends(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for _ in range(globs.MOST_DEEP + 20):
+            os.mkdir("d", dir_fd=here)
+            inner = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = inner
+    finally:
+        os.close(here)
+    folders: set[str] = set()
+    assert not [path for path in globs.find(f"{tmp_path}/**/*.log", lambda *_: None, folders) if path]
+    assert len(folders) == globs.MOST_DEEP + 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [("/logs/*.log", "/logs"), ("/logs/app.log", "/logs"), ("/logs/*/x/a.log", "/logs"), ("/*", "/"), ("/**/a", "/")],
+)
+def test_the_base_of_a_pattern_is_its_fixed_part(pattern: str, expected: str) -> None:
+    assert globs.base(pattern) == expected

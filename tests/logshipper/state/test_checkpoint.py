@@ -1,0 +1,96 @@
+"""The state as bytes: what is written can be read, and nothing else is taken for it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.logshipper.model.fingerprint import Mark
+from sidecars.logshipper.state import checkpoint
+from sidecars.logshipper.state.checkpoint import FileState, SinkState, State
+
+_SIZE = st.integers(0, 2**50)
+_MARK = st.builds(Mark, _SIZE, _SIZE, st.text("0123456789abcdef", max_size=24))
+_PATH = st.text(min_size=1, max_size=20)
+_ID = st.text("0123456789abcdef", min_size=1, max_size=16)
+_SINK = st.sampled_from(["default", "loki"])
+_FILE = st.builds(FileState, _ID, _PATH, _PATH, _PATH, _SIZE, _SIZE, _SIZE, _MARK, _MARK, st.dictionaries(_SINK, _MARK))
+_RANGE = st.tuples(_ID, _SIZE, _SIZE, _SIZE, st.booleans())
+_BATCH = st.lists(_RANGE, max_size=3)
+_STATE = st.builds(
+    State,
+    st.lists(_FILE, max_size=4).map(lambda files: {file.id: file for file in files}),
+    st.dictionaries(_SINK, st.builds(SinkState, st.lists(_BATCH, max_size=3), st.none() | st.just([1, 2, "x"]))),
+    st.integers(0, 99),
+)
+_ENTRY = st.one_of(
+    st.builds(checkpoint.file_entry, _FILE),
+    st.builds(checkpoint.send_entry, _SINK, st.lists(_BATCH, max_size=3)),
+    st.builds(checkpoint.done_entry, _SINK, st.dictionaries(_ID, _MARK, max_size=2), st.none()),
+    st.builds(checkpoint.gone_entry, _ID),
+)
+
+
+@given(_STATE)
+def test_a_snapshot_is_read_as_it_was_written(state: State) -> None:
+    assert checkpoint.load(checkpoint.dump(state, state.journal)) == state
+
+
+@given(_STATE, st.data())
+def test_a_torn_snapshot_is_refused_wherever_it_is_torn(state: State, data: st.DataObject) -> None:
+    whole = checkpoint.dump(state, 1)
+    torn = whole[: data.draw(st.integers(0, len(whole) - 2))]
+    with pytest.raises(ValueError, match="torn"):
+        checkpoint.load(torn)
+
+
+@given(_STATE, st.data())
+def test_a_snapshot_with_a_flipped_bit_is_refused_or_means_the_same(state: State, data: st.DataObject) -> None:
+    whole = bytearray(checkpoint.dump(state, 1))
+    begin = whole.index(b"\n") + 1
+    whole[data.draw(st.integers(begin, len(whole) - 2))] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(ValueError, match="torn"):
+        checkpoint.load(bytes(whole))
+
+
+def test_a_newer_version_is_refused_by_its_number() -> None:
+    newer = checkpoint.dump(State(), 1).replace(b'"version":1', b'"version":2')
+    with pytest.raises(ValueError, match="version 2, and this logshipper reads version 1"):
+        checkpoint.load(newer)
+
+
+@given(st.lists(_ENTRY, max_size=6), st.data())
+def test_a_torn_journal_gives_the_entries_before_the_tear(entries: list[checkpoint.Entry], data: st.DataObject) -> None:
+    lines = [checkpoint.journal_line(entry) for entry in entries]
+    whole = b"".join(lines)
+    cut = data.draw(st.integers(0, len(whole)))
+    complete = sum(len(b"".join(lines[: count + 1])) <= cut for count in range(len(lines)))
+    read = [checkpoint.journal_line(entry) for entry in checkpoint.journal_entries(whole[:cut])]
+    assert read == lines[:complete]
+
+
+@given(_STATE, st.lists(_ENTRY, max_size=6))
+def test_replaying_a_journal_twice_ends_where_replaying_it_once_does(
+    state: State, entries: list[checkpoint.Entry]
+) -> None:
+    """While no snapshot can be written, one journal serves for longer than its snapshot."""
+    for entry in entries:
+        checkpoint.apply(state, entry)
+    once = {name: dict(file.positions) for name, file in state.files.items()}
+    for entry in entries:
+        checkpoint.apply(state, entry)
+    twice = {name: dict(file.positions) for name, file in state.files.items()}
+    assert {name: twice.get(name) for name in once if once[name]} == {name: once[name] for name in once if once[name]}
+
+
+def test_a_position_moves_with_done_and_not_with_send() -> None:
+    state, mark = State(), Mark(5, 5, "abc")
+    file = FileState("f1", "/logs/a.log", "/logs/a.log", "default", 1, 2)
+    checkpoint.apply(state, checkpoint.file_entry(file))
+    checkpoint.apply(state, checkpoint.send_entry("default", [[("f1", 0, 0, 5, False)]]))
+    assert state.files["f1"].positions == {}
+    assert state.sinks["default"].sending == [[("f1", 0, 0, 5, False)]]
+    checkpoint.apply(state, checkpoint.done_entry("default", {"f1": mark}, [7]))
+    assert state.files["f1"].positions == {"default": mark}
+    assert state.sinks["default"].receipt == [7]

@@ -1,0 +1,207 @@
+"""The state directory: what survives, what is refused, and what a full disk does."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecars.chassis.runtime.lifecycle import IOFailed
+from sidecars.logshipper.model.fingerprint import Mark
+from sidecars.logshipper.state import checkpoint
+from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.store import SNAPSHOT, Store
+
+FILE = FileState("f1", "/logs/a.log", "/logs/a.log", "default", 1, 2)
+
+
+def opened(folder: Path) -> Store:
+    store = Store(folder, "LOGSHIPPER_STATE_DIR")
+    store.open()
+    return store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    running = opened(tmp_path / "state")
+    yield running
+    running.close()
+
+
+def done(store: Store, offset: int) -> None:
+    """A sink said yes, as `follow` notes it: in the live state and in the journal."""
+    store.state.files.setdefault(FILE.id, FILE)
+    entry = checkpoint.done_entry("default", {FILE.id: Mark(offset, 0, "")}, None)
+    checkpoint.apply(store.state, entry)
+    store.append(entry)
+
+
+def reopened(store: Store) -> Store:
+    store.close()
+    return opened(store._folder)
+
+
+def position(store: Store) -> int:
+    return store.state.files[FILE.id].positions["default"].offset
+
+
+async def test_what_was_appended_after_the_last_snapshot_survives_kill_nine(store: Store) -> None:
+    await store.save()
+    store.append(checkpoint.file_entry(FILE))
+    done(store, 10)
+    store = reopened(store)
+    assert position(store) == 10
+    assert not store.fresh
+    store.close()
+
+
+async def test_kill_nine_between_a_new_journal_and_its_snapshot_loses_nothing(store: Store, tmp_path: Path) -> None:
+    done(store, 1)
+    await store.save()
+    done(store, 2)
+    store._begin_journal()  # and no snapshot
+    done(store, 3)
+    store = reopened(store)
+    assert position(store) == 3
+    store.close()
+
+
+async def test_old_journals_are_removed(store: Store, tmp_path: Path) -> None:
+    for offset in range(5):
+        done(store, offset)
+        assert await store.save()
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["journal-5", "lock", SNAPSHOT]
+
+
+async def test_journals_of_a_state_that_was_removed_are_not_taken_for_ours(store: Store, tmp_path: Path) -> None:
+    for offset in range(5):
+        done(store, offset)
+        assert await store.save()
+    done(store, 5)
+    (tmp_path / "state" / SNAPSHOT).unlink()
+    store = reopened(store)
+    assert store.fresh
+    assert await store.save()
+    store = reopened(store)
+    assert store.state.files == {}
+    store.close()
+
+
+async def test_a_journal_that_cannot_be_read_is_a_sentence(store: Store, tmp_path: Path) -> None:
+    await store.save()
+    (tmp_path / "state" / "journal-9").mkdir()
+    store.close()
+    with pytest.raises(IOFailed, match="journal-9 cannot be read"):
+        opened(tmp_path / "state")
+
+
+async def test_a_journal_torn_by_a_loss_of_power_gives_what_is_whole(store: Store, tmp_path: Path) -> None:
+    await store.save()
+    store.append(checkpoint.file_entry(FILE))
+    done(store, 1)
+    done(store, 2)
+    journal = tmp_path / "state" / "journal-1"
+    journal.write_bytes(journal.read_bytes()[:-5])
+    store = reopened(store)
+    assert position(store) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"nonsense\n", b"\0" * 100])
+async def test_a_torn_snapshot_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / SNAPSHOT).write_bytes(content)
+    with pytest.raises(IOFailed, match=rf"LOGSHIPPER_STATE_DIR={tmp_path}: {SNAPSHOT} .*torn; restore it, or remove"):
+        opened(tmp_path)
+
+
+def test_a_directory_in_use_by_another_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(IOFailed, match="in use by another logshipper"):
+        opened(tmp_path / "state")
+
+
+async def test_a_failing_disk_is_told_and_healed_from_and_costs_no_position(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(checkpoint.file_entry(FILE))
+    done(store, 1)
+    assert await store.save()
+    real = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        """Half a line fits."""
+        real(descriptor, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        done(store, 2)
+        assert "No space left" in store.problem
+    done(store, 3)
+    assert store.problem, "only a snapshot heals: an entry is missing on the disk"
+    assert await store.save()
+    assert not store.problem
+    done(store, 4)
+    store = reopened(store)
+    assert position(store) == 4
+    store.close()
+
+
+async def test_entries_after_a_failed_one_are_not_hidden_by_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    done(store, 1)
+    await store.save()
+    real = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        return real(descriptor, data[: len(data) // 2])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        done(store, 2)
+    done(store, 3)
+    store = reopened(store)
+    assert position(store) == 3
+    store.close()
+
+
+async def test_a_snapshot_that_cannot_be_written_leaves_the_old_one(store: Store, tmp_path: Path) -> None:
+    done(store, 1)
+    await store.save()
+    before = (tmp_path / "state" / SNAPSHOT).read_bytes()
+    (tmp_path / "state" / "positions.json.new").mkdir()
+    done(store, 2)
+    assert not await store.save()
+    assert not await store.save()
+    assert (tmp_path / "state" / SNAPSHOT).read_bytes() == before
+    journals = list((tmp_path / "state").glob("journal-*"))
+    assert len(journals) <= 2, "a disk that stays full does not fill up with journals"
+    store = reopened(store)
+    assert position(store) == 2
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.EMFILE, "raise the container's limit of open files (ulimit -n)"),
+        (errno.ENOSPC, "make room there"),
+        (errno.EROFS, "mount a writable volume there"),
+    ],
+)
+async def test_a_state_that_cannot_be_saved_says_what_to_do_about_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, cure: str
+) -> None:
+    store = Store(tmp_path, "LOGSHIPPER_STATE_DIR")
+    store.open()
+
+    def refuse(*_arguments: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert not await store.save()
+    assert store.problem.startswith(f"LOGSHIPPER_STATE_DIR={tmp_path}: ")
+    assert store.problem.endswith(f"{os.strerror(number)}; {cure}")
+    store.close()

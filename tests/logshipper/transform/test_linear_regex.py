@@ -1,0 +1,102 @@
+"""Regexes in linear time."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.logshipper.transform import linear_regex
+
+_TEXTS = st.lists(st.text("ab \n1ü", max_size=6), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(?P<time>\S+ \S+) +(?P<level>\w+) +\[([^\]]*)\] (\S+) - (.*)",
+        r"\d{1,3}(?:\.\d{1,3}){3}",
+        r"(?:GET|POST) \S+",
+        r".{23} (\w+)",
+        r"(?:a|b)*c",
+        r"^(?P<a>[^ ]*) (?P<b>.*)$",
+    ],
+)
+def test_a_pattern_whose_next_character_always_tells_the_way_is_known(pattern: str) -> None:
+    assert linear_regex.decides_at_once(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(a+)+b",
+        r"(.*) (.*)",
+        r"(?:a|[ab]b)c",
+        r"(?:a?){20}a",
+        r"\w+\w",
+        r"(?i)a",
+        r"(?s).*",
+        r"(?:a[bc]?){2}b",
+        r"a(?:b?)*",
+        "(",
+    ],
+)
+def test_a_pattern_with_two_ways_from_one_character_is_left_to_re2(pattern: str) -> None:
+    assert not linear_regex.decides_at_once(pattern)
+
+
+@pytest.mark.parametrize("pattern", [r"(a+)+b", r"(a|a)*b", r"(.*)(.*)(.*)(.*)(.*)x", r"(a?){30}a{30}b"])
+def test_patterns_that_explode_elsewhere_end_here(pattern: str) -> None:
+    assert linear_regex.groups(pattern)("a" * 10_000) is None
+    assert linear_regex.Finder(pattern).found(["a" * 10_000]) == []
+
+
+@given(st.text("ab [1", max_size=12))
+def test_both_engines_see_the_same_groups(text: str) -> None:
+    for fast in (r"(a*)(?P<x>[1 ]+)?(\[.*)?", r"([^ ]*) (.*)", r"(?:(a)|(b)|1)*"):
+        assert linear_regex.decides_at_once(fast)
+        slow = linear_regex.compiled(fast).fullmatch(text.encode())
+        expected = None if slow is None else tuple(None if group is None else group.decode() for group in slow.groups())
+        assert linear_regex.groups(fast)(text) == expected
+
+
+@given(_TEXTS, st.sampled_from(["a", "ab", r"b\s", "^a", "a$", r"\d", r"(?:a|1) *b", "ü", r"b[^a]*1", "^$"]))
+def test_one_search_through_all_texts_finds_those_that_a_search_in_each_finds(texts: list[str], pattern: str) -> None:
+    wanted = re.compile(pattern, re.MULTILINE | re.ASCII)
+    expected = [index for index, text in enumerate(texts) if wanted.search(text)]
+    finder = linear_regex.Finder(pattern)
+    assert finder.found(texts) == expected
+    touched = finder.touched(texts)
+    assert touched == sorted(set(touched))
+    assert set(expected) <= set(touched)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("(a", r"missing \), unterminated subpattern at character 1"),
+        ("a[z-a]", "bad character range z-a at character 3"),
+        ("ab(?=c)", r"cannot be matched in linear time: invalid perl operator: \(\?= at character 3"),
+        (r"(a)\1", "cannot be matched in linear time: invalid escape sequence"),
+        ("a{1,100000}", "invalid repetition size"),
+        (
+            r"a\z",
+            r"has \\z at character 2: many events are searched at once, and the ends of one's lines are \^ and \$",
+        ),
+        (r"\\\Aa", r"has \\A at character 3"),
+        ("(?i-m)^a", r"has \(\?i-m at character 1"),
+    ],
+)
+def test_a_bad_regex_is_refused_with_the_place(pattern: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        linear_regex.compiled(pattern)
+
+
+def test_a_backslash_before_a_letter_is_no_end() -> None:
+    assert linear_regex.Finder(r"\\Az").found([r"\Az", "Az"]) == [0]
+
+
+def test_the_names_of_groups_are_in_their_order() -> None:
+    assert linear_regex.names(r"(?P<b>.)(.)(?:x)(?P<a>.)") == ["b", "", "a"]

@@ -1,0 +1,80 @@
+"""The record: it survives a round trip, and nothing that it is not is ever taken for one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecars.warcopier.artifacts import Fingerprint, Published
+from sidecars.warcopier.target import manifest
+from sidecars.warcopier.tomcat_names import RECORD
+
+NUMBERS = st.integers(0, 2**63)
+FINGERPRINTS = st.builds(Fingerprint, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=[]), min_size=1)
+RECORDS = st.dictionaries(NAMES, st.builds(Published, st.text(), st.text(), FINGERPRINTS), max_size=4)
+
+
+@given(RECORDS)
+def test_what_is_written_is_what_is_read(known: manifest.Record) -> None:
+    assert manifest.parse(b"".join(manifest.render(known))) == known
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_told_from_a_record(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        manifest.parse(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"version":2,"artifacts":{}}',
+        b'{"version":1}',
+        b'{"version":1,"artifacts":[]}',
+        b'{"version":1,"artifacts":{"a.war":null}}',
+        b'{"version":1,"artifacts":{"a.war":{"sha256":1,"check":"war","file":{}}}}',
+        b'{"version":1,"artifacts":{"a.war":{"sha256":"a","check":"war","file":{"size":1}}}}',
+        b'{"version":1,"artifacts":{"a.war":{"sha256":"a","check":"war","file":{"size":"1"}}}}',
+        b"[" * 100_000,
+    ],
+)
+def test_what_looks_like_a_record_but_is_none_is_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        manifest.parse(raw)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory", "huge"])
+def test_only_a_plain_file_of_a_sane_size_is_read(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / RECORD
+    if kind == "link":
+        place.symlink_to("/etc/hostname")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "directory":
+        place.mkdir()
+    else:
+        place.touch()
+        os.truncate(place, 1 << 30)
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises((OSError, ValueError)):
+            manifest.load(directory)
+    finally:
+        os.close(directory)
+
+
+def test_without_a_record_nothing_is_known(tmp_path: Path) -> None:
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert manifest.load(directory) == {}
+    finally:
+        os.close(directory)
