@@ -6,13 +6,13 @@ import sys
 
 from sidecars.adapter.settings import Settings
 from sidecars.chassis import commandline
-from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 
-async def run(settings: Settings, life: Life) -> None:
+async def run(settings: Settings, context: ServiceContext) -> None:
     from sidecars.adapter import app  # noqa: PLC0415 - heavy; only once the settings are known to be good
 
-    await app.run(settings, life)
+    await app.run(settings, context)
 
 
 if __name__ == "__main__":

@@ -24,21 +24,21 @@ from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
 from sidecars.chassis.http.listen import bind, bound_address
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.lifecycle import BadSettings, Life
+from sidecars.chassis.runtime.lifecycle import BadSettings, ServiceContext
 
 log = logs.get("adapter")
 
 
-async def run(settings: Settings, life: Life) -> None:
+async def run(settings: Settings, context: ServiceContext) -> None:
     """Answer the routes until told to stop. It is ready once it listens: it never waits for the app."""
-    listening = life.health.hold("listener", "not listening yet")
+    listening = context.health.hold("listener", "not listening yet")
     routes = routes_of(settings.apps.values())
     record = Record(routes)
     metrics = admin_server.registry()
     metrics.register(RecordCollector(record))
     try:
         guard, own_tls = Guard(settings.token, settings.basic_auth), _own_tls(settings)
-        upstream = Upstream(settings.apps.values(), record, life.health, _limits(settings, routes))
+        upstream = Upstream(settings.apps.values(), record, context.health, _limits(settings, routes))
     except tls.UnusableFiles as error:
         raise BadSettings(error.reason) from None
     except (OSError, BadCredentialsFile) as error:
@@ -49,13 +49,13 @@ async def run(settings: Settings, life: Life) -> None:
         desks = _desks(settings, routes, upstream, record)
         probes = Probes(routes, desks, record, guard)
         async with (
-            admin_server.serve(settings, life.health, metrics, record.page),
+            admin_server.serve(settings, context.health, metrics, record.page),
             serve(probes, sockets, settings.max_connections, longest, own_tls),
             _agent(settings, [desk for desk in desks.values() if isinstance(desk, Verdicts)]),
         ):
             listening.release()
             log.info("listening", address=bound_address(sockets), routes=[route.path for route in routes])
-            await life.stopping.wait()
+            await context.stopping.wait()
 
 
 def _limits(settings: Settings, routes: Iterable[Route]) -> dict[Question, Limits]:
@@ -96,7 +96,7 @@ def _rulebook(app: App, record: Record) -> Rulebook | None:
     return book
 
 
-def _own_tls(settings: Settings) -> tls.Reloading | None:
+def _own_tls(settings: Settings) -> tls.ReloadingContext | None:
     if not settings.tls_cert:
         return None
 

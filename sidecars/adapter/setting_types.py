@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sidecars.chassis.config.setting_types import Kind, comma_separated, duration, integer, pairs, text, url
+from sidecars.chassis.config.setting_types import SettingType, comma_separated, duration, integer, pairs, text, url
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, Generic, T, dataclass, replace
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def _parse_route_target(raw: str) -> str:
     return raw
 
 
-target_url = Kind("URL", _parse_target, _URL.show)
-path = Kind("path", _parse_route)
-routes = pairs(path, Kind("app's path", _parse_route_target))
+target_url = SettingType("URL", _parse_target, _URL.show)
+path = SettingType("path", _parse_route)
+routes = pairs(path, SettingType("app's path", _parse_route_target))
 
 
 # -- what differs by route -----------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ class ByRoute(Generic[T]):
         return self.exceptions.get(route, self.value)
 
 
-def by_route(kind: Kind[T], rest: str) -> Kind[ByRoute[T]]:
+def by_route(kind: SettingType[T], rest: str) -> SettingType[ByRoute[T]]:
     """`value`, or `value,/path=other,…`. Where only paths are given, `rest` is the value of the others."""
 
     def parse(raw: str) -> ByRoute[T]:
@@ -90,7 +90,7 @@ def by_route(kind: Kind[T], rest: str) -> Kind[ByRoute[T]]:
     def show(chosen: ByRoute[T]) -> str:
         return ",".join([kind.show(chosen.value), *(f"{at}={kind.show(it)}" for at, it in chosen.exceptions.items())])
 
-    return Kind(f"{kind.name}; or /path=…, …", parse, show)
+    return SettingType(f"{kind.name}; or /path=…, …", parse, show)
 
 
 # -- what an app's words and statuses mean --------------------------------------------------------------------------
@@ -111,7 +111,9 @@ def _parse_number(raw: str) -> float:
     return float(raw)
 
 
-status_values = pairs(Kind("word", _parse_word), Kind("number", _parse_number, lambda value: f"{value:.15g}"))
+status_values = pairs(
+    SettingType("word", _parse_word), SettingType("number", _parse_number, lambda value: f"{value:.15g}")
+)
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _show_status_codes(codes: StatusCodes) -> str:
     return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in codes.ranges)
 
 
-status_codes = Kind("status or range, …", _parse_status_codes, _show_status_codes)
+status_codes = SettingType("status or range, …", _parse_status_codes, _show_status_codes)
 
 
 # -- hysteresis ----------------------------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ def _show_threshold(threshold: Threshold) -> str:
     return _TIME.show(threshold.seconds) if threshold.seconds else _COUNT.show(threshold.count)
 
 
-threshold = Kind("number or duration", _parse_threshold, _show_threshold)
+threshold = SettingType("number or duration", _parse_threshold, _show_threshold)
 
 
 # -- small languages: each has its own grammar, loaded where it is used ---------------------------------------------
@@ -193,7 +195,7 @@ def _show_rules(rules: RulesText) -> str:
     return "; ".join(line.strip() for line in rules.text.splitlines() if line.strip())
 
 
-rules = Kind("rules", _parse_rules, _show_rules, by_file=lambda value, name: replace(value, file=name))
+rules = SettingType("rules", _parse_rules, _show_rules, by_file=lambda value, name: replace(value, file=name))
 
 
 def _parse_selectors(raw: str) -> tuple[Selector, ...]:
@@ -208,4 +210,4 @@ def _show_selectors(value: tuple[Selector, ...]) -> str:
     return show(value)
 
 
-selectors = Kind("name=$.path; …", _parse_selectors, _show_selectors)
+selectors = SettingType("name=$.path; …", _parse_selectors, _show_selectors)

@@ -6,13 +6,13 @@ import sys
 
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis import commandline
-from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 
-async def run(settings: Settings, life: Life) -> None:
+async def run(settings: Settings, context: ServiceContext) -> None:
     from sidecars.ambassador.app import serve  # noqa: PLC0415 - heavy, and only wanted once the settings are right
 
-    await serve(settings, life)
+    await serve(settings, context)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http.listen import bind, bound_address
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.lifecycle import ServiceContext
 from sidecars.chassis.runtime.readiness import Health
 
 log = logs.get("ambassador")
@@ -45,15 +45,15 @@ def _cares(settings: UpstreamSettings) -> Resolver:
     return CaresResolver(settings.resolv_conf)
 
 
-async def serve(settings: Settings, life: Life, resolvers: Resolvers = _cares) -> None:
+async def serve(settings: Settings, context: ServiceContext, resolvers: Resolvers = _cares) -> None:
     """Serve every upstream until told to stop, and then until the app's connections have ended."""
     if settings.workers > 1:
         from sidecars.ambassador.workers.supervisor import supervise  # noqa: PLC0415 - most have one
 
-        await supervise(settings, life)
+        await supervise(settings, context)
         return
-    path = DataPath(settings, life, resolvers)
-    async with admin_server.serve(settings, life.health, path.metrics, path.status):
+    path = DataPath(settings, context, resolvers)
+    async with admin_server.serve(settings, context.health, path.metrics, path.status):
         listeners = {
             name: bind(upstream.listen, variable(Settings, "listen", name))
             for name, upstream in settings.upstreams.items()
@@ -64,17 +64,17 @@ async def serve(settings: Settings, life: Life, resolvers: Resolvers = _cares) -
 class DataPath:
     """What carries the traffic: all of the ambassador in one process, or of one worker of several."""
 
-    def __init__(self, settings: Settings, life: Life, resolvers: Resolvers = _cares) -> None:
-        self._life = life
+    def __init__(self, settings: Settings, context: ServiceContext, resolvers: Resolvers = _cares) -> None:
+        self._context = context
         self._resolvers = resolvers
-        self._listening = life.health.hold("listener", "not listening yet")
+        self._listening = context.health.hold("listener", "not listening yet")
         self._drain_quiet = settings.drain_quiet
         loop = asyncio.get_running_loop()
         self._upstreams = [
             Upstream(
                 upstream,
                 loop,
-                life.health.hold(f"upstream {upstream.name}", "it has no address yet"),
+                context.health.hold(f"upstream {upstream.name}", "it has no address yet"),
                 settings.drain_timeout,
             )
             for upstream in settings.upstreams.values()
@@ -93,7 +93,7 @@ class DataPath:
 
     def report(self) -> bytes:
         """What a worker tells of itself."""
-        health = self._life.health
+        health = self._context.health
         return reports.encode(health.not_ready(), health.not_alive(), self.status(), self.metrics)
 
     async def run(self, listeners: Mapping[str, list[socket.socket]]) -> None:
@@ -105,7 +105,7 @@ class DataPath:
             gc.collect()
             gc.freeze()  # what lives for ever need not be looked through again
             async with asyncio.TaskGroup() as group:
-                background = [group.create_task(_tick(self._upstreams, self._life.health))]
+                background = [group.create_task(_tick(self._upstreams, self._context.health))]
                 for upstream in self._upstreams:
                     if upstream.settings.check_every:
                         checker = Checker(upstream, upstream.settings.check_every)
@@ -113,7 +113,7 @@ class DataPath:
                     for name in upstream.names:
                         resolver = None if is_address(name.target.host) else self._resolvers(upstream.settings)
                         background.append(group.create_task(follow(upstream, name, resolver)))
-                await self._life.stopping.wait()
+                await self._context.stopping.wait()
                 await _drain(self._upstreams, self._drain_quiet)
                 for task in background:
                     task.cancel()

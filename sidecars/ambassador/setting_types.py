@@ -6,7 +6,7 @@ import contextlib
 import re
 import socket
 
-from sidecars.chassis.config.setting_types import Kind
+from sidecars.chassis.config.setting_types import SettingType
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _TARGET = re.compile(
@@ -144,7 +144,7 @@ def _is_ipv6(literal: str) -> bool:
     return True
 
 
-targets = Kind("URLs", _parse_targets)
+targets = SettingType("URLs", _parse_targets)
 
 
 # -- balancing ----------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def _parse_balance(raw: str) -> str:
     return raw.lower() if raw.startswith("hash:header:") else raw
 
 
-balance = Kind("a way to balance", _parse_balance)
+balance = SettingType("a way to balance", _parse_balance)
 
 
 def _parse_percent(raw: str) -> float:
@@ -169,7 +169,7 @@ def _parse_percent(raw: str) -> float:
     return int(found[1]) / 100
 
 
-percent = Kind("percentage", _parse_percent, lambda share: f"{share * 100:.0f}%")
+percent = SettingType("percentage", _parse_percent, lambda share: f"{share * 100:.0f}%")
 
 
 def _parse_health_path(raw: str) -> str:
@@ -188,10 +188,10 @@ def _parse_alpn(raw: str) -> tuple[str, ...]:
     return names
 
 
-alpn = Kind("protocols", _parse_alpn, ",".join)
+alpn = SettingType("protocols", _parse_alpn, ",".join)
 
 
-health_path = Kind("path", _parse_health_path)
+health_path = SettingType("path", _parse_health_path)
 
 
 def _parse_host_name(raw: str) -> str:
@@ -203,7 +203,7 @@ def _parse_host_name(raw: str) -> str:
 
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*").fullmatch
-host_name = Kind("host name", _parse_host_name)
+host_name = SettingType("host name", _parse_host_name)
 
 
 # -- retries ------------------------------------------------------------------------------------------------------
@@ -241,4 +241,4 @@ def _parse_retry_on(raw: str) -> RetryOn:
     return RetryOn(frozenset(failures), frozenset(statuses))
 
 
-retry_on = Kind("causes", _parse_retry_on)
+retry_on = SettingType("causes", _parse_retry_on)

@@ -37,7 +37,7 @@ def job(cls: type[S], run: Callable[[S], None]) -> int:
     return lifecycle.leave(lifecycle.exit_code_of(lambda: lifecycle.run_job(lambda: run(_begin(cls, os.environ)))))
 
 
-def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any, None]]) -> int:
+def service(cls: type[V], run: Callable[[V, lifecycle.ServiceContext], Coroutine[Any, Any, None]]) -> int:
     """A program that keeps running until it is told to stop."""
     lifecycle.demand_standard_streams()
     if sys.argv[1:]:
@@ -49,7 +49,7 @@ def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any,
         settings = _begin(cls, os.environ, libraries=True)
         import uvloop  # noqa: PLC0415 - a job does not have it
 
-        lifecycle.run_service(lambda life: run(settings, life), settings.drain_timeout, uvloop.new_event_loop)
+        lifecycle.run_service(lambda context: run(settings, context), settings.drain_timeout, uvloop.new_event_loop)
 
     return lifecycle.leave(lifecycle.exit_code_of(serve))
 
@@ -57,7 +57,7 @@ def service(cls: type[V], run: Callable[[V, lifecycle.Life], Coroutine[Any, Any,
 def job_or_service(
     cls: type[V],
     work: Callable[[V], None],
-    serve: Callable[[V, lifecycle.Life], Coroutine[Any, Any, None]],
+    serve: Callable[[V, lifecycle.ServiceContext], Coroutine[Any, Any, None]],
     stays: Callable[[V], bool],
 ) -> int:
     """A program that does its work and ends, or that `stays`, as its settings say: until it is told to stop."""
@@ -71,7 +71,7 @@ def job_or_service(
         if stays(settings):
             lifecycle.exit_quietly_when_told_to_stop()
             logs.configure(settings.log_level, settings.log_format, libraries=True)
-            lifecycle.run_service(lambda life: serve(settings, life), settings.drain_timeout)
+            lifecycle.run_service(lambda context: serve(settings, context), settings.drain_timeout)
         else:
             work(settings)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 
 from sidecars.chassis import commandline
-from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.lifecycle import ServiceContext
 from sidecars.logshipper.settings import Settings
 
 
-async def run(settings: Settings, life: Life) -> None:
+async def run(settings: Settings, context: ServiceContext) -> None:
     from sidecars.logshipper import app  # noqa: PLC0415 - heavy imports only once the settings are right
 
-    await app.run(settings, life)
+    await app.run(settings, context)
 
 
 if __name__ == "__main__":

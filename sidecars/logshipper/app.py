@@ -15,8 +15,8 @@ from typing import Any
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import descriptors, logs
-from sidecars.chassis.runtime.lifecycle import IOFailed, Life, Unavailable
-from sidecars.chassis.runtime.readiness import Hold
+from sidecars.chassis.runtime.lifecycle import IOFailed, ServiceContext, Unavailable
+from sidecars.chassis.runtime.readiness import ReadinessLatch
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import Feed
 from sidecars.logshipper.input.cutting_rules import Rules
@@ -43,16 +43,16 @@ _FOR_A_SINK = 3  # descriptors beside one for each batch on its way
 _LEAVE = 0.5  # seconds of the drain that are kept for saving
 
 
-async def run(settings: Settings, life: Life) -> None:
+async def run(settings: Settings, context: ServiceContext) -> None:
     _keep_freed_memory()
-    starting = life.health.hold("start", "the log files were not looked at yet")
+    starting = context.health.hold("start", "the log files were not looked at yet")
     store = Store(settings.state_dir, variable(Settings, "state_dir"))
     store.open()
     try:
         for name in settings.sinks:
             store.state.sinks.setdefault(name, SinkState())
-        pod = _Shipping(settings, life, store)
-        async with admin_server.serve(settings, life.health, pod.registry, pod.status):
+        pod = _Shipping(settings, context, store)
+        async with admin_server.serve(settings, context.health, pod.registry, pod.status):
             await pod.start()
             await pod.run(starting)
     finally:
@@ -62,11 +62,11 @@ async def run(settings: Settings, life: Life) -> None:
 class _Shipping:
     """Everything that runs, and what it says of itself."""
 
-    def __init__(self, settings: Settings, life: Life, store: Store) -> None:
+    def __init__(self, settings: Settings, context: ServiceContext, store: Store) -> None:
         self._settings = settings
-        self._life = life
+        self._context = context
         self._store = store
-        self._saving = life.health.hold("state", "")
+        self._saving = context.health.hold("state", "")
         self._over = asyncio.Event()  # nothing new will come
         self._ledgers = {name: Ledger() for name in settings.sinks}
         shapers = {name: Shaper(tailed, settings.pod_fields()) for name, tailed in settings.inputs.items()}
@@ -83,12 +83,12 @@ class _Shipping:
                 shapers,
                 self._deliveries[name],
                 self._feeds[name],
-                life.health,
+                context.health,
                 time.monotonic,
             )
             for name, sink in settings.sinks.items()
         ]
-        self._looking = Looking(settings, life, self._follower, self._wake)
+        self._looking = Looking(settings, context, self._follower, self._wake)
         self.registry = admin_server.registry()
         self.registry.register(
             LedgerCollector(self._ledgers, self._feeds, self._follower, self._shippers, store, time.monotonic)
@@ -109,7 +109,7 @@ class _Shipping:
         """Return how many descriptors the sinks may need."""
         return _FOR_ALL + sum(_FOR_A_SINK + sink.in_flight for sink in self._settings.sinks.values())
 
-    async def run(self, starting: Hold) -> None:
+    async def run(self, starting: ReadinessLatch) -> None:
         """Until told to stop; then ship what is left. `starting` is released when the files were looked at.
 
         Raises Unavailable when a sink does not take everything in time, and IOFailed when files could not be read.
@@ -130,7 +130,7 @@ class _Shipping:
             ready.cancel()
             await asyncio.gather(saving, ready, return_exceptions=True)
 
-    async def _release_when_ready(self, starting: Hold) -> None:
+    async def _release_when_ready(self, starting: ReadinessLatch) -> None:
         await self._looking.ready.wait()
         starting.release()
 
@@ -176,13 +176,13 @@ class _Shipping:
 
     async def _told_to_stop(self) -> None:
         """Until we are told to stop and have looked for the last time."""
-        await self._life.stopping.wait()
+        await self._context.stopping.wait()
         await self._over.wait()
 
     def _time_to_ship(self) -> float:
         """Seconds of the drain that are left for shipping; the last ones are for saving."""
-        life = self._life
-        return life.drain_left(asyncio.get_running_loop().time()) - min(_LEAVE, life.drain_timeout / 4)
+        context = self._context
+        return context.drain_left(asyncio.get_running_loop().time()) - min(_LEAVE, context.drain_timeout / 4)
 
     async def _leave(self) -> None:
         closing = [asyncio.ensure_future(delivery.close()) for delivery in self._deliveries.values()]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from sidecars.chassis.config.setting_types import Kind, text
+from sidecars.chassis.config.setting_types import SettingType, text
 
 RESERVED = ("id", "file", "partial", "time", "level", "severity", "message")
 """What a record calls its own."""
@@ -65,9 +65,9 @@ def _parse_label(raw: str) -> str:
     return raw
 
 
-groups = Kind("regex", _parse_regex)
-search = Kind("regex", _parse_search)
-multiline = Kind("none · java · python · go · indent · regex", _parse_multiline)
-time_format = Kind("time format", _parse_time_format)
-redaction = Kind("name or /regex/, …", _parse_redact)
-label = Kind(text.name, _parse_label)
+groups = SettingType("regex", _parse_regex)
+search = SettingType("regex", _parse_search)
+multiline = SettingType("none · java · python · go · indent · regex", _parse_multiline)
+time_format = SettingType("time format", _parse_time_format)
+redaction = SettingType("name or /regex/, …", _parse_redact)
+label = SettingType(text.name, _parse_label)

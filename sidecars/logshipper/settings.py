@@ -10,8 +10,8 @@ from urllib.parse import SplitResult
 
 from sidecars.chassis.config.setting_types import (
     Address,
-    Kind,
     Secret,
+    SettingType,
     address,
     boolean,
     choice,
@@ -49,17 +49,19 @@ def _parse_on_reject(raw: str) -> Path | None:
     return None if raw == "drop" else Path(raw)
 
 
-dead_letters: Kind[Path | None] = Kind("drop · directory", _parse_on_reject, lambda value: str(value or "drop"))
+dead_letters: SettingType[Path | None] = SettingType(
+    "drop · directory", _parse_on_reject, lambda value: str(value or "drop")
+)
 
 
 def _parse_attributes(raw: str) -> dict[str, str]:
     return dict(header_pairs.parse_pairs(raw))
 
 
-glob = Kind("glob", _parse_glob)
-attributes = Kind("name=value, …", _parse_attributes, header_pairs.show_pairs)
-http_headers = Kind("Name=value, …", _parse_headers, repr, secret=True)
-sink_url = Kind("URL", registry.parse, lambda parts: without_credentials(parts.geturl()))
+glob = SettingType("glob", _parse_glob)
+attributes = SettingType("name=value, …", _parse_attributes, header_pairs.show_pairs)
+http_headers = SettingType("Name=value, …", _parse_headers, repr, secret=True)
+sink_url = SettingType("URL", registry.parse, lambda parts: without_credentials(parts.geturl()))
 
 
 _LOKI_LABELS = 12  # beside namespace, pod and filename: it takes 15 (max_label_names_per_series)

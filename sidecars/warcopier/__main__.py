@@ -9,7 +9,7 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier.settings import Settings
 
 if TYPE_CHECKING:
-    from sidecars.chassis.runtime.lifecycle import Life
+    from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 
 def run(settings: Settings) -> None:
@@ -18,10 +18,10 @@ def run(settings: Settings) -> None:
     app.run(settings)
 
 
-async def watch(settings: Settings, life: Life) -> None:
+async def watch(settings: Settings, context: ServiceContext) -> None:
     from sidecars.warcopier.watch import watcher  # noqa: PLC0415 - as above
 
-    await watcher.run(settings, life)
+    await watcher.run(settings, context)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Outcome:
 def run(settings: Settings) -> None:
     """Publish once, and say what was done. Raises the failures of the contract; then nothing was published."""
     started = time.monotonic()
-    outcome = publish(settings, committed=signals.stop_no_more)
+    outcome = publish(settings, committed=signals.ignore_stop)
     report(outcome, time.monotonic() - started)
 
 

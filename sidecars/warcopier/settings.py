@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidecars.chassis.config.setting_types import (
     Address,
-    Kind,
+    SettingType,
     address,
     boolean,
     choice,
@@ -64,18 +64,18 @@ class Settings(ServiceSettings):
         default="/artifacts",
     )
     target: str = setting(
-        Kind("path", str),  # text: pathlib would be loaded for this alone, at every start
+        SettingType("path", str),  # text: pathlib would be loaded for this alone, at every start
         "the directory to publish into, such as Tomcat's `webapps`",
         default="/webapps",
     )
     context_path: str | None = setting(
-        Kind("path", tomcat_names.checked_context_path),
+        SettingType("path", tomcat_names.checked_context_path),
         "where Tomcat is to serve the one WAR: `/` is `ROOT.war`, `/shop/admin` is `shop#admin.war`;"
         " unset, the name of the file says it",
         default="",
     )
     version: str | None = setting(
-        Kind("text", tomcat_names.checked_version),
+        SettingType("text", tomcat_names.checked_version),
         "the version for Tomcat's parallel deployment: `shop##<version>.war`. Tomcat sorts versions as text (`10`"
         " before `9`): write zeros in front",
         default="",
@@ -86,7 +86,7 @@ class Settings(ServiceSettings):
         default="false",
     )
     sha256: str | None = setting(
-        Kind("SHA-256", _parse_sha256),
+        SettingType("SHA-256", _parse_sha256),
         "the digest that the one WAR must have; unset, a `SHA256SUMS` beside the source is heeded where there is one",
         default="",
     )
@@ -118,12 +118,12 @@ class Settings(ServiceSettings):
         default="200",
     )
     mode: int = setting(
-        Kind("octal mode", _parse_mode, "{:04o}".format),
+        SettingType("octal mode", _parse_mode, "{:04o}".format),
         "permissions of what is published; a directory can be entered by all who can read it, and written by its owner",
         default="0644",
     )
     owner: Owner | None = setting(
-        Kind("uid:gid", _parse_owner, lambda owner: f"{owner[0]}:{owner[1]}"),
+        SettingType("uid:gid", _parse_owner, lambda owner: f"{owner[0]}:{owner[1]}"),
         "who is to own what is published; without root only another group of the user's own is possible",
         default="",
     )

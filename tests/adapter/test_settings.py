@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecars.adapter import setting_types
 from sidecars.adapter.settings import Settings
-from sidecars.chassis.config.setting_types import Kind
+from sidecars.chassis.config.setting_types import SettingType
 from sidecars.chassis.config.settings import SettingsError, effective, load
 
 
@@ -156,7 +156,7 @@ PIECES = st.sampled_from(
 
 @given(st.sampled_from(KINDS), st.lists(PIECES | st.text(max_size=3), max_size=10).map("".join))
 def test_any_text_is_a_value_of_its_kind_or_one_mistake_and_what_is_shown_is_the_same_value(
-    kind: Kind[Any], text: str
+    kind: SettingType[Any], text: str
 ) -> None:
     try:
         value = kind.parse(text)

@@ -17,7 +17,7 @@ from sidecars.ambassador.proxy.upstream import Upstream
 from sidecars.ambassador.proxy.upstream_connection import Connection
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.readiness import Hold
+from sidecars.chassis.runtime.readiness import ReadinessLatch
 
 
 class Wire:
@@ -77,7 +77,7 @@ class Pair:
     def __init__(self, **environ: str) -> None:
         self.loop = asyncio.new_event_loop()
         settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders", **environ})
-        self.upstream = Upstream(settings.upstreams["default"], self.loop, Hold("upstream", ""))
+        self.upstream = Upstream(settings.upstreams["default"], self.loop, ReadinessLatch("upstream", ""))
         self.upstream.answered(self.upstream.names[0], Answer((Found("10.0.0.1"),), 5.0), 0.0)
         self.endpoint = self.upstream.endpoints[0]
         self.app, self.there = Wire(), Wire()

@@ -26,7 +26,7 @@ from sidecars.ambassador.proxy.upstream import Upstream
 from sidecars.ambassador.proxy.upstream_connection import Connection
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.readiness import Hold
+from sidecars.chassis.runtime.readiness import ReadinessLatch
 from tests.ambassador.support import Backend, Handler, Peer
 from tests.support import PATIENCE
 
@@ -96,7 +96,7 @@ async def run_tunnels(
     if scheme in ("https", "tls"):
         environ["AMBASSADOR_TLS_CA"] = str(ca)
     settings = load(Settings, environ)
-    upstream = Upstream(settings.upstreams["default"], loop, Hold("upstream", ""))
+    upstream = Upstream(settings.upstreams["default"], loop, ReadinessLatch("upstream", ""))
     upstream.answered(upstream.names[0], Answer((Found("127.0.0.1"),), 3600.0), 0.0)
     made = TcpClient if scheme in ("tcp", "tls") else Client
     server = await loop.create_server(lambda: made(upstream), "127.0.0.1", 0)  # type: ignore[arg-type,return-value] # a protocol by what it can do

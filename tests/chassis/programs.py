@@ -63,31 +63,31 @@ def failure(settings: Settings) -> lifecycle.Failure:
     return kind(settings.reason)
 
 
-async def run(settings: Settings, life: lifecycle.Life) -> None:
+async def run(settings: Settings, context: lifecycle.ServiceContext) -> None:
     log.info("running")
-    await globals()[f"do_{settings.do}"](settings, life)
+    await globals()[f"do_{settings.do}"](settings, context)
 
 
-async def do_wait(_settings: Settings, life: lifecycle.Life) -> None:
-    await life.stopping.wait()
+async def do_wait(_settings: Settings, context: lifecycle.ServiceContext) -> None:
+    await context.stopping.wait()
 
 
-async def do_end(_settings: Settings, _life: lifecycle.Life) -> None:
+async def do_end(_settings: Settings, _context: lifecycle.ServiceContext) -> None:
     """Nothing more to do."""
 
 
-async def do_slow(_settings: Settings, life: lifecycle.Life) -> None:
+async def do_slow(_settings: Settings, context: lifecycle.ServiceContext) -> None:
     """A drain that never ends by itself, but can be cut."""
-    await life.stopping.wait()
+    await context.stopping.wait()
     try:
         await asyncio.Event().wait()
     finally:
         log.info("unwound")
 
 
-async def do_stubborn(_settings: Settings, life: lifecycle.Life) -> None:
+async def do_stubborn(_settings: Settings, context: lifecycle.ServiceContext) -> None:
     """A drain that does not let itself be cut."""
-    await life.stopping.wait()
+    await context.stopping.wait()
     while True:
         try:
             await asyncio.Event().wait()
@@ -95,62 +95,62 @@ async def do_stubborn(_settings: Settings, life: lifecycle.Life) -> None:
             log.info("shrugged off")
 
 
-async def do_deaf(_settings: Settings, life: lifecycle.Life) -> None:
+async def do_deaf(_settings: Settings, context: lifecycle.ServiceContext) -> None:
     """A drain that ends, but for a thread that hangs."""
     threading.Thread(target=time.sleep, args=[3600]).start()
-    await life.stopping.wait()
+    await context.stopping.wait()
 
 
-async def do_thread(_settings: Settings, life: lifecycle.Life) -> None:
+async def do_thread(_settings: Settings, context: lifecycle.ServiceContext) -> None:
     """A drain that waits for a thread that hangs, such as a write to a disk that is gone."""
-    await life.stopping.wait()
+    await context.stopping.wait()
     await asyncio.to_thread(time.sleep, 3600)
 
 
-async def do_fail(settings: Settings, _life: lifecycle.Life) -> None:
+async def do_fail(settings: Settings, _context: lifecycle.ServiceContext) -> None:
     raise failure(settings)
 
 
-async def do_fail_draining(settings: Settings, life: lifecycle.Life) -> None:
-    await life.stopping.wait()
+async def do_fail_draining(settings: Settings, context: lifecycle.ServiceContext) -> None:
+    await context.stopping.wait()
     raise failure(settings)
 
 
-async def do_group(settings: Settings, _life: lifecycle.Life) -> None:
+async def do_group(settings: Settings, _context: lifecycle.ServiceContext) -> None:
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(do_fail(settings, _life))
+        tasks.create_task(do_fail(settings, _context))
         tasks.create_task(asyncio.sleep(3600))
 
 
-async def do_defect(settings: Settings, _life: lifecycle.Life) -> None:
+async def do_defect(settings: Settings, _context: lifecycle.ServiceContext) -> None:
     raise KeyError(settings.reason)
 
 
-async def do_mixed(settings: Settings, _life: lifecycle.Life) -> None:
+async def do_mixed(settings: Settings, _context: lifecycle.ServiceContext) -> None:
     raise ExceptionGroup("both", [failure(settings), ExceptionGroup("inner", [KeyError("a defect")])])
 
 
-async def do_stray(_settings: Settings, life: lifecycle.Life) -> None:
+async def do_stray(_settings: Settings, context: lifecycle.ServiceContext) -> None:
     """An error in a callback: told, but not died of."""
 
     def broken() -> None:
         raise KeyError("in a callback")
 
     asyncio.get_running_loop().call_soon(broken)
-    await life.stopping.wait()
+    await context.stopping.wait()
 
 
-async def do_admin(settings: Settings, life: lifecycle.Life) -> None:
-    async with admin_server.serve(settings, life.health, admin_server.registry(), lambda: {"mood": "fine"}):
-        await life.stopping.wait()
+async def do_admin(settings: Settings, context: lifecycle.ServiceContext) -> None:
+    async with admin_server.serve(settings, context.health, admin_server.registry(), lambda: {"mood": "fine"}):
+        await context.stopping.wait()
 
 
-async def do_starve(settings: Settings, life: lifecycle.Life) -> None:
+async def do_starve(settings: Settings, context: lifecycle.ServiceContext) -> None:
     """Take every descriptor that can be had, again and again, while the admin server answers."""
     taken: list[int] = []
     told = False
-    async with admin_server.serve(settings, life.health, admin_server.registry(), lambda: {"taken": len(taken)}):
-        while not life.stopping.is_set():
+    async with admin_server.serve(settings, context.health, admin_server.registry(), lambda: {"taken": len(taken)}):
+        while not context.stopping.is_set():
             try:
                 while True:
                     taken.append(os.open(os.devnull, os.O_RDONLY))
@@ -160,7 +160,7 @@ async def do_starve(settings: Settings, life: lifecycle.Life) -> None:
                 told = True
                 log.info("starving", taken=len(taken))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(life.stopping.wait(), 0.001)
+                await asyncio.wait_for(context.stopping.wait(), 0.001)
 
 
 def job(settings: Settings) -> None:

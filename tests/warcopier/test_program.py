@@ -59,7 +59,7 @@ def test_what_was_done_is_the_termination_message(copier: Copier, monkeypatch: p
 
     said: list[str] = []
     monkeypatch.setattr(lifecycle, "write_termination", said.append)
-    monkeypatch.setattr(signals, "stop_no_more", lambda: None)  # the tests themselves can still be stopped
+    monkeypatch.setattr(signals, "ignore_stop", lambda: None)  # the tests themselves can still be stopped
     copier.offer(shop=SHOP)
     app.run(Settings(source=(str(copier.source),), target=str(copier.target), reserve=0))
     assert len(said) == 1

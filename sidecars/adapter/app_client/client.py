@@ -35,7 +35,7 @@ from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
 from sidecars.chassis.http.client import Client, Closed, Malformed, Progress, TooLarge
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.readiness import Health, Pulse
+from sidecars.chassis.runtime.readiness import Health, Heartbeat
 
 log = logs.get("upstream")
 
@@ -61,7 +61,7 @@ class Upstream:
         self._apps = {app.name: _Access(app) for app in apps}
         self._flights: dict[Question, asyncio.Task[Outcome]] = {}
         self._kept: dict[Question, tuple[Outcome, float]] = {}
-        self._pulses: dict[Question, Pulse] = {}
+        self._pulses: dict[Question, Heartbeat] = {}
         self._now = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
@@ -113,7 +113,7 @@ class Upstream:
         app.outcome(outcome)
         return outcome
 
-    def _pulse(self, question: Question) -> Pulse:
+    def _pulse(self, question: Question) -> Heartbeat:
         pulse = self._pulses.get(question)
         if pulse is None:
             pulse = self._health.pulse(f"request for {question.url}", question.timeout + _OVERDUE)
@@ -231,7 +231,7 @@ class _Access:
         return variable(Settings, "target_token" if self._app.target_token else "target_password", self._app.name)
 
 
-def _trusted(app: App) -> tls.Reloading:
+def _trusted(app: App) -> tls.ReloadingContext:
     def file(field: str) -> tls.File | None:
         path = getattr(app, field)
         return tls.File(variable(Settings, field, app.name), str(path)) if path else None

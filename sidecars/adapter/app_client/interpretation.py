@@ -15,7 +15,7 @@ from typing import Any
 from sidecars.adapter.app_client.outcome import NoReply, Outcome, Reply
 from sidecars.adapter.exposition import lexer
 from sidecars.adapter.exposition.metrics_page import Exposition, Malformed, Proceed, go_on, parse
-from sidecars.adapter.exposition.page_faults import Kind
+from sidecars.adapter.exposition.page_faults import SettingType
 from sidecars.adapter.exposition.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.health import documents, json_paths, to_metrics
 from sidecars.adapter.health.documents import SUCCESS, Health, HealthOptions
@@ -39,7 +39,7 @@ class Unreadable(Exception):
     `faults` counts what is wrong with a page of metrics.
     """
 
-    def __init__(self, phrase: str, faults: Mapping[Kind, int] | None = None) -> None:
+    def __init__(self, phrase: str, faults: Mapping[SettingType, int] | None = None) -> None:
         super().__init__(phrase)
         self.phrase = phrase
         self.faults = faults or {}

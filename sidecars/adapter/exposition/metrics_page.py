@@ -21,7 +21,7 @@ from typing import Literal
 from sidecars.adapter.exposition import lexer
 from sidecars.adapter.exposition.labels import Labels, Shapes, quoted_name, unescaped
 from sidecars.adapter.exposition.metadata import SUFFIXES, Metadata
-from sidecars.adapter.exposition.page_faults import MOST_TOLD, Fault, Faults, Kind, Malformed
+from sidecars.adapter.exposition.page_faults import MOST_TOLD, Fault, Faults, Malformed, SettingType
 from sidecars.adapter.exposition.parser import Family, Reader, described
 from sidecars.adapter.exposition.sample import Sample
 
@@ -82,7 +82,7 @@ class Exposition:
         left_out = [f"{lexer.show(name.encode())} is left out: {fault}" for name, fault in self.condemned.items()]
         return [*left_out, *map(str, self.faults.told)][:MOST_TOLD]
 
-    def fault_counts(self) -> Counter[Kind]:
+    def fault_counts(self) -> Counter[SettingType]:
         """How many faults of each kind it has."""
         return self.faults.counts + Counter(fault.kind for fault in self.condemned.values())
 

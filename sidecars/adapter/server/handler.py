@@ -16,7 +16,7 @@ from sidecars.adapter.statistics import Record
 from sidecars.adapter.verdict.probe_response import SERVICE_UNAVAILABLE, Answer, own_answer
 from sidecars.chassis.http import server
 from sidecars.chassis.http.server import Limits, Request, Response
-from sidecars.chassis.http.tls import Reloading
+from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.chassis.runtime import logs
 
 log = logs.get("server")
@@ -85,7 +85,7 @@ def _response(answer: Answer) -> Response:
 
 @asynccontextmanager
 async def serve(
-    probes: Probes, sockets: list[socket.socket], connections: int, longest: float, tls: Reloading | None
+    probes: Probes, sockets: list[socket.socket], connections: int, longest: float, tls: ReloadingContext | None
 ) -> AsyncIterator[None]:
     """Answer on the sockets while the context is open; at its end requests in progress are finished first.
 

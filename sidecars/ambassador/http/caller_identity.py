@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sidecars.ambassador.http.fields import ACTED_ON, TOKEN
 from sidecars.ambassador.http.requests import Edits
-from sidecars.chassis.config.setting_types import Kind, Secret
+from sidecars.chassis.config.setting_types import Secret, SettingType
 from sidecars.chassis.runtime import logs
 
 log = logs.get("ambassador")
@@ -55,7 +55,7 @@ def _parse_edit(line: str) -> Edit:
 
 
 # A value may be a credential, so none is shown.
-edits = Kind("header edits", _parse_edits, lambda several: " | ".join(map(str, several)))
+edits = SettingType("header edits", _parse_edits, lambda several: " | ".join(map(str, several)))
 
 
 def edits_of(headers: tuple[Edit, ...] | None, *, token: bool) -> Edits:

@@ -32,7 +32,7 @@ from sidecars.ambassador.transport.disconnects import Disconnects
 from sidecars.ambassador.transport.tcp_keepalive import set_keepalive
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.readiness import Hold
+from sidecars.chassis.runtime.readiness import ReadinessLatch
 
 if TYPE_CHECKING:
     from sidecars.ambassador.proxy.client_connection import Client
@@ -52,7 +52,11 @@ class Upstream:
     """One upstream at work."""
 
     def __init__(
-        self, settings: UpstreamSettings, loop: asyncio.AbstractEventLoop, hold: Hold, drain_timeout: float = 25.0
+        self,
+        settings: UpstreamSettings,
+        loop: asyncio.AbstractEventLoop,
+        hold: ReadinessLatch,
+        drain_timeout: float = 25.0,
     ) -> None:
         self.settings = settings
         self._drain_timeout = drain_timeout

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-def client(settings: UpstreamSettings) -> tls.Reloading:
+def client(settings: UpstreamSettings) -> tls.ReloadingContext:
     """The upstream's TLS. Raises IOFailed where its files cannot be used at the start."""
     files = {
         field: tls.File(variable(Settings, field, settings.name), str(path))

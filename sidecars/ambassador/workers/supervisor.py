@@ -33,7 +33,7 @@ from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http.listen import bind_for_each
 from sidecars.chassis.runtime import descriptors, logs
-from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 log = logs.get("ambassador")
 
@@ -49,14 +49,14 @@ Listeners = dict[str, list[socket.socket]]
 class Worker:
     """One worker: its process, while there is one, and what it said last."""
 
-    def __init__(self, number: int, life: Life) -> None:
+    def __init__(self, number: int, context: ServiceContext) -> None:
         self.number = number
         self.listeners: Listeners = {}
         self.report = Report()
         self.process: asyncio.subprocess.Process | None = None
         self.restarts = 0
-        self._hold = life.health.hold(f"worker {number}", "it has not started yet")
-        self._pulse = life.health.pulse(f"worker {number}", _LIVES)
+        self._hold = context.health.hold(f"worker {number}", "it has not started yet")
+        self._pulse = context.health.pulse(f"worker {number}", _LIVES)
 
     def take(self, report: Report) -> None:
         self.report = report
@@ -85,11 +85,11 @@ class Worker:
 class Fleet(Collector):
     """All workers, and what they are together."""
 
-    def __init__(self, settings: Settings, life: Life) -> None:
-        self.workers = [Worker(number, life) for number in range(1, settings.workers + 1)]
+    def __init__(self, settings: Settings, context: ServiceContext) -> None:
+        self.workers = [Worker(number, context) for number in range(1, settings.workers + 1)]
         self._own = admin_server.registry()
         self._gone: dict[str, Family] = {}  # what workers that are gone have counted
-        self._life = life
+        self._context = context
 
     def status(self) -> dict[str, Any]:
         pages = [worker.page() for worker in self.workers]
@@ -116,7 +116,7 @@ class Fleet(Collector):
             began = time.monotonic()
             code = await self._run_if_possible(worker)
             reports.add_up(self._gone, worker.gone().families.values())
-            if self._life.stopping.is_set():
+            if self._context.stopping.is_set():
                 close(worker.listeners)  # from here on the others get its connections
                 return
             lived = time.monotonic() - began
@@ -126,7 +126,7 @@ class Fleet(Collector):
             )
             worker.restarts += 1
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._life.stopping.wait(), pause)
+                await asyncio.wait_for(self._context.stopping.wait(), pause)
                 return
 
     async def _run_if_possible(self, worker: Worker) -> int | None:
@@ -153,7 +153,7 @@ class Fleet(Collector):
             )
             stack.pop_all()  # from here on it is the stream's
         log.info("a worker runs", worker=worker.number, pid=worker.process.pid)
-        if self._life.stopping.is_set():
+        if self._context.stopping.is_set():
             worker.tell(signal.SIGTERM)  # it missed that the others were told
         reader, writer = await asyncio.open_connection(sock=ours, limit=reports.LONGEST)
         try:
@@ -173,16 +173,16 @@ def close(listeners: Listeners) -> None:
             each.close()
 
 
-async def supervise(settings: Settings, life: Life) -> None:
+async def supervise(settings: Settings, context: ServiceContext) -> None:
     """Run the workers until told to stop, and then until each has drained."""
-    fleet = Fleet(settings, life)
+    fleet = Fleet(settings, context)
     registry = CollectorRegistry()
     registry.register(fleet)
-    async with admin_server.serve(settings, life.health, registry, fleet.status):
+    async with admin_server.serve(settings, context.health, registry, fleet.status):
         fleet.bind(settings)
         keeping = [asyncio.create_task(fleet.keep(worker)) for worker in fleet.workers]
         try:
-            await _first_failure_or(keeping, life.stopping)
+            await _first_failure_or(keeping, context.stopping)
             for worker in fleet.workers:
                 worker.tell(signal.SIGTERM)
             await asyncio.gather(*keeping)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import SettingsError, load
 from sidecars.chassis.runtime import lifecycle, logs
-from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.lifecycle import ServiceContext
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 log = logs.get("ambassador.worker")
@@ -42,12 +42,12 @@ def parse_plan(raw: str) -> Plan:
     return Plan(*json.loads(raw))
 
 
-async def work(settings: Settings, life: Life, plan: Plan) -> None:
+async def work(settings: Settings, context: ServiceContext, plan: Plan) -> None:
     from sidecars.ambassador.app import DataPath  # noqa: PLC0415 - heavy, and only wanted once the settings are right
 
     control = socket.socket(fileno=plan.control)
     reader, writer = await asyncio.open_connection(sock=control)
-    path = DataPath(settings, life)
+    path = DataPath(settings, context)
     listeners = {name: [socket.socket(fileno=number) for number in numbers] for name, numbers in plan.listeners.items()}
 
     async def report() -> None:
@@ -87,7 +87,9 @@ def main(raw: str) -> int:
         logs.configure(settings.log_level, settings.log_format, libraries=True)
         import uvloop  # noqa: PLC0415 - as above
 
-        lifecycle.run_service(lambda life: work(settings, life, plan), settings.drain_timeout, uvloop.new_event_loop)
+        lifecycle.run_service(
+            lambda context: work(settings, context, plan), settings.drain_timeout, uvloop.new_event_loop
+        )
 
     return lifecycle.exit_code_of(serve)
 

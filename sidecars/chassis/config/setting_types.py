@@ -35,7 +35,7 @@ _NANOSECONDS = 9  # decimals of a second
 
 
 @dataclass(frozen=True)
-class Kind(Generic[T]):
+class SettingType(Generic[T]):
     """How the text of a variable becomes a value, and back.
 
     `by_file` makes the value of a text that came by a file, from what was parsed and the file's name: for values whose
@@ -67,8 +67,8 @@ def _parse_boolean(raw: str) -> bool:
     return raw == "true"
 
 
-boolean = Kind("boolean", _parse_boolean, lambda value: "true" if value else "false")
-text = Kind("text", str)
+boolean = SettingType("boolean", _parse_boolean, lambda value: "true" if value else "false")
+text = SettingType("text", str)
 
 
 def _parse_path(raw: str) -> Path:
@@ -77,10 +77,10 @@ def _parse_path(raw: str) -> Path:
     return Path(raw)
 
 
-path = Kind("path", _parse_path)
+path = SettingType("path", _parse_path)
 
 
-def integer(minimum: int = 0, maximum: int | None = None) -> Kind[int]:
+def integer(minimum: int = 0, maximum: int | None = None) -> SettingType[int]:
     expected = f"expected a whole number of at least {minimum}" + (
         f", at most {maximum}" if maximum is not None else ""
     )
@@ -93,26 +93,26 @@ def integer(minimum: int = 0, maximum: int | None = None) -> Kind[int]:
             raise ValueError(expected)
         return number
 
-    return Kind("number", parse)
+    return SettingType("number", parse)
 
 
 def _is_number(raw: str, most_digits: int = _MOST_DIGITS) -> bool:
     return 0 < len(raw) <= most_digits and _DIGITS.issuperset(raw)
 
 
-def choice(*words: str) -> Kind[str]:
+def choice(*words: str) -> SettingType[str]:
     def parse(raw: str) -> str:
         if raw not in words:
             raise ValueError(f"expected one of {', '.join(words)}")
         return raw
 
-    return Kind(" · ".join(words), parse)
+    return SettingType(" · ".join(words), parse)
 
 
 # -- quantities ---------------------------------------------------------------------------------------------------
 
 
-def duration(minimum: str = "0", maximum: str | None = None) -> Kind[float]:
+def duration(minimum: str = "0", maximum: str | None = None) -> SettingType[float]:
     """A time in seconds. A unit is demanded: `5` in one tool is seconds and in the next milliseconds."""
 
     def parse(raw: str) -> float:
@@ -122,7 +122,7 @@ def duration(minimum: str = "0", maximum: str | None = None) -> Kind[float]:
             raise ValueError(f"expected a duration of {bounds}")
         return seconds
 
-    return Kind("duration", parse, show_duration)
+    return SettingType("duration", parse, show_duration)
 
 
 def _seconds(raw: str) -> float:
@@ -147,7 +147,7 @@ def show_duration(seconds: float) -> str:
     return f"{seconds * 1000:.9f}".rstrip("0").rstrip(".") + "ms"
 
 
-def size(minimum: str = "0", maximum: str | None = None) -> Kind[int]:
+def size(minimum: str = "0", maximum: str | None = None) -> SettingType[int]:
     """A number of bytes."""
 
     def parse(raw: str) -> int:
@@ -157,7 +157,7 @@ def size(minimum: str = "0", maximum: str | None = None) -> Kind[int]:
             raise ValueError(f"expected a size of {bounds}")
         return count
 
-    return Kind("size", parse, show_size)
+    return SettingType("size", parse, show_size)
 
 
 def _bytes(raw: str) -> int:
@@ -218,10 +218,10 @@ def _is_ipv6(text: str) -> bool:
     return ":" in literal and _IPV6.issuperset(literal) and in_zone and bool(zone) == bool(percent)
 
 
-address = Kind("address", _parse_address)
+address = SettingType("address", _parse_address)
 
 
-def url(*schemes: str) -> Kind[SplitResult]:
+def url(*schemes: str) -> SettingType[SplitResult]:
     """A URL with one of the schemes and a host; its port, when given, is a real one."""
     wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
 
@@ -240,13 +240,13 @@ def url(*schemes: str) -> Kind[SplitResult]:
             raise ValueError(f"expected {wanted}")
         return parts
 
-    return Kind("URL", parse, lambda value: without_credentials(value.geturl()))
+    return SettingType("URL", parse, lambda value: without_credentials(value.geturl()))
 
 
 # -- several of a kind --------------------------------------------------------------------------------------------
 
 
-def comma_separated(kind: Kind[T]) -> Kind[tuple[T, ...]]:
+def comma_separated(kind: SettingType[T]) -> SettingType[tuple[T, ...]]:
     """One or more values between commas; blanks around each are ignored, an empty one is refused."""
 
     def parse(raw: str) -> tuple[T, ...]:
@@ -258,10 +258,10 @@ def comma_separated(kind: Kind[T]) -> Kind[tuple[T, ...]]:
     def show(values: Iterable[T]) -> str:
         return ",".join(kind.show(value) for value in values)
 
-    return Kind(f"{kind.name}, …", parse, show, kind.secret)
+    return SettingType(f"{kind.name}, …", parse, show, kind.secret)
 
 
-def pairs(left: Kind[Any] = text, right: Kind[Any] = text) -> Kind[dict[Any, Any]]:
+def pairs(left: SettingType[Any] = text, right: SettingType[Any] = text) -> SettingType[dict[Any, Any]]:
     """`key=value` pairs between commas; a key given twice is refused."""
 
     def parse(raw: str) -> dict[Any, Any]:
@@ -276,7 +276,7 @@ def pairs(left: Kind[Any] = text, right: Kind[Any] = text) -> Kind[dict[Any, Any
             found[parsed] = right.parse(value.strip())
         return found
 
-    return Kind(
+    return SettingType(
         f"{left.name}={right.name}, …",
         parse,
         lambda value: ",".join(f"{left.show(key)}={right.show(item)}" for key, item in value.items()),
@@ -302,4 +302,4 @@ class Secret:
         return "***"
 
 
-secret = Kind("secret", lambda raw: Secret(lambda: raw), repr, secret=True)
+secret = SettingType("secret", lambda raw: Secret(lambda: raw), repr, secret=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, ClassVar, TypeVar
 
-    from sidecars.chassis.config.setting_types import Kind
+    from sidecars.chassis.config.setting_types import SettingType
 
     S = TypeVar("S", bound="Settings")
     ReadFile = Callable[[str], str]
@@ -54,7 +54,7 @@ class SettingsError(Exception):
 # -- declaring ----------------------------------------------------------------------------------------------------
 
 
-def setting(kind: Kind[Any], help: str, *, default: str | None = None, env: str | None = None) -> Any:  # noqa: A002 - its name in every such library
+def setting(kind: SettingType[Any], help: str, *, default: str | None = None, env: str | None = None) -> Any:  # noqa: A002 - its name in every such library
     """A field of a settings class. No default: required; default "": unset is None. `env` is a name without prefix."""
     metadata = {"kind": kind, "help": help, "default": default, "env": env}
     if default is None:
@@ -123,7 +123,7 @@ class Spec:
     field: str
     suffix: str
     variable: str
-    kind: Kind[Any]
+    kind: SettingType[Any]
     help: str
     default: str | None
     group: str | None = None
@@ -309,7 +309,7 @@ class _Loader:
         value = self._parsed(spec.kind, by_file, raw)
         return spec.kind.by_file(value, filename) if spec.kind.by_file and value is not None else value
 
-    def _parsed(self, kind: Kind[Any], variable: str, raw: str) -> Any:
+    def _parsed(self, kind: SettingType[Any], variable: str, raw: str) -> Any:
         try:
             return kind.parse(raw)
         except ValueError as error:

@@ -33,7 +33,7 @@ from sidecars.chassis.http.server_connection import Connection
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from sidecars.chassis.http.tls import Reloading
+    from sidecars.chassis.http.tls import ReloadingContext
 
 __all__ = ["Handler", "Limits", "Request", "Response", "serve", "text"]
 
@@ -46,7 +46,7 @@ async def serve(
     sockets: Sequence[socket.socket],
     *,
     limits: Limits | None = None,
-    tls: Reloading | None = None,
+    tls: ReloadingContext | None = None,
     grace: float = 0.5,
     reserved: bool = False,
 ) -> AsyncIterator[None]:
@@ -81,7 +81,7 @@ async def serve(
         looking.cancel()
 
 
-def _context(tls: Reloading) -> SSLContext:
+def _context(tls: ReloadingContext) -> SSLContext:
     from sidecars.chassis.http.tls import following  # noqa: PLC0415 - only who speaks TLS pays for it
 
     return following(tls)

@@ -38,7 +38,7 @@ class File:
         return f"{self.variable}={self.path}"
 
 
-class Reloading:
+class ReloadingContext:
     """The context that `make` makes of the files, made anew when one of them is replaced."""
 
     def __init__(self, make: Callable[[], ssl.SSLContext], files: Iterable[File]) -> None:
@@ -80,7 +80,7 @@ def client(
     *,
     minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
     alpn: Sequence[str] = (),
-) -> Reloading:
+) -> ReloadingContext:
     """For a client. `ca`: whom to trust, instead of the system's authorities. `cert` and `key`: who we are.
 
     Without a `key` it is expected in the file of the certificate. `alpn`: the protocols that we offer to speak.
@@ -93,7 +93,7 @@ def client(
             context.set_alpn_protocols(list(alpn))
         return context
 
-    return Reloading(make, [file for file in (ca, cert, key) if file])
+    return ReloadingContext(make, [file for file in (ca, cert, key) if file])
 
 
 def _client_context(ca: File | None, cert: File | None, key: File | None) -> ssl.SSLContext:
@@ -107,13 +107,13 @@ def _client_context(ca: File | None, cert: File | None, key: File | None) -> ssl
     return context
 
 
-def server(cert: File, key: File | None = None, client_ca: File | None = None) -> Reloading:
+def server(cert: File, key: File | None = None, client_ca: File | None = None) -> ReloadingContext:
     """For a server, TLS 1.2 or newer. `client_ca`: who connects must show a certificate that these have signed.
 
     Without a `key` it is expected in the file of the certificate.
     """
     files = [file for file in (cert, key, client_ca) if file]
-    return Reloading(lambda: _server_context(cert, key, client_ca), files)
+    return ReloadingContext(lambda: _server_context(cert, key, client_ca), files)
 
 
 def _server_context(cert: File, key: File | None, client_ca: File | None) -> ssl.SSLContext:
@@ -129,7 +129,7 @@ def _server_context(cert: File, key: File | None, client_ca: File | None) -> ssl
     return context
 
 
-def following(reloading: Reloading) -> ssl.SSLContext:
+def following(reloading: ReloadingContext) -> ssl.SSLContext:
     """A context for a listening socket, which keeps one for all its life: each handshake is given the one in force.
 
     OpenSSL asks for it in each handshake, whether or not the client has said whom it wants to talk to.

@@ -1,9 +1,9 @@
 """From the first instant to the exit code: signals, the drain deadline, and the one sentence that says why it ended.
 
 There are two kinds of programs. A *job* (an init container) is a plain function that ends when its work is done; it
-needs no event loop and pays for none. A *service* is a coroutine that is given its `Life`; it runs until `stopping` is
-set by SIGTERM or SIGINT, then finishes what it has begun. It has `drain_timeout` seconds for that; a second signal ends
-the drain at once. Which of the three ended it is logged.
+needs no event loop and pays for none. A *service* is a coroutine that is given its `ServiceContext`; it runs until
+`stopping` is set by SIGTERM or SIGINT, then finishes what it has begun. It has `drain_timeout` seconds for that; a
+second signal ends the drain at once. Which of the three ended it is logged.
 
 Exit codes, after sysexits.h: 0 done or drained, 65 bad input data, 69 a needed service is unavailable, 70 a defect,
 74 I/O failed, 78 bad settings.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
-    Service = Callable[["Life"], Coroutine[Any, Any, None]]
+    Service = Callable[["ServiceContext"], Coroutine[Any, Any, None]]
     LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 log = logs.get("lifecycle")
@@ -64,7 +64,7 @@ class IOFailed(Failure):
     exit_code = 74
 
 
-class Life:
+class ServiceContext:
     """What a service is given: when to stop, how long it may take to, and where to say how it is."""
 
     def __init__(self, drain_timeout: float) -> None:
@@ -125,7 +125,7 @@ def run_job(job: Callable[[], None]) -> None:
     try:
         job()
     finally:
-        signals.stop_no_more()
+        signals.ignore_stop()
 
 
 def run_service(service: Service, drain_timeout: float, loop_factory: LoopFactory | None = None) -> None:
@@ -149,21 +149,21 @@ async def _supervise(service: Service, drain_timeout: float) -> None:
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_stray)
-    life = Life(drain_timeout)
+    context = ServiceContext(drain_timeout)
     hurry = asyncio.Event()
 
     def on_signal(name: str) -> None:
-        if life.stopping.is_set():
+        if context.stopping.is_set():
             hurry.set()
             return
         log.info("draining", signal=name, drain_timeout=f"{drain_timeout:g}s")
-        life.begin_drain(loop.time())
+        context.begin_drain(loop.time())
 
     for number, name in signals.TO_STOP.items():
         loop.add_signal_handler(number, on_signal, name)
-    work = asyncio.ensure_future(service(life))
+    work = asyncio.ensure_future(service(context))
     try:
-        if await _first(work, life.stopping.wait()) and not life.stopping.is_set():
+        if await _first(work, context.stopping.wait()) and not context.stopping.is_set():
             return await work
         try:
             async with asyncio.timeout(drain_timeout):

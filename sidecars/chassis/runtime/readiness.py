@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 
-class Hold:
+class ReadinessLatch:
     """One part's hold on readiness. Not ready while `reason` is not empty."""
 
     __slots__ = ("part", "reason")
@@ -25,7 +25,7 @@ class Hold:
         self.reason = ""
 
 
-class Pulse:
+class Heartbeat:
     """One part's promise to beat at least every `max_age` seconds. An idle part says so, and owes nothing."""
 
     __slots__ = ("_clock", "last", "max_age", "part")
@@ -52,18 +52,18 @@ class Health:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._holds: list[Hold] = []
-        self._pulses: list[Pulse] = []
+        self._holds: list[ReadinessLatch] = []
+        self._pulses: list[Heartbeat] = []
 
-    def hold(self, part: str, reason: str) -> Hold:
+    def hold(self, part: str, reason: str) -> ReadinessLatch:
         """Keep the process from being ready, until the hold is released."""
-        hold = Hold(part, reason)
+        hold = ReadinessLatch(part, reason)
         self._holds.append(hold)
         return hold
 
-    def pulse(self, part: str, max_age: float) -> Pulse:
+    def pulse(self, part: str, max_age: float) -> Heartbeat:
         """Promise a beat at least every `max_age` seconds."""
-        pulse = Pulse(part, max_age, self._clock)
+        pulse = Heartbeat(part, max_age, self._clock)
         self._pulses.append(pulse)
         return pulse
 

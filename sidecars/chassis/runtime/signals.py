@@ -29,7 +29,7 @@ def when_told_to_stop(handler: Handler) -> None:
         _signal.signal(number, handler)
 
 
-def stop_no_more() -> None:
+def ignore_stop() -> None:
     """From here on a signal to stop changes nothing. For a job whose work is done but for saying so."""
     for number in TO_STOP:
         _signal.signal(number, _signal.SIG_IGN)

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.lifecycle import ServiceContext
 from sidecars.logshipper.input import discovery
 from sidecars.logshipper.input.discovery import Listing
 from sidecars.logshipper.input.follower import Follower
@@ -40,12 +40,14 @@ T = TypeVar("T")
 class Looking:
     """`start` it, then `run` it. `ready` is set once lines that are written from then on cannot be missed."""
 
-    def __init__(self, settings: Settings, life: Life, follower: Follower, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, context: ServiceContext, follower: Follower, wake: Callable[[], None]
+    ) -> None:
         self._settings = settings
-        self._life = life
+        self._context = context
         self._follower = follower
-        self._pulse = life.health.pulse("follow", _PULSE)
-        self._readable = life.health.hold("files", "")
+        self._pulse = context.health.pulse("follow", _PULSE)
+        self._readable = context.health.hold("files", "")
         self._wake = wake
         self._watcher = Watcher()
         self._left = 0.0  # seconds without news until it is over; 0: that does not decide
@@ -146,7 +148,7 @@ class Looking:
         ]
 
     async def _wake_when_told_to_stop(self) -> None:
-        await self._life.stopping.wait()
+        await self._context.stopping.wait()
         self._watcher.wake()
 
     def _pause(self, next_scan: float) -> float:
@@ -159,9 +161,9 @@ class Looking:
 
     def _is_over(self) -> bool:
         settings, quiet = self._settings, time.monotonic() - self._follower.last_news
-        if self._life.stopping.is_set():
-            to_ship = self._life.drain_timeout / 2  # whoever never stops writing must not take all the time
-            to_read = self._life.drain_left(asyncio.get_running_loop().time()) - to_ship
+        if self._context.stopping.is_set():
+            to_ship = self._context.drain_timeout / 2  # whoever never stops writing must not take all the time
+            to_read = self._context.drain_left(asyncio.get_running_loop().time()) - to_ship
             self._left = min(settings.drain_quiet - quiet, to_read)
             return self._left <= 0
         if settings.done_file is not None and os.path.exists(settings.done_file):  # noqa: PTH110 - cheaper, each time

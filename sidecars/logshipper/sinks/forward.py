@@ -25,7 +25,7 @@ from typing import Any
 import msgpack
 
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.http.tls import Reloading
+from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
 from sidecars.logshipper.sinks.base import Outcome, TryLater
@@ -55,7 +55,7 @@ class ForwardSink:
         self._tag = sink.sink.path.strip("/") or _TAG
         self._hostname = settings.pod_name or socket.gethostname()
         self._pack = compressor(sink.compression)
-        self._tls: Reloading | None = None
+        self._tls: ReloadingContext | None = None
         self._idle: list[_Connection] = []
 
     async def open(self, _receipt: Any) -> None:

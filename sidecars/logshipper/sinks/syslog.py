@@ -22,7 +22,7 @@ import termios
 import time
 from typing import Any
 
-from sidecars.chassis.http.tls import Reloading
+from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.chassis.runtime.blocking_thread import Worker
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, Sink
@@ -47,7 +47,7 @@ class SyslogSink:
         self._sink = sink
         self._host = sink.sink.hostname or ""
         self._port = sink.sink.port or _PORTS[sink.sink.scheme]
-        self._tls: Reloading | None = None
+        self._tls: ReloadingContext | None = None
         self._context: object = None  # what the connection was made with
         self._connection: socket.socket | None = None
         self._worker = Worker("syslog")

@@ -21,7 +21,7 @@ from sidecars.chassis.runtime import logs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sidecars.chassis.runtime.readiness import Pulse
+    from sidecars.chassis.runtime.readiness import Heartbeat
 
 log = logs.get("warcopier")
 
@@ -36,7 +36,7 @@ _NEEDED = 2  # threads: that of inotify, and one that has ended and may still co
 class Moments:
     """Tells when to look. `polls` is True while the source is only polled, and None before it is known."""
 
-    def __init__(self, interval: float, pulse: Pulse, switched: Callable[[bool], None]) -> None:
+    def __init__(self, interval: float, pulse: Heartbeat, switched: Callable[[bool], None]) -> None:
         """Look every `interval` seconds at least. `switched` is told whether the source is only polled from now on."""
         self._interval = interval
         self._pulse = pulse

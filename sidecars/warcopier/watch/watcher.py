@@ -33,7 +33,7 @@ from sidecars.warcopier.watch.change_events import Moments
 from sidecars.warcopier.watch.settling import Settling
 
 if TYPE_CHECKING:
-    from sidecars.chassis.runtime.lifecycle import Life
+    from sidecars.chassis.runtime.lifecycle import ServiceContext
     from sidecars.chassis.runtime.readiness import Health
     from sidecars.warcopier.app import Outcome
     from sidecars.warcopier.settings import Settings
@@ -44,16 +44,16 @@ _LONGEST_STEP = 300.0  # seconds, such as flushing a large WAR to a slow disk, a
 Look = tuple[tuple[object, ...], ...]
 
 
-async def run(settings: Settings, life: Life) -> None:
+async def run(settings: Settings, context: ServiceContext) -> None:
     """Publish, and again after every change, until told to stop."""
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it would count every event
     registry = admin_server.registry()
-    publisher = Publisher(settings, Metrics(registry), life.health)
+    publisher = Publisher(settings, Metrics(registry), context.health)
     stop = threading.Event()
     _demand_threads()
-    async with admin_server.serve(settings, life.health, registry, publisher.page):
+    async with admin_server.serve(settings, context.health, registry, publisher.page):
         work = asyncio.create_task(asyncio.to_thread(publisher.stay, stop))
-        told = asyncio.create_task(life.stopping.wait())
+        told = asyncio.create_task(context.stopping.wait())
         await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         told.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sidecars.adapter.exposition.metrics_page import Exposition, Malformed, Sample, parse
-from sidecars.adapter.exposition.page_faults import EFFECTS, Fault, Kind
+from sidecars.adapter.exposition.page_faults import EFFECTS, Fault, SettingType
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -220,7 +220,7 @@ TEXT_MISTAKES = [
 
 @pytest.mark.parametrize(("page", "line", "why", "kind"), TEXT_MISTAKES)
 def test_a_mistake_in_text_is_told_with_its_line_and_has_the_effect_of_its_kind(
-    page: str, line: int, why: str, kind: Kind
+    page: str, line: int, why: str, kind: SettingType
 ) -> None:
     effect, fault = first_fault(text, page)
 
@@ -281,7 +281,7 @@ OPENMETRICS_MISTAKES = [
 
 @pytest.mark.parametrize(("page", "line", "why", "kind"), OPENMETRICS_MISTAKES)
 def test_a_mistake_in_openmetrics_is_told_with_its_line_and_has_the_effect_of_its_kind(
-    page: str, line: int, why: str, kind: Kind
+    page: str, line: int, why: str, kind: SettingType
 ) -> None:
     effect, fault = first_fault(openmetrics, page)
 

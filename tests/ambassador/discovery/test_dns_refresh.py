@@ -12,7 +12,7 @@ from sidecars.ambassador.discovery.dns_refresh import is_address
 from sidecars.ambassador.discovery.dns_target import Answer, Found, LookupFailed
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.lifecycle import ServiceContext
 from tests.support import free_port
 
 PORT = 0
@@ -65,7 +65,7 @@ async def backend(address: str, port: int, connections: set[Any]) -> AsyncIterat
 
 
 @asynccontextmanager
-async def ambassador(zone: Zone, port: int) -> AsyncIterator[tuple[Callable[[], Awaitable[str]], Life]]:
+async def ambassador(zone: Zone, port: int) -> AsyncIterator[tuple[Callable[[], Awaitable[str]], ServiceContext]]:
     """The ambassador before `orders:port`, in this process; gives what asks it once, and its life."""
     own = free_port()
     settings = load(
@@ -77,8 +77,8 @@ async def ambassador(zone: Zone, port: int) -> AsyncIterator[tuple[Callable[[], 
             "AMBASSADOR_DNS_MIN_TTL": "100ms",
         },
     )
-    life = Life(5.0)
-    serving = asyncio.create_task(app.serve(settings, life, lambda _: zone))
+    context = ServiceContext(5.0)
+    serving = asyncio.create_task(app.serve(settings, context, lambda _: zone))
 
     async def ask() -> str:
         reader, writer = await asyncio.open_connection("127.0.0.1", own)
@@ -92,8 +92,8 @@ async def ambassador(zone: Zone, port: int) -> AsyncIterator[tuple[Callable[[], 
         return zone.asked > 0
 
     await until(looked_up, "a first look-up")
-    yield ask, life
-    life.begin_drain(asyncio.get_running_loop().time())
+    yield ask, context
+    context.begin_drain(asyncio.get_running_loop().time())
     await serving
 
 
@@ -119,7 +119,7 @@ async def test_a_name_that_moves_is_followed_and_its_idle_connections_are_closed
 
 async def test_when_dns_fails_the_last_good_addresses_are_used_on() -> None:
     zone = Zone("127.0.0.2")
-    async with backend("127.0.0.2", PORT, set()) as port, ambassador(zone, port) as (ask, life):
+    async with backend("127.0.0.2", PORT, set()) as port, ambassador(zone, port) as (ask, context):
         assert await ask() == "127.0.0.2"
         zone.addresses = []
         asked = zone.asked
@@ -129,18 +129,18 @@ async def test_when_dns_fails_the_last_good_addresses_are_used_on() -> None:
 
         await until(failed_twice, "failed look-ups")
         assert await ask() == "127.0.0.2"
-        assert life.health.not_ready() == []
+        assert context.health.not_ready() == []
 
 
 async def test_it_becomes_ready_with_the_first_address() -> None:
     zone = Zone()
-    async with backend("127.0.0.2", PORT, set()) as port, ambassador(zone, port) as (ask, life):
-        assert "it has no address" in life.health.not_ready()[0]
+    async with backend("127.0.0.2", PORT, set()) as port, ambassador(zone, port) as (ask, context):
+        assert "it has no address" in context.health.not_ready()[0]
         assert "the upstream has no address" in await ask()
         zone.addresses = ["127.0.0.2"]
 
         async def ready() -> bool:
-            return not life.health.not_ready()
+            return not context.health.not_ready()
 
         await until(ready, "readiness")
         assert await ask() == "127.0.0.2"

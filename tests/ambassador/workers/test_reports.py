@@ -11,7 +11,7 @@ from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.workers import reports
 from sidecars.ambassador.workers.reports import Family
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.lifecycle import Life
+from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 
 def told(requests: int, open_now: int, age: float, seconds: list[float]) -> dict[str, Family]:
@@ -84,7 +84,7 @@ def test_pages_become_one_page() -> None:
 
 async def test_for_every_gauge_it_is_decided_what_the_workers_are_together() -> None:
     settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://10.0.0.1", "AMBASSADOR_LISTEN": "127.0.0.1:0"})
-    path = DataPath(settings, Life(1.0))
+    path = DataPath(settings, ServiceContext(1.0))
     upstream = path._upstreams[0]
     upstream.answered(upstream.names[0], Answer((Found("10.0.0.1"),), 5.0), 0.0)
     gauges = {family.name for family in path.metrics.collect() if family.type == "gauge"}

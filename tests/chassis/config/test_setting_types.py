@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sidecars.chassis.config.setting_types import (
     Address,
-    Kind,
     Secret,
+    SettingType,
     address,
     boolean,
     choice,
@@ -39,7 +39,7 @@ DURATIONS = st.builds(
 WORDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
 
 
-def expected(kind: Kind[Any], raw: str) -> str:
+def expected(kind: SettingType[Any], raw: str) -> str:
     """What is expected instead of a value that is refused."""
     with pytest.raises(ValueError, match="expected") as caught:
         kind.parse(raw)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.chassis.config.setting_types import Kind
+from sidecars.chassis.config.setting_types import SettingType
 from sidecars.chassis.config.settings import ServiceSettings, SettingsError, effective, load, setting, specs, variable
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 from tests.chassis.shop import GOOD, Settings, loaded, problems
@@ -186,7 +186,9 @@ def test_a_secret_whose_file_is_gone_is_an_error_at_its_use(tmp_path: Path) -> N
 
 
 def test_a_kind_may_keep_the_name_of_the_file_to_look_at_it_again() -> None:
-    watched: Kind[tuple[str, str]] = Kind("words", lambda raw: (raw, ""), by_file=lambda value, name: (value[0], name))
+    watched: SettingType[tuple[str, str]] = SettingType(
+        "words", lambda raw: (raw, ""), by_file=lambda value, name: (value[0], name)
+    )
 
     @dataclass(frozen=True, kw_only=True)
     class Watching(ServiceSettings):

@@ -66,7 +66,7 @@ def _named(raw: str, name: str) -> dict[str, tuple[str, str]]:
         raise TryLater(f"{name}: {error}") from None
 
 
-def tls_client(sink: Sink) -> tls.Reloading:
+def tls_client(sink: Sink) -> tls.ReloadingContext:
     """The sink's TLS. Raises IOFailed where its files cannot be used at the start."""
     files = {
         field: tls.File(variable(Settings, field, sink.name), str(path))

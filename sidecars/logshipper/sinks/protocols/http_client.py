@@ -11,7 +11,7 @@ import h11
 from sidecars import chassis
 from sidecars.chassis.http import client
 from sidecars.chassis.http.client import Answer, Closed, NoAnswer, Progress, TooLarge
-from sidecars.chassis.http.tls import Reloading
+from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.protocols.connecting import not_connected
 
@@ -30,7 +30,7 @@ class LongAnswer(TryLater):
 class Client:
     """One receiver. Requests may be made at the same time, each on a connection of its own."""
 
-    def __init__(self, scheme: str, url: SplitResult, timeout: float, tls: Reloading | None) -> None:
+    def __init__(self, scheme: str, url: SplitResult, timeout: float, tls: ReloadingContext | None) -> None:
         self._host = url.hostname or ""
         self._port = url.port or _PORTS[scheme]
         self._authority = url.netloc
