@@ -1,4 +1,4 @@
-"""`python -m sidecars.adapter`."""
+"""The program: `python -m sidecars.adapter`, or the command `sidecars-adapter`."""
 
 from __future__ import annotations
 
@@ -15,5 +15,9 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     await app.run(settings, context)
 
 
+def main() -> int:
+    return commandline.service(Settings, run)
+
+
 if __name__ == "__main__":
-    sys.exit(commandline.service(Settings, run))
+    sys.exit(main())

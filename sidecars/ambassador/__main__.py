@@ -1,4 +1,4 @@
-"""`python -m sidecars.ambassador`."""
+"""The program: `python -m sidecars.ambassador`, or the command `sidecars-ambassador`."""
 
 from __future__ import annotations
 
@@ -15,5 +15,9 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     await serve(settings, context)
 
 
+def main() -> int:
+    return commandline.service(Settings, run)
+
+
 if __name__ == "__main__":
-    sys.exit(commandline.service(Settings, run))
+    sys.exit(main())

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sidecars.chassis.config.settings import ServiceSettings, Settings, Spec
 
+    R = TypeVar("R")
     S = TypeVar("S", bound=Settings)
     V = TypeVar("V", bound=ServiceSettings)
 
@@ -34,7 +35,11 @@ def job(cls: type[S], run: Callable[[S], None]) -> int:
     if sys.argv[1:]:
         return _command(cls)
     logs.configure()
-    return lifecycle.leave(lifecycle.exit_code_of(lambda: lifecycle.run_job(lambda: run(_begin(cls, os.environ)))))
+
+    def work() -> None:
+        lifecycle.run_job(lambda: run(_begin(cls, os.environ)))
+
+    return lifecycle.leave(lifecycle.exit_code_of(lambda: _with_packages(cls, work)))
 
 
 def service(cls: type[V], run: Callable[[V, lifecycle.ServiceContext], Coroutine[Any, Any, None]]) -> int:
@@ -51,7 +56,7 @@ def service(cls: type[V], run: Callable[[V, lifecycle.ServiceContext], Coroutine
 
         lifecycle.run_service(lambda context: run(settings, context), settings.drain_timeout, uvloop.new_event_loop)
 
-    return lifecycle.leave(lifecycle.exit_code_of(serve))
+    return lifecycle.leave(lifecycle.exit_code_of(lambda: _with_packages(cls, serve)))
 
 
 def job_or_service(
@@ -75,7 +80,19 @@ def job_or_service(
         else:
             work(settings)
 
-    return lifecycle.leave(lifecycle.exit_code_of(lambda: lifecycle.run_job(run)))
+    return lifecycle.leave(lifecycle.exit_code_of(lambda: _with_packages(cls, lambda: lifecycle.run_job(run))))
+
+
+def _with_packages(cls: type[Settings], work: Callable[[], R]) -> R:
+    """Return the result of the work. Raises Unavailable if a package that the sidecar's extra installs is missing."""
+    try:
+        return work()
+    except ModuleNotFoundError as error:
+        package = (error.name or "sidecars").partition(".")[0]
+        if package == "sidecars" or package in sys.stdlib_module_names:
+            raise
+        extra = f"sidecars[{cls.PREFIX.lower()}]"
+        raise lifecycle.Unavailable(f"the package {package} is not installed: pip install '{extra}'") from None
 
 
 def _begin(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:
@@ -109,15 +126,18 @@ def _answer(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]
             print(help_text(cls))
         case ["--check"]:
             try:
-                settings = load(cls, environ)
+                settings = _with_packages(cls, lambda: load(cls, environ))
             except SettingsError as error:
                 print(error, file=sys.stderr)
                 return lifecycle.BadSettings.exit_code
+            except lifecycle.Unavailable as error:
+                print(error.reason, file=sys.stderr)
+                return error.exit_code
             for variable, value in effective(settings).items():
                 print(f"{variable}={value}")
         case _:
             print(f"{name}: no such argument: {' '.join(argv)}; settings are environment variables", file=sys.stderr)
-            print(f"usage: python -m sidecars.{name} [--check | --help | --version]", file=sys.stderr)
+            print(f"usage: {_program(name)} [--check | --help | --version]", file=sys.stderr)
             return EX_USAGE
     return 0
 
@@ -146,7 +166,7 @@ def help_text(cls: type[Settings]) -> str:
         " file instead, with _FILE added to its name."
     )
     lines = [
-        f"usage: python -m sidecars.{name} [--check | --help | --version]",
+        f"usage: {_program(name)} [--check | --help | --version]",
         "",
         wrapped(f"{about} {naming_note(cls)}"),
     ]
@@ -156,6 +176,12 @@ def help_text(cls: type[Settings]) -> str:
         first, further = f"  {spec.variable:<{width}}  ", " " * (width + 4)
         lines += ["", wrapped(value, first, further), wrapped(spec.help.replace("`", ""), "      ", "      ")]
     return "\n".join(lines)
+
+
+def _program(name: str) -> str:
+    """Return the command as the user typed it: an installed one by its name, else as a module."""
+    typed = sys.argv[0].rpartition("/")[2]
+    return typed if typed == f"sidecars-{name}" else f"python -m sidecars.{name}"
 
 
 def describe_default(spec: Spec) -> str:

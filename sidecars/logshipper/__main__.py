@@ -1,4 +1,4 @@
-"""`python -m sidecars.logshipper`."""
+"""The program: `python -m sidecars.logshipper`, or the command `sidecars-logshipper`."""
 
 from __future__ import annotations
 
@@ -15,5 +15,9 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     await app.run(settings, context)
 
 
+def main() -> int:
+    return commandline.service(Settings, run)
+
+
 if __name__ == "__main__":
-    sys.exit(commandline.service(Settings, run))
+    sys.exit(main())

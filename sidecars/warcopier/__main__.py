@@ -1,4 +1,4 @@
-"""`python -m sidecars.warcopier`."""
+"""The program: `python -m sidecars.warcopier`, or the command `sidecars-warcopier`."""
 
 from __future__ import annotations
 
@@ -24,5 +24,9 @@ async def watch(settings: Settings, context: ServiceContext) -> None:
     await watcher.run(settings, context)
 
 
+def main() -> int:
+    return commandline.job_or_service(Settings, run, watch, lambda settings: settings.watch)
+
+
 if __name__ == "__main__":
-    sys.exit(commandline.job_or_service(Settings, run, watch, lambda settings: settings.watch))
+    sys.exit(main())
