@@ -11,7 +11,7 @@ from typing import Any
 import h11
 
 from sidecars.ambassador.discovery.dns_target import Answer, Found
-from sidecars.ambassador.http.requests import Request, Requests
+from sidecars.ambassador.http.request_head import Request, Requests
 from sidecars.ambassador.proxy.client_connection import Client
 from sidecars.ambassador.proxy.upstream import Upstream
 from sidecars.ambassador.proxy.upstream_connection import Connection

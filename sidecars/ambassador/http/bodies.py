@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sidecars.ambassador.http.fields import BadSyntax, trailer
-from sidecars.ambassador.http.heads import CHUNKED, Refused
+from sidecars.ambassador.http.head_rules import CHUNKED, Refused
 
 # RFC 9112 section 7.1.1. Blanks may stand before an extension (BWS), and old servers pad their sizes with them or with
 # zeros. The text of an extension is dropped.

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador.http import local_replies
-from sidecars.ambassador.http.responses import Response
+from sidecars.ambassador.http.response_head import Response
 from sidecars.ambassador.proxy import retry
 from sidecars.ambassador.proxy.tunnel import peer_host
 from sidecars.ambassador.setting_types import CONNECT, RESET, TIMEOUT

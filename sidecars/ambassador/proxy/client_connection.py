@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecars.ambassador.http.bodies import Reader, reader
-from sidecars.ambassador.http.heads import Refused, check_beginning
-from sidecars.ambassador.http.requests import Request
+from sidecars.ambassador.http.head_rules import Refused, check_beginning
+from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.proxy import refusals
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
 from sidecars.ambassador.proxy.timeouts import watch

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import LAST_CHUNK, frame, last_chunk
-from sidecars.ambassador.http.heads import CHUNKED, UNTIL_CLOSE
-from sidecars.ambassador.http.requests import Request
-from sidecars.ambassador.http.responses import Response
+from sidecars.ambassador.http.head_rules import CHUNKED, UNTIL_CLOSE
+from sidecars.ambassador.http.request_head import Request
+from sidecars.ambassador.http.response_head import Response
 from sidecars.ambassador.proxy import attempts
 from sidecars.ambassador.proxy.tunnel import splice
 

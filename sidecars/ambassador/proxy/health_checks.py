@@ -12,9 +12,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sidecars.ambassador.balancing.endpoint import PROBATION
-from sidecars.ambassador.http.heads import Refused
+from sidecars.ambassador.http.head_rules import Refused
 from sidecars.ambassador.http.local_replies import SILENT, Cause
-from sidecars.ambassador.http.responses import STATUS_LINES
+from sidecars.ambassador.http.response_head import STATUS_LINES
 from sidecars.chassis.runtime import logs
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecars.ambassador.http import local_replies
-from sidecars.ambassador.http.heads import HTTP2
+from sidecars.ambassador.http.head_rules import HTTP2
 from sidecars.ambassador.proxy.tunnel import drop_unread
 
 if TYPE_CHECKING:

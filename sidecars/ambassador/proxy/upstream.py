@@ -13,10 +13,10 @@ from sidecars.ambassador.balancing.hash_key import key_of
 from sidecars.ambassador.discovery.dns_refresh import is_address
 from sidecars.ambassador.discovery.dns_target import Answer, Name, authority
 from sidecars.ambassador.http import local_replies
-from sidecars.ambassador.http.caller_identity import Token, edits_of
-from sidecars.ambassador.http.heads import HTTP2
+from sidecars.ambassador.http.head_rules import HTTP2
+from sidecars.ambassador.http.header_edits import Token, edits_of
 from sidecars.ambassador.http.local_replies import Cause
-from sidecars.ambassador.http.requests import Requests
+from sidecars.ambassador.http.request_head import Requests
 from sidecars.ambassador.proxy import access_log
 from sidecars.ambassador.proxy.access_log import AccessLog
 from sidecars.ambassador.proxy.admission import Turns

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import Reader, UntilClose, reader
-from sidecars.ambassador.http.heads import Refused, check_beginning
-from sidecars.ambassador.http.responses import Response, parse_response
+from sidecars.ambassador.http.head_rules import Refused, check_beginning
+from sidecars.ambassador.http.response_head import Response, parse_response
 from sidecars.ambassador.proxy import attempts
 from sidecars.ambassador.proxy.retry import retry_after
 from sidecars.ambassador.transport import connect_errors

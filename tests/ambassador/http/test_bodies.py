@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.ambassador.http.bodies import Chunked, Sized, UntilClose, frame, last_chunk
-from sidecars.ambassador.http.heads import Refused
+from sidecars.ambassador.http.head_rules import Refused
 
 BODY = b"5;x=y\r\nhello\r\n00A\r\n0123456789\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\nx-two:2\r\n\r\nGET"
 

@@ -18,9 +18,9 @@ from sidecars.ambassador.discovery.dns_target import Answer, Found, Name, Servic
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import Chunked
 from sidecars.ambassador.http.fields import ACTED_ON
-from sidecars.ambassador.http.heads import Refused
-from sidecars.ambassador.http.requests import Requests
-from sidecars.ambassador.http.responses import parse_response
+from sidecars.ambassador.http.head_rules import Refused
+from sidecars.ambassador.http.request_head import Requests
+from sidecars.ambassador.http.response_head import parse_response
 from sidecars.ambassador.proxy import retry
 from sidecars.ambassador.proxy.access_log import AccessLog
 from sidecars.ambassador.proxy.counters import Counters

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from sidecars.ambassador.http.fields import AUTHORITY, TOKEN, Acted, BadSyntax, Twice, judge, name_of
-from sidecars.ambassador.http.heads import CHUNKED, ENDS, MAX_HEADERS, Refused, check_codings, other_protocol
+from sidecars.ambassador.http.head_rules import CHUNKED, ENDS, MAX_HEADERS, Refused, check_codings, other_protocol
 
 _METHOD_TARGET_VERSION: Final = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])").fullmatch
 _VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?").fullmatch

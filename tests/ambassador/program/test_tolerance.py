@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from sidecars.ambassador.http.bodies import Chunked
-from sidecars.ambassador.http.heads import Refused
-from sidecars.ambassador.http.requests import Request, Requests
-from sidecars.ambassador.http.responses import parse_response
+from sidecars.ambassador.http.head_rules import Refused
+from sidecars.ambassador.http.request_head import Request, Requests
+from sidecars.ambassador.http.response_head import parse_response
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import GET, Ambassador, answering, backends, saying
 from tests.conftest import Start

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.http import responses
+from sidecars.ambassador.http import response_head
 from sidecars.ambassador.http.bodies import reader
 from sidecars.ambassador.http.fields import FIELDS
-from sidecars.ambassador.http.heads import CHUNKED, UNTIL_CLOSE, Refused, check_beginning
-from sidecars.ambassador.http.requests import Request, Requests
-from sidecars.ambassador.http.responses import Response, parse_response
+from sidecars.ambassador.http.head_rules import CHUNKED, UNTIL_CLOSE, Refused, check_beginning
+from sidecars.ambassador.http.request_head import Request, Requests
+from sidecars.ambassador.http.response_head import Response, parse_response
 from tests.ambassador.malformed import REQUESTS, RESPONSES
 
 AUTHORITIES = {b"127.0.0.1:8500", b"orders"}
@@ -237,7 +237,7 @@ def test_heads_that_come_once_or_carry_secrets_are_not_remembered_and_the_others
         parse_response(b"HTTP/1.1 200 OK\r\nX-Trace: %d\r\nContent-Length: 0" % number, asked)
         for _ in range(2):
             parse_response(b"HTTP/1.1 200 OK\r\nX-Twice: %d\r\nContent-Length: 0" % number, asked)
-    for remembered in (judge._known, responses._known, FIELDS):
+    for remembered in (judge._known, response_head._known, FIELDS):
         assert 0 < len(remembered) < 2500
         assert not any(b"hidden" in line for line in remembered)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.ambassador.http.caller_identity import Token, edits, edits_of
-from sidecars.ambassador.http.requests import Requests
+from sidecars.ambassador.http.header_edits import Token, edits, edits_of
+from sidecars.ambassador.http.request_head import Requests
 from sidecars.chassis.config.setting_types import Secret
 from tests.ambassador.support import Ambassador, answering, backends
 from tests.conftest import Start

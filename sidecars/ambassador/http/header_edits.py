@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from sidecars.ambassador.http.fields import ACTED_ON, TOKEN
-from sidecars.ambassador.http.requests import Edits
+from sidecars.ambassador.http.request_head import Edits
 from sidecars.chassis.config.setting_types import Secret, SettingType
 from sidecars.chassis.runtime import logs
 

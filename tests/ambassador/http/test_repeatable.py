@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sidecars.ambassador.http.requests import Edits, Request, Requests
+from sidecars.ambassador.http.request_head import Edits, Request, Requests
 from tests.ambassador.support import Ambassador, Backend, Peer, backends, joined, resetting
 from tests.conftest import Start
 from tests.support import free_port

@@ -7,8 +7,8 @@ import re
 from typing import Final
 
 from sidecars.ambassador.http.fields import Acted, BadSyntax, Twice, judge, name_of
-from sidecars.ambassador.http.heads import CHUNKED, ENDS, MAX_HEADERS, UNTIL_CLOSE, Refused, check_codings
-from sidecars.ambassador.http.requests import Request
+from sidecars.ambassador.http.head_rules import CHUNKED, ENDS, MAX_HEADERS, UNTIL_CLOSE, Refused, check_codings
+from sidecars.ambassador.http.request_head import Request
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
 _KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?:.*,)?[\t ]*timeout=([0-9]{1,6})[\t ]*(?:,.*)?").fullmatch
