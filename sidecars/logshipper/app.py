@@ -22,7 +22,7 @@ from sidecars.logshipper.delivery.sink_queue import Feed
 from sidecars.logshipper.input.cutting_rules import Rules
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.open_files import FEWEST
-from sidecars.logshipper.input.rotated_cleanup import Rotation
+from sidecars.logshipper.input.rotated_file_deletion import Rotation
 from sidecars.logshipper.input.scan_loop import Looking
 from sidecars.logshipper.metrics import LedgerCollector
 from sidecars.logshipper.model.ledger import Ledger

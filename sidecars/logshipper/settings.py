@@ -27,9 +27,8 @@ from sidecars.chassis.config.setting_types import (
 )
 from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
 from sidecars.chassis.runtime.light_dataclasses import dataclass
-from sidecars.logshipper import setting_combinations, setting_types
-from sidecars.logshipper.input import self_ingestion
-from sidecars.logshipper.sinks import header_pairs, registry
+from sidecars.logshipper import setting_types
+from sidecars.logshipper.config import header_pairs, self_ingestion, setting_combinations, sink_registry
 
 
 def _parse_glob(raw: str) -> str:
@@ -61,7 +60,7 @@ def _parse_attributes(raw: str) -> dict[str, str]:
 glob = SettingType("glob", _parse_glob)
 attributes = SettingType("name=value, …", _parse_attributes, header_pairs.show_pairs)
 http_headers = SettingType("Name=value, …", _parse_headers, repr, secret=True)
-sink_url = SettingType("URL", registry.parse, lambda parts: without_credentials(parts.geturl()))
+sink_url = SettingType("URL", sink_registry.parse, lambda parts: without_credentials(parts.geturl()))
 
 
 _LOKI_LABELS = 12  # beside namespace, pod and filename: it takes 15 (max_label_names_per_series)
@@ -288,7 +287,7 @@ class Settings(ServiceSettings):
                         yield f"{ours} is where {paths} finds it: lines would go round for ever; take another directory"
 
     def _too_many_labels(self) -> Iterator[str]:
-        if any(registry.of(sink.sink).module == "loki" for sink in self.sinks.values()):
+        if any(sink_registry.of(sink.sink).module == "loki" for sink in self.sinks.values()):
             for name, tailed in self.inputs.items():
                 if len(tailed.labels or {}) > _LOKI_LABELS:
                     called = variable(Settings, "labels", name)

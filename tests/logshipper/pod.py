@@ -11,7 +11,7 @@ from sidecars.logshipper.app import rules
 from sidecars.logshipper.delivery.in_flight import Flight
 from sidecars.logshipper.delivery.sink_queue import Feed
 from sidecars.logshipper.input.follower import Follower
-from sidecars.logshipper.input.rotated_cleanup import Rotation
+from sidecars.logshipper.input.rotated_file_deletion import Rotation
 from sidecars.logshipper.model.chunk import Part
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.records import Records

@@ -7,8 +7,8 @@ from importlib import import_module
 import pytest
 
 from sidecars.chassis.config.settings import SettingsError, load
+from sidecars.logshipper.config import header_pairs, sink_registry
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.sinks import header_pairs, registry
 
 URLS = {
     "stdout": "stdout:",
@@ -53,8 +53,8 @@ def problems(environ: dict[str, str]) -> list[str]:
 
 
 def test_every_scheme_has_its_module_and_a_url() -> None:
-    assert URLS.keys() == registry.SCHEMES.keys()
-    for scheme in registry.SCHEMES.values():
+    assert URLS.keys() == sink_registry.SCHEMES.keys()
+    for scheme in sink_registry.SCHEMES.values():
         assert callable(import_module(f"sidecars.logshipper.sinks.{scheme.module}").create)
 
 
@@ -63,7 +63,7 @@ def test_every_scheme_has_its_module_and_a_url() -> None:
 def test_a_setting_is_taken_by_the_sinks_that_use_it_and_refused_by_the_others(scheme: str, field: str) -> None:
     shared_key = {"SINK_TOKEN": "key"} if scheme.startswith("forward") and field == "sink_username" else {}
     found = problems({"SINK": URLS[scheme], **VALUES[field], **shared_key})
-    if field in registry.SCHEMES[scheme].uses:
+    if field in sink_registry.SCHEMES[scheme].uses:
         assert found == []
     else:
         for name in VALUES[field]:
@@ -73,7 +73,7 @@ def test_a_setting_is_taken_by_the_sinks_that_use_it_and_refused_by_the_others(s
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "snappy"])
 @pytest.mark.parametrize("scheme", URLS)
 def test_a_coding_is_refused_where_the_sink_does_not_have_it(scheme: str, coding: str) -> None:
-    known = registry.SCHEMES[scheme].compression
+    known = sink_registry.SCHEMES[scheme].compression
     expected = [] if coding in known else [f"LOGSHIPPER_COMPRESSION={coding} is not for {scheme}"]
     assert [
         problem[: len(expected[0])] for problem in problems({"SINK": URLS[scheme], "COMPRESSION": coding})

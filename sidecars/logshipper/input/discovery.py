@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sidecars.chassis.runtime import descriptors, logs
-from sidecars.logshipper.input import globs, permissions, rotated_files
+from sidecars.logshipper.input import globs, permissions, rotated_file_gaps
 from sidecars.logshipper.model.fingerprint import Sample
 from sidecars.logshipper.settings import Input
 
@@ -73,7 +73,7 @@ class Listing:
         paths: dict[str, str] = {}
         for folder, modified in folders.items():
             with contextlib.suppress(OSError), descriptors.reserved():
-                gone = rotated_files.missing(os.listdir(folder), modified)  # noqa: PTH208 - as above
+                gone = rotated_file_gaps.missing(os.listdir(folder), modified)  # noqa: PTH208 - as above
                 paths |= {f"{folder}/{log}": f"{folder}/{name}" for log, name in gone.items()}
         return paths
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from sidecars.chassis.runtime import logs
-from sidecars.logshipper.input import discovery, file_matching
+from sidecars.logshipper.input import discovery, rotated_file_matching
 from sidecars.logshipper.input.cutting_rules import Rules
 from sidecars.logshipper.input.discovery import Access, Found, Key
 from sidecars.logshipper.input.open_files import OpenFiles
@@ -85,7 +85,7 @@ class Followed:
             except Changed:
                 cut.append(tail)
             self.settle()
-        beside = cache(file_matching.beside)
+        beside = cache(rotated_file_matching.beside)
         for tail in cut:
             self.changed(tail, beside)
             self.settle()
@@ -200,7 +200,7 @@ class Followed:
             self._real_folders[folder] = os.path.realpath(folder)
         return self._real_folders[folder]
 
-    def changed(self, tail: Tail, beside: file_matching.Beside = file_matching.beside) -> None:
+    def changed(self, tail: Tail, beside: rotated_file_matching.Beside = rotated_file_matching.beside) -> None:
         """The file was cut: its generation goes on in a copy or is over, and a new one begins."""
         state, descriptor = tail.state, tail.descriptor if self.opened(tail) else None
         if descriptor is None:
@@ -209,7 +209,7 @@ class Followed:
         tail.descriptor = None
         self.open_files.forget(tail)
         del self._by_key[original.key]
-        copy = file_matching.copy_of(tail, original.key, self._by_key, self.access, beside)
+        copy = rotated_file_matching.copy_of(tail, original.key, self._by_key, self.access, beside)
         log.info("a file was truncated", file=state.path, generation=state.id, copy=copy[0].path if copy else "none")
         if copy:
             self._attach(tail, *copy)

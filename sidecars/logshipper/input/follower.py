@@ -26,12 +26,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import cache, partial
 
 from sidecars.chassis.runtime import logs
-from sidecars.logshipper.input import discovery, file_matching, permissions, rotated_cleanup
+from sidecars.logshipper.input import discovery, permissions, rotated_file_deletion, rotated_file_matching
 from sidecars.logshipper.input.cutting_rules import Rules
 from sidecars.logshipper.input.discovery import Directories, Found, Key, Listing
-from sidecars.logshipper.input.file_matching import CopiesInTheMaking, Heads
 from sidecars.logshipper.input.followed_files import Followed
-from sidecars.logshipper.input.rotated_cleanup import Rotation
+from sidecars.logshipper.input.rotated_file_deletion import Rotation
+from sidecars.logshipper.input.rotated_file_matching import CopiesInTheMaking, Heads
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.fingerprint import PREFIX, START, Mark
@@ -95,17 +95,17 @@ class Follower(Followed):
 
     def _resume(self, listing: Mapping[Key, Found]) -> Iterator[None]:
         """Find the files of the dormant. What is not there is lost, unless its directory cannot be read (yet)."""
-        beside, since = cache(file_matching.beside), self._clock()
+        beside, since = cache(rotated_file_matching.beside), self._clock()
         for tail in [tail for tail in self.tails.values() if tail.dormant]:
             yield
             if self._clock() > since + _STALE:  # others were at work meanwhile
-                beside, since = cache(file_matching.beside), self._clock()
+                beside, since = cache(rotated_file_matching.beside), self._clock()
             state = tail.state
             tail.dormant = not discovery.can_look_into(discovery.folder_of(state.path))
-            for found in file_matching.places(state, listing, beside):
+            for found in rotated_file_matching.places(state, listing, beside):
                 if found.key in self._by_key:
                     continue
-                descriptor = self.access.open_if(found, partial(file_matching.is_generation, state, found))
+                descriptor = self.access.open_if(found, partial(rotated_file_matching.is_generation, state, found))
                 if descriptor is not None:
                     self._attach(tail, found, descriptor)
                     self.settle()
@@ -294,7 +294,7 @@ class Follower(Followed):
         """Every sink has the rotated file: make room. It is still watched for a while, as any deleted file is."""
         state = tail.state
         try:
-            deleted = rotated_cleanup.delete(state.path, (state.device, state.inode), state.id)
+            deleted = rotated_file_deletion.delete(state.path, (state.device, state.inode), state.id)
         except OSError as error:
             self.access.refused(state.path, error)
             return

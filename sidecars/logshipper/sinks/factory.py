@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from sidecars.logshipper.config import sink_registry
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks import registry
 from sidecars.logshipper.sinks.base import Delivery
 
 
 def create_sink(settings: Settings, sink: Sink) -> Delivery:
-    module = import_module(f"{__package__}.{registry.of(sink.sink).module}")
+    module = import_module(f"{__package__}.{sink_registry.of(sink.sink).module}")
     delivery: Delivery = module.create(settings, sink)
     return delivery

@@ -8,8 +8,8 @@ from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
 from sidecars.chassis.runtime.lifecycle import IOFailed
+from sidecars.logshipper.config import header_pairs
 from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks import header_pairs
 from sidecars.logshipper.sinks.base import TryLater
 
 _STANDARD = "OTEL_EXPORTER_OTLP_HEADERS"

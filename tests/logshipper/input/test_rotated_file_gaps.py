@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.logshipper.input.rotated_files import missing
+from sidecars.logshipper.input.rotated_file_gaps import missing
 
 
 @pytest.mark.parametrize(

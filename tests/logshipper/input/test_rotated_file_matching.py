@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.logshipper.input.cutting_rules import Rules
-from sidecars.logshipper.input.file_matching import Heads
+from sidecars.logshipper.input.rotated_file_matching import Heads
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.state.checkpoint import FileState

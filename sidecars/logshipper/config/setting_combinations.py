@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from sidecars.chassis.config import unused_settings
-from sidecars.logshipper.sinks import registry
+from sidecars.logshipper.config import sink_registry
 
 if TYPE_CHECKING:
     from sidecars.logshipper.settings import Input, Sink
@@ -86,12 +86,12 @@ def sinks(found: Iterable[Sink], called: Called) -> Iterator[str]:
         yield from _credentials(sink, called)
 
 
-_OF_SCHEMES = sorted(set().union(*(scheme.uses for scheme in registry.SCHEMES.values())))
+_OF_SCHEMES = sorted(set().union(*(scheme.uses for scheme in sink_registry.SCHEMES.values())))
 
 
 def _a_scheme_with(field: str) -> unused_settings.Need[Sink]:
     def why_not(sink: Sink) -> str:
-        return "" if field in registry.of(sink.sink).uses else f"{sink.sink.scheme}: has no use for it"
+        return "" if field in sink_registry.of(sink.sink).uses else f"{sink.sink.scheme}: has no use for it"
 
     return why_not
 
@@ -99,9 +99,9 @@ def _a_scheme_with(field: str) -> unused_settings.Need[Sink]:
 def _compression(found: list[Sink], called: Called) -> Iterator[str]:
     """Yield a sentence for each compression that the sink does not know. A default may be for some sinks only."""
     for holders in unused_settings.by_variable(found, "compression").values():
-        is_of_use = any(sink.compression in registry.of(sink.sink).compression for sink in holders)
+        is_of_use = any(sink.compression in sink_registry.of(sink.sink).compression for sink in holders)
         for sink in holders:
-            known = registry.of(sink.sink).compression
+            known = sink_registry.of(sink.sink).compression
             if sink.compression not in known and (len(known) > 1 or not is_of_use):
                 name = called("compression", sink.name)
                 yield f"{name}={sink.compression} is not for {sink.sink.scheme}: it knows {', '.join(known)}"
@@ -118,7 +118,7 @@ def _credentials(sink: Sink, called: Called) -> Iterator[str]:
     ):
         if getattr(sink, field) is not None and getattr(sink, needed) is None:
             yield f"{called(field, name)} is set, but {called(needed, name)} is not: set both"
-    is_forward = registry.of(sink.sink).module == "forward"
+    is_forward = sink_registry.of(sink.sink).module == "forward"
     if is_forward and sink.sink_username is not None and sink.sink_token is None:
         user, token = called("sink_username", name), called("sink_token", name)
         yield f"{user} is set, but {token} is not: users come with a shared key"
