@@ -28,9 +28,9 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.figures import Comparison, Figure, conclude
-from sidecars.adapter.exposition.metrics_page import parse
-from sidecars.adapter.rules.evaluator import Evaluator
+from sidecars.adapter.exposition.exposition import parse
 from sidecars.adapter.rules.rule import parse as parse_rules
+from sidecars.adapter.rules.rule_evaluator import Evaluator
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 7

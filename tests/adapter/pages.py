@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from sidecars.adapter.exposition.metrics_page import Exposition, parse
+from sidecars.adapter.exposition.exposition import Exposition, parse
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

@@ -20,7 +20,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from sidecars.adapter.exposition.metrics_page import Exposition, Malformed, parse
+from sidecars.adapter.exposition.exposition import Exposition, Malformed, parse
 from tests.adapter.pages import OPENMETRICS, TEXT, Family, as_openmetrics, as_text, broken, openmetrics_pages, pages
 from tests.adapter.prometheus import prometheus
 

@@ -6,11 +6,11 @@ from itertools import product
 
 import pytest
 
-from sidecars.adapter.exposition.metrics_page import Malformed, parse
+from sidecars.adapter.exposition.exposition import Malformed, parse
 from sidecars.adapter.rendering.negotiation import TEXT, Format
 from sidecars.adapter.rendering.render import render
 from sidecars.adapter.rules import rule
-from sidecars.adapter.rules.evaluator import Evaluator
+from sidecars.adapter.rules.rule_evaluator import Evaluator
 
 NUMBERS = [
     *("1e400", "-1e400", "1e-400", "1e999999999999999999999", "1e-999999999999999999999", "1E+9223372036854775807"),

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from sidecars.adapter.exposition import metrics_page
+from sidecars.adapter.exposition import exposition as metrics_page
 from sidecars.adapter.rules import parser
 from sidecars.adapter.rules.ast import selectors
-from sidecars.adapter.rules.instant import Histories, Moment, Unjudgeable, key_of
+from sidecars.adapter.rules.expression_evaluator import Histories, Moment, Unjudgeable, key_of
 from sidecars.adapter.rules.lexer import BadRule
 from sidecars.adapter.rules.series_history import History
 from sidecars.adapter.rules.vector_operations import Unmatched

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from sidecars.adapter.exposition import metrics_page
+from sidecars.adapter.exposition import exposition as metrics_page
 from sidecars.adapter.rules import rule
-from sidecars.adapter.rules.evaluator import Evaluator
+from sidecars.adapter.rules.rule_evaluator import Evaluator
 from tests.support import ROOT
 
 TEXT = (ROOT / "docs/rules.md").read_text()

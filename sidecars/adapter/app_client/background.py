@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from sidecars.adapter.exposition.metrics_page import Proceed, go_on
+from sidecars.adapter.exposition.exposition import Proceed, go_on
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 
 if TYPE_CHECKING:

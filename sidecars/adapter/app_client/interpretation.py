@@ -14,7 +14,7 @@ from typing import Any
 
 from sidecars.adapter.app_client.outcome import NoReply, Outcome, Reply
 from sidecars.adapter.exposition import lexer
-from sidecars.adapter.exposition.metrics_page import Exposition, Malformed, Proceed, go_on, parse
+from sidecars.adapter.exposition.exposition import Exposition, Malformed, Proceed, go_on, parse
 from sidecars.adapter.exposition.page_faults import SettingType
 from sidecars.adapter.exposition.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.health import documents, json_paths, to_metrics

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sidecars.adapter.exposition.metrics_page import Conditions
+from sidecars.adapter.exposition.exposition import Conditions
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sidecars.adapter.exposition.exposition import Exposition, Malformed, Proceed, go_on, parse
 from sidecars.adapter.exposition.metadata import SUFFIXES
-from sidecars.adapter.exposition.metrics_page import Exposition, Malformed, Proceed, go_on, parse
-from sidecars.adapter.rendering.convert import Block, Converter
+from sidecars.adapter.rendering.conversion import Block, Converter
 from sidecars.adapter.rendering.escaping import is_old, quoted
 from sidecars.adapter.rendering.negotiation import Format
 

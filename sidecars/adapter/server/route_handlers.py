@@ -19,7 +19,7 @@ from sidecars.adapter.app_client.background import LARGE
 from sidecars.adapter.app_client.client import Impatient, Upstream
 from sidecars.adapter.app_client.interpretation import Limits, Unreadable, read
 from sidecars.adapter.app_client.outcome import NoReply, Outcome, Question
-from sidecars.adapter.exposition.metrics_page import Exposition, Proceed, go_on, parse
+from sidecars.adapter.exposition.exposition import Exposition, Proceed, go_on, parse
 from sidecars.adapter.health.to_metrics import CONTENT_TYPE, page_of_up
 from sidecars.adapter.rendering.negotiation import Format as PrometheusFormat
 from sidecars.adapter.rendering.negotiation import choose

@@ -25,7 +25,7 @@ from sidecars.adapter.app_client.outcome import Outcome, Question
 from sidecars.adapter.exposition.unknown_values import UnknownValue, UnknownValues
 from sidecars.adapter.health.documents import Health
 from sidecars.adapter.health.status_words import BUILT_IN, Condition, StatusWords
-from sidecars.adapter.rules.evaluator import Finding
+from sidecars.adapter.rules.rule_evaluator import Finding
 from sidecars.adapter.settings import App
 from sidecars.adapter.verdict.hysteresis import Damping
 from sidecars.adapter.verdict.rule_file import Rulebook

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import stat
 
-from sidecars.adapter.rules.evaluator import Evaluator
 from sidecars.adapter.rules.rule import LONGEST, BadRule, parse
+from sidecars.adapter.rules.rule_evaluator import Evaluator
 from sidecars.adapter.setting_types import RulesText
 from sidecars.chassis.config.setting_types import show_size
 from sidecars.chassis.runtime import logs

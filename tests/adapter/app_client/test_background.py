@@ -12,7 +12,7 @@ from sidecars.adapter.app_client.client import Upstream
 from sidecars.adapter.app_client.interpretation import Limits, Reading, understand
 from sidecars.adapter.app_client.outcome import NoReply, Question, Reply
 from sidecars.adapter.exposition import lexer
-from sidecars.adapter.exposition.metrics_page import Proceed
+from sidecars.adapter.exposition.exposition import Proceed
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Record

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.exposition.metrics_page import parse as page
-from sidecars.adapter.rules.evaluator import Evaluator
+from sidecars.adapter.exposition.exposition import parse as page
 from sidecars.adapter.rules.rule import LONGEST, BadRule, parse
+from sidecars.adapter.rules.rule_evaluator import Evaluator
 
 
 def test_rules_are_one_a_line_or_between_semicolons_with_comments() -> None:

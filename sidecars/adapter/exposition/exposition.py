@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from sidecars.adapter.exposition import lexer
+from sidecars.adapter.exposition.family_parser import Family, Reader, described
 from sidecars.adapter.exposition.labels import Labels, Shapes, quoted_name, unescaped
 from sidecars.adapter.exposition.metadata import SUFFIXES, Metadata
 from sidecars.adapter.exposition.page_faults import MOST_TOLD, Fault, Faults, Malformed, SettingType
-from sidecars.adapter.exposition.parser import Family, Reader, described
 from sidecars.adapter.exposition.sample import Sample
 
 __all__ = ["Exposition", "Family", "Labels", "Malformed", "Sample", "parse"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecars.adapter.exposition.metrics_page import Exposition, Malformed, Sample, parse
+from sidecars.adapter.exposition.exposition import Exposition, Malformed, Sample, parse
 from sidecars.adapter.exposition.page_faults import EFFECTS, Fault, SettingType
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sidecars.adapter.exposition.metrics_page import Exposition
+from sidecars.adapter.exposition.exposition import Exposition
 from sidecars.adapter.exposition.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.rules.ast import selectors
-from sidecars.adapter.rules.instant import Histories, Moment, Unjudgeable, key_of
+from sidecars.adapter.rules.expression_evaluator import Histories, Moment, Unjudgeable, key_of
 from sidecars.adapter.rules.results import Finding, State, Verdict, judged, no_data
 from sidecars.adapter.rules.rule import Rule
 from sidecars.adapter.rules.series_history import History

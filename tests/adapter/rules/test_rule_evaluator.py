@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.adapter.exposition import metrics_page
+from sidecars.adapter.exposition import exposition as metrics_page
 from sidecars.adapter.rules import rule as rules
 from sidecars.adapter.rules import series_history
-from sidecars.adapter.rules.evaluator import Evaluator, Finding
+from sidecars.adapter.rules.rule_evaluator import Evaluator, Finding
 
 NOW = 1_700_000_000.0
 PAGE = """\

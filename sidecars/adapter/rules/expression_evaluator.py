@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import nan
 
+from sidecars.adapter.exposition.exposition import Conditions, Exposition
 from sidecars.adapter.exposition.labels import Labels
-from sidecars.adapter.exposition.metrics_page import Conditions, Exposition
 from sidecars.adapter.exposition.sample import Sample
 from sidecars.adapter.exposition.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.rules import series_history

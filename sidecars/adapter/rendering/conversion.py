@@ -20,8 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from sidecars.adapter.exposition.exposition import Exposition, Family, Proceed
 from sidecars.adapter.exposition.labels import Shapes, quoted_name, unescaped
-from sidecars.adapter.exposition.metrics_page import Exposition, Family, Proceed
 from sidecars.adapter.rendering.escaping import escaped, is_old, quoted
 from sidecars.adapter.rendering.negotiation import Format
 
