@@ -26,8 +26,8 @@ from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http.listen import bind, bound_address
 from sidecars.chassis.runtime import logs
+from sidecars.chassis.runtime.health import Health
 from sidecars.chassis.runtime.lifecycle import ServiceContext
-from sidecars.chassis.runtime.readiness import Health
 
 log = logs.get("ambassador")
 

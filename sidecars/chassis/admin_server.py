@@ -27,7 +27,7 @@ from sidecars.chassis.http import server
 from sidecars.chassis.http.listen import bind, bound_address
 from sidecars.chassis.http.server import Request, Response
 from sidecars.chassis.runtime import descriptors, logs
-from sidecars.chassis.runtime.readiness import Health
+from sidecars.chassis.runtime.health import Health
 
 log = logs.get("admin")
 

@@ -15,8 +15,8 @@ from typing import Any
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import descriptors, logs
+from sidecars.chassis.runtime.health import ReadinessLatch
 from sidecars.chassis.runtime.lifecycle import IOFailed, ServiceContext, Unavailable
-from sidecars.chassis.runtime.readiness import ReadinessLatch
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import Feed
 from sidecars.logshipper.input.cutting_rules import Rules

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 from sidecars import chassis
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.setting_types import Address
-from sidecars.chassis.runtime.readiness import Health
+from sidecars.chassis.runtime.health import Health
 from tests.chassis.programs import Settings
 from tests.conftest import Start
 from tests.support import PATIENCE, Program, free_port, get

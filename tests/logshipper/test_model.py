@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.readiness import Health
+from sidecars.chassis.runtime.health import Health
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.chunk import Part

@@ -35,7 +35,7 @@ from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
 from sidecars.chassis.http.client import Client, Closed, Malformed, Progress, TooLarge
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.readiness import Health, Heartbeat
+from sidecars.chassis.runtime.health import Health, Heartbeat
 
 log = logs.get("upstream")
 

@@ -32,7 +32,7 @@ from sidecars.ambassador.transport.disconnects import Disconnects
 from sidecars.ambassador.transport.tcp_keepalive import set_keepalive
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.readiness import ReadinessLatch
+from sidecars.chassis.runtime.health import ReadinessLatch
 
 if TYPE_CHECKING:
     from sidecars.ambassador.proxy.client_connection import Client

@@ -70,7 +70,7 @@ class ServiceContext:
     def __init__(self, drain_timeout: float) -> None:
         import asyncio  # noqa: PLC0415 - a job must not pay for the event loop
 
-        from sidecars.chassis.runtime.readiness import Health  # noqa: PLC0415 - as above
+        from sidecars.chassis.runtime.health import Health  # noqa: PLC0415 - as above
 
         self.health = Health()
         self.stopping = asyncio.Event()

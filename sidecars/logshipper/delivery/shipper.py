@@ -27,7 +27,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.readiness import Health
+from sidecars.chassis.runtime.health import Health
 from sidecars.logshipper.delivery import backoff
 from sidecars.logshipper.delivery.batch_size import Room
 from sidecars.logshipper.delivery.in_flight import Flight

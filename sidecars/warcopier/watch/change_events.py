@@ -21,7 +21,7 @@ from sidecars.chassis.runtime import logs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sidecars.chassis.runtime.readiness import Heartbeat
+    from sidecars.chassis.runtime.health import Heartbeat
 
 log = logs.get("warcopier")
 

@@ -33,8 +33,8 @@ from sidecars.warcopier.watch.change_events import Moments
 from sidecars.warcopier.watch.settling import Settling
 
 if TYPE_CHECKING:
+    from sidecars.chassis.runtime.health import Health
     from sidecars.chassis.runtime.lifecycle import ServiceContext
-    from sidecars.chassis.runtime.readiness import Health
     from sidecars.warcopier.app import Outcome
     from sidecars.warcopier.settings import Settings
 

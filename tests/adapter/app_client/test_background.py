@@ -17,7 +17,7 @@ from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Record
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.readiness import Health
+from sidecars.chassis.runtime.health import Health
 from tests.adapter.support import App, answer
 
 HEADERS = {"content-type": "text/plain", "content-length": "1"}

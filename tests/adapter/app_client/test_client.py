@@ -17,7 +17,7 @@ from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Record
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.http.client import Closed, Malformed, Progress, TooLarge
-from sidecars.chassis.runtime.readiness import Health
+from sidecars.chassis.runtime.health import Health
 from tests.adapter.support import App, answer, hang
 
 QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)

@@ -26,7 +26,7 @@ from sidecars.ambassador.proxy.upstream import Upstream
 from sidecars.ambassador.proxy.upstream_connection import Connection
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.readiness import ReadinessLatch
+from sidecars.chassis.runtime.health import ReadinessLatch
 from tests.ambassador.support import Backend, Handler, Peer
 from tests.support import PATIENCE
 

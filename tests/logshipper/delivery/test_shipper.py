@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.readiness import Health
+from sidecars.chassis.runtime.health import Health
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.chassis.runtime.readiness import Health
+from sidecars.chassis.runtime.health import Health
 
 
 class Clock:
