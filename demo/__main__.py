@@ -51,4 +51,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(streams.command(lambda: main(sys.argv[1:])))
+    sys.exit(streams.run_command(lambda: main(sys.argv[1:])))

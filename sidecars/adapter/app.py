@@ -39,7 +39,7 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     try:
         guard, own_tls = Guard(settings.token, settings.basic_auth), _own_tls(settings)
         upstream = Upstream(settings.apps.values(), record, context.health, _limits(settings, routes))
-    except tls.UnusableFiles as error:
+    except tls.UnusableTLSFiles as error:
         raise BadSettings(error.reason) from None
     except (OSError, BadCredentialsFile) as error:
         raise BadSettings(f"{variable(Settings, 'basic_auth')}: {error}") from None
@@ -100,12 +100,12 @@ def _own_tls(settings: Settings) -> tls.ReloadingContext | None:
     if not settings.tls_cert:
         return None
 
-    def file(field: str) -> tls.File | None:
+    def file(field: str) -> tls.PemFile | None:
         path = getattr(settings, field)
-        return tls.File(variable(Settings, field), str(path)) if path else None
+        return tls.PemFile(variable(Settings, field), str(path)) if path else None
 
-    cert = tls.File(variable(Settings, "tls_cert"), str(settings.tls_cert))
-    return tls.server(cert, file("tls_key"), file("client_ca"))
+    cert = tls.PemFile(variable(Settings, "tls_cert"), str(settings.tls_cert))
+    return tls.server_context(cert, file("tls_key"), file("client_ca"))
 
 
 @asynccontextmanager

@@ -195,7 +195,7 @@ def _show_rules(rules: RulesText) -> str:
     return "; ".join(line.strip() for line in rules.text.splitlines() if line.strip())
 
 
-rules = SettingType("rules", _parse_rules, _show_rules, by_file=lambda value, name: replace(value, file=name))
+rules = SettingType("rules", _parse_rules, _show_rules, from_file=lambda value, name: replace(value, file=name))
 
 
 def _parse_selectors(raw: str) -> tuple[Selector, ...]:

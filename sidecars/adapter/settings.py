@@ -197,7 +197,7 @@ class Settings(ServiceSettings):
             yield from self._target_is_not_itself(app)
             yield from _routes_that_are_none(app)
             yield from _credentials(app)
-        yield from unused_settings.unused(self.apps.values(), _NEEDS)
+        yield from unused_settings.unused_variables(self.apps.values(), _NEEDS)
         yield from self._agent()
 
     def _same_addresses(self) -> Iterator[str]:
@@ -255,7 +255,7 @@ def _only_forwards(app: App) -> str:
     return f"every route is forwarded: set {variable(Settings, 'mode', app.name)}" if app.modes == {"forward"} else ""
 
 
-_NEEDS: dict[str, unused_settings.Need[App]] = {
+_NEEDS: dict[str, unused_settings.WhyUnused[App]] = {
     "rules": _no_verdict,
     "format": _no_verdict,
     "select": _only_forwards,

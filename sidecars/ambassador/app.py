@@ -155,7 +155,7 @@ async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIter
 
 async def _tick(upstreams: Iterable[Upstream], health: Health) -> None:
     """The one clock of the data path: timeouts, idle connections, trials of endpoints."""
-    pulse = health.pulse("data path", _LIVES)
+    pulse = health.heartbeat("data path", _LIVES)
     while True:
         await asyncio.sleep(_TICK)
         pulse.beat()

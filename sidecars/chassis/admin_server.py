@@ -52,11 +52,11 @@ class _SharedCollector(Collector):
             "Times that a resource of this process or its node was found used up.",
             labels=["resource"],
         )
-        for resource, times in descriptors.counts().items():
+        for resource, times in descriptors.exhaustion_counts().items():
             used_up.add_metric([resource], times)
         yield used_up
         yield CounterMetricFamily(
-            "sidecar_log_lines_dropped", "Lines of the log that stderr's reader was too slow for.", logs.dropped()
+            "sidecar_log_lines_dropped", "Lines of the log that stderr's reader was too slow for.", logs.dropped_lines()
         )
 
 

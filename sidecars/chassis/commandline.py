@@ -31,7 +31,7 @@ _WIDTH = 79  # columns of --help
 
 def job(cls: type[S], run: Callable[[S], None]) -> int:
     """A program that does its work and ends."""
-    lifecycle.demand_standard_streams()
+    lifecycle.ensure_standard_streams()
     if sys.argv[1:]:
         return _command(cls)
     logs.configure()
@@ -39,15 +39,15 @@ def job(cls: type[S], run: Callable[[S], None]) -> int:
     def work() -> None:
         lifecycle.run_job(lambda: run(_begin(cls, os.environ)))
 
-    return lifecycle.leave(lifecycle.exit_code_of(lambda: _with_packages(cls, work)))
+    return lifecycle.exit_now(lifecycle.exit_code_of(lambda: _with_packages(cls, work)))
 
 
 def service(cls: type[V], run: Callable[[V, lifecycle.ServiceContext], Coroutine[Any, Any, None]]) -> int:
     """A program that keeps running until it is told to stop."""
-    lifecycle.demand_standard_streams()
+    lifecycle.ensure_standard_streams()
     if sys.argv[1:]:
         return _command(cls)
-    lifecycle.exit_quietly_when_told_to_stop()
+    lifecycle.exit_on_stop_signal()
     logs.configure(libraries=True)
 
     def serve() -> None:
@@ -56,7 +56,7 @@ def service(cls: type[V], run: Callable[[V, lifecycle.ServiceContext], Coroutine
 
         lifecycle.run_service(lambda context: run(settings, context), settings.drain_timeout, uvloop.new_event_loop)
 
-    return lifecycle.leave(lifecycle.exit_code_of(lambda: _with_packages(cls, serve)))
+    return lifecycle.exit_now(lifecycle.exit_code_of(lambda: _with_packages(cls, serve)))
 
 
 def job_or_service(
@@ -66,7 +66,7 @@ def job_or_service(
     stays: Callable[[V], bool],
 ) -> int:
     """A program that does its work and ends, or that `stays`, as its settings say: until it is told to stop."""
-    lifecycle.demand_standard_streams()
+    lifecycle.ensure_standard_streams()
     if sys.argv[1:]:
         return _command(cls)
     logs.configure()
@@ -74,13 +74,13 @@ def job_or_service(
     def run() -> None:
         settings = _begin(cls, os.environ)
         if stays(settings):
-            lifecycle.exit_quietly_when_told_to_stop()
+            lifecycle.exit_on_stop_signal()
             logs.configure(settings.log_level, settings.log_format, libraries=True)
             lifecycle.run_service(lambda context: serve(settings, context), settings.drain_timeout)
         else:
             work(settings)
 
-    return lifecycle.leave(lifecycle.exit_code_of(lambda: _with_packages(cls, lambda: lifecycle.run_job(run))))
+    return lifecycle.exit_now(lifecycle.exit_code_of(lambda: _with_packages(cls, lambda: lifecycle.run_job(run))))
 
 
 def _with_packages(cls: type[Settings], work: Callable[[], R]) -> R:
@@ -113,7 +113,7 @@ def _begin(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False)
 def _command(cls: type[Settings]) -> int:
     from sidecars.chassis.runtime import streams  # noqa: PLC0415 - a job must not pay for it
 
-    return streams.command(lambda: _answer(cls, sys.argv[1:], os.environ))
+    return streams.run_command(lambda: _answer(cls, sys.argv[1:], os.environ))
 
 
 def _answer(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -172,7 +172,7 @@ def help_text(cls: type[Settings]) -> str:
     ]
     width = max(len(spec.variable) for spec in specs(cls))
     for spec in specs(cls):
-        value = f"{describe_default(spec)}  ({spec.kind.name})"
+        value = f"{format_default(spec)}  ({spec.kind.name})"
         first, further = f"  {spec.variable:<{width}}  ", " " * (width + 4)
         lines += ["", wrapped(value, first, further), wrapped(spec.help.replace("`", ""), "      ", "      ")]
     return "\n".join(lines)
@@ -184,7 +184,7 @@ def _program(name: str) -> str:
     return typed if typed == f"sidecars-{name}" else f"python -m sidecars.{name}"
 
 
-def describe_default(spec: Spec) -> str:
+def format_default(spec: Spec) -> str:
     if spec.default is None:
         return "required"
     return spec.default or "-"

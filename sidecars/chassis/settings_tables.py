@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sidecars.chassis.commandline import describe_default
+from sidecars.chassis.commandline import format_default
 from sidecars.chassis.config.settings import Settings, specs
 from sidecars.chassis.runtime import streams
 
@@ -25,7 +25,7 @@ def table(cls: type[Settings]) -> str:
     """The Markdown table of a sidecar's settings."""
     lines = ["| variable | kind | default | meaning |", "|---|---|---|---|"]
     for spec in specs(cls):
-        default = f"`{spec.default}`" if spec.default else describe_default(spec)
+        default = f"`{spec.default}`" if spec.default else format_default(spec)
         name = f"{spec.variable} ⁺" if spec.group else spec.variable
         cells = (f"`{spec.variable}`{name.removeprefix(spec.variable)}", spec.kind.name, default, spec.help)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -86,4 +86,4 @@ def _render(readme: Path, cls: type[Settings], *, write: bool) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(streams.command(lambda: main(sys.argv[1:])))
+    sys.exit(streams.run_command(lambda: main(sys.argv[1:])))

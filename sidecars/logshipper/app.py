@@ -99,7 +99,7 @@ class _Shipping:
         for name, delivery in self._deliveries.items():
             sink = self._store.state.sinks[name]
             sink.receipt = await delivery.open(sink.receipt)
-        self._follower.open_files.most = max(FEWEST, descriptors.free() - self._for_sinks())
+        self._follower.open_files.most = max(FEWEST, descriptors.free_count() - self._for_sinks())
         self._follower.take_up()
         await self._looking.start()
         if not await self._store.save():
@@ -182,7 +182,7 @@ class _Shipping:
     def _time_to_ship(self) -> float:
         """Seconds of the drain that are left for shipping; the last ones are for saving."""
         context = self._context
-        return context.drain_left(asyncio.get_running_loop().time()) - min(_LEAVE, context.drain_timeout / 4)
+        return context.drain_time_left(asyncio.get_running_loop().time()) - min(_LEAVE, context.drain_timeout / 4)
 
     async def _leave(self) -> None:
         closing = [asyncio.ensure_future(delivery.close()) for delivery in self._deliveries.values()]

@@ -20,10 +20,10 @@ from sidecars.chassis.config.setting_types import (
     integer,
     pairs,
     path,
+    redact_credentials,
     secret,
     size,
     text,
-    without_credentials,
 )
 from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
 from sidecars.chassis.runtime.light_dataclasses import dataclass
@@ -60,7 +60,7 @@ def _parse_attributes(raw: str) -> dict[str, str]:
 glob = SettingType("glob", _parse_glob)
 attributes = SettingType("name=value, …", _parse_attributes, header_pairs.show_pairs)
 http_headers = SettingType("Name=value, …", _parse_headers, repr, secret=True)
-sink_url = SettingType("URL", sink_registry.parse, lambda parts: without_credentials(parts.geturl()))
+sink_url = SettingType("URL", sink_registry.parse, lambda parts: redact_credentials(parts.geturl()))
 
 
 _LOKI_LABELS = 12  # beside namespace, pod and filename: it takes 15 (max_label_names_per_series)

@@ -69,7 +69,7 @@ def report(outcome: Outcome, seconds: float) -> None:
     """The last line, which is the termination message, too."""
     summary, digests = outcome.summary(), outcome.digests()
     log.info(summary, files=len(outcome.sha256), bytes=outcome.copied, seconds=round(seconds, 3), sha256=digests)
-    lifecycle.write_termination(f"{summary} ({outcome.copied} bytes copied in {seconds:.3f} s): {digests}")
+    lifecycle.write_termination_message(f"{summary} ({outcome.copied} bytes copied in {seconds:.3f} s): {digests}")
 
 
 def publish(

@@ -165,7 +165,7 @@ def test_an_address_in_use_is_74_and_names_the_variable(start: Start) -> None:
 async def test_livez_and_readyz_say_no_and_why() -> None:
     health = Health()
     health.hold("listener", "not listening yet")
-    pulse = health.pulse("reader", max_age=0)
+    pulse = health.heartbeat("reader", max_age=0)
     port = free_port()
     settings = Settings(admin_listen=Address("127.0.0.1", port))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidecars import chassis
-from sidecars.chassis.commandline import describe_default, help_text, naming_note
+from sidecars.chassis.commandline import format_default, help_text, naming_note
 from sidecars.chassis.config.settings import specs
 from sidecars.chassis.settings_tables import sidecars
 from tests.chassis.programs import Settings
@@ -44,7 +44,7 @@ def test_help_lists_every_variable_with_default_and_meaning(start: Start, argume
 
     assert program.wait() == 0
     for spec in specs(Settings):
-        shown = f"{spec.variable} {describe_default(spec)} ({spec.kind.name}) {spec.help}".replace("`", "")
+        shown = f"{spec.variable} {format_default(spec)} ({spec.kind.name}) {spec.help}".replace("`", "")
         assert shown in " ".join(program.stdout.split())
     assert all(line == line.rstrip() for line in program.stdout.splitlines())
 
@@ -76,7 +76,7 @@ def test_help_explains_names_only_where_there_can_be_several() -> None:
 
 
 def test_help_tells_what_is_required_and_what_is_unset() -> None:
-    defaults = {spec.variable: describe_default(spec) for spec in specs(Grouped)}
+    defaults = {spec.variable: format_default(spec) for spec in specs(Grouped)}
 
     assert defaults["DEMO_UPSTREAM"] == "required"
     assert defaults["DEMO_LABELS"] == "-"

@@ -58,7 +58,7 @@ def test_what_was_done_is_the_termination_message(copier: Copier, monkeypatch: p
     from sidecars.warcopier import app  # noqa: PLC0415 - as above
 
     said: list[str] = []
-    monkeypatch.setattr(lifecycle, "write_termination", said.append)
+    monkeypatch.setattr(lifecycle, "write_termination_message", said.append)
     monkeypatch.setattr(signals, "ignore_stop", lambda: None)  # the tests themselves can still be stopped
     copier.offer(shop=SHOP)
     app.run(Settings(source=(str(copier.source),), target=str(copier.target), reserve=0))

@@ -30,7 +30,7 @@ from sidecars.adapter.app_client.interpretation import Limits, Reading, Unreadab
 from sidecars.adapter.app_client.outcome import NoReply, Outcome, Question, Reply
 from sidecars.adapter.settings import App, Settings
 from sidecars.adapter.statistics import Record
-from sidecars.chassis.config.setting_types import show_duration, show_size
+from sidecars.chassis.config.setting_types import format_duration, format_size
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
 from sidecars.chassis.http.client import Client, Closed, Malformed, Progress, TooLarge
@@ -53,7 +53,7 @@ class Upstream:
         health: Health,
         limits: Mapping[Question, Limits] | None = None,
     ) -> None:
-        """Raises UnusableFiles. Answers to the questions in `limits` are understood, within these."""
+        """Raises UnusableTLSFiles. Answers to the questions in `limits` are understood, within these."""
         self._record = record
         self._limits = limits or {}
         self.background = Background()
@@ -116,7 +116,7 @@ class Upstream:
     def _pulse(self, question: Question) -> Heartbeat:
         pulse = self._pulses.get(question)
         if pulse is None:
-            pulse = self._health.pulse(f"request for {question.url}", question.timeout + _OVERDUE)
+            pulse = self._health.heartbeat(f"request for {question.url}", question.timeout + _OVERDUE)
             self._pulses[question] = pulse
         return pulse
 
@@ -154,7 +154,7 @@ class Upstream:
 
 
 def _unread(question: Question, reply: Reply) -> NoReply:
-    within = show_duration(question.timeout)
+    within = format_duration(question.timeout)
     return NoReply("timeout", f"answered, but its body of {len(reply.body)} B could not be read within {within}")
 
 
@@ -162,7 +162,7 @@ class Impatient(Exception):
     """The prober has less time than the app has to answer."""
 
     def __init__(self, question: Question, patience: float) -> None:
-        self.phrase = f"has not answered yet after the {show_duration(patience)} that the scrape leaves"
+        self.phrase = f"has not answered yet after the {format_duration(patience)} that the scrape leaves"
         self.sentence = f"{question.url} {self.phrase}"
         super().__init__(self.sentence)
 
@@ -232,11 +232,11 @@ class _Access:
 
 
 def _trusted(app: App) -> tls.ReloadingContext:
-    def file(field: str) -> tls.File | None:
+    def file(field: str) -> tls.PemFile | None:
         path = getattr(app, field)
-        return tls.File(variable(Settings, field, app.name), str(path)) if path else None
+        return tls.PemFile(variable(Settings, field, app.name), str(path)) if path else None
 
-    return tls.client(file("target_ca"), file("target_cert"), file("target_key"))
+    return tls.client_context(file("target_ca"), file("target_cert"), file("target_key"))
 
 
 def translated(error: Exception, question: Question, progress: Progress) -> NoReply | None:
@@ -244,9 +244,9 @@ def translated(error: Exception, question: Question, progress: Progress) -> NoRe
     found: NoReply | None = None
     match error:
         case TimeoutError():  # our own: one of the system's comes only after minutes
-            found = NoReply("timeout", f"{_so_far(progress)} within {show_duration(question.timeout)}")
+            found = NoReply("timeout", f"{_so_far(progress)} within {format_duration(question.timeout)}")
         case TooLarge():
-            found = NoReply("too_large", f"answered with more than {show_size(question.max_body)}")
+            found = NoReply("too_large", f"answered with more than {format_size(question.max_body)}")
         case Closed():
             found = NoReply("closed", f"{_so_far(progress)}: it closed the connection")
         case Malformed():

@@ -24,7 +24,7 @@ from sidecars.adapter.health.json_paths import Selector
 from sidecars.adapter.health.kubernetes_lines import read_text
 from sidecars.adapter.health.status_words import BUILT_IN, StatusWords
 from sidecars.adapter.verdict.dialect_negotiation import SourceFormat
-from sidecars.chassis.config.setting_types import show_size
+from sidecars.chassis.config.setting_types import format_size
 
 _SUCCESS = range(200, 300)
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
@@ -146,7 +146,7 @@ def unpacked(reply: Reply, max_body: int) -> bytes:
     except zlib.error:
         raise Unreadable(f"answered with what is not {encoding}, though it says so") from None
     if len(body) > max_body:
-        raise Unreadable(f"answered with more than {show_size(max_body)} once unpacked")
+        raise Unreadable(f"answered with more than {format_size(max_body)} once unpacked")
     if not unpacker.eof or unpacker.unused_data:
         raise Unreadable(f"answered with {encoding} that does not end where it should")
     return body

@@ -28,7 +28,7 @@ from typing import Any
 from sidecars.adapter.exposition.unknown_values import UnknownValue
 from sidecars.adapter.health.json_document import NotHealth, as_float
 from sidecars.adapter.health.status_words import BUILT_IN, StatusWords, shown
-from sidecars.chassis.config.source_position import place_of
+from sidecars.chassis.config.source_position import position_of
 
 _NAME = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*=\s*\$")
 _STEP = re.compile(
@@ -142,7 +142,7 @@ def show(selectors: Iterable[Selector]) -> str:
 
 
 def _mistake(text: str, offset: int, what: str) -> ValueError:
-    return ValueError(place_of(text, offset).message(what))
+    return ValueError(position_of(text, offset).message(what))
 
 
 def _step(found: re.Match[str]) -> Step:

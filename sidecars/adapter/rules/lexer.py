@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from sidecars.chassis.config.source_position import place_of
+from sidecars.chassis.config.source_position import position_of
 
 SettingType = Literal["number", "duration", "name", "string", "operator", "end"]
 
@@ -45,7 +45,7 @@ class BadRule(ValueError):
     """
 
     def __init__(self, text: str, offset: int, why: str) -> None:
-        place = place_of(text, offset)
+        place = position_of(text, offset)
         self.line, self.column = place.line, place.column
         self.why = why if len(why) <= _LONGEST_WHY else why[: _LONGEST_WHY - 1] + "…"
         super().__init__(place.message(self.why))

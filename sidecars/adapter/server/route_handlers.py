@@ -31,7 +31,7 @@ from sidecars.adapter.verdict.dialects import render
 from sidecars.adapter.verdict.judge import Judge
 from sidecars.adapter.verdict.probe_response import SERVICE_UNAVAILABLE, Answer, forward, own_answer
 from sidecars.adapter.verdict.verdict import Verdict, together
-from sidecars.chassis.config.setting_types import show_duration
+from sidecars.chassis.config.setting_types import format_duration
 from sidecars.chassis.http.server import Request
 
 _LONGEST_WRITING = 60.0  # seconds
@@ -204,9 +204,8 @@ class _Page:
 
     def unwritten(self, seconds: float) -> str:
         """The sentence about a page that was not written in time."""
-        return (
-            f"{self._urls} answered, but {self.size} B of metrics could not be written within {show_duration(seconds)}"
-        )
+        within = format_duration(seconds)
+        return f"{self._urls} answered, but {self.size} B of metrics could not be written within {within}"
 
     def answer(self, form: PrometheusFormat, body: bytes | None = None) -> Answer:
         """The answer in this format; `body` where it has been written."""

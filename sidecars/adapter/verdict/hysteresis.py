@@ -24,7 +24,7 @@ from math import floor
 
 from sidecars.adapter.setting_types import Threshold
 from sidecars.adapter.verdict.verdict import Verdict
-from sidecars.chassis.config.setting_types import show_duration
+from sidecars.chassis.config.setting_types import format_duration
 
 INSTANT = 0.5  # seconds; the kubelet and most others probe once a second at the most
 
@@ -47,7 +47,7 @@ class Damping:
         """Return the verdict as it is to be told, of one result that came `now`."""
         bad = verdict.status == "fail"
         if self._starting and self._still_starting(now, bad=bad):
-            left = show_duration(round(self._began + self._grace - now, 1))
+            left = format_duration(round(self._began + self._grace - now, 1))
             return replace(verdict, status="warn", holding=f"start-up grace, {left} left")
         if bad == self._bad:
             self._row = _Row()
@@ -90,6 +90,6 @@ class _Row:
     def progress(self, threshold: Threshold, *, bad: bool) -> str:
         """Return how far the row has come, for people."""
         if threshold.seconds:
-            so_far = show_duration(floor((self._latest - self._began) * 10) / 10)
-            return f"{'failing' if bad else 'passing'} for {so_far} of {show_duration(threshold.seconds)}"
+            so_far = format_duration(floor((self._latest - self._began) * 10) / 10)
+            return f"{'failing' if bad else 'passing'} for {so_far} of {format_duration(threshold.seconds)}"
         return f"{'failed' if bad else 'passed'} {self._number} of {threshold.count} times in a row"

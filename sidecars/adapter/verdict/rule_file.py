@@ -14,7 +14,7 @@ import stat
 from sidecars.adapter.rules.rule import LONGEST, BadRule, parse
 from sidecars.adapter.rules.rule_evaluator import Evaluator
 from sidecars.adapter.setting_types import RulesText
-from sidecars.chassis.config.setting_types import show_size
+from sidecars.chassis.config.setting_types import format_size
 from sidecars.chassis.runtime import logs
 
 log = logs.get("rules")
@@ -102,7 +102,7 @@ def _text_of(path: str) -> str:
     except OSError as error:
         raise UnusableFile(f"it cannot be read: {error.strerror}") from None
     if len(content) > _LARGEST:
-        raise UnusableFile(f"it is larger than {show_size(_LARGEST)}")
+        raise UnusableFile(f"it is larger than {format_size(_LARGEST)}")
     try:
         return content.decode().replace("\r\n", "\n").replace("\r", "\n").rstrip("\r\n")
     except UnicodeDecodeError:

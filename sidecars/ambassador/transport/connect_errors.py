@@ -35,7 +35,7 @@ def of_connecting(error: OSError, ip: str) -> Cause:
     # EADDRNOTAVAIL: all local ports are in use, or this host has no address of that family (ip(7), ipv6(7)).
     if error.errno == errno.EADDRNOTAVAIL and not has_route(ip):
         return local_replies.UNREACHABLE
-    used_up = descriptors.count(error)
+    used_up = descriptors.count_exhaustion(error)
     if used_up is not None:
         return _USED_UP[used_up]
     return local_replies.CLOSED if isinstance(error, ConnectionError) else local_replies.UNREACHABLE
@@ -43,6 +43,6 @@ def of_connecting(error: OSError, ip: str) -> Cause:
 
 def of_breaking(error: Exception | None) -> Cause:
     """Return why an open connection broke."""
-    if error is not None and descriptors.count(error) is not None:
+    if error is not None and descriptors.count_exhaustion(error) is not None:
         return local_replies.NO_MEMORY
     return local_replies.CLOSED

@@ -20,20 +20,20 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 def client(settings: UpstreamSettings) -> tls.ReloadingContext:
     """The upstream's TLS. Raises IOFailed where its files cannot be used at the start."""
     files = {
-        field: tls.File(variable(Settings, field, settings.name), str(path))
+        field: tls.PemFile(variable(Settings, field, settings.name), str(path))
         for field in ("tls_ca", "tls_cert", "tls_key")
         if (path := getattr(settings, field)) is not None
     }
     alpn = ("http/1.1",) if settings.upstream.protocol == "http" else settings.tls_alpn or ()
     try:
-        return tls.client(
+        return tls.client_context(
             files.get("tls_ca"),
             files.get("tls_cert"),
             files.get("tls_key"),
             minimum=_VERSIONS[settings.tls_min_version],
             alpn=alpn,
         )
-    except tls.UnusableFiles as error:
+    except tls.UnusableTLSFiles as error:
         raise IOFailed(error.reason) from None
 
 

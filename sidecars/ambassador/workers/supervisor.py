@@ -31,7 +31,7 @@ from sidecars.ambassador.workers.reports import Family, Report
 from sidecars.ambassador.workers.worker import Plan
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.http.listen import bind_for_each
+from sidecars.chassis.http.listen import bind_per_process
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.lifecycle import ServiceContext
 
@@ -56,7 +56,7 @@ class Worker:
         self.process: asyncio.subprocess.Process | None = None
         self.restarts = 0
         self._hold = context.health.hold(f"worker {number}", "it has not started yet")
-        self._pulse = context.health.pulse(f"worker {number}", _LIVES)
+        self._pulse = context.health.heartbeat(f"worker {number}", _LIVES)
 
     def take(self, report: Report) -> None:
         self.report = report
@@ -105,7 +105,7 @@ class Fleet(Collector):
 
     def bind(self, settings: Settings) -> None:
         for name, upstream in settings.upstreams.items():
-            each = bind_for_each(upstream.listen, variable(Settings, "listen", name), len(self.workers))
+            each = bind_per_process(upstream.listen, variable(Settings, "listen", name), len(self.workers))
             for worker, sockets in zip(self.workers, each, strict=True):
                 worker.listeners[name] = sockets
 
@@ -135,7 +135,7 @@ class Fleet(Collector):
             return await self._run(worker)
         except OSError as error:
             log.error("a worker cannot be started", worker=worker.number, reason=error.strerror)
-            descriptors.count(error)
+            descriptors.count_exhaustion(error)
             return None
 
     async def _run(self, worker: Worker) -> int:

@@ -76,7 +76,7 @@ async def work(settings: Settings, context: ServiceContext, plan: Plan) -> None:
 
 def main(raw: str) -> int:
     """The exit code."""
-    lifecycle.exit_quietly_when_told_to_stop()
+    lifecycle.exit_on_stop_signal()
     plan = parse_plan(raw)
 
     def serve() -> None:
@@ -95,4 +95,4 @@ def main(raw: str) -> int:
 
 
 if __name__ == "__main__":
-    lifecycle.leave(main(sys.argv[1]))
+    lifecycle.exit_now(main(sys.argv[1]))

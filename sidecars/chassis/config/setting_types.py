@@ -38,18 +38,18 @@ _NANOSECONDS = 9  # decimals of a second
 class SettingType(Generic[T]):
     """How the text of a variable becomes a value, and back.
 
-    `by_file` makes the value of a text that came by a file, from what was parsed and the file's name: for values whose
-    user looks at the file again later.
+    `from_file` makes the value of a text that a file gave, from the parsed value and the file's name. It is for values
+    whose file is read again later.
     """
 
     name: str
     parse: Callable[[str], T]
     show: Callable[[T], str] = str
     secret: bool = False
-    by_file: Callable[[T, str], T] | None = None
+    from_file: Callable[[T, str], T] | None = None
 
 
-def without_credentials(text: str) -> str:
+def redact_credentials(text: str) -> str:
     """The text with what looks like a credential in a URL (user info, `?token=`) replaced by `***`."""
     if "://" not in text and "=" not in text:
         return text
@@ -122,7 +122,7 @@ def duration(minimum: str = "0", maximum: str | None = None) -> SettingType[floa
             raise ValueError(f"expected a duration of {bounds}")
         return seconds
 
-    return SettingType("duration", parse, show_duration)
+    return SettingType("duration", parse, format_duration)
 
 
 def _seconds(raw: str) -> float:
@@ -136,7 +136,7 @@ def _seconds(raw: str) -> float:
     return round(float(number) * unit, _NANOSECONDS)
 
 
-def show_duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     if seconds == 0:
         return "0"
     for unit in ("h", "m", "s"):
@@ -157,7 +157,7 @@ def size(minimum: str = "0", maximum: str | None = None) -> SettingType[int]:
             raise ValueError(f"expected a size of {bounds}")
         return count
 
-    return SettingType("size", parse, show_size)
+    return SettingType("size", parse, format_size)
 
 
 def _bytes(raw: str) -> int:
@@ -168,7 +168,7 @@ def _bytes(raw: str) -> int:
     return int(number) * _SIZE_UNITS[unit]
 
 
-def show_size(count: int) -> str:
+def format_size(count: int) -> str:
     for unit in ("TiB", "GiB", "MiB", "KiB"):
         if count and count % _SIZE_UNITS[unit] == 0:
             return f"{count // _SIZE_UNITS[unit]}{unit}"
@@ -240,7 +240,7 @@ def url(*schemes: str) -> SettingType[SplitResult]:
             raise ValueError(f"expected {wanted}")
         return parts
 
-    return SettingType("URL", parse, lambda value: without_credentials(value.geturl()))
+    return SettingType("URL", parse, lambda value: redact_credentials(value.geturl()))
 
 
 # -- several of a kind --------------------------------------------------------------------------------------------

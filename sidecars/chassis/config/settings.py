@@ -20,7 +20,7 @@ import errno
 import os
 import stat
 
-from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, text, without_credentials
+from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, redact_credentials, text
 from sidecars.chassis.runtime import light_dataclasses, logs
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     S = TypeVar("S", bound="Settings")
     ReadFile = Callable[[str], str]
 
-ONLY = "default"  # what the one without a name is called, in logs, labels and `/status`
+DEFAULT_NAME = "default"  # what the one without a name is called, in logs, labels and `/status`
 
 _INJECTED = r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 _INJECTED_VALUE = r"(tcp|udp|sctp)(://\S+)?|\d+|[0-9a-fA-F.:]+"
@@ -130,7 +130,7 @@ class Spec:
 
     def named(self, prefix: str, name: str) -> str:
         """The variable for the thing called `name`, or for the only one."""
-        return self.variable if name == ONLY else f"{prefix}_{name.upper()}_{self.suffix}"
+        return self.variable if name == DEFAULT_NAME else f"{prefix}_{name.upper()}_{self.suffix}"
 
 
 def specs(cls: type[Settings]) -> list[Spec]:
@@ -222,7 +222,7 @@ class _Loader:
         for spec in sorted(self.specs, key=lambda spec: -len(spec.suffix)):
             for ending in (f"_{spec.suffix}", f"_{spec.suffix}_FILE"):
                 name = rest.removesuffix(ending)
-                if name != rest and re.fullmatch(_NAME, name) and name.lower() != ONLY and spec.group:
+                if name != rest and re.fullmatch(_NAME, name) and name.lower() != DEFAULT_NAME and spec.group:
                     self.names[spec.group].add(name.lower())
                     return True
         return False
@@ -246,7 +246,7 @@ class _Loader:
         if real and self._is_set(anchor.variable):
             example = anchor.named(self.prefix, min(real))
             self.problems[anchor.variable] = f"{anchor.variable} is set beside {example}: give it a name, too"
-        return {name: self._member(item.metadata["group"], members, name) for name in sorted(real or {ONLY})}
+        return {name: self._member(item.metadata["group"], members, name) for name in sorted(real or {DEFAULT_NAME})}
 
     def _name_without_anchor(self, name: str, members: list[Spec], anchor: str) -> None:
         for spec in members:
@@ -276,22 +276,22 @@ class _Loader:
 
     def _value(self, spec: Spec, variable: str) -> Any:
         """The parsed value of one variable; None, and a problem noted, where it is wrong."""
-        by_file, raw = f"{variable}_FILE", self.environ.get(variable)
-        filename = self.environ.get(by_file)
-        if any(other.variable == by_file for other in self.specs):
+        from_file, raw = f"{variable}_FILE", self.environ.get(variable)
+        filename = self.environ.get(from_file)
+        if any(other.variable == from_file for other in self.specs):
             filename = None  # a setting of its own that happens to end so
         if raw is not None and filename is not None:
-            self.problems[variable] = f"{variable} and {by_file} are both set: keep one"
+            self.problems[variable] = f"{variable} and {from_file} are both set: keep one"
             return None
         if filename is not None:
-            return self._value_by_file(spec, by_file, filename)
+            return self._value_by_file(spec, from_file, filename)
         if raw is None:
             if spec.default is None:
                 self.problems[variable] = f"{variable} is not set: {_plain(spec.help)}"
             return spec.kind.parse(spec.default) if spec.default else None
         return self._parsed(spec.kind, variable, raw)
 
-    def _value_by_file(self, spec: Spec, by_file: str, filename: str) -> Any:
+    def _value_by_file(self, spec: Spec, from_file: str, filename: str) -> Any:
         def read() -> str:
             return self.read_file(filename).rstrip("\r\n")
 
@@ -299,21 +299,21 @@ class _Loader:
             raw = read()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            self.problems[by_file] = f"{by_file}={filename}: the file cannot be read: {reason}"
+            self.problems[from_file] = f"{from_file}={filename}: the file cannot be read: {reason}"
             return None
         if not raw:
-            self.problems[by_file] = f"{by_file}={filename}: the file is empty"
+            self.problems[from_file] = f"{from_file}={filename}: the file is empty"
             return None
         if spec.kind.secret:
             return Secret(read)
-        value = self._parsed(spec.kind, by_file, raw)
-        return spec.kind.by_file(value, filename) if spec.kind.by_file and value is not None else value
+        value = self._parsed(spec.kind, from_file, raw)
+        return spec.kind.from_file(value, filename) if spec.kind.from_file and value is not None else value
 
     def _parsed(self, kind: SettingType[Any], variable: str, raw: str) -> Any:
         try:
             return kind.parse(raw)
         except ValueError as error:
-            shown = "***" if kind.secret else without_credentials(raw)
+            shown = "***" if kind.secret else redact_credentials(raw)
             shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
             self.problems[variable] = f"{variable}={shown}: {error}"
             return None
@@ -339,7 +339,7 @@ def effective(settings: Settings) -> dict[str, str]:
     """Every variable with the value in force, secrets redacted; "" is unset. As an env file it means the same."""
     shown: dict[str, str] = {}
     for spec in specs(type(settings)):
-        holders: Mapping[str, Any] = {ONLY: settings}
+        holders: Mapping[str, Any] = {DEFAULT_NAME: settings}
         if spec.group:
             holders = getattr(settings, spec.group)
         for name, holder in holders.items():
@@ -348,7 +348,7 @@ def effective(settings: Settings) -> dict[str, str]:
     return shown
 
 
-def variable(cls: type[Settings], field_name: str, name: str = ONLY) -> str:
+def variable(cls: type[Settings], field_name: str, name: str = DEFAULT_NAME) -> str:
     """The environment variable behind a field, for a message at run time."""
     spec = next(spec for spec in specs(cls) if spec.field == field_name)
     return spec.named(cls.PREFIX, name)

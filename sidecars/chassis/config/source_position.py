@@ -22,7 +22,7 @@ class Place:
         return f"line {self.line}, column {self.column}: {printable(why)}\n{self.shown}"
 
 
-def place_of(text: str, offset: int) -> Place:
+def position_of(text: str, offset: int) -> Place:
     """Return the place of that offset. Of a long line the part around it is shown, in characters that are printed."""
     begin = text.rfind("\n", 0, offset) + 1
     end = text.find("\n", offset)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 
-class Holder(Protocol):
+class GroupMember(Protocol):
     """One of several things of a kind (`sidecars.chassis.config.settings.group`)."""
 
     @property
@@ -18,27 +18,27 @@ class Holder(Protocol):
         """For each field that was set, the variable that set it."""
 
 
-H = TypeVar("H", bound=Holder)
-Need = Callable[[H], str]
-"""Return why a field has no effect for the holder, as the second half of a sentence; "" if it has one."""
+H = TypeVar("H", bound=GroupMember)
+WhyUnused = Callable[[H], str]
+"""Return why a field has no effect for the member, as the second half of a sentence; "" if it has one."""
 
 _OFF = (None, "none")
 
 
-def by_variable(holders: Iterable[H], field: str) -> dict[str, list[H]]:
-    """Return the holders for which the field is set and not turned off, by the variable that set it."""
+def members_by_variable(members: Iterable[H], field: str) -> dict[str, list[H]]:
+    """Return the members for which the field is set and not turned off, by the variable that set it."""
     found: dict[str, list[H]] = {}
-    for holder in holders:
-        if field in holder.given and getattr(holder, field) not in _OFF:
-            found.setdefault(holder.given[field], []).append(holder)
+    for member in members:
+        if field in member.given and getattr(member, field) not in _OFF:
+            found.setdefault(member.given[field], []).append(member)
     return found
 
 
-def unused(holders: Iterable[H], needs: Mapping[str, Need[H]]) -> Iterator[str]:
-    """Yield a sentence for each variable that has an effect for none of its holders."""
-    everyone = list(holders)
+def unused_variables(members: Iterable[H], needs: Mapping[str, WhyUnused[H]]) -> Iterator[str]:
+    """Yield a sentence for each variable that has an effect for none of its members."""
+    everyone = list(members)
     for field, why_not in needs.items():
-        for variable, concerned in by_variable(everyone, field).items():
-            reasons = [why_not(holder) for holder in concerned]
+        for variable, concerned in members_by_variable(everyone, field).items():
+            reasons = [why_not(member) for member in concerned]
             if all(reasons):
                 yield f"{variable} is set, but {'; '.join(dict.fromkeys(reasons))}"

@@ -45,13 +45,13 @@ class Acceptor:
 
     def _accept(self) -> None:
         try:
-            accepted = descriptors.accept(self._bound)
+            accepted = descriptors.accept_with_reserve(self._bound)
         except (BlockingIOError, ConnectionError):
             return  # another process was faster, or the client has gone
         except OSError as error:
             self._rest(error)
             return
-        self._scarce = (self._scarce or descriptors.of_reserve(accepted.fileno())) and not descriptors.any_free()
+        self._scarce = (self._scarce or descriptors.is_reserved(accepted.fileno())) and not descriptors.is_any_free()
         if self._scarce:
             self._shed()  # one for each that is taken: whoever answers may have to open something
             self._pause(_SHEDDING)
@@ -65,11 +65,11 @@ class Acceptor:
             await self._loop.connect_accepted_socket(self._protocol, accepted)
         except OSError as error:
             accepted.close()
-            descriptors.count(error)
+            descriptors.count_exhaustion(error)
 
     def _rest(self, error: OSError) -> None:
         """Do not ask again at once: the connection that waits would wake the loop for ever."""
-        if descriptors.exhausted(error) is None:
+        if descriptors.exhausted_resource(error) is None:
             log.warning("a connection cannot be accepted", reason=error.strerror)
         self._shed()
         self._pause(_REST)

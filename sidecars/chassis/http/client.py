@@ -24,13 +24,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import h11
 
 from sidecars.chassis.http import response_parser
-from sidecars.chassis.http.response_parser import Answer, AnswerReader, Closed, Malformed, NoAnswer, Progress, TooLarge
+from sidecars.chassis.http.response_parser import (
+    Answer,
+    Closed,
+    Malformed,
+    NoResponse,
+    Progress,
+    ResponseReader,
+    TooLarge,
+)
 from sidecars.chassis.runtime import descriptors
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["Answer", "Client", "Closed", "Malformed", "NoAnswer", "Progress", "TooLarge", "connect"]
+__all__ = ["Answer", "Client", "Closed", "Malformed", "NoResponse", "Progress", "TooLarge", "connect"]
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -132,7 +140,7 @@ async def connect(protocol: Callable[[], P], host: str, port: int, context: SSLC
             try:
                 made = await loop.create_connection(protocol, str(where[0]), port, ssl=context, server_hostname=name)
             except OSError as failed:
-                if descriptors.count(failed) != descriptors.DESCRIPTORS:
+                if descriptors.count_exhaustion(failed) != descriptors.DESCRIPTORS:
                     raise
                 own = await _reserved_socket(family, where)
                 made = await loop.create_connection(protocol, sock=own, ssl=context, server_hostname=name)
@@ -149,7 +157,7 @@ async def _addresses(host: str, port: int) -> list[Any]:
     try:
         return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
-        if descriptors.any_free():
+        if descriptors.is_any_free():
             raise
 
     def look_up() -> list[Any]:
@@ -183,7 +191,7 @@ class _Connection(asyncio.Protocol):
         self._h11 = response_parser.protocol()
         self._transport: asyncio.Transport
         self._answer: asyncio.Future[Answer] | None = None
-        self._reader: AnswerReader
+        self._reader: ResponseReader
         self._turn: asyncio.Handle | None = None  # the next steps of the answer, while others have their turn
         self._paused = False  # reading
         self._room = asyncio.Event()  # to write, or no need to
@@ -197,7 +205,7 @@ class _Connection(asyncio.Protocol):
         if not self.is_open:
             raise Closed
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._answer, self._reader = answer, AnswerReader(self._h11, max_body, progress)
+        self._answer, self._reader = answer, ResponseReader(self._h11, max_body, progress)
         self.answering = False
         self._transport.write(self._h11.send(request) or b"")
         for block in blocks:
@@ -272,7 +280,7 @@ class _Connection(asyncio.Protocol):
             return
         try:
             rests = self._reader.advance(_STEPS)
-        except NoAnswer as error:
+        except NoResponse as error:
             self._fail(error)
             return
         if self._reader.is_whole:
@@ -288,7 +296,7 @@ class _Connection(asyncio.Protocol):
         answer.set_result(self._reader.answer(early=early))
         self._room.set()
 
-    def _fail(self, error: NoAnswer) -> None:
+    def _fail(self, error: NoResponse) -> None:
         self.is_open = False
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)

@@ -31,7 +31,7 @@ def bind(address: Address, variable: str, *, shared: bool = False) -> list[socke
     return sockets
 
 
-def bind_for_each(address: Address, variable: str, count: int) -> list[list[socket.socket]]:
+def bind_per_process(address: Address, variable: str, count: int) -> list[list[socket.socket]]:
     """Listening sockets for each of `count` processes that share the address. Raises IOFailed.
 
     The kernel spreads the connections to a port over the sockets that are bound to it. A unix socket cannot be shared

@@ -28,19 +28,19 @@ _OVERHEAD = 256 * 1024  # bytes of heads and framing, at most
 _FRAMING = 4  # times `max_body`: bytes beyond it
 
 
-class NoAnswer(Exception):
+class NoResponse(Exception):
     """There is no answer; what was sent is never repeated by the exception."""
 
 
-class Closed(NoAnswer):
+class Closed(NoResponse):
     """The other side closed the connection, or it broke, before the end of the answer."""
 
 
-class Malformed(NoAnswer):
+class Malformed(NoResponse):
     """What came is not HTTP/1.1, or is beyond a limit of its form. The text says which, in our words."""
 
 
-class TooLarge(NoAnswer):
+class TooLarge(NoResponse):
     """The answer's body is larger than is taken."""
 
 
@@ -69,7 +69,7 @@ def protocol() -> h11.Connection:
     return h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
 
 
-class AnswerReader:
+class ResponseReader:
     """Reads the answer to the request that was sent last on the connection."""
 
     def __init__(self, connection: h11.Connection, max_body: int, progress: Progress) -> None:

@@ -82,9 +82,9 @@ async def serve(
 
 
 def _context(tls: ReloadingContext) -> SSLContext:
-    from sidecars.chassis.http.tls import following  # noqa: PLC0415 - only who speaks TLS pays for it
+    from sidecars.chassis.http.tls import context_for_listener  # noqa: PLC0415 - only who speaks TLS pays for it
 
-    return following(tls)
+    return context_for_listener(tls)
 
 
 class Server:

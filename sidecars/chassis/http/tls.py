@@ -19,7 +19,7 @@ log = logs.get("tls")
 _Stamp = tuple[tuple[int, int, int, int] | None, ...]
 
 
-class UnusableFiles(Exception):
+class UnusableTLSFiles(Exception):
     """Why no context can be made of the files: a sentence that names the variable and the file."""
 
     def __init__(self, reason: str) -> None:
@@ -28,7 +28,7 @@ class UnusableFiles(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class PemFile:
     """A PEM file, and the variable that names it."""
 
     variable: str
@@ -41,8 +41,8 @@ class File:
 class ReloadingContext:
     """The context that `make` makes of the files, made anew when one of them is replaced."""
 
-    def __init__(self, make: Callable[[], ssl.SSLContext], files: Iterable[File]) -> None:
-        """Raises UnusableFiles: there is no earlier context to fall back on."""
+    def __init__(self, make: Callable[[], ssl.SSLContext], files: Iterable[PemFile]) -> None:
+        """Raises UnusableTLSFiles: there is no earlier context to fall back on."""
         self._make = make
         self._files = tuple(files)
         self._seen = self._stamp()
@@ -55,7 +55,7 @@ class ReloadingContext:
             self._seen = stamp
             try:
                 self._context = self._make()
-            except UnusableFiles as error:
+            except UnusableTLSFiles as error:
                 log.error("new TLS files cannot be used; the earlier ones stay in force", reason=error.reason)
             else:
                 log.info("new TLS files are in force", files=[str(file) for file in self._files])
@@ -73,10 +73,10 @@ def _stamp(path: str) -> tuple[int, int, int, int] | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def client(
-    ca: File | None = None,
-    cert: File | None = None,
-    key: File | None = None,
+def client_context(
+    ca: PemFile | None = None,
+    cert: PemFile | None = None,
+    key: PemFile | None = None,
     *,
     minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
     alpn: Sequence[str] = (),
@@ -87,7 +87,7 @@ def client(
     """
 
     def make() -> ssl.SSLContext:
-        context = _client_context(ca, cert, key)
+        context = _make_client_context(ca, cert, key)
         context.minimum_version = minimum
         if alpn:
             context.set_alpn_protocols(list(alpn))
@@ -96,40 +96,40 @@ def client(
     return ReloadingContext(make, [file for file in (ca, cert, key) if file])
 
 
-def _client_context(ca: File | None, cert: File | None, key: File | None) -> ssl.SSLContext:
+def _make_client_context(ca: PemFile | None, cert: PemFile | None, key: PemFile | None) -> ssl.SSLContext:
     if ca is None:
         context = ssl.create_default_context()
     else:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        trust(context, ca)
+        load_authorities(context, ca)
     if cert is not None:
-        identify(context, cert, key)
+        load_certificate(context, cert, key)
     return context
 
 
-def server(cert: File, key: File | None = None, client_ca: File | None = None) -> ReloadingContext:
+def server_context(cert: PemFile, key: PemFile | None = None, client_ca: PemFile | None = None) -> ReloadingContext:
     """For a server, TLS 1.2 or newer. `client_ca`: who connects must show a certificate that these have signed.
 
     Without a `key` it is expected in the file of the certificate.
     """
     files = [file for file in (cert, key, client_ca) if file]
-    return ReloadingContext(lambda: _server_context(cert, key, client_ca), files)
+    return ReloadingContext(lambda: _make_server_context(cert, key, client_ca), files)
 
 
-def _server_context(cert: File, key: File | None, client_ca: File | None) -> ssl.SSLContext:
+def _make_server_context(cert: PemFile, key: PemFile | None, client_ca: PemFile | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # No resumption: it would let in whose certificate has been replaced or is not trusted any more.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
-    identify(context, cert, key)
+    load_certificate(context, cert, key)
     if client_ca is not None:
-        trust(context, client_ca)
+        load_authorities(context, client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
-def following(reloading: ReloadingContext) -> ssl.SSLContext:
+def context_for_listener(reloading: ReloadingContext) -> ssl.SSLContext:
     """A context for a listening socket, which keeps one for all its life: each handshake is given the one in force.
 
     OpenSSL asks for it in each handshake, whether or not the client has said whom it wants to talk to.
@@ -143,30 +143,32 @@ def following(reloading: ReloadingContext) -> ssl.SSLContext:
     return first
 
 
-def trust(context: ssl.SSLContext, ca: File) -> None:
-    """Let the context trust the authorities of the file. Raises UnusableFiles."""
+def load_authorities(context: ssl.SSLContext, ca: PemFile) -> None:
+    """Let the context trust the authorities of the file. Raises UnusableTLSFiles."""
     try:
         context.load_verify_locations(ca.path)
     except ssl.SSLError:
-        raise UnusableFiles(f"{ca} has no certificate in PEM form") from None
+        raise UnusableTLSFiles(f"{ca} has no certificate in PEM form") from None
     except OSError as error:
-        raise UnusableFiles(f"{ca} cannot be read: {error.strerror}") from None
+        raise UnusableTLSFiles(f"{ca} cannot be read: {error.strerror}") from None
 
 
-def identify(context: ssl.SSLContext, cert: File, key: File | None) -> None:
-    """Let the context show the certificate. Raises UnusableFiles."""
+def load_certificate(context: ssl.SSLContext, cert: PemFile, key: PemFile | None) -> None:
+    """Let the context show the certificate. Raises UnusableTLSFiles."""
     for file in (cert, key) if key else (cert,):
         try:
             with open(file.path, "rb"):  # noqa: PTH123 - OpenSSL does not tell which of the two it could not open
                 pass
         except OSError as error:
-            raise UnusableFiles(f"{file} cannot be read: {error.strerror}") from None
+            raise UnusableTLSFiles(f"{file} cannot be read: {error.strerror}") from None
     try:
         # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
         context.load_cert_chain(cert.path, key.path if key else None, password="")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise UnusableFiles(f"{key or cert} is not the key of the certificate {cert}") from None
-        raise UnusableFiles(f"{cert} and {key or 'its key'} are no certificate with a plain key in PEM form") from None
+            raise UnusableTLSFiles(f"{key or cert} is not the key of the certificate {cert}") from None
+        raise UnusableTLSFiles(
+            f"{cert} and {key or 'its key'} are no certificate with a plain key in PEM form"
+        ) from None
     except OSError as error:
-        raise UnusableFiles(f"{cert} cannot be read: {error.strerror}") from None
+        raise UnusableTLSFiles(f"{cert} cannot be read: {error.strerror}") from None

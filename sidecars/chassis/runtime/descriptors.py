@@ -51,7 +51,7 @@ _SENTENCES = {
 
 
 @dataclass(frozen=True)
-class Limits:
+class DescriptorLimits:
     """The limits of open files in force. `reserve` is what lies between `soft` and what `reserved` may use."""
 
     soft: int
@@ -59,18 +59,18 @@ class Limits:
     reserve: int
 
 
-def limits_for(hard: int) -> Limits:
+def descriptor_limits(hard: int) -> DescriptorLimits:
     """Return the limits to set where the hard limit is `hard` (-1: unlimited)."""
     most = MOST if hard < 0 else min(hard, MOST)
     reserve = min(RESERVE, most // _SHARE)
-    return Limits(most - reserve, hard, reserve)
+    return DescriptorLimits(most - reserve, hard, reserve)
 
 
 class _State:
     """What this process has set and counted. There is one, as there is one table of descriptors."""
 
     def __init__(self) -> None:
-        self.limits: Limits | None = None
+        self.limits: DescriptorLimits | None = None
         self.lock = threading.Lock()
         self.lifted = 0  # contexts of `reserved` that are open
         self.counts = dict.fromkeys(_SENTENCES, 0)
@@ -80,17 +80,17 @@ class _State:
 _state = _State()
 
 
-def raise_limit() -> Limits:
+def raise_limit() -> DescriptorLimits:
     """Set the soft limit of open files as high as it goes, less the reserve. Return the limits in force.
 
     Where the system refuses (a seccomp profile may), everything stays as it is and there is no reserve.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits_for(hard)
+    wanted = descriptor_limits(hard)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted.soft, hard))
     except (OSError, ValueError):
-        wanted = Limits(soft, hard, 0)
+        wanted = DescriptorLimits(soft, hard, 0)
     _state.limits = wanted
     return wanted
 
@@ -122,19 +122,19 @@ def _set_soft(soft: int, hard: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def accept(bound: socket.socket) -> socket.socket:
+def accept_with_reserve(bound: socket.socket) -> socket.socket:
     """Accept a connection, with a descriptor of the reserve where no other is free. Raises OSError."""
     try:
         return bound.accept()[0]
     except OSError as error:
-        if exhausted(error) != DESCRIPTORS:
+        if exhausted_resource(error) != DESCRIPTORS:
             raise
-        count(error)
+        count_exhaustion(error)
     with reserved():
         return bound.accept()[0]
 
 
-def of_reserve(number: int) -> bool:
+def is_reserved(number: int) -> bool:
     """Return True if this descriptor is one of the reserve, which other things may need next."""
     return _state.limits is not None and number >= _state.limits.soft
 
@@ -142,7 +142,7 @@ def of_reserve(number: int) -> bool:
 # -- the errors that mean "used up" -----------------------------------------------------------------------------------
 
 
-def exhausted(error: BaseException) -> str | None:
+def exhausted_resource(error: BaseException) -> str | None:
     """Return the resource of ours that the error says is used up: DESCRIPTORS, MEMORY or PORTS; None for other errors.
 
     An error of connecting that has one says nothing about the peer. (For bind(2), EADDRNOTAVAIL means a wrong address.)
@@ -152,9 +152,9 @@ def exhausted(error: BaseException) -> str | None:
     return _RESOURCES.get(error.errno)
 
 
-def count(error: BaseException) -> str | None:
+def count_exhaustion(error: BaseException) -> str | None:
     """Count an error that means "used up", and log it, at most every 10 s for each resource. Return the resource."""
-    used_up = exhausted(error)
+    used_up = exhausted_resource(error)
     if used_up is None:
         return None
     _state.counts[used_up] += 1
@@ -165,7 +165,7 @@ def count(error: BaseException) -> str | None:
     return used_up
 
 
-def counts() -> Mapping[str, int]:
+def exhaustion_counts() -> Mapping[str, int]:
     """Return how often each resource was found used up."""
     return dict(_state.counts)
 
@@ -173,26 +173,26 @@ def counts() -> Mapping[str, int]:
 # -- what is told -----------------------------------------------------------------------------------------------------
 
 
-def free() -> int:
+def free_count() -> int:
     """Return how many descriptors may still be opened without the reserve. Costs a directory listing."""
     limits = _state.limits
     soft = limits.soft if limits else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return max(0, soft - _open())
 
 
-def any_free() -> bool:
+def is_any_free() -> bool:
     """Return True if a descriptor can be opened without the reserve."""
     try:
         os.close(os.dup(0))
     except OSError as error:
-        return count(error) is None
+        return count_exhaustion(error) is None
     return True
 
 
 def status() -> dict[str, int]:
     """For `/status`: limits, reserve and open descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limits = _state.limits or Limits(soft, hard, 0)
+    limits = _state.limits or DescriptorLimits(soft, hard, 0)
     return {"soft_limit": limits.soft, "hard_limit": limits.hard, "reserve": limits.reserve, "open": _open()}
 
 

@@ -1,9 +1,11 @@
-"""Whether this process lives and whether it is ready: the state behind `/livez` and `/readyz`, without any I/O.
+"""Liveness and readiness of this process: the state behind `/livez` and `/readyz`. No I/O.
 
-Readiness is a latch that parts hold: a part says why it is not ready, and releases its hold when it is. The process is
-ready when nobody holds. Liveness is about this process alone and can really fail: a part that must keep moving (a
-reader's loop, say) beats its pulse, and one that has not beaten for longer than it promised is dead, whatever the rest
-of the process does.
+Readiness is a set of latches. A part that is not ready holds a latch with the reason, and releases it when it is ready.
+The process is ready if no latch is held.
+
+Liveness is about this process alone, and it can really fail. A part that must keep moving (a reader's loop, for
+instance) has a heartbeat. The process is not alive if a heartbeat is older than its part has promised, whatever the
+rest of the process does.
 """
 
 from __future__ import annotations
@@ -52,29 +54,29 @@ class Health:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._holds: list[ReadinessLatch] = []
-        self._pulses: list[Heartbeat] = []
+        self._latches: list[ReadinessLatch] = []
+        self._heartbeats: list[Heartbeat] = []
 
     def hold(self, part: str, reason: str) -> ReadinessLatch:
         """Keep the process from being ready, until the hold is released."""
-        hold = ReadinessLatch(part, reason)
-        self._holds.append(hold)
-        return hold
+        latch = ReadinessLatch(part, reason)
+        self._latches.append(latch)
+        return latch
 
-    def pulse(self, part: str, max_age: float) -> Heartbeat:
+    def heartbeat(self, part: str, max_age: float) -> Heartbeat:
         """Promise a beat at least every `max_age` seconds."""
-        pulse = Heartbeat(part, max_age, self._clock)
-        self._pulses.append(pulse)
-        return pulse
+        heartbeat = Heartbeat(part, max_age, self._clock)
+        self._heartbeats.append(heartbeat)
+        return heartbeat
 
     def not_ready(self) -> list[str]:
         """Why the process is not ready, a sentence each; empty when it is."""
-        return [f"{hold.part}: {hold.reason}" for hold in self._holds if hold.reason]
+        return [f"{latch.part}: {latch.reason}" for latch in self._latches if latch.reason]
 
     def not_alive(self) -> list[str]:
         """Which parts have stopped moving, a sentence each; empty when none has."""
         return [
-            f"{pulse.part}: no beat for {pulse.age():.1f} s, at most {pulse.max_age:g} s promised"
-            for pulse in self._pulses
-            if pulse.age() > pulse.max_age
+            f"{heartbeat.part}: no beat for {heartbeat.age():.1f} s, at most {heartbeat.max_age:g} s promised"
+            for heartbeat in self._heartbeats
+            if heartbeat.age() > heartbeat.max_age
         ]

@@ -10,7 +10,7 @@ _ESCAPES |= {ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\
 _WORDS = {None: "null", True: "true", False: "false"}
 
 
-def text(value: object) -> str:
+def dumps(value: object) -> str:
     """The value on one line, as compact as it goes. What JSON has no form for is written as its `str`."""
     if value is None or isinstance(value, bool):
         return _WORDS[value]
@@ -19,8 +19,8 @@ def text(value: object) -> str:
     if isinstance(value, float) and value - value == 0:  # neither infinite nor not a number
         return float.__repr__(value)
     if isinstance(value, dict):
-        members = [f"{text(str(name))}:{text(member)}" for name, member in value.items()]
+        members = [f"{dumps(str(name))}:{dumps(member)}" for name, member in value.items()]
         return f"{{{','.join(members)}}}"
     if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(text, value))}]"
+        return f"[{','.join(map(dumps, value))}]"
     return f'"{str(value).translate(_ESCAPES)}"'

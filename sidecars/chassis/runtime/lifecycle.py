@@ -83,12 +83,12 @@ class ServiceContext:
         self.health.hold("lifecycle", "draining after a signal to stop")
         self.stopping.set()
 
-    def drain_left(self, now: float) -> float:
+    def drain_time_left(self, now: float) -> float:
         """Seconds that the drain may still take at the loop's time `now`."""
         return self.drain_timeout if self._drained_by is None else max(0.0, self._drained_by - now)
 
 
-def demand_standard_streams() -> None:
+def ensure_standard_streams() -> None:
     """Where a standard stream is closed, put /dev/null: no file or socket of ours may get its number."""
     for number in range(_STANDARD):
         try:
@@ -99,13 +99,13 @@ def demand_standard_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - as above
 
 
-def exit_quietly_when_told_to_stop() -> None:
+def exit_on_stop_signal() -> None:
     """Until a service has begun, a signal to stop simply ends it: as process 1 it would otherwise be ignored."""
 
     def leave(_number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(0)
 
-    signals.when_told_to_stop(leave)
+    signals.on_stop_signal(leave)
 
 
 # -- running ------------------------------------------------------------------------------------------------------
@@ -119,9 +119,9 @@ def run_job(job: Callable[[], None]) -> None:
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-        raise IOFailed(f"stopped by {signals.TO_STOP[number]} before the work was done")
+        raise IOFailed(f"stopped by {signals.STOP_SIGNALS[number]} before the work was done")
 
-    signals.when_told_to_stop(interrupt)
+    signals.on_stop_signal(interrupt)
     try:
         job()
     finally:
@@ -134,7 +134,7 @@ def run_service(service: Service, drain_timeout: float, loop_factory: LoopFactor
     The limit of open files is raised first, before the event loop or anything of the service opens one.
 
     The loop is not closed: that would wait, without a limit, for tasks that do not let themselves be cancelled and for
-    threads that hang in a system call. `leave` ends the process, and them.
+    threads that hang in a system call. `exit_now` ends the process, and them.
     """
     import asyncio  # noqa: PLC0415 - a job must not pay for the event loop
 
@@ -159,7 +159,7 @@ async def _supervise(service: Service, drain_timeout: float) -> None:
         log.info("draining", signal=name, drain_timeout=f"{drain_timeout:g}s")
         context.begin_drain(loop.time())
 
-    for number, name in signals.TO_STOP.items():
+    for number, name in signals.STOP_SIGNALS.items():
         loop.add_signal_handler(number, on_signal, name)
     work = asyncio.ensure_future(service(context))
     try:
@@ -226,7 +226,7 @@ def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_
 
     The message of an earlier run is removed first: it would be shown as the reason of a later kill, which writes none.
     """
-    write_termination("", termination_log)
+    write_termination_message("", termination_log)
     try:
         work()
     except Exception as error:  # noqa: BLE001 - the outermost edge: everything becomes an exit code here
@@ -235,17 +235,17 @@ def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_
             log.defect("a defect: please report the traceback", error)
             failure = Failure(f"a defect: {type(error).__name__}: {error}")
         log.error(failure.reason, exit_code=failure.exit_code)
-        write_termination(failure.reason, termination_log)
+        write_termination_message(failure.reason, termination_log)
         return failure.exit_code
     return 0
 
 
-def leave(exit_code: int) -> NoReturn:
+def exit_now(exit_code: int) -> NoReturn:
     """End the process now: no thread that hangs, and no further signal, can hold it up or change its exit code.
 
     Lines of the log that wait for a slow reader have half a second more.
     """
-    logs.finish()
+    logs.flush()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -262,7 +262,7 @@ def failure_of(error: BaseException) -> Failure | None:
     return None
 
 
-def write_termination(message: str, termination_log: str = TERMINATION_LOG) -> None:
+def write_termination_message(message: str, termination_log: str = TERMINATION_LOG) -> None:
     """Leave a message where `kubectl describe pod` shows it, in place of an earlier one; "" removes that.
 
     Nothing happens where there is no such place. No terminal obeys the message.

@@ -125,7 +125,7 @@ class LogWriter:
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._drain, name="log writer", daemon=True)
-        with signals.waiting():  # they are the main thread's
+        with signals.block_stop():  # they are the main thread's
             try:
                 self._thread.start()
             except RuntimeError:  # no more threads are allowed: the next line tries again

@@ -171,7 +171,7 @@ def get(name: str) -> Log:
     return Log(name)
 
 
-def draw(text: str) -> bool:
+def show_progress(text: str) -> bool:
     """Where lines are text on a terminal: show this on the line that the next one overwrites. Whether it was shown."""
     return _output.draw(text)
 
@@ -186,13 +186,13 @@ def configure(
         _take_from_libraries(level)
 
 
-def finish() -> None:
+def flush() -> None:
     """Give the reader of stderr a moment for the lines that wait for it. Called when the process ends."""
     if _writer is not None:
         _writer.finish()
 
 
-def dropped() -> int:
+def dropped_lines() -> int:
     """Return how many lines of this process were dropped."""
     return 0 if _writer is None else _writer.dropped
 
@@ -222,7 +222,7 @@ def _as_json(level: str, logger: str, msg: str, fields: dict[str, object], *, co
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     when = f"{stamp}.{int(now % 1 * 1000):03d}Z"
-    return json_text.text({"time": when, "level": level, "msg": msg, "logger": logger, **fields})
+    return json_text.dumps({"time": when, "level": level, "msg": msg, "logger": logger, **fields})
 
 
 def _as_text(level: str, logger: str, msg: str, fields: dict[str, object], *, colours: bool) -> str:

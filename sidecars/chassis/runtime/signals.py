@@ -20,36 +20,36 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-TO_STOP = {int(_signal.SIGTERM): "SIGTERM", int(_signal.SIGINT): "SIGINT"}
+STOP_SIGNALS = {int(_signal.SIGTERM): "SIGTERM", int(_signal.SIGINT): "SIGINT"}
 
 
-def when_told_to_stop(handler: Handler) -> None:
+def on_stop_signal(handler: Handler) -> None:
     """Call the handler, in the main thread, for every signal to stop."""
-    for number in TO_STOP:
+    for number in STOP_SIGNALS:
         _signal.signal(number, handler)
 
 
 def ignore_stop() -> None:
     """From here on a signal to stop changes nothing. For a job whose work is done but for saying so."""
-    for number in TO_STOP:
+    for number in STOP_SIGNALS:
         _signal.signal(number, _signal.SIG_IGN)
 
 
-def end_at_once() -> None:
+def default_stop() -> None:
     """From here on a signal to stop ends the process, without a word. For a child that only helps."""
-    for number in TO_STOP:
+    for number in STOP_SIGNALS:
         _signal.signal(number, _signal.SIG_DFL)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, TO_STOP)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 @contextmanager
-def waiting() -> Iterator[None]:
+def block_stop() -> Iterator[None]:
     """Let a signal to stop wait until the context is left: for the few steps that belong together.
 
     That is this thread's matter alone: a signal goes to any thread that lets it in, so others must not. A thread that
     is started in this context takes none.
     """
-    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, TO_STOP)
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:

@@ -22,9 +22,9 @@ _STDOUT, _STDERR = 1, 2
 _NAMES = {_STDOUT: "standard output", _STDERR: "standard error"}
 
 
-def command(main: Callable[[], int]) -> int:
+def run_command(main: Callable[[], int]) -> int:
     """Run a command that prints, and return its exit code; 74 if what it prints cannot be written."""
-    lifecycle.demand_standard_streams()
+    lifecycle.ensure_standard_streams()
     sys.stdout, sys.stderr = _stream(_STDOUT, sys.stdout.encoding), _stream(_STDERR, sys.stderr.encoding)
     try:
         code = main()

@@ -24,7 +24,7 @@ def inputs(found: Iterable[Input], called: Called) -> Iterator[str]:
     everyone = list(found)
     for tailed in everyone:
         yield from _contradictions(tailed, called)
-    yield from unused_settings.unused(everyone, _needs_of_inputs(called))
+    yield from unused_settings.unused_variables(everyone, _needs_of_inputs(called))
 
 
 def _contradictions(tailed: Input, called: Called) -> Iterator[str]:
@@ -40,8 +40,8 @@ def _contradictions(tailed: Input, called: Called) -> Iterator[str]:
         yield f"{time_key} and {level_key} are the same: a field is one or the other"
 
 
-def _needs_of_inputs(called: Called) -> dict[str, unused_settings.Need[Input]]:
-    def formats(*of_use: str) -> unused_settings.Need[Input]:
+def _needs_of_inputs(called: Called) -> dict[str, unused_settings.WhyUnused[Input]]:
+    def formats(*of_use: str) -> unused_settings.WhyUnused[Input]:
         def why_not(tailed: Input) -> str:
             if tailed.format in of_use:
                 return ""
@@ -80,7 +80,7 @@ def sinks(found: Iterable[Sink], called: Called) -> Iterator[str]:
         if sink.retry_min > sink.retry_max:
             shortest, longest = called("retry_min", sink.name), called("retry_max", sink.name)
             yield f"{shortest} is longer than {longest}: the first pause cannot exceed the longest"
-    yield from unused_settings.unused(everyone, {field: _a_scheme_with(field) for field in _OF_SCHEMES})
+    yield from unused_settings.unused_variables(everyone, {field: _a_scheme_with(field) for field in _OF_SCHEMES})
     yield from _compression(everyone, called)
     for sink in everyone:
         yield from _credentials(sink, called)
@@ -89,7 +89,7 @@ def sinks(found: Iterable[Sink], called: Called) -> Iterator[str]:
 _OF_SCHEMES = sorted(set().union(*(scheme.uses for scheme in sink_registry.SCHEMES.values())))
 
 
-def _a_scheme_with(field: str) -> unused_settings.Need[Sink]:
+def _a_scheme_with(field: str) -> unused_settings.WhyUnused[Sink]:
     def why_not(sink: Sink) -> str:
         return "" if field in sink_registry.of(sink.sink).uses else f"{sink.sink.scheme}: has no use for it"
 
@@ -98,7 +98,7 @@ def _a_scheme_with(field: str) -> unused_settings.Need[Sink]:
 
 def _compression(found: list[Sink], called: Called) -> Iterator[str]:
     """Yield a sentence for each compression that the sink does not know. A default may be for some sinks only."""
-    for holders in unused_settings.by_variable(found, "compression").values():
+    for holders in unused_settings.members_by_variable(found, "compression").values():
         is_of_use = any(sink.compression in sink_registry.of(sink.sink).compression for sink in holders)
         for sink in holders:
             known = sink_registry.of(sink.sink).compression

@@ -69,7 +69,7 @@ class Shipper:
         self._shapers = shapers
         self._delivery = delivery
         self._feed = feed
-        self._pulse = health.pulse(f"ship to {settings.name}", _PULSE)
+        self._pulse = health.heartbeat(f"ship to {settings.name}", _PULSE)
         self._clock = clock
         self._hold = health.hold(f"sink {settings.name}", "")  # while the sink refuses all lines
         self._room = Room(settings.batch_size)

@@ -223,7 +223,7 @@ class Access:
     def refused(self, path: str, error: OSError, name: str = "") -> None:
         """Note that a file or directory cannot be read, and that it is one that the input of that name asks for."""
         reason = error.strerror or str(error)
-        if descriptors.exhausted(error):
+        if descriptors.exhausted_resource(error):
             name = ""  # that is our own affair, is told by `descriptors`, and passes
         elif self.unreadable.get(path) != reason:
             log.warning("a file cannot be read; it is tried again", file=path, reason=permissions.why(path, error))
@@ -264,7 +264,7 @@ class Access:
         try:
             return os.open(path, _FLAGS)
         except OSError as error:
-            if descriptors.count(error) is None or not self.make_room():
+            if descriptors.count_exhaustion(error) is None or not self.make_room():
                 raise
         return os.open(path, _FLAGS)
 

@@ -128,7 +128,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         listing = os.scandir(folder)
     except OSError as error:
-        if descriptors.count(error) is None:
+        if descriptors.count_exhaustion(error) is None:
             raise
         with descriptors.reserved():
             listing = os.scandir(folder)

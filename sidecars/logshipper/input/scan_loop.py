@@ -46,7 +46,7 @@ class Looking:
         self._settings = settings
         self._context = context
         self._follower = follower
-        self._pulse = context.health.pulse("follow", _PULSE)
+        self._pulse = context.health.heartbeat("follow", _PULSE)
         self._readable = context.health.hold("files", "")
         self._wake = wake
         self._watcher = Watcher()
@@ -163,7 +163,7 @@ class Looking:
         settings, quiet = self._settings, time.monotonic() - self._follower.last_news
         if self._context.stopping.is_set():
             to_ship = self._context.drain_timeout / 2  # whoever never stops writing must not take all the time
-            to_read = self._context.drain_left(asyncio.get_running_loop().time()) - to_ship
+            to_read = self._context.drain_time_left(asyncio.get_running_loop().time()) - to_ship
             self._left = min(settings.drain_quiet - quiet, to_read)
             return self._left <= 0
         if settings.done_file is not None and os.path.exists(settings.done_file):  # noqa: PTH110 - cheaper, each time

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sidecars.chassis.config.settings import ONLY, variable
+from sidecars.chassis.config.settings import DEFAULT_NAME, variable
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.blocking_thread import Worker
 from sidecars.chassis.runtime.lifecycle import IOFailed
@@ -35,7 +35,7 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 def create(settings: Settings, sink: Sink) -> FileSink:
-    own = "logshipper" if sink.name == ONLY else sink.name
+    own = "logshipper" if sink.name == DEFAULT_NAME else sink.name
     parts = [settings.pod_namespace, settings.pod_name, own]
     name = re.sub(r"[^\w.-]", "_", "_".join(part for part in parts if part))
     path = Path(sink.sink.path) / f"{name}.ndjson"

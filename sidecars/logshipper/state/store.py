@@ -170,7 +170,7 @@ def _reason(error: OSError) -> str:
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{reason}; make room there"
-    if descriptors.exhausted(error) == descriptors.DESCRIPTORS:
+    if descriptors.exhausted_resource(error) == descriptors.DESCRIPTORS:
         return f"{reason}; raise the container's limit of open files (ulimit -n)"
     return f"{reason}; mount a writable volume there"
 

@@ -27,7 +27,7 @@ def commit(
     """
     done: dict[str, Fingerprint] = {}
     named: list[str] = []
-    with signals.waiting():
+    with signals.block_stop():
         try:
             with io_errors.writing(target.path):
                 for one in staged:

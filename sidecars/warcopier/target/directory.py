@@ -73,7 +73,7 @@ class Target:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with signals.waiting():
+        with signals.block_stop():
             # The lock file goes last: while it is there and held, no other run takes our files for stale.
             for name in reversed(self._unfinished):
                 self._remove(name)

@@ -53,7 +53,7 @@ def render(record: Mapping[str, Published]) -> Iterator[bytes]:
 
 def _encoded(value: object) -> bytes:
     """A name of bytes that are no text has lone surrogates in it, which JSON writes as escapes."""
-    text = json_text.text(value)
+    text = json_text.dumps(value)
     return text.encode() if text.isascii() else "".join(map(_escaped, text)).encode()
 
 

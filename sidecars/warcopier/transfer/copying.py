@@ -145,11 +145,11 @@ def holds(file: int, data: bytes) -> bool:
 def _started(thread: threading.Thread) -> bool:
     """Start the thread; False where there may be no more of them (RLIMIT_NPROC, or `pids.max` of the container).
 
-    The thread takes no signal: a signal goes to any thread that lets it in, and `signals.waiting` of the main thread
+    The thread takes no signal: a signal goes to any thread that lets it in, and `signals.block_stop` of the main thread
     would be in vain. Even a thread that has been joined may still be there for an instant.
     """
     try:
-        with signals.waiting():  # a thread inherits that
+        with signals.block_stop():  # a thread inherits that
             thread.start()
     except RuntimeError:  # "can't start new thread" has no class of its own
         return False

@@ -66,14 +66,14 @@ class Shared:
 
     def __enter__(self) -> Self:
         if not self._alone:
-            with suppress(OSError), signals.waiting():
+            with suppress(OSError), signals.block_stop():
                 self._fork()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with signals.waiting():
+        with signals.block_stop():
             for end in (self._tasks, self._told):
                 if end >= 0:
                     os.close(end)
@@ -145,7 +145,7 @@ class Shared:
     def _live(self, ear: int) -> NoReturn:
         """All that the child does. It never returns to what its parent was about to do."""
         try:
-            signals.end_at_once()
+            signals.default_stop()
             os.close(self._told)
             results, failed = self._take(self._wrote_there)
             with open(ear, "wb", closefd=False) as out:

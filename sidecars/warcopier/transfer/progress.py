@@ -59,13 +59,13 @@ class Progress:
     def end(self) -> None:
         """Leave the terminal as it was."""
         if self._drawn:
-            logs.draw("")
+            logs.show_progress("")
 
     def _say(self, done: int) -> None:
         now = self._clock()
         share = done / self._total
         rate = done / (now - self._begun) / _MEGA
-        self._drawn = logs.draw(bar(share, rate))
+        self._drawn = logs.show_progress(bar(share, rate))
         if not self._drawn:
             log.info("working", percent=int(share * 100), megabytes_per_second=round(rate, 1))
         self._next = now + (_BAR_EVERY if self._drawn else _LINE_EVERY)

@@ -77,7 +77,7 @@ class Publisher:
         self._settings = settings
         self._metrics = metrics
         self._hold = health.hold("publisher", "nothing is published yet")
-        self._pulse = health.pulse("publisher", _LONGEST_STEP)
+        self._pulse = health.heartbeat("publisher", _LONGEST_STEP)
         self._moments = Moments(settings.watch_interval, self._pulse, metrics.polls)
         self._outcome: Outcome | None = None
         self._failure = self._unfinished = ""
@@ -175,7 +175,7 @@ class Publisher:
         self._metrics.failed(seconds)
         if failure.reason != self._failure:
             log.error(failure.reason, kept="what is published stays")
-            lifecycle.write_termination(failure.reason)
+            lifecycle.write_termination_message(failure.reason)
         self._failure = failure.reason
 
 

@@ -19,15 +19,15 @@ from sidecars.chassis.config.setting_types import (
     choice,
     comma_separated,
     duration,
+    format_duration,
     integer,
     pairs,
     path,
+    redact_credentials,
     secret,
-    show_duration,
     size,
     text,
     url,
-    without_credentials,
 )
 
 DURATIONS = st.builds(
@@ -115,7 +115,7 @@ def test_a_duration_that_is_shown_reads_back_as_the_same(raw: str) -> None:
 
 @pytest.mark.parametrize("raw", ["0", "800ms", "1s", "1.5s", "90s", "2m", "25h", "0.5ms"])
 def test_a_duration_is_shown_as_a_person_would_write_it(raw: str) -> None:
-    shown = show_duration(duration().parse(raw))
+    shown = format_duration(duration().parse(raw))
 
     assert shown == raw
     assert math.isclose(duration().parse(shown), duration().parse(raw))
@@ -275,7 +275,7 @@ def test_a_secret_is_read_again_at_every_use() -> None:
     ],
 )
 def test_credentials_in_a_url_are_not_shown(raw: str, shown: str) -> None:
-    assert without_credentials(raw) == shown
+    assert redact_credentials(raw) == shown
     assert "hunter2" not in shown
 
 
@@ -283,4 +283,4 @@ def test_credentials_in_a_url_are_not_shown(raw: str, shown: str) -> None:
 def test_no_password_is_shown_whatever_it_is_made_of(password: str) -> None:
     marked = f"hunter2{password}hunter2"
 
-    assert "hunter2" not in without_credentials(f"https://joe:{marked}@host:443/path")
+    assert "hunter2" not in redact_credentials(f"https://joe:{marked}@host:443/path")

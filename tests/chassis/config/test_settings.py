@@ -187,7 +187,7 @@ def test_a_secret_whose_file_is_gone_is_an_error_at_its_use(tmp_path: Path) -> N
 
 def test_a_kind_may_keep_the_name_of_the_file_to_look_at_it_again() -> None:
     watched: SettingType[tuple[str, str]] = SettingType(
-        "words", lambda raw: (raw, ""), by_file=lambda value, name: (value[0], name)
+        "words", lambda raw: (raw, ""), from_file=lambda value, name: (value[0], name)
     )
 
     @dataclass(frozen=True, kw_only=True)

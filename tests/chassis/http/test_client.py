@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.chassis.http import response_parser
-from sidecars.chassis.http.client import Answer, Client, Closed, Malformed, NoAnswer, Progress, TooLarge
-from sidecars.chassis.http.response_parser import AnswerReader
+from sidecars.chassis.http.client import Answer, Client, Closed, Malformed, NoResponse, Progress, TooLarge
+from sidecars.chassis.http.response_parser import ResponseReader
 from tests.support import PATIENCE
 
 GET = h11.Request(method="GET", target="/", headers=[("Host", "x")])
@@ -162,7 +162,7 @@ async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
         (CHUNKED + b"fffffffffffffffffffff\r\n", Malformed),
     ],
 )
-async def test_an_answer_that_is_none_is_told_by_its_kind(raw: bytes, error: type[NoAnswer]) -> None:
+async def test_an_answer_that_is_none_is_told_by_its_kind(raw: bytes, error: type[NoResponse]) -> None:
     async with place(always(raw)) as there:
         with pytest.raises(error):
             await there.ask()
@@ -225,7 +225,7 @@ def endless(head: bytes, piece: bytes) -> Connection:
         (b"HTTP/1.1 200 OK\r\n\r\n", b"[]", TooLarge),
     ],
 )
-async def test_an_answer_without_an_end_is_ended(head_: bytes, piece: bytes, error: type[NoAnswer]) -> None:
+async def test_an_answer_without_an_end_is_ended(head_: bytes, piece: bytes, error: type[NoResponse]) -> None:
     async with place(endless(head_, piece)) as there:
         with pytest.raises(error):
             await there.ask(max_body=2**20)
@@ -272,7 +272,7 @@ def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> Answer | Non
     connection = response_parser.protocol()
     connection.send(GET)
     connection.send(h11.EndOfMessage())
-    reader = AnswerReader(connection, max_body, Progress())
+    reader = ResponseReader(connection, max_body, Progress())
     ends = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     pieces = [data[begin:end] for begin, end in pairwise(ends)]
     try:
@@ -282,7 +282,7 @@ def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> Answer | Non
                 pass
             if reader.is_whole:
                 return reader.answer(early=False)
-    except NoAnswer:
+    except NoResponse:
         return None
     raise AssertionError("after its end an answer is whole, or there is none")
 

@@ -150,7 +150,7 @@ def test_nothing_stays_open_when_one_of_several_addresses_fails(monkeypatch: pyt
 
 
 def test_each_of_several_processes_gets_sockets_of_its_own_for_one_port() -> None:
-    each = listen.bind_for_each(address.parse("127.0.0.1:0"), "DEMO_LISTEN", 3)
+    each = listen.bind_per_process(address.parse("127.0.0.1:0"), "DEMO_LISTEN", 3)
     (port,) = {sockets[0].getsockname()[1] for sockets in each}
     assert len({sockets[0].fileno() for sockets in each}) == 3
     with contextlib.ExitStack() as stack:
@@ -172,10 +172,10 @@ def accepted(bound: socket.socket) -> int:
 
 def test_a_port_that_somebody_else_shares_is_in_use_all_the_same() -> None:
     with bound("127.0.0.1:0") as (first,), pytest.raises(IOFailed, match="DEMO_LISTEN="):
-        listen.bind_for_each(Address("127.0.0.1", first.getsockname()[1]), "DEMO_LISTEN", 2)
+        listen.bind_per_process(Address("127.0.0.1", first.getsockname()[1]), "DEMO_LISTEN", 2)
 
 
 def test_each_of_several_processes_gets_the_same_unix_socket(tmp_path: Path) -> None:
-    each = listen.bind_for_each(address.parse(f"unix:{tmp_path / 'shared'}"), "DEMO_LISTEN", 2)
+    each = listen.bind_per_process(address.parse(f"unix:{tmp_path / 'shared'}"), "DEMO_LISTEN", 2)
     with each[0][0] as one:
         assert each[1][0] is one

@@ -341,7 +341,7 @@ async def test_tls_is_spoken_with_the_files_as_they_are_now(tmp_path: Path) -> N
         return server.text(200, request.path)
 
     old = renew()
-    async with server.serve(answer, sockets, tls=tls.server(tls.File("DEMO_CERT", str(path)))):
+    async with server.serve(answer, sockets, tls=tls.server_context(tls.PemFile("DEMO_CERT", str(path)))):
         assert (await ask(old)).endswith(b"/last")
         new = renew()
         assert (await ask(new)).endswith(b"/last")

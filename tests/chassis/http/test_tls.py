@@ -9,16 +9,16 @@ import pytest
 import trustme
 
 from sidecars.chassis.http import tls
-from sidecars.chassis.http.tls import File
+from sidecars.chassis.http.tls import PemFile
 
 
 class Files:
     """The files of one client, as a Secret mounts them."""
 
     def __init__(self, folder: Path) -> None:
-        self.ca = File("X_CA", str(folder / "ca.crt"))
-        self.cert = File("X_CERT", str(folder / "tls.crt"))
-        self.key = File("X_KEY", str(folder / "tls.key"))
+        self.ca = PemFile("X_CA", str(folder / "ca.crt"))
+        self.cert = PemFile("X_CERT", str(folder / "tls.crt"))
+        self.key = PemFile("X_KEY", str(folder / "tls.key"))
         self.write()
 
     def write(self, *, key: bool = True) -> None:
@@ -40,7 +40,7 @@ def serial(context: ssl.SSLContext) -> object:
 
 
 def test_the_context_stays_the_same_until_a_file_is_replaced(files: Files) -> None:
-    reloading = tls.client(files.ca, files.cert, files.key)
+    reloading = tls.client_context(files.ca, files.cert, files.key)
     first = reloading.context()
     assert reloading.context() is first
     files.write()
@@ -52,7 +52,7 @@ def test_the_context_stays_the_same_until_a_file_is_replaced(files: Files) -> No
 def test_a_new_certificate_without_its_key_leaves_the_old_one_in_force_and_says_so_once(
     files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reloading = tls.client(files.ca, files.cert, files.key)
+    reloading = tls.client_context(files.ca, files.cert, files.key)
     first = reloading.context()
     files.write(key=False)
     assert reloading.context() is first
@@ -63,15 +63,15 @@ def test_a_new_certificate_without_its_key_leaves_the_old_one_in_force_and_says_
 
 
 def test_files_that_vanish_leave_the_context_in_force(files: Files) -> None:
-    reloading = tls.client(files.ca)
+    reloading = tls.client_context(files.ca)
     first = reloading.context()
     Path(files.ca.path).unlink()
     assert reloading.context() is first
 
 
 def test_an_authority_of_ones_own_replaces_those_of_the_system(files: Files) -> None:
-    assert len(tls.client(files.ca).context().get_ca_certs()) == 1
-    assert tls.client().context().verify_mode is ssl.CERT_REQUIRED
+    assert len(tls.client_context(files.ca).context().get_ca_certs()) == 1
+    assert tls.client_context().context().verify_mode is ssl.CERT_REQUIRED
 
 
 @pytest.mark.parametrize(
@@ -91,21 +91,21 @@ def test_what_cannot_be_used_is_named(files: Files, name: str, content: bytes | 
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(tls.UnusableFiles, match=sentence):
-        tls.client(files.ca, files.cert, files.key)
+    with pytest.raises(tls.UnusableTLSFiles, match=sentence):
+        tls.client_context(files.ca, files.cert, files.key)
 
 
 def test_a_key_that_is_not_the_certificates_is_named(files: Files) -> None:
     trustme.CA().issue_cert("other").private_key_pem.write_to_path(files.key.path)
-    with pytest.raises(tls.UnusableFiles, match=r"X_KEY=.*tls.key is not the key of the certificate X_CERT="):
-        tls.client(files.ca, files.cert, files.key)
+    with pytest.raises(tls.UnusableTLSFiles, match=r"X_KEY=.*tls.key is not the key of the certificate X_CERT="):
+        tls.client_context(files.ca, files.cert, files.key)
 
 
 def test_certificate_and_key_may_be_one_file(files: Files) -> None:
     Path(files.cert.path).write_bytes(Path(files.cert.path).read_bytes() + Path(files.key.path).read_bytes())
-    assert tls.client(files.ca, files.cert).context()
-    with pytest.raises(tls.UnusableFiles, match=r"X_CERT=.*ca.crt and its key are no"):
-        tls.client(files.ca, File("X_CERT", files.ca.path))
+    assert tls.client_context(files.ca, files.cert).context()
+    with pytest.raises(tls.UnusableTLSFiles, match=r"X_CERT=.*ca.crt and its key are no"):
+        tls.client_context(files.ca, PemFile("X_CERT", files.ca.path))
 
 
 # -- a server -----------------------------------------------------------------------------------------------------
@@ -116,8 +116,8 @@ class Pair:
 
     def __init__(self, folder: Path, name: str) -> None:
         authority = trustme.CA()
-        self.ca = File("X_CLIENT_CA", str(folder / f"{name}-ca.crt"))
-        self.cert = File("X_CERT", str(folder / f"{name}.pem"))
+        self.ca = PemFile("X_CLIENT_CA", str(folder / f"{name}-ca.crt"))
+        self.cert = PemFile("X_CERT", str(folder / f"{name}.pem"))
         authority.cert_pem.write_to_path(self.ca.path)
         authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(self.cert.path)
         self.client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -145,7 +145,7 @@ def shaken_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> bool:
 
 def test_a_listening_socket_gets_the_new_files_at_the_next_handshake(tmp_path: Path) -> None:
     old, new = Pair(tmp_path, "old"), Pair(tmp_path, "new")
-    context = tls.following(tls.server(old.cert, client_ca=old.ca))
+    context = tls.context_for_listener(tls.server_context(old.cert, client_ca=old.ca))
     assert shaken_hands(context, old.client)
     assert not shaken_hands(context, old.stranger)
     assert not shaken_hands(context, new.client)
@@ -160,11 +160,11 @@ def test_a_listening_socket_gets_the_new_files_at_the_next_handshake(tmp_path: P
 
 def test_whoever_cannot_speak_tls_1_2_is_refused(tmp_path: Path) -> None:
     pair = Pair(tmp_path, "only")
-    assert tls.server(pair.cert).context().minimum_version is ssl.TLSVersion.TLSv1_2
+    assert tls.server_context(pair.cert).context().minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_what_is_demanded_and_offered_holds_for_new_files_too(files: Files) -> None:
-    reloading = tls.client(files.ca, minimum=ssl.TLSVersion.TLSv1_3, alpn=["http/1.1"])
+    reloading = tls.client_context(files.ca, minimum=ssl.TLSVersion.TLSv1_3, alpn=["http/1.1"])
     first = reloading.context()
     files.write()
     for context in (first, reloading.context()):

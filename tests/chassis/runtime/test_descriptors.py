@@ -33,7 +33,7 @@ DEMO = "tests.chassis.programs"
 
 
 @pytest.fixture
-def limits() -> Iterator[descriptors.Limits]:
+def limits() -> Iterator[descriptors.DescriptorLimits]:
     """Limits with a reserve in this process, which has them back as they were at the end."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield descriptors.raise_limit()
@@ -42,10 +42,10 @@ def limits() -> Iterator[descriptors.Limits]:
 
 
 @pytest.fixture
-def few(limits: descriptors.Limits) -> None:
+def few(limits: descriptors.DescriptorLimits) -> None:
     """A handful of descriptors beside the reserve."""
     used = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
-    descriptors._state.limits = descriptors.Limits(used + 50, limits.hard, descriptors.RESERVE)
+    descriptors._state.limits = descriptors.DescriptorLimits(used + 50, limits.hard, descriptors.RESERVE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 50, limits.hard))
 
 
@@ -54,7 +54,7 @@ def few(limits: descriptors.Limits) -> None:
 
 @given(st.integers(-1, 2**40))
 def test_the_reserve_is_never_more_than_a_quarter_and_nothing_goes_beyond_the_hard_limit(hard: int) -> None:
-    limits = descriptors.limits_for(hard)
+    limits = descriptors.descriptor_limits(hard)
 
     most = descriptors.MOST if hard < 0 else min(hard, descriptors.MOST)
     assert limits.soft + limits.reserve == most
@@ -69,7 +69,7 @@ def test_a_service_raises_its_soft_limit_and_says_so(start: Start, soft: int, ha
 
     page = get(f"http://127.0.0.1:{port}/status").json()["descriptors"]
 
-    expected = descriptors.limits_for(hard)
+    expected = descriptors.descriptor_limits(hard)
     assert page.pop("open") > 3
     assert page == {"soft_limit": expected.soft, "hard_limit": hard, "reserve": expected.reserve}
     limit = Path(f"/proc/{program.process.pid}/limits").read_text().partition("Max open files")[2].split()
@@ -171,7 +171,7 @@ def taken() -> Iterator[None]:
     """Take every descriptor that is free without the reserve."""
     own: list[int] = []
     try:
-        while descriptors.any_free():
+        while descriptors.is_any_free():
             own.append(os.dup(0))
         yield
     finally:
@@ -179,7 +179,7 @@ def taken() -> Iterator[None]:
             os.close(number)
 
 
-def test_only_what_asks_for_the_reserve_may_use_it(limits: descriptors.Limits) -> None:
+def test_only_what_asks_for_the_reserve_may_use_it(limits: descriptors.DescriptorLimits) -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limits.soft
     with descriptors.reserved():
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limits.soft + limits.reserve
@@ -189,7 +189,9 @@ def test_only_what_asks_for_the_reserve_may_use_it(limits: descriptors.Limits) -
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == limits.soft
 
 
-def test_the_reserve_is_given_back_also_after_an_error_and_by_many_threads(limits: descriptors.Limits) -> None:
+def test_the_reserve_is_given_back_also_after_an_error_and_by_many_threads(
+    limits: descriptors.DescriptorLimits,
+) -> None:
     def use() -> None:
         for _ in range(200):
             with pytest.raises(FileNotFoundError), descriptors.reserved():
@@ -220,15 +222,15 @@ def test_the_reserve_is_given_back_also_after_an_error_and_by_many_threads(limit
     ],
 )
 def test_an_error_of_our_own_exhaustion_is_told_from_one_of_the_peer(number: int, used_up: str | None) -> None:
-    before = descriptors.counts()
+    before = descriptors.exhaustion_counts()
 
-    assert descriptors.exhausted(OSError(number, os.strerror(number))) == used_up
-    assert descriptors.count(OSError(number, os.strerror(number))) == used_up
+    assert descriptors.exhausted_resource(OSError(number, os.strerror(number))) == used_up
+    assert descriptors.count_exhaustion(OSError(number, os.strerror(number))) == used_up
 
-    more = {name: times - before[name] for name, times in descriptors.counts().items()}
+    more = {name: times - before[name] for name, times in descriptors.exhaustion_counts().items()}
     assert more == {name: int(name == used_up) for name in ("descriptors", "memory", "ports")}
 
 
 @pytest.mark.parametrize("error", [OSError("no number"), ssl.SSLError(24, "a reason of TLS"), ValueError(24)])
 def test_an_error_that_only_looks_like_it_is_none(error: Exception) -> None:
-    assert descriptors.exhausted(error) is None
+    assert descriptors.exhausted_resource(error) is None

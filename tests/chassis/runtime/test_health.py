@@ -49,7 +49,7 @@ def test_a_part_says_why_it_is_not_ready_and_may_take_hold_again() -> None:
 def test_a_part_that_stops_beating_is_dead_and_says_since_when() -> None:
     clock = Clock()
     health = Health(clock)
-    pulse = health.pulse("reader", max_age=5)
+    pulse = health.heartbeat("reader", max_age=5)
 
     clock.now += 5
     assert health.not_alive() == []
@@ -62,7 +62,7 @@ def test_a_part_that_stops_beating_is_dead_and_says_since_when() -> None:
 def test_an_idle_part_owes_no_beat() -> None:
     clock = Clock()
     health = Health(clock)
-    pulse = health.pulse("reader", max_age=5)
+    pulse = health.heartbeat("reader", max_age=5)
 
     pulse.idle()
     clock.now += 3600
@@ -77,7 +77,7 @@ def test_an_idle_part_owes_no_beat() -> None:
 def test_one_dead_part_is_enough() -> None:
     clock = Clock()
     health = Health(clock)
-    alive, _dead = health.pulse("writer", 5), health.pulse("reader", 5)
+    alive, _dead = health.heartbeat("writer", 5), health.heartbeat("reader", 5)
     clock.now += 6
     alive.beat()
 

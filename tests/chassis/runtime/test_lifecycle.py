@@ -17,7 +17,7 @@ from sidecars.chassis.runtime.lifecycle import (
     Unavailable,
     exit_code_of,
     failure_of,
-    write_termination,
+    write_termination_message,
 )
 from sidecars.chassis.runtime.printable import printable
 from tests.conftest import Start
@@ -179,8 +179,8 @@ def test_a_signal_before_the_start_ends_the_program_quietly(start: Start, tmp_pa
     """As process 1 a program is deaf to a signal that it has not asked for; so it asks first of all."""
     script = (
         "import os, signal, sys\n"
-        "from sidecars.chassis import lifecycle\n"
-        "lifecycle.exit_quietly_when_told_to_stop()\n"
+        "from sidecars.chassis.runtime import lifecycle\n"
+        "lifecycle.exit_on_stop_signal()\n"
         "os.kill(os.getpid(), signal.SIGTERM)\n"
         "sys.exit(5)\n"
     )
@@ -239,7 +239,7 @@ def test_the_message_of_an_earlier_run_is_not_that_of_one_that_is_killed(demo: D
 def test_where_there_is_no_termination_log_none_is_made(tmp_path: Path) -> None:
     place = tmp_path / "termination-log"
 
-    write_termination("hello", str(place))
+    write_termination_message("hello", str(place))
 
     assert not place.exists()
 
@@ -248,7 +248,7 @@ def test_where_there_is_no_termination_log_none_is_made(tmp_path: Path) -> None:
 def test_a_long_message_is_cut_where_kubernetes_would_but_never_in_a_letter(words: str) -> None:
     message = words * 5000
     with tempfile.NamedTemporaryFile() as place:
-        write_termination(message, place.name)
+        write_termination_message(message, place.name)
         left = Path(place.name).read_bytes()
 
     assert 4092 < len(left) <= 4096
@@ -259,7 +259,7 @@ def test_no_terminal_obeys_the_message(tmp_path: Path) -> None:
     place = tmp_path / "termination-log"
     place.touch()
 
-    write_termination("shop.war: \x1b[2J is no name", str(place))
+    write_termination_message("shop.war: \x1b[2J is no name", str(place))
 
     assert place.read_text() == r"shop.war: \u001b[2J is no name"
 
@@ -269,7 +269,7 @@ def test_a_message_with_bytes_that_are_no_text_is_left_all_the_same(tmp_path: Pa
     place = tmp_path / "termination-log"
     place.touch()
 
-    write_termination("DEMO_COUNT=\udcff: expected a number", str(place))
+    write_termination_message("DEMO_COUNT=\udcff: expected a number", str(place))
 
     assert place.read_text() == r"DEMO_COUNT=\udcff: expected a number"
 

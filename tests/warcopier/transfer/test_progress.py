@@ -42,7 +42,7 @@ def test_whatever_is_done_at_a_time_it_never_goes_backwards(done: list[int]) -> 
         return True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sidecars.chassis.runtime.logs.draw", draw)
+        patch.setattr("sidecars.chassis.runtime.logs.show_progress", draw)
         work = Progress(1000, clock=clock)
         for number, one in enumerate(done):
             clock.now = 3.0 + number

@@ -69,11 +69,11 @@ def _named(raw: str, name: str) -> dict[str, tuple[str, str]]:
 def tls_client(sink: Sink) -> tls.ReloadingContext:
     """The sink's TLS. Raises IOFailed where its files cannot be used at the start."""
     files = {
-        field: tls.File(variable(Settings, field, sink.name), str(path))
+        field: tls.PemFile(variable(Settings, field, sink.name), str(path))
         for field in ("sink_ca", "sink_cert", "sink_key")
         if (path := getattr(sink, field)) is not None
     }
     try:
-        return tls.client(files.get("sink_ca"), files.get("sink_cert"), files.get("sink_key"))
-    except tls.UnusableFiles as error:
+        return tls.client_context(files.get("sink_ca"), files.get("sink_cert"), files.get("sink_key"))
+    except tls.UnusableTLSFiles as error:
         raise IOFailed(error.reason) from None

@@ -10,7 +10,7 @@ import h11
 
 from sidecars import chassis
 from sidecars.chassis.http import client
-from sidecars.chassis.http.client import Answer, Closed, NoAnswer, Progress, TooLarge
+from sidecars.chassis.http.client import Answer, Closed, NoResponse, Progress, TooLarge
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.logshipper.sinks.base import TryLater
 from sidecars.logshipper.sinks.protocols.connecting import not_connected
@@ -56,7 +56,7 @@ class Client:
             if progress.status in _SUCCESS:
                 raise LongAnswer(f"the answer is longer than {longest} bytes") from None
             return Answer(progress.status, {}, b"", early=False)
-        except NoAnswer as error:
+        except NoResponse as error:
             raise TryLater(_what_came(error, progress)) from None
         except OSError as error:
             raise TryLater(not_connected(error, self._host, self._port)) from None
@@ -65,7 +65,7 @@ class Client:
         self._client.close()
 
 
-def _what_came(error: NoAnswer, progress: Progress) -> str:
+def _what_came(error: NoResponse, progress: Progress) -> str:
     if isinstance(error, Closed):
         place = "in the middle of its" if progress.status else "without an"
         return f"the receiver closed the connection {place} answer"
