@@ -92,7 +92,7 @@ def choice(policy: str, count: int) -> float:
         now = number * 0.0001
         endpoint = balancer.choose(now, (), keys[number % len(keys)])
         assert endpoint is not None
-        balancer.answered(endpoint, 200, now, now + 0.005)
+        balancer.on_response(endpoint, 200, now, now + 0.005)
 
     return min(_microseconds(once) for _ in range(ROUNDS))
 

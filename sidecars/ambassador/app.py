@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from sidecars.ambassador import status
-from sidecars.ambassador.discovery.dns_refresh import Resolver, follow, is_address
+from sidecars.ambassador.discovery.dns_refresh import Resolver, is_address, keep_refreshed
 from sidecars.ambassador.endpoint_metrics import EndpointCollector
 from sidecars.ambassador.metrics import UpstreamCollector
 from sidecars.ambassador.proxy.client_connection import Client
@@ -110,9 +110,9 @@ class DataPath:
                     if upstream.settings.check_every:
                         checker = Checker(upstream, upstream.settings.check_every)
                         background.append(group.create_task(checker.run()))
-                    for name in upstream.names:
+                    for name in upstream.dns_targets:
                         resolver = None if is_address(name.target.host) else self._resolvers(upstream.settings)
-                        background.append(group.create_task(follow(upstream, name, resolver)))
+                        background.append(group.create_task(keep_refreshed(upstream, name, resolver)))
                 await self._context.stopping.wait()
                 await _drain(self._upstreams, self._drain_quiet)
                 for task in background:

@@ -62,29 +62,29 @@ class Target:
 class Targets:
     """The places of an upstream, all of the same protocol."""
 
-    places: tuple[Target, ...]
+    targets: tuple[Target, ...]
 
     @property
     def protocol(self) -> str:
-        return self.places[0].protocol
+        return self.targets[0].protocol
 
     @property
     def tls(self) -> bool:
         """Whether any of them is reached over TLS."""
-        return any(place.tls for place in self.places)
+        return any(place.tls for place in self.targets)
 
     def __str__(self) -> str:
-        return ",".join(map(str, self.places))
+        return ",".join(map(str, self.targets))
 
 
 def _parse_targets(raw: str) -> Targets:
-    places = tuple(_parse_target(item.strip()) for item in raw.split(","))
-    schemes = sorted({place.scheme for place in places})
-    if len({place.protocol for place in places}) > 1:
+    targets = tuple(_parse_target(item.strip()) for item in raw.split(","))
+    schemes = sorted({place.scheme for place in targets})
+    if len({place.protocol for place in targets}) > 1:
         raise ValueError(f"expected HTTP or TCP, but there are {' and '.join(schemes)}")
-    if len({(place.scheme, place.host, place.port) for place in places}) < len(places):
+    if len({(place.scheme, place.host, place.port) for place in targets}) < len(targets):
         raise ValueError("expected each place once")
-    return Targets(places)
+    return Targets(targets)
 
 
 def _parse_target(raw: str) -> Target:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sidecars.ambassador import setting_types
 from sidecars.ambassador.http import header_edits
-from sidecars.ambassador.http.header_edits import Edit
+from sidecars.ambassador.http.header_edits import HeaderEdit
 from sidecars.ambassador.setting_types import RetryOn, Target, Targets
 from sidecars.chassis.config.setting_types import (
     Address,
@@ -181,7 +181,7 @@ class UpstreamSettings:
     tls_alpn: tuple[str, ...] | None = setting(
         setting_types.alpn, "`tls` only: the protocols to offer by ALPN; `https` offers `http/1.1`", default=""
     )
-    headers: tuple[Edit, ...] | None = setting(
+    headers: tuple[HeaderEdit, ...] | None = setting(
         header_edits.edits,
         "edits of each request, one a line: `Name: value` sets, `+Name: value` adds, `-Name` removes",
         default="",
@@ -243,7 +243,7 @@ class Settings(ServiceSettings):
             taken.append((listen, upstream.listen))
         for name, upstream in self.upstreams.items():
             own = variable(type(self), "upstream", name)
-            for place in upstream.upstream.places:
+            for place in upstream.upstream.targets:
                 if _is_here(place, upstream.listen):
                     yield f"{own}={upstream.upstream}: {place.place} is this ambassador itself"
             yield from self._together(name, upstream)
@@ -256,7 +256,7 @@ class Settings(ServiceSettings):
             yield f"{of('dns_min_ttl')} is more than {of('dns_max_ttl')}"
         if upstream.tls_key and not upstream.tls_cert:
             yield f"{of('tls_key')} is set, but {of('tls_cert')} is not: set both"
-        if upstream.token is not None and not header_edits.is_bearer(upstream.token):
+        if upstream.token is not None and not header_edits.is_bearer_token(upstream.token):
             yield f"{of('token')}: it holds no bearer token (letters, digits and -._~+/)"
         if upstream.upstream.protocol == "tcp":
             yield from self._only_for_http(upstream, of)

@@ -8,7 +8,7 @@ from sidecars.ambassador.proxy import exchange
 
 if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
-    from sidecars.ambassador.discovery.dns_target import Name
+    from sidecars.ambassador.discovery.dns_target import DnsTarget
     from sidecars.ambassador.proxy.upstream import Upstream
 
 
@@ -30,15 +30,15 @@ def page(upstream: Upstream, now: float) -> dict[str, Any]:
         "idle_races": upstream.counters.races,
         "errors": dict(upstream.counters.errors),
         "defects": upstream.defects.count,
-        "targets": [_target(name, now) for name in upstream.names],
+        "targets": [_target(name, now) for name in upstream.dns_targets],
     }
 
 
-def _target(name: Name, now: float) -> dict[str, Any]:
+def _target(name: DnsTarget, now: float) -> dict[str, Any]:
     return {
         "target": str(name.target),
         "dns_age_seconds": None if name.answered_at is None else round(now - name.answered_at, 3),
-        "dns_holds_seconds": name.holds,
+        "dns_holds_seconds": name.valid_for,
         "dns_error": name.error,
         "endpoints": [_endpoint(endpoint) for endpoint in name.endpoints.values()],
         "leaving": [_endpoint(endpoint) for endpoint in name.leaving.values()],

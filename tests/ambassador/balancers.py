@@ -45,4 +45,4 @@ def chosen(made: Balancer, count: int, now: float = 0.0) -> Counter[Endpoint]:
 def fail(made: Balancer, endpoint: Endpoint, now: float, times: int = 5) -> None:
     """So many requests begin and break one after the other."""
     for _ in range(times):
-        made.failed(endpoint, now, now)
+        made.on_failure(endpoint, now, now)

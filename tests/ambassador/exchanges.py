@@ -10,8 +10,8 @@ from typing import Any
 
 import h11
 
-from sidecars.ambassador.discovery.dns_target import Answer, Found
-from sidecars.ambassador.http.request_head import Request, Requests
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
+from sidecars.ambassador.http.request_head import Request, RequestParser
 from sidecars.ambassador.proxy.client_connection import Client
 from sidecars.ambassador.proxy.upstream import Upstream
 from sidecars.ambassador.proxy.upstream_connection import Connection
@@ -78,7 +78,7 @@ class Pair:
         self.loop = asyncio.new_event_loop()
         settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders", **environ})
         self.upstream = Upstream(settings.upstreams["default"], self.loop, ReadinessLatch("upstream", ""))
-        self.upstream.answered(self.upstream.names[0], Answer((Found("10.0.0.1"),), 5.0), 0.0)
+        self.upstream.answered(self.upstream.dns_targets[0], DnsAnswer((ResolvedAddress("10.0.0.1"),), 5.0), 0.0)
         self.endpoint = self.upstream.endpoints[0]
         self.app, self.there = Wire(), Wire()
         self.client = Client(self.upstream)
@@ -103,7 +103,7 @@ class Pair:
         """Give the upstream so many more endpoints, each with an idle connection."""
         known = [endpoint.ip for endpoint in self.upstream.endpoints]
         found = [*known, *(f"10.0.1.{number}" for number in range(count))]
-        self.upstream.answered(self.upstream.names[0], Answer(tuple(map(Found, found)), 5.0), 0.0)
+        self.upstream.answered(self.upstream.dns_targets[0], DnsAnswer(tuple(map(ResolvedAddress, found)), 5.0), 0.0)
         for endpoint in self.upstream.endpoints[len(known) :]:
             connection = Connection(self.upstream, endpoint)
             connection.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
@@ -112,7 +112,7 @@ class Pair:
 
 
 def parse(head: bytes) -> Request:
-    return Requests(()).parse(head, len(head))
+    return RequestParser(()).parse(head, len(head))
 
 
 def pieces(message: bytes, cuts: Sequence[int]) -> list[bytes]:

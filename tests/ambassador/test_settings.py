@@ -17,7 +17,7 @@ def test_one_upstream_without_a_name_listens_on_loopback() -> None:
     settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders.shop, http://[fd00::1]:8080"})
     only = settings.upstreams["default"]
     assert str(only.listen) == "127.0.0.1:8500"
-    assert only.upstream.places == (Target("http", "orders.shop", 80), Target("http", "fd00::1", 8080))
+    assert only.upstream.targets == (Target("http", "orders.shop", 80), Target("http", "fd00::1", 8080))
     assert str(only.upstream) == "http://orders.shop:80,http://[fd00::1]:8080"
 
 

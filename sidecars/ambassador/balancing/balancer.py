@@ -28,7 +28,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador.balancing.endpoint import EJECTED, FIRST_COST, PROBATION, READY, TRIAL, Endpoint
-from sidecars.ambassador.balancing.policies import Hash, policy
+from sidecars.ambassador.balancing.policies import RingHash, make_policy
 
 if TYPE_CHECKING:
     from sidecars.ambassador.settings import UpstreamSettings
@@ -58,7 +58,7 @@ class Balancer:
         self._settings = settings
         self._chance = chance
         self._told = told
-        self._policy = policy(settings.balance, chance)
+        self._policy = make_policy(settings.balance, chance)
         self._checks = settings.check_every is not None
         self._endpoints: list[Endpoint] = []
         self._members: list[tuple[Endpoint, float, int]] = []  # the same with what DNS says of each
@@ -106,7 +106,7 @@ class Balancer:
             self._serving = members = fallback[1]
         else:
             self._serving = members = []
-        trials = not (self._checks or isinstance(self._policy, Hash))
+        trials = not (self._checks or isinstance(self._policy, RingHash))
         self._probation = [one for one in self._serving if one.state is PROBATION] if trials else []
         if self._serving:
             self._policy.rebuild(self._serving, members)
@@ -131,7 +131,7 @@ class Balancer:
         return chosen
 
     def _choose_another(self, tried: Collection[Endpoint], key: bytes) -> Endpoint:
-        if key and isinstance(self._policy, Hash):
+        if key and isinstance(self._policy, RingHash):
             for endpoint in self._policy.owners(key):
                 if endpoint not in tried:
                     return endpoint
@@ -143,7 +143,9 @@ class Balancer:
 
     # -- what became of it ----------------------------------------------------------------------------------------
 
-    def answered(self, endpoint: Endpoint, status: int, started: float, now: float, retry_after: float = 0.0) -> None:
+    def on_response(
+        self, endpoint: Endpoint, status: int, started: float, now: float, retry_after: float = 0.0
+    ) -> None:
         """The head of an answer has come (for TCP: the connection is open, and the status is 200).
 
         `started` is when the try began. `retry_after` in seconds is what an answer with that field says.
@@ -166,7 +168,7 @@ class Balancer:
         if status != _TOO_MANY_REQUESTS:
             self._count_failure(endpoint, started, now)
 
-    def failed(self, endpoint: Endpoint, started: float, now: float, *, unreachable: bool = False) -> None:
+    def on_failure(self, endpoint: Endpoint, started: float, now: float, *, unreachable: bool = False) -> None:
         """A try has failed without an answer; `unreachable` when no connection could be opened."""
         endpoint.blame(now)
         self._count_failure(endpoint, started, now, at_once=unreachable)
@@ -200,16 +202,16 @@ class Balancer:
         endpoint.added_at = now if self._settings.slow_start else None
         self._move(endpoint, READY, now, 0.0)
 
-    def undecided(self, endpoint: Endpoint, now: float) -> None:
+    def on_inconclusive(self, endpoint: Endpoint, now: float) -> None:
         """A try has ended without telling anything of the endpoint; if it was its trial, the next request is."""
         if endpoint.state is TRIAL:
             self._move(endpoint, PROBATION, now, 0.0)
 
-    def abandoned(self, endpoint: Endpoint, started: float, now: float) -> None:
+    def on_abandoned(self, endpoint: Endpoint, started: float, now: float) -> None:
         """The app did not wait for the answer: the time until then is the least that it would have taken."""
         endpoint.sample(max(endpoint.cost, now - started), now)
 
-    def checked(self, endpoint: Endpoint, now: float, *, passed: bool) -> None:
+    def on_health_check(self, endpoint: Endpoint, now: float, *, passed: bool) -> None:
         """An active check has passed or failed: one that passes makes an endpoint healthy, the second that fails (of a
         new endpoint the first) unhealthy. Where there are checks they are also what ends an ejection.
         """

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable
 
 # Given the field lines of a request as they go out, and the host that it comes from ("" where there is none).
-KeyOf = Callable[[bytes, str], bytes]
+HashKeyFunction = Callable[[bytes, str], bytes]
 
 
-def key_of(balance: str) -> KeyOf | None:
+def hash_key_function(balance: str) -> HashKeyFunction | None:
     """How to find the key; None where the balance is no hash."""
     kind, _, what = balance.removeprefix("hash:").partition(":")
     if kind == "source":

@@ -18,12 +18,12 @@ _MOST_POINTS = 65_536  # of all; beyond that every endpoint has fewer
 _SIZE = 8  # bytes of a hash
 
 
-def hashed(key: bytes) -> int:
+def ring_position(key: bytes) -> int:
     """The place of a key on the ring."""
     return int.from_bytes(blake2b(key, digest_size=_SIZE).digest(), "big")
 
 
-class Ring:
+class HashRing:
     """The ring of these endpoints."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
@@ -42,13 +42,13 @@ class Ring:
     def owner(self, key: bytes) -> Endpoint:
         """Whom the key belongs to."""
         owners = self._owners
-        place = bisect_left(self._points, hashed(key))
+        place = bisect_left(self._points, ring_position(key))
         return owners[place] if place < len(owners) else owners[0]
 
     def successors(self, key: bytes) -> Iterator[Endpoint]:
         """Whom it belongs to when those before are not there: every endpoint once, the owner first."""
         owners = self._owners
-        place = bisect_left(self._points, hashed(key))
+        place = bisect_left(self._points, ring_position(key))
         seen = set()
         for step in range(len(owners)):
             endpoint = owners[(place + step) % len(owners)]

@@ -17,7 +17,7 @@ from heapq import heapify, heapreplace
 from typing import Final, Protocol
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
-from sidecars.ambassador.balancing.hash_ring import Ring
+from sidecars.ambassador.balancing.hash_ring import HashRing
 
 _CLEARLY: Final = 2.0  # times the cost: less is no difference
 _NOISE: Final = 0.001  # seconds that a cost may differ for no reason
@@ -74,7 +74,7 @@ class RoundRobin:
         return usable[int(item[1])]
 
 
-class Drawn:
+class WeightedDraw:
     """Draws one by weight in constant time (Walker's alias method)."""
 
     def __init__(self, chance: Chance) -> None:
@@ -100,14 +100,14 @@ class Drawn:
         return self._alias[number]
 
 
-class Random(Drawn):
+class Random(WeightedDraw):
     """By chance, and by weight."""
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
         return self._usable[self._draw()]
 
 
-class LeastRequest(Drawn):
+class LeastRequest(WeightedDraw):
     """Of two the one with fewer pending requests for its weight."""
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
@@ -121,7 +121,7 @@ class LeastRequest(Drawn):
         return other if other.pending * one.weight < one.pending * other.weight else one
 
 
-class PeakEwma(Drawn):
+class PeakEwma(WeightedDraw):
     """Of two the one whose answer should cost less: what they have cost, times what is pending already.
 
     Where they cost the same it is the one with less pending.
@@ -142,14 +142,14 @@ class PeakEwma(Drawn):
         return other if others * (other.pending / other.weight + 1.0) < load else one
 
 
-class Hash(Drawn):
+class RingHash(WeightedDraw):
     """By the request's key: the same key the same endpoint, and without a key by chance."""
 
     def __init__(self, chance: Chance) -> None:
         super().__init__(chance)
         self._among: frozenset[Endpoint] = frozenset()
         self._members: list[tuple[Endpoint, float]] = []
-        self._ring = Ring(())
+        self._ring = HashRing(())
 
     def rebuild(self, usable: Sequence[Endpoint], everyone: Sequence[Endpoint]) -> None:
         super().rebuild(usable, everyone)
@@ -157,7 +157,7 @@ class Hash(Drawn):
         members = [(endpoint, endpoint.full_weight) for endpoint in everyone]
         if members != self._members:  # who is only unwell keeps its place: its keys come back to it
             self._members = members
-            self._ring = Ring(everyone)
+            self._ring = HashRing(everyone)
 
     def choose(self, key: bytes) -> Endpoint:
         if not key:
@@ -174,11 +174,11 @@ class Hash(Drawn):
                 yield endpoint
 
 
-def policy(name: str, chance: Chance) -> Policy:
+def make_policy(name: str, chance: Chance) -> Policy:
     """The policy that a value of BALANCE stands for."""
     made: dict[str, Callable[[Chance], Policy]] = {
         "ewma": PeakEwma,
-        "hash": Hash,
+        "hash": RingHash,
         "least_request": LeastRequest,
         "random": Random,
         "round_robin": RoundRobin,

@@ -20,7 +20,13 @@ from typing import Any, Self
 import pycares
 
 from sidecars.ambassador.discovery import resolvconf
-from sidecars.ambassador.discovery.dns_target import Answer, Found, LookupFailed, Service, services
+from sidecars.ambassador.discovery.dns_target import (
+    DnsAnswer,
+    LookupFailed,
+    ResolvedAddress,
+    SrvRecord,
+    addresses_of_records,
+)
 from sidecars.ambassador.discovery.resolvconf import ResolvConf
 from sidecars.ambassador.transport.host_routes import has_route
 
@@ -52,16 +58,16 @@ class CaresResolver:
         except OSError as error:
             raise LookupFailed(f"{self._resolv_conf} cannot be read: {error.strerror}") from None
 
-    async def lookup(self, host: str) -> Answer:
+    async def lookup(self, host: str) -> DnsAnswer:
         """The addresses of a name. Raises LookupFailed."""
         async with self._channel() as channel:
             addresses, ttl = await _addresses(channel, host)
             for v6 in (False, True):
                 addresses += await _half_failed(channel, host, addresses, self._last.get(host, []), v6=v6)
         self._last = {host: addresses}
-        return Answer(tuple(map(Found, addresses)), ttl)
+        return DnsAnswer(tuple(map(ResolvedAddress, addresses)), ttl)
 
-    async def lookup_services(self, name: str) -> Answer:
+    async def lookup_srv(self, name: str) -> DnsAnswer:
         """The addresses behind the SRV records of a name; the shortest TTL of all counts. Raises LookupFailed."""
         async with self._channel() as channel:
             result = await channel.ask(lambda done: channel.cares.search(name, pycares.QUERY_TYPE_SRV, callback=done))
@@ -89,13 +95,13 @@ class CaresResolver:
         if not any(known.values()):
             raise LookupFailed("none of the hosts that its SRV records name has an address")
         self._last = known
-        return Answer(services([(service, known[service.host]) for service, _ in named]), min(ttls))
+        return DnsAnswer(addresses_of_records([(service, known[service.host]) for service, _ in named]), min(ttls))
 
 
-def _service(data: Any) -> Service:
+def _service(data: Any) -> SrvRecord:
     # pycares gives a name beyond ASCII as bytes: no host has one.
     host = data.target.rstrip(".") if isinstance(data.target, str) else ""
-    return Service(data.priority, data.weight, data.port, host)
+    return SrvRecord(data.priority, data.weight, data.port, host)
 
 
 async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:

@@ -7,11 +7,11 @@ import ipaddress
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from sidecars.ambassador.discovery.dns_target import Answer, Found, LookupFailed
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, LookupFailed, ResolvedAddress
 from sidecars.ambassador.http.local_replies import DEFECT
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.discovery.dns_target import Name
+    from sidecars.ambassador.discovery.dns_target import DnsTarget
     from sidecars.ambassador.proxy.upstream import Upstream
 
 _RETRY_AFTER_FAILURE = 1.0  # seconds, unless answers hold for less
@@ -20,10 +20,10 @@ _RETRY_AFTER_FAILURE = 1.0  # seconds, unless answers hold for less
 class Resolver(Protocol):
     """What asks name servers."""
 
-    async def lookup(self, host: str) -> Answer:
+    async def lookup(self, host: str) -> DnsAnswer:
         """The addresses of the name. Raises LookupFailed."""
 
-    async def lookup_services(self, name: str) -> Answer:
+    async def lookup_srv(self, name: str) -> DnsAnswer:
         """The addresses behind the SRV records of the name. Raises LookupFailed."""
 
 
@@ -35,13 +35,13 @@ def is_address(host: str) -> bool:
     return True
 
 
-async def follow(upstream: Upstream, name: Name, resolver: Resolver | None) -> None:
+async def keep_refreshed(upstream: Upstream, name: DnsTarget, resolver: Resolver | None) -> None:
     """Look the name up whenever what is known of it holds no longer. An address is taken as it is, once."""
     host = name.target.host
     if resolver is None:
-        upstream.answered(name, Answer((Found(host),), 0.0), time.monotonic())
+        upstream.answered(name, DnsAnswer((ResolvedAddress(host),), 0.0), time.monotonic())
         return
-    look_up = resolver.lookup_services if name.target.is_srv else resolver.lookup
+    look_up = resolver.lookup_srv if name.target.is_srv else resolver.lookup
     while True:
         upstream.lookups += 1
         try:
@@ -58,4 +58,4 @@ async def follow(upstream: Upstream, name: Name, resolver: Resolver | None) -> N
             upstream.unanswered(name, failure)
             await asyncio.sleep(min(_RETRY_AFTER_FAILURE, upstream.settings.dns_min_ttl))
             continue
-        await asyncio.sleep(name.holds)
+        await asyncio.sleep(name.valid_for)

@@ -26,7 +26,7 @@ _LEAST_SHARE = 0.1  # of an SRV record of weight 0 beside one of weight 1: "a ve
 
 
 @dataclass(frozen=True)
-class Found:
+class ResolvedAddress:
     """One address of an answer. An SRV record brings a port and a host name with it."""
 
     ip: str
@@ -37,15 +37,15 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Answer:
+class DnsAnswer:
     """A good answer, and for how many seconds the name server says it holds."""
 
-    found: tuple[Found, ...]
+    found: tuple[ResolvedAddress, ...]
     ttl: float
 
 
 @dataclass(frozen=True)
-class Service:
+class SrvRecord:
     """One SRV record (RFC 2782)."""
 
     priority: int
@@ -67,13 +67,13 @@ class Service:
         )
 
 
-def services(records: Sequence[tuple[Service, Sequence[str]]]) -> tuple[Found, ...]:
+def addresses_of_records(records: Sequence[tuple[SrvRecord, Sequence[str]]]) -> tuple[ResolvedAddress, ...]:
     """The addresses behind SRV records, each record with the addresses of its host.
 
     A record that names no host or no port is left out. A record's weight is shared by its addresses, and within a
     priority the mean weight is 1, so that the weights of records and of other targets can be compared.
     """
-    found: list[Found] = []
+    found: list[ResolvedAddress] = []
     records = [(service, addresses) for service, addresses in records if service.is_usable]
     for priority in sorted({service.priority for service, _ in records}):
         tier = [(service, addresses) for service, addresses in records if service.priority == priority and addresses]
@@ -83,7 +83,7 @@ def services(records: Sequence[tuple[Service, Sequence[str]]]) -> tuple[Found, .
         mean = sum(weights) / sum(len(addresses) for _, addresses in tier)
         for weight, (service, addresses) in zip(weights, tier, strict=True):
             found += (
-                Found(address, service.port, service.host, weight / len(addresses) / mean, service.priority)
+                ResolvedAddress(address, service.port, service.host, weight / len(addresses) / mean, service.priority)
                 for address in addresses
             )
     return tuple(found)
@@ -97,7 +97,7 @@ class LookupFailed(Exception):
         self.definite = definite
 
 
-class Name:
+class DnsTarget:
     """A target and what DNS last said of it."""
 
     def __init__(self, target: Target) -> None:
@@ -105,18 +105,18 @@ class Name:
         self.endpoints: dict[tuple[str, int], Endpoint] = {}
         self.leaving: dict[tuple[str, int], Endpoint] = {}  # removed, with connections that have not ended
         self.answered_at: float | None = None  # when the last good answer came
-        self.holds = 0.0  # seconds for which it holds
+        self.valid_for = 0.0  # seconds for which it holds
         self.error = ""  # why there is no newer one
 
     def answered(
-        self, answer: Answer, now: float, shortest: float, longest: float
+        self, answer: DnsAnswer, now: float, shortest: float, longest: float
     ) -> tuple[list[Endpoint], list[Endpoint]]:
         """Take a good answer; the endpoints that are new (or back), and those that are gone."""
         if not answer.found:
             self.failed("the name has no addresses")
             return [], []
         self.answered_at, self.error = now, ""
-        self.holds = max(shortest, min(longest, answer.ttl))
+        self.valid_for = max(shortest, min(longest, answer.ttl))
         named = {(found.ip, found.port or self.target.port): found for found in answer.found}
         gone = [self.endpoints.pop(where) for where in list(self.endpoints) if where not in named]
         for endpoint in gone:
@@ -133,7 +133,7 @@ class Name:
                 new.append(endpoint)
         return new, gone
 
-    def _made(self, found: Found) -> Endpoint:
+    def _made(self, found: ResolvedAddress) -> Endpoint:
         host, port = found.host or self.target.host, found.port or self.target.port
         return Endpoint(
             authority(self.target.scheme, host, port).encode(), found.ip, port, tls=self.target.tls, server_name=host
@@ -143,7 +143,7 @@ class Name:
         """Note that the look-up failed; what was known before still holds."""
         self.error = error
 
-    def forget_left(self) -> None:
+    def drop_drained(self) -> None:
         """Drop those that are gone and have no connection any more."""
         for where, endpoint in list(self.leaving.items()):
             if not endpoint.connections and not endpoint.pending:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from sidecars.ambassador.http.fields import BadSyntax, trailer
-from sidecars.ambassador.http.head_rules import CHUNKED, Refused
+from sidecars.ambassador.http.fields import FieldSyntaxError, parse_trailer
+from sidecars.ambassador.http.head_rules import CHUNKED, MessageRejected
 
 # RFC 9112 section 7.1.1. Blanks may stand before an extension (BWS), and old servers pad their sizes with them or with
 # zeros. The text of an extension is dropped.
@@ -28,7 +28,7 @@ _TRAILERS: Final = 3
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
-class Sized:
+class ContentLengthReader:
     """A body of known length."""
 
     __slots__ = ("done", "left", "surplus", "trailers")
@@ -50,7 +50,7 @@ class Sized:
         return (piece,)
 
 
-class UntilClose:
+class UntilCloseReader:
     """A body that ends with its connection."""
 
     __slots__ = ("done", "surplus", "trailers")
@@ -64,7 +64,7 @@ class UntilClose:
         return (data,)
 
 
-class Chunked:
+class ChunkedReader:
     """A chunked body. `feed` raises Refused with the status that it was given."""
 
     __slots__ = ("_extensions", "_kept", "_left", "_state", "_status", "_trailer_bytes", "done", "surplus", "trailers")
@@ -101,7 +101,7 @@ class Chunked:
                 elif two == b"\r":
                     break
                 else:
-                    raise Refused(self._status, "a chunk is not as long as it says")
+                    raise MessageRejected(self._status, "a chunk is not as long as it says")
             else:
                 stop = data.find(b"\r\n", at)
                 if stop < 0:
@@ -120,10 +120,10 @@ class Chunked:
             return
         found = _SIZE_LINE(line) if len(line) <= _MAX_SIZE_LINE else None
         if found is None:
-            raise Refused(self._status, "a chunk's size is not a hexadecimal number")
+            raise MessageRejected(self._status, "a chunk's size is not a hexadecimal number")
         self._extensions += len(line) - len(found[1])
         if self._extensions > _MAX_EXTENSIONS:
-            raise Refused(self._status, "the chunks have too many extensions")
+            raise MessageRejected(self._status, "the chunks have too many extensions")
         self._left = int(found[1], 16)
         self._state = _DATA if self._left else _TRAILERS
 
@@ -133,37 +133,37 @@ class Chunked:
             return
         self._trailer_bytes += len(line)
         if self._trailer_bytes > _MAX_TRAILERS:
-            raise Refused(self._status, "the trailers are too large")
+            raise MessageRejected(self._status, "the trailers are too large")
         try:
-            ours = trailer(line)
-        except BadSyntax as error:
-            raise Refused(self._status, f"malformed trailers: {error}") from None
+            ours = parse_trailer(line)
+        except FieldSyntaxError as error:
+            raise MessageRejected(self._status, f"malformed trailers: {error}") from None
         if ours:
             self.trailers.append(ours)
 
     def _keep(self, beginning: bytes) -> None:
         limit = _MAX_TRAILERS if self._state == _TRAILERS else _MAX_SIZE_LINE
         if len(beginning) > limit + 1 or b"\n" in beginning:
-            raise Refused(self._status, "a line within a chunked body is too long or does not end in CR LF")
+            raise MessageRejected(self._status, "a line within a chunked body is too long or does not end in CR LF")
         self._kept = beginning
 
 
-Reader = Sized | Chunked | UntilClose
+BodyReader = ContentLengthReader | ChunkedReader | UntilCloseReader
 
 
-def reader(length: int, status: int) -> Reader:
+def body_reader(length: int, status: int) -> BodyReader:
     """The reader for a body of that length (or CHUNKED, UNTIL_CLOSE); it refuses with that status."""
     if length >= 0:
-        return Sized(length)
-    return Chunked(status) if length == CHUNKED else UntilClose()
+        return ContentLengthReader(length)
+    return ChunkedReader(status) if length == CHUNKED else UntilCloseReader()
 
 
-def frame(pieces: Sequence[bytes]) -> list[bytes]:
+def encode_chunk(pieces: Sequence[bytes]) -> list[bytes]:
     """The pieces as one chunk; nothing for nothing, since an empty chunk would end the body."""
     size = sum(map(len, pieces))
     return [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
 
 
-def last_chunk(trailers: Sequence[bytes]) -> bytes:
+def encode_last_chunk(trailers: Sequence[bytes]) -> bytes:
     """What ends a chunked body."""
     return b"0\r\n%b\r\n" % b"".join(trailers) if trailers else LAST_CHUNK

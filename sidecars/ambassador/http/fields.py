@@ -22,7 +22,7 @@ TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _FIELD: Final = re.compile(rb"(" + TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)")
 
 # Fields that a message's framing or its way through us depends on. They are acted on, never simply passed.
-ACTED_ON: Final = frozenset(
+CONTROL_FIELDS: Final = frozenset(
     {
         b"connection",
         b"content-length",
@@ -40,7 +40,9 @@ ACTED_ON: Final = frozenset(
 _SECRET: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
 
 # RFC 9110 section 6.5.1: a trailer never frames, routes or controls the message that it ends.
-_NOT_IN_TRAILERS: Final = ACTED_ON | _SECRET | {b"trailer", b"content-encoding", b"content-type", b"content-range"}
+_NOT_IN_TRAILERS: Final = (
+    CONTROL_FIELDS | _SECRET | {b"trailer", b"content-encoding", b"content-type", b"content-range"}
+)
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"host"})
 
 _CONNECTION_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})  # they name no field of their own
@@ -52,11 +54,11 @@ _REMEMBERED_LENGTH: Final = 256  # bytes
 _HASHES: Final = 1024
 
 
-class BadSyntax(Exception):
+class FieldSyntaxError(Exception):
     """The line is not what the grammar allows. The message never repeats the line: it may carry a secret."""
 
 
-class Private:
+class SecretLine:
     """A serialised line that may carry a secret, so that nothing which holds it is remembered."""
 
     __slots__ = ("line",)
@@ -65,7 +67,7 @@ class Private:
         self.line = line
 
 
-class Acted:
+class ControlField:
     """A field that is acted on, with what can be said of it once and for all.
 
     `items` are its comma-separated items in lower case, `listed` those that name fields to be dropped (of Connection),
@@ -81,11 +83,11 @@ class Acted:
         self.number = int(value) if _NUMBER.fullmatch(value) else -1
         self.authority = AUTHORITY.fullmatch(value) is not None
         self.line = b"Content-Length: %d\r\n" % self.number if name == b"content-length" else line
-        self.items = items(value)
+        self.items = list_items(value)
         self.listed = tuple(item for item in self.items if item not in _CONNECTION_OPTIONS)
 
 
-class Twice:
+class Doorkeeper:
     """Tells whether something has been seen not long ago, without keeping it: what comes only once is forgotten."""
 
     __slots__ = ("_hashes",)
@@ -103,26 +105,27 @@ class Twice:
         return False
 
 
-class Fields(dict[bytes, "bytes | Acted | Private"]):
-    """Field lines (without their CRLF) and what they are: our serialisation with CRLF, or an `Acted`, or `Private`.
+class FieldLineCache(dict[bytes, "bytes | ControlField | SecretLine"]):
+    """Field lines (without their CRLF) and what they are: our serialisation with CRLF, or a `ControlField`,
+    or a `SecretLine`.
 
     Looking up a line that is not there judges it. Raises BadSyntax.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._twice = Twice()
+        self._twice = Doorkeeper()
 
-    def __missing__(self, line: bytes) -> bytes | Acted | Private:
+    def __missing__(self, line: bytes) -> bytes | ControlField | SecretLine:
         found = _FIELD.fullmatch(line)
         if found is None:
-            raise BadSyntax(_what_is_wrong(line))
+            raise FieldSyntaxError(_what_is_wrong(line))
         name, value = found[1], found[2].strip(b"\t ")
         lower = name.lower()
         ours = b"%b: %b\r\n" % (name, value)
         if lower in _SECRET:
-            return Private(ours)
-        judged = Acted(lower, value, ours) if lower in ACTED_ON else ours
+            return SecretLine(ours)
+        judged = ControlField(lower, value, ours) if lower in CONTROL_FIELDS else ours
         if len(line) <= _REMEMBERED_LENGTH and self._twice.seen(line):
             if len(self) >= _REMEMBERED_LINES:
                 self.clear()
@@ -130,18 +133,18 @@ class Fields(dict[bytes, "bytes | Acted | Private"]):
         return judged
 
 
-FIELDS: Final = Fields()
+FIELD_LINES: Final = FieldLineCache()
 
 
-def judge(lines: Iterable[bytes]) -> tuple[list[bytes], list[Acted], bool]:
+def parse_field_lines(lines: Iterable[bytes]) -> tuple[list[bytes], list[ControlField], bool]:
     """The lines of one head: those that pass, those that are acted on, and whether one is secret. Raises BadSyntax."""
     out: list[bytes] = []
-    acted: list[Acted] = []
+    acted: list[ControlField] = []
     private = False
-    for field in map(FIELDS.__getitem__, lines):
+    for field in map(FIELD_LINES.__getitem__, lines):
         if isinstance(field, bytes):
             out.append(field)
-        elif isinstance(field, Acted):
+        elif isinstance(field, ControlField):
             acted.append(field)
         else:
             out.append(field.line)
@@ -149,23 +152,23 @@ def judge(lines: Iterable[bytes]) -> tuple[list[bytes], list[Acted], bool]:
     return out, acted, private
 
 
-def items(value: bytes) -> tuple[bytes, ...]:
+def list_items(value: bytes) -> tuple[bytes, ...]:
     """The items of a comma-separated value, in lower case, empty ones left out (RFC 9110 section 5.6.1)."""
     return tuple([item for item in [item.strip(b"\t ") for item in value.lower().split(b",")] if item])
 
 
-def name_of(line: bytes) -> bytes:
+def field_name(line: bytes) -> bytes:
     """The name in lower case of a line that we have serialised."""
     return line[: line.index(b":")].lower()
 
 
-def trailer(line: bytes) -> bytes:
+def parse_trailer(line: bytes) -> bytes:
     """The line as a trailer, b"" where it does not belong there and is dropped. Raises BadSyntax."""
-    judged = FIELDS[line]
+    judged = FIELD_LINES[line]
     ours = judged if isinstance(judged, bytes) else judged.line
-    name = name_of(ours)
+    name = field_name(ours)
     if name in _FRAMING:
-        raise BadSyntax("a trailer tries to frame or route the message")
+        raise FieldSyntaxError("a trailer tries to frame or route the message")
     return b"" if name in _NOT_IN_TRAILERS else ours
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sidecars.ambassador.http.fields import Acted
+from sidecars.ambassador.http.fields import ControlField
 
 CHUNKED: Final = -1  # as a length: the body says itself where it ends
 UNTIL_CLOSE: Final = -2  # as a length: the body ends with the connection (responses only)
@@ -41,7 +41,7 @@ _TLS_RECORD: Final = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]").match  # RFC 844
 _HTTP2_FRAME: Final = re.compile(rb"\0[\0-\xff]{2}[\x04\x07][\0\1]\0{4}", re.DOTALL).match  # SETTINGS or GOAWAY
 
 
-class Refused(Exception):
+class MessageRejected(Exception):
     """A message that is not passed on: the status to answer with, and a sentence that says why.
 
     `protocol` names what the peer speaks instead, where that can be told: HTTP2 or TLS.
@@ -60,29 +60,31 @@ def check_beginning(head: bytes, status: int, known: int = 0) -> None:
     Its first `known` bytes have been checked before.
     """
     if _NEVER_IN_HEADS(head, max(0, known - 1)):
-        raise other_protocol(head, status) or Refused(
+        raise other_protocol(head, status) or MessageRejected(
             status, "a head holds a control character, or a line that does not end in CR LF"
         )
 
 
-def other_protocol(data: bytes, status: int) -> Refused | None:
+def other_protocol(data: bytes, status: int) -> MessageRejected | None:
     """Return the refusal of bytes that begin another protocol, or None where that is not known.
 
     `status` is 400 for what a client sent; anything else is for an upstream.
     """
     if _TLS_RECORD(data):
         if status == _BAD_REQUEST:
-            return Refused(status, "the client speaks TLS, but this port is plain HTTP: use http:// to reach it", TLS)
-        return Refused(status, "it speaks TLS: set an https:// UPSTREAM", TLS)
+            return MessageRejected(
+                status, "the client speaks TLS, but this port is plain HTTP: use http:// to reach it", TLS
+            )
+        return MessageRejected(status, "it speaks TLS: set an https:// UPSTREAM", TLS)
     if status == _BAD_REQUEST and data.startswith(b"PRI * HTTP/2"):
-        return Refused(
+        return MessageRejected(
             505,
             "the client speaks HTTP/2, but this port is HTTP/1.1: let the client use HTTP/1.1, "
             "or set a tcp:// UPSTREAM, which passes HTTP/2 through",
             HTTP2,
         )
     if status != _BAD_REQUEST and _HTTP2_FRAME(data):
-        return Refused(
+        return MessageRejected(
             status,
             "it speaks HTTP/2 alone: set a tcp:// UPSTREAM, which passes HTTP/2 through, or let it speak HTTP/1.1",
             HTTP2,
@@ -90,16 +92,16 @@ def other_protocol(data: bytes, status: int) -> Refused | None:
     return None
 
 
-def check_codings(codings: tuple[bytes, ...], length: Acted | None, minor: int, status: int) -> None:
+def check_codings(codings: tuple[bytes, ...], length: ControlField | None, minor: int, status: int) -> None:
     """RFC 9112 section 6: the only coding is chunked, once, and nothing beside it says how long the body is."""
     if length is not None:
-        raise Refused(status, "Content-Length and Transfer-Encoding contradict each other")
+        raise MessageRejected(status, "Content-Length and Transfer-Encoding contradict each other")
     if not minor:
-        raise Refused(status, "HTTP/1.0 has no Transfer-Encoding")
+        raise MessageRejected(status, "HTTP/1.0 has no Transfer-Encoding")
     if set(codings) - {b"chunked"}:
-        raise Refused(
+        raise MessageRejected(
             _NOT_IMPLEMENTED if status == _BAD_REQUEST else status,
             "a transfer coding is not known here: only chunked is",
         )
     if codings != (b"chunked",):
-        raise Refused(status, "a Transfer-Encoding is not exactly chunked, once")
+        raise MessageRejected(status, "a Transfer-Encoding is not exactly chunked, once")

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sidecars.ambassador.http.fields import ACTED_ON, TOKEN
-from sidecars.ambassador.http.request_head import Edits
+from sidecars.ambassador.http.fields import CONTROL_FIELDS, TOKEN
+from sidecars.ambassador.http.request_head import CombinedEdits
 from sidecars.chassis.config.setting_types import Secret, SettingType
 from sidecars.chassis.runtime import logs
 
@@ -28,7 +28,7 @@ AUTHORIZATION = b"authorization"
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class HeaderEdit:
     """One line of `HEADERS`. `sign` is "", "+" or "-"."""
 
     sign: str
@@ -39,34 +39,34 @@ class Edit:
         return f"-{self.name}" if self.sign == "-" else f"{self.sign}{self.name}: ***"
 
 
-def _parse_edits(raw: str) -> tuple[Edit, ...]:
+def _parse_edits(raw: str) -> tuple[HeaderEdit, ...]:
     return tuple(_parse_edit(line.strip()) for line in raw.splitlines() if line.strip())
 
 
-def _parse_edit(line: str) -> Edit:
+def _parse_edit(line: str) -> HeaderEdit:
     found = _EDIT.fullmatch(line)
     if not found or (found[1] == "-") != (found[3] is None):
         raise ValueError(_EXPECTED)
     sign, name, value = found[1], found[2], (found[3] or "").strip()
-    if name.lower().encode() in ACTED_ON | {b"via"}:
+    if name.lower().encode() in CONTROL_FIELDS | {b"via"}:
         instead = "; Host is decided by HOST" if name.lower() == "host" else ""
         raise ValueError(f"{_EXPECTED}; {name} frames the message or belongs to one connection{instead}")
-    return Edit(sign, name, value)
+    return HeaderEdit(sign, name, value)
 
 
 # A value may be a credential, so none is shown.
 edits = SettingType("header edits", _parse_edits, lambda several: " | ".join(map(str, several)))
 
 
-def edits_of(headers: tuple[Edit, ...] | None, *, token: bool) -> Edits:
+def combine_edits(headers: tuple[HeaderEdit, ...] | None, *, token: bool) -> CombinedEdits:
     """What is done to each request's fields; with a token the app's own credentials go no further."""
     several = headers or ()
     removed = {edit.name.lower().encode() for edit in several if edit.sign != "+"}
     added = [f"{edit.name}: {edit.value}\r\n".encode() for edit in several if edit.sign != "-"]
-    return Edits(removed | {AUTHORIZATION} if token else removed, added)
+    return CombinedEdits(removed | {AUTHORIZATION} if token else removed, added)
 
 
-class Token:
+class BearerToken:
     """The bearer token in force. `line` is how it is sent, behind the Host's value."""
 
     def __init__(self, secret: Secret, variable: str) -> None:
@@ -98,7 +98,7 @@ class Token:
         self._complained = problem
 
 
-def is_bearer(secret: Secret) -> bool:
+def is_bearer_token(secret: Secret) -> bool:
     """Whether it can be sent, as far as it can be read now."""
     try:
         return bool(_BEARER(secret.reveal().strip()))

@@ -15,70 +15,70 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 class Cause:
     """Why a try failed: the error type of RFC 9209 section 2.3, the status for the app, and words for people.
 
-    `own` is True if it is the fault of this process or its node, and says nothing of the endpoint.
+    `own_fault` is True if it is the fault of this process or its node, and says nothing of the endpoint.
     """
 
-    error: str
+    error_type: str
     status: int
     text: str
-    own: bool = False
+    own_fault: bool = False
 
 
-REFUSED = Cause("connection_refused", 502, "the connection was refused")
-UNREACHABLE = Cause("destination_ip_unroutable", 502, "the address cannot be reached")
+CONNECTION_REFUSED = Cause("connection_refused", 502, "the connection was refused")
+ADDRESS_UNREACHABLE = Cause("destination_ip_unroutable", 502, "the address cannot be reached")
 CONNECT_TIMEOUT = Cause("connection_timeout", 504, "the connection did not open in time")
-CLOSED = Cause("connection_terminated", 502, "the connection was closed before an answer came")
-SILENT = Cause("http_response_timeout", 504, "no answer came in time")
+CONNECTION_CLOSED = Cause("connection_terminated", 502, "the connection was closed before an answer came")
+RESPONSE_TIMEOUT = Cause("http_response_timeout", 504, "no answer came in time")
 NO_ADDRESS = Cause("dns_error", 503, "the upstream has no address")
 NO_DESCRIPTORS = Cause(
-    "connection_limit_reached", 503, "this process may not open more files and connections", own=True
+    "connection_limit_reached", 503, "this process may not open more files and connections", own_fault=True
 )
-NO_MEMORY = Cause("connection_limit_reached", 503, "the kernel has no memory for another connection", own=True)
-NO_PORTS = Cause("connection_limit_reached", 503, "no local port is free for another connection", own=True)
-DEFECT = Cause("proxy_internal_error", 500, "a defect of the ambassador, which its log describes", own=True)
-TOO_MANY = Cause("connection_limit_reached", 503, "too many connections are open")
-TOO_MANY_WAIT = Cause("connection_limit_reached", 503, "too many requests wait for a connection to open")
+NO_MEMORY = Cause("connection_limit_reached", 503, "the kernel has no memory for another connection", own_fault=True)
+NO_PORTS = Cause("connection_limit_reached", 503, "no local port is free for another connection", own_fault=True)
+DEFECT = Cause("proxy_internal_error", 500, "a defect of the ambassador, which its log describes", own_fault=True)
+TOO_MANY_CONNECTIONS = Cause("connection_limit_reached", 503, "too many connections are open")
+TOO_MANY_PENDING = Cause("connection_limit_reached", 503, "too many requests wait for a connection to open")
 
 
-def malformed(reason: str) -> Cause:
+def malformed_response(reason: str) -> Cause:
     """A response that is refused: `reason` continues "the response is malformed:"."""
     return Cause("http_protocol_error", 502, f"the response is malformed: {reason}")
 
 
-def too_large(limit: int) -> Cause:
+def head_too_large(limit: int) -> Cause:
     return Cause("http_response_header_section_size", 502, f"the head of the response is larger than {limit} bytes")
 
 
-def answered_with(status: int) -> Cause:
+def unwanted_status(status: int) -> Cause:
     """A response that was not passed on, since another try could follow."""
     return Cause("http_request_error", status, f"it answered {status}")
 
 
-def own_answer(
+def failure_reply(
     cause: Cause, upstream: str, tries: Sequence[tuple[str, Cause]], *, head_only: bool, close: bool
 ) -> bytes:
     """The whole response for a cause. `tries` are the endpoints that were tried and how each failed, in order."""
     story = "; ".join(f"{number}. {endpoint}: {why.text}" for number, (endpoint, why) in enumerate(tries, 1))
     details = f"{cause.text}, upstream {upstream}, tries: {story}" if tries else f"{cause.text}, upstream {upstream}"
     next_hop = f"; next-hop={_quoted(tries[-1][0])}" if tries else ""
-    status = f"Proxy-Status: ambassador; error={cause.error}{next_hop}; details={_quoted(details)}\r\n"
+    status = f"Proxy-Status: ambassador; error={cause.error_type}{next_hop}; details={_quoted(details)}\r\n"
     lines = [f"ambassador: {cause.text}", f"upstream: {upstream}"]
     lines += [f"try {number}: {endpoint}: {why.text}" for number, (endpoint, why) in enumerate(tries, 1)]
     return _response(cause.status, "\n".join(lines) + "\n", status, head_only=head_only, close=close)
 
 
-def refusal(status: int, reason: str) -> bytes:
+def rejection_reply(status: int, reason: str) -> bytes:
     """The response to a request that is not passed on; the connection closes after it."""
     error = "http_request_denied" if status in (HTTPStatus.MISDIRECTED_REQUEST, 405, 501) else "http_request_error"
     if status == DEFECT.status:
-        error = DEFECT.error
+        error = DEFECT.error_type
     more = f"Proxy-Status: ambassador; error={error}; details={_quoted(reason)}\r\n"
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         more += "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
     return _response(status, f"ambassador: {reason}\n", more, head_only=False, close=True)
 
 
-def goaway(reason: str) -> bytes:
+def http2_goaway(reason: str) -> bytes:
     """The refusal of a connection that began with HTTP/2's preface: SETTINGS and GOAWAY (RFC 9113 section 6.8)."""
     payload = struct.pack(">II", 0, _HTTP_1_1_REQUIRED) + reason.encode("ascii", "replace")
     return b"\0\0\0\x04\0\0\0\0\0" + len(payload).to_bytes(3, "big") + b"\x07\0\0\0\0\0" + payload

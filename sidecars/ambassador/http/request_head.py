@@ -7,8 +7,23 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from sidecars.ambassador.http.fields import AUTHORITY, TOKEN, Acted, BadSyntax, Twice, judge, name_of
-from sidecars.ambassador.http.head_rules import CHUNKED, ENDS, MAX_HEADERS, Refused, check_codings, other_protocol
+from sidecars.ambassador.http.fields import (
+    AUTHORITY,
+    TOKEN,
+    ControlField,
+    Doorkeeper,
+    FieldSyntaxError,
+    field_name,
+    parse_field_lines,
+)
+from sidecars.ambassador.http.head_rules import (
+    CHUNKED,
+    ENDS,
+    MAX_HEADERS,
+    MessageRejected,
+    check_codings,
+    other_protocol,
+)
 
 _METHOD_TARGET_VERSION: Final = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])").fullmatch
 _VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?").fullmatch
@@ -35,11 +50,11 @@ class Request:
     is_head = False
     keep_alive = True
     length = 0  # of the body, or CHUNKED
-    body_is_odd = False
+    body_is_unusual = False
     expects_continue = False
     upgrade: tuple[bytes, ...] = ()
 
-    def __init__(self, method: bytes, target: bytes, minor: int, fields: Block) -> None:
+    def __init__(self, method: bytes, target: bytes, minor: int, fields: HeaderSection) -> None:
         self.method = method
         self.minor = minor
         self.host = fields.host  # that the app named, where it did
@@ -55,7 +70,7 @@ class Request:
         return b"%b %b HTTP/1.1\r\nHost: %b%b%b" % (self.method, self.target, host, more, self.rest)
 
 
-class Block:
+class HeaderSection:
     """The field lines of one request, judged: what they mean whatever its first line says. Shared, so never changed."""
 
     __slots__ = (
@@ -76,7 +91,7 @@ class Block:
         self.keep_alive: bool | None = None  # None: as usual in the request's version
         self.length = 0  # of the body, or CHUNKED
         self.expect = False  # 100-continue
-        self.max_forwards: Acted | None = None
+        self.max_forwards: ControlField | None = None
         self.upgrade: tuple[bytes, ...] = ()
         self.lines = b""  # what goes on: from the CR LF behind Host's value up to our own end
         self.rest = b""  # lines, and the end of a request of HTTP/1.1
@@ -99,7 +114,7 @@ class Block:
         return len(found) == 1 and bool(found[0][0]) and found[0][1] not in (b"", b'""')
 
 
-class Edits:
+class CombinedEdits:
     """What is done to the fields of every request on its way: names (lower case) to take away, lines to add."""
 
     __slots__ = ("added", "removed")
@@ -109,7 +124,7 @@ class Edits:
         self.added = tuple(added)
 
 
-class Requests:
+class RequestParser:
     """Judges the requests to one upstream.
 
     `authorities` are those (lower case) that a target in absolute form may name; `edits` is what is done to the fields;
@@ -120,13 +135,13 @@ class Requests:
     """
 
     def __init__(
-        self, authorities: Collection[bytes], edits: Edits | None = None, max_headers: int = MAX_HEADERS
+        self, authorities: Collection[bytes], edits: CombinedEdits | None = None, max_headers: int = MAX_HEADERS
     ) -> None:
         self.authorities = authorities
         self._max_headers = max_headers
-        self._edits = edits or Edits()
-        self._known: dict[bytes, Block] = {}
-        self._twice = Twice()
+        self._edits = edits or CombinedEdits()
+        self._known: dict[bytes, HeaderSection] = {}
+        self._twice = Doorkeeper()
 
     def parse(self, data: bytes, end: int) -> Request:
         """The request whose head (without the empty line that ends it) is what comes up to `end`. Raises Refused."""
@@ -145,19 +160,19 @@ class Requests:
             return Request(method, target, 1, fields)
         return self._complete(method, target, int(minor), fields)
 
-    def _judge(self, block: bytes) -> Block:
+    def _judge(self, block: bytes) -> HeaderSection:
         """What the field lines mean, each behind a CR LF."""
         lines = block.split(b"\r\n")
         del lines[0]
         if len(lines) > self._max_headers:
-            raise Refused(431, f"the request has more than {self._max_headers} header fields (MAX_HEADERS)")
+            raise MessageRejected(431, f"the request has more than {self._max_headers} header fields (MAX_HEADERS)")
         try:
-            out, acted, private = judge(lines)
-        except BadSyntax as error:
-            raise Refused(400, f"malformed request: {error}") from None
+            out, acted, private = parse_field_lines(lines)
+        except FieldSyntaxError as error:
+            raise MessageRejected(400, f"malformed request: {error}") from None
         edits = self._edits
         if edits.removed:
-            out = [line for line in out if name_of(line) not in edits.removed]
+            out = [line for line in out if field_name(line) not in edits.removed]
         fields = _meaning(acted, out, edits.added)
         if not private and len(block) <= _REMEMBERED_LENGTH and self._twice.seen(block):
             if len(self._known) >= _REMEMBERED_BLOCKS:
@@ -165,7 +180,7 @@ class Requests:
             self._known[block] = fields
         return fields
 
-    def _complete(self, method: bytes, target: bytes, minor: int, fields: Block) -> Request:
+    def _complete(self, method: bytes, target: bytes, minor: int, fields: HeaderSection) -> Request:
         """A request that says more than a plain one: what its first line and its fields mean together."""
         if method in _NOT_PASSED:
             raise _refused_method(method)
@@ -173,9 +188,9 @@ class Requests:
         if target[0] != _SLASH:
             target, authority = _unusual_target(method, target, self.authorities)
         if fields.host is None and minor:
-            raise Refused(400, "malformed request: it has no Host")
+            raise MessageRejected(400, "malformed request: it has no Host")
         if fields.length == CHUNKED and not minor:
-            raise Refused(400, "HTTP/1.0 has no Transfer-Encoding")
+            raise MessageRejected(400, "HTTP/1.0 has no Transfer-Encoding")
         request = Request(method, target, minor, fields)
         if authority:
             request.host = authority  # RFC 9112 section 3.2.2: it counts, whatever Host says
@@ -185,7 +200,7 @@ class Requests:
         if fields.max_forwards is not None:
             extra = _max_forwards(method, fields.max_forwards)
         if request.length:
-            request.body_is_odd = method in _BODY_IS_ODD
+            request.body_is_unusual = method in _BODY_IS_ODD
             if fields.expect and minor:
                 request.expects_continue = True
                 extra += b"Expect: 100-continue\r\n"
@@ -197,10 +212,10 @@ class Requests:
         return request
 
 
-def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Block:
+def _meaning(acted: list[ControlField], out: list[bytes], added: Iterable[bytes]) -> HeaderSection:
     """What the acted-on fields mean together; `out` is what passes beside them, and `added` what is ours."""
-    fields = Block()
-    length: Acted | None = None
+    fields = HeaderSection()
+    length: ControlField | None = None
     coded = False
     connection: list[bytes] = []
     listed: list[bytes] = []
@@ -210,18 +225,18 @@ def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Bl
         name = field.name
         if name == b"host":
             if fields.host is not None:
-                raise Refused(400, "malformed request: it has more than one Host")
+                raise MessageRejected(400, "malformed request: it has more than one Host")
             if not field.authority:
-                raise Refused(400, "malformed request: its Host is not a host name or address")
+                raise MessageRejected(400, "malformed request: its Host is not a host name or address")
             fields.host = field.value
         elif name == b"connection":
             connection += field.items
             listed += field.listed
         elif name == b"content-length":
             if length is not None:
-                raise Refused(400, "malformed request: it has more than one Content-Length")
+                raise MessageRejected(400, "malformed request: it has more than one Content-Length")
             if field.number < 0:
-                raise Refused(400, "malformed request: its Content-Length is not a number")
+                raise MessageRejected(400, "malformed request: its Content-Length is not a number")
             length = field
         elif name == b"transfer-encoding":
             coded = True
@@ -233,7 +248,7 @@ def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Bl
                 out.append(b"Connection: TE\r\nTE: trailers\r\n")
         elif name == b"expect":
             if field.value.lower() != b"100-continue":
-                raise Refused(417, "the request expects what only 100-continue may ask for")
+                raise MessageRejected(417, "the request expects what only 100-continue may ask for")
             fields.expect = True
         elif name == b"max-forwards":
             fields.max_forwards = field
@@ -243,7 +258,7 @@ def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Bl
         fields.keep_alive = True
     if listed:  # RFC 9110 section 7.6.1: they end here
         dropped = frozenset(listed)
-        out[:] = [line for line in out if name_of(line) not in dropped]
+        out[:] = [line for line in out if field_name(line) not in dropped]
     if coded:
         check_codings(tuple(codings), length, 1, 400)
         fields.length = CHUNKED
@@ -263,14 +278,14 @@ def _meaning(acted: list[Acted], out: list[bytes], added: Iterable[bytes]) -> Bl
     return fields
 
 
-def _max_forwards(method: bytes, field: Acted) -> bytes:
+def _max_forwards(method: bytes, field: ControlField) -> bytes:
     """RFC 9110 section 7.6.2: it counts hops for OPTIONS, and means nothing elsewhere."""
     if method != b"OPTIONS":
         return field.line
     if field.number < 0:
-        raise Refused(400, "malformed request: its Max-Forwards is not a number")
+        raise MessageRejected(400, "malformed request: its Max-Forwards is not a number")
     if field.number == 0:
-        raise Refused(204, "the request wanted to come this far and no further")
+        raise MessageRejected(204, "the request wanted to come this far and no further")
     return b"Max-Forwards: %d\r\n" % (field.number - 1)
 
 
@@ -280,18 +295,18 @@ def _unusual_target(method: bytes, target: bytes, authorities: Collection[bytes]
         return target, b""
     found = _ABSOLUTE(target)
     if found is None:
-        raise Refused(400, "malformed request: its target is neither a path nor an http URL")
+        raise MessageRejected(400, "malformed request: its target is neither a path nor an http URL")
     authority, rest = found[1].lower(), found[2] or b""
     if AUTHORITY.fullmatch(authority) is None:
-        raise Refused(400, "malformed request: the authority in its target is not a host name or address")
+        raise MessageRejected(400, "malformed request: the authority in its target is not a host name or address")
     if authority not in authorities:
-        raise Refused(421, "the request is for another host: this is not an open proxy")
+        raise MessageRejected(421, "the request is for another host: this is not an open proxy")
     if not rest and method == b"OPTIONS":
         return b"*", authority  # RFC 9112 section 3.2.4
     return (rest if rest[:1] == b"/" else b"/" + rest), authority
 
 
-def _bad_request_line(line: bytes) -> Refused:
+def _bad_request_line(line: bytes) -> MessageRejected:
     """The refusal of a first line, with its cause where that is clear."""
     other = other_protocol(line, 400)
     if other is not None:
@@ -300,7 +315,7 @@ def _bad_request_line(line: bytes) -> Refused:
     target, _, version = rest.rpartition(b" ")
     known = version in (b"HTTP/1.1", b"HTTP/1.0")
     if not known and target and _VERSION(version):
-        return Refused(505, "the request is not in HTTP/1.1 or HTTP/1.0")
+        return MessageRejected(505, "the request is not in HTTP/1.1 or HTTP/1.0")
     cause = "its first line is not `METHOD target HTTP/1.1`"
     if line.endswith(b" ") or b"  " in line or b" " in target:
         cause = "its first line has a blank too many: one in a target is written %20"
@@ -314,13 +329,13 @@ def _bad_request_line(line: bytes) -> Refused:
         cause = "its target holds a fragment (#), which a client keeps for itself"
     else:
         cause = "its target holds a control character"
-    return Refused(400, f"malformed request: {cause}")
+    return MessageRejected(400, f"malformed request: {cause}")
 
 
-def _refused_method(method: bytes) -> Refused:
+def _refused_method(method: bytes) -> MessageRejected:
     if method == b"CONNECT":
-        return Refused(501, "CONNECT is not offered: this is not an open proxy")
-    return Refused(405, "TRACE is not passed on: it would reflect credentials")
+        return MessageRejected(501, "CONNECT is not offered: this is not an open proxy")
+    return MessageRejected(405, "TRACE is not passed on: it would reflect credentials")
 
 
 def items_in_case(value: bytes) -> tuple[bytes, ...]:

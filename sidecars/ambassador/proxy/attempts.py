@@ -32,7 +32,7 @@ def attempt(exchange: Exchange) -> None:
         exchange.tried_at = monotonic()
         exchange.label = ""
     upstream, request = exchange.upstream, exchange.request
-    key = upstream.key_of(request.rest, peer_host(exchange.client.transport)) if upstream.key_of else b""
+    key = upstream.hash_key(request.rest, peer_host(exchange.client.transport)) if upstream.hash_key else b""
     endpoint = upstream.balancer.choose(exchange.tried_at, exchange.tried, key)
     if endpoint is None:
         exchange.give_up(local_replies.NO_ADDRESS)
@@ -48,9 +48,9 @@ def attempt(exchange: Exchange) -> None:
             exchange.attach(connection)
             return
     if upstream.pending >= upstream.settings.max_pending:
-        upstream.balancer.undecided(endpoint, exchange.tried_at)
+        upstream.balancer.on_inconclusive(endpoint, exchange.tried_at)
         exchange.leave()
-        exchange.give_up(local_replies.TOO_MANY_WAIT)
+        exchange.give_up(local_replies.TOO_MANY_PENDING)
         return
     upstream.open(endpoint, exchange)
 
@@ -60,15 +60,15 @@ def failed(exchange: Exchange, cause: Cause) -> None:
     upstream, endpoint = exchange.upstream, exchange.endpoint
     assert endpoint is not None  # noqa: S101 - a try has an endpoint
     opened = exchange.connection is not None
-    reason = CONNECT if not opened else TIMEOUT if cause is local_replies.SILENT else RESET
-    raced = exchange.reused and cause is local_replies.CLOSED
-    outcome = verdict(exchange, reason, closed=cause is local_replies.CLOSED)
+    reason = CONNECT if not opened else TIMEOUT if cause is local_replies.RESPONSE_TIMEOUT else RESET
+    raced = exchange.reused and cause is local_replies.CONNECTION_CLOSED
+    outcome = verdict(exchange, reason, closed=cause is local_replies.CONNECTION_CLOSED)
     exchange.leave()
     now = monotonic()
-    if raced or cause.own:
-        upstream.balancer.undecided(endpoint, now)
+    if raced or cause.own_fault:
+        upstream.balancer.on_inconclusive(endpoint, now)
     else:
-        upstream.balancer.failed(endpoint, exchange.tried_at, now, unreachable=not opened)
+        upstream.balancer.on_failure(endpoint, exchange.tried_at, now, unreachable=not opened)
     exchange.causes += ((endpoint.label, cause),)
     if outcome == retry.FORGIVEN:
         exchange.fresh = True
@@ -95,7 +95,7 @@ def repeats(exchange: Exchange, response: Response, retry_after: float) -> bool:
     if wait > retry.LONGEST_WAIT or not upstream.budget.spend():
         return False
     exchange.leave()
-    exchange.causes += ((endpoint.label, local_replies.answered_with(response.status)),)
+    exchange.causes += ((endpoint.label, local_replies.unwanted_status(response.status)),)
     exchange.tried = tried
     _again(exchange, wait)
     return True

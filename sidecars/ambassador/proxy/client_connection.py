@@ -20,8 +20,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecars.ambassador.http.bodies import Reader, reader
-from sidecars.ambassador.http.head_rules import Refused, check_beginning
+from sidecars.ambassador.http.bodies import BodyReader, body_reader
+from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
 from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.proxy import refusals
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
@@ -67,7 +67,7 @@ class Client:
         self.loop = upstream.loop
         self.transport: Any = None  # asyncio.Transport; Any, since every use would else need an assertion
         self.exchange: Exchange | None = None
-        self.body: Reader | None = None  # of the request that is coming
+        self.body: BodyReader | None = None  # of the request that is coming
         self.buffer = b""
         self.since = 0.0  # since when it waits for a request
         self.must_close = False  # the response under way has said that it is the last
@@ -126,20 +126,20 @@ class Client:
         try:
             if end < 0 or end > limit:
                 if len(data) > limit:
-                    raise Refused(431, f"the head of the request is larger than {limit} bytes")  # noqa: TRY301 - one way out
+                    raise MessageRejected(431, f"the head of the request is larger than {limit} bytes")  # noqa: TRY301 - one way out
                 check_beginning(data, _BAD, known)
                 self.buffer = data
                 if not known:
                     self.since = monotonic()
                 return
-            request = self.upstream.requests.parse(data, end)
-        except Refused as error:
+            request = self.upstream.request_parser.parse(data, end)
+        except MessageRejected as error:
             refusals.refuse(self, error.status, error.reason, error.protocol)
             return
         self.buffer = rest = data[end + 4 :]
         exchange = self.exchange = Exchange(self, self.upstream, request)
         if request.length:
-            self.body = reader(request.length, _BAD)
+            self.body = body_reader(request.length, _BAD)
             self.buffer = b""
             if rest:
                 self._feed(exchange, self.body, rest)
@@ -148,10 +148,10 @@ class Client:
         if self.upstream.turns.take(exchange):
             exchange.start(exchange.started)
 
-    def _feed(self, exchange: Exchange, body: Reader, data: bytes) -> None:
+    def _feed(self, exchange: Exchange, body: BodyReader, data: bytes) -> None:
         try:
             pieces = body.feed(data)
-        except Refused as error:
+        except MessageRejected as error:
             refusals.refuse(self, error.status, error.reason)
             return
         if body.done:

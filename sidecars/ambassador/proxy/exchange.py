@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador.http import local_replies
-from sidecars.ambassador.http.bodies import LAST_CHUNK, frame, last_chunk
+from sidecars.ambassador.http.bodies import LAST_CHUNK, encode_chunk, encode_last_chunk
 from sidecars.ambassador.http.head_rules import CHUNKED, UNTIL_CLOSE
 from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.http.response_head import Response
@@ -130,9 +130,9 @@ class Exchange:
         """More of the request's body, and whether that was all."""
         out = list(pieces)
         if self.request.length == CHUNKED:
-            out = frame(pieces)
+            out = encode_chunk(pieces)
             if done:
-                out.append(last_chunk(trailers))
+                out.append(encode_last_chunk(trailers))
         self.complete = done
         if done or out:
             self.moved = True
@@ -163,7 +163,7 @@ class Exchange:
                 return
             self.continued = True
         if self.request.minor:
-            self.client.write(response.interim())
+            self.client.write(response.interim_head())
 
     def respond_whole(self, response: Response, body: bytes, now: float) -> None:
         """A response that has come in one piece, as most do."""
@@ -193,7 +193,7 @@ class Exchange:
     def pass_on(self, pieces: Sequence[bytes]) -> None:
         self.moved = True
         if self.chunking:
-            pieces = frame(pieces)
+            pieces = encode_chunk(pieces)
         if len(pieces) == 1:
             self.client.write(pieces[0])
         elif pieces:
@@ -202,7 +202,7 @@ class Exchange:
     def end(self, trailers: Sequence[bytes], now: float) -> None:
         """The response's body is complete."""
         if self.chunking:
-            self.client.write(last_chunk(trailers) if trailers else LAST_CHUNK)
+            self.client.write(encode_last_chunk(trailers) if trailers else LAST_CHUNK)
         response = self.response
         assert response is not None  # noqa: S101 - its head came first
         self._finish(response.status, now, close=self._closes() or self.client.must_close)
@@ -231,7 +231,7 @@ class Exchange:
         self.over = True
         self._count(_SWITCHING, monotonic())
         connection.exchange = self.connection = self.endpoint = None
-        splice(self.client, connection, response.interim() + surplus, blocked=self.blocked)
+        splice(self.client, connection, response.interim_head() + surplus, blocked=self.blocked)
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class Exchange:
             return
         self.over = True
         close = self.client.closes_after(self.request, complete=self.complete) or not self.request.minor
-        answer = local_replies.own_answer(
+        answer = local_replies.failure_reply(
             cause,
             self.upstream.settings.name,
             self.causes,
@@ -254,7 +254,7 @@ class Exchange:
             close=close,
         )
         self.client.write(answer)
-        self.upstream.counters.fail(cause.error)
+        self.upstream.counters.fail(cause.error_type)
         self.label = ""
         self._count(cause.status, monotonic())
         self.client.loop.call_soon(self._after_own_answer, close)
@@ -296,7 +296,7 @@ class Exchange:
         self.leave()
         self.upstream.counters.fail("http_response_incomplete")
         self._count(response.status, monotonic(), whole=False)
-        framed = self.chunking or response.announced >= 0
+        framed = self.chunking or response.content_length >= 0
         self.client.cut(broken=not framed)
 
     def abandon(self, status: int) -> None:
@@ -306,7 +306,7 @@ class Exchange:
             if status != GONE:
                 self._leave_undecided()
             elif self.endpoint is not None and self.response is None:
-                self.upstream.balancer.abandoned(self.endpoint, self.tried_at, monotonic())
+                self.upstream.balancer.on_abandoned(self.endpoint, self.tried_at, monotonic())
             self.leave()
             self._count(status, monotonic(), whole=False)
 
@@ -331,7 +331,7 @@ class Exchange:
         endpoint = self.endpoint
         self.leave()
         if endpoint is not None:
-            self.upstream.balancer.undecided(endpoint, monotonic())
+            self.upstream.balancer.on_inconclusive(endpoint, monotonic())
 
     def _count(self, status: int, now: float, *, whole: bool = True) -> None:
         upstream = self.upstream

@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sidecars.ambassador.balancing.endpoint import PROBATION
-from sidecars.ambassador.http.head_rules import Refused
-from sidecars.ambassador.http.local_replies import SILENT, Cause
+from sidecars.ambassador.http.head_rules import MessageRejected
+from sidecars.ambassador.http.local_replies import RESPONSE_TIMEOUT, Cause
 from sidecars.ambassador.http.response_head import STATUS_LINES
 from sidecars.chassis.runtime import logs
 
@@ -50,14 +50,14 @@ class _Probe(asyncio.Protocol):
         if end:
             try:
                 self.outcome.set_result(STATUS_LINES[line][0])
-            except Refused as error:
+            except MessageRejected as error:
                 self.outcome.set_exception(error)
         elif len(line) > _FIRST_LINE:
-            self.outcome.set_exception(Refused(502, "it is no HTTP"))
+            self.outcome.set_exception(MessageRejected(502, "it is no HTTP"))
 
     def connection_lost(self, _error: Exception | None) -> None:
         if not self.outcome.done():
-            self.outcome.set_exception(Refused(502, "the connection was closed before an answer came"))
+            self.outcome.set_exception(MessageRejected(502, "the connection was closed before an answer came"))
         self.outcome.exception()  # nobody may be waiting for it
 
 
@@ -98,7 +98,7 @@ class Checker:
             return
         was_unhealthy = endpoint.unhealthy
         endpoint.check_error = error
-        self._upstream.balancer.checked(endpoint, time.monotonic(), passed=not error)
+        self._upstream.balancer.on_health_check(endpoint, time.monotonic(), passed=not error)
         if endpoint.unhealthy is not was_unhealthy:
             tell = log.warning if endpoint.unhealthy else log.info
             what = f"an endpoint is {'unhealthy' if endpoint.unhealthy else 'healthy again'}"
@@ -118,11 +118,11 @@ class Checker:
             async with asyncio.timeout(max(_LEAST_PATIENCE, min(_MOST_PATIENCE, self._every))):
                 made = await self._upstream.connect(endpoint, lambda: _Probe(request))
                 if isinstance(made, Cause):
-                    return None if made.own else made.text
+                    return None if made.own_fault else made.text
                 status = await made.outcome if request else 200
         except TimeoutError:
-            return SILENT.text
-        except Refused as error:
+            return RESPONSE_TIMEOUT.text
+        except MessageRejected as error:
             return error.reason
         finally:
             if isinstance(made, _Probe):

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def turn_away(client: Client, cause: Cause) -> None:
     """Answer a new connection before there is a request. A descriptor of the reserve is given back at once."""
     upstream = client.upstream
-    client.write(local_replies.own_answer(cause, upstream.settings.name, (), head_only=False, close=True))
-    upstream.counters.fail(cause.error)
+    client.write(local_replies.failure_reply(cause, upstream.settings.name, (), head_only=False, close=True))
+    upstream.counters.fail(cause.error_type)
     upstream.counters.observe(cause.status, 0.0)
-    if cause.own:
+    if cause.own_fault:
         drop_unread(client.transport)
         client.close()
     else:
@@ -52,7 +52,9 @@ def refuse(client: Client, status: int, reason: str, protocol: str = "") -> None
         if begun:
             client.cut(broken=True)
             return
-    client.write(local_replies.goaway(reason) if protocol == HTTP2 else local_replies.refusal(status, reason))
+    client.write(
+        local_replies.http2_goaway(reason) if protocol == HTTP2 else local_replies.rejection_reply(status, reason)
+    )
     client.linger()
 
 
@@ -63,5 +65,5 @@ def end_defect(client: Client, error: Exception) -> None:
         return
     client.upstream.defects.note(error)
     if not client.lingers:
-        client.upstream.counters.fail(local_replies.DEFECT.error)
+        client.upstream.counters.fail(local_replies.DEFECT.error_type)
         refuse(client, local_replies.DEFECT.status, local_replies.DEFECT.text)

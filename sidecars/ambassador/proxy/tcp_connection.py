@@ -70,7 +70,7 @@ class TcpClient(Relay):
         upstream = self.upstream
         tried: list[Endpoint] = []
         cause = NO_ADDRESS
-        key = upstream.key_of(b"", peer_host(self.transport)) if upstream.key_of else b""
+        key = upstream.hash_key(b"", peer_host(self.transport)) if upstream.hash_key else b""
         settings = upstream.settings
         allowed = settings.retries if CONNECT in settings.retry_on.failures else 0
         while len(tried) <= allowed:
@@ -88,10 +88,10 @@ class TcpClient(Relay):
                 made = await upstream.connect(endpoint, lambda: Relay(upstream, inbound=False))
             except Exception:
                 endpoint.pending -= 1
-                upstream.balancer.undecided(endpoint, started)
+                upstream.balancer.on_inconclusive(endpoint, started)
                 raise
             if isinstance(made, Relay):
-                upstream.balancer.answered(endpoint, HTTPStatus.OK, started, time.monotonic())
+                upstream.balancer.on_response(endpoint, HTTPStatus.OK, started, time.monotonic())
                 endpoint.connections += 1
                 upstream.waiting.discard(self)
                 self.label = endpoint.label
@@ -105,9 +105,9 @@ class TcpClient(Relay):
             self._give_up(cause)
 
     def _give_up(self, cause: Cause) -> None:
-        self.upstream.counters.fail(cause.error)
-        if not cause.own:  # that is logged where it is found, and not for each connection
+        self.upstream.counters.fail(cause.error_type)
+        if not cause.own_fault:  # that is logged where it is found, and not for each connection
             log.warning("a connection could not be made", upstream=self.upstream.name, reason=cause.text)
         if self.upstream.access is not None:
-            self.upstream.access.connection(self, time.monotonic(), error=cause.error)
+            self.upstream.access.connection(self, time.monotonic(), error=cause.error_type)
         self.transport.abort()

@@ -99,7 +99,7 @@ def look(exchange: Exchange, now: float) -> None:
     silent = now - exchange.since
     response, connected = exchange.response, exchange.connection is not None
     if response is not None:
-        limit = settings.timeout if response.announced >= 0 else settings.stream_idle_timeout
+        limit = settings.timeout if response.content_length >= 0 else settings.stream_idle_timeout
         if silent >= limit and not exchange.client.write_paused:  # `watch` ends what the app does not take
             exchange.cut()
     elif connected and not (exchange.complete or exchange.blocked):
@@ -107,7 +107,7 @@ def look(exchange: Exchange, now: float) -> None:
     elif silent >= settings.timeout:
         _expire(exchange, now)
     elif connected and _is_late(exchange, now):
-        exchange.lost(local_replies.SILENT)
+        exchange.lost(local_replies.RESPONSE_TIMEOUT)
 
 
 def _has_taken(exchange: Exchange, connection: Connection) -> bool:
@@ -127,15 +127,15 @@ def _expire(exchange: Exchange, now: float) -> None:
         exchange.cut()
         return
     endpoint = exchange.endpoint
-    cause = local_replies.SILENT
+    cause = local_replies.RESPONSE_TIMEOUT
     if endpoint is not None:
         balancer = exchange.upstream.balancer
         if exchange.connection is None:  # what becomes of it is told when it has opened, or not
             cause = local_replies.CONNECT_TIMEOUT
         elif exchange.complete or exchange.blocked:
-            balancer.failed(endpoint, exchange.tried_at, now)
+            balancer.on_failure(endpoint, exchange.tried_at, now)
         else:
-            balancer.undecided(endpoint, now)
+            balancer.on_inconclusive(endpoint, now)
         exchange.causes += ((endpoint.label, cause),)
         exchange.leave()
     exchange.give_up(cause)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecars.ambassador.balancing.balancer import Balancer
 from sidecars.ambassador.balancing.endpoint import EJECTED, READY, Endpoint
-from sidecars.ambassador.balancing.hash_key import key_of
+from sidecars.ambassador.balancing.hash_key import hash_key_function
 from sidecars.ambassador.discovery.dns_refresh import is_address
-from sidecars.ambassador.discovery.dns_target import Answer, Name, authority
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, DnsTarget, authority
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.head_rules import HTTP2
-from sidecars.ambassador.http.header_edits import Token, edits_of
+from sidecars.ambassador.http.header_edits import BearerToken, combine_edits
 from sidecars.ambassador.http.local_replies import Cause
-from sidecars.ambassador.http.request_head import Requests
+from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.ambassador.proxy import access_log
 from sidecars.ambassador.proxy.access_log import AccessLog
 from sidecars.ambassador.proxy.admission import Turns
@@ -63,22 +63,24 @@ class Upstream:
         self.name = settings.name
         self.loop = loop
         self._hold = hold  # on readiness, while there is no address
-        self.names = [Name(place) for place in settings.upstream.places]
+        self.dns_targets = [DnsTarget(place) for place in settings.upstream.targets]
         self.authorities: set[bytes] = set()
-        for place in settings.upstream.places:
+        for place in settings.upstream.targets:
             self.authorities |= _authorities(place.scheme, place.host, place.port)
-        self.requests = Requests(
+        self.request_parser = RequestParser(
             self.authorities,
-            edits_of(settings.headers, token=settings.token is not None),
+            combine_edits(settings.headers, token=settings.token is not None),
             settings.max_headers,
         )
         self.preserves_host = settings.host == "preserve"
-        self._token = Token(settings.token, variable(Settings, "token", settings.name)) if settings.token else None
+        self._token = (
+            BearerToken(settings.token, variable(Settings, "token", settings.name)) if settings.token else None
+        )
         self.access = AccessLog(settings.name, settings.access_log) if settings.access_log != access_log.OFF else None
         self._tls = upstream_tls.client(settings) if settings.upstream.tls else None
         self.credentials = b""  # a line of each request, behind its Host
         self._authenticate(time.monotonic())
-        self.key_of = key_of(settings.balance)
+        self.hash_key = hash_key_function(settings.balance)
         self.balancer: Balancer = Balancer(settings, told=self._state_changed)
         self.budget = Budget(time.monotonic(), settings.retry_budget)
         self.counters: Counters = Counters()
@@ -113,7 +115,7 @@ class Upstream:
         if descriptor >= self._most_descriptors:  # one of the reserve
             self._shed()
             return local_replies.NO_DESCRIPTORS
-        return local_replies.TOO_MANY if self.open_clients > self.settings.max_connections else None
+        return local_replies.TOO_MANY_CONNECTIONS if self.open_clients > self.settings.max_connections else None
 
     def listens_on(self, host: str, port: int) -> None:
         """Note where the app reaches us: a target in absolute form may name that, too."""
@@ -124,12 +126,12 @@ class Upstream:
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        return [endpoint for name in self.names for endpoint in name.endpoints.values()]
+        return [endpoint for name in self.dns_targets for endpoint in name.endpoints.values()]
 
     @property
     def endpoints_and_leaving(self) -> list[Endpoint]:
         """Those, and those that DNS names no more but that have connections."""
-        return self.endpoints + [endpoint for name in self.names for endpoint in name.leaving.values()]
+        return self.endpoints + [endpoint for name in self.dns_targets for endpoint in name.leaving.values()]
 
     @property
     def open_clients(self) -> int:
@@ -140,12 +142,12 @@ class Upstream:
         """Seconds since the oldest of the last good answers about names; 0 where there are only addresses."""
         ages = [
             time.monotonic() - name.answered_at
-            for name in self.names
+            for name in self.dns_targets
             if name.answered_at and not is_address(name.target.host)
         ]
         return max(ages, default=0.0)
 
-    def answered(self, name: Name, answer: Answer, now: float) -> None:
+    def answered(self, name: DnsTarget, answer: DnsAnswer, now: float) -> None:
         """DNS has answered: take up what is new, and leave what is gone."""
         if name.error and answer.found:
             log.info("a name can be looked up again", upstream=self.name, host=name.target.host)
@@ -165,7 +167,7 @@ class Upstream:
                 removed=",".join(endpoint.label for endpoint in gone),
             )
 
-    def unanswered(self, name: Name, error: str) -> None:
+    def unanswered(self, name: DnsTarget, error: str) -> None:
         """DNS has not answered: what was known still holds."""
         self.lookup_failures += 1
         if name.error != error:
@@ -229,7 +231,9 @@ class Upstream:
         started = time.monotonic()
         made = await self.connect(endpoint, lambda: Connection(self, endpoint))
         cause = (
-            (local_replies.CLOSED if made.transport.is_closing() else None) if isinstance(made, Connection) else made
+            (local_replies.CONNECTION_CLOSED if made.transport.is_closing() else None)
+            if isinstance(made, Connection)
+            else made
         )
         if cause and not exchange.over:
             exchange.lost(cause)
@@ -269,10 +273,10 @@ class Upstream:
 
     def unreached(self, endpoint: Endpoint, cause: Cause, started: float) -> None:
         """Note that a connection to the endpoint, begun at `started`, did not open."""
-        if cause.own:
-            self.balancer.undecided(endpoint, time.monotonic())
+        if cause.own_fault:
+            self.balancer.on_inconclusive(endpoint, time.monotonic())
         else:
-            self.balancer.failed(endpoint, started, time.monotonic(), unreachable=True)
+            self.balancer.on_failure(endpoint, started, time.monotonic(), unreachable=True)
 
     def _shed(self) -> None:
         """Close the connection that has been idle for the longest time, to free its descriptor."""
@@ -300,9 +304,9 @@ class Upstream:
                 self._tick(client, now)
             for relay in list(self.relays):
                 self._tick(relay, now)
-        for name in self.names:
+        for name in self.dns_targets:
             if name.leaving:
-                name.forget_left()
+                name.drop_drained()
                 self._leave_behind(now)
         for endpoint in self.endpoints:
             idle = endpoint.idle  # the one that has been so for the longest time is the first

@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecars.ambassador.http import local_replies
-from sidecars.ambassador.http.bodies import Reader, UntilClose, reader
-from sidecars.ambassador.http.head_rules import Refused, check_beginning
+from sidecars.ambassador.http.bodies import BodyReader, UntilCloseReader, body_reader
+from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
 from sidecars.ambassador.http.response_head import Response, parse_response
 from sidecars.ambassador.proxy import attempts
 from sidecars.ambassador.proxy.retry import retry_after
@@ -61,7 +61,7 @@ class Connection:
         self.exchange: Exchange | None = None
         self.buffer = b""
         self.response: Response | None = None
-        self.body: Reader | None = None
+        self.body: BodyReader | None = None
         self.interims = 0
         self.served = False  # whether it has served an exchange before
         self.since = 0.0  # since when it is idle
@@ -88,8 +88,8 @@ class Connection:
                 self._head(exchange, self.buffer + data, len(self.buffer))
             else:
                 self._head(exchange, data)
-        except Refused as error:
-            self._fail(exchange, local_replies.malformed(error.reason))
+        except MessageRejected as error:
+            self._fail(exchange, local_replies.malformed_response(error.reason))
         except Exception as defect:  # noqa: BLE001 - whatever the peer wrote, it ends no more than this exchange
             exchange.defect(defect)
             if self.exchange is None or self.exchange is exchange:
@@ -101,7 +101,7 @@ class Connection:
         limit = self.limit
         if end < 0 or end > limit:
             if len(data) > limit:
-                self._fail(exchange, local_replies.too_large(limit))
+                self._fail(exchange, local_replies.head_too_large(limit))
                 return
             check_beginning(data, _MALFORMED, known)
             self.buffer = data
@@ -116,7 +116,7 @@ class Connection:
             return
         now = monotonic()
         if status < _TOO_MANY_REQUESTS:
-            self.upstream.balancer.answered(self.endpoint, status, exchange.tried_at, now)
+            self.upstream.balancer.on_response(self.endpoint, status, exchange.tried_at, now)
         elif self._is_repeated(exchange, response, now):
             return
         length = response.length
@@ -126,7 +126,7 @@ class Connection:
             exchange.respond_whole(response, rest[:length] if surplus else rest, now)
             return
         self.response = response
-        self.body = reader(length, _MALFORMED)
+        self.body = body_reader(length, _MALFORMED)
         exchange.respond(response)
         if rest and not exchange.over:
             self._pass_on(exchange, self.body, rest)
@@ -135,7 +135,7 @@ class Connection:
         """Return True if another try is made instead of passing on this response, which may mean trouble."""
         try:
             after = retry_after(response.fields, time.time())
-            self.upstream.balancer.answered(self.endpoint, response.status, exchange.tried_at, now, after)
+            self.upstream.balancer.on_response(self.endpoint, response.status, exchange.tried_at, now, after)
             return attempts.repeats(exchange, response, after)
         except Exception as error:  # noqa: BLE001 - the app still gets its answer
             self.upstream.defects.note(error)
@@ -143,25 +143,25 @@ class Connection:
 
     def _interim(self, exchange: Exchange, response: Response, rest: bytes) -> None:
         if response.status == _SWITCHING:
-            self.upstream.balancer.answered(self.endpoint, _SWITCHING, exchange.tried_at, monotonic())
+            self.upstream.balancer.on_response(self.endpoint, _SWITCHING, exchange.tried_at, monotonic())
             exchange.switch(response, rest)
             return
-        self.doubtful |= response.doubtful
+        self.doubtful |= response.is_ambiguous
         self.interims += 1
         if self.interims > _MOST_INTERIM:
-            raise Refused(_MALFORMED, f"more than {_MOST_INTERIM} interim responses came before it")
+            raise MessageRejected(_MALFORMED, f"more than {_MOST_INTERIM} interim responses came before it")
         exchange.interim(response)
         if rest and self.exchange is exchange:
             self._head(exchange, rest)
 
-    def _pass_on(self, exchange: Exchange, body: Reader, data: bytes) -> None:
+    def _pass_on(self, exchange: Exchange, body: BodyReader, data: bytes) -> None:
         pieces = body.feed(data)
         if pieces:
             exchange.pass_on(pieces)
         if body.done and self.exchange is exchange:
             self._end(exchange, body)
 
-    def _end(self, exchange: Exchange, body: Reader) -> None:
+    def _end(self, exchange: Exchange, body: BodyReader) -> None:
         response = self.response
         assert response is not None  # noqa: S101 - a body has a head
         now = monotonic()
@@ -184,7 +184,7 @@ class Connection:
             and response.keep_alive
             and exchange.complete
             and not exchange.blocked
-            and not exchange.request.body_is_odd
+            and not exchange.request.body_is_unusual
             and not endpoint.removed
         ):
             if response.idle_timeout is not None:
@@ -208,7 +208,7 @@ class Connection:
 
     def eof_received(self) -> bool:
         exchange = self.exchange
-        if exchange is not None and isinstance(self.body, UntilClose):
+        if exchange is not None and isinstance(self.body, UntilCloseReader):
             self._end(exchange, self.body)
         return False
 
@@ -221,7 +221,7 @@ class Connection:
             idle.remove(self)
         exchange = self.exchange
         if exchange is not None:
-            exchange.lost(local_replies.CLOSED if error is None else connect_errors.of_breaking(error))
+            exchange.lost(local_replies.CONNECTION_CLOSED if error is None else connect_errors.of_breaking(error))
 
     # What the endpoint does not take is not read from the app.
 

@@ -29,20 +29,20 @@ def of_connecting(error: OSError, ip: str) -> Cause:
     if isinstance(error, SSLError):
         return upstream_tls.cause_of(error)
     if isinstance(error, ConnectionRefusedError):
-        return local_replies.REFUSED
+        return local_replies.CONNECTION_REFUSED
     if error.errno in _UNREACHABLE:
-        return local_replies.UNREACHABLE
+        return local_replies.ADDRESS_UNREACHABLE
     # EADDRNOTAVAIL: all local ports are in use, or this host has no address of that family (ip(7), ipv6(7)).
     if error.errno == errno.EADDRNOTAVAIL and not has_route(ip):
-        return local_replies.UNREACHABLE
+        return local_replies.ADDRESS_UNREACHABLE
     used_up = descriptors.count_exhaustion(error)
     if used_up is not None:
         return _USED_UP[used_up]
-    return local_replies.CLOSED if isinstance(error, ConnectionError) else local_replies.UNREACHABLE
+    return local_replies.CONNECTION_CLOSED if isinstance(error, ConnectionError) else local_replies.ADDRESS_UNREACHABLE
 
 
 def of_breaking(error: Exception | None) -> Cause:
     """Return why an open connection broke."""
     if error is not None and descriptors.count_exhaustion(error) is not None:
         return local_replies.NO_MEMORY
-    return local_replies.CLOSED
+    return local_replies.CONNECTION_CLOSED

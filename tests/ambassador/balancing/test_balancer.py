@@ -27,7 +27,7 @@ def test_one_that_failed_is_left_alone_and_then_gets_exactly_one_trial(balance: 
     picked = [made.choose(2.0, key=b"%d" % number) for number in range(60)]
     assert picked.count(known[0]) == 1
     assert known[0].state is TRIAL
-    made.answered(known[0], 200, 2.0, 2.01)
+    made.on_response(known[0], 200, 2.0, 2.01)
     assert known[0].state is READY
     assert known[0] in [made.choose(2.2, key=b"%d" % number) for number in range(60)]
 
@@ -37,7 +37,7 @@ def test_failures_in_a_row_eject_and_a_success_between_them_starts_the_count_ane
     made = balancer(known, EJECT_AFTER="3")
     for _ in range(5):
         fail(made, known[0], 0.0, times=2)
-        made.answered(known[0], 200, 0.0, 0.01)
+        made.on_response(known[0], 200, 0.0, 0.01)
     assert known[0].state is READY
     fail(made, known[0], 0.0, times=3)
     assert known[0].state is EJECTED
@@ -46,7 +46,7 @@ def test_failures_in_a_row_eject_and_a_success_between_them_starts_the_count_ane
 def test_one_that_cannot_be_reached_is_left_alone_at_once() -> None:
     known = endpoints(2)
     made = balancer(known)
-    made.failed(known[0], 0.0, 0.0, unreachable=True)
+    made.on_failure(known[0], 0.0, 0.0, unreachable=True)
     assert set(chosen(made, 20)) == {known[1]}
 
 
@@ -55,21 +55,21 @@ def test_which_answers_count_as_failures(status: int, counts: bool) -> None:  # 
     known = endpoints(3)
     made = balancer(known)
     for _ in range(5):
-        made.answered(known[0], status, 0.0, 0.01)
+        made.on_response(known[0], status, 0.0, 0.01)
     assert (known[0].state is EJECTED) == counts
 
 
 def test_a_trial_that_fails_sends_it_away_for_longer_each_time() -> None:
     known = endpoints(2)
     made = balancer(known, EJECT_FOR="2s")
-    made.failed(known[0], 0.0, 0.0, unreachable=True)
+    made.on_failure(known[0], 0.0, 0.0, unreachable=True)
     times = []
     for _ in range(8):
         now = known[0].state_until
         times.append(now - known[0].state_at)
         made.tick(now)
         assert made.choose(now) is known[0]
-        made.failed(known[0], now, now)
+        made.on_failure(known[0], now, now)
     assert 1.5 <= times[0] <= 2.5
     assert 3.0 <= times[1] <= 5.0
     assert max(times) <= 60 * 1.25
@@ -80,17 +80,17 @@ def test_one_that_was_well_for_a_while_begins_anew() -> None:
     known = endpoints(2)
     made = balancer(known)
     for now in (0.0, 5.0, 1000.0):
-        made.failed(known[0], now, now, unreachable=True)
+        made.on_failure(known[0], now, now, unreachable=True)
         made.tick(now + 3.0)
         made.choose(now + 3.0)
-        made.answered(known[0], 200, now + 3.0, now + 3.0)
+        made.on_response(known[0], 200, now + 3.0, now + 3.0)
         assert known[0].penalty == {0.0: 1.0, 5.0: 2.0, 1000.0: 1.0}[now]
 
 
 def test_a_trial_without_an_outcome_has_failed_and_is_repeated_later() -> None:
     known = endpoints(2)
     made = balancer(known)
-    made.failed(known[0], 0.0, 0.0, unreachable=True)
+    made.on_failure(known[0], 0.0, 0.0, unreachable=True)
     made.tick(2.0)
     assert made.choose(2.0) is known[0]
     made.tick(7.5)
@@ -103,10 +103,10 @@ def test_a_trial_without_an_outcome_has_failed_and_is_repeated_later() -> None:
 def test_a_trial_that_told_nothing_is_given_to_the_next_request() -> None:
     known = endpoints(2)
     made = balancer(known)
-    made.failed(known[0], 0.0, 0.0, unreachable=True)
+    made.on_failure(known[0], 0.0, 0.0, unreachable=True)
     made.tick(2.0)
     assert made.choose(2.0) is known[0]
-    made.undecided(known[0], 2.1)
+    made.on_inconclusive(known[0], 2.1)
     assert [made.choose(2.2) for _ in range(20)].count(known[0]) == 1
 
 
@@ -125,14 +125,14 @@ def test_answers_to_older_requests_say_nothing_of_an_ejected_one() -> None:
     known = endpoints(2)
     made = balancer(known)
     fail(made, known[0], 1.0)
-    made.answered(known[0], 200, 0.5, 1.1)
+    made.on_response(known[0], 200, 0.5, 1.1)
     assert known[0].state is EJECTED
     made.tick(3.0)
     assert made.choose(3.0) is known[0]
-    made.answered(known[0], 200, 0.5, 3.1)
-    made.failed(known[0], 0.5, 3.1)
+    made.on_response(known[0], 200, 0.5, 3.1)
+    made.on_failure(known[0], 0.5, 3.1)
     assert known[0].state is TRIAL
-    made.answered(known[0], 200, 3.0, 3.2)
+    made.on_response(known[0], 200, 3.0, 3.2)
     assert known[0].state is READY
 
 
@@ -140,10 +140,10 @@ def test_answers_to_older_requests_say_nothing_of_an_ejected_one() -> None:
 def test_what_a_trial_must_be_answered_with(status: int, back: bool) -> None:  # noqa: FBT001 - a table
     known = endpoints(2)
     made = balancer(known)
-    made.failed(known[0], 0.0, 0.0, unreachable=True)
+    made.on_failure(known[0], 0.0, 0.0, unreachable=True)
     made.tick(2.0)
     assert made.choose(2.0) is known[0]
-    made.answered(known[0], status, 2.0, 2.1)
+    made.on_response(known[0], status, 2.0, 2.1)
     made.tick(7.5)
     assert (known[0].state is READY) == back
 
@@ -180,7 +180,7 @@ def test_when_too_few_are_well_health_is_ignored() -> None:
     for endpoint in known:
         endpoint.cost = 1.0
     assert set(chosen(made, 100)) == set(known)
-    made.answered(known[0], 200, 0.1, 0.2)
+    made.on_response(known[0], 200, 0.1, 0.2)
     assert (made.in_panic, made.down) == (False, 2)
 
 
@@ -193,8 +193,8 @@ def test_a_higher_priority_number_serves_only_when_no_lower_one_can() -> None:
     assert set(chosen(made, 50)) == {known[2]}
     made.tick(2.0)
     assert made.choose(2.0) in (known[0], known[1])
-    made.answered(known[0], 200, 2.0, 2.0)
-    made.answered(known[1], 200, 2.0, 2.0)
+    made.on_response(known[0], 200, 2.0, 2.0)
+    made.on_response(known[1], 200, 2.0, 2.0)
     assert known[2] not in chosen(made, 50, 3.0)
 
 
@@ -216,7 +216,7 @@ def test_a_removed_endpoint_is_never_chosen(balance: str) -> None:
     made = balancer(known, balance)
     known[0].removed = True
     made.update((), [known[0]], 1.0)
-    made.failed(known[0], 0.0, 1.0)
+    made.on_failure(known[0], 0.0, 1.0)
     made.tick(60.0)
     assert known[0] not in [made.choose(60.0, key=b"%d" % number) for number in range(60)]
 
@@ -225,19 +225,19 @@ def test_an_active_check_makes_unhealthy_at_its_second_failure_and_healthy_at_on
     known = endpoints(2)
     made = balancer(known)
     for endpoint in known:
-        made.checked(endpoint, 0.0, passed=True)
-    made.checked(known[0], 1.0, passed=False)
+        made.on_health_check(endpoint, 0.0, passed=True)
+    made.on_health_check(known[0], 1.0, passed=False)
     assert set(chosen(made, 40)) == set(known)
-    made.checked(known[0], 2.0, passed=False)
+    made.on_health_check(known[0], 2.0, passed=False)
     assert set(chosen(made, 40)) == {known[1]}
-    made.checked(known[0], 3.0, passed=True)
+    made.on_health_check(known[0], 3.0, passed=True)
     assert set(chosen(made, 40)) == set(known)
 
 
 def test_a_new_endpoint_that_fails_its_first_check_is_not_used() -> None:
     known = endpoints(2)
     made = balancer(known)
-    made.checked(known[0], 0.0, passed=False)
+    made.on_health_check(known[0], 0.0, passed=False)
     assert set(chosen(made, 40)) == {known[1]}
 
 
@@ -272,13 +272,13 @@ def test_whatever_happens_somebody_who_is_there_is_chosen(story: list[tuple[str,
         now += 0.7
         endpoint = known[number]
         if what == "fail":
-            made.failed(endpoint, now - 0.1, now, unreachable=bool(number % 2))
+            made.on_failure(endpoint, now - 0.1, now, unreachable=bool(number % 2))
         elif what in ("answer", "bad"):
-            made.answered(endpoint, 200 if what == "answer" else 503, now - 0.1, now)
+            made.on_response(endpoint, 200 if what == "answer" else 503, now - 0.1, now)
         elif what == "tick":
             made.tick(now)
         elif what == "check":
-            made.checked(endpoint, now, passed=bool(number % 2))
+            made.on_health_check(endpoint, now, passed=bool(number % 2))
         elif what == "drop" and endpoint in there:
             there.remove(endpoint)
             endpoint.removed = True

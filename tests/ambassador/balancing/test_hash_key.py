@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.ambassador.balancing.hash_key import key_of
+from sidecars.ambassador.balancing.hash_key import hash_key_function
 
 FIELDS = b"\r\nX-User: alice\r\nCookie: theme=dark; Session=s1;session=s2\r\nX-User-Agent: bob\r\n\r\n"
 
@@ -21,10 +21,10 @@ FIELDS = b"\r\nX-User: alice\r\nCookie: theme=dark; Session=s1;session=s2\r\nX-U
     ],
 )
 def test_the_key_of_a_request(balance: str, key: bytes) -> None:
-    find = key_of(balance)
+    find = hash_key_function(balance)
     assert find is not None
     assert find(FIELDS, "10.1.2.3") == key
 
 
 def test_without_a_hash_there_is_no_key_to_look_for() -> None:
-    assert key_of("ewma") is None
+    assert hash_key_function("ewma") is None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
-from sidecars.ambassador.balancing.hash_ring import Ring
+from sidecars.ambassador.balancing.hash_ring import HashRing
 from sidecars.ambassador.balancing.policies import _alias_table
 from tests.ambassador.balancers import balancer, chosen, endpoints
 
@@ -77,7 +77,7 @@ def serve(made: object, takes: dict[Endpoint, tuple[float, int]], requests: int)
     for _ in range(requests):
         endpoint = made.choose(now)  # type: ignore[attr-defined] # a Balancer
         seconds, status = takes[endpoint]
-        made.answered(endpoint, status, now, now + seconds)  # type: ignore[attr-defined] # as above
+        made.on_response(endpoint, status, now, now + seconds)  # type: ignore[attr-defined] # as above
         now += seconds
         made.tick(now)  # type: ignore[attr-defined] # as above
         asked[endpoint] += 1
@@ -108,7 +108,7 @@ def test_ewma_forgives_one_error_in_a_thousand() -> None:
         endpoint = made.choose(now)
         assert endpoint is not None
         asked[endpoint] += 1
-        made.answered(endpoint, 500 if number % 1000 == 7 else 200, now, now + 0.01)
+        made.on_response(endpoint, 500 if number % 1000 == 7 else 200, now, now + 0.01)
         now += 0.01
         made.tick(now)
     assert min(asked.values()) > 2_000
@@ -117,7 +117,7 @@ def test_ewma_forgives_one_error_in_a_thousand() -> None:
 def test_a_retry_after_keeps_an_endpoint_expensive_for_as_long_as_it_asks() -> None:
     known = endpoints(2)
     made = balancer(known, MAX_EJECTED="0%")
-    made.answered(known[0], 503, 0.0, 0.001, retry_after=120.0)
+    made.on_response(known[0], 503, 0.0, 0.001, retry_after=120.0)
     for tick in range(1, 600):
         made.tick(tick * 0.2)
         assert made.choose(tick * 0.2) is known[1]
@@ -125,7 +125,7 @@ def test_a_retry_after_keeps_an_endpoint_expensive_for_as_long_as_it_asks() -> N
     for tick in range(600, 1100):
         made.tick(tick * 0.2)
     assert known[0].cost < 0.1
-    made.answered(known[1], 429, 220.0, 220.1, retry_after=100_000.0)
+    made.on_response(known[1], 429, 220.0, 220.1, retry_after=100_000.0)
     assert known[1].cost == 300.0
 
 
@@ -194,13 +194,15 @@ KEYS = [b"user-%d" % number for number in range(10_000)]
 def test_a_key_always_finds_the_same_endpoint_in_every_process() -> None:
     one, other = endpoints(5), endpoints(5)
     random.Random(3).shuffle(other)
-    assert [Ring(one).owner(key).label for key in KEYS[:500]] == [Ring(other).owner(key).label for key in KEYS[:500]]
-    assert Ring(one).owner(b"alice").label == "10.0.0.1:80"  # as of today, and of the next release
+    assert [HashRing(one).owner(key).label for key in KEYS[:500]] == [
+        HashRing(other).owner(key).label for key in KEYS[:500]
+    ]
+    assert HashRing(one).owner(b"alice").label == "10.0.0.1:80"  # as of today, and of the next release
 
 
 def test_keys_are_spread_by_weight() -> None:
     known = endpoints(4, weights=[1, 1, 2, 4])
-    ring = Ring(known)
+    ring = HashRing(known)
     shares = Counter(ring.owner(key) for key in KEYS)
     for endpoint, weight in zip(known, (1, 1, 2, 4), strict=True):
         assert 0.75 * weight / 8 < shares[endpoint] / len(KEYS) < 1.25 * weight / 8
@@ -210,7 +212,7 @@ def test_keys_are_spread_by_weight() -> None:
 def test_when_one_leaves_only_its_own_keys_move(count: int, data: st.DataObject) -> None:
     known = endpoints(count)
     gone = known[data.draw(st.integers(0, count - 1))]
-    before, after = Ring(known), Ring([endpoint for endpoint in known if endpoint is not gone])
+    before, after = HashRing(known), HashRing([endpoint for endpoint in known if endpoint is not gone])
     for key in KEYS[:300]:
         if before.owner(key) is not gone:
             assert after.owner(key) is before.owner(key)
@@ -220,13 +222,13 @@ def test_keys_of_an_ejected_endpoint_go_to_the_next_and_come_back_to_it() -> Non
     known = endpoints(3)
     made = balancer(known, "hash:source")
     before = {key: made.choose(0.0, key=key) for key in KEYS[:300]}
-    made.failed(known[0], 0.0, 0.0, unreachable=True)
+    made.on_failure(known[0], 0.0, 0.0, unreachable=True)
     away = {key: made.choose(0.0, key=key) for key in KEYS[:300]}
     assert known[0] not in away.values()
     assert all(away[key] is owner for key, owner in before.items() if owner is not known[0])
     made.tick(2.0)
     assert made.choose(2.0, key=next(key for key in before if before[key] is known[0])) is known[0]
-    made.answered(known[0], 200, 2.0, 2.0)
+    made.on_response(known[0], 200, 2.0, 2.0)
     assert {key: made.choose(3.0, key=key) for key in KEYS[:300]} == before
 
 
@@ -236,7 +238,7 @@ def test_a_retry_goes_where_the_key_would_belong_if_its_owner_were_not_there() -
     for key in KEYS[:200]:
         owner = made.choose(0.0, key=key)
         assert owner is not None
-        ring = Ring([endpoint for endpoint in known if endpoint is not owner])
+        ring = HashRing([endpoint for endpoint in known if endpoint is not owner])
         assert made.choose(0.0, [owner], key) is ring.owner(key)
 
 
@@ -246,6 +248,6 @@ def test_without_a_key_a_hash_spreads_by_chance() -> None:
 
 
 def test_the_ring_of_many_heavy_endpoints_is_bounded() -> None:
-    ring = Ring(endpoints(300, weights=[100] * 300))
+    ring = HashRing(endpoints(300, weights=[100] * 300))
     assert len(ring._points) <= 65_536
     assert len({ring.owner(key) for key in KEYS}) > 290

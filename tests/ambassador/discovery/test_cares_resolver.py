@@ -10,7 +10,7 @@ import dns.rcode
 import pytest
 
 from sidecars.ambassador.discovery.cares_resolver import CaresResolver
-from sidecars.ambassador.discovery.dns_target import Answer, Found, LookupFailed
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, LookupFailed, ResolvedAddress
 from tests.ambassador.nameserver import NameServer, name_server
 from tests.support import free_port
 
@@ -26,7 +26,7 @@ def resolver(dns_server: NameServer, tmp_path: Path) -> CaresResolver:
     return CaresResolver(dns_server.resolv_conf(tmp_path, "search shop.local local"))
 
 
-def addresses(answer: Answer) -> list[str]:
+def addresses(answer: DnsAnswer) -> list[str]:
     return sorted(found.ip for found in answer.found)
 
 
@@ -172,20 +172,20 @@ async def test_srv_records_are_followed_to_the_addresses_of_their_hosts(
     dns_server.says("a.example", "10.0.0.1", ttl=9)
     dns_server.says("b.example", "10.0.0.2", ttl=20)
     dns_server.says("c.example", "10.0.0.3", ttl=20)
-    answer = await resolver.lookup_services("_http._tcp.orders.example")
+    answer = await resolver.lookup_srv("_http._tcp.orders.example")
     assert answer.ttl == 9.0
     assert not [name for name, _ in dns_server.asked if name.endswith("example.shop.local")]
     assert sorted(answer.found, key=lambda found: found.ip) == [
-        Found("10.0.0.1", 8080, "a.example", 1.5, 10),
-        Found("10.0.0.2", 8081, "b.example", 0.5, 10),
-        Found("10.0.0.3", 80, "c.example", 1.0, 20),
+        ResolvedAddress("10.0.0.1", 8080, "a.example", 1.5, 10),
+        ResolvedAddress("10.0.0.2", 8081, "b.example", 0.5, 10),
+        ResolvedAddress("10.0.0.3", 80, "c.example", 1.0, 20),
     ]
 
 
 async def test_srv_names_are_searched_too(dns_server: NameServer, resolver: CaresResolver) -> None:
     dns_server.says("_http._tcp.orders.shop.local", "0 0 80 a.example.", kind="SRV")
     dns_server.says("a.example", "10.0.0.1")
-    assert addresses(await resolver.lookup_services("_http._tcp.orders")) == ["10.0.0.1"]
+    assert addresses(await resolver.lookup_srv("_http._tcp.orders")) == ["10.0.0.1"]
 
 
 async def test_a_host_that_cannot_be_looked_up_keeps_its_addresses_and_one_that_is_gone_does_not(
@@ -195,12 +195,12 @@ async def test_a_host_that_cannot_be_looked_up_keeps_its_addresses_and_one_that_
     dns_server.says(service, "0 0 80 a.example.", "0 0 80 b.example.", kind="SRV")
     dns_server.says("a.example", "10.0.0.1")
     dns_server.says("b.example", "10.0.0.2")
-    assert addresses(await resolver.lookup_services(service)) == ["10.0.0.1", "10.0.0.2"]
+    assert addresses(await resolver.lookup_srv(service)) == ["10.0.0.1", "10.0.0.2"]
     dns_server.failing.add("b.example")
-    assert addresses(await resolver.lookup_services(service)) == ["10.0.0.1", "10.0.0.2"]
+    assert addresses(await resolver.lookup_srv(service)) == ["10.0.0.1", "10.0.0.2"]
     dns_server.failing.clear()
     dns_server.forgets("b.example")
-    assert addresses(await resolver.lookup_services(service)) == ["10.0.0.1"]
+    assert addresses(await resolver.lookup_srv(service)) == ["10.0.0.1"]
 
 
 @pytest.mark.parametrize("records", [(), ("0 0 0 .",), ("0 0 80 nowhere.example.",)])
@@ -209,7 +209,7 @@ async def test_a_service_that_is_not_offered_has_no_addresses(
 ) -> None:
     dns_server.says("_http._tcp.orders.example", *records, kind="SRV")
     with pytest.raises(LookupFailed):
-        await resolver.lookup_services("_http._tcp.orders.example")
+        await resolver.lookup_srv("_http._tcp.orders.example")
 
 
 async def test_srv_records_that_name_no_host_or_no_port_are_left_out(
@@ -225,8 +225,8 @@ async def test_srv_records_that_name_no_host_or_no_port_are_left_out(
     )
     dns_server.says("good.example", "10.0.0.1")
     for _ in range(2):
-        answer = await resolver.lookup_services("_http._tcp.orders.example")
-        assert answer.found == (Found("10.0.0.1", 8080, "good.example", 1.0, 1),)
+        answer = await resolver.lookup_srv("_http._tcp.orders.example")
+        assert answer.found == (ResolvedAddress("10.0.0.1", 8080, "good.example", 1.0, 1),)
 
 
 async def test_a_line_of_resolv_conf_that_names_no_address_hides_no_name_server(

@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecars.ambassador import app
 from sidecars.ambassador.discovery.dns_refresh import is_address
-from sidecars.ambassador.discovery.dns_target import Answer, Found, LookupFailed
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, LookupFailed, ResolvedAddress
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.lifecycle import ServiceContext
@@ -25,13 +25,13 @@ class Zone:
         self.addresses = list(addresses)
         self.asked = 0
 
-    async def lookup(self, host: str) -> Answer:
+    async def lookup(self, host: str) -> DnsAnswer:
         self.asked += 1
         if not self.addresses:
             raise LookupFailed(f"SERVFAIL for {host}")
-        return Answer(tuple(map(Found, self.addresses)), 0.01)
+        return DnsAnswer(tuple(map(ResolvedAddress, self.addresses)), 0.01)
 
-    async def lookup_services(self, name: str) -> Answer:
+    async def lookup_srv(self, name: str) -> DnsAnswer:
         raise NotImplementedError(name)
 
 

@@ -4,16 +4,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
-from sidecars.ambassador.discovery.dns_target import Answer, Found, Name, Service, authority, services
+from sidecars.ambassador.discovery.dns_target import (
+    DnsAnswer,
+    DnsTarget,
+    ResolvedAddress,
+    SrvRecord,
+    addresses_of_records,
+    authority,
+)
 from sidecars.ambassador.setting_types import Target
 
 
-def name() -> Name:
-    return Name(Target("http", "orders", 8080))
+def name() -> DnsTarget:
+    return DnsTarget(Target("http", "orders", 8080))
 
 
-def told(orders: Name, now: float, *addresses: str, ttl: float = 5.0) -> tuple[list[Endpoint], list[Endpoint]]:
-    return orders.answered(Answer(tuple(map(Found, addresses)), ttl), now, 1.0, 30.0)
+def told(orders: DnsTarget, now: float, *addresses: str, ttl: float = 5.0) -> tuple[list[Endpoint], list[Endpoint]]:
+    return orders.answered(DnsAnswer(tuple(map(ResolvedAddress, addresses)), ttl), now, 1.0, 30.0)
 
 
 def test_a_good_answer_replaces_what_was_known() -> None:
@@ -46,7 +53,7 @@ def test_an_answer_holds_for_its_ttl_within_the_limits() -> None:
     holds = []
     for ttl in (0.0, 5.0, 600.0):
         told(orders, 1.0, "10.0.0.1", ttl=ttl)
-        holds.append(orders.holds)
+        holds.append(orders.valid_for)
     assert holds == [1.0, 5.0, 30.0]
 
 
@@ -56,7 +63,7 @@ def test_an_address_that_comes_back_while_it_has_connections_is_the_same_endpoin
     first = orders.endpoints["10.0.0.1", 8080]
     first.connections = 1
     told(orders, 2.0, "10.0.0.2")
-    orders.forget_left()
+    orders.drop_drained()
     new, _ = told(orders, 3.0, "10.0.0.1", "10.0.0.2")
     assert new == [first]
     assert not first.removed
@@ -68,10 +75,10 @@ def test_one_that_is_gone_is_forgotten_with_its_last_connection() -> None:
     told(orders, 1.0, "10.0.0.1")
     (gone,) = told(orders, 2.0, "10.0.0.2")[1]
     gone.connections = 1
-    orders.forget_left()
+    orders.drop_drained()
     assert list(orders.leaving.values()) == [gone]
     gone.connections = 0
-    orders.forget_left()
+    orders.drop_drained()
     assert not orders.leaving
 
 
@@ -95,7 +102,7 @@ def test_what_is_known_is_always_the_last_good_answer(events: list[tuple[str, li
                 assert {endpoint.ip for endpoint in new} == set(addresses) - set(good)
                 assert {endpoint.ip for endpoint in gone} == set(good) - set(addresses)
                 good = addresses
-                assert 1.0 <= orders.holds <= 30.0
+                assert 1.0 <= orders.valid_for <= 30.0
             for endpoint in new:
                 endpoint.connections = 1
                 seen[endpoint.ip] = endpoint
@@ -104,7 +111,7 @@ def test_what_is_known_is_always_the_last_good_answer(events: list[tuple[str, li
         else:
             for endpoint in [each for each in orders.leaving.values() if each.ip in addresses]:
                 endpoint.connections = 0
-            orders.forget_left()
+            orders.drop_drained()
         there = {ip for ip, _ in orders.endpoints}
         assert there == set(good)
         assert not there & {ip for ip, _ in orders.leaving}
@@ -114,16 +121,16 @@ def test_what_is_known_is_always_the_last_good_answer(events: list[tuple[str, li
 
 
 def test_srv_records_bring_their_port_their_host_and_their_weight() -> None:
-    orders = Name(Target("http", "_http._tcp.orders", 0, weight=2))
-    found = services(
+    orders = DnsTarget(Target("http", "_http._tcp.orders", 0, weight=2))
+    found = addresses_of_records(
         [
-            (Service(10, 3, 8080, "orders-0.shop"), ["10.0.0.1"]),
-            (Service(10, 1, 8081, "orders-1.shop"), ["10.0.0.2"]),
-            (Service(20, 0, 80, "spare.shop"), ["10.0.0.3"]),
-            (Service(20, 5, 80, "gone.shop"), []),
+            (SrvRecord(10, 3, 8080, "orders-0.shop"), ["10.0.0.1"]),
+            (SrvRecord(10, 1, 8081, "orders-1.shop"), ["10.0.0.2"]),
+            (SrvRecord(20, 0, 80, "spare.shop"), ["10.0.0.3"]),
+            (SrvRecord(20, 5, 80, "gone.shop"), []),
         ]
     )
-    orders.answered(Answer(found, 5.0), 1.0, 1.0, 30.0)
+    orders.answered(DnsAnswer(found, 5.0), 1.0, 1.0, 30.0)
     seen = [(each.label, each.host, each.full_weight, each.priority) for each in orders.endpoints.values()]
     assert seen == [
         ("10.0.0.1:8080", b"orders-0.shop:8080", 3.0, 10),

@@ -7,13 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.http.bodies import Chunked, Sized, UntilClose, frame, last_chunk
-from sidecars.ambassador.http.head_rules import Refused
+from sidecars.ambassador.http.bodies import (
+    ChunkedReader,
+    ContentLengthReader,
+    UntilCloseReader,
+    encode_chunk,
+    encode_last_chunk,
+)
+from sidecars.ambassador.http.head_rules import MessageRejected
 
 BODY = b"5;x=y\r\nhello\r\n00A\r\n0123456789\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\nx-two:2\r\n\r\nGET"
 
 
-def read(body: Chunked | Sized | UntilClose, parts: list[bytes]) -> bytes:
+def read(body: ChunkedReader | ContentLengthReader | UntilCloseReader, parts: list[bytes]) -> bytes:
     """The body in the parts; what follows its end is added to the surplus, as a connection would."""
     out = b""
     for part in parts:
@@ -25,10 +31,10 @@ def read(body: Chunked | Sized | UntilClose, parts: list[bytes]) -> bytes:
 
 
 def outcome(parts: list[bytes]) -> tuple[object, ...]:
-    body = Chunked(400)
+    body = ChunkedReader(400)
     try:
         content = read(body, parts)
-    except Refused as error:
+    except MessageRejected as error:
         return ("refused", error.status)
     return (content, body.done, tuple(body.trailers), body.surplus)
 
@@ -63,7 +69,7 @@ def test_a_bad_chunk_is_refused_however_it_is_split(bad: bytes) -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.lists(st.integers(0, 400), max_size=6))
 def test_what_we_frame_h11_reads_and_we_read_what_it_frames(pieces: list[bytes], cuts: list[int]) -> None:
-    wire = b"".join(part for piece in pieces for part in frame([piece])) + last_chunk([b"X-Sum: 1\r\n"])
+    wire = b"".join(part for piece in pieces for part in encode_chunk([piece])) + encode_last_chunk([b"X-Sum: 1\r\n"])
     oracle = h11.Connection(h11.SERVER)
     oracle.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + wire)
     assert isinstance(oracle.next_event(), h11.Request)
@@ -99,26 +105,26 @@ def test_what_we_accept_as_chunks_h11_accepts_too(junk: bytes) -> None:
 
 
 def test_a_sized_body_ends_where_it_says() -> None:
-    body = Sized(5)
+    body = ContentLengthReader(5)
     assert read(body, [b"he", b"lloGET"]) == b"hello"
     assert body.done
     assert body.surplus == b"GET"
 
 
 def test_a_body_until_close_never_ends_by_itself() -> None:
-    body = UntilClose()
+    body = UntilCloseReader()
     assert read(body, [b"a", b"0\r\n\r\n"]) == b"a0\r\n\r\n"
     assert not body.done
 
 
 def test_chunk_extensions_are_bounded_over_the_whole_body() -> None:
-    with pytest.raises(Refused):
-        read(Chunked(400), [b"1;" + b"x" * 400 + b"\r\na\r\n"] * 100)
+    with pytest.raises(MessageRejected):
+        read(ChunkedReader(400), [b"1;" + b"x" * 400 + b"\r\na\r\n"] * 100)
 
 
 def test_trailers_are_bounded() -> None:
-    with pytest.raises(Refused):
-        read(Chunked(400), [b"0\r\n", *[b"X: " + b"y" * 400 + b"\r\n"] * 100])
+    with pytest.raises(MessageRejected):
+        read(ChunkedReader(400), [b"0\r\n", *[b"X: " + b"y" * 400 + b"\r\n"] * 100])
 
 
 def test_trailers_that_control_the_message_are_dropped() -> None:

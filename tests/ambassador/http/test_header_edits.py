@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.ambassador.http.header_edits import Token, edits, edits_of
-from sidecars.ambassador.http.request_head import Requests
+from sidecars.ambassador.http.header_edits import BearerToken, combine_edits, edits
+from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.chassis.config.setting_types import Secret
 from tests.ambassador.support import Ambassador, answering, backends
 from tests.conftest import Start
@@ -13,7 +13,7 @@ from tests.support import wait_until
 
 
 def sent(headers: str, *fields: bytes, token: bool = False) -> bytes:
-    judge = Requests((), edits_of(edits.parse(headers), token=token))
+    judge = RequestParser((), combine_edits(edits.parse(headers), token=token))
     head = b"\r\n".join((b"GET / HTTP/1.1", b"Host: a", *fields))
     return judge.parse(head, len(head)).head(b"orders")
 
@@ -53,7 +53,7 @@ def test_with_a_token_the_apps_own_credentials_go_no_further() -> None:
 def test_a_token_is_read_again_and_a_bad_one_leaves_the_earlier_in_force(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first.token==\n")
-    token = Token(Secret(file.read_text), "AMBASSADOR_TOKEN")
+    token = BearerToken(Secret(file.read_text), "AMBASSADOR_TOKEN")
     seen = []
     for now, text in enumerate(["first.token==\n", "second", "two words", "a\r\nX: b", "", None, "third"]):
         file.unlink(missing_ok=True)

@@ -12,14 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.ambassador import setting_types
-from sidecars.ambassador.balancing.hash_key import key_of
+from sidecars.ambassador.balancing.hash_key import hash_key_function
 from sidecars.ambassador.discovery import resolvconf
-from sidecars.ambassador.discovery.dns_target import Answer, Found, Name, Service, services
+from sidecars.ambassador.discovery.dns_target import (
+    DnsAnswer,
+    DnsTarget,
+    ResolvedAddress,
+    SrvRecord,
+    addresses_of_records,
+)
 from sidecars.ambassador.http import local_replies
-from sidecars.ambassador.http.bodies import Chunked
-from sidecars.ambassador.http.fields import ACTED_ON
-from sidecars.ambassador.http.head_rules import Refused
-from sidecars.ambassador.http.request_head import Requests
+from sidecars.ambassador.http.bodies import ChunkedReader
+from sidecars.ambassador.http.fields import CONTROL_FIELDS
+from sidecars.ambassador.http.head_rules import MessageRejected
+from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.ambassador.http.response_head import parse_response
 from sidecars.ambassador.proxy import retry
 from sidecars.ambassador.proxy.access_log import AccessLog
@@ -43,7 +49,9 @@ VALUES = (
         max_size=6,
     ).map(b"".join)
 )
-NAMES = st.sampled_from([*sorted(ACTED_ON), b"retry-after", b"idempotency-key", b"if-match", b"cookie", b"x"]) | RAW
+NAMES = (
+    st.sampled_from([*sorted(CONTROL_FIELDS), b"retry-after", b"idempotency-key", b"if-match", b"cookie", b"x"]) | RAW
+)
 FIELDS = st.lists(st.tuples(NAMES, VALUES).map(b": ".join), max_size=5)
 FIRST_LINES = RAW | st.tuples(
     st.sampled_from([b"GET", b"POST", b"OPTIONS", b"PUT", b"TRACE", b"CONNECT"]) | RAW,
@@ -63,23 +71,23 @@ def head(first: bytes, fields: list[bytes]) -> bytes:
 def test_a_request_is_understood_or_refused(first: bytes, fields: list[bytes]) -> None:
     data = head(first, [b"Host: a", *fields])
     try:
-        request = Requests({b"orders"}).parse(data, len(data))
-    except Refused as error:
-        local_replies.refusal(error.status, error.reason)
+        request = RequestParser({b"orders"}).parse(data, len(data))
+    except MessageRejected as error:
+        local_replies.rejection_reply(error.status, error.reason)
         return
     assert request.head(b"orders").endswith(b"\r\n\r\n")
     for balance in ("hash:header:x", "hash:cookie:a", "hash:source"):
-        find = key_of(balance)
+        find = hash_key_function(balance)
         assert find is not None
         assert isinstance(find(request.rest, "fe80::1%eth0"), bytes)
 
 
 @given(STATUS_LINES, FIELDS, st.sampled_from([b"GET", b"HEAD", b"POST"]))
 def test_a_response_is_understood_or_refused(first: bytes, fields: list[bytes], method: bytes) -> None:
-    request = Requests(()).parse(line := b"%b / HTTP/1.1\r\nHost: a" % method, len(line))
+    request = RequestParser(()).parse(line := b"%b / HTTP/1.1\r\nHost: a" % method, len(line))
     try:
         response = parse_response(head(first, fields), request)
-    except Refused:
+    except MessageRejected:
         return
     for minor in (0, 1):
         for close in (False, True):
@@ -90,8 +98,8 @@ def test_a_response_is_understood_or_refused(first: bytes, fields: list[bytes], 
 
 @given(st.lists(RAW | st.sampled_from([b"5\r\nhello\r\n", b"0\r\n", b"\r\n", b"5 ;x\r\n", b"f" * 15]), max_size=6))
 def test_a_chunked_body_is_understood_or_refused(pieces: list[bytes]) -> None:
-    body = Chunked(400)
-    with contextlib.suppress(Refused):
+    body = ChunkedReader(400)
+    with contextlib.suppress(MessageRejected):
         for piece in pieces:
             if not body.done:
                 body.feed(piece)
@@ -119,11 +127,11 @@ def test_nothing_that_an_app_writes_is_a_defect(first: bytes, fields: list[bytes
 
 @given(st.integers(100, 999), st.text(max_size=40))
 def test_every_status_and_every_reason_makes_an_answer(status: int, reason: str) -> None:
-    cause = local_replies.malformed(reason)
+    cause = local_replies.malformed_response(reason)
     for answer in (
-        local_replies.refusal(status, reason),
-        local_replies.own_answer(
-            cause, "orders", [("a", cause), ("b", local_replies.answered_with(status))], head_only=False, close=True
+        local_replies.rejection_reply(status, reason),
+        local_replies.failure_reply(
+            cause, "orders", [("a", cause), ("b", local_replies.unwanted_status(status))], head_only=False, close=True
         ),
     ):
         lines = answer.partition(b"\r\n\r\n")[0]
@@ -142,7 +150,7 @@ def test_every_error_of_connecting_has_a_cause(number: int, words: str) -> None:
 @given(
     st.lists(
         st.builds(
-            Service,
+            SrvRecord,
             st.integers(0, 65535),
             st.integers(0, 65535),
             st.integers(0, 65535),
@@ -155,31 +163,31 @@ def test_every_error_of_connecting_has_a_cause(number: int, words: str) -> None:
     st.floats(allow_nan=False),
 )
 def test_every_srv_record_is_an_endpoint_or_left_out(records: list[Any], ttl: float) -> None:
-    found = services([(record, ["10.0.0.1", "fd00::1"]) for record in records])
-    name = Name(setting_types.targets.parse("https+srv://_http._tcp.orders").places[0])
-    name.answered(Answer(found, ttl), 0.0, 1.0, 30.0)
+    found = addresses_of_records([(record, ["10.0.0.1", "fd00::1"]) for record in records])
+    name = DnsTarget(setting_types.targets.parse("https+srv://_http._tcp.orders").targets[0])
+    name.answered(DnsAnswer(found, ttl), 0.0, 1.0, 30.0)
     for endpoint in name.endpoints.values():
         assert 0 < endpoint.port <= 65535
         assert endpoint.host.isascii()
         assert not set(endpoint.host) & set(b"\r\n\0 /@")
         assert endpoint.server_name.encode("idna")
-    assert 1.0 <= name.holds <= 30.0 or not found
+    assert 1.0 <= name.valid_for <= 30.0 or not found
 
 
 def test_an_srv_record_that_names_no_host_or_no_port_is_left_out() -> None:
-    good = Service(1, 1, 80, "a.example")
+    good = SrvRecord(1, 1, 80, "a.example")
     odd = [
-        Service(1, 1, 0, "b.example"),
-        Service(1, 1, 80, "a b"),
-        Service(1, 1, 80, "a\\013\\010X: y"),
-        Service(1, 1, 80, "a..b"),
-        Service(1, 1, 80, "-" * 64),
-        Service(1, 1, 80, ".".join(["a" * 50] * 6)),
-        Service(1, 1, 80, b"\xff"),  # type: ignore[arg-type] # as pycares gives a name beyond ASCII
-        Service(1, 1, 80, ""),
+        SrvRecord(1, 1, 0, "b.example"),
+        SrvRecord(1, 1, 80, "a b"),
+        SrvRecord(1, 1, 80, "a\\013\\010X: y"),
+        SrvRecord(1, 1, 80, "a..b"),
+        SrvRecord(1, 1, 80, "-" * 64),
+        SrvRecord(1, 1, 80, ".".join(["a" * 50] * 6)),
+        SrvRecord(1, 1, 80, b"\xff"),  # type: ignore[arg-type] # as pycares gives a name beyond ASCII
+        SrvRecord(1, 1, 80, ""),
     ]
-    assert services([(record, ["10.0.0.1"]) for record in (*odd, good)]) == (
-        Found("10.0.0.1", 80, "a.example", 1.0, 1),
+    assert addresses_of_records([(record, ["10.0.0.1"]) for record in (*odd, good)]) == (
+        ResolvedAddress("10.0.0.1", 80, "a.example", 1.0, 1),
     )
 
 

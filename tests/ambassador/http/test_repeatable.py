@@ -6,15 +6,15 @@ import socket
 
 import pytest
 
-from sidecars.ambassador.http.request_head import Edits, Request, Requests
+from sidecars.ambassador.http.request_head import CombinedEdits, Request, RequestParser
 from tests.ambassador.support import Ambassador, Backend, Peer, backends, joined, resetting
 from tests.conftest import Start
 from tests.support import free_port
 
 
-def request(method: str, *fields: str, edits: Edits | None = None) -> Request:
+def request(method: str, *fields: str, edits: CombinedEdits | None = None) -> Request:
     head = "\r\n".join((f"{method} / HTTP/1.1", "Host: a", *fields)).encode("latin-1")
-    judge = Requests((), edits)
+    judge = RequestParser((), edits)
     for _ in range(3):  # the third time from what is remembered
         found = judge.parse(head, len(head))
     return found
@@ -87,9 +87,9 @@ def test_a_key_that_the_upstream_may_not_know_or_not_heed_changes_nothing(method
 
 
 def test_what_counts_is_what_goes_out() -> None:
-    assert not request("POST", "Idempotency-Key: a", edits=Edits(removed=[b"idempotency-key"])).idempotent
-    assert request("PUT", "If-Match: a", edits=Edits(removed=[b"if-match"])).idempotent
-    assert not request("PUT", edits=Edits(added=[b"If-Match: a\r\n"])).idempotent
+    assert not request("POST", "Idempotency-Key: a", edits=CombinedEdits(removed=[b"idempotency-key"])).idempotent
+    assert request("PUT", "If-Match: a", edits=CombinedEdits(removed=[b"if-match"])).idempotent
+    assert not request("PUT", edits=CombinedEdits(added=[b"If-Match: a\r\n"])).idempotent
 
 
 # -- the program --------------------------------------------------------------------------------------------------

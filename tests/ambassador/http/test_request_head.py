@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.ambassador.http import response_head
-from sidecars.ambassador.http.bodies import reader
-from sidecars.ambassador.http.fields import FIELDS
-from sidecars.ambassador.http.head_rules import CHUNKED, UNTIL_CLOSE, Refused, check_beginning
-from sidecars.ambassador.http.request_head import Request, Requests
+from sidecars.ambassador.http.bodies import body_reader
+from sidecars.ambassador.http.fields import FIELD_LINES
+from sidecars.ambassador.http.head_rules import CHUNKED, UNTIL_CLOSE, MessageRejected, check_beginning
+from sidecars.ambassador.http.request_head import Request, RequestParser
 from sidecars.ambassador.http.response_head import Response, parse_response
 from tests.ambassador.malformed import REQUESTS, RESPONSES
 
@@ -18,10 +18,10 @@ AUTHORITIES = {b"127.0.0.1:8500", b"orders"}
 
 
 def request(head: bytes) -> Request:
-    return parse(Requests(AUTHORITIES), head.removesuffix(b"\r\n\r\n"))
+    return parse(RequestParser(AUTHORITIES), head.removesuffix(b"\r\n\r\n"))
 
 
-def parse(judge: Requests, head: bytes) -> Request:
+def parse(judge: RequestParser, head: bytes) -> Request:
     return judge.parse(head + b"\r\n\r\nwhat follows", len(head))
 
 
@@ -42,8 +42,8 @@ def refusal_of(message: bytes) -> int | None:
             return None
         parsed = request(message[:end])
         if parsed.length:
-            reader(parsed.length, 400).feed(message[end + 4 :])
-    except Refused as error:
+            body_reader(parsed.length, 400).feed(message[end + 4 :])
+    except MessageRejected as error:
         return error.status
     return None
 
@@ -58,7 +58,7 @@ def test_a_request_that_could_be_read_in_two_ways_is_refused(name: str) -> None:
 def test_a_response_that_could_be_read_in_two_ways_is_refused(name: str) -> None:
     message = RESPONSES[name]
     end = message.find(b"\r\n\r\n")
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(MessageRejected) as caught:
         check_beginning(message, 502) if end < 0 else response(message[:end])
     assert caught.value.status == 502
 
@@ -130,13 +130,13 @@ def test_an_upgrade_that_connection_does_not_name_is_dropped() -> None:
 
 def test_max_forwards_counts_down_and_ends_here() -> None:
     assert b"Max-Forwards: 4\r\n" in sent(b"OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 5\r\n\r\n")
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(MessageRejected) as caught:
         request(b"OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n")
     assert caught.value.status == 204
 
 
 def test_too_many_fields_are_refused() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(MessageRejected) as caught:
         request(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"\r\n".join(b"X-%d: y" % number for number in range(1000)))
     assert caught.value.status == 431
 
@@ -182,7 +182,7 @@ def test_no_bytes_are_a_defect(junk: bytes) -> None:
     """Whatever comes is parsed or refused; nothing else is ever raised."""
     for head in (junk, b"GET / HTTP/1.1\r\nHost: a\r\n" + junk):
         refusal_of(head + b"\r\n\r\n")
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(MessageRejected):
         response(b"HTTP/1.1 200 OK\r\n" + junk)
 
 
@@ -212,22 +212,22 @@ def test_what_was_read_before_changes_no_judgement(name: str) -> None:
     message, _ = REQUESTS[name]
     end = message.find(b"\r\n\r\n")
     lines = message[:end].partition(b"\r\n")[2] if end >= 0 else b""
-    judge = Requests(AUTHORITIES)
+    judge = RequestParser(AUTHORITIES)
     for first in (b"GET / HTTP/1.1", b"POST / HTTP/1.0", b"OPTIONS * HTTP/1.1", b"GET /a HTTP/1.1") * 2:
         head = first + b"\r\n" + lines
-        assert outcome(judge, head) == outcome(Requests(AUTHORITIES), head)
+        assert outcome(judge, head) == outcome(RequestParser(AUTHORITIES), head)
 
 
-def outcome(judge: Requests, head: bytes) -> tuple[object, ...]:
+def outcome(judge: RequestParser, head: bytes) -> tuple[object, ...]:
     try:
         found = parse(judge, head)
-    except Refused as error:
+    except MessageRejected as error:
         return error.status, error.reason
     return found.head(b"orders"), found.length, found.keep_alive, found.expects_continue, found.upgrade, found.host
 
 
 def test_heads_that_come_once_or_carry_secrets_are_not_remembered_and_the_others_not_without_bound() -> None:
-    judge = Requests(AUTHORITIES)
+    judge = RequestParser(AUTHORITIES)
     for number in [*range(3000), *range(2000)]:
         for secret in (b"Authorization", b"Cookie"):
             parse(judge, b"GET / HTTP/1.1\r\nHost: a\r\n%b: hidden%d" % (secret, number))
@@ -237,7 +237,7 @@ def test_heads_that_come_once_or_carry_secrets_are_not_remembered_and_the_others
         parse_response(b"HTTP/1.1 200 OK\r\nX-Trace: %d\r\nContent-Length: 0" % number, asked)
         for _ in range(2):
             parse_response(b"HTTP/1.1 200 OK\r\nX-Twice: %d\r\nContent-Length: 0" % number, asked)
-    for remembered in (judge._known, response_head._known, FIELDS):
+    for remembered in (judge._known, response_head._known, FIELD_LINES):
         assert 0 < len(remembered) < 2500
         assert not any(b"hidden" in line for line in remembered)
 

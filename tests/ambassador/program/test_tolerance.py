@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from sidecars.ambassador.http.bodies import Chunked
-from sidecars.ambassador.http.head_rules import Refused
-from sidecars.ambassador.http.request_head import Request, Requests
+from sidecars.ambassador.http.bodies import ChunkedReader
+from sidecars.ambassador.http.head_rules import MessageRejected
+from sidecars.ambassador.http.request_head import Request, RequestParser
 from sidecars.ambassador.http.response_head import parse_response
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import GET, Ambassador, answering, backends, saying
@@ -38,7 +38,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 )
 def test_blanks_after_a_chunk_size_and_zeros_before_it_are_no_fault(size: bytes) -> None:
     """RFC 9112 section 7.1.1 allows BWS before an extension; old servers pad their sizes."""
-    body = Chunked(502)
+    body = ChunkedReader(502)
     assert b"".join(body.feed(size + b"\r\nhello\r\n0 \r\n\r\nrest")) == b"hello"
     assert body.done
     assert body.surplus == b"rest"
@@ -48,13 +48,13 @@ def test_blanks_after_a_chunk_size_and_zeros_before_it_are_no_fault(size: bytes)
     "size", [b" 5", b"5 5", b"5 x", b"5\x0b", b"5\x00", b"5\r", b"0x5", b"5_", b"+5", b"", b" ", b";x", b"f" * 16]
 )
 def test_a_chunk_size_that_could_be_read_in_two_ways_is_refused(size: bytes) -> None:
-    with pytest.raises(Refused):
-        Chunked(502).feed(size + b"\r\nhello\r\n0\r\n\r\n")
+    with pytest.raises(MessageRejected):
+        ChunkedReader(502).feed(size + b"\r\nhello\r\n0\r\n\r\n")
 
 
 def test_padded_chunk_sizes_have_a_limit() -> None:
-    with pytest.raises(Refused, match="extensions"):
-        Chunked(502).feed((b"1" + b" " * 500 + b"\r\nx\r\n") * 100)
+    with pytest.raises(MessageRejected, match="extensions"):
+        ChunkedReader(502).feed((b"1" + b" " * 500 + b"\r\nx\r\n") * 100)
 
 
 def test_a_body_of_padded_chunks_arrives(start: Start) -> None:
@@ -82,7 +82,7 @@ def test_a_status_beyond_599_is_passed_on_as_it_is(start: Start, status: int) ->
 
 @pytest.mark.parametrize("status", [b"000", b"099", b"1000", b"20", b"2x0", b"\xb2\xb9\xb3", b"-20", b"+20"])
 def test_a_status_that_is_not_of_three_digits_is_refused(status: bytes) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(MessageRejected):
         parse_response(b"HTTP/1.1 %b OK" % status, parse(GET))
 
 
@@ -133,7 +133,7 @@ def test_a_body_behind_an_interim_response_is_not_taken_for_the_answer() -> None
 
 def parse(head: bytes) -> Request:
     head = head.removesuffix(b"\r\n\r\n")
-    return Requests(()).parse(head, len(head))
+    return RequestParser(()).parse(head, len(head))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def parse(head: bytes) -> Request:
     ],
 )
 def test_a_first_line_that_is_refused_is_told_its_cause(line: bytes, words: str) -> None:
-    with pytest.raises(Refused, match=words) as caught:
+    with pytest.raises(MessageRejected, match=words) as caught:
         parse(line + b"\r\nHost: a")
     assert caught.value.reason.isascii()
 

@@ -208,7 +208,7 @@ def test_an_endpoint_is_well_again_when_its_answer_begins() -> None:
     stream = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     for request, answer in ((upgrade, switched), (REQUESTS[0], stream)):
         with Pair() as pair:
-            pair.upstream.balancer.failed(pair.endpoint, pair.client.since, pair.client.since, unreachable=True)
+            pair.upstream.balancer.on_failure(pair.endpoint, pair.client.since, pair.client.since, unreachable=True)
             assert pair.upstream.balancer.down == 1
             pair.client.data_received(request)
             pair.connection.data_received(answer)

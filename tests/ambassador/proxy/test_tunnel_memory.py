@@ -18,7 +18,7 @@ import pytest
 import trustme
 import uvloop
 
-from sidecars.ambassador.discovery.dns_target import Answer, Found
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.proxy.client_connection import Client
 from sidecars.ambassador.proxy.tcp_connection import TcpClient
 from sidecars.ambassador.proxy.tunnel import Relay
@@ -97,7 +97,7 @@ async def run_tunnels(
         environ["AMBASSADOR_TLS_CA"] = str(ca)
     settings = load(Settings, environ)
     upstream = Upstream(settings.upstreams["default"], loop, ReadinessLatch("upstream", ""))
-    upstream.answered(upstream.names[0], Answer((Found("127.0.0.1"),), 3600.0), 0.0)
+    upstream.answered(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("127.0.0.1"),), 3600.0), 0.0)
     made = TcpClient if scheme in ("tcp", "tls") else Client
     server = await loop.create_server(lambda: made(upstream), "127.0.0.1", 0)  # type: ignore[arg-type,return-value] # a protocol by what it can do
     before = held()

@@ -18,7 +18,7 @@ from tests.ambassador.support import GET
 def on_trial(pair: Pair) -> None:
     """Bring the only endpoint to where the next request is its trial."""
     balancer, now = pair.upstream.balancer, pair.client.since
-    balancer.failed(pair.endpoint, now - 60.0, now - 60.0, unreachable=True)
+    balancer.on_failure(pair.endpoint, now - 60.0, now - 60.0, unreachable=True)
     balancer.tick(now)
     assert pair.endpoint.state is PROBATION
 
@@ -40,7 +40,7 @@ def too_many_wait(pair: Pair) -> None:
     other = Client(pair.upstream)
     other.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
     other.data_received(GET)
-    pair.upstream.balancer.undecided(pair.endpoint, pair.client.since)
+    pair.upstream.balancer.on_inconclusive(pair.endpoint, pair.client.since)
     pair.client.data_received(GET)
     assert pair.app.written.startswith(b"HTTP/1.1 503 ")
     other.connection_lost(None)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from sidecars.ambassador.discovery.dns_refresh import follow
-from sidecars.ambassador.discovery.dns_target import Answer, Found
+from sidecars.ambassador.discovery.dns_refresh import keep_refreshed
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.proxy.access_log import AccessLog
 from tests.ambassador.exchanges import Pair, Wire
@@ -35,7 +35,7 @@ def tracebacks(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 def test_a_defect_before_the_try_is_a_500_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with Pair() as pair:
-        pair.upstream.key_of = broken
+        pair.upstream.hash_key = broken
         for number in range(1, 4):
             pair.client.data_received(GET)
             pair.loop.run_until_complete(asyncio.sleep(0))
@@ -43,7 +43,7 @@ def test_a_defect_before_the_try_is_a_500_that_says_so(caplog: pytest.LogCapture
             assert pair.app.written.count(b"error=proxy_internal_error") == number
             assert pair.upstream.defects.count == number
         assert len(tracebacks(caplog)) == 1
-        pair.upstream.key_of = None
+        pair.upstream.hash_key = None
         pair.client.data_received(GET)
         pair.connection.data_received(OK)
         assert pair.app.written.endswith(OK[-2:])
@@ -57,7 +57,7 @@ def test_a_defect_in_understanding_a_request_is_a_500_and_the_last_answer_of_its
         __contains__ = broken
 
     with Pair() as pair:
-        pair.upstream.requests.authorities = BrokenAuthorities()
+        pair.upstream.request_parser.authorities = BrokenAuthorities()
         pair.client.data_received(b"GET http://orders/ HTTP/1.1\r\nHost: a\r\n\r\n")
         assert pair.app.written.startswith(b"HTTP/1.1 500 ")
         assert b"error=proxy_internal_error" in pair.app.written
@@ -139,13 +139,13 @@ class Resolver:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def lookup(self, _host: str) -> Answer:
+    async def lookup(self, _host: str) -> DnsAnswer:
         self.asked += 1
         if self.asked < 3:
             broken()
-        return Answer((Found("10.0.0.9"),), 60.0)
+        return DnsAnswer((ResolvedAddress("10.0.0.9"),), 60.0)
 
-    lookup_services = lookup
+    lookup_srv = lookup
 
 
 def test_a_defect_in_a_lookup_leaves_what_was_known_and_is_followed_by_another_one() -> None:
@@ -153,7 +153,7 @@ def test_a_defect_in_a_lookup_leaves_what_was_known_and_is_followed_by_another_o
         resolver = Resolver()
 
         async def until_answered() -> None:
-            task = asyncio.create_task(follow(pair.upstream, pair.upstream.names[0], resolver))
+            task = asyncio.create_task(keep_refreshed(pair.upstream, pair.upstream.dns_targets[0], resolver))
             while resolver.asked < 3:
                 assert [each.ip for each in pair.upstream.endpoints] == ["10.0.0.1"]
                 await asyncio.sleep(0)
@@ -173,7 +173,7 @@ def test_a_name_that_tls_cannot_ask_for_is_a_cause_and_no_defect() -> None:
         pair.endpoint.ip, pair.endpoint.port, pair.endpoint.server_name = "127.0.0.1", backend.port, "a..b"
         made = pair.loop.run_until_complete(pair.upstream.connect(pair.endpoint, asyncio.Protocol))
         assert isinstance(made, local_replies.Cause)
-        assert made.error == "tls_protocol_error"
+        assert made.error_type == "tls_protocol_error"
         assert pair.upstream.defects.count == 0
 
 
