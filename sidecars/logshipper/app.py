@@ -18,7 +18,7 @@ from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.health import ReadinessLatch
 from sidecars.chassis.runtime.lifecycle import IOFailed, ServiceContext, Unavailable
 from sidecars.logshipper.delivery.shipper import Shipper
-from sidecars.logshipper.delivery.sink_queue import Feed
+from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.cutting_rules import Rules
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.open_files import FEWEST
@@ -26,12 +26,12 @@ from sidecars.logshipper.input.rotated_file_deletion import Rotation
 from sidecars.logshipper.input.scan_loop import Looking
 from sidecars.logshipper.metrics import LedgerCollector
 from sidecars.logshipper.model.ledger import Ledger
-from sidecars.logshipper.settings import Input, Settings
-from sidecars.logshipper.sinks.base import Delivery
+from sidecars.logshipper.settings import InputSettings, Settings
+from sidecars.logshipper.sinks.base import Sink
 from sidecars.logshipper.sinks.factory import create_sink
 from sidecars.logshipper.state.checkpoint import SinkState
 from sidecars.logshipper.state.store import Store
-from sidecars.logshipper.transform.pipeline import Shaper
+from sidecars.logshipper.transform.pipeline import Pipeline
 
 log = logs.get("logshipper")
 
@@ -69,20 +69,18 @@ class _Shipping:
         self._saving = context.health.hold("state", "")
         self._over = asyncio.Event()  # nothing new will come
         self._ledgers = {name: Ledger() for name in settings.sinks}
-        shapers = {name: Shaper(tailed, settings.pod_fields()) for name, tailed in settings.inputs.items()}
-        cutting = {name: rules(tailed, shapers[name]) for name, tailed in settings.inputs.items()}
+        pipelines = {name: Pipeline(tailed, settings.pod_fields()) for name, tailed in settings.inputs.items()}
+        cutting = {name: rules(tailed, pipelines[name]) for name, tailed in settings.inputs.items()}
         rotation = Rotation(settings.rotate_wait, settings.delete_delivered)
         self._follower = Follower(settings.inputs, cutting, rotation, store, self._ledgers, time.monotonic)
-        self._feeds = {name: Feed(name, self._follower, store) for name in settings.sinks}
-        self._deliveries: dict[str, Delivery] = {
-            name: create_sink(settings, sink) for name, sink in settings.sinks.items()
-        }
+        self._queues = {name: SinkQueue(name, self._follower, store) for name in settings.sinks}
+        self._deliveries: dict[str, Sink] = {name: create_sink(settings, sink) for name, sink in settings.sinks.items()}
         self._shippers = [
             Shipper(
                 sink,
-                shapers,
+                pipelines,
                 self._deliveries[name],
-                self._feeds[name],
+                self._queues[name],
                 context.health,
                 time.monotonic,
             )
@@ -91,7 +89,7 @@ class _Shipping:
         self._looking = Looking(settings, context, self._follower, self._wake)
         self.registry = admin_server.registry()
         self.registry.register(
-            LedgerCollector(self._ledgers, self._feeds, self._follower, self._shippers, store, time.monotonic)
+            LedgerCollector(self._ledgers, self._queues, self._follower, self._shippers, store, time.monotonic)
         )
 
     async def start(self) -> None:
@@ -199,11 +197,11 @@ class _Shipping:
             raise IOFailed(f"stopped, and {'; '.join(unreadable)}")
 
     def _complain_about_the_rest(self) -> None:
-        left = {shipper: self._feeds[shipper.name].unsettled() for shipper in self._shippers}
+        left = {shipper: self._queues[shipper.name].unsettled() for shipper in self._shippers}
         if not any(left.values()):
             return
         parts = [
-            f"{count} bytes for {variable(Settings, 'sink', shipper.name)}"
+            f"{count} bytes for {variable(Settings, 'url', shipper.name)}"
             + (f" ({shipper.trouble})" if shipper.trouble else "")
             for shipper, count in left.items()
             if count
@@ -248,7 +246,7 @@ class _Shipping:
         }
 
 
-def rules(tailed: Input, shaper: Shaper) -> Rules:
+def rules(tailed: InputSettings, shaper: Pipeline) -> Rules:
     """How the files of an input are cut."""
     several = tailed.multiline != "none" or tailed.format == "cri"
     boundary = shaper.boundary if several else None

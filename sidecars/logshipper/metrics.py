@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from sidecars.logshipper.delivery.shipper import Shipper
-from sidecars.logshipper.delivery.sink_queue import Feed
+from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.model.ledger import REASONS, Ledger
 from sidecars.logshipper.state.store import Store
@@ -20,14 +20,14 @@ class LedgerCollector(Collector):
     def __init__(
         self,
         ledgers: Mapping[str, Ledger],
-        feeds: Mapping[str, Feed],
+        queues: Mapping[str, SinkQueue],
         follower: Follower,
         shippers: list[Shipper],
         store: Store,
         clock: Callable[[], float],
     ) -> None:
         self._ledgers = ledgers
-        self._feeds = feeds
+        self._queues = queues
         self._follower = follower
         self._shippers = shippers
         self._store = store
@@ -92,6 +92,6 @@ class LedgerCollector(Collector):
             refusing.add_metric([shipper.name], shipper.refuses_all)
             for outcome in _OUTCOMES:
                 batches.add_metric([shipper.name, outcome], shipper.batches[outcome])
-            since = self._feeds[shipper.name].oldest()
+            since = self._queues[shipper.name].oldest()
             oldest.add_metric([shipper.name], 0.0 if since is None else max(0.0, self._clock() - since))
         yield from (batches, oldest, refusing)

@@ -67,7 +67,7 @@ _LOKI_LABELS = 12  # beside namespace, pod and filename: it takes 15 (max_label_
 
 
 @dataclass(frozen=True, kw_only=True)
-class Input:
+class InputSettings:
     """Files to tail. All inputs go to all sinks; a file that two of them match belongs to the first by name."""
 
     name: str
@@ -140,15 +140,16 @@ class Input:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sink:
+class SinkSettings:
     """Where all lines go. Each has positions and a delivery of its own: a dead one never holds up a living one."""
 
     name: str
     given: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
-    sink: SplitResult = setting(
+    url: SplitResult = setting(
         sink_url,
         "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, `loki+http(s)://…`, "
         "`elasticsearch+http(s)://…/index`, `otlp+http(s)://…`, `forward(+tls)://…`, `syslog+tcp://…` or `syslog+tls://…`",
+        suffix="SINK",
     )
     sink_token: Secret | None = setting(secret, "bearer token of an HTTP sink; the shared key of `forward`", default="")
     sink_username: str | None = setting(text, "user of an HTTP sink (basic authentication) or of `forward`", default="")
@@ -212,8 +213,8 @@ class Settings(ServiceSettings):
 
     PREFIX: ClassVar[str] = "LOGSHIPPER"
 
-    inputs: dict[str, Input] = group(Input, anchor="paths")
-    sinks: dict[str, Sink] = group(Sink, anchor="sink")
+    inputs: dict[str, InputSettings] = group(InputSettings, anchor="paths")
+    sinks: dict[str, SinkSettings] = group(SinkSettings, anchor="url")
     state_dir: Path = setting(
         path, "where the positions are kept: a volume that lives as long as the log files", default="/state"
     )
@@ -268,18 +269,18 @@ class Settings(ServiceSettings):
         yield from setting_combinations.inputs(self.inputs.values(), _called)
         yield from setting_combinations.sinks(self.sinks.values(), _called)
         yield from self._too_many_labels()
-        if sum(sink.sink.scheme == "stdout" for sink in self.sinks.values()) > 1:
-            yield f"more than one {variable(Settings, 'sink')} is stdout: lines of both would be mixed there"
-        directories = [sink.sink.path for sink in self.sinks.values() if sink.sink.scheme == "file"]
+        if sum(sink.url.scheme == "stdout" for sink in self.sinks.values()) > 1:
+            yield f"more than one {variable(Settings, 'url')} is stdout: lines of both would be mixed there"
+        directories = [sink.url.path for sink in self.sinks.values() if sink.url.scheme == "file"]
         if len(set(directories)) < len(directories):
-            yield f"more than one {variable(Settings, 'sink')} writes into the same directory: give each its own"
+            yield f"more than one {variable(Settings, 'url')} writes into the same directory: give each its own"
         yield from self._loops()
 
     def _loops(self) -> Iterator[str]:
         """What we write must not be found by our own globs."""
         for name, sink in self.sinks.items():
             written = {"on_reject": sink.on_reject and str(sink.on_reject)}
-            written["sink"] = sink.sink.path if sink.sink.scheme == "file" else None
+            written["url"] = sink.url.path if sink.url.scheme == "file" else None
             for field, folder in written.items():
                 for tailed in self.inputs.values() if folder else ():
                     if self_ingestion.would_be_read(f"{folder}/{name}.ndjson", tailed.paths, tailed.exclude or ()):
@@ -287,7 +288,7 @@ class Settings(ServiceSettings):
                         yield f"{ours} is where {paths} finds it: lines would go round for ever; take another directory"
 
     def _too_many_labels(self) -> Iterator[str]:
-        if any(sink_registry.of(sink.sink).module == "loki" for sink in self.sinks.values()):
+        if any(sink_registry.of(sink.url).module == "loki" for sink in self.sinks.values()):
             for name, tailed in self.inputs.items():
                 if len(tailed.labels or {}) > _LOKI_LABELS:
                     called = variable(Settings, "labels", name)

@@ -43,7 +43,7 @@ _BAD = "never mind "  # what a line begins with that Elasticsearch will never ta
 _SINKS = ("web", "search", "files")
 
 
-class Search(Elasticsearch):
+class RefusalSearch(Elasticsearch):
     """Refuses some documents for good, and wants others again."""
 
     def __init__(self, chance: random.Random) -> None:
@@ -66,7 +66,7 @@ class Chaos:
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = random.Random(seed)
         self.folder = folder
-        self.web, self.search = Receiver(), Search(random.Random(seed))
+        self.web, self.search = Receiver(), RefusalSearch(random.Random(seed))
         self.admin_port = free_port()
         self.environ = environ(
             folder,

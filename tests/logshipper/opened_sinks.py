@@ -13,12 +13,12 @@ import trustme
 
 from sidecars.chassis.config.settings import load
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.sinks.base import Delivery
+from sidecars.logshipper.sinks.base import Sink
 from sidecars.logshipper.sinks.factory import create_sink
 from tests.support import PATIENCE
 
 
-def create(url: str, environ: Mapping[str, str] | None = None, /, **settings: str) -> Delivery:
+def create(url: str, environ: Mapping[str, str] | None = None, /, **settings: str) -> Sink:
     """`settings` are named without their prefix; `environ` is taken as it is."""
     ours = {f"LOGSHIPPER_{name.upper()}": value for name, value in settings.items()}
     loaded = load(

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from sidecars.chassis.config.settings import load
 from sidecars.logshipper.app import rules
-from sidecars.logshipper.delivery.in_flight import Flight
-from sidecars.logshipper.delivery.sink_queue import Feed
+from sidecars.logshipper.delivery.in_flight import InFlightBatch
+from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.rotated_file_deletion import Rotation
 from sidecars.logshipper.model.chunk import Part
@@ -18,7 +18,7 @@ from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.state.checkpoint import SinkState
 from sidecars.logshipper.state.store import Store
-from sidecars.logshipper.transform.pipeline import Shaper
+from sidecars.logshipper.transform.pipeline import Pipeline
 
 ROTATE_WAIT = 30.0
 
@@ -49,13 +49,13 @@ class Pod:
             self.store.state.sinks.setdefault(name, SinkState())
         self.ledgers = {name: Ledger() for name in self.names}
         inputs = load(Settings, self.environ).inputs
-        self.shapers = {name: Shaper(tailed, {}) for name, tailed in inputs.items()}
-        cutting = {name: rules(tailed, self.shapers[name]) for name, tailed in inputs.items()}
+        self.pipelines = {name: Pipeline(tailed, {}) for name, tailed in inputs.items()}
+        cutting = {name: rules(tailed, self.pipelines[name]) for name, tailed in inputs.items()}
         self.follower = Follower(
             inputs, cutting, Rotation(ROTATE_WAIT, delete=self.delete), self.store, self.ledgers, lambda: self.now
         )
         self.follower.open_files.most = self.most or self.follower.open_files.most
-        self.feeds = {name: Feed(name, self.follower, self.store) for name in self.names}
+        self.queues = {name: SinkQueue(name, self.follower, self.store) for name in self.names}
         self.follower.start()
 
     def kill(self) -> None:
@@ -79,7 +79,7 @@ class Pod:
         """Deliver what there is; the lines that came."""
         lines: list[str] = []
         for _ in range(batches):
-            parts = self.feeds[sink].collect(room)
+            parts = self.queues[sink].collect(room)
             if not parts:
                 break
             flight = self.send(sink, parts)
@@ -89,17 +89,17 @@ class Pod:
         self.got[sink] += lines
         return lines
 
-    def send(self, sink: str, parts: list[Part]) -> Flight:
+    def send(self, sink: str, parts: list[Part]) -> InFlightBatch:
         """A batch leaves for the sink."""
-        self.feeds[sink].sending(parts)
-        return Flight(sink, parts, self.shape)
+        self.queues[sink].sending(parts)
+        return InFlightBatch(sink, parts, self.shape)
 
-    def settle(self, flight: Flight) -> None:
+    def settle(self, flight: InFlightBatch) -> None:
         """The sink has decided on all of it."""
-        self.feeds[flight.batch.sink].settle(flight.parts, flight.dropped, flight.receipt)
+        self.queues[flight.batch.sink].settle(flight.parts, flight.dropped, flight.receipt)
 
     def shape(self, part: Part) -> Records:
-        return self.shapers[part.input].records(part)
+        return self.pipelines[part.input].records(part)
 
     def check(self) -> None:
         for name, ledger in self.ledgers.items():

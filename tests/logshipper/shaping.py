@@ -11,7 +11,7 @@ from sidecars.logshipper.model.chunk import Part
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.encodings import ndjson
-from sidecars.logshipper.transform.pipeline import Shaper
+from sidecars.logshipper.transform.pipeline import Pipeline
 from tests.logshipper.support import part
 
 
@@ -21,7 +21,7 @@ def settings(**values: str) -> Settings:
 
 
 def shaped(item: Part, **values: str) -> Records:
-    return Shaper(settings(**values).inputs["default"], {"pod": "shop-1"}).records(item)
+    return Pipeline(settings(**values).inputs["default"], {"pod": "shop-1"}).records(item)
 
 
 def shape(data: bytes | str, **values: str) -> Records:

@@ -22,7 +22,7 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.chunk import Part
 from sidecars.logshipper.model.fingerprint import tail_mark
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.transform.pipeline import Shaper
+from sidecars.logshipper.transform.pipeline import Pipeline
 
 FAST = {
     "LOGSHIPPER_SCAN_INTERVAL": "50ms",
@@ -181,7 +181,7 @@ def part(data: bytes, start: int = 0, file: str = "f00d", *, partial: bool = Fal
 def a_batch(*parts: Part, **labels: str) -> Batch:
     """A batch of raw lines."""
     tailed = load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:"}).inputs["default"]
-    return Batch("default", tuple(Shaper(tailed, labels).records(item) for item in parts))
+    return Batch("default", tuple(Pipeline(tailed, labels).records(item) for item in parts))
 
 
 def now() -> float:

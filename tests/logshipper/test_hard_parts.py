@@ -325,7 +325,7 @@ def java(tmp_path: Path, **environ: str) -> Pod:
 def events(pod: Pod, room: int = 100_000) -> list[str]:
     """Deliver what there is; each event as a text."""
     found: list[str] = []
-    while parts := pod.feeds["default"].collect(room):
+    while parts := pod.queues["default"].collect(room):
         flight = pod.send("default", parts)
         found += [body for records in flight.batch.records for body in records.bodies]
         pod.settle(flight)
@@ -386,9 +386,9 @@ async def test_kill_nine_while_an_event_waits_ships_it_once(tmp_path: Path, *, u
     append(pod.log, TRACE + TRACE + ("\tat unfin" if unfinished else ""))
     await pod.store.save()
     pod.look()
-    sent = pod.send("default", pod.feeds["default"].collect(10_000))
+    sent = pod.send("default", pod.queues["default"].collect(10_000))
     assert sent.batch.events == 1
     pod.kill()
     pod.begin()
-    (again,) = pod.feeds["default"].take_up()
+    (again,) = pod.queues["default"].take_up()
     assert [part.data for part in again] == [part.data for part in sent.parts]

@@ -27,7 +27,7 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.chunk import Part
 from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.state import checkpoint
 from tests.logshipper.pod import ROTATE_WAIT, Pod
@@ -40,7 +40,7 @@ ANSWERS = ("yes", "no", "lost", "again", "reject some", "reject all", "too large
 class Moody:
     """A sink that answers as it is told, then yes. It remembers what it took, and what it refused for good."""
 
-    at_once = 64
+    max_in_flight = 64
 
     def __init__(self) -> None:
         self.answers: list[str] = []
@@ -56,10 +56,10 @@ class Moody:
         odd = [index for index in range(batch.events) if index % 2]
         match self.answers.pop(0) if self.answers else "yes":
             case "no":
-                raise TryLater("not now")
+                raise RetryLater("not now")
             case "lost":
                 self.taken += records
-                raise TryLater("the answer was lost")
+                raise RetryLater("the answer was lost")
             case "again":
                 self.taken += records[::2]
                 return Outcome(again=odd, reason="busy")
@@ -69,9 +69,9 @@ class Moody:
                 return Outcome(rejected=[(index, "bad") for index in odd])
             case "reject all":
                 self.refused += records if batch.events == 1 else []  # of several, any may be taken the next time
-                raise Rejected("bad")
+                raise BatchRefused("bad")
             case "too large" if batch.events > 1:
-                raise TooLarge
+                raise BatchTooLarge
             case "hang":
                 self.hangs.set()
                 await asyncio.Event().wait()
@@ -229,7 +229,7 @@ class LogShipping(RuleBasedStateMachine):
 
     async def shipped(self, name: str, room: int) -> bool:
         """Whether all was shipped; False: the sink hangs."""
-        sink, feed = self.sinks[name], self.pod.feeds[name]
+        sink, feed = self.sinks[name], self.pod.queues[name]
         sink.hangs = asyncio.Event()
         health, clock = Health(), asyncio.get_running_loop().time
         collect = feed.collect
@@ -238,7 +238,7 @@ class LogShipping(RuleBasedStateMachine):
             return collect(room)
 
         feed.collect = little  # type: ignore[method-assign,assignment] # an object's own
-        shipper = Shipper(self.settings[name], self.pod.shapers, sink, feed, health, clock)
+        shipper = Shipper(self.settings[name], self.pod.pipelines, sink, feed, health, clock)
         shipper.end()
         running, hanging = asyncio.ensure_future(shipper.run()), asyncio.ensure_future(sink.hangs.wait())
         await asyncio.wait({running, hanging}, return_when=asyncio.FIRST_COMPLETED)

@@ -35,7 +35,7 @@ def test_an_unknown_name_that_begins_only_one_setting_is_told_that_one() -> None
     "sink", ["stdout:", "file:///out", "http://collector:8080/logs", "https://collector/logs?source=shop"]
 )
 def test_the_scheme_of_the_url_chooses_the_sink(sink: str) -> None:
-    assert settings(LOGSHIPPER_SINK=sink).sinks["default"].sink.geturl() == sink
+    assert settings(LOGSHIPPER_SINK=sink).sinks["default"].url.geturl() == sink
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.delivery.batch_size import SMALLEST, Room
-from sidecars.logshipper.delivery.refusal_search import SAMPLES, Search
+from sidecars.logshipper.delivery.batch_size import SMALLEST, BatchSizeLimit
+from sidecars.logshipper.delivery.refusal_search import SAMPLES, RefusalSearch
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge
+from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome
 from tests.logshipper.delivery.test_shipper import Scripted, lines, position, shipping, until
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import a_batch, append, part
@@ -40,7 +40,7 @@ class Picky(Scripted):
             self.taken += [line for index, line in enumerate(found) if index not in wrong]
             return Outcome(rejected=[(index, "400 bad") for index in wrong])
         if wrong:
-            raise Rejected("the receiver answered 400: bad", ["400 bad"] * len(found) if self.named else None)
+            raise BatchRefused("the receiver answered 400: bad", ["400 bad"] * len(found) if self.named else None)
         self.taken += found
         return Outcome()
 
@@ -180,7 +180,7 @@ async def test_a_413_to_everything_drops_nothing(pod: Pod) -> None:
         async def deliver(self, batch: Batch) -> Outcome:
             if broken:
                 self.asked.append(lines(batch))
-                raise TooLarge
+                raise BatchTooLarge
             return await super().deliver(batch)
 
     sink = Small()
@@ -224,7 +224,7 @@ async def test_it_is_ready_again_once_the_lines_of_several_batches_were_found_ou
 
 def searched(count: int, bad: set[int]) -> tuple[list[int], list[int], int, bool]:
     """What the sink took, what was given up, the requests, and whether the search is stuck."""
-    search = Search(a_batch(part(b"x\n" * count)))
+    search = RefusalSearch(a_batch(part(b"x\n" * count)))
     taken: list[int] = []
     dropped: list[int] = []
     requests = yes = 0
@@ -264,7 +264,7 @@ def test_where_all_are_refused_none_is_given_up_and_the_search_is_short(count: i
 
 
 def test_an_answer_that_was_on_its_way_when_the_sink_began_to_refuse_proves_nothing() -> None:
-    search = Search(a_batch(part(b"1\n")))
+    search = RefusalSearch(a_batch(part(b"1\n")))
     piece = search.next()
     assert piece
     assert not search.refused(piece, yes=0, asked=2), "the second request is on its way, to another batch"
@@ -273,7 +273,7 @@ def test_an_answer_that_was_on_its_way_when_the_sink_began_to_refuse_proves_noth
 
 
 def test_a_sink_that_is_mended_and_breaks_again_gets_nothing_dropped() -> None:
-    search = Search(a_batch(part(b"1\n2\n")))
+    search = RefusalSearch(a_batch(part(b"1\n2\n")))
     for asked in (1, 2, 3):
         piece = search.next()
         assert piece
@@ -299,7 +299,7 @@ async def test_a_413_makes_later_batches_smaller(pod: Pod) -> None:
         async def deliver(self, batch: Batch) -> Outcome:
             if batch.size > 10_000:
                 self.asked.append(lines(batch))
-                raise TooLarge
+                raise BatchTooLarge
             return await super().deliver(batch)
 
     sink = Small()
@@ -312,7 +312,7 @@ async def test_a_413_makes_later_batches_smaller(pod: Pod) -> None:
 
 
 def test_the_room_shrinks_to_what_was_taken_and_grows_again_slowly() -> None:
-    room = Room(1_000_000)
+    room = BatchSizeLimit(1_000_000)
     room.taken(sized(1000))
     assert not room.is_limited
     room.too_large(sized(800_000))
@@ -331,7 +331,7 @@ def test_the_room_shrinks_to_what_was_taken_and_grows_again_slowly() -> None:
 
 
 def test_small_batches_prove_nothing_about_larger_ones() -> None:
-    room = Room(1_000_000)
+    room = BatchSizeLimit(1_000_000)
     room.too_large(sized(800_000))
     for _ in range(1000):
         room.taken(sized(1000))
@@ -340,7 +340,7 @@ def test_small_batches_prove_nothing_about_larger_ones() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 300_000)), max_size=60))
 def test_the_room_is_never_less_than_the_smallest_nor_more_than_the_setting(told: list[tuple[bool, int]]) -> None:
-    room = Room(100_000)
+    room = BatchSizeLimit(100_000)
     for is_taken, size in told:
         (room.taken if is_taken else room.too_large)(sized(size))
         assert SMALLEST <= room.bytes <= 100_000

@@ -13,7 +13,7 @@ import pytest
 
 from sidecars.chassis.runtime.lifecycle import IOFailed, Unavailable
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.file import FileSink
 from sidecars.logshipper.sinks.numbered_rotation import Rotation
 from sidecars.logshipper.sinks.stdout import StdoutSink
@@ -109,7 +109,7 @@ async def test_a_full_disk_is_tried_again_and_leaves_nothing_torn_even_until_the
     await sink.deliver(batch("1\n"))
     path = tmp_path / "out" / "logshipper.ndjson"
     whole = path.read_bytes()
-    with full_disk(), pytest.raises(TryLater, match="No space left on device"):
+    with full_disk(), pytest.raises(RetryLater, match="No space left on device"):
         await sink.deliver(batch("2\n", 2))
     assert path.read_bytes() == whole
     await sink.deliver(batch("2\n", 2))
@@ -124,7 +124,7 @@ async def test_a_disk_that_cannot_be_flushed_leaves_nothing_that_was_not_acknowl
     await sink.open(None)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", _no_device)
-        with pytest.raises(TryLater, match="Input/output error"):
+        with pytest.raises(RetryLater, match="Input/output error"):
             await sink.deliver(batch("1\n"))
     assert (tmp_path / "out" / "logshipper.ndjson").read_bytes() == b""
     await sink.close()
@@ -142,7 +142,7 @@ async def test_a_file_that_could_not_be_begun_is_begun_on_a_new_line_later(tmp_p
     path = tmp_path / "out" / "logshipper.ndjson"
     path.rename(path.with_name("ours"))
     path.write_text('{"torn')
-    with full_disk(nothing=True), pytest.raises(TryLater, match="No space left on device"):
+    with full_disk(nothing=True), pytest.raises(RetryLater, match="No space left on device"):
         await sink.deliver(batch("2\n", 2))
     await sink.deliver(batch("2\n", 2))
     await sink.close()
@@ -253,7 +253,7 @@ async def test_a_write_that_failed_half_way_goes_on_from_there(monkeypatch: pyte
         return real(descriptor, bytes(data)[:1])
 
     monkeypatch.setattr(os, "write", write)
-    with pytest.raises(TryLater, match="No space"):
+    with pytest.raises(RetryLater, match="No space"):
         await sink.deliver(batch("1\n2\n"))
     await sink.deliver(batch("1\n2\n"))
     await sink.deliver(batch("1\n2\n"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sidecars.chassis.config.settings import SettingsError
 from sidecars.chassis.http.client import Answer
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater
 from sidecars.logshipper.sinks.elasticsearch import _CREATE, _outcome
 from sidecars.logshipper.sinks.encodings import ndjson
 from tests.logshipper.opened_sinks import create, opened
@@ -83,7 +83,7 @@ def test_an_index_that_cannot_be_is_refused(path: str) -> None:
 async def test_a_document_that_is_there_already_has_its_yes(elasticsearch: Elasticsearch) -> None:
     async with opened(elasticsearch.url) as sink:
         elasticsearch.mode = "lost"
-        with pytest.raises(TryLater):
+        with pytest.raises(RetryLater):
             await sink.deliver(batch())
         elasticsearch.mode = "ok"
         outcome = await sink.deliver(batch())
@@ -128,13 +128,13 @@ async def test_a_missing_or_blocked_index_is_no_reason_to_drop_lines(elasticsear
     ],
 )
 def test_an_answer_that_is_none_decides_nothing(body: bytes, reason: str) -> None:
-    with pytest.raises(TryLater, match=reason):
+    with pytest.raises(RetryLater, match=reason):
         _outcome(Answer(200, {}, body, early=False), 2)
 
 
 def test_an_error_that_is_only_a_text_is_a_reason_as_well() -> None:
     body = b'{"errors":true,"items":[{"index":{"status":400,"error":"MapperParsingException[nope]"}}]}'
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(BatchRefused) as error:
         _outcome(Answer(200, {}, body, early=False), 1)
     assert error.value.each == ["400 MapperParsingException[nope]"]
 
@@ -143,7 +143,9 @@ def test_where_no_document_is_taken_the_batch_is_refused_with_the_reason_of_each
     """Then it may be the mapping that is wrong, and not the lines."""
     verdict = '{"create":{"status":400,"error":{"type":"strict_dynamic_mapping_exception","reason":"not allowed"}}}'
     body = f'{{"errors":true,"items":[{verdict},{verdict}]}}'.encode()
-    with pytest.raises(Rejected, match="refused every document: 400 strict_dynamic_mapping_exception: not") as error:
+    with pytest.raises(
+        BatchRefused, match="refused every document: 400 strict_dynamic_mapping_exception: not"
+    ) as error:
         _outcome(Answer(200, {}, body, early=False), 2)
     assert error.value.each == ["400 strict_dynamic_mapping_exception: not allowed"] * 2
 
@@ -151,7 +153,7 @@ def test_where_no_document_is_taken_the_batch_is_refused_with_the_reason_of_each
 @pytest.mark.parametrize("status", ["200", 200.5, True, None, [], 10**400])
 def test_a_status_that_is_no_number_is_no_verdict(status: object) -> None:
     body = json.dumps({"errors": True, "items": [{"create": {"status": status}}]}).encode()
-    with pytest.raises(TryLater, match="not that of a bulk request"):
+    with pytest.raises(RetryLater, match="not that of a bulk request"):
         _outcome(Answer(200, {}, body, early=False), 1)
 
 
@@ -173,7 +175,7 @@ JSON = st.recursive(
 
 @given(JSON.map(lambda page: json.dumps(page).encode()) | st.binary(max_size=60), st.integers(1, 3))
 def test_whatever_a_bulk_answer_says_it_is_an_outcome_or_a_sentence(body: bytes, events: int) -> None:
-    with contextlib.suppress(TryLater, Rejected):
+    with contextlib.suppress(RetryLater, BatchRefused):
         outcome = _outcome(Answer(200, {}, body, early=False), events)
         assert all(reason.isprintable() for _, reason in outcome.rejected)
         assert {index for index, _ in outcome.rejected} | set(outcome.again) <= set(range(events))
@@ -183,7 +185,7 @@ def test_whatever_a_bulk_answer_says_it_is_an_outcome_or_a_sentence(body: bytes,
     "body", [b"[" * 100_000, b"[]" * 50_000, b'{"errors":true,"items":[' + b"[]," * 50_000 + b"[]]}", b'{"a":' * 9999]
 )
 def test_deep_and_hollow_answers_are_none(body: bytes) -> None:
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         _outcome(Answer(200, {}, body, early=False), 1)
 
 
@@ -192,13 +194,20 @@ async def test_an_answer_that_is_longer_than_so_many_verdicts_halves_the_batch(
 ) -> None:
     monkeypatch.setattr(elasticsearch, "take", lambda *_: (200, b'{"items":[' + b"[]," * 100_000 + b"[]]}"))
     async with opened(elasticsearch.url) as sink:
-        with pytest.raises(TooLarge):
+        with pytest.raises(BatchTooLarge):
             await sink.deliver(batch("1\n2\n"))
 
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [("400", Rejected), ("429", TryLater), ("502", TryLater), ("503", TryLater), ("413", TooLarge), ("401", TryLater)],
+    [
+        ("400", BatchRefused),
+        ("429", RetryLater),
+        ("502", RetryLater),
+        ("503", RetryLater),
+        ("413", BatchTooLarge),
+        ("401", RetryLater),
+    ],
 )
 async def test_what_an_answer_to_the_whole_means(
     elasticsearch: Elasticsearch, status: str, outcome: type[Exception]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sidecars.chassis.config.settings import SettingsError
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.forward_entries import STRING, map_head
 from sidecars.logshipper.sinks.encodings.forward_entries import entries as encode
@@ -115,7 +115,7 @@ def test_a_tag_that_cannot_be_is_refused(url: str) -> None:
 async def test_without_its_acknowledgement_a_batch_is_sent_again_with_the_same_chunk(mode: str, reason: str) -> None:
     async with receiving() as forward, opened(forward.url, request_timeout="300ms") as sink:
         forward.mode = mode
-        with pytest.raises(TryLater, match=reason):
+        with pytest.raises(RetryLater, match=reason):
             await sink.deliver(batch())
         forward.mode = "ok"
         await sink.deliver(batch())
@@ -140,7 +140,7 @@ async def test_batches_on_their_way_together_have_a_connection_each() -> None:
 
 async def test_nobody_there_is_tried_again() -> None:
     async with opened("forward://127.0.0.1:1") as sink:
-        with pytest.raises(TryLater, match=r"cannot connect to 127\.0\.0\.1:1: Connection refused"):
+        with pytest.raises(RetryLater, match=r"cannot connect to 127\.0\.0\.1:1: Connection refused"):
             await sink.deliver(batch())
 
 
@@ -188,7 +188,7 @@ async def test_a_receiver_that_has_our_own_name_proves_nothing(proves: str) -> N
         receiving(shared_key="s3cret", name="shop-1", proves=proves) as forward,
         opened(forward.url, {"POD_NAME": "shop-1"}, sink_token="s3cret") as sink,
     ):
-        with pytest.raises(TryLater, match=r"the receiver calls itself shop-1, as we do, .* another self_hostname"):
+        with pytest.raises(RetryLater, match=r"the receiver calls itself shop-1, as we do, .* another self_hostname"):
             await sink.deliver(batch())
         assert forward.events == []
 
@@ -214,7 +214,7 @@ async def test_a_receiver_that_has_our_own_name_proves_nothing(proves: str) -> N
 )
 async def test_without_it_nothing_is_sent(receiver: dict[str, Any], settings: dict[str, str], reason: str) -> None:
     async with receiving(**receiver) as forward, opened(forward.url, **settings) as sink:
-        with pytest.raises(TryLater, match=reason):
+        with pytest.raises(RetryLater, match=reason):
             await sink.deliver(batch())
         assert forward.events == []
 
@@ -230,7 +230,7 @@ async def test_over_tls_the_receiver_is_trusted_by_the_authority_that_is_set(tmp
         async with opened(forward.url, sink_ca=ca) as sink:
             await sink.deliver(batch("x\n" * 20_000))
         async with opened(forward.url) as sink:
-            with pytest.raises(TryLater, match=r"the certificate of localhost:.* is not accepted"):
+            with pytest.raises(RetryLater, match=r"the certificate of localhost:.* is not accepted"):
                 await sink.deliver(batch())
         assert len(forward.events) == 20_000
 
@@ -288,5 +288,5 @@ async def test_whatever_bytes_a_receiver_says_the_batch_is_tried_again(said: byt
         await reader.read()
 
     async with served(serve) as address, opened(f"forward://{address}") as sink:
-        with pytest.raises(TryLater):
+        with pytest.raises(RetryLater):
             await sink.deliver(batch())

@@ -13,7 +13,7 @@ import pytest
 from backports import zstd
 
 from sidecars.chassis.config.settings import SettingsError
-from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
 from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.posting import YES, batch, post, request_of, served
 from tests.logshipper.support import Receiver
@@ -96,7 +96,7 @@ async def test_a_token_file_that_is_gone_for_a_moment_is_waited_for(receiver: Re
     token.write_text("first\n")
     async with opened(receiver.url, sink_token_file=str(token)) as sink:
         token.unlink()
-        with pytest.raises(TryLater, match="the file of LOGSHIPPER_SINK_TOKEN cannot be read"):
+        with pytest.raises(RetryLater, match="the file of LOGSHIPPER_SINK_TOKEN cannot be read"):
             await sink.deliver(batch("1\n"))
 
 
@@ -108,7 +108,7 @@ async def test_headers_by_file_are_read_anew_and_waited_for_while_they_are_none(
     async with opened(receiver.url, sink_headers_file=str(path)) as sink:
         await sink.deliver(batch("1\n"))
         path.write_text("torn")
-        with pytest.raises(TryLater, match="LOGSHIPPER_SINK_HEADERS: expected name=value pairs"):
+        with pytest.raises(RetryLater, match="LOGSHIPPER_SINK_HEADERS: expected name=value pairs"):
             await sink.deliver(batch("2\n", 2))
         path.write_text("X-Scope-OrgID=second\n")
         await sink.deliver(batch("2\n", 2))
@@ -119,7 +119,7 @@ async def test_headers_by_file_are_read_anew_and_waited_for_while_they_are_none(
 async def test_a_token_that_no_header_can_carry_is_waited_for(receiver: Receiver, tmp_path: Path, token: str) -> None:
     path = tmp_path / "token"
     path.write_text(token)
-    with pytest.raises(TryLater, match="LOGSHIPPER_SINK_TOKEN has line breaks, blanks around it or other characters"):
+    with pytest.raises(RetryLater, match="LOGSHIPPER_SINK_TOKEN has line breaks, blanks around it or other characters"):
         await post(receiver.url, "1\n", sink_token_file=str(path))
     assert receiver.requests == []
 
@@ -130,17 +130,17 @@ async def test_a_token_that_no_header_can_carry_is_waited_for(receiver: Receiver
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        ("301", TryLater),
-        ("400", Rejected),
-        ("401", TryLater),
-        ("403", TryLater),
-        ("404", TryLater),
-        ("408", TryLater),
-        ("413", TooLarge),
-        ("422", Rejected),
-        ("429", TryLater),
-        ("500", TryLater),
-        ("503", TryLater),
+        ("301", RetryLater),
+        ("400", BatchRefused),
+        ("401", RetryLater),
+        ("403", RetryLater),
+        ("404", RetryLater),
+        ("408", RetryLater),
+        ("413", BatchTooLarge),
+        ("422", BatchRefused),
+        ("429", RetryLater),
+        ("500", RetryLater),
+        ("503", RetryLater),
     ],
 )
 async def test_what_an_answer_means(receiver: Receiver, status: str, outcome: type[Exception]) -> None:
@@ -153,7 +153,9 @@ async def test_what_an_answer_means(receiver: Receiver, status: str, outcome: ty
 @pytest.mark.parametrize("status", ["400", "404", "415", "422", "503"])
 async def test_the_receivers_own_words_are_told(receiver: Receiver, status: str) -> None:
     receiver.mode, receiver.words = status, b'{"error":"no \\u001b[2J such schema: \'s3cret line\'"}'
-    with pytest.raises((TryLater, Rejected), match=rf"the receiver answered {status}: no \\x1b\[2J such schema: '…'"):
+    with pytest.raises(
+        (RetryLater, BatchRefused), match=rf"the receiver answered {status}: no \\x1b\[2J such schema: '…'"
+    ):
         await post(receiver.url, "1\n")
 
 
@@ -169,13 +171,13 @@ async def test_the_receivers_own_words_are_told(receiver: Receiver, status: str)
 )
 async def test_what_people_have_to_mend_is_told(receiver: Receiver, status: str, remedy: str) -> None:
     receiver.mode = status
-    with pytest.raises(TryLater, match=rf"the receiver answered {status} \(.*{remedy}"):
+    with pytest.raises(RetryLater, match=rf"the receiver answered {status} \(.*{remedy}"):
         await post(receiver.url, "1\n")
 
 
 async def test_an_error_page_of_any_length_is_heard_by_its_status(receiver: Receiver) -> None:
     receiver.mode, receiver.words = "400", b"<p>x</p>" * 100_000
-    with pytest.raises(Rejected, match=r"the receiver answered 400$"):
+    with pytest.raises(BatchRefused, match=r"the receiver answered 400$"):
         await post(receiver.url, "1\n")
 
 
@@ -190,7 +192,7 @@ async def test_a_receiver_that_sends_back_what_it_got_is_understood() -> None:
 
 async def test_retry_after_is_honoured(receiver: Receiver) -> None:
     receiver.mode, receiver.headers = "429", {"Retry-After": "7"}
-    with pytest.raises(TryLater) as error:
+    with pytest.raises(RetryLater) as error:
         await post(receiver.url, "1\n")
     assert error.value.after == 7
 
@@ -212,12 +214,12 @@ async def answering_too_early(answer: bytes) -> AsyncIterator[str]:
 
 async def test_a_yes_before_the_whole_batch_has_left_is_none() -> None:
     async with answering_too_early(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as address:
-        with pytest.raises(TryLater, match="before it had the whole batch"):
+        with pytest.raises(RetryLater, match="before it had the whole batch"):
             await post(f"http://{address}/", "x" * 16_000_000 + "\n")
 
 
 async def test_a_413_is_heard_while_the_body_is_on_its_way() -> None:
     no = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     async with answering_too_early(no) as address:
-        with pytest.raises(TooLarge):
+        with pytest.raises(BatchTooLarge):
             await post(f"http://{address}/", "x" * 16_000_000 + "\n")

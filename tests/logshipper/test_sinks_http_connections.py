@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from sidecars.chassis.runtime.lifecycle import IOFailed
-from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.base import RetryLater
 from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.posting import YES, batch, post, request_of, served
 from tests.logshipper.support import Receiver
@@ -98,23 +98,23 @@ async def test_an_answer_that_is_none_is_tried_again(answer: bytes, reason: str)
         await writer.drain()
 
     async with served(serve) as address:
-        with pytest.raises(TryLater, match=reason):
+        with pytest.raises(RetryLater, match=reason):
             await post(f"http://{address}/", "1\n")
 
 
 async def test_no_answer_in_time_is_tried_again(receiver: Receiver) -> None:
     receiver.mode = "hang"
-    with pytest.raises(TryLater, match=r"no answer within 0\.2 s"):
+    with pytest.raises(RetryLater, match=r"no answer within 0\.2 s"):
         await post(receiver.url, "1\n", request_timeout="200ms")
 
 
 async def test_nobody_there_is_tried_again() -> None:
-    with pytest.raises(TryLater, match=r"cannot connect to 127\.0\.0\.1:1: Connection refused"):
+    with pytest.raises(RetryLater, match=r"cannot connect to 127\.0\.0\.1:1: Connection refused"):
         await post("http://127.0.0.1:1/", "1\n")
 
 
 async def test_a_name_that_is_none_is_tried_again() -> None:
-    with pytest.raises(TryLater, match=r"the host name nowhere\.invalid cannot be looked up"):
+    with pytest.raises(RetryLater, match=r"the host name nowhere\.invalid cannot be looked up"):
         await post("http://nowhere.invalid/", "1\n")
 
 
@@ -167,18 +167,20 @@ async def yes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
 async def test_a_receiver_is_trusted_by_the_authority_that_is_set(authority: Authority) -> None:
     async with served(yes, authority.server()) as address:
         await post(f"https://{address}/", "1\n", sink_ca=str(authority.ca))
-        with pytest.raises(TryLater, match=r"certificate of localhost:.* is not accepted: unable to get local issuer"):
+        with pytest.raises(
+            RetryLater, match=r"certificate of localhost:.* is not accepted: unable to get local issuer"
+        ):
             await post(f"https://{address}/", "1\n")
 
 
 async def test_a_certificate_for_another_host_is_not_accepted(authority: Authority) -> None:
     async with served(yes, authority.server("elsewhere.example")) as address:
-        with pytest.raises(TryLater, match="is not accepted: Hostname mismatch"):
+        with pytest.raises(RetryLater, match="is not accepted: Hostname mismatch"):
             await post(f"https://{address}/", "1\n", sink_ca=str(authority.ca))
 
 
 async def test_a_receiver_that_does_not_speak_tls_is_tried_again(authority: Authority, receiver: Receiver) -> None:
-    with pytest.raises(TryLater, match=r"no TLS with 127\.0\.0\.1:|cannot connect to 127\.0\.0\.1"):
+    with pytest.raises(RetryLater, match=r"no TLS with 127\.0\.0\.1:|cannot connect to 127\.0\.0\.1"):
         await post(receiver.url.replace("http:", "https:"), "1\n", sink_ca=str(authority.ca), request_timeout="1s")
 
 

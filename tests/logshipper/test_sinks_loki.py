@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
 from sidecars.logshipper.sinks.encodings.loki_push import as_json, as_protobuf
 from sidecars.logshipper.sinks.encodings.unique_timestamps import stamps
 from sidecars.logshipper.sinks.protocols.loki_refusal import nanoseconds, refused
@@ -80,7 +80,7 @@ async def test_a_batch_is_one_push(loki: Loki, coding: str) -> None:
 
 async def test_a_path_of_ones_own_is_kept(loki: Loki) -> None:
     async with opened(f"{loki.url}/gateway/push") as sink:
-        with pytest.raises(TryLater, match="answered 404"):
+        with pytest.raises(RetryLater, match="answered 404"):
             await sink.deliver(batch())
 
 
@@ -112,7 +112,7 @@ async def test_a_400_about_lines_of_several_files_refuses_the_batch_whose_halves
     loki.mode = f"late:{2**62}"
     whole = a_batch(part(b"1\n"), part(b"2\n", 0, "beef"))
     async with opened(loki.url) as sink:
-        with pytest.raises(Rejected, match="the receiver answered 400: too far behind"):
+        with pytest.raises(BatchRefused, match="the receiver answered 400: too far behind"):
             await sink.deliver(whole)
         for half in whole.halves() or ():
             outcome = await sink.deliver(half)
@@ -134,14 +134,14 @@ async def test_a_400_about_lines_of_several_files_refuses_the_batch_whose_halves
 async def test_whatever_a_400_says_the_batch_is_decided_or_refused(loki: Loki, text: str) -> None:
     loki.mode, loki.words = "400", text.encode()
     async with opened(loki.url) as sink:
-        with contextlib.suppress(Rejected):
+        with contextlib.suppress(BatchRefused):
             await sink.deliver(with_columns(batch(), times=TIMES))
 
 
 async def test_a_repeat_of_events_with_times_is_recognised_by_loki(loki: Loki) -> None:
     loki.mode = "lost"
     async with opened(loki.url) as sink:
-        with pytest.raises(TryLater):
+        with pytest.raises(RetryLater):
             await sink.deliver(with_columns(batch(), times=TIMES))
         loki.mode = "ok"
         await sink.deliver(with_columns(batch(), times=TIMES))
@@ -149,7 +149,7 @@ async def test_a_repeat_of_events_with_times_is_recognised_by_loki(loki: Loki) -
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [("429", TryLater), ("500", TryLater), ("413", TooLarge), ("401", TryLater)]
+    ("status", "outcome"), [("429", RetryLater), ("500", RetryLater), ("413", BatchTooLarge), ("401", RetryLater)]
 )
 async def test_what_an_answer_means(loki: Loki, status: str, outcome: type[Exception]) -> None:
     loki.mode = status
@@ -161,10 +161,10 @@ async def test_what_an_answer_means(loki: Loki, status: str, outcome: type[Excep
 async def test_what_people_have_to_mend_in_loki_is_tried_again(loki: Loki) -> None:
     async with opened(loki.url) as sink:
         loki.mode = "blocked"
-        with pytest.raises(TryLater, match="answered 260: ingestion is blocked"):
+        with pytest.raises(RetryLater, match="answered 260: ingestion is blocked"):
             await sink.deliver(batch())
         loki.mode = "old"
-        with pytest.raises(TryLater, match="set allow_structured_metadata in its limits_config"):
+        with pytest.raises(RetryLater, match="set allow_structured_metadata in its limits_config"):
             await sink.deliver(batch())
 
 

@@ -14,7 +14,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from sidecars.chassis.config.settings import SettingsError
 from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
 from sidecars.logshipper.sinks.encodings.otlp_logs import any_value, encode
 from sidecars.logshipper.sinks.otlp import partial_success
 from tests.logshipper.opened_sinks import create, opened
@@ -174,13 +174,13 @@ async def test_a_warning_without_refused_records_is_a_yes(otlp: Otlp) -> None:
 
 @pytest.mark.parametrize("body", [b"<html>signed in?", b"\x0a", b"\x0a\x05ab", b"\xff" * 20])
 def test_a_yes_that_is_not_otlp_is_none(body: bytes) -> None:
-    with pytest.raises(TryLater, match="the receiver's answer is not OTLP"):
+    with pytest.raises(RetryLater, match="the receiver's answer is not OTLP"):
         partial_success(body)
 
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [("400", Rejected), ("429", TryLater), ("500", TryLater), ("503", TryLater), ("413", TooLarge)],
+    [("400", BatchRefused), ("429", RetryLater), ("500", RetryLater), ("503", RetryLater), ("413", BatchTooLarge)],
 )
 async def test_what_an_answer_means(otlp: Otlp, status: str, outcome: type[Exception]) -> None:
     otlp.mode = status

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.sinks.base import TooLarge, TryLater
+from sidecars.logshipper.sinks.base import BatchTooLarge, RetryLater
 from tests.conftest import Start
 from tests.logshipper.opened_sinks import opened, until
 from tests.logshipper.support import a_batch, append, environ, part
@@ -104,7 +104,7 @@ async def test_rsyslog_takes_messages_over_tls_from_whom_it_knows(tmp_path: Path
             await sink.deliver(batch("secret\n"))
             await until(lambda: len(understood(tmp_path)) == 1)
         async with opened(url) as sink:
-            with pytest.raises(TryLater, match="is not accepted"):
+            with pytest.raises(RetryLater, match="is not accepted"):
                 await sink.deliver(batch("to a stranger\n"))
     assert [record["text"] for record in understood(tmp_path)] == ["secret"]
 
@@ -138,11 +138,11 @@ async def test_nginx_takes_bodies_up_to_its_limit_and_refuses_larger_ones(tmp_pa
         async with opened(f"{url}/logs") as sink:
             for _ in range(10):  # its connections end after three requests each
                 await sink.deliver(batch("a line\n" * 100))
-            with pytest.raises(TooLarge):
+            with pytest.raises(BatchTooLarge):
                 await sink.deliver(batch("a line\n" * 20_000))
             await sink.deliver(batch("a line\n"))
         async with opened(f"{url}/full") as sink:
-            with pytest.raises(TryLater, match="answered 503"):
+            with pytest.raises(RetryLater, match="answered 503"):
                 await sink.deliver(batch("a line\n"))
         seen = (tmp_path / "seen").read_text().splitlines()
     assert [line.split()[:3] for line in seen if line.split()[2] != batch("a line\n" * 20_000).key] == [

@@ -11,7 +11,7 @@ from hypothesis import given
 
 from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.encodings.syslog_frames import frames
 from tests.logshipper.opened_sinks import an_authority, opened, until
 from tests.logshipper.receivers.syslog import Syslog, parse, split
@@ -88,14 +88,14 @@ async def test_batches_go_over_one_connection(syslog: Syslog) -> None:
 async def test_bytes_that_the_receivers_kernel_has_not_acknowledged_are_no_yes(syslog: Syslog) -> None:
     syslog.mode = "deaf"
     async with opened(syslog.url, request_timeout="300ms") as sink:
-        with pytest.raises(TryLater, match=r"not acknowledged within 0\.3 s"):
+        with pytest.raises(RetryLater, match=r"not acknowledged within 0\.3 s"):
             await sink.deliver(batch("x" * 8_000_000 + "\n"))
 
 
 async def test_a_receiver_that_hangs_up_in_the_middle_is_no_yes(syslog: Syslog) -> None:
     syslog.mode = "cut:100000"
     async with opened(syslog.url) as sink:
-        with pytest.raises(TryLater, match="the connection broke in the middle of a batch"):
+        with pytest.raises(RetryLater, match="the connection broke in the middle of a batch"):
             await sink.deliver(batch("x" * 8_000_000 + "\n"))
         syslog.mode = "ok"
         await sink.deliver(batch("again\n"))
@@ -114,7 +114,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_made_anew(syslog: Syslo
 
 async def test_nobody_there_is_tried_again() -> None:
     async with opened("syslog+tcp://127.0.0.1:1") as sink:
-        with pytest.raises(TryLater, match=r"cannot connect to 127\.0\.0\.1:1: Connection refused"):
+        with pytest.raises(RetryLater, match=r"cannot connect to 127\.0\.0\.1:1: Connection refused"):
             await sink.deliver(batch())
 
 
@@ -137,7 +137,7 @@ async def test_over_tls_the_receiver_is_trusted_by_the_authority_that_is_set(tmp
         await sink.deliver(batch("2\n", 20_000))
         await until(lambda: len(syslog.messages) == 10_001)
     async with opened(syslog.url) as sink:
-        with pytest.raises(TryLater, match=r"the certificate of localhost:.* is not accepted"):
+        with pytest.raises(RetryLater, match=r"the certificate of localhost:.* is not accepted"):
             await sink.deliver(batch())
     assert syslog.connections == 1
     syslog.close()

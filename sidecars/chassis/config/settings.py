@@ -54,9 +54,19 @@ class SettingsError(Exception):
 # -- declaring ----------------------------------------------------------------------------------------------------
 
 
-def setting(kind: SettingType[Any], help: str, *, default: str | None = None, env: str | None = None) -> Any:  # noqa: A002 - its name in every such library
-    """A field of a settings class. No default: required; default "": unset is None. `env` is a name without prefix."""
-    metadata = {"kind": kind, "help": help, "default": default, "env": env}
+def setting(
+    kind: SettingType[Any],
+    help: str,  # noqa: A002 - its name in every such library
+    *,
+    default: str | None = None,
+    env: str | None = None,
+    suffix: str | None = None,
+) -> Any:
+    """A field of a settings class. No default: required; default "": unset is None. `env` is a name without prefix.
+
+    `suffix` is the variable's name behind the prefix, where it is not that of the field.
+    """
+    metadata = {"kind": kind, "help": help, "default": default, "env": env, "suffix": suffix}
     if default is None:
         return light_dataclasses.Field(metadata=metadata)
     return light_dataclasses.Field(lambda: kind.parse(default) if default else None, metadata)
@@ -151,7 +161,8 @@ def specs(cls: type[Settings]) -> list[Spec]:
 
 
 def _spec(prefix: str, item: light_dataclasses.Field, group_field: str | None = None) -> Spec:
-    data, suffix = item.metadata, item.name.upper()
+    data = item.metadata
+    suffix = data["suffix"] or item.name.upper()
     variable = data["env"] or f"{prefix}_{suffix}"
     return Spec(item.name, suffix, variable, data["kind"], data["help"], data["default"], group_field)
 

@@ -12,14 +12,14 @@ from sidecars.chassis.config import unused_settings
 from sidecars.logshipper.config import sink_registry
 
 if TYPE_CHECKING:
-    from sidecars.logshipper.settings import Input, Sink
+    from sidecars.logshipper.settings import InputSettings, SinkSettings
 
 Called = Callable[[str, str], str]
 
 # -- inputs --------------------------------------------------------------------------------------------------------
 
 
-def inputs(found: Iterable[Input], called: Called) -> Iterator[str]:
+def inputs(found: Iterable[InputSettings], called: Called) -> Iterator[str]:
     """Yield a sentence for each mistake."""
     everyone = list(found)
     for tailed in everyone:
@@ -27,7 +27,7 @@ def inputs(found: Iterable[Input], called: Called) -> Iterator[str]:
     yield from unused_settings.unused_variables(everyone, _needs_of_inputs(called))
 
 
-def _contradictions(tailed: Input, called: Called) -> Iterator[str]:
+def _contradictions(tailed: InputSettings, called: Called) -> Iterator[str]:
     name, regex = tailed.name, called("regex", tailed.name)
     if tailed.format == "regex" and tailed.regex is None:
         yield f"{called('format', name)}=regex, but {regex} is not set: it tells what the fields are"
@@ -40,9 +40,9 @@ def _contradictions(tailed: Input, called: Called) -> Iterator[str]:
         yield f"{time_key} and {level_key} are the same: a field is one or the other"
 
 
-def _needs_of_inputs(called: Called) -> dict[str, unused_settings.WhyUnused[Input]]:
-    def formats(*of_use: str) -> unused_settings.WhyUnused[Input]:
-        def why_not(tailed: Input) -> str:
+def _needs_of_inputs(called: Called) -> dict[str, unused_settings.WhyUnused[InputSettings]]:
+    def formats(*of_use: str) -> unused_settings.WhyUnused[InputSettings]:
+        def why_not(tailed: InputSettings) -> str:
             if tailed.format in of_use:
                 return ""
             form = tailed.given.get("format", called("format", tailed.name))
@@ -50,12 +50,12 @@ def _needs_of_inputs(called: Called) -> dict[str, unused_settings.WhyUnused[Inpu
 
         return why_not
 
-    def a_time_key(tailed: Input) -> str:
+    def a_time_key(tailed: InputSettings) -> str:
         if tailed.time_key is not None:
             return ""
         return f"{called('time_key', tailed.name)} is not: which field has the time?"
 
-    def several_lines(tailed: Input) -> str:
+    def several_lines(tailed: InputSettings) -> str:
         if tailed.multiline != "none" or tailed.format == "cri":
             return ""
         return f"{called('multiline', tailed.name)} is not: each line is an event"
@@ -73,7 +73,7 @@ def _needs_of_inputs(called: Called) -> dict[str, unused_settings.WhyUnused[Inpu
 # -- sinks ---------------------------------------------------------------------------------------------------------
 
 
-def sinks(found: Iterable[Sink], called: Called) -> Iterator[str]:
+def sinks(found: Iterable[SinkSettings], called: Called) -> Iterator[str]:
     """Yield a sentence for each mistake."""
     everyone = list(found)
     for sink in everyone:
@@ -89,25 +89,25 @@ def sinks(found: Iterable[Sink], called: Called) -> Iterator[str]:
 _OF_SCHEMES = sorted(set().union(*(scheme.uses for scheme in sink_registry.SCHEMES.values())))
 
 
-def _a_scheme_with(field: str) -> unused_settings.WhyUnused[Sink]:
-    def why_not(sink: Sink) -> str:
-        return "" if field in sink_registry.of(sink.sink).uses else f"{sink.sink.scheme}: has no use for it"
+def _a_scheme_with(field: str) -> unused_settings.WhyUnused[SinkSettings]:
+    def why_not(sink: SinkSettings) -> str:
+        return "" if field in sink_registry.of(sink.url).uses else f"{sink.url.scheme}: has no use for it"
 
     return why_not
 
 
-def _compression(found: list[Sink], called: Called) -> Iterator[str]:
+def _compression(found: list[SinkSettings], called: Called) -> Iterator[str]:
     """Yield a sentence for each compression that the sink does not know. A default may be for some sinks only."""
     for holders in unused_settings.members_by_variable(found, "compression").values():
-        is_of_use = any(sink.compression in sink_registry.of(sink.sink).compression for sink in holders)
+        is_of_use = any(sink.compression in sink_registry.of(sink.url).compression for sink in holders)
         for sink in holders:
-            known = sink_registry.of(sink.sink).compression
+            known = sink_registry.of(sink.url).compression
             if sink.compression not in known and (len(known) > 1 or not is_of_use):
                 name = called("compression", sink.name)
-                yield f"{name}={sink.compression} is not for {sink.sink.scheme}: it knows {', '.join(known)}"
+                yield f"{name}={sink.compression} is not for {sink.url.scheme}: it knows {', '.join(known)}"
 
 
-def _credentials(sink: Sink, called: Called) -> Iterator[str]:
+def _credentials(sink: SinkSettings, called: Called) -> Iterator[str]:
     """Credentials that are incomplete, or too many."""
     name = sink.name
     for field, needed in (
@@ -118,7 +118,7 @@ def _credentials(sink: Sink, called: Called) -> Iterator[str]:
     ):
         if getattr(sink, field) is not None and getattr(sink, needed) is None:
             yield f"{called(field, name)} is set, but {called(needed, name)} is not: set both"
-    is_forward = sink_registry.of(sink.sink).module == "forward"
+    is_forward = sink_registry.of(sink.url).module == "forward"
     if is_forward and sink.sink_username is not None and sink.sink_token is None:
         user, token = called("sink_username", name), called("sink_token", name)
         yield f"{user} is set, but {token} is not: users come with a shared key"

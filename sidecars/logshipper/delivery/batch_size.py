@@ -14,7 +14,7 @@ _PATIENCE = 32  # batches
 _FULL = 0.75  # of the room: a batch that fills it proves that it fits
 
 
-class Room:
+class BatchSizeLimit:
     """The bytes of log that a batch may have. `largest` is the setting."""
 
     def __init__(self, largest: int) -> None:

@@ -13,7 +13,7 @@ from sidecars.logshipper.model.chunk import Part
 from sidecars.logshipper.model.records import Dropped, Records
 
 
-class Flight:
+class InFlightBatch:
     def __init__(self, sink: str, parts: list[Part], shape: Callable[[Part], Records]) -> None:
         records = tuple(shape(part) for part in parts if part.data)  # one without data is a gap, and nothing to send
         self.parts = parts

@@ -26,7 +26,7 @@ _ALLOWANCE = 8  # events in a row that are given up after one yes, and `_GROWTH`
 _GROWTH = 4
 
 
-class Search:
+class RefusalSearch:
     """One search. Its owner numbers its requests: `asked` is the latest, `yes` the latest that the sink has taken."""
 
     def __init__(self, batch: Batch) -> None:

@@ -7,20 +7,20 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.delivery.dead_letters import DeadLetters
-from sidecars.logshipper.delivery.in_flight import Flight
+from sidecars.logshipper.delivery.in_flight import InFlightBatch
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.ledger import DEAD_LETTER, REJECTED
-from sidecars.logshipper.settings import Sink
+from sidecars.logshipper.settings import SinkSettings
 
 log = logs.get("ship")
 
-BackOff = Callable[[Flight, int, str, float | None], Awaitable[None]]
+BackOff = Callable[[InFlightBatch, int, str, float | None], Awaitable[None]]
 
 
 class Rejections:
     """The rejections of one sink. `back_off` is waited for while dead letters cannot be written."""
 
-    def __init__(self, settings: Sink, back_off: BackOff) -> None:
+    def __init__(self, settings: SinkSettings, back_off: BackOff) -> None:
         self.times = 0
         self.last: dict[str, object] | None = None  # for `/status`
         self._sink = settings.name
@@ -28,7 +28,7 @@ class Rejections:
         self._back_off = back_off
 
     async def settle(
-        self, flight: Flight, batch: Batch, rejected: Sequence[tuple[int, str]], count: int | None = None
+        self, flight: InFlightBatch, batch: Batch, rejected: Sequence[tuple[int, str]], count: int | None = None
     ) -> None:
         """Settle the events with these indices, each with its reason, as rejected.
 
@@ -54,7 +54,7 @@ class Rejections:
             log.error(message, sink=self._sink, reason=reason, **where, events=events, times=self.times)
 
     async def _put_aside(
-        self, flight: Flight, letters: DeadLetters, batch: Batch, rejected: Sequence[tuple[int, str]]
+        self, flight: InFlightBatch, letters: DeadLetters, batch: Batch, rejected: Sequence[tuple[int, str]]
     ) -> None:
         """Write the letters before the position moves. A full disk is waited for, as a sink is."""
         failures = 0

@@ -29,17 +29,17 @@ from collections.abc import Callable, Mapping
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health
 from sidecars.logshipper.delivery import backoff
-from sidecars.logshipper.delivery.batch_size import Room
-from sidecars.logshipper.delivery.in_flight import Flight
-from sidecars.logshipper.delivery.refusal_search import Search
+from sidecars.logshipper.delivery.batch_size import BatchSizeLimit
+from sidecars.logshipper.delivery.in_flight import InFlightBatch
+from sidecars.logshipper.delivery.refusal_search import RefusalSearch
 from sidecars.logshipper.delivery.rejections import Rejections
-from sidecars.logshipper.delivery.sink_queue import Feed
+from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.chunk import Part
 from sidecars.logshipper.model.records import Records
-from sidecars.logshipper.settings import Sink
-from sidecars.logshipper.sinks.base import Delivery, Outcome, Rejected, TooLarge, TryLater
-from sidecars.logshipper.transform.pipeline import Shaper
+from sidecars.logshipper.settings import SinkSettings
+from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater, Sink
+from sidecars.logshipper.transform.pipeline import Pipeline
 
 log = logs.get("ship")
 
@@ -55,10 +55,10 @@ class Shipper:
 
     def __init__(
         self,
-        settings: Sink,
-        shapers: Mapping[str, Shaper],
-        delivery: Delivery,
-        feed: Feed,
+        settings: SinkSettings,
+        pipelines: Mapping[str, Pipeline],
+        delivery: Sink,
+        feed: SinkQueue,
         health: Health,
         clock: Callable[[], float],
     ) -> None:
@@ -66,17 +66,17 @@ class Shipper:
         self.batches: Counter[str] = Counter()  # outcome -> count
         self.rejections = Rejections(settings, self._back_off)
         self._settings = settings
-        self._shapers = shapers
+        self._pipelines = pipelines
         self._delivery = delivery
-        self._feed = feed
+        self._queue = feed
         self._pulse = health.heartbeat(f"ship to {settings.name}", _PULSE)
         self._clock = clock
         self._hold = health.hold(f"sink {settings.name}", "")  # while the sink refuses all lines
-        self._room = Room(settings.batch_size)
+        self._room = BatchSizeLimit(settings.batch_size)
         self._asked = 0  # the number of the latest request
         self._yes = 0  # that of the latest of which the sink took something; 0: of none
-        self._flights: deque[Flight] = deque()
-        self._at_once = min(settings.in_flight, delivery.at_once)
+        self._flights: deque[InFlightBatch] = deque()
+        self._max_in_flight = min(settings.in_flight, delivery.max_in_flight)
         self._news = asyncio.Event()
         self._landed = asyncio.Event()  # a flight was settled
         self._well = asyncio.Event()  # the last thing heard from the sink was a decision
@@ -125,15 +125,15 @@ class Shipper:
     async def run(self) -> None:
         self._pulse.idle()
         async with asyncio.TaskGroup() as tasks:
-            for parts in self._feed.take_up():
+            for parts in self._queue.take_up():
                 log.info("repeating a batch that was on its way", sink=self.name, parts=len(parts))
                 self._send(parts, tasks)
             while await self._something_to_ship():
                 await self._room_for_one_more()
                 self._pulse.beat()
-                parts = self._feed.collect(self._room.bytes)
+                parts = self._queue.collect(self._room.bytes)
                 if parts:
-                    self._feed.sending(parts)
+                    self._queue.sending(parts)
                     self._send(parts, tasks)
                 self._pulse.idle()  # a sink that takes its time is not this process's illness
             self._is_all_sent = True
@@ -146,7 +146,7 @@ class Shipper:
         waiting_since: float | None = None
         while True:
             self._news.clear()
-            waiting = self._feed.waiting(self._settings.batch_size)
+            waiting = self._queue.waiting(self._settings.batch_size)
             if self._ending.is_set() or waiting >= self._room.bytes:
                 return waiting > 0
             pause: float | None = None
@@ -167,29 +167,31 @@ class Shipper:
         """True if one more flight may begin. Behind those that stand by there is room for witnesses."""
         standing = sum(flight.suspects for flight in self._flights)
         if not standing:
-            return len(self._flights) < self._at_once
+            return len(self._flights) < self._max_in_flight
         busy = sum(not flight.settled and not flight.suspects for flight in self._flights)
-        return busy < self._at_once and len(self._flights) < self._at_once + _WITNESSES and standing < _SEVERAL
+        return (
+            busy < self._max_in_flight and len(self._flights) < self._max_in_flight + _WITNESSES and standing < _SEVERAL
+        )
 
     def _send(self, parts: list[Part], tasks: asyncio.TaskGroup) -> None:
-        flight = Flight(self.name, parts, self._shape)
-        flight.receipt = self._feed.receipt
+        flight = InFlightBatch(self.name, parts, self._shape)
+        flight.receipt = self._queue.receipt
         self._flights.append(flight)
         tasks.create_task(self._fly(flight))
 
     def _shape(self, part: Part) -> Records:
-        return self._shapers[part.input].records(part)
+        return self._pipelines[part.input].records(part)
 
     # -- delivering ----------------------------------------------------------------------------------------------------
 
-    async def _fly(self, flight: Flight) -> None:
+    async def _fly(self, flight: InFlightBatch) -> None:
         """Bring the flight to where every event is settled; then move the positions as far as their order allows."""
-        search = Search(flight.batch)
+        search = RefusalSearch(flight.batch)
         failures = 0
         while (piece := search.next()) is not None:
             try:
                 await self._insist(piece, flight)
-            except Rejected as refusal:
+            except BatchRefused as refusal:
                 if not await self._refused(flight, search, piece, refusal):
                     failures += 1
                     await self._stand_by(flight, search, failures, refusal.reason)
@@ -202,12 +204,12 @@ class Shipper:
         self._tell_whether_ready()
         while self._flights and self._flights[0].settled:
             landed = self._flights.popleft()
-            self._feed.settle(landed.parts, landed.dropped, landed.receipt)
+            self._queue.settle(landed.parts, landed.dropped, landed.receipt)
         self._landed.set()
         self._well.set()  # whoever is the eldest now must not wait for one that is gone
         self._taking.set()
 
-    async def _insist(self, batch: Batch, flight: Flight) -> None:
+    async def _insist(self, batch: Batch, flight: InFlightBatch) -> None:
         """Try until the sink has decided on every event. Raises Rejected, TooLarge too, when it took none of them."""
         failures = 0
         while batch.events:
@@ -216,11 +218,11 @@ class Shipper:
             number = self._asked
             try:
                 outcome = await self._delivery.deliver(batch)
-            except TryLater as error:
+            except RetryLater as error:
                 failures += 1
                 await self._back_off(flight, failures, error.reason, error.after)
                 continue
-            except Rejected:
+            except BatchRefused:
                 self._longest = max(self._clock() - began, self._longest * _AGEING)
                 self._well.set()
                 raise
@@ -239,7 +241,7 @@ class Shipper:
             failures += 1
             await self._back_off(flight, failures, outcome.reason, outcome.after)
 
-    async def _settle_what_is_named(self, flight: Flight, batch: Batch, outcome: Outcome) -> None:
+    async def _settle_what_is_named(self, flight: InFlightBatch, batch: Batch, outcome: Outcome) -> None:
         self.batches["delivered"] += 1
         if outcome.unnamed is None:
             await self._reject(flight, batch, list(outcome.rejected))
@@ -248,13 +250,13 @@ class Shipper:
             await self._reject(flight, batch, [(index, reason) for index in range(batch.events)], count)
 
     async def _reject(
-        self, flight: Flight, batch: Batch, rejected: list[tuple[int, str]], count: int | None = None
+        self, flight: InFlightBatch, batch: Batch, rejected: list[tuple[int, str]], count: int | None = None
     ) -> None:
         if rejected and count != 0:
             self.batches["rejected"] += 1
             await self.rejections.settle(flight, batch, rejected, count)
 
-    def _decided(self, flight: Flight, began: float, failures: int) -> None:
+    def _decided(self, flight: InFlightBatch, began: float, failures: int) -> None:
         self._heard = self._clock()
         self._longest = max(self._heard - began, self._longest * _AGEING)
         self._well.set()
@@ -268,7 +270,7 @@ class Shipper:
 
     # -- when it fails -------------------------------------------------------------------------------------------------
 
-    async def _back_off(self, flight: Flight, failures: int, reason: str, asked: float | None) -> None:
+    async def _back_off(self, flight: InFlightBatch, failures: int, reason: str, asked: float | None) -> None:
         """Before the next try; the beginning of the end cuts it short, once."""
         self._well.clear()
         pause = self._failed(flight, failures, reason, asked)
@@ -279,7 +281,7 @@ class Shipper:
         else:
             await _wait(self._ending, pause)
 
-    def _failed(self, flight: Flight, failures: int, reason: str, asked: float | None = None) -> float:
+    def _failed(self, flight: InFlightBatch, failures: int, reason: str, asked: float | None = None) -> float:
         """Note a failure, and tell it in the log, but not each. Return the seconds before the next try."""
         self.batches["retried"] += 1
         flight.trouble = reason
@@ -298,9 +300,9 @@ class Shipper:
 
     # -- when it refuses -----------------------------------------------------------------------------------------------
 
-    async def _refused(self, flight: Flight, search: Search, piece: Batch, refusal: Rejected) -> bool:
+    async def _refused(self, flight: InFlightBatch, search: RefusalSearch, piece: Batch, refusal: BatchRefused) -> bool:
         """Go on with the search for what the sink refuses. False: it is stuck."""
-        if isinstance(refusal, TooLarge):
+        if isinstance(refusal, BatchTooLarge):
             self._room.too_large(piece)
         if search.refused(piece, yes=self._yes, asked=self._asked, named=refusal.each is not None):
             reasons = refusal.each or [refusal.reason] * piece.events
@@ -314,7 +316,7 @@ class Shipper:
         self._heard = self._clock()
         return True
 
-    async def _stand_by(self, flight: Flight, search: Search, failures: int, reason: str) -> None:
+    async def _stand_by(self, flight: InFlightBatch, search: RefusalSearch, failures: int, reason: str) -> None:
         """Wait until the sink has taken something; the eldest flight tries one event again after a pause."""
         flight.suspects = search.suspects
         pause = self._failed(flight, failures, f"refused, and kept until the sink takes other lines: {reason}")

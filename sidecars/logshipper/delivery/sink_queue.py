@@ -24,7 +24,7 @@ _TOO_LONG = (
 )
 
 
-class Feed:
+class SinkQueue:
     def __init__(self, sink: str, follower: Follower, store: Store) -> None:
         self._sink = sink
         self._follower = follower

@@ -17,7 +17,7 @@ from functools import partial
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.logshipper.input import globs, permissions, rotated_file_gaps
 from sidecars.logshipper.model.fingerprint import Sample
-from sidecars.logshipper.settings import Input
+from sidecars.logshipper.settings import InputSettings
 
 log = logs.get("discover")
 
@@ -45,7 +45,7 @@ class Listing:
     last argument is the input. A directory that only `**` met is told with the input "": nobody asked for it by name.
     """
 
-    def __init__(self, inputs: Mapping[str, Input], refused: Callable[[str, OSError, str], None]) -> None:
+    def __init__(self, inputs: Mapping[str, InputSettings], refused: Callable[[str, OSError, str], None]) -> None:
         self._inputs = inputs
         self._refused = refused
         self.found: dict[Key, Found] = {}
@@ -131,7 +131,7 @@ def stem(path: str) -> str:
     return os.path.basename(path).partition(".")[0]  # noqa: PTH119 - as above
 
 
-def bases(inputs: Mapping[str, Input]) -> set[str]:
+def bases(inputs: Mapping[str, InputSettings]) -> set[str]:
     """The directories that the globs begin with, or above them the first that is there: to be told when they come."""
     return {_existing(globs.base(pattern)) for tailed in inputs.values() for pattern in tailed.paths}
 
@@ -170,7 +170,7 @@ class Directories:
     _UNSURE = 2_000_000_000  # nanoseconds in which another change may leave the same time
     _LOOKS = 10  # of which one is made in any case
 
-    def __init__(self, inputs: Mapping[str, Input]) -> None:
+    def __init__(self, inputs: Mapping[str, InputSettings]) -> None:
         patterns = [pattern for tailed in inputs.values() for pattern in tailed.paths]
         self._folders = sorted({globs.base(pattern) for pattern in patterns})
         self._flat = not any(globs.has_magic(os.path.dirname(pattern)) for pattern in patterns)  # noqa: PTH120 - as above

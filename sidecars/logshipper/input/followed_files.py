@@ -19,7 +19,7 @@ from sidecars.logshipper.input.tail import Changed, Tail
 from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.fingerprint import PREFIX
 from sidecars.logshipper.model.ledger import Ledger
-from sidecars.logshipper.settings import Input
+from sidecars.logshipper.settings import InputSettings
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import FileState
 from sidecars.logshipper.state.store import Store
@@ -30,7 +30,7 @@ log = logs.get("follow")
 class Followed:
     def __init__(
         self,
-        inputs: Mapping[str, Input],
+        inputs: Mapping[str, InputSettings],
         rules: Mapping[str, Rules],
         store: Store,
         ledgers: Mapping[str, Ledger],
@@ -233,5 +233,5 @@ class Followed:
         log.warning("a file cannot be read; it is opened anew", file=tail.state.path, reason=error.strerror)
         self._astray(tail)
 
-    def _input(self, name: str) -> Input:
+    def _input(self, name: str) -> InputSettings:
         return self._inputs.get(name) or next(iter(self._inputs.values()))

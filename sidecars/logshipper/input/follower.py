@@ -37,7 +37,7 @@ from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.fingerprint import PREFIX, START, Mark
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import Ending
-from sidecars.logshipper.settings import Input
+from sidecars.logshipper.settings import InputSettings
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import FileState
 from sidecars.logshipper.state.store import Store
@@ -51,7 +51,7 @@ _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 class Follower(Followed):
     def __init__(
         self,
-        inputs: Mapping[str, Input],
+        inputs: Mapping[str, InputSettings],
         rules: Mapping[str, Rules],
         rotated: Rotation,
         store: Store,

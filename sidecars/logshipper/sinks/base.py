@@ -41,7 +41,7 @@ class Outcome:
         return events > refused + len(self.again)
 
 
-class TryLater(Exception):
+class RetryLater(Exception):
     """The sink takes nothing now. `after`: the seconds that the other side asked for."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
@@ -50,7 +50,7 @@ class TryLater(Exception):
         self.after = after
 
 
-class Rejected(Exception):
+class BatchRefused(Exception):
     """The sink took nothing of the batch, because of some event in it or of all of them.
 
     `reason` has the receiver's words. `each`: the reason of every event, where the receiver gave one.
@@ -62,17 +62,17 @@ class Rejected(Exception):
         self.each = each
 
 
-class TooLarge(Rejected):
+class BatchTooLarge(BatchRefused):
     """The batch is too large for the sink: its halves may not be."""
 
     def __init__(self, reason: str = "it is too large for the receiver, even by itself") -> None:
         super().__init__(reason)
 
 
-class Delivery(Protocol):
+class Sink(Protocol):
     """One sink, as it is delivered to."""
 
-    at_once: int
+    max_in_flight: int
     """The most batches that may be on their way together: 1 where receipts or a stream must keep their order."""
 
     async def open(self, receipt: Any) -> Any:

@@ -24,13 +24,13 @@ import orjson
 
 from sidecars.chassis.http.client import Answer
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import Outcome, Rejected, TooLarge, TryLater
+from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
-from sidecars.logshipper.sinks.protocols.http_client import LongAnswer
+from sidecars.logshipper.sinks.protocols.http_client import ResponseTooLong
 from sidecars.logshipper.sinks.protocols.http_outcome import asked_pause, is_final, is_yes, judge
-from sidecars.logshipper.sinks.protocols.http_post import SHORT, Poster
+from sidecars.logshipper.sinks.protocols.http_post import SHORT, HttpPoster
 from sidecars.logshipper.sinks.protocols.peer_text import shown
 
 _FILTER = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
@@ -40,19 +40,19 @@ _VERDICT, _LONGEST = 128, 8 * 2**20  # bytes of an answer for each document, and
 _NO_ERRORS = re.compile(rb'\s*\{(?:\s*"took"\s*:\s*\d+\s*,)?\s*"errors"\s*:\s*false\s*[,}]')
 
 
-def create(_settings: Settings, sink: Sink) -> ElasticsearchSink:
+def create(_settings: Settings, sink: SinkSettings) -> ElasticsearchSink:
     return ElasticsearchSink(sink)
 
 
 class ElasticsearchSink:
-    at_once = 64
+    max_in_flight = 64
 
-    def __init__(self, sink: Sink) -> None:
-        self._poster = Poster(sink)
+    def __init__(self, sink: SinkSettings) -> None:
+        self._poster = HttpPoster(sink)
         self._pack = compressor(sink.compression)
         self._headers = [("Content-Type", "application/x-ndjson"), *content_encoding(sink.compression)]
-        query = "&".join(part for part in (sink.sink.query, _FILTER) if part)
-        self._target = f"{sink.sink.path}/_bulk?{query}"
+        query = "&".join(part for part in (sink.url.query, _FILTER) if part)
+        self._target = f"{sink.url.path}/_bulk?{query}"
 
     async def open(self, _receipt: Any) -> None:
         self._poster.open()
@@ -61,8 +61,8 @@ class ElasticsearchSink:
         longest = min(SHORT + _VERDICT * batch.events, _LONGEST)
         try:
             answer = await self._poster.post(self._target, self._headers, batch.encoded(self._encode), longest)
-        except LongAnswer as error:
-            raise TooLarge(error.reason) from None  # that to a half is shorter
+        except ResponseTooLong as error:
+            raise BatchTooLarge(error.reason) from None  # that to a half is shorter
         judge(answer)
         return _outcome(answer, batch.events)
 
@@ -82,7 +82,7 @@ def _outcome(answer: Answer, events: int) -> Outcome:
         return Outcome()
     verdicts = _verdicts(answer.body)
     if len(verdicts) != events:
-        raise TryLater(f"the receiver answered about {len(verdicts)} of {events} documents")
+        raise RetryLater(f"the receiver answered about {len(verdicts)} of {events} documents")
     rejected: list[tuple[int, str]] = []
     again: list[int] = []
     for index, (status, error) in enumerate(verdicts):
@@ -91,7 +91,7 @@ def _outcome(answer: Answer, events: int) -> Outcome:
         elif not is_yes(status) and status != _THERE_ALREADY:
             again.append(index)
     if len(rejected) == events:
-        raise Rejected(f"the receiver refused every document: {rejected[0][1]}", [why for _, why in rejected])
+        raise BatchRefused(f"the receiver refused every document: {rejected[0][1]}", [why for _, why in rejected])
     if not rejected and not again:
         return Outcome()
     reason = f"{len(again)} of {events} documents: {_reason(*verdicts[again[0]])}" if again else ""
@@ -105,9 +105,9 @@ def _verdicts(body: bytes) -> list[tuple[int, Any]]:
         found = [next(iter(item.values())) for item in page["items"]]
         verdicts = [(verdict["status"], verdict.get("error")) for verdict in found]
     except (ValueError, TypeError, LookupError, AttributeError, StopIteration):
-        raise TryLater("the receiver's answer is not that of a bulk request") from None
+        raise RetryLater("the receiver's answer is not that of a bulk request") from None
     if any(type(status) is not int for status, _ in verdicts):
-        raise TryLater("the receiver's answer is not that of a bulk request")
+        raise RetryLater("the receiver's answer is not that of a bulk request")
     return verdicts
 
 

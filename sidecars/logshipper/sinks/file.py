@@ -24,8 +24,8 @@ from sidecars.chassis.runtime.blocking_thread import Worker
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.fingerprint import TAIL, Mark, tail_mark
-from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import Outcome, TryLater
+from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.numbered_rotation import Rotation, flush
 
@@ -34,17 +34,17 @@ log = logs.get("file")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
-def create(settings: Settings, sink: Sink) -> FileSink:
+def create(settings: Settings, sink: SinkSettings) -> FileSink:
     own = "logshipper" if sink.name == DEFAULT_NAME else sink.name
     parts = [settings.pod_namespace, settings.pod_name, own]
     name = re.sub(r"[^\w.-]", "_", "_".join(part for part in parts if part))
-    path = Path(sink.sink.path) / f"{name}.ndjson"
+    path = Path(sink.url.path) / f"{name}.ndjson"
     rotation = Rotation(path, sink.sink_rotate_size, sink.sink_rotate_count)
-    return FileSink(path, variable(Settings, "sink", sink.name), rotation)
+    return FileSink(path, variable(Settings, "url", sink.name), rotation)
 
 
 class FileSink:
-    at_once = 1  # the receipt is a length
+    max_in_flight = 1  # the receipt is a length
 
     def __init__(self, path: Path, variable_name: str, rotation: Rotation) -> None:
         self._path = path
@@ -116,7 +116,7 @@ class FileSink:
         try:
             return Outcome(await self._worker.call(self._append, ndjson.encode(batch)))
         except OSError as error:
-            raise TryLater(f"{self._path} cannot be written: {error.strerror}") from None
+            raise RetryLater(f"{self._path} cannot be written: {error.strerror}") from None
 
     def _append(self, blocks: list[bytes]) -> Any:
         if self._descriptor is None or self._was_moved():

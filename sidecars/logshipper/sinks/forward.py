@@ -27,8 +27,8 @@ import msgpack
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import Outcome, TryLater
+from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.compression import compressor
 from sidecars.logshipper.sinks.encodings.forward_entries import entries
 from sidecars.logshipper.sinks.protocols.connecting import ConnectionFailed, connect, words
@@ -41,25 +41,25 @@ _SALT = 16  # bytes
 _ANSWER = 4 * 1024  # bytes of one answer, at most: a HELO, a PONG with its reason, or an acknowledgement
 
 
-def create(settings: Settings, sink: Sink) -> ForwardSink:
+def create(settings: Settings, sink: SinkSettings) -> ForwardSink:
     return ForwardSink(settings, sink)
 
 
 class ForwardSink:
-    at_once = 64
+    max_in_flight = 64
 
-    def __init__(self, settings: Settings, sink: Sink) -> None:
+    def __init__(self, settings: Settings, sink: SinkSettings) -> None:
         self._sink = sink
-        self._host = sink.sink.hostname or ""
-        self._port = sink.sink.port or _PORT
-        self._tag = sink.sink.path.strip("/") or _TAG
+        self._host = sink.url.hostname or ""
+        self._port = sink.url.port or _PORT
+        self._tag = sink.url.path.strip("/") or _TAG
         self._hostname = settings.pod_name or socket.gethostname()
         self._pack = compressor(sink.compression)
         self._tls: ReloadingContext | None = None
         self._idle: list[_Connection] = []
 
     async def open(self, _receipt: Any) -> None:
-        if self._sink.sink.scheme == "forward+tls":
+        if self._sink.url.scheme == "forward+tls":
             self._tls = tls_client(self._sink)
 
     async def deliver(self, batch: Batch) -> Outcome:
@@ -69,9 +69,9 @@ class ForwardSink:
             async with asyncio.timeout(self._sink.request_timeout):
                 await self._deliver(message, chunk)
         except TimeoutError:
-            raise TryLater(f"no acknowledgement within {self._sink.request_timeout:g} s") from None
+            raise RetryLater(f"no acknowledgement within {self._sink.request_timeout:g} s") from None
         except (ConnectionFailed, Refused) as error:
-            raise TryLater(error.reason) from None
+            raise RetryLater(error.reason) from None
         return Outcome()
 
     async def _deliver(self, message: Sequence[bytes], chunk: str) -> None:

@@ -10,23 +10,23 @@ from __future__ import annotations
 from typing import Any
 
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, Sink
+from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
 from sidecars.logshipper.sinks.protocols.http_outcome import judge
-from sidecars.logshipper.sinks.protocols.http_post import Poster, target
+from sidecars.logshipper.sinks.protocols.http_post import HttpPoster, target
 
 
-def create(_settings: Settings, sink: Sink) -> HttpSink:
+def create(_settings: Settings, sink: SinkSettings) -> HttpSink:
     return HttpSink(sink)
 
 
 class HttpSink:
-    at_once = 64
+    max_in_flight = 64
 
-    def __init__(self, sink: Sink) -> None:
-        self._poster = Poster(sink)
+    def __init__(self, sink: SinkSettings) -> None:
+        self._poster = HttpPoster(sink)
         self._pack = compressor(sink.compression)
         self._headers = [("Content-Type", "application/x-ndjson"), *content_encoding(sink.compression)]
         self._target = target(sink, "/")

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import Outcome, Rejected, TryLater
+from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.sinks.base import BatchRefused, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding, snappy
 from sidecars.logshipper.sinks.encodings.loki_push import as_json, as_protobuf
 from sidecars.logshipper.sinks.encodings.unique_timestamps import stamps
 from sidecars.logshipper.sinks.protocols.http_outcome import judge
-from sidecars.logshipper.sinks.protocols.http_post import SHORT, Poster, target
+from sidecars.logshipper.sinks.protocols.http_post import SHORT, HttpPoster, target
 from sidecars.logshipper.sinks.protocols.loki_refusal import ignored, refused
 from sidecars.logshipper.sinks.protocols.peer_text import of_body
 
@@ -34,7 +34,7 @@ _NO_METADATA = "includes structured metadata, but this feature is disallowed"
 _PATH = "/loki/api/v1/push"
 
 
-def create(_settings: Settings, sink: Sink) -> LokiSink:
+def create(_settings: Settings, sink: SinkSettings) -> LokiSink:
     return LokiSink(sink)
 
 
@@ -45,10 +45,10 @@ class _Push:
 
 
 class LokiSink:
-    at_once = 64
+    max_in_flight = 64
 
-    def __init__(self, sink: Sink) -> None:
-        self._poster = Poster(sink)
+    def __init__(self, sink: SinkSettings) -> None:
+        self._poster = HttpPoster(sink)
         self._coding = sink.compression
         self._target = target(sink, _PATH)
         if self._coding == "snappy":  # the coding is a part of this content type, and has no header
@@ -65,14 +65,14 @@ class LokiSink:
         if answer.status == _BAD_REQUEST and not answer.early:
             text = answer.body[:_READ].decode("utf-8", "replace")
             if _NO_METADATA in text:
-                raise TryLater("it takes no structured metadata: set allow_structured_metadata in its limits_config")
+                raise RetryLater("it takes no structured metadata: set allow_structured_metadata in its limits_config")
             indices = _refused(batch, push.now, text)
             if indices is None:
                 return _unnamed(batch, text)
             reason = f"the receiver answered 400: {_kind(text)}"
             return Outcome(rejected=[(index, reason) for index in indices])
         if answer.status == _BLOCKED:
-            raise TryLater("the receiver answered 260: ingestion is blocked")
+            raise RetryLater("the receiver answered 260: ingestion is blocked")
         judge(answer)
         return Outcome()
 
@@ -95,7 +95,7 @@ def _unnamed(batch: Batch, text: str) -> Outcome:
     """Raise Rejected where not even the number can be told: then the lines are found out by halves."""
     count = ignored(text) if sum(bool(records.bodies) for records in batch.records) == 1 else None
     if count is None:
-        raise Rejected(f"the receiver answered 400: {_kind(text)}")
+        raise BatchRefused(f"the receiver answered 400: {_kind(text)}")
     reason = f"the receiver answered 400, and does not say about which {count} of {batch.events} lines"
     return Outcome(unnamed=(min(count, batch.events), f"{reason}: {_kind(text)}"))
 

@@ -14,13 +14,13 @@ import time
 from typing import Any
 
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import Outcome, Rejected, TryLater
+from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.sinks.base import BatchRefused, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import otlp_logs
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
 from sidecars.logshipper.sinks.encodings.protobuf import fields
 from sidecars.logshipper.sinks.protocols.http_outcome import judge
-from sidecars.logshipper.sinks.protocols.http_post import Poster, target
+from sidecars.logshipper.sinks.protocols.http_post import HttpPoster, target
 from sidecars.logshipper.sinks.protocols.peer_text import of_body, shown
 
 _PATH = "/v1/logs"
@@ -28,15 +28,15 @@ _ANSWER = 16 * 1024  # bytes: a count and a message
 _REJECTED, _MESSAGE = 1, 2  # fields of ExportLogsPartialSuccess; the message is that of google.rpc.Status, too
 
 
-def create(settings: Settings, sink: Sink) -> OtlpSink:
+def create(settings: Settings, sink: SinkSettings) -> OtlpSink:
     return OtlpSink(settings, sink)
 
 
 class OtlpSink:
-    at_once = 64
+    max_in_flight = 64
 
-    def __init__(self, settings: Settings, sink: Sink) -> None:
-        self._poster = Poster(sink, settings.otel_exporter_otlp_headers)
+    def __init__(self, settings: Settings, sink: SinkSettings) -> None:
+        self._poster = HttpPoster(sink, settings.otel_exporter_otlp_headers)
         self._pack = compressor(sink.compression)
         self._headers = [("Content-Type", "application/x-protobuf"), *content_encoding(sink.compression)]
         self._target = target(sink, _PATH)
@@ -53,7 +53,7 @@ class OtlpSink:
         refused, why = partial_success(answer.body)
         reason = f"the receiver refused {refused} of {batch.events} records" + (f": {why}" if why else "")
         if refused >= batch.events:
-            raise Rejected(reason, [reason] * batch.events)
+            raise BatchRefused(reason, [reason] * batch.events)
         return Outcome(unnamed=(refused, reason) if refused else None)
 
     def _encode(self, batch: Batch) -> list[bytes]:
@@ -75,7 +75,7 @@ def partial_success(body: bytes) -> tuple[int, str]:
                     elif inner == _MESSAGE and isinstance(content, bytes):
                         reason = content
     except ValueError:
-        raise TryLater("the receiver's answer is not OTLP") from None
+        raise RetryLater("the receiver's answer is not OTLP") from None
     return refused, shown(reason.decode("utf-8", "replace"))
 
 

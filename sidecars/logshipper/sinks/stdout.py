@@ -14,18 +14,18 @@ from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime.blocking_thread import Worker
 from sidecars.chassis.runtime.lifecycle import Unavailable
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import Outcome, TryLater
+from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.sinks.base import Outcome, RetryLater
 
 _STDOUT = 1
 
 
-def create(_settings: Settings, sink: Sink) -> StdoutSink:
-    return StdoutSink(variable(Settings, "sink", sink.name))
+def create(_settings: Settings, sink: SinkSettings) -> StdoutSink:
+    return StdoutSink(variable(Settings, "url", sink.name))
 
 
 class StdoutSink:
-    at_once = 1  # it goes on where a failed write ended
+    max_in_flight = 1  # it goes on where a failed write ended
 
     def __init__(self, variable_name: str, descriptor: int = _STDOUT) -> None:
         self._variable = variable_name
@@ -42,7 +42,7 @@ class StdoutSink:
         except BrokenPipeError:
             raise Unavailable(f"{self._variable}=stdout: nobody reads our standard output any more") from None
         except OSError as error:
-            raise TryLater(f"standard output cannot be written: {error.strerror}") from None
+            raise RetryLater(f"standard output cannot be written: {error.strerror}") from None
         return Outcome()
 
     def _write(self, key: str, data: bytes) -> None:

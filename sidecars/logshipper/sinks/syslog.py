@@ -25,8 +25,8 @@ from typing import Any
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.chassis.runtime.blocking_thread import Worker
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import Outcome, TryLater
+from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.syslog_frames import frames
 from sidecars.logshipper.sinks.protocols.connecting import not_connected, words
 from sidecars.logshipper.sinks.protocols.credentials import tls_client
@@ -36,24 +36,24 @@ _HEARD = 16  # reads
 _FIRST_LOOK, _LAST_LOOK = 0.0005, 0.05  # seconds between looks at the send queue
 
 
-def create(_settings: Settings, sink: Sink) -> SyslogSink:
+def create(_settings: Settings, sink: SinkSettings) -> SyslogSink:
     return SyslogSink(sink)
 
 
 class SyslogSink:
-    at_once = 1  # one stream
+    max_in_flight = 1  # one stream
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: SinkSettings) -> None:
         self._sink = sink
-        self._host = sink.sink.hostname or ""
-        self._port = sink.sink.port or _PORTS[sink.sink.scheme]
+        self._host = sink.url.hostname or ""
+        self._port = sink.url.port or _PORTS[sink.url.scheme]
         self._tls: ReloadingContext | None = None
         self._context: object = None  # what the connection was made with
         self._connection: socket.socket | None = None
         self._worker = Worker("syslog")
 
     async def open(self, _receipt: Any) -> None:
-        if self._sink.sink.scheme == "syslog+tls":
+        if self._sink.url.scheme == "syslog+tls":
             self._tls = tls_client(self._sink)
 
     async def deliver(self, batch: Batch) -> Outcome:
@@ -69,10 +69,10 @@ class SyslogSink:
             _wait_for_the_kernel(connection, deadline)
         except TimeoutError:
             self._let_go()
-            raise TryLater(f"not acknowledged within {self._sink.request_timeout:g} s") from None
+            raise RetryLater(f"not acknowledged within {self._sink.request_timeout:g} s") from None
         except OSError as error:
             self._let_go()
-            raise TryLater(f"the connection broke in the middle of a batch: {words(error)}") from None
+            raise RetryLater(f"the connection broke in the middle of a batch: {words(error)}") from None
 
     def _connected(self) -> socket.socket:
         context = self._tls.context() if self._tls else None
@@ -84,9 +84,9 @@ class SyslogSink:
                 if context is not None:
                     connection = context.wrap_socket(connection, server_hostname=self._host)
             except TimeoutError:
-                raise TryLater(f"no connection within {self._sink.request_timeout:g} s") from None
+                raise RetryLater(f"no connection within {self._sink.request_timeout:g} s") from None
             except OSError as error:
-                raise TryLater(not_connected(error, self._host, self._port)) from None
+                raise RetryLater(not_connected(error, self._host, self._port)) from None
             self._connection, self._context = connection, context
         return self._connection
 

@@ -15,7 +15,7 @@ from sidecars.logshipper.model.chunk import Part
 from sidecars.logshipper.model.field_columns import MESSAGE, Documents, Fields, Many, Table, unparsed
 from sidecars.logshipper.model.ledger import FILTERED
 from sidecars.logshipper.model.records import Dropped, Records
-from sidecars.logshipper.settings import Input
+from sidecars.logshipper.settings import InputSettings
 from sidecars.logshipper.transform import parsers, redaction
 from sidecars.logshipper.transform.cri import Cri
 from sidecars.logshipper.transform.framing import EachLine, Events, Framing, ManyLines
@@ -29,10 +29,10 @@ _OURS = ("id", "file", "partial")
 _LONGEST_LEVEL = 64  # characters
 
 
-class Shaper:
+class Pipeline:
     """Turns the parts of one input into records."""
 
-    def __init__(self, settings: Input, pod: Mapping[str, str]) -> None:
+    def __init__(self, settings: InputSettings, pod: Mapping[str, str]) -> None:
         self._labels = {**pod, **(settings.labels or {})}
         self._framing = _framing(settings)
         self.boundary = self._framing.boundary  # for whoever cuts the parts
@@ -206,7 +206,7 @@ def _documents_or(parse: Parse | None, ours: Iterable[str], keys: list[str]) -> 
     return parsed
 
 
-def _framing(settings: Input) -> Framing:
+def _framing(settings: InputSettings) -> Framing:
     lines = splitter(settings.multiline, settings.max_line_size) if settings.format not in ("json", "logfmt") else None
     if settings.format == "cri":
         return Cri(lines, settings.max_line_size)

@@ -14,7 +14,7 @@ from sidecars.chassis.runtime.health import Health
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.sinks.base import Outcome, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import BatchTooLarge, Outcome, RetryLater
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import append
 
@@ -28,8 +28,8 @@ def lines(batch: Batch) -> list[str]:
 class Scripted:
     """A sink that answers as it is told: the first answers in turn, then yes. A batch may be held until released."""
 
-    def __init__(self, *answers: Answer, at_once: int = 64) -> None:
-        self.at_once = at_once
+    def __init__(self, *answers: Answer, max_in_flight: int = 64) -> None:
+        self.max_in_flight = max_in_flight
         self.health = Health()
         self.answers = list(answers)
         self.asked: list[list[str]] = []
@@ -59,7 +59,7 @@ async def shipping(pod: Pod, sink: Scripted, **environ: str) -> AsyncIterator[Sh
     variables = {"LOGSHIPPER_BATCH_TIMEOUT": "0", "LOGSHIPPER_RETRY_MIN": "10ms", "LOGSHIPPER_RETRY_MAX": "20ms"}
     (settings,) = load(Settings, pod.environ | variables | environ).sinks.values()
     clock = asyncio.get_running_loop().time
-    shipper = Shipper(settings, pod.shapers, sink, pod.feeds["default"], sink.health, clock)
+    shipper = Shipper(settings, pod.pipelines, sink, pod.queues["default"], sink.health, clock)
     running = asyncio.create_task(shipper.run())
     try:
         yield shipper
@@ -84,7 +84,7 @@ def position(pod: Pod) -> int:
 async def test_the_position_moves_with_the_yes_and_not_before(pod: Pod) -> None:
     append(pod.log, "1\n")
     pod.look()
-    sink = Scripted(lambda _: TryLater("not now"))
+    sink = Scripted(lambda _: RetryLater("not now"))
     sink.held["1"] = asyncio.Event()
     async with shipping(pod, sink) as shipper:
         await until(lambda: sink.asked)
@@ -181,8 +181,8 @@ async def test_a_batch_that_is_too_large_is_halved_and_settled_as_a_whole(pod: P
 
     def only_one(batch: Batch) -> Outcome | Exception:
         if lines(batch) == ["2"]:
-            return TooLarge()
-        return TooLarge() if batch.events > 1 else Outcome()
+            return BatchTooLarge()
+        return BatchTooLarge() if batch.events > 1 else Outcome()
 
     async with shipping(pod, Scripted(*[only_one] * 5)):
         pass
@@ -216,7 +216,7 @@ async def test_a_sink_that_keeps_order_gets_one_batch_at_a_time(pod: Pod) -> Non
     for name in ("1", "2"):
         append(pod.log, name + "x" * 4094 + "\n")
     pod.look()
-    sink = Scripted(at_once=1)
+    sink = Scripted(max_in_flight=1)
     sink.held = {"1" + "x" * 4094: asyncio.Event()}
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="4KiB", LOGSHIPPER_IN_FLIGHT="8"):
         await until(lambda: sink.asked)
@@ -234,7 +234,7 @@ async def test_while_the_sink_is_in_trouble_the_eldest_alone_knocks(pod: Pod) ->
     down = True
 
     def answer(_batch: Batch) -> Outcome | Exception:
-        return TryLater("down") if down else Outcome()
+        return RetryLater("down") if down else Outcome()
 
     sink = Scripted(*[answer] * 100)
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="4KiB", LOGSHIPPER_IN_FLIGHT="3"):
@@ -248,7 +248,7 @@ async def test_after_kill_nine_all_batches_on_their_way_are_repeated_as_they_wer
     append(pod.log, "1\n2\n3\n4\n")
     await pod.store.save()
     pod.look()
-    sent = [pod.send("default", pod.feeds["default"].collect(2)) for _ in range(3)]
+    sent = [pod.send("default", pod.queues["default"].collect(2)) for _ in range(3)]
     pod.settle(sent[0])
     pod.kill()
     append(pod.log, "5\n")
@@ -267,7 +267,7 @@ async def test_after_kill_nine_all_batches_on_their_way_are_repeated_as_they_wer
 async def test_at_the_end_a_sink_that_takes_some_of_it_is_not_given_up(pod: Pod) -> None:
     append(pod.log, "1\n2\n3\n")
     pod.look()
-    sink = Scripted(lambda _: Outcome(again=[1, 2]), lambda _: TryLater("busy"))
+    sink = Scripted(lambda _: Outcome(again=[1, 2]), lambda _: RetryLater("busy"))
     sink.held = {"2": asyncio.Event()}
     async with shipping(pod, sink, LOGSHIPPER_GIVE_UP_AFTER="1h") as shipper:
         shipper.end()
@@ -282,7 +282,7 @@ async def test_at_the_end_a_sink_that_takes_some_of_it_is_not_given_up(pod: Pod)
 async def test_at_the_end_a_sink_that_says_nothing_is_soon_given_up_and_a_slow_one_is_not(pod: Pod) -> None:
     append(pod.log, "1\n")
     pod.look()
-    sink = Scripted(*[lambda _: TryLater("down")] * 3)
+    sink = Scripted(*[lambda _: RetryLater("down")] * 3)
     async with shipping(pod, sink, LOGSHIPPER_GIVE_UP_AFTER="50ms") as shipper:
         shipper.end()
         shipper.last_call()

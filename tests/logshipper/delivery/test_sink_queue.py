@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sidecars.logshipper.delivery.in_flight import Flight
+from sidecars.logshipper.delivery.in_flight import InFlightBatch
 from sidecars.logshipper.sinks.encodings import ndjson
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import append
@@ -21,12 +21,12 @@ async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(po
     append(pod.log, "1\n2\n")
     await pod.store.save()
     pod.look()
-    sent = pod.send("default", pod.feeds["default"].collect(2))
+    sent = pod.send("default", pod.queues["default"].collect(2))
     pod.kill()
     append(pod.log, "3\n")
     pod.begin()
-    (again,) = pod.feeds["default"].take_up()
-    assert Flight("default", again, pod.shape).batch.key == sent.batch.key
+    (again,) = pod.queues["default"].take_up()
+    assert InFlightBatch("default", again, pod.shape).batch.key == sent.batch.key
     assert again[0].data == b"1\n"
 
 
@@ -41,7 +41,7 @@ def test_a_batch_of_empty_lines_does_not_grow_far_beyond_its_room_as_records(pod
     for name in ("a", "b"):
         append(pod.logs / f"{name}.log", name + "\n" * 50_000)
     pod.look()
-    flight = pod.send("default", pod.feeds["default"].collect(10_000))
+    flight = pod.send("default", pod.queues["default"].collect(10_000))
     assert len(b"".join(ndjson.encode(flight.batch))) < 100_000
     pod.settle(flight)
     assert flight.batch.events + len(pod.ship(room=10_000)) == 100_000

@@ -72,7 +72,7 @@ def test_a_file_that_every_sink_has_is_closed_before_one_that_some_sink_needs(tm
     append(pod.logs / "settled.log", "settled\n")
     pod.look()
     for sink in ("up", "down"):
-        pod.settle(pod.send(sink, [part for part in pod.feeds[sink].collect(1000) if "settled" in part.name]))
+        pod.settle(pod.send(sink, [part for part in pod.queues[sink].collect(1000) if "settled" in part.name]))
     append(pod.logs / "new.log", "new\n")
     pod.look()
     assert str(pod.logs / "settled.log") not in opened(pod)
@@ -206,7 +206,7 @@ def test_a_closed_file_that_cannot_be_opened_for_now_keeps_no_sink_busy(
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refuse)
         assert len(everything(pod)) == 3
-        assert pod.feeds["default"].waiting(1000) == 0
+        assert pod.queues["default"].waiting(1000) == 0
         assert pod.ledgers["default"].total.pending > 0
         pod.look()
         assert pod.follower.access.unreadable.keys() == set(closed)

@@ -9,13 +9,13 @@ from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.config import header_pairs
-from sidecars.logshipper.settings import Settings, Sink
-from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.sinks.base import RetryLater
 
 _STANDARD = "OTEL_EXPORTER_OTLP_HEADERS"
 
 
-def reveal(secret: Secret, sink: Sink, field: str) -> str:
+def reveal(secret: Secret, sink: SinkSettings, field: str) -> str:
     """The secret as it is now. Raises TryLater while its file cannot be read."""
     return _read(secret, variable(Settings, field, sink.name))
 
@@ -24,13 +24,13 @@ def _read(secret: Secret, name: str) -> str:
     try:
         return secret.reveal()
     except (OSError, UnicodeDecodeError):
-        raise TryLater(f"the file of {name} cannot be read") from None
+        raise RetryLater(f"the file of {name} cannot be read") from None
 
 
 class Credentials:
     """The headers that a request carries for the sake of its sender, as they are now."""
 
-    def __init__(self, sink: Sink, standard: Secret | None = None) -> None:
+    def __init__(self, sink: SinkSettings, standard: Secret | None = None) -> None:
         """`standard`: further headers, which the sink's own go before."""
         self._sink = sink
         self._standard = standard
@@ -55,7 +55,7 @@ class Credentials:
         value = reveal(secret, self._sink, field)
         if not header_pairs.can_be_a_value(value):
             name = variable(Settings, field, self._sink.name)
-            raise TryLater(f"{name} has line breaks, blanks around it or other characters that no header can carry")
+            raise RetryLater(f"{name} has line breaks, blanks around it or other characters that no header can carry")
         return value
 
 
@@ -63,10 +63,10 @@ def _named(raw: str, name: str) -> dict[str, tuple[str, str]]:
     try:
         return {key.lower(): (key, value) for key, value in header_pairs.parse(raw)}
     except ValueError as error:
-        raise TryLater(f"{name}: {error}") from None
+        raise RetryLater(f"{name}: {error}") from None
 
 
-def tls_client(sink: Sink) -> tls.ReloadingContext:
+def tls_client(sink: SinkSettings) -> tls.ReloadingContext:
     """The sink's TLS. Raises IOFailed where its files cannot be used at the start."""
     files = {
         field: tls.PemFile(variable(Settings, field, sink.name), str(path))

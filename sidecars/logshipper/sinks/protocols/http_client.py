@@ -12,7 +12,7 @@ from sidecars import chassis
 from sidecars.chassis.http import client
 from sidecars.chassis.http.client import Answer, Closed, NoResponse, Progress, TooLarge
 from sidecars.chassis.http.tls import ReloadingContext
-from sidecars.logshipper.sinks.base import TryLater
+from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.protocols.connecting import not_connected
 
 Headers = Sequence[tuple[str, str]]
@@ -23,7 +23,7 @@ _SUCCESS = range(200, 300)
 _PORTS = {"http": 80, "https": 443}
 
 
-class LongAnswer(TryLater):
+class ResponseTooLong(RetryLater):
     """The receiver says yes to something, but more than it was asked."""
 
 
@@ -51,15 +51,15 @@ class Client:
             async with asyncio.timeout(self._timeout):
                 return await self._client.request(request, blocks, max_body=longest, progress=progress)
         except TimeoutError:
-            raise TryLater(f"no answer within {self._timeout:g} s") from None
+            raise RetryLater(f"no answer within {self._timeout:g} s") from None
         except TooLarge:
             if progress.status in _SUCCESS:
-                raise LongAnswer(f"the answer is longer than {longest} bytes") from None
+                raise ResponseTooLong(f"the answer is longer than {longest} bytes") from None
             return Answer(progress.status, {}, b"", early=False)
         except NoResponse as error:
-            raise TryLater(_what_came(error, progress)) from None
+            raise RetryLater(_what_came(error, progress)) from None
         except OSError as error:
-            raise TryLater(not_connected(error, self._host, self._port)) from None
+            raise RetryLater(not_connected(error, self._host, self._port)) from None
 
     def close(self) -> None:
         self._client.close()

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from sidecars.chassis.http.client import Answer
 from sidecars.chassis.http.retry_after import retry_after
-from sidecars.logshipper.sinks.base import Rejected, TooLarge, TryLater
+from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
 from sidecars.logshipper.sinks.protocols.peer_text import of_body
 
 _SUCCESS = range(200, 300)
@@ -45,18 +45,18 @@ def judge(answer: Answer, words: Callable[[bytes], str] = of_body) -> None:
     status = answer.status
     if status in _SUCCESS:
         if answer.early:
-            raise TryLater(f"the receiver answered {status} before it had the whole batch")
+            raise RetryLater(f"the receiver answered {status} before it had the whole batch")
         return
     if status == _TOO_LARGE:
-        raise TooLarge
+        raise BatchTooLarge
     told = f"the receiver answered {status}"
     if said := words(answer.body):
         told += f": {said}"
     if status in _BODY_AT_FAULT:
-        raise Rejected(told)
+        raise BatchRefused(told)
     if status in _REMEDIES:
         told += f" ({_REMEDIES[status]})"
-    raise TryLater(told, asked_pause(answer))
+    raise RetryLater(told, asked_pause(answer))
 
 
 def is_yes(status: int) -> bool:

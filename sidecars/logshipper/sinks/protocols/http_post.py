@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.http.client import Answer
-from sidecars.logshipper.settings import Sink
+from sidecars.logshipper.settings import SinkSettings
 from sidecars.logshipper.sinks.protocols.credentials import Credentials, tls_client
 from sidecars.logshipper.sinks.protocols.http_client import Client, Headers
 
@@ -14,19 +14,19 @@ SHORT = 64 * 1024
 """Bytes of an answer that says yes or no, and why."""
 
 
-class Poster:
+class HttpPoster:
     """`standard`: headers of the environment, which the sink's own go before."""
 
-    def __init__(self, sink: Sink, standard: Secret | None = None) -> None:
+    def __init__(self, sink: SinkSettings, standard: Secret | None = None) -> None:
         self._sink = sink
         self._credentials = Credentials(sink, standard)
         self._client: Client | None = None
 
     def open(self) -> None:
         """Raises IOFailed when the TLS files cannot be used."""
-        scheme = self._sink.sink.scheme.rpartition("+")[2]
+        scheme = self._sink.url.scheme.rpartition("+")[2]
         tls = tls_client(self._sink) if scheme == "https" else None
-        self._client = Client(scheme, self._sink.sink, self._sink.request_timeout, tls)
+        self._client = Client(scheme, self._sink.url, self._sink.request_timeout, tls)
 
     async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int | None = None) -> Answer:
         """Return the answer, whatever its status.
@@ -44,7 +44,7 @@ class Poster:
             self._client.close()
 
 
-def target(sink: Sink, default: str) -> str:
+def target(sink: SinkSettings, default: str) -> str:
     """What to ask for: the URL's own path and query, or the default where it has no path."""
-    query = f"?{sink.sink.query}" if sink.sink.query else ""
-    return f"{default if sink.sink.path in ('', '/') else sink.sink.path}{query}"
+    query = f"?{sink.url.query}" if sink.url.query else ""
+    return f"{default if sink.url.path in ('', '/') else sink.url.path}{query}"
