@@ -16,7 +16,7 @@ from sidecars.warcopier.source import listing
 from sidecars.warcopier.target import directory_swap, manifest
 from sidecars.warcopier.target.commit import commit
 from sidecars.warcopier.target.directory import Target
-from sidecars.warcopier.target.staging import Stager
+from sidecars.warcopier.target.stager import Stager
 from sidecars.warcopier.tomcat_names import RECORD, shown
 from sidecars.warcopier.transfer.progress import Progress, never
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sidecars.warcopier.artifacts import Source
     from sidecars.warcopier.settings import Settings
-    from sidecars.warcopier.target.staging import Staged
+    from sidecars.warcopier.target.stager import Staged
 
 log = logs.get("warcopier")
 

@@ -12,7 +12,7 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
 from sidecars.warcopier.artifacts import Published
 from sidecars.warcopier.source.listing import Expected
-from sidecars.warcopier.target.staging import SMALL, demand_digest, open_source
+from sidecars.warcopier.target.stager import SMALL, demand_digest, open_source
 from sidecars.warcopier.tomcat_names import shown
 from sidecars.warcopier.transfer.copying import Beside, are_alike, sha256_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def umask_of_its_own() -> Iterator[None]:
     os.umask(before)
     yield
     os.umask(before)
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A directory of a tmpfs."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="warcopier-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

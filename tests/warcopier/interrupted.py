@@ -19,7 +19,7 @@ from typing import Any
 from sidecars.chassis import commandline
 from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
-from sidecars.warcopier.target import directory_swap, staging
+from sidecars.warcopier.target import directory_swap, stager
 from sidecars.warcopier.transfer import copying
 
 CHANGING = (
@@ -55,7 +55,7 @@ class Interruption:
 def main() -> int:
     interruption = Interruption(sys.argv[1], int(sys.argv[2]))
     if sys.argv[3:]:
-        staging.WORTH_A_PROCESS = 1
+        stager.WORTH_A_PROCESS = 1
         os.sched_getaffinity = lambda _process: {0, 1}
     del sys.argv[1:]
     opened = os.open
@@ -65,7 +65,7 @@ def main() -> int:
         return int(create(path, flags, *args, **kwargs))
 
     def run(settings: Settings) -> None:
-        copying._STRIDE = staging.SMALL = 1 << 16
+        copying._STRIDE = stager.SMALL = 1 << 16
         for name in CHANGING:
             setattr(os, name, interruption.around(name, getattr(os, name)))
         os.open = open_

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sidecars.warcopier.artifacts import Fingerprint
     from sidecars.warcopier.target.directory import Target
-    from sidecars.warcopier.target.staging import Staged
+    from sidecars.warcopier.target.stager import Staged
 
 
 def commit(

@@ -26,7 +26,7 @@ from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
 from sidecars.warcopier.io_errors import READ
-from sidecars.warcopier.target import directory_swap, space
+from sidecars.warcopier.target import directory_swap, free_space
 from sidecars.warcopier.tomcat_names import shown
 from sidecars.warcopier.transfer.copying import write_all
 
@@ -230,7 +230,7 @@ class Target:
 
     def demand_space(self, needed: int, files: int, reserve: int) -> None:
         """Raise IOFailed when the bytes or files will not fit, and so many bytes beside them (see `space`)."""
-        space.demand(self.directory, self.path, needed, files, reserve)
+        free_space.demand(self.directory, self.path, needed, files, reserve)
 
     def block_size(self) -> int:
         with io_errors.writing(self.path):

@@ -26,7 +26,7 @@ from sidecars.chassis.runtime.lifecycle import BadData, BadSettings, Failure, IO
 from sidecars.warcopier import app, artifacts
 from sidecars.warcopier.metrics import Metrics
 from sidecars.warcopier.source import listing
-from sidecars.warcopier.target.staging import SourceChanged
+from sidecars.warcopier.target.stager import SourceChanged
 from sidecars.warcopier.tomcat_names import as_text
 from sidecars.warcopier.transfer.copying import Stopped
 from sidecars.warcopier.watch.change_events import Moments

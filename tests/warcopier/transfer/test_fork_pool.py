@@ -1,12 +1,10 @@
-"""Tasks that two processes share: each is done once, and neither process outlives or deceives the other."""
+"""Tasks shared by two processes: each is done once, and a failure or death of one process is noticed by the other."""
 
 from __future__ import annotations
 
 import errno
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecars.chassis.runtime.lifecycle import BadData, IOFailed
-from sidecars.warcopier.archive import verification
-from sidecars.warcopier.archive.unpacking import Tree
-from sidecars.warcopier.archive.verification import Contents
-from sidecars.warcopier.archive.zip_directory import NotAnArchive
-from sidecars.warcopier.transfer.copying import no_tick, reader_of
+from sidecars.warcopier.transfer.copying import no_tick
 from sidecars.warcopier.transfer.fork_pool import MOST, Shared
-from tests.support import wait_until
-from tests.warcopier.archives import WIDE, packed, streamed
-from tests.warcopier.support import UNPACK, Copier, deployed, entries, leftovers, noise, tree, tree_digest, war
 
 if TYPE_CHECKING:
     from sidecars.warcopier.transfer.fork_pool import Wrote
@@ -204,155 +195,4 @@ def test_a_defect_in_the_child_is_a_failure_here(turns: Turns, capfd: pytest.Cap
     assert "AssertionError: a defect" in capfd.readouterr().err
 
 
-# -- an archive that is unpacked by two -----------------------------------------------------------------------------
-
-FILES = {"WEB-INF/web.xml": b"<web-app/>", "WEB-INF/lib/a.jar": noise(700_000), "text": b"la" * 200_000, "empty": b""}
-
-
-Unpacked = tuple[Contents, dict[str, bytes]] | str
-
-
-def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
-    """What comes of unpacking a file: what is there then, or why it is refused."""
-    folder.mkdir()
-    reader, root = os.open(path, os.O_RDONLY), os.open(folder, os.O_RDONLY)
-    read = reader_of(reader)
-    try:
-        found = verification.survey(read, path.stat().st_size, WIDE, "unpackable")
-
-        def work(number: int, wrote: Wrote) -> bytes:
-            try:
-                return verification.prove(
-                    read, found, found.parts[number], "unpackable", Tree(root, 0o644, None, wrote)
-                )
-            except NotAnArchive as refusal:
-                raise BadData(str(refusal)) from None
-
-        verification.demand_no_overlap(shared(len(found.parts), work, alone=alone))
-    except (NotAnArchive, BadData) as refusal:
-        return str(refusal)
-    finally:
-        os.close(reader)
-        os.close(root)
-    return found.contents, tree(folder)
-
-
-def both_ways(path: Path) -> tuple[Unpacked, Unpacked]:
-    return (unpacked(path, path.parent / "alone", alone=True), unpacked(path, path.parent / "shared", alone=False))
-
-
-NAMES = st.text("abc/", min_size=1, max_size=4)
-DATA = st.binary(max_size=50) | st.just(noise(300_000))
-
-
-@settings(max_examples=30)
-@given(st.dictionaries(NAMES, DATA, min_size=1, max_size=6))
-def test_the_same_comes_out_as_of_one(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
-    path = tmp_path_factory.mktemp("shared") / "a.war"
-    path.write_bytes(packed(files))
-    one, two = both_ways(path)
-    assert isinstance(one, str) == isinstance(two, str)
-    if not isinstance(one, str):
-        assert one == two
-
-
-def test_many_files_in_directories_that_both_have_to_make_are_all_there(tmp_path: Path) -> None:
-    many = {f"{number % 7}/{number % 5}/{number}": noise(500, number) for number in range(3000)}
-    (tmp_path / "a.war").write_bytes(packed(many))
-    one, two = both_ways(tmp_path / "a.war")
-    assert one == two
-    assert not isinstance(two, str)
-    assert two[1] == many
-
-
-@pytest.mark.parametrize("name", [*FILES, "directory"])
-def test_damage_anywhere_is_refused_in_the_same_words(tmp_path: Path, name: str) -> None:
-    data = bytearray(streamed(FILES))
-    at = data.rindex(name.encode()) if name in FILES else len(data) - 10
-    data[at - 30] ^= 0xFF  # its checksum, sizes or place in the directory
-    (tmp_path / "a.war").write_bytes(data)
-    one, two = both_ways(tmp_path / "a.war")
-    assert isinstance(one, str)
-    assert one == two
-
-
-def test_damage_within_a_large_file_is_refused_though_its_first_pieces_are_written(tmp_path: Path) -> None:
-    data = bytearray(packed({"big": noise(1_000_000)}))
-    data[900_000] ^= 0xFF
-    (tmp_path / "a.war").write_bytes(data)
-    one, two = both_ways(tmp_path / "a.war")
-    assert one == two
-    assert "is damaged" in str(two)
-
-
 # -- the program ----------------------------------------------------------------------------------------------------
-
-LARGE = war("large", size=1_500_000)
-ALTERED = """
-import os, sys
-from sidecars.chassis import commandline
-from sidecars.warcopier import app
-from sidecars.warcopier.settings import Settings
-from sidecars.warcopier.sharing import Shared
-
-os.sched_getaffinity = lambda _: {0, 1}
-run, end_as_orphan = Shared.run, Shared._end_as_orphan
-
-def die(*_):
-    os.kill(os.getpid(), 9)
-
-def run_later(self, tick):
-    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-    return run(self, tick)
-
-def hang(*_):
-    os.read(0, 1)
-
-def end_when_orphaned(self):
-    while os.getppid() == self._parent:
-        pass
-    end_as_orphan(self)
-
-"""
-RUN = "sys.exit(commandline.job(Settings, app.run))"
-
-
-@pytest.fixture
-def unpacking(copier: Copier) -> Copier:
-    copier.offer(shop=LARGE)
-    return copier
-
-
-def test_a_large_archive_is_unpacked_as_a_small_one(unpacking: Copier) -> None:
-    outcome = unpacking.run(**UNPACK)
-    assert outcome.code == 0, outcome.stderr
-    assert deployed(unpacking.target) == {"shop": tree_digest(entries(LARGE))}
-
-
-def altered(copier: Copier, how: str) -> subprocess.Popen[str]:
-    """The program with something else in the place of `Shared`'s methods."""
-    program = [sys.executable, "-c", f"{ALTERED}{how}\n{RUN}"]
-    environ = copier.environ(UNPACK)
-    return subprocess.Popen(program, env=environ, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def test_when_the_child_is_killed_nothing_is_published_and_the_reason_is_told(unpacking: Copier) -> None:
-    copier = altered(unpacking, "Shared._wrote_there, Shared.run = die, run_later")
-    _, said = copier.communicate()
-    assert copier.returncode == 74, said
-    assert "the process that shares the work has died" in said.splitlines()[-1]
-    assert deployed(unpacking.target) == {}
-    assert leftovers(unpacking.target) == []
-
-
-def test_when_the_copier_is_killed_its_child_ends_and_the_next_run_cleans_up(unpacking: Copier) -> None:
-    copier = altered(unpacking, "Shared._end_as_orphan, Shared.run = end_when_orphaned, hang")
-    listed = Path(f"/proc/{copier.pid}/task/{copier.pid}/children")
-    child = int(wait_until(listed.read_text, "a child"))
-    copier.kill()
-    copier.communicate()
-    wait_until(lambda: not Path(f"/proc/{child}").exists(), "the end of the child")
-    assert leftovers(unpacking.target) != []
-    assert unpacking.run(**UNPACK).code == 0
-    assert leftovers(unpacking.target) == []
-    assert deployed(unpacking.target) == {"shop": tree_digest(entries(LARGE))}

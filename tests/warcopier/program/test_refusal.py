@@ -82,8 +82,8 @@ def test_a_directory_where_the_war_belongs_is_named_and_left_alone(copier: Copie
 def test_a_source_that_changes_while_it_is_copied_is_refused(copier: Copier) -> None:
     copier.offer(shop=war(size=2_000_000))
     appending = (
-        "from sidecars.warcopier import staging; copy = staging.copy\n"
-        f"staging.copy = lambda *args: (copy(*args), open({str(copier.source / 'shop.war')!r}, 'ab').write(b'x'))[0]"
+        "from sidecars.warcopier.target import stager; copy = stager.copy\n"
+        f"stager.copy = lambda *args: (copy(*args), open({str(copier.source / 'shop.war')!r}, 'ab').write(b'x'))[0]"
     )
     outcome = copier.run_altered(appending)
     refused(outcome, 74, "shop.war: it was changed while it was being copied")
@@ -93,8 +93,8 @@ def test_a_source_that_changes_while_it_is_copied_is_refused(copier: Copier) -> 
 def test_a_copy_that_differs_from_what_was_read_is_refused(copier: Copier) -> None:
     copier.offer(shop=war(size=2_000_000))
     flipping = (
-        "import os; from sidecars.warcopier import staging; copy = staging.copy\n"
-        "staging.copy = lambda r, w, *n: (copy(r, w, *n), os.pwrite(w, b'?', 5000))[0]"
+        "import os; from sidecars.warcopier.target import stager; copy = stager.copy\n"
+        "stager.copy = lambda r, w, *n: (copy(r, w, *n), os.pwrite(w, b'?', 5000))[0]"
     )
     outcome = copier.run_altered(flipping, WARCOPIER_VALIDATE="none")
     refused(outcome, 74, "the copy is not what was read; suspect the memory")

@@ -6,7 +6,7 @@ import os
 
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.warcopier import io_errors
-from sidecars.warcopier.target import memory
+from sidecars.warcopier.target import memory_limit
 from sidecars.warcopier.tomcat_names import shown
 
 
@@ -39,13 +39,13 @@ def _demand_disk(directory: int, path: str, needed: int, files: int, reserve: in
 
 def _demand_memory(directory: int, path: str, needed: int, files: int, what: str) -> None:
     with io_errors.writing(path):
-        if not memory.is_in_memory(directory):
+        if not memory_limit.is_in_memory(directory):
             return
-    needed += files * memory.EACH_FILE
-    room = memory.room()
-    if room and needed + memory.OWN_USE > room.free:
+    needed += files * memory_limit.EACH_FILE
+    room = memory_limit.room()
+    if room and needed + memory_limit.OWN_USE > room.free:
         raise IOFailed(
             f"WARCOPIER_TARGET={shown(path)}: it is in memory, where {needed} bytes are needed for {what}, and"
-            f" {memory.OWN_USE} for the copier; the memory limit of the container ({room.name}={room.limit}) leaves"
-            f" {room.free}: raise that limit, or give the volume a disk"
+            f" {memory_limit.OWN_USE} for the copier; the memory limit of the container ({room.name}={room.limit})"
+            f" leaves {room.free}: raise that limit, or give the volume a disk"
         )

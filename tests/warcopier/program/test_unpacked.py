@@ -74,9 +74,9 @@ def test_where_two_directories_cannot_change_places_two_renames_do_it(copier: Co
     published(copier.run(**UNPACK))
     copier.offer(shop=NEW)
     incapable = (
-        "import errno; from sidecars.warcopier import trees\n"
+        "import errno; from sidecars.warcopier.target import directory_swap\n"
         "def cannot(*_): raise OSError(errno.EINVAL, 'Invalid argument')\n"
-        "trees.exchange = cannot"
+        "directory_swap.exchange = cannot"
     )
     published(copier.run_altered(incapable, **UNPACK))
     assert deployed(copier.target) == {"shop": tree_digest(entries(NEW))}

@@ -11,8 +11,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sidecars.warcopier.archive.entry_names import DEEPEST, LONGEST_NAME
 from sidecars.warcopier.source.globbing import globbed
@@ -150,42 +148,6 @@ def test_a_deep_tree_that_the_app_has_made_in_its_directory_goes_with_it(copier:
     published(copier.run(**UNPACK))
     assert deployed(copier.target) == {"shop": tree_digest(entries(OTHER))}
     assert leftovers(copier.target) == []
-
-
-TREES = st.recursive(
-    st.sampled_from(["file", "link", "pipe"]),
-    lambda inner: st.dictionaries(st.sampled_from([".0", ".1", ".2", "a", "b"]), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def make(path: Path, what: str | dict[str, object]) -> None:
-    if isinstance(what, dict):
-        path.mkdir()
-        for name, inner in what.items():
-            assert isinstance(inner, (str, dict))
-            make(path / name, inner)
-    elif what == "file":
-        path.touch()
-    elif what == "link":
-        path.symlink_to("/etc")
-    else:
-        os.mkfifo(path)
-
-
-@given(TREES)
-def test_whatever_is_in_a_directory_and_whatever_its_name_is_it_can_be_removed(
-    tmp_path_factory: pytest.TempPathFactory, what: str | dict[str, object]
-) -> None:
-    folder = tmp_path_factory.mktemp("trees")
-    make(folder / "gone", what)
-    at = os.open(folder, os.O_RDONLY)
-    try:
-        directory_swap.remove("gone", at)
-    finally:
-        os.close(at)
-    assert names(folder) == []
-    assert Path("/etc/hostname").exists()
 
 
 def test_directories_that_nobody_may_enter_are_removed_by_their_owner(copier: Copier) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.chassis.config.settings import load
-from sidecars.warcopier.settings import Settings
 from tests.support import wait_until
 from tests.warcopier.archives import packed
 from tests.warcopier.support import Copier, deployed, entries, leftovers, sha256, tree_digest
@@ -286,8 +284,3 @@ def test_metrics_tell_what_is_there_with_its_digest_and_what_was_done(copier: Co
     assert metrics["warcopier_runs_total", "published"] == 2
     assert metrics["warcopier_copied_bytes_total",] == len(ONE) + len(TWO)
     assert metrics["warcopier_last_success_timestamp_seconds",] > 1_700_000_000
-
-
-def test_only_where_it_stays_is_there_an_admin_port_to_be_probed() -> None:
-    assert not load(Settings, {}).admin_address()
-    assert str(load(Settings, {"WARCOPIER_WATCH": "true"}).admin_address()) == ":9911"

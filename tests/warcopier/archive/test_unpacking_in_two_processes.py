@@ -1,0 +1,106 @@
+"""An archive unpacked by two processes: the same files, and the same refusals, as by one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecars.chassis.runtime.lifecycle import BadData
+from sidecars.warcopier.archive import verification
+from sidecars.warcopier.archive.unpacking import Tree
+from sidecars.warcopier.archive.verification import Contents
+from sidecars.warcopier.archive.zip_directory import NotAnArchive
+from sidecars.warcopier.transfer.copying import no_tick, reader_of
+from sidecars.warcopier.transfer.fork_pool import Shared
+from tests.warcopier.archives import WIDE, packed, streamed
+from tests.warcopier.support import noise, tree
+
+if TYPE_CHECKING:
+    from sidecars.warcopier.transfer.fork_pool import Wrote
+
+
+FILES = {"WEB-INF/web.xml": b"<web-app/>", "WEB-INF/lib/a.jar": noise(700_000), "text": b"la" * 200_000, "empty": b""}
+
+
+Unpacked = tuple[Contents, dict[str, bytes]] | str
+
+
+def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
+    """What comes of unpacking a file: what is there then, or why it is refused."""
+    folder.mkdir()
+    reader, root = os.open(path, os.O_RDONLY), os.open(folder, os.O_RDONLY)
+    read = reader_of(reader)
+    try:
+        found = verification.survey(read, path.stat().st_size, WIDE, "unpackable")
+
+        def work(number: int, wrote: Wrote) -> bytes:
+            try:
+                return verification.prove(
+                    read, found, found.parts[number], "unpackable", Tree(root, 0o644, None, wrote)
+                )
+            except NotAnArchive as refusal:
+                raise BadData(str(refusal)) from None
+
+        with Shared(len(found.parts), work, alone=alone) as tasks:
+            verification.demand_no_overlap(tasks.run(no_tick))
+    except (NotAnArchive, BadData) as refusal:
+        return str(refusal)
+    finally:
+        os.close(reader)
+        os.close(root)
+    return found.contents, tree(folder)
+
+
+def both_ways(path: Path) -> tuple[Unpacked, Unpacked]:
+    return (unpacked(path, path.parent / "alone", alone=True), unpacked(path, path.parent / "shared", alone=False))
+
+
+NAMES = st.text("abc/", min_size=1, max_size=4)
+
+
+DATA = st.binary(max_size=50) | st.just(noise(300_000))
+
+
+@settings(max_examples=30)
+@given(st.dictionaries(NAMES, DATA, min_size=1, max_size=6))
+def test_the_same_comes_out_as_of_one(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
+    path = tmp_path_factory.mktemp("shared") / "a.war"
+    path.write_bytes(packed(files))
+    one, two = both_ways(path)
+    assert isinstance(one, str) == isinstance(two, str)
+    if not isinstance(one, str):
+        assert one == two
+
+
+def test_many_files_in_directories_that_both_have_to_make_are_all_there(tmp_path: Path) -> None:
+    many = {f"{number % 7}/{number % 5}/{number}": noise(500, number) for number in range(3000)}
+    (tmp_path / "a.war").write_bytes(packed(many))
+    one, two = both_ways(tmp_path / "a.war")
+    assert one == two
+    assert not isinstance(two, str)
+    assert two[1] == many
+
+
+@pytest.mark.parametrize("name", [*FILES, "directory"])
+def test_damage_anywhere_is_refused_in_the_same_words(tmp_path: Path, name: str) -> None:
+    data = bytearray(streamed(FILES))
+    at = data.rindex(name.encode()) if name in FILES else len(data) - 10
+    data[at - 30] ^= 0xFF  # its checksum, sizes or place in the directory
+    (tmp_path / "a.war").write_bytes(data)
+    one, two = both_ways(tmp_path / "a.war")
+    assert isinstance(one, str)
+    assert one == two
+
+
+def test_damage_within_a_large_file_is_refused_though_its_first_pieces_are_written(tmp_path: Path) -> None:
+    data = bytearray(packed({"big": noise(1_000_000)}))
+    data[900_000] ^= 0xFF
+    (tmp_path / "a.war").write_bytes(data)
+    one, two = both_ways(tmp_path / "a.war")
+    assert one == two
+    assert "is damaged" in str(two)
