@@ -56,7 +56,7 @@ class App:
     """One app in the Pod, and the paths that are answered from it."""
 
     name: str
-    given: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
+    set_by: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
     target: SplitResult = setting(
         target_url, "the app: `http://host[:port]` or `https://host[:port]`", default="http://127.0.0.1:8080"
     )

@@ -172,7 +172,7 @@ def help_text(cls: type[Settings]) -> str:
     ]
     width = max(len(spec.variable) for spec in specs(cls))
     for spec in specs(cls):
-        value = f"{format_default(spec)}  ({spec.kind.name})"
+        value = f"{format_default(spec)}  ({spec.type.name})"
         first, further = f"  {spec.variable:<{width}}  ", " " * (width + 4)
         lines += ["", wrapped(value, first, further), wrapped(spec.help.replace("`", ""), "      ", "      ")]
     return "\n".join(lines)

@@ -23,11 +23,11 @@ END = "<!-- settings: end -->"
 
 def table(cls: type[Settings]) -> str:
     """The Markdown table of a sidecar's settings."""
-    lines = ["| variable | kind | default | meaning |", "|---|---|---|---|"]
+    lines = ["| variable | type | default | meaning |", "|---|---|---|---|"]
     for spec in specs(cls):
         default = f"`{spec.default}`" if spec.default else format_default(spec)
         name = f"{spec.variable} ⁺" if spec.group else spec.variable
-        cells = (f"`{spec.variable}`{name.removeprefix(spec.variable)}", spec.kind.name, default, spec.help)
+        cells = (f"`{spec.variable}`{name.removeprefix(spec.variable)}", spec.type.name, default, spec.help)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     grouped = [spec for spec in specs(cls) if spec.group]
     if grouped:

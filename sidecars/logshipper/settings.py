@@ -71,7 +71,7 @@ class InputSettings:
     """Files to tail. All inputs go to all sinks; a file that two of them match belongs to the first by name."""
 
     name: str
-    given: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
+    set_by: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
     paths: tuple[str, ...] = setting(
         comma_separated(glob), "the log files: absolute globs, `**` is any number of directories"
     )
@@ -144,7 +144,7 @@ class SinkSettings:
     """Where all lines go. Each has positions and a delivery of its own: a dead one never holds up a living one."""
 
     name: str
-    given: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
+    set_by: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
     url: SplitResult = setting(
         sink_url,
         "where the lines go: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, `loki+http(s)://…`, "

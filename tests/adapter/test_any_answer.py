@@ -18,7 +18,7 @@ from sidecars.adapter.verdict.judge import Judge
 from sidecars.adapter.verdict.rule_file import Rulebook
 from sidecars.adapter.verdict.verdict import STATUSES
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.http.accept_header import ranges
+from sidecars.chassis.http.accept_header import media_ranges
 
 QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 1 << 20)
 RULES = (
@@ -103,7 +103,7 @@ def test_no_header_or_query_of_a_prober_raises(header: str, query: str, form: Fo
     app = load(Settings, {"ADAPTER_MODE": "verdict"}).apps["default"]
     verdict = Judge(app, QUESTION, None).judge(Reply(200, {}, b"up 1\n"))
 
-    list(ranges(header))
+    list(media_ranges(header))
     assert chosen("auto", "/health", header) in FORMATS
     assert choose(header).content_type
     assert patience({"x-prometheus-scrape-timeout-seconds": header}) is None or header

@@ -52,15 +52,15 @@ class Settings(ServiceSettings):
         "what to do",
         default="wait",
     )
-    kind: str = setting(text, "the failure's kind", default="IOFailed")
+    setting_type: str = setting(text, "the failure's kind", default="IOFailed")
     reason: str = setting(text, "the failure's reason", default="DEMO_DO: it failed")
     password: Secret | None = setting(secret, "nobody may see it", default="")
     termination_log: object = setting(path, "instead of the usual one", default="/nowhere")
 
 
 def failure(settings: Settings) -> lifecycle.Failure:
-    kind: type[lifecycle.Failure] = getattr(lifecycle, settings.kind)
-    return kind(settings.reason)
+    setting_type: type[lifecycle.Failure] = getattr(lifecycle, settings.setting_type)
+    return setting_type(settings.reason)
 
 
 async def run(settings: Settings, context: lifecycle.ServiceContext) -> None:

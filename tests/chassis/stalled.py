@@ -47,12 +47,12 @@ class Stalled:
 
 
 @contextlib.contextmanager
-def stalled(kind: str) -> Iterator[Stalled]:
+def stalled(setting_type: str) -> Iterator[Stalled]:
     """A `pipe`, a `terminal` or a `socket`."""
     with contextlib.ExitStack() as stack:
-        if kind == "socket":
+        if setting_type == "socket":
             ends = tuple(each.detach() for each in socket.socketpair())
-        elif kind == "terminal":
+        elif setting_type == "terminal":
             ends = pty.openpty()
             tty.setraw(ends[1])
         else:

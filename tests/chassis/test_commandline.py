@@ -44,7 +44,7 @@ def test_help_lists_every_variable_with_default_and_meaning(start: Start, argume
 
     assert program.wait() == 0
     for spec in specs(Settings):
-        shown = f"{spec.variable} {format_default(spec)} ({spec.kind.name}) {spec.help}".replace("`", "")
+        shown = f"{spec.variable} {format_default(spec)} ({spec.type.name}) {spec.help}".replace("`", "")
         assert shown in " ".join(program.stdout.split())
     assert all(line == line.rstrip() for line in program.stdout.splitlines())
 

@@ -194,5 +194,5 @@ def test_several_kinds_of_multiline_are_no_regex(value: str) -> None:
 
 def test_inputs_know_which_variable_set_each_of_their_fields() -> None:
     found = settings(**TWO, LOGSHIPPER_FORMAT="json", LOGSHIPPER_A_FORMAT="cri").inputs
-    assert found["a"].given == {"paths": "LOGSHIPPER_A_PATHS", "format": "LOGSHIPPER_A_FORMAT"}
-    assert found["b"].given == {"paths": "LOGSHIPPER_B_PATHS", "format": "LOGSHIPPER_FORMAT"}
+    assert found["a"].set_by == {"paths": "LOGSHIPPER_A_PATHS", "format": "LOGSHIPPER_A_FORMAT"}
+    assert found["b"].set_by == {"paths": "LOGSHIPPER_B_PATHS", "format": "LOGSHIPPER_FORMAT"}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.chassis.config.settings import SettingsError
-from sidecars.chassis.http.client import Answer
+from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater
 from sidecars.logshipper.sinks.elasticsearch import _CREATE, _outcome
@@ -129,13 +129,13 @@ async def test_a_missing_or_blocked_index_is_no_reason_to_drop_lines(elasticsear
 )
 def test_an_answer_that_is_none_decides_nothing(body: bytes, reason: str) -> None:
     with pytest.raises(RetryLater, match=reason):
-        _outcome(Answer(200, {}, body, early=False), 2)
+        _outcome(ClientResponse(200, {}, body, early=False), 2)
 
 
 def test_an_error_that_is_only_a_text_is_a_reason_as_well() -> None:
     body = b'{"errors":true,"items":[{"index":{"status":400,"error":"MapperParsingException[nope]"}}]}'
     with pytest.raises(BatchRefused) as error:
-        _outcome(Answer(200, {}, body, early=False), 1)
+        _outcome(ClientResponse(200, {}, body, early=False), 1)
     assert error.value.each == ["400 MapperParsingException[nope]"]
 
 
@@ -146,7 +146,7 @@ def test_where_no_document_is_taken_the_batch_is_refused_with_the_reason_of_each
     with pytest.raises(
         BatchRefused, match="refused every document: 400 strict_dynamic_mapping_exception: not"
     ) as error:
-        _outcome(Answer(200, {}, body, early=False), 2)
+        _outcome(ClientResponse(200, {}, body, early=False), 2)
     assert error.value.each == ["400 strict_dynamic_mapping_exception: not allowed"] * 2
 
 
@@ -154,13 +154,13 @@ def test_where_no_document_is_taken_the_batch_is_refused_with_the_reason_of_each
 def test_a_status_that_is_no_number_is_no_verdict(status: object) -> None:
     body = json.dumps({"errors": True, "items": [{"create": {"status": status}}]}).encode()
     with pytest.raises(RetryLater, match="not that of a bulk request"):
-        _outcome(Answer(200, {}, body, early=False), 1)
+        _outcome(ClientResponse(200, {}, body, early=False), 1)
 
 
 @pytest.mark.parametrize("status", [-1, 0, 100, 302, 408, 425, 600, 2**63 - 1])
 def test_a_status_that_says_no_final_no_is_tried_again(status: int) -> None:
     body = json.dumps({"errors": True, "items": [{"create": {"status": status}}]}).encode()
-    assert _outcome(Answer(200, {}, body, early=False), 1).again == [0]
+    assert _outcome(ClientResponse(200, {}, body, early=False), 1).again == [0]
 
 
 JSON = st.recursive(
@@ -176,7 +176,7 @@ JSON = st.recursive(
 @given(JSON.map(lambda page: json.dumps(page).encode()) | st.binary(max_size=60), st.integers(1, 3))
 def test_whatever_a_bulk_answer_says_it_is_an_outcome_or_a_sentence(body: bytes, events: int) -> None:
     with contextlib.suppress(RetryLater, BatchRefused):
-        outcome = _outcome(Answer(200, {}, body, early=False), events)
+        outcome = _outcome(ClientResponse(200, {}, body, early=False), events)
         assert all(reason.isprintable() for _, reason in outcome.rejected)
         assert {index for index, _ in outcome.rejected} | set(outcome.again) <= set(range(events))
 
@@ -186,7 +186,7 @@ def test_whatever_a_bulk_answer_says_it_is_an_outcome_or_a_sentence(body: bytes,
 )
 def test_deep_and_hollow_answers_are_none(body: bytes) -> None:
     with pytest.raises(RetryLater):
-        _outcome(Answer(200, {}, body, early=False), 1)
+        _outcome(ClientResponse(200, {}, body, early=False), 1)
 
 
 async def test_an_answer_that_is_longer_than_so_many_verdicts_halves_the_batch(

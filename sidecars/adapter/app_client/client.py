@@ -33,13 +33,13 @@ from sidecars.adapter.statistics import Record
 from sidecars.chassis.config.setting_types import format_duration, format_size
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
-from sidecars.chassis.http.client import Client, Closed, Malformed, Progress, TooLarge
+from sidecars.chassis.http.client import BodyTooLarge, ConnectionClosed, HttpClient, MalformedResponse, ResponseProgress
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health, Heartbeat
 
 log = logs.get("upstream")
 
-_KEEP = 4.0  # seconds; node and uvicorn close an idle connection after 5
+_KEEP_ALIVE = 4.0  # seconds; node and uvicorn close an idle connection after 5
 _OVERDUE = 10.0  # seconds beyond its deadline after which a request is a sign that nothing moves any more
 
 
@@ -122,7 +122,7 @@ class Upstream:
 
     async def _outcome(self, question: Question) -> Outcome:
         """Everything that can go wrong, translated."""
-        progress = Progress()
+        progress = ResponseProgress()
         reply: Reply | None = None
         try:
             async with asyncio.timeout(question.timeout):
@@ -180,9 +180,9 @@ class _Access:
         self._requests: dict[Question, tuple[str, h11.Request]] = {}
         trusted = _trusted(app) if app.secure else None
         context = trusted.context if trusted else lambda: None
-        self.client = Client(app.target.hostname or "", app.port, context, keep=_KEEP)
+        self.client = HttpClient(app.target.hostname or "", app.port, context, keep_alive=_KEEP_ALIVE)
 
-    async def get(self, question: Question, progress: Progress) -> Reply:
+    async def get(self, question: Question, progress: ResponseProgress) -> Reply:
         request = self._request(question)
         answer = await self.client.request(request, max_body=question.max_body, progress=progress)
         return Reply(answer.status, answer.headers, answer.body)
@@ -239,17 +239,17 @@ def _trusted(app: App) -> tls.ReloadingContext:
     return tls.client_context(file("target_ca"), file("target_cert"), file("target_key"))
 
 
-def translated(error: Exception, question: Question, progress: Progress) -> NoReply | None:
+def translated(error: Exception, question: Question, progress: ResponseProgress) -> NoReply | None:
     """What went wrong, in our words; None for a defect."""
     found: NoReply | None = None
     match error:
         case TimeoutError():  # our own: one of the system's comes only after minutes
             found = NoReply("timeout", f"{_so_far(progress)} within {format_duration(question.timeout)}")
-        case TooLarge():
+        case BodyTooLarge():
             found = NoReply("too_large", f"answered with more than {format_size(question.max_body)}")
-        case Closed():
+        case ConnectionClosed():
             found = NoReply("closed", f"{_so_far(progress)}: it closed the connection")
-        case Malformed():
+        case MalformedResponse():
             found = NoReply("malformed", "answered with what is not HTTP, or with too large a head")
         case UnusableCredentials():
             found = NoReply("credentials", f"cannot be asked: {error}")
@@ -258,7 +258,7 @@ def translated(error: Exception, question: Question, progress: Progress) -> NoRe
     return found
 
 
-def _so_far(progress: Progress) -> str:
+def _so_far(progress: ResponseProgress) -> str:
     if not progress.status:
         return "did not answer"
     return (

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecars.adapter.rendering.escaping import Escaping
-from sidecars.chassis.http.accept_header import ranges
+from sidecars.chassis.http.accept_header import media_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ _ESCAPINGS: dict[str, Escaping] = {
 def choose(accept: str) -> Format:
     """The best format that the header asks for; of two that are as good, the first."""
     best, weight = TEXT, 0.0
-    for one in ranges(accept):
+    for one in media_ranges(accept):
         found = _format(one.media_type, one.parameters) if one.weight > weight else None
         if found:
             best, weight = found, one.weight

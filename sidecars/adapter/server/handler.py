@@ -15,7 +15,7 @@ from sidecars.adapter.server.routes import Route, Routes
 from sidecars.adapter.statistics import Record
 from sidecars.adapter.verdict.probe_response import SERVICE_UNAVAILABLE, Answer, own_answer
 from sidecars.chassis.http import server
-from sidecars.chassis.http.server import Limits, Request, Response
+from sidecars.chassis.http.server import ClientLimits, Request, Response
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.chassis.runtime import logs
 
@@ -91,7 +91,7 @@ async def serve(
 
     An answer takes `longest` seconds at most; a prober that does not read its own is not waited for much longer.
     """
-    limits = Limits(connections=connections)
+    limits = ClientLimits(connections=connections)
     # With the reserve: a prober that is reset while no descriptor is free would take the app for dead.
     serving = server.serve(probes.answer, sockets, limits=limits, tls=tls, grace=longest + _SLOW_READER, reserved=True)
     async with serving:

@@ -17,7 +17,7 @@ import re
 from functools import lru_cache
 from typing import Literal, get_args
 
-from sidecars.chassis.http.accept_header import ranges
+from sidecars.chassis.http.accept_header import media_ranges
 
 Format = Literal["text", "kubernetes", "health+json", "spring", "microprofile", "consul", "nagios", "haproxy-agent"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -41,7 +41,7 @@ def chosen(configured: str, path: str, accept: str) -> Format:
         if configured == known:
             return known
     wanted: dict[str, float] = {}
-    for one in ranges(accept):
+    for one in media_ranges(accept):
         wanted[one.media_type] = max(one.weight, wanted.get(one.media_type, 0.0))
     best = max(wanted.values(), default=0.0)
     for media_type, weight in wanted.items():

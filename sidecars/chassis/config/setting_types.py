@@ -246,19 +246,19 @@ def url(*schemes: str) -> SettingType[SplitResult]:
 # -- several of a kind --------------------------------------------------------------------------------------------
 
 
-def comma_separated(kind: SettingType[T]) -> SettingType[tuple[T, ...]]:
+def comma_separated(setting_type: SettingType[T]) -> SettingType[tuple[T, ...]]:
     """One or more values between commas; blanks around each are ignored, an empty one is refused."""
 
     def parse(raw: str) -> tuple[T, ...]:
         items = [item.strip() for item in raw.split(",")]
         if not all(items):
             raise ValueError("expected values separated by single commas")
-        return tuple(kind.parse(item) for item in items)
+        return tuple(setting_type.parse(item) for item in items)
 
     def show(values: Iterable[T]) -> str:
-        return ",".join(kind.show(value) for value in values)
+        return ",".join(setting_type.show(value) for value in values)
 
-    return SettingType(f"{kind.name}, …", parse, show, kind.secret)
+    return SettingType(f"{setting_type.name}, …", parse, show, setting_type.secret)
 
 
 def pairs(left: SettingType[Any] = text, right: SettingType[Any] = text) -> SettingType[dict[Any, Any]]:

@@ -55,7 +55,7 @@ class SettingsError(Exception):
 
 
 def setting(
-    kind: SettingType[Any],
+    setting_type: SettingType[Any],
     help: str,  # noqa: A002 - its name in every such library
     *,
     default: str | None = None,
@@ -66,16 +66,16 @@ def setting(
 
     `suffix` is the variable's name behind the prefix, where it is not that of the field.
     """
-    metadata = {"kind": kind, "help": help, "default": default, "env": env, "suffix": suffix}
+    metadata = {"setting_type": setting_type, "help": help, "default": default, "env": env, "suffix": suffix}
     if default is None:
         return light_dataclasses.Field(metadata=metadata)
-    return light_dataclasses.Field(lambda: kind.parse(default) if default else None, metadata)
+    return light_dataclasses.Field(lambda: setting_type.parse(default) if default else None, metadata)
 
 
 def group(cls: type, *, anchor: str) -> Any:
     """A field that maps names to instances of `cls`: one for each name that sets the field `anchor`.
 
-    An instance whose class declares a field `given` has there, for each field that was set, the variable that set it:
+    An instance whose class declares a field `set_by` has there, for each field that was set, the variable that set it:
     its own, or the one without a name, which is the default for all. A field that was set to its own default is left
     out: `--check` prints those, too, and what it prints is to mean the same.
     """
@@ -133,7 +133,7 @@ class Spec:
     field: str
     suffix: str
     variable: str
-    kind: SettingType[Any]
+    type: SettingType[Any]
     help: str
     default: str | None
     group: str | None = None
@@ -164,7 +164,7 @@ def _spec(prefix: str, item: light_dataclasses.Field, group_field: str | None = 
     data = item.metadata
     suffix = data["suffix"] or item.name.upper()
     variable = data["env"] or f"{prefix}_{suffix}"
-    return Spec(item.name, suffix, variable, data["kind"], data["help"], data["default"], group_field)
+    return Spec(item.name, suffix, variable, data["setting_type"], data["help"], data["default"], group_field)
 
 
 # -- loading ------------------------------------------------------------------------------------------------------
@@ -270,16 +270,16 @@ class _Loader:
 
     def _member(self, cls: type, members: list[Spec], name: str) -> Any:
         values: dict[str, Any] = {"name": name}
-        given: dict[str, str] = {}
+        set_by: dict[str, str] = {}
         for spec in members:
             named = spec.named(self.prefix, name)
             variable = named if self._is_set(named) else spec.variable
             values[spec.field] = self._value(spec, variable)
-            default = spec.kind.parse(spec.default) if spec.default else None
+            default = spec.type.parse(spec.default) if spec.default else None
             if self._is_set(variable) and values[spec.field] != default:
-                given[spec.field] = variable
-        if any(item.name == "given" for item in light_dataclasses.fields(cls)):
-            values["given"] = given
+                set_by[spec.field] = variable
+        if any(item.name == "set_by" for item in light_dataclasses.fields(cls)):
+            values["set_by"] = set_by
         return cls(**values) if not self.problems else None
 
     def _is_set(self, variable: str) -> bool:
@@ -299,8 +299,8 @@ class _Loader:
         if raw is None:
             if spec.default is None:
                 self.problems[variable] = f"{variable} is not set: {_plain(spec.help)}"
-            return spec.kind.parse(spec.default) if spec.default else None
-        return self._parsed(spec.kind, variable, raw)
+            return spec.type.parse(spec.default) if spec.default else None
+        return self._parsed(spec.type, variable, raw)
 
     def _value_by_file(self, spec: Spec, from_file: str, filename: str) -> Any:
         def read() -> str:
@@ -315,16 +315,16 @@ class _Loader:
         if not raw:
             self.problems[from_file] = f"{from_file}={filename}: the file is empty"
             return None
-        if spec.kind.secret:
+        if spec.type.secret:
             return Secret(read)
-        value = self._parsed(spec.kind, from_file, raw)
-        return spec.kind.from_file(value, filename) if spec.kind.from_file and value is not None else value
+        value = self._parsed(spec.type, from_file, raw)
+        return spec.type.from_file(value, filename) if spec.type.from_file and value is not None else value
 
-    def _parsed(self, kind: SettingType[Any], variable: str, raw: str) -> Any:
+    def _parsed(self, setting_type: SettingType[Any], variable: str, raw: str) -> Any:
         try:
-            return kind.parse(raw)
+            return setting_type.parse(raw)
         except ValueError as error:
-            shown = "***" if kind.secret else redact_credentials(raw)
+            shown = "***" if setting_type.secret else redact_credentials(raw)
             shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
             self.problems[variable] = f"{variable}={shown}: {error}"
             return None
@@ -355,7 +355,7 @@ def effective(settings: Settings) -> dict[str, str]:
             holders = getattr(settings, spec.group)
         for name, holder in holders.items():
             value = getattr(holder, spec.field)
-            shown[spec.named(settings.PREFIX, name)] = "" if value is None else spec.kind.show(value)
+            shown[spec.named(settings.PREFIX, name)] = "" if value is None else spec.type.show(value)
     return shown
 
 

@@ -10,7 +10,7 @@ _WIDTH = 100  # characters of a long line that are shown around a mistake
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcePosition:
     """Line and column, both from 1, and the text's line with a caret under the column, as two lines."""
 
     line: int
@@ -22,7 +22,7 @@ class Place:
         return f"line {self.line}, column {self.column}: {printable(why)}\n{self.shown}"
 
 
-def position_of(text: str, offset: int) -> Place:
+def position_of(text: str, offset: int) -> SourcePosition:
     """Return the place of that offset. Of a long line the part around it is shown, in characters that are printed."""
     begin = text.rfind("\n", 0, offset) + 1
     end = text.find("\n", offset)
@@ -34,4 +34,4 @@ def position_of(text: str, offset: int) -> Place:
         source = ("…" if first else "") + source[first:last] + ("…" if last < len(source) else "")
         caret = caret - first + bool(first)
     before, behind = printable(source[:caret]), printable(source[caret:])
-    return Place(text.count("\n", 0, offset) + 1, column + 1, f"  {before}{behind}\n  {' ' * len(before)}^")
+    return SourcePosition(text.count("\n", 0, offset) + 1, column + 1, f"  {before}{behind}\n  {' ' * len(before)}^")

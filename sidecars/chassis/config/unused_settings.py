@@ -14,7 +14,7 @@ class GroupMember(Protocol):
     """One of several things of a kind (`sidecars.chassis.config.settings.group`)."""
 
     @property
-    def given(self) -> Mapping[str, str]:
+    def set_by(self) -> Mapping[str, str]:
         """For each field that was set, the variable that set it."""
 
 
@@ -29,8 +29,8 @@ def members_by_variable(members: Iterable[H], field: str) -> dict[str, list[H]]:
     """Return the members for which the field is set and not turned off, by the variable that set it."""
     found: dict[str, list[H]] = {}
     for member in members:
-        if field in member.given and getattr(member, field) not in _OFF:
-            found.setdefault(member.given[field], []).append(member)
+        if field in member.set_by and getattr(member, field) not in _OFF:
+            found.setdefault(member.set_by[field], []).append(member)
     return found
 
 

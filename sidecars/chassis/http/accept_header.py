@@ -11,7 +11,7 @@ _QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class MediaRange:
     """A media type such as `text/plain` or `*/*`, in lower case, with its parameters and its weight from 0 to 1."""
 
     media_type: str
@@ -19,11 +19,11 @@ class Range:
     weight: float
 
 
-def ranges(accept: str) -> Iterator[Range]:
+def media_ranges(accept: str) -> Iterator[MediaRange]:
     """What the header lists, in its order. One whose weight is none is passed over."""
     for one in accept.split(",", _MOST_RANGES)[:_MOST_RANGES]:
         media_type, *parameters = (part.strip().lower() for part in one.split(";"))
         values = {name.strip(): value.strip() for name, _, value in (part.partition("=") for part in parameters)}
         weight = values.pop("q", "1")
         if "/" in media_type and _QUALITY.fullmatch(weight):
-            yield Range(media_type, values, float(weight))
+            yield MediaRange(media_type, values, float(weight))

@@ -5,7 +5,7 @@ blocks of a body before it sends them, and would not hear an answer that comes b
 
 - A connection is used by one request at a time; those that the other side keeps are used again, for `keep` seconds.
 - A kept connection that is closed just as it is used again is no failure: the request is made on another one.
-- An answer ends the sending. One that came before the whole request had left says so (`Answer.early`).
+- An answer ends the sending. One that came before the whole request had left says so (`ClientResponse.early`).
 - Answers have limits, of their bytes and of the work that they make (see `answers`). `max_body` follows from what is
   asked. However an answer is cut into pieces, the event loop gets its turn after a few of them.
 - Nothing is followed, unpacked, taken from the environment or sent by way of a proxy.
@@ -25,20 +25,29 @@ import h11
 
 from sidecars.chassis.http import response_parser
 from sidecars.chassis.http.response_parser import (
-    Answer,
-    Closed,
-    Malformed,
+    BodyTooLarge,
+    ClientResponse,
+    ConnectionClosed,
+    MalformedResponse,
     NoResponse,
-    Progress,
-    ResponseReader,
-    TooLarge,
+    ResponseParser,
+    ResponseProgress,
 )
 from sidecars.chassis.runtime import descriptors
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["Answer", "Client", "Closed", "Malformed", "NoResponse", "Progress", "TooLarge", "connect"]
+__all__ = [
+    "BodyTooLarge",
+    "ClientResponse",
+    "ConnectionClosed",
+    "HttpClient",
+    "MalformedResponse",
+    "NoResponse",
+    "ResponseProgress",
+    "connect",
+]
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -46,32 +55,37 @@ _AHEAD = 256 * 1024  # bytes that are written ahead of the other side
 _STEPS = 64  # of an answer that are taken before others get their turn: about a millisecond
 
 
-class Client:
+class HttpClient:
     """One place to ask. Requests may be made at the same time, each on a connection of its own."""
 
-    def __init__(self, host: str, port: int, context: Callable[[], SSLContext | None], *, keep: float) -> None:
+    def __init__(self, host: str, port: int, context: Callable[[], SSLContext | None], *, keep_alive: float) -> None:
         """`context` is asked before each request; connections made with an earlier one are not used again."""
         self._host = host
         self._port = port
         self._context = context
-        self._keep = keep
+        self._keep_alive = keep_alive
         self._idle: list[_Connection] = []
         self._loop = asyncio.get_running_loop()
         self._sweep: asyncio.TimerHandle | None = None
 
     async def request(
-        self, request: h11.Request, blocks: Sequence[bytes] = (), *, max_body: int, progress: Progress | None = None
-    ) -> Answer:
+        self,
+        request: h11.Request,
+        blocks: Sequence[bytes] = (),
+        *,
+        max_body: int,
+        progress: ResponseProgress | None = None,
+    ) -> ClientResponse:
         """Ask, and read the answer to its end. `blocks` are the body, whose length the request's own fields tell.
 
         Raises Closed, Malformed or TooLarge, and OSError where no connection can be made.
         """
-        progress = progress or Progress()
+        progress = progress or ResponseProgress()
         context = self._context()
         while kept := self._kept(context):
             try:
                 return await self._exchange(kept, request, blocks, max_body, progress)
-            except Closed:
+            except ConnectionClosed:
                 if kept.answering:
                     raise
         fresh = await connect(lambda: _Connection(context), self._host, self._port, context)
@@ -83,18 +97,18 @@ class Client:
         request: h11.Request,
         blocks: Sequence[bytes],
         max_body: int,
-        progress: Progress,
-    ) -> Answer:
+        progress: ResponseProgress,
+    ) -> ClientResponse:
         try:
             answer = await connection.exchange(request, blocks, max_body, progress)
         except BaseException:
             connection.close()
             raise
         if connection.can_be_used_again():
-            connection.idle_until = self._loop.time() + self._keep
+            connection.idle_until = self._loop.time() + self._keep_alive
             self._idle.append(connection)
             if self._sweep is None:
-                self._sweep = self._loop.call_later(self._keep, self._close_old)
+                self._sweep = self._loop.call_later(self._keep_alive, self._close_old)
         else:
             connection.close()
         return answer
@@ -117,7 +131,7 @@ class Client:
         for connection in old:
             connection.close()
         if self._idle:
-            self._sweep = self._loop.call_later(self._keep, self._close_old)
+            self._sweep = self._loop.call_later(self._keep_alive, self._close_old)
 
     def close(self) -> None:
         """Let go of the kept connections. Requests under way go on."""
@@ -190,8 +204,8 @@ class _Connection(asyncio.Protocol):
         self.idle_until = 0.0
         self._h11 = response_parser.protocol()
         self._transport: asyncio.Transport
-        self._answer: asyncio.Future[Answer] | None = None
-        self._reader: ResponseReader
+        self._answer: asyncio.Future[ClientResponse] | None = None
+        self._reader: ResponseParser
         self._turn: asyncio.Handle | None = None  # the next steps of the answer, while others have their turn
         self._paused = False  # reading
         self._room = asyncio.Event()  # to write, or no need to
@@ -199,13 +213,13 @@ class _Connection(asyncio.Protocol):
     # -- one exchange -------------------------------------------------------------------------------------------------
 
     async def exchange(
-        self, request: h11.Request, blocks: Sequence[bytes], max_body: int, progress: Progress
-    ) -> Answer:
+        self, request: h11.Request, blocks: Sequence[bytes], max_body: int, progress: ResponseProgress
+    ) -> ClientResponse:
         """Raises Closed, Malformed or TooLarge."""
         if not self.is_open:
-            raise Closed
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._answer, self._reader = answer, ResponseReader(self._h11, max_body, progress)
+            raise ConnectionClosed
+        answer: asyncio.Future[ClientResponse] = asyncio.get_running_loop().create_future()
+        self._answer, self._reader = answer, ResponseParser(self._h11, max_body, progress)
         self.answering = False
         self._transport.write(self._h11.send(request) or b"")
         for block in blocks:
@@ -263,7 +277,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         self.is_open = False
         if self._turn is None:
-            self._fail(Closed())
+            self._fail(ConnectionClosed())
         else:  # what has come is still being read
             self._reader.receive(b"")
 
@@ -291,7 +305,7 @@ class _Connection(asyncio.Protocol):
             self._paused = not rests
             (self._transport.resume_reading if rests else self._transport.pause_reading)()
 
-    def _finish(self, answer: asyncio.Future[Answer]) -> None:
+    def _finish(self, answer: asyncio.Future[ClientResponse]) -> None:
         early = self._h11.our_state is h11.SEND_BODY or self._transport.get_write_buffer_size() > 0
         answer.set_result(self._reader.answer(early=early))
         self._room.set()

@@ -32,20 +32,20 @@ class NoResponse(Exception):
     """There is no answer; what was sent is never repeated by the exception."""
 
 
-class Closed(NoResponse):
+class ConnectionClosed(NoResponse):
     """The other side closed the connection, or it broke, before the end of the answer."""
 
 
-class Malformed(NoResponse):
+class MalformedResponse(NoResponse):
     """What came is not HTTP/1.1, or is beyond a limit of its form. The text says which, in our words."""
 
 
-class TooLarge(NoResponse):
+class BodyTooLarge(NoResponse):
     """The answer's body is larger than is taken."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ClientResponse:
     """A whole answer, whatever its status. Header names are in lower case; the first of each counts."""
 
     status: int
@@ -54,7 +54,7 @@ class Answer:
     early: bool  # it came before the whole request had left
 
 
-class Progress:
+class ResponseProgress:
     """How far an answer has come: its status (0: there is none yet) and the bytes of its body."""
 
     __slots__ = ("received", "status")
@@ -69,10 +69,10 @@ def protocol() -> h11.Connection:
     return h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
 
 
-class ResponseReader:
+class ResponseParser:
     """Reads the answer to the request that was sent last on the connection."""
 
-    def __init__(self, connection: h11.Connection, max_body: int, progress: Progress) -> None:
+    def __init__(self, connection: h11.Connection, max_body: int, progress: ResponseProgress) -> None:
         self.is_whole = False
         self._connection = connection
         self._max_body = max_body
@@ -111,22 +111,24 @@ class ResponseReader:
                 elif self._take(event):
                     return True
         except h11.RemoteProtocolError:
-            raise (Closed() if self._told_end else Malformed("it is not HTTP/1.1, or has too large a head")) from None
+            if self._told_end:
+                raise ConnectionClosed from None
+            raise MalformedResponse("it is not HTTP/1.1, or has too large a head") from None
         return False
 
-    def answer(self, *, early: bool) -> Answer:
+    def answer(self, *, early: bool) -> ClientResponse:
         """Return the answer, once it `is_whole`."""
         if self._head is None:
             raise AssertionError("an answer without a head")
         headers: dict[str, str] = {}
         for name, value in self._head.headers:
             headers.setdefault(name.decode("ascii"), value.decode("latin-1"))
-        return Answer(self._head.status_code, headers, b"".join(self._body), early)
+        return ClientResponse(self._head.status_code, headers, b"".join(self._body), early)
 
     def _feed(self) -> bool:
         """Give h11 more of what has come. A head is given in pieces: else its limit would not hold for a whole one."""
         if self._bytes_left < 0:
-            raise Malformed("it has more framing than content")
+            raise MalformedResponse("it has more framing than content")
         if self._unread:
             size = _HEAD if self._head is None else len(self._unread)
             piece, self._unread = self._unread[:size], self._unread[size:]
@@ -150,26 +152,26 @@ class ResponseReader:
             case h11.InformationalResponse():
                 self._interim += 1
                 if self._interim > _INTERIM:
-                    raise Malformed(f"there are more than {_INTERIM} interim answers before it")
+                    raise MalformedResponse(f"there are more than {_INTERIM} interim answers before it")
             case h11.EndOfMessage():
                 self.is_whole = True
             case _:  # ConnectionClosed, or PAUSED behind a whole answer
-                raise Closed
+                raise ConnectionClosed
         return self.is_whole
 
     def _begin(self, head: h11.Response) -> None:
         self._head, self._progress.status = head, head.status_code
         if len(head.headers) > _FIELDS:
-            raise Malformed(f"its head has more than {_FIELDS} fields")
+            raise MalformedResponse(f"its head has more than {_FIELDS} fields")
         for name, value in head.headers:
             if name == b"content-length" and int(value) > self._max_body:  # h11 has seen to the digits
-                raise TooLarge
+                raise BodyTooLarge
 
     def _take_body(self, part: bytes) -> None:
         self._progress.received += len(part)
         self._pieces_left -= 1
         if self._progress.received > self._max_body:
-            raise TooLarge
+            raise BodyTooLarge
         if self._pieces_left < 0:
-            raise Malformed("its body comes in too many pieces")
+            raise MalformedResponse("its body comes in too many pieces")
         self._body.append(part)

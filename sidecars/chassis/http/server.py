@@ -7,10 +7,10 @@ is read and dropped; a longer one, or one in very many pieces, is refused.
 
 A connection is always in one of four states, and its deadline follows from that alone:
 
-    idle      no byte of a request has come        closed after `Limits.idle`
-    reading   a request has begun                  408 after `Limits.request`
+    idle      no byte of a request has come        closed after `ClientLimits.idle`
+    reading   a request has begun                  408 after `ClientLimits.request`
     working   the handler has it                   the handler's own affair
-    writing   the client does not take its answer  cut after `Limits.write`
+    writing   the client does not take its answer  cut after `ClientLimits.write`
 
 One look over all connections a second keeps the deadlines: no timer is set for a request.
 """
@@ -27,15 +27,15 @@ from typing import TYPE_CHECKING
 
 from sidecars.chassis.http.acceptor import Acceptor
 from sidecars.chassis.http.listen import BACKLOG
-from sidecars.chassis.http.messages import Handler, Limits, Request, Response, text
-from sidecars.chassis.http.server_connection import Connection
+from sidecars.chassis.http.messages import ClientLimits, Handler, Request, Response, text
+from sidecars.chassis.http.server_connection import ServerConnection
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
     from sidecars.chassis.http.tls import ReloadingContext
 
-__all__ = ["Handler", "Limits", "Request", "Response", "serve", "text"]
+__all__ = ["ClientLimits", "Handler", "Request", "Response", "serve", "text"]
 
 _LOOK = 1.0  # seconds between looks at the deadlines
 
@@ -45,7 +45,7 @@ async def serve(
     handler: Handler,
     sockets: Sequence[socket.socket],
     *,
-    limits: Limits | None = None,
+    limits: ClientLimits | None = None,
     tls: ReloadingContext | None = None,
     grace: float = 0.5,
     reserved: bool = False,
@@ -56,19 +56,23 @@ async def serve(
     connections are accepted even while the process has no free descriptor.
     At its end nothing new is accepted, idle connections are closed, and requests at work have `grace` seconds.
     """
-    server = Server(handler, limits or Limits())
+    server = Server(handler, limits or ClientLimits())
     loop = asyncio.get_running_loop()
     listeners: list[asyncio.AbstractServer | Acceptor] = []
     context = _context(tls) if tls else None
     handshake = server.limits.request if tls else None
     for bound in sockets:
         if reserved and not tls:
-            listeners.append(Acceptor(loop, bound, lambda: Connection(server), server.shed))
+            listeners.append(Acceptor(loop, bound, lambda: ServerConnection(server), server.shed))
             continue
         create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
         listeners.append(
             await create(
-                lambda: Connection(server), sock=bound, backlog=BACKLOG, ssl=context, ssl_handshake_timeout=handshake
+                lambda: ServerConnection(server),
+                sock=bound,
+                backlog=BACKLOG,
+                ssl=context,
+                ssl_handshake_timeout=handshake,
             )
         )
     looking = asyncio.create_task(server.keep_deadlines())
@@ -90,10 +94,10 @@ def _context(tls: ReloadingContext) -> SSLContext:
 class Server:
     """What the connections share."""
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(self, handler: Handler, limits: ClientLimits) -> None:
         self.handler = handler
         self.limits = limits
-        self.connections: set[Connection] = set()
+        self.connections: set[ServerConnection] = set()
         self.draining = False
         self.tasks: set[asyncio.Task[None]] = set()
         self._none_left = asyncio.Event()
@@ -106,7 +110,7 @@ class Server:
             self._date = (now, formatdate(now, usegmt=True).encode())
         return self._date[1]
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: ServerConnection) -> None:
         self.connections.discard(connection)
         if not self.connections:
             self._none_left.set()

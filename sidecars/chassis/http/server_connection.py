@@ -29,7 +29,7 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _HAS_NO_BODY = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
 
 
-class Connection(asyncio.Protocol):
+class ServerConnection(asyncio.Protocol):
     """One client."""
 
     def __init__(self, server: Server) -> None:

@@ -45,7 +45,7 @@ def _needs_of_inputs(called: Called) -> dict[str, unused_settings.WhyUnused[Inpu
         def why_not(tailed: InputSettings) -> str:
             if tailed.format in of_use:
                 return ""
-            form = tailed.given.get("format", called("format", tailed.name))
+            form = tailed.set_by.get("format", called("format", tailed.name))
             return f"{form}={tailed.format} has no use for it: it is for {', '.join(of_use)}"
 
         return why_not

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import orjson
 
-from sidecars.chassis.runtime.blocking_thread import Worker
+from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.encodings import ndjson
 
@@ -30,11 +30,11 @@ class DeadLetters:
         self._folder = folder
         self._sink = sink
         self._half = limit // 2
-        self._worker = Worker("dead letters")
+        self._thread = BlockingThread("dead letters")
 
     async def put(self, batch: Batch, rejected: Sequence[tuple[int, str]]) -> None:
         """Append the rejected events (index and reason), durably. Raises OSError."""
-        await self._worker.call(self._append, b"".join(self._letters(batch, rejected)))
+        await self._thread.call(self._append, b"".join(self._letters(batch, rejected)))
 
     def _letters(self, batch: Batch, rejected: Sequence[tuple[int, str]]) -> Iterable[bytes]:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

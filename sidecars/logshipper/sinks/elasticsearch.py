@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from sidecars.chassis.http.client import Answer
+from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater
@@ -73,7 +73,7 @@ class ElasticsearchSink:
         self._poster.close()
 
 
-def _outcome(answer: Answer, events: int) -> Outcome:
+def _outcome(answer: ClientResponse, events: int) -> Outcome:
     """Return what a bulk answer decides.
 
     Raise Rejected when no document was taken, and TryLater when it is no such answer: nothing is known then.

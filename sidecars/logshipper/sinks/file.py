@@ -20,7 +20,7 @@ from typing import Any
 
 from sidecars.chassis.config.settings import DEFAULT_NAME, variable
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.blocking_thread import Worker
+from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.fingerprint import TAIL, Mark, tail_mark
@@ -52,12 +52,12 @@ class FileSink:
         self._where = f"{variable_name}: {path}"
         self._descriptor: int | None = None
         self._length = 0  # acknowledged
-        self._worker = Worker("file")
+        self._thread = BlockingThread("file")
 
     async def open(self, receipt: Any) -> Any:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            return await self._worker.call(self._open, receipt)
+            return await self._thread.call(self._open, receipt)
         except BlockingIOError:
             raise IOFailed(f"{self._where} is being written by another logshipper: give each its directory") from None
         except OSError as error:
@@ -114,7 +114,7 @@ class FileSink:
 
     async def deliver(self, batch: Batch) -> Outcome:
         try:
-            return Outcome(await self._worker.call(self._append, ndjson.encode(batch)))
+            return Outcome(await self._thread.call(self._append, ndjson.encode(batch)))
         except OSError as error:
             raise RetryLater(f"{self._path} cannot be written: {error.strerror}") from None
 
@@ -157,7 +157,7 @@ class FileSink:
             self._descriptor = None
 
     async def close(self) -> None:
-        await self._worker.call(self._let_go)
+        await self._thread.call(self._let_go)
 
 
 def _written(descriptor: int, blocks: list[bytes]) -> int:

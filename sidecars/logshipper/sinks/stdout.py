@@ -11,7 +11,7 @@ import select
 from typing import Any
 
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.runtime.blocking_thread import Worker
+from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.lifecycle import Unavailable
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, SinkSettings
@@ -31,14 +31,14 @@ class StdoutSink:
         self._variable = variable_name
         self._descriptor = descriptor
         self._taken = ("", 0)  # how much of a batch a failed attempt has written: it goes on from there
-        self._worker = Worker("stdout")
+        self._thread = BlockingThread("stdout")
 
     async def open(self, _receipt: Any) -> None:
         """Nothing to make ready."""
 
     async def deliver(self, batch: Batch) -> Outcome:
         try:
-            await self._worker.call(self._write, batch.key, b"".join(batch.raw()))
+            await self._thread.call(self._write, batch.key, b"".join(batch.raw()))
         except BrokenPipeError:
             raise Unavailable(f"{self._variable}=stdout: nobody reads our standard output any more") from None
         except OSError as error:

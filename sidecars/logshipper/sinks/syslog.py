@@ -23,7 +23,7 @@ import time
 from typing import Any
 
 from sidecars.chassis.http.tls import ReloadingContext
-from sidecars.chassis.runtime.blocking_thread import Worker
+from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
@@ -50,14 +50,14 @@ class SyslogSink:
         self._tls: ReloadingContext | None = None
         self._context: object = None  # what the connection was made with
         self._connection: socket.socket | None = None
-        self._worker = Worker("syslog")
+        self._thread = BlockingThread("syslog")
 
     async def open(self, _receipt: Any) -> None:
         if self._sink.url.scheme == "syslog+tls":
             self._tls = tls_client(self._sink)
 
     async def deliver(self, batch: Batch) -> Outcome:
-        await self._worker.call(self._send, batch.encoded(lambda batch: frames(batch, time.time_ns())))
+        await self._thread.call(self._send, batch.encoded(lambda batch: frames(batch, time.time_ns())))
         return Outcome()
 
     def _send(self, blocks: list[bytes]) -> None:
@@ -96,7 +96,7 @@ class SyslogSink:
             self._connection = None
 
     async def close(self) -> None:
-        await self._worker.call(self._let_go)
+        await self._thread.call(self._let_go)
 
 
 def _left(deadline: float) -> float:

@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 
 from sidecars.chassis.runtime import descriptors, logs
-from sidecars.chassis.runtime.blocking_thread import Worker
+from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import Entry, State
@@ -40,7 +40,7 @@ class Store:
         self._journal: int | None = None
         self._written = 0  # bytes of whole lines in the journal
         self._begun = False  # the journal is newer than any snapshot
-        self._worker = Worker("state")
+        self._thread = BlockingThread("state")
         self.state = State()
         self.fresh = True  # nothing was saved here before
         self.problem = ""  # why the state on disk is behind the truth; "" when it is not
@@ -117,7 +117,7 @@ class Store:
                     self._begin_journal()
             data = checkpoint.dump(self.state, self.state.journal)
             self.changed.clear()
-            await self._worker.call(self._write, data, self.state.journal)
+            await self._thread.call(self._write, data, self.state.journal)
         except OSError as error:
             self.changed.set()
             self._failed(f"{self._where}: {SNAPSHOT} cannot be written: {_reason(error)}")

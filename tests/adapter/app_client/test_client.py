@@ -16,7 +16,7 @@ from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Record
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.http.client import Closed, Malformed, Progress, TooLarge
+from sidecars.chassis.http.client import BodyTooLarge, ConnectionClosed, MalformedResponse, ResponseProgress
 from sidecars.chassis.runtime.health import Health
 from tests.adapter.support import App, answer, hang
 
@@ -37,14 +37,14 @@ def os_error(number: int) -> OSError:
         (OSError("hunter2"), "unreachable"),
         (ssl.SSLError(1, "hunter2"), "tls"),
         (TimeoutError("hunter2"), "timeout"),
-        (Closed("hunter2"), "closed"),
-        (Malformed("hunter2"), "malformed"),
-        (TooLarge("hunter2"), "too_large"),
+        (ConnectionClosed("hunter2"), "closed"),
+        (MalformedResponse("hunter2"), "malformed"),
+        (BodyTooLarge("hunter2"), "too_large"),
         (UnusableCredentials("ADAPTER_TARGET_TOKEN cannot be read any more"), "credentials"),
     ],
 )
 def test_every_error_is_a_reason_and_never_repeats_what_came(error: Exception, reason: Reason) -> None:
-    outcome = translated(error, QUESTION, Progress())
+    outcome = translated(error, QUESTION, ResponseProgress())
 
     assert outcome
     assert outcome.reason == reason
@@ -52,7 +52,7 @@ def test_every_error_is_a_reason_and_never_repeats_what_came(error: Exception, r
 
 
 def test_what_nobody_thought_of_is_no_reason_but_a_defect() -> None:
-    assert translated(KeyError("hunter2"), QUESTION, Progress()) is None
+    assert translated(KeyError("hunter2"), QUESTION, ResponseProgress()) is None
 
 
 class Clock:

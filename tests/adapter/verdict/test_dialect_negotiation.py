@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.adapter.verdict.dialect_negotiation import AUTO, FORMATS, chosen
-from sidecars.chassis.http.accept_header import ranges
+from sidecars.chassis.http.accept_header import media_ranges
 
 SPRING = "application/vnd.spring-boot.actuator.v3+json"
 
@@ -48,7 +48,7 @@ def test_a_format_that_is_set_is_used_whatever_the_prober_says(form: str) -> Non
 
 
 def test_weights_are_read_as_http_says() -> None:
-    found = ranges("a/b;q=0.5, c/d ; q=1.000;x=y, e/f;q=2, g/h;q=x, nonsense, I/J;Q=0")
+    found = media_ranges("a/b;q=0.5, c/d ; q=1.000;x=y, e/f;q=2, g/h;q=x, nonsense, I/J;Q=0")
 
     assert [(one.media_type, one.weight) for one in found] == [("a/b", 0.5), ("c/d", 1.0), ("i/j", 0.0)]
 

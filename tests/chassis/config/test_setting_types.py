@@ -39,10 +39,10 @@ DURATIONS = st.builds(
 WORDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
 
 
-def expected(kind: SettingType[Any], raw: str) -> str:
+def expected(setting_type: SettingType[Any], raw: str) -> str:
     """What is expected instead of a value that is refused."""
     with pytest.raises(ValueError, match="expected") as caught:
-        kind.parse(raw)
+        setting_type.parse(raw)
     return str(caught.value)
 
 
@@ -185,9 +185,9 @@ def test_an_address_that_is_shown_reads_back_as_the_same(value: Address) -> None
     "raw", ["http://a", "http://a:1/b?c#d", "https://[::1]:443", "http://a/@b/c", "http://a:80/x@y"]
 )
 def test_a_url_that_is_shown_reads_back_as_the_same(raw: str) -> None:
-    kind = url("http", "https")
+    setting_type = url("http", "https")
 
-    assert kind.show(kind.parse(raw)) == raw
+    assert setting_type.show(setting_type.parse(raw)) == raw
 
 
 @pytest.mark.parametrize(
@@ -203,10 +203,10 @@ def test_what_is_no_url_of_the_schemes_is_refused(raw: str) -> None:
 
 @given(st.lists(WORDS, min_size=1, max_size=5))
 def test_values_between_commas_read_back_as_the_same(words: list[str]) -> None:
-    kind = comma_separated(text)
+    setting_type = comma_separated(text)
 
-    assert kind.parse(kind.show(tuple(words))) == tuple(words)
-    assert kind.parse(" , ".join(words)) == tuple(words)
+    assert setting_type.parse(setting_type.show(tuple(words))) == tuple(words)
+    assert setting_type.parse(" , ".join(words)) == tuple(words)
 
 
 @pytest.mark.parametrize("raw", ["a,,b", ",a", "a,", ",", " "])

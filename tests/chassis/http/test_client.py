@@ -14,8 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.chassis.http import response_parser
-from sidecars.chassis.http.client import Answer, Client, Closed, Malformed, NoResponse, Progress, TooLarge
-from sidecars.chassis.http.response_parser import ResponseReader
+from sidecars.chassis.http.client import (
+    BodyTooLarge,
+    ClientResponse,
+    ConnectionClosed,
+    HttpClient,
+    MalformedResponse,
+    NoResponse,
+    ResponseProgress,
+)
+from sidecars.chassis.http.response_parser import ResponseParser
 from tests.support import PATIENCE
 
 GET = h11.Request(method="GET", target="/", headers=[("Host", "x")])
@@ -30,9 +38,9 @@ class Place:
 
     def __init__(self, port: int, keep: float = 60.0) -> None:
         self.connections = 0
-        self.client = Client("localhost", port, lambda: None, keep=keep)
+        self.client = HttpClient("localhost", port, lambda: None, keep_alive=keep)
 
-    async def ask(self, **more: int) -> Answer:
+    async def ask(self, **more: int) -> ClientResponse:
         async with asyncio.timeout(PATIENCE):
             return await self.client.request(GET, max_body=more.get("max_body", 1000))
 
@@ -99,7 +107,7 @@ async def test_one_that_is_closed_just_as_it_is_used_again_is_no_failure() -> No
 
 async def test_one_that_closes_without_an_answer_at_once_is_a_failure() -> None:
     async with place(always(b"")) as there:
-        with pytest.raises(Closed):
+        with pytest.raises(ConnectionClosed):
             await there.ask()
         assert there.connections == 1
 
@@ -149,17 +157,17 @@ async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
 @pytest.mark.parametrize(
     ("raw", "error"),
     [
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Malformed),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", Closed),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000, Malformed),
-        (b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 200 + b"\r\n", Malformed),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", TooLarge),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001, TooLarge),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", Malformed),
-        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", Malformed),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000, Malformed),
-        (b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 60_000 + b"\r\n", Malformed),
-        (CHUNKED + b"fffffffffffffffffffff\r\n", Malformed),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", MalformedResponse),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", ConnectionClosed),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000, MalformedResponse),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 200 + b"\r\n", MalformedResponse),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", BodyTooLarge),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001, BodyTooLarge),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", MalformedResponse),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", MalformedResponse),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000, MalformedResponse),
+        (b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 60_000 + b"\r\n", MalformedResponse),
+        (CHUNKED + b"fffffffffffffffffffff\r\n", MalformedResponse),
     ],
 )
 async def test_an_answer_that_is_none_is_told_by_its_kind(raw: bytes, error: type[NoResponse]) -> None:
@@ -191,9 +199,9 @@ async def test_an_answer_that_comes_before_the_body_has_left_is_heard_and_says_s
 
 
 async def test_how_far_an_answer_has_come_is_told_while_it_comes() -> None:
-    progress = Progress()
+    progress = ResponseProgress()
     async with place(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")) as there:
-        with pytest.raises(Closed):
+        with pytest.raises(ConnectionClosed):
             await there.client.request(GET, max_body=10, progress=progress)
 
     assert (progress.status, progress.received) == (200, 3)
@@ -217,12 +225,12 @@ def endless(head: bytes, piece: bytes) -> Connection:
 @pytest.mark.parametrize(
     ("head_", "piece", "error"),
     [
-        (CHUNKED, b"1\r\nx\r\n", Malformed),
-        (CHUNKED, b"1;" + b"x" * 1000 + b"\r\nx\r\n", Malformed),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", Malformed),
-        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", Malformed),
-        (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n", Malformed),
-        (b"HTTP/1.1 200 OK\r\n\r\n", b"[]", TooLarge),
+        (CHUNKED, b"1\r\nx\r\n", MalformedResponse),
+        (CHUNKED, b"1;" + b"x" * 1000 + b"\r\nx\r\n", MalformedResponse),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", MalformedResponse),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", MalformedResponse),
+        (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n", MalformedResponse),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"[]", BodyTooLarge),
     ],
 )
 async def test_an_answer_without_an_end_is_ended(head_: bytes, piece: bytes, error: type[NoResponse]) -> None:
@@ -267,12 +275,12 @@ async def test_an_answer_in_small_pieces_is_taken_and_others_have_their_turn_bet
     assert rounds > pieces / 100
 
 
-def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> Answer | None:
+def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> ClientResponse | None:
     """The answer in these bytes, which come in pieces, and then the end; None where there is none."""
     connection = response_parser.protocol()
     connection.send(GET)
     connection.send(h11.EndOfMessage())
-    reader = ResponseReader(connection, max_body, Progress())
+    reader = ResponseParser(connection, max_body, ResponseProgress())
     ends = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     pieces = [data[begin:end] for begin, end in pairwise(ends)]
     try:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.http import server, tls
 from sidecars.chassis.http.listen import bind
-from sidecars.chassis.http.server import Limits, Request, Response
+from sidecars.chassis.http.server import ClientLimits, Request, Response
 from tests.support import PATIENCE
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -103,7 +103,7 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(limits: Limits | None = None, grace: float = 0.5) -> AsyncIterator[Served]:
+async def serving(limits: ClientLimits | None = None, grace: float = 0.5) -> AsyncIterator[Served]:
     sockets = bind(Address("127.0.0.1", 0), "TEST")
     served = Served(sockets[0].getsockname()[1])
     try:
@@ -246,7 +246,7 @@ async def test_what_is_no_request_is_refused_and_closed(request_: bytes, status:
 
 
 async def test_a_request_that_drips_is_given_up_with_408() -> None:
-    async with serving(Limits(request=0.1)) as served:
+    async with serving(ClientLimits(request=0.1)) as served:
         client = await served.connect()
         await client.send(b"GET /a HT")
 
@@ -254,14 +254,14 @@ async def test_a_request_that_drips_is_given_up_with_408() -> None:
 
 
 async def test_an_idle_connection_is_closed_without_a_word() -> None:
-    async with serving(Limits(idle=0.1)) as served:
+    async with serving(ClientLimits(idle=0.1)) as served:
         client = await served.connect()
 
         assert await client.rest() == b""
 
 
 async def test_a_client_that_takes_nothing_is_cut_and_gives_its_place_to_others() -> None:
-    async with serving(Limits(write=0.1, connections=1)) as served:
+    async with serving(ClientLimits(write=0.1, connections=1)) as served:
         greedy = await served.connect()
         greedy.writer.transport.pause_reading()  # type: ignore[attr-defined] # typed as one for writing only
         await greedy.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
@@ -272,7 +272,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_gives_its_place_to_others(
 
 
 async def test_more_connections_than_allowed_are_told_503() -> None:
-    async with serving(Limits(connections=1)) as served:
+    async with serving(ClientLimits(connections=1)) as served:
         first = await served.connect()
         await first.send(GET)
         await first.until(b"/a")

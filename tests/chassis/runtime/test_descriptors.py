@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.http import server
-from sidecars.chassis.http.client import Client
+from sidecars.chassis.http.client import HttpClient
 from sidecars.chassis.http.listen import bind
 from sidecars.chassis.runtime import descriptors
 from tests.conftest import Start
@@ -157,7 +157,7 @@ def test_a_client_asks_and_is_answered_while_no_descriptor_is_left(
         async with server.serve(hello, sockets, reserved=True), asyncio.timeout(PATIENCE):
             with taken():
                 for _ in range(50):
-                    client = Client(host, port, lambda: None, keep=10)
+                    client = HttpClient(host, port, lambda: None, keep_alive=10)
                     bodies.append((await client.request(GET, max_body=10)).body)
                     client.close()
         return bodies

@@ -10,7 +10,7 @@ import h11
 
 from sidecars import chassis
 from sidecars.chassis.http import client
-from sidecars.chassis.http.client import Answer, Closed, NoResponse, Progress, TooLarge
+from sidecars.chassis.http.client import BodyTooLarge, ClientResponse, ConnectionClosed, NoResponse, ResponseProgress
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.protocols.connecting import not_connected
@@ -18,7 +18,7 @@ from sidecars.logshipper.sinks.protocols.connecting import not_connected
 Headers = Sequence[tuple[str, str]]
 
 _AGENT = f"logshipper/{chassis.__version__}"
-_KEEP = 50.0  # seconds; load balancers close an idle connection after a minute
+_KEEP_ALIVE = 50.0  # seconds; load balancers close an idle connection after a minute
 _SUCCESS = range(200, 300)
 _PORTS = {"http": 80, "https": 443}
 
@@ -35,9 +35,11 @@ class Client:
         self._port = url.port or _PORTS[scheme]
         self._authority = url.netloc
         self._timeout = timeout
-        self._client = client.Client(self._host, self._port, tls.context if tls else lambda: None, keep=_KEEP)
+        self._client = client.HttpClient(
+            self._host, self._port, tls.context if tls else lambda: None, keep_alive=_KEEP_ALIVE
+        )
 
-    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int) -> Answer:
+    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int) -> ClientResponse:
         """Return the answer, whatever its status. `longest`: the bytes that its body may have.
 
         A longer body is left out, and its connection closed, where the status alone says enough. Raises LongAnswer
@@ -46,16 +48,16 @@ class Client:
         length = str(sum(map(len, blocks)))
         fields = [("Host", self._authority), ("User-Agent", _AGENT), *headers, ("Content-Length", length)]
         request = h11.Request(method="POST", target=target, headers=fields)
-        progress = Progress()
+        progress = ResponseProgress()
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._client.request(request, blocks, max_body=longest, progress=progress)
         except TimeoutError:
             raise RetryLater(f"no answer within {self._timeout:g} s") from None
-        except TooLarge:
+        except BodyTooLarge:
             if progress.status in _SUCCESS:
                 raise ResponseTooLong(f"the answer is longer than {longest} bytes") from None
-            return Answer(progress.status, {}, b"", early=False)
+            return ClientResponse(progress.status, {}, b"", early=False)
         except NoResponse as error:
             raise RetryLater(_what_came(error, progress)) from None
         except OSError as error:
@@ -65,8 +67,8 @@ class Client:
         self._client.close()
 
 
-def _what_came(error: NoResponse, progress: Progress) -> str:
-    if isinstance(error, Closed):
+def _what_came(error: NoResponse, progress: ResponseProgress) -> str:
+    if isinstance(error, ConnectionClosed):
         place = "in the middle of its" if progress.status else "without an"
         return f"the receiver closed the connection {place} answer"
     return f"the answer cannot be used: {error}"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sidecars.chassis.http.client import Answer
+from sidecars.chassis.http.client import ClientResponse
 from sidecars.chassis.http.retry_after import retry_after
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
 from sidecars.logshipper.sinks.protocols.peer_text import of_body
@@ -37,7 +37,7 @@ _REMEDIES = {
 }
 
 
-def judge(answer: Answer, words: Callable[[bytes], str] = of_body) -> None:
+def judge(answer: ClientResponse, words: Callable[[bytes], str] = of_body) -> None:
     """Return for a yes. Raise TooLarge, Rejected or TryLater for all else, with what the receiver says.
 
     `words` reads the receiver's own words out of the body.
@@ -69,6 +69,6 @@ def is_final(status: int) -> bool:
     return 400 <= status < 500 and status not in _REMEDIES and status not in (408, 425, 429)  # noqa: PLR2004 - classes
 
 
-def asked_pause(answer: Answer) -> float | None:
+def asked_pause(answer: ClientResponse) -> float | None:
     """Return the seconds that the answer's Retry-After asks for, at most an hour, or None if it does not say."""
     return retry_after(answer.headers.get("retry-after", ""), time.time(), _LONGEST_PAUSE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sidecars.chassis.config.setting_types import Secret
-from sidecars.chassis.http.client import Answer
+from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.settings import SinkSettings
 from sidecars.logshipper.sinks.protocols.credentials import Credentials, tls_client
 from sidecars.logshipper.sinks.protocols.http_client import Client, Headers
@@ -28,7 +28,9 @@ class HttpPoster:
         tls = tls_client(self._sink) if scheme == "https" else None
         self._client = Client(scheme, self._sink.url, self._sink.request_timeout, tls)
 
-    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int | None = None) -> Answer:
+    async def post(
+        self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int | None = None
+    ) -> ClientResponse:
         """Return the answer, whatever its status.
 
         `longest`: the bytes of body that it may have; unless set, as many as the request has, since some receivers send
