@@ -14,9 +14,9 @@ from sidecars.ambassador import status
 from sidecars.ambassador.discovery.dns_refresh import Resolver, is_address, keep_refreshed
 from sidecars.ambassador.endpoint_metrics import EndpointCollector
 from sidecars.ambassador.metrics import UpstreamCollector
-from sidecars.ambassador.proxy.client_connection import Client
-from sidecars.ambassador.proxy.health_checks import Checker
-from sidecars.ambassador.proxy.tcp_connection import TcpClient
+from sidecars.ambassador.proxy.client_connection import ClientConnection
+from sidecars.ambassador.proxy.health_checks import HealthChecker
+from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 from sidecars.ambassador.proxy.upstream import Upstream
 from sidecars.ambassador.settings import Settings, UpstreamSettings
 from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
@@ -108,7 +108,7 @@ class DataPath:
                 background = [group.create_task(_tick(self._upstreams, self._context.health))]
                 for upstream in self._upstreams:
                     if upstream.settings.check_every:
-                        checker = Checker(upstream, upstream.settings.check_every)
+                        checker = HealthChecker(upstream, upstream.settings.check_every)
                         background.append(group.create_task(checker.run()))
                     for name in upstream.dns_targets:
                         resolver = None if is_address(name.target.host) else self._resolvers(upstream.settings)
@@ -130,7 +130,7 @@ def _check_limit(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIterator[None]:
     """Accept the app's connections for as long as the context is open."""
-    made = Client if upstream.settings.upstream.protocol == "http" else TcpClient
+    made = ClientConnection if upstream.settings.upstream.protocol == "http" else TcpConnection
 
     def accept() -> Any:  # a protocol by what it can do, not by what it inherits
         return made(upstream)

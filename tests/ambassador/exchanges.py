@@ -12,9 +12,9 @@ import h11
 
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.http.request_head import Request, RequestParser
-from sidecars.ambassador.proxy.client_connection import Client
+from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.proxy.upstream import Upstream
-from sidecars.ambassador.proxy.upstream_connection import Connection
+from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.health import ReadinessLatch
@@ -81,9 +81,9 @@ class Pair:
         self.upstream.answered(self.upstream.dns_targets[0], DnsAnswer((ResolvedAddress("10.0.0.1"),), 5.0), 0.0)
         self.endpoint = self.upstream.endpoints[0]
         self.app, self.there = Wire(), Wire()
-        self.client = Client(self.upstream)
+        self.client = ClientConnection(self.upstream)
         self.client.connection_made(self.app)  # type: ignore[arg-type] # a transport as far as it goes
-        self.connection = Connection(self.upstream, self.endpoint)
+        self.connection = UpstreamConnection(self.upstream, self.endpoint)
         self.connection.connection_made(self.there)  # type: ignore[arg-type] # as above
         self.connection.since = self.client.since
         self.endpoint.idle.append(self.connection)
@@ -105,7 +105,7 @@ class Pair:
         found = [*known, *(f"10.0.1.{number}" for number in range(count))]
         self.upstream.answered(self.upstream.dns_targets[0], DnsAnswer(tuple(map(ResolvedAddress, found)), 5.0), 0.0)
         for endpoint in self.upstream.endpoints[len(known) :]:
-            connection = Connection(self.upstream, endpoint)
+            connection = UpstreamConnection(self.upstream, endpoint)
             connection.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
             connection.since = self.client.since
             endpoint.idle.append(connection)

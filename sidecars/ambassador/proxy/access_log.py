@@ -8,7 +8,7 @@ from sidecars.chassis.runtime import logs
 
 if TYPE_CHECKING:
     from sidecars.ambassador.proxy.exchange import Exchange
-    from sidecars.ambassador.proxy.tcp_connection import TcpClient
+    from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 
 log = logs.get("ambassador.access")
 
@@ -48,7 +48,7 @@ class AccessLog:
         """A request was not understood, or not in time: nothing of it is told but why."""
         log.info("request refused", upstream=self._upstream, status=status, reason=reason)
 
-    def connection(self, client: TcpClient, now: float, *, error: str = "") -> None:
+    def connection(self, client: TcpConnection, now: float, *, error: str = "") -> None:
         """A connection of any other protocol has ended, or (with an `error`) was never made."""
         if not error and not self._all:
             return

@@ -37,7 +37,7 @@ class Waiting(Protocol):
         """Its turn has come."""
 
 
-class Turns:
+class AdmissionQueue:
     """The requests to one upstream that wait for their turn, and how many are under way."""
 
     __slots__ = ("_soon", "_waiting", "under_way")

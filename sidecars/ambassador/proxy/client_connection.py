@@ -40,7 +40,7 @@ _BAD: Final = 400
 monotonic: Final = time.monotonic
 
 
-class Client:
+class ClientConnection:
     """One connection from the app: a protocol of asyncio's by what it can do, not by what it inherits."""
 
     __slots__ = (
@@ -145,7 +145,7 @@ class Client:
                 self._feed(exchange, self.body, rest)
             if exchange.over:
                 return
-        if self.upstream.turns.take(exchange):
+        if self.upstream.admission.take(exchange):
             exchange.start(exchange.started)
 
     def _feed(self, exchange: Exchange, body: BodyReader, data: bytes) -> None:

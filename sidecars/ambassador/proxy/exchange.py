@@ -29,9 +29,9 @@ from sidecars.ambassador.proxy.tunnel import splice
 if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
     from sidecars.ambassador.http.local_replies import Cause
-    from sidecars.ambassador.proxy.client_connection import Client
+    from sidecars.ambassador.proxy.client_connection import ClientConnection
     from sidecars.ambassador.proxy.upstream import Upstream
-    from sidecars.ambassador.proxy.upstream_connection import Connection
+    from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 
 _JOINED: Final = 64 * 1024  # bytes of a body that are copied behind its head, to be one write; more does not wait
 _SWITCHING: Final = 101
@@ -45,7 +45,7 @@ class Exchange:
     """A request on its way to an endpoint, and the response on its way back."""
 
     # What most exchanges never come to stands on the class, and costs them nothing.
-    connection: Connection | None = None
+    connection: UpstreamConnection | None = None
     endpoint: Endpoint | None = None
     response: Response | None = None  # the final one, once its head has been passed on
     held: list[bytes] | None = None  # of the request's body
@@ -69,7 +69,7 @@ class Exchange:
     label = ""  # the endpoint that has this try
     answered_at = 0.0  # when the head of its answer came
 
-    def __init__(self, client: Client, upstream: Upstream, request: Request) -> None:
+    def __init__(self, client: ClientConnection, upstream: Upstream, request: Request) -> None:
         self.client = client
         self.upstream = upstream
         self.request = request
@@ -82,7 +82,7 @@ class Exchange:
         """Begin the first try. What went before is no business of the endpoint's."""
         self.begun = True
         self.tried_at = self.since = now
-        self.upstream.turns.under_way += 1
+        self.upstream.admission.under_way += 1
         self.upstream.budget.earn()
         self.attempt()
 
@@ -93,7 +93,7 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 - as said
             self.defect(error)
 
-    def attach(self, connection: Connection) -> None:
+    def attach(self, connection: UpstreamConnection) -> None:
         """Send the request, as far as it has come, on this connection."""
         self.connection = connection
         connection.exchange = self
@@ -337,7 +337,7 @@ class Exchange:
         upstream = self.upstream
         if self.begun:
             self.begun = False
-            upstream.turns.under_way -= 1
+            upstream.admission.under_way -= 1
         upstream.counters.observe(status, now - self.started)
         if upstream.access is not None:
             try:

@@ -61,7 +61,7 @@ class _Probe(asyncio.Protocol):
         self.outcome.exception()  # nobody may be waiting for it
 
 
-class Checker:
+class HealthChecker:
     """The checks of one upstream's endpoints."""
 
     def __init__(self, upstream: Upstream, every: float) -> None:

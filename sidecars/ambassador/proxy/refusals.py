@@ -13,10 +13,10 @@ from sidecars.ambassador.proxy.tunnel import drop_unread
 
 if TYPE_CHECKING:
     from sidecars.ambassador.http.local_replies import Cause
-    from sidecars.ambassador.proxy.client_connection import Client
+    from sidecars.ambassador.proxy.client_connection import ClientConnection
 
 
-def turn_away(client: Client, cause: Cause) -> None:
+def turn_away(client: ClientConnection, cause: Cause) -> None:
     """Answer a new connection before there is a request. A descriptor of the reserve is given back at once."""
     upstream = client.upstream
     client.write(local_replies.failure_reply(cause, upstream.settings.name, (), head_only=False, close=True))
@@ -29,7 +29,7 @@ def turn_away(client: Client, cause: Cause) -> None:
         client.linger()
 
 
-def refuse(client: Client, status: int, reason: str, protocol: str = "") -> None:
+def refuse(client: ClientConnection, status: int, reason: str, protocol: str = "") -> None:
     """Answer a request that is not passed on, and end the connection.
 
     `protocol` is what the client speaks, where it is not HTTP/1.
@@ -58,7 +58,7 @@ def refuse(client: Client, status: int, reason: str, protocol: str = "") -> None
     client.linger()
 
 
-def end_defect(client: Client, error: Exception) -> None:
+def end_defect(client: ClientConnection, error: Exception) -> None:
     """End the exchange that failed in an unforeseen way, or answer a request that has not become one."""
     if client.exchange is not None:
         client.exchange.defect(error)

@@ -82,7 +82,7 @@ def retry_after(fields: Iterable[bytes], now: float) -> float:
     return 0.0
 
 
-class Budget:
+class RetryBudget:
     """How many retries the traffic allows: a share of the requests, and ten a second in any case.
 
     What is not used is saved up: as much as ten seconds of the present traffic earn, and a hundred in any case. So

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sidecars.ambassador.http.local_replies import DEFECT, NO_ADDRESS, Cause
-from sidecars.ambassador.proxy.tunnel import Relay, peer_host
+from sidecars.ambassador.proxy.tunnel import TunnelEnd, peer_host
 from sidecars.ambassador.setting_types import CONNECT
 from sidecars.chassis.runtime import logs
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logs.get("ambassador.tcp")
 
 
-class TcpClient(Relay):
+class TcpConnection(TunnelEnd):
     """A connection from the app, and its search for the other half."""
 
     __slots__ = ("_task", "causes", "label", "started", "tries")
@@ -85,12 +85,12 @@ class TcpClient(Relay):
             endpoint.requests += 1
             endpoint.retries += len(tried) > 1
             try:
-                made = await upstream.connect(endpoint, lambda: Relay(upstream, inbound=False))
+                made = await upstream.connect(endpoint, lambda: TunnelEnd(upstream, inbound=False))
             except Exception:
                 endpoint.pending -= 1
                 upstream.balancer.on_inconclusive(endpoint, started)
                 raise
-            if isinstance(made, Relay):
+            if isinstance(made, TunnelEnd):
                 upstream.balancer.on_response(endpoint, HTTPStatus.OK, started, time.monotonic())
                 endpoint.connections += 1
                 upstream.waiting.discard(self)

@@ -54,15 +54,15 @@ from sidecars.ambassador.setting_types import TIMEOUT
 from sidecars.ambassador.transport import tcp_keepalive
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.proxy.client_connection import Client
+    from sidecars.ambassador.proxy.client_connection import ClientConnection
     from sidecars.ambassador.proxy.exchange import Exchange
-    from sidecars.ambassador.proxy.upstream_connection import Connection
+    from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 
 _LINGER: Final = 2.0  # seconds that a connection stays open for an app to read its last answer
 _CONTINUE_AFTER: Final = 1.0  # seconds after which a client that expects 100-continue is told so by us
 
 
-def watch(client: Client, now: float) -> None:
+def watch(client: ClientConnection, now: float) -> None:
     """End a connection of the app that has been silent, or has taken nothing, for too long."""
     limit = client.upstream.settings.idle_timeout
     unsent = client.transport.get_write_buffer_size()
@@ -110,7 +110,7 @@ def look(exchange: Exchange, now: float) -> None:
         exchange.lost(local_replies.RESPONSE_TIMEOUT)
 
 
-def _has_taken(exchange: Exchange, connection: Connection) -> bool:
+def _has_taken(exchange: Exchange, connection: UpstreamConnection) -> bool:
     """Return True if the upstream has taken anything of the request since the last look, however little."""
     before, exchange.acknowledged = exchange.acknowledged, _acknowledged(connection.transport)
     return before >= 0 and exchange.acknowledged != before

@@ -27,9 +27,9 @@ from sidecars.ambassador.transport.tcp_keepalive import acknowledged, is_unreach
 
 if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
-    from sidecars.ambassador.proxy.client_connection import Client
+    from sidecars.ambassador.proxy.client_connection import ClientConnection
     from sidecars.ambassador.proxy.upstream import Upstream
-    from sidecars.ambassador.proxy.upstream_connection import Connection
+    from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 
 
 _LOOKS = 8  # ticks, about as many seconds, between two questions whether the hosts at both ends are still there
@@ -57,7 +57,7 @@ def peer_host(transport: asyncio.BaseTransport) -> str:
     return peer[0] if isinstance(peer, tuple) else ""
 
 
-class Relay(asyncio.BufferedProtocol):
+class TunnelEnd(asyncio.BufferedProtocol):
     """One of the two ends. Until it has the other one it keeps what comes, little, and tells it then."""
 
     __slots__ = (
@@ -84,7 +84,7 @@ class Relay(asyncio.BufferedProtocol):
         self.transport = transport
         self.endpoint: Endpoint | None = None
         self.descriptor = -1  # to write to directly, where it is neither encrypted nor unconnected
-        self.peer: Relay | None = None
+        self.peer: TunnelEnd | None = None
         self.early: list[bytes] = []
         self.ended = False
         self.lost = False
@@ -100,14 +100,14 @@ class Relay(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
-    def join(self, other: Relay, endpoint: Endpoint) -> None:
+    def join(self, other: TunnelEnd, endpoint: Endpoint) -> None:
         """Called on the app's end, once: from now on the two are one.
 
         The endpoint's connection is counted as open, and the endpoint as having a pending request, until it ends.
         """
         self.peer, other.peer = other, self
         other.endpoint = endpoint
-        self.upstream.relays.add(self)
+        self.upstream.tunnels.add(self)
         for end in (self, other):
             own = end.transport.get_extra_info("socket")
             with contextlib.suppress(OSError, AttributeError):
@@ -200,14 +200,14 @@ class Relay(asyncio.BufferedProtocol):
             self.endpoint.pending -= 1
             self.endpoint = None
         if peer.lost:
-            self.upstream.relays.discard(self if self.inbound else peer)
+            self.upstream.tunnels.discard(self if self.inbound else peer)
             self._release(peer)
         elif error is None and self.ended:
             peer.transport.close()
         else:
             reset(peer.transport)
 
-    def _release(self, peer: Relay) -> None:
+    def _release(self, peer: TunnelEnd) -> None:
         """Drop what refers to either end, once both have settled their loss, so that no reference cycle outlives them.
 
         A transport of uvloop for TLS has a buffer of 256 KB, and refers to its BufferedProtocol even when it is lost.
@@ -263,7 +263,7 @@ class Relay(asyncio.BufferedProtocol):
                 reset(end.transport)
 
 
-def splice(client: Client, connection: Connection, first: bytes, *, blocked: bool) -> None:
+def splice(client: ClientConnection, connection: UpstreamConnection, first: bytes, *, blocked: bool) -> None:
     """Make an app's connection and an upstream's one tunnel, after 101; `first` is what the app gets before all else.
 
     `blocked`: True if the upstream's connection takes no more at present.
@@ -271,8 +271,8 @@ def splice(client: Client, connection: Connection, first: bytes, *, blocked: boo
     upstream, here, there = client.upstream, client.transport, connection.transport
     client.exchange = None
     upstream.clients.discard(client)
-    ours = Relay(upstream, inbound=True, transport=here)
-    theirs = Relay(upstream, inbound=False, transport=there)
+    ours = TunnelEnd(upstream, inbound=True, transport=here)
+    theirs = TunnelEnd(upstream, inbound=False, transport=there)
     for transport, protocol in ((here, ours), (there, theirs)):
         transport.pause_reading()  # how it is read changes with the protocol
         transport.set_protocol(protocol)

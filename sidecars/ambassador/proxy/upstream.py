@@ -19,11 +19,11 @@ from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.ambassador.proxy import access_log
 from sidecars.ambassador.proxy.access_log import AccessLog
-from sidecars.ambassador.proxy.admission import Turns
+from sidecars.ambassador.proxy.admission import AdmissionQueue
 from sidecars.ambassador.proxy.counters import Counters
-from sidecars.ambassador.proxy.retry import Budget
+from sidecars.ambassador.proxy.retry import RetryBudget
 from sidecars.ambassador.proxy.tunnel import reset
-from sidecars.ambassador.proxy.upstream_connection import Connection
+from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 from sidecars.ambassador.settings import Settings, UpstreamSettings
 from sidecars.ambassador.transport import connect_errors, upstream_tls
 from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
@@ -35,10 +35,10 @@ from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import ReadinessLatch
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.proxy.client_connection import Client
+    from sidecars.ambassador.proxy.client_connection import ClientConnection
     from sidecars.ambassador.proxy.exchange import Exchange
-    from sidecars.ambassador.proxy.tcp_connection import TcpClient
-    from sidecars.ambassador.proxy.tunnel import Relay
+    from sidecars.ambassador.proxy.tcp_connection import TcpConnection
+    from sidecars.ambassador.proxy.tunnel import TunnelEnd
 
 log = logs.get("ambassador")
 
@@ -82,16 +82,16 @@ class Upstream:
         self._authenticate(time.monotonic())
         self.hash_key = hash_key_function(settings.balance)
         self.balancer: Balancer = Balancer(settings, told=self._state_changed)
-        self.budget = Budget(time.monotonic(), settings.retry_budget)
+        self.budget = RetryBudget(time.monotonic(), settings.retry_budget)
         self.counters: Counters = Counters()
         self.defects = Defects()
-        self.turns = Turns(loop.call_soon)
+        self.admission = AdmissionQueue(loop.call_soon)
         self.disconnects: Disconnects = Disconnects()
         self.listeners: list[Listener] = []
         self._most_descriptors = most_descriptors()
-        self.clients: set[Client] = set()
-        self.relays: set[Relay] = set()
-        self.waiting: set[TcpClient] = set()
+        self.clients: set[ClientConnection] = set()
+        self.tunnels: set[TunnelEnd] = set()
+        self.waiting: set[TcpConnection] = set()
         self._worked_until = 0.0  # when a connection of the app that has ended was last at work
         # With many connections to look at, how often is a cost; a fifth of the shortest limit is exact enough.
         limits = (settings.timeout, settings.idle_timeout, settings.stream_idle_timeout)
@@ -135,7 +135,7 @@ class Upstream:
 
     @property
     def open_clients(self) -> int:
-        return len(self.clients) + len(self.relays) + len(self.waiting)
+        return len(self.clients) + len(self.tunnels) + len(self.waiting)
 
     @property
     def dns_age(self) -> float:
@@ -229,10 +229,10 @@ class Upstream:
 
     async def _open_for(self, endpoint: Endpoint, exchange: Exchange) -> None:
         started = time.monotonic()
-        made = await self.connect(endpoint, lambda: Connection(self, endpoint))
+        made = await self.connect(endpoint, lambda: UpstreamConnection(self, endpoint))
         cause = (
             (local_replies.CONNECTION_CLOSED if made.transport.is_closing() else None)
-            if isinstance(made, Connection)
+            if isinstance(made, UpstreamConnection)
             else made
         )
         if cause and not exchange.over:
@@ -280,7 +280,7 @@ class Upstream:
 
     def _shed(self) -> None:
         """Close the connection that has been idle for the longest time, to free its descriptor."""
-        idle: list[Connection] = [endpoint.idle[0] for endpoint in self.endpoints if endpoint.idle]
+        idle: list[UpstreamConnection] = [endpoint.idle[0] for endpoint in self.endpoints if endpoint.idle]
         if idle:
             min(idle, key=lambda connection: connection.since).discard()
 
@@ -302,7 +302,7 @@ class Upstream:
             self._look_at = now + self._look_every
             for client in list(self.clients):
                 self._tick(client, now)
-            for relay in list(self.relays):
+            for relay in list(self.tunnels):
                 self._tick(relay, now)
         for name in self.dns_targets:
             if name.leaving:
@@ -313,7 +313,7 @@ class Upstream:
             while idle and now - idle[0].since >= idle[0].idle_limit:
                 idle[0].discard()
 
-    def _tick(self, one: Client | Relay, now: float) -> None:
+    def _tick(self, one: ClientConnection | TunnelEnd, now: float) -> None:
         try:
             one.tick(now)
         except Exception as error:  # noqa: BLE001 - the others' time goes on
@@ -322,7 +322,7 @@ class Upstream:
 
     def _leave_behind(self, now: float) -> None:
         """Break off the tunnels to addresses that DNS has not named for DRAIN_TIMEOUT: the app makes new ones."""
-        for relay in list(self.relays):
+        for relay in list(self.tunnels):
             endpoint = relay.peer.endpoint if relay.peer is not None else None
             if endpoint is not None and endpoint.removed and now - endpoint.removed_at >= self._drain_timeout:
                 relay.abort()
@@ -335,7 +335,7 @@ class Upstream:
 
     def is_busy(self, now: float) -> bool:
         """Whether the app has connections, or was at work so recently that its next one may be on its way."""
-        return bool(self.clients or self.relays or self.waiting) or now - self._worked_until < _NEXT_CONNECTION
+        return bool(self.clients or self.tunnels or self.waiting) or now - self._worked_until < _NEXT_CONNECTION
 
     def at_work_until(self, when: float) -> None:
         """A connection of the app has ended that was at work until then."""
@@ -347,7 +347,7 @@ class Upstream:
             task.cancel()
         for client in list(self.clients):
             client.abort()
-        for relay in list(self.relays):
+        for relay in list(self.tunnels):
             relay.abort()
         for endpoint in self.endpoints:
             for connection in list(endpoint.idle):

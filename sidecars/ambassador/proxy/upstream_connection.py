@@ -33,7 +33,7 @@ _TOO_MANY_REQUESTS: Final = 429
 monotonic: Final = time.monotonic
 
 
-class Connection:
+class UpstreamConnection:
     """One connection to one endpoint: a protocol of asyncio's by what it can do, not by what it inherits."""
 
     __slots__ = (

@@ -75,9 +75,9 @@ def test_an_upgrade_that_is_agreed_before_the_body_is_whole_begins_behind_it(req
             assert pair.there.written.endswith(b"second")
             assert pair.there.written.count(b"Upgrade: tcp\r\n") == 1
             assert [*paused, pair.there.paused, pair.app.paused] == [True, False, False]
-            assert pair.upstream.turns.under_way == 0
+            assert pair.upstream.admission.under_way == 0
             assert pair.endpoint.pending == 1  # as long as the tunnel lasts
-            pair.upstream.relays.clear()
+            pair.upstream.tunnels.clear()
 
 
 def test_a_body_that_stalls_behind_an_agreed_upgrade_is_answered_408() -> None:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.proxy.admission import AT_ONCE, EACH, Turns
-from sidecars.ambassador.proxy.client_connection import Client
-from sidecars.ambassador.proxy.upstream_connection import Connection
+from sidecars.ambassador.proxy.admission import AT_ONCE, EACH, AdmissionQueue
+from sidecars.ambassador.proxy.client_connection import ClientConnection
+from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 from tests.ambassador.exchanges import Pair, Wire
 from tests.ambassador.support import GET, Ambassador, Peer, backends
 from tests.conftest import Start
@@ -41,7 +41,7 @@ class Some:
 
     def start(self, _now: float) -> None:
         assert not self.over
-        self.crowd.turns.under_way += 1
+        self.crowd.admission.under_way += 1
         self.crowd.started.append(self.number)
 
 
@@ -50,7 +50,7 @@ class Crowd:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.turns = Turns(self.loop.soon.append)
+        self.admission = AdmissionQueue(self.loop.soon.append)
         self.all: list[Some] = []
         self.started: list[int] = []
 
@@ -58,11 +58,11 @@ class Crowd:
         for _ in range(count):
             one = Some(self, len(self.all))
             self.all.append(one)
-            if self.turns.take(one):
+            if self.admission.take(one):
                 one.start(0.0)
 
     def end(self, count: int) -> None:
-        self.turns.under_way -= min(count, self.turns.under_way)
+        self.admission.under_way -= min(count, self.admission.under_way)
 
     def leave(self, number: int) -> None:
         if number < len(self.all) and number not in self.started:
@@ -141,16 +141,16 @@ def test_each_is_started_once_in_its_order_unless_it_has_left(steps: list[tuple[
             crowd.leave(number)
         else:
             before, waiting = len(crowd.started), sum(not one.over for one in crowd.all) - len(crowd.started)
-            due = crowd.turns._turn in crowd.loop.soon
+            due = crowd.admission._turn in crowd.loop.soon
             crowd.loop.go()
             if due:
                 assert len(crowd.started) - before >= min(EACH, waiting)
-        if crowd.turns.waiting:
+        if crowd.admission.waiting:
             assert crowd.loop.soon
     while crowd.loop.soon:
         crowd.loop.go()
     assert crowd.started == [one.number for one in crowd.all if not one.over]
-    assert not crowd.turns.waiting
+    assert not crowd.admission.waiting
     crowd.end(len(crowd.all))
     crowd.arrive(1)
     assert crowd.started[-1] == len(crowd.all) - 1
@@ -161,20 +161,20 @@ def test_each_is_started_once_in_its_order_unless_it_has_left(steps: list[tuple[
 
 def test_a_request_whose_app_leaves_while_it_waits_is_never_sent() -> None:
     with Pair() as pair:
-        pair.upstream.turns.under_way = AT_ONCE
+        pair.upstream.admission.under_way = AT_ONCE
         pair.client.data_received(GET)
-        assert pair.upstream.turns.waiting == 1
+        assert pair.upstream.admission.waiting == 1
         pair.client.connection_lost(None)
         pair.loop.run_until_complete(asyncio.sleep(0.01))
         assert not pair.there.written
-        assert not pair.upstream.turns.waiting
-        assert pair.upstream.turns.under_way == AT_ONCE
+        assert not pair.upstream.admission.waiting
+        assert pair.upstream.admission.under_way == AT_ONCE
         assert dict(pair.upstream.counters.codes) == {499: 1}
 
 
 def test_a_body_that_comes_while_its_request_waits_is_sent_with_it() -> None:
     with Pair() as pair:
-        pair.upstream.turns.under_way = AT_ONCE
+        pair.upstream.admission.under_way = AT_ONCE
         pair.client.data_received(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe")
         pair.client.data_received(b"llo")
         assert not pair.there.written
@@ -182,18 +182,18 @@ def test_a_body_that_comes_while_its_request_waits_is_sent_with_it() -> None:
         assert pair.there.written.endswith(b"\r\n\r\nhello")
         pair.connection.data_received(b"HTTP/1.1 204 No Content\r\n\r\n")
         assert pair.app.written.startswith(b"HTTP/1.1 204")
-        assert pair.upstream.turns.under_way == AT_ONCE
+        assert pair.upstream.admission.under_way == AT_ONCE
 
 
 def test_a_malformed_body_is_refused_while_its_request_waits() -> None:
     with Pair() as pair:
-        pair.upstream.turns.under_way = AT_ONCE
+        pair.upstream.admission.under_way = AT_ONCE
         pair.client.data_received(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         pair.client.data_received(b"no size\r\n")
         assert pair.app.written.startswith(b"HTTP/1.1 400")
         pair.loop.run_until_complete(asyncio.sleep(0.01))
         assert not pair.there.written
-        assert pair.upstream.turns.under_way == AT_ONCE
+        assert pair.upstream.admission.under_way == AT_ONCE
 
 
 def test_whatever_ends_an_exchange_it_is_under_way_no_more() -> None:
@@ -207,28 +207,28 @@ def test_whatever_ends_an_exchange_it_is_under_way_no_more() -> None:
     ):
         with Pair() as pair:
             pair.client.data_received(request)
-            assert pair.upstream.turns.under_way == 1
+            assert pair.upstream.admission.under_way == 1
             pair.connection.data_received(answer)
             if lost:
                 pair.connection.connection_lost(None)
-            assert pair.upstream.turns.under_way == 0, answer
-            pair.upstream.relays.clear()
+            assert pair.upstream.admission.under_way == 0, answer
+            pair.upstream.tunnels.clear()
 
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CROWD = 1024
 
 
-def crowd_of_clients(pair: Pair, connections: int) -> tuple[list[Connection], list[Wire]]:
+def crowd_of_clients(pair: Pair, connections: int) -> tuple[list[UpstreamConnection], list[Wire]]:
     """Idle connections to the endpoint, and what a crowd that asks at once has been answered so far."""
-    pool = [Connection(pair.upstream, pair.endpoint) for _ in range(connections)]
+    pool = [UpstreamConnection(pair.upstream, pair.endpoint) for _ in range(connections)]
     for connection in pool:
         connection.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
         connection.since = pair.client.since
     pair.endpoint.idle[:] = pool
     apps = [Wire() for _ in range(CROWD)]
     for app in apps:
-        client = Client(pair.upstream)
+        client = ClientConnection(pair.upstream)
         client.connection_made(app)  # type: ignore[arg-type] # as above
         client.data_received(GET)
     return pool, apps
@@ -244,7 +244,7 @@ def test_a_crowd_shares_few_connections_to_a_fast_upstream() -> None:
     with Pair() as pair:
         pool, apps = crowd_of_clients(pair, CROWD)
         answered: Counter[int] = Counter()
-        while pair.upstream.turns.under_way or pair.upstream.turns.waiting:
+        while pair.upstream.admission.under_way or pair.upstream.admission.waiting:
             for number, connection in enumerate(pool):
                 if connection.exchange is not None:
                     connection.data_received(ANSWER)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.ambassador.proxy.exchange import Exchange
-from sidecars.ambassador.proxy.tunnel import Relay
+from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from tests.ambassador.exchanges import REQUESTS, RESPONSES, Pair, Wire, parse, pieces, read
 
 
@@ -237,8 +237,8 @@ async def test_an_endpoint_that_does_not_open_is_down_although_the_app_did_not_w
 def test_a_tunnel_reads_no_more_than_the_other_side_takes_from_its_first_byte_on() -> None:
     with Pair() as pair:
         here, there = Wire(), Wire()
-        ours = Relay(pair.upstream, inbound=True, transport=here)
-        theirs = Relay(pair.upstream, inbound=False, transport=there)
+        ours = TunnelEnd(pair.upstream, inbound=True, transport=here)
+        theirs = TunnelEnd(pair.upstream, inbound=False, transport=there)
         ours.take(b"x" * 100_000)
         there.on_write = theirs.pause_writing
         ours.join(theirs, pair.endpoint)
@@ -249,10 +249,10 @@ def test_a_tunnel_reads_no_more_than_the_other_side_takes_from_its_first_byte_on
 
 
 @contextlib.contextmanager
-def tunnel() -> Iterator[tuple[Pair, Relay, Relay]]:
+def tunnel() -> Iterator[tuple[Pair, TunnelEnd, TunnelEnd]]:
     with Pair() as pair:
-        ours = Relay(pair.upstream, inbound=True, transport=Wire())
-        theirs = Relay(pair.upstream, inbound=False, transport=Wire())
+        ours = TunnelEnd(pair.upstream, inbound=True, transport=Wire())
+        theirs = TunnelEnd(pair.upstream, inbound=False, transport=Wire())
         ours.join(theirs, pair.endpoint)
         yield pair, ours, theirs
 
@@ -315,19 +315,19 @@ def test_what_a_lost_app_left_unsent_in_a_tunnel_is_not_kept_for_ever() -> None:
         theirs.transport.unsent = 5000
         ours.connection_lost(None)
         assert theirs.transport.closing
-        assert pair.upstream.relays == {ours}
+        assert pair.upstream.tunnels == {ours}
         ours.tick(0.0)
         ours.tick(pair.upstream.settings.idle_timeout)
         assert theirs.transport.aborted
         theirs.connection_lost(None)
-        assert pair.upstream.relays == set()
+        assert pair.upstream.tunnels == set()
 
 
 @pytest.mark.parametrize("early", [b"", b"what came before"])
 def test_a_tunnel_whose_ends_were_both_lost_before_they_were_joined_leaves_nothing_counted(early: bytes) -> None:
     with Pair() as pair:
-        ours = Relay(pair.upstream, inbound=True, transport=Wire())
-        theirs = Relay(pair.upstream, inbound=False, transport=Wire())
+        ours = TunnelEnd(pair.upstream, inbound=True, transport=Wire())
+        theirs = TunnelEnd(pair.upstream, inbound=False, transport=Wire())
         pair.endpoint.pending += 1
         pair.endpoint.connections += 1
         before = pair.endpoint.pending, pair.endpoint.connections
@@ -337,5 +337,5 @@ def test_a_tunnel_whose_ends_were_both_lost_before_they_were_joined_leaves_nothi
             end.connection_lost(None)
         ours.join(theirs, pair.endpoint)
         assert (pair.endpoint.pending, pair.endpoint.connections) == (before[0] - 1, before[1] - 1)
-        assert pair.upstream.relays == set()
+        assert pair.upstream.tunnels == set()
         assert (ours.peer, theirs.peer) == (None, None)

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.proxy.client_connection import Client
+from sidecars.ambassador.proxy.client_connection import ClientConnection
 from tests.ambassador.exchanges import Pair, Wire
 
 CLIENT = (
@@ -105,7 +105,7 @@ class World:
         pair.endpoint.idle.clear()
         pair.endpoint.connections = 0
         pair.loop.create_connection = self._connect  # type: ignore[method-assign,assignment] # no network
-        self.client = Client(pair.upstream)
+        self.client = ClientConnection(pair.upstream)
         self.app = Live(self.loop, self.client)
         self.client.connection_made(self.app)  # type: ignore[arg-type] # a transport as far as it goes
         self.now = self.client.since
@@ -198,7 +198,7 @@ def test_nothing_is_left_when_all_have_ended(steps: list[tuple[str, int, int]]) 
         for _ in range(3):
             world.wait(FOREVER)
             world.settle()
-        if not pair.upstream.relays:  # a tunnel with both ends open may be silent
+        if not pair.upstream.tunnels:  # a tunnel with both ends open may be silent
             assert world.app.closing
             assert pair.endpoint.pending == 0
             assert [wire for wire in world.there if not wire.closing] == []
@@ -207,6 +207,6 @@ def test_nothing_is_left_when_all_have_ended(steps: list[tuple[str, int, int]]) 
         assert pair.endpoint.pending == 0
         assert pair.endpoint.connections == 0
         assert pair.endpoint.idle == []
-        assert pair.upstream.turns.under_way == 0
-        assert not pair.upstream.relays
+        assert pair.upstream.admission.under_way == 0
+        assert not pair.upstream.tunnels
         assert world.client not in pair.upstream.clients

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.proxy.retry import FORGIVEN, GIVE_UP, RETRY, Budget, Failed, pause, retry_after, verdict
+from sidecars.ambassador.proxy.retry import FORGIVEN, GIVE_UP, RETRY, Failed, RetryBudget, pause, retry_after, verdict
 from sidecars.ambassador.setting_types import CONNECT, RESET, TIMEOUT
 from tests.ambassador.balancers import settings
 
@@ -55,7 +55,7 @@ def test_what_was_written_and_is_not_idempotent_is_never_repeated() -> None:
 
 
 def test_retries_are_a_fifth_of_the_traffic_when_everything_fails() -> None:
-    budget = Budget(0.0, 0.2)
+    budget = RetryBudget(0.0, 0.2)
     while budget.spend():
         pass
     spent = 0
@@ -66,7 +66,7 @@ def test_retries_are_a_fifth_of_the_traffic_when_everything_fails() -> None:
 
 
 def test_a_busy_upstream_may_lose_many_requests_at_once() -> None:
-    budget = Budget(0.0, 0.2)
+    budget = RetryBudget(0.0, 0.2)
     for tick in range(1, 100):
         for _ in range(1000):
             budget.earn()
@@ -82,7 +82,7 @@ def test_a_busy_upstream_may_lose_many_requests_at_once() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["earn", "spend", "refill"]), st.integers(1, 200)), max_size=60))
 def test_retries_never_exceed_what_the_traffic_allows(story: list[tuple[str, int]]) -> None:
-    budget = Budget(0.0, 0.2)
+    budget = RetryBudget(0.0, 0.2)
     now, earned, spent = 0.0, 0, 0
     for what, times in story:
         if what == "refill":
@@ -98,7 +98,7 @@ def test_retries_never_exceed_what_the_traffic_allows(story: list[tuple[str, int
 
 
 def test_a_quiet_upstream_may_always_retry_a_few_times() -> None:
-    budget = Budget(0.0, 0.2)
+    budget = RetryBudget(0.0, 0.2)
     while budget.spend():
         pass
     budget.refill(1.0)
@@ -125,7 +125,7 @@ def test_only_what_is_named_is_retried(words: str, what: Failed, expected: str) 
 
 
 def test_without_a_budget_ten_a_second_are_left() -> None:
-    budget = Budget(0.0, 0.0)
+    budget = RetryBudget(0.0, 0.0)
     while budget.spend():
         pass
     for _ in range(1000):

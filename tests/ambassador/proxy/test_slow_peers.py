@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 
 from sidecars.ambassador.proxy.timeouts import look, watch
-from sidecars.ambassador.proxy.tunnel import Relay
+from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.transport.tcp_keepalive import acknowledged
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import GET
@@ -108,8 +108,8 @@ def test_an_app_that_takes_some_of_its_answer_keeps_its_connection() -> None:
 
 def test_a_half_closed_tunnel_goes_on_for_as_long_as_an_end_takes_some() -> None:
     with Pair(**LIMITS) as pair, full() as app:
-        ours = Relay(pair.upstream, inbound=True, transport=pair.app)
-        theirs = Relay(pair.upstream, inbound=False, transport=pair.there)
+        ours = TunnelEnd(pair.upstream, inbound=True, transport=pair.app)
+        theirs = TunnelEnd(pair.upstream, inbound=False, transport=pair.there)
         pair.endpoint.pending += 1
         ours.join(theirs, pair.endpoint)
         theirs.eof_received()

@@ -52,7 +52,7 @@ def opening(pair: Pair) -> None:
 
 def waiting(pair: Pair) -> None:
     """A request that waits for its turn."""
-    pair.upstream.turns.under_way = AT_ONCE
+    pair.upstream.admission.under_way = AT_ONCE
     pair.client.data_received(GET)
 
 
@@ -125,7 +125,7 @@ def test_an_exchange_in_which_nothing_moves_has_an_end(
         assert pair.app.written.startswith(answer)
         assert not pair.app.written.endswith(b"0\r\n\r\n")
         assert pair.endpoint.pending == 0
-        assert pair.upstream.turns.under_way in (0, AT_ONCE)
+        assert pair.upstream.admission.under_way in (0, AT_ONCE)
 
 
 def is_over(exchange: Exchange) -> bool:

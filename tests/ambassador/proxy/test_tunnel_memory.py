@@ -19,11 +19,11 @@ import trustme
 import uvloop
 
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
-from sidecars.ambassador.proxy.client_connection import Client
-from sidecars.ambassador.proxy.tcp_connection import TcpClient
-from sidecars.ambassador.proxy.tunnel import Relay
+from sidecars.ambassador.proxy.client_connection import ClientConnection
+from sidecars.ambassador.proxy.tcp_connection import TcpConnection
+from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.proxy.upstream import Upstream
-from sidecars.ambassador.proxy.upstream_connection import Connection
+from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.health import ReadinessLatch
@@ -32,7 +32,7 @@ from tests.support import PATIENCE
 
 UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n"
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n"
-OURS = (Client, Connection, Relay)
+OURS = (ClientConnection, UpstreamConnection, TunnelEnd)
 UVLOOPS = ("SSLProtocol", "_SSLProtocolTransport", "TCPTransport")  # uvloop does not export these classes
 RESET = b"\1\0\0\0\0\0\0\0"  # of SO_LINGER: closing resets
 
@@ -98,7 +98,7 @@ async def run_tunnels(
     settings = load(Settings, environ)
     upstream = Upstream(settings.upstreams["default"], loop, ReadinessLatch("upstream", ""))
     upstream.answered(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("127.0.0.1"),), 3600.0), 0.0)
-    made = TcpClient if scheme in ("tcp", "tls") else Client
+    made = TcpConnection if scheme in ("tcp", "tls") else ClientConnection
     server = await loop.create_server(lambda: made(upstream), "127.0.0.1", 0)  # type: ignore[arg-type,return-value] # a protocol by what it can do
     before = held()
     for _ in range(count):

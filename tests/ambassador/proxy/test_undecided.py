@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sidecars.ambassador.balancing.endpoint import PROBATION, TRIAL
-from sidecars.ambassador.proxy.client_connection import Client
-from sidecars.ambassador.proxy.tcp_connection import TcpClient
+from sidecars.ambassador.proxy.client_connection import ClientConnection
+from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 from tests.ambassador.exchanges import Pair, Wire
 from tests.ambassador.support import GET
 
@@ -37,7 +37,7 @@ def malformed_body(pair: Pair) -> None:
 def too_many_wait(pair: Pair) -> None:
     """Another request, which has left the trial to the next one, waits for a connection to open."""
     pair.endpoint.idle.clear()
-    other = Client(pair.upstream)
+    other = ClientConnection(pair.upstream)
     other.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
     other.data_received(GET)
     pair.upstream.balancer.on_inconclusive(pair.endpoint, pair.client.since)
@@ -65,7 +65,7 @@ def test_a_defect_in_connecting_a_tunnel_leaves_nothing_behind() -> None:
     with Pair() as pair:
         on_trial(pair)
         pair.loop.create_connection = broken  # type: ignore[method-assign] # that is the defect
-        tunnel = TcpClient(pair.upstream)
+        tunnel = TcpConnection(pair.upstream)
         wire = Wire()
         tunnel.connection_made(wire)  # type: ignore[arg-type] # a transport as far as it goes
         pair.loop.run_until_complete(asyncio.sleep(0))

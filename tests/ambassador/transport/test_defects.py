@@ -49,7 +49,7 @@ def test_a_defect_before_the_try_is_a_500_that_says_so(caplog: pytest.LogCapture
         assert pair.app.written.endswith(OK[-2:])
         assert pair.upstream.counters.errors == {"proxy_internal_error": 3}
         assert pair.endpoint.failed == 0
-        assert pair.upstream.turns.under_way == 0
+        assert pair.upstream.admission.under_way == 0
 
 
 def test_a_defect_in_understanding_a_request_is_a_500_and_the_last_answer_of_its_connection() -> None:
@@ -105,7 +105,7 @@ def test_a_defect_in_passing_an_answer_on_breaks_the_apps_connection_and_no_othe
         assert pair.app.aborted
         assert pair.upstream.defects.count >= 1
         assert pair.endpoint.pending == 0
-        assert pair.upstream.turns.under_way == 0
+        assert pair.upstream.admission.under_way == 0
 
 
 def test_a_defect_in_the_middle_of_an_answer_breaks_it_off() -> None:
