@@ -28,9 +28,9 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.figures import Comparison, Figure, conclude
-from sidecars.adapter.exposition.exposition import parse
-from sidecars.adapter.rules.rule import parse as parse_rules
-from sidecars.adapter.rules.rule_evaluator import Evaluator
+from sidecars.adapter.exposition.parser import parse_page
+from sidecars.adapter.rules.rule import parse_rules
+from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 7
@@ -321,15 +321,15 @@ def prompt() -> float:
 
 def parsed(page: bytes) -> tuple[float, float, float]:
     """CPU in ms for parsing and judging the page, its ratio to the reference, and the reference's own."""
-    evaluator, text = Evaluator(parse_rules(RULES)), page.decode()
+    evaluator, text = RuleEvaluator(parse_rules(RULES)), page.decode()
     rounds = []
     for number in range(ROUNDS + 1):
         begun = time.process_time()
-        findings = evaluator.judge(parse(page, "text/plain; version=0.0.4", 100_000), 1_000_000 + number * 10)
+        results = evaluator.evaluate(parse_page(page, "text/plain; version=0.0.4", 100_000), 1_000_000 + number * 10)
         middle = time.process_time()
         families = list(text_string_to_metric_families(text))
         rounds.append((middle - begun, time.process_time() - middle))
-        assert len(findings) == 3
+        assert len(results) == 3
         assert sum(len(family.samples) for family in families) == 10_000
     ratio = statistics.median(mine / other for mine, other in rounds[1:])
     ours, theirs = (statistics.median(values) * 1000 for values in zip(*rounds[1:], strict=True))

@@ -185,9 +185,9 @@ class RulesText:
 
 
 def _parse_rules(raw: str) -> RulesText:
-    from sidecars.adapter.rules.rule import parse  # noqa: PLC0415 - an adapter without rules has no use for their grammar
+    from sidecars.adapter.rules.rule import parse_rules  # noqa: PLC0415 - only an adapter with rules needs their grammar
 
-    parse(raw)
+    parse_rules(raw)
     return RulesText(raw)
 
 

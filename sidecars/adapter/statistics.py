@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecars.adapter.app_client.outcome import NoReply, Outcome, Reason
-from sidecars.adapter.exposition.page_faults import SettingType
+from sidecars.adapter.exposition.page_faults import FaultKind
 from sidecars.adapter.server.routes import OTHER, Route
 from sidecars.adapter.verdict.probe_response import Answer
 from sidecars.adapter.verdict.verdict import Check, Verdict, worst_first
@@ -170,7 +170,7 @@ class AppRecord:
     def __init__(self, clock: Clock = time.time) -> None:
         self.requests = 0
         self.errors: Counter[Reason] = Counter()
-        self.faults: Counter[SettingType] = Counter()
+        self.faults: Counter[FaultKind] = Counter()
         """Of all its pages."""
         self.left_out = 0
         """Families of its last page that contradict themselves."""
@@ -184,7 +184,7 @@ class AppRecord:
         """Why the rules in force are not those of the file; "" when they are."""
         return next(filter(None, (problem() for problem in self.rule_files)), "")
 
-    def understood(self, faults: Mapping[SettingType, int], told: Sequence[str], left_out: int) -> list[SettingType]:
+    def understood(self, faults: Mapping[FaultKind, int], told: Sequence[str], left_out: int) -> list[FaultKind]:
         """Note how a page of metrics was: its faults by kind, and as sentences. Returns the kinds that are new."""
         new = [kind for kind in faults if kind not in self.faults]
         self.faults.update(faults)

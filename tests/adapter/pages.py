@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from sidecars.adapter.exposition.exposition import Exposition, parse
+from sidecars.adapter.exposition.exposition import Exposition
+from sidecars.adapter.exposition.parser import parse_page
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -186,4 +187,4 @@ def series(exposition: Exposition) -> Series:
 
 
 def read(page: bytes, content_type: str) -> Exposition:
-    return parse(page, content_type, 10_000)
+    return parse_page(page, content_type, 10_000)

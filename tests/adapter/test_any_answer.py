@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.adapter.app_client.outcome import Question, Reply
-from sidecars.adapter.rendering.negotiation import choose
+from sidecars.adapter.rendering.negotiation import negotiate_format
 from sidecars.adapter.server.handler import patience
 from sidecars.adapter.settings import Settings
 from sidecars.adapter.verdict.dialect_negotiation import FORMATS, Format, chosen
@@ -105,7 +105,7 @@ def test_no_header_or_query_of_a_prober_raises(header: str, query: str, form: Fo
 
     list(media_ranges(header))
     assert chosen("auto", "/health", header) in FORMATS
-    assert choose(header).content_type
+    assert negotiate_format(header).content_type
     assert patience({"x-prometheus-scrape-timeout-seconds": header}) is None or header
     assert render(verdict, form, "/" + query, f"verbose&exclude={query}&{query}%ff").status
 

@@ -20,7 +20,9 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from sidecars.adapter.exposition.exposition import Exposition, Malformed, parse
+from sidecars.adapter.exposition.exposition import Exposition
+from sidecars.adapter.exposition.page_faults import MalformedPage
+from sidecars.adapter.exposition.parser import parse_page
 from tests.adapter.pages import OPENMETRICS, TEXT, Family, as_openmetrics, as_text, broken, openmetrics_pages, pages
 from tests.adapter.prometheus import prometheus
 
@@ -81,14 +83,16 @@ def _time(timestamp: object) -> float | None:
 def test_any_page_of_text_is_read_alike(page: list[Family]) -> None:
     source = as_text(page)
 
-    assert here(parse(source, TEXT, 1000), text=True) == there(text_families(source.decode()), text=True)
+    assert here(parse_page(source, TEXT, 1000), text=True) == there(text_families(source.decode()), text=True)
 
 
 @given(openmetrics_pages())
 def test_any_page_of_openmetrics_is_read_alike(page: list[Family]) -> None:
     source = as_openmetrics(page)
 
-    assert here(parse(source, OPENMETRICS, 1000), text=False) == there(OPENMETRICS_CLIENT(source.decode()), text=False)
+    assert here(parse_page(source, OPENMETRICS, 1000), text=False) == there(
+        OPENMETRICS_CLIENT(source.decode()), text=False
+    )
 
 
 # -- real pages ---------------------------------------------------------------------------------------------------
@@ -113,7 +117,7 @@ def _registry() -> CollectorRegistry:
 def test_what_prometheus_client_writes_as_text_is_read_alike(escaping: str) -> None:
     page = generate_text(_registry(), escaping)
 
-    seen = here(parse(page, TEXT, 1000), text=True)
+    seen = here(parse_page(page, TEXT, 1000), text=True)
     assert comparable(seen) == comparable(there(text_families(page.decode()), text=True))
 
 
@@ -121,7 +125,7 @@ def test_what_prometheus_client_writes_as_text_is_read_alike(escaping: str) -> N
 def test_what_prometheus_client_writes_as_openmetrics_is_read_alike(escaping: str) -> None:
     page = WRITE_OPENMETRICS(_registry(), escaping)
 
-    seen = here(parse(page, OPENMETRICS, 1000), text=False)
+    seen = here(parse_page(page, OPENMETRICS, 1000), text=False)
     assert comparable(seen) == comparable(there(OPENMETRICS_CLIENT(page.decode()), text=False))
 
 
@@ -134,7 +138,7 @@ def test_what_a_real_program_in_go_writes_is_read_alike(tmp_path: Path) -> None:
     with prometheus(tmp_path, {1_700_000_000.0: [("up", 1.0)]}) as server:
         answer = server.client.get("/metrics")
 
-    seen = here(parse(answer.content, answer.headers["Content-Type"], 1000), text=True)
+    seen = here(parse_page(answer.content, answer.headers["Content-Type"], 1000), text=True)
     assert len(seen) > 200
     assert seen == there(text_families(answer.text), text=True)
 
@@ -145,8 +149,8 @@ def test_what_a_real_program_in_go_writes_is_read_alike(tmp_path: Path) -> None:
 def parsed(page: str, content_type: str) -> tuple[Exposition | None, str]:
     """The exposition, or why there is none."""
     try:
-        return parse(page.encode(), content_type, 1000), ""
-    except Malformed as refused:
+        return parse_page(page.encode(), content_type, 1000), ""
+    except MalformedPage as refused:
         return None, refused.why
 
 
@@ -164,14 +168,14 @@ def compare(page: str, content_type: str, client: Parser) -> None:
         event(f"refused here, {'refused' if theirs is None else 'taken'} there")
         assert theirs is None or any(known in why for known in LAX), why
         return
-    told = bool(exposition.faults or exposition.condemned)
+    told = bool(exposition.faults or exposition.dropped)
     event(f"taken here, {'refused' if theirs is None else 'taken'} there, {'told' if told else 'not told'}")
     assume(theirs is not None or not ODD_COMMENT.search(page))
     if theirs is None:
         assert told
         return
-    condemned = {_name(name, text=text) for name in exposition.unusable}
-    assert here(exposition, text=text) == {key: it for key, it in theirs.items() if key[0] not in condemned}
+    dropped = {_name(name, text=text) for name in exposition.unusable}
+    assert here(exposition, text=text) == {key: it for key, it in theirs.items() if key[0] not in dropped}
 
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -193,8 +197,8 @@ def test_a_broken_page_of_openmetrics_is_refused_for_a_known_reason_or_read_alik
 def test_any_bytes_are_a_page_or_malformed_and_nothing_else(page: bytes) -> None:
     for kind, body in ((TEXT, page), (OPENMETRICS, page + b"\n# EOF\n")):
         try:
-            parse(body, kind, 100)
-        except Malformed as refused:
+            parse_page(body, kind, 100)
+        except MalformedPage as refused:
             assert refused.why  # noqa: PT017 - every reason says something
 
 
@@ -212,8 +216,8 @@ def test_a_hostile_line_takes_no_longer_than_its_bytes(kind: str) -> None:
         ):
             try:
                 if kind == "text":
-                    parse(f"{line}\n".encode(), TEXT, 100)
+                    parse_page(f"{line}\n".encode(), TEXT, 100)
                 else:
-                    parse(f"{line}\n# EOF\n".encode(), OPENMETRICS, 100)
-            except Malformed as refused:
+                    parse_page(f"{line}\n# EOF\n".encode(), OPENMETRICS, 100)
+            except MalformedPage as refused:
                 assert len(refused.why) < 200  # noqa: PT017 - a short reason whatever the line is

@@ -6,19 +6,25 @@ from itertools import product
 
 import pytest
 
-from sidecars.adapter.exposition.exposition import Malformed, parse
-from sidecars.adapter.rendering.negotiation import TEXT, Format
-from sidecars.adapter.rendering.render import render
-from sidecars.adapter.rules import rule
-from sidecars.adapter.rules.rule_evaluator import Evaluator
+from sidecars.adapter.exposition.page_faults import MalformedPage
+from sidecars.adapter.exposition.parser import parse_page
+from sidecars.adapter.rendering.negotiation import TEXT, ExpositionFormat
+from sidecars.adapter.rendering.render import render_metrics
+from sidecars.adapter.rules.rule import parse_rules
+from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 
 NUMBERS = [
     *("1e400", "-1e400", "1e-400", "1e999999999999999999999", "1e-999999999999999999999", "1E+9223372036854775807"),
     *("9" * 5000, "0" * 5000 + "1", f"1.{'0' * 5000}1", "-0", "+Inf", "-inf", "NaN", "1e18", "1e15", "0.0015"),
     *("9223372036854775807", "9223372036854775808", "-9223372036854775808", "9223372036854775.807"),
 ]  # fmt: skip
-TARGETS = [TEXT, Format(True, "1.0.0"), Format(version="1.0.0", escaping="allow-utf-8"), Format(True, "0.0.1")]
-RULES = rule.parse(
+TARGETS = [
+    TEXT,
+    ExpositionFormat(True, "1.0.0"),
+    ExpositionFormat(version="1.0.0", escaping="allow-utf-8"),
+    ExpositionFormat(True, "0.0.1"),
+]
+RULES = parse_rules(
     'a: {__name__=~".+"} > 5; b: rate(x[1m]) < 5; c: age(x) < 60s; d: max(x) by (le) == 1; e: stale(x[1m]) == 0'
 )
 HISTOGRAM = '# TYPE x histogram\nx_bucket{{le="{0}"}} 1\nx_bucket{{le="+Inf"}} {1}\nx_count {1}\nx_sum {0}\n'
@@ -44,12 +50,14 @@ def test_any_two_numbers_are_read_judged_and_handed_on_or_refused(template: str,
     read = 0
     for one, other in product(NUMBERS, NUMBERS):
         try:
-            exposition = parse(template.format(one, other).encode(), content_type, 100)
-        except Malformed:
+            exposition = parse_page(template.format(one, other).encode(), content_type, 100)
+        except MalformedPage:
             continue
         read += 1
-        for finding in Evaluator(RULES).judge(exposition, 1_700_000_000.0):
-            assert finding.reason
+        for result in RuleEvaluator(RULES).evaluate(exposition, 1_700_000_000.0):
+            assert result.reason
         for target in TARGETS:
-            assert not parse(render([({}, exposition)], target), target.content_type, 100).spoiled
+            assert not parse_page(
+                render_metrics([({}, exposition)], target), target.content_type, 100
+            ).must_be_rewritten
     assert read > len(NUMBERS)

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from sidecars.adapter.exposition import exposition as metrics_page
-from sidecars.adapter.rules import parser
+from sidecars.adapter.exposition.exposition import Exposition
+from sidecars.adapter.exposition.parser import parse_page
 from sidecars.adapter.rules.ast import selectors
-from sidecars.adapter.rules.expression_evaluator import Histories, Moment, Unjudgeable, key_of
+from sidecars.adapter.rules.expression_evaluator import ExpressionEvaluator, Histories, NoData, key_of
 from sidecars.adapter.rules.lexer import BadRule
+from sidecars.adapter.rules.parser import parse_expression
 from sidecars.adapter.rules.series_history import History
-from sidecars.adapter.rules.vector_operations import Unmatched
+from sidecars.adapter.rules.vector_operations import MatchingError
 from tests.adapter.prometheus import Page, Prometheus, prometheus
 
 BEGIN = 1_700_000_000.0
@@ -70,9 +71,9 @@ def _scrapes() -> dict[float, Page]:
 SCRAPES = _scrapes()
 
 
-def _exposition(page: Page) -> metrics_page.Exposition:
+def _exposition(page: Page) -> Exposition:
     lines = sorted(f"{series} {value!r}\n" for series, value in page)
-    return metrics_page.parse("".join(lines).encode(), "", 1000)
+    return parse_page("".join(lines).encode(), "", 1000)
 
 
 EXPOSITIONS = {time: _exposition(page) for time, page in SCRAPES.items()}
@@ -83,7 +84,7 @@ Result = list[tuple[dict[str, str], float]] | float | str
 def here(expression: str) -> Result:
     """What the expression is worth here; "refused" where it makes no sense, or has no one-to-one match."""
     try:
-        node = parser.parse(expression)
+        node = parse_expression(expression)
     except BadRule as error:
         assume("is for series on both sides" not in error.why)  # Prometheus lets `on ()` stand anywhere
         return "refused"
@@ -92,10 +93,10 @@ def here(expression: str) -> Result:
         if selector.range is not None:
             histories[key_of(selector), selector.range] = selector, History(selector.range)
     for time, page in EXPOSITIONS.items():
-        moment = Moment(page, time, histories)
+        moment = ExpressionEvaluator(page, time, histories)
     try:
         value = moment.value(node)
-    except (Unmatched, Unjudgeable):
+    except (MatchingError, NoData):
         return "refused"
     if isinstance(value, float):
         return value

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from sidecars.adapter.exposition import exposition as metrics_page
-from sidecars.adapter.rules import rule
-from sidecars.adapter.rules.rule_evaluator import Evaluator
+from sidecars.adapter.exposition.parser import parse_page
+from sidecars.adapter.rules.lexer import BadRule
+from sidecars.adapter.rules.rule import parse_rules
+from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 from tests.support import ROOT
 
 TEXT = (ROOT / "docs/rules.md").read_text()
@@ -37,14 +38,14 @@ def test_every_block_is_one_that_is_run() -> None:
 
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "rules"])
 def test_the_rules_of_the_reference_are_rules(text: str) -> None:
-    assert rule.parse(text)
+    assert parse_rules(text)
 
 
 @pytest.mark.parametrize(("metrics", "text", "wanted"), _examples())
 def test_the_findings_are_those_of_the_reference(metrics: str, text: str, wanted: str) -> None:
-    findings = Evaluator(rule.parse(text)).judge(metrics_page.parse(metrics.encode(), "", 100), 1_700_000_000.0)
+    results = RuleEvaluator(parse_rules(text)).evaluate(parse_page(metrics.encode(), "", 100), 1_700_000_000.0)
 
-    seen = [f"{finding.name} {finding.state} {finding.reason}" for finding in findings]
+    seen = [f"{result.name} {result.state} {result.reason}" for result in results]
     assert seen == [" ".join(line.split()) for line in wanted.splitlines()]
 
 
@@ -61,7 +62,7 @@ def test_the_first_rules_of_the_reference_hold_for_an_app_that_is_well() -> None
     [(text, output) for (kind, text), (_, output) in pairwise(BLOCKS) if kind == "mistake"],
 )
 def test_the_mistakes_are_told_as_in_the_reference(text: str, output: str) -> None:
-    with pytest.raises(rule.BadRule) as refused:
-        rule.parse(text)
+    with pytest.raises(BadRule) as refused:
+        parse_rules(text)
 
     assert [line.rstrip() for line in str(refused.value).splitlines()] == output.splitlines()

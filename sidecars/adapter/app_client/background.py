@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from sidecars.adapter.exposition.exposition import Proceed, go_on
+from sidecars.adapter.exposition.cancellation import Checkpoint, never_cancelled
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,18 +39,18 @@ class Background:
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
 
-    async def run(self, key: str, size: int, work: Callable[[Proceed], T]) -> T:
+    async def run(self, key: str, size: int, work: Callable[[Checkpoint], T]) -> T:
         """Do the work for this app or route, whose page has so many bytes. May be cancelled."""
         if size < LARGE:
-            return work(go_on)
+            return work(never_cancelled)
         over = threading.Event()
 
-        def proceed() -> None:
+        def checkpoint() -> None:
             if over.is_set():
                 raise Abandoned
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread(key), work, proceed)
+            return await asyncio.get_running_loop().run_in_executor(self._thread(key), work, checkpoint)
         finally:
             over.set()
 

@@ -142,12 +142,12 @@ class Upstream:
         if limits is None:
             return reply
         size = LARGE if "content-encoding" in reply.headers else len(reply.body)
-        found = await self.background.run(question.app, size, lambda proceed: understand(reply, limits, proceed))
+        found = await self.background.run(question.app, size, lambda checkpoint: understand(reply, limits, checkpoint))
         page = found.exposition if isinstance(found, Reading) else None
-        told = page.told() if page else [found.phrase] if isinstance(found, Unreadable) else []
+        told = page.fault_sentences() if page else [found.phrase] if isinstance(found, Unreadable) else []
         faults = page.fault_counts() if page else found.faults if isinstance(found, Unreadable) else {}
         app = self._record.apps[question.app]
-        new = app.understood(faults, told, len(page.condemned) if page else 0)
+        new = app.understood(faults, told, len(page.dropped) if page else 0)
         if new:
             log.warning("the app's page of metrics has faults", app=question.app, kinds=new, reasons=told)
         return replace(reply, understood=found)

@@ -14,8 +14,10 @@ from typing import Any
 
 from sidecars.adapter.app_client.outcome import NoReply, Outcome, Reply
 from sidecars.adapter.exposition import lexer
-from sidecars.adapter.exposition.exposition import Exposition, Malformed, Proceed, go_on, parse
-from sidecars.adapter.exposition.page_faults import SettingType
+from sidecars.adapter.exposition.cancellation import Checkpoint, never_cancelled
+from sidecars.adapter.exposition.exposition import Exposition
+from sidecars.adapter.exposition.page_faults import FaultKind, MalformedPage
+from sidecars.adapter.exposition.parser import parse_page
 from sidecars.adapter.exposition.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.health import documents, json_paths, to_metrics
 from sidecars.adapter.health.documents import SUCCESS, Health, HealthOptions
@@ -39,7 +41,7 @@ class Unreadable(Exception):
     `faults` counts what is wrong with a page of metrics.
     """
 
-    def __init__(self, phrase: str, faults: Mapping[SettingType, int] | None = None) -> None:
+    def __init__(self, phrase: str, faults: Mapping[FaultKind, int] | None = None) -> None:
         super().__init__(phrase)
         self.phrase = phrase
         self.faults = faults or {}
@@ -90,15 +92,15 @@ def read(outcome: Outcome, limits: Limits) -> Reading:
     return found
 
 
-def understand(reply: Reply, limits: Limits, proceed: Proceed = go_on) -> Reading | Unreadable:
+def understand(reply: Reply, limits: Limits, checkpoint: Checkpoint = never_cancelled) -> Reading | Unreadable:
     """Understand the answer, or say why it cannot be. `proceed` is called now and then, and may raise to end it."""
     try:
-        return _of_reply(reply, limits, proceed)
+        return _of_reply(reply, limits, checkpoint)
     except Unreadable as error:
         return error
 
 
-def _of_reply(reply: Reply, limits: Limits, proceed: Proceed) -> Reading:
+def _of_reply(reply: Reply, limits: Limits, checkpoint: Checkpoint) -> Reading:
     body = unpacked(reply, limits.max_body)
     content_type = reply.headers.get("content-type", "")
     try:
@@ -109,7 +111,7 @@ def _of_reply(reply: Reply, limits: Limits, proceed: Proceed) -> Reading:
         return found
     if reply.status not in (_SUCCESS if limits.valid is None else limits.valid):
         raise Unreadable(f"answered with the status {reply.status}")
-    exposition = _parse(body, content_type, limits, whole=_is_whole(reply), proceed=proceed)
+    exposition = _parse(body, content_type, limits, whole=_is_whole(reply), checkpoint=checkpoint)
     if not exposition.usable:
         raise Unreadable(_why_nothing(exposition), exposition.fault_counts())
     return Reading(exposition)
@@ -127,8 +129,8 @@ def _encoding(reply: Reply) -> str:
 
 
 def _why_nothing(exposition: Exposition) -> str:
-    for name, fault in exposition.condemned.items():
-        return f"answered with no metric that can be used: {lexer.show(name.encode())}: {fault}"
+    for name, fault in exposition.dropped.items():
+        return f"answered with no metric that can be used: {lexer.excerpt(name.encode())}: {fault}"
     return "answered without a single metric"
 
 
@@ -158,20 +160,20 @@ def _parse(
     limits: Limits,
     *,
     whole: bool = True,
-    proceed: Proceed = go_on,
+    checkpoint: Checkpoint = never_cancelled,
 ) -> Exposition:
     source = "auto" if limits.source == "json" else limits.source
     try:
-        return parse(body, content_type, limits.max_series, source=source, whole=whole, proceed=proceed)
-    except Malformed as error:
+        return parse_page(body, content_type, limits.max_series, source=source, whole=whole, checkpoint=checkpoint)
+    except MalformedPage as error:
         raise Unreadable(f"answered with malformed metrics: {error}", Counter([error.fault.kind])) from None
 
 
 def _translated(page: bytes, limits: Limits) -> Exposition:
     """A page of our own."""
     try:
-        return parse(page, to_metrics.CONTENT_TYPE, limits.max_series)
-    except Malformed as error:  # more of it than is taken
+        return parse_page(page, to_metrics.CONTENT_TYPE, limits.max_series)
+    except MalformedPage as error:  # more of it than is taken
         raise Unreadable(f"answered with too much: {error}") from None
 
 

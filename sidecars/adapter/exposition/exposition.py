@@ -13,26 +13,16 @@ type demands of its samples, `lines` and `labels` how a line is written.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
 
 from sidecars.adapter.exposition import lexer
-from sidecars.adapter.exposition.family_parser import Family, Reader, described
-from sidecars.adapter.exposition.labels import Labels, Shapes, quoted_name, unescaped
+from sidecars.adapter.exposition.family_parser import Family, FamilyParser, described
+from sidecars.adapter.exposition.labels import Shapes, quoted_name, unescaped
 from sidecars.adapter.exposition.metadata import SUFFIXES, Metadata
-from sidecars.adapter.exposition.page_faults import MOST_TOLD, Fault, Faults, Malformed, SettingType
+from sidecars.adapter.exposition.page_faults import MOST_TOLD, Fault, FaultKind, Faults
 from sidecars.adapter.exposition.sample import Sample
 
-__all__ = ["Exposition", "Family", "Labels", "Malformed", "Sample", "parse"]
-
-_MEDIA_TYPES = {
-    "text/plain": (False, ("0.0.4", "1.0.0")),
-    "application/openmetrics-text": (True, ("0.0.1", "1.0.0")),
-}
-_PARAMETER = re.compile(r';\s*([\w!#$&^.+-]+)\s*=\s*(?:"([^"]*)"|([^\s;"]*))\s*')
-_EOF = b"# EOF"
 _SUFFIXES = tuple(
     sorted({suffix.decode() for types in SUFFIXES.values() for known in types.values() for suffix in known} - {""})
 )
@@ -46,11 +36,11 @@ _MOST_ANSWERS = 10_000  # kept of one condition
 class Exposition:
     """A page of metrics. Read-only."""
 
-    def __init__(self, page: bytes, reader: Reader, faults: Faults, *, openmetrics: bool) -> None:
+    def __init__(self, page: bytes, reader: FamilyParser, faults: Faults, *, openmetrics: bool) -> None:
         self.page = page
-        self.condemned = reader.unsound
+        self.dropped = reader.unsound
         """Families that contradict themselves, and so are left out: by name, why."""
-        self.families = {name: one for name, one in reader.families.items() if name not in self.condemned}
+        self.families = {name: one for name, one in reader.families.items() if name not in self.dropped}
         """By name, in the page's order."""
         self.faults = faults
         """What was found and taken all the same."""
@@ -61,7 +51,7 @@ class Exposition:
         """True if a metric's or a label's name is written in quotes, as UTF-8 names must be."""
         self.unusable: dict[str, Fault] = {}
         """By the names that samples of condemned families have or could have: why."""
-        for name, fault in self.condemned.items():
+        for name, fault in self.dropped.items():
             family = reader.families[name]
             suffixes = {*family.suffixes, *(suffix.decode() for suffix in SUFFIXES[openmetrics][family.type])}
             names = [name + suffix for suffix in suffixes if name + suffix not in self.families]
@@ -73,18 +63,18 @@ class Exposition:
         return any(family.suffixes for family in self.families.values())
 
     @property
-    def spoiled(self) -> bool:
+    def must_be_rewritten(self) -> bool:
         """True if the page cannot be handed on as it is: other readers may refuse it."""
-        return bool(self.condemned) or self.faults.spoil
+        return bool(self.dropped) or self.faults.spoil
 
-    def told(self) -> list[str]:
+    def fault_sentences(self) -> list[str]:
         """Its faults as sentences: those of families that are left out first."""
-        left_out = [f"{lexer.show(name.encode())} is left out: {fault}" for name, fault in self.condemned.items()]
+        left_out = [f"{lexer.excerpt(name.encode())} is left out: {fault}" for name, fault in self.dropped.items()]
         return [*left_out, *map(str, self.faults.told)][:MOST_TOLD]
 
-    def fault_counts(self) -> Counter[SettingType]:
+    def fault_counts(self) -> Counter[FaultKind]:
         """How many faults of each kind it has."""
-        return self.faults.counts + Counter(fault.kind for fault in self.condemned.values())
+        return self.faults.counts + Counter(fault.kind for fault in self.dropped.values())
 
     def names(self) -> Iterator[str]:
         """The names of all samples (`x_bucket`, not the family's `x`), each once, in the page's order."""
@@ -173,67 +163,3 @@ def _fits(shapes: Shapes, conditions: Conditions) -> Callable[[bytes], bool]:
         return True
 
     return fits
-
-
-Proceed = Callable[[], None]
-"""Called by long work now and then. What it raises ends the work."""
-
-
-def go_on() -> None:
-    """The `Proceed` of work that nobody ends."""
-
-
-Source = Literal["auto", "text", "openmetrics"]
-"""The format of a page: `auto` goes by the Content-Type."""
-
-
-def parse(
-    body: bytes,
-    content_type: str,
-    max_series: int,
-    *,
-    source: Source = "auto",
-    whole: bool = True,
-    proceed: Proceed = go_on,
-) -> Exposition:
-    """The page that these bytes are. Raises `Malformed`.
-
-    content_type  the header's value, "" where the app has sent none
-    max_series    more samples, or more families, are refused
-    whole         True if HTTP says that nothing is missing at the end (a length, or chunks)
-    proceed       is called now and then; what it raises ends the reading
-    """
-    faults = Faults()
-    lexer.check_utf8(body)
-    openmetrics = _is_openmetrics(body, content_type, source, faults)
-    if openmetrics:
-        end = _end(body)
-    else:
-        if body and not body.endswith(b"\n") and whole:
-            faults.note("final_newline", body.count(b"\n") + 1, "the last line does not end with a line feed")
-            body += b"\n"
-        end = len(body)
-    reader = Reader(body, max_series, faults, proceed, openmetrics=openmetrics)
-    reader.read(end)
-    return Exposition(body, reader, faults, openmetrics=openmetrics)
-
-
-def _is_openmetrics(body: bytes, content_type: str, source: Source, faults: Faults) -> bool:
-    """Which of the two formats it is: by the setting, by the Content-Type, by its end where that is another's."""
-    if source != "auto" or not content_type.strip():
-        return source == "openmetrics"
-    media_type, _, rest = content_type.partition(";")
-    known = _MEDIA_TYPES.get(media_type.strip().lower())
-    parameters = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(f";{rest}")}
-    if known is None or parameters.get("version", known[1][0]) not in known[1]:
-        shown = lexer.show(content_type.encode())
-        faults.note("content_type", 0, f"the Content-Type {shown} is none of Prometheus's text formats")
-    return known[0] if known else body.rstrip(b"\n").endswith(b"\n" + _EOF)
-
-
-def _end(body: bytes) -> int:
-    """Where OpenMetrics's `# EOF` begins."""
-    end = len(body) - len(_EOF) - body.endswith(b"\n")
-    if end < 0 or not body.startswith(_EOF, end) or (end and body[end - 1 : end] != b"\n"):
-        raise Malformed(body.count(b"\n") + 1, "there is no # EOF at the end: the page is not whole", "cut")
-    return end

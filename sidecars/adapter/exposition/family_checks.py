@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 from math import inf, isnan, nan
 
 from sidecars.adapter.exposition import lexer
-from sidecars.adapter.exposition.labels import BadLabels, Labels, Shape, Shapes, cut, labels_of, quoted_name
-from sidecars.adapter.exposition.lexer import EXEMPLAR, LABELS, NAME, TIMESTAMP, VALUE, Row, show
+from sidecars.adapter.exposition.labels import Labels, MalformedLabels, Shape, Shapes, cut, labels_of, quoted_name
+from sidecars.adapter.exposition.lexer import EXEMPLAR, LABELS, NAME, TIMESTAMP, VALUE, Row, excerpt
 from sidecars.adapter.exposition.metadata import Metadata
 from sidecars.adapter.exposition.metric_points import Points
-from sidecars.adapter.exposition.page_faults import Faults, Unsound
+from sidecars.adapter.exposition.page_faults import Faults, InconsistentFamily
 from sidecars.adapter.exposition.sample_values import (
     Check,
     Key,
@@ -95,7 +95,7 @@ class Unique:
             if None in self._outsides.values():
                 for blob in blobs:
                     self._shapes.of(blob)
-        except BadLabels:
+        except MalformedLabels:
             for at, row in enumerate(rows, line):
                 shape_of(self._shapes, row, at)
 
@@ -137,9 +137,9 @@ class Unique:
             sample = repr(float(row[VALUE])), row[TIMESTAMP]
             first = found.setdefault(labels, sample)
             if first is not sample:
-                why = f"this series of {show(self._name)} has come before"
+                why = f"this series of {excerpt(self._name)} has come before"
                 if first != sample:
-                    raise Unsound("duplicate", at, f"{why}, with another value")
+                    raise InconsistentFamily("duplicate", at, f"{why}, with another value")
                 repeated = True
                 self._faults.note("repeated_sample", at, f"{why}, with the same value")
         return repeated
@@ -194,10 +194,10 @@ class Distributions:
                 self._bound(one, values[where] if where >= 0 else None, value, at)
             elif row[NAME] == self._count:
                 if not isnan(one.count):
-                    raise Unsound("duplicate", at, f"this series of {show(row[NAME])} has come before")
+                    raise InconsistentFamily("duplicate", at, f"this series of {excerpt(row[NAME])} has come before")
                 one.count = value
             elif one.sum:
-                raise Unsound("duplicate", at, f"this series of {show(row[NAME])} has come before")
+                raise InconsistentFamily("duplicate", at, f"this series of {excerpt(row[NAME])} has come before")
             else:
                 one.sum = True
             self._suffixes.add(row[NAME][self._cut :])
@@ -209,14 +209,14 @@ class Distributions:
 
     def _bound(self, one: _Distribution, raw: bytes | None, value: float, line: int) -> None:
         if raw is None:
-            raise Unsound("bounds", line, f"{show(self._bounded)} has no label {show(self._label)}")
+            raise InconsistentFamily("bounds", line, f"{excerpt(self._bounded)} has no label {excerpt(self._label)}")
         bound = bound_of(raw, self._label, line)
         if bound <= one.bound:
-            raise Unsound(
-                "bounds", line, f"the values of the label {show(self._label)} must increase from line to line"
+            raise InconsistentFamily(
+                "bounds", line, f"the values of the label {excerpt(self._label)} must increase from line to line"
             )
         if self._histogram and value < one.last:
-            raise Unsound("torn", line, "buckets are cumulative: none can hold less than the one before it")
+            raise InconsistentFamily("torn", line, "buckets are cumulative: none can hold less than the one before it")
         one.bound, one.last = bound, value
 
     def finish(self, page: bytes, place: Place) -> None:
@@ -224,12 +224,14 @@ class Distributions:
         del page, place
         for one in self._seen.values() if self._histogram else ():
             if one.bound != inf:
-                raise Unsound("bounds", one.line, f'{show(self._bounded)} has no bucket with le="+Inf" here')
+                raise InconsistentFamily(
+                    "bounds", one.line, f'{excerpt(self._bounded)} has no bucket with le="+Inf" here'
+                )
             if one.count != one.last and not isnan(one.count):
-                raise Unsound(
+                raise InconsistentFamily(
                     "torn",
                     one.line,
-                    f'{show(self._count)} is {one.count:.15g}, but its bucket with le="+Inf" is {one.last:.15g}',
+                    f'{excerpt(self._count)} is {one.count:.15g}, but its bucket with le="+Inf" is {one.last:.15g}',
                 )
 
 

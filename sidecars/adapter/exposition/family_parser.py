@@ -21,10 +21,10 @@ from dataclasses import dataclass
 
 from sidecars.adapter.exposition import lexer
 from sidecars.adapter.exposition.family_checks import check_of
-from sidecars.adapter.exposition.labels import BadLabels, Shapes, quoted_name
+from sidecars.adapter.exposition.labels import MalformedLabels, Shapes, quoted_name
 from sidecars.adapter.exposition.metadata import Metadata, metadata_of
 from sidecars.adapter.exposition.metric_points import Points
-from sidecars.adapter.exposition.page_faults import Fault, Faults, Malformed, Unsound
+from sidecars.adapter.exposition.page_faults import Fault, Faults, InconsistentFamily, MalformedPage
 from sidecars.adapter.exposition.sample_values import Check, Piece, Suffixes, suffixes_of
 
 _NO_SAMPLES: Suffixes = ()
@@ -68,21 +68,21 @@ def described(row: lexer.Row, line: int, *, openmetrics: bool) -> tuple[bytes, b
     return metadata_of(row[lexer.COMMENT], line, openmetrics=openmetrics) if row[lexer.COMMENT] else None
 
 
-class Reader:
+class FamilyParser:
     """Reads one page. Raises `Malformed`.
 
     `proceed` is called for each part of the page; what it raises ends the reading.
     """
 
     def __init__(
-        self, page: bytes, max_series: int, faults: Faults, proceed: Callable[[], None], *, openmetrics: bool
+        self, page: bytes, max_series: int, faults: Faults, checkpoint: Callable[[], None], *, openmetrics: bool
     ) -> None:
         self.families: dict[str, Family] = {}
         self.unsound: dict[str, Fault] = {}
         """Why a family is condemned, by its name."""
         self.series = 0
         self._faults = faults
-        self._proceed = proceed
+        self._checkpoint = checkpoint
         self._quoted_metric = False
         self._page = page
         self._backslashes = not openmetrics and b"\\" in page
@@ -110,11 +110,11 @@ class Reader:
     def read(self, end: int) -> None:
         """Read up to this offset."""
         for rows in lexer.scan(self._page, 0, end, openmetrics=self._openmetrics):
-            self._proceed()
+            self._checkpoint()
             self._block(rows)
         self._finish()
         for name in self._pieces:
-            self._proceed()
+            self._checkpoint()
             self._recheck(self.families[name])
 
     def _block(self, rows: list[lexer.Row]) -> None:
@@ -136,7 +136,7 @@ class Reader:
                 self._describe(row[lexer.WORD], row[lexer.FAMILY], row[lexer.TEXT])
                 self._line += 1
             elif row[lexer.BAD]:
-                raise Malformed(self._line, lexer.explain(row[lexer.BAD], openmetrics=self._openmetrics))
+                raise MalformedPage(self._line, lexer.explain(row[lexer.BAD], openmetrics=self._openmetrics))
             elif row[lexer.COMMENT]:
                 self._comment(row)
                 self._line += 1
@@ -156,8 +156,8 @@ class Reader:
     def _with_quoted_name(self, row: lexer.Row) -> lexer.Row:
         try:
             name, blob = quoted_name(row[lexer.LABELS])
-        except BadLabels as error:
-            raise Malformed(self._line, str(error)) from None
+        except MalformedLabels as error:
+            raise MalformedPage(self._line, str(error)) from None
         self._quoted_metric = True
         line, _, _, *rest = row
         return (line, name, blob, *rest)  # type: ignore[return-value] # of the same length
@@ -168,7 +168,7 @@ class Reader:
         """Some more of the family."""
         self.series += len(rows)
         if self.series > self._max_series:
-            raise Malformed(0, f"there are more series than the {self._max_series} that are taken", "limit")
+            raise MalformedPage(0, f"there are more series than the {self._max_series} that are taken", "limit")
         line, self._line = self._line, self._line + len(rows)
         offset, self._offset = self._offset, self._offset + sum([len(row[lexer.LINE]) for row in rows])
         if self._backslashes:
@@ -184,7 +184,7 @@ class Reader:
         try:
             if not self._check.take(rows, line):
                 self._check = self._points(self._metadata, [Piece(*self._first, self._offset)])
-        except Unsound as error:
+        except InconsistentFamily as error:
             self._fault = error.fault
 
     def _note_escapes(self, rows: list[lexer.Row], line: int) -> None:
@@ -212,7 +212,7 @@ class Reader:
             else:
                 self._begin(name, text)
         if self._check or self._resumed:
-            why = f"{word.decode()} of {lexer.show(name)} must stand before its samples, and is not used here"
+            why = f"{word.decode()} of {lexer.excerpt(name)} must stand before its samples, and is not used here"
             self._faults.note("metadata", self._line, why)
         else:
             self._metadata.add(word, value, self._line, self._faults)
@@ -221,8 +221,8 @@ class Reader:
         """A sample that does not belong to the open family, or that its type does not have."""
         metadata = self._metadata
         if name == metadata.name:
-            known = ", ".join(sorted(lexer.show(sample) for sample in metadata.samples))
-            why = f"{lexer.show(name)} is a {metadata.type}: its samples are {known}"
+            known = ", ".join(sorted(lexer.excerpt(sample) for sample in metadata.samples))
+            why = f"{lexer.excerpt(name)} is a {metadata.type}: its samples are {known}"
             if self._check or self._resumed:
                 self._condemn(self._name, Fault("name_clash", self._line, why))
                 metadata.samples = (*metadata.samples, name)
@@ -233,7 +233,7 @@ class Reader:
         owner = text if text in self.families else self._claims.get(text, "")
         if owner:
             self._resume(owner)
-            why = f"{lexer.show(name)} goes on here, but a metric's lines must stand together"
+            why = f"{lexer.excerpt(name)} goes on here, but a metric's lines must stand together"
             self._faults.note("interleaved", self._line, why)
         else:
             self._begin(name, text)
@@ -241,7 +241,7 @@ class Reader:
     def _begin(self, name: bytes, text: str) -> None:
         self._finish()
         if len(self.families) >= self._max_series:
-            raise Malformed(0, f"there are more metrics than the {self._max_series} that are taken", "limit")
+            raise MalformedPage(0, f"there are more metrics than the {self._max_series} that are taken", "limit")
         self._name = text
         self._metadata = Metadata(name, openmetrics=self._openmetrics)
         self._begun = self._offset
@@ -287,7 +287,7 @@ class Reader:
         """What the check says of the family in the end."""
         try:
             check.finish(self._page, family)
-        except Unsound as error:
+        except InconsistentFamily as error:
             return error.fault
         finally:
             family.suffixes = check.suffixes
@@ -342,7 +342,7 @@ class Reader:
                 if not check.take(rows, line):
                     check = self._points(metadata, family.pieces)
                     break
-        except Unsound as error:
+        except InconsistentFamily as error:
             fault = error.fault
         fault = fault or self._looked_at(check, family)
         if fault:

@@ -33,7 +33,7 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
 
-class BadLabels(ValueError):
+class MalformedLabels(ValueError):
     """What stands between the braces is no label set. The text is a phrase."""
 
 
@@ -62,9 +62,9 @@ class Shape:
         self.sorted = tuple(sorted(range(len(self.names)), key=self.names.__getitem__))
         for one, next_one in pairwise(self.sorted):
             if self.names[one] == self.names[next_one]:
-                raise BadLabels(f"the label {self.names[one].decode()} stands there twice")
+                raise MalformedLabels(f"the label {self.names[one].decode()} stands there twice")
         if b"__name__" in self.names:
-            raise BadLabels("the label __name__ is the metric's name itself")
+            raise MalformedLabels("the label __name__ is the metric's name itself")
 
     def index(self, name: bytes) -> int:
         """Where the label stands; -1 where there is none of that name."""
@@ -104,7 +104,7 @@ class Shapes:
     def _learn(self, outside: Outside) -> Shape | None:
         text = b'"'.join(outside)
         if not self._grammar.fullmatch(text):
-            raise BadLabels('expected name="value" pairs with commas between them')
+            raise MalformedLabels('expected name="value" pairs with commas between them')
         names = _PAIR.findall(text)
         if b'"' in names:
             return None
@@ -118,7 +118,7 @@ class Shapes:
             names.append(unescaped(next(rest)).encode() if name == b'"' else name)
             values.append(next(rest))
         if b"" in names:
-            raise BadLabels("a label's name is empty")
+            raise MalformedLabels("a label's name is empty")
         key = tuple(names)
         if key not in self._quoted:
             self._quoted[key] = Shape(names, plain=False)
@@ -134,5 +134,7 @@ def quoted_name(blob: bytes) -> tuple[bytes, bytes]:
     """The metric's name that stands quoted at the beginning of the braces, and what follows it."""
     match = _QUOTED_NAME.match(blob)
     if not match or not match[1]:
-        raise BadLabels("there is no metric's name, neither before the braces nor quoted as the first thing in them")
+        raise MalformedLabels(
+            "there is no metric's name, neither before the braces nor quoted as the first thing in them"
+        )
     return unescaped(match[1]).encode(), blob[match.end() :]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sidecars.adapter.exposition.page_faults import Malformed
+from sidecars.adapter.exposition.page_faults import MalformedPage
 
 Row = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 """A line, whole and in parts, by the indexes below. A sample has a value, any other line has none. Only a row without
@@ -122,10 +122,10 @@ def check_utf8(page: bytes) -> None:
         try:
             page[start:end].decode()
         except UnicodeDecodeError as error:
-            raise Malformed(page.count(b"\n", 0, start + error.start) + 1, "this is not UTF-8") from None
+            raise MalformedPage(page.count(b"\n", 0, start + error.start) + 1, "this is not UTF-8") from None
 
 
-def show(raw: bytes) -> str:
+def excerpt(raw: bytes) -> str:
     """A piece of the page for a sentence: short, and in visible ASCII only."""
     text = raw.decode(errors="replace").strip(" \n")
     if len(text) > 40:  # noqa: PLR2004 - enough to find it by
@@ -149,7 +149,7 @@ def _explain_start(line: bytes, *, openmetrics: bool) -> str:
     assert match  # noqa: S101 - it matches nothing at all, too
     rest = line[match.end() : -1]
     if not match[1] and match[2] is None and not rest.startswith(b"{"):
-        return f"expected a metric's name, but there is {show(rest) or 'none'}"
+        return f"expected a metric's name, but there is {excerpt(rest) or 'none'}"
     if rest.lstrip(b" \t").startswith(b"{"):
         return "the labels are not closed, or there is something unquoted in them"
     if openmetrics and not re.fullmatch(rb"(?: [^ \t]++)++", rest):
@@ -160,12 +160,12 @@ def _explain_start(line: bytes, *, openmetrics: bool) -> str:
 def _explain_values(series: bytes, rest: bytes, *, openmetrics: bool) -> str:
     words = rest.split()
     if not words:
-        return f"{show(series)} has no value"
+        return f"{excerpt(series)} has no value"
     if not NUMBER.fullmatch(words[0]):
-        return f"the value {show(words[0])} is not a number"
+        return f"the value {excerpt(words[0])} is not a number"
     if len(words) == 1:
-        return f"there must be a space before {show(rest)}"
-    more = show(b" ".join(words[1:]))
+        return f"there must be a space before {excerpt(rest)}"
+    more = excerpt(b" ".join(words[1:]))
     if openmetrics:
         return f"expected a timestamp or an exemplar, but there is {more}"
     return f"expected a timestamp in whole milliseconds and nothing more, but there is {more}"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from sidecars.adapter.exposition.labels import unescaped
-from sidecars.adapter.exposition.lexer import METRIC_NAME, show
-from sidecars.adapter.exposition.page_faults import Faults, Malformed
+from sidecars.adapter.exposition.lexer import METRIC_NAME, excerpt
+from sidecars.adapter.exposition.page_faults import Faults, MalformedPage
 
 _TEXT: Mapping[str, tuple[bytes, ...]] = {
     "untyped": (b"",),
@@ -71,10 +71,10 @@ class Metadata:
         if not self.openmetrics:
             value = value.rstrip(b" \t")
         if word in self._given:
-            faults.note("metadata", line, f"there is a second {word.decode()} of {show(self.name)}")
+            faults.note("metadata", line, f"there is a second {word.decode()} of {excerpt(self.name)}")
             if word == b"TYPE" and value.decode() != self.type:
                 self.forget_type(
-                    line, faults, f"the type {show(value)} contradicts the first TYPE of {show(self.name)}"
+                    line, faults, f"the type {excerpt(value)} contradicts the first TYPE of {excerpt(self.name)}"
                 )
             return
         self._given += (word,)
@@ -84,19 +84,21 @@ class Metadata:
             odd = b"\\" in value or (self.openmetrics and b'"' in value)
             if odd and not _HELP[self.openmetrics].fullmatch(value):
                 what = "a backslash or a quote" if self.openmetrics else "a backslash"
-                faults.note("escape", line, f"HELP of {show(self.name)} has {what} that is not escaped")
+                faults.note("escape", line, f"HELP of {excerpt(self.name)} has {what} that is not escaped")
             self.help = value
         elif not value or (_UNIT.fullmatch(value) and self.name.endswith(b"_" + value)):
             self.unit = value
         else:
-            faults.note("metadata", line, f"the unit {show(value)} must be the end of the name {show(self.name)}")
+            faults.note("metadata", line, f"the unit {excerpt(value)} must be the end of the name {excerpt(self.name)}")
 
     def _add_type(self, value: bytes, line: int, faults: Faults) -> None:
         types = _TYPES[self.openmetrics]
         if value not in types:
             known = ", ".join(SUFFIXES[self.openmetrics])
             why = (
-                f"the type {show(value)} is none of {known}" if value else f"the type is missing: it is one of {known}"
+                f"the type {excerpt(value)} is none of {known}"
+                if value
+                else f"the type is missing: it is one of {known}"
             )
             self.forget_type(line, faults, why)
             return
@@ -120,7 +122,7 @@ class Metadata:
     def finish(self, line: int, faults: Faults) -> None:
         """The family has ended."""
         if self.unit and self.type in ("info", "stateset"):
-            faults.note("metadata", line, f"{show(self.name)} cannot have a unit, being of the type {self.type}")
+            faults.note("metadata", line, f"{excerpt(self.name)} cannot have a unit, being of the type {self.type}")
             self.unit = b""
 
 
@@ -129,7 +131,7 @@ def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[bytes,
     match = (_OPENMETRICS_LINE if openmetrics else _TEXT_LINE).fullmatch(comment)
     if not match:
         if openmetrics:
-            raise Malformed(
+            raise MalformedPage(
                 line, "after # OpenMetrics has HELP, TYPE, UNIT or EOF, a name and a text, one space between"
             )
         return None
@@ -139,5 +141,7 @@ def metadata_of(comment: bytes, line: int, *, openmetrics: bool) -> tuple[bytes,
     if name.startswith(b'"') and name.endswith(b'"') and len(name) > 2:  # noqa: PLR2004 - the quotes
         return word, unescaped(name[1:-1]).encode(), rest
     if not METRIC_NAME.fullmatch(name):
-        raise Malformed(line, f"expected a metric's name after {word.decode()}, but there is {show(name) or 'none'}")
+        raise MalformedPage(
+            line, f"expected a metric's name after {word.decode()}, but there is {excerpt(name) or 'none'}"
+        )
     return word, name, rest

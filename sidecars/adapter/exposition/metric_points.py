@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from math import inf, isinf, isnan, nan
 
-from sidecars.adapter.exposition.labels import BadLabels, Shapes, labels_of
-from sidecars.adapter.exposition.lexer import EXEMPLAR, EXEMPLAR_PARTS, NAME, TIMESTAMP, VALUE, Row, show
-from sidecars.adapter.exposition.page_faults import Faults, Unsound
+from sidecars.adapter.exposition.labels import MalformedLabels, Shapes, labels_of
+from sidecars.adapter.exposition.lexer import EXEMPLAR, EXEMPLAR_PARTS, NAME, TIMESTAMP, VALUE, Row, excerpt
+from sidecars.adapter.exposition.page_faults import Faults, InconsistentFamily
 from sidecars.adapter.exposition.sample_values import (
     Key,
     Place,
@@ -84,21 +84,21 @@ class Points:
         index = shape.index(self._own) if self._own else -1
         owned = bool(self._own) and suffix == self._own_suffix
         if owned and index < 0:
-            raise Unsound("bounds", line, f"{show(row[NAME])} has no label {show(self._own)}")
+            raise InconsistentFamily("bounds", line, f"{excerpt(row[NAME])} has no label {excerpt(self._own)}")
         if not owned and index >= 0 and self._kind != "stateset":
-            raise Unsound("bounds", line, f"{show(row[NAME])} must not have a label {show(self._own)}")
+            raise InconsistentFamily("bounds", line, f"{excerpt(row[NAME])} must not have a label {excerpt(self._own)}")
         self._place(key_of(shape, values, index if owned else -1), row[TIMESTAMP], line)
         if owned:
             self._owned(values[index], value, line)
         elif suffix in self._point.samples:
-            raise Unsound("duplicate", line, f"this series of {show(row[NAME])} has come before")
+            raise InconsistentFamily("duplicate", line, f"this series of {excerpt(row[NAME])} has come before")
         else:
             self._point.samples[suffix] = value
         self._value(suffix, value, line)
         if row[EXEMPLAR]:
             try:
                 self._exemplar(suffix, row[EXEMPLAR], line)
-            except Unsound as error:  # it is beside the value
+            except InconsistentFamily as error:  # it is beside the value
                 self.bad_exemplars = True
                 self._faults.note("exemplar", line, error.fault.why)
 
@@ -110,8 +110,8 @@ class Points:
             self._later(timestamp, line)
         else:
             if hash(metric) in self._seen:
-                raise Unsound(
-                    "order", line, f"a series of {show(self._name)} goes on here: its lines must stand together"
+                raise InconsistentFamily(
+                    "order", line, f"a series of {excerpt(self._name)} goes on here: its lines must stand together"
                 )
             self._seen.add(hash(metric))
         self._end()
@@ -121,37 +121,39 @@ class Points:
     def _later(self, timestamp: bytes, line: int) -> None:
         before = self._point.timestamp
         if not timestamp or not before:
-            raise Unsound("order", line, "some samples of this series have a timestamp and others have none")
+            raise InconsistentFamily("order", line, "some samples of this series have a timestamp and others have none")
         if float(timestamp) > float(before):
             return
         from decimal import Decimal  # noqa: PLC0415 - loaded only for what a float cannot tell apart
 
         if Decimal(timestamp.decode()) <= Decimal(before.decode()):
-            raise Unsound("order", line, "the timestamps of a series must increase")
+            raise InconsistentFamily("order", line, "the timestamps of a series must increase")
 
     def _owned(self, raw: bytes, value: float, line: int) -> None:
         """A bucket, a quantile or a state."""
         point = self._point
         if raw in point.own:
-            raise Unsound("duplicate", line, f'this series with {show(self._own)}="{show(raw)}" has come before')
+            raise InconsistentFamily(
+                "duplicate", line, f'this series with {excerpt(self._own)}="{excerpt(raw)}" has come before'
+            )
         point.own.add(raw)
         if self._kind == "stateset":
             if value not in (0, 1):
-                raise Unsound("value", line, "a state's value is 0 or 1")
+                raise InconsistentFamily("value", line, "a state's value is 0 or 1")
             return
         bound = bound_of(raw, self._own, line)
         if self._kind == "summary":
             if not 0 <= bound <= 1:
-                raise Unsound("bounds", line, "a quantile is between 0 and 1")
+                raise InconsistentFamily("bounds", line, "a quantile is between 0 and 1")
             if value < 0:
-                raise Unsound("value", line, "a quantile's value cannot be negative")
+                raise InconsistentFamily("value", line, "a quantile's value cannot be negative")
             return
         if bound == inf and raw != b"+Inf":
-            raise Unsound("bounds", line, f'infinity is written +Inf in the label le, not "{show(raw)}"')
+            raise InconsistentFamily("bounds", line, f'infinity is written +Inf in the label le, not "{excerpt(raw)}"')
         if bound <= point.bound:
-            raise Unsound("bounds", line, "the values of the label le must increase from line to line")
+            raise InconsistentFamily("bounds", line, "the values of the label le must increase from line to line")
         if value < point.bucket:
-            raise Unsound("torn", line, "buckets are cumulative: none can hold less than the one before it")
+            raise InconsistentFamily("torn", line, "buckets are cumulative: none can hold less than the one before it")
         point.bound, point.bucket = bound, value
         point.negative = point.negative or bound < 0
 
@@ -159,26 +161,30 @@ class Points:
         if suffix in _COUNTED and self._kind not in ("stateset", "gauge", "unknown"):
             counted(value, line)
         if suffix in _WHOLE and self._kind in (*_DISTRIBUTIONS, "summary") and (isinf(value) or value % 1):
-            raise Unsound("value", line, "a count is a whole number")
+            raise InconsistentFamily("value", line, "a count is a whole number")
         if suffix == b"_gsum" and isnan(value):
-            raise Unsound("value", line, "a sum cannot be NaN")
+            raise InconsistentFamily("value", line, "a sum cannot be NaN")
         if self._kind == "info" and value != 1:
-            raise Unsound("value", line, "an info's value is 1")
+            raise InconsistentFamily("value", line, "an info's value is 1")
 
     def _exemplar(self, suffix: bytes, raw: bytes, line: int) -> None:
         if suffix not in (b"_bucket", b"_total") or self._kind not in (*_DISTRIBUTIONS, "counter"):
-            raise Unsound("exemplar", line, "only a counter's total and a histogram's bucket can have an exemplar")
+            raise InconsistentFamily(
+                "exemplar", line, "only a counter's total and a histogram's bucket can have an exemplar"
+            )
         match = EXEMPLAR_PARTS.fullmatch(raw)
         if not match:
-            raise Unsound("exemplar", line, "expected an exemplar: # {labels} value [timestamp]")
+            raise InconsistentFamily("exemplar", line, "expected an exemplar: # {labels} value [timestamp]")
         try:
             labels = labels_of(*self._shapes.of(match[1]))
-        except BadLabels as error:
-            raise Unsound("exemplar", line, f"in the exemplar, {error}") from None
+        except MalformedLabels as error:
+            raise InconsistentFamily("exemplar", line, f"in the exemplar, {error}") from None
         if sum(len(name) + len(value) for name, value in labels) > _MOST_EXEMPLAR:
-            raise Unsound("exemplar", line, f"the exemplar's labels have more than {_MOST_EXEMPLAR} characters")
+            raise InconsistentFamily(
+                "exemplar", line, f"the exemplar's labels have more than {_MOST_EXEMPLAR} characters"
+            )
         if number(match[2], line) > self._point.bound and suffix == b"_bucket":
-            raise Unsound("exemplar", line, "the exemplar's value is above its bucket's bound")
+            raise InconsistentFamily("exemplar", line, "the exemplar's value is above its bucket's bound")
         if match[3]:
             number(match[3], line)
 
@@ -188,22 +194,26 @@ class Points:
             return
         point, samples = self._point, self._point.samples
         if self._kind == "counter" and b"_total" not in samples:
-            raise Unsound("torn", point.line, f"{show(self._name)}_total is missing here")
+            raise InconsistentFamily("torn", point.line, f"{excerpt(self._name)}_total is missing here")
         if self._kind not in _DISTRIBUTIONS:
             return
-        name, (count, total) = show(self._name), _OF_A_HISTOGRAM[self._kind]
+        name, (count, total) = excerpt(self._name), _OF_A_HISTOGRAM[self._kind]
         if point.bound != inf:
-            raise Unsound("bounds", point.line, f'{name}_bucket has no bucket with le="+Inf" here')
+            raise InconsistentFamily("bounds", point.line, f'{name}_bucket has no bucket with le="+Inf" here')
         if (count in samples) != (total in samples):
-            raise Unsound(
+            raise InconsistentFamily(
                 "torn", point.line, f"{name} must have both {count.decode()} and {total.decode()}, or none of them"
             )
         if samples.get(count, point.bucket) != point.bucket:
-            raise Unsound("torn", point.line, f'{name}{count.decode()} is not what its bucket with le="+Inf" holds')
+            raise InconsistentFamily(
+                "torn", point.line, f'{name}{count.decode()} is not what its bucket with le="+Inf" holds'
+            )
         if point.negative and b"_sum" in samples:
-            raise Unsound("value", point.line, f"{name} has buckets below zero, and so cannot have a sum")
+            raise InconsistentFamily("value", point.line, f"{name} has buckets below zero, and so cannot have a sum")
         if not point.negative and samples.get(b"_gsum", 0.0) < 0:
-            raise Unsound("value", point.line, f"{name} has no buckets below zero, and so its sum cannot be negative")
+            raise InconsistentFamily(
+                "value", point.line, f"{name} has no buckets below zero, and so its sum cannot be negative"
+            )
 
     def finish(self, page: bytes, place: Place) -> None:
         del page, place

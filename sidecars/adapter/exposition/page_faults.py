@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Effect = Literal["page", "family", "taken"]
-SettingType = Literal[
+FaultKind = Literal[
     "syntax",
     "cut",
     "limit",
@@ -36,7 +36,7 @@ SettingType = Literal[
     "repeated_sample",
 ]
 
-EFFECTS: Mapping[SettingType, Effect] = {
+EFFECTS: Mapping[FaultKind, Effect] = {
     "syntax": "page",  # a line is none of the format's, or not UTF-8
     "cut": "page",  # the end is missing: OpenMetrics without # EOF, text that ends within a line
     "limit": "page",  # more series or families than ADAPTER_MAX_SERIES
@@ -65,7 +65,7 @@ MOST_TOLD = 20
 class Fault:
     """One fault: where it is (the line counts from 1, 0 is the page as a whole), and a phrase that says what it is."""
 
-    kind: SettingType
+    kind: FaultKind
     line: int
     why: str
 
@@ -73,13 +73,13 @@ class Fault:
         return f"line {self.line}: {self.why}" if self.line else self.why
 
 
-class Malformed(Exception):
+class MalformedPage(Exception):
     """The page is not a valid exposition, and so nothing of it is used.
 
     `str()` is a whole sentence: "line 3: the value x is not a number".
     """
 
-    def __init__(self, line: int, why: str, kind: SettingType = "syntax") -> None:
+    def __init__(self, line: int, why: str, kind: FaultKind = "syntax") -> None:
         self.fault = Fault(kind, line, why)
         super().__init__(str(self.fault))
 
@@ -94,10 +94,10 @@ class Malformed(Exception):
         return self.fault.why
 
 
-class Unsound(Exception):
+class InconsistentFamily(Exception):
     """A family contradicts itself, and so nothing of it is used."""
 
-    def __init__(self, kind: SettingType, line: int, why: str) -> None:
+    def __init__(self, kind: FaultKind, line: int, why: str) -> None:
         super().__init__(why)
         self.fault = Fault(kind, line, why)
 
@@ -108,14 +108,14 @@ class Faults:
     __slots__ = ("counts", "told")
 
     def __init__(self) -> None:
-        self.counts: Counter[SettingType] = Counter()
+        self.counts: Counter[FaultKind] = Counter()
         self.told: list[Fault] = []
         """The first ones."""
 
     def __bool__(self) -> bool:
         return bool(self.counts)
 
-    def note(self, kind: SettingType, line: int, why: str) -> None:
+    def note(self, kind: FaultKind, line: int, why: str) -> None:
         self.counts[kind] += 1
         if len(self.told) < MOST_TOLD:
             self.told.append(Fault(kind, line, why))

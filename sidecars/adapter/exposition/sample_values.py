@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from math import isinf, isnan, nan
 from typing import NamedTuple, Protocol
 
-from sidecars.adapter.exposition.labels import BadLabels, Shape, Shapes
-from sidecars.adapter.exposition.lexer import LABELS, NUMBER, Row, show
-from sidecars.adapter.exposition.page_faults import Malformed, Unsound
+from sidecars.adapter.exposition.labels import MalformedLabels, Shape, Shapes
+from sidecars.adapter.exposition.lexer import LABELS, NUMBER, Row, excerpt
+from sidecars.adapter.exposition.page_faults import InconsistentFamily, MalformedPage
 
 Key = tuple[tuple[bytes, bytes], ...]
 Suffixes = tuple[str, ...]
@@ -76,42 +76,46 @@ def number(raw: bytes, line: int) -> float:
     """The value of what looks like a number."""
     value = float(raw)
     if isinf(value) and b"n" not in raw.lower():
-        raise Unsound("value", line, f"the number {show(raw)} is too large for 64 bits of floating point")
+        raise InconsistentFamily("value", line, f"the number {excerpt(raw)} is too large for 64 bits of floating point")
     return value
 
 
 def milliseconds(raw: bytes, line: int) -> None:
     """Raises Unsound for a timestamp of text that does not fit into 64 bits."""
     if len(raw) > _LONG and (len(raw) > _LONGEST or abs(int(raw)) > _LATEST):
-        raise Unsound("value", line, f"the timestamp {show(raw)} is too large for 64 bits of milliseconds")
+        raise InconsistentFamily(
+            "value", line, f"the timestamp {excerpt(raw)} is too large for 64 bits of milliseconds"
+        )
 
 
 def seconds(raw: bytes, line: int) -> None:
     """Raises Unsound for a timestamp of OpenMetrics that is not within 64 bits of milliseconds."""
     if raw and (len(raw) > _LONGEST or _HUGE_EXPONENT.search(raw) or abs(float(raw)) * 1000 > _LATEST):
-        raise Unsound("value", line, f"the timestamp {show(raw)} is too large for 64 bits of milliseconds")
+        raise InconsistentFamily(
+            "value", line, f"the timestamp {excerpt(raw)} is too large for 64 bits of milliseconds"
+        )
 
 
 def bound_of(raw: bytes, label: bytes, line: int) -> float:
     """A bucket's or quantile's label as a number."""
     value = float(raw) if NUMBER.fullmatch(raw) else nan
     if isnan(value):
-        raise Unsound("bounds", line, f'the label {show(label)}="{show(raw)}" is not a number')
+        raise InconsistentFamily("bounds", line, f'the label {excerpt(label)}="{excerpt(raw)}" is not a number')
     return value
 
 
 def counted(value: float, line: int) -> None:
     """A counter's value."""
     if isnan(value) or value < 0:
-        raise Unsound("value", line, "what is counted cannot be negative or NaN")
+        raise InconsistentFamily("value", line, "what is counted cannot be negative or NaN")
 
 
 def shape_of(shapes: Shapes, row: Row, line: int) -> tuple[Shape, list[bytes]]:
     """The row's labels: their shape and their values."""
     try:
         return shapes.of(row[LABELS])
-    except BadLabels as error:
-        raise Malformed(line, str(error)) from None
+    except MalformedLabels as error:
+        raise MalformedPage(line, str(error)) from None
 
 
 def key_of(shape: Shape, values: list[bytes], but: int = -1) -> Key:

@@ -20,10 +20,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from sidecars.adapter.exposition.exposition import Exposition, Family, Proceed
+from sidecars.adapter.exposition.cancellation import Checkpoint
+from sidecars.adapter.exposition.exposition import Exposition
+from sidecars.adapter.exposition.family_parser import Family
 from sidecars.adapter.exposition.labels import Shapes, quoted_name, unescaped
 from sidecars.adapter.rendering.escaping import escaped, is_old, quoted
-from sidecars.adapter.rendering.negotiation import Format
+from sidecars.adapter.rendering.negotiation import ExpositionFormat
 
 _OWN = {"histogram": ("_bucket", "le"), "gaugehistogram": ("_bucket", "le"), "summary": ("", "quantile")}
 _TO_TEXT = {"unknown": "untyped", "info": "gauge", "stateset": "gauge", "gaugehistogram": "histogram"}
@@ -83,9 +85,11 @@ class _Row:
 class Converter:
     """Converts the families of one exposition."""
 
-    def __init__(self, source: Exposition, added: Mapping[str, str], target: Format, proceed: Proceed) -> None:
+    def __init__(
+        self, source: Exposition, added: Mapping[str, str], target: ExpositionFormat, checkpoint: Checkpoint
+    ) -> None:
         self._source = source
-        self._proceed = proceed
+        self._checkpoint = checkpoint
         self._target = target
         self._added = [(name, quoted(value)[1:-1].encode()) for name, value in added.items()]
         self._shapes = Shapes(openmetrics=source.openmetrics)
@@ -165,7 +169,7 @@ class Converter:
     def _rows(self, family: Family) -> Iterator[_Row]:
         source, cut = self._source, len(family.name)
         for block in source.rows(family):
-            self._proceed()
+            self._checkpoint()
             for _, name, blob, value, timestamp, exemplar, *_rest in block:
                 if not value:
                     continue

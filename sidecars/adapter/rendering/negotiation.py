@@ -14,7 +14,7 @@ from sidecars.chassis.http.accept_header import media_ranges
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class ExpositionFormat:
     """Prometheus text ("0.0.4", "1.0.0") or OpenMetrics ("0.0.1", "1.0.0"), and how UTF-8 names are written in it."""
 
     openmetrics: bool = False
@@ -29,7 +29,7 @@ class Format:
         return f"{kind}; version={self.version}; charset=utf-8{escaping}"
 
 
-TEXT = Format()
+TEXT = ExpositionFormat()
 
 _MEDIA_TYPES = {
     "text/plain": (False, ("0.0.4", "1.0.0")),
@@ -45,7 +45,7 @@ _ESCAPINGS: dict[str, Escaping] = {
 }
 
 
-def choose(accept: str) -> Format:
+def negotiate_format(accept: str) -> ExpositionFormat:
     """The best format that the header asks for; of two that are as good, the first."""
     best, weight = TEXT, 0.0
     for one in media_ranges(accept):
@@ -55,7 +55,7 @@ def choose(accept: str) -> Format:
     return best
 
 
-def _format(media_type: str, values: Mapping[str, str]) -> Format | None:
+def _format(media_type: str, values: Mapping[str, str]) -> ExpositionFormat | None:
     openmetrics, versions = _MEDIA_TYPES.get(media_type, (False, ()))
     if not versions:
         return None
@@ -63,4 +63,4 @@ def _format(media_type: str, values: Mapping[str, str]) -> Format | None:
     if version not in versions:
         return None
     escaping = _ESCAPINGS.get(values.get("escaping", ""), "underscores")
-    return Format(openmetrics, version, escaping if version == "1.0.0" else "underscores")
+    return ExpositionFormat(openmetrics, version, escaping if version == "1.0.0" else "underscores")

@@ -10,17 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sidecars.adapter.exposition.exposition import Exposition, Malformed, Proceed, go_on, parse
+from sidecars.adapter.exposition.cancellation import Checkpoint, never_cancelled
+from sidecars.adapter.exposition.exposition import Exposition
 from sidecars.adapter.exposition.metadata import SUFFIXES
+from sidecars.adapter.exposition.page_faults import MalformedPage
+from sidecars.adapter.exposition.parser import parse_page
 from sidecars.adapter.rendering.conversion import Block, Converter
 from sidecars.adapter.rendering.escaping import is_old, quoted
-from sidecars.adapter.rendering.negotiation import Format
+from sidecars.adapter.rendering.negotiation import ExpositionFormat
 
-Part = tuple[Mapping[str, str], Exposition]
+LabelledExposition = tuple[Mapping[str, str], Exposition]
 """An exposition, and the labels that its series get, such as `app="orders"`."""
 
 
-def render(parts: Sequence[Part], target: Format, proceed: Proceed = go_on) -> bytes:
+def render_metrics(
+    parts: Sequence[LabelledExposition], target: ExpositionFormat, checkpoint: Checkpoint = never_cancelled
+) -> bytes:
     """One page of all parts. `proceed` is called now and then; what it raises ends the writing.
 
     A label that a series has already is kept as `exported_<name>`, as Prometheus does. Families of one name become one,
@@ -28,9 +33,9 @@ def render(parts: Sequence[Part], target: Format, proceed: Proceed = go_on) -> b
     """
     if len(parts) == 1 and not parts[0][0] and _is_written_so(parts[0][1], target):
         return parts[0][1].page
-    blocks = [block for part in parts for block in _blocks(part, target, proceed)]
+    blocks = [block for part in parts for block in _blocks(part, target, checkpoint)]
     pieces: list[bytes] = []
-    proceed()
+    checkpoint()
     for block in _together(blocks, target):
         pieces.append(_metadata(block, target))
         pieces.extend(line for _, line in block.lines)
@@ -39,18 +44,18 @@ def render(parts: Sequence[Part], target: Format, proceed: Proceed = go_on) -> b
     return b"".join(pieces)
 
 
-def _is_written_so(exposition: Exposition, target: Format) -> bool:
+def _is_written_so(exposition: Exposition, target: ExpositionFormat) -> bool:
     """True if the page can be handed on as it is."""
-    if exposition.openmetrics != target.openmetrics or exposition.spoiled:
+    if exposition.openmetrics != target.openmetrics or exposition.must_be_rewritten:
         return False
     if target.escaping == "allow-utf-8":
         return True
     return target.escaping != "dots" and not exposition.quoted_names
 
 
-def _blocks(part: Part, target: Format, proceed: Proceed) -> list[Block]:
+def _blocks(part: LabelledExposition, target: ExpositionFormat, checkpoint: Checkpoint) -> list[Block]:
     added, exposition = part
-    converter = Converter(exposition, added, target, proceed)
+    converter = Converter(exposition, added, target, checkpoint)
     found: list[Block] = []
     for family in exposition.families.values():
         for block in converter.blocks(family):
@@ -58,19 +63,19 @@ def _blocks(part: Part, target: Format, proceed: Proceed) -> list[Block]:
     return found
 
 
-def _is_valid(block: Block, exposition: Exposition, target: Format) -> bool:
+def _is_valid(block: Block, exposition: Exposition, target: ExpositionFormat) -> bool:
     """Whether OpenMetrics takes what text has let pass."""
     if not target.openmetrics or exposition.openmetrics or block.kind in ("gauge", "unknown"):
         return True
     page = b"".join([_metadata(block, target), *(line for _, line in block.lines), b"# EOF\n"])
     try:
-        read = parse(page, target.content_type, exposition.series)
-    except Malformed:
+        read = parse_page(page, target.content_type, exposition.series)
+    except MalformedPage:
         return False
-    return not (read.condemned or read.faults)
+    return not (read.dropped or read.faults)
 
 
-def _together(blocks: list[Block], target: Format) -> list[Block]:
+def _together(blocks: list[Block], target: ExpositionFormat) -> list[Block]:
     """One block for each family, none in the way of another."""
     while True:
         merged: dict[str, Block] = {}
@@ -93,7 +98,7 @@ def _together(blocks: list[Block], target: Format) -> list[Block]:
         ]
 
 
-def _in_the_way(merged: Mapping[str, Block], target: Format) -> set[str]:
+def _in_the_way(merged: Mapping[str, Block], target: ExpositionFormat) -> set[str]:
     """Typed families one of whose names is another's, too. In OpenMetrics that are all names which they could have."""
     owners: dict[str, set[str]] = {}
     for name, block in merged.items():
@@ -109,7 +114,7 @@ def _in_the_way(merged: Mapping[str, Block], target: Format) -> set[str]:
     return clashing
 
 
-def _metadata(block: Block, target: Format) -> bytes:
+def _metadata(block: Block, target: ExpositionFormat) -> bytes:
     name = block.name if is_old(block.name) else quoted(block.name)
     lines = [f"# TYPE {name} {block.kind}\n"]
     if target.openmetrics and block.unit and block.name.endswith(f"_{block.unit}"):

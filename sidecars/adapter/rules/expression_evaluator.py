@@ -18,7 +18,7 @@ from sidecars.adapter.rules import series_history
 from sidecars.adapter.rules.ast import Aggregation, Call, Expression, Negation, Number, Operation, Selector
 from sidecars.adapter.rules.results import Pair, absent_argument
 from sidecars.adapter.rules.rule import Rule, written
-from sidecars.adapter.rules.series_history import History, TooMany
+from sidecars.adapter.rules.series_history import History, TooManySeries
 from sidecars.adapter.rules.vector_operations import (
     NAME,
     OneToOne,
@@ -39,7 +39,7 @@ Histories = dict[tuple[Key, float], tuple[Selector, History]]
 """By selector and range in seconds."""
 
 
-class Unjudgeable(Exception):
+class NoData(Exception):
     """The rule has no value, for this reason. `words` are those of an unknown value."""
 
     def __init__(self, reason: str, words: str = "") -> None:
@@ -53,7 +53,7 @@ def key_of(selector: Selector) -> Key:
     return selector.name, tuple((one.label, one.operator, one.value) for one in selector.matchers)
 
 
-class Moment:
+class ExpressionEvaluator:
     """One exposition at one time, in which all rules are worked out."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Moment:
         for key, (selector, kept) in histories.items():
             try:
                 kept.observe(self._select(selector), now)
-            except TooMany:
+            except TooManySeries:
                 self._overflown.add(key)
 
     def pairs(self, rule: Rule) -> list[Pair]:
@@ -82,7 +82,7 @@ class Moment:
         left = self._vector(rule.left)
         right = 0.0 if rule.right is None else self.value(rule.right)
         if not left or right == []:
-            raise Unjudgeable(self._why_empty(rule))
+            raise NoData(self._why_empty(rule))
         if isinstance(right, list):
             one_to_one = OneToOne(rule.matching)
             pairs: list[Pair] = []
@@ -126,9 +126,7 @@ class Moment:
     def _unique(self, vector: Vector) -> Vector:
         twice = duplicate(vector)
         if twice is not None:
-            raise Unjudgeable(
-                f"without their names several series are the same: {shown(twice) or 'those without labels'}"
-            )
+            raise NoData(f"without their names several series are the same: {shown(twice) or 'those without labels'}")
         return vector
 
     # -- selectors -------------------------------------------------------------------------------------------------
@@ -158,7 +156,7 @@ class Moment:
         for name in _names(selector, self._unknown.names()):
             one = self._unknown.find(name, _conditions(selector))
             if one:
-                raise Unjudgeable(one.reason, one.words)
+                raise NoData(one.reason, one.words)
 
     def _refuse_condemned(self, selector: Selector) -> None:
         """Raise Unjudgeable where the selector may select a series of a family that is left out.
@@ -168,7 +166,7 @@ class Moment:
         unusable = self._exposition.unusable
         for name in _names(selector, unusable):
             if name in unusable:
-                raise Unjudgeable(f"{name} cannot be used: {unusable[name]}")
+                raise NoData(f"{name} cannot be used: {unusable[name]}")
 
     def _instant(self, selector: Selector) -> Vector:
         self._refuse_condemned(selector)
@@ -177,7 +175,7 @@ class Moment:
         found = self._select(selector)
         ahead = self._ahead.get(key_of(selector)) if self._ahead else None
         if ahead is not None:  # in another unit, mostly; such a sample would never become stale
-            raise Unjudgeable(f"a sample of {self._written(selector)} is {ahead - self._now:.0f}s ahead of the clock")
+            raise NoData(f"a sample of {self._written(selector)} is {ahead - self._now:.0f}s ahead of the clock")
         if not found:
             old = self._old.get(key_of(selector))
             if old is None:
@@ -218,7 +216,7 @@ class Moment:
         key = key_of(selector), selector.range
         if key in self._overflown:
             most = series_history.MOST_SERIES
-            raise Unjudgeable(f"{self._written(selector)} selects more than {most} series, too many to remember")
+            raise NoData(f"{self._written(selector)} selects more than {most} series, too many to remember")
         kept = self._histories[key][1]
         found: Vector = []
         few = 0

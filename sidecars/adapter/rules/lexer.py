@@ -10,7 +10,7 @@ from typing import Literal
 
 from sidecars.chassis.config.source_position import position_of
 
-SettingType = Literal["number", "duration", "name", "string", "operator", "end"]
+TokenKind = Literal["number", "duration", "name", "string", "operator", "end"]
 
 _LONGEST_WHY = 300  # characters of a message, which may repeat a word of the text
 
@@ -55,7 +55,7 @@ class BadRule(ValueError):
 class Token:
     """A word: its text, and the offsets where it begins and ends. "end" is `;`, a line feed, or the end of the text."""
 
-    kind: SettingType
+    kind: TokenKind
     text: str
     start: int
     end: int

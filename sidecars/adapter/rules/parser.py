@@ -340,7 +340,7 @@ class Grammar:
         return Selector(of.start, self._closing(opening, "]").end, of.name, of.matchers, length)
 
 
-def parse(text: str) -> Expression:
+def parse_expression(text: str) -> Expression:
     """The expression that is the whole text. Raises `BadRule`."""
     grammar = Grammar(text, 0)
     expression = grammar.expression()

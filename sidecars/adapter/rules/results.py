@@ -12,13 +12,13 @@ from sidecars.adapter.rules.ast import Call, Expression, Number
 from sidecars.adapter.rules.rule import Rule, Severity
 from sidecars.adapter.rules.vector_operations import COMPARE, shown
 
-State = Literal["ok", "warn", "fail", "no-data"]
+RuleState = Literal["ok", "warn", "fail", "no-data"]
 """ok: the rule holds. warn, fail: it does not, and that is its severity. no-data: it cannot be judged, which is never
 healthy: no series is there, too little of the past is known yet, a value is NaN, or the app did not answer."""
 
-Verdict = Literal["pass", "warn", "fail"]
+RuleStatus = Literal["pass", "warn", "fail"]
 
-VERDICTS: Mapping[State, Verdict] = {"ok": "pass", "warn": "warn", "fail": "fail", "no-data": "fail"}
+STATUS_OF_STATE: Mapping[RuleState, RuleStatus] = {"ok": "pass", "warn": "warn", "fail": "fail", "no-data": "fail"}
 
 _LONGEST = 300  # characters of a reason
 _LONGEST_SERIES = 120
@@ -28,7 +28,7 @@ Pair = tuple[Sample, float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleResult:
     """What one rule finds in one exposition.
 
     value      the left side's value that decided: the worst offender's; where all is well, the one nearest to the
@@ -43,7 +43,7 @@ class Finding:
     """
 
     rule: Rule
-    state: State
+    state: RuleState
     value: float | None
     threshold: float | None
     series: str
@@ -61,18 +61,18 @@ class Finding:
         return self.rule.severity
 
     @property
-    def verdict(self) -> Verdict:
+    def status(self) -> RuleStatus:
         """What it does to the app's verdict: no data is a failure, whatever the rule's severity."""
-        return VERDICTS[self.state]
+        return STATUS_OF_STATE[self.state]
 
 
-def no_data(rule: Rule, reason: str, words: str = "") -> Finding:
+def no_data(rule: Rule, reason: str, words: str = "") -> RuleResult:
     """The finding where there is nothing to judge."""
     threshold = rule.right.value if isinstance(rule.right, Number) else None
-    return Finding(rule, "no-data", None, threshold, "", 0, 0, _short(reason, _LONGEST), _short(words, _LONGEST))
+    return RuleResult(rule, "no-data", None, threshold, "", 0, 0, _short(reason, _LONGEST), _short(words, _LONGEST))
 
 
-def judged(rule: Rule, pairs: Sequence[Pair]) -> Finding:
+def judged(rule: Rule, pairs: Sequence[Pair]) -> RuleResult:
     """The finding about series that are there, at least one: it breaks the rule that is farthest from it."""
     compare = COMPARE[rule.comparison or "!="]
     good: list[tuple[Sample, float]] = []
@@ -85,7 +85,7 @@ def judged(rule: Rule, pairs: Sequence[Pair]) -> Finding:
             (good if compare(sample.value, other) else bad).append((sample, other))
     if lost and not bad:
         sample, other = lost[0]
-        return Finding(
+        return RuleResult(
             rule,
             "no-data",
             None,
@@ -97,10 +97,10 @@ def judged(rule: Rule, pairs: Sequence[Pair]) -> Finding:
         )
     argument = absent_argument(rule)
     if argument and not bad:
-        return Finding(rule, "ok", 1.0, None, "", 0, 1, _short(f"{rule.written(argument)} is absent", _LONGEST))
+        return RuleResult(rule, "ok", 1.0, None, "", 0, 1, _short(f"{rule.written(argument)} is absent", _LONGEST))
     sample, threshold = max(bad or good, key=lambda pair: _distance(rule.comparison, *pair))
     more = f" (and {len(bad) - 1} more of {len(pairs)})" if len(bad) > 1 else ""
-    return Finding(
+    return RuleResult(
         rule,
         rule.severity if bad else "ok",
         sample.value,

@@ -29,8 +29,6 @@ from sidecars.adapter.rules.ast import (
 from sidecars.adapter.rules.lexer import BadRule
 from sidecars.adapter.rules.parser import SEVERITIES, Grammar
 
-__all__ = ["BadRule", "Rule", "Severity", "parse"]
-
 Severity = Literal["warn", "fail"]
 
 _NAME = re.compile(r"[\s;]*(?:#[^\n]*[\s;]*)*(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)[ \t]*:)?")
@@ -74,7 +72,7 @@ def written(source: str, node: Expression) -> str:
     return " ".join(source[node.start : node.end].split())
 
 
-def parse(text: str) -> tuple[Rule, ...]:
+def parse_rules(text: str) -> tuple[Rule, ...]:
     """Return all rules of the text, at least one. Raises `BadRule`: the first mistake; names are unique."""
     if len(text) > LONGEST:
         raise BadRule(text, LONGEST, f"rules have at most {LONGEST} characters together")

@@ -25,7 +25,7 @@ Identity = tuple[str, Labels]
 Written = tuple[str, bytes | None]
 
 
-class TooMany(Exception):
+class TooManySeries(Exception):
     """The selector selects more series than are remembered."""
 
 
@@ -87,7 +87,7 @@ class History:
         """The selected series as they are now. Raises `TooMany`."""
         if len(samples) > MOST_SERIES:
             self._series, self._written = {}, {}
-            raise TooMany
+            raise TooManySeries
         if now < self._now:  # the clock was set back: what is remembered lies in the future
             self._series, self._written = {}, {}
         self._now = now

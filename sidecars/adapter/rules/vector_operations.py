@@ -19,7 +19,7 @@ NAME = "__name__"
 """The label that PromQL has for a series' name."""
 
 
-class Unmatched(Exception):
+class MatchingError(Exception):
     """The two sides cannot be matched one-to-one. The text is a phrase."""
 
 
@@ -135,7 +135,7 @@ def matched(matching: Matching, left: Vector, right: Vector) -> list[tuple[Sampl
     for sample in right:
         key = group_key(matching, sample)
         if key in partners:
-            raise Unmatched(f"{shown(partners[key])} and {shown(sample)} on the right match the same series")
+            raise MatchingError(f"{shown(partners[key])} and {shown(sample)} on the right match the same series")
         partners[key] = sample
     return [(sample, partners.get(group_key(matching, sample))) for sample in left]
 
@@ -150,7 +150,7 @@ class OneToOne:
     def take(self, sample: Sample) -> None:
         first = self._taken.setdefault(group_key(self._matching, sample), sample)
         if first is not sample:
-            raise Unmatched(f"{shown(first)} and {shown(sample)} on the left match the same series")
+            raise MatchingError(f"{shown(first)} and {shown(sample)} on the left match the same series")
 
 
 def _vectors(operation: Operation, left: Vector, right: Vector) -> Vector:

@@ -19,11 +19,12 @@ from sidecars.adapter.app_client.background import LARGE
 from sidecars.adapter.app_client.client import Impatient, Upstream
 from sidecars.adapter.app_client.interpretation import Limits, Unreadable, read
 from sidecars.adapter.app_client.outcome import NoReply, Outcome, Question
-from sidecars.adapter.exposition.exposition import Exposition, Proceed, go_on, parse
+from sidecars.adapter.exposition.cancellation import Checkpoint, never_cancelled
+from sidecars.adapter.exposition.exposition import Exposition
+from sidecars.adapter.exposition.parser import parse_page
 from sidecars.adapter.health.to_metrics import CONTENT_TYPE, page_of_up
-from sidecars.adapter.rendering.negotiation import Format as PrometheusFormat
-from sidecars.adapter.rendering.negotiation import choose
-from sidecars.adapter.rendering.render import render as render_metrics
+from sidecars.adapter.rendering.negotiation import ExpositionFormat, negotiate_format
+from sidecars.adapter.rendering.render import render_metrics
 from sidecars.adapter.server.routes import Route
 from sidecars.adapter.statistics import RouteRecord
 from sidecars.adapter.verdict.dialect_negotiation import Format, chosen
@@ -123,12 +124,12 @@ class Metrics:
         if page is None or any(new is not old() for new, old in zip(outcomes, self._about, strict=True)):
             page = self._page = _Page(self._route.questions, outcomes, self._limits)
             self._about = [weakref.ref(outcome, self._let_go) for outcome in outcomes]
-        form = choose(request.headers.get("accept", ""))
+        form = negotiate_format(request.headers.get("accept", ""))
         if page.is_large(form):
             return await self._written(page, form, begun, patience)
         return page.answer(form)
 
-    async def _written(self, page: _Page, form: PrometheusFormat, begun: float, patience: float | None) -> Answer:
+    async def _written(self, page: _Page, form: ExpositionFormat, begun: float, patience: float | None) -> Answer:
         """The answer from a large page, which is written beside the event loop: once for all who wait for it.
 
         It may take as long as the scraper waits; where that does not say, as long as the app's answer may take.
@@ -176,10 +177,10 @@ class _Page:
 
     def __init__(self, questions: Sequence[Question], outcomes: Sequence[Outcome], limits: Sequence[Limits]) -> None:
         several = len(outcomes) > 1
-        self.writing: dict[PrometheusFormat, asyncio.Task[bytes | None]] = {}
+        self.writing: dict[ExpositionFormat, asyncio.Task[bytes | None]] = {}
         """What is being written, by format."""
         self._urls = " and ".join(question.url for question in questions)
-        self._rendered: dict[PrometheusFormat, Answer] = {}
+        self._rendered: dict[ExpositionFormat, Answer] = {}
         self._parts: list[Part] = []
         problems: dict[str, str] = {}
         for question, outcome, limit in zip(questions, outcomes, limits, strict=True):
@@ -189,31 +190,31 @@ class _Page:
                 problems[question.app] = f"{question.url} {error.phrase}"
         if several and self._parts:
             ups = {question.app: question.app not in problems for question in questions}
-            self._parts.append(({}, parse(page_of_up(ups), CONTENT_TYPE, len(ups))))
+            self._parts.append(({}, parse_page(page_of_up(ups), CONTENT_TYPE, len(ups))))
         self._why = "; ".join(problems.values())
         self.size = sum(len(exposition.page) for _, exposition in self._parts)
         """Bytes of the apps' pages."""
 
-    def is_large(self, form: PrometheusFormat) -> bool:
+    def is_large(self, form: ExpositionFormat) -> bool:
         """True if it must be written beside the event loop."""
         return self.size >= LARGE and form not in self._rendered
 
-    def write(self, form: PrometheusFormat, proceed: Proceed) -> bytes:
+    def write(self, form: ExpositionFormat, checkpoint: Checkpoint) -> bytes:
         """The page in this format."""
-        return render_metrics(self._parts, form, proceed)
+        return render_metrics(self._parts, form, checkpoint)
 
     def unwritten(self, seconds: float) -> str:
         """The sentence about a page that was not written in time."""
         within = format_duration(seconds)
         return f"{self._urls} answered, but {self.size} B of metrics could not be written within {within}"
 
-    def answer(self, form: PrometheusFormat, body: bytes | None = None) -> Answer:
+    def answer(self, form: ExpositionFormat, body: bytes | None = None) -> Answer:
         """The answer in this format; `body` where it has been written."""
         if not self._parts:
             return own_answer(SERVICE_UNAVAILABLE, self._why, self._why)
         known = self._rendered.get(form)
         if known is None:
             headers = {"Content-Type": form.content_type, "Cache-Control": "no-store"}
-            written = self.write(form, go_on) if body is None else body
+            written = self.write(form, never_cancelled) if body is None else body
             known = self._rendered[form] = Answer(200, headers, written, self._why)
         return known

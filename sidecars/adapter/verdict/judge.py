@@ -25,7 +25,7 @@ from sidecars.adapter.app_client.outcome import Outcome, Question
 from sidecars.adapter.exposition.unknown_values import UnknownValue, UnknownValues
 from sidecars.adapter.health.documents import Health
 from sidecars.adapter.health.status_words import BUILT_IN, Condition, StatusWords
-from sidecars.adapter.rules.rule_evaluator import Finding
+from sidecars.adapter.rules.results import RuleResult
 from sidecars.adapter.settings import App
 from sidecars.adapter.verdict.hysteresis import Damping
 from sidecars.adapter.verdict.rule_file import Rulebook
@@ -84,8 +84,8 @@ class Judge:
         if self._rulebook:
             if reading.problem:
                 yield Check("app", "fail", f"{self._question.url} {reading.problem}")
-            findings = self._rulebook.evaluator().judge(reading.exposition, self._wall(), reading.unknown)
-            yield from map(_of_finding, findings)
+            results = self._rulebook.evaluator().evaluate(reading.exposition, self._wall(), reading.unknown)
+            yield from map(_of_finding, results)
         else:
             yield from self._own_word(reading)
 
@@ -110,18 +110,18 @@ def _first_of_each(unknown: UnknownValues) -> Iterator[UnknownValue]:
     return (one for name in unknown.names() if (one := unknown.find(name, ())))
 
 
-def _of_finding(finding: Finding) -> Check:
-    reason = "" if finding.verdict == "pass" else finding.reason
+def _of_finding(result: RuleResult) -> Check:
+    reason = "" if result.status == "pass" else result.reason
     return Check(
-        finding.name,
-        finding.verdict,
+        result.name,
+        result.status,
         reason,
-        finding.value,
-        finding.threshold,
+        result.value,
+        result.threshold,
         is_rule=True,
-        comparison=finding.rule.comparison,
-        severity=finding.severity,
-        words=finding.words,
+        comparison=result.rule.comparison,
+        severity=result.severity,
+        words=result.words,
     )
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import stat
 
-from sidecars.adapter.rules.rule import LONGEST, BadRule, parse
-from sidecars.adapter.rules.rule_evaluator import Evaluator
+from sidecars.adapter.rules.lexer import BadRule
+from sidecars.adapter.rules.rule import LONGEST, parse_rules
+from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 from sidecars.adapter.setting_types import RulesText
 from sidecars.chassis.config.setting_types import format_size
 from sidecars.chassis.runtime import logs
@@ -37,10 +38,10 @@ class Rulebook:
         self._file = rules.file
         self._text = rules.text
         self._seen = _NEVER
-        self._evaluator = Evaluator(parse(rules.text))
+        self._evaluator = RuleEvaluator(parse_rules(rules.text))
         self._problem = ""
 
-    def evaluator(self) -> Evaluator:
+    def evaluator(self) -> RuleEvaluator:
         """Return the evaluator of the rules in force."""
         self._follow()
         return self._evaluator
@@ -70,9 +71,9 @@ class Rulebook:
     def _read_again(self) -> None:
         """Put the file's rules in force. Raises UnusableFile and BadRule."""
         text = _text_of(self._file)
-        rules = parse(text)
+        rules = parse_rules(text)
         if text != self._text:
-            evaluator = Evaluator(rules)
+            evaluator = RuleEvaluator(rules)
             self._text, self._evaluator = text, evaluator
             log.info("new rules are in force", file=self._file, rules=[rule.name for rule in rules])
         self._problem = ""

@@ -12,7 +12,7 @@ from sidecars.adapter.app_client.client import Upstream
 from sidecars.adapter.app_client.interpretation import Limits, Reading, understand
 from sidecars.adapter.app_client.outcome import NoReply, Question, Reply
 from sidecars.adapter.exposition import lexer
-from sidecars.adapter.exposition.exposition import Proceed
+from sidecars.adapter.exposition.cancellation import Checkpoint
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Record
@@ -77,11 +77,11 @@ async def test_work_that_nobody_waits_for_is_told_to_end_and_the_next_comes_afte
     background, begun = Background(), threading.Event()
     ended: list[str] = []
 
-    def work(proceed: Proceed) -> None:
+    def work(checkpoint: Checkpoint) -> None:
         begun.set()
         try:
             while True:
-                proceed()
+                checkpoint()
         except Abandoned:
             ended.append("first")
             raise
@@ -101,11 +101,11 @@ def test_a_reading_ends_when_it_is_told_to() -> None:
     class Over(Exception):
         pass
 
-    def proceed() -> None:
+    def checkpoint() -> None:
         raise Over
 
     with pytest.raises(Over):
-        understand(Reply(200, HEADERS, PAGE), Limits(1 << 30, 10), proceed)
+        understand(Reply(200, HEADERS, PAGE), Limits(1 << 30, 10), checkpoint)
 
 
 async def test_an_answer_that_is_not_read_in_time_is_a_time_out() -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecars.adapter.exposition.exposition import Exposition, Malformed, Sample, parse
-from sidecars.adapter.exposition.page_faults import EFFECTS, Fault, SettingType
+from sidecars.adapter.exposition.exposition import Exposition
+from sidecars.adapter.exposition.page_faults import EFFECTS, Fault, FaultKind, MalformedPage
+from sidecars.adapter.exposition.parser import parse_page
+from sidecars.adapter.exposition.sample import Sample
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -49,11 +51,11 @@ rpc_duration_seconds_count 2693
 
 
 def text(page: str | bytes) -> Exposition:
-    return parse(page.encode() if isinstance(page, str) else page, TEXT, 1000)
+    return parse_page(page.encode() if isinstance(page, str) else page, TEXT, 1000)
 
 
 def openmetrics(page: str) -> Exposition:
-    return parse(f"{page}# EOF\n".encode(), OPENMETRICS, 1000)
+    return parse_page(f"{page}# EOF\n".encode(), OPENMETRICS, 1000)
 
 
 def every(exposition: Exposition) -> list[Sample]:
@@ -81,7 +83,7 @@ def test_the_example_of_the_specification_is_read_whole() -> None:
 
 
 def test_a_page_without_a_content_type_is_text() -> None:
-    assert parse(b"up 1\n", "", 1).select("up") == [Sample("up", (), 1)]
+    assert parse_page(b"up 1\n", "", 1).select("up") == [Sample("up", (), 1)]
 
 
 def test_an_empty_page_is_a_page() -> None:
@@ -147,10 +149,10 @@ def first_fault(read: Callable[[str], Exposition], page: str) -> tuple[str, Faul
     """What became of the page (page, family or taken), and for which fault."""
     try:
         exposition = read(page)
-    except Malformed as refused:
+    except MalformedPage as refused:
         return "page", refused.fault
-    if exposition.condemned:
-        return "family", next(iter(exposition.condemned.values()))
+    if exposition.dropped:
+        return "family", next(iter(exposition.dropped.values()))
     return "taken", exposition.faults.told[0]
 
 
@@ -220,7 +222,7 @@ TEXT_MISTAKES = [
 
 @pytest.mark.parametrize(("page", "line", "why", "kind"), TEXT_MISTAKES)
 def test_a_mistake_in_text_is_told_with_its_line_and_has_the_effect_of_its_kind(
-    page: str, line: int, why: str, kind: SettingType
+    page: str, line: int, why: str, kind: FaultKind
 ) -> None:
     effect, fault = first_fault(text, page)
 
@@ -281,7 +283,7 @@ OPENMETRICS_MISTAKES = [
 
 @pytest.mark.parametrize(("page", "line", "why", "kind"), OPENMETRICS_MISTAKES)
 def test_a_mistake_in_openmetrics_is_told_with_its_line_and_has_the_effect_of_its_kind(
-    page: str, line: int, why: str, kind: SettingType
+    page: str, line: int, why: str, kind: FaultKind
 ) -> None:
     effect, fault = first_fault(openmetrics, page)
 
@@ -304,12 +306,12 @@ def test_the_names_of_a_metric_that_is_left_out_are_those_of_all_its_samples() -
 
 
 def test_text_that_may_have_been_cut_within_its_last_line_is_refused() -> None:
-    with pytest.raises(Malformed, match="line 2: the page ends within this line"):
-        parse(b"up 1\nqueue_length 12", TEXT, 10, whole=False)
+    with pytest.raises(MalformedPage, match="line 2: the page ends within this line"):
+        parse_page(b"up 1\nqueue_length 12", TEXT, 10, whole=False)
 
 
 def test_text_whose_end_http_vouches_for_needs_no_last_line_feed() -> None:
-    exposition = parse(b"up 1\nqueue_length 12", TEXT, 10, whole=True)
+    exposition = parse_page(b"up 1\nqueue_length 12", TEXT, 10, whole=True)
 
     assert exposition.select("queue_length") == [Sample("queue_length", (), 12)]
     assert exposition.faults.counts == {"final_newline": 1}
@@ -317,19 +319,19 @@ def test_text_whose_end_http_vouches_for_needs_no_last_line_feed() -> None:
 
 @pytest.mark.parametrize("page", [b"", b"x 1\n", b"x 1\n# EO", b"x 1# EOF\n", b"x 1\n# EOF\n\n"])
 def test_openmetrics_without_its_end_is_not_whole(page: bytes) -> None:
-    with pytest.raises(Malformed, match="there is no # EOF at the end"):
-        parse(page, OPENMETRICS, 10)
+    with pytest.raises(MalformedPage, match="there is no # EOF at the end"):
+        parse_page(page, OPENMETRICS, 10)
 
 
 def test_what_is_not_utf8_is_refused_with_its_line() -> None:
-    with pytest.raises(Malformed, match="line 2: this is not UTF-8"):
+    with pytest.raises(MalformedPage, match="line 2: this is not UTF-8"):
         text(b'a{x="\xc3\xa9"} 1\nb{x="\xff"} 1\n')
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/json", "application/openmetrics", "nonsense"])
 def test_other_content_types_are_told_and_the_format_is_known_by_the_pages_end(kind: str) -> None:
     for page, counter in ((b"a_total 1\n", "a_total"), (b"# TYPE a counter\na_total 1\n# EOF\n", "a")):
-        exposition = parse(page, kind, 10)
+        exposition = parse_page(page, kind, 10)
 
         assert exposition.select("a_total") == [Sample("a_total", (), 1)]
         assert counter in exposition.families
@@ -337,7 +339,7 @@ def test_other_content_types_are_told_and_the_format_is_known_by_the_pages_end(k
 
 
 def test_an_unknown_version_of_a_known_format_is_told_and_read() -> None:
-    exposition = parse(b"up 1\n", "text/plain; version=9", 10)
+    exposition = parse_page(b"up 1\n", "text/plain; version=9", 10)
 
     assert exposition.select("up") == [Sample("up", (), 1)]
     assert exposition.faults.counts == {"content_type": 1}
@@ -346,13 +348,13 @@ def test_an_unknown_version_of_a_known_format_is_told_and_read() -> None:
 def test_a_setting_names_the_format_where_the_content_type_is_wrong() -> None:
     page = b"# TYPE a info\na_info 1\n# EOF\n"
 
-    assert parse(page, TEXT, 10, source="openmetrics").families["a"].type == "info"
-    assert parse(b"up 1\n", OPENMETRICS, 10, source="text").select("up")
+    assert parse_page(page, TEXT, 10, source="openmetrics").families["a"].type == "info"
+    assert parse_page(b"up 1\n", OPENMETRICS, 10, source="text").select("up")
 
 
 def test_more_series_than_are_allowed_are_refused() -> None:
     page = b"".join(b'x{n="%d"} 1\n' % n for n in range(11))
 
-    assert parse(page, TEXT, 11).series == 11
-    with pytest.raises(Malformed, match="more series than the 10 that are taken"):
-        parse(page, TEXT, 10)
+    assert parse_page(page, TEXT, 11).series == 11
+    with pytest.raises(MalformedPage, match="more series than the 10 that are taken"):
+        parse_page(page, TEXT, 10)

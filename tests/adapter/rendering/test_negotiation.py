@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.adapter.rendering.negotiation import choose
+from sidecars.adapter.rendering.negotiation import negotiate_format
 
 # What Prometheus 2.42 and 3 send.
 PROMETHEUS_2 = (
@@ -43,4 +43,4 @@ CASES = {
 def test_the_best_format_that_is_asked_for(accept: str) -> None:
     media_type, version, escaping = CASES[accept]
 
-    assert choose(accept).content_type == f"{media_type}; version={version}; charset=utf-8{escaping}"
+    assert negotiate_format(accept).content_type == f"{media_type}; version={version}; charset=utf-8{escaping}"

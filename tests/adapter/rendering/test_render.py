@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from sidecars.adapter.exposition.page_faults import Malformed
+from sidecars.adapter.exposition.page_faults import MalformedPage
 from sidecars.adapter.rendering.escaping import Escaping
 from sidecars.adapter.rendering.negotiation import TEXT as TEXT_FORMAT
-from sidecars.adapter.rendering.negotiation import Format
-from sidecars.adapter.rendering.render import render
+from sidecars.adapter.rendering.negotiation import ExpositionFormat
+from sidecars.adapter.rendering.render import render_metrics
 from tests.adapter.pages import (
     OPENMETRICS,
     TEXT,
@@ -25,19 +25,19 @@ from tests.adapter.pages import (
     series,
 )
 
-OPENMETRICS_FORMAT = Format(openmetrics=True, version="1.0.0", escaping="underscores")
-UTF8_TEXT = Format(version="1.0.0", escaping="allow-utf-8")
-UTF8_OPENMETRICS = Format(openmetrics=True, version="1.0.0", escaping="allow-utf-8")
+OPENMETRICS_FORMAT = ExpositionFormat(openmetrics=True, version="1.0.0", escaping="underscores")
+UTF8_TEXT = ExpositionFormat(version="1.0.0", escaping="allow-utf-8")
+UTF8_OPENMETRICS = ExpositionFormat(openmetrics=True, version="1.0.0", escaping="allow-utf-8")
 FORMATS = [TEXT_FORMAT, OPENMETRICS_FORMAT, UTF8_TEXT, UTF8_OPENMETRICS]
 
 
-def rendered(page: str, target: Format, kind: str = TEXT, **labels: str) -> str:
+def rendered(page: str, target: ExpositionFormat, kind: str = TEXT, **labels: str) -> str:
     end = "# EOF\n" if kind == OPENMETRICS else ""
-    return render([(labels, read(f"{page}{end}".encode(), kind))], target).decode()
+    return render_metrics([(labels, read(f"{page}{end}".encode(), kind))], target).decode()
 
 
-def merged(target: Format, **apps: str) -> str:
-    return render([({"app": app}, read(page.encode(), TEXT)) for app, page in apps.items()], target).decode()
+def merged(target: ExpositionFormat, **apps: str) -> str:
+    return render_metrics([({"app": app}, read(page.encode(), TEXT)) for app, page in apps.items()], target).decode()
 
 
 # -- one page -----------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ UTF8 = '# HELP "http.requests" About.\n# TYPE "http.requests" gauge\n{"http.requ
 )
 @pytest.mark.parametrize("kind", ["text", "openmetrics"])
 def test_utf8_names_are_escaped_as_the_scraper_asks(escaping: Escaping, line: str, kind: str) -> None:
-    lines = rendered(UTF8, Format(kind == "openmetrics", "1.0.0", escaping)).splitlines()
+    lines = rendered(UTF8, ExpositionFormat(kind == "openmetrics", "1.0.0", escaping)).splitlines()
 
     name = line.partition("{")[0] or '"http.requests"'
     assert sorted(lines[:2]) == [f"# HELP {name} About.", f"# TYPE {name} gauge"]
@@ -252,7 +252,7 @@ def test_any_page_keeps_its_series_in_every_format_and_is_understood_by_promethe
     for source, kind in ((as_text(page), TEXT), (as_openmetrics(page), OPENMETRICS)):
         exposition = read(source, kind)
         for target in FORMATS:
-            written = render([({}, exposition)], target)
+            written = render_metrics([({}, exposition)], target)
 
             assert series(read(written, target.content_type)) == series(exposition)
             families = (openmetrics_families if target.openmetrics else text_families)(written.decode())
@@ -263,7 +263,7 @@ def test_any_page_keeps_its_series_in_every_format_and_is_understood_by_promethe
 def test_any_two_pages_become_one_that_is_valid_and_has_all_series(one: list[Family], other: list[Family]) -> None:
     first, second = read(as_text(one), TEXT), read(as_openmetrics(other), OPENMETRICS)
     for target in FORMATS:
-        written = render([({"app": "one"}, first), ({"app": "other"}, second)], target)
+        written = render_metrics([({"app": "one"}, first), ({"app": "other"}, second)], target)
 
         found = read(written, target.content_type)
         assert found.series == first.series + second.series
@@ -277,12 +277,12 @@ def test_what_is_left_of_a_broken_page_is_valid_in_every_format(text: str, openm
     for source, kind in ((text, TEXT), (openmetrics, OPENMETRICS)):
         try:
             exposition = read(source.encode(), kind)
-        except Malformed:
+        except MalformedPage:
             continue
         for target in FORMATS:
-            written = render([({}, exposition)], target)
+            written = render_metrics([({}, exposition)], target)
 
             found = read(written, target.content_type)
-            assert not found.spoiled, (written, found.condemned, found.faults.told)
+            assert not found.must_be_rewritten, (written, found.dropped, found.faults.told)
             assert len(series(found)) == len(series(exposition))
             list((openmetrics_families if target.openmetrics else text_families)(written.decode()))

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.exposition.exposition import parse as page
-from sidecars.adapter.rules.rule import LONGEST, BadRule, parse
-from sidecars.adapter.rules.rule_evaluator import Evaluator
+from sidecars.adapter.exposition.parser import parse_page
+from sidecars.adapter.rules.lexer import BadRule
+from sidecars.adapter.rules.rule import LONGEST, parse_rules
+from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 
 
 def test_rules_are_one_a_line_or_between_semicolons_with_comments() -> None:
@@ -19,7 +20,7 @@ def test_rules_are_one_a_line_or_between_semicolons_with_comments() -> None:
         ;;
     """
 
-    seen = [(rule.name, rule.severity, rule.text) for rule in parse(text)]
+    seen = [(rule.name, rule.severity, rule.text) for rule in parse_rules(text)]
 
     assert seen == [
         ("memory", "warn", 'jvm_memory_used_bytes{area="heap"} / jvm_memory_max_bytes{area="heap"} < 0.9'),
@@ -31,7 +32,10 @@ def test_rules_are_one_a_line_or_between_semicolons_with_comments() -> None:
 def test_a_rule_without_a_name_is_named_after_its_expression() -> None:
     text = 'absent(panic_total); rate(http_requests_total{status=~"5.."}[1m]) < 5 warn'
 
-    assert [rule.name for rule in parse(text)] == ["absent_panic_total", "rate_http_requests_total_status_5.._1m_5"]
+    assert [rule.name for rule in parse_rules(text)] == [
+        "absent_panic_total",
+        "rate_http_requests_total_status_5.._1m_5",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ def test_a_rule_without_a_name_is_named_after_its_expression() -> None:
 def test_what_is_judged_is_what_stands_beside_the_comparison(
     text: str, left: str, comparison: str, right: str | None
 ) -> None:
-    (rule,) = parse(text)
+    (rule,) = parse_rules(text)
 
     assert rule.written(rule.left) == left
     assert rule.comparison == comparison
@@ -149,7 +153,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("text", "column", "why"), MISTAKES)
 def test_a_mistake_is_told_with_its_column(text: str, column: int, why: str) -> None:
     with pytest.raises(BadRule) as refused:
-        parse(text)
+        parse_rules(text)
 
     assert why in refused.value.why
     assert refused.value.column == column
@@ -157,7 +161,7 @@ def test_a_mistake_is_told_with_its_column(text: str, column: int, why: str) -> 
 
 def test_the_caret_stands_under_the_mistake() -> None:
     with pytest.raises(BadRule) as refused:
-        parse('a: up == 1\nb: rate(requests_total{code=~"5.."}) < 5 fail\n')
+        parse_rules('a: up == 1\nb: rate(requests_total{code=~"5.."}) < 5 fail\n')
 
     assert str(refused.value).splitlines() == [
         "line 2, column 9: rate takes a range such as up{…}[1m], but this is series such as up{…}",
@@ -169,7 +173,7 @@ def test_the_caret_stands_under_the_mistake() -> None:
 @pytest.mark.parametrize("odd", ["\ufeff", "\x1b[31m", "\u202e", "\x00", '"\x1b[2J"'])
 def test_what_a_terminal_would_obey_is_shown_in_a_mistake(odd: str) -> None:
     with pytest.raises(BadRule) as caught:
-        parse(f"queue: {odd}length < 5")
+        parse_rules(f"queue: {odd}length < 5")
 
     sentence, line, caret = str(caught.value).split("\n")
     assert sentence.isprintable()
@@ -180,7 +184,7 @@ def test_what_a_terminal_would_obey_is_shown_in_a_mistake(odd: str) -> None:
 def test_of_a_long_line_the_part_around_the_mistake_is_shown() -> None:
     rules = "; ".join(f"rule{n}: metric_{n} < {n}" for n in range(50))
     with pytest.raises(BadRule) as refused:
-        parse(rules.replace("metric_25 <", "metric_25 <>"))
+        parse_rules(rules.replace("metric_25 <", "metric_25 <>"))
 
     _, shown, caret = str(refused.value).splitlines()
     assert len(shown) < 110
@@ -190,25 +194,25 @@ def test_of_a_long_line_the_part_around_the_mistake_is_shown() -> None:
 def test_a_rule_of_as_many_operators_as_there_may_be_is_judged() -> None:
     text = "(" * 40 + " + ".join(["up"] * 250) + ")" * 40 + " < 300"
 
-    [finding] = Evaluator(parse(f"sum: {text}")).judge(page(b"up 1\n", "", 10), 0)
+    [result] = RuleEvaluator(parse_rules(f"sum: {text}")).evaluate(parse_page(b"up 1\n", "", 10), 0)
 
-    assert finding.value == 250
+    assert result.value == 250
 
 
 def test_thousands_of_rules_are_read_in_one_pass() -> None:
     text = "\n".join(f"rule{number}: up == {number}  # of many" for number in range(20_000))
 
-    assert len(parse(text)) == 20_000
+    assert len(parse_rules(text)) == 20_000
 
 
 def test_a_text_that_is_too_long_is_refused() -> None:
-    assert parse("up\n" + "#" * (LONGEST - 3))
+    assert parse_rules("up\n" + "#" * (LONGEST - 3))
     with pytest.raises(BadRule, match="at most 1048576 characters"):
-        parse("up\n" + "#" * (LONGEST - 2))
+        parse_rules("up\n" + "#" * (LONGEST - 2))
 
 
 def test_a_rule_always_has_a_name() -> None:
-    assert [rule.name for rule in parse('{"\u00e9"}')] == ["rule"]
+    assert [rule.name for rule in parse_rules('{"\u00e9"}')] == ["rule"]
 
 
 PIECES = [
@@ -222,7 +226,7 @@ MANY = ["9" * 400, "9" * 5000, "F" * 300, "x" * 5000, "*" * 50, "(" * 1000, "-" 
 @given(st.lists(st.sampled_from([*PIECES, *MANY]) | st.text(max_size=4), max_size=12).map("".join))
 def test_no_text_at_all_escapes_as_anything_but_one_mistake(text: str) -> None:
     try:
-        rules = parse(text)
+        rules = parse_rules(text)
     except BadRule as error:
         mistake = str(error)
     else:
@@ -236,7 +240,7 @@ def test_no_text_at_all_escapes_as_anything_but_one_mistake(text: str) -> None:
 def test_any_text_is_either_rules_or_one_mistake_within_the_text(text: str) -> None:
     lines = text.split("\n")
     try:
-        rules = parse(text)
+        rules = parse_rules(text)
     except BadRule as error:
         place = (error.line, error.column)
     else:

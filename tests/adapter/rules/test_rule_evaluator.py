@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.adapter.exposition import exposition as metrics_page
-from sidecars.adapter.rules import rule as rules
+from sidecars.adapter.exposition.parser import parse_page
+from sidecars.adapter.exposition.sample import Sample
 from sidecars.adapter.rules import series_history
-from sidecars.adapter.rules.rule_evaluator import Evaluator, Finding
+from sidecars.adapter.rules.results import RuleResult
+from sidecars.adapter.rules.rule import parse_rules
+from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 
 NOW = 1_700_000_000.0
 PAGE = """\
@@ -27,25 +29,25 @@ zero 0
 """
 
 
-def judge(rule: str, page: str = PAGE, now: float = NOW) -> Finding:
-    (finding,) = Evaluator(rules.parse(rule)).judge(metrics_page.parse(page.encode(), "", 100), now)
-    return finding
+def judge(rule: str, page: str = PAGE, now: float = NOW) -> RuleResult:
+    (result,) = RuleEvaluator(parse_rules(rule)).evaluate(parse_page(page.encode(), "", 100), now)
+    return result
 
 
-def over_time(rule: str, *pages: tuple[float, str]) -> Finding:
+def over_time(rule: str, *pages: tuple[float, str]) -> RuleResult:
     """The last finding, after expositions at so many seconds."""
-    evaluator = Evaluator(rules.parse(rule))
+    evaluator = RuleEvaluator(parse_rules(rule))
     for time, page in pages:
-        (finding,) = evaluator.judge(metrics_page.parse(page.encode(), "", 100), NOW + time)
-    return finding
+        (result,) = evaluator.evaluate(parse_page(page.encode(), "", 100), NOW + time)
+    return result
 
 
 # -- a rule holds, or says which series breaks it -----------------------------------------------------------------
 
 
 def test_a_rule_that_holds_shows_the_series_that_is_nearest_to_breaking_it() -> None:
-    assert judge("q: queue_length < 20") == Finding(
-        rules.parse("q: queue_length < 20")[0],
+    assert judge("q: queue_length < 20") == RuleResult(
+        parse_rules("q: queue_length < 20")[0],
         "ok",
         15,
         20,
@@ -57,12 +59,12 @@ def test_a_rule_that_holds_shows_the_series_that_is_nearest_to_breaking_it() -> 
 
 
 def test_a_broken_rule_shows_the_series_that_is_farthest_beyond_and_counts_the_others() -> None:
-    finding = judge("q: queue_length < 10 warn")
+    result = judge("q: queue_length < 10 warn")
 
-    assert (finding.state, finding.verdict) == ("warn", "warn")
-    assert (finding.value, finding.threshold, finding.series) == (15, 10, 'queue_length{queue="c"}')
-    assert (finding.offending, finding.total) == (2, 3)
-    assert finding.reason == 'queue_length{queue="c"} is 15, wanted < 10 (and 1 more of 3)'
+    assert (result.state, result.status) == ("warn", "warn")
+    assert (result.value, result.threshold, result.series) == (15, 10, 'queue_length{queue="c"}')
+    assert (result.offending, result.total) == (2, 3)
+    assert result.reason == 'queue_length{queue="c"} is 15, wanted < 10 (and 1 more of 3)'
 
 
 @pytest.mark.parametrize(
@@ -99,25 +101,25 @@ def test_a_broken_rule_shows_the_series_that_is_farthest_beyond_and_counts_the_o
     ],
 )
 def test_the_reason_is_a_sentence(rule: str, state: str, reason: str) -> None:
-    finding = judge(f"x: {rule}")
+    result = judge(f"x: {rule}")
 
-    assert finding.reason == reason
-    assert finding.state == state
+    assert result.reason == reason
+    assert result.state == state
 
 
 def test_a_reason_stays_short_whatever_the_app_exposes() -> None:
     page = 'x{a="' + "é" * 5000 + '"} 1\n'
 
-    finding = judge(f"x: {'x + ' * 200} x < 1", page)
+    result = judge(f"x: {'x + ' * 200} x < 1", page)
 
-    assert len(finding.reason) <= 300
+    assert len(result.reason) <= 300
     assert len(judge("x: x < 1", page).reason) <= 300
 
 
 def test_a_reason_has_nothing_in_it_that_a_terminal_would_obey() -> None:
-    finding = judge("x: x < 1", 'x{a="\\n\x1b[2J\\"\u202e"} 1\n')
+    result = judge("x: x < 1", 'x{a="\\n\x1b[2J\\"\u202e"} 1\n')
 
-    assert finding.reason == 'x{a="\\n\\x1b[2J\\"\\x202e"} is 1, wanted < 1'
+    assert result.reason == 'x{a="\\n\\x1b[2J\\"\\x202e"} is 1, wanted < 1'
 
 
 # -- no data is never healthy -------------------------------------------------------------------------------------
@@ -157,18 +159,18 @@ def test_a_reason_has_nothing_in_it_that_a_terminal_would_obey() -> None:
     ],
 )
 def test_without_data_a_rule_fails_whatever_its_severity_and_says_why(rule: str, reason: str) -> None:
-    finding = judge(f"x: {rule}")
+    result = judge(f"x: {rule}")
 
-    assert finding.state == "no-data"
-    assert finding.verdict == "fail"
-    assert finding.reason.startswith(reason)
-    assert finding.value is None
+    assert result.state == "no-data"
+    assert result.status == "fail"
+    assert result.reason.startswith(reason)
+    assert result.value is None
 
 
 def test_a_series_that_is_beyond_counts_more_than_one_that_cannot_be_judged() -> None:
-    finding = judge("x: queue_length < 10", PAGE.replace("15", "NaN"))
+    result = judge("x: queue_length < 10", PAGE.replace("15", "NaN"))
 
-    assert (finding.state, finding.offending, finding.total) == ("fail", 1, 3)
+    assert (result.state, result.offending, result.total) == ("fail", 1, 3)
 
 
 def test_a_rule_may_say_that_a_missing_series_is_well() -> None:
@@ -177,9 +179,9 @@ def test_a_rule_may_say_that_a_missing_series_is_well() -> None:
 
 
 def test_when_the_app_does_not_answer_every_rule_is_without_data() -> None:
-    findings = Evaluator(rules.parse("a: flag; b: absent(panic_total) warn")).unavailable("the app is down")
+    results = RuleEvaluator(parse_rules("a: flag; b: absent(panic_total) warn")).unavailable("the app is down")
 
-    assert [(finding.state, finding.reason) for finding in findings] == [("no-data", "the app is down")] * 2
+    assert [(result.state, result.reason) for result in results] == [("no-data", "the app is down")] * 2
 
 
 # -- time ---------------------------------------------------------------------------------------------------------
@@ -197,9 +199,9 @@ def test_a_timestamp_in_the_future_has_no_age() -> None:
 
 
 def test_a_sample_with_an_old_timestamp_is_no_sample() -> None:
-    finding = judge("x: up == 1", f"up 1 {int(NOW - 301) * 1000}\n")
+    result = judge("x: up == 1", f"up 1 {int(NOW - 301) * 1000}\n")
 
-    assert (finding.state, finding.reason) == ("no-data", "the newest sample of up is 301s old")
+    assert (result.state, result.reason) == ("no-data", "the newest sample of up is 301s old")
     assert judge("x: up == 1", f"up 1 {int(NOW - 299) * 1000}\n").state == "ok"
 
 
@@ -207,10 +209,10 @@ def test_a_sample_with_an_old_timestamp_is_no_sample() -> None:
 def test_a_sample_whose_time_is_yet_to_come_is_no_data(rule: str) -> None:
     in_microseconds = f"up 1 {NOW * 1_000_000:.0f}\n"
 
-    finding = judge(f"x: {rule}", in_microseconds)
+    result = judge(f"x: {rule}", in_microseconds)
 
-    assert finding.state == "no-data"
-    assert "s ahead of the clock" in finding.reason
+    assert result.state == "no-data"
+    assert "s ahead of the clock" in result.reason
     assert judge("x: up == 1", f"up 1 {(NOW + 59) * 1000:.0f}\n").state == "ok"
     assert judge('x: up{a="1"} == 1', f'up{{a="1"}} 1\nup{{a="2"}} 1 {NOW * 2000:.0f}\n').state == "ok"
 
@@ -227,17 +229,17 @@ def test_what_does_not_change_for_the_whole_range_is_stale() -> None:
 
 
 def test_a_series_that_is_gone_is_no_data_even_where_its_past_is_known() -> None:
-    finding = over_time("x: rate(x_total[1m]) < 5", (0, "x_total 1\n"), (5, "x_total 2\n"), (10, "y_total 1\n"))
+    result = over_time("x: rate(x_total[1m]) < 5", (0, "x_total 1\n"), (5, "x_total 2\n"), (10, "y_total 1\n"))
 
-    assert (finding.state, finding.reason) == ("no-data", "there is no series x_total[1m]")
+    assert (result.state, result.reason) == ("no-data", "there is no series x_total[1m]")
 
 
 def test_a_counter_that_begins_anew_has_still_counted() -> None:
     pages = [(float(n * 10), f"x_total {value}\n") for n, value in enumerate([10, 20, 5, 15, 25, 35, 45])]
 
-    finding = over_time("x: increase(x_total[1m]) < 5", *pages)
+    result = over_time("x: increase(x_total[1m]) < 5", *pages)
 
-    assert finding.value == pytest.approx(10 + 5 + 10 + 10 + 10 + 10)
+    assert result.value == pytest.approx(10 + 5 + 10 + 10 + 10 + 10)
 
 
 def test_the_samples_own_timestamps_count() -> None:
@@ -251,21 +253,21 @@ def test_the_samples_own_timestamps_count() -> None:
 
 
 def test_only_what_a_range_selects_is_remembered_and_no_longer_than_it() -> None:
-    evaluator = Evaluator(rules.parse('x: rate(a{n="1"}[1m]) < 5; y: b < 5'))
+    evaluator = RuleEvaluator(parse_rules('x: rate(a{n="1"}[1m]) < 5; y: b < 5'))
     pages = ['a{n="1"} 1\na{n="2"} 1\nb 1\n', "b 1\n"]
 
-    evaluator.judge(metrics_page.parse(pages[0].encode(), "", 10), NOW)
-    assert evaluator.remembered() == 1
-    evaluator.judge(metrics_page.parse(pages[1].encode(), "", 10), NOW + 60)
-    assert evaluator.remembered() == 1
-    evaluator.judge(metrics_page.parse(pages[1].encode(), "", 10), NOW + 61)
-    assert evaluator.remembered() == 0
+    evaluator.evaluate(parse_page(pages[0].encode(), "", 10), NOW)
+    assert evaluator.series_kept() == 1
+    evaluator.evaluate(parse_page(pages[1].encode(), "", 10), NOW + 60)
+    assert evaluator.series_kept() == 1
+    evaluator.evaluate(parse_page(pages[1].encode(), "", 10), NOW + 61)
+    assert evaluator.series_kept() == 0
 
 
 def test_however_often_it_is_judged_the_past_stays_small_and_the_rate_right() -> None:
     kept = series_history.History(60.0)
     for n in range(20_000):
-        sample = metrics_page.Sample("x_total", (), float(n % 5000))
+        sample = Sample("x_total", (), float(n % 5000))
         kept.observe([sample], NOW + n / 100)
     window = kept.window(sample, NOW + n / 100)
 
@@ -277,9 +279,9 @@ def test_more_series_than_are_remembered_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(series_history, "MOST_SERIES", 10)
     page = "".join(f'x_total{{n="{n}"}} 1\n' for n in range(11))
 
-    finding = judge("x: rate(x_total[1m]) < 5", page)
+    result = judge("x: rate(x_total[1m]) < 5", page)
 
-    assert (finding.state, finding.reason) == (
+    assert (result.state, result.reason) == (
         "no-data",
         "x_total[1m] selects more than 10 series, too many to remember",
     )
@@ -288,9 +290,9 @@ def test_more_series_than_are_remembered_are_refused(monkeypatch: pytest.MonkeyP
 def test_when_the_clock_is_set_back_the_past_begins_anew() -> None:
     pages = [(100.0, "x_total 100\n"), (110.0, "x_total 200\n"), (50.0, "x_total 210\n"), (60.0, "x_total 220\n")]
 
-    finding = over_time("x: increase(x_total[20s]) < 500", *pages)
+    result = over_time("x: increase(x_total[20s]) < 500", *pages)
 
-    assert finding.value == pytest.approx(20)
+    assert result.value == pytest.approx(20)
 
 
 # -- metrics that contradict themselves -----------------------------------------------------------------------------
@@ -313,10 +315,10 @@ TORN = 'up 1\n# TYPE jobs histogram\njobs_bucket{le="+Inf"} 2\njobs_count 3\n'
     ],
 )
 def test_a_rule_that_reads_a_metric_that_contradicts_itself_has_no_data_and_says_why(rule: str) -> None:
-    finding = judge(rule, TORN)
+    result = judge(rule, TORN)
 
-    assert finding.state == "no-data"
-    assert "cannot be used: line 3: jobs_count is 3, but its bucket" in finding.reason
+    assert result.state == "no-data"
+    assert "cannot be used: line 3: jobs_count is 3, but its bucket" in result.reason
 
 
 @pytest.mark.parametrize("rule", ["up == 1", '{__name__=~"up"} == 1', "absent(jobs)", "absent(job_count)"])
@@ -328,7 +330,7 @@ def test_the_past_of_a_counter_outlives_a_page_in_which_it_contradicts_itself() 
     whole = TORN.replace("jobs_count 3", "jobs_count 2")
     later = whole.replace(" 2\n", " 8\n")
 
-    finding = over_time("rate(jobs_count[1m]) < 5", (0, whole), (10, TORN), (20, later))
+    result = over_time("rate(jobs_count[1m]) < 5", (0, whole), (10, TORN), (20, later))
 
-    assert finding.state == "ok"
-    assert finding.value
+    assert result.state == "ok"
+    assert result.value

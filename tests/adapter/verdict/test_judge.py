@@ -244,7 +244,7 @@ def book_of(file: Path) -> Rulebook:
 
 
 def names(book: Rulebook) -> list[str]:
-    return [finding.name for finding in book.evaluator().unavailable("")]
+    return [result.name for result in book.evaluator().unavailable("")]
 
 
 def replace(file: Path, text: str) -> None:
@@ -315,7 +315,7 @@ def test_a_defect_while_rules_are_read_again_leaves_the_old_in_force_and_shows_i
         raise RecursionError
 
     assert names(book) == ["a"]
-    monkeypatch.setattr(rule_file, "parse", fail)
+    monkeypatch.setattr(rule_file, "parse_rules", fail)
     replace(file, "b: up == 1")
 
     assert names(book) == ["a"]
