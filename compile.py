@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent
 
 # The packages of a sidecar that each request passes through. All their modules are compiled together, because compiled
 # modules call each other without Python between only within one compilation.
-COMPILED = {"ambassador": ("http", "balancing", "proxy")}
+COMPILED = {"ambassador": ("http", "balancing", "upstream", "proxy")}
 
 
 def main() -> int:

@@ -15,12 +15,12 @@ from sidecars.ambassador.discovery.dns_refresh import Resolver, is_address, keep
 from sidecars.ambassador.endpoint_metrics import EndpointCollector
 from sidecars.ambassador.metrics import UpstreamCollector
 from sidecars.ambassador.proxy.client_connection import ClientConnection
-from sidecars.ambassador.proxy.health_checks import HealthChecker
 from sidecars.ambassador.proxy.tcp_connection import TcpConnection
-from sidecars.ambassador.proxy.upstream import Upstream
 from sidecars.ambassador.settings import Settings, UpstreamSettings
 from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
 from sidecars.ambassador.transport.tcp_keepalive import set_keepalive
+from sidecars.ambassador.upstream.health_checks import HealthChecker
+from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.ambassador.workers import reports
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from sidecars.ambassador.balancing.endpoint import BOUNDS, READY, Endpoint
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.proxy.upstream import Upstream
+    from sidecars.ambassador.upstream.upstream import Upstream
 
 _LABELS = ["upstream", "endpoint"]
 _BUCKETS = (*map(str, BOUNDS), "+Inf")

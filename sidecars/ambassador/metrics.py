@@ -1,4 +1,4 @@
-"""How what is counted (`sidecars.ambassador.proxy.counters`) is shown to Prometheus when it asks."""
+"""How what is counted (`sidecars.ambassador.upstream.counters`) is shown to Prometheus when it asks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from sidecars.ambassador.endpoint_metrics import buckets
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.proxy.upstream import Upstream
+    from sidecars.ambassador.upstream.upstream import Upstream
 
 
 class UpstreamCollector(Collector):

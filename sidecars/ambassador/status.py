@@ -9,7 +9,7 @@ from sidecars.ambassador.proxy import exchange
 if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
     from sidecars.ambassador.discovery.dns_target import DnsTarget
-    from sidecars.ambassador.proxy.upstream import Upstream
+    from sidecars.ambassador.upstream.upstream import Upstream
 
 
 def form() -> str:

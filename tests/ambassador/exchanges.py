@@ -13,9 +13,9 @@ import h11
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.http.request_head import Request, RequestParser
 from sidecars.ambassador.proxy.client_connection import ClientConnection
-from sidecars.ambassador.proxy.upstream import Upstream
-from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 from sidecars.ambassador.settings import Settings
+from sidecars.ambassador.upstream.upstream import Upstream
+from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.health import ReadinessLatch
 

@@ -12,7 +12,7 @@ from sidecars.ambassador.http.local_replies import DEFECT
 
 if TYPE_CHECKING:
     from sidecars.ambassador.discovery.dns_target import DnsTarget
-    from sidecars.ambassador.proxy.upstream import Upstream
+    from sidecars.ambassador.upstream.upstream import Upstream
 
 _RETRY_AFTER_FAILURE = 1.0  # seconds, unless answers hold for less
 

@@ -29,7 +29,7 @@ from sidecars.ambassador.proxy.timeouts import watch
 from sidecars.ambassador.proxy.tunnel import reset
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.proxy.upstream import Upstream
+    from sidecars.ambassador.upstream.upstream import Upstream
 
 _CR: Final = b"\r"[0]
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
     from sidecars.ambassador.http.local_replies import Cause
     from sidecars.ambassador.proxy.client_connection import ClientConnection
-    from sidecars.ambassador.proxy.upstream import Upstream
-    from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
+    from sidecars.ambassador.upstream.upstream import Upstream
+    from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 
 _JOINED: Final = 64 * 1024  # bytes of a body that are copied behind its head, to be one write; more does not wait
 _SWITCHING: Final = 101

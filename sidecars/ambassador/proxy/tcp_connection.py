@@ -18,7 +18,7 @@ from sidecars.chassis.runtime import logs
 
 if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
-    from sidecars.ambassador.proxy.upstream import Upstream
+    from sidecars.ambassador.upstream.upstream import Upstream
 
 log = logs.get("ambassador.tcp")
 

@@ -56,7 +56,7 @@ from sidecars.ambassador.transport import tcp_keepalive
 if TYPE_CHECKING:
     from sidecars.ambassador.proxy.client_connection import ClientConnection
     from sidecars.ambassador.proxy.exchange import Exchange
-    from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
+    from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 
 _LINGER: Final = 2.0  # seconds that a connection stays open for an app to read its last answer
 _CONTINUE_AFTER: Final = 1.0  # seconds after which a client that expects 100-continue is told so by us

@@ -28,8 +28,8 @@ from sidecars.ambassador.transport.tcp_keepalive import acknowledged, is_unreach
 if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
     from sidecars.ambassador.proxy.client_connection import ClientConnection
-    from sidecars.ambassador.proxy.upstream import Upstream
-    from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
+    from sidecars.ambassador.upstream.upstream import Upstream
+    from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 
 
 _LOOKS = 8  # ticks, about as many seconds, between two questions whether the hosts at both ends are still there

@@ -28,9 +28,9 @@ from sidecars.ambassador.http.head_rules import MessageRejected
 from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.ambassador.http.response_head import parse_response
 from sidecars.ambassador.proxy import retry
-from sidecars.ambassador.proxy.access_log import AccessLog
-from sidecars.ambassador.proxy.counters import Counters
 from sidecars.ambassador.transport import connect_errors, upstream_tls
+from sidecars.ambassador.upstream.access_log import AccessLog
+from sidecars.ambassador.upstream.counters import Counters
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import Ambassador, Peer, backends
 from tests.conftest import Start

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sidecars.ambassador.proxy.admission import AT_ONCE
 from sidecars.ambassador.proxy.exchange import Exchange
 from sidecars.ambassador.proxy.timeouts import look
+from sidecars.ambassador.upstream.admission import AT_ONCE
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import GET
 

@@ -22,9 +22,9 @@ from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 from sidecars.ambassador.proxy.tunnel import TunnelEnd
-from sidecars.ambassador.proxy.upstream import Upstream
-from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 from sidecars.ambassador.settings import Settings
+from sidecars.ambassador.upstream.upstream import Upstream
+from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.health import ReadinessLatch
 from tests.ambassador.support import Backend, Handler, Peer

@@ -12,7 +12,7 @@ import uvloop
 from sidecars.ambassador.discovery.dns_refresh import keep_refreshed
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.http import local_replies
-from sidecars.ambassador.proxy.access_log import AccessLog
+from sidecars.ambassador.upstream.access_log import AccessLog
 from tests.ambassador.exchanges import Pair, Wire
 from tests.ambassador.support import answering, backends
 from tests.support import PATIENCE

@@ -17,19 +17,19 @@ from sidecars.ambassador.http.head_rules import HTTP2
 from sidecars.ambassador.http.header_edits import BearerToken, combine_edits
 from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.request_head import RequestParser
-from sidecars.ambassador.proxy import access_log
-from sidecars.ambassador.proxy.access_log import AccessLog
-from sidecars.ambassador.proxy.admission import AdmissionQueue
-from sidecars.ambassador.proxy.counters import Counters
 from sidecars.ambassador.proxy.retry import RetryBudget
 from sidecars.ambassador.proxy.tunnel import reset
-from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
 from sidecars.ambassador.settings import Settings, UpstreamSettings
 from sidecars.ambassador.transport import connect_errors, upstream_tls
 from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
 from sidecars.ambassador.transport.defects import Defects
 from sidecars.ambassador.transport.disconnects import Disconnects
 from sidecars.ambassador.transport.tcp_keepalive import set_keepalive
+from sidecars.ambassador.upstream import access_log
+from sidecars.ambassador.upstream.access_log import AccessLog
+from sidecars.ambassador.upstream.admission import AdmissionQueue
+from sidecars.ambassador.upstream.counters import Counters
+from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import ReadinessLatch

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.proxy.admission import AT_ONCE, EACH, AdmissionQueue
 from sidecars.ambassador.proxy.client_connection import ClientConnection
-from sidecars.ambassador.proxy.upstream_connection import UpstreamConnection
+from sidecars.ambassador.upstream.admission import AT_ONCE, EACH, AdmissionQueue
+from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 from tests.ambassador.exchanges import Pair, Wire
 from tests.ambassador.support import GET, Ambassador, Peer, backends
 from tests.conftest import Start

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
     from sidecars.ambassador.http.local_replies import Cause
     from sidecars.ambassador.proxy.exchange import Exchange
-    from sidecars.ambassador.proxy.upstream import Upstream
+    from sidecars.ambassador.upstream.upstream import Upstream
 
 _MOST_INTERIM: Final = 64  # 1xx responses before the final one
 _SWITCHING: Final = 101
