@@ -21,7 +21,7 @@ from sidecars.adapter.exposition.parser import parse_page
 from sidecars.adapter.exposition.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.health import documents, json_paths, to_metrics
 from sidecars.adapter.health.documents import SUCCESS, Health, HealthOptions
-from sidecars.adapter.health.json_document import NotHealth, parse_json
+from sidecars.adapter.health.strict_json import NotHealth, parse_json
 from sidecars.adapter.health.json_paths import Selector
 from sidecars.adapter.health.kubernetes_lines import read_text
 from sidecars.adapter.health.status_words import BUILT_IN, StatusWords

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from sidecars.adapter.health.json_document import NotHealth, as_float
+from sidecars.adapter.health.strict_json import NotHealth, as_float
 from sidecars.adapter.health.status_words import BUILT_IN, CONDITIONS, UP, Condition, StatusWords, condition_of, shown
 
 __all__ = ["CONDITIONS", "Component", "Condition", "Health", "NotHealth", "condition_of", "read_json"]

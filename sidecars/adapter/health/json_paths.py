@@ -26,7 +26,7 @@ from functools import partial
 from typing import Any
 
 from sidecars.adapter.exposition.unknown_values import UnknownValue
-from sidecars.adapter.health.json_document import NotHealth, as_float
+from sidecars.adapter.health.strict_json import NotHealth, as_float
 from sidecars.adapter.health.status_words import BUILT_IN, StatusWords, shown
 from sidecars.chassis.config.source_position import position_of
 

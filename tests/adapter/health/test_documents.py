@@ -19,7 +19,7 @@ from sidecars.adapter.health.documents import (
     named,
     read_json,
 )
-from sidecars.adapter.health.json_document import parse_json
+from sidecars.adapter.health.strict_json import parse_json
 from sidecars.adapter.health.kubernetes_lines import read_text
 from sidecars.adapter.health.status_words import StatusWords
 from tests.adapter.documents import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
