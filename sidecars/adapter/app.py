@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from sidecars.adapter.app_client.client import Upstream
-from sidecars.adapter.app_client.interpretation import Limits
-from sidecars.adapter.app_client.outcome import Question
-from sidecars.adapter.metrics import RecordCollector
+from sidecars.adapter.app_client.client import AppClient
+from sidecars.adapter.app_client.interpretation import InterpretationOptions
+from sidecars.adapter.app_client.outcome import AppRequest
+from sidecars.adapter.metrics import StatisticsCollector
 from sidecars.adapter.server import haproxy_agent
-from sidecars.adapter.server.auth import BadCredentialsFile, Guard
-from sidecars.adapter.server.handler import Probes, serve
-from sidecars.adapter.server.route_handlers import Desk, Forward, Metrics, Verdicts, together_of
+from sidecars.adapter.server.auth import Authenticator, BadCredentialsFile
+from sidecars.adapter.server.handler import ProbeHandler, serve
+from sidecars.adapter.server.route_handlers import ForwardHandler, Metrics, RouteHandler, VerdictHandler, gather_all
 from sidecars.adapter.server.routes import Route, routes_of
 from sidecars.adapter.settings import App, Settings
-from sidecars.adapter.statistics import Record
-from sidecars.adapter.verdict.judge import Judge, limits_of
-from sidecars.adapter.verdict.rule_file import Rulebook
-from sidecars.adapter.verdict.verdict import Verdict, of_all
+from sidecars.adapter.statistics import Statistics
+from sidecars.adapter.verdict.judge import Judge, options_of
+from sidecars.adapter.verdict.rule_file import ReloadingRules
+from sidecars.adapter.verdict.verdict import Verdict, combine_routes
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
@@ -33,64 +33,66 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     """Answer the routes until told to stop. It is ready once it listens: it never waits for the app."""
     listening = context.health.hold("listener", "not listening yet")
     routes = routes_of(settings.apps.values())
-    record = Record(routes)
+    record = Statistics(routes)
     metrics = admin_server.registry()
-    metrics.register(RecordCollector(record))
+    metrics.register(StatisticsCollector(record))
     try:
-        guard, own_tls = Guard(settings.token, settings.basic_auth), _own_tls(settings)
-        upstream = Upstream(settings.apps.values(), record, context.health, _limits(settings, routes))
+        authenticator, own_tls = Authenticator(settings.token, settings.basic_auth), _own_tls(settings)
+        app_client = AppClient(settings.apps.values(), record, context.health, _limits(settings, routes))
     except tls.UnusableTLSFiles as error:
         raise BadSettings(error.reason) from None
     except (OSError, BadCredentialsFile) as error:
         raise BadSettings(f"{variable(Settings, 'basic_auth')}: {error}") from None
     sockets = bind(settings.listen, variable(Settings, "listen"))
     longest = max(app.timeout for app in settings.apps.values())
-    async with upstream:
-        desks = _desks(settings, routes, upstream, record)
-        probes = Probes(routes, desks, record, guard)
+    async with app_client:
+        handlers = _handlers(settings, routes, app_client, record)
+        probes = ProbeHandler(routes, handlers, record, authenticator)
         async with (
             admin_server.serve(settings, context.health, metrics, record.page),
             serve(probes, sockets, settings.max_connections, longest, own_tls),
-            _agent(settings, [desk for desk in desks.values() if isinstance(desk, Verdicts)]),
+            _agent(settings, [desk for desk in handlers.values() if isinstance(desk, VerdictHandler)]),
         ):
             listening.release()
             log.info("listening", address=bound_address(sockets), routes=[route.path for route in routes])
             await context.stopping.wait()
 
 
-def _limits(settings: Settings, routes: Iterable[Route]) -> dict[Question, Limits]:
+def _limits(settings: Settings, routes: Iterable[Route]) -> dict[AppRequest, InterpretationOptions]:
     """The questions whose answers are understood, and how much of them is taken."""
     return {
-        question: limits_of(settings.apps[question.app])
+        app_request: options_of(settings.apps[app_request.app])
         for route in routes
         if route.mode != "forward"
-        for question in route.questions
+        for app_request in route.app_requests
     }
 
 
-def _desks(settings: Settings, routes: Iterable[Route], upstream: Upstream, record: Record) -> dict[str, Desk]:
+def _handlers(
+    settings: Settings, routes: Iterable[Route], app_client: AppClient, record: Statistics
+) -> dict[str, RouteHandler]:
     """What answers each route."""
-    desks: dict[str, Desk] = {}
-    judges: dict[Question, Judge] = {}
+    handlers: dict[str, RouteHandler] = {}
+    judges: dict[AppRequest, Judge] = {}
     for route in routes:
-        apps = [settings.apps[question.app] for question in route.questions]
+        apps = [settings.apps[app_request.app] for app_request in route.app_requests]
         if route.mode == "verdict":
-            for app, question in zip(apps, route.questions, strict=True):
-                judges[question] = judges.get(question) or Judge(app, question, _rulebook(app, record))
-            sitting = [judges[question] for question in route.questions]
-            desks[route.path] = Verdicts(route, upstream, sitting, record.routes[route.path])
+            for app, app_request in zip(apps, route.app_requests, strict=True):
+                judges[app_request] = judges.get(app_request) or Judge(app, app_request, _rulebook(app, record))
+            sitting = [judges[app_request] for app_request in route.app_requests]
+            handlers[route.path] = VerdictHandler(route, app_client, sitting, record.routes[route.path])
         elif route.mode == "metrics":
-            desks[route.path] = Metrics(route, upstream, [limits_of(app) for app in apps])
+            handlers[route.path] = Metrics(route, app_client, [options_of(app) for app in apps])
         else:
-            desks[route.path] = Forward(route, upstream)
-    return desks
+            handlers[route.path] = ForwardHandler(route, app_client)
+    return handlers
 
 
-def _rulebook(app: App, record: Record) -> Rulebook | None:
+def _rulebook(app: App, record: Statistics) -> ReloadingRules | None:
     """The app's rules. Rates are about one page of the app, so each question has a book of its own."""
     if app.rules is None:
         return None
-    book = Rulebook(app.rules, variable(Settings, "rules", app.name))
+    book = ReloadingRules(app.rules, variable(Settings, "rules", app.name))
     if app.rules.file:
         record.apps[app.name].rule_files.append(lambda: book.problem)
     return book
@@ -109,7 +111,7 @@ def _own_tls(settings: Settings) -> tls.ReloadingContext | None:
 
 
 @asynccontextmanager
-async def _agent(settings: Settings, desks: Sequence[Verdicts]) -> AsyncIterator[None]:
+async def _agent(settings: Settings, handlers: Sequence[VerdictHandler]) -> AsyncIterator[None]:
     """HAProxy's agent-check, where it is asked for: one verdict of all routes that have any."""
     if not settings.agent_listen:
         yield
@@ -117,7 +119,7 @@ async def _agent(settings: Settings, desks: Sequence[Verdicts]) -> AsyncIterator
     sockets = bind(settings.agent_listen, variable(Settings, "agent_listen"))
 
     async def judge() -> Verdict:
-        return of_all(await together_of([desk.judge(None) for desk in desks]))
+        return combine_routes(await gather_all([desk.judge(None) for desk in handlers]))
 
     async with haproxy_agent.serve(judge, sockets):
         log.info("agent-checks are answered", address=bound_address(sockets))

@@ -9,16 +9,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from sidecars.adapter.exposition.page_faults import EFFECTS
-from sidecars.adapter.statistics import BUCKETS, Durations, Record
+from sidecars.adapter.statistics import BUCKETS, DurationHistogram, Statistics
 from sidecars.adapter.verdict.verdict import STATUSES
 
 _Counter = CounterMetricFamily
 
 
-class RecordCollector(Collector):
+class StatisticsCollector(Collector):
     """Shows a record to Prometheus."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Statistics) -> None:
         self._record = record
 
     def collect(self) -> Iterator[Metric]:
@@ -79,7 +79,7 @@ class RecordCollector(Collector):
         yield from (requests, errors, current, faults, left_out)
 
 
-def _cumulative(durations: Durations) -> list[tuple[str, float]]:
+def _cumulative(durations: DurationHistogram) -> list[tuple[str, float]]:
     """Buckets as the exposition wants them: each holds all that are smaller, too."""
     total, buckets = 0, []
     for bound, count in zip([*map(str, BUCKETS), "+Inf"], durations.counts, strict=True):

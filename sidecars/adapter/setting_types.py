@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from urllib.parse import SplitResult
 
-    from sidecars.adapter.health.json_paths import Selector
+    from sidecars.adapter.health.json_paths import JsonPath
 
 _URL = url("http", "https")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
@@ -88,7 +88,12 @@ def by_route(kind: SettingType[T], rest: str) -> SettingType[ByRoute[T]]:
         return ByRoute(kind.parse(rest) if value is None else value, exceptions)
 
     def show(chosen: ByRoute[T]) -> str:
-        return ",".join([kind.show(chosen.value), *(f"{at}={kind.show(it)}" for at, it in chosen.exceptions.items())])
+        return ",".join(
+            [
+                kind.show(chosen.value),
+                *(f"{at}={kind.show(it)}" for at, it in chosen.exceptions.items()),
+            ]
+        )
 
     return SettingType(f"{kind.name}; or /path=…, …", parse, show)
 
@@ -198,16 +203,16 @@ def _show_rules(rules: RulesText) -> str:
 rules = SettingType("rules", _parse_rules, _show_rules, from_file=lambda value, name: replace(value, file=name))
 
 
-def _parse_selectors(raw: str) -> tuple[Selector, ...]:
+def _parse_selectors(raw: str) -> tuple[JsonPath, ...]:
     from sidecars.adapter.health.json_paths import parse  # noqa: PLC0415 - as above
 
     return parse(raw)
 
 
-def _show_selectors(value: tuple[Selector, ...]) -> str:
+def _show_selectors(value: tuple[JsonPath, ...]) -> str:
     from sidecars.adapter.health.json_paths import show  # noqa: PLC0415 - as above
 
     return show(value)
 
 
-selectors = SettingType("name=$.path; …", _parse_selectors, _show_selectors)
+json_paths = SettingType("name=$.path; …", _parse_selectors, _show_selectors)

@@ -12,15 +12,15 @@ from sidecars.adapter.setting_types import (
     StatusCodes,
     Threshold,
     by_route,
+    json_paths,
     routes,
     rules,
-    selectors,
     status_codes,
     status_values,
     target_url,
     threshold,
 )
-from sidecars.adapter.verdict.dialect_negotiation import AUTO, FORMATS, SourceFormat
+from sidecars.adapter.verdict.dialect_negotiation import AUTO, DIALECT_NAMES, SourceFormat
 from sidecars.chassis.config import unused_settings
 from sidecars.chassis.config.setting_types import (
     Address,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from urllib.parse import SplitResult
 
-    from sidecars.adapter.health.json_paths import Selector
+    from sidecars.adapter.health.json_paths import JsonPath
 
 Mode = Literal["forward", "verdict", "metrics"]
 
@@ -75,8 +75,8 @@ class App:
         " rules an app is healthy that answers as it should. A file of them (`_FILE`) is read again when it changes",
         default="",
     )
-    select: tuple[Selector, ...] | None = setting(
-        selectors, "numbers out of JSON that is of no known dialect: `name=$.path.in[0].it`, `;` between", default=""
+    select: tuple[JsonPath, ...] | None = setting(
+        json_paths, "numbers out of JSON that is of no known dialect: `name=$.path.in[0].it`, `;` between", default=""
     )
     status_values: dict[str, float] | None = setting(
         status_values,
@@ -99,7 +99,7 @@ class App:
         default="auto",
     )
     format: ByRoute[str] = setting(
-        by_route(choice(AUTO, *FORMATS), AUTO),
+        by_route(choice(AUTO, *DIALECT_NAMES), AUTO),
         "the dialect of a verdict; `auto` goes by the request's `Accept` and path; for all routes, or by path",
         default=AUTO,
     )

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecars.adapter.app_client.outcome import NoReply, Outcome, Reason
+from sidecars.adapter.app_client.outcome import NoResponse, Outcome, Reason
 from sidecars.adapter.exposition.page_faults import FaultKind
 from sidecars.adapter.server.routes import OTHER, Route
-from sidecars.adapter.verdict.probe_response import Answer
+from sidecars.adapter.verdict.probe_response import ProbeResponse
 from sidecars.adapter.verdict.verdict import Check, Verdict, worst_first
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0)  # seconds
@@ -28,7 +28,7 @@ MOST_CHECKS = 500  # of an app's own checks that `/status` tells
 Clock = Callable[[], float]
 
 
-class Durations:
+class DurationHistogram:
     """A histogram: how many took at most so long, bucket by bucket, and the sum."""
 
     __slots__ = ("counts", "sum")
@@ -43,7 +43,7 @@ class Durations:
 
 
 @dataclass(frozen=True, slots=True)
-class Last:
+class LastResponse:
     """What is kept of an answer: all but its bytes."""
 
     status: int
@@ -51,7 +51,7 @@ class Last:
     good: bool
 
 
-class CheckRecord:
+class CheckHistory:
     """One check of a verdict: how it is, since when, and what was last wrong with it."""
 
     __slots__ = ("_last_error", "_last_error_at", "_since", "check")
@@ -93,35 +93,35 @@ def _kept(verdict: Verdict) -> Sequence[Check]:
     return rules + worst_first(check for check in verdict.checks if not check.is_rule)[:MOST_CHECKS]
 
 
-class RouteRecord:
+class RouteStatistics:
     """One route: how often it gave which answer, how long that took, and how it is now."""
 
     def __init__(self, path: str, clock: Clock) -> None:
         self.path = path
         self.codes: Counter[int] = Counter()
-        self.durations = Durations()
-        self.last: Last | None = None
+        self.durations = DurationHistogram()
+        self.last: LastResponse | None = None
         self.last_error = ""
         self.verdict: Verdict | None = None
-        self.checks: dict[str, CheckRecord] = {}
+        self.checks: dict[str, CheckHistory] = {}
         self._left_out = 0
         self._clock = clock
         self._last_at = self._since = self._last_error_at = self._verdict_since = 0.0
 
-    def answered(self, answer: Answer, seconds: float) -> bool:
+    def answered(self, answer: ProbeResponse, seconds: float) -> bool:
         """Note an answer; True when the route has turned from good to bad or back."""
         self.codes[answer.status] += 1
         self.durations.observe(seconds)
         before, self._last_at = self.last, self._clock()
         if before is None or (before.status, before.why) != (answer.status, answer.why):
             self._since = self._last_at
-            self.last = Last(answer.status, answer.why, answer.good)
+            self.last = LastResponse(answer.status, answer.why, answer.good)
         if not answer.good:
             self.last_error = answer.why or f"the app answered {answer.status}"
             self._last_error_at = self._last_at
         return answer.good != (before.good if before else True)
 
-    def refused(self, answer: Answer) -> None:
+    def refused(self, answer: ProbeResponse) -> None:
         """Note an answer that says nothing about the app, such as 405."""
         self.codes[answer.status] += 1
 
@@ -141,7 +141,7 @@ class RouteRecord:
             known = before.get(check.label)
             if known:
                 known.judged(check, now)
-            self.checks[check.label] = known or CheckRecord(check, now)
+            self.checks[check.label] = known or CheckHistory(check, now)
 
     def page(self) -> dict[str, Any]:
         """The route's last result, for people."""
@@ -164,7 +164,7 @@ class RouteRecord:
         return page
 
 
-class AppRecord:
+class AppStatistics:
     """One app: how often it was asked, why it gave no answer, and what was wrong with its metrics."""
 
     def __init__(self, clock: Clock = time.time) -> None:
@@ -184,7 +184,7 @@ class AppRecord:
         """Why the rules in force are not those of the file; "" when they are."""
         return next(filter(None, (problem() for problem in self.rule_files)), "")
 
-    def understood(self, faults: Mapping[FaultKind, int], told: Sequence[str], left_out: int) -> list[FaultKind]:
+    def interpretation(self, faults: Mapping[FaultKind, int], told: Sequence[str], left_out: int) -> list[FaultKind]:
         """Note how a page of metrics was: its faults by kind, and as sentences. Returns the kinds that are new."""
         new = [kind for kind in faults if kind not in self.faults]
         self.faults.update(faults)
@@ -204,25 +204,29 @@ class AppRecord:
         }
 
     def outcome(self, outcome: Outcome) -> None:
-        if isinstance(outcome, NoReply):
+        if isinstance(outcome, NoResponse):
             self.errors[outcome.reason] += 1
 
 
-class Record:
+class Statistics:
     """Everything there is to tell."""
 
     def __init__(self, routes: Iterable[Route], clock: Clock = time.time) -> None:
         self._table = {route.path: route for route in routes}
-        self.routes = {path: RouteRecord(path, clock) for path in self._table}
-        self.other = RouteRecord(OTHER, clock)
-        self.apps = {question.app: AppRecord(clock) for route in self._table.values() for question in route.questions}
+        self.routes = {path: RouteStatistics(path, clock) for path in self._table}
+        self.other = RouteStatistics(OTHER, clock)
+        self.apps = {
+            app_request.app: AppStatistics(clock)
+            for route in self._table.values()
+            for app_request in route.app_requests
+        }
 
     def page(self) -> dict[str, Any]:
         """What `/status` says of the routes, and of rules that could not be read again."""
         page: dict[str, Any] = {
             "routes": {
                 path: {
-                    "asks": {question.app: question.url for question in route.questions},
+                    "asks": {app_request.app: app_request.url for app_request in route.app_requests},
                     "mode": route.mode,
                     **self.routes[path].page(),
                 }

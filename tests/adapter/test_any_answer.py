@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.app_client.outcome import Question, Reply
+from sidecars.adapter.app_client.outcome import AppRequest, AppResponse
 from sidecars.adapter.rendering.negotiation import negotiate_format
 from sidecars.adapter.server.handler import patience
 from sidecars.adapter.settings import Settings
-from sidecars.adapter.verdict.dialect_negotiation import FORMATS, Format, chosen
+from sidecars.adapter.verdict.dialect_negotiation import DIALECT_NAMES, Format, choose_dialect
 from sidecars.adapter.verdict.dialects import agent_line, render
 from sidecars.adapter.verdict.judge import Judge
-from sidecars.adapter.verdict.rule_file import Rulebook
+from sidecars.adapter.verdict.rule_file import ReloadingRules
 from sidecars.adapter.verdict.verdict import STATUSES
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.http.accept_header import media_ranges
 
-QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 1 << 20)
+QUESTION = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 1 << 20)
 RULES = (
     "a: health_up == 1; b: age(u) < 60s; c: u * 1e300 ^ 3 % 7 < 5; d: sum(u) / count(v) < bool 5; e: rate(u[1m]) < 1"
 )
@@ -83,13 +83,13 @@ def test_any_answer_of_an_app_has_a_verdict_in_every_dialect(
     environ: dict[str, str], body: bytes, content_type: str, status: int
 ) -> None:
     app = load(Settings, {"ADAPTER_MODE": "verdict", **environ}).apps["default"]
-    judge = Judge(app, QUESTION, Rulebook(app.rules, "ADAPTER_RULES") if app.rules else None, lambda: 1e9)
+    judge = Judge(app, QUESTION, ReloadingRules(app.rules, "ADAPTER_RULES") if app.rules else None, lambda: 1e9)
 
-    verdict = judge.judge(Reply(status, {"content-type": content_type}, body))
+    verdict = judge.judge(AppResponse(status, {"content-type": content_type}, body))
 
     assert verdict.status in STATUSES
     assert verdict.status == "pass" or verdict.reason
-    for form in FORMATS:
+    for form in DIALECT_NAMES:
         answer = render(verdict, form)
         assert len(answer.body) <= 4000
         answer.body.decode()
@@ -97,14 +97,16 @@ def test_any_answer_of_an_app_has_a_verdict_in_every_dialect(
 
 
 @given(
-    st.text(alphabet=st.characters(max_codepoint=255), max_size=60), st.text(max_size=20), st.sampled_from([*FORMATS])
+    st.text(alphabet=st.characters(max_codepoint=255), max_size=60),
+    st.text(max_size=20),
+    st.sampled_from([*DIALECT_NAMES]),
 )
 def test_no_header_or_query_of_a_prober_raises(header: str, query: str, form: Format) -> None:
     app = load(Settings, {"ADAPTER_MODE": "verdict"}).apps["default"]
-    verdict = Judge(app, QUESTION, None).judge(Reply(200, {}, b"up 1\n"))
+    verdict = Judge(app, QUESTION, None).judge(AppResponse(200, {}, b"up 1\n"))
 
     list(media_ranges(header))
-    assert chosen("auto", "/health", header) in FORMATS
+    assert choose_dialect("auto", "/health", header) in DIALECT_NAMES
     assert negotiate_format(header).content_type
     assert patience({"x-prometheus-scrape-timeout-seconds": header}) is None or header
     assert render(verdict, form, "/" + query, f"verbose&exclude={query}&{query}%ff").status

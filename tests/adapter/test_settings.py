@@ -146,7 +146,7 @@ def test_what_is_about_answers_that_are_read_is_of_no_use_where_all_are_forwarde
 
 
 KINDS = [
-    setting_types.target_url, setting_types.path, setting_types.routes, setting_types.rules, setting_types.selectors,
+    setting_types.target_url, setting_types.path, setting_types.routes, setting_types.rules, setting_types.json_paths,
     setting_types.status_values, setting_types.status_codes, setting_types.by_route(setting_types.path, "/a"),
 ]  # fmt: skip
 PIECES = st.sampled_from(

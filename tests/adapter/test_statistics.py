@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from sidecars.adapter.app_client.outcome import NoReply
-from sidecars.adapter.metrics import RecordCollector
+from sidecars.adapter.app_client.outcome import NoResponse
+from sidecars.adapter.metrics import StatisticsCollector
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
-from sidecars.adapter.statistics import BUCKETS, MOST_CHECKS, Record
-from sidecars.adapter.verdict.probe_response import Answer, own_answer
-from sidecars.adapter.verdict.verdict import Check, of_checks
+from sidecars.adapter.statistics import BUCKETS, MOST_CHECKS, Statistics
+from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
+from sidecars.adapter.verdict.verdict import Check, verdict_of
 from sidecars.chassis.config.settings import load
 
-GOOD = Answer(200, {}, b"fine")
-DOWN = own_answer(503, "the app is down", "the app is down")
-SLOW = own_answer(503, "the app is slow", "the app is slow")
+GOOD = ProbeResponse(200, {}, b"fine")
+DOWN = text_response(503, "the app is down", "the app is down")
+SLOW = text_response(503, "the app is slow", "the app is slow")
 
 
 class Clock:
@@ -27,8 +27,8 @@ class Clock:
         return self.now
 
 
-def record(clock: Clock) -> Record:
-    return Record(routes_of(load(Settings, {}).apps.values()), clock)
+def record(clock: Clock) -> Statistics:
+    return Statistics(routes_of(load(Settings, {}).apps.values()), clock)
 
 
 def test_a_route_turns_once_and_not_with_every_probe() -> None:
@@ -64,7 +64,7 @@ def test_since_is_when_the_present_answer_began() -> None:
 def test_a_status_of_the_app_itself_is_an_error_worth_telling() -> None:
     whole = record(Clock())
 
-    whole.routes["/health"].answered(Answer(500, {}, b"secret stack trace"), 0.01)
+    whole.routes["/health"].answered(ProbeResponse(500, {}, b"secret stack trace"), 0.01)
 
     assert whole.page()["routes"]["/health"]["last_error"]["reason"] == "the app answered 500"
 
@@ -75,7 +75,7 @@ def test_every_duration_is_counted_in_all_buckets_that_hold_it(seconds: list[flo
     for each in seconds:
         whole.routes["/health"].answered(GOOD, each)
     registry = CollectorRegistry()
-    registry.register(RecordCollector(whole))
+    registry.register(StatisticsCollector(whole))
 
     def sample(suffix: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"adapter_request_duration_seconds_{suffix}", {"route": "/health", **labels})
@@ -89,12 +89,12 @@ def test_the_metrics_tell_routes_codes_and_reasons() -> None:
     whole = record(Clock())
     whole.routes["/health"].answered(GOOD, 0.01)
     whole.routes["/health"].answered(DOWN, 0.01)
-    whole.routes["/health"].refused(own_answer(405, "no"))
-    whole.other.refused(own_answer(404, "no"))
+    whole.routes["/health"].refused(text_response(405, "no"))
+    whole.other.refused(text_response(404, "no"))
     whole.apps["default"].requests += 2
-    whole.apps["default"].outcome(NoReply("refused", "is down"))
+    whole.apps["default"].outcome(NoResponse("refused", "is down"))
     registry = CollectorRegistry()
-    registry.register(RecordCollector(whole))
+    registry.register(StatisticsCollector(whole))
 
     value = registry.get_sample_value
     assert value("adapter_requests_total", {"route": "/health", "code": "200"}) == 1
@@ -108,7 +108,7 @@ def test_the_metrics_tell_routes_codes_and_reasons() -> None:
 
 def test_a_route_that_nobody_asked_for_is_neither_up_nor_down() -> None:
     registry = CollectorRegistry()
-    registry.register(RecordCollector(record(Clock())))
+    registry.register(StatisticsCollector(record(Clock())))
 
     assert registry.get_sample_value("adapter_up", {"route": "/health"}) is None
 
@@ -118,7 +118,7 @@ def test_of_thousands_of_an_apps_own_checks_status_tells_the_worst_and_how_many_
     route = whole.routes["/health"]
     checks = [Check(str(number), "fail" if number == 1999 else "pass", "is ill") for number in range(2000)]
 
-    route.judged(of_checks([*checks, Check("rule", "pass", is_rule=True)]))
+    route.judged(verdict_of([*checks, Check("rule", "pass", is_rule=True)]))
 
     page = whole.page()["routes"]["/health"]["verdict"]
     assert len(page["checks"]) == MOST_CHECKS + 1

@@ -26,10 +26,15 @@ import h11
 
 from sidecars import chassis
 from sidecars.adapter.app_client.background import LARGE, Background
-from sidecars.adapter.app_client.interpretation import Limits, Reading, Unreadable, understand
-from sidecars.adapter.app_client.outcome import NoReply, Outcome, Question, Reply
+from sidecars.adapter.app_client.interpretation import (
+    Interpretation,
+    InterpretationOptions,
+    UnusableResponse,
+    interpret_response,
+)
+from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Outcome
 from sidecars.adapter.settings import App, Settings
-from sidecars.adapter.statistics import Record
+from sidecars.adapter.statistics import Statistics
 from sidecars.chassis.config.setting_types import format_duration, format_size
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
@@ -43,15 +48,15 @@ _KEEP_ALIVE = 4.0  # seconds; node and uvicorn close an idle connection after 5
 _OVERDUE = 10.0  # seconds beyond its deadline after which a request is a sign that nothing moves any more
 
 
-class Upstream:
+class AppClient:
     """The apps, as something that can be asked. An async context: it holds connections."""
 
     def __init__(
         self,
         apps: Iterable[App],
-        record: Record,
+        record: Statistics,
         health: Health,
-        limits: Mapping[Question, Limits] | None = None,
+        limits: Mapping[AppRequest, InterpretationOptions] | None = None,
     ) -> None:
         """Raises UnusableTLSFiles. Answers to the questions in `limits` are understood, within these."""
         self._record = record
@@ -59,9 +64,9 @@ class Upstream:
         self.background = Background()
         self._health = health
         self._apps = {app.name: _Access(app) for app in apps}
-        self._flights: dict[Question, asyncio.Task[Outcome]] = {}
-        self._kept: dict[Question, tuple[Outcome, float]] = {}
-        self._pulses: dict[Question, Heartbeat] = {}
+        self._flights: dict[AppRequest, asyncio.Task[Outcome]] = {}
+        self._kept: dict[AppRequest, tuple[Outcome, float]] = {}
+        self._pulses: dict[AppRequest, Heartbeat] = {}
         self._now = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
@@ -77,93 +82,95 @@ class Upstream:
         for access in self._apps.values():
             access.client.close()
 
-    async def ask(self, question: Question, patience: float | None = None) -> Outcome:
+    async def ask(self, app_request: AppRequest, patience: float | None = None) -> Outcome:
         """What comes of the question, at its deadline at the latest. Never raises for anything that the app does.
 
         Raises Impatient where there is no outcome after `patience` seconds; that says nothing about the app.
         """
-        if question.cache_ttl:
-            kept = self._kept.get(question)
+        if app_request.cache_ttl:
+            kept = self._kept.get(app_request)
             if kept and self._now() < kept[1]:
                 return kept[0]
-        flight = self._flights.get(question)
+        flight = self._flights.get(app_request)
         if flight is None:
-            flight = self._flights[question] = asyncio.create_task(self._fly(question))
-        if patience is None or patience >= question.timeout:
+            flight = self._flights[app_request] = asyncio.create_task(self._fly(app_request))
+        if patience is None or patience >= app_request.timeout:
             return await asyncio.shield(flight)
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.shield(flight)
         except TimeoutError:
-            raise Impatient(question, patience) from None
+            raise ScrapeTimeout(app_request, patience) from None
 
-    async def _fly(self, question: Question) -> Outcome:
+    async def _fly(self, app_request: AppRequest) -> Outcome:
         """One request under way, from its count to its outcome."""
-        app = self._record.apps[question.app]
-        pulse = self._pulse(question)
+        app = self._record.apps[app_request.app]
+        pulse = self._pulse(app_request)
         pulse.beat()
         app.requests += 1
         try:
-            outcome = await self._outcome(question)
+            outcome = await self._outcome(app_request)
         finally:
             pulse.idle()
-            del self._flights[question]
-        if question.cache_ttl:
-            self._kept[question] = (outcome, self._now() + question.cache_ttl)
+            del self._flights[app_request]
+        if app_request.cache_ttl:
+            self._kept[app_request] = (outcome, self._now() + app_request.cache_ttl)
         app.outcome(outcome)
         return outcome
 
-    def _pulse(self, question: Question) -> Heartbeat:
-        pulse = self._pulses.get(question)
+    def _pulse(self, app_request: AppRequest) -> Heartbeat:
+        pulse = self._pulses.get(app_request)
         if pulse is None:
-            pulse = self._health.heartbeat(f"request for {question.url}", question.timeout + _OVERDUE)
-            self._pulses[question] = pulse
+            pulse = self._health.heartbeat(f"request for {app_request.url}", app_request.timeout + _OVERDUE)
+            self._pulses[app_request] = pulse
         return pulse
 
-    async def _outcome(self, question: Question) -> Outcome:
+    async def _outcome(self, app_request: AppRequest) -> Outcome:
         """Everything that can go wrong, translated."""
         progress = ResponseProgress()
-        reply: Reply | None = None
+        reply: AppResponse | None = None
         try:
-            async with asyncio.timeout(question.timeout):
-                reply = await self._apps[question.app].get(question, progress)
-                return await self._understood(question, reply)
+            async with asyncio.timeout(app_request.timeout):
+                reply = await self._apps[app_request.app].get(app_request, progress)
+                return await self._interpreted(app_request, reply)
         except Exception as error:  # noqa: BLE001 - a prober is answered whatever happens, and we hear of it
             if reply and isinstance(error, TimeoutError):
-                return _unread(question, reply)
-            known = translated(error, question, progress)
+                return _unread(app_request, reply)
+            known = classify_error(error, app_request, progress)
             if known is None:
-                log.defect(f"a defect while asking {question.url}: please report the traceback", error)
-            return known or NoReply("defect", f"could not be asked: {type(error).__name__}")
+                log.defect(f"a defect while asking {app_request.url}: please report the traceback", error)
+            return known or NoResponse("defect", f"could not be asked: {type(error).__name__}")
 
-    async def _understood(self, question: Question, reply: Reply) -> Reply:
+    async def _interpreted(self, app_request: AppRequest, reply: AppResponse) -> AppResponse:
         """The reply, and what it says where that matters."""
-        limits = self._limits.get(question)
+        limits = self._limits.get(app_request)
         if limits is None:
             return reply
         size = LARGE if "content-encoding" in reply.headers else len(reply.body)
-        found = await self.background.run(question.app, size, lambda checkpoint: understand(reply, limits, checkpoint))
-        page = found.exposition if isinstance(found, Reading) else None
-        told = page.fault_sentences() if page else [found.phrase] if isinstance(found, Unreadable) else []
-        faults = page.fault_counts() if page else found.faults if isinstance(found, Unreadable) else {}
-        app = self._record.apps[question.app]
-        new = app.understood(faults, told, len(page.dropped) if page else 0)
+        found = await self.background.run(
+            app_request.app, size, lambda checkpoint: interpret_response(reply, limits, checkpoint)
+        )
+        page = found.exposition if isinstance(found, Interpretation) else None
+        told = page.fault_sentences() if page else [found.phrase] if isinstance(found, UnusableResponse) else []
+        faults = page.fault_counts() if page else found.faults if isinstance(found, UnusableResponse) else {}
+        app = self._record.apps[app_request.app]
+        new = app.interpretation(faults, told, len(page.dropped) if page else 0)
         if new:
-            log.warning("the app's page of metrics has faults", app=question.app, kinds=new, reasons=told)
-        return replace(reply, understood=found)
+            log.warning("the app's page of metrics has faults", app=app_request.app, kinds=new, reasons=told)
+        return replace(reply, interpretation=found)
 
 
-def _unread(question: Question, reply: Reply) -> NoReply:
-    within = format_duration(question.timeout)
-    return NoReply("timeout", f"answered, but its body of {len(reply.body)} B could not be read within {within}")
+def _unread(app_request: AppRequest, reply: AppResponse) -> NoResponse:
+    within = format_duration(app_request.timeout)
+    return NoResponse("timeout", f"answered, but its body of {len(reply.body)} B could not be read within {within}")
 
 
-class Impatient(Exception):
+class ScrapeTimeout(Exception):
     """The prober has less time than the app has to answer."""
 
-    def __init__(self, question: Question, patience: float) -> None:
+    def __init__(self, app_request: AppRequest, patience: float) -> None:
         self.phrase = f"has not answered yet after the {format_duration(patience)} that the scrape leaves"
-        self.sentence = f"{question.url} {self.phrase}"
+        self.sentence = f"{app_request.url} {self.phrase}"
         super().__init__(self.sentence)
 
 
@@ -177,26 +184,26 @@ class _Access:
     def __init__(self, app: App) -> None:
         self._app = app
         self._origin = f"{app.target.scheme}://{app.target.netloc}"
-        self._requests: dict[Question, tuple[str, h11.Request]] = {}
+        self._requests: dict[AppRequest, tuple[str, h11.Request]] = {}
         trusted = _trusted(app) if app.secure else None
         context = trusted.context if trusted else lambda: None
         self.client = HttpClient(app.target.hostname or "", app.port, context, keep_alive=_KEEP_ALIVE)
 
-    async def get(self, question: Question, progress: ResponseProgress) -> Reply:
-        request = self._request(question)
-        answer = await self.client.request(request, max_body=question.max_body, progress=progress)
-        return Reply(answer.status, answer.headers, answer.body)
+    async def get(self, app_request: AppRequest, progress: ResponseProgress) -> AppResponse:
+        request = self._request(app_request)
+        answer = await self.client.request(request, max_body=app_request.max_body, progress=progress)
+        return AppResponse(answer.status, answer.headers, answer.body)
 
-    def _request(self, question: Question) -> h11.Request:
+    def _request(self, app_request: AppRequest) -> h11.Request:
         """The request, made once, and again when the credentials have changed."""
         authorization = self._authorization()
-        known = self._requests.get(question)
+        known = self._requests.get(app_request)
         if known is None or known[0] != authorization:
-            known = (authorization, self._new_request(question, authorization))
-            self._requests[question] = known
+            known = (authorization, self._new_request(app_request, authorization))
+            self._requests[app_request] = known
         return known[1]
 
-    def _new_request(self, question: Question, authorization: str) -> h11.Request:
+    def _new_request(self, app_request: AppRequest, authorization: str) -> h11.Request:
         """Fixed, since the answer is shared: nothing of a prober's request is handed on.
 
         `identity` asks for plain bytes; what comes compressed all the same is handed on as it is by a forwarding route.
@@ -204,13 +211,13 @@ class _Access:
         headers = [
             ("Host", self._app.target.netloc),
             ("User-Agent", f"sidecars-adapter/{chassis.__version__}"),
-            ("Accept", question.accept),
+            ("Accept", app_request.accept),
             ("Accept-Encoding", "identity"),
         ]
         if authorization:
             headers.append(("Authorization", authorization))
         try:
-            return h11.Request(method="GET", target=question.url.removeprefix(self._origin), headers=headers)
+            return h11.Request(method="GET", target=app_request.url.removeprefix(self._origin), headers=headers)
         except (h11.LocalProtocolError, UnicodeEncodeError):
             raise UnusableCredentials(f"{self._credential()} has characters that cannot be sent") from None
 
@@ -239,22 +246,22 @@ def _trusted(app: App) -> tls.ReloadingContext:
     return tls.client_context(file("target_ca"), file("target_cert"), file("target_key"))
 
 
-def translated(error: Exception, question: Question, progress: ResponseProgress) -> NoReply | None:
+def classify_error(error: Exception, app_request: AppRequest, progress: ResponseProgress) -> NoResponse | None:
     """What went wrong, in our words; None for a defect."""
-    found: NoReply | None = None
+    found: NoResponse | None = None
     match error:
         case TimeoutError():  # our own: one of the system's comes only after minutes
-            found = NoReply("timeout", f"{_so_far(progress)} within {format_duration(question.timeout)}")
+            found = NoResponse("timeout", f"{_so_far(progress)} within {format_duration(app_request.timeout)}")
         case BodyTooLarge():
-            found = NoReply("too_large", f"answered with more than {format_size(question.max_body)}")
+            found = NoResponse("too_large", f"answered with more than {format_size(app_request.max_body)}")
         case ConnectionClosed():
-            found = NoReply("closed", f"{_so_far(progress)}: it closed the connection")
+            found = NoResponse("closed", f"{_so_far(progress)}: it closed the connection")
         case MalformedResponse():
-            found = NoReply("malformed", "answered with what is not HTTP, or with too large a head")
+            found = NoResponse("malformed", "answered with what is not HTTP, or with too large a head")
         case UnusableCredentials():
-            found = NoReply("credentials", f"cannot be asked: {error}")
+            found = NoResponse("credentials", f"cannot be asked: {error}")
         case OSError():
-            found = unreachable(error)
+            found = classify_connection_error(error)
     return found
 
 
@@ -266,18 +273,18 @@ def _so_far(progress: ResponseProgress) -> str:
     )
 
 
-def unreachable(error: OSError) -> NoReply:
+def classify_connection_error(error: OSError) -> NoResponse:
     """Why there is no connection, in our words. None of them repeats what the app has sent."""
     match error:
         case socket.gaierror():
-            return NoReply("unresolved", "cannot be asked: its host name has no address")
+            return NoResponse("unresolved", "cannot be asked: its host name has no address")
         case ssl.SSLCertVerificationError():
-            return NoReply("tls", f"cannot be asked: its certificate is not trusted: {error.verify_message}")
+            return NoResponse("tls", f"cannot be asked: its certificate is not trusted: {error.verify_message}")
         case ssl.SSLError():
-            return NoReply("tls", f"cannot be asked: TLS failed: {_ssl_reason(error)}")
+            return NoResponse("tls", f"cannot be asked: TLS failed: {_ssl_reason(error)}")
         case OSError(errno=errno.ECONNREFUSED):
-            return NoReply("refused", "cannot be asked: connection refused; is the app up?")
-    return NoReply("unreachable", f"cannot be asked: {error.strerror or type(error).__name__}")
+            return NoResponse("refused", "cannot be asked: connection refused; is the app up?")
+    return NoResponse("unreachable", f"cannot be asked: {error.strerror or type(error).__name__}")
 
 
 def _ssl_reason(error: ssl.SSLError) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sidecars.adapter.app_client.outcome import NoReply, Outcome, Reply
+from sidecars.adapter.app_client.outcome import AppResponse, NoResponse, Outcome
 from sidecars.adapter.exposition import lexer
 from sidecars.adapter.exposition.cancellation import Checkpoint, never_cancelled
 from sidecars.adapter.exposition.exposition import Exposition
@@ -20,11 +20,11 @@ from sidecars.adapter.exposition.page_faults import FaultKind, MalformedPage
 from sidecars.adapter.exposition.parser import parse_page
 from sidecars.adapter.exposition.unknown_values import NONE_UNKNOWN, UnknownValues
 from sidecars.adapter.health import documents, json_paths, to_metrics
-from sidecars.adapter.health.documents import SUCCESS, Health, HealthOptions
-from sidecars.adapter.health.strict_json import NotHealth, parse_json
-from sidecars.adapter.health.json_paths import Selector
+from sidecars.adapter.health.documents import SUCCESS, DocumentOptions, Health
+from sidecars.adapter.health.json_paths import JsonPath
 from sidecars.adapter.health.kubernetes_lines import read_text
 from sidecars.adapter.health.status_words import BUILT_IN, StatusWords
+from sidecars.adapter.health.strict_json import NotAHealthDocument, parse_json
 from sidecars.adapter.verdict.dialect_negotiation import SourceFormat
 from sidecars.chassis.config.setting_types import format_size
 
@@ -35,7 +35,7 @@ _LONGEST_WORD = 64  # bytes of an answer that may be one word about health
 _MOST_LINES = 64 * 1024  # bytes of Kubernetes' lines about health
 
 
-class Unreadable(Exception):
+class UnusableResponse(Exception):
     """There is no answer that can be used. `phrase` follows the app's URL in a sentence.
 
     `faults` counts what is wrong with a page of metrics.
@@ -48,7 +48,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class InterpretationOptions:
     """How much is taken of an answer, and how it is to be understood.
 
     select   what is taken of JSON that is of no known dialect
@@ -59,14 +59,14 @@ class Limits:
 
     max_body: int
     max_series: int
-    select: tuple[Selector, ...] = ()
+    select: tuple[JsonPath, ...] = ()
     words: StatusWords = BUILT_IN
     valid: Container[int] | None = None
     source: SourceFormat = "auto"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Interpretation:
     """A whole answer, understood.
 
     health   None where the app has sent metrics, or numbers were selected
@@ -80,50 +80,52 @@ class Reading:
     problem: str = ""
 
 
-def read(outcome: Outcome, limits: Limits) -> Reading:
+def read(outcome: Outcome, limits: InterpretationOptions) -> Interpretation:
     """Understand the answer, whatever its status: a health document of a sick app comes with 503. Raises Unreadable."""
-    if isinstance(outcome, NoReply):
-        raise Unreadable(outcome.phrase)
-    found = outcome.understood
-    if not isinstance(found, Reading | Unreadable):
-        found = understand(outcome, limits)
-    if isinstance(found, Unreadable):
-        raise Unreadable(found.phrase, found.faults)
+    if isinstance(outcome, NoResponse):
+        raise UnusableResponse(outcome.phrase)
+    found = outcome.interpretation
+    if not isinstance(found, Interpretation | UnusableResponse):
+        found = interpret_response(outcome, limits)
+    if isinstance(found, UnusableResponse):
+        raise UnusableResponse(found.phrase, found.faults)
     return found
 
 
-def understand(reply: Reply, limits: Limits, checkpoint: Checkpoint = never_cancelled) -> Reading | Unreadable:
+def interpret_response(
+    reply: AppResponse, limits: InterpretationOptions, checkpoint: Checkpoint = never_cancelled
+) -> Interpretation | UnusableResponse:
     """Understand the answer, or say why it cannot be. `proceed` is called now and then, and may raise to end it."""
     try:
         return _of_reply(reply, limits, checkpoint)
-    except Unreadable as error:
+    except UnusableResponse as error:
         return error
 
 
-def _of_reply(reply: Reply, limits: Limits, checkpoint: Checkpoint) -> Reading:
+def _of_reply(reply: AppResponse, limits: InterpretationOptions, checkpoint: Checkpoint) -> Interpretation:
     body = unpacked(reply, limits.max_body)
     content_type = reply.headers.get("content-type", "")
     try:
         found = _health_in(body, content_type, reply.status, limits)
-    except NotHealth as error:
-        raise Unreadable(str(error)) from None
+    except NotAHealthDocument as error:
+        raise UnusableResponse(str(error)) from None
     if found:
         return found
     if reply.status not in (_SUCCESS if limits.valid is None else limits.valid):
-        raise Unreadable(f"answered with the status {reply.status}")
+        raise UnusableResponse(f"answered with the status {reply.status}")
     exposition = _parse(body, content_type, limits, whole=_is_whole(reply), checkpoint=checkpoint)
     if not exposition.usable:
-        raise Unreadable(_why_nothing(exposition), exposition.fault_counts())
-    return Reading(exposition)
+        raise UnusableResponse(_why_nothing(exposition), exposition.fault_counts())
+    return Interpretation(exposition)
 
 
-def _is_whole(reply: Reply) -> bool:
+def _is_whole(reply: AppResponse) -> bool:
     """True if the end of the body was marked by more than the end of the connection."""
     marks = (reply.headers.get("content-length"), reply.headers.get("transfer-encoding"), _encoding(reply))
     return any(marks)
 
 
-def _encoding(reply: Reply) -> str:
+def _encoding(reply: AppResponse) -> str:
     encoding = reply.headers.get("content-encoding", "").strip().lower()
     return "" if encoding == "identity" else encoding
 
@@ -134,30 +136,30 @@ def _why_nothing(exposition: Exposition) -> str:
     return "answered without a single metric"
 
 
-def unpacked(reply: Reply, max_body: int) -> bytes:
+def unpacked(reply: AppResponse, max_body: int) -> bytes:
     """The body without its Content-Encoding. Raises Unreadable."""
     encoding = _encoding(reply)
     if not encoding:
         return reply.body
     wbits = _WBITS.get(encoding)
     if wbits is None:
-        raise Unreadable("answered in a Content-Encoding that was not asked for")
+        raise UnusableResponse("answered in a Content-Encoding that was not asked for")
     unpacker = zlib.decompressobj(wbits)
     try:
         body = unpacker.decompress(reply.body, max_body + 1)
     except zlib.error:
-        raise Unreadable(f"answered with what is not {encoding}, though it says so") from None
+        raise UnusableResponse(f"answered with what is not {encoding}, though it says so") from None
     if len(body) > max_body:
-        raise Unreadable(f"answered with more than {format_size(max_body)} once unpacked")
+        raise UnusableResponse(f"answered with more than {format_size(max_body)} once unpacked")
     if not unpacker.eof or unpacker.unused_data:
-        raise Unreadable(f"answered with {encoding} that does not end where it should")
+        raise UnusableResponse(f"answered with {encoding} that does not end where it should")
     return body
 
 
 def _parse(
     body: bytes,
     content_type: str,
-    limits: Limits,
+    limits: InterpretationOptions,
     *,
     whole: bool = True,
     checkpoint: Checkpoint = never_cancelled,
@@ -166,29 +168,29 @@ def _parse(
     try:
         return parse_page(body, content_type, limits.max_series, source=source, whole=whole, checkpoint=checkpoint)
     except MalformedPage as error:
-        raise Unreadable(f"answered with malformed metrics: {error}", Counter([error.fault.kind])) from None
+        raise UnusableResponse(f"answered with malformed metrics: {error}", Counter([error.fault.kind])) from None
 
 
-def _translated(page: bytes, limits: Limits) -> Exposition:
+def _translated(page: bytes, limits: InterpretationOptions) -> Exposition:
     """A page of our own."""
     try:
         return parse_page(page, to_metrics.CONTENT_TYPE, limits.max_series)
     except MalformedPage as error:  # more of it than is taken
-        raise Unreadable(f"answered with too much: {error}") from None
+        raise UnusableResponse(f"answered with too much: {error}") from None
 
 
-def _of_health(health: Health, status: int, limits: Limits) -> Reading:
+def _of_health(health: Health, status: int, limits: InterpretationOptions) -> Interpretation:
     page = to_metrics.page_of_health(health, status, numbers=bool(limits.words))
     worse = status not in _options(limits).valid and (health.problem or health.condition == "unknown")
     problem = f"answered with the status {status}, and does not say that it is ill" if worse else ""
-    return Reading(_translated(page, limits), health, problem=problem)
+    return Interpretation(_translated(page, limits), health, problem=problem)
 
 
-def _options(limits: Limits) -> HealthOptions:
-    return HealthOptions(limits.words, SUCCESS if limits.valid is None else limits.valid, limits.max_series)
+def _options(limits: InterpretationOptions) -> DocumentOptions:
+    return DocumentOptions(limits.words, SUCCESS if limits.valid is None else limits.valid, limits.max_series)
 
 
-def _from_json(document: Any, status: int, limits: Limits) -> Reading:
+def _from_json(document: Any, status: int, limits: InterpretationOptions) -> Interpretation:
     options = _options(limits)
     if not limits.select:
         return _of_health(documents.read_json(document, status, options), status, limits)
@@ -197,10 +199,10 @@ def _from_json(document: Any, status: int, limits: Limits) -> Reading:
     counts = {selector.name: unknown.count(selector.name) for selector in limits.select}
     page = to_metrics.page_of_selected(selection.values, status, counts)
     problem = "" if status in options.valid else f"answered with the status {status}"
-    return Reading(_translated(page, limits), None, unknown, problem)
+    return Interpretation(_translated(page, limits), None, unknown, problem)
 
 
-def _health_in(body: bytes, content_type: str, status: int, limits: Limits) -> Reading | None:
+def _health_in(body: bytes, content_type: str, status: int, limits: InterpretationOptions) -> Interpretation | None:
     """The health document, or the numbers selected from JSON; None where it can only be metrics. Raises NotHealth."""
     if limits.source in ("text", "openmetrics"):
         return None
@@ -212,13 +214,13 @@ def _health_in(body: bytes, content_type: str, status: int, limits: Limits) -> R
     return None if media_type == "application/openmetrics-text" else _health_in_text(body, status, limits)
 
 
-def _health_in_text(body: bytes, status: int, limits: Limits) -> Reading | None:
+def _health_in_text(body: bytes, status: int, limits: InterpretationOptions) -> Interpretation | None:
     """JSON that is labelled as text, Kubernetes' lines, or one word; None where it is none of these."""
     start = body[:_LONGEST_WORD].lstrip()
     if start.startswith((b"{", b"[")):
         try:
             document = parse_json(body)
-        except NotHealth:
+        except NotAHealthDocument:
             if start.startswith(b"{"):
                 return None  # a metric's line may begin with a brace, too
         else:

@@ -36,7 +36,7 @@ ANYTHING = "*/*"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class AppRequest:
     """A GET that an app is asked. Routes with an equal question share its answer."""
 
     app: str
@@ -48,7 +48,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Reply:
+class AppResponse:
     """A whole HTTP answer of the app, whatever its status. Header names are in lower case; the first of each counts.
 
     `understood` is what `reading.understand` has made of it, where that was done while the request was under way.
@@ -57,15 +57,15 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    understood: object = None
+    interpretation: object = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class NoReply:
+class NoResponse:
     """No usable answer: the reason as a word, and as a phrase that follows the app's URL in a sentence."""
 
     reason: Reason
     phrase: str
 
 
-Outcome = Reply | NoReply
+Outcome = AppResponse | NoResponse

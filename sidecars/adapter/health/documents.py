@@ -22,10 +22,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from sidecars.adapter.health.strict_json import NotHealth, as_float
 from sidecars.adapter.health.status_words import BUILT_IN, CONDITIONS, UP, Condition, StatusWords, condition_of, shown
+from sidecars.adapter.health.strict_json import NotAHealthDocument, as_float
 
-__all__ = ["CONDITIONS", "Component", "Condition", "Health", "NotHealth", "condition_of", "read_json"]
+__all__ = ["CONDITIONS", "Component", "Condition", "Health", "NotAHealthDocument", "condition_of", "read_json"]
 
 SUCCESS: Container[int] = range(200, 400)
 _NOT_IMPLEMENTED = 501
@@ -75,7 +75,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthOptions:
+class DocumentOptions:
     """How documents are to be read.
 
     words   what status words mean
@@ -95,13 +95,13 @@ class HealthOptions:
         return replace(health, condition="fail", problem=problem)
 
 
-PLAIN = HealthOptions()
+PLAIN = DocumentOptions()
 
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
 
 
-def read_json(document: Any, status: int, options: HealthOptions = PLAIN) -> Health:
+def read_json(document: Any, status: int, options: DocumentOptions = PLAIN) -> Health:
     """Return the health document in this JSON; `status` is the HTTP answer's. Raises NotHealth."""
     return options.with_status(_Reader(options).read(document, status), status)
 
@@ -109,7 +109,7 @@ def read_json(document: Any, status: int, options: HealthOptions = PLAIN) -> Hea
 class _Reader:
     """Reads the dialects of JSON."""
 
-    def __init__(self, options: HealthOptions) -> None:
+    def __init__(self, options: DocumentOptions) -> None:
         self._words = options.words
         self._most = options.most
         self._looked_at = 0  # objects and arrays in which parts were searched
@@ -125,8 +125,8 @@ class _Reader:
             case dict() if _any_has(document.values(), "Status"):
                 return self._consul(list(document.values()))
             case dict() if not document and status == _NOT_IMPLEMENTED:  # Dropwizard without any health check
-                raise NotHealth("answered 501: it has no health checks")
-        raise NotHealth(_NO_DIALECT)
+                raise NotAHealthDocument("answered 501: it has no health checks")
+        raise NotAHealthDocument(_NO_DIALECT)
 
     def _with_status(self, word: object, rest: dict[str, Any]) -> Health:
         parts = named(self._parts(rest), self._most)
@@ -134,7 +134,7 @@ class _Reader:
         if condition:
             return Health(condition, parts, number)
         if not parts and not isinstance(word, str):  # an error page such as {"status": 404, "path": …}
-            raise NotHealth(_NO_DIALECT)
+            raise NotAHealthDocument(_NO_DIALECT)
         hint = "not known: ADAPTER_STATUS_VALUES gives a word its number"
         return Health("unknown", parts, None, f"its status is {hint}", f"its status is {shown(word)}, which is {hint}")
 
@@ -212,7 +212,7 @@ class _Reader:
         for name, item in _inside(value):
             self._looked_at += 1
             if self._looked_at > self._most:
-                raise NotHealth(f"has more than {self._most} objects and arrays: that is ADAPTER_MAX_SERIES")
+                raise NotAHealthDocument(f"has more than {self._most} objects and arrays: that is ADAPTER_MAX_SERIES")
             label = f"{before}{_cut(name)}"
             if not deepest:
                 yield self._component(label, _TOO_DEEP, {}, None)
@@ -231,7 +231,7 @@ class _Reader:
     def _consul(self, items: list[Any]) -> Health:
         """Checks as Consul's API lists them (/v1/agent/checks, /v1/health/checks/…), or as an app copies them."""
         if not _any_has(items, "Status"):
-            raise NotHealth("answered with a list that is no list of Consul's checks")
+            raise NotAHealthDocument("answered with a list that is no list of Consul's checks")
         found = (item if isinstance(item, dict) else {} for item in items)
         return self._whole(
             self._component(item.get("CheckID") or item.get("Name"), item.get("Status"), item, None) for item in found
@@ -311,7 +311,9 @@ def named(parts: Iterable[Component], most: int) -> tuple[Component, ...]:
     for part in parts:
         series += _SERIES + len(part.values)
         if series > most:
-            raise NotHealth(f"has more components than {most} series have room for: that is ADAPTER_MAX_SERIES")
+            raise NotAHealthDocument(
+                f"has more components than {most} series have room for: that is ADAPTER_MAX_SERIES"
+            )
         name = part.name
         if name in kept:
             number = numbers.get(name, 2)

@@ -26,8 +26,8 @@ from functools import partial
 from typing import Any
 
 from sidecars.adapter.exposition.unknown_values import UnknownValue
-from sidecars.adapter.health.strict_json import NotHealth, as_float
 from sidecars.adapter.health.status_words import BUILT_IN, StatusWords, shown
+from sidecars.adapter.health.strict_json import NotAHealthDocument, as_float
 from sidecars.chassis.config.source_position import position_of
 
 _NAME = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*=\s*\$")
@@ -53,36 +53,36 @@ _END = re.compile(r"[ \t]*(;|\n|$)\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class NameStep:
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
+class IndexStep:
     index: int
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class WildcardStep:
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class FilterStep:
     """Those elements or members that are objects with this member."""
 
     name: str
     value: str | float | bool
 
 
-Step = Member | Element | All | Where
+Step = NameStep | IndexStep | WildcardStep | FilterStep
 Trail = tuple[str | int, ...]
 """The places to which the wildcards of a path have led: keys and indexes; "" for a filter."""
 Found = tuple[Trail, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Selector:
+class JsonPath:
     """One metric, and where its values are. `text` is the path as it was written."""
 
     name: str
@@ -91,7 +91,7 @@ class Selector:
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class SelectedValue:
     """A value that was found; `key` says which of several it is, "" for the only one."""
 
     name: str
@@ -103,13 +103,13 @@ class Selected:
 class Selection:
     """All values of a document, and what was found that is no number."""
 
-    values: tuple[Selected, ...]
+    values: tuple[SelectedValue, ...]
     unknown: tuple[UnknownValue, ...]
 
 
-def parse(text: str) -> tuple[Selector, ...]:
+def parse(text: str) -> tuple[JsonPath, ...]:
     """All selections of the text. Raises ValueError with the column of the first mistake."""
-    found: dict[str, Selector] = {}
+    found: dict[str, JsonPath] = {}
     place = 0
     while place < len(text):
         name = _NAME.match(text, place)
@@ -130,15 +130,15 @@ def parse(text: str) -> tuple[Selector, ...]:
             raise _mistake(text, name.start(1), f"{name[1]} is a metric of the adapter's own: choose another name")
         if len(steps) > _MOST_STEPS:
             raise _mistake(text, begin, f"expected a path of at most {_MOST_STEPS} steps")
-        found[name[1]] = Selector(name[1], text[begin - 1 : place], tuple(steps))
+        found[name[1]] = JsonPath(name[1], text[begin - 1 : place], tuple(steps))
         place = end.end()
     if not found:
         raise ValueError("expected name=$.path")
     return tuple(found.values())
 
 
-def show(selectors: Iterable[Selector]) -> str:
-    return "; ".join(f"{selector.name}={selector.text}" for selector in selectors)
+def show(json_paths: Iterable[JsonPath]) -> str:
+    return "; ".join(f"{selector.name}={selector.text}" for selector in json_paths)
 
 
 def _mistake(text: str, offset: int, what: str) -> ValueError:
@@ -147,14 +147,14 @@ def _mistake(text: str, offset: int, what: str) -> ValueError:
 
 def _step(found: re.Match[str]) -> Step:
     if found["member"] is not None:
-        return Member(found["member"])
+        return NameStep(found["member"])
     if found["index"] is not None:
-        return Element(int(found["index"]))
+        return IndexStep(int(found["index"]))
     if found["quoted"] is not None:
-        return Member(found["quoted"][1:-1])
+        return NameStep(found["quoted"][1:-1])
     if found["key"] is not None:
-        return Where(found["key"], _literal(found["equal"]))
-    return All()
+        return FilterStep(found["key"], _literal(found["equal"]))
+    return WildcardStep()
 
 
 def _literal(raw: str) -> str | float | bool:
@@ -165,12 +165,12 @@ def _literal(raw: str) -> str | float | bool:
 
 
 def select(
-    selectors: Iterable[Selector], document: Any, words: StatusWords = BUILT_IN, most: int = 1_000_000
+    json_paths: Iterable[JsonPath], document: Any, words: StatusWords = BUILT_IN, most: int = 1_000_000
 ) -> Selection:
     """Return every value that is found. Raises NotHealth where there is none, and for more than `most`."""
-    values: dict[tuple[str, str], Selected] = {}
+    values: dict[tuple[str, str], SelectedValue] = {}
     unknown: dict[tuple[str, str], UnknownValue] = {}
-    for selector in selectors:
+    for selector in json_paths:
         for trail, value in _walk(document, selector.steps):
             one = selector.name, _key_of(trail)
             if one in values or one in unknown:
@@ -181,11 +181,11 @@ def select(
             if number is None:
                 unknown[one] = _unknown(selector, one[1], trail, value)
             else:
-                values[one] = Selected(*one, number)
+                values[one] = SelectedValue(*one, number)
             if len(values) + len(unknown) > most:
-                raise NotHealth(f"has more than {most} values of ADAPTER_SELECT: that is ADAPTER_MAX_SERIES")
+                raise NotAHealthDocument(f"has more than {most} values of ADAPTER_SELECT: that is ADAPTER_MAX_SERIES")
     if not values and not unknown:
-        raise NotHealth("answered with JSON that has nothing of what ADAPTER_SELECT names")
+        raise NotAHealthDocument("answered with JSON that has nothing of what ADAPTER_SELECT names")
     return Selection(tuple(values.values()), tuple(unknown.values()))
 
 
@@ -196,7 +196,7 @@ def _walk(document: Any, steps: tuple[Step, ...]) -> Iterator[Found]:
         found = _stage(step, found)
     if not steps:
         return found
-    of_each = len(steps) > 1 and isinstance(steps[-2], All | Where)
+    of_each = len(steps) > 1 and isinstance(steps[-2], WildcardStep | FilterStep)
     return _stage(steps[-1], found, of_each=of_each)
 
 
@@ -207,20 +207,24 @@ def _stage(step: Step, found: Iterator[Found], *, of_each: bool = False) -> Iter
         for place, item in _chosen(step, value):
             at_all = True
             yield trail if place is None else (*trail, place), item
-        if of_each and not at_all and not (isinstance(step, All | Where) and isinstance(value, dict | list)):
+        if (
+            of_each
+            and not at_all
+            and not (isinstance(step, WildcardStep | FilterStep) and isinstance(value, dict | list))
+        ):
             yield trail, _MISSING
 
 
 def _chosen(step: Step, value: Any) -> Iterator[tuple[str | int | None, Any]]:
     """Yield where the step leads from this value, each with its place where it leads to several."""
     match step, value:
-        case Member(name=name), dict() if name in value:
+        case NameStep(name=name), dict() if name in value:
             yield None, value[name]
-        case Element(index=index), list() if -len(value) <= index < len(value):
+        case IndexStep(index=index), list() if -len(value) <= index < len(value):
             yield None, value[index]
-        case All(), _:
+        case WildcardStep(), _:
             yield from _items(value)
-        case Where(name=name, value=wanted), _:
+        case FilterStep(name=name, value=wanted), _:
             for _, item in _items(value):
                 if isinstance(item, dict) and _equal(item.get(name), wanted):
                     yield "", item
@@ -261,18 +265,18 @@ def _cut(text: str) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def _unknown(selector: Selector, key: str, trail: Trail, value: Any) -> UnknownValue:
+def _unknown(selector: JsonPath, key: str, trail: Trail, value: Any) -> UnknownValue:
     why = "leads nowhere for an item" if value is _MISSING else f"has a value that {_NO_NUMBER}"
     tell = partial(_told, selector, trail, value)
     return UnknownValue(selector.name, {"key": key} if key else {}, f"{selector.text} {why}", tell)
 
 
-def _told(selector: Selector, trail: Trail, value: Any) -> str:
+def _told(selector: JsonPath, trail: Trail, value: Any) -> str:
     path = _path_of(selector.steps, trail)
     return f"{path} is not there" if value is _MISSING else f"{path} is {shown(value)}, which {_NO_NUMBER}"
 
 
-def _several(selector: Selector, key: str) -> UnknownValue:
+def _several(selector: JsonPath, key: str) -> UnknownValue:
     why = f"there are several values for {selector.name}={selector.text}: [*] would tell them apart"
     return UnknownValue(selector.name, {"key": key} if key else {}, why, lambda: why)
 
@@ -283,13 +287,13 @@ def _path_of(steps: tuple[Step, ...], trail: Trail) -> str:
     parts = ["$"]
     for step in steps:
         match step:
-            case Member(name=name):
+            case NameStep(name=name):
                 parts.append(_place(name))
-            case Element(index=index):
+            case IndexStep(index=index):
                 parts.append(f"[{index}]")
-            case All():
+            case WildcardStep():
                 parts.append(_place(next(places, "*")))
-            case Where(name=name, value=value):
+            case FilterStep(name=name, value=value):
                 next(places, None)
                 parts.append(f"[?(@{_place(name)}=={json.dumps(value)})]")
     path = "".join(parts)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from sidecars.adapter.health.documents import PLAIN, Component, Health, HealthOptions, clean, named
+from sidecars.adapter.health.documents import PLAIN, Component, DocumentOptions, Health, clean, named
 from sidecars.adapter.health.status_words import Condition, shown
 
 _MARKED = re.compile(r"\s*\[.?\]")
@@ -28,7 +28,7 @@ _STRANGE = "is not understood"
 _OWN_NAME = "line {0}"  # of a line that names no check
 
 
-def read_text(text: str, status: int, options: HealthOptions = PLAIN) -> Health | None:
+def read_text(text: str, status: int, options: DocumentOptions = PLAIN) -> Health | None:
     """Return the health document in this text; None where it is none (metrics, say). Raises NotHealth.
 
     `status` is the HTTP answer's: where it contradicts the text, the worse counts.

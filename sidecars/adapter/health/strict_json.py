@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 
-class NotHealth(Exception):
+class NotAHealthDocument(Exception):
     """No health document that is known. The message is a phrase that follows the URL in a sentence."""
 
 
@@ -16,13 +16,15 @@ def parse_json(body: bytes) -> Any:
     try:
         return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except _Twice:
-        raise NotHealth("answered with JSON in which an object has a member twice: which of them counts?") from None
+        raise NotAHealthDocument(
+            "answered with JSON in which an object has a member twice: which of them counts?"
+        ) from None
     except UnicodeDecodeError:
-        raise NotHealth("answered with what is not JSON: it is not UTF-8") from None
+        raise NotAHealthDocument("answered with what is not JSON: it is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise NotHealth(f"answered with what is not JSON: line {error.lineno}, column {error.colno}") from None
+        raise NotAHealthDocument(f"answered with what is not JSON: line {error.lineno}, column {error.colno}") from None
     except (ValueError, RecursionError):  # NaN, a number of thousands of digits, thousands of brackets
-        raise NotHealth("answered with JSON that is out of all bounds") from None
+        raise NotAHealthDocument("answered with JSON that is out of all bounds") from None
 
 
 class _Twice(Exception):

@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sidecars.adapter.health.documents import Component, Health
-from sidecars.adapter.health.json_paths import Selected
+from sidecars.adapter.health.json_paths import SelectedValue
 from sidecars.adapter.health.status_words import CONDITIONS, UP
 
 _EXACT = 2.0**53
@@ -34,7 +34,7 @@ def page_of_health(health: Health, status: int, *, numbers: bool = False) -> byt
     return _page(_health_lines(health, status, numbers=numbers))
 
 
-def page_of_selected(found: Iterable[Selected], status: int, unknown: Mapping[str, int]) -> bytes:
+def page_of_selected(found: Iterable[SelectedValue], status: int, unknown: Mapping[str, int]) -> bytes:
     """Return what was selected, each a gauge of its own name. `unknown` counts the values that are no number."""
     return _page(_selected_lines(found, status, unknown))
 
@@ -114,7 +114,7 @@ def _component_lines(parts: Sequence[Component]) -> Iterator[str]:
             yield f'health_check_status{{check="{name}",status="{each}"}} {int(each == part.condition)}'
 
 
-def _selected_lines(found: Iterable[Selected], status: int, unknown: Mapping[str, int]) -> Iterator[str]:
+def _selected_lines(found: Iterable[SelectedValue], status: int, unknown: Mapping[str, int]) -> Iterator[str]:
     by_name: dict[str, list[tuple[dict[str, str], float]]] = {}
     for one in found:
         by_name.setdefault(one.name, []).append(({"key": one.key} if one.key else {}, one.value))

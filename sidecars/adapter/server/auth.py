@@ -15,7 +15,7 @@ import re
 from base64 import b64decode
 from collections import OrderedDict
 
-from sidecars.adapter.verdict.probe_response import Answer, own_answer
+from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.runtime import logs
 
@@ -47,7 +47,7 @@ def parse_users(text: str) -> dict[str, bytes]:
     return users
 
 
-class Guard:
+class Authenticator:
     """Lets requests in or not."""
 
     def __init__(self, token: Secret | None, users: Secret | None) -> None:
@@ -63,12 +63,12 @@ class Guard:
         self._problem = ""
         schemes = [scheme for scheme, given in (('Basic realm="adapter"', users), ("Bearer", token)) if given]
         wanted = {"WWW-Authenticate": ", ".join(schemes)}
-        self._refusal = own_answer(_UNAUTHORIZED, "not authorized", headers=wanted)
-        self._busy = own_answer(_UNAVAILABLE, "too many attempts at once", headers={"Retry-After": "1"})
+        self._refusal = text_response(_UNAUTHORIZED, "not authorized", headers=wanted)
+        self._busy = text_response(_UNAVAILABLE, "too many attempts at once", headers={"Retry-After": "1"})
         if users:
             parse_users(users.reveal())
 
-    async def refusal(self, authorization: str) -> Answer | None:
+    async def refusal(self, authorization: str) -> ProbeResponse | None:
         """The answer to a request with this `Authorization`; None where it may pass."""
         scheme, _, value = authorization.partition(" ")
         value = value.strip()
@@ -87,7 +87,7 @@ class Guard:
             self._problem = problem
             log.error("nobody is let in: what says who may ask cannot be used", reason=problem)
 
-    async def _refusal_of_pair(self, value: str) -> Answer | None:
+    async def _refusal_of_pair(self, value: str) -> ProbeResponse | None:
         assert self._users is not None  # noqa: S101 - asked by the only caller
         try:
             name, colon, password = b64decode(value, validate=True).decode().partition(":")

@@ -8,12 +8,12 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from sidecars.adapter.app_client.client import Impatient
-from sidecars.adapter.server.auth import Guard
-from sidecars.adapter.server.route_handlers import Desk
+from sidecars.adapter.app_client.client import ScrapeTimeout
+from sidecars.adapter.server.auth import Authenticator
+from sidecars.adapter.server.route_handlers import RouteHandler
 from sidecars.adapter.server.routes import Route, Routes
-from sidecars.adapter.statistics import Record
-from sidecars.adapter.verdict.probe_response import SERVICE_UNAVAILABLE, Answer, own_answer
+from sidecars.adapter.statistics import Statistics
+from sidecars.adapter.verdict.probe_response import SERVICE_UNAVAILABLE, ProbeResponse, text_response
 from sidecars.chassis.http import server
 from sidecars.chassis.http.server import ClientLimits, Request, Response
 from sidecars.chassis.http.tls import ReloadingContext
@@ -26,21 +26,23 @@ _SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
 _OURS = 0.9  # of a scrape's own timeout; the rest is for the way back
 
 
-class Probes:
+class ProbeHandler:
     """Answers probes."""
 
-    def __init__(self, routes: Routes, desks: Mapping[str, Desk], record: Record, guard: Guard) -> None:
+    def __init__(
+        self, routes: Routes, handlers: Mapping[str, RouteHandler], record: Statistics, authenticator: Authenticator
+    ) -> None:
         self._routes = routes
-        self._desks = desks
+        self._handlers = handlers
         self._record = record
-        self._guard = guard
+        self._authenticator = authenticator
         self._now = asyncio.get_running_loop().time
 
     async def answer(self, request: Request) -> Response:
         """The handler: one request, one answer."""
         began = self._now()
-        if self._guard.demands:
-            refusal = await self._guard.refusal(request.headers.get("authorization", ""))
+        if self._authenticator.demands:
+            refusal = await self._authenticator.refusal(request.headers.get("authorization", ""))
             if refusal:
                 self._record.other.refused(refusal)
                 return _response(refusal)
@@ -49,9 +51,9 @@ class Probes:
             self._record.routes.get(found.label, self._record.other).refused(found.answer)
             return _response(found.answer)
         try:
-            answer = await self._desks[found.path].answer(request, patience(request.headers))
-        except Impatient as error:
-            answer = own_answer(SERVICE_UNAVAILABLE, error.sentence)
+            answer = await self._handlers[found.path].answer(request, patience(request.headers))
+        except ScrapeTimeout as error:
+            answer = text_response(SERVICE_UNAVAILABLE, error.sentence)
             self._record.routes[found.path].refused(answer)
             return _response(answer)
         if self._record.routes[found.path].answered(answer, self._now() - began):
@@ -71,7 +73,7 @@ def patience(headers: Mapping[str, str]) -> float | None:
     return seconds * _OURS if math.isfinite(seconds) and seconds > 0 else None
 
 
-def _log_turn(path: str, answer: Answer) -> None:
+def _log_turn(path: str, answer: ProbeResponse) -> None:
     """A line when a route turns bad or good again, not for every probe."""
     if answer.good:
         log.info("the route answers again", route=path, status=answer.status)
@@ -79,13 +81,13 @@ def _log_turn(path: str, answer: Answer) -> None:
         log.warning("the route fails", route=path, status=answer.status, reason=answer.why or "the app says so")
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: ProbeResponse) -> Response:
     return Response(answer.status, answer.body, {**answer.headers, "Server": "adapter"})
 
 
 @asynccontextmanager
 async def serve(
-    probes: Probes, sockets: list[socket.socket], connections: int, longest: float, tls: ReloadingContext | None
+    probes: ProbeHandler, sockets: list[socket.socket], connections: int, longest: float, tls: ReloadingContext | None
 ) -> AsyncIterator[None]:
     """Answer on the sockets while the context is open; at its end requests in progress are finished first.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sidecars.adapter.app_client.outcome import ANYTHING, Question
+from sidecars.adapter.app_client.outcome import ANYTHING, AppRequest
 from sidecars.adapter.settings import App, Mode
 from sidecars.adapter.verdict.dialect_negotiation import AUTO
-from sidecars.adapter.verdict.probe_response import Answer, own_answer
+from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 
 METHODS = ("GET", "HEAD")
 OTHER = "other"  # the label of all requests that no route answers
@@ -37,7 +37,7 @@ class Route:
     """A path, the questions whose outcomes answer it (one for each app that shares it), and how."""
 
     path: str
-    questions: tuple[Question, ...]
+    app_requests: tuple[AppRequest, ...]
     mode: Mode = "forward"
     format: str = AUTO
 
@@ -47,7 +47,7 @@ class Refusal:
     """A request that no app is asked about. `label` is the route's path, or `OTHER`."""
 
     label: str
-    answer: Answer
+    answer: ProbeResponse
 
 
 class Routes:
@@ -55,9 +55,9 @@ class Routes:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._by_path = {route.path: route for route in routes}
-        self._not_found = own_answer(_NOT_FOUND, f"not found: the routes are {', '.join(self._by_path)}")
+        self._not_found = text_response(_NOT_FOUND, f"not found: the routes are {', '.join(self._by_path)}")
         allowed = " and ".join(METHODS)
-        self._not_allowed = own_answer(
+        self._not_allowed = text_response(
             _METHOD_NOT_ALLOWED, f"not allowed: a route answers {allowed}", headers={"Allow": ", ".join(METHODS)}
         )
 
@@ -79,12 +79,12 @@ def routes_of(apps: Iterable[App]) -> Routes:
     found: dict[str, Route] = {}
     for app in apps:
         for path, target in app.routes.items():
-            mode, question = app.mode[path], _question(app, path, target)
-            earlier = found[path].questions if path in found else ()
-            found[path] = Route(path, (*earlier, question), mode, app.format[path])
+            mode, app_request = app.mode[path], _app_request(app, path, target)
+            earlier = found[path].app_requests if path in found else ()
+            found[path] = Route(path, (*earlier, app_request), mode, app.format[path])
     return Routes(found.values())
 
 
-def _question(app: App, path: str, target: str) -> Question:
+def _app_request(app: App, path: str, target: str) -> AppRequest:
     url = f"{app.target.scheme}://{app.target.netloc}{target}"
-    return Question(app.name, url, app.timeout, app.max_body, _ACCEPT[app.mode[path]], app.cache_ttl)
+    return AppRequest(app.name, url, app.timeout, app.max_body, _ACCEPT[app.mode[path]], app.cache_ttl)

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 from sidecars.chassis.http.accept_header import media_ranges
 
 Format = Literal["text", "kubernetes", "health+json", "spring", "microprofile", "consul", "nagios", "haproxy-agent"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+DIALECT_NAMES: tuple[Format, ...] = get_args(Format)
 AUTO = "auto"
 
 SourceFormat = Literal["auto", "text", "openmetrics", "json"]
@@ -35,9 +35,9 @@ _PATHS: tuple[tuple[re.Pattern[str], Format], ...] = (
 
 
 @lru_cache(maxsize=64)  # monitoring systems are few, and each says the same every time
-def chosen(configured: str, path: str, accept: str) -> Format:
+def choose_dialect(configured: str, path: str, accept: str) -> Format:
     """The dialect for a request of this path with this Accept header ("" where it has none)."""
-    for known in FORMATS:
+    for known in DIALECT_NAMES:
         if configured == known:
             return known
     wanted: dict[str, float] = {}

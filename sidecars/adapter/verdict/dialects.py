@@ -27,8 +27,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from sidecars.adapter.verdict.dialect_negotiation import Format
-from sidecars.adapter.verdict.probe_response import MOST_BYTES, OWN_HEADERS, SERVICE_UNAVAILABLE, Answer
-from sidecars.adapter.verdict.verdict import Check, Status, Verdict, of_checks, worst_first
+from sidecars.adapter.verdict.probe_response import MOST_BYTES, OWN_HEADERS, SERVICE_UNAVAILABLE, ProbeResponse
+from sidecars.adapter.verdict.verdict import Check, Status, Verdict, verdict_of, worst_first
 from sidecars.chassis.runtime.printable import printable
 
 _LONGEST_LINE = 400  # characters of a summary
@@ -69,7 +69,7 @@ class Page:
         return _cut(" ".join(self.verdict.reason.split()), _LONGEST_LINE)
 
 
-def render(verdict: Verdict, form: Format, path: str = "/health", query: str = "") -> Answer:
+def render(verdict: Verdict, form: Format, path: str = "/health", query: str = "") -> ProbeResponse:
     """The verdict in that dialect, as an HTTP answer. `path` and `query` are of the request."""
     dialect = DIALECTS[form]
     asked = parse_qs(query[:_LONGEST_QUERY], keep_blank_values=True) if query and form == "kubernetes" else {}
@@ -85,7 +85,7 @@ def render(verdict: Verdict, form: Format, path: str = "/health", query: str = "
     status = dialect.codes[verdict.status]
     why = verdict.own_reason if verdict.status == "fail" else ""
     headers = {"Content-Type": dialect.content_type, "Cache-Control": "no-store"}
-    return Answer(status, headers, _fitting(verdict.checks, body), why, verdict.status == "warn")
+    return ProbeResponse(status, headers, _fitting(verdict.checks, body), why, verdict.status == "warn")
 
 
 def agent_line(verdict: Verdict) -> bytes:
@@ -102,7 +102,7 @@ def _without(verdict: Verdict, excluded: frozenset[str]) -> Verdict:
     left = [check for check in checks if check.label not in excluded]
     if not left:
         return verdict
-    status = verdict.status if verdict.holding else of_checks(left).status
+    status = verdict.status if verdict.holding else verdict_of(left).status
     return replace(verdict, status=status, checks=tuple(checks))
 
 

@@ -29,10 +29,10 @@ from sidecars.chassis.config.setting_types import format_duration
 INSTANT = 0.5  # seconds; the kubelet and most others probe once a second at the most
 
 
-class Damping:
+class Hysteresis:
     """The state of one app's verdict. All times are in seconds on the clock of `began`."""
 
-    __slots__ = ("_bad", "_began", "_fail_after", "_grace", "_pass_after", "_row", "_starting")
+    __slots__ = ("_bad", "_began", "_fail_after", "_grace", "_pass_after", "_starting", "_streak")
 
     def __init__(self, fail_after: Threshold, pass_after: Threshold, grace: float, began: float) -> None:
         self._fail_after = fail_after
@@ -41,30 +41,30 @@ class Damping:
         self._began = began
         self._starting = grace > 0
         self._bad = False
-        self._row = _Row()
+        self._streak = _Streak()
 
-    def settle(self, verdict: Verdict, now: float) -> Verdict:
+    def apply(self, verdict: Verdict, now: float) -> Verdict:
         """Return the verdict as it is to be told, of one result that came `now`."""
         bad = verdict.status == "fail"
         if self._starting and self._still_starting(now, bad=bad):
             left = format_duration(round(self._began + self._grace - now, 1))
             return replace(verdict, status="warn", holding=f"start-up grace, {left} left")
         if bad == self._bad:
-            self._row = _Row()
+            self._streak = _Streak()
             return verdict
-        self._row.count(now)
+        self._streak.count(now)
         threshold = self._fail_after if bad else self._pass_after
-        if self._row.reaches(threshold):
-            self._bad, self._row = bad, _Row()
+        if self._streak.reaches(threshold):
+            self._bad, self._streak = bad, _Streak()
             return verdict
-        return replace(verdict, status="warn" if bad else "fail", holding=self._row.progress(threshold, bad=bad))
+        return replace(verdict, status="warn" if bad else "fail", holding=self._streak.progress(threshold, bad=bad))
 
     def _still_starting(self, now: float, *, bad: bool) -> bool:
         self._starting = bad and now < self._began + self._grace
         return self._starting
 
 
-class _Row:
+class _Streak:
     """The results in a row that speak against the state."""
 
     __slots__ = ("_began", "_counted", "_latest", "_number")

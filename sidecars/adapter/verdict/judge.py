@@ -20,26 +20,28 @@ import time
 from collections.abc import Callable, Iterator
 from weakref import WeakKeyDictionary
 
-from sidecars.adapter.app_client.interpretation import Limits, Reading, Unreadable, read
-from sidecars.adapter.app_client.outcome import Outcome, Question
+from sidecars.adapter.app_client.interpretation import Interpretation, InterpretationOptions, UnusableResponse, read
+from sidecars.adapter.app_client.outcome import AppRequest, Outcome
 from sidecars.adapter.exposition.unknown_values import UnknownValue, UnknownValues
 from sidecars.adapter.health.documents import Health
 from sidecars.adapter.health.status_words import BUILT_IN, Condition, StatusWords
 from sidecars.adapter.rules.results import RuleResult
 from sidecars.adapter.settings import App
-from sidecars.adapter.verdict.hysteresis import Damping
-from sidecars.adapter.verdict.rule_file import Rulebook
-from sidecars.adapter.verdict.verdict import NO_ANSWER, Check, Status, Verdict, of_checks
+from sidecars.adapter.verdict.hysteresis import Hysteresis
+from sidecars.adapter.verdict.rule_file import ReloadingRules
+from sidecars.adapter.verdict.verdict import NO_ANSWER, Check, Status, Verdict, verdict_of
 
 Clock = Callable[[], float]
 
 _STATUS: dict[Condition, Status] = {"pass": "pass", "warn": "warn", "fail": "fail", "unknown": "fail"}
 
 
-def limits_of(app: App) -> Limits:
+def options_of(app: App) -> InterpretationOptions:
     """How much is taken of the app's answers."""
     words = StatusWords(app.status_values) if app.status_values else BUILT_IN
-    return Limits(app.max_body, app.max_series, app.select or (), words, app.valid_status_codes, app.source_format)
+    return InterpretationOptions(
+        app.max_body, app.max_series, app.select or (), words, app.valid_status_codes, app.source_format
+    )
 
 
 class Judge:
@@ -48,15 +50,15 @@ class Judge:
     def __init__(
         self,
         app: App,
-        question: Question,
-        rulebook: Rulebook | None,
+        app_request: AppRequest,
+        rulebook: ReloadingRules | None,
         wall: Clock = time.time,
         monotonic: Clock = time.monotonic,
     ) -> None:
-        self._question = question
+        self._app_request = app_request
         self._rulebook = rulebook
-        self._limits = limits_of(app)
-        self._damping = Damping(app.fail_after, app.pass_after, app.grace, monotonic())
+        self._limits = options_of(app)
+        self._hysteresis = Hysteresis(app.fail_after, app.pass_after, app.grace, monotonic())
         self._wall = wall
         self._monotonic = monotonic
         self.verdict: Verdict | None = None
@@ -68,28 +70,28 @@ class Judge:
         """Return the verdict on this outcome; the same one when it is asked again, also after a later one."""
         known = self._judged.get(outcome)
         if known is None:
-            known = self._damping.settle(of_checks(self._checks(outcome)), self._monotonic())
+            known = self._hysteresis.apply(verdict_of(self._checks(outcome)), self._monotonic())
             self.verdict = self._judged[outcome] = known
         return known
 
     def _checks(self, outcome: Outcome) -> Iterator[Check]:
         try:
             reading = read(outcome, self._limits)
-        except Unreadable as error:
-            reason = f"{self._question.url} {error.phrase}"
+        except UnusableResponse as error:
+            reason = f"{self._app_request.url} {error.phrase}"
             yield Check("app", "fail", reason)
             if self._rulebook:
                 yield from map(_of_finding, self._rulebook.evaluator().unavailable(NO_ANSWER))
             return
         if self._rulebook:
             if reading.problem:
-                yield Check("app", "fail", f"{self._question.url} {reading.problem}")
+                yield Check("app", "fail", f"{self._app_request.url} {reading.problem}")
             results = self._rulebook.evaluator().evaluate(reading.exposition, self._wall(), reading.unknown)
             yield from map(_of_finding, results)
         else:
             yield from self._own_word(reading)
 
-    def _own_word(self, reading: Reading) -> Iterator[Check]:
+    def _own_word(self, reading: Interpretation) -> Iterator[Check]:
         """Yield the checks where there are no rules."""
         health = reading.health
         if health:
@@ -100,7 +102,7 @@ class Judge:
                 yield Check(part.name, _capped(status, health), _says(part.condition), words=words)
             return
         if reading.problem:
-            yield Check("app", "fail", f"{self._question.url} {reading.problem}")
+            yield Check("app", "fail", f"{self._app_request.url} {reading.problem}")
         yield from (Check(each.name, "fail", each.reason, words=each.words) for each in _first_of_each(reading.unknown))
         if not reading.problem and not reading.unknown:
             yield Check("metrics", "pass")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecars.adapter.app_client.outcome import NoReply, Outcome, Question, Reply
+from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Outcome
 from sidecars.chassis.runtime.printable import printable
 
 SERVICE_UNAVAILABLE = 503
@@ -25,7 +25,7 @@ OWN_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeResponse:
     """An HTTP response to a prober.
 
     why    the sentence behind a failure; "" where the app itself has answered
@@ -44,28 +44,28 @@ class Answer:
         return self.warns or 200 <= self.status < 400  # noqa: PLR2004 - the rule itself
 
 
-def own_answer(status: int, sentence: str, why: str = "", headers: Mapping[str, str] | None = None) -> Answer:
+def text_response(status: int, sentence: str, why: str = "", headers: Mapping[str, str] | None = None) -> ProbeResponse:
     """The adapter's own words, as plain text, and no more of them than probers read. No terminal obeys them."""
     body = printable(sentence, keep="\n").encode(errors="replace")[:MOST_BYTES].decode(errors="ignore")
-    return Answer(status, {**OWN_HEADERS, **(headers or {})}, f"{body}\n".encode(), why)
+    return ProbeResponse(status, {**OWN_HEADERS, **(headers or {})}, f"{body}\n".encode(), why)
 
 
-def unavailable(question: Question, phrase: str) -> Answer:
-    sentence = f"{question.url} {phrase}"
-    return own_answer(SERVICE_UNAVAILABLE, sentence, sentence)
+def unavailable(app_request: AppRequest, phrase: str) -> ProbeResponse:
+    sentence = f"{app_request.url} {phrase}"
+    return text_response(SERVICE_UNAVAILABLE, sentence, sentence)
 
 
-def forward(question: Question, outcome: Outcome) -> Answer:
+def forward(app_request: AppRequest, outcome: Outcome) -> ProbeResponse:
     """The app's answer as it is; 503 and the reason where there is none."""
     match outcome:
-        case NoReply(phrase=phrase):
-            return unavailable(question, phrase)
-        case Reply(status=status) if status not in _FINAL:
-            return unavailable(question, f"answered with the status {status}, which is no final HTTP status")
-        case Reply(status=status, headers=headers, body=body):
+        case NoResponse(phrase=phrase):
+            return unavailable(app_request, phrase)
+        case AppResponse(status=status) if status not in _FINAL:
+            return unavailable(app_request, f"answered with the status {status}, which is no final HTTP status")
+        case AppResponse(status=status, headers=headers, body=body):
             handed_on = {
                 name: value
                 for name in HANDED_ON
                 if (value := headers.get(name.lower())) is not None and _CLEAN.fullmatch(value)
             }
-            return Answer(status, handed_on, body)
+            return ProbeResponse(status, handed_on, body)

@@ -30,7 +30,7 @@ class UnusableFile(Exception):
     """The file holds no rules. The text is a phrase."""
 
 
-class Rulebook:
+class ReloadingRules:
     """An app's rules."""
 
     def __init__(self, rules: RulesText, variable: str) -> None:

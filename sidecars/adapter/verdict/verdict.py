@@ -97,13 +97,13 @@ def worst_first(checks: Iterable[Check]) -> list[Check]:
     return sorted(checks, key=lambda check: -_RANK[check.status])
 
 
-def of_checks(checks: Iterable[Check]) -> Verdict:
+def verdict_of(checks: Iterable[Check]) -> Verdict:
     """The verdict that follows from the checks."""
     kept = tuple(checks)
     return Verdict(worst(check.status for check in kept), kept)
 
 
-def together(verdicts: Mapping[str, Verdict]) -> Verdict:
+def combine_apps(verdicts: Mapping[str, Verdict]) -> Verdict:
     """One verdict over several apps, each check under its app's name; as it is where there is only one."""
     if len(verdicts) == 1:
         return next(iter(verdicts.values()))
@@ -112,7 +112,7 @@ def together(verdicts: Mapping[str, Verdict]) -> Verdict:
     return Verdict(worst(verdict.status for verdict in verdicts.values()), checks, holding)
 
 
-def of_all(verdicts: Iterable[Verdict]) -> Verdict:
+def combine_routes(verdicts: Iterable[Verdict]) -> Verdict:
     """One verdict over several routes, which may share checks."""
     many = tuple(verdicts)
     checks = tuple(dict.fromkeys(check for verdict in many for check in verdict.checks))

@@ -8,14 +8,14 @@ import threading
 import pytest
 
 from sidecars.adapter.app_client.background import LARGE, Abandoned, Background
-from sidecars.adapter.app_client.client import Upstream
-from sidecars.adapter.app_client.interpretation import Limits, Reading, understand
-from sidecars.adapter.app_client.outcome import NoReply, Question, Reply
+from sidecars.adapter.app_client.client import AppClient
+from sidecars.adapter.app_client.interpretation import Interpretation, InterpretationOptions, interpret_response
+from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse
 from sidecars.adapter.exposition import lexer
 from sidecars.adapter.exposition.cancellation import Checkpoint
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
-from sidecars.adapter.statistics import Record
+from sidecars.adapter.statistics import Statistics
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.health import Health
 from tests.adapter.support import App, answer
@@ -47,15 +47,17 @@ def test_lines_that_say_nothing_cost_no_work_each() -> None:
 
 
 def test_the_line_of_a_mistake_behind_lines_that_say_nothing_is_told() -> None:
-    found = understand(Reply(200, HEADERS, b"\n# a note\n\n" * 50_000 + b"up one\n"), Limits(1 << 30, 10))
+    found = interpret_response(
+        AppResponse(200, HEADERS, b"\n# a note\n\n" * 50_000 + b"up one\n"), InterpretationOptions(1 << 30, 10)
+    )
 
     assert str(found) == "answered with malformed metrics: line 150001: the value one is not a number"
 
 
 async def test_large_work_is_done_by_a_thread_and_the_loop_goes_on() -> None:
     gate, background = Gate(), Background()
-    reply, limits = Reply(200, HEADERS, PAGE), Limits(1 << 30, 10, valid=gate)
-    reading = asyncio.create_task(background.run("shop", len(PAGE), lambda go: understand(reply, limits, go)))
+    reply, limits = AppResponse(200, HEADERS, PAGE), InterpretationOptions(1 << 30, 10, valid=gate)
+    reading = asyncio.create_task(background.run("shop", len(PAGE), lambda go: interpret_response(reply, limits, go)))
     while not gate.asked_by:  # noqa: ASYNC110 - a thread asks
         await asyncio.sleep(0.001)
     gate.open.set()  # by the loop, while the answer is being read
@@ -63,7 +65,7 @@ async def test_large_work_is_done_by_a_thread_and_the_loop_goes_on() -> None:
     background.close()
 
     assert gate.asked_by != [threading.current_thread()]
-    assert isinstance(found, Reading)
+    assert isinstance(found, Interpretation)
     assert found.exposition.select("up")[0].value == 1
 
 
@@ -105,21 +107,21 @@ def test_a_reading_ends_when_it_is_told_to() -> None:
         raise Over
 
     with pytest.raises(Over):
-        understand(Reply(200, HEADERS, PAGE), Limits(1 << 30, 10), checkpoint)
+        interpret_response(AppResponse(200, HEADERS, PAGE), InterpretationOptions(1 << 30, 10), checkpoint)
 
 
 async def test_an_answer_that_is_not_read_in_time_is_a_time_out() -> None:
     gate = Gate()
     with App({"/metrics": answer(PAGE)}) as app:
         apps = load(Settings, {"ADAPTER_TARGET": app.url}).apps.values()
-        question = Question("default", f"{app.url}/metrics", timeout=5, max_body=1 << 30)
-        limits = {question: Limits(1 << 30, 10, valid=gate)}
+        app_request = AppRequest("default", f"{app.url}/metrics", timeout=5, max_body=1 << 30)
+        limits = {app_request: InterpretationOptions(1 << 30, 10, valid=gate)}
         try:
-            async with Upstream(apps, Record(routes_of(apps)), Health(), limits) as asked:
-                outcome = await asked.ask(question)
+            async with AppClient(apps, Statistics(routes_of(apps)), Health(), limits) as asked:
+                outcome = await asked.ask(app_request)
         finally:
             gate.open.set()
 
-    assert isinstance(outcome, NoReply)
+    assert isinstance(outcome, NoResponse)
     assert outcome.reason == "timeout"
     assert outcome.phrase == f"answered, but its body of {len(PAGE)} B could not be read within 5s"

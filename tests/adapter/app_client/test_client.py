@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from sidecars.adapter.app_client.client import UnusableCredentials, Upstream, translated
-from sidecars.adapter.app_client.outcome import NoReply, Question, Reason, Reply
+from sidecars.adapter.app_client.client import AppClient, UnusableCredentials, classify_error
+from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Reason
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
-from sidecars.adapter.statistics import Record
+from sidecars.adapter.statistics import Statistics
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.http.client import BodyTooLarge, ConnectionClosed, MalformedResponse, ResponseProgress
 from sidecars.chassis.runtime.health import Health
 from tests.adapter.support import App, answer, hang
 
-QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+QUESTION = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
 
 
 def os_error(number: int) -> OSError:
@@ -44,7 +44,7 @@ def os_error(number: int) -> OSError:
     ],
 )
 def test_every_error_is_a_reason_and_never_repeats_what_came(error: Exception, reason: Reason) -> None:
-    outcome = translated(error, QUESTION, ResponseProgress())
+    outcome = classify_error(error, QUESTION, ResponseProgress())
 
     assert outcome
     assert outcome.reason == reason
@@ -52,7 +52,7 @@ def test_every_error_is_a_reason_and_never_repeats_what_came(error: Exception, r
 
 
 def test_what_nobody_thought_of_is_no_reason_but_a_defect() -> None:
-    assert translated(KeyError("hunter2"), QUESTION, ResponseProgress()) is None
+    assert classify_error(KeyError("hunter2"), QUESTION, ResponseProgress()) is None
 
 
 class Clock:
@@ -62,55 +62,55 @@ class Clock:
         return self.now
 
 
-def upstream(health: Health, **environ: str) -> Upstream:
+def app_client(health: Health, **environ: str) -> AppClient:
     apps = load(Settings, environ).apps.values()
-    return Upstream(apps, Record(routes_of(apps)), health)
+    return AppClient(apps, Statistics(routes_of(apps)), health)
 
 
 async def test_a_request_that_outlives_its_deadline_by_far_is_told_by_livez() -> None:
     clock = Clock()
     health = Health(clock)
     with App({"/metrics": hang()}) as app:
-        question = Question("default", f"{app.url}/metrics", timeout=0.05, max_body=10)
-        async with upstream(health, ADAPTER_TARGET=app.url) as asked:
-            asking = asyncio.create_task(asked.ask(question))
+        app_request = AppRequest("default", f"{app.url}/metrics", timeout=0.05, max_body=10)
+        async with app_client(health, ADAPTER_TARGET=app.url) as asked:
+            asking = asyncio.create_task(asked.ask(app_request))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             clock.now = 3600
             assert "request for" in health.not_alive()[0]
             outcome = await asking
-            assert isinstance(outcome, NoReply)
+            assert isinstance(outcome, NoResponse)
             assert not health.not_alive()
 
 
 async def test_a_later_question_is_a_request_of_its_own() -> None:
     with App({"/metrics": answer(b"up 1\n")}) as app:
-        question = Question("default", f"{app.url}/metrics", timeout=10, max_body=10)
-        async with upstream(Health(), ADAPTER_TARGET=app.url) as asked:
+        app_request = AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10)
+        async with app_client(Health(), ADAPTER_TARGET=app.url) as asked:
             for _ in range(3):
-                assert isinstance(await asked.ask(question), Reply)
+                assert isinstance(await asked.ask(app_request), AppResponse)
         assert app.seen["/metrics"] == 3
 
 
 async def test_a_defect_of_our_own_is_an_outcome_too(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
-    async def broken(*_: object) -> Reply:
+    async def broken(*_: object) -> AppResponse:
         raise KeyError("nobody thought of this")
 
     monkeypatch.setattr("sidecars.adapter.app_client.client._Access.get", broken)
-    async with upstream(Health()) as asked:
-        outcome = await asked.ask(Question("default", "http://127.0.0.1:1/metrics", timeout=10, max_body=10))
+    async with app_client(Health()) as asked:
+        outcome = await asked.ask(AppRequest("default", "http://127.0.0.1:1/metrics", timeout=10, max_body=10))
 
-    assert isinstance(outcome, NoReply)
+    assert isinstance(outcome, NoResponse)
     assert outcome.reason == "defect"
     assert "nobody thought of this" in caplog.text
 
 
 async def test_the_largest_body_that_is_taken_is_taken() -> None:
     with App({"/metrics": answer(b"x" * 10)}) as app:
-        async with upstream(Health(), ADAPTER_TARGET=app.url) as asked:
-            taken = await asked.ask(Question("default", f"{app.url}/metrics", timeout=10, max_body=10))
-            refused = await asked.ask(Question("default", f"{app.url}/metrics", timeout=10, max_body=9))
+        async with app_client(Health(), ADAPTER_TARGET=app.url) as asked:
+            taken = await asked.ask(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10))
+            refused = await asked.ask(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=9))
 
-    assert isinstance(taken, Reply)
-    assert isinstance(refused, NoReply)
+    assert isinstance(taken, AppResponse)
+    assert isinstance(refused, NoResponse)
     assert refused.reason == "too_large"

@@ -11,32 +11,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.app_client.interpretation import Limits, Reading, Unreadable, read
-from sidecars.adapter.app_client.outcome import NoReply, Reply
+from sidecars.adapter.app_client.interpretation import Interpretation, InterpretationOptions, UnusableResponse, read
+from sidecars.adapter.app_client.outcome import AppResponse, NoResponse
 from sidecars.adapter.health.json_paths import parse
 from sidecars.adapter.health.status_words import StatusWords
 from sidecars.adapter.verdict.dialect_negotiation import SourceFormat
 from tests.adapter.documents import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
 
-LIMITS = Limits(max_body=1_000_000, max_series=1000)
+LIMITS = InterpretationOptions(max_body=1_000_000, max_series=1000)
 TEXT = "text/plain; version=0.0.4"
 METRICS = b'# TYPE up gauge\nup{job="app"} 1\n'
 
 
 def reading(
-    body: bytes, content_type: str = TEXT, status: int = 200, limits: Limits = LIMITS, **headers: str
-) -> Reading:
+    body: bytes, content_type: str = TEXT, status: int = 200, limits: InterpretationOptions = LIMITS, **headers: str
+) -> Interpretation:
     given_headers = {"content-type": content_type, **{name.replace("_", "-"): it for name, it in headers.items()}}
-    return read(Reply(status, given_headers, body), limits)
+    return read(AppResponse(status, given_headers, body), limits)
 
 
 def refusal(*given_: bytes, **rest: object) -> str:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnusableResponse) as caught:
         reading(*given_, **rest)  # type: ignore[arg-type] # handed on as they are
     return caught.value.phrase
 
 
-def value(found: Reading, name: str, /, **labels: str) -> float:
+def value(found: Interpretation, name: str, /, **labels: str) -> float:
     [sample] = [each for each in found.exposition.select(name) if dict(each.labels) == labels]
     return sample.value
 
@@ -87,7 +87,7 @@ def test_kubernetes_lines_become_metrics() -> None:
 
 
 def test_numbers_are_selected_from_json_of_any_kind() -> None:
-    limits = Limits(1000, 1000, parse("depth=$.queue.depth; free=$.disks[*]"))
+    limits = InterpretationOptions(1000, 1000, parse("depth=$.queue.depth; free=$.disks[*]"))
 
     found = reading(b'{"queue": {"depth": 7}, "disks": [1, 2]}', "application/json", 500, limits)
 
@@ -97,7 +97,7 @@ def test_numbers_are_selected_from_json_of_any_kind() -> None:
 
 
 def test_what_is_selected_and_no_number_is_counted_and_the_rest_is_kept() -> None:
-    limits = Limits(1000, 1000, parse("depth=$.queue.depth; up=$.checks[*].state"))
+    limits = InterpretationOptions(1000, 1000, parse("depth=$.queue.depth; up=$.checks[*].state"))
 
     found = reading(
         b'{"queue": {"depth": 7}, "checks": [{"state": "UP"}, {"state": "hm"}]}', "application/json", limits=limits
@@ -111,7 +111,7 @@ def test_what_is_selected_and_no_number_is_counted_and_the_rest_is_kept() -> Non
 
 
 def test_the_numbers_of_status_words_are_told_where_the_settings_give_some() -> None:
-    limits = Limits(1000, 1000, words=StatusWords({"restricted": 0.5}))
+    limits = InterpretationOptions(1000, 1000, words=StatusWords({"restricted": 0.5}))
     body = b'{"status": "RESTRICTED", "components": {"db": {"status": "UP"}, "mq": {"status": "hm"}}}'
 
     found = reading(body, "application/json", limits=limits)
@@ -135,9 +135,9 @@ def test_what_cannot_be_used_is_told() -> None:
     assert "malformed" in refusal(b"<html></html>", content_type="text/html")
     assert "not JSON" in refusal(b"<html></html>", content_type="application/json")
     assert "not JSON" in refusal(b"", content_type="application/json")
-    assert refusal(b"a 1\nb 1\n", limits=Limits(100, 1)).startswith("answered with malformed metrics")
-    with pytest.raises(Unreadable, match="is down"):
-        read(NoReply("refused", "is down"), LIMITS)
+    assert refusal(b"a 1\nb 1\n", limits=InterpretationOptions(100, 1)).startswith("answered with malformed metrics")
+    with pytest.raises(UnusableResponse, match="is down"):
+        read(NoResponse("refused", "is down"), LIMITS)
 
 
 def test_metrics_that_are_called_json_or_html_are_read() -> None:
@@ -146,8 +146,8 @@ def test_metrics_that_are_called_json_or_html_are_read() -> None:
 
 
 def test_a_setting_names_the_format_where_the_content_type_is_wrong() -> None:
-    def limits(source: SourceFormat) -> Limits:
-        return Limits(1000, 1000, source=source)
+    def limits(source: SourceFormat) -> InterpretationOptions:
+        return InterpretationOptions(1000, 1000, source=source)
 
     document, page = b'{"status": "DOWN"}', b"# TYPE hits counter\nhits_total 5 # {} 1\n# EOF\n"
     assert value(reading(document, "text/html", limits=limits("json")), "health_up") == 0
@@ -218,10 +218,10 @@ def test_any_health_document_becomes_a_page_that_is_well_formed(word: str, parts
 
 @given(st.dictionaries(NAMES, NUMBERS | st.dictionaries(NAMES, NUMBERS, max_size=3), max_size=4))
 def test_any_selection_becomes_a_page_that_is_well_formed_or_is_refused(document: dict[str, object]) -> None:
-    limits = Limits(100_000, 1000, parse("a=$.*; b=$.*.*"))
+    limits = InterpretationOptions(100_000, 1000, parse("a=$.*; b=$.*.*"))
     try:
         found = reading(json.dumps(document).encode(), "application/json", limits=limits)
-    except Unreadable:
+    except UnusableResponse:
         return
     assert found.exposition.series
 
@@ -241,6 +241,6 @@ def test_half_a_character_and_infinity_are_no_danger() -> None:
 def test_any_bytes_are_read_or_refused(body: bytes, content_type: str, encoding: str) -> None:
     try:
         found = reading(body, content_type, content_encoding=encoding)
-    except Unreadable:
+    except UnusableResponse:
         return
     assert found.exposition.series

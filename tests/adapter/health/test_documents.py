@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from sidecars.adapter.health.documents import (
     CONDITIONS,
     Component,
+    DocumentOptions,
     Health,
-    HealthOptions,
-    NotHealth,
+    NotAHealthDocument,
     condition_of,
     named,
     read_json,
 )
-from sidecars.adapter.health.strict_json import parse_json
 from sidecars.adapter.health.kubernetes_lines import read_text
 from sidecars.adapter.health.status_words import StatusWords
+from sidecars.adapter.health.strict_json import parse_json
 from tests.adapter.documents import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
 
 
@@ -124,7 +124,7 @@ def test_what_is_too_deep_to_be_looked_at_is_unknown() -> None:
     ],
 )
 def test_an_object_with_a_member_twice_is_not_guessed_at(body: bytes) -> None:
-    with pytest.raises(NotHealth, match="a member twice"):
+    with pytest.raises(NotAHealthDocument, match="a member twice"):
         parse_json(body)
 
 
@@ -175,7 +175,7 @@ def test_the_numbers_of_a_springs_component_are_not_those_of_what_is_inside_of_i
 
 
 def test_dropwizard_without_checks_says_so() -> None:
-    with pytest.raises(NotHealth, match="no health checks"):
+    with pytest.raises(NotAHealthDocument, match="no health checks"):
         read_json({}, 501)
 
 
@@ -282,7 +282,7 @@ def test_the_words_of_all_dialects_are_known(word: object, condition: str | None
 
 
 WORDS = StatusWords({"success": 1.0, "restricted": 0.5, "broken": 0.0, "7": 1.0})
-TOLD = HealthOptions(words=WORDS)
+TOLD = DocumentOptions(words=WORDS)
 
 
 @pytest.mark.parametrize(
@@ -365,9 +365,9 @@ def test_thousands_of_checks_of_one_name_are_named_in_one_pass(count: int) -> No
 def test_a_document_of_more_components_than_series_have_room_for_is_refused_before_it_is_translated() -> None:
     document = {"status": "UP", "checks": [{"name": "a", "status": "UP"}] * 101}
 
-    assert len(read_json(document, 200, HealthOptions(most=606)).components) == 101
-    with pytest.raises(NotHealth, match="ADAPTER_MAX_SERIES"):
-        read_json(document, 200, HealthOptions(most=605))
+    assert len(read_json(document, 200, DocumentOptions(most=606)).components) == 101
+    with pytest.raises(NotAHealthDocument, match="ADAPTER_MAX_SERIES"):
+        read_json(document, 200, DocumentOptions(most=605))
 
 
 def test_a_long_name_with_many_numbers_inside_is_not_repeated_for_each_of_them() -> None:
@@ -389,7 +389,7 @@ def test_two_components_of_one_name_keep_apart() -> None:
     [b"", b"{", b"nonsense", b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000, b'{"a": ' + b"9" * 10_000 + b"}"],
 )
 def test_what_is_no_json_is_refused_and_not_repeated(body: bytes) -> None:
-    with pytest.raises(NotHealth) as caught:
+    with pytest.raises(NotAHealthDocument) as caught:
         parse_json(body)
 
     assert "nonsense" not in str(caught.value)
@@ -399,7 +399,7 @@ def test_what_is_no_json_is_refused_and_not_repeated(body: bytes) -> None:
     "document", [None, 1, "x", [], [1], {}, {"a": 1}, {"a": {}}, {"status": 404}, {"status": None}]
 )
 def test_json_of_no_known_dialect_is_refused_and_says_what_to_do(document: Any) -> None:
-    with pytest.raises(NotHealth) as caught:
+    with pytest.raises(NotAHealthDocument) as caught:
         read_json(document, 200)
 
     assert "ADAPTER_SELECT" in str(caught.value) or "Consul" in str(caught.value)
@@ -423,7 +423,7 @@ JSON = st.recursive(
 def test_any_json_is_a_health_document_or_refused(document: Any, status: int) -> None:
     try:
         health = read_json(json.loads(json.dumps(document)), status)
-    except NotHealth:
+    except NotAHealthDocument:
         return
     assert health.condition in CONDITIONS
     names = [part.name for part in health.components]

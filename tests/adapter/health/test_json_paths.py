@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.health.documents import NotHealth
+from sidecars.adapter.health.documents import NotAHealthDocument
 from sidecars.adapter.health.json_paths import parse, select, show
 from sidecars.adapter.health.status_words import StatusWords
 
@@ -68,7 +68,7 @@ def test_lines_and_semicolons_separate() -> None:
 def test_a_path_that_leads_nowhere_gives_no_value_and_nothing_at_all_is_told(path: str) -> None:
     assert values(f"x={path}; y=$.queue.depth") == {("y", ""): 7}
     assert unknown(f"x={path}; y=$.queue.depth", DOCUMENT) == {}
-    with pytest.raises(NotHealth, match="ADAPTER_SELECT"):
+    with pytest.raises(NotAHealthDocument, match="ADAPTER_SELECT"):
         values(f"x={path}")
 
 
@@ -159,7 +159,7 @@ def test_several_values_that_nothing_tells_apart_are_unknown_and_the_others_are_
 
 
 def test_more_values_than_there_may_be_are_refused_before_they_are_all_taken() -> None:
-    with pytest.raises(NotHealth, match="ADAPTER_MAX_SERIES"):
+    with pytest.raises(NotAHealthDocument, match="ADAPTER_MAX_SERIES"):
         select(parse("x=$[*]"), list(range(1000)), most=999)
     assert len(select(parse("x=$[*]"), list(range(999)), most=999).values) == 999
 
@@ -198,15 +198,15 @@ def test_nothing_is_no_selection(text: str) -> None:
 
 
 def test_what_is_shown_means_the_same() -> None:
-    selectors = parse("a=$.queue.depth\nb=$.disks[?(@.name=='x')].free")
+    json_paths = parse("a=$.queue.depth\nb=$.disks[?(@.name=='x')].free")
 
-    assert parse(show(selectors)) == selectors
+    assert parse(show(json_paths)) == json_paths
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_selection_or_a_mistake(text: str) -> None:
     try:
-        selectors = parse(text)
+        json_paths = parse(text)
     except ValueError:
         return
-    assert parse(show(selectors)) == selectors
+    assert parse(show(json_paths)) == json_paths

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecars.adapter.server.auth import BadCredentialsFile, Guard, parse_users
+from sidecars.adapter.server.auth import Authenticator, BadCredentialsFile, parse_users
 from sidecars.chassis.config.setting_types import Secret
 
 
@@ -30,78 +30,82 @@ def basic(name: str, password: str) -> str:
 USERS = f"# who may scrape\nprometheus:{hashed('hunter2')}\n\nmonitor:{hashed('pass:word')}\n"
 
 
-async def status(guard: Guard, authorization: str) -> int:
-    refusal = await guard.refusal(authorization)
+async def status(authenticator: Authenticator, authorization: str) -> int:
+    refusal = await authenticator.refusal(authorization)
     return refusal.status if refusal else 200
 
 
 async def test_a_name_and_its_password_are_let_in() -> None:
-    guard = Guard(None, secret(USERS))
+    authenticator = Authenticator(None, secret(USERS))
 
-    assert await status(guard, basic("prometheus", "hunter2")) == 200
-    assert await status(guard, basic("prometheus", "hunter2")) == 200
-    assert await status(guard, basic("monitor", "pass:word")) == 200
-    assert await status(guard, basic("prometheus", "pass:word")) == 401
-    assert await status(guard, basic("nobody", "hunter2")) == 401
-    assert await status(guard, basic("prometheus", "hunter2" + "x" * 80)) == 401
+    assert await status(authenticator, basic("prometheus", "hunter2")) == 200
+    assert await status(authenticator, basic("prometheus", "hunter2")) == 200
+    assert await status(authenticator, basic("monitor", "pass:word")) == 200
+    assert await status(authenticator, basic("prometheus", "pass:word")) == 401
+    assert await status(authenticator, basic("nobody", "hunter2")) == 401
+    assert await status(authenticator, basic("prometheus", "hunter2" + "x" * 80)) == 401
 
 
 async def test_the_hashes_of_htpasswd_are_known() -> None:
-    guard = Guard(None, secret(f"prometheus:{hashed('hunter2').replace('$2b$', '$2y$')}"))
+    authenticator = Authenticator(None, secret(f"prometheus:{hashed('hunter2').replace('$2b$', '$2y$')}"))
 
-    assert await status(guard, basic("prometheus", "hunter2")) == 200
+    assert await status(authenticator, basic("prometheus", "hunter2")) == 200
 
 
 async def test_a_token_is_let_in() -> None:
-    guard = Guard(secret("t0ken"), None)
+    authenticator = Authenticator(secret("t0ken"), None)
 
-    assert await status(guard, "Bearer t0ken") == 200
-    assert await status(guard, "bearer t0ken") == 200
+    assert await status(authenticator, "Bearer t0ken") == 200
+    assert await status(authenticator, "bearer t0ken") == 200
     for wrong in ("", "Bearer", "Bearer t0ke", "Bearer t0ken2", "Basic t0ken", basic("a", "t0ken")):
-        assert await status(guard, wrong) == 401
+        assert await status(authenticator, wrong) == 401
 
 
 async def test_where_both_are_set_either_will_do_and_both_are_offered() -> None:
-    guard = Guard(secret("t0ken"), secret(USERS))
+    authenticator = Authenticator(secret("t0ken"), secret(USERS))
 
-    assert await status(guard, "Bearer t0ken") == await status(guard, basic("prometheus", "hunter2")) == 200
-    refusal = await guard.refusal("")
+    assert (
+        await status(authenticator, "Bearer t0ken")
+        == await status(authenticator, basic("prometheus", "hunter2"))
+        == 200
+    )
+    refusal = await authenticator.refusal("")
     assert refusal
     assert refusal.headers["WWW-Authenticate"] == 'Basic realm="adapter", Bearer'
 
 
 def test_without_secrets_nothing_is_asked() -> None:
-    assert not Guard(None, None).demands
+    assert not Authenticator(None, None).demands
 
 
 async def test_a_new_file_counts_at_once_also_for_who_is_remembered(tmp_path: Path) -> None:
     file = tmp_path / "users"
     file.write_text(f"prometheus:{hashed('old')}")
-    guard = Guard(None, Secret(file.read_text))
-    assert await status(guard, basic("prometheus", "old")) == 200
+    authenticator = Authenticator(None, Secret(file.read_text))
+    assert await status(authenticator, basic("prometheus", "old")) == 200
 
     file.write_text(f"prometheus:{hashed('new')}")
 
-    assert await status(guard, basic("prometheus", "old")) == 401
-    assert await status(guard, basic("prometheus", "new")) == 200
+    assert await status(authenticator, basic("prometheus", "old")) == 401
+    assert await status(authenticator, basic("prometheus", "new")) == 200
 
 
 @pytest.mark.parametrize("text", ["", "garbage", "a:{SHA}x"])
 async def test_a_file_that_turns_bad_lets_nobody_in(tmp_path: Path, text: str) -> None:
     file = tmp_path / "users"
     file.write_text(f"prometheus:{hashed('hunter2')}")
-    guard = Guard(None, Secret(file.read_text))
+    authenticator = Authenticator(None, Secret(file.read_text))
 
     file.write_text(text)
-    assert await status(guard, basic("prometheus", "hunter2")) == 401
+    assert await status(authenticator, basic("prometheus", "hunter2")) == 401
     file.unlink()
-    assert await status(guard, basic("prometheus", "hunter2")) == 401
+    assert await status(authenticator, basic("prometheus", "hunter2")) == 401
 
 
 async def test_who_guesses_by_the_hundred_is_told_to_wait() -> None:
-    guard = Guard(None, secret(USERS))
+    authenticator = Authenticator(None, secret(USERS))
 
-    told = await asyncio.gather(*(status(guard, basic("prometheus", str(guess))) for guess in range(200)))
+    told = await asyncio.gather(*(status(authenticator, basic("prometheus", str(guess))) for guess in range(200)))
 
     assert set(told) == {401, 503}
 
@@ -127,7 +131,7 @@ def test_a_file_without_bcrypt_hashes_is_refused_with_the_line(text: str) -> Non
 
 
 async def test_a_hash_that_only_looks_like_one_lets_nobody_in() -> None:
-    assert await status(Guard(None, secret(f"a:$2y$10${'x' * 53}")), basic("a", "")) == 401
+    assert await status(Authenticator(None, secret(f"a:$2y$10${'x' * 53}")), basic("a", "")) == 401
 
 
 HEADERS = st.builds(str.__add__, st.sampled_from(["Basic ", "Bearer ", "basic  ", ""]), st.text(max_size=60))
@@ -139,6 +143,6 @@ HEADERS = st.builds(str.__add__, st.sampled_from(["Basic ", "Bearer ", "basic  "
 @example("Basic " + b64encode(b"\xff:\xff").decode())
 @example("Basic " + b64encode(b"prometheus:\0").decode())
 def test_no_header_breaks_the_guard(authorization: str) -> None:
-    guard = Guard(secret("t0ken"), secret(USERS))
+    authenticator = Authenticator(secret("t0ken"), secret(USERS))
 
-    assert asyncio.run(status(guard, authorization)) in (200, 401)
+    assert asyncio.run(status(authenticator, authorization)) in (200, 401)

@@ -19,7 +19,7 @@ def test_by_default_health_is_answered_from_metrics() -> None:
     found = routes().find("GET", "/health")
 
     assert isinstance(found, Route)
-    assert found.questions[0].url == "http://127.0.0.1:8080/metrics"
+    assert found.app_requests[0].url == "http://127.0.0.1:8080/metrics"
     assert found.mode == "forward"
 
 
@@ -31,7 +31,7 @@ def test_routes_with_the_same_question_are_told_to_share_it() -> None:
     assert isinstance(health, Route)
     assert isinstance(live, Route)
     assert isinstance(info, Route)
-    assert health.questions == live.questions != info.questions
+    assert health.app_requests == live.app_requests != info.app_requests
 
 
 def test_each_of_several_apps_is_asked_for_its_own_paths() -> None:
@@ -47,14 +47,14 @@ def test_each_of_several_apps_is_asked_for_its_own_paths() -> None:
 
     assert isinstance(shop, Route)
     assert isinstance(cart, Route)
-    assert [(asked.app, asked.url, asked.timeout) for asked in shop.questions] == [
+    assert [(asked.app, asked.url, asked.timeout) for asked in shop.app_requests] == [
         (
             "shop",
             "http://127.0.0.1:8001/metrics",
             0.75,
         )
     ]
-    assert [(asked.app, asked.url, asked.timeout) for asked in cart.questions] == [
+    assert [(asked.app, asked.url, asked.timeout) for asked in cart.app_requests] == [
         (
             "cart",
             "http://[::1]:8002/metrics?all=1",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.verdict.dialect_negotiation import AUTO, FORMATS, chosen
+from sidecars.adapter.verdict.dialect_negotiation import AUTO, DIALECT_NAMES, choose_dialect
 from sidecars.chassis.http.accept_header import media_ranges
 
 SPRING = "application/vnd.spring-boot.actuator.v3+json"
@@ -39,12 +39,12 @@ SPRING = "application/vnd.spring-boot.actuator.v3+json"
 def test_a_prober_that_says_nothing_is_known_by_its_path_and_one_that_does_gets_it(
     path: str, accept: str, expected: str
 ) -> None:
-    assert chosen(AUTO, path, accept) == expected
+    assert choose_dialect(AUTO, path, accept) == expected
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", DIALECT_NAMES)
 def test_a_format_that_is_set_is_used_whatever_the_prober_says(form: str) -> None:
-    assert chosen(form, "/livez", "application/health+json") == form
+    assert choose_dialect(form, "/livez", "application/health+json") == form
 
 
 def test_weights_are_read_as_http_says() -> None:
@@ -55,4 +55,4 @@ def test_weights_are_read_as_http_says() -> None:
 
 @given(st.text(max_size=300))
 def test_any_header_gets_some_dialect(accept: str) -> None:
-    assert chosen(AUTO, "/health", accept) in FORMATS
+    assert choose_dialect(AUTO, "/health", accept) in DIALECT_NAMES

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 
 from sidecars.adapter.health import documents
 from sidecars.adapter.health.kubernetes_lines import read_text
-from sidecars.adapter.verdict.dialect_negotiation import FORMATS, Format
+from sidecars.adapter.verdict.dialect_negotiation import DIALECT_NAMES, Format
 from sidecars.adapter.verdict.dialects import DIALECTS, agent_line, render
-from sidecars.adapter.verdict.verdict import STATUSES, Check, Status, Verdict, of_checks, together
+from sidecars.adapter.verdict.verdict import STATUSES, Check, Status, Verdict, combine_apps, verdict_of
 
 DB = Check("db", "pass", "", 1.0, 1.0, comparison="==")
 MEMORY = Check("memory", "warn", "used_bytes is 0.95, wanted < 0.9", 0.95, 0.9, comparison="<", severity="warn")
 QUEUE = Check("queue", "fail", "no series queue_length")
 VERDICTS: dict[Status, Verdict] = {
-    "pass": of_checks([DB]),
-    "warn": of_checks([DB, MEMORY]),
-    "fail": of_checks([DB, MEMORY, QUEUE]),
+    "pass": verdict_of([DB]),
+    "warn": verdict_of([DB, MEMORY]),
+    "fail": verdict_of([DB, MEMORY, QUEUE]),
 }
 
 
@@ -41,7 +41,7 @@ def body(form: Format, status: Status, path: str = "/health", query: str = "") -
 # -- status codes, by what each kind of prober takes for good -------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", DIALECT_NAMES)
 def test_a_pass_is_200_and_a_failure_is_an_error(form: Format) -> None:
     assert render(VERDICTS["pass"], form).status == 200
     assert render(VERDICTS["fail"], form).status == (500 if form == "kubernetes" else 503)
@@ -49,7 +49,7 @@ def test_a_pass_is_200_and_a_failure_is_an_error(form: Format) -> None:
     assert render(VERDICTS["warn"], form).status == (429 if form in ("consul", "nagios") else 200)
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", DIALECT_NAMES)
 @pytest.mark.parametrize("status", STATUSES)
 def test_the_reason_of_a_failure_is_told_and_kept_for_the_log(form: Format, status: Status) -> None:
     answer = render(VERDICTS[status], form, "/readyz", "verbose")
@@ -183,7 +183,7 @@ def test_health_json_is_what_the_draft_demands(status: Status) -> None:
 
 
 def test_a_check_of_one_of_several_apps_is_component_and_measurement() -> None:
-    found = document("health+json", together({"shop": VERDICTS["pass"], "cart": VERDICTS["fail"]}))
+    found = document("health+json", combine_apps({"shop": VERDICTS["pass"], "cart": VERDICTS["fail"]}))
 
     jsonschema.validate(found, HEALTH_JSON)
     assert {"shop:db", "cart:db", "cart:memory", "cart:queue"} == set(found["checks"])
@@ -214,7 +214,7 @@ def test_spring_is_what_its_actuator_documents(status: Status) -> None:
 
 
 def test_springs_components_of_several_apps_are_nested() -> None:
-    found = document("spring", together({"shop": VERDICTS["pass"], "cart": VERDICTS["fail"]}))
+    found = document("spring", combine_apps({"shop": VERDICTS["pass"], "cart": VERDICTS["fail"]}))
 
     jsonschema.validate(found, SPRING)
     assert found["components"]["shop"]["status"] == "UP"
@@ -288,13 +288,13 @@ def test_nagios_gets_one_line_and_performance_data(status: Status, word: str) ->
     ],
 )
 def test_nagios_reads_small_numbers_as_they_are(value: float, written: str) -> None:
-    verdict = of_checks([Check("x", "pass", "", value, value, comparison="<")])
+    verdict = verdict_of([Check("x", "pass", "", value, value, comparison="<")])
 
     assert render(verdict, "nagios").body.decode() == f"OK - 1 check passes|'x'={written};;~:{written}\n"
 
 
 def test_nagios_labels_are_quoted_and_numbers_have_no_exponent() -> None:
-    verdict = of_checks([Check("it's=a|b", "pass", "", 1e-3), Check("big", "pass", "", 1e21), Check("nan", "pass")])
+    verdict = verdict_of([Check("it's=a|b", "pass", "", 1e-3), Check("big", "pass", "", 1e21), Check("nan", "pass")])
 
     assert render(verdict, "nagios").body == b"OK - 3 checks pass|'it''s-a/b'=0.001 'big'=1000000000000000000000\n"
 
@@ -304,7 +304,7 @@ def test_nagios_labels_are_quoted_and_numbers_have_no_exponent() -> None:
 
 def test_haproxy_is_told_up_or_down_and_why_in_ascii() -> None:
     assert agent_line(VERDICTS["pass"]) == agent_line(VERDICTS["warn"]) == b"up\n"
-    assert agent_line(of_checks([Check("d\u00e4", "fail", "is\naway")])) == b"down #d?: is away\n"
+    assert agent_line(verdict_of([Check("d\u00e4", "fail", "is\naway")])) == b"down #d?: is away\n"
 
 
 # -- all of them --------------------------------------------------------------------------------------------------
@@ -323,11 +323,11 @@ def _checks(apps: list[str]) -> st.SearchStrategy[list[Check]]:
 MANY = st.one_of(_checks([""]), _checks(["a", "b"]))  # of one app, or of several
 
 
-@given(MANY, st.sampled_from(FORMATS), st.text(max_size=50), st.sampled_from(["", "verbose"]))
+@given(MANY, st.sampled_from(DIALECT_NAMES), st.text(max_size=50), st.sampled_from(["", "verbose"]))
 def test_no_answer_is_larger_than_4_kb_or_breaks_its_format(
     checks: list[Check], form: Format, holding: str, query: str
 ) -> None:
-    verdict = Verdict(of_checks(checks).status, tuple(checks), holding)
+    verdict = Verdict(verdict_of(checks).status, tuple(checks), holding)
 
     answer = render(verdict, form, "/health", query)
 
@@ -344,7 +344,7 @@ def test_what_does_not_fit_is_told_and_what_fails_is_left_out_last(form: Format)
     for many in (300, 5000):
         checks = [Check(f"check-{number}", "pass", "", 1.0) for number in range(many)] + [QUEUE]
 
-        told = render(of_checks(checks), form).body.decode()
+        told = render(verdict_of(checks), form).body.decode()
 
         assert "no series queue_length" in told
         assert re.search(rf"\d+ of {many + 1} checks are left out", told)
@@ -365,10 +365,10 @@ def test_each_dialect_is_read_back_by_what_reads_the_apps_own(form: Format, stat
     assert {part.name for part in health.components} == {check.name for check in VERDICTS[status].checks}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", DIALECT_NAMES)
 def test_nothing_that_an_app_has_written_is_obeyed_by_a_terminal(form: Format) -> None:
     hostile = "db\x1b]0;owned\x07 \x9b2J\x7f\u202edetrevni\ud800"
-    verdict = of_checks([Check(hostile, "fail", "is down", words=hostile), Check("rule", "fail", hostile, app="shop")])
+    verdict = verdict_of([Check(hostile, "fail", "is down", words=hostile), Check("rule", "fail", hostile, app="shop")])
 
     for path, query in (("/health", ""), ("/readyz", "verbose")):
         shown = render(verdict, form, path, query).body.decode()

@@ -6,23 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.adapter.setting_types import threshold
-from sidecars.adapter.verdict.hysteresis import INSTANT, Damping
-from sidecars.adapter.verdict.verdict import Check, Status, Verdict, of_checks
+from sidecars.adapter.verdict.hysteresis import INSTANT, Hysteresis
+from sidecars.adapter.verdict.verdict import Check, Status, Verdict, verdict_of
 
 
 def result(status: Status) -> Verdict:
-    return of_checks([Check("db", status, "" if status == "pass" else "db is away")])
+    return verdict_of([Check("db", status, "" if status == "pass" else "db is away")])
 
 
 PASS, WARN, FAIL = result("pass"), result("warn"), result("fail")
 
 
-def damping(fail_after: str = "1", pass_after: str = "1", grace: float = 0, began: float = 0) -> Damping:
-    return Damping(threshold.parse(fail_after), threshold.parse(pass_after), grace, began)
+def damping(fail_after: str = "1", pass_after: str = "1", grace: float = 0, began: float = 0) -> Hysteresis:
+    return Hysteresis(threshold.parse(fail_after), threshold.parse(pass_after), grace, began)
 
 
-def statuses(state: Damping, *results: Verdict) -> list[Status]:
-    return [state.settle(each, now).status for now, each in enumerate(results)]
+def statuses(state: Hysteresis, *results: Verdict) -> list[Status]:
+    return [state.apply(each, now).status for now, each in enumerate(results)]
 
 
 def test_without_damping_the_verdict_is_the_result() -> None:
@@ -45,22 +45,22 @@ def test_the_first_results_ever_follow_the_rule_too() -> None:
     assert statuses(damping("3", "5"), FAIL, FAIL, FAIL, PASS) == ["warn", "warn", "fail", "fail"]
     assert statuses(damping("1", "5"), FAIL) == ["fail"]
     assert statuses(damping("5", "5"), PASS) == ["pass"]
-    assert damping("3").settle(FAIL, 0).holding == "failed 1 of 3 times in a row"
+    assert damping("3").apply(FAIL, 0).holding == "failed 1 of 3 times in a row"
 
 
 def test_results_of_one_instant_count_once() -> None:
     state = damping("3", "2")
     times = (0.0, 0.01, 0.02, 0.49, INSTANT, 0.6, 0.9, 2 * INSTANT)
 
-    assert [state.settle(FAIL, now).status for now in times] == ["warn"] * 7 + ["fail"]
-    assert [state.settle(PASS, now).status for now in (5, 5.1, 5.2, 6)] == ["fail", "fail", "fail", "pass"]
+    assert [state.apply(FAIL, now).status for now in times] == ["warn"] * 7 + ["fail"]
+    assert [state.apply(PASS, now).status for now in (5, 5.1, 5.2, 6)] == ["fail", "fail", "fail", "pass"]
 
 
 def test_a_pass_between_two_failures_of_one_instant_ends_the_row() -> None:
     state = damping("2")
 
     told = [
-        state.settle(each, now).status for now, each in ((0, FAIL), (0.1, PASS), (0.2, FAIL), (0.3, FAIL), (1, FAIL))
+        state.apply(each, now).status for now, each in ((0, FAIL), (0.1, PASS), (0.2, FAIL), (0.3, FAIL), (1, FAIL))
     ]
 
     assert told == ["warn", "pass", "warn", "warn", "fail"]
@@ -69,51 +69,51 @@ def test_a_pass_between_two_failures_of_one_instant_ends_the_row() -> None:
 def test_a_threshold_may_be_a_time_from_the_first_to_the_latest_result_of_the_row() -> None:
     state = damping("10s", "1m")
 
-    assert [state.settle(FAIL, now).status for now in (100, 100.1, 105, 109.5)] == ["warn"] * 4
-    assert state.settle(FAIL, 109.75).holding == "failing for 9.7s of 10s"
-    assert state.settle(FAIL, 110).status == "fail"
-    assert [state.settle(PASS, now).status for now in (200, 230)] == ["fail", "fail"]
-    assert state.settle(PASS, 245).holding == "passing for 45s of 1m"
-    assert [state.settle(PASS, now).status for now in (260, 261)] == ["pass", "pass"]
+    assert [state.apply(FAIL, now).status for now in (100, 100.1, 105, 109.5)] == ["warn"] * 4
+    assert state.apply(FAIL, 109.75).holding == "failing for 9.7s of 10s"
+    assert state.apply(FAIL, 110).status == "fail"
+    assert [state.apply(PASS, now).status for now in (200, 230)] == ["fail", "fail"]
+    assert state.apply(PASS, 245).holding == "passing for 45s of 1m"
+    assert [state.apply(PASS, now).status for now in (260, 261)] == ["pass", "pass"]
 
 
 def test_a_pass_begins_the_time_anew() -> None:
     state = damping("10s")
 
-    told = [state.settle(each, now).status for now, each in ((0, FAIL), (8, PASS), (9, FAIL), (18, FAIL), (19, FAIL))]
+    told = [state.apply(each, now).status for now, each in ((0, FAIL), (8, PASS), (9, FAIL), (18, FAIL), (19, FAIL))]
 
     assert told == ["warn", "pass", "warn", "warn", "fail"]
 
 
 def test_the_reason_says_how_far_the_count_has_come() -> None:
     state = damping("3", "2", 0, 0)
-    state.settle(PASS, 0)
+    state.apply(PASS, 0)
 
-    assert state.settle(FAIL, 1).reason == "failed 1 of 3 times in a row; db: db is away"
-    state.settle(FAIL, 2)
-    state.settle(FAIL, 3)
-    assert state.settle(PASS, 4).reason == "passed 1 of 2 times in a row"
+    assert state.apply(FAIL, 1).reason == "failed 1 of 3 times in a row; db: db is away"
+    state.apply(FAIL, 2)
+    state.apply(FAIL, 3)
+    assert state.apply(PASS, 4).reason == "passed 1 of 2 times in a row"
 
 
 def test_in_the_grace_a_failure_is_a_warning_and_the_reason_says_so() -> None:
     state = damping("1", "1", 30, 100)
 
-    told = state.settle(FAIL, 110)
+    told = state.apply(FAIL, 110)
 
     assert told.status == "warn"
     assert told.reason == "start-up grace, 20s left; db: db is away"
-    assert state.settle(FAIL, 130).status == "fail"
+    assert state.apply(FAIL, 130).status == "fail"
 
 
 def test_the_grace_ends_with_the_first_pass() -> None:
     state = damping("1", "1", 30, 0)
 
-    assert [state.settle(each, 1).status for each in (FAIL, PASS, FAIL)] == ["warn", "pass", "fail"]
+    assert [state.apply(each, 1).status for each in (FAIL, PASS, FAIL)] == ["warn", "pass", "fail"]
 
 
 def test_failures_in_the_grace_are_not_counted() -> None:
     state = damping("2", "1", 10, 0)
-    told = [state.settle(each, now).status for now, each in ((1, FAIL), (2, PASS), (3, FAIL), (4, FAIL))]
+    told = [state.apply(each, now).status for now, each in ((1, FAIL), (2, PASS), (3, FAIL), (4, FAIL))]
 
     assert told == ["warn", "pass", "warn", "fail"]
 
@@ -129,7 +129,7 @@ def test_a_failure_is_never_told_as_a_pass_nor_a_state_held_without_a_word(
 ) -> None:
     state = damping(fail_after, pass_after, grace)
     for now, each in enumerate(results):
-        told = state.settle(each, now)
+        told = state.apply(each, now)
         if each.status == "fail":
             assert told.status != "pass"
         assert bool(told.holding) == (told.status != each.status)

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.adapter.app_client.outcome import NoReply, Outcome, Question, Reply
+from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Outcome
 from sidecars.adapter.setting_types import RulesText
 from sidecars.adapter.settings import Settings
 from sidecars.adapter.verdict import rule_file
 from sidecars.adapter.verdict.judge import Judge
-from sidecars.adapter.verdict.rule_file import Rulebook
+from sidecars.adapter.verdict.rule_file import ReloadingRules
 from sidecars.chassis.config.settings import load
 from tests.adapter.documents import HEALTH_JSON, SPRING
 from tests.support import wait_until
 
-QUESTION = Question("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+QUESTION = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
 RULES = "db: up == 1 fail; queue: depth < 10 warn"
 
 
@@ -31,16 +31,16 @@ class Clock:
 
 def judge(clock: Clock | None = None, **environ: str) -> Judge:
     app = load(Settings, {"ADAPTER_MODE": "verdict", **environ}).apps["default"]
-    book = Rulebook(app.rules, "ADAPTER_RULES") if app.rules else None
+    book = ReloadingRules(app.rules, "ADAPTER_RULES") if app.rules else None
     return Judge(app, QUESTION, book, clock or Clock(), clock or Clock())
 
 
 def page(text: str) -> Outcome:
-    return Reply(200, {"content-type": "text/plain"}, text.encode())
+    return AppResponse(200, {"content-type": "text/plain"}, text.encode())
 
 
 def document(value: object, status: int = 200) -> Outcome:
-    return Reply(status, {"content-type": "application/json"}, json.dumps(value).encode())
+    return AppResponse(status, {"content-type": "application/json"}, json.dumps(value).encode())
 
 
 def test_metrics_are_judged_by_the_rules() -> None:
@@ -67,7 +67,7 @@ def test_without_rules_an_app_is_healthy_that_answers_a_whole_page() -> None:
 
 
 def test_without_an_answer_every_rule_is_without_data() -> None:
-    verdict = judge(ADAPTER_RULES=RULES).judge(NoReply("refused", "cannot be asked"))
+    verdict = judge(ADAPTER_RULES=RULES).judge(NoResponse("refused", "cannot be asked"))
 
     assert verdict.status == "fail"
     assert [check.name for check in verdict.checks] == ["app", "db", "queue"]
@@ -173,7 +173,7 @@ def test_an_error_status_that_agrees_with_the_document_leaves_the_rules_their_sa
 
 
 def test_metrics_with_a_status_that_is_made_valid_are_judged() -> None:
-    answer = Reply(503, {"content-type": "text/plain"}, b"up 1\n")
+    answer = AppResponse(503, {"content-type": "text/plain"}, b"up 1\n")
 
     assert judge(ADAPTER_RULES="up == 1").judge(answer).status == "fail"
     assert judge(ADAPTER_RULES="up == 1", ADAPTER_VALID_STATUS_CODES="200,503").judge(answer).status == "pass"
@@ -231,19 +231,19 @@ def test_the_grace_begins_with_the_adapter() -> None:
     clock = Clock()
     judging = judge(clock, ADAPTER_GRACE="30s")
 
-    assert judging.judge(NoReply("refused", "is down")).status == "warn"
+    assert judging.judge(NoResponse("refused", "is down")).status == "warn"
     clock.now += 31
-    assert judging.judge(NoReply("refused", "is down")).status == "fail"
+    assert judging.judge(NoResponse("refused", "is down")).status == "fail"
 
 
 # -- the file of rules ----------------------------------------------------------------------------------------------
 
 
-def book_of(file: Path) -> Rulebook:
-    return Rulebook(RulesText(file.read_text().rstrip(), str(file)), "ADAPTER_RULES")
+def book_of(file: Path) -> ReloadingRules:
+    return ReloadingRules(RulesText(file.read_text().rstrip(), str(file)), "ADAPTER_RULES")
 
 
-def names(book: Rulebook) -> list[str]:
+def names(book: ReloadingRules) -> list[str]:
     return [result.name for result in book.evaluator().unavailable("")]
 
 
@@ -343,7 +343,7 @@ def test_a_file_that_changed_while_the_program_started_is_read(tmp_path: Path) -
     file = tmp_path / "rules"
     file.write_text("b: up == 1\n")
 
-    book = Rulebook(RulesText("a: up == 1", str(file)), "ADAPTER_RULES")
+    book = ReloadingRules(RulesText("a: up == 1", str(file)), "ADAPTER_RULES")
 
     assert names(book) == ["b"]
 

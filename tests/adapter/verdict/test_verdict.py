@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.verdict.verdict import STATUSES, Check, Status, of_all, of_checks, together
+from sidecars.adapter.verdict.verdict import STATUSES, Check, Status, combine_apps, combine_routes, verdict_of
 
 CHECKS = st.lists(st.builds(Check, st.text(max_size=5), st.sampled_from(STATUSES), st.text(max_size=5)), max_size=6)
 
@@ -15,17 +15,17 @@ def test_a_verdict_is_as_bad_as_its_worst_check_and_nothing_at_all_is_a_failure(
     found: set[Status] = {check.status for check in checks}
 
     expected = "fail" if "fail" in found or not found else "warn" if "warn" in found else "pass"
-    assert of_checks(checks).status == expected
+    assert verdict_of(checks).status == expected
 
 
 def test_the_reason_names_every_check_that_does_not_pass_the_worst_first() -> None:
-    verdict = of_checks([Check("a", "pass"), Check("b", "warn", "b is high"), Check("c", "fail", "c is\naway")])
+    verdict = verdict_of([Check("a", "pass"), Check("b", "warn", "b is high"), Check("c", "fail", "c is\naway")])
 
     assert verdict.reason == "c: c is away; b: b is high"
 
 
 def test_of_many_reasons_the_first_are_told_and_how_many_more_there_are() -> None:
-    verdict = of_checks([Check(str(number), "fail", "is away") for number in range(500)])
+    verdict = verdict_of([Check(str(number), "fail", "is away") for number in range(500)])
 
     assert verdict.reason.startswith("0: is away; 1: is away; ")
     assert verdict.own_reason.endswith("; 9: is away; and 490 more")
@@ -36,17 +36,17 @@ def test_a_long_reason_is_cut() -> None:
 
 
 def test_several_apps_are_one_verdict_with_each_check_under_its_app() -> None:
-    shop, cart = of_checks([Check("db", "pass")]), of_checks([Check("db", "fail", "is away")])
+    shop, cart = verdict_of([Check("db", "pass")]), verdict_of([Check("db", "fail", "is away")])
 
-    verdict = together({"shop": shop, "cart": cart})
+    verdict = combine_apps({"shop": shop, "cart": cart})
 
     assert verdict.status == "fail"
     assert [check.label for check in verdict.checks] == ["shop/db", "cart/db"]
     assert verdict.reason == "cart/db: is away"
-    assert together({"default": shop}) is shop
+    assert combine_apps({"default": shop}) is shop
 
 
 def test_routes_that_share_checks_tell_them_once() -> None:
-    one = of_checks([Check("db", "pass"), Check("queue", "warn", "is long")])
+    one = verdict_of([Check("db", "pass"), Check("queue", "warn", "is long")])
 
-    assert of_all([one, one]) == one
+    assert combine_routes([one, one]) == one
