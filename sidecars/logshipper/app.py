@@ -219,7 +219,7 @@ class _Shipping:
             files = [
                 {
                     "generation": name,
-                    "file": tail.state.name,
+                    "file": tail.state.first_path,
                     "path": tail.state.path,
                     "position": tail.position(shipper.name).offset,
                     "size": tail.state.size,

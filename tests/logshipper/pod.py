@@ -12,7 +12,7 @@ from sidecars.logshipper.delivery.in_flight import InFlightBatch
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.rotated_file_deletion import Rotation
-from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.settings import Settings
@@ -79,27 +79,27 @@ class Pod:
         """Deliver what there is; the lines that came."""
         lines: list[str] = []
         for _ in range(batches):
-            parts = self.queues[sink].collect(room)
-            if not parts:
+            chunks = self.queues[sink].collect(room)
+            if not chunks:
                 break
-            flight = self.send(sink, parts)
+            flight = self.send(sink, chunks)
             lines += b"".join(flight.batch.raw()).decode().splitlines()
             self.settle(flight)
             self.check()
         self.got[sink] += lines
         return lines
 
-    def send(self, sink: str, parts: list[Part]) -> InFlightBatch:
+    def send(self, sink: str, chunks: list[Chunk]) -> InFlightBatch:
         """A batch leaves for the sink."""
-        self.queues[sink].sending(parts)
-        return InFlightBatch(sink, parts, self.shape)
+        self.queues[sink].sending(chunks)
+        return InFlightBatch(sink, chunks, self.shape)
 
     def settle(self, flight: InFlightBatch) -> None:
         """The sink has decided on all of it."""
-        self.queues[flight.batch.sink].settle(flight.parts, flight.dropped, flight.receipt)
+        self.queues[flight.batch.sink].settle(flight.chunks, flight.dropped, flight.receipt)
 
-    def shape(self, part: Part) -> Records:
-        return self.pipelines[part.input].records(part)
+    def shape(self, chunk: Chunk) -> Records:
+        return self.pipelines[chunk.input].records(chunk)
 
     def check(self) -> None:
         for name, ledger in self.ledgers.items():

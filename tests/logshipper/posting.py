@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from sidecars.logshipper.model.batch import Batch
 from tests.logshipper.opened_sinks import opened
-from tests.logshipper.support import a_batch, part
+from tests.logshipper.support import a_batch, a_chunk
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -17,7 +17,7 @@ YES = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 def batch(text: str, start: int = 0) -> Batch:
-    return a_batch(part(text.encode(), start))
+    return a_batch(a_chunk(text.encode(), start))
 
 
 async def post(url: str, text: str, **settings: str) -> None:

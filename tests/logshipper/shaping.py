@@ -7,12 +7,12 @@ from typing import Any
 
 from sidecars.chassis.config.settings import load
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.transform.pipeline import Pipeline
-from tests.logshipper.support import part
+from tests.logshipper.support import a_chunk
 
 
 def settings(**values: str) -> Settings:
@@ -20,12 +20,12 @@ def settings(**values: str) -> Settings:
     return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:", **environ})
 
 
-def shaped(item: Part, **values: str) -> Records:
+def shaped(item: Chunk, **values: str) -> Records:
     return Pipeline(settings(**values).inputs["default"], {"pod": "shop-1"}).records(item)
 
 
 def shape(data: bytes | str, **values: str) -> Records:
-    return shaped(part(data if isinstance(data, bytes) else data.encode()), **values)
+    return shaped(a_chunk(data if isinstance(data, bytes) else data.encode()), **values)
 
 
 def shipped(data: bytes | str, **values: str) -> list[dict[str, Any]]:

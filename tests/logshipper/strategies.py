@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.chunk import Part
-from sidecars.logshipper.model.fingerprint import tail_mark
+from sidecars.logshipper.model.chunk import Chunk
+from sidecars.logshipper.model.fingerprint import position_fingerprint
 from sidecars.logshipper.model.records import Records
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200) | st.sampled_from(
@@ -37,7 +37,9 @@ def all_records(draw: st.DrawFn) -> Records:
         start += size
     data = "".join(body + "\n" for body in bodies).encode()
     first = offsets[0] if offsets else start
-    part = Part(draw(st.sampled_from(["f00d", "beef"])), "/logs/a%d.log", first, first, data, tail_mark(start, data))
+    chunk = Chunk(
+        draw(st.sampled_from(["f00d", "beef"])), "/logs/a%d.log", first, first, data, position_fingerprint(start, data)
+    )
     times = draw(_column(_TIMES, len(bodies)))
     levels = draw(_column(_LEVELS, len(bodies)))
     labels = draw(
@@ -46,7 +48,7 @@ def all_records(draw: st.DrawFn) -> Records:
         )
     )
     partial = bool(bodies) and draw(st.booleans())
-    return Records(part, labels, bodies, offsets, sizes, times=times, levels=levels, partial=partial)
+    return Records(chunk, labels, bodies, offsets, sizes, times=times, levels=levels, partial=partial)
 
 
 def batches() -> st.SearchStrategy[Batch]:

@@ -19,8 +19,8 @@ import pytest
 
 from sidecars.chassis.config.settings import load
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.chunk import Part
-from sidecars.logshipper.model.fingerprint import tail_mark
+from sidecars.logshipper.model.chunk import Chunk
+from sidecars.logshipper.model.fingerprint import position_fingerprint
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.transform.pipeline import Pipeline
 
@@ -173,15 +173,24 @@ def append(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def part(data: bytes, start: int = 0, file: str = "f00d", *, partial: bool = False) -> Part:
-    """A part as it would be read of a file."""
-    return Part(file, "/logs/a%d.log", start, start, data, tail_mark(start + len(data), data), partial, input="default")
+def a_chunk(data: bytes, start: int = 0, generation: str = "f00d", *, partial: bool = False) -> Chunk:
+    """Return a chunk as it would be read from a file."""
+    return Chunk(
+        generation,
+        "/logs/a%d.log",
+        start,
+        start,
+        data,
+        position_fingerprint(start + len(data), data),
+        partial,
+        input="default",
+    )
 
 
-def a_batch(*parts: Part, **labels: str) -> Batch:
+def a_batch(*chunks: Chunk, **labels: str) -> Batch:
     """A batch of raw lines."""
     tailed = load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:"}).inputs["default"]
-    return Batch("default", tuple(Pipeline(tailed, labels).records(item) for item in parts))
+    return Batch("default", tuple(Pipeline(tailed, labels).records(item) for item in chunks))
 
 
 def now() -> float:

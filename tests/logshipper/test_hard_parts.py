@@ -190,7 +190,7 @@ def test_a_rotated_file_is_deleted_when_the_last_sink_has_all_of_it(tmp_path: Pa
     assert pod.log.exists(), "the log itself never is"
     pod.look(ROTATE_WAIT + 1)
     pod.look()
-    assert [tail.state.name for tail in pod.follower.tails.values()] == [str(pod.log)]
+    assert [tail.state.first_path for tail in pod.follower.tails.values()] == [str(pod.log)]
 
 
 def test_what_is_written_to_a_file_after_its_deletion_is_still_shipped(tmp_path: Path) -> None:
@@ -325,8 +325,8 @@ def java(tmp_path: Path, **environ: str) -> Pod:
 def events(pod: Pod, room: int = 100_000) -> list[str]:
     """Deliver what there is; each event as a text."""
     found: list[str] = []
-    while parts := pod.queues["default"].collect(room):
-        flight = pod.send("default", parts)
+    while chunks := pod.queues["default"].collect(room):
+        flight = pod.send("default", chunks)
         found += [body for records in flight.batch.records for body in records.bodies]
         pod.settle(flight)
         pod.check()
@@ -391,4 +391,4 @@ async def test_kill_nine_while_an_event_waits_ships_it_once(tmp_path: Path, *, u
     pod.kill()
     pod.begin()
     (again,) = pod.queues["default"].take_up()
-    assert [part.data for part in again] == [part.data for part in sent.parts]
+    assert [chunk.data for chunk in again] == [chunk.data for chunk in sent.chunks]

@@ -112,8 +112,8 @@ def test_a_batch_does_not_read_every_file_in_vain_once_it_is_nearly_full(tmp_pat
     fill(tmp_path / "logs", 500, b"", b"N,x,y\n" * 100)
     pod = Pod(tmp_path)
     reads.clear()
-    parts = pod.queues["default"].collect(2000)
-    assert len(parts) >= 1
+    chunks = pod.queues["default"].collect(2000)
+    assert len(chunks) >= 1
     assert len(reads) < 100
 
 

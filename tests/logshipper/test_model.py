@@ -24,7 +24,7 @@ from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.health import Health
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater
@@ -234,7 +234,7 @@ class LogShipping(RuleBasedStateMachine):
         health, clock = Health(), asyncio.get_running_loop().time
         collect = feed.collect
 
-        def little(_: int) -> list[Part]:  # less than settings allow
+        def little(_: int) -> list[Chunk]:  # less than settings allow
             return collect(room)
 
         feed.collect = little  # type: ignore[method-assign,assignment] # an object's own

@@ -17,7 +17,7 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome
 from tests.logshipper.delivery.test_shipper import Scripted, lines, position, shipping, until
 from tests.logshipper.pod import Pod
-from tests.logshipper.support import a_batch, append, part
+from tests.logshipper.support import a_batch, a_chunk, append
 
 
 class Picky(Scripted):
@@ -224,7 +224,7 @@ async def test_it_is_ready_again_once_the_lines_of_several_batches_were_found_ou
 
 def searched(count: int, bad: set[int]) -> tuple[list[int], list[int], int, bool]:
     """What the sink took, what was given up, the requests, and whether the search is stuck."""
-    search = RefusalSearch(a_batch(part(b"x\n" * count)))
+    search = RefusalSearch(a_batch(a_chunk(b"x\n" * count)))
     taken: list[int] = []
     dropped: list[int] = []
     requests = yes = 0
@@ -264,7 +264,7 @@ def test_where_all_are_refused_none_is_given_up_and_the_search_is_short(count: i
 
 
 def test_an_answer_that_was_on_its_way_when_the_sink_began_to_refuse_proves_nothing() -> None:
-    search = RefusalSearch(a_batch(part(b"1\n")))
+    search = RefusalSearch(a_batch(a_chunk(b"1\n")))
     piece = search.next()
     assert piece
     assert not search.refused(piece, yes=0, asked=2), "the second request is on its way, to another batch"
@@ -273,7 +273,7 @@ def test_an_answer_that_was_on_its_way_when_the_sink_began_to_refuse_proves_noth
 
 
 def test_a_sink_that_is_mended_and_breaks_again_gets_nothing_dropped() -> None:
-    search = RefusalSearch(a_batch(part(b"1\n2\n")))
+    search = RefusalSearch(a_batch(a_chunk(b"1\n2\n")))
     for asked in (1, 2, 3):
         piece = search.next()
         assert piece
@@ -291,7 +291,7 @@ def test_a_sink_that_is_mended_and_breaks_again_gets_nothing_dropped() -> None:
 
 
 def sized(size: int) -> Batch:
-    return a_batch(part(b"x" * (size - 1) + b"\n"))
+    return a_batch(a_chunk(b"x" * (size - 1) + b"\n"))
 
 
 async def test_a_413_makes_later_batches_smaller(pod: Pod) -> None:

@@ -17,11 +17,11 @@ from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.file import FileSink
 from sidecars.logshipper.sinks.numbered_rotation import Rotation
 from sidecars.logshipper.sinks.stdout import StdoutSink
-from tests.logshipper.support import a_batch, descriptors_up_to, full_disk, part
+from tests.logshipper.support import a_batch, a_chunk, descriptors_up_to, full_disk
 
 
 def batch(text: str, start: int = 0) -> Batch:
-    return a_batch(part(text.encode(), start))
+    return a_batch(a_chunk(text.encode(), start))
 
 
 def messages(path: Path) -> list[str]:

@@ -20,7 +20,7 @@ from sidecars.logshipper.sinks.encodings import ndjson
 from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.strategies import batches, with_columns
-from tests.logshipper.support import a_batch, part
+from tests.logshipper.support import a_batch, a_chunk
 
 NOW = 1_790_000_000_123_456_789
 
@@ -33,7 +33,7 @@ def elasticsearch() -> Iterator[Elasticsearch]:
 
 
 def batch(text: str = "1\n2\n3\n") -> Batch:
-    return a_batch(part(text.encode()), pod="shop-1")
+    return a_batch(a_chunk(text.encode()), pod="shop-1")
 
 
 def messages(elasticsearch: Elasticsearch) -> list[Any]:
@@ -102,7 +102,7 @@ async def test_what_was_too_much_is_sent_again_alone_and_what_is_wrong_is_reject
         what = "some_exception: failed to parse field [n] of type [long] in document with id '…'"
         assert outcome.reason == f"2 of 4 documents: 429 {what}"
         assert outcome.rejected == [(1, f"400 {what}")]
-        assert (await sink.deliver(whole.only(outcome.again))).again == ()
+        assert (await sink.deliver(whole.select(outcome.again))).again == ()
     assert messages(elasticsearch) == ["3", "1", "4"]
     assert elasticsearch.asked["f00d-4"] == 1
 

@@ -26,7 +26,7 @@ from tests.logshipper.opened_sinks import an_authority, create, opened
 from tests.logshipper.posting import served
 from tests.logshipper.receivers.forward import Forward, entries
 from tests.logshipper.strategies import batches, with_columns
-from tests.logshipper.support import a_batch, part
+from tests.logshipper.support import a_batch, a_chunk
 
 HANDSHAKE = Handshake("shop-1", "s3cret", "shop", "pass", "00112233445566778899aabbccddeeff")
 NOW = 1_790_000_000_123_456_789
@@ -42,7 +42,7 @@ async def receiving(**settings: Any) -> AsyncIterator[Forward]:
 
 
 def batch(text: str = "1\n2\n3\n", start: int = 0) -> Batch:
-    return a_batch(part(text.encode(), start), pod="shop-1")
+    return a_batch(a_chunk(text.encode(), start), pod="shop-1")
 
 
 def messages(forward: Forward) -> list[Any]:

@@ -16,7 +16,7 @@ from sidecars.logshipper.sinks.protocols.loki_refusal import nanoseconds, refuse
 from tests.logshipper.opened_sinks import opened
 from tests.logshipper.receivers.loki import Entry, Loki, from_json, from_protobuf
 from tests.logshipper.strategies import batches, with_columns
-from tests.logshipper.support import a_batch, part
+from tests.logshipper.support import a_batch, a_chunk
 
 NOW = 1_790_000_000_123_456_789
 TIMES = [NOW - 3, NOW - 2, NOW - 1]
@@ -30,7 +30,7 @@ def loki() -> Iterator[Loki]:
 
 
 def batch(text: str = "1\n2\n3\n") -> Batch:
-    return a_batch(part(text.encode()), pod="shop-1")
+    return a_batch(a_chunk(text.encode()), pod="shop-1")
 
 
 # -- what is sent --------------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ async def test_a_400_that_does_not_name_all_it_ignored_is_counted_as_it_says(lok
 
 async def test_a_400_about_lines_of_several_files_refuses_the_batch_whose_halves_tell_more(loki: Loki) -> None:
     loki.mode = f"late:{2**62}"
-    whole = a_batch(part(b"1\n"), part(b"2\n", 0, "beef"))
+    whole = a_batch(a_chunk(b"1\n"), a_chunk(b"2\n", 0, "beef"))
     async with opened(loki.url) as sink:
         with pytest.raises(BatchRefused, match="the receiver answered 400: too far behind"):
             await sink.deliver(whole)

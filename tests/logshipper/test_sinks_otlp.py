@@ -20,7 +20,7 @@ from sidecars.logshipper.sinks.otlp import partial_success
 from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.receivers.otlp import Otlp
 from tests.logshipper.strategies import batches, with_columns
-from tests.logshipper.support import a_batch, part
+from tests.logshipper.support import a_batch, a_chunk
 
 NOW = 1_790_000_000_123_456_789
 
@@ -33,7 +33,7 @@ def otlp() -> Iterator[Otlp]:
 
 
 def batch(text: str = "1\n2\n3\n", **labels: str) -> Batch:
-    return a_batch(part(text.encode()), **labels)
+    return a_batch(a_chunk(text.encode()), **labels)
 
 
 def plain(value: Any) -> Any:
@@ -123,7 +123,7 @@ def test_fields_that_are_no_trace_stay_attributes_and_a_message_that_is_no_text_
 
 
 def test_a_piece_of_a_line_is_marked() -> None:
-    record = only_record(a_batch(part(b"half", partial=True)))
+    record = only_record(a_batch(a_chunk(b"half", partial=True)))
     assert attributes(record.attributes)["logshipper.partial"] is True
 
 

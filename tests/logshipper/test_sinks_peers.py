@@ -15,7 +15,7 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchTooLarge, RetryLater
 from tests.conftest import Start
 from tests.logshipper.opened_sinks import opened, until
-from tests.logshipper.support import a_batch, append, environ, part
+from tests.logshipper.support import a_batch, a_chunk, append, environ
 from tests.support import free_port, peer, serving, wait_until
 
 # What rsyslog understood of each message, as a JSON object a line.
@@ -55,7 +55,7 @@ NOW = 1_790_000_000_123_456_789
 
 
 def batch(text: str) -> Batch:
-    return a_batch(part(text.encode()), pod="shop-1", app="shop")
+    return a_batch(a_chunk(text.encode()), pod="shop-1", app="shop")
 
 
 # -- rsyslog -------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from sidecars.logshipper.sinks.encodings.syslog_frames import frames
 from tests.logshipper.opened_sinks import an_authority, opened, until
 from tests.logshipper.receivers.syslog import Syslog, parse, split
 from tests.logshipper.strategies import batches, with_columns
-from tests.logshipper.support import a_batch, part
+from tests.logshipper.support import a_batch, a_chunk
 
 NOW = 1_790_000_000_123_456_789
 
@@ -29,7 +29,7 @@ def syslog() -> Iterator[Syslog]:
 
 
 def batch(text: str = "1\n2\n3\n", start: int = 0) -> Batch:
-    return a_batch(part(text.encode(), start), pod="shop-1", app="shop")
+    return a_batch(a_chunk(text.encode(), start), pod="shop-1", app="shop")
 
 
 # -- what is sent --------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def test_the_time_has_no_more_than_six_decimals() -> None:
 
 
 def test_parameters_are_escaped_and_a_piece_is_marked() -> None:
-    half = a_batch(part(b"half", partial=True), **{'na me"': 'a "b" \\ ] c'})
+    half = a_batch(a_chunk(b"half", partial=True), **{'na me"': 'a "b" \\ ] c'})
     message = parse(split(b"".join(frames(half, NOW)))[0][0])
     assert message.data == {
         "id": "f00d-0",

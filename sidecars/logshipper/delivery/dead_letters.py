@@ -39,7 +39,7 @@ class DeadLetters:
     def _letters(self, batch: Batch, rejected: Sequence[tuple[int, str]]) -> Iterable[bytes]:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         for index, reason in rejected:
-            (record,) = ndjson.encode(batch.only([index]))
+            (record,) = ndjson.encode(batch.select([index]))
             head = orjson.dumps({"sink": self._sink, "reason": reason, "rejected": now})
             yield head[:-1] + b"," + record[1:]
 

@@ -46,7 +46,7 @@ class Rejections:
         self.times += 1
         index, reason = rejected[0]
         first, at = batch.find(index)
-        where = {"file": first.part.name, "generation": first.part.file, "first_byte": first.offsets[at]}
+        where = {"file": first.chunk.first_path, "generation": first.chunk.generation, "first_byte": first.offsets[at]}
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.last = {"time": now, "reason": reason, **where, "events": events, "times": self.times}
         if self.times & (self.times - 1) == 0:

@@ -35,7 +35,7 @@ from sidecars.logshipper.delivery.refusal_search import RefusalSearch
 from sidecars.logshipper.delivery.rejections import Rejections
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.settings import SinkSettings
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater, Sink
@@ -125,16 +125,16 @@ class Shipper:
     async def run(self) -> None:
         self._pulse.idle()
         async with asyncio.TaskGroup() as tasks:
-            for parts in self._queue.take_up():
-                log.info("repeating a batch that was on its way", sink=self.name, parts=len(parts))
-                self._send(parts, tasks)
+            for chunks in self._queue.take_up():
+                log.info("repeating a batch that was on its way", sink=self.name, chunks=len(chunks))
+                self._send(chunks, tasks)
             while await self._something_to_ship():
                 await self._room_for_one_more()
                 self._pulse.beat()
-                parts = self._queue.collect(self._room.bytes)
-                if parts:
-                    self._queue.sending(parts)
-                    self._send(parts, tasks)
+                chunks = self._queue.collect(self._room.bytes)
+                if chunks:
+                    self._queue.sending(chunks)
+                    self._send(chunks, tasks)
                 self._pulse.idle()  # a sink that takes its time is not this process's illness
             self._is_all_sent = True
             self._taking.set()
@@ -173,14 +173,14 @@ class Shipper:
             busy < self._max_in_flight and len(self._flights) < self._max_in_flight + _WITNESSES and standing < _SEVERAL
         )
 
-    def _send(self, parts: list[Part], tasks: asyncio.TaskGroup) -> None:
-        flight = InFlightBatch(self.name, parts, self._shape)
+    def _send(self, chunks: list[Chunk], tasks: asyncio.TaskGroup) -> None:
+        flight = InFlightBatch(self.name, chunks, self._shape)
         flight.receipt = self._queue.receipt
         self._flights.append(flight)
         tasks.create_task(self._fly(flight))
 
-    def _shape(self, part: Part) -> Records:
-        return self._pipelines[part.input].records(part)
+    def _shape(self, chunk: Chunk) -> Records:
+        return self._pipelines[chunk.input].records(chunk)
 
     # -- delivering ----------------------------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class Shipper:
         self._tell_whether_ready()
         while self._flights and self._flights[0].settled:
             landed = self._flights.popleft()
-            self._queue.settle(landed.parts, landed.dropped, landed.receipt)
+            self._queue.settle(landed.chunks, landed.dropped, landed.receipt)
         self._landed.set()
         self._well.set()  # whoever is the eldest now must not wait for one that is gone
         self._taking.set()
@@ -237,7 +237,7 @@ class Shipper:
                 return
             if len(outcome.again) < batch.events:
                 self._heard = self._clock()  # it is slow, and not dead
-            batch = batch.only(outcome.again)
+            batch = batch.select(outcome.again)
             failures += 1
             await self._back_off(flight, failures, outcome.reason, outcome.after)
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.tail import LINE_ROOM, Changed, Tail
-from sidecars.logshipper.model.chunk import Part
+from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.records import Dropped
 from sidecars.logshipper.state import checkpoint
-from sidecars.logshipper.state.checkpoint import Range
+from sidecars.logshipper.state.checkpoint import ChunkRange
 from sidecars.logshipper.state.store import Store
 
 _TOO_LONG = (
@@ -30,7 +30,7 @@ class SinkQueue:
         self._follower = follower
         self._store = store
         self._last_served = ""
-        self._flying: deque[list[Range]] = deque()  # the batches on their way, in order
+        self._flying: deque[list[ChunkRange]] = deque()  # the batches on their way, in order
 
     # -- what waits ----------------------------------------------------------------------------------------------------
 
@@ -56,37 +56,37 @@ class SinkQueue:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def collect(self, room: int) -> list[Part]:
+    def collect(self, room: int) -> list[Chunk]:
         """Parts for a batch of at most `room` bytes (or one longer line), in turns over the names."""
-        parts: list[Part] = []
+        chunks: list[Chunk] = []
         too_long = 0  # events that do not fit into what is left
         for tail in self._turns():
             if room <= 0 or too_long >= _TOO_LONG:
                 break
-            part = self._read(tail, room, first=not parts)
-            if part is None:
+            chunk = self._read(tail, room, first=not chunks)
+            if chunk is None:
                 too_long += not tail.idle(self._sink)
                 continue
-            parts.append(part)
-            room -= max(len(part.data), part.lines * LINE_ROOM)
-            self._last_served = part.name
-        return parts
+            chunks.append(chunk)
+            room -= max(len(chunk.data), chunk.lines * LINE_ROOM)
+            self._last_served = chunk.first_path
+        return chunks
 
-    def take_up(self) -> list[list[Part]]:
+    def take_up(self) -> list[list[Chunk]]:
         """The batches that were on their way when an earlier process was killed, as far as they are to be had.
 
         They are on their way again: send them as they are, in this order.
         """
         batches = []
         for sent in self._store.state.sinks[self._sink].sending:
-            parts = [part for item in sent if (part := self._read_again(item)) is not None]
-            if parts:
-                batches.append(parts)
-                self._leave(parts)
+            chunks = [chunk for item in sent if (chunk := self._read_again(item)) is not None]
+            if chunks:
+                batches.append(chunks)
+                self._leave(chunks)
         self._note()
         return batches
 
-    def _read_again(self, sent: Range) -> Part | None:
+    def _read_again(self, sent: ChunkRange) -> Chunk | None:
         tail = self._follower.tails.get(sent[0])
         try:
             return tail.read_again(sent, self._sink) if tail and self._follower.opened(tail) else None
@@ -95,7 +95,7 @@ class SinkQueue:
         finally:
             self._follower.settle()
 
-    def _read(self, tail: Tail, room: int, *, first: bool) -> Part | None:
+    def _read(self, tail: Tail, room: int, *, first: bool) -> Chunk | None:
         try:
             return tail.read(self._sink, room, first=first) if self._follower.opened(tail) else None
         except Changed:
@@ -110,24 +110,24 @@ class SinkQueue:
         """The oldest generation of each name that has something, beginning behind the name that was served last."""
         oldest: dict[str, Tail] = {}
         for tail in self._follower.tails.values():
-            if tail.state.name not in oldest and not tail.idle(self._sink):
-                oldest[tail.state.name] = tail
+            if tail.state.first_path not in oldest and not tail.idle(self._sink):
+                oldest[tail.state.first_path] = tail
         names = list(oldest)
         turn = names.index(self._last_served) + 1 if self._last_served in oldest else 0
         return [oldest[name] for name in names[turn:] + names[:turn]]
 
     # -- moving positions ----------------------------------------------------------------------------------------------
 
-    def sending(self, parts: Iterable[Part]) -> None:
+    def sending(self, chunks: Iterable[Chunk]) -> None:
         """Note, so that it survives kill -9, that exactly this is about to be sent."""
-        self._leave(parts)
+        self._leave(chunks)
         self._note()
 
-    def _leave(self, parts: Iterable[Part]) -> None:
-        ranges: list[Range] = []
-        for part in parts:
-            ranges.append((part.file, part.position, part.start, part.end, part.partial))
-            self._follower.tails[part.file].sending(self._sink, part)
+    def _leave(self, chunks: Iterable[Chunk]) -> None:
+        ranges: list[ChunkRange] = []
+        for chunk in chunks:
+            ranges.append((chunk.generation, chunk.position, chunk.start, chunk.end, chunk.partial))
+            self._follower.tails[chunk.generation].sending(self._sink, chunk)
         self._flying.append(ranges)
 
     def _note(self) -> None:
@@ -135,14 +135,14 @@ class SinkQueue:
         self._store.state.sinks[self._sink].sending = flying
         self._store.append(checkpoint.send_entry(self._sink, flying))
 
-    def settle(self, parts: Sequence[Part], dropped: Sequence[Dropped], receipt: Any) -> None:
+    def settle(self, chunks: Sequence[Chunk], dropped: Sequence[Dropped], receipt: Any) -> None:
         """The sink has decided on the eldest batch on its way. `dropped`: what it did not take, for each part."""
         self._flying.popleft()
         positions = {}
-        for part, lost in zip(parts, dropped, strict=True):
-            tail = self._follower.tails[part.file]  # a file with something on its way is never let go
-            tail.settle(self._sink, part, lost)
-            positions[part.file] = part.tail
+        for chunk, lost in zip(chunks, dropped, strict=True):
+            tail = self._follower.tails[chunk.generation]  # a file with something on its way is never let go
+            tail.settle(self._sink, chunk, lost)
+            positions[chunk.generation] = chunk.tail
         state = self._store.state.sinks[self._sink]
         state.receipt, state.sending = receipt, list(self._flying)
         self._store.append(checkpoint.done_entry(self._sink, positions, receipt))

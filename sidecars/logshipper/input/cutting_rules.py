@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecars.logshipper.model.fingerprint import Sample
+from sidecars.logshipper.model.fingerprint import ReadAt
 from sidecars.logshipper.model.line_cutting import UTF8_LONGEST
 
 _PROBE = 1024 * 1024  # bytes at a time
@@ -44,15 +44,15 @@ def data_after(descriptor: int, offset: int, length: int) -> int | None:
     return None
 
 
-def rest_of_a_cut_line(sample: Sample, offset: int, length: int, limit: int) -> int:
+def rest_of_a_cut_line(read_at: ReadAt, offset: int, length: int, limit: int) -> int:
     """How many bytes from the offset on belong to a line of which as much as may be was shipped already."""
     shipped = limit - UTF8_LONGEST  # a piece may be so much shorter
-    if offset < shipped or sample(offset - 1, 1) == b"\n" or b"\n" in sample(offset - shipped, shipped):
+    if offset < shipped or read_at(offset - 1, 1) == b"\n" or b"\n" in read_at(offset - shipped, shipped):
         return 0
     rest = 0
-    while chunk := sample(offset + rest, min(_PROBE, length - offset - rest)):
-        end = chunk.find(b"\n") + 1
+    while block := read_at(offset + rest, min(_PROBE, length - offset - rest)):
+        end = block.find(b"\n") + 1
         if end:
             return rest + end
-        rest += len(chunk)
+        rest += len(block)
     return rest

@@ -16,7 +16,7 @@ from functools import partial
 
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.logshipper.input import globs, permissions, rotated_file_gaps
-from sidecars.logshipper.model.fingerprint import Sample
+from sidecars.logshipper.model.fingerprint import ReadAt
 from sidecars.logshipper.settings import InputSettings
 
 log = logs.get("discover")
@@ -240,7 +240,7 @@ class Access:
         """Return what of the input's files and directories cannot be read, and why."""
         return self._reasons.get(name, {})
 
-    def open_if(self, found: Found, test: Callable[[Sample], bool]) -> int | None:
+    def open_if(self, found: Found, test: Callable[[ReadAt], bool]) -> int | None:
         """A descriptor of the found file, if its content passes the test.
 
         None also when it cannot be read for now, which is noted, or is another or gone by now.
@@ -250,7 +250,7 @@ class Access:
             descriptor = self._open(found.path)
             status = os.fstat(descriptor)
             same = (status.st_dev, status.st_ino) == found.key and stat.S_ISREG(status.st_mode)
-            passed = same and test(sampler(descriptor))
+            passed = same and test(reader_at(descriptor))
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -269,5 +269,5 @@ class Access:
         return os.open(path, _FLAGS)
 
 
-def sampler(descriptor: int) -> Sample:
+def reader_at(descriptor: int) -> ReadAt:
     return lambda offset, length: os.pread(descriptor, length, offset)

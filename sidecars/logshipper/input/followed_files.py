@@ -17,7 +17,7 @@ from sidecars.logshipper.input.discovery import Access, Found, Key
 from sidecars.logshipper.input.open_files import OpenFiles
 from sidecars.logshipper.input.tail import Changed, Tail
 from sidecars.logshipper.model import fingerprint
-from sidecars.logshipper.model.fingerprint import PREFIX
+from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.settings import InputSettings
 from sidecars.logshipper.state import checkpoint
@@ -145,33 +145,33 @@ class Followed:
         state = FileState(os.urandom(8).hex(), found.path, found.path, found.input, *found.key)
         if at_end:
             self._skip_to_end(state, descriptor)
-        self._store.state.files[state.id] = state
+        self._store.state.files[state.generation] = state
         self._store.append(checkpoint.file_entry(state))
         if at_end:
             for sink, mark in state.positions.items():
                 receipt = self._store.state.sinks[sink].receipt if sink in self._store.state.sinks else None
-                self._store.append(checkpoint.done_entry(sink, {state.id: mark}, receipt))
+                self._store.append(checkpoint.done_entry(sink, {state.generation: mark}, receipt))
         tail = self._follow(state)
         self._attach(tail, found, descriptor)
-        log.info("following a file", file=state.name, generation=state.id)
+        log.info("following a file", file=state.first_path, generation=state.generation)
         return tail
 
     def _skip_to_end(self, state: FileState, descriptor: int) -> None:
         """Begin behind the last whole line, so that one that is being written now is shipped whole."""
-        sample, size = discovery.sampler(descriptor), os.fstat(descriptor).st_size
+        read_at, size = discovery.reader_at(descriptor), os.fstat(descriptor).st_size
         limit = self._input(state.input).max_line_size
         begin = max(0, size - limit)
-        last = sample(begin, limit)
+        last = read_at(begin, limit)
         offset = begin + (last.rfind(b"\n") + 1 or (len(last) if begin else 0))
         state.size = offset
-        state.prefix = fingerprint.prefix_mark(sample(0, min(offset, PREFIX)))
-        before = sample(max(0, offset - fingerprint.TAIL), min(offset, fingerprint.TAIL))
-        state.positions = {sink: fingerprint.tail_mark(offset, before) for sink in self._ledgers}
+        state.prefix = fingerprint.prefix_fingerprint(read_at(0, min(offset, PREFIX_LENGTH)))
+        before = read_at(max(0, offset - fingerprint.TAIL_LENGTH), min(offset, fingerprint.TAIL_LENGTH))
+        state.positions = {sink: fingerprint.position_fingerprint(offset, before) for sink in self._ledgers}
 
     def _follow(self, state: FileState) -> Tail:
         state.input = self._input(state.input).name  # inputs may have other names than when it was saved
         tail = Tail(state, self._rules[state.input], self._ledgers, self._clock())
-        self.tails[state.id] = tail
+        self.tails[state.generation] = tail
         return tail
 
     def _attach(self, tail: Tail, found: Found, descriptor: int) -> None:
@@ -210,7 +210,8 @@ class Followed:
         self.open_files.forget(tail)
         del self._by_key[original.key]
         copy = rotated_file_matching.copy_of(tail, original.key, self._by_key, self.access, beside)
-        log.info("a file was truncated", file=state.path, generation=state.id, copy=copy[0].path if copy else "none")
+        copied_to = copy[0].path if copy else "none"
+        log.info("a file was truncated", file=state.path, generation=state.generation, copy=copied_to)
         if copy:
             self._attach(tail, *copy)
         self._begin(original, descriptor)

@@ -34,7 +34,7 @@ from sidecars.logshipper.input.rotated_file_deletion import Rotation
 from sidecars.logshipper.input.rotated_file_matching import CopiesInTheMaking, Heads
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import fingerprint
-from sidecars.logshipper.model.fingerprint import PREFIX, START, Mark
+from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH, START, Fingerprint
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.settings import InputSettings
@@ -88,10 +88,10 @@ class Follower(Followed):
         for _ in self.steps(first=self.is_fresh):
             pass
 
-    def _first_position(self, state: FileState) -> Mark:
+    def _first_position(self, state: FileState) -> Fingerprint:
         """Where a sink begins that is new while the file is not."""
         at_end = self._input(state.input).start_at == "end"
-        return Mark(state.size, 0, "") if at_end else START
+        return Fingerprint(state.size, 0, "") if at_end else START
 
     def _resume(self, listing: Mapping[Key, Found]) -> Iterator[None]:
         """Find the files of the dormant. What is not there is lost, unless its directory cannot be read (yet)."""
@@ -158,7 +158,7 @@ class Follower(Followed):
             del self._ignored[gone]
         self._copies.forget_all_but(listing)
         for tail in list(self.tails.values()):
-            if tail.state.id in self.tails:
+            if tail.state.generation in self.tails:
                 self._perhaps_let_go(tail, listing)
         self.settle()
         self.access.end_scan()
@@ -223,18 +223,18 @@ class Follower(Followed):
             heads.add(self._begin(found, descriptor, at_end=at_end))
         self.settle()
 
-    def _is_new(self, found: Found, heads: Heads, sample: fingerprint.Sample) -> bool:
-        if fingerprint.is_compressed(sample(0, 8)):
+    def _is_new(self, found: Found, heads: Heads, read_at: fingerprint.ReadAt) -> bool:
+        if fingerprint.is_compressed(read_at(0, 8)):
             log.info("a compressed file is left alone", file=found.path)
             self._ignored[found.key] = found.path
             return False
-        if self._is_copy_in_the_making(found, heads, sample):
+        if self._is_copy_in_the_making(found, heads, read_at):
             log.debug("a copy in the making is left alone", file=found.path)
             return False
         return found.key not in self._by_key  # looking at others may have shown that it is known
 
-    def _is_copy_in_the_making(self, found: Found, heads: Heads, sample: fingerprint.Sample) -> bool:
-        for name in heads.candidates(found, sample, self._beginning):
+    def _is_copy_in_the_making(self, found: Found, heads: Heads, read_at: fingerprint.ReadAt) -> bool:
+        for name in heads.candidates(found, read_at, self._beginning):
             tail = self.tails.get(name)
             if tail is None:
                 continue
@@ -243,7 +243,7 @@ class Follower(Followed):
                 return True
             if not self.opened(tail):
                 continue
-            if fingerprint.is_prefix_of(found.size, sample, tail.state.size, tail.sample):
+            if fingerprint.equals_beginning_of(found.size, read_at, tail.state.size, tail.read_at):
                 return self._copies.hold_back(found)
         return False
 
@@ -252,8 +252,8 @@ class Follower(Followed):
         tail = self.tails.get(generation)
         if tail is None:
             return b""
-        if len(tail.beginning) < min(PREFIX, tail.state.size) and self.opened(tail):
-            tail.beginning = tail.sample(0, PREFIX)
+        if len(tail.beginning) < min(PREFIX_LENGTH, tail.state.size) and self.opened(tail):
+            tail.beginning = tail.read_at(0, PREFIX_LENGTH)
             self.settle()
         return tail.beginning
 
@@ -274,11 +274,11 @@ class Follower(Followed):
                 return
             if all(tail.idle(sink) and not tail.in_flight(sink) for sink in self._ledgers):
                 self._lose(tail)
-        if tail.state.id in self.tails and tail.settled() and not tail.reachable:
+        if tail.state.generation in self.tails and tail.settled() and not tail.reachable:
             self._forget(tail)
 
     def _is_out_of_place(self, tail: Tail, listing: Mapping[Key, Found]) -> bool:
-        return tail.state.path != tail.state.name or (tail.state.device, tail.state.inode) not in listing
+        return tail.state.path != tail.state.first_path or (tail.state.device, tail.state.inode) not in listing
 
     def _is_still_there(self, tail: Tail) -> bool:
         """Whether the file is where it was, and only the globs do not see it for now."""
@@ -294,25 +294,28 @@ class Follower(Followed):
         """Every sink has the rotated file: make room. It is still watched for a while, as any deleted file is."""
         state = tail.state
         try:
-            deleted = rotated_file_deletion.delete(state.path, (state.device, state.inode), state.id)
+            deleted = rotated_file_deletion.delete(state.path, (state.device, state.inode), state.generation)
         except OSError as error:
             self.access.refused(state.path, error)
             return
         if deleted:
             tail.quiet_since = self._clock()
-            log.info("deleted a rotated file that every sink has", file=state.name, path=state.path)
+            log.info("deleted a rotated file that every sink has", file=state.first_path, path=state.path)
 
     def _lose(self, tail: Tail) -> None:
         """The rest of the file is out of reach: count it, for every sink that has nothing of it on its way."""
         for sink in self._ledgers:
             if not tail.in_flight(sink) and (count := tail.lose(sink)):
-                log.warning("bytes were lost", file=tail.state.name, generation=tail.state.id, sink=sink, bytes=count)
+                state = tail.state
+                log.warning(
+                    "bytes were lost", file=state.first_path, generation=state.generation, sink=sink, bytes=count
+                )
         if tail.reachable and tail.settled():
             self._close(tail)
 
     def _forget(self, tail: Tail) -> None:
         tail.let_go()
-        del self.tails[tail.state.id]
-        self._store.state.files.pop(tail.state.id, None)
-        self._store.append(checkpoint.gone_entry(tail.state.id))
-        log.info("done with a file", file=tail.state.name, generation=tail.state.id)
+        del self.tails[tail.state.generation]
+        self._store.state.files.pop(tail.state.generation, None)
+        self._store.append(checkpoint.gone_entry(tail.state.generation))
+        log.info("done with a file", file=tail.state.first_path, generation=tail.state.generation)

@@ -38,12 +38,12 @@ class OpenFiles:
 
     def use(self, tail: Tail) -> None:
         """Note that the open file was used now."""
-        self._order[tail.state.id] = tail
-        self._order.move_to_end(tail.state.id)
+        self._order[tail.state.generation] = tail
+        self._order.move_to_end(tail.state.generation)
 
     def forget(self, tail: Tail) -> None:
         """Note that the file was closed."""
-        self._order.pop(tail.state.id, None)
+        self._order.pop(tail.state.generation, None)
 
     def trim(self) -> None:
         """Close files until no more are open than may be, as far as they can be opened again."""
@@ -72,7 +72,7 @@ class OpenFiles:
                 tail.park()
                 self.forget(tail)
                 return True
-            self._order.move_to_end(tail.state.id)  # where it is not looked at again soon
+            self._order.move_to_end(tail.state.generation)  # where it is not looked at again soon
         return False
 
     def _candidates(self) -> Iterator[Tail]:

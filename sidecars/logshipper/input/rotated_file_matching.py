@@ -23,7 +23,7 @@ from sidecars.logshipper.input import discovery
 from sidecars.logshipper.input.discovery import Access, Found, Key
 from sidecars.logshipper.input.tail import HEAD, Tail, first_bytes
 from sidecars.logshipper.model import fingerprint
-from sidecars.logshipper.model.fingerprint import PREFIX
+from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH
 from sidecars.logshipper.state.checkpoint import FileState
 
 _COPY_QUIET = 10.0  # seconds after which what looks like a copy in the making is a file of its own
@@ -65,17 +65,17 @@ def places(state: FileState, listing: Mapping[Key, Found], beside: Beside) -> It
     if key in listing:
         yield listing[key]
     name = os.path.basename(state.path)  # noqa: PTH119 - paths are text throughout
-    yield from beside(discovery.folder_of(state.path)).places(key, name, discovery.stem(state.name))
+    yield from beside(discovery.folder_of(state.path)).places(key, name, discovery.stem(state.first_path))
 
 
-def is_generation(state: FileState, found: Found, sample: fingerprint.Sample) -> bool:
+def is_generation(state: FileState, found: Found, read_at: fingerprint.ReadAt) -> bool:
     """Whether the found file is the one of the state, or a full copy."""
     marks = [state.prefix, *state.positions.values()]
     if state.seen.offset <= found.size:
         marks.append(state.seen)
     if not any(mark.length for mark in marks):  # nothing was shipped: the inode is all there is to go by
         return found.key == (state.device, state.inode) and found.size >= state.size
-    return fingerprint.same_content(marks, found.size, sample)
+    return fingerprint.same_content(marks, found.size, read_at)
 
 
 def copy_of(
@@ -87,8 +87,8 @@ def copy_of(
     """
     marks = tail.marks()
     whole = max(tail.state.size, *(mark.offset for mark in tail.state.positions.values()), 0)
-    near = beside(discovery.folder_of(tail.state.path)).starting(discovery.stem(tail.state.name))
-    name = os.path.basename(tail.state.name)  # noqa: PTH119 - as above
+    near = beside(discovery.folder_of(tail.state.path)).starting(discovery.stem(tail.state.first_path))
+    name = os.path.basename(tail.state.first_path)  # noqa: PTH119 - as above
 
     def similarity(found: Found) -> int:
         other = os.path.basename(found.path)  # noqa: PTH119 - as above
@@ -150,7 +150,7 @@ class Heads:
 
     def _item(self, tail: Tail) -> tuple[str, bytes, str, str]:
         folder, name = os.path.split(tail.state.path)
-        return (folder, tail.head, name, tail.state.id)
+        return (folder, tail.head, name, tail.state.generation)
 
     def add(self, tail: Tail) -> None:
         folder, head, name, generation = item = self._item(tail)
@@ -168,12 +168,12 @@ class Heads:
             for _, _, _, generation in takewhile(lambda item: item[0] == folder and item[1].startswith(head), following)
         )
 
-    def candidates(self, found: Found, sample: fingerprint.Sample, beginning: Callable[[str], bytes]) -> list[str]:
+    def candidates(self, found: Found, read_at: fingerprint.ReadAt, beginning: Callable[[str], bytes]) -> list[str]:
         """The generations that the found file may be a copy of; all but a few cannot be, and are left out.
 
         `beginning` gives the first bytes of a generation, PREFIX of them or all that it has.
         """
-        head = first_bytes(sample)[: found.size]
+        head = first_bytes(read_at)[: found.size]
         if not head:
             return []
         alike = list(islice(self.like(found.path, head), MOST_LIKE + 1))
@@ -188,7 +188,7 @@ class Heads:
             same = self._order[first:after]
             group = sorted((beginning(generation) or head, name, generation) for _, _, name, generation in same)
             self._same[folder, head] = group
-        mine = sample(0, min(found.size, PREFIX))
+        mine = read_at(0, min(found.size, PREFIX_LENGTH))
         at = bisect_left(group, (mine, name, ""))
         near = group[max(0, at - MOST_LIKE // 2) : at + MOST_LIKE // 2]
         return [generation for theirs, _, generation in near if theirs.startswith(mine)]

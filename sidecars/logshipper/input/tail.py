@@ -15,12 +15,20 @@ from collections.abc import Mapping
 from sidecars.logshipper.input import cutting_rules
 from sidecars.logshipper.input.cutting_rules import Rules
 from sidecars.logshipper.model import fingerprint, line_cutting
-from sidecars.logshipper.model.chunk import Part
-from sidecars.logshipper.model.fingerprint import PREFIX, START, TAIL, Mark, Sample, prefix_mark, tail_mark
+from sidecars.logshipper.model.chunk import Chunk
+from sidecars.logshipper.model.fingerprint import (
+    PREFIX_LENGTH,
+    START,
+    TAIL_LENGTH,
+    Fingerprint,
+    ReadAt,
+    position_fingerprint,
+    prefix_fingerprint,
+)
 from sidecars.logshipper.model.ledger import CUT, HOLE, LOST, Ages, Ledger
 from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.model.records import Dropped
-from sidecars.logshipper.state.checkpoint import FileState, Range
+from sidecars.logshipper.state.checkpoint import ChunkRange, FileState
 
 _TRAIL = 32  # earlier positions that are remembered
 HEAD = 64  # bytes
@@ -33,9 +41,9 @@ class Changed(Exception):
     """The file is no longer what it was: it was truncated, or truncated and refilled."""
 
 
-def first_bytes(sample: Sample) -> bytes:
+def first_bytes(read_at: ReadAt) -> bytes:
     """For telling most files apart without reading more of them."""
-    return sample(0, HEAD).partition(b"\0")[0]
+    return read_at(0, HEAD).partition(b"\0")[0]
 
 
 class Tail:
@@ -50,7 +58,7 @@ class Tail:
         self.ending = Ending.OPEN  # of its last line
         self.parked = False  # closed to save a descriptor, and to be opened again where it was
         self.dormant = False  # known from the state, and cannot be opened for now
-        self.trail: deque[Mark] = deque(maxlen=_TRAIL)
+        self.trail: deque[Fingerprint] = deque(maxlen=_TRAIL)
         self.head = b""
         self.beginning = b""  # more of it, where others have the same head
         self.folder = ""  # the directory that it is really in, whatever symlinks lead there
@@ -59,18 +67,18 @@ class Tail:
         self._length = 0  # of the file itself; a copy that we go on in may be shorter than what we have seen
         self._event_over = rules.boundary is None  # nothing more belongs to the last whole line
         self._waiting: dict[str, _Look] = {}  # sink -> how the file was when no whole event was left
-        self._flying: dict[str, deque[Mark]] = {}  # sink -> where the parts on their way end, in order
+        self._flying: dict[str, deque[Fingerprint]] = {}  # sink -> where the parts on their way end, in order
         for sink, ledger in ledgers.items():
-            ledger.open(state.id)
-            ledger.read(state.id, self.pending(sink))  # what an earlier process saw and did not ship
+            ledger.open(state.generation)
+            ledger.read(state.generation, self.pending(sink))  # what an earlier process saw and did not ship
 
     # -- where things are --------------------------------------------------------------------------------------------
 
-    def position(self, sink: str) -> Mark:
+    def position(self, sink: str) -> Fingerprint:
         """Up to here the sink has decided."""
         return self.state.positions.get(sink, START)
 
-    def cursor(self, sink: str) -> Mark:
+    def cursor(self, sink: str) -> Fingerprint:
         """Up to here parts were given to the sink: they are settled or on their way."""
         flying = self._flying.get(sink)
         return flying[-1] if flying else self.position(sink)
@@ -119,7 +127,7 @@ class Tail:
         self._length = 0
         self._waiting.clear()
         self.trail.clear()
-        if self.state.seen.length and self.state.seen.holds(self.sample):
+        if self.state.seen.length and self.state.seen.holds(self.read_at):
             self.trail.append(self.state.seen)
 
     def release(self) -> None:
@@ -149,7 +157,7 @@ class Tail:
         """Note that a parked file did not change. Return True when this ends the last event of several lines."""
         return self._event_ends(now)
 
-    def sample(self, offset: int, length: int) -> bytes:
+    def read_at(self, offset: int, length: int) -> bytes:
         return os.pread(self.descriptor, length, offset) if self.descriptor is not None else b""
 
     def poll(self, now: float) -> bool:
@@ -166,7 +174,7 @@ class Tail:
         self._check_content(status.st_size)
         self._length, self._modified = status.st_size, status.st_mtime_ns
         if len(self.head) < HEAD:
-            self.head = first_bytes(self.sample)
+            self.head = first_bytes(self.read_at)
         self.quiet_since, self.ending = now, Ending.OPEN
         self._event_over = self.rules.boundary is None
         self._grew(status.st_size, now)
@@ -191,85 +199,85 @@ class Tail:
         A writer that allocates beforehand cuts off the rest when it closes the file.
         """
         marks = [self.state.prefix, self.state.seen, *self.state.positions.values()]
-        if not fingerprint.same_content(marks, size, self.sample) or max(mark.offset for mark in marks) > size:
+        if not fingerprint.same_content(marks, size, self.read_at) or max(mark.offset for mark in marks) > size:
             return
         for ledger in self._ledgers.values():
-            ledger.dropped(self.state.id, HOLE, self.state.size - size)
+            ledger.dropped(self.state.generation, HOLE, self.state.size - size)
         self.state.size = size
         self._length = min(self._length, size)
 
     def _grew(self, size: int, now: float) -> None:
         if size > self.state.size:
             for ledger in self._ledgers.values():
-                ledger.read(self.state.id, size - self.state.size)
+                ledger.read(self.state.generation, size - self.state.size)
             self.state.size = size
             self.ages.grew(size, now)
             self._remember_prefix(size)
-            last = self.sample(max(0, size - TAIL), min(size, TAIL))
+            last = self.read_at(max(0, size - TAIL_LENGTH), min(size, TAIL_LENGTH))
             if b"\0" not in last:  # or it may change yet
-                self.state.seen = tail_mark(size, last)
+                self.state.seen = position_fingerprint(size, last)
                 self.trail.append(self.state.seen)
 
     def _remember_prefix(self, size: int) -> None:
         known = self.state.prefix.offset
-        if known < min(size, PREFIX):
-            first, _, _ = self.sample(0, min(size, PREFIX)).partition(b"\0")
+        if known < min(size, PREFIX_LENGTH):
+            first, _, _ = self.read_at(0, min(size, PREFIX_LENGTH)).partition(b"\0")
             if len(first) > known:
-                self.state.prefix = prefix_mark(first)
+                self.state.prefix = prefix_fingerprint(first)
 
     def _check_content(self, size: int) -> None:
         """Notice a file that was cut and has grown beyond its old size since the last look."""
         marks = [self.state.prefix, *list(self.trail)[-1:]]
-        if not all(mark.holds(self.sample) for mark in marks if mark.offset <= size):  # a copy may be shorter
+        if not all(mark.holds(self.read_at) for mark in marks if mark.offset <= size):  # a copy may be shorter
             raise Changed
 
-    def marks(self) -> list[Mark]:
+    def marks(self) -> list[Fingerprint]:
         """What is remembered of the content, for finding it again elsewhere."""
         return [self.state.prefix, *self.state.positions.values(), *self.trail]
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def read(self, sink: str, room: int, *, first: bool) -> Part | None:
+    def read(self, sink: str, room: int, *, first: bool) -> Chunk | None:
         """The next part for the sink, of at most `room` bytes; a longer event only when it is the `first` of its batch.
 
         None when there is nothing (more) for this batch. A part may be a gap and nothing else. Raises Changed.
         """
         at = self.cursor(sink)
         if self.rules.cut and (
-            rest := cutting_rules.rest_of_a_cut_line(self.sample, at.offset, self._length, self.rules.limit)
+            rest := cutting_rules.rest_of_a_cut_line(self.read_at, at.offset, self._length, self.rules.limit)
         ):
-            return self._part(at, b"", rest, CUT)
-        chunk = self._chunk(at, room)
-        cut = self._cut(chunk, at.offset, whole=at.offset + len(chunk) >= self._length)
-        if not cut.end and not cut.hole and len(chunk) == room:  # the event is longer than the room
+            return self._chunk(at, b"", rest, CUT)
+        block = self._block(at, room)
+        cut = self._cut(block, at.offset, whole=at.offset + len(block) >= self._length)
+        if not cut.end and not cut.hole and len(block) == room:  # the event is longer than the room
             if not first:
                 return None
-            chunk = self._chunk(at, max(room, self.rules.limit + PREFIX))
-            cut = self._cut(chunk, at.offset, whole=at.offset + len(chunk) >= self._length)
+            block = self._block(at, max(room, self.rules.limit + PREFIX_LENGTH))
+            cut = self._cut(block, at.offset, whole=at.offset + len(block) >= self._length)
         if not cut.end and not cut.hole:
             self._waiting[sink] = self._look()
             return None
-        part = self._part(at, chunk[cut.hole : cut.end], cut.hole, HOLE, partial=cut.partial)
+        chunk = self._chunk(at, block[cut.hole : cut.end], cut.hole, HOLE, partial=cut.partial)
         most = max(1, room // LINE_ROOM)
-        if self.rules.boundary is not None or part.lines <= most:
-            return part
-        return self._part(at, cutting_rules.first_lines(part.data, most), cut.hole, HOLE)
+        if self.rules.boundary is not None or chunk.lines <= most:
+            return chunk
+        return self._chunk(at, cutting_rules.first_lines(chunk.data, most), cut.hole, HOLE)
 
-    def read_again(self, sent: Range, sink: str) -> Part | None:
+    def read_again(self, sent: ChunkRange, sink: str) -> Chunk | None:
         """The very part that was being sent when the process before this one ended; None when it is not there."""
         _, position, start, end, partial = sent
         at = self.cursor(sink)
         if end > self._length or not position <= at.offset < end:
             return None
-        self._chunk(at, 1)  # raises Changed
+        self._block(at, 1)  # raises Changed
         gap = max(0, start - at.offset)  # it may be a hole of any size: it is not read
-        data = self.sample(at.offset + gap, end - at.offset - gap)
+        data = self.read_at(at.offset + gap, end - at.offset - gap)
         if at.offset + gap + len(data) < end:
             return None
-        reason = HOLE if self.sample(at.offset, 1) == b"\0" else CUT
-        return self._part(at, data, gap, reason, partial=partial)
+        reason = HOLE if self.read_at(at.offset, 1) == b"\0" else CUT
+        return self._chunk(at, data, gap, reason, partial=partial)
 
-    def _chunk(self, position: Mark, length: int) -> bytes:
+    def _block(self, position: Fingerprint, length: int) -> bytes:
         """Up to `length` bytes from the position on, checked to follow what was there before."""
         length = min(length, self._length - position.offset)
         if self.descriptor is None or length <= 0:
@@ -281,47 +289,47 @@ class Tail:
             raise Changed
         return data[position.length :]
 
-    def _cut(self, chunk: bytes, offset: int, *, whole: bool) -> line_cutting.Cut:
+    def _cut(self, block: bytes, offset: int, *, whole: bool) -> line_cutting.Cut:
         limit = self.rules.limit
-        cut = line_cutting.cut(chunk, limit, self.ending if whole else Ending.OPEN)
+        cut = line_cutting.cut(block, limit, self.ending if whole else Ending.OPEN)
         if not cut.blank:
             if self.rules.boundary is None or cut.partial:
                 return cut
             over = whole and (self._event_over or self.ending is not Ending.OPEN)
-            return line_cutting.whole_events(chunk, cut, limit, self.rules.boundary, over=over)
-        end = cutting_rules.data_after(self.descriptor or 0, offset + len(chunk), self._length)
+            return line_cutting.whole_events(block, cut, limit, self.rules.boundary, over=over)
+        end = cutting_rules.data_after(self.descriptor or 0, offset + len(block), self._length)
         if end is None:  # the chunk ends all that was written
-            return line_cutting.cut(chunk, limit, self.ending)
-        if chunk.strip(b"\0"):
-            return line_cutting.piece_before_hole(chunk)
+            return line_cutting.cut(block, limit, self.ending)
+        if block.strip(b"\0"):
+            return line_cutting.piece_before_hole(block)
         return line_cutting.Cut(hole=end - offset)  # however long: it need not be read
 
-    def _part(self, at: Mark, data: bytes, skipped: int, gap: str, *, partial: bool = False) -> Part:
+    def _chunk(self, at: Fingerprint, data: bytes, skipped: int, gap: str, *, partial: bool = False) -> Chunk:
         state, start = self.state, at.offset + skipped
         end = start + len(data)
-        before = data if len(data) >= TAIL else self.sample(max(0, end - TAIL), min(end, TAIL))
-        mark = tail_mark(end, before)
-        return Part(state.id, state.name, at.offset, start, data, mark, partial, state.input, gap)
+        before = data if len(data) >= TAIL_LENGTH else self.read_at(max(0, end - TAIL_LENGTH), min(end, TAIL_LENGTH))
+        mark = position_fingerprint(end, before)
+        return Chunk(state.generation, state.first_path, at.offset, start, data, mark, partial, state.input, gap)
 
     # -- moving the position -----------------------------------------------------------------------------------------
 
-    def sending(self, sink: str, part: Part) -> None:
+    def sending(self, sink: str, chunk: Chunk) -> None:
         """The part is on its way. Parts are settled in the order in which they left."""
-        self._flying.setdefault(sink, deque()).append(part.tail)
+        self._flying.setdefault(sink, deque()).append(chunk.tail)
 
-    def settle(self, sink: str, part: Part, dropped: Dropped) -> None:
+    def settle(self, sink: str, chunk: Chunk, dropped: Dropped) -> None:
         """The sink has decided: all of the part is delivered, but for what was dropped."""
-        ledger, size, count = self._ledgers[sink], len(part.data), part.lines
-        if part.start > part.position:
-            ledger.dropped(self.state.id, part.gap, part.start - part.position)
+        ledger, size, count = self._ledgers[sink], len(chunk.data), chunk.lines
+        if chunk.start > chunk.position:
+            ledger.dropped(self.state.generation, chunk.gap, chunk.start - chunk.position)
         for reason, (lost, lines_lost) in dropped.items():
-            ledger.dropped(self.state.id, reason, lost, lines_lost)
+            ledger.dropped(self.state.generation, reason, lost, lines_lost)
             size, count = size - lost, count - lines_lost
-        ledger.delivered(self.state.id, size, count)
-        self._move(sink, part)
+        ledger.delivered(self.state.generation, size, count)
+        self._move(sink, chunk)
 
-    def _move(self, sink: str, part: Part) -> None:
-        self.state.positions[sink] = part.tail
+    def _move(self, sink: str, chunk: Chunk) -> None:
+        self.state.positions[sink] = chunk.tail
         if self.in_flight(sink):
             self._flying[sink].popleft()
         if not any(self.pending(name) for name in self._ledgers):
@@ -336,13 +344,13 @@ class Tail:
         nuls = max(0, self._length - self.position(sink).offset) if self.descriptor is not None else 0
         for reason, count in ((HOLE, nuls), (LOST, gap - nuls)):
             if count:
-                self._ledgers[sink].dropped(self.state.id, reason, count)
+                self._ledgers[sink].dropped(self.state.generation, reason, count)
         if gap:
-            self.state.positions[sink] = Mark(self.state.size, 0, "")
+            self.state.positions[sink] = Fingerprint(self.state.size, 0, "")
         return gap - nuls
 
     def let_go(self) -> None:
         """Followed no longer. Everything in it must have been accounted for."""
         self.release()
         for ledger in self._ledgers.values():
-            ledger.close(self.state.id)
+            ledger.close(self.state.generation)

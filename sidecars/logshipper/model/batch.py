@@ -37,8 +37,8 @@ class Batch:
         """The same for the same events of the same generations to the same sink, also after kill -9."""
         ranges: list[list[Any]] = []
         for records in self.records:
-            part = records.part
-            ranges.append([part.file, part.start, part.end])
+            chunk = records.chunk
+            ranges.append([chunk.generation, chunk.start, chunk.end])
             if records.chosen:
                 ranges[-1].append(list(records.offsets))
         return blake2b(orjson.dumps([self.sink, ranges]), digest_size=16).hexdigest()
@@ -53,7 +53,7 @@ class Batch:
     def ids(self) -> Iterator[str]:
         """Of each event `<generation>-<offset>`: its name for ever."""
         for records in self.records:
-            file = records.part.file
+            file = records.chunk.generation
             for offset in records.offsets:
                 yield f"{file}-{offset}"
 
@@ -78,7 +78,7 @@ class Batch:
             index -= len(records.bodies)
         raise IndexError(index)
 
-    def only(self, indices: Sequence[int]) -> Batch:
+    def select(self, indices: Sequence[int]) -> Batch:
         """A batch of these events, in rising order."""
         chosen: list[Records] = []
         first, rest = 0, list(indices)
@@ -88,7 +88,7 @@ class Batch:
             rest = rest[len(mine) :]
             first = after
             if mine:
-                chosen.append(records if len(mine) == len(records.bodies) else records.only(mine))
+                chosen.append(records if len(mine) == len(records.bodies) else records.select(mine))
         return Batch(self.sink, tuple(chosen))
 
     def halves(self) -> tuple[Batch, Batch] | None:
@@ -96,4 +96,4 @@ class Batch:
         middle = self.events // 2
         if not middle:
             return None
-        return self.only(range(middle)), self.only(range(middle, self.events))
+        return self.select(range(middle)), self.select(range(middle, self.events))

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from sidecars.logshipper.model.fingerprint import Mark
+from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.model.ledger import HOLE
 
 
 @dataclass(frozen=True)
-class Part:
+class Chunk:
     """Whole events of one file, or (`partial`) a piece of a line that does not end with a newline."""
 
-    file: str  # the generation's id
-    name: str  # the path under which it was first seen
+    generation: str  # the id of the generation that the bytes are from
+    first_path: str  # the path under which the generation was first seen
     position: int  # where the position was; the `start - position` bytes between are skipped for the reason `gap`
     start: int
     data: bytes
-    tail: Mark  # of `end`, the position once this is settled
+    tail: Fingerprint  # of `end`, the position once this is settled
     partial: bool = False
     input: str = ""  # the settings' name of the input that the file belongs to
     gap: str = HOLE

@@ -47,7 +47,7 @@ class Table(Sequence[Fields]):
             return Table(self.names, self.rows[index])
         return dict(zip(self.names, self.rows[index], strict=True))
 
-    def only(self, indices: Sequence[int]) -> Table:
+    def select(self, indices: Sequence[int]) -> Table:
         """The fields of these events."""
         return Table(self.names, [self.rows[index] for index in indices])
 
@@ -64,7 +64,7 @@ class Table(Sequence[Fields]):
 
 
 @dataclass(frozen=True, slots=True)
-class Documents(Sequence[Fields]):
+class JsonObjects(Sequence[Fields]):
     """The texts of objects, none of them empty; as a sequence, the dicts that they stand for.
 
     A text may be JSON and have no dict all the same: RFC 8259 allows numbers that no float holds (1e999) and halves of
@@ -83,18 +83,18 @@ class Documents(Sequence[Fields]):
     @overload
     def __getitem__(self, index: int) -> Fields: ...
     @overload
-    def __getitem__(self, index: slice) -> Documents: ...
-    def __getitem__(self, index: int | slice) -> Fields | Documents:
+    def __getitem__(self, index: slice) -> JsonObjects: ...
+    def __getitem__(self, index: int | slice) -> Fields | JsonObjects:
         if isinstance(index, slice):
             return replace(self, texts=self.texts[index])
         return _fields(self.texts[index])
 
-    def only(self, indices: Sequence[int]) -> Documents:
+    def select(self, indices: Sequence[int]) -> JsonObjects:
         """The documents of these events, as they were written."""
         members = {name: [values[index] for index in indices] for name, values in self.members.items()}
-        return Documents([self.texts[index] for index in indices], members)
+        return JsonObjects([self.texts[index] for index in indices], members)
 
-    def without(self, name: str, wanted: Iterable[Any]) -> Documents:
+    def without(self, name: str, wanted: Iterable[Any]) -> JsonObjects:
         """The objects without a member, but where something wanted is None. Raises ValueError where one has no dict."""
         begin = orjson.dumps({name: ""}).decode().removesuffix('"}')  # {"name":"
         texts = []
@@ -117,7 +117,7 @@ def _fields(text: str) -> Fields:
     return found
 
 
-Many = list[Fields] | Table | Documents
+FieldColumns = list[Fields] | Table | JsonObjects
 
 
 # -- cutting members out of a text ---------------------------------------------------------------------------------

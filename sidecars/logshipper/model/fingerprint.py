@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
-PREFIX = 1024  # bytes
-TAIL = 256  # bytes
+PREFIX_LENGTH = 1024  # bytes
+TAIL_LENGTH = 256  # bytes
 
-Sample = Callable[[int, int], bytes]
+ReadAt = Callable[[int, int], bytes]
 """Reads (offset, length) of a file; fewer bytes where it ends."""
 
 _COMPRESSED = (
@@ -43,57 +43,57 @@ def digest(data: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Fingerprint:
     """A digest of the `length` bytes that end at `offset`."""
 
     offset: int
     length: int
     digest: str
 
-    def holds(self, sample: Sample) -> bool:
+    def holds(self, read_at: ReadAt) -> bool:
         """Whether the file that `sample` reads still has these bytes there."""
-        return not self.length or self.matches(sample(self.offset - self.length, self.length))
+        return not self.length or self.matches(read_at(self.offset - self.length, self.length))
 
     def matches(self, data: bytes) -> bool:
         return len(data) == self.length and digest(data) == self.digest
 
 
-START = Mark(0, 0, "")
+START = Fingerprint(0, 0, "")
 
 
-def tail_mark(offset: int, before: bytes) -> Mark:
+def position_fingerprint(offset: int, before: bytes) -> Fingerprint:
     """The mark of a position, from (at least) the last TAIL bytes before it, or from all there are."""
-    data = before[-TAIL:]
-    return Mark(offset, len(data), digest(data))
+    data = before[-TAIL_LENGTH:]
+    return Fingerprint(offset, len(data), digest(data))
 
 
-def prefix_mark(first: bytes) -> Mark:
+def prefix_fingerprint(first: bytes) -> Fingerprint:
     """The mark of a file's beginning."""
-    data = first[:PREFIX]
-    return Mark(len(data), len(data), digest(data))
+    data = first[:PREFIX_LENGTH]
+    return Fingerprint(len(data), len(data), digest(data))
 
 
-def same_content(marks: Iterable[Mark], size: int, sample: Sample) -> bool:
+def same_content(marks: Iterable[Fingerprint], size: int, read_at: ReadAt) -> bool:
     """Whether a file has all these marks, and at least one: it is the file that they were taken of, or a full copy."""
     known = [mark for mark in marks if mark.length]
-    return bool(known) and all(mark.offset <= size and mark.holds(sample) for mark in known)
+    return bool(known) and all(mark.offset <= size and mark.holds(read_at) for mark in known)
 
 
-def short_copy(marks: Iterable[Mark], size: int, sample: Sample) -> bool:
+def short_copy(marks: Iterable[Fingerprint], size: int, read_at: ReadAt) -> bool:
     """Whether a file is a copy of the one that the marks were taken of, but ends before some of them.
 
     `copytruncate` leaves such a copy when lines were written, and read by us, after the copying ended. One mark must
     lie in the copy's second half: a common banner at the beginning of two files proves nothing.
     """
     known = [mark for mark in marks if mark.length and mark.offset <= size]
-    return any(mark.offset * 2 >= size for mark in known) and all(mark.holds(sample) for mark in known)
+    return any(mark.offset * 2 >= size for mark in known) and all(mark.holds(read_at) for mark in known)
 
 
-def is_prefix_of(size: int, candidate: Sample, original_size: int, original: Sample) -> bool:
+def equals_beginning_of(size: int, candidate: ReadAt, original_size: int, original: ReadAt) -> bool:
     """Whether a file is, as far as it goes, equal to another: a copy in the making. Its ends are compared."""
     if not 0 < size <= original_size:
         return False
-    ends = ((0, min(size, PREFIX)), (max(0, size - TAIL), min(size, TAIL)))
+    ends = ((0, min(size, PREFIX_LENGTH)), (max(0, size - TAIL_LENGTH), min(size, TAIL_LENGTH)))
     return all(candidate(*end) == original(*end) for end in ends)
 
 

@@ -114,4 +114,4 @@ class Ages:
 
     def forget_before(self, offset: int) -> None:
         """Every sink is beyond the offset."""
-        self._samples[:] = [sample for sample in self._samples if sample[0] > offset]
+        self._samples[:] = [read_at for read_at in self._samples if read_at[0] > offset]

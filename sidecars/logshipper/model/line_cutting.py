@@ -46,39 +46,39 @@ class Cut:
     blank: bool = False
 
 
-def cut(chunk: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
+def cut(block: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
     """How to cut a chunk. Lines may have `limit` bytes without newline. An `ending`: the chunk ends with the file."""
     hole = 0
-    if chunk.startswith(b"\0"):
-        body = chunk.lstrip(b"\0")
+    if block.startswith(b"\0"):
+        body = block.lstrip(b"\0")
         if not body:
             return Cut(blank=True)
-        hole = len(chunk) - len(body)
-    end = chunk.rfind(b"\n", hole) + 1
-    if chunk.find(b"\0", hole, end) >= 0:  # far cheaper than to look for both bytes, and there is hardly ever one
-        end = chunk.find(b"\n\0", hole, end) + 1 or end
+        hole = len(block) - len(body)
+    end = block.rfind(b"\n", hole) + 1
+    if block.find(b"\0", hole, end) >= 0:  # far cheaper than to look for both bytes, and there is hardly ever one
+        end = block.find(b"\n\0", hole, end) + 1 or end
     if end:
         if end - hole > limit:
-            return _within(chunk, hole, end, limit)
+            return _within(block, hole, end, limit)
         return Cut(hole, end)
-    stop = len(chunk.rstrip(b"\0"))
+    stop = len(block.rstrip(b"\0"))
     if stop - hole > limit:
-        return Cut(hole, hole + _piece(chunk[hole : hole + limit + 1], limit), partial=True)
-    blank = stop < len(chunk)
+        return Cut(hole, hole + _piece(block[hole : hole + limit + 1], limit), partial=True)
+    blank = stop < len(block)
     if ending is Ending.PAUSE and not blank:
-        stop -= _unfinished_character(chunk)
+        stop -= _unfinished_character(block)
     if ending is not Ending.OPEN and stop > hole:
         return Cut(hole, stop, partial=True)
     return Cut(hole) if hole else Cut(blank=blank)
 
 
-def whole_events(chunk: bytes, cut: Cut, limit: int, boundary: Callable[[bytes], int], *, over: bool) -> Cut:
+def whole_events(block: bytes, cut: Cut, limit: int, boundary: Callable[[bytes], int], *, over: bool) -> Cut:
     """The same cut, but before the last event of several lines, which may go on; unless it is `over`.
 
     It cannot go on either when something other than the rest of a line follows: a hole, or a line that is too long. An
     event that is longer than the limit is shipped in pieces of whole lines.
     """
-    body, rest = chunk[cut.hole : cut.end], chunk[cut.end :]
+    body, rest = block[cut.hole : cut.end], block[cut.end :]
     if over or not body or b"\n" in rest or len(rest) > limit:
         return cut
     last = boundary(body)
@@ -89,23 +89,23 @@ def whole_events(chunk: bytes, cut: Cut, limit: int, boundary: Callable[[bytes],
     return Cut(cut.hole)
 
 
-def piece_before_hole(chunk: bytes) -> Cut:
+def piece_before_hole(block: bytes) -> Cut:
     """The cut of a blank chunk when data do follow its NULs: the unfinished line before them will stay unfinished."""
-    body = chunk.lstrip(b"\0")
-    hole = len(chunk) - len(body)
-    return Cut(hole, len(chunk.rstrip(b"\0")), partial=True) if body else Cut(hole=len(chunk))
+    body = block.lstrip(b"\0")
+    hole = len(block) - len(body)
+    return Cut(hole, len(block.rstrip(b"\0")), partial=True) if body else Cut(hole=len(block))
 
 
-def _unfinished_character(chunk: bytes) -> int:
+def _unfinished_character(block: bytes) -> int:
     """How many bytes at the end begin a UTF-8 character that is not complete."""
-    last = chunk[-UTF8_LONGEST:]
+    last = block[-UTF8_LONGEST:]
     return len(last) - codecs.utf_8_decode(last, "replace", False)[1]
 
 
-def _within(chunk: bytes, hole: int, end: int, limit: int) -> Cut:
+def _within(block: bytes, hole: int, end: int, limit: int) -> Cut:
     """Whole lines before the first that is too long, or a piece of that one when it is the first."""
     start = hole
-    lines = chunk[hole : end - 1].split(b"\n")
+    lines = block[hole : end - 1].split(b"\n")
     if max(map(len, lines)) <= limit:
         return Cut(hole, end)
     for line in lines:
@@ -114,7 +114,7 @@ def _within(chunk: bytes, hole: int, end: int, limit: int) -> Cut:
         start += len(line) + 1
     if start > hole:
         return Cut(hole, start)
-    return Cut(hole, hole + _piece(chunk[hole : hole + limit + 1], limit), partial=True)
+    return Cut(hole, hole + _piece(block[hole : hole + limit + 1], limit), partial=True)
 
 
 def _piece(line: bytes, limit: int) -> int:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sidecars.logshipper.model.chunk import Part
-from sidecars.logshipper.model.field_columns import Documents, Table
+from sidecars.logshipper.model.chunk import Chunk
+from sidecars.logshipper.model.field_columns import JsonObjects, Table
 
 Dropped = dict[str, tuple[int, int]]
 """Reason -> (bytes, lines) of the source."""
@@ -20,7 +20,7 @@ Dropped = dict[str, tuple[int, int]]
 class Records:
     """The events of one part, without those that a filter dropped."""
 
-    part: Part
+    chunk: Chunk
     labels: Mapping[str, str]  # what is the same for all events of the input: Pod fields and LABELS
     bodies: Sequence[str]  # what each says: the whole of its text, without its last newline
     offsets: Sequence[int]  # of each event's first byte in its file
@@ -34,7 +34,7 @@ class Records:
     raw: bytes | None = None  # all of it as it was in the file, where nothing was taken away or changed
     chosen: bool = False  # some of the part's events, not all that passed the filters
 
-    def only(self, indices: Sequence[int]) -> Records:
+    def select(self, indices: Sequence[int]) -> Records:
         """These events alone. The books (`dropped`) stay with the whole."""
 
         def pick(column: Sequence[Any] | None) -> Sequence[Any] | None:
@@ -48,7 +48,7 @@ class Records:
             counts=pick(self.counts),
             times=pick(self.times),
             levels=pick(self.levels),
-            fields=self.fields.only(indices) if isinstance(self.fields, Table | Documents) else pick(self.fields),
+            fields=self.fields.select(indices) if isinstance(self.fields, Table | JsonObjects) else pick(self.fields),
             partial=self.partial and len(self.bodies) - 1 in indices,
             dropped={},
             raw=None,

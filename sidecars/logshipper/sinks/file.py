@@ -23,7 +23,7 @@ from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.fingerprint import TAIL, Mark, tail_mark
+from sidecars.logshipper.model.fingerprint import TAIL_LENGTH, Fingerprint, position_fingerprint
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
@@ -81,7 +81,7 @@ class FileSink:
         self._length = status.st_size
         if receipt is not None:
             inode, *mark = receipt
-            acknowledged = Mark(*mark)
+            acknowledged = Fingerprint(*mark)
             if inode == status.st_ino:
                 if acknowledged.offset <= status.st_size and acknowledged.holds(self._sample):
                     self._length = acknowledged.offset
@@ -94,7 +94,7 @@ class FileSink:
             self._length += os.write(descriptor, b"\n")
         return self._receipt()
 
-    def _cut_rotated(self, inode: int, acknowledged: Mark) -> bool:
+    def _cut_rotated(self, inode: int, acknowledged: Fingerprint) -> bool:
         """Whether the file of the receipt is a rotated one. If so, what came after the receipt is taken away."""
         found = self._rotation.after(inode)
         if found is None:
@@ -144,8 +144,8 @@ class FileSink:
         return (status.st_dev, status.st_ino) != (ours.st_dev, ours.st_ino) or ours.st_size < self._length
 
     def _receipt(self) -> Any:
-        length = min(TAIL, self._length)
-        mark = tail_mark(self._length, self._sample(self._length - length, length))
+        length = min(TAIL_LENGTH, self._length)
+        mark = position_fingerprint(self._length, self._sample(self._length - length, length))
         return [os.fstat(self._descriptor or 0).st_ino, mark.offset, mark.length, mark.digest]
 
     def _sample(self, offset: int, length: int) -> bytes:

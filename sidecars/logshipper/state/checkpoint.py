@@ -24,12 +24,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecars.logshipper.model.fingerprint import START, Mark
+from sidecars.logshipper.model.fingerprint import START, Fingerprint
 
 VERSION = 1
 
 Entry = list[Any]
-Range = tuple[str, int, int, int, bool]
+ChunkRange = tuple[str, int, int, int, bool]
 """One part of a batch: generation, position, start, end, partial."""
 
 
@@ -37,23 +37,23 @@ Range = tuple[str, int, int, int, bool]
 class FileState:
     """A generation: who it is, and how far each sink has it."""
 
-    id: str
-    name: str  # the path under which it was first seen: what records show
+    generation: str  # random id
+    first_path: str  # under which it was first seen: records show it
     path: str  # where it was last seen
     input: str
     device: int
     inode: int
     size: int = 0
-    prefix: Mark = START
-    seen: Mark = START  # the end of what was seen of it, shipped or not
-    positions: dict[str, Mark] = field(default_factory=dict)
+    prefix: Fingerprint = START
+    seen: Fingerprint = START  # the end of what was seen of it, shipped or not
+    positions: dict[str, Fingerprint] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class SinkState:
     """A sink: the batches that may be on their way, and what the sink wants to remember with its last yes."""
 
-    sending: list[list[Range]] = field(default_factory=list)
+    sending: list[list[ChunkRange]] = field(default_factory=list)
     receipt: Any = None
 
 
@@ -102,9 +102,9 @@ def load(data: bytes) -> State:
         state = State(journal=int(journal))
         for item in page["files"]:
             file = _file(item)
-            file.size, file.prefix, file.seen = item["size"], Mark(*item["prefix"]), Mark(*item["seen"])
-            file.positions = {sink: Mark(*mark) for sink, mark in item["positions"].items()}
-            state.files[file.id] = file
+            file.size, file.prefix, file.seen = item["size"], Fingerprint(*item["prefix"]), Fingerprint(*item["seen"])
+            file.positions = {sink: Fingerprint(*mark) for sink, mark in item["positions"].items()}
+            state.files[file.generation] = file
         for name, item in page["sinks"].items():
             state.sinks[name] = SinkState(_batches(item["sending"]), item["receipt"])
     except (ValueError, KeyError, TypeError) as error:
@@ -119,11 +119,11 @@ def file_entry(file: FileState) -> Entry:
     return ["file", _describe(file), _mark(file.prefix), _mark(file.seen)]
 
 
-def send_entry(sink: str, batches: list[list[Range]]) -> Entry:
+def send_entry(sink: str, batches: list[list[ChunkRange]]) -> Entry:
     return ["send", sink, batches]
 
 
-def done_entry(sink: str, positions: dict[str, Mark], receipt: Any) -> Entry:
+def done_entry(sink: str, positions: dict[str, Fingerprint], receipt: Any) -> Entry:
     return ["done", sink, {file: _mark(mark) for file, mark in positions.items()}, receipt]
 
 
@@ -150,22 +150,22 @@ def apply(state: State, entry: Entry) -> None:
     match entry:
         case ["file", dict(item), list(prefix), list(seen)]:
             file = _file(item)
-            known = state.files.setdefault(file.id, file)
+            known = state.files.setdefault(file.generation, file)
             known.path, known.device, known.inode = file.path, file.device, file.inode
-            known.prefix, known.seen = Mark(*prefix), Mark(*seen)
+            known.prefix, known.seen = Fingerprint(*prefix), Fingerprint(*seen)
             known.size = max(known.size, known.seen.offset)
         case ["send", str(sink), list(batches)]:
             state.sinks.setdefault(sink, SinkState()).sending = _batches(batches)
         case ["done", str(sink), dict(positions), receipt]:
             for name, mark in positions.items():
                 if name in state.files:
-                    settle(state.files[name], sink, Mark(*mark))
+                    settle(state.files[name], sink, Fingerprint(*mark))
             state.sinks.setdefault(sink, SinkState()).receipt = receipt
         case ["gone", str(name)]:
             state.files.pop(name, None)
 
 
-def settle(file: FileState, sink: str, mark: Mark) -> None:
+def settle(file: FileState, sink: str, mark: Fingerprint) -> None:
     """The sink's position in the file is now here."""
     file.positions[sink] = mark
     file.size = max(file.size, mark.offset)
@@ -176,8 +176,8 @@ def settle(file: FileState, sink: str, mark: Mark) -> None:
 
 def _describe(file: FileState) -> dict[str, Any]:
     return {
-        "id": file.id,
-        "name": file.name,
+        "id": file.generation,
+        "name": file.first_path,
         "path": file.path,
         "input": file.input,
         "device": file.device,
@@ -196,15 +196,15 @@ def _file(item: dict[str, Any]) -> FileState:
     )
 
 
-def _mark(mark: Mark) -> list[Any]:
+def _mark(mark: Fingerprint) -> list[Any]:
     return [mark.offset, mark.length, mark.digest]
 
 
-def _batches(items: list[list[Any]]) -> list[list[Range]]:
+def _batches(items: list[list[Any]]) -> list[list[ChunkRange]]:
     return [[_range(item) for item in batch] for batch in items]
 
 
-def _range(item: Any) -> Range:
+def _range(item: Any) -> ChunkRange:
     file, position, start, end, partial = item
     return (str(file), int(position), int(start), int(end), bool(partial))
 

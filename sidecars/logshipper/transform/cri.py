@@ -54,12 +54,12 @@ class Cri:
             [line.stream for line in firsts],
         )
 
-    def _boundary(self, chunk: bytes) -> int:
-        if self._splitter is None and not _PIECE.search(chunk):
-            return len(chunk)
-        groups = self._groups(self._lines(chunk, 0))
+    def _boundary(self, block: bytes) -> int:
+        if self._splitter is None and not _PIECE.search(block):
+            return len(block)
+        groups = self._groups(self._lines(block, 0))
         if self._splitter is None and not any(group[0].open for group in groups):
-            return len(chunk)
+            return len(block)
         return _last_cut(groups)
 
     def _lines(self, data: bytes, start: int) -> list[_Line]:

@@ -30,7 +30,7 @@ class Events:
     def lines(self) -> int:
         return len(self.bodies) if self.counts is None else sum(self.counts)
 
-    def only(self, wanted: Sequence[bool]) -> Events:
+    def select(self, wanted: Sequence[bool]) -> Events:
         """Those for which it is true."""
 
         def chosen(column: Sequence[T] | None) -> list[T] | None:

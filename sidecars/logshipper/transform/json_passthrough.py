@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from sidecars.logshipper.model.field_columns import Documents
+from sidecars.logshipper.model.field_columns import JsonObjects
 from sidecars.logshipper.transform.parsers import may_be_deep
 
 
-def reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str]], Documents | None]:
+def reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str]], JsonObjects | None]:
     """Reads texts into documents; None where one is no object, is empty, or has a member that is called as ours."""
     names = {name: f"member_{number}" for number, name in enumerate(wanted)}
     refused = {name: f"ours_{number}" for number, name in enumerate(ours) if name not in names}
@@ -29,7 +29,7 @@ def reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str
     known = msgspec.defstruct("Known", [*members, *impossible], rename=renamed, gc=False)
     decode = msgspec.json.Decoder(known).decode
 
-    def read(texts: Sequence[str]) -> Documents | None:
+    def read(texts: Sequence[str]) -> JsonObjects | None:
         if not all(text.startswith('{"') for text in texts) or any(map(may_be_deep, texts)):
             return None
         if "\r" in "".join(texts):  # a blank to JSON, and to some readers of NDJSON the end of a line
@@ -38,6 +38,8 @@ def reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str
             found = list(map(decode, texts))
         except (msgspec.DecodeError, RecursionError):
             return None
-        return Documents(texts, {name: [getattr(one, attribute) for one in found] for name, attribute in names.items()})
+        return JsonObjects(
+            texts, {name: [getattr(one, attribute) for one in found] for name, attribute in names.items()}
+        )
 
     return read

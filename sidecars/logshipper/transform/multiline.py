@@ -49,7 +49,7 @@ class Splitter(Protocol):
     def split(self, text: str, data: bytes) -> Split:
         """The events of a text; `data` are its bytes. Both without the last newline."""
 
-    def boundary(self, chunk: bytes) -> int:
+    def boundary(self, block: bytes) -> int:
         """Where the last event (or its last piece) begins in a chunk of whole lines."""
 
 
@@ -88,20 +88,20 @@ class Continued:
             sizes = [len(event) + 1 for event in raw]
         return _limited(events, sizes, data, self._limit)
 
-    def boundary(self, chunk: bytes) -> int:
-        at = self._event_before(chunk, len(chunk))
+    def boundary(self, block: bytes) -> int:
+        at = self._event_before(block, len(block))
         while self._tracebacks and at:
-            before = self._event_before(chunk, at)
-            if not _is_open(chunk[before : at - 1]):
+            before = self._event_before(block, at)
+            if not _is_open(block[before : at - 1]):
                 break
             at = before
-        return _last_piece(chunk, at, len(chunk), self._limit)
+        return _last_piece(block, at, len(block), self._limit)
 
-    def _event_before(self, chunk: bytes, end: int) -> int:
+    def _event_before(self, block: bytes, end: int) -> int:
         """Where the event begins that ends there, as far as the lines' beginnings tell."""
-        at = chunk.rfind(b"\n", 0, end - 1) + 1
-        while at and self._goes_on(chunk, at):
-            at = chunk.rfind(b"\n", 0, at - 1) + 1
+        at = block.rfind(b"\n", 0, end - 1) + 1
+        while at and self._goes_on(block, at):
+            at = block.rfind(b"\n", 0, at - 1) + 1
         return at
 
 
@@ -123,13 +123,13 @@ class Started:
         sizes = [sum(lengths[first:after]) + after - first for first, after in spans]
         return _limited(events, sizes, data, self._limit)
 
-    def boundary(self, chunk: bytes) -> int:
-        at, end = len(chunk), len(chunk)
+    def boundary(self, block: bytes) -> int:
+        at, end = len(block), len(block)
         while at:
-            end, at = at, chunk.rfind(b"\n", 0, at - 1) + 1
-            if at and self._begins(chunk[at : end - 1].decode("utf-8", "replace")):
+            end, at = at, block.rfind(b"\n", 0, at - 1) + 1
+            if at and self._begins(block[at : end - 1].decode("utf-8", "replace")):
                 break
-        return _last_piece(chunk, at, len(chunk), self._limit)
+        return _last_piece(block, at, len(block), self._limit)
 
 
 # -- open events ---------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def _piece_end(data: bytes, start: int, end: int, limit: int) -> int:
     return data.rfind(b"\n", start, start + limit) + 1 or data.find(b"\n", start, end) + 1 or end
 
 
-def _last_piece(chunk: bytes, start: int, end: int, limit: int) -> int:
-    while (after := _piece_end(chunk, start, end, limit)) < end:
+def _last_piece(block: bytes, start: int, end: int, limit: int) -> int:
+    while (after := _piece_end(block, start, end, limit)) < end:
         start = after
     return start

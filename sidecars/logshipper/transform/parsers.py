@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from sidecars.logshipper.model.field_columns import MESSAGE, PARSE_ERROR, Fields, Many, Table, unparsed
+from sidecars.logshipper.model.field_columns import MESSAGE, PARSE_ERROR, FieldColumns, Fields, Table, unparsed
 from sidecars.logshipper.transform import linear_regex
 
-Parse = Callable[[Sequence[str]], Many]
+Parse = Callable[[Sequence[str]], FieldColumns]
 
 
 def parser(form: str, regex: str | None) -> Parse | None:
@@ -112,7 +112,7 @@ def _regex_parser(pattern: str) -> Parse:
         raise ValueError(f"a group cannot be called {PARSE_ERROR}: that tells what does not match")
     has_message, all_named = MESSAGE in names, all(names)
 
-    def parse(texts: Sequence[str]) -> Many:
+    def parse(texts: Sequence[str]) -> FieldColumns:
         rows = all_at_once(texts) if all_at_once and all_named and has_message else None
         return [_one(text) for text in texts] if rows is None else Table(tuple(names), rows)
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sidecars.logshipper.model import timestamps
-from sidecars.logshipper.model.chunk import Part
-from sidecars.logshipper.model.field_columns import MESSAGE, Documents, Fields, Many, Table, unparsed
+from sidecars.logshipper.model.chunk import Chunk
+from sidecars.logshipper.model.field_columns import MESSAGE, FieldColumns, Fields, JsonObjects, Table, unparsed
 from sidecars.logshipper.model.ledger import FILTERED
 from sidecars.logshipper.model.records import Dropped, Records
 from sidecars.logshipper.settings import InputSettings
@@ -50,17 +50,17 @@ class Pipeline:
             keys = [key for key in (self._time_key, self._level_key) if key]
             self._parse = _documents_or(self._parse, self._reserved, keys)
 
-    def records(self, part: Part) -> Records:
-        events = self._framing.events(part.data, part.start)
+    def records(self, chunk: Chunk) -> Records:
+        events = self._framing.events(chunk.data, chunk.start)
         kept, dropped = self._filtered(events)
         bodies = self._redacted(kept.bodies)
         untouched = bodies is events.bodies and self._form != "cri"
-        partial = part.partial and bool(bodies) and kept.offsets[-1] == events.offsets[-1]  # the piece was kept
+        partial = chunk.partial and bool(bodies) and kept.offsets[-1] == events.offsets[-1]  # the piece was kept
         fields = self._fields(kept, bodies, partial=partial)
         times, fields = self._times(kept, fields)
         levels, fields = self._levels(fields)
         return Records(
-            part,
+            chunk,
             self._labels,
             bodies,
             kept.offsets,
@@ -71,7 +71,7 @@ class Pipeline:
             fields=self._renamed(fields),
             partial=partial,
             dropped=dropped,
-            raw=part.data if untouched else None,
+            raw=chunk.data if untouched else None,
         )
 
     # -- what is shipped -----------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ class Pipeline:
             wanted[index] = False
         if all(wanted):
             return events, {}
-        kept = events.only(wanted)
+        kept = events.select(wanted)
         size, count = sum(events.sizes) - sum(kept.sizes), events.lines - kept.lines
         return kept, {FILTERED: (size, count)}
 
@@ -97,7 +97,7 @@ class Pipeline:
 
     # -- what is in it -------------------------------------------------------------------------------------------------
 
-    def _fields(self, events: Events, bodies: list[str], *, partial: bool) -> Many | None:
+    def _fields(self, events: Events, bodies: list[str], *, partial: bool) -> FieldColumns | None:
         if self._form == "cri":
             streams = events.streams or ()
             return [
@@ -107,12 +107,14 @@ class Pipeline:
         if self._parse is None:
             return None
         if partial:
-            fields: Many = [*self._parse(bodies[:-1]), unparsed(self._form, bodies[-1])]
+            fields: FieldColumns = [*self._parse(bodies[:-1]), unparsed(self._form, bodies[-1])]
         else:
             fields = self._parse(bodies)
         return fields if self._redactor is None or self._form == "json" else self._redactor.values(fields)
 
-    def _times(self, events: Events, fields: Many | None) -> tuple[list[int | None] | None, Many | None]:
+    def _times(
+        self, events: Events, fields: FieldColumns | None
+    ) -> tuple[list[int | None] | None, FieldColumns | None]:
         """The events' times, and the fields without them."""
         parse, key = self._parse_times, self._time_key
         if events.times is not None:
@@ -121,33 +123,35 @@ class Pipeline:
             return None, fields
         return _taken(fields, key, parse)
 
-    def _levels(self, fields: Many | None) -> tuple[list[str | None] | None, Many | None]:
+    def _levels(self, fields: FieldColumns | None) -> tuple[list[str | None] | None, FieldColumns | None]:
         """The events' levels, and the fields without them."""
         if fields is None or self._level_key is None:
             return None, fields
         return _taken(fields, self._level_key, _texts_of_levels)
 
-    def _renamed(self, fields: Many | None) -> Many | None:
+    def _renamed(self, fields: FieldColumns | None) -> FieldColumns | None:
         """Fields that are called as something of ours get an underscore behind their name."""
         reserved = self._reserved
         if isinstance(fields, Table):
             names = dict.fromkeys(fields.names)
             return fields if reserved.isdisjoint(names) else Table(tuple(_renamed(names, reserved)), fields.rows)
-        if isinstance(fields, Documents):
+        if isinstance(fields, JsonObjects):
             return fields  # none has a name of ours
         if fields is None or all(map(reserved.isdisjoint, fields)):
             return fields
         return [one if reserved.isdisjoint(one) else _renamed(one, reserved) for one in fields]
 
 
-def _taken(fields: Many, key: str, read: Callable[[list[Any]], list[T | None]]) -> tuple[list[T | None], Many]:
+def _taken(
+    fields: FieldColumns, key: str, read: Callable[[list[Any]], list[T | None]]
+) -> tuple[list[T | None], FieldColumns]:
     """What one field says of each event, and the fields without it. What cannot be read stays where it is."""
     if isinstance(fields, Table):
         found = read(fields.column(key))
         if None not in found and len(fields.names) > 1:
             return found, fields.without(key)
         fields = list(fields)
-    if isinstance(fields, Documents):
+    if isinstance(fields, JsonObjects):
         found = read(fields.members[key])
         try:
             return found, fields.without(key, found)
@@ -197,7 +201,7 @@ def _documents_or(parse: Parse | None, ours: Iterable[str], keys: list[str]) -> 
 
     read = json_passthrough.reader(ours, keys)
 
-    def parsed(texts: Sequence[str]) -> Many:
+    def parsed(texts: Sequence[str]) -> FieldColumns:
         found = read(texts)
         if found is None and parse is not None:
             return parse(texts)

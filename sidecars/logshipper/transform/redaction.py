@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from sidecars.logshipper.model.field_columns import Many
+from sidecars.logshipper.model.field_columns import FieldColumns
 from sidecars.logshipper.transform import linear_regex, redaction_presets
 from sidecars.logshipper.transform.parsers import may_be_deep
 from sidecars.logshipper.transform.redaction_presets import CHECKS, IN_DOCUMENTS, PRESETS, SETS, Spans
@@ -75,7 +75,7 @@ class Redactor:
             clean[index] = f"[{_TOKEN}]"
         return clean
 
-    def values(self, fields: Many) -> Many:
+    def values(self, fields: FieldColumns) -> FieldColumns:
         """The fields, with clean texts: what a parser has cut out or unquoted may match where the whole did not."""
         texts = [value for found in fields for value in found.values() if type(value) is str]
         clean = self.texts(texts)

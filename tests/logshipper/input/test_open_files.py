@@ -28,7 +28,7 @@ def crowded(tmp_path: Path, count: int, *sinks: str, most: int = 3) -> Pod:
 
 
 def opened(pod: Pod) -> list[str]:
-    return [tail.state.name for tail in pod.follower.tails.values() if tail.descriptor is not None]
+    return [tail.state.first_path for tail in pod.follower.tails.values() if tail.descriptor is not None]
 
 
 def everything(pod: Pod) -> Counter[str]:
@@ -72,7 +72,7 @@ def test_a_file_that_every_sink_has_is_closed_before_one_that_some_sink_needs(tm
     append(pod.logs / "settled.log", "settled\n")
     pod.look()
     for sink in ("up", "down"):
-        pod.settle(pod.send(sink, [part for part in pod.queues[sink].collect(1000) if "settled" in part.name]))
+        pod.settle(pod.send(sink, [chunk for chunk in pod.queues[sink].collect(1000) if "settled" in chunk.first_path]))
     append(pod.logs / "new.log", "new\n")
     pod.look()
     assert str(pod.logs / "settled.log") not in opened(pod)

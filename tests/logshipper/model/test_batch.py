@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.chunk import Part
-from sidecars.logshipper.model.fingerprint import tail_mark
+from sidecars.logshipper.model.chunk import Chunk
+from sidecars.logshipper.model.fingerprint import position_fingerprint
 from sidecars.logshipper.sinks.encodings import ndjson
-from tests.logshipper.support import a_batch, part
+from tests.logshipper.support import a_batch, a_chunk
 
 _DATA = st.lists(
     st.sampled_from([b"\n", b"\r\n", b"\r", b'"', b"\\", b"%d%s", b"\0", b"\xff", b"a", "ü😀".encode(), b"x" * 70_000])
@@ -36,17 +36,17 @@ def test_every_line_is_one_record_with_its_offset_whatever_its_bytes(data: bytes
         text = line.decode("utf-8", "replace").removesuffix("\r")
         expected.append({"id": f"f00d-{offset}", "file": "/logs/a%d.log", "pod": "100%", "message": text})
         offset += len(line) + 1
-    assert records(a_batch(part(data, start), pod="100%")) == expected
+    assert records(a_batch(a_chunk(data, start), pod="100%")) == expected
 
 
 def test_a_file_name_may_have_any_bytes() -> None:
     name = os.fsdecode(b"/logs/\xff%s\n.log")
-    batch = a_batch(Part("f00d", name, 0, 0, b"1\n", tail_mark(2, b"1\n")))
+    batch = a_batch(Chunk("f00d", name, 0, 0, b"1\n", position_fingerprint(2, b"1\n")))
     assert records(batch) == [{"id": "f00d-0", "file": "/logs/\ufffd%s\n.log", "message": "1"}]
 
 
 def test_a_piece_of_a_line_is_marked_partial() -> None:
-    first, second = part(b"half ", partial=True), part(b"done\n", 5)
+    first, second = a_chunk(b"half ", partial=True), a_chunk(b"done\n", 5)
     got = records(a_batch(first, second))
     assert [(record["id"], record.get("partial"), record["message"]) for record in got] == [
         ("f00d-0", True, "half "),
@@ -55,20 +55,20 @@ def test_a_piece_of_a_line_is_marked_partial() -> None:
 
 
 def test_raw_lines_are_as_they_were_and_pieces_end_with_a_newline() -> None:
-    batch = a_batch(part(b"a\r\n\xff\n"), part(b"half", 5, partial=True), part(b"b\n", 0, "beef"))
+    batch = a_batch(a_chunk(b"a\r\n\xff\n"), a_chunk(b"half", 5, partial=True), a_chunk(b"b\n", 0, "beef"))
     assert b"".join(batch.raw()) == b"a\r\n\xff\nhalf\nb\n"
     assert batch.events == 4
 
 
 def test_the_key_is_that_of_sink_generation_and_range() -> None:
-    key = a_batch(part(b"a\n")).key
-    assert key == a_batch(part(b"b\n")).key, "the same range holds the same bytes"
+    key = a_batch(a_chunk(b"a\n")).key
+    assert key == a_batch(a_chunk(b"b\n")).key, "the same range holds the same bytes"
     others = [
-        Batch("other", a_batch(part(b"a\n")).records),
-        a_batch(part(b"a\n", 1)),
-        a_batch(part(b"ab\n")),
-        a_batch(part(b"a\n", file="beef")),
-        a_batch(part(b"a\nb\n")).only([0]),
+        Batch("other", a_batch(a_chunk(b"a\n")).records),
+        a_batch(a_chunk(b"a\n", 1)),
+        a_batch(a_chunk(b"ab\n")),
+        a_batch(a_chunk(b"a\n", generation="beef")),
+        a_batch(a_chunk(b"a\nb\n")).select([0]),
     ]
     assert key not in {batch.key for batch in others}
 
@@ -82,7 +82,7 @@ def test_halves_make_the_whole_and_end_with_single_events(lines: list[bytes]) ->
         halves = batch.halves()
         return leaves(halves[0]) + leaves(halves[1]) if halves else [batch]
 
-    whole = a_batch(part(b"".join(lines[:5]), 100), part(b"".join(lines), 0, "beef"))
+    whole = a_batch(a_chunk(b"".join(lines[:5]), 100), a_chunk(b"".join(lines), 0, "beef"))
     pieces = leaves(whole)
     assert [piece.events for piece in pieces] == [1] * len(lines[:5] + lines)
     assert [record for piece in pieces for record in records(piece)] == records(whole)
@@ -90,9 +90,9 @@ def test_halves_make_the_whole_and_end_with_single_events(lines: list[bytes]) ->
 
 @given(_LINES, st.data())
 def test_chosen_events_keep_their_ids_and_are_found_by_their_new_index(lines: list[bytes], data: st.DataObject) -> None:
-    whole = a_batch(part(b"".join(lines), 100), part(b"x\n" + b"".join(lines), 0, "beef", partial=True))
+    whole = a_batch(a_chunk(b"".join(lines), 100), a_chunk(b"x\n" + b"".join(lines), 0, "beef", partial=True))
     indices = sorted(data.draw(st.sets(st.integers(0, whole.events - 1))))
-    chosen = whole.only(indices)
+    chosen = whole.select(indices)
     ids = list(whole.ids())
     assert list(chosen.ids()) == [ids[index] for index in indices]
     assert [record["id"] for record in records(chosen)] == list(chosen.ids()) if indices else not chosen.events

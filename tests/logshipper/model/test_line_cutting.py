@@ -10,7 +10,7 @@ from sidecars.logshipper.model.line_cutting import Cut, Ending, cut, piece_befor
 
 
 @pytest.mark.parametrize(
-    ("chunk", "ending", "expected"),
+    ("block", "ending", "expected"),
     [
         (b"", Ending.OPEN, Cut()),
         (b"a\nb\n", Ending.OPEN, Cut(end=4)),
@@ -42,17 +42,17 @@ from sidecars.logshipper.model.line_cutting import Cut, Ending, cut, piece_befor
     ],
 )
 def test_what_is_shipped_of_a_chunk_when_lines_may_have_eight_bytes(
-    chunk: bytes, ending: Ending, expected: Cut
+    block: bytes, ending: Ending, expected: Cut
 ) -> None:
-    assert cut(chunk, 8, ending) == expected
+    assert cut(block, 8, ending) == expected
 
 
 @pytest.mark.parametrize(
-    ("chunk", "expected"),
+    ("block", "expected"),
     [(b"ab\0\0", Cut(end=2, partial=True)), (b"\0ab\0", Cut(hole=1, end=3, partial=True)), (b"\0\0", Cut(hole=2))],
 )
-def test_an_unfinished_line_before_a_hole_is_shipped_as_a_piece(chunk: bytes, expected: Cut) -> None:
-    assert piece_before_hole(chunk) == expected
+def test_an_unfinished_line_before_a_hole_is_shipped_as_a_piece(block: bytes, expected: Cut) -> None:
+    assert piece_before_hole(block) == expected
 
 
 _TEXT = st.binary(max_size=80) | st.lists(
@@ -67,21 +67,21 @@ def test_nothing_is_lost_or_shipped_twice_whatever_the_bytes_and_the_chunks(data
     """The reader of a file that has ended: pieces and holes make the whole again, and every line keeps its limit."""
     room, at, shipped = max(room, limit + 2), 0, b""
     while at < len(data):
-        chunk = data[at : at + room]
-        whole = at + len(chunk) == len(data)
-        part = cut(chunk, limit, Ending.OVER if whole else Ending.OPEN)
-        if part.blank and data[at + len(chunk) :].strip(b"\0"):
-            part = piece_before_hole(chunk)
+        block = data[at : at + room]
+        whole = at + len(block) == len(data)
+        part = cut(block, limit, Ending.OVER if whole else Ending.OPEN)
+        if part.blank and data[at + len(block) :].strip(b"\0"):
+            part = piece_before_hole(block)
         elif part.blank:
-            part = cut(chunk, limit, Ending.OVER)
+            part = cut(block, limit, Ending.OVER)
         if not part.end and not part.hole:
             break
         stop = max(part.end, part.hole)
-        assert not chunk[: part.hole].strip(b"\0")
-        piece = chunk[part.hole : stop]
+        assert not block[: part.hole].strip(b"\0")
+        piece = block[part.hole : stop]
         assert part.partial or not piece or piece.endswith(b"\n")
         assert all(len(line) <= limit for line in piece.split(b"\n"))
-        shipped += chunk[:stop]
+        shipped += block[:stop]
         at += stop
     assert shipped == data[:at]
     assert not data[at:].strip(b"\0"), "only NULs may be left"

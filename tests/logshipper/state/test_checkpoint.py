@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.model.fingerprint import Mark
+from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import FileState, SinkState, State
 
 _SIZE = st.integers(0, 2**50)
-_MARK = st.builds(Mark, _SIZE, _SIZE, st.text("0123456789abcdef", max_size=24))
+_MARK = st.builds(Fingerprint, _SIZE, _SIZE, st.text("0123456789abcdef", max_size=24))
 _PATH = st.text(min_size=1, max_size=20)
 _ID = st.text("0123456789abcdef", min_size=1, max_size=16)
 _SINK = st.sampled_from(["default", "loki"])
@@ -20,7 +20,7 @@ _RANGE = st.tuples(_ID, _SIZE, _SIZE, _SIZE, st.booleans())
 _BATCH = st.lists(_RANGE, max_size=3)
 _STATE = st.builds(
     State,
-    st.lists(_FILE, max_size=4).map(lambda files: {file.id: file for file in files}),
+    st.lists(_FILE, max_size=4).map(lambda files: {file.generation: file for file in files}),
     st.dictionaries(_SINK, st.builds(SinkState, st.lists(_BATCH, max_size=3), st.none() | st.just([1, 2, "x"]))),
     st.integers(0, 99),
 )
@@ -85,7 +85,7 @@ def test_replaying_a_journal_twice_ends_where_replaying_it_once_does(
 
 
 def test_a_position_moves_with_done_and_not_with_send() -> None:
-    state, mark = State(), Mark(5, 5, "abc")
+    state, mark = State(), Fingerprint(5, 5, "abc")
     file = FileState("f1", "/logs/a.log", "/logs/a.log", "default", 1, 2)
     checkpoint.apply(state, checkpoint.file_entry(file))
     checkpoint.apply(state, checkpoint.send_entry("default", [[("f1", 0, 0, 5, False)]]))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidecars.chassis.runtime.lifecycle import IOFailed
-from sidecars.logshipper.model.fingerprint import Mark
+from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import FileState
 from sidecars.logshipper.state.store import SNAPSHOT, Store
@@ -33,8 +33,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def done(store: Store, offset: int) -> None:
     """A sink said yes, as `follow` notes it: in the live state and in the journal."""
-    store.state.files.setdefault(FILE.id, FILE)
-    entry = checkpoint.done_entry("default", {FILE.id: Mark(offset, 0, "")}, None)
+    store.state.files.setdefault(FILE.generation, FILE)
+    entry = checkpoint.done_entry("default", {FILE.generation: Fingerprint(offset, 0, "")}, None)
     checkpoint.apply(store.state, entry)
     store.append(entry)
 
@@ -45,7 +45,7 @@ def reopened(store: Store) -> Store:
 
 
 def position(store: Store) -> int:
-    return store.state.files[FILE.id].positions["default"].offset
+    return store.state.files[FILE.generation].positions["default"].offset
 
 
 async def test_what_was_appended_after_the_last_snapshot_survives_kill_nine(store: Store) -> None:

@@ -132,8 +132,8 @@ def test_wherever_the_stream_is_cut_the_events_are_the_same(
             else position
         )
         if end > position:
-            chunk = whole[position : end - 1]
-            bodies, sizes = made.split(chunk.decode(), chunk)
+            block = whole[position : end - 1]
+            bodies, sizes = made.split(block.decode(), block)
             got = (got[0] + bodies, got[1] + sizes)
             position = end
     assert got == expected

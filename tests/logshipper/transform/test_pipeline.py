@@ -14,7 +14,7 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.encodings import ndjson
 from tests.logshipper.shaping import settings, shape, shaped, shipped
-from tests.logshipper.support import part
+from tests.logshipper.support import a_chunk
 
 REGEX = r"(?P<at>\S+) (?P<level>\w+) (?P<message>.*)"
 FORMATS: dict[str, dict[str, str]] = {
@@ -51,7 +51,7 @@ def test_bytes_and_lines_in_are_those_of_the_events_and_of_what_was_dropped(
     data = data.removesuffix(b"\n") + (b"" if partial else b"\n")
     if not data:
         return
-    records = shaped(part(data, start, partial=partial), **FORMATS[name])
+    records = shaped(a_chunk(data, start, partial=partial), **FORMATS[name])
     extents = [records.extent(index) for index in range(len(records.bodies))]
     dropped = list(records.dropped.values())
     assert sum(size for size, _ in extents + dropped) == len(data)
@@ -168,7 +168,7 @@ def test_what_a_parser_unquotes_is_redacted_as_well() -> None:
 
 
 def test_a_piece_of_a_line_is_not_parsed() -> None:
-    records = shaped(part(b'{"a":1}\n{"b":', partial=True), FORMAT="json")
+    records = shaped(a_chunk(b'{"a":1}\n{"b":', partial=True), FORMAT="json")
     assert records.fields == [{"a": 1}, {"message": '{"b":', "parse_error": "json"}]
     assert records.partial
 
@@ -186,7 +186,7 @@ _KINDS = "LOGSHIPPER_MULTILINE={}: expected none, java, python, go, indent, or t
 
 
 def test_a_piece_that_is_not_kept_leaves_no_mark_on_the_others() -> None:
-    records = shaped(part(b"ab\ncd", partial=True), DROP="c")
+    records = shaped(a_chunk(b"ab\ncd", partial=True), DROP="c")
     assert (records.bodies, records.partial, records.dropped) == (["ab"], False, {"filtered": (2, 1)})
 
 

@@ -35,7 +35,7 @@ def entries(batch: Batch, now: int) -> list[bytes]:
 
 
 def _blocks(records: Records, now: int) -> Iterator[bytes]:
-    file = os.fsencode(records.part.name).decode("utf-8", "replace")
+    file = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
     constant = _members({"file": file, **records.labels})
     members = 2 + len(records.labels)  # with the id
     for first, stop, width in slices(records):

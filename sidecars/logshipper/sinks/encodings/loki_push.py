@@ -31,7 +31,7 @@ _SECOND = 1_000_000_000
 def stream_labels(records: Records) -> dict[str, str]:
     """Never empty: a stream without labels is refused."""
     labels = {_name(key): value for key, value in records.labels.items() if key not in _METADATA}
-    name = os.fsencode(records.part.name).decode("utf-8", "replace")
+    name = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
     return {**labels, "filename": name}
 
 
@@ -65,7 +65,7 @@ def _json_values(records: Records, now: int) -> Iterator[bytes]:
     """`["<nanoseconds>",<line>,{"id":…}],` for each event."""
     constant = _constant_metadata(records)
     head = orjson.dumps(constant)[1:-1].replace(b"%", b"%%") + (b"," if constant else b"")
-    template = b'["%d",%b,{' + head + b'"id":"' + records.part.file.encode() + b'-%d"%b}],'
+    template = b'["%d",%b,{' + head + b'"id":"' + records.chunk.generation.encode() + b'-%d"%b}],'
     times, more = stamps(records, now), _json_more(records)
     for first in range(0, len(records.bodies), BLOCK):
         stop = min(first + BLOCK, len(records.bodies))

@@ -17,7 +17,7 @@ import orjson
 
 from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.field_columns import Documents, Table
+from sidecars.logshipper.model.field_columns import JsonObjects, Table
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.model.timestamps import rfc3339
 
@@ -60,7 +60,7 @@ def _block(records: Records, block: slice, layout: Layout, *, partial: bool) -> 
         columns.append(map(orjson.dumps, records.bodies[block]))
     elif isinstance(fields, Table):
         columns += _table(fields)
-    elif isinstance(fields, Documents):
+    elif isinstance(fields, JsonObjects):
         columns.append([text[1:] for text in "\n".join(fields.texts).encode().split(b"\n")])
     else:
         columns.append([members[1:] for members in map(orjson.dumps, fields)])
@@ -73,11 +73,12 @@ def _block(records: Records, block: slice, layout: Layout, *, partial: bool) -> 
 
 def _template(records: Records, layout: Layout, *, partial: bool) -> bytes:
     """A record with a place for each column: offset, time and level where there are any, the message or the fields."""
-    part = records.part
-    name = os.fsencode(part.name).decode("utf-8", "replace")  # a file's name may have any bytes
-    head = orjson.dumps({"id": f"{part.file}-", "file": name, **records.labels}).replace(b"%", b"%%")
-    ident = f'{{"id":"{part.file}-'.encode()
-    before = (layout.before and layout.before.replace("%", "%%") + "\n").replace("<id>", f"{part.file}-%d").encode()
+    chunk = records.chunk
+    generation = chunk.generation
+    name = os.fsencode(chunk.first_path).decode("utf-8", "replace")  # a file's name may have any bytes
+    head = orjson.dumps({"id": f"{generation}-", "file": name, **records.labels}).replace(b"%", b"%%")
+    ident = f'{{"id":"{generation}-'.encode()
+    before = (layout.before and layout.before.replace("%", "%%") + "\n").replace("<id>", f"{generation}-%d").encode()
     piece = b',"partial":true' if partial else b""
     timed = records.times is not None or layout.now is not None
     optional = b"%b" * (timed + (records.levels is not None))
@@ -114,7 +115,7 @@ def _times(times: Sequence[int | None], fields: Sequence[Mapping[str, Any]] | No
         return members  # the shaper has renamed what the app calls so
     if isinstance(fields, Table):
         return [b""] * len(members) if name in fields.names else members
-    if isinstance(fields, Documents) and not any(f'"{name}"' in text for text in fields.texts):
+    if isinstance(fields, JsonObjects) and not any(f'"{name}"' in text for text in fields.texts):
         return members
     if fields is None or not any(name in one for one in fields):
         return members

@@ -64,7 +64,7 @@ def _resource(labels: Mapping[str, str], resource: Mapping[str, str]) -> bytes:
 
 
 def _log_records(records: Records, now: int) -> Iterator[bytes]:
-    file = os.fsencode(records.part.name).decode("utf-8", "replace")
+    file = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
     constant = tag(11, _FIXED64) + struct.pack("<Q", now) + _attribute(6, "log.file.path", file)
     for first, stop, width in slices(records):
         name, own = ident(lambda text: _attribute(6, "log.record.uid", text), records, width)

@@ -16,7 +16,7 @@ from sidecars.logshipper.sinks.encodings.ndjson import BLOCK
 
 def slices(records: Records) -> Iterator[tuple[int, int, int]]:
     """First event, the one behind the last, and the length of their ids."""
-    prefix, first, count = len(records.part.file) + 1, 0, len(records.bodies)
+    prefix, first, count = len(records.chunk.generation) + 1, 0, len(records.bodies)
     while first < count:
         digits = len(str(records.offsets[first]))
         stop = min(first + BLOCK, count)
@@ -34,4 +34,4 @@ def ident(encode: Callable[[str], bytes], records: Records, width: int) -> tuple
     placeholder = "x" * width
     encoded = encode(placeholder)
     head = encoded.removesuffix(placeholder.encode())
-    return head.replace(b"%", b"%%") + records.part.file.encode() + b"-%d", len(encoded)
+    return head.replace(b"%", b"%%") + records.chunk.generation.encode() + b"-%d", len(encoded)

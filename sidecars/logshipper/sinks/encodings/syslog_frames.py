@@ -58,7 +58,7 @@ def _fixed(records: Records) -> tuple[str, bytes]:
     host = _word(labels.pop("pod", ""), _HOST_LIMIT)
     app = next((name for name in _APP if name in labels), "")
     app_name = _word(labels.pop(app, "logshipper"), _APP_LIMIT)
-    file = os.fsencode(records.part.name).decode("utf-8", "replace")
+    file = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
     more = "".join(f' {_name(name)}="{_value(value)}"' for name, value in {"file": file, **labels}.items())
     return f' {host} {app_name} - - [logshipper@32473 id="', f'"{more}'.encode()
 
