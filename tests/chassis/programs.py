@@ -52,14 +52,14 @@ class Settings(ServiceSettings):
         "what to do",
         default="wait",
     )
-    setting_type: str = setting(text, "the failure's kind", default="IOFailed")
+    kind: str = setting(text, "the failure's kind", default="IOFailed")
     reason: str = setting(text, "the failure's reason", default="DEMO_DO: it failed")
     password: Secret | None = setting(secret, "nobody may see it", default="")
     termination_log: object = setting(path, "instead of the usual one", default="/nowhere")
 
 
 def failure(settings: Settings) -> lifecycle.Failure:
-    setting_type: type[lifecycle.Failure] = getattr(lifecycle, settings.setting_type)
+    setting_type: type[lifecycle.Failure] = getattr(lifecycle, settings.kind)
     return setting_type(settings.reason)
 
 

@@ -47,12 +47,12 @@ class Stalled:
 
 
 @contextlib.contextmanager
-def stalled(setting_type: str) -> Iterator[Stalled]:
+def stalled(kind: str) -> Iterator[Stalled]:
     """A `pipe`, a `terminal` or a `socket`."""
     with contextlib.ExitStack() as stack:
-        if setting_type == "socket":
+        if kind == "socket":
             ends = tuple(each.detach() for each in socket.socketpair())
-        elif setting_type == "terminal":
+        elif kind == "terminal":
             ends = pty.openpty()
             tty.setraw(ends[1])
         else:
