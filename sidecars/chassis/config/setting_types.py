@@ -221,6 +221,9 @@ def _is_ipv6(text: str) -> bool:
 address = SettingType("address", _parse_address)
 
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
 def url(*schemes: str) -> SettingType[SplitResult]:
     """A URL with one of the schemes and a host; its port, when given, is a real one."""
     wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)

@@ -16,13 +16,11 @@ Rules of the contract that are kept here and nowhere else:
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-
 from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, redact_credentials, text
 from sidecars.chassis.runtime import light_dataclasses, logs
+from sidecars.chassis.runtime.file_io import read_text
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
+from sidecars.chassis.runtime.printable import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +36,6 @@ DEFAULT_NAME = "default"  # what the one without a name is called, in logs, labe
 _INJECTED = r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 _INJECTED_VALUE = r"(tcp|udp|sctp)(://\S+)?|\d+|[0-9a-fA-F.:]+"
 _NAME = r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*"
-_LARGEST = 1 << 20  # bytes of a file that gives a value
 _SHOWN = 120  # characters of a bad value that are repeated to the user
 
 
@@ -168,24 +165,6 @@ def _spec(prefix: str, item: light_dataclasses.Field, group_field: str | None = 
 
 
 # -- loading ------------------------------------------------------------------------------------------------------
-
-
-def read_text(filename: str) -> str:
-    """Return the text of a regular file of at most _LARGEST bytes. Raises OSError or UnicodeDecodeError.
-
-    A pipe or a device is refused and never waited for: a secret is read again whenever it is used.
-    """
-    file = os.open(filename, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        if found.st_size > _LARGEST:
-            raise OSError(errno.EFBIG, f"it has more than {_LARGEST} bytes")
-        with open(file, encoding="utf-8", closefd=False) as text:
-            return text.read(_LARGEST)
-    finally:
-        os.close(file)
 
 
 def load(cls: type[S], environ: Mapping[str, str], read_file: ReadFile = read_text) -> S:
@@ -325,8 +304,7 @@ class _Loader:
             return setting_type.parse(raw)
         except ValueError as error:
             shown = "***" if setting_type.secret else redact_credentials(raw)
-            shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
-            self.problems[variable] = f"{variable}={shown}: {error}"
+            self.problems[variable] = f"{variable}={truncate(shown, _SHOWN)}: {error}"
             return None
 
 

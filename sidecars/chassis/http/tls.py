@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from sidecars.chassis.config.settings import DEFAULT_NAME, Settings, variable
 from sidecars.chassis.runtime import logs
 
 log = logs.get("tls")
@@ -36,6 +37,15 @@ class PemFile:
 
     def __str__(self) -> str:
         return f"{self.variable}={self.path}"
+
+
+def pem_file(holder: object, field: str, cls: type[Settings], name: str = DEFAULT_NAME) -> PemFile | None:
+    """Return the file that a setting of the holder names, or None if it is unset.
+
+    `cls` is the sidecar's settings class. `name` is the holder's own, if there can be several of them.
+    """
+    path = getattr(holder, field)
+    return PemFile(variable(cls, field, name), str(path)) if path else None
 
 
 class ReloadingContext:

@@ -18,6 +18,11 @@ def printable(text: str, *, keep: str = "") -> str:
     return "".join(one if one.isprintable() or one in keep else _escape(one) for one in text)
 
 
+def truncate(text: str, longest: int) -> str:
+    """Return the text, cut to `longest` characters of which the last is `…` if it is longer."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def _escape(character: str) -> str:
     number = ord(character)
     if number < 0x10000:  # noqa: PLR2004 - the rest is a pair of surrogates, as in JSON

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.chassis.runtime.printable import printable
+from sidecars.chassis.runtime.printable import printable, truncate
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,8 @@ def test_a_json_document_means_the_same(document: object) -> None:
 
     assert shown.isprintable()
     assert json.loads(shown) == document
+
+
+def test_a_long_text_is_cut_and_says_so() -> None:
+    assert truncate("123456", 6) == "123456"
+    assert truncate("1234567", 6) == "12345…"
