@@ -78,7 +78,7 @@ class Pair:
         self.loop = asyncio.new_event_loop()
         settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders", **environ})
         self.upstream = Upstream(settings.upstreams["default"], self.loop, ReadinessLatch("upstream", ""))
-        self.upstream.answered(self.upstream.dns_targets[0], DnsAnswer((ResolvedAddress("10.0.0.1"),), 5.0), 0.0)
+        self.upstream.on_dns_answer(self.upstream.dns_targets[0], DnsAnswer((ResolvedAddress("10.0.0.1"),), 5.0), 0.0)
         self.endpoint = self.upstream.endpoints[0]
         self.app, self.there = Wire(), Wire()
         self.client = ClientConnection(self.upstream)
@@ -103,7 +103,9 @@ class Pair:
         """Give the upstream so many more endpoints, each with an idle connection."""
         known = [endpoint.ip for endpoint in self.upstream.endpoints]
         found = [*known, *(f"10.0.1.{number}" for number in range(count))]
-        self.upstream.answered(self.upstream.dns_targets[0], DnsAnswer(tuple(map(ResolvedAddress, found)), 5.0), 0.0)
+        self.upstream.on_dns_answer(
+            self.upstream.dns_targets[0], DnsAnswer(tuple(map(ResolvedAddress, found)), 5.0), 0.0
+        )
         for endpoint in self.upstream.endpoints[len(known) :]:
             connection = UpstreamConnection(self.upstream, endpoint)
             connection.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from sidecars.ambassador.discovery.dns_target import DnsAnswer, LookupFailed, ResolvedAddress
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, DnsTarget, LookupFailed, ResolvedAddress
 from sidecars.ambassador.http.local_replies import DEFECT
-
-if TYPE_CHECKING:
-    from sidecars.ambassador.discovery.dns_target import DnsTarget
-    from sidecars.ambassador.upstream.upstream import Upstream
 
 _RETRY_AFTER_FAILURE = 1.0  # seconds, unless answers hold for less
 
@@ -35,27 +31,43 @@ def is_address(host: str) -> bool:
     return True
 
 
-async def keep_refreshed(upstream: Upstream, name: DnsTarget, resolver: Resolver | None) -> None:
+class DnsListener(Protocol):
+    """The upstream whose targets are looked up: it counts look-ups, and applies what they find."""
+
+    def on_lookup(self) -> None:
+        """Count a look-up that begins."""
+
+    def on_dns_answer(self, target: DnsTarget, answer: DnsAnswer, now: float) -> None:
+        """Apply a good answer."""
+
+    def on_dns_failure(self, target: DnsTarget, error: str) -> None:
+        """Note that a look-up failed; what was known before still holds."""
+
+    def on_defect(self, error: Exception) -> None:
+        """Count and log an exception that nobody expected."""
+
+
+async def keep_refreshed(listener: DnsListener, target: DnsTarget, resolver: Resolver | None, min_ttl: float) -> None:
     """Look the name up whenever what is known of it holds no longer. An address is taken as it is, once."""
-    host = name.target.host
+    host = target.target.host
     if resolver is None:
-        upstream.answered(name, DnsAnswer((ResolvedAddress(host),), 0.0), time.monotonic())
+        listener.on_dns_answer(target, DnsAnswer((ResolvedAddress(host),), 0.0), time.monotonic())
         return
-    look_up = resolver.lookup_srv if name.target.is_srv else resolver.lookup
+    look_up = resolver.lookup_srv if target.target.is_srv else resolver.lookup
     while True:
-        upstream.lookups += 1
+        listener.on_lookup()
         try:
             answer = await look_up(host)
-            upstream.answered(name, answer, time.monotonic())
+            listener.on_dns_answer(target, answer, time.monotonic())
         except LookupFailed as error:
             failure = str(error)
         except Exception as error:  # noqa: BLE001 - what was known still holds, whatever a name server wrote
-            upstream.defects.note(error)
+            listener.on_defect(error)
             failure = DEFECT.text
         else:
             failure = ""
         if failure:
-            upstream.unanswered(name, failure)
-            await asyncio.sleep(min(_RETRY_AFTER_FAILURE, upstream.settings.dns_min_ttl))
+            listener.on_dns_failure(target, failure)
+            await asyncio.sleep(min(_RETRY_AFTER_FAILURE, min_ttl))
             continue
-        await asyncio.sleep(name.valid_for)
+        await asyncio.sleep(target.valid_for)

@@ -147,7 +147,13 @@ class Upstream:
         ]
         return max(ages, default=0.0)
 
-    def answered(self, name: DnsTarget, answer: DnsAnswer, now: float) -> None:
+    def on_lookup(self) -> None:
+        self.lookups += 1
+
+    def on_defect(self, error: Exception) -> None:
+        self.defects.note(error)
+
+    def on_dns_answer(self, name: DnsTarget, answer: DnsAnswer, now: float) -> None:
         """DNS has answered: take up what is new, and leave what is gone."""
         if name.error and answer.found:
             log.info("a name can be looked up again", upstream=self.name, host=name.target.host)
@@ -167,7 +173,7 @@ class Upstream:
                 removed=",".join(endpoint.label for endpoint in gone),
             )
 
-    def unanswered(self, name: DnsTarget, error: str) -> None:
+    def on_dns_failure(self, name: DnsTarget, error: str) -> None:
         """DNS has not answered: what was known still holds."""
         self.lookup_failures += 1
         if name.error != error:

@@ -27,8 +27,8 @@ from prometheus_client.registry import Collector
 
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.workers import reports
+from sidecars.ambassador.workers.plan import WorkerPlan
 from sidecars.ambassador.workers.reports import Family, Report
-from sidecars.ambassador.workers.worker import Plan
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http.listen import bind_per_process
@@ -142,7 +142,7 @@ class Fleet(Collector):
         """Start the worker, follow its reports, and give its exit code (or, negative, the signal that ended it)."""
         ours, theirs = socket.socketpair()
         listening = {name: [each.fileno() for each in sockets] for name, sockets in worker.listeners.items()}
-        plan = Plan(worker.number, theirs.fileno(), listening)
+        plan = WorkerPlan(worker.number, theirs.fileno(), listening)
         isolated = ["-I"] if sys.flags.isolated else []
         with theirs, contextlib.ExitStack() as stack:
             stack.callback(ours.close)

@@ -8,42 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
 
 from sidecars.ambassador.settings import Settings
+from sidecars.ambassador.workers.plan import WorkerPlan
 from sidecars.chassis.config.settings import SettingsError, load
 from sidecars.chassis.runtime import lifecycle, logs
 from sidecars.chassis.runtime.lifecycle import ServiceContext
-from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 log = logs.get("ambassador.worker")
 
 _REPORT_EVERY = 0.5  # seconds
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a worker is told on its command line: file descriptors that it has inherited, by what they are for."""
-
-    number: int
-    control: int
-    listeners: Mapping[str, list[int]]
-
-    def __str__(self) -> str:
-        return json.dumps([self.number, self.control, self.listeners])
-
-
-def parse_plan(raw: str) -> Plan:
-    return Plan(*json.loads(raw))
-
-
-async def work(settings: Settings, context: ServiceContext, plan: Plan) -> None:
-    from sidecars.ambassador.app import DataPath  # noqa: PLC0415 - heavy, and only wanted once the settings are right
+async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) -> None:
+    from sidecars.ambassador.data_path import DataPath  # noqa: PLC0415 - heavy, and only wanted once the settings are right
+    from sidecars.ambassador.workers import reports  # noqa: PLC0415 - as above
 
     control = socket.socket(fileno=plan.control)
     reader, writer = await asyncio.open_connection(sock=control)
@@ -52,7 +35,8 @@ async def work(settings: Settings, context: ServiceContext, plan: Plan) -> None:
 
     async def report() -> None:
         with contextlib.suppress(ConnectionError):
-            writer.write(path.report())
+            health = context.health
+            writer.write(reports.encode(health.not_ready(), health.not_alive(), path.status(), path.metrics))
             await writer.drain()
 
     async def keep_reporting() -> None:
@@ -77,7 +61,7 @@ async def work(settings: Settings, context: ServiceContext, plan: Plan) -> None:
 def main(raw: str) -> int:
     """The exit code."""
     lifecycle.exit_on_stop_signal()
-    plan = parse_plan(raw)
+    plan = WorkerPlan.parse(raw)
 
     def serve() -> None:
         try:

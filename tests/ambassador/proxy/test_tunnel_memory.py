@@ -97,7 +97,7 @@ async def run_tunnels(
         environ["AMBASSADOR_TLS_CA"] = str(ca)
     settings = load(Settings, environ)
     upstream = Upstream(settings.upstreams["default"], loop, ReadinessLatch("upstream", ""))
-    upstream.answered(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("127.0.0.1"),), 3600.0), 0.0)
+    upstream.on_dns_answer(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("127.0.0.1"),), 3600.0), 0.0)
     made = TcpConnection if scheme in ("tcp", "tls") else ClientConnection
     server = await loop.create_server(lambda: made(upstream), "127.0.0.1", 0)  # type: ignore[arg-type,return-value] # a protocol by what it can do
     before = held()

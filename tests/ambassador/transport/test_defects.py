@@ -153,7 +153,11 @@ def test_a_defect_in_a_lookup_leaves_what_was_known_and_is_followed_by_another_o
         resolver = Resolver()
 
         async def until_answered() -> None:
-            task = asyncio.create_task(keep_refreshed(pair.upstream, pair.upstream.dns_targets[0], resolver))
+            task = asyncio.create_task(
+                keep_refreshed(
+                    pair.upstream, pair.upstream.dns_targets[0], resolver, pair.upstream.settings.dns_min_ttl
+                )
+            )
             while resolver.asked < 3:
                 assert [each.ip for each in pair.upstream.endpoints] == ["10.0.0.1"]
                 await asyncio.sleep(0)

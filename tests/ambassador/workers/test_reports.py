@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import Metric
 
-from sidecars.ambassador.app import DataPath
+from sidecars.ambassador.data_path import DataPath
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.workers import reports
@@ -86,6 +86,6 @@ async def test_for_every_gauge_it_is_decided_what_the_workers_are_together() -> 
     settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://10.0.0.1", "AMBASSADOR_LISTEN": "127.0.0.1:0"})
     path = DataPath(settings, ServiceContext(1.0))
     upstream = path._upstreams[0]
-    upstream.answered(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("10.0.0.1"),), 5.0), 0.0)
+    upstream.on_dns_answer(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("10.0.0.1"),), 5.0), 0.0)
     gauges = {family.name for family in path.metrics.collect() if family.type == "gauge"}
     assert gauges == reports.SUMMED | reports.GREATEST | reports.LEAST

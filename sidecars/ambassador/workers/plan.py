@@ -1,0 +1,25 @@
+"""The plan of a worker: what the supervisor gives it on its command line. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from sidecars.chassis.runtime.light_dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """The number of a worker, and the file descriptors that it inherits."""
+
+    number: int
+    control: int  # descriptor of the connection on which the worker reports
+    listeners: Mapping[str, list[int]]  # descriptors of listening sockets, by the names of the upstreams
+
+    def __str__(self) -> str:
+        return json.dumps([self.number, self.control, self.listeners])
+
+    @classmethod
+    def parse(cls, text: str) -> WorkerPlan:
+        """Return the plan that `str()` has written."""
+        return cls(*json.loads(text))
