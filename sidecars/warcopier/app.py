@@ -9,15 +9,15 @@ from contextlib import suppress
 from sidecars.chassis.runtime import lifecycle, logs, signals
 from sidecars.chassis.runtime.lifecycle import BadSettings, Failure, IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
-from sidecars.warcopier.archive.archive_check import Check
-from sidecars.warcopier.artifacts import Fingerprint, Published
-from sidecars.warcopier.planning import Decisions
+from sidecars.warcopier.archive.archive_check import ArchiveCheck
+from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry
+from sidecars.warcopier.planning import Plan
 from sidecars.warcopier.source import listing
 from sidecars.warcopier.target import directory_swap, manifest
 from sidecars.warcopier.target.commit import commit
-from sidecars.warcopier.target.directory import Target
+from sidecars.warcopier.target.directory import TargetDirectory
 from sidecars.warcopier.target.stager import Stager
-from sidecars.warcopier.tomcat_names import RECORD, shown
+from sidecars.warcopier.tomcat_names import MANIFEST, escaped
 from sidecars.warcopier.transfer.progress import Progress, never
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sidecars.warcopier.artifacts import Source
     from sidecars.warcopier.settings import Settings
-    from sidecars.warcopier.target.stager import Staged
+    from sidecars.warcopier.target.stager import StagedArtifact
 
 log = logs.get("warcopier")
 
@@ -53,7 +53,7 @@ class Outcome:
         return ", ".join(counts)
 
     def digests(self) -> str:
-        told = [f"{shown(name)} sha256:{digest}" for name, digest in list(self.sha256.items())[:_TOLD] if digest]
+        told = [f"{escaped(name)} sha256:{digest}" for name, digest in list(self.sha256.items())[:_TOLD] if digest]
         more = len(self.sha256) - _TOLD
         return ", ".join([*told, f"and {more} more"] if more > 0 else told)
 
@@ -77,24 +77,26 @@ def publish(
 ) -> Outcome:
     """One run. `stop` says whether to give up, `committed` is called once that is too late."""
     os.umask(0)  # the modes that are asked for are meant as they are
-    check = Check(settings)
-    with Target(settings.target) as target:
-        found = listing.listed(settings)
+    check = ArchiveCheck(settings)
+    with TargetDirectory(settings.target) as target:
+        found = listing.list_sources(settings)
         _demand_elsewhere(found, target)
         names = target.names()
         known = _recorded(target)
-        decisions = Decisions(settings, check, target, names, known)
+        decisions = Plan(settings, check, target, names, known)
         for source in found:
-            decisions.about(source)
-        if swept := target.sweep(names):
+            decisions.decide(source)
+        if swept := target.remove_stale(names):
             log.info("removed what a killed run had left", files=len(swept))
         gone = decisions.to_prune() if settings.prune else []
         now_known = decisions.record(pruned=gone)
         staged = _staged(decisions, settings, check, target, stop)
         if staged or gone:
-            places = commit(target, staged, [*decisions.twins(), *gone], committed)
+            places = commit(target, staged, [*decisions.other_forms(), *gone], committed)
             _tell(staged, gone, target, settings)
-            now_known |= {one.name: Published(one.sha256, check.name, places.get(one.name, _UNKNOWN)) for one in staged}
+            now_known |= {
+                one.name: ManifestEntry(one.sha256, check.name, places.get(one.name, _UNKNOWN)) for one in staged
+            }
         if now_known != known:
             _save(now_known, target)
     published = tuple(one.name for one in staged)
@@ -103,35 +105,35 @@ def publish(
     return Outcome(published, tuple(decisions.kept), tuple(gone), digests, copied)
 
 
-def standing(settings: Settings) -> Outcome | None:
+def intact(settings: Settings) -> Outcome | None:
     """Return what earlier runs published and is still as they left it; None where that is nothing, or not known."""
-    with suppress(Failure, OSError, ValueError), Target(settings.target) as target:
-        decisions = Decisions(settings, Check(settings), target, target.names(), manifest.load(target.directory))
-        if found := decisions.standing():
+    with suppress(Failure, OSError, ValueError), TargetDirectory(settings.target) as target:
+        decisions = Plan(settings, ArchiveCheck(settings), target, target.names(), manifest.load(target.directory))
+        if found := decisions.intact():
             return Outcome((), tuple(found), (), found, 0)
     return None
 
 
-def _demand_elsewhere(found: list[Source], target: Target) -> None:
+def _demand_elsewhere(found: list[Source], target: TargetDirectory) -> None:
     for path in {_place(source.path): source.path for source in found}.values():
-        if target.is_where(path):
-            raise BadSettings(f"WARCOPIER_SOURCE and WARCOPIER_TARGET are the same place: {shown(path)} lies in both")
+        if target.contains_file(path):
+            raise BadSettings(f"WARCOPIER_SOURCE and WARCOPIER_TARGET are the same place: {escaped(path)} lies in both")
 
 
 def _place(path: str) -> str:
     """The directory that a file lies in, or what it leads to."""
-    return os.path.dirname(listing.resolved(path) if os.path.islink(path) else path)  # noqa: PTH114, PTH120 - text
+    return os.path.dirname(listing.resolve_links(path) if os.path.islink(path) else path)  # noqa: PTH114, PTH120 - text
 
 
 def _staged(
-    decisions: Decisions, settings: Settings, check: Check, target: Target, stop: Callable[[], bool]
-) -> list[Staged]:
+    decisions: Plan, settings: Settings, check: ArchiveCheck, target: TargetDirectory, stop: Callable[[], bool]
+) -> list[StagedArtifact]:
     if not decisions.new:
         return []
-    new = [(source, expected, decisions.survey(source)) for source, expected in decisions.new]
+    new = [(source, expected, decisions.summarize(source)) for source, expected in decisions.new]
     size = sum(found.room if found else source.fingerprint.size for source, _, found in new)
     files = sum(found.files if found else 1 for _, _, found in new)
-    target.demand_space(size, files, settings.reserve)
+    target.require_space(size, files, settings.reserve)
     progress = Progress(sum(2 * source.fingerprint.size for source, _, _ in new), stop)
     stager = Stager(target, settings, check, progress)
     later = settings.unpack or len(new) > _MANY
@@ -141,37 +143,41 @@ def _staged(
         progress.end()
     if later:
         try:
-            directory_swap.flush_all(target.directory)
+            directory_swap.sync_file_system(target.directory)
         except OSError as error:
-            raise IOFailed(f"WARCOPIER_TARGET={shown(settings.target)}: cannot be flushed: {error.strerror}") from None
+            raise IOFailed(
+                f"WARCOPIER_TARGET={escaped(settings.target)}: cannot be flushed: {error.strerror}"
+            ) from None
     return staged
 
 
-def _tell(staged: list[Staged], gone: list[str], target: Target, settings: Settings) -> None:
+def _tell(staged: list[StagedArtifact], gone: list[str], target: TargetDirectory, settings: Settings) -> None:
     for one in staged:
-        name, source = shown(one.name), shown(one.source.path)
+        name, source = escaped(one.name), escaped(one.source.path)
         log.info("published", file=name, source=source, bytes=one.source.fingerprint.size, sha256=one.sha256)
         if not one.has_web_inf:
             log.warning("it has no WEB-INF: Tomcat will serve it as plain pages", file=name)
         if settings.watch and settings.unpack and target.exists(f"{one.name}/WEB-INF/web.xml") is False:
             log.warning("it has no WEB-INF/web.xml: a Tomcat that runs will not notice a later change", file=name)
-        if target.is_shadowed(one.name):
+        if target.is_hidden_by_directory(one.name):
             log.warning("a directory of that name, not unpacked by Tomcat, hides it", file=name)
     for name in gone:
-        log.info("removed: the source no longer has it", file=shown(name))
+        log.info("removed: the source no longer has it", file=escaped(name))
 
 
-def _recorded(target: Target) -> manifest.Record:
+def _recorded(target: TargetDirectory) -> manifest.Manifest:
     try:
         return manifest.load(target.directory)
     except (OSError, ValueError) as error:
-        log.warning("the record of earlier runs is of no use: everything is read again", file=RECORD, reason=str(error))
+        log.warning(
+            "the record of earlier runs is of no use: everything is read again", file=MANIFEST, reason=str(error)
+        )
         return {}
 
 
-def _save(known: manifest.Record, target: Target) -> None:
+def _save(known: manifest.Manifest, target: TargetDirectory) -> None:
     """Without its record the next run takes longer, and that is all: no reason to fail when all is published."""
     try:
-        target.write(RECORD, manifest.render(known))
+        target.write(MANIFEST, manifest.render(known))
     except IOFailed as error:
         log.warning("the record could not be written: the next run will read everything again", reason=error.reason)

@@ -47,7 +47,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class ManifestEntry:
     """What the record says of an artifact: its digest, which check it has passed, and how it looked once it was there.
 
     `sha256` is that of the archive, also where that was unpacked; "" where none was taken.
@@ -58,36 +58,36 @@ class Published:
     file: Fingerprint
 
 
-class Clash(Exception):
+class DuplicateContext(Exception):
     """Two sources want to be the same web application."""
 
     def __init__(self, one: Source, other: Source) -> None:
-        super().__init__(f"{tomcat_names.shown(one.path)} and {tomcat_names.shown(other.path)}")
+        super().__init__(f"{tomcat_names.escaped(one.path)} and {tomcat_names.escaped(other.path)}")
         self.one, self.other = one, other
 
 
-def without_doubles(sources: Iterable[Source]) -> list[Source]:
+def without_duplicates(sources: Iterable[Source]) -> list[Source]:
     """The sources in the order of their names; a file that was listed twice counts once. Raises Clash."""
-    by_context: dict[tomcat_names.Context, Source] = {}
+    by_context: dict[tomcat_names.ContextName, Source] = {}
     for source in sources:
-        first = by_context.setdefault(tomcat_names.context_of(source.name), source)
+        first = by_context.setdefault(tomcat_names.context_name(source.name), source)
         same = (first.device, first.fingerprint.inode) == (source.device, source.fingerprint.inode)
         if first is not source and not (same and first.name == source.name):
-            raise Clash(first, source)
+            raise DuplicateContext(first, source)
     return sorted(by_context.values(), key=lambda source: source.name)
 
 
-def believed_sha256(present: Fingerprint, known: Published | None) -> str:
+def trusted_sha256(present: Fingerprint, known: ManifestEntry | None) -> str:
     """The digest of the file that is present, if the record can be believed about it; else ""."""
     return known.sha256 if known and known.file == present else ""
 
 
-def has_passed(known: Published | None, sha256: str, check: str) -> bool:
+def has_passed(known: ManifestEntry | None, sha256: str, check: str) -> bool:
     """Whether the bytes with that digest are known to have passed the check that is asked for."""
     return known is not None and known.sha256 == sha256 and known.check == check
 
 
-def modification_time(now_ns: int, known_ns: Iterable[int | None]) -> int:
+def new_mtime(now_ns: int, known_ns: Iterable[int | None]) -> int:
     """The mtime for a new artifact: now, in whole seconds, or the second after the last that Tomcat may know.
 
     Tomcat takes a WAR for changed when its mtime *differs* from the one it knows: that of the WAR before and that of

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 from sidecars.chassis.runtime.lifecycle import BadData, IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
-from sidecars.warcopier.tomcat_names import shown
+from sidecars.warcopier.tomcat_names import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sidecars.warcopier.archive.zip_directory import Read
+    from sidecars.warcopier.archive.zip_directory import ReadAt
     from sidecars.warcopier.settings import Owner
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -27,7 +27,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
-READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never hangs on a pipe that took a file's place
+READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never hangs on a pipe that took a file's place
 
 
 @contextmanager
@@ -45,10 +45,10 @@ def writing(target: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise IOFailed(f"WARCOPIER_TARGET={shown(target)}: {_why_not_written(error)}") from None
+        raise IOFailed(f"WARCOPIER_TARGET={escaped(target)}: {_why_not_written(error)}") from None
 
 
-def reader_of(file: int, path: str) -> Read:
+def reader_of(file: int, path: str) -> ReadAt:
     """Reads ranges of an open source; what goes wrong is IOFailed, also in the midst of writing something."""
 
     def read(offset: int, length: int) -> bytes:
@@ -60,37 +60,37 @@ def reader_of(file: int, path: str) -> Read:
     return read
 
 
-def demand_file(path: str, mode: int) -> None:
+def require_regular_file(path: str, mode: int) -> None:
     """Raise BadData unless the mode is that of a regular file."""
     kind = stat.S_IFMT(mode)
     if kind != stat.S_IFREG:
-        raise BadData(f"{shown(path)}: is {_KINDS.get(kind, 'no file')}; nothing was published")
+        raise BadData(f"{escaped(path)}: is {_KINDS.get(kind, 'no file')}; nothing was published")
 
 
-def read_small(path: str, largest: int) -> bytes:
+def read_small_file(path: str, largest: int) -> bytes:
     """Read a file of at most `largest` bytes that somebody else has written. It never waits for a pipe or a device.
 
     Raises FileNotFoundError, IOFailed, or BadData where it is no regular file or a larger one.
     """
     try:
-        file = os.open(path, READ)
+        file = os.open(path, READ_FLAGS)
     except FileNotFoundError:
         raise
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket, or a device without a driver
-            raise BadData(f"{shown(path)}: is a socket or a device; nothing was published") from None
+            raise BadData(f"{escaped(path)}: is a socket or a device; nothing was published") from None
         raise _not_read(path, error) from None
     try:
-        demand_file(path, os.fstat(file).st_mode)
+        require_regular_file(path, os.fstat(file).st_mode)
         raw = reader_of(file, path)(0, largest + 1)
     finally:
         os.close(file)
     if len(raw) > largest:
-        raise BadData(f"{shown(path)}: it has more than {largest} bytes; nothing was published")
+        raise BadData(f"{escaped(path)}: it has more than {largest} bytes; nothing was published")
     return raw
 
 
-def give(file: int, owner: Owner) -> None:
+def change_owner(file: int, owner: Owner) -> None:
     """Let the open file belong to somebody. Raises IOFailed, which names the setting, when that is not allowed."""
     try:
         os.fchown(file, *owner)
@@ -102,7 +102,7 @@ def give(file: int, owner: Owner) -> None:
 
 
 def _not_read(path: str, error: OSError) -> IOFailed:
-    return IOFailed(f"{shown(path)}: cannot be read{_by_whom(error)}: {_reason(error)}")
+    return IOFailed(f"{escaped(path)}: cannot be read{_by_whom(error)}: {_reason(error)}")
 
 
 def _why_not_written(error: OSError) -> str:

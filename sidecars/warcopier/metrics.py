@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
-from sidecars.warcopier.tomcat_names import as_text
+from sidecars.warcopier.tomcat_names import utf8_text
 
 if TYPE_CHECKING:
     from sidecars.warcopier.app import Outcome
@@ -58,7 +58,7 @@ class Metrics:
         """Show what is there now."""
         self._artifacts.clear()
         for file, sha256 in outcome.sha256.items():
-            self._artifacts.labels(as_text(file), sha256).set(1)
+            self._artifacts.labels(utf8_text(file), sha256).set(1)
 
     def failed(self, seconds: float) -> None:
         self._runs.labels("failed").inc()

@@ -69,13 +69,13 @@ class Settings(ServiceSettings):
         default="/webapps",
     )
     context_path: str | None = setting(
-        SettingType("path", tomcat_names.checked_context_path),
+        SettingType("path", tomcat_names.parse_context_path),
         "where Tomcat is to serve the one WAR: `/` is `ROOT.war`, `/shop/admin` is `shop#admin.war`;"
         " unset, the name of the file says it",
         default="",
     )
     version: str | None = setting(
-        SettingType("text", tomcat_names.checked_version),
+        SettingType("text", tomcat_names.parse_version),
         "the version for Tomcat's parallel deployment: `shop##<version>.war`. Tomcat sorts versions as text (`10`"
         " before `9`): write zeros in front",
         default="",

@@ -15,11 +15,11 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-WAR = ".war"
-RECORD = ".warcopier.json"
-NEVER_SERVED = ("META-INF", "WEB-INF")  # directories that Tomcat takes for no application, in any case
-TREES = "META-INF"  # below it, staged directories
-TRACKER = "META-INF/war-tracker"  # by which Tomcat knows a directory that it has unpacked; its time is the WAR's
+WAR_SUFFIX = ".war"
+MANIFEST = ".warcopier.json"
+NEVER_DEPLOYED = ("META-INF", "WEB-INF")  # directories that Tomcat takes for no application, in any case
+META_INF = "META-INF"  # below it, staged directories
+WAR_TRACKER = "META-INF/war-tracker"  # by which Tomcat knows a directory that it has unpacked; its time is the WAR's
 _OURS = ".warcopier-"
 _STAGING = ".staging"
 _LOCK = ".lock"
@@ -30,7 +30,7 @@ _LONGEST = 255  # bytes of a file's name, on every file system of Linux that mat
 
 
 @dataclass(frozen=True)
-class Context:
+class ContextName:
     """Where Tomcat serves a WAR: `path` "" is the root, `version` "" is no version."""
 
     path: str
@@ -39,7 +39,7 @@ class Context:
 
 def is_war(filename: str) -> bool:
     """Whether Tomcat would deploy a file of that name."""
-    return filename.lower().endswith(WAR)
+    return filename.lower().endswith(WAR_SUFFIX)
 
 
 def published_name(filename: str) -> str:
@@ -49,42 +49,42 @@ def published_name(filename: str) -> str:
     """
     if not is_war(filename):
         raise ValueError("its name does not end in .war, so Tomcat would not deploy it")
-    name = filename[: -len(WAR)] + WAR
-    context = context_of(name)
-    if name == WAR:
+    name = filename[: -len(WAR_SUFFIX)] + WAR_SUFFIX
+    context = context_name(name)
+    if name == WAR_SUFFIX:
         raise ValueError("it has no name before .war")
     parts = context.path.split("/")[1:]
     if "\\" in name or any(part in (".", "..") for part in parts) or "" in parts[:-1]:
-        raise ValueError(f"its name stands for the path {shown(context.path)}, which Tomcat refuses")
+        raise ValueError(f"its name stands for the path {escaped(context.path)}, which Tomcat refuses")
     if len(name.encode(errors="surrogateescape")) > _LONGEST:
         raise ValueError(f"its name is longer than {_LONGEST} bytes")
     return name
 
 
-def context_of(war: str) -> Context:
+def context_name(war: str) -> ContextName:
     """The context that Tomcat gives a WAR of that name (the rules of ContextName)."""
-    base = war[: -len(WAR)]
+    base = war[: -len(WAR_SUFFIX)]
     if base.startswith(_VERSION_MARKER):
         base = f"ROOT{base}"
     name, _, version = base.partition(_VERSION_MARKER)
-    return Context("" if name == "ROOT" else "/" + name.replace("#", "/"), version)
+    return ContextName("" if name == "ROOT" else "/" + name.replace("#", "/"), version)
 
 
-def directory_context(directory: str) -> Context:
+def directory_context_name(directory: str) -> ContextName:
     """The context that Tomcat gives a directory of that name."""
-    return context_of(f"{directory}{WAR}")
+    return context_name(f"{directory}{WAR_SUFFIX}")
 
 
-def unpacked_directory(war: str) -> str:
+def exploded_directory_name(war: str) -> str:
     """The directory beside the WAR into which Tomcat unpacks it."""
-    base = war[: -len(WAR)]
+    base = war[: -len(WAR_SUFFIX)]
     return f"ROOT{base}" if base.startswith(_VERSION_MARKER) else base
 
 
 # -- names that are asked for --------------------------------------------------------------------------------------
 
 
-def checked_context_path(path: str) -> str:
+def parse_context_path(path: str) -> str:
     """The path as it was given. Raises ValueError when Tomcat could not serve an app there."""
     parts = path.removeprefix("/").split("/")
     if not path.startswith("/") or (path != "/" and any(part in ("", ".", "..") for part in parts)) or path == "/ROOT":
@@ -94,7 +94,7 @@ def checked_context_path(path: str) -> str:
     return path
 
 
-def checked_version(version: str) -> str:
+def parse_version(version: str) -> str:
     """The version as it was given. Raises ValueError when it cannot be part of a file's name as Tomcat reads it."""
     if not version.isprintable() or any(char in version for char in "/\\#"):
         raise ValueError("expected a version without /, \\, # and control characters")
@@ -106,25 +106,27 @@ def renamed(war: str, context_path: str | None, version: str | None) -> str:
 
     Raises ValueError with the reason when there is no such name.
     """
-    base, marker, given = war[: -len(WAR)].partition(_VERSION_MARKER)
+    base, marker, given = war[: -len(WAR_SUFFIX)].partition(_VERSION_MARKER)
     if context_path is not None:
         base = context_path.strip("/").replace("/", "#") or "ROOT"
     suffix = f"{_VERSION_MARKER}{version}" if version is not None else f"{marker}{given}"
-    return published_name(f"{base}{suffix}{WAR}")
+    return published_name(f"{base}{suffix}{WAR_SUFFIX}")
 
 
 # -- versions -----------------------------------------------------------------------------------------------------
 
 
-def version_order(version: str) -> bytes:
+def version_sort_key(version: str) -> bytes:
     """Sorts as Tomcat sorts, by `String.compareTo`: by UTF-16 units, so that 10 is older than 9, and none than any."""
     return version.encode("utf-16-be", "surrogatepass")
 
 
-def newer_versions(context: Context, there: Iterable[Context]) -> list[str]:
+def newer_versions(context: ContextName, there: Iterable[ContextName]) -> list[str]:
     """The versions of the same path that Tomcat would prefer to this one, the newest last."""
     versions = {other.version for other in there if other.path == context.path}
-    return sorted((one for one in versions if version_order(one) > version_order(context.version)), key=version_order)
+    return sorted(
+        (one for one in versions if version_sort_key(one) > version_sort_key(context.version)), key=version_sort_key
+    )
 
 
 # -- names of our own, which Tomcat never deploys -----------------------------------------------------------------
@@ -140,7 +142,7 @@ def staging_name(token: str, number: int) -> str:
     return f"{_OURS}{token}-{number}{_STAGING}"
 
 
-def token_of(filename: str) -> str | None:
+def run_token(filename: str) -> str | None:
     """The token of the run that a lock or staging file belongs to; None for whatever is not exactly ours."""
     if not filename.startswith(_OURS):
         return None
@@ -155,16 +157,16 @@ def token_of(filename: str) -> str | None:
 # -- names for people ---------------------------------------------------------------------------------------------
 
 
-def shown(name: str) -> str:
+def escaped(name: str) -> str:
     """The name as it can stand in a sentence: a newline, or bytes that are no text, are written as escapes."""
     return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
 
 
-def shortened(name: str) -> str:
+def escaped_prefix(name: str) -> str:
     """The same for a name of any length, such as one in an archive: at most its first 200 characters."""
-    return shown(name) if len(name) <= _SHOWN else f"{shown(name[:_SHOWN])}…"
+    return escaped(name) if len(name) <= _SHOWN else f"{escaped(name[:_SHOWN])}…"
 
 
-def as_text(name: str) -> str:
+def utf8_text(name: str) -> str:
     """The name as UTF-8 can carry it: bytes that are no text are written as escapes."""
     return name.encode(errors="backslashreplace").decode()

@@ -70,7 +70,7 @@ def main() -> int:
             setattr(os, name, interruption.around(name, getattr(os, name)))
         os.open = open_
         fcntl.flock = interruption.around("flock", fcntl.flock)
-        for name in ("exchange", "flush_all"):
+        for name in ("exchange", "sync_file_system"):
             setattr(directory_swap, name, interruption.around(name, getattr(directory_swap, name)))
         app.run(settings)
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from tests.support import ROOT
 
-RECORD = ".warcopier.json"
+MANIFEST = ".warcopier.json"
 TRACKER = "META-INF/war-tracker"
 SECOND = 1_000_000_000  # nanoseconds; Tomcat compares times by the second
 
@@ -99,7 +99,7 @@ def names(folder: Path) -> list[str]:
 
 def leftovers(webapps: Path) -> list[str]:
     """What a run has left that is neither a WAR nor the record."""
-    found = [name for name in names(webapps) if name not in deployed(webapps) and name != RECORD]
+    found = [name for name in names(webapps) if name not in deployed(webapps) and name != MANIFEST]
     with contextlib.suppress(FileNotFoundError):
         found += [f"META-INF/{name}" for name in names(webapps / "META-INF")]
     return sorted(found)

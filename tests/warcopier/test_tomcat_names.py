@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.warcopier import tomcat_names
-from sidecars.warcopier.tomcat_names import Context, context_of, published_name, token_of
+from sidecars.warcopier.tomcat_names import ContextName, context_name, published_name, run_token
 
 TOKENS = st.text("0123456789abcdef", min_size=16, max_size=16)
 FILENAMES = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=60)
@@ -16,21 +16,21 @@ FILENAMES = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_siz
 @pytest.mark.parametrize(
     ("name", "context"),
     [
-        ("shop.war", Context("/shop", "")),
-        ("ROOT.war", Context("", "")),
-        ("root.war", Context("/root", "")),
-        ("shop#admin.war", Context("/shop/admin", "")),
-        ("shop##42.war", Context("/shop", "42")),
-        ("shop#admin##2026.01.war", Context("/shop/admin", "2026.01")),
-        ("ROOT##7.war", Context("", "7")),
-        ("##7.war", Context("", "7")),
-        ("my shop.war", Context("/my shop", "")),
-        ("shop.v1.war", Context("/shop.v1", "")),
-        ("ROOTS.war", Context("/ROOTS", "")),
+        ("shop.war", ContextName("/shop", "")),
+        ("ROOT.war", ContextName("", "")),
+        ("root.war", ContextName("/root", "")),
+        ("shop#admin.war", ContextName("/shop/admin", "")),
+        ("shop##42.war", ContextName("/shop", "42")),
+        ("shop#admin##2026.01.war", ContextName("/shop/admin", "2026.01")),
+        ("ROOT##7.war", ContextName("", "7")),
+        ("##7.war", ContextName("", "7")),
+        ("my shop.war", ContextName("/my shop", "")),
+        ("shop.v1.war", ContextName("/shop.v1", "")),
+        ("ROOTS.war", ContextName("/ROOTS", "")),
     ],
 )
-def test_the_context_is_the_one_that_tomcat_gives(name: str, context: Context) -> None:
-    assert context_of(name) == context
+def test_the_context_is_the_one_that_tomcat_gives(name: str, context: ContextName) -> None:
+    assert context_name(name) == context
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_name_that_tomcat_cannot_serve_is_refused_with_the_reason(name: str, r
 
 
 def test_the_unpacked_directory_is_beside_the_war_under_its_name() -> None:
-    assert tomcat_names.unpacked_directory("shop#admin##2.war") == "shop#admin##2"
-    assert tomcat_names.unpacked_directory("##2.war") == "ROOT##2"
+    assert tomcat_names.exploded_directory_name("shop#admin##2.war") == "shop#admin##2"
+    assert tomcat_names.exploded_directory_name("##2.war") == "ROOT##2"
 
 
 @given(FILENAMES)
@@ -72,33 +72,33 @@ def test_publishing_a_published_name_changes_nothing(name: str) -> None:
         return
     assert published_name(published) == published
     assert published.endswith(".war")
-    assert "/.." not in context_of(published).path.split("#")
+    assert "/.." not in context_name(published).path.split("#")
 
 
 @given(TOKENS, st.integers(1, 10**6))
 def test_our_own_names_are_never_deployed_and_always_recognized(token: str, number: int) -> None:
     for name in (tomcat_names.lock_name(token), tomcat_names.staging_name(token, number)):
         assert not tomcat_names.is_war(name)
-        assert token_of(name) == token
-    assert not tomcat_names.is_war(tomcat_names.RECORD)
+        assert run_token(name) == token
+    assert not tomcat_names.is_war(tomcat_names.MANIFEST)
 
 
 @given(FILENAMES)
 def test_a_stranger_s_name_is_never_taken_for_ours(name: str) -> None:
-    assert token_of(name) is None
-    assert token_of(f".warcopier-{name}") is None or len(name) > 16
+    assert run_token(name) is None
+    assert run_token(f".warcopier-{name}") is None or len(name) > 16
 
 
 def test_a_name_is_shown_on_one_line_whatever_is_in_it() -> None:
-    assert tomcat_names.shown("my shöp.war") == "my shöp.war"
-    assert tomcat_names.shown("a\nb.war") == "a\\nb.war"
-    assert tomcat_names.shown("a\udcff.war") == "a\\udcff.war"
+    assert tomcat_names.escaped("my shöp.war") == "my shöp.war"
+    assert tomcat_names.escaped("a\nb.war") == "a\\nb.war"
+    assert tomcat_names.escaped("a\udcff.war") == "a\\udcff.war"
 
 
 @given(st.text())
 def test_what_is_shown_can_be_written_anywhere(name: str) -> None:
-    assert "\n" not in tomcat_names.shown(name)
-    tomcat_names.shown(name).encode()
+    assert "\n" not in tomcat_names.escaped(name)
+    tomcat_names.escaped(name).encode()
 
 
 # -- names that are asked for -------------------------------------------------------------------------------------
@@ -117,8 +117,8 @@ def test_what_is_shown_can_be_written_anywhere(name: str) -> None:
     ],
 )
 def test_a_context_path_gives_the_name_that_tomcat_reads_it_from(path: str, name: str) -> None:
-    assert tomcat_names.renamed("whatever.war", tomcat_names.checked_context_path(path), None) == name
-    assert context_of(name).path == ("" if path == "/" else path)
+    assert tomcat_names.renamed("whatever.war", tomcat_names.parse_context_path(path), None) == name
+    assert context_name(name).path == ("" if path == "/" else path)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_context_path_gives_the_name_that_tomcat_reads_it_from(path: str, name
 )
 def test_a_context_path_that_tomcat_could_not_serve_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="expected a path"):
-        tomcat_names.checked_context_path(path)
+        tomcat_names.parse_context_path(path)
 
 
 PATHS = st.lists(st.text(st.characters(exclude_characters="/#\\?%;"), min_size=1, max_size=10), max_size=4)
@@ -139,19 +139,19 @@ def test_every_accepted_path_and_version_is_what_tomcat_reads_back_from_the_name
     parts: list[str], version: str | None
 ) -> None:
     try:
-        path = tomcat_names.checked_context_path("/" + "/".join(parts))
-        checked = tomcat_names.checked_version(version) if version else None
+        path = tomcat_names.parse_context_path("/" + "/".join(parts))
+        checked = tomcat_names.parse_version(version) if version else None
         name = tomcat_names.renamed("app##7.war", path, checked)
     except ValueError:
         return
-    assert context_of(name) == Context("" if path == "/" else path, version or "7")
+    assert context_name(name) == ContextName("" if path == "/" else path, version or "7")
     assert "/" not in name
 
 
 @pytest.mark.parametrize("version", ["a/b", "a\\b", "1##2", "1#2", "a\nb", "a\0b"])
 def test_a_version_that_cannot_be_in_a_name_is_refused(version: str) -> None:
     with pytest.raises(ValueError, match="expected a version"):
-        tomcat_names.checked_version(version)
+        tomcat_names.parse_version(version)
 
 
 def test_a_version_replaces_the_one_in_the_name_and_without_one_that_stays() -> None:
@@ -163,7 +163,7 @@ def test_a_version_replaces_the_one_in_the_name_and_without_one_that_stays() -> 
 
 
 def test_versions_are_sorted_as_tomcat_sorts_them() -> None:
-    assert sorted(["2", "10", "9", "", "1.10", "1.9"], key=tomcat_names.version_order) == [
+    assert sorted(["2", "10", "9", "", "1.10", "1.9"], key=tomcat_names.version_sort_key) == [
         "",
         "1.10",
         "1.9",
@@ -172,14 +172,14 @@ def test_versions_are_sorted_as_tomcat_sorts_them() -> None:
         "9",
     ]
     # Java compares UTF-16 units: what lies beyond them is a pair of surrogates, and these come before the last of them.
-    assert sorted(["\uffff", "\U0001f600"], key=tomcat_names.version_order) == ["\U0001f600", "\uffff"]
+    assert sorted(["\uffff", "\U0001f600"], key=tomcat_names.version_sort_key) == ["\U0001f600", "\uffff"]
 
 
 @given(VERSIONS, st.lists(VERSIONS, max_size=5))
 def test_newer_are_all_that_sort_behind_and_none_else(version: str, others: list[str]) -> None:
-    there = [Context("/shop", other) for other in others] + [Context("/other", "\uffff")]
-    newer = tomcat_names.newer_versions(Context("/shop", version), there)
+    there = [ContextName("/shop", other) for other in others] + [ContextName("/other", "\uffff")]
+    newer = tomcat_names.newer_versions(ContextName("/shop", version), there)
     assert version not in newer
-    order = tomcat_names.version_order
+    order = tomcat_names.version_sort_key
     assert set(newer) == {other for other in others if order(other) > order(version)}
     assert newer == sorted(newer, key=order)

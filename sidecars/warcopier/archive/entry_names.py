@@ -7,46 +7,46 @@ from array import array
 from itertools import pairwise
 
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
-from sidecars.warcopier.archive.zip_directory import NotAnArchive
+from sidecars.warcopier.archive.zip_directory import BadArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sidecars.warcopier.archive.zip_directory import Entry
 
-DEEPEST = 256  # directories above an entry that is unpacked
-LONGEST_NAME = 3_584
+MAX_DEPTH = 256  # directories above an entry that is unpacked
+MAX_NAME_BYTES = 3_584
 """Bytes of the name of an entry that is unpacked. A path has at most 4,095 (PATH_MAX), and the directory that a server
 mounts and the application's own name come before it."""
 _NOT_UNPACKED = (stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 
 
-def demand_safe(entry: Entry) -> None:
-    """Raise NotAnArchive where the entry would land outside the web application when it is unpacked."""
+def require_safe_name(entry: Entry) -> None:
+    """Raise BadArchive where the entry would land outside the web application when it is unpacked."""
     name = entry.name
     drive = name[1:2] == b":" and name[:1].isalpha()
     leaves = b".." in name and b".." in name.replace(b"\\", b"/").split(b"/")
     if name[:1] in (b"", b"/", b"\\") or leaves or b"\0" in name or drive:
-        raise NotAnArchive(f"has an entry with an unsafe name: {entry}")
+        raise BadArchive(f"has an entry with an unsafe name: {entry}")
 
 
-def demand_unpackable(entry: Entry) -> None:
-    """Raise NotAnArchive where a file system could take the name for anything but that file or directory."""
+def require_unpackable(entry: Entry) -> None:
+    """Raise BadArchive where a file system could take the name for anything but that file or directory."""
     if b"\\" in entry.name:
-        raise NotAnArchive(f"has an entry with a backslash in its name, so it is not unpacked: {entry}")
-    if entry.name.count(b"/") > DEEPEST:
-        raise NotAnArchive(f"has an entry more than {DEEPEST} directories deep, so it is not unpacked: {entry}")
-    if len(entry.name) > LONGEST_NAME:
-        raise NotAnArchive(
-            f"has an entry whose name is too long to be unpacked, with more than {LONGEST_NAME} bytes: {entry}"
+        raise BadArchive(f"has an entry with a backslash in its name, so it is not unpacked: {entry}")
+    if entry.name.count(b"/") > MAX_DEPTH:
+        raise BadArchive(f"has an entry more than {MAX_DEPTH} directories deep, so it is not unpacked: {entry}")
+    if len(entry.name) > MAX_NAME_BYTES:
+        raise BadArchive(
+            f"has an entry whose name is too long to be unpacked, with more than {MAX_NAME_BYTES} bytes: {entry}"
         )
     # The name alone says whether it is a directory, as for Java. Older archivers write 0177777 as its mode: no type.
     kind = stat.S_IFMT(entry.unix_mode)
     if kind in _NOT_UNPACKED or (kind == stat.S_IFDIR and not entry.name.endswith(b"/")):
-        raise NotAnArchive(f"has an entry that is neither file nor directory, so it is not unpacked: {entry}")
+        raise BadArchive(f"has an entry that is neither file nor directory, so it is not unpacked: {entry}")
 
 
-class Directories:
+class DirectoryCounter:
     """The directories that an archive unpacks to, listed or not, one number each; and how many `files` are in them.
 
     One entry can make as many directories as its name is long, and each of them takes an inode and a block.
@@ -62,23 +62,23 @@ class Directories:
         return len(self._seen)
 
     def add(self, name: bytes) -> None:
-        """Count an entry and the directories in its name. Raises NotAnArchive when there are too many."""
+        """Count an entry and the directories in its name. Raises BadArchive when there are too many."""
         path = name[: name.rfind(b"/") + 1]
         self.files += path != name
-        if path == self._last or len(name) > LONGEST_NAME:  # `prove` refuses a longer one
+        if path == self._last or len(name) > MAX_NAME_BYTES:  # `verify_part` refuses a longer one
             return
         self._last = path
         while path and (key := hash(path)) not in self._seen:
             self._seen.add(key)
             path = path[: path.rfind(b"/", 0, -1) + 1]
         if len(self._seen) + self.files > self._most:
-            raise NotAnArchive(
+            raise BadArchive(
                 f"unpacks to more files and directories than WARCOPIER_MAX_ENTRIES={self._most}, with the directories"
                 " that it does not list"
             )
 
 
-class Names:
+class DuplicateNameFinder:
     """Find files of one name: one number each, and names are compared only where the numbers are alike.
 
     Of two such files Tomcat serves one and whoever looked into the archive before may have seen the other. That a
@@ -106,7 +106,7 @@ class Names:
             key = self._key(entry.name)
             if not entry.name.endswith(b"/") and hash(key) in alike:
                 if key in seen:
-                    raise NotAnArchive(self._reason(entry))
+                    raise BadArchive(self._reason(entry))
                 seen.add(key)
 
     def _reason(self, entry: Entry) -> str:

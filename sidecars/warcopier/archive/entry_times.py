@@ -19,7 +19,7 @@ _SPREAD = DAY * 1_000  # milliseconds
 _MILLISECOND, _SECOND = 1_000_000, 1_000_000_000  # nanoseconds
 
 
-def dos_seconds(stamp: int) -> int:
+def dos_to_unix_time(stamp: int) -> int:
     """Return the Unix time of a DOS date (the upper 16 bits) and time (the lower 16), read as UTC.
 
     Every value has a result: a day or month 0 is read as 1, and hours, minutes or days beyond their range carry over.
@@ -36,11 +36,11 @@ def _day(date: int) -> int:
     return (days + max(date & 31, 1)) * DAY
 
 
-def file_time_ns(seconds: int, crc: int) -> int:
+def file_mtime_ns(seconds: int, crc: int) -> int:
     """Return the mtime for a file whose entry has that Unix time and that CRC-32, in nanoseconds."""
     return max(seconds, _EARLIEST) * _SECOND - crc % _SPREAD * _MILLISECOND
 
 
-def directory_time_ns(seconds: int) -> int:
+def directory_mtime_ns(seconds: int) -> int:
     """Return the mtime for every directory of an archive whose newest entry has that Unix time, in nanoseconds."""
     return max(seconds, _EARLIEST) * _SECOND

@@ -19,9 +19,9 @@ from contextlib import suppress
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import io_errors, tomcat_names
-from sidecars.warcopier.archive.entry_times import file_time_ns
-from sidecars.warcopier.archive.zip_directory import NotAnArchive
-from sidecars.warcopier.tomcat_names import shortened
+from sidecars.warcopier.archive.entry_times import file_mtime_ns
+from sidecars.warcopier.archive.zip_directory import BadArchive
+from sidecars.warcopier.tomcat_names import escaped_prefix
 from sidecars.warcopier.transfer.copying import holds, write_all
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sidecars.warcopier.settings import Owner
 
-_TRACKER = tomcat_names.TRACKER.encode()
+_TRACKER = tomcat_names.WAR_TRACKER.encode()
 _BELOW_TRACKER, _ABOVE_TRACKER = _TRACKER + b"/", os.path.dirname(_TRACKER)  # noqa: PTH120 - bytes
 _WATCHED = (b"WEB-INF/web.xml", b"WEB-INF/tomcat-web.xml")  # Tomcat reloads the app when the time of one differs
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -39,7 +39,7 @@ _MEANS_NOTHING = (b"", b"/", b".")
 _PIECE = 1 << 16  # bytes read at a time
 
 
-class Tree:
+class ExplodedDirectoryWriter:
     """The directory that an archive is unpacked into. Several processes may do that at a time, with one each.
 
     `wrote` is told how many more bytes are written.
@@ -60,13 +60,13 @@ class Tree:
     def file(self, path: bytes, pieces: Iterable[bytes], crc: int, modified: int) -> None:
         plain = _plain(path)
         if not plain:
-            raise NotAnArchive(f"has a file without a name, so it is not unpacked: {_shown(path)}")
+            raise BadArchive(f"has a file without a name, so it is not unpacked: {_shown(path)}")
         if plain == _TRACKER:
             for _ in pieces:
                 pass  # it is checked like any other, but the tracker is ours
             return
         _demand_place_of_tracker(plain, path, is_file=True)
-        self._write(plain, pieces, crc, file_time_ns(modified, crc))
+        self._write(plain, pieces, crc, file_mtime_ns(modified, crc))
 
     def finish(self, mtime_ns: int, directories_ns: int | None = None) -> None:
         """Add the tracker, and let what Tomcat watches have a time that it does not know. Raises OSError.
@@ -79,7 +79,7 @@ class Tree:
                 os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=self._root)
         os.fchmod(self._root, self._directory_mode)
         if self._owner:
-            io_errors.give(self._root, self._owner)
+            io_errors.change_owner(self._root, self._owner)
         if directories_ns is not None:
             self._set_times(directories_ns)
 
@@ -107,7 +107,7 @@ class Tree:
                 size += len(piece)
                 self._wrote(len(piece))
             if self._owner:
-                io_errors.give(file, self._owner)
+                io_errors.change_owner(file, self._owner)
             if not _is_whole(file, piece, size, crc):
                 raise IOFailed(
                     f"{_shown(path)}: what was unpacked is not what was written; suspect the disk of the target"
@@ -151,7 +151,7 @@ class Tree:
         if self._owner:
             made = self._open_directory(directory, path)
             try:
-                io_errors.give(made, self._owner)
+                io_errors.change_owner(made, self._owner)
             finally:
                 os.close(made)
 
@@ -170,11 +170,11 @@ def _plain(path: bytes) -> bytes:
 
 
 def _demand_place_of_tracker(plain: bytes, path: bytes, *, is_file: bool) -> None:
-    """Raise NotAnArchive where the entry takes the place of the tracker, or of the directory that it lies in."""
+    """Raise BadArchive where the entry takes the place of the tracker, or of the directory that it lies in."""
     in_its_place = plain == _TRACKER or plain.startswith(_BELOW_TRACKER)
     if in_its_place or (is_file and plain == _ABOVE_TRACKER):
-        raise NotAnArchive(
-            f"has an entry in the place of {tomcat_names.TRACKER}, by which Tomcat knows an unpacked directory:"
+        raise BadArchive(
+            f"has an entry in the place of {tomcat_names.WAR_TRACKER}, by which Tomcat knows an unpacked directory:"
             f" {_shown(path)}"
         )
 
@@ -193,11 +193,11 @@ def _is_whole(file: int, last: bytes, size: int, crc: int) -> bool:
 def _refusal(error: OSError, path: bytes) -> Exception:
     """What the file system has against the entry's name; any other error is itself."""
     if error.errno in (errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
-        return NotAnArchive(f"has two entries that want to be the same file, so it is not unpacked: {_shown(path)}")
+        return BadArchive(f"has two entries that want to be the same file, so it is not unpacked: {_shown(path)}")
     if error.errno == errno.ENAMETOOLONG:
-        return NotAnArchive(f"has an entry whose name is too long to be a file's: {_shown(path)}")
+        return BadArchive(f"has an entry whose name is too long to be a file's: {_shown(path)}")
     return error
 
 
 def _shown(path: bytes) -> str:
-    return shortened(path.decode(errors="surrogateescape"))
+    return escaped_prefix(path.decode(errors="surrogateescape"))

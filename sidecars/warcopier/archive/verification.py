@@ -19,25 +19,30 @@ from operator import le
 
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 from sidecars.warcopier.archive import zip_directory
-from sidecars.warcopier.archive.entry_names import Directories, Names, demand_safe, demand_unpackable
-from sidecars.warcopier.archive.entry_times import dos_seconds
-from sidecars.warcopier.archive.zip_directory import Directory, NotAnArchive, Window
+from sidecars.warcopier.archive.entry_names import (
+    DirectoryCounter,
+    DuplicateNameFinder,
+    require_safe_name,
+    require_unpackable,
+)
+from sidecars.warcopier.archive.entry_times import dos_to_unix_time
+from sidecars.warcopier.archive.zip_directory import BadArchive, CentralDirectory, ReadAhead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Protocol
 
-    from sidecars.warcopier.archive.zip_directory import Entry, Read
+    from sidecars.warcopier.archive.zip_directory import Entry, ReadAt
 
-    class Sink(Protocol):
-        """Takes what an archive holds. Either may raise NotAnArchive or OSError."""
+    class EntrySink(Protocol):
+        """Takes what an archive holds. Either may raise BadArchive or OSError."""
 
         def directory(self, path: bytes) -> None: ...
 
         def file(self, path: bytes, pieces: Iterable[bytes], crc: int, modified: int) -> None:
             """The bytes have been proven once `pieces` ends: their CRC-32 is `crc`. `modified` is a Unix time."""
 
-    Spans = bytes
+    EntryRanges = bytes
     """Of each entry where it begins and where it ends, as unsigned numbers of 8 bytes."""
 
 _PARTS = 450  # of one archive, about
@@ -69,42 +74,42 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What an archive's directory says. Of the contents nothing is proven yet.
+class ArchiveSummary:
+    """The central directory of an archive, read as a whole. No entry has been verified yet.
 
-    `parts` are what `prove` takes; `room` is how many bytes the files will take in whole blocks, `files` how many files
-    and directories there will be; `modified` is the Unix time of the newest entry.
+    `parts` are ranges of the directory, for `verify_part`. `room` is the number of bytes that the files will take in
+    whole blocks, `files` the number of files and directories. `modified` is the Unix time of the newest entry.
     """
 
-    directory: Directory
-    parts: tuple[Directory, ...]
+    directory: CentralDirectory
+    parts: tuple[CentralDirectory, ...]
     room: int
     files: int
     modified: int
     contents: Contents
 
 
-def examine(read: Read, size: int, limits: Limits, names: str = "safe") -> Contents:
-    """Read all of an archive of `size` bytes. `names` is one of NAMES. Raises NotAnArchive, or what `read` raises."""
-    found = survey(read, size, limits, names)
-    demand_no_overlap(prove(read, found, part, names) for part in found.parts)
+def verify_archive(read: ReadAt, size: int, limits: Limits, names: str = "safe") -> Contents:
+    """Read all of an archive of `size` bytes. `names` is one of NAMES. Raises BadArchive, or what `read` raises."""
+    found = summarize(read, size, limits, names)
+    require_no_overlap(verify_part(read, found, part, names) for part in found.parts)
     return found.contents
 
 
-def survey(read: Read, size: int, limits: Limits, names: str = "safe", block: int = 1) -> Survey:
-    """What the directory says, before any entry is looked at. Raises NotAnArchive.
+def summarize(read: ReadAt, size: int, limits: Limits, names: str = "safe", block: int = 1) -> ArchiveSummary:
+    """What the directory says, before any entry is looked at. Raises BadArchive.
 
     `block` is the size of the blocks in which a file system gives room. Sizes are what the archive declares; that no
-    entry has more, `prove` sees to.
+    entry has more, `verify_part` sees to.
     """
     directory = _directory(read, size, limits)
     budget = _Budget(limits, size)
-    seen = Names(fold=names == "unpackable")
-    made = Directories(limits.entries) if names == "unpackable" else None
+    seen = DuplicateNameFinder(fold=names == "unpackable")
+    made = DirectoryCounter(limits.entries) if names == "unpackable" else None
     parts = _Parts(directory, size)
     room = newest = 0
     has_web_inf = False
-    for entry in zip_directory.entries(Window(read), directory):
+    for entry in zip_directory.entries(ReadAhead(read), directory):
         budget.spend(entry.unpacked)
         parts.add(entry)
         if names != "any":
@@ -114,27 +119,29 @@ def survey(read: Read, size: int, limits: Limits, names: str = "safe", block: in
         room += -(-entry.unpacked // block) * block
         newest = max(newest, entry.dos_time)
         has_web_inf = has_web_inf or entry.name.startswith(b"WEB-INF/")
-    seen.demand_each_once(zip_directory.entries(Window(read), directory))
+    seen.demand_each_once(zip_directory.entries(ReadAhead(read), directory))
     contents = Contents(directory.entries, budget.spent, has_web_inf)
     files = directory.entries
     if made is not None:
         files, room = made.files + len(made), room + len(made) * block
-    return Survey(directory, parts.all(), room, files, dos_seconds(newest), contents)
+    return ArchiveSummary(directory, parts.all(), room, files, dos_to_unix_time(newest), contents)
 
 
-def prove(read: Read, found: Survey, part: Directory, names: str = "safe", sink: Sink | None = None) -> Spans:
-    """Read the entries of one part of what was surveyed, and hand them to the sink. Raises NotAnArchive.
+def verify_part(
+    read: ReadAt, found: ArchiveSummary, part: CentralDirectory, names: str = "safe", sink: EntrySink | None = None
+) -> EntryRanges:
+    """Read the entries of one part of what was surveyed, and hand them to the sink. Raises BadArchive.
 
     Which bytes of the archive they take, for `demand_no_overlap`.
     """
-    window = Window(read)
+    window = ReadAhead(read)
     spans = array("Q")
-    for entry in zip_directory.entries(Window(read), part):
+    for entry in zip_directory.entries(ReadAhead(read), part):
         if names != "any":
-            demand_safe(entry)
+            require_safe_name(entry)
         if names == "unpackable":
-            demand_unpackable(entry)
-        start = zip_directory.data_start(window, entry, found.directory)
+            require_unpackable(entry)
+        start = zip_directory.data_offset(window, entry, found.directory)
         spans.append(entry.header + found.directory.shift)
         spans.append(start + entry.packed)
         pieces = (
@@ -151,8 +158,8 @@ def prove(read: Read, found: Survey, part: Directory, names: str = "safe", sink:
     return spans.tobytes()
 
 
-def demand_no_overlap(parts: Iterable[Spans]) -> None:
-    """Raise NotAnArchive when two entries share bytes. `parts` are what `prove` has found of all of them."""
+def require_no_overlap(parts: Iterable[EntryRanges]) -> None:
+    """Raise BadArchive when two entries share bytes. `parts` are what `verify_part` has found of all of them."""
     spans = array("Q")
     for part in parts:
         spans.frombytes(part)
@@ -161,15 +168,15 @@ def demand_no_overlap(parts: Iterable[Spans]) -> None:
         return
     order = sorted(range(len(starts)), key=starts.__getitem__)
     if any(ends[one] > starts[other] for one, other in pairwise(order)):
-        raise NotAnArchive("has entries that overlap")
+        raise BadArchive("has entries that overlap")
 
 
-def _directory(read: Read, size: int, limits: Limits) -> Directory:
-    directory = zip_directory.find_directory(read, size)
+def _directory(read: ReadAt, size: int, limits: Limits) -> CentralDirectory:
+    directory = zip_directory.find_central_directory(read, size)
     if not directory.entries:
-        raise NotAnArchive("is an archive without any entry")
+        raise BadArchive("is an archive without any entry")
     if directory.entries > limits.entries:
-        raise NotAnArchive(f"has {directory.entries} entries, more than WARCOPIER_MAX_ENTRIES={limits.entries}")
+        raise BadArchive(f"has {directory.entries} entries, more than WARCOPIER_MAX_ENTRIES={limits.entries}")
     return directory
 
 
@@ -178,7 +185,7 @@ def _directory(read: Read, size: int, limits: Limits) -> Directory:
 
 def _demand_nothing(entry: Entry, pieces: Iterable[bytes]) -> None:
     if any(pieces):
-        raise NotAnArchive(f"has a directory with data in it: {entry}")
+        raise BadArchive(f"has a directory with data in it: {entry}")
 
 
 class _Budget:
@@ -192,12 +199,12 @@ class _Budget:
     def spend(self, count: int) -> None:
         self.spent += count
         if self.spent > self._limits.unpacked:
-            raise NotAnArchive(f"unpacks to more than WARCOPIER_MAX_UNPACKED_SIZE={self._limits.unpacked} bytes")
+            raise BadArchive(f"unpacks to more than WARCOPIER_MAX_UNPACKED_SIZE={self._limits.unpacked} bytes")
         if self.spent > self._limits.ratio * self._size:
-            raise NotAnArchive(f"unpacks to more than WARCOPIER_MAX_RATIO={self._limits.ratio} times its size")
+            raise BadArchive(f"unpacks to more than WARCOPIER_MAX_RATIO={self._limits.ratio} times its size")
 
 
-def _proven(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
+def _proven(window: ReadAhead, entry: Entry, start: int) -> Iterator[bytes]:
     """The entry's data; where it ends, length and checksum have been found right."""
     crc = total = 0
     for piece in zip_directory.data(window, entry, start):
@@ -209,19 +216,19 @@ def _proven(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
     _demand(entry, total, crc)
 
 
-def _proven_at_once(window: Window, entry: Entry, start: int) -> tuple[bytes]:
+def _proven_at_once(window: ReadAhead, entry: Entry, start: int) -> tuple[bytes]:
     """Return the data of a small entry, as most are, once length and checksum have been found right."""
-    piece = zip_directory.data_at_once(window, entry, start)
+    piece = zip_directory.read_small_data(window, entry, start)
     _demand(entry, len(piece), zlib.crc32(piece))
     return (piece,)
 
 
 def _demand(entry: Entry, total: int, crc: int) -> None:
-    """Raise NotAnArchive unless so many bytes with that checksum are what the directory says of the entry."""
+    """Raise BadArchive unless so many bytes with that checksum are what the directory says of the entry."""
     if total != entry.unpacked:
-        raise NotAnArchive(f"is damaged: {entry} does not have the {entry.unpacked} bytes that the directory says")
+        raise BadArchive(f"is damaged: {entry} does not have the {entry.unpacked} bytes that the directory says")
     if crc != entry.crc:
-        raise NotAnArchive(f"is damaged: the checksum of {entry} is wrong")
+        raise BadArchive(f"is damaged: the checksum of {entry} is wrong")
 
 
 # -- all entries --------------------------------------------------------------------------------------------------
@@ -230,11 +237,11 @@ def _demand(entry: Entry, total: int, crc: int) -> None:
 class _Parts:
     """Divides a directory into parts of which there are not very many, and each is not very much work."""
 
-    def __init__(self, directory: Directory, size: int) -> None:
+    def __init__(self, directory: CentralDirectory, size: int) -> None:
         self._directory = directory
         self._most_entries = max(_PART_ENTRIES, directory.entries // _PARTS)
         self._most_bytes = max(_PART_BYTES, size // _PARTS)
-        self._parts: list[Directory] = []
+        self._parts: list[CentralDirectory] = []
         self._start = self._end = directory.start
         self._entries = self._bytes = 0
         self._rest = directory.start  # bytes that may be entries' data
@@ -242,7 +249,7 @@ class _Parts:
     def add(self, entry: Entry) -> None:
         self._rest -= entry.packed
         if self._rest < 0:
-            raise NotAnArchive(f"has entries that overlap, or is damaged: there is no room for the data of {entry}")
+            raise BadArchive(f"has entries that overlap, or is damaged: there is no room for the data of {entry}")
         self._end = entry.end
         self._entries += 1
         self._bytes += entry.packed
@@ -250,11 +257,11 @@ class _Parts:
             self._complete()
 
     def _complete(self) -> None:
-        self._parts.append(Directory(self._start, self._end, self._entries, self._directory.shift))
+        self._parts.append(CentralDirectory(self._start, self._end, self._entries, self._directory.shift))
         self._start = self._end
         self._entries = self._bytes = 0
 
-    def all(self) -> tuple[Directory, ...]:
+    def all(self) -> tuple[CentralDirectory, ...]:
         if self._entries:
             self._complete()
         return tuple(self._parts)

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from struct import Struct
 
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
-from sidecars.warcopier.archive.entry_times import dos_seconds
-from sidecars.warcopier.tomcat_names import shortened
+from sidecars.warcopier.archive.entry_times import dos_to_unix_time
+from sidecars.warcopier.tomcat_names import escaped_prefix
 
 if TYPE_CHECKING:
     from typing import Any
 
-Read = Callable[[int, int], bytes]
+ReadAt = Callable[[int, int], bytes]
 """`read(offset, length)`: that many bytes from there; fewer only at the end of the file."""
 
 _END = Struct("<4sHHHHLLH")  # 4.3.16 end of central directory record
@@ -45,12 +45,12 @@ _PIECE = 1 << 16  # bytes read or inflated at a time
 _WINDOW = 1 << 16  # bytes read ahead around headers
 
 
-class NotAnArchive(Exception):
+class BadArchive(Exception):
     """Why it is not one, as the end of a sentence that begins with the file's name."""
 
 
 @dataclass(frozen=True)
-class Directory:
+class CentralDirectory:
     """Where the central directory lies, or a part of it. `shift` is how many bytes stand before the archive proper."""
 
     start: int
@@ -62,7 +62,7 @@ class Directory:
 class Entry:
     """One entry as the central directory has it. `dos_time` is its DOS date and time as one number that sorts by time.
 
-    Raises NotAnArchive where java.util.zip.ZipFile would not open the archive because of this entry.
+    Raises BadArchive where java.util.zip.ZipFile would not open the archive because of this entry.
     """
 
     __slots__ = ("_timestamp", "crc", "dos_time", "end", "flags", "header", "method", "name", "packed", "unix_mode",
@@ -85,18 +85,18 @@ class Entry:
             self._read_extra(rest[name : name + extra])
 
     def __str__(self) -> str:
-        return shortened(self.name.decode(errors="surrogateescape"))
+        return escaped_prefix(self.name.decode(errors="surrogateescape"))
 
     def modified(self) -> int:
         """Return when the entry was last modified, in Unix time. A DOS time is read as UTC."""
-        return dos_seconds(self.dos_time) if self._timestamp is None else self._timestamp
+        return dos_to_unix_time(self.dos_time) if self._timestamp is None else self._timestamp
 
     def _demand_text(self, raw: bytes, what: str) -> None:
         """Java reads names and comments as strict UTF-8, whatever the flag for UTF-8 (bit 11) says."""
         try:
             raw.decode()
         except UnicodeDecodeError:
-            raise NotAnArchive(f"has an entry that Java cannot read: {what} is not UTF-8: {self}") from None
+            raise BadArchive(f"has an entry that Java cannot read: {what} is not UTF-8: {self}") from None
 
     def _read_extra(self, extra: bytes) -> None:
         """Take sizes and times from the extra fields. Up to 3 bytes after the last one are padding."""
@@ -105,7 +105,7 @@ class Entry:
             kind, length = _EXTRA.unpack_from(extra, at)
             at += _EXTRA.size
             if at + length > len(extra):
-                raise NotAnArchive(
+                raise BadArchive(
                     f"has an entry that Java cannot read: its extra field 0x{kind:04x} is cut short: {self}"
                 )
             if kind == _ZIP64_FIELD:
@@ -119,7 +119,7 @@ class Entry:
         """Check a zip64 field as Java does, and let the first one stand for the numbers that did not fit."""
         wanted = [name for name in ("unpacked", "packed", "header") if getattr(self, name) == _FULL_32]
         if len(field) not in _ZIP64_SIZES and (field or "unpacked" in wanted or "packed" in wanted):
-            raise NotAnArchive(
+            raise BadArchive(
                 f"has an entry that Java cannot read: its zip64 field has {len(field)} bytes, which is none of the"
                 f" sizes of one: {self}"
             )
@@ -127,24 +127,24 @@ class Entry:
             if (place + 1) * _U64.size <= len(field):
                 value = _U64.unpack_from(field, place * _U64.size)[0]
                 if value > _MOST_64:
-                    raise NotAnArchive(f"has an entry that Java cannot read: its zip64 field is negative: {self}")
+                    raise BadArchive(f"has an entry that Java cannot read: its zip64 field is negative: {self}")
                 setattr(self, name, value)
 
 
-class Window:
+class ReadAhead:
     """Reads ahead, so that many small entries cost few reads."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: ReadAt) -> None:
         self._read = read
         self._at = self._end = 0  # where in the file the buffer begins and ends
         self._buffer = b""
 
     def _fill(self, offset: int, length: int, what: object) -> None:
-        """Read on from there. Raises NotAnArchive, which says `what` the bytes are, where there are not so many."""
+        """Read on from there. Raises BadArchive, which says `what` the bytes are, where there are not so many."""
         self._buffer = self._read(offset, max(length, _WINDOW))
         self._at, self._end = offset, offset + len(self._buffer)
         if len(self._buffer) < length:
-            raise NotAnArchive(f"is cut short or damaged: {what} ends outside the file")
+            raise BadArchive(f"is cut short or damaged: {what} ends outside the file")
 
     def take(self, offset: int, length: int, what: object) -> bytes:
         if offset < self._at or offset + length > self._end:
@@ -161,10 +161,10 @@ class Window:
 # -- the end record and the directory -----------------------------------------------------------------------------
 
 
-def find_directory(read: Read, size: int) -> Directory:
-    """Find the central directory of an archive of `size` bytes. Raises NotAnArchive."""
+def find_central_directory(read: ReadAt, size: int) -> CentralDirectory:
+    """Find the central directory of an archive of `size` bytes. Raises BadArchive."""
     if size == 0:
-        raise NotAnArchive("is empty")
+        raise BadArchive("is empty")
     end = _find_end_record(read, size)
     _, disk, first_disk, here, total, length, offset, _ = _END.unpack(read(end, _END.size))
     stop = end
@@ -175,14 +175,14 @@ def find_directory(read: Read, size: int) -> Directory:
             stop = record
             _, _, _, _, disk, first_disk, here, total, length, offset = found
     if disk or first_disk or here != total:
-        raise NotAnArchive("is one part of an archive that was split")
+        raise BadArchive("is one part of an archive that was split")
     shift = stop - length - offset
     if shift < 0:
-        raise NotAnArchive("is cut short or damaged: its directory does not fit before its end record")
-    return Directory(stop - length, stop, total, shift)
+        raise BadArchive("is cut short or damaged: its directory does not fit before its end record")
+    return CentralDirectory(stop - length, stop, total, shift)
 
 
-def _find_end_record(read: Read, size: int) -> int:
+def _find_end_record(read: ReadAt, size: int) -> int:
     """The end record is the one whose comment ends where the file ends."""
     begin = max(0, size - _END.size - _LONGEST_COMMENT)
     tail = read(begin, size - begin)
@@ -192,15 +192,15 @@ def _find_end_record(read: Read, size: int) -> int:
             return begin + at
         at = tail.rfind(_END_SIGNATURE, 0, at + len(_END_SIGNATURE) - 1)
     if read(0, len(_LOCAL_SIGNATURE)) == _LOCAL_SIGNATURE:
-        raise NotAnArchive("is cut short: it begins like a zip, but its end record is missing")
-    raise NotAnArchive("is not a zip")
+        raise BadArchive("is cut short: it begins like a zip, but its end record is missing")
+    raise BadArchive("is not a zip")
 
 
-def _find_end64_record(read: Read, end: int, *, needed: bool) -> int | None:
+def _find_end64_record(read: ReadAt, end: int, *, needed: bool) -> int | None:
     """Find the zip64 end record as Java does: where its locator says, counted from the start of the file.
 
     None where there is no locator, or nothing where it leads. `needed`: the end record refers to the zip64 one; then
-    the latter raises NotAnArchive.
+    the latter raises BadArchive.
     """
     at = end - _LOCATOR64.size
     if at < 0:
@@ -211,7 +211,7 @@ def _find_end64_record(read: Read, end: int, *, needed: bool) -> int | None:
     if record <= at - _END64.size and read(record, len(_END64_SIGNATURE)) == _END64_SIGNATURE:
         return int(record)
     if needed:
-        raise NotAnArchive("is damaged: its zip64 end record is not where its locator says")
+        raise BadArchive("is damaged: its zip64 end record is not where its locator says")
     return None
 
 
@@ -221,48 +221,46 @@ def _agree(long: tuple[int, ...], short: tuple[int, int, int]) -> bool:
     return all(one in (other, ones) for one, other, ones in zip(short, long, full, strict=True))
 
 
-def entries(window: Window, directory: Directory) -> Iterator[Entry]:
-    """Every entry, in the order of the directory. Raises NotAnArchive."""
+def entries(window: ReadAhead, directory: CentralDirectory) -> Iterator[Entry]:
+    """Every entry, in the order of the directory. Raises BadArchive."""
     at = directory.start
     for number in range(directory.entries):
         if at + _CENTRAL.size > directory.end:
-            raise NotAnArchive(
-                f"is damaged: its directory has {number} entries, its end record says {directory.entries}"
-            )
+            raise BadArchive(f"is damaged: its directory has {number} entries, its end record says {directory.entries}")
         fields = window.unpack(_CENTRAL, at, _DIRECTORY)
         if fields[0] != _CENTRAL_SIGNATURE:
-            raise NotAnArchive(f"is damaged: entry {number + 1} of its directory is not one")
+            raise BadArchive(f"is damaged: entry {number + 1} of its directory is not one")
         name, extra, comment = fields[10:13]
         at += _CENTRAL.size
         end = at + name + extra + comment
         if end > directory.end:
-            raise NotAnArchive(f"is damaged: entry {number + 1} of its directory reaches beyond the directory")
+            raise BadArchive(f"is damaged: entry {number + 1} of its directory reaches beyond the directory")
         yield Entry(fields, window.take(at, name + extra + comment, _DIRECTORY), end)
         at = end
     if at != directory.end:
-        raise NotAnArchive(f"is damaged: its directory has more than the {directory.entries} entries of its end record")
+        raise BadArchive(f"is damaged: its directory has more than the {directory.entries} entries of its end record")
 
 
 # -- one entry ----------------------------------------------------------------------------------------------------
 
 
-def data_start(window: Window, entry: Entry, directory: Directory) -> int:
+def data_offset(window: ReadAhead, entry: Entry, directory: CentralDirectory) -> int:
     """Where the entry's data begins, once its local header has been found to agree with the directory."""
     header = entry.header + directory.shift
     if header + _LOCAL.size > directory.start:
-        raise NotAnArchive(f"is damaged: {entry} is not where the directory says")
+        raise BadArchive(f"is damaged: {entry} is not where the directory says")
     local = window.unpack(_LOCAL, header, entry)
     if local[0] != _LOCAL_SIGNATURE:
-        raise NotAnArchive(f"is damaged: {entry} is not where the directory says")
+        raise BadArchive(f"is damaged: {entry} is not where the directory says")
     if window.take(header + _LOCAL.size, local[9], entry) != entry.name:
-        raise NotAnArchive(f"is damaged: {entry} has another name in its own header")
+        raise BadArchive(f"is damaged: {entry} has another name in its own header")
     start: int = header + _LOCAL.size + local[9] + local[10]
     if start + entry.packed > directory.start:
-        raise NotAnArchive(f"is damaged: the data of {entry} reaches into the directory")
+        raise BadArchive(f"is damaged: the data of {entry} reaches into the directory")
     if entry.flags & _ENCRYPTED:
-        raise NotAnArchive(f"has an encrypted entry, which Tomcat cannot read: {entry}")
+        raise BadArchive(f"has an encrypted entry, which Tomcat cannot read: {entry}")
     if entry.method not in (_STORED, _DEFLATED) or local[3] != entry.method:
-        raise NotAnArchive(f"has an entry with compression method {entry.method}, which Java cannot read: {entry}")
+        raise BadArchive(f"has an entry with compression method {entry.method}, which Java cannot read: {entry}")
     return start
 
 
@@ -271,12 +269,12 @@ def is_small(entry: Entry) -> bool:
     return entry.packed <= _WINDOW and entry.unpacked <= _PIECE
 
 
-def data(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
-    """Return what the entry holds, in pieces, unpacked but not yet proven. Raises NotAnArchive."""
+def data(window: ReadAhead, entry: Entry, start: int) -> Iterator[bytes]:
+    """Return what the entry holds, in pieces, unpacked but not yet proven. Raises BadArchive."""
     return _stored(window, entry, start) if entry.method == _STORED else _inflated(window, entry, start)
 
 
-def _stored(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
+def _stored(window: ReadAhead, entry: Entry, start: int) -> Iterator[bytes]:
     at, end = start, start + entry.packed
     while at < end:
         piece = window.take(at, min(_PIECE, end - at), entry)
@@ -284,7 +282,7 @@ def _stored(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
         at += len(piece)
 
 
-def data_at_once(window: Window, entry: Entry, start: int) -> bytes:
+def read_small_data(window: ReadAhead, entry: Entry, start: int) -> bytes:
     """Return what a small entry holds, in one piece, not yet proven. One byte more than declared would be noticed."""
     packed = window.take(start, entry.packed, entry)
     if entry.method == _STORED:
@@ -295,11 +293,11 @@ def data_at_once(window: Window, entry: Entry, start: int) -> bytes:
     except zlib.error:
         raise _cannot_be_inflated(entry) from None
     if not stream.eof and len(piece) <= entry.unpacked:
-        raise NotAnArchive(f"is damaged: {entry} ends too early")
+        raise BadArchive(f"is damaged: {entry} ends too early")
     return piece
 
 
-def _inflated(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
+def _inflated(window: ReadAhead, entry: Entry, start: int) -> Iterator[bytes]:
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         for packed in _stored(window, entry, start):
@@ -312,8 +310,8 @@ def _inflated(window: Window, entry: Entry, start: int) -> Iterator[bytes]:
     except zlib.error:
         raise _cannot_be_inflated(entry) from None
     if not stream.eof:
-        raise NotAnArchive(f"is damaged: {entry} ends too early")
+        raise BadArchive(f"is damaged: {entry} ends too early")
 
 
-def _cannot_be_inflated(entry: Entry) -> NotAnArchive:
-    return NotAnArchive(f"is damaged: {entry} cannot be inflated")
+def _cannot_be_inflated(entry: Entry) -> BadArchive:
+    return BadArchive(f"is damaged: {entry} cannot be inflated")

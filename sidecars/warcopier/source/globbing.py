@@ -19,7 +19,7 @@ MAGIC = frozenset("*?[")
 _ANY_DEPTH = "**"
 
 
-def globbed(pattern: str) -> list[str]:
+def glob_paths(pattern: str) -> list[str]:
     """Return the paths that match, in order. What cannot be listed matches nothing."""
     *parts, last = [part for part in pattern.split("/") if part] or [""]
     found: Iterable[str] = ["/" if pattern.startswith("/") else ""]

@@ -14,9 +14,9 @@ from contextlib import suppress
 from sidecars.chassis.runtime.lifecycle import BadData, BadSettings
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, replace
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
-from sidecars.warcopier.artifacts import Clash, Source, without_doubles
+from sidecars.warcopier.artifacts import DuplicateContext, Source, without_duplicates
 from sidecars.warcopier.source import sha256sums
-from sidecars.warcopier.tomcat_names import shown
+from sidecars.warcopier.tomcat_names import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ _SHOWN = 8  # names of what there is instead
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 
 
-def listed(settings: Settings) -> list[Source]:
+def list_sources(settings: Settings) -> list[Source]:
     """The WARs that the settings select, in the order of the names that they are to have.
 
     There is at least one for each part of WARCOPIER_SOURCE. Raises BadSettings when a part selects none, two are one
@@ -46,15 +46,15 @@ def listed(settings: Settings) -> list[Source]:
 
 def _without_doubles(found: Iterable[Source]) -> list[Source]:
     try:
-        return without_doubles(found)
-    except Clash as clash:
-        name = shown(clash.one.name)
+        return without_duplicates(found)
+    except DuplicateContext as clash:
+        name = escaped(clash.one.name)
         raise BadSettings(f"WARCOPIER_SOURCE: {clash} would both be published as {name}: keep one") from None
 
 
 def _demand_one(found: Sequence[Source], variable: str, value: str | None) -> None:
     if value is not None and len(found) > 1:
-        names = ", ".join(shown(source.path) for source in found[:_SHOWN])
+        names = ", ".join(escaped(source.path) for source in found[:_SHOWN])
         raise BadSettings(f"{variable}={value} is for one WAR, and WARCOPIER_SOURCE has {len(found)}: {names}")
 
 
@@ -72,7 +72,7 @@ def _selected(part: str) -> list[Source]:
         paths = list(_wars(part))
         sources = [_source(path) for path in paths]
     if not sources:
-        raise BadSettings(f"WARCOPIER_SOURCE={shown(part)}: there is no *.war there; {_what_is_there(part)}")
+        raise BadSettings(f"WARCOPIER_SOURCE={escaped(part)}: there is no *.war there; {_what_is_there(part)}")
     return sources
 
 
@@ -100,9 +100,9 @@ def _exists(path: str) -> bool:
 
 
 def _globbed(pattern: str) -> list[str]:
-    from sidecars.warcopier.source.globbing import globbed  # noqa: PLC0415 - seldom used, and not cheap to load
+    from sidecars.warcopier.source.globbing import glob_paths  # noqa: PLC0415 - seldom used, and not cheap to load
 
-    return globbed(pattern)
+    return glob_paths(pattern)
 
 
 def _wars_in(directory: str) -> Iterator[str]:
@@ -116,32 +116,32 @@ def _source(path: str) -> Source:
         found = os.stat(path)  # noqa: PTH116 - as above
     except OSError as error:
         if error.errno in _MISSING and not os.path.islink(path):  # noqa: PTH114 - as above
-            raise BadSettings(f"WARCOPIER_SOURCE={shown(path)}: it does not exist; {_what_is_there(path)}") from None
+            raise BadSettings(f"WARCOPIER_SOURCE={escaped(path)}: it does not exist; {_what_is_there(path)}") from None
         raise
     if stat.S_ISDIR(found.st_mode):
-        raise BadData(f"{shown(path)}: is a directory; only archives are published; nothing was published")
-    io_errors.demand_file(path, found.st_mode)
+        raise BadData(f"{escaped(path)}: is a directory; only archives are published; nothing was published")
+    io_errors.require_regular_file(path, found.st_mode)
     try:
         name = tomcat_names.published_name(os.path.basename(path))  # noqa: PTH119 - as above
     except ValueError as error:
-        raise BadData(f"{shown(path)}: {error}; nothing was published") from None
+        raise BadData(f"{escaped(path)}: {error}; nothing was published") from None
     return Source(path, name, found.st_dev, artifacts.fingerprint(found))
 
 
 def _what_is_there(part: str) -> str:
     """What there is at the place itself, or in its nearest ancestor that exists."""
-    place = existing(os.path.abspath(part))  # noqa: PTH100 - as above
+    place = nearest_directory(os.path.abspath(part))  # noqa: PTH100 - as above
     try:
         names = sorted(os.listdir(place))  # noqa: PTH208 - as above
     except OSError as error:
-        return f"{shown(place)} cannot be listed: {error.strerror}"
+        return f"{escaped(place)} cannot be listed: {error.strerror}"
     if not names:
-        return f"{shown(place)} is empty"
+        return f"{escaped(place)} is empty"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"in {shown(place)} there is {', '.join(shown(name) for name in names[:_SHOWN])}{more}"
+    return f"in {escaped(place)} there is {', '.join(escaped(name) for name in names[:_SHOWN])}{more}"
 
 
-def existing(place: str) -> str:
+def nearest_directory(place: str) -> str:
     """Return the path if a directory has it, else the nearest directory above it that is there."""
     while not os.path.isdir(place):  # noqa: PTH112 - as above
         place = os.path.dirname(place) or "."  # noqa: PTH120 - as above
@@ -161,13 +161,13 @@ def places(part: str) -> set[str]:
         found.add(os.path.dirname(part) or ".")  # noqa: PTH120 - as above
     with suppress(OSError):
         for path in _wars(part):
-            found |= {os.path.dirname(path), os.path.dirname(resolved(path))}  # noqa: PTH120 - as above
+            found |= {os.path.dirname(path), os.path.dirname(resolve_links(path))}  # noqa: PTH120 - as above
     if _MAGIC & set(part) and not os.path.lexists(part):
         found.add(_without_magic(part))
-    return {resolved(place) for place in found} | found
+    return {resolve_links(place) for place in found} | found
 
 
-def resolved(path: str) -> str:
+def resolve_links(path: str) -> str:
     """The path without links; as it is where the kernel does not follow it (a circle, a chain of more than 40 links).
 
     `realpath` alone would follow such a chain link by link, one call of a function in another.
@@ -191,7 +191,7 @@ def fingerprint_of(path: str) -> artifacts.Fingerprint | None:
 # -- what they should be ------------------------------------------------------------------------------------------
 
 
-class Expected:
+class ExpectedDigests:
     """The digest that each source should have: WARCOPIER_SHA256, or what a `SHA256SUMS` beside the source says."""
 
     def __init__(self, settings: Settings) -> None:
@@ -203,33 +203,33 @@ class Expected:
         """The digest; "" where none is known and none is demanded. Raises BadData or IOFailed."""
         if self._sha256:
             return self._sha256
-        place = sums_beside(source)
+        place = sums_path(source)
         if place not in self._sums:
             self._sums[place] = _sums(place)
         found = self._sums[place].get(os.path.basename(source.path), "")  # noqa: PTH119 - as above
         if self._required and not found:
             raise BadData(
-                f"{shown(source.path)}: WARCOPIER_REQUIRE_SHA256=true, and neither WARCOPIER_SHA256 nor a line of"
-                f" {shown(place)} says which digest it should have; nothing was published"
+                f"{escaped(source.path)}: WARCOPIER_REQUIRE_SHA256=true, and neither WARCOPIER_SHA256 nor a line of"
+                f" {escaped(place)} says which digest it should have; nothing was published"
             )
         return found
 
 
-def sums_beside(source: Source) -> str:
+def sums_path(source: Source) -> str:
     """Where the digests of the source would stand."""
     return os.path.join(os.path.dirname(source.path), sha256sums.FILE)  # noqa: PTH118, PTH120 - as above
 
 
 def _sums(place: str) -> dict[str, str]:
     try:
-        raw = io_errors.read_small(place, sha256sums.LARGEST)
+        raw = io_errors.read_small_file(place, sha256sums.LARGEST)
     except FileNotFoundError:
         if os.path.islink(place):  # noqa: PTH114 - as above
             raise BadData(
-                f"{shown(place)}: it is a link to nothing, so no digest is known; nothing was published"
+                f"{escaped(place)}: it is a link to nothing, so no digest is known; nothing was published"
             ) from None
         return {}
     try:
         return sha256sums.parse(raw.removeprefix(_BYTE_ORDER_MARK).decode(errors="surrogateescape"))
     except ValueError as error:
-        raise BadData(f"{shown(place)}: {error}; nothing was published") from None
+        raise BadData(f"{escaped(place)}: {error}; nothing was published") from None

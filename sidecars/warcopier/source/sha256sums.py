@@ -9,7 +9,7 @@ Empty lines and lines that begin with `#` say nothing.
 
 from __future__ import annotations
 
-from sidecars.warcopier.tomcat_names import shortened
+from sidecars.warcopier.tomcat_names import escaped_prefix
 
 FILE = "SHA256SUMS"
 LARGEST = 1 << 20  # bytes
@@ -30,7 +30,7 @@ def parse(text: str) -> dict[str, str]:
         if not name or len(digest) != _DIGITS or not _HEXADECIMAL.issuperset(digest):
             raise ValueError(f"line {number} is not a digest and a name")
         if found.setdefault(name, digest) != digest:
-            raise ValueError(f"line {number} gives {shortened(name)} another digest than a line before it")
+            raise ValueError(f"line {number} gives {escaped_prefix(name)} another digest than a line before it")
     return found
 
 

@@ -25,9 +25,9 @@ from sidecars.chassis.runtime import logs, signals
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
-from sidecars.warcopier.io_errors import READ
+from sidecars.warcopier.io_errors import READ_FLAGS
 from sidecars.warcopier.target import directory_swap, free_space
-from sidecars.warcopier.tomcat_names import shown
+from sidecars.warcopier.tomcat_names import escaped
 from sidecars.warcopier.transfer.copying import write_all
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _PRIVATE = 0o700  # a directory while it is being filled
 _ATTEMPTS = 10  # to create a directory where another run removes the empty one around it
 
 
-class Target:
+class TargetDirectory:
     """The directory that is published into, held open; leaving the context removes whatever is unfinished."""
 
     def __init__(self, path: str) -> None:
@@ -60,12 +60,12 @@ class Target:
             self.directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise IOFailed(
-                f"WARCOPIER_TARGET={shown(path)}: there is no such directory: mount the volume there"
+                f"WARCOPIER_TARGET={escaped(path)}: there is no such directory: mount the volume there"
             ) from None
         except NotADirectoryError:
-            raise IOFailed(f"WARCOPIER_TARGET={shown(path)}: it is not a directory") from None
+            raise IOFailed(f"WARCOPIER_TARGET={escaped(path)}: it is not a directory") from None
         except OSError as error:
-            raise IOFailed(f"WARCOPIER_TARGET={shown(path)}: cannot be opened: {error.strerror}") from None
+            raise IOFailed(f"WARCOPIER_TARGET={escaped(path)}: cannot be opened: {error.strerror}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +77,7 @@ class Target:
             # The lock file goes last: while it is there and held, no other run takes our files for stale.
             for name in reversed(self._unfinished):
                 self._remove(name)
-            if any(name.startswith(tomcat_names.TREES) for name in self._unfinished):
+            if any(name.startswith(tomcat_names.META_INF) for name in self._unfinished):
                 self._remove_trees_place()
             if self._lock is not None:
                 os.close(self._lock)
@@ -89,7 +89,7 @@ class Target:
         with io_errors.reading(self.path):
             return sorted(os.listdir(self.directory))  # noqa: PTH208 - of the open directory
 
-    def is_where(self, path: str) -> bool:
+    def contains_file(self, path: str) -> bool:
         """Whether the file lies in this very directory."""
         with io_errors.reading(path):
             parent = os.stat(os.path.dirname(os.path.realpath(path)))  # noqa: PTH116, PTH120 - paths are text
@@ -109,16 +109,16 @@ class Target:
         if found is None:
             return None
         if stat.S_ISDIR(found.st_mode):
-            place = shown(f"{self.path}/{name}")
+            place = escaped(f"{self.path}/{name}")
             raise IOFailed(f"{place} is a directory, so nothing can be published there: remove it")
         return artifacts.fingerprint(found) if stat.S_ISREG(found.st_mode) else None
 
-    def present_tree(self, name: str) -> Fingerprint | None:
+    def directory_fingerprint(self, name: str) -> Fingerprint | None:
         """The directory that has the name now; None when there is none."""
         with io_errors.writing(self.path):
             found = self.stat(name)
         if found is not None and not stat.S_ISDIR(found.st_mode):
-            place = shown(f"{self.path}/{name}")
+            place = escaped(f"{self.path}/{name}")
             raise IOFailed(f"{place} is not a directory, so nothing can be unpacked there: remove it")
         return artifacts.fingerprint(found) if found else None
 
@@ -138,27 +138,27 @@ class Target:
         except OSError:
             return None
 
-    def is_shadowed(self, war: str) -> bool:
+    def is_hidden_by_directory(self, war: str) -> bool:
         """True if a directory beside the WAR that Tomcat did not unpack will be served instead of the WAR."""
-        tree = tomcat_names.unpacked_directory(war)
-        return tree != war and bool(self.exists(tree)) and self.exists(f"{tree}/{tomcat_names.TRACKER}") is False
+        tree = tomcat_names.exploded_directory_name(war)
+        return tree != war and bool(self.exists(tree)) and self.exists(f"{tree}/{tomcat_names.WAR_TRACKER}") is False
 
     def mtimes_known_to_tomcat(self, war: str) -> list[int | None]:
         """The times by which Tomcat would tell an artifact of that name from the one that it has deployed."""
-        tree = tomcat_names.unpacked_directory(war)
-        inside = [f"{tree}/{tomcat_names.TRACKER}", f"{tree}/WEB-INF/web.xml"] if self.stat(tree) else []
+        tree = tomcat_names.exploded_directory_name(war)
+        inside = [f"{tree}/{tomcat_names.WAR_TRACKER}", f"{tree}/WEB-INF/web.xml"] if self.stat(tree) else []
         return [self.mtime(name) for name in (war, *inside)]
 
     @contextmanager
-    def opened(self, name: str) -> Iterator[int]:
+    def open_file(self, name: str) -> Iterator[int]:
         """A file that is here, open to be read. Raises OSError."""
-        file = os.open(name, READ | os.O_NOFOLLOW, dir_fd=self.directory)
+        file = os.open(name, READ_FLAGS | os.O_NOFOLLOW, dir_fd=self.directory)
         try:
             yield file
         finally:
             os.close(file)
 
-    def adjust(self, name: str, settings: Settings) -> Fingerprint | None:
+    def set_mode_and_owner(self, name: str, settings: Settings) -> Fingerprint | None:
         """Set mode and owner of a file that stays, where they differ: Tomcat does not mind. How it looks then."""
         found = self.stat(name)
         if found is None:
@@ -167,37 +167,37 @@ class Target:
         if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (settings.mode, *owner):
             return None
         try:
-            with self.opened(name) as file:
+            with self.open_file(name) as file:
                 os.fchown(file, *owner)
                 os.fchmod(file, settings.mode)
                 return artifacts.fingerprint(os.fstat(file))
         except OSError as error:
-            log.warning("its mode or owner differs and cannot be set", file=shown(name), reason=error.strerror)
+            log.warning("its mode or owner differs and cannot be set", file=escaped(name), reason=error.strerror)
         return None
 
     # -- making room ------------------------------------------------------------------------------------------
 
-    def sweep(self, names: Sequence[str]) -> list[str]:
+    def remove_stale(self, names: Sequence[str]) -> list[str]:
         """Remove what runs that were killed have left. The names removed; never one that is not exactly ours."""
         ours: dict[str, list[str]] = {}
         for name in (*names, *self._below_trees()):
-            if token := tomcat_names.token_of(name.removeprefix(f"{tomcat_names.TREES}/")):
+            if token := tomcat_names.run_token(name.removeprefix(f"{tomcat_names.META_INF}/")):
                 ours.setdefault(token, []).append(name)
         removed: list[str] = []
         for token, files in ours.items():
             if self._is_abandoned(token):
                 # Again the lock file last, so that a run killed while it sweeps leaves nothing that looks alive.
                 removed += filter(self._remove, sorted(files, key=tomcat_names.lock_name(token).__eq__))
-        if tomcat_names.TREES in names:
+        if tomcat_names.META_INF in names:
             self._remove_trees_place()
         return removed
 
     def _below_trees(self) -> list[str]:
         """What lies where directories are staged, ours or not."""
         with suppress(OSError):
-            place = os.open(tomcat_names.TREES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.directory)
+            place = os.open(tomcat_names.META_INF, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.directory)
             try:
-                return [f"{tomcat_names.TREES}/{name}" for name in sorted(os.listdir(place))]  # noqa: PTH208 - as above
+                return [f"{tomcat_names.META_INF}/{name}" for name in sorted(os.listdir(place))]  # noqa: PTH208 - as above
             finally:
                 os.close(place)
         return []
@@ -205,7 +205,7 @@ class Target:
     def _is_abandoned(self, token: str) -> bool:
         """Whether nobody holds the lock of the run with this token."""
         try:
-            with self.opened(tomcat_names.lock_name(token)) as lock:
+            with self.open_file(tomcat_names.lock_name(token)) as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
             return error.errno == errno.ENOENT
@@ -214,8 +214,8 @@ class Target:
     def _remove(self, name: str) -> bool:
         """Remove an unfinished file or directory. What cannot be removed is no obstacle: a later run tries again."""
         try:
-            if name.startswith(f"{tomcat_names.TREES}/"):
-                directory_swap.remove(name, self.directory)
+            if name.startswith(f"{tomcat_names.META_INF}/"):
+                directory_swap.remove_tree(name, self.directory)
             else:
                 os.unlink(name, dir_fd=self.directory)
         except OSError as error:
@@ -226,9 +226,9 @@ class Target:
 
     def _remove_trees_place(self) -> None:
         with suppress(OSError):  # it is somebody's, or not empty
-            os.rmdir(tomcat_names.TREES, dir_fd=self.directory)
+            os.rmdir(tomcat_names.META_INF, dir_fd=self.directory)
 
-    def demand_space(self, needed: int, files: int, reserve: int) -> None:
+    def require_space(self, needed: int, files: int, reserve: int) -> None:
         """Raise IOFailed when the bytes or files will not fit, and so many bytes beside them (see `space`)."""
         free_space.demand(self.directory, self.path, needed, files, reserve)
 
@@ -243,12 +243,12 @@ class Target:
         name = self._new_name()
         return name, os.open(name, _CREATE, mode, dir_fd=self.directory)
 
-    def create_tree(self) -> tuple[str, int]:
+    def create_directory(self) -> tuple[str, int]:
         """A new staging directory: its name below this one, and the directory open. Raises OSError."""
-        name = self._new_name(f"{tomcat_names.TREES}/")
+        name = self._new_name(f"{tomcat_names.META_INF}/")
         for attempt in range(_ATTEMPTS):
             with suppress(FileExistsError):
-                os.mkdir(tomcat_names.TREES, 0o755, dir_fd=self.directory)
+                os.mkdir(tomcat_names.META_INF, 0o755, dir_fd=self.directory)
             try:
                 os.mkdir(name, _PRIVATE, dir_fd=self.directory)
                 break
@@ -256,13 +256,13 @@ class Target:
                 raise self._no_place_for_trees() from None
             except FileNotFoundError:
                 if attempt == _ATTEMPTS - 1:
-                    if self.stat(tomcat_names.TREES):  # a link to nothing
+                    if self.stat(tomcat_names.META_INF):  # a link to nothing
                         raise self._no_place_for_trees() from None
                     raise
         return name, os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory)
 
     def _no_place_for_trees(self) -> IOFailed:
-        place = shown(f"{self.path}/{tomcat_names.TREES}")
+        place = escaped(f"{self.path}/{tomcat_names.META_INF}")
         return IOFailed(f"{place}: it is no directory, and directories are unpacked below it first: remove it")
 
     def _new_name(self, place: str = "") -> str:
@@ -287,26 +287,26 @@ class Target:
 
     # -- giving names -----------------------------------------------------------------------------------------
 
-    def name_file(self, staging: str, name: str) -> None:
+    def publish_file(self, staging: str, name: str) -> None:
         """Put a staged file in its place, over what is there. Raises OSError."""
         os.rename(staging, name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
         del self._unfinished[staging]
 
-    def name_tree(self, staging: str, name: str) -> None:
+    def publish_directory(self, staging: str, name: str) -> None:
         """Put a staged directory in its place; what was there is removed with the unfinished. Raises OSError."""
-        aside = self._new_name(f"{tomcat_names.TREES}/")
-        if not directory_swap.put(staging, name, aside, self.directory):
+        aside = self._new_name(f"{tomcat_names.META_INF}/")
+        if not directory_swap.replace_directory(staging, name, aside, self.directory):
             del self._unfinished[staging]
 
-    def take_away(self, name: str) -> None:
+    def unpublish(self, name: str) -> None:
         """Remove an artifact: a file at once, a directory in one rename before its parts go. Raises OSError."""
         if tomcat_names.is_war(name):
             with suppress(FileNotFoundError):  # somebody was faster
                 os.unlink(name, dir_fd=self.directory)
             return
         with suppress(FileExistsError):
-            os.mkdir(tomcat_names.TREES, 0o755, dir_fd=self.directory)
-        aside = self._new_name(f"{tomcat_names.TREES}/")
+            os.mkdir(tomcat_names.META_INF, 0o755, dir_fd=self.directory)
+        aside = self._new_name(f"{tomcat_names.META_INF}/")
         os.rename(name, aside, src_dir_fd=self.directory, dst_dir_fd=self.directory)
 
     def flush(self) -> None:
@@ -327,7 +327,7 @@ class Target:
                 os.fsync(writer)
             finally:
                 os.close(writer)
-            self.name_file(staging, name)
+            self.publish_file(staging, name)
             self.flush()
 
 

@@ -21,7 +21,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _EVEN_CLOSED = getattr(os, "O_PATH", 0)  # opens what may not be read; only Linux has it
 
 
-def put(new: str, place: str, aside: str, directory: int) -> bool:
+def replace_directory(new: str, place: str, aside: str, directory: int) -> bool:
     """Put the directory `new` in its place. True when there was one, which then is found under `new` or `aside`."""
     try:
         found = os.stat(place, dir_fd=directory, follow_symlinks=False)
@@ -56,7 +56,7 @@ def exchange(one: str, other: str, directory: int) -> None:
         raise OSError(number, os.strerror(number), one, None, other)
 
 
-def flush_all(directory: int) -> None:
+def sync_file_system(directory: int) -> None:
     """Bring all of the file system to the disk: for many files that is one call instead of one each. Raises OSError."""
     import ctypes  # noqa: PLC0415 - as above
 
@@ -68,7 +68,7 @@ def flush_all(directory: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def remove(path: str, directory: int) -> None:
+def remove_tree(path: str, directory: int) -> None:
     """Remove a file or a directory with all that is in it; links are not followed. Raises OSError.
 
     However deep it is, this takes three descriptors and flat memory: the directories in a directory are moved up to

@@ -7,7 +7,7 @@ import os
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.warcopier import io_errors
 from sidecars.warcopier.target import memory_limit
-from sidecars.warcopier.tomcat_names import shown
+from sidecars.warcopier.tomcat_names import escaped
 
 
 def demand(directory: int, path: str, needed: int, files: int, reserve: int) -> None:
@@ -27,12 +27,12 @@ def _demand_disk(directory: int, path: str, needed: int, files: int, reserve: in
     if disk.f_blocks and needed + reserve > free:
         kept = f" and {reserve} to be left (WARCOPIER_RESERVE)" if reserve else ""
         raise IOFailed(
-            f"WARCOPIER_TARGET={shown(path)}: it is too full: {needed} bytes are needed for {what}{kept},"
+            f"WARCOPIER_TARGET={escaped(path)}: it is too full: {needed} bytes are needed for {what}{kept},"
             f" {free} are free; make room, or give the volume more"
         )
     if disk.f_files and files > disk.f_favail:
         raise IOFailed(
-            f"WARCOPIER_TARGET={shown(path)}: it is too full: there is room for {disk.f_favail} more files,"
+            f"WARCOPIER_TARGET={escaped(path)}: it is too full: there is room for {disk.f_favail} more files,"
             f" and {files} are needed"
         )
 
@@ -45,7 +45,7 @@ def _demand_memory(directory: int, path: str, needed: int, files: int, what: str
     room = memory_limit.room()
     if room and needed + memory_limit.OWN_USE > room.free:
         raise IOFailed(
-            f"WARCOPIER_TARGET={shown(path)}: it is in memory, where {needed} bytes are needed for {what}, and"
+            f"WARCOPIER_TARGET={escaped(path)}: it is in memory, where {needed} bytes are needed for {what}, and"
             f" {memory_limit.OWN_USE} for the copier; the memory limit of the container ({room.name}={room.limit})"
             f" leaves {room.free}: raise that limit, or give the volume a disk"
         )

@@ -15,18 +15,18 @@ import stat
 from sidecars.chassis.runtime import json_text
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, asdict
 from sidecars.warcopier import tomcat_names
-from sidecars.warcopier.artifacts import Fingerprint, Published
+from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    Record = dict[str, Published]
+    Manifest = dict[str, ManifestEntry]
 
 VERSION = 1
 _LARGEST = 64 << 20  # bytes; beyond that it is none of ours
 
 
-def parse(raw: bytes) -> Record:
+def parse(raw: bytes) -> Manifest:
     """The record in these bytes. Raises ValueError when it is not one that this version wrote."""
     import json  # noqa: PLC0415 - the first run, which an app waits for, has no record
 
@@ -39,7 +39,7 @@ def parse(raw: bytes) -> Record:
         raise ValueError(f"it is not a record: {error}") from None
 
 
-def render(record: Mapping[str, Published]) -> Iterator[bytes]:
+def render(record: Mapping[str, ManifestEntry]) -> Iterator[bytes]:
     """The same record always gives the same bytes: an artifact a line, by name."""
     yield b'{"version":%d,"artifacts":{' % VERSION
     comma = b"\n"
@@ -61,11 +61,11 @@ def _escaped(char: str) -> str:
     return f"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char
 
 
-def load(directory: int) -> Record:
+def load(directory: int) -> Manifest:
     """The record in an open directory; {} when there is none yet. Raises OSError or ValueError when it is unusable."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        file = os.open(tomcat_names.RECORD, flags, dir_fd=directory)
+        file = os.open(tomcat_names.MANIFEST, flags, dir_fd=directory)
     except FileNotFoundError:
         return {}
     try:
@@ -89,11 +89,11 @@ def _can_be_a_name(name: str) -> bool:
     return raw not in (b"", b".", b"..") and b"/" not in raw and b"\0" not in raw
 
 
-def _published(entry: Mapping[str, object]) -> Published:
+def _published(entry: Mapping[str, object]) -> ManifestEntry:
     sha256, check = entry["sha256"], entry["check"]
     if not isinstance(sha256, str) or not isinstance(check, str):
         raise TypeError("sha256 and check must be text")
-    return Published(sha256, check, _fingerprint(entry["file"]))
+    return ManifestEntry(sha256, check, _fingerprint(entry["file"]))
 
 
 def _fingerprint(fields: object) -> Fingerprint:

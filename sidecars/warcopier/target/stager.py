@@ -15,17 +15,17 @@ from contextlib import contextmanager, nullcontext, suppress
 from sidecars.chassis.runtime.lifecycle import BadData, IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass, replace
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
-from sidecars.warcopier.archive.archive_check import refusing
-from sidecars.warcopier.archive.entry_times import directory_time_ns
+from sidecars.warcopier.archive.archive_check import bad_archive_refused
+from sidecars.warcopier.archive.entry_times import directory_mtime_ns
 from sidecars.warcopier.target import directory_swap
-from sidecars.warcopier.tomcat_names import shown
+from sidecars.warcopier.tomcat_names import escaped
 from sidecars.warcopier.transfer.copying import (
-    Behind,
-    Beside,
+    BackgroundFlush,
+    BackgroundTask,
     copy,
     flush_data,
     holds,
-    no_tick,
+    no_progress,
     sha256_of,
     sha256_of_bytes,
     write_all,
@@ -34,13 +34,13 @@ from sidecars.warcopier.transfer.copying import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sidecars.warcopier.archive.archive_check import Check
-    from sidecars.warcopier.archive.verification import Spans, Survey
-    from sidecars.warcopier.archive.zip_directory import Read
+    from sidecars.warcopier.archive.archive_check import ArchiveCheck
+    from sidecars.warcopier.archive.verification import ArchiveSummary, EntryRanges
+    from sidecars.warcopier.archive.zip_directory import ReadAt
     from sidecars.warcopier.artifacts import Source
     from sidecars.warcopier.settings import Settings
-    from sidecars.warcopier.target.directory import Target
-    from sidecars.warcopier.transfer.fork_pool import Wrote
+    from sidecars.warcopier.target.directory import TargetDirectory
+    from sidecars.warcopier.transfer.fork_pool import OnWritten
     from sidecars.warcopier.transfer.progress import Progress
 
 SMALL = 1 << 20  # bytes that are read at once
@@ -55,7 +55,7 @@ class SourceChanged(IOFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedArtifact:
     """An artifact that is complete, checked, and lacks only its name. `sha256` is "" where none was taken."""
 
     source: Source
@@ -69,7 +69,7 @@ class Staged:
 class Stager:
     """What one run knows about how to stage: the check, permissions, whether digests are taken, and how far it is."""
 
-    def __init__(self, target: Target, settings: Settings, check: Check, progress: Progress) -> None:
+    def __init__(self, target: TargetDirectory, settings: Settings, check: ArchiveCheck, progress: Progress) -> None:
         self._target = target
         self._settings = settings
         self._check = check
@@ -77,7 +77,7 @@ class Stager:
         # WATCH has threads, which would not go along with a fork; on one core two processes only take turns.
         self._may_fork = not settings.watch and _usable_processors() > 1
 
-    def stage(self, source: Source, expected: str, found: Survey | None, *, flush: bool) -> Staged:
+    def stage(self, source: Source, expected: str, found: ArchiveSummary | None, *, flush: bool) -> StagedArtifact:
         """Copy or unpack one source and prove the result. `expected` is its digest, or ""; `found` what it declares.
 
         `flush`: bring it to the disk now, rather than later with all others. Raises BadData or IOFailed.
@@ -101,7 +101,7 @@ class Stager:
 
     # -- an archive ---------------------------------------------------------------------------------------------
 
-    def _stage_small(self, source: Source, reader: int, expected: str, *, wanted: bool, flush: bool) -> Staged:
+    def _stage_small(self, source: Source, reader: int, expected: str, *, wanted: bool, flush: bool) -> StagedArtifact:
         size = source.fingerprint.size
         data = io_errors.reader_of(reader, source.path)(0, size + 1)
         _demand_unchanged(source, reader, len(data))
@@ -113,23 +113,23 @@ class Stager:
                 with _flushing(writer, beside=size > _WORTH_A_THREAD) if flush else nullcontext():
                     sha256 = sha256_of_bytes(data) if wanted else ""
                     demand_digest(source, sha256, expected)
-                    contents = self._check.examine(source.path, lambda at, length: data[at : at + length], size)
+                    contents = self._check.verify_archive(source.path, lambda at, length: data[at : at + length], size)
                     if wanted and not holds(writer, data):
                         raise _differs(source)
             finally:
                 os.close(writer)
-        return Staged(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
+        return StagedArtifact(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
 
-    def _stage_large(self, source: Source, reader: int, expected: str, *, wanted: bool) -> Staged:
+    def _stage_large(self, source: Source, reader: int, expected: str, *, wanted: bool) -> StagedArtifact:
         size, tick = source.fingerprint.size, self._progress.tick
         sha256 = ""
         with io_errors.writing(self._target.path):
             staging, writer = self._target.create_file(self._settings.mode)
         try:
-            with Beside(reader, sha256_of if wanted else _nothing) as digest:
+            with BackgroundTask(reader, sha256_of if wanted else _nothing) as digest:
                 with (
                     io_errors.writing(self._target.path),
-                    Behind(lambda: flush_data(writer), _STRETCH, tick) as behind,
+                    BackgroundFlush(lambda: flush_data(writer), _STRETCH, tick) as behind,
                 ):
                     copied = copy(reader, writer, size, behind.wrote)
                 with io_errors.reading(source.path):
@@ -140,7 +140,7 @@ class Stager:
         finally:
             os.close(writer)
 
-    def _proven(self, source: Source, staging: str, writer: int, sha256: str) -> Staged:
+    def _proven(self, source: Source, staging: str, writer: int, sha256: str) -> StagedArtifact:
         """Read back what was written, while the kernel brings it to the disk."""
         size = source.fingerprint.size
 
@@ -148,8 +148,8 @@ class Stager:
             self._progress.tick(size + done)
 
         with (
-            Beside(writer, lambda read: self._check.examine(source.path, read, size)) as checked,
-            Beside(writer, sha256_of if sha256 else _nothing) as digest,
+            BackgroundTask(writer, lambda read: self._check.verify_archive(source.path, read, size)) as checked,
+            BackgroundTask(writer, sha256_of if sha256 else _nothing) as digest,
             io_errors.writing(self._target.path),
         ):
             inode = self._finish(source, writer)
@@ -157,7 +157,7 @@ class Stager:
             if digest.result(tick) != sha256:
                 raise _differs(source)
             contents = checked.result(tick)
-        return Staged(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
+        return StagedArtifact(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
 
     def _finish(self, source: Source, writer: int) -> int:
         """Permissions, owner and time. The file's inode."""
@@ -166,53 +166,55 @@ class Stager:
             with suppress(PermissionError):  # some network file systems have modes of their own
                 os.fchmod(writer, self._settings.mode)
         if self._settings.owner:
-            io_errors.give(writer, self._settings.owner)
+            io_errors.change_owner(writer, self._settings.owner)
         now_ns = time.time_ns()
         os.utime(writer, ns=(now_ns, self._mtime(source, now_ns)))
         return found.st_ino
 
     def _mtime(self, source: Source, now_ns: int) -> int:
-        return artifacts.modification_time(now_ns, self._target.mtimes_known_to_tomcat(source.name))
+        return artifacts.new_mtime(now_ns, self._target.mtimes_known_to_tomcat(source.name))
 
     # -- an unpacked directory ----------------------------------------------------------------------------------
 
-    def _stage_tree(self, source: Source, reader: int, found: Survey | None, expected: str) -> Staged:
+    def _stage_tree(self, source: Source, reader: int, found: ArchiveSummary | None, expected: str) -> StagedArtifact:
         size = source.fingerprint.size
-        known = found or self._check.survey(source.path, io_errors.reader_of(reader, source.path), size)
+        known = found or self._check.summarize(source.path, io_errors.reader_of(reader, source.path), size)
         with io_errors.writing(self._target.path):
-            staging, root = self._target.create_tree()
+            staging, root = self._target.create_directory()
         try:
             inode, sha256 = self._unpack(source, reader, known, root)
         finally:
             os.close(root)
         _demand_unchanged(source, reader, size)
         demand_digest(source, sha256, expected)
-        name = tomcat_names.unpacked_directory(source.name)
-        return Staged(source, name, staging, inode, sha256, known.contents.has_web_inf)
+        name = tomcat_names.exploded_directory_name(source.name)
+        return StagedArtifact(source, name, staging, inode, sha256, known.contents.has_web_inf)
 
-    def _unpack(self, source: Source, reader: int, known: Survey, root: int) -> tuple[int, str]:
+    def _unpack(self, source: Source, reader: int, known: ArchiveSummary, root: int) -> tuple[int, str]:
         """Fill the directory with all that is in the archive. Its inode, and the digest of the archive."""
-        from sidecars.warcopier.archive.unpacking import Tree  # noqa: PLC0415 - as above
-        from sidecars.warcopier.transfer.fork_pool import Shared  # noqa: PLC0415 - only for this, and loading costs time
+        from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter  # noqa: PLC0415 - as above
+        from sidecars.warcopier.transfer.fork_pool import ForkPool  # noqa: PLC0415 - only for this, and loading costs time
 
         read = io_errors.reader_of(reader, source.path)
 
-        def tree(wrote: Wrote) -> Tree:
-            return Tree(root, self._settings.mode, self._settings.owner, wrote)
+        def tree(wrote: OnWritten) -> ExplodedDirectoryWriter:
+            return ExplodedDirectoryWriter(root, self._settings.mode, self._settings.owner, wrote)
 
-        def work(number: int, wrote: Wrote) -> Spans:
+        def work(number: int, wrote: OnWritten) -> EntryRanges:
             return self._check.unpacked(source.path, read, known, number, tree(wrote))
 
         alone = source.fingerprint.size < WORTH_A_PROCESS or not self._may_fork
-        with Shared(len(known.parts), work, alone=alone) as shared, Beside(reader, sha256_of) as digest:
+        with ForkPool(len(known.parts), work, alone=alone) as shared, BackgroundTask(reader, sha256_of) as digest:
             with (
                 io_errors.writing(self._target.path),
-                Behind(lambda: directory_swap.flush_all(root), _SMALL_STRETCH, self._progress.tick) as behind,
+                BackgroundFlush(
+                    lambda: directory_swap.sync_file_system(root), _SMALL_STRETCH, self._progress.tick
+                ) as behind,
             ):
-                self._check.demand_no_overlap(source.path, shared.run(behind.wrote))
-                with refusing(source.path):
+                self._check.require_no_overlap(source.path, shared.run(behind.wrote))
+                with bad_archive_refused(source.path):
                     mtime = self._mtime(source, time.time_ns())
-                    tree(no_tick).finish(mtime, directory_time_ns(known.modified))
+                    tree(no_progress).finish(mtime, directory_mtime_ns(known.modified))
                 inode = os.fstat(root).st_ino
             with io_errors.reading(source.path):
                 return inode, digest.result()
@@ -223,9 +225,9 @@ class Stager:
 
 def open_source(source: Source) -> int:
     with io_errors.reading(source.path):
-        reader = os.open(source.path, io_errors.READ)
+        reader = os.open(source.path, io_errors.READ_FLAGS)
         try:
-            io_errors.demand_file(source.path, os.fstat(reader).st_mode)
+            io_errors.require_regular_file(source.path, os.fstat(reader).st_mode)
         except BadData:
             os.close(reader)
             raise
@@ -236,11 +238,11 @@ def demand_digest(source: Source, sha256: str, expected: str) -> None:
     """Raise BadData when another digest was expected. `expected` "" is none."""
     if expected and sha256 != expected:
         raise BadData(
-            f"{shown(source.path)}: its SHA-256 is {sha256}, and {expected} was expected; nothing was published"
+            f"{escaped(source.path)}: its SHA-256 is {sha256}, and {expected} was expected; nothing was published"
         )
 
 
-def _nothing(_read: Read) -> str:
+def _nothing(_read: ReadAt) -> str:
     return ""
 
 
@@ -252,12 +254,12 @@ def _usable_processors() -> int:
 
 def _demand_unchanged(source: Source, reader: int, copied: int) -> None:
     if copied != source.fingerprint.size or artifacts.fingerprint(os.fstat(reader)) != source.fingerprint:
-        raise SourceChanged(f"{shown(source.path)}: it was changed while it was being copied: try again")
+        raise SourceChanged(f"{escaped(source.path)}: it was changed while it was being copied: try again")
 
 
 def _differs(source: Source) -> IOFailed:
     return IOFailed(
-        f"{shown(source.path)}: the copy is not what was read; suspect the memory, or the disk of the target"
+        f"{escaped(source.path)}: the copy is not what was read; suspect the memory, or the disk of the target"
     )
 
 
@@ -265,7 +267,7 @@ def _differs(source: Source) -> IOFailed:
 def _flushing(writer: int, *, beside: bool) -> Iterator[None]:
     """Bring the file to the disk, `beside` the rest or after it."""
     if beside:
-        with Beside(writer, lambda _read: os.fsync(writer)) as flush:
+        with BackgroundTask(writer, lambda _read: os.fsync(writer)) as flush:
             yield
             flush.result()
     else:

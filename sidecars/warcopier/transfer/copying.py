@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sidecars.warcopier.archive.zip_directory import Read
+    from sidecars.warcopier.archive.zip_directory import ReadAt
 
     Move = Callable[[int, int, int, int], int]
     """`move(reader, writer, offset, count)`: how many bytes it moved, at most `count`; 0 when there is no more."""
-    Tick = Callable[[int], None]
+    OnProgress = Callable[[int], None]
     """Told now and then how many bytes are done; raises to stop the work."""
 
 _STRIDE = 8 << 20  # bytes that the kernel copies at a time: the longest that a signal to stop has to wait
@@ -44,11 +44,11 @@ class Stopped(Exception):
     """The work was told to stop, since nobody wants its result any more."""
 
 
-def no_tick(_done: int) -> None:
+def no_progress(_done: int) -> None:
     """For work that nobody waits for."""
 
 
-def copy(reader: int, writer: int, size: int, tick: Tick = no_tick) -> int:
+def copy(reader: int, writer: int, size: int, tick: OnProgress = no_progress) -> int:
     """Copy the first `size` bytes from one open file into another. The number copied: fewer when it became shorter."""
     if size > _STRIDE and _reflink(reader, writer):
         return min(size, os.fstat(writer).st_size)
@@ -108,12 +108,12 @@ def write_all(writer: int, data: bytes) -> None:
         done += os.write(writer, memoryview(data)[done:])
 
 
-def reader_of(file: int) -> Read:
+def reader_of(file: int) -> ReadAt:
     """A function that reads ranges of an open file."""
     return lambda offset, length: os.pread(file, length, offset)
 
 
-def sha256_of(read: Read) -> str:
+def sha256_of(read: ReadAt) -> str:
     """The hexadecimal digest of all that there is to read."""
     digest = hashlib.sha256()
     offset = 0
@@ -127,7 +127,7 @@ def sha256_of_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def are_alike(one: Read, other: Read) -> bool:
+def are_alike(one: ReadAt, other: ReadAt) -> bool:
     """Whether both hold the same bytes."""
     offset = 0
     while piece := one(offset, _PIECE):
@@ -156,7 +156,7 @@ def _started(thread: threading.Thread) -> bool:
     return True
 
 
-class Behind:
+class BackgroundFlush:
     """Brings what is written to the disk stretch by stretch while more is written, in a thread of its own.
 
     So the disk works during the copy and not only after it, and there is never much that waits in memory: it counts
@@ -164,7 +164,7 @@ class Behind:
     is brought to the disk before the next one is written.
     """
 
-    def __init__(self, flush: Callable[[], None], stretch: int, tick: Tick = no_tick) -> None:
+    def __init__(self, flush: Callable[[], None], stretch: int, tick: OnProgress = no_progress) -> None:
         """`flush` is called whenever `stretch` more bytes are written; it may raise OSError."""
         self._flush = flush
         self._stretch = stretch
@@ -214,17 +214,17 @@ class Behind:
             raise self._error
 
 
-class Beside(Generic[T]):
+class BackgroundTask(Generic[T]):
     """Work in a thread of its own for as long as the context is open; leaving it early stops the work.
 
     Where there may be no more threads, the work is done when its result is asked for.
     """
 
-    def __init__(self, file: int, work: Callable[[Read], T]) -> None:
+    def __init__(self, file: int, work: Callable[[ReadAt], T]) -> None:
         self.done = 0  # how far into the file it has read
         self._stop = False
         self._runs = False
-        self._tick: Tick = no_tick
+        self._tick: OnProgress = no_progress
         self._file = file
         self._work = work
         self._result: list[T] = []
@@ -244,7 +244,7 @@ class Beside(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
             self._error = error
 
-    def __enter__(self) -> Beside[T]:
+    def __enter__(self) -> BackgroundTask[T]:
         self._runs = _started(self._thread)
         return self
 
@@ -255,7 +255,7 @@ class Beside(Generic[T]):
         if self._runs:
             self._thread.join()
 
-    def result(self, tick: Tick = no_tick) -> T:
+    def result(self, tick: OnProgress = no_progress) -> T:
         """Wait for the result. Raises what the work raised."""
         if not self._runs:
             self._tick = tick

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, NoReturn, Self
 
-    Wrote = Callable[[int], None]
+    OnWritten = Callable[[int], None]
     """To be told how many more bytes are done; may raise to stop the work."""
-    Work = Callable[[int, Wrote], Any]
+    Work = Callable[[int, OnWritten], Any]
     """`work(number, wrote)` does that task. What it returns must be something that `marshal` knows."""
     Failed = tuple[int, Exception]
 
-MOST = 1000  # tasks: the smallest pipe that Linux makes holds the numbers of so many
+MAX_TASKS = 1000  # tasks: the smallest pipe that Linux makes holds the numbers of so many
 _NUMBER = 4  # bytes
 _PIPE = 1 << 12  # bytes, the size of that pipe
 _OURS, _THEIRS = 0, 1  # places of the bytes that are done
@@ -46,7 +46,7 @@ _KILL = 9  # SIGKILL
 _FAILURES = (BadData, IOFailed, OSError)
 
 
-class Shared:
+class ForkPool:
     """The tasks 0 to `count` - 1, which a child works on from the start of the context, and we in `run`.
 
     `alone`: there is no child; nor is there one where there may be no more processes. Needs to begin while there are no
@@ -54,8 +54,8 @@ class Shared:
     """
 
     def __init__(self, count: int, work: Work, *, alone: bool) -> None:
-        if count > MOST:
-            raise ValueError(f"{count} tasks; at most {MOST} can be shared")
+        if count > MAX_TASKS:
+            raise ValueError(f"{count} tasks; at most {MAX_TASKS} can be shared")
         self._count = count
         self._work = work
         self._alone = alone
@@ -103,7 +103,7 @@ class Shared:
 
     # -- both ---------------------------------------------------------------------------------------------------
 
-    def _take(self, wrote: Wrote) -> tuple[list[tuple[int, Any]], Failed | None]:
+    def _take(self, wrote: OnWritten) -> tuple[list[tuple[int, Any]], Failed | None]:
         """Take tasks and do them until there are no more: the numbers and results, and the task that failed and why."""
         results = []
         for number in self._numbers():

@@ -33,7 +33,7 @@ _TRY_AGAIN = 60.0  # seconds after which inotify is tried again
 _NEEDED = 2  # threads: that of inotify, and one that has ended and may still count for an instant
 
 
-class Moments:
+class ChangeEvents:
     """Tells when to look. `polls` is True while the source is only polled, and None before it is known."""
 
     def __init__(self, interval: float, pulse: Heartbeat, switched: Callable[[bool], None]) -> None:

@@ -27,9 +27,9 @@ from sidecars.warcopier import app, artifacts
 from sidecars.warcopier.metrics import Metrics
 from sidecars.warcopier.source import listing
 from sidecars.warcopier.target.stager import SourceChanged
-from sidecars.warcopier.tomcat_names import as_text
+from sidecars.warcopier.tomcat_names import utf8_text
 from sidecars.warcopier.transfer.copying import Stopped
-from sidecars.warcopier.watch.change_events import Moments
+from sidecars.warcopier.watch.change_events import ChangeEvents
 from sidecars.warcopier.watch.settling import Settling
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = logs.get("warcopier")
 
 _LONGEST_STEP = 300.0  # seconds, such as flushing a large WAR to a slow disk, after which the thread counts as dead
-Look = tuple[tuple[object, ...], ...]
+SourceState = tuple[tuple[object, ...], ...]
 
 
 async def run(settings: Settings, context: ServiceContext) -> None:
@@ -78,7 +78,7 @@ class Publisher:
         self._metrics = metrics
         self._hold = health.hold("publisher", "nothing is published yet")
         self._pulse = health.heartbeat("publisher", _LONGEST_STEP)
-        self._moments = Moments(settings.watch_interval, self._pulse, metrics.polls)
+        self._moments = ChangeEvents(settings.watch_interval, self._pulse, metrics.polls)
         self._outcome: Outcome | None = None
         self._failure = self._unfinished = ""
 
@@ -86,7 +86,7 @@ class Publisher:
         """For `/status`."""
         artifacts = self._outcome.sha256 if self._outcome else {}
         return {
-            "artifacts": {as_text(name): digest for name, digest in artifacts.items()},
+            "artifacts": {utf8_text(name): digest for name, digest in artifacts.items()},
             "last_failure": self._failure,
             "waiting": self._unfinished,
             "polls": bool(self._moments.polls),
@@ -147,9 +147,9 @@ class Publisher:
 
     def _take_over(self) -> None:
         """Where nothing is published yet, stay for what earlier runs have published and is still as they left it."""
-        if self._outcome is None and (standing := app.standing(self._settings)):
-            self._outcome = standing
-            self._metrics.shows(standing)
+        if self._outcome is None and (intact := app.intact(self._settings)):
+            self._outcome = intact
+            self._metrics.shows(intact)
             self._hold.release()
 
     def _may_be_unfinished(self, failure: Failure) -> bool:
@@ -179,7 +179,7 @@ class Publisher:
         self._failure = failure.reason
 
 
-def _age(look: Look, now: float) -> float:
+def _age(look: SourceState, now: float) -> float:
     """Return how many seconds ago a source changed last, by its ctime: nobody can set that back."""
     changes = [
         part.ctime_ns / artifacts.SECOND for one in look for part in one if isinstance(part, artifacts.Fingerprint)
@@ -187,14 +187,14 @@ def _age(look: Look, now: float) -> float:
     return max(0.0, now - max(changes, default=0.0))
 
 
-def _look(settings: Settings) -> Look:
+def _look(settings: Settings) -> SourceState:
     """What the source looks like from outside: where each WAR and its digests really lie, and their fingerprints."""
     try:
-        found = listing.listed(settings)
+        found = listing.list_sources(settings)
     except Failure as failure:
         return ((failure.reason,),)
-    sums = {listing.sums_beside(source): None for source in found}
-    wars = [(source.name, listing.resolved(source.path), source.device, source.fingerprint) for source in found]
+    sums = {listing.sums_path(source): None for source in found}
+    wars = [(source.name, listing.resolve_links(source.path), source.device, source.fingerprint) for source in found]
     return (*wars, *((place, listing.fingerprint_of(place)) for place in sums))
 
 
@@ -204,7 +204,7 @@ def _directories(settings: Settings) -> dict[str, tuple[int, int]]:
     The kernel watches the directory and not its name: where another one has the name, that is to be watched anew.
     """
     found = {}
-    for place in {listing.existing(place) for part in settings.source for place in listing.places(part)}:
+    for place in {listing.nearest_directory(place) for part in settings.source for place in listing.places(part)}:
         with suppress(OSError):
             directory = os.stat(place)  # noqa: PTH116 - paths are text
             found[place] = (directory.st_dev, directory.st_ino)

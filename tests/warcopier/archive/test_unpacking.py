@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecars.warcopier.archive import verification
-from sidecars.warcopier.archive.unpacking import Tree
+from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
 from sidecars.warcopier.archive.verification import Limits
-from sidecars.warcopier.archive.zip_directory import NotAnArchive
-from sidecars.warcopier.transfer.copying import no_tick
+from sidecars.warcopier.archive.zip_directory import BadArchive
+from sidecars.warcopier.transfer.copying import no_progress
 from tests.warcopier.archives import overlapping, packed, patched, streamed, twice, wide
 from tests.warcopier.support import TRACKER, noise, tree, war
 
@@ -34,10 +34,10 @@ def unpacked(data: bytes, folder: Path, limits: Limits = WIDE, mode: int = 0o644
     root = os.open(folder, os.O_RDONLY)
     before = os.umask(0)
     try:
-        sink = Tree(root, mode, None, no_tick)
-        whole = verification.survey(read, len(data), limits, "unpackable")
-        verification.demand_no_overlap(
-            verification.prove(read, whole, part, "unpackable", sink) for part in whole.parts
+        sink = ExplodedDirectoryWriter(root, mode, None, no_progress)
+        whole = verification.summarize(read, len(data), limits, "unpackable")
+        verification.require_no_overlap(
+            verification.verify_part(read, whole, part, "unpackable", sink) for part in whole.parts
         )
         sink.finish(1_700_000_000 * 10**9)
     finally:
@@ -85,7 +85,7 @@ def test_whatever_the_names_are_nothing_lies_outside_and_what_is_accepted_is_com
     inside = outside / "inside"
     try:
         found = unpacked(packed(entries, zipfile.ZIP_STORED), inside)
-    except NotAnArchive as refusal:
+    except BadArchive as refusal:
         assert "\n" not in str(refusal)  # noqa: PT017 - being refused is as good
     else:
         files = {os.path.normpath(name): data for name, data in entries.items() if not name.endswith("/")}
@@ -111,7 +111,7 @@ def with_mode(mode: int, name: str = "a", system: int = 3) -> bytes:
     ids=oct,
 )
 def test_an_entry_that_is_no_file_is_refused(tmp_path: Path, kind: int) -> None:
-    with pytest.raises(NotAnArchive, match="neither file nor directory, so it is not unpacked: a"):
+    with pytest.raises(BadArchive, match="neither file nor directory, so it is not unpacked: a"):
         unpacked(with_mode(kind | 0o777), tmp_path / "app")
 
 
@@ -152,7 +152,7 @@ def test_permissions_are_those_asked_for_and_never_the_archives(tmp_path: Path, 
     ],
 )
 def test_what_cannot_be_unpacked_safely_is_refused_with_the_reason(tmp_path: Path, data: bytes, reason: str) -> None:
-    with pytest.raises(NotAnArchive, match=reason):
+    with pytest.raises(BadArchive, match=reason):
         unpacked(data, tmp_path / "app")
 
 
@@ -193,9 +193,9 @@ def test_a_bomb_is_stopped_by_what_comes_out_and_not_by_what_it_declares(
     tmp_path: Path, limits: Limits, reason: str
 ) -> None:
     bomb = packed({"a": bytes(10_000_000), "b": b""})
-    with pytest.raises(NotAnArchive, match=reason):
+    with pytest.raises(BadArchive, match=reason):
         unpacked(bomb, tmp_path / "app", limits)
     assert sum(map(len, tree(tmp_path / "app").values())) <= 1 << 20
     liar = patched(bomb, b"PK\x01\x02", 24, struct.pack("<L", 10))
-    with pytest.raises(NotAnArchive, match="does not have the 10 bytes"):
+    with pytest.raises(BadArchive, match="does not have the 10 bytes"):
         unpacked(liar, tmp_path / "liar")

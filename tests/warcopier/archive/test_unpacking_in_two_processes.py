@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from sidecars.chassis.runtime.lifecycle import BadData
 from sidecars.warcopier.archive import verification
-from sidecars.warcopier.archive.unpacking import Tree
+from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
 from sidecars.warcopier.archive.verification import Contents
-from sidecars.warcopier.archive.zip_directory import NotAnArchive
-from sidecars.warcopier.transfer.copying import no_tick, reader_of
-from sidecars.warcopier.transfer.fork_pool import Shared
+from sidecars.warcopier.archive.zip_directory import BadArchive
+from sidecars.warcopier.transfer.copying import no_progress, reader_of
+from sidecars.warcopier.transfer.fork_pool import ForkPool
 from tests.warcopier.archives import WIDE, packed, streamed
 from tests.warcopier.support import noise, tree
 
 if TYPE_CHECKING:
-    from sidecars.warcopier.transfer.fork_pool import Wrote
+    from sidecars.warcopier.transfer.fork_pool import OnWritten
 
 
 FILES = {"WEB-INF/web.xml": b"<web-app/>", "WEB-INF/lib/a.jar": noise(700_000), "text": b"la" * 200_000, "empty": b""}
@@ -36,19 +36,19 @@ def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
     reader, root = os.open(path, os.O_RDONLY), os.open(folder, os.O_RDONLY)
     read = reader_of(reader)
     try:
-        found = verification.survey(read, path.stat().st_size, WIDE, "unpackable")
+        found = verification.summarize(read, path.stat().st_size, WIDE, "unpackable")
 
-        def work(number: int, wrote: Wrote) -> bytes:
+        def work(number: int, wrote: OnWritten) -> bytes:
             try:
-                return verification.prove(
-                    read, found, found.parts[number], "unpackable", Tree(root, 0o644, None, wrote)
+                return verification.verify_part(
+                    read, found, found.parts[number], "unpackable", ExplodedDirectoryWriter(root, 0o644, None, wrote)
                 )
-            except NotAnArchive as refusal:
+            except BadArchive as refusal:
                 raise BadData(str(refusal)) from None
 
-        with Shared(len(found.parts), work, alone=alone) as tasks:
-            verification.demand_no_overlap(tasks.run(no_tick))
-    except (NotAnArchive, BadData) as refusal:
+        with ForkPool(len(found.parts), work, alone=alone) as tasks:
+            verification.require_no_overlap(tasks.run(no_progress))
+    except (BadArchive, BadData) as refusal:
         return str(refusal)
     finally:
         os.close(reader)

@@ -19,8 +19,8 @@ from sidecars.warcopier.artifacts import fingerprint
 from tests.support import wait_until
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
+    MANIFEST,
     PRUNE,
-    RECORD,
     UNPACK,
     Copier,
     Outcome,
@@ -90,10 +90,10 @@ def duplicate(template: Copier, folder: Path) -> Copier:
     """The same source and target somewhere else, with a record of what the files look like there."""
     shutil.copytree(template.source.parent, folder, symlinks=True)
     copier = Copier(folder / template.source.name, folder / template.target.name)
-    record = json.loads((copier.target / RECORD).read_text())
+    record = json.loads((copier.target / MANIFEST).read_text())
     for name, entry in record["artifacts"].items():
         entry["file"] = asdict(fingerprint((copier.target / name).stat()))
-    (copier.target / RECORD).write_text(json.dumps(record))
+    (copier.target / MANIFEST).write_text(json.dumps(record))
     return copier
 
 
@@ -133,7 +133,7 @@ def test_killed_at_any_step_it_leaves_every_artifact_old_or_new_and_the_next_run
         again = copier.run(**scenario.told)
         assert again.code == 0, again.stderr
         assert deployed(copier.target) == scenario.new, step
-        assert copier.names() == sorted([RECORD, *scenario.new]), step
+        assert copier.names() == sorted([MANIFEST, *scenario.new]), step
     assert some_left
     assert some_old
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.warcopier.archive.entry_names import DEEPEST, LONGEST_NAME
-from sidecars.warcopier.source.globbing import globbed
+from sidecars.warcopier.archive.entry_names import MAX_DEPTH, MAX_NAME_BYTES
+from sidecars.warcopier.source.globbing import glob_paths
 from sidecars.warcopier.target import directory_swap
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
@@ -51,12 +51,12 @@ def deep(folder: Path, levels: int) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("d/" * 500, f"more than {DEEPEST} directories deep"),
-        ("d/" * 500 + "file", f"more than {DEEPEST} directories deep"),
-        ("d/" * 30_000 + "file", f"more than {DEEPEST} directories deep"),
-        ("d/" * (DEEPEST + 1), f"more than {DEEPEST} directories deep"),
-        (("d" * 200 + "/") * 20, f"more than {LONGEST_NAME} bytes"),
-        ("d" * 60_000, f"more than {LONGEST_NAME} bytes"),
+        ("d/" * 500, f"more than {MAX_DEPTH} directories deep"),
+        ("d/" * 500 + "file", f"more than {MAX_DEPTH} directories deep"),
+        ("d/" * 30_000 + "file", f"more than {MAX_DEPTH} directories deep"),
+        ("d/" * (MAX_DEPTH + 1), f"more than {MAX_DEPTH} directories deep"),
+        (("d" * 200 + "/") * 20, f"more than {MAX_NAME_BYTES} bytes"),
+        ("d" * 60_000, f"more than {MAX_NAME_BYTES} bytes"),
         ("d" * 256, "too long to be a file's"),
         ("d" * 256 + "/file", "too long to be a file's"),
     ],
@@ -101,8 +101,8 @@ def test_the_room_of_directories_is_asked_for(copier: Copier, tmp_path: Path) ->
 
 
 def test_the_greatest_depth_and_length_are_unpacked_replaced_and_removed(copier: Copier) -> None:
-    files = {"d/" * DEEPEST + "file": b"deep", ("d" * 222 + "/") * 16 + "d" * 16: b"long"}
-    assert {len(name) for name in files} == {2 * DEEPEST + 4, LONGEST_NAME}
+    files = {"d/" * MAX_DEPTH + "file": b"deep", ("d" * 222 + "/") * 16 + "d" * 16: b"long"}
+    assert {len(name) for name in files} == {2 * MAX_DEPTH + 4, MAX_NAME_BYTES}
     copier.offer(shop=packed(files))
     published(copier.run(**UNPACK))
     assert deployed(copier.target) == {"shop": tree_digest(files)}
@@ -173,7 +173,7 @@ def test_a_glob_goes_as_deep_as_a_path_can(copier: Copier) -> None:
     assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
     copier.source.rename(copier.source.parent / "away")  # too deep for pytest to remove
     at = os.open(copier.source.parent, os.O_RDONLY)
-    directory_swap.remove("away", at)
+    directory_swap.remove_tree("away", at)
     os.close(at)
 
 
@@ -192,8 +192,8 @@ def test_a_link_to_a_directory_is_entered_by_a_glob(copier: Copier) -> None:
     far.mkdir()
     (far / "shop.war").write_bytes(SHOP)
     (copier.source / "near").symlink_to(far)
-    assert globbed(f"{copier.source}/**/*.war") == [f"{copier.source}/near/shop.war"]
-    assert globbed(f"{copier.source}/**/near/*.war") == [f"{copier.source}/near/shop.war"]
+    assert glob_paths(f"{copier.source}/**/*.war") == [f"{copier.source}/near/shop.war"]
+    assert glob_paths(f"{copier.source}/**/near/*.war") == [f"{copier.source}/near/shop.war"]
 
 
 def test_a_chain_of_links_is_a_source_that_cannot_be_read(copier: Copier) -> None:

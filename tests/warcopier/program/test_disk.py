@@ -9,7 +9,7 @@ import pytest
 
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
-    RECORD,
+    MANIFEST,
     SHOP,
     UNPACK,
     Copier,
@@ -127,7 +127,7 @@ def test_a_read_only_target_with_all_in_it_is_good_enough(copier: Copier, tmp_pa
         outcome = copier.run(WARCOPIER_TARGET=str(target))
         assert outcome.code == 0, outcome.stderr
         assert outcome.last == "nothing to do: 1 unchanged"
-        assert names(target) == [RECORD, "shop.war"]
+        assert names(target) == [MANIFEST, "shop.war"]
 
 
 def test_it_publishes_from_one_file_system_to_another(copier: Copier, tmp_path: Path) -> None:

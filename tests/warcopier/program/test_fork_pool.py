@@ -24,10 +24,10 @@ import os, sys
 from sidecars.chassis import commandline
 from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
-from sidecars.warcopier.transfer.fork_pool import Shared
+from sidecars.warcopier.transfer.fork_pool import ForkPool
 
 os.sched_getaffinity = lambda _: {0, 1}
-run, end_as_orphan = Shared.run, Shared._end_as_orphan
+run, end_as_orphan = ForkPool.run, ForkPool._end_as_orphan
 
 def die(*_):
     os.kill(os.getpid(), 9)
@@ -63,14 +63,14 @@ def test_a_large_archive_is_unpacked_as_a_small_one(unpacking: Copier) -> None:
 
 
 def altered(copier: Copier, how: str) -> subprocess.Popen[str]:
-    """The program with something else in the place of `Shared`'s methods."""
+    """The program with something else in the place of `ForkPool`'s methods."""
     program = [sys.executable, "-c", f"{ALTERED}{how}\n{RUN}"]
     environ = copier.environ(UNPACK)
     return subprocess.Popen(program, env=environ, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_when_the_child_is_killed_nothing_is_published_and_the_reason_is_told(unpacking: Copier) -> None:
-    copier = altered(unpacking, "Shared._wrote_there, Shared.run = die, run_later")
+    copier = altered(unpacking, "ForkPool._wrote_there, ForkPool.run = die, run_later")
     _, said = copier.communicate()
     assert copier.returncode == 74, said
     assert "the process that shares the work has died" in said.splitlines()[-1]
@@ -79,7 +79,7 @@ def test_when_the_child_is_killed_nothing_is_published_and_the_reason_is_told(un
 
 
 def test_when_the_copier_is_killed_its_child_ends_and_the_next_run_cleans_up(unpacking: Copier) -> None:
-    copier = altered(unpacking, "Shared._end_as_orphan, Shared.run = end_when_orphaned, hang")
+    copier = altered(unpacking, "ForkPool._end_as_orphan, ForkPool.run = end_when_orphaned, hang")
     listed = Path(f"/proc/{copier.pid}/task/{copier.pid}/children")
     child = int(wait_until(listed.read_text, "a child"))
     copier.kill()

@@ -17,7 +17,7 @@ from sidecars.chassis.runtime import lifecycle
 from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
 from tests.warcopier.archives import CENTRAL, mutations, packed, patched, with_extra
-from tests.warcopier.support import OTHER, RECORD, SHOP, TRACKER, UNPACK, Copier, deployed, published, refused, sha256
+from tests.warcopier.support import MANIFEST, OTHER, SHOP, TRACKER, UNPACK, Copier, deployed, published, refused, sha256
 
 SENTENCES = (0, 65, 74)
 
@@ -142,7 +142,7 @@ def test_a_record_that_names_something_elsewhere_is_of_no_use(copier: Copier, na
         "inode": found.st_ino,
     }
     forged = {"version": 1, "artifacts": {name: {"sha256": sha256(OTHER), "check": "war", "file": file}}}
-    (copier.target / RECORD).write_text(json.dumps(forged))
+    (copier.target / MANIFEST).write_text(json.dumps(forged))
     copier.offer(shop=SHOP)
     outcome = published(copier.run(WARCOPIER_PRUNE="true"), "1 published")
     assert outcome.warnings == ["the record of earlier runs is of no use: everything is read again"]

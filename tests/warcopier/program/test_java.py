@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 
-from sidecars.warcopier.archive.verification import examine, survey
-from sidecars.warcopier.archive.zip_directory import NotAnArchive
+from sidecars.warcopier.archive.verification import summarize, verify_archive
+from sidecars.warcopier.archive.zip_directory import BadArchive
 from tests.warcopier.archives import CENTRAL, WIDE, mutations, packed, patched, wide, with_comment, with_extra
 from tests.warcopier.java import Java
 from tests.warcopier.support import UNPACK, Copier, published, refused
@@ -29,8 +29,8 @@ def java(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Java]:
 
 def accepted(data: bytes, names: str = "any") -> bool:
     try:
-        examine(lambda offset, length: data[offset : offset + length], len(data), WIDE, names)
-    except NotAnArchive:
+        verify_archive(lambda offset, length: data[offset : offset + length], len(data), WIDE, names)
+    except BadArchive:
         return False
     return True
 
@@ -98,7 +98,7 @@ def test_odd_archives_are_taken_where_java_takes_them(java: Java, name: str) -> 
 @example(LATIN_1)
 def test_whatever_is_accepted_java_can_open(java: Java, data: bytes) -> None:
     if accepted(data):
-        read = survey(lambda offset, length: data[offset : offset + length], len(data), WIDE, "any")
+        read = summarize(lambda offset, length: data[offset : offset + length], len(data), WIDE, "any")
         assert java.verdict(data) == f"opened {read.contents.entries}"
 
 

@@ -60,8 +60,10 @@ def test_the_owner_is_the_one_asked_for_where_that_is_allowed(copier: Copier, un
 
 def test_an_owner_that_may_not_be_set_is_told(copier: Copier) -> None:
     copier.offer(shop=SHOP)
-    refusing = "import os\ndef refuse(*_): raise PermissionError(1, 'Operation not permitted')\nos.fchown = refuse"
-    refused(copier.run_altered(refusing, WARCOPIER_OWNER="1:1"), 74, "WARCOPIER_OWNER=1:1: user")
+    bad_archive_refused = (
+        "import os\ndef refuse(*_): raise PermissionError(1, 'Operation not permitted')\nos.fchown = refuse"
+    )
+    refused(copier.run_altered(bad_archive_refused, WARCOPIER_OWNER="1:1"), 74, "WARCOPIER_OWNER=1:1: user")
     assert copier.names() == []
 
 

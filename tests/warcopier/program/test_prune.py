@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.warcopier.support import NEW, OTHER, PRUNE, RECORD, SHOP, UNPACK, Copier, deployed, published, refused
+from tests.warcopier.support import MANIFEST, NEW, OTHER, PRUNE, SHOP, UNPACK, Copier, deployed, published, refused
 
 
 @pytest.mark.parametrize("how", [{}, UNPACK], ids=["archives", "directories"])
@@ -22,7 +22,7 @@ def test_only_what_an_earlier_run_published_and_the_source_no_longer_has_is_remo
     (copier.source / "old.war").unlink()
     outcome = published(copier.run(**how, **PRUNE), "0 published, 1 unchanged, 1 pruned")
     assert [line["file"] for line in outcome.logs if line["msg"].startswith("removed")] == ["old" if how else "old.war"]
-    assert sorted(copier.names()) == sorted([RECORD, "mine", "theirs.war", "shop" if how else "shop.war"])
+    assert sorted(copier.names()) == sorted([MANIFEST, "mine", "theirs.war", "shop" if how else "shop.war"])
     published(copier.run(**how, **PRUNE), "nothing to do: 1 unchanged")
 
 
@@ -69,7 +69,7 @@ def test_what_somebody_has_put_beside_a_directory_is_told(copier: Copier, put: C
 def test_a_record_with_a_name_that_no_file_can_have_prunes_nothing(copier: Copier) -> None:
     copier.offer(shop=SHOP, old=OTHER)
     published(copier.run())
-    record = copier.target / RECORD
+    record = copier.target / MANIFEST
     record.write_text(record.read_text().replace('"old.war"', f'"{"x" * 300}"'))
     (copier.source / "old.war").unlink()
     published(copier.run(**PRUNE), "nothing to do: 1 unchanged")
@@ -89,9 +89,9 @@ def test_without_a_record_nothing_is_removed(copier: Copier, raw: bytes | None) 
     copier.offer(shop=SHOP, old=OTHER)
     published(copier.run())
     (copier.source / "old.war").unlink()
-    (copier.target / RECORD).unlink()
+    (copier.target / MANIFEST).unlink()
     if raw:
-        (copier.target / RECORD).write_bytes(raw)
+        (copier.target / MANIFEST).write_bytes(raw)
     published(copier.run(**PRUNE))
     assert sorted(deployed(copier.target)) == ["old.war", "shop.war"]
 

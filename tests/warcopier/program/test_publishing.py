@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from tests.warcopier.support import OTHER, RECORD, SHOP, Copier, deployed, refused, sha256, war
+from tests.warcopier.support import MANIFEST, OTHER, SHOP, Copier, deployed, refused, sha256, war
 
 
 def test_a_war_is_published_whole_readable_by_all_and_with_nothing_beside_it_but_the_record(copier: Copier) -> None:
@@ -16,7 +16,7 @@ def test_a_war_is_published_whole_readable_by_all_and_with_nothing_beside_it_but
     assert copier.run().code == 0
     assert (copier.target / "shop.war").read_bytes() == SHOP
     assert (copier.target / "shop.war").stat().st_mode == 0o100644
-    assert copier.names() == [RECORD, "shop.war"]
+    assert copier.names() == [MANIFEST, "shop.war"]
 
 
 def test_the_last_line_tells_files_bytes_seconds_and_digests(copier: Copier) -> None:

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.warcopier.support import NEW, OTHER, RECORD, SECOND, SHOP, Copier, deployed, published, refused, sha256, war
+from tests.warcopier.support import (
+    MANIFEST,
+    NEW,
+    OTHER,
+    SECOND,
+    SHOP,
+    Copier,
+    deployed,
+    published,
+    refused,
+    sha256,
+    war,
+)
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int, int]]:
@@ -113,20 +125,20 @@ def test_what_was_deleted_from_the_target_is_published_again(copier: Copier) -> 
 def test_a_record_that_is_of_no_use_is_replaced(copier: Copier, raw: bytes) -> None:
     copier.offer(shop=SHOP)
     copier.run()
-    good = (copier.target / RECORD).read_bytes()
-    (copier.target / RECORD).write_bytes(raw)
+    good = (copier.target / MANIFEST).read_bytes()
+    (copier.target / MANIFEST).write_bytes(raw)
     outcome = copier.run()
     assert outcome.last == "nothing to do: 1 unchanged"
     assert outcome.warnings == ["the record of earlier runs is of no use: everything is read again"]
-    assert (copier.target / RECORD).read_bytes() == good
+    assert (copier.target / MANIFEST).read_bytes() == good
 
 
 def test_a_record_that_lies_about_the_digest_does_not_keep_a_change_away(copier: Copier) -> None:
     copier.offer(shop=SHOP)
     copier.run()
-    record = json.loads((copier.target / RECORD).read_text())
+    record = json.loads((copier.target / MANIFEST).read_text())
     record["artifacts"]["shop.war"]["sha256"] = sha256(b"something else")
-    (copier.target / RECORD).write_text(json.dumps(record))
+    (copier.target / MANIFEST).write_text(json.dumps(record))
     assert copier.run().last == "1 published, 0 unchanged"
     assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
 

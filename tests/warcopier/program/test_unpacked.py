@@ -9,9 +9,9 @@ import pytest
 
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
+    MANIFEST,
     NEW,
     OTHER,
-    RECORD,
     SECOND,
     SHOP,
     TRACKER,
@@ -33,7 +33,7 @@ def test_the_directory_is_published_instead_of_the_archive(copier: Copier) -> No
     assert deployed(copier.target) == {"shop": tree_digest(entries(SHOP)), "ROOT": tree_digest(entries(OTHER))}
     assert (copier.target / "shop" / TRACKER).is_file()
     assert f"shop sha256:{sha256(SHOP)}" in outcome.logs[-1]["sha256"]
-    assert copier.names() == [RECORD, "ROOT", "shop"]
+    assert copier.names() == [MANIFEST, "ROOT", "shop"]
     assert (copier.target / "shop").stat().st_mode == 0o040755
     assert (copier.target / "shop" / "WEB-INF" / "web.xml").stat().st_mode == 0o100644
 
@@ -104,7 +104,7 @@ def test_from_archives_to_directories_and_back(copier: Copier) -> None:
     assert (copier.target / "shop" / TRACKER).stat().st_mtime_ns // SECOND != archive_time
     published(copier.run(), "1 published")
     assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
-    assert copier.names() == [RECORD, "shop.war"]
+    assert copier.names() == [MANIFEST, "shop.war"]
 
 
 def test_a_war_of_somebody_else_beside_the_directory_is_told(copier: Copier) -> None:

@@ -43,7 +43,7 @@ def test_whatever_is_in_a_directory_and_whatever_its_name_is_it_can_be_removed(
     make(folder / "gone", what)
     at = os.open(folder, os.O_RDONLY)
     try:
-        directory_swap.remove("gone", at)
+        directory_swap.remove_tree("gone", at)
     finally:
         os.close(at)
     assert names(folder) == []

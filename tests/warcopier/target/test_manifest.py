@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.warcopier.artifacts import Fingerprint, Published
+from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry
 from sidecars.warcopier.target import manifest
-from sidecars.warcopier.tomcat_names import RECORD
+from sidecars.warcopier.tomcat_names import MANIFEST
 
 NUMBERS = st.integers(0, 2**63)
 FINGERPRINTS = st.builds(Fingerprint, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=[]), min_size=1)
-RECORDS = st.dictionaries(NAMES, st.builds(Published, st.text(), st.text(), FINGERPRINTS), max_size=4)
+RECORDS = st.dictionaries(NAMES, st.builds(ManifestEntry, st.text(), st.text(), FINGERPRINTS), max_size=4)
 
 
 @given(RECORDS)
-def test_what_is_written_is_what_is_read(known: manifest.Record) -> None:
+def test_what_is_written_is_what_is_read(known: manifest.Manifest) -> None:
     assert manifest.parse(b"".join(manifest.render(known))) == known
 
 
@@ -54,7 +54,7 @@ def test_what_looks_like_a_record_but_is_none_is_refused(raw: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "huge"])
 def test_only_a_plain_file_of_a_sane_size_is_read(tmp_path: Path, kind: str) -> None:
-    place = tmp_path / RECORD
+    place = tmp_path / MANIFEST
     if kind == "link":
         place.symlink_to("/etc/hostname")
     elif kind == "pipe":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.warcopier.archive.zip_directory import Read
+from sidecars.warcopier.archive.zip_directory import ReadAt
 from sidecars.warcopier.transfer import copying
 from tests.support import wait_until
 from tests.warcopier.support import noise, sha256
@@ -99,28 +99,28 @@ def test_the_digest_is_that_of_all_bytes(files: Files) -> None:
 
 
 def test_work_beside_gives_its_result_or_its_error(files: Files) -> None:
-    with copying.Beside(files[0], copying.sha256_of) as digest:
+    with copying.BackgroundTask(files[0], copying.sha256_of) as digest:
         assert digest.result() == sha256(DATA)
-    with copying.Beside(files[0], lambda _: 1 // 0) as broken, pytest.raises(ZeroDivisionError):
+    with copying.BackgroundTask(files[0], lambda _: 1 // 0) as broken, pytest.raises(ZeroDivisionError):
         broken.result()
 
 
 def test_leaving_early_stops_the_work_beside(files: Files) -> None:
-    def endless(read: Read) -> int:
+    def endless(read: ReadAt) -> int:
         while True:
             read(0, 1)
 
     before = set(threading.enumerate())
-    with copying.Beside(files[0], endless):
+    with copying.BackgroundTask(files[0], endless):
         assert set(threading.enumerate()) > before
     assert set(threading.enumerate()) <= before
 
 
 def test_the_thread_beside_takes_no_signal_so_that_one_can_wait(files: Files) -> None:
-    def blocked(_read: Read) -> set[int]:
+    def blocked(_read: ReadAt) -> set[int]:
         return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
-    with copying.Beside(files[0], blocked) as beside:
+    with copying.BackgroundTask(files[0], blocked) as beside:
         assert beside.result() >= {signal.SIGTERM, signal.SIGINT}
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
@@ -129,7 +129,7 @@ def test_what_is_written_is_brought_to_the_disk_behind_the_copy(files: Files, mo
     flushed: list[int] = []
     monkeypatch.setattr(copying, "_STRIDE", 100_000)
     before = set(threading.enumerate())
-    with copying.Behind(lambda: flushed.append(os.fstat(files[1]).st_size), 200_000) as behind:
+    with copying.BackgroundFlush(lambda: flushed.append(os.fstat(files[1]).st_size), 200_000) as behind:
         assert copying.copy(*files, len(DATA), behind.wrote) == len(DATA)
         wait_until(lambda: flushed, "flushed before the end")
     assert min(flushed) >= 200_000
@@ -138,13 +138,13 @@ def test_what_is_written_is_brought_to_the_disk_behind_the_copy(files: Files, mo
 
 def test_what_is_less_than_a_stretch_needs_no_thread(files: Files) -> None:
     before = threading.active_count()
-    with copying.Behind(lambda: None, 200_000) as behind:
+    with copying.BackgroundFlush(lambda: None, 200_000) as behind:
         behind.wrote(199_999)
         assert threading.active_count() == before
 
 
 def test_a_stretch_that_cannot_be_brought_to_the_disk_is_told_although_a_later_flush_would_succeed() -> None:
-    behind = copying.Behind(broken_disk, 1)
+    behind = copying.BackgroundFlush(broken_disk, 1)
 
     def work() -> None:
         with behind:
@@ -156,7 +156,7 @@ def test_a_stretch_that_cannot_be_brought_to_the_disk_is_told_although_a_later_f
 
 
 def test_work_that_fails_is_what_is_told_and_not_that_the_disk_failed_too() -> None:
-    behind = copying.Behind(broken_disk, 1)
+    behind = copying.BackgroundFlush(broken_disk, 1)
 
     def work() -> None:
         with behind:

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecars.chassis.runtime.lifecycle import BadData, IOFailed
-from sidecars.warcopier.transfer.copying import no_tick
-from sidecars.warcopier.transfer.fork_pool import MOST, Shared
+from sidecars.warcopier.transfer.copying import no_progress
+from sidecars.warcopier.transfer.fork_pool import MAX_TASKS, ForkPool
 
 if TYPE_CHECKING:
-    from sidecars.warcopier.transfer.fork_pool import Wrote
+    from sidecars.warcopier.transfer.fork_pool import OnWritten
 
 US = os.getpid()
 
@@ -51,19 +51,19 @@ def turns() -> Turns:
     return Turns()
 
 
-def shared(count: int, work: Callable[[int, Wrote], Any], *, alone: bool = False) -> list[Any]:
-    with Shared(count, work, alone=alone) as tasks:
-        return tasks.run(no_tick)
+def shared(count: int, work: Callable[[int, OnWritten], Any], *, alone: bool = False) -> list[Any]:
+    with ForkPool(count, work, alone=alone) as tasks:
+        return tasks.run(no_progress)
 
 
-@given(count=st.integers(0, MOST), alone=st.booleans())
+@given(count=st.integers(0, MAX_TASKS), alone=st.booleans())
 @settings(max_examples=20)
 def test_every_task_is_done_once_and_the_results_come_in_their_order(count: int, *, alone: bool) -> None:
     assert shared(count, lambda number, _wrote: number * 2, alone=alone) == [number * 2 for number in range(count)]
 
 
 def test_both_take_part(turns: Turns) -> None:
-    def work(_number: int, _wrote: Wrote) -> int:
+    def work(_number: int, _wrote: OnWritten) -> int:
         turns.meet()
         return os.getpid()
 
@@ -86,13 +86,13 @@ def test_where_there_may_be_no_more_processes_it_is_done_here(monkeypatch: pytes
 
 def test_more_tasks_than_a_pipe_holds_are_refused() -> None:
     with pytest.raises(ValueError, match="1001 tasks; at most 1000"):
-        Shared(MOST + 1, lambda _number, _wrote: None, alone=False)
+        ForkPool(MAX_TASKS + 1, lambda _number, _wrote: None, alone=False)
 
 
 def test_what_both_have_done_is_told_as_one_sum(turns: Turns) -> None:
     sums: list[int] = []
 
-    def work(_number: int, wrote: Wrote) -> None:
+    def work(_number: int, wrote: OnWritten) -> None:
         turns.meet()
         if os.getpid() == US:
             turns.wait()
@@ -101,7 +101,7 @@ def test_what_both_have_done_is_told_as_one_sum(turns: Turns) -> None:
             wrote(1_000_000)
             turns.tell()
 
-    with Shared(2, work, alone=False) as tasks:
+    with ForkPool(2, work, alone=False) as tasks:
         tasks.run(sums.append)
     assert sums == [1_100_000]
 
@@ -116,7 +116,7 @@ FAILURES = [
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
 @pytest.mark.parametrize("here", [True, False])
 def test_what_fails_in_either_process_is_raised_here(turns: Turns, failure: Exception, *, here: bool) -> None:
-    def work(_number: int, _wrote: Wrote) -> None:
+    def work(_number: int, _wrote: OnWritten) -> None:
         turns.meet()
         if (os.getpid() == US) == here:
             raise failure
@@ -128,7 +128,7 @@ def test_what_fails_in_either_process_is_raised_here(turns: Turns, failure: Exce
 
 
 def test_of_two_failures_the_one_of_the_earlier_task_counts(turns: Turns) -> None:
-    def work(number: int, _wrote: Wrote) -> None:
+    def work(number: int, _wrote: OnWritten) -> None:
         turns.meet()
         raise BadData(f"{number} is damaged")
 
@@ -138,7 +138,7 @@ def test_of_two_failures_the_one_of_the_earlier_task_counts(turns: Turns) -> Non
 
 
 def test_after_a_failure_no_more_tasks_begin(turns: Turns, tmp_path: Path) -> None:
-    def work(number: int, _wrote: Wrote) -> None:
+    def work(number: int, _wrote: OnWritten) -> None:
         (tmp_path / str(number)).touch()
         turns.meet()
         raise BadData("is damaged")
@@ -148,22 +148,22 @@ def test_after_a_failure_no_more_tasks_begin(turns: Turns, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
 
 
-def hang_there(_number: int, _wrote: Wrote) -> None:
+def hang_there(_number: int, _wrote: OnWritten) -> None:
     while os.getpid() != US:
         signal.pause()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_child_that_is_killed_is_a_failure_and_never_an_end(number: int) -> None:
-    with Shared(2, hang_there, alone=False) as tasks:
+    with ForkPool(2, hang_there, alone=False) as tasks:
         os.kill(children()[0], number)
         with pytest.raises(IOFailed, match=r"^the process that shares the work has died: give the container more mem"):
-            tasks.run(no_tick)
+            tasks.run(no_progress)
     assert children() == []
 
 
 def test_what_has_failed_here_is_told_though_the_child_is_killed(turns: Turns) -> None:
-    def work(_number: int, _wrote: Wrote) -> None:
+    def work(_number: int, _wrote: OnWritten) -> None:
         turns.meet()
         if os.getpid() != US:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -175,7 +175,7 @@ def test_what_has_failed_here_is_told_though_the_child_is_killed(turns: Turns) -
 
 def test_work_that_is_interrupted_here_ends_the_child_at_once() -> None:
     def give_up() -> None:
-        with Shared(2, hang_there, alone=False):
+        with ForkPool(2, hang_there, alone=False):
             assert len(children()) == 1
             raise KeyboardInterrupt
 
@@ -185,7 +185,7 @@ def test_work_that_is_interrupted_here_ends_the_child_at_once() -> None:
 
 
 def test_a_defect_in_the_child_is_a_failure_here(turns: Turns, capfd: pytest.CaptureFixture[str]) -> None:
-    def work(_number: int, _wrote: Wrote) -> None:
+    def work(_number: int, _wrote: OnWritten) -> None:
         turns.meet()
         if os.getpid() != US:
             raise AssertionError("a defect")
