@@ -6,24 +6,18 @@ Two targets of an upstream may mean the same address; then the two are one here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sidecars.ambassador.balancing.endpoint import BOUNDS, READY, Endpoint
+from sidecars.chassis.runtime.histogram import cumulative_buckets
 
 if TYPE_CHECKING:
     from sidecars.ambassador.upstream.upstream import Upstream
 
 _LABELS = ["upstream", "endpoint"]
-_BUCKETS = (*map(str, BOUNDS), "+Inf")
-
-
-def buckets(counts: Iterable[int]) -> list[tuple[str, float]]:
-    """Counts of each interval of BOUNDS, as Prometheus wants them: cumulative."""
-    return [(bound, float(total)) for bound, total in zip(_BUCKETS, accumulate(counts), strict=True)]
 
 
 class EndpointCollector(Collector):
@@ -45,7 +39,9 @@ class EndpointCollector(Collector):
         )
         for labels, endpoints in known:
             counts = map(sum, zip(*(endpoint.latencies for endpoint in endpoints), strict=True))
-            latencies.add_metric(labels, buckets(counts), sum(endpoint.latency_sum for endpoint in endpoints))
+            latencies.add_metric(
+                labels, cumulative_buckets(BOUNDS, counts), sum(endpoint.latency_sum for endpoint in endpoints)
+            )
         yield latencies
         for name, words, count in _COUNTS:
             counter = CounterMetricFamily(name, words, labels=_LABELS)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sidecars.ambassador.endpoint_metrics import buckets
+from sidecars.ambassador.balancing.endpoint import BOUNDS
+from sidecars.chassis.runtime.histogram import cumulative_buckets
 
 if TYPE_CHECKING:
     from sidecars.ambassador.upstream.upstream import Upstream
@@ -51,7 +52,9 @@ class UpstreamCollector(Collector):
             "ambassador_request_duration_seconds", "From a request's head to its response's end.", labels=["upstream"]
         )
         for upstream in self._upstreams:
-            metric.add_metric([upstream.name], buckets(upstream.counters.durations), upstream.counters.seconds)
+            metric.add_metric(
+                [upstream.name], cumulative_buckets(BOUNDS, upstream.counters.durations), upstream.counters.seconds
+            )
         return metric
 
     def _errors(self) -> Metric:

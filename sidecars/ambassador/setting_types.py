@@ -6,14 +6,13 @@ import contextlib
 import re
 import socket
 
-from sidecars.chassis.config.setting_types import SettingType
+from sidecars.chassis.config.setting_types import DEFAULT_PORTS, SettingType
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _TARGET = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?"
 )
 _SCHEMES = ("http", "https", "tcp", "tls")
-_USUAL_PORTS = {"http": 80, "https": 443}
 _HIGHEST_PORT = 65535
 _HEAVIEST = 1000
 _EXPECTED = (
@@ -116,11 +115,11 @@ def _parse_target(raw: str) -> Target:
 
 
 def _parse_port(scheme: str, given: str | None, v6: str | None) -> int:
-    if given is None and scheme not in _USUAL_PORTS:
+    if given is None and scheme not in DEFAULT_PORTS:
         raise ValueError(f"{_EXPECTED}; {scheme} has no usual port, so it must be given")
     if v6 and not _is_ipv6(v6):
         raise ValueError(f"{_EXPECTED}; [{v6}] is not an IPv6 address")
-    port = int(given or _USUAL_PORTS[scheme])
+    port = int(given or DEFAULT_PORTS[scheme])
     if not 0 < port <= _HIGHEST_PORT:
         raise ValueError(f"{_EXPECTED}, with a port from 1 to {_HIGHEST_PORT}")
     return port

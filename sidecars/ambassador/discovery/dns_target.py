@@ -16,12 +16,12 @@ from collections.abc import Sequence
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.setting_types import Target
+from sidecars.chassis.config.setting_types import DEFAULT_PORTS
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*").fullmatch
 _LONGEST_NAME = 253
 _HIGHEST_PORT = 65535
-_USUAL_PORTS = {"http": 80, "https": 443}
 _LEAST_SHARE = 0.1  # of an SRV record of weight 0 beside one of weight 1: "a very small chance" (RFC 2782)
 
 
@@ -153,4 +153,4 @@ class DnsTarget:
 def authority(scheme: str, host: str, port: int) -> str:
     """How a URL names this place (RFC 3986 section 3.2); the usual port is left out."""
     shown = f"[{host}]" if ":" in host else host
-    return shown if port == _USUAL_PORTS.get(scheme) else f"{shown}:{port}"
+    return shown if port == DEFAULT_PORTS.get(scheme) else f"{shown}:{port}"
