@@ -19,11 +19,11 @@ from sidecars.chassis.runtime.health import ReadinessLatch
 from sidecars.chassis.runtime.lifecycle import IOFailed, ServiceContext, Unavailable
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
-from sidecars.logshipper.input.cutting_rules import Rules
+from sidecars.logshipper.input.cutting_rules import CuttingRules
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.open_files import FEWEST
-from sidecars.logshipper.input.rotated_file_deletion import Rotation
-from sidecars.logshipper.input.scan_loop import Looking
+from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
+from sidecars.logshipper.input.scan_loop import ScanLoop
 from sidecars.logshipper.metrics import LedgerCollector
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.settings import InputSettings, Settings
@@ -71,7 +71,7 @@ class _Shipping:
         self._ledgers = {name: Ledger() for name in settings.sinks}
         pipelines = {name: Pipeline(tailed, settings.pod_fields()) for name, tailed in settings.inputs.items()}
         cutting = {name: rules(tailed, pipelines[name]) for name, tailed in settings.inputs.items()}
-        rotation = Rotation(settings.rotate_wait, settings.delete_delivered)
+        rotation = RotatedFilePolicy(settings.rotate_wait, settings.delete_delivered)
         self._follower = Follower(settings.inputs, cutting, rotation, store, self._ledgers, time.monotonic)
         self._queues = {name: SinkQueue(name, self._follower, store) for name in settings.sinks}
         self._deliveries: dict[str, Sink] = {name: create_sink(settings, sink) for name, sink in settings.sinks.items()}
@@ -86,7 +86,7 @@ class _Shipping:
             )
             for name, sink in settings.sinks.items()
         ]
-        self._looking = Looking(settings, context, self._follower, self._wake)
+        self._looking = ScanLoop(settings, context, self._follower, self._wake)
         self.registry = admin_server.registry()
         self.registry.register(
             LedgerCollector(self._ledgers, self._queues, self._follower, self._shippers, store, time.monotonic)
@@ -98,7 +98,7 @@ class _Shipping:
             sink = self._store.state.sinks[name]
             sink.receipt = await delivery.open(sink.receipt)
         self._follower.open_files.most = max(FEWEST, descriptors.free_count() - self._for_sinks())
-        self._follower.take_up()
+        self._follower.load_state()
         await self._looking.start()
         if not await self._store.save():
             raise IOFailed(self._store.problem)
@@ -246,11 +246,11 @@ class _Shipping:
         }
 
 
-def rules(tailed: InputSettings, shaper: Pipeline) -> Rules:
+def rules(tailed: InputSettings, shaper: Pipeline) -> CuttingRules:
     """How the files of an input are cut."""
     several = tailed.multiline != "none" or tailed.format == "cri"
     boundary = shaper.boundary if several else None
-    return Rules(tailed.max_line_size, tailed.long_lines == "cut", boundary, tailed.multiline_timeout)
+    return CuttingRules(tailed.max_line_size, tailed.long_lines == "cut", boundary, tailed.multiline_timeout)
 
 
 def _keep_freed_memory() -> None:

@@ -11,7 +11,7 @@ from sidecars.logshipper.app import rules
 from sidecars.logshipper.delivery.in_flight import InFlightBatch
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
-from sidecars.logshipper.input.rotated_file_deletion import Rotation
+from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.records import Records
@@ -52,7 +52,12 @@ class Pod:
         self.pipelines = {name: Pipeline(tailed, {}) for name, tailed in inputs.items()}
         cutting = {name: rules(tailed, self.pipelines[name]) for name, tailed in inputs.items()}
         self.follower = Follower(
-            inputs, cutting, Rotation(ROTATE_WAIT, delete=self.delete), self.store, self.ledgers, lambda: self.now
+            inputs,
+            cutting,
+            RotatedFilePolicy(ROTATE_WAIT, delete=self.delete),
+            self.store,
+            self.ledgers,
+            lambda: self.now,
         )
         self.follower.open_files.most = self.most or self.follower.open_files.most
         self.queues = {name: SinkQueue(name, self.follower, self.store) for name in self.names}

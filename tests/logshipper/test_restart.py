@@ -164,9 +164,9 @@ async def test_thousands_of_files_are_found_again_by_one_look_at_their_directory
     await pod.store.save()
     pod.kill()
     looks: list[str] = []
-    real = discovery.neighbours
+    real = discovery.files_in
 
-    def look(folder: str) -> dict[str, discovery.Found]:
+    def look(folder: str) -> dict[str, discovery.FoundFile]:
         looks.append(folder)
         return real(folder)
 

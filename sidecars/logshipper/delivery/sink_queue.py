@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sidecars.logshipper.input.follower import Follower
-from sidecars.logshipper.input.tail import LINE_ROOM, Changed, Tail
+from sidecars.logshipper.input.tail import LINE_ROOM, FileTruncated, Tail
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.records import Dropped
 from sidecars.logshipper.state import checkpoint
@@ -79,18 +79,18 @@ class SinkQueue:
         """
         batches = []
         for sent in self._store.state.sinks[self._sink].sending:
-            chunks = [chunk for item in sent if (chunk := self._read_again(item)) is not None]
+            chunks = [chunk for item in sent if (chunk := self._reread(item)) is not None]
             if chunks:
                 batches.append(chunks)
                 self._leave(chunks)
         self._note()
         return batches
 
-    def _read_again(self, sent: ChunkRange) -> Chunk | None:
+    def _reread(self, sent: ChunkRange) -> Chunk | None:
         tail = self._follower.tails.get(sent[0])
         try:
-            return tail.read_again(sent, self._sink) if tail and self._follower.opened(tail) else None
-        except Changed:
+            return tail.reread(sent, self._sink) if tail and self._follower.opened(tail) else None
+        except FileTruncated:
             return None  # the next poll or read finds out
         finally:
             self._follower.settle()
@@ -98,10 +98,10 @@ class SinkQueue:
     def _read(self, tail: Tail, room: int, *, first: bool) -> Chunk | None:
         try:
             return tail.read(self._sink, room, first=first) if self._follower.opened(tail) else None
-        except Changed:
+        except FileTruncated:
             self._follower.changed(tail)
         except OSError as error:
-            self._follower.set_aside(tail, error)
+            self._follower.make_dormant(tail, error)
         finally:
             self._follower.settle()
         return None

@@ -13,7 +13,7 @@ _PROBE = 1024 * 1024  # bytes at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class CuttingRules:
     """How the files of one input are cut into parts."""
 
     limit: int = 1024 * 1024  # bytes that a line, or an event of several, may have

@@ -25,15 +25,15 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 _STEP = 100  # files between two steps of a look
 
-Key = tuple[int, int]
+FileKey = tuple[int, int]
 """Device and inode."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     path: str
     input: str
-    key: Key
+    key: FileKey
     size: int
     modified: int  # nanoseconds
 
@@ -48,7 +48,7 @@ class Listing:
     def __init__(self, inputs: Mapping[str, InputSettings], refused: Callable[[str, OSError, str], None]) -> None:
         self._inputs = inputs
         self._refused = refused
-        self.found: dict[Key, Found] = {}
+        self.found: dict[FileKey, FoundFile] = {}
         self.folders: set[str] = set()  # the directories that names were looked for in
 
     def steps(self) -> Iterator[None]:
@@ -90,7 +90,7 @@ class Listing:
             self.found.setdefault(entry.key, entry)
 
 
-def key_of(path: str) -> Key | None:
+def file_key(path: str) -> FileKey | None:
     """Return which file is at the path; None where there is none, or it may not be looked at."""
     try:
         status = os.stat(path)  # noqa: PTH116 - as above
@@ -109,9 +109,9 @@ def can_look_into(folder: str) -> bool:
     return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)  # noqa: PTH112 - as above
 
 
-def neighbours(folder: str) -> dict[str, Found]:
+def files_in(folder: str) -> dict[str, FoundFile]:
     """The regular files in a directory by their names, whatever these are: where a rotated file is looked for."""
-    entries: dict[str, Found] = {}
+    entries: dict[str, FoundFile] = {}
     with contextlib.suppress(OSError), descriptors.reserved():
         for name in sorted(os.listdir(folder)):  # noqa: PTH208 - as above
             with contextlib.suppress(PermissionError):
@@ -131,7 +131,7 @@ def stem(path: str) -> str:
     return os.path.basename(path).partition(".")[0]  # noqa: PTH119 - as above
 
 
-def bases(inputs: Mapping[str, InputSettings]) -> set[str]:
+def watch_roots(inputs: Mapping[str, InputSettings]) -> set[str]:
     """The directories that the globs begin with, or above them the first that is there: to be told when they come."""
     return {_existing(globs.base(pattern)) for tailed in inputs.values() for pattern in tailed.paths}
 
@@ -147,7 +147,7 @@ def _excluder(patterns: Iterable[str]) -> Callable[[str], bool]:
     return lambda path: any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def _entry(path: str, name: str) -> Found | None:
+def _entry(path: str, name: str) -> FoundFile | None:
     """What is there; None when it is no regular file or vanished. Raises PermissionError."""
     try:
         status = os.stat(path)  # noqa: PTH116 - as above
@@ -157,10 +157,10 @@ def _entry(path: str, name: str) -> Found | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    return Found(path, name, (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
+    return FoundFile(path, name, (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
 
 
-class Directories:
+class DirectoryTimes:
     """Whether it is worth while to go through the globs again.
 
     A name that comes, goes or is given to another file changes the directory's time. That is not known to be true of
@@ -200,7 +200,7 @@ def _times(folder: str) -> tuple[int, int, int]:
 # -- opening -----------------------------------------------------------------------------------------------------------
 
 
-class Access:
+class FileAccess:
     """Opens what was found, and knows what could not be read: told once, and tried again by each scan."""
 
     def __init__(self) -> None:
@@ -240,7 +240,7 @@ class Access:
         """Return what of the input's files and directories cannot be read, and why."""
         return self._reasons.get(name, {})
 
-    def open_if(self, found: Found, test: Callable[[ReadAt], bool]) -> int | None:
+    def open_if(self, found: FoundFile, test: Callable[[ReadAt], bool]) -> int | None:
         """A descriptor of the found file, if its content passes the test.
 
         None also when it cannot be read for now, which is noted, or is another or gone by now.

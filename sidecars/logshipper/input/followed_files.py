@@ -12,10 +12,10 @@ from functools import cache
 
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.input import discovery, rotated_file_matching
-from sidecars.logshipper.input.cutting_rules import Rules
-from sidecars.logshipper.input.discovery import Access, Found, Key
+from sidecars.logshipper.input.cutting_rules import CuttingRules
+from sidecars.logshipper.input.discovery import FileAccess, FileKey, FoundFile
 from sidecars.logshipper.input.open_files import OpenFiles
-from sidecars.logshipper.input.tail import Changed, Tail
+from sidecars.logshipper.input.tail import FileTruncated, Tail
 from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH
 from sidecars.logshipper.model.ledger import Ledger
@@ -27,11 +27,11 @@ from sidecars.logshipper.state.store import Store
 log = logs.get("follow")
 
 
-class Followed:
+class FollowedFiles:
     def __init__(
         self,
         inputs: Mapping[str, InputSettings],
-        rules: Mapping[str, Rules],
+        rules: Mapping[str, CuttingRules],
         store: Store,
         ledgers: Mapping[str, Ledger],
         clock: Callable[[], float],
@@ -43,11 +43,11 @@ class Followed:
         self._clock = clock
         self.tails: dict[str, Tail] = {}  # by generation, oldest first
         self.open_files = OpenFiles()
-        self.access = Access()
+        self.access = FileAccess()
         self.access.make_room = self.open_files.close_one
         self.has_news = False  # whether anything was ever written
         self.last_news = clock()  # when
-        self._by_key: dict[Key, Tail] = {}
+        self._by_key: dict[FileKey, Tail] = {}
         self._news = False  # since `take_news`
         self._real_folders: dict[str, str] = {}  # of this scan: directory -> what it really is
 
@@ -60,10 +60,10 @@ class Followed:
         """
         if tail.parked:
             state = tail.state
-            found = Found(state.path, state.input, (state.device, state.inode), 0, 0)
+            found = FoundFile(state.path, state.input, (state.device, state.inode), 0, 0)
             descriptor = self.access.open_if(found, lambda _sample: True)
             if descriptor is None:
-                self._astray(tail)
+                self._make_dormant(tail)
                 return False
             tail.unpark(descriptor)
         if tail.descriptor is None:
@@ -82,17 +82,17 @@ class Followed:
         for tail in list(self.tails.values()):
             try:
                 news = self._look_at(tail, now) or news
-            except Changed:
+            except FileTruncated:
                 cut.append(tail)
             self.settle()
-        beside = cache(rotated_file_matching.beside)
+        look_into = cache(rotated_file_matching.look_into)
         for tail in cut:
-            self.changed(tail, beside)
+            self.changed(tail, look_into)
             self.settle()
         self._news = self._news or news or bool(cut)
         return news or bool(cut)
 
-    def take_news(self) -> bool:
+    def take_has_news(self) -> bool:
         """Return True if there may be more to ship than when this was called last."""
         news, self._news = self._news, False
         return news
@@ -100,7 +100,7 @@ class Followed:
     def _poll(self, tail: Tail, now: float) -> bool:
         try:
             news = self._look_at(tail, now)
-        except Changed:
+        except FileTruncated:
             self.changed(tail)
             news = True
         self._news = self._news or news
@@ -130,9 +130,9 @@ class Followed:
 
     def _failed(self, tail: Tail, error: OSError) -> None:
         if tail.parked and isinstance(error, FileNotFoundError):
-            self._astray(tail)
+            self._make_dormant(tail)
         else:
-            self.set_aside(tail, error)
+            self.make_dormant(tail, error)
 
     def event_due(self) -> float | None:
         """When the last event of a file will be over, unless it goes on: `poll` then."""
@@ -140,7 +140,7 @@ class Followed:
 
     # -- taking up -----------------------------------------------------------------------------------------------------
 
-    def _begin(self, found: Found, descriptor: int, *, at_end: bool = False) -> Tail:
+    def _begin(self, found: FoundFile, descriptor: int, *, at_end: bool = False) -> Tail:
         """Follow the open file as a new generation."""
         state = FileState(os.urandom(8).hex(), found.path, found.path, found.input, *found.key)
         if at_end:
@@ -174,7 +174,7 @@ class Followed:
         self.tails[state.generation] = tail
         return tail
 
-    def _attach(self, tail: Tail, found: Found, descriptor: int) -> None:
+    def _attach(self, tail: Tail, found: FoundFile, descriptor: int) -> None:
         state, before = tail.state, (tail.state.path, tail.state.device, tail.state.inode)
         state.path, (state.device, state.inode) = found.path, found.key
         tail.folder = self._folder_of(found.path)
@@ -185,7 +185,7 @@ class Followed:
             tail.hold(descriptor)
             self.open_files.use(tail)
         except OSError as error:
-            self.set_aside(tail, error)
+            self.make_dormant(tail, error)
             return
         if before != (state.path, state.device, state.inode):
             self._store.append(checkpoint.file_entry(state))
@@ -200,16 +200,16 @@ class Followed:
             self._real_folders[folder] = os.path.realpath(folder)
         return self._real_folders[folder]
 
-    def changed(self, tail: Tail, beside: rotated_file_matching.Beside = rotated_file_matching.beside) -> None:
+    def changed(self, tail: Tail, look_into: rotated_file_matching.Beside = rotated_file_matching.look_into) -> None:
         """The file was cut: its generation goes on in a copy or is over, and a new one begins."""
         state, descriptor = tail.state, tail.descriptor if self.opened(tail) else None
         if descriptor is None:
             return
-        original = Found(state.path, state.input, (state.device, state.inode), 0, 0)
+        original = FoundFile(state.path, state.input, (state.device, state.inode), 0, 0)
         tail.descriptor = None
         self.open_files.forget(tail)
         del self._by_key[original.key]
-        copy = rotated_file_matching.copy_of(tail, original.key, self._by_key, self.access, beside)
+        copy = rotated_file_matching.find_copy(tail, original.key, self._by_key, self.access, look_into)
         copied_to = copy[0].path if copy else "none"
         log.info("a file was truncated", file=state.path, generation=state.generation, copy=copied_to)
         if copy:
@@ -224,15 +224,15 @@ class Followed:
         self.open_files.forget(tail)
         tail.release()
 
-    def _astray(self, tail: Tail) -> None:
+    def _make_dormant(self, tail: Tail) -> None:
         """Leave a file that cannot be opened where it was to the next scan, which looks for it."""
         self._close(tail)
         tail.dormant = True
 
-    def set_aside(self, tail: Tail, error: OSError) -> None:
+    def make_dormant(self, tail: Tail, error: OSError) -> None:
         """Reading failed, as on a network volume that went away: the next scans try to open it anew."""
         log.warning("a file cannot be read; it is opened anew", file=tail.state.path, reason=error.strerror)
-        self._astray(tail)
+        self._make_dormant(tail)
 
     def _input(self, name: str) -> InputSettings:
         return self._inputs.get(name) or next(iter(self._inputs.values()))

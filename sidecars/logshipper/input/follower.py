@@ -27,11 +27,11 @@ from functools import cache, partial
 
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.input import discovery, permissions, rotated_file_deletion, rotated_file_matching
-from sidecars.logshipper.input.cutting_rules import Rules
-from sidecars.logshipper.input.discovery import Directories, Found, Key, Listing
-from sidecars.logshipper.input.followed_files import Followed
-from sidecars.logshipper.input.rotated_file_deletion import Rotation
-from sidecars.logshipper.input.rotated_file_matching import CopiesInTheMaking, Heads
+from sidecars.logshipper.input.cutting_rules import CuttingRules
+from sidecars.logshipper.input.discovery import DirectoryTimes, FileKey, FoundFile, Listing
+from sidecars.logshipper.input.followed_files import FollowedFiles
+from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
+from sidecars.logshipper.input.rotated_file_matching import HeadIndex, UnfinishedCopies
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH, START, Fingerprint
@@ -48,12 +48,12 @@ _STALE = 0.1  # seconds for which it is believed what was seen in a directory
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
-class Follower(Followed):
+class Follower(FollowedFiles):
     def __init__(
         self,
         inputs: Mapping[str, InputSettings],
-        rules: Mapping[str, Rules],
-        rotated: Rotation,
+        rules: Mapping[str, CuttingRules],
+        rotated: RotatedFilePolicy,
         store: Store,
         ledgers: Mapping[str, Ledger],
         clock: Callable[[], float],
@@ -62,13 +62,13 @@ class Follower(Followed):
         self._rotated = rotated
         self.folders: set[str] = set()  # where something may happen to what is followed, and where new files may come
         self.missing: dict[str, str] = {}  # log -> a rotated file of it that was not there at the first look
-        self._directories = Directories(inputs)
-        self._ignored: dict[Key, str] = {}
-        self._copies = CopiesInTheMaking(clock)
+        self._directories = DirectoryTimes(inputs)
+        self._ignored: dict[FileKey, str] = {}
+        self._copies = UnfinishedCopies(clock)
 
     # -- the beginning -------------------------------------------------------------------------------------------------
 
-    def take_up(self) -> None:
+    def load_state(self) -> None:
         """Make known what the state knows. None of it is open before the first scan."""
         for state in self._store.state.files.values():
             for gone in set(state.positions) - set(self._ledgers):
@@ -84,7 +84,7 @@ class Follower(Followed):
 
     def start(self) -> None:
         """Take up what the state knows, then look for what is new."""
-        self.take_up()
+        self.load_state()
         for _ in self.steps(first=self.is_fresh):
             pass
 
@@ -93,19 +93,19 @@ class Follower(Followed):
         at_end = self._input(state.input).start_at == "end"
         return Fingerprint(state.size, 0, "") if at_end else START
 
-    def _resume(self, listing: Mapping[Key, Found]) -> Iterator[None]:
+    def _resume(self, listing: Mapping[FileKey, FoundFile]) -> Iterator[None]:
         """Find the files of the dormant. What is not there is lost, unless its directory cannot be read (yet)."""
-        beside, since = cache(rotated_file_matching.beside), self._clock()
+        look_into, since = cache(rotated_file_matching.look_into), self._clock()
         for tail in [tail for tail in self.tails.values() if tail.dormant]:
             yield
             if self._clock() > since + _STALE:  # others were at work meanwhile
-                beside, since = cache(rotated_file_matching.beside), self._clock()
+                look_into, since = cache(rotated_file_matching.look_into), self._clock()
             state = tail.state
             tail.dormant = not discovery.can_look_into(discovery.folder_of(state.path))
-            for found in rotated_file_matching.places(state, listing, beside):
+            for found in rotated_file_matching.candidates(state, listing, look_into):
                 if found.key in self._by_key:
                     continue
-                descriptor = self.access.open_if(found, partial(rotated_file_matching.is_generation, state, found))
+                descriptor = self.access.open_if(found, partial(rotated_file_matching.is_same_generation, state, found))
                 if descriptor is not None:
                     self._attach(tail, found, descriptor)
                     self.settle()
@@ -116,7 +116,7 @@ class Follower(Followed):
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
-    def needs_a_scan(self) -> bool:
+    def needs_scan(self) -> bool:
         """Return True unless a poll is enough, as no name in the directories can have changed.
 
         Whatever the directories say, every so many looks there is a scan.
@@ -126,7 +126,7 @@ class Follower(Followed):
 
     def look(self, *, sure: bool) -> bool:
         """A scan, or only a poll where that is enough. True when there may be news. `sure`: something did change."""
-        if sure or self.needs_a_scan():
+        if sure or self.needs_scan():
             self.scan()
             return True
         return self.poll()
@@ -137,10 +137,10 @@ class Follower(Followed):
 
     def steps(self, *, first: bool) -> Generator[None, None, None]:
         """Scan, step by step. `first`: START_AT counts."""
-        looked = yield from self.find_known()
-        yield from self.find_new(looked, first=first)
+        looked = yield from self.scan_known()
+        yield from self.scan_new(looked, first=first)
 
-    def find_known(self) -> Generator[None, None, Listing]:
+    def scan_known(self) -> Generator[None, None, Listing]:
         """Do the first half of a scan: list what is there, and open what the state tells of."""
         self.access.begin_scan()
         self._real_folders.clear()
@@ -150,7 +150,7 @@ class Follower(Followed):
         yield from self._resume(looked.found)
         return looked
 
-    def find_new(self, looked: Listing, *, first: bool) -> Generator[None, None, None]:
+    def scan_new(self, looked: Listing, *, first: bool) -> Generator[None, None, None]:
         """Do the second half: follow what is new, and let go of what is over."""
         listing = looked.found
         yield from self._take_up_new(listing, first=first)
@@ -163,14 +163,14 @@ class Follower(Followed):
         self.settle()
         self.access.end_scan()
         followed = {tail.folder for tail in self.tails.values() if tail.folder}
-        self.folders = followed | looked.folders | discovery.bases(self._inputs)
+        self.folders = followed | looked.folders | discovery.watch_roots(self._inputs)
 
-    def _take_up_new(self, listing: Mapping[Key, Found], *, first: bool) -> Iterator[None]:
-        heads: Heads | None = None
+    def _take_up_new(self, listing: Mapping[FileKey, FoundFile], *, first: bool) -> Iterator[None]:
+        heads: HeadIndex | None = None
         for key, found in listing.items():
             tail = self._by_key.get(key)
             if tail is None:
-                heads = heads or Heads(self.tails.values())
+                heads = heads or HeadIndex(self.tails.values())
                 self._consider(found, heads, at_end=first and self._inputs[found.input].start_at == "end")
                 yield
             elif tail.state.path != found.path:
@@ -179,10 +179,10 @@ class Follower(Followed):
 
     def finish(self) -> None:
         """The last look: nobody writes any more, and an unfinished last line is shipped as it is."""
-        for _ in self.last_steps():
+        for _ in self.final_scan_steps():
             pass
 
-    def last_steps(self) -> Generator[None, None, None]:
+    def final_scan_steps(self) -> Generator[None, None, None]:
         """Do what `finish` does, step by step."""
         self._copies.finish()
         yield from self.steps(first=False)
@@ -190,7 +190,7 @@ class Follower(Followed):
             tail.ending = Ending.PAUSE
         self._news = True
 
-    def tell_missing(self, looked: Listing) -> None:
+    def warn_about_missing(self, looked: Listing) -> None:
         """Warn, where the state is fresh, if lines may have been rotated away before the first look."""
         at_beginning = {name for name, one in self._inputs.items() if one.start_at == "beginning"}
         if self.is_fresh:
@@ -214,7 +214,7 @@ class Follower(Followed):
                 found[name] = permissions.why(path, error) + more
         return found
 
-    def _consider(self, found: Found, heads: Heads, *, at_end: bool) -> None:
+    def _consider(self, found: FoundFile, heads: HeadIndex, *, at_end: bool) -> None:
         """A file that is not followed: is it new, a copy in the making, or nothing for us?"""
         if self._ignored.get(found.key) == found.path or (not found.size and found.path.endswith(_COMPRESSED)):
             return
@@ -223,7 +223,7 @@ class Follower(Followed):
             heads.add(self._begin(found, descriptor, at_end=at_end))
         self.settle()
 
-    def _is_new(self, found: Found, heads: Heads, read_at: fingerprint.ReadAt) -> bool:
+    def _is_new(self, found: FoundFile, heads: HeadIndex, read_at: fingerprint.ReadAt) -> bool:
         if fingerprint.is_compressed(read_at(0, 8)):
             log.info("a compressed file is left alone", file=found.path)
             self._ignored[found.key] = found.path
@@ -233,7 +233,7 @@ class Follower(Followed):
             return False
         return found.key not in self._by_key  # looking at others may have shown that it is known
 
-    def _is_copy_in_the_making(self, found: Found, heads: Heads, read_at: fingerprint.ReadAt) -> bool:
+    def _is_copy_in_the_making(self, found: FoundFile, heads: HeadIndex, read_at: fingerprint.ReadAt) -> bool:
         for name in heads.candidates(found, read_at, self._beginning):
             tail = self.tails.get(name)
             if tail is None:
@@ -259,7 +259,7 @@ class Follower(Followed):
 
     # -- letting go ----------------------------------------------------------------------------------------------------
 
-    def _perhaps_let_go(self, tail: Tail, listing: Mapping[Key, Found]) -> None:
+    def _perhaps_let_go(self, tail: Tail, listing: Mapping[FileKey, FoundFile]) -> None:
         state = tail.state
         if tail.dormant:
             return
@@ -277,7 +277,7 @@ class Follower(Followed):
         if tail.state.generation in self.tails and tail.settled() and not tail.reachable:
             self._forget(tail)
 
-    def _is_out_of_place(self, tail: Tail, listing: Mapping[Key, Found]) -> bool:
+    def _is_out_of_place(self, tail: Tail, listing: Mapping[FileKey, FoundFile]) -> bool:
         return tail.state.path != tail.state.first_path or (tail.state.device, tail.state.inode) not in listing
 
     def _is_still_there(self, tail: Tail) -> bool:
@@ -305,7 +305,7 @@ class Follower(Followed):
     def _lose(self, tail: Tail) -> None:
         """The rest of the file is out of reach: count it, for every sink that has nothing of it on its way."""
         for sink in self._ledgers:
-            if not tail.in_flight(sink) and (count := tail.lose(sink)):
+            if not tail.in_flight(sink) and (count := tail.give_up(sink)):
                 state = tail.state
                 log.warning(
                     "bytes were lost", file=state.first_path, generation=state.generation, sink=sink, bytes=count
@@ -314,7 +314,7 @@ class Follower(Followed):
             self._close(tail)
 
     def _forget(self, tail: Tail) -> None:
-        tail.let_go()
+        tail.close_accounts()
         del self.tails[tail.state.generation]
         self._store.state.files.pop(tail.state.generation, None)
         self._store.append(checkpoint.gone_entry(tail.state.generation))

@@ -86,11 +86,11 @@ def _can_be_found(tail: Tail) -> bool:
     """Return True if the file could be opened again; its path is set to where it is now."""
     state = tail.state
     key = (state.device, state.inode)
-    if discovery.key_of(state.path) == key:
+    if discovery.file_key(state.path) == key:
         return True
     if tail.descriptor is not None and not os.fstat(tail.descriptor).st_nlink:
         return False
-    for found in discovery.neighbours(tail.folder or discovery.folder_of(state.path)).values():
+    for found in discovery.files_in(tail.folder or discovery.folder_of(state.path)).values():
         if found.key == key:
             state.path = found.path
             return True

@@ -6,17 +6,17 @@ import contextlib
 import os
 from typing import NamedTuple
 
-from sidecars.logshipper.input.discovery import Key
+from sidecars.logshipper.input.discovery import FileKey
 
 
-class Rotation(NamedTuple):
+class RotatedFilePolicy(NamedTuple):
     """What becomes of rotated files."""
 
     wait: float  # seconds that one must be quiet before it is let go
     delete: bool = False  # whether it is deleted then
 
 
-def delete(path: str, key: Key, mark: str) -> bool:
+def delete(path: str, key: FileKey, mark: str) -> bool:
     """Delete the file at the path if it is the one of that device and inode. Raises OSError when that cannot be done.
 
     Rotation may put another file there between a look and a deletion. So it is renamed first (`mark` makes the name its

@@ -20,7 +20,7 @@ from functools import partial
 from itertools import islice, takewhile
 
 from sidecars.logshipper.input import discovery
-from sidecars.logshipper.input.discovery import Access, Found, Key
+from sidecars.logshipper.input.discovery import FileAccess, FileKey, FoundFile
 from sidecars.logshipper.input.tail import HEAD, Tail, first_bytes
 from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH
@@ -29,68 +29,68 @@ from sidecars.logshipper.state.checkpoint import FileState
 _COPY_QUIET = 10.0  # seconds after which what looks like a copy in the making is a file of its own
 
 
-class Folder:
+class DirectoryFiles:
     """The files in a directory, by what they are looked for."""
 
-    def __init__(self, files: Mapping[str, Found]) -> None:
+    def __init__(self, files: Mapping[str, FoundFile]) -> None:
         self._files = files
         self._names = sorted(files)
         self._by_key = {found.key: found for found in files.values()}
 
-    def places(self, key: Key, name: str, stem: str) -> Iterator[Found]:
+    def candidates(self, key: FileKey, name: str, stem: str) -> Iterator[FoundFile]:
         """The file with the key, then the one of that name, then those whose names begin with the stem."""
         for found in (self._by_key.get(key), self._files.get(name)):
             if found is not None:
                 yield found
         yield from self.starting(stem)
 
-    def starting(self, stem: str) -> Iterator[Found]:
+    def starting(self, stem: str) -> Iterator[FoundFile]:
         """The files whose names begin with the stem."""
         start = bisect_left(self._names, stem)
         following = (self._names[at] for at in range(start, len(self._names)))
         yield from (self._files[one] for one in takewhile(lambda one: one.startswith(stem), following))
 
 
-def beside(folder: str) -> Folder:
+def look_into(folder: str) -> DirectoryFiles:
     """Return what is in the directory now."""
-    return Folder(discovery.neighbours(folder))
+    return DirectoryFiles(discovery.files_in(folder))
 
 
-Beside = Callable[[str], Folder]
+Beside = Callable[[str], DirectoryFiles]
 
 
-def places(state: FileState, listing: Mapping[Key, Found], beside: Beside) -> Iterator[Found]:
+def candidates(state: FileState, listing: Mapping[FileKey, FoundFile], look_into: Beside) -> Iterator[FoundFile]:
     """Where the file of the state may be, the likeliest first. `beside` tells what is in a directory."""
     key = (state.device, state.inode)
     if key in listing:
         yield listing[key]
     name = os.path.basename(state.path)  # noqa: PTH119 - paths are text throughout
-    yield from beside(discovery.folder_of(state.path)).places(key, name, discovery.stem(state.first_path))
+    yield from look_into(discovery.folder_of(state.path)).candidates(key, name, discovery.stem(state.first_path))
 
 
-def is_generation(state: FileState, found: Found, read_at: fingerprint.ReadAt) -> bool:
+def is_same_generation(state: FileState, found: FoundFile, read_at: fingerprint.ReadAt) -> bool:
     """Whether the found file is the one of the state, or a full copy."""
-    marks = [state.prefix, *state.positions.values()]
+    fingerprints = [state.prefix, *state.positions.values()]
     if state.seen.offset <= found.size:
-        marks.append(state.seen)
-    if not any(mark.length for mark in marks):  # nothing was shipped: the inode is all there is to go by
+        fingerprints.append(state.seen)
+    if not any(mark.length for mark in fingerprints):  # nothing was shipped: the inode is all there is to go by
         return found.key == (state.device, state.inode) and found.size >= state.size
-    return fingerprint.same_content(marks, found.size, read_at)
+    return fingerprint.same_content(fingerprints, found.size, read_at)
 
 
-def copy_of(
-    tail: Tail, original: Key, known: Container[Key], access: Access, beside: Beside = beside
-) -> tuple[Found, int] | None:
+def find_copy(
+    tail: Tail, original: FileKey, known: Container[FileKey], access: FileAccess, look_into: Beside = look_into
+) -> tuple[FoundFile, int] | None:
     """The copy, opened, in which the generation of a file that was cut goes on. The most similar names are tried first.
 
     `beside` must have looked after the cut was seen: the copy is older than the cut.
     """
-    marks = tail.marks()
+    fingerprints = tail.fingerprints()
     whole = max(tail.state.size, *(mark.offset for mark in tail.state.positions.values()), 0)
-    near = beside(discovery.folder_of(tail.state.path)).starting(discovery.stem(tail.state.first_path))
+    near = look_into(discovery.folder_of(tail.state.path)).starting(discovery.stem(tail.state.first_path))
     name = os.path.basename(tail.state.first_path)  # noqa: PTH119 - as above
 
-    def similarity(found: Found) -> int:
+    def similarity(found: FoundFile) -> int:
         other = os.path.basename(found.path)  # noqa: PTH119 - as above
         return next((at for at, (one, two) in enumerate(zip(name, other, strict=False)) if one != two), len(name))
 
@@ -98,24 +98,24 @@ def copy_of(
         if found.key == original or found.key in known or not found.size:
             continue
         same = fingerprint.same_content if found.size >= whole else fingerprint.short_copy
-        descriptor = access.open_if(found, partial(same, marks, found.size))
+        descriptor = access.open_if(found, partial(same, fingerprints, found.size))
         if descriptor is not None:
             return found, descriptor
     return None
 
 
-class CopiesInTheMaking:
+class UnfinishedCopies:
     """Files that are held back, since they equal the beginning of another; and for how long they have not grown."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._quiet = _COPY_QUIET
-        self._held_back: dict[Key, tuple[int, float]] = {}
+        self._held_back: dict[FileKey, tuple[int, float]] = {}
 
     def __len__(self) -> int:
         return len(self._held_back)
 
-    def hold_back(self, found: Found) -> bool:
+    def hold_back(self, found: FoundFile) -> bool:
         """Whether to hold back the file, which equals the beginning of another now."""
         now = self._clock()
         size, since = self._held_back.get(found.key, (-1, now))
@@ -128,14 +128,14 @@ class CopiesInTheMaking:
         """Nobody writes any more: rather than lose the lines of two files that are equal so far, ship a copy, too."""
         self._quiet = 0.0
 
-    def forget_all_but(self, keys: Container[Key]) -> None:
+    def forget_all_but(self, keys: Container[FileKey]) -> None:
         self._held_back = {key: entry for key, entry in self._held_back.items() if key in keys}
 
 
 MOST_LIKE = 16  # files with the same beginning that are compared with a new one
 
 
-class Heads:
+class HeadIndex:
     """The followed files in the order of their first bytes: those that begin like another need not be searched.
 
     A *head* is the first 64 bytes, and tells most files apart. Where more than MOST_LIKE files of a directory have the
@@ -168,7 +168,7 @@ class Heads:
             for _, _, _, generation in takewhile(lambda item: item[0] == folder and item[1].startswith(head), following)
         )
 
-    def candidates(self, found: Found, read_at: fingerprint.ReadAt, beginning: Callable[[str], bytes]) -> list[str]:
+    def candidates(self, found: FoundFile, read_at: fingerprint.ReadAt, beginning: Callable[[str], bytes]) -> list[str]:
         """The generations that the found file may be a copy of; all but a few cannot be, and are left out.
 
         `beginning` gives the first bytes of a generation, PREFIX of them or all that it has.

@@ -37,7 +37,7 @@ _TELL = 0.25  # seconds between two wakings of the sinks in a scan
 T = TypeVar("T")
 
 
-class Looking:
+class ScanLoop:
     """`start` it, then `run` it. `ready` is set once lines that are written from then on cannot be missed."""
 
     def __init__(
@@ -60,9 +60,9 @@ class Looking:
         A fresh state with START_AT=end is saved only when all that is there is known: a restart would otherwise take
         the rest for new, and ship it from its beginning.
         """
-        self._watcher.watch(discovery.bases(self._settings.inputs))
-        self._first = await self._in_slices(self._follower.find_known())
-        self._follower.tell_missing(self._first)
+        self._watcher.watch(discovery.watch_roots(self._settings.inputs))
+        self._first = await self._in_slices(self._follower.scan_known())
+        self._follower.warn_about_missing(self._first)
         if self._follower.is_fresh and any(one.start_at == "end" for one in self._settings.inputs.values()):
             await self._find_new()
 
@@ -81,13 +81,13 @@ class Looking:
             woken.cancel()
             self._watcher.close()
         self._pulse.idle()
-        await self._in_slices(self._follower.last_steps())
+        await self._in_slices(self._follower.final_scan_steps())
         self._tell_unreadable()
 
     async def _find_new(self) -> None:
         """Finish the first scan."""
         if self._first is not None:
-            await self._in_slices(self._follower.find_new(self._first, first=self._follower.is_fresh))
+            await self._in_slices(self._follower.scan_new(self._first, first=self._follower.is_fresh))
             self._first = None
             self._tell_unreadable()
 
@@ -99,7 +99,7 @@ class Looking:
             self._follower.poll()
             self._tell_news()
             return next_scan
-        if names_changed or not self.ready.is_set() or self._follower.needs_a_scan():
+        if names_changed or not self.ready.is_set() or self._follower.needs_scan():
             await self._in_slices(self._follower.steps(first=False))
             self._tell_unreadable()
         else:
@@ -133,7 +133,7 @@ class Looking:
                 until = time.monotonic() + _SLICE
 
     def _tell_news(self) -> None:
-        if self._follower.take_news():
+        if self._follower.take_has_news():
             self._wake()
 
     def _tell_unreadable(self) -> None:

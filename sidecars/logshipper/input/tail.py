@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from sidecars.logshipper.input import cutting_rules
-from sidecars.logshipper.input.cutting_rules import Rules
+from sidecars.logshipper.input.cutting_rules import CuttingRules
 from sidecars.logshipper.model import fingerprint, line_cutting
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.fingerprint import (
@@ -25,7 +25,7 @@ from sidecars.logshipper.model.fingerprint import (
     position_fingerprint,
     prefix_fingerprint,
 )
-from sidecars.logshipper.model.ledger import CUT, HOLE, LOST, Ages, Ledger
+from sidecars.logshipper.model.ledger import CUT, HOLE, LOST, ArrivalTimes, Ledger
 from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.model.records import Dropped
 from sidecars.logshipper.state.checkpoint import ChunkRange, FileState
@@ -37,7 +37,7 @@ LINE_ROOM = 32  # bytes of a batch's room that even an empty line takes: as a re
 _Look = tuple[int, int, Ending, bool]
 
 
-class Changed(Exception):
+class FileTruncated(Exception):
     """The file is no longer what it was: it was truncated, or truncated and refilled."""
 
 
@@ -49,16 +49,16 @@ def first_bytes(read_at: ReadAt) -> bytes:
 class Tail:
     """A generation that is followed, with its books in the ledgers of all sinks."""
 
-    def __init__(self, state: FileState, rules: Rules, ledgers: Mapping[str, Ledger], now: float) -> None:
+    def __init__(self, state: FileState, rules: CuttingRules, ledgers: Mapping[str, Ledger], now: float) -> None:
         self.state = state
         self.rules = rules
         self.descriptor: int | None = None
-        self.ages = Ages()
+        self.arrival_times = ArrivalTimes()
         self.quiet_since = now
         self.ending = Ending.OPEN  # of its last line
         self.parked = False  # closed to save a descriptor, and to be opened again where it was
         self.dormant = False  # known from the state, and cannot be opened for now
-        self.trail: deque[Fingerprint] = deque(maxlen=_TRAIL)
+        self.recent_fingerprints: deque[Fingerprint] = deque(maxlen=_TRAIL)
         self.head = b""
         self.beginning = b""  # more of it, where others have the same head
         self.folder = ""  # the directory that it is really in, whatever symlinks lead there
@@ -78,7 +78,7 @@ class Tail:
         """Up to here the sink has decided."""
         return self.state.positions.get(sink, START)
 
-    def cursor(self, sink: str) -> Fingerprint:
+    def read_position(self, sink: str) -> Fingerprint:
         """Up to here parts were given to the sink: they are settled or on their way."""
         flying = self._flying.get(sink)
         return flying[-1] if flying else self.position(sink)
@@ -88,7 +88,7 @@ class Tail:
 
     def waiting(self, sink: str) -> int:
         """Bytes that were not given to the sink yet."""
-        return self.state.size - self.cursor(sink).offset
+        return self.state.size - self.read_position(sink).offset
 
     def idle(self, sink: str) -> bool:
         """Whether there is nothing that the sink could be given now: it was given all, or an event's end is missing."""
@@ -110,7 +110,7 @@ class Tail:
         """Since when something has been waiting for the sink; an unfinished line does not wait for it."""
         if self.idle(sink) and not self.in_flight(sink):
             return None
-        return self.ages.since(self.position(sink).offset)
+        return self.arrival_times.since(self.position(sink).offset)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -126,9 +126,9 @@ class Tail:
         self.dormant = False
         self._length = 0
         self._waiting.clear()
-        self.trail.clear()
+        self.recent_fingerprints.clear()
         if self.state.seen.length and self.state.seen.holds(self.read_at):
-            self.trail.append(self.state.seen)
+            self.recent_fingerprints.append(self.state.seen)
 
     def release(self) -> None:
         self.parked = False
@@ -168,7 +168,7 @@ class Tail:
         if status.st_size < self.state.size:
             self._trim(status.st_size)
         if status.st_size < self._length:
-            raise Changed
+            raise FileTruncated
         if status.st_size == self._length and status.st_mtime_ns == self._modified:
             return self._event_ends(now)
         self._check_content(status.st_size)
@@ -198,8 +198,11 @@ class Tail:
 
         A writer that allocates beforehand cuts off the rest when it closes the file.
         """
-        marks = [self.state.prefix, self.state.seen, *self.state.positions.values()]
-        if not fingerprint.same_content(marks, size, self.read_at) or max(mark.offset for mark in marks) > size:
+        fingerprints = [self.state.prefix, self.state.seen, *self.state.positions.values()]
+        if (
+            not fingerprint.same_content(fingerprints, size, self.read_at)
+            or max(mark.offset for mark in fingerprints) > size
+        ):
             return
         for ledger in self._ledgers.values():
             ledger.dropped(self.state.generation, HOLE, self.state.size - size)
@@ -211,12 +214,12 @@ class Tail:
             for ledger in self._ledgers.values():
                 ledger.read(self.state.generation, size - self.state.size)
             self.state.size = size
-            self.ages.grew(size, now)
+            self.arrival_times.grew(size, now)
             self._remember_prefix(size)
             last = self.read_at(max(0, size - TAIL_LENGTH), min(size, TAIL_LENGTH))
             if b"\0" not in last:  # or it may change yet
                 self.state.seen = position_fingerprint(size, last)
-                self.trail.append(self.state.seen)
+                self.recent_fingerprints.append(self.state.seen)
 
     def _remember_prefix(self, size: int) -> None:
         known = self.state.prefix.offset
@@ -227,13 +230,13 @@ class Tail:
 
     def _check_content(self, size: int) -> None:
         """Notice a file that was cut and has grown beyond its old size since the last look."""
-        marks = [self.state.prefix, *list(self.trail)[-1:]]
-        if not all(mark.holds(self.read_at) for mark in marks if mark.offset <= size):  # a copy may be shorter
-            raise Changed
+        fingerprints = [self.state.prefix, *list(self.recent_fingerprints)[-1:]]
+        if not all(mark.holds(self.read_at) for mark in fingerprints if mark.offset <= size):  # a copy may be shorter
+            raise FileTruncated
 
-    def marks(self) -> list[Fingerprint]:
+    def fingerprints(self) -> list[Fingerprint]:
         """What is remembered of the content, for finding it again elsewhere."""
-        return [self.state.prefix, *self.state.positions.values(), *self.trail]
+        return [self.state.prefix, *self.state.positions.values(), *self.recent_fingerprints]
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -242,7 +245,7 @@ class Tail:
 
         None when there is nothing (more) for this batch. A part may be a gap and nothing else. Raises Changed.
         """
-        at = self.cursor(sink)
+        at = self.read_position(sink)
         if self.rules.cut and (
             rest := cutting_rules.rest_of_a_cut_line(self.read_at, at.offset, self._length, self.rules.limit)
         ):
@@ -263,10 +266,10 @@ class Tail:
             return chunk
         return self._chunk(at, cutting_rules.first_lines(chunk.data, most), cut.hole, HOLE)
 
-    def read_again(self, sent: ChunkRange, sink: str) -> Chunk | None:
+    def reread(self, sent: ChunkRange, sink: str) -> Chunk | None:
         """The very part that was being sent when the process before this one ended; None when it is not there."""
         _, position, start, end, partial = sent
-        at = self.cursor(sink)
+        at = self.read_position(sink)
         if end > self._length or not position <= at.offset < end:
             return None
         self._block(at, 1)  # raises Changed
@@ -286,7 +289,7 @@ class Tail:
             self._check_content(self._length)
         data = os.pread(self.descriptor, position.length + length, position.offset - position.length)
         if position.length and not position.matches(data[: position.length]):
-            raise Changed
+            raise FileTruncated
         return data[position.length :]
 
     def _cut(self, block: bytes, offset: int, *, whole: bool) -> line_cutting.Cut:
@@ -333,9 +336,9 @@ class Tail:
         if self.in_flight(sink):
             self._flying[sink].popleft()
         if not any(self.pending(name) for name in self._ledgers):
-            self.ages.forget_before(self.state.size)
+            self.arrival_times.forget_before(self.state.size)
 
-    def lose(self, sink: str) -> int:
+    def give_up(self, sink: str) -> int:
         """Give up what the file can no longer give to the sink. How many bytes were lost, which are counted.
 
         What is there and was not given before the end are NULs.
@@ -349,7 +352,7 @@ class Tail:
             self.state.positions[sink] = Fingerprint(self.state.size, 0, "")
         return gap - nuls
 
-    def let_go(self) -> None:
+    def close_accounts(self) -> None:
         """Followed no longer. Everything in it must have been accounted for."""
         self.release()
         for ledger in self._ledgers.values():

@@ -89,7 +89,7 @@ class Ledger:
         return wrong
 
 
-class Ages:
+class ArrivalTimes:
     """Since when the bytes of a file have been there: (size, time) of its growth, thinned so that memory stays flat."""
 
     __slots__ = ("_samples",)

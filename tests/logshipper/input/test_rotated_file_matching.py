@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.input.cutting_rules import Rules
-from sidecars.logshipper.input.rotated_file_matching import Heads
+from sidecars.logshipper.input.cutting_rules import CuttingRules
+from sidecars.logshipper.input.rotated_file_matching import HeadIndex
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.state.checkpoint import FileState
@@ -21,10 +21,10 @@ def test_the_files_that_begin_alike_are_those_of_the_directory_whose_heads_begin
     tails = []
     for number, (folder, first) in enumerate(files):
         path = f"{folder}/{number}.log"
-        tail = Tail(FileState(str(number), path, path, "", 1, number), Rules(), {"sink": Ledger()}, 0.0)
+        tail = Tail(FileState(str(number), path, path, "", 1, number), CuttingRules(), {"sink": Ledger()}, 0.0)
         tail.head = first
         tails.append(tail)
     expected = {
         str(number) for number, (folder, first) in enumerate(files) if folder == "/a" and first.startswith(head)
     }
-    assert set(Heads(tails).like("/a/new.log", head)) == expected
+    assert set(HeadIndex(tails).like("/a/new.log", head)) == expected

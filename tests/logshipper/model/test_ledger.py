@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.model.ledger import HOLE, LOST, REASONS, Ages, Ledger
+from sidecars.logshipper.model.ledger import HOLE, LOST, REASONS, ArrivalTimes, Ledger
 
 _COUNT = st.integers(0, 1000)
 _EVENT = st.one_of(
@@ -72,15 +72,15 @@ def test_what_is_let_go_stays_in_the_total() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.floats(0.0, 10.0)), min_size=1, max_size=2000))
 def test_the_age_of_a_byte_is_never_told_too_young_and_memory_stays_flat(growth: list[tuple[int, float]]) -> None:
-    ages, size, now, truth = Ages(), 0, 0.0, []
+    arrival_times, size, now, truth = ArrivalTimes(), 0, 0.0, []
     for step, pause in growth:
         now += pause
         truth.append((size, now))
         size += step
-        ages.grew(size, now)
-    assert len(ages._samples) <= 300
+        arrival_times.grew(size, now)
+    assert len(arrival_times._samples) <= 300
     for offset, when in truth:
-        since = ages.since(offset)
+        since = arrival_times.since(offset)
         assert since is not None
         assert since <= when
-    assert ages.since(size) is None
+    assert arrival_times.since(size) is None
