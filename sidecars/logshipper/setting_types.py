@@ -16,14 +16,14 @@ RESERVED = ("id", "file", "partial", "time", "level", "severity", "message")
 def _parse_regex(raw: str) -> str:
     from sidecars.logshipper.transform import parsers  # noqa: PLC0415 - see above
 
-    parsers.parser("regex", raw)
+    parsers.create_parser("regex", raw)
     return raw
 
 
 def _parse_search(raw: str) -> str:
     from sidecars.logshipper.transform import linear_regex  # noqa: PLC0415 - see above
 
-    linear_regex.compiled(raw)
+    linear_regex.compile_re2(raw)
     return raw
 
 
@@ -39,7 +39,7 @@ def _parse_multiline(raw: str) -> str:
     if raw == multiline.REGEX:
         raise ValueError(f"{expected}; the regex is missing")
     try:
-        multiline.splitter(raw, 1)
+        multiline.create_splitter(raw, 1)
     except ValueError as error:
         raise ValueError(f"{expected}; as that it {error}") from None
     return raw

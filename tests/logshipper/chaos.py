@@ -243,10 +243,10 @@ class Chaos:
         try:
             wait_until(all_there, "all lines arrive", 120)
         except AssertionError:
-            self.judge()
+            self.raise_for_status()
             raise
 
-    def judge(self) -> None:
+    def raise_for_status(self) -> None:
         stderr = "".join(path.read_text() for path in sorted(self.folder.glob("stderr-*")))
         wrong: list[str] = []
         for sink, lines in self.arrived().items():
@@ -296,7 +296,7 @@ class Chaos:
         self.program.wait_ready(self.admin_port)
         wait_until(self._is_settled, "every ledger is settled")
         assert self.program.stop() == 0, self.program.stderr
-        self.judge()
+        self.raise_for_status()
 
     def _is_settled(self) -> bool:
         sinks = status(self.admin_port)["sinks"]

@@ -104,7 +104,7 @@ class Pod:
         self.queues[flight.batch.sink].settle(flight.chunks, flight.dropped, flight.receipt)
 
     def shape(self, chunk: Chunk) -> Records:
-        return self.pipelines[chunk.input].records(chunk)
+        return self.pipelines[chunk.input].process(chunk)
 
     def check(self) -> None:
         for name, ledger in self.ledgers.items():

@@ -21,7 +21,7 @@ def settings(**values: str) -> Settings:
 
 
 def shaped(item: Chunk, **values: str) -> Records:
-    return Pipeline(settings(**values).inputs["default"], {"pod": "shop-1"}).records(item)
+    return Pipeline(settings(**values).inputs["default"], {"pod": "shop-1"}).process(item)
 
 
 def shape(data: bytes | str, **values: str) -> Records:

@@ -190,7 +190,7 @@ def a_chunk(data: bytes, start: int = 0, generation: str = "f00d", *, partial: b
 def a_batch(*chunks: Chunk, **labels: str) -> Batch:
     """A batch of raw lines."""
     tailed = load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:"}).inputs["default"]
-    return Batch("default", tuple(Pipeline(tailed, labels).records(item) for item in chunks))
+    return Batch("default", tuple(Pipeline(tailed, labels).process(item) for item in chunks))
 
 
 def now() -> float:

@@ -113,13 +113,14 @@ def otlp(batch: Batch) -> int:
 
 
 def loki_json(batch: Batch) -> int:
-    page = json.loads(b"".join(loki_push.as_json(batch, NOW)))
+    page = json.loads(b"".join(loki_push.encode_json(batch, NOW)))
     return sum(len(stream["values"]) for stream in page["streams"])
 
 
 def loki_protobuf(batch: Batch) -> int:
     return sum(
-        len(stream.entries) for stream in PushRequest.FromString(b"".join(loki_push.as_protobuf(batch, NOW))).streams
+        len(stream.entries)
+        for stream in PushRequest.FromString(b"".join(loki_push.encode_protobuf(batch, NOW))).streams
     )
 
 
@@ -129,8 +130,8 @@ SINKS: dict[str, Callable[[Batch], int]] = {
         documents(b"".join(ndjson.encode(batch, ndjson.Layout(_CREATE, "@timestamp", NOW)))) // 2
     ),
     "otlp": otlp,
-    "forward": lambda batch: len(entries(b"".join(forward_entries.entries(batch, NOW)), batch.events)),
-    "syslog": lambda batch: len(split(b"".join(syslog_frames.frames(batch, NOW)))[0]),
+    "forward": lambda batch: len(entries(b"".join(forward_entries.encode_entries(batch, NOW)), batch.events)),
+    "syslog": lambda batch: len(split(b"".join(syslog_frames.encode_frames(batch, NOW)))[0]),
     "loki": loki_json,
     "loki in protobuf": loki_protobuf,
 }
@@ -184,7 +185,7 @@ def test_a_document_that_has_no_dict_is_shipped_as_it_is_or_unparsed_but_never_l
     first, second = b"".join(ndjson.encode(batch)).splitlines()
     assert first.endswith(b',"a":1e999}')
     assert second.endswith(b',"b":2}')
-    (_, one), (_, other) = entries(b"".join(forward_entries.entries(batch, NOW)), 2)
+    (_, one), (_, other) = entries(b"".join(forward_entries.encode_entries(batch, NOW)), 2)
     assert (one["message"], one["parse_error"]) == ('{"a":1e999}', "json")
     assert other["b"] == 2
 

@@ -289,7 +289,7 @@ class LogShipping(RuleBasedStateMachine):
         files = self.folder.glob("letters/*.ndjson")
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
-    def judge(self) -> None:
+    def raise_for_status(self) -> None:
         for sink in self.sinks.values():
             assert lines_of(sink.taken + sink.refused) == Counter(self.written)
         kept = self.sinks["kept"]
@@ -309,7 +309,7 @@ class LogShipping(RuleBasedStateMachine):
             for tail in self.pod.follower.tails.values():
                 tail.ending = Ending.PAUSE
             self.ship_everything()
-            self.judge()
+            self.raise_for_status()
         finally:
             self.app.close()
             if self.running:

@@ -15,7 +15,7 @@ from sidecars.chassis.runtime.lifecycle import IOFailed, Unavailable
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.file import FileSink
-from sidecars.logshipper.sinks.numbered_rotation import Rotation
+from sidecars.logshipper.sinks.numbered_rotation import NumberedRotation
 from sidecars.logshipper.sinks.stdout import StdoutSink
 from tests.logshipper.support import a_batch, a_chunk, descriptors_up_to, full_disk
 
@@ -33,7 +33,7 @@ def messages(path: Path) -> list[str]:
 
 def file_sink(folder: Path, size: int | None = None, keep: int | None = None) -> FileSink:
     path = folder / "out" / "logshipper.ndjson"
-    return FileSink(path, "LOGSHIPPER_SINK", Rotation(path, size, keep))
+    return FileSink(path, "LOGSHIPPER_SINK", NumberedRotation(path, size, keep))
 
 
 async def test_the_file_sink_appends_and_a_restart_goes_on(tmp_path: Path) -> None:

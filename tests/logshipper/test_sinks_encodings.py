@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from sidecars.logshipper.sinks.encodings.compression import compressor, snappy
-from sidecars.logshipper.sinks.encodings.protobuf import VARINT, fields, padded, varint
+from sidecars.logshipper.sinks.encodings.protobuf import VARINT, padded_varint, parse_fields, varint
 
 _TAG = b"\x08"  # field 1, a varint
 _BLOCKS = st.lists(
@@ -47,7 +47,10 @@ def test_a_varint_is_that_of_the_official_library(number: int) -> None:
 
 @given(st.integers(0, 2**35 - 1))
 def test_a_padded_varint_means_the_same(number: int) -> None:
-    for padding in (padded(number, 5), padded(number % 2**14, 2, goes_on=True) + padded(number >> 14, 3)):
+    for padding in (
+        padded_varint(number, 5),
+        padded_varint(number % 2**14, 2, goes_on=True) + padded_varint(number >> 14, 3),
+    ):
         assert len(padding) == 5
         assert UInt64Value.FromString(_TAG + padding).value == number
 
@@ -57,10 +60,10 @@ def test_a_message_is_read_as_it_was_written(count: int, text: str) -> None:
     message = ExportLogsServiceResponse()
     message.partial_success.rejected_log_records = count
     message.partial_success.error_message = text
-    ((number, inner),) = fields(message.SerializeToString())
+    ((number, inner),) = parse_fields(message.SerializeToString())
     assert number == 1
     assert isinstance(inner, bytes)
-    assert dict(fields(inner)) == {
+    assert dict(parse_fields(inner)) == {
         field: value for field, value in ((1, count), (2, text.encode())) if value not in (0, b"")
     }
 
@@ -68,4 +71,4 @@ def test_a_message_is_read_as_it_was_written(count: int, text: str) -> None:
 @given(st.binary(max_size=40))
 def test_what_is_no_message_is_an_error_and_nothing_else(data: bytes) -> None:
     with contextlib.suppress(ValueError):
-        list(fields(data))
+        list(parse_fields(data))

@@ -20,7 +20,7 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.forward_entries import STRING, map_head
-from sidecars.logshipper.sinks.encodings.forward_entries import entries as encode
+from sidecars.logshipper.sinks.encodings.forward_entries import encode_entries as encode
 from sidecars.logshipper.sinks.protocols.forward_handshake import Handshake, Helo, Refused
 from tests.logshipper.opened_sinks import an_authority, create, opened
 from tests.logshipper.posting import served

@@ -10,9 +10,9 @@ from hypothesis import given
 
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
-from sidecars.logshipper.sinks.encodings.loki_push import as_json, as_protobuf
-from sidecars.logshipper.sinks.encodings.unique_timestamps import stamps
-from sidecars.logshipper.sinks.protocols.loki_refusal import nanoseconds, refused
+from sidecars.logshipper.sinks.encodings.loki_push import encode_json, encode_protobuf
+from sidecars.logshipper.sinks.encodings.unique_timestamps import unique_timestamps
+from sidecars.logshipper.sinks.protocols.loki_refusal import parse_go_time, refused_entries
 from tests.logshipper.opened_sinks import opened
 from tests.logshipper.receivers.loki import Entry, Loki, from_json, from_protobuf
 from tests.logshipper.strategies import batches, with_columns
@@ -38,8 +38,8 @@ def batch(text: str = "1\n2\n3\n") -> Batch:
 
 @given(batches())
 def test_both_forms_say_the_same_of_every_event(batch: Batch) -> None:
-    entries = from_json(b"".join(as_json(batch, NOW)))
-    assert from_protobuf(b"".join(as_protobuf(batch, NOW))) == entries
+    entries = from_json(b"".join(encode_json(batch, NOW)))
+    assert from_protobuf(b"".join(encode_protobuf(batch, NOW))) == entries
     assert [entry.line for entry in entries] == [body for records in batch.records for body in records.bodies]
     assert [entry.metadata["id"] for entry in entries] == list(batch.ids())
     levels = [level for records in batch.records for level in records.levels or [None] * len(records.bodies)]
@@ -55,16 +55,16 @@ def test_both_forms_say_the_same_of_every_event(batch: Batch) -> None:
 @given(batches())
 def test_two_events_of_a_batch_never_have_one_time_unless_the_log_gave_it_in_nanoseconds(batch: Batch) -> None:
     for records in batch.records:
-        times = stamps(records, NOW)
+        times = unique_timestamps(records, NOW)
         coarse = [time for time, own in zip(times, records.times or [None] * len(times), strict=True) if own is None]
         assert len(set(coarse)) == len(coarse)
 
 
 def test_equal_lines_of_one_millisecond_have_times_that_differ_and_are_the_same_when_sent_again() -> None:
     twice = with_columns(batch("tick\ntick\n"), times=[1_790_000_000_123_000_000] * 2)
-    first, second = from_json(b"".join(as_json(twice, NOW)))
+    first, second = from_json(b"".join(encode_json(twice, NOW)))
     assert (first.time, second.time) == (1_790_000_000_123_000_000, 1_790_000_000_123_000_005)
-    assert from_json(b"".join(as_json(twice, NOW + 1))) == [first, second]
+    assert from_json(b"".join(encode_json(twice, NOW + 1))) == [first, second]
 
 
 @pytest.mark.parametrize("coding", ["none", "gzip", "snappy"])
@@ -190,7 +190,7 @@ _OLD = (
     ],
 )
 def test_what_the_text_of_a_400_says(answer: str, indices: list[int] | None) -> None:
-    assert refused(answer, ["a", "\u00fc\u00fc\u00fc", "12345"], [10**9, 3 * 10**9, 3 * 10**9]) == indices
+    assert refused_entries(answer, ["a", "\u00fc\u00fc\u00fc", "12345"], [10**9, 3 * 10**9, 3 * 10**9]) == indices
 
 
 @pytest.mark.parametrize(
@@ -204,4 +204,4 @@ def test_what_the_text_of_a_400_says(answer: str, indices: list[int] | None) -> 
     ],
 )
 def test_times_as_go_writes_them(text: str, expected: int | None) -> None:
-    assert nanoseconds(text) == expected
+    assert parse_go_time(text) == expected

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.sinks.protocols.peer_text import LONGEST, of_body, shown
+from sidecars.logshipper.sinks.protocols.peer_text import MAX_LENGTH, error_message, sanitized
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,11 @@ from sidecars.logshipper.sinks.protocols.peer_text import LONGEST, of_body, show
         ("\x1b[2J\x07bell", r"\x1b[2J\x07bell"),
         ("right\u202eleft", r"right\u202eleft"),
         ("\udcff", r"\udcff"),
-        ("x" * 500, "x" * LONGEST),
+        ("x" * 500, "x" * MAX_LENGTH),
     ],
 )
 def test_a_text_is_shown_on_one_printable_line(text: str, line: str) -> None:
-    assert shown(text) == line
+    assert sanitized(text) == line
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_a_text_is_shown_on_one_printable_line(text: str, line: str) -> None:
     ],
 )
 def test_of_a_body_its_message_is_shown(body: bytes, line: str) -> None:
-    assert of_body(body) == line
+    assert error_message(body) == line
 
 
 @given(st.binary(max_size=3000) | st.text(max_size=3000).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_whatever_it_says_a_short_printable_line_comes_of_it(body: bytes) -> None:
-    line = of_body(body)
+    line = error_message(body)
     assert line.isprintable()
-    assert len(line) <= LONGEST
+    assert len(line) <= MAX_LENGTH

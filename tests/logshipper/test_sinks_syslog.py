@@ -12,7 +12,7 @@ from hypothesis import given
 from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import RetryLater
-from sidecars.logshipper.sinks.encodings.syslog_frames import frames
+from sidecars.logshipper.sinks.encodings.syslog_frames import encode_frames
 from tests.logshipper.opened_sinks import an_authority, opened, until
 from tests.logshipper.receivers.syslog import Syslog, parse, split
 from tests.logshipper.strategies import batches, with_columns
@@ -37,7 +37,7 @@ def batch(text: str = "1\n2\n3\n", start: int = 0) -> Batch:
 
 @given(batches())
 def test_every_event_is_a_message_by_the_letter_of_the_rfc(batch: Batch) -> None:
-    found, rest = split(b"".join(frames(batch, NOW)))
+    found, rest = split(b"".join(encode_frames(batch, NOW)))
     assert rest == b""
     messages = list(map(parse, found))
     assert [message.text for message in messages] == [body for one in batch.records for body in one.bodies]
@@ -52,13 +52,13 @@ def test_every_event_is_a_message_by_the_letter_of_the_rfc(batch: Batch) -> None
 
 
 def test_the_time_has_no_more_than_six_decimals() -> None:
-    message = parse(split(b"".join(frames(with_columns(batch("1\n"), times=[NOW]), 0)))[0][0])
+    message = parse(split(b"".join(encode_frames(with_columns(batch("1\n"), times=[NOW]), 0)))[0][0])
     assert message.time == datetime(2026, 9, 21, 14, 13, 20, 123456, UTC)
 
 
 def test_parameters_are_escaped_and_a_piece_is_marked() -> None:
     half = a_batch(a_chunk(b"half", partial=True), **{'na me"': 'a "b" \\ ] c'})
-    message = parse(split(b"".join(frames(half, NOW)))[0][0])
+    message = parse(split(b"".join(encode_frames(half, NOW)))[0][0])
     assert message.data == {
         "id": "f00d-0",
         "file": "/logs/a%d.log",
@@ -69,7 +69,7 @@ def test_parameters_are_escaped_and_a_piece_is_marked() -> None:
 
 def test_an_event_of_several_lines_is_one_message() -> None:
     trace = with_columns(batch("1\n"), bodies=["java.lang.Error\n\tat a.b(C.java:1)"])
-    assert parse(split(b"".join(frames(trace, NOW)))[0][0]).text == "java.lang.Error\n\tat a.b(C.java:1)"
+    assert parse(split(b"".join(encode_frames(trace, NOW)))[0][0]).text == "java.lang.Error\n\tat a.b(C.java:1)"
 
 
 # -- what a yes means ----------------------------------------------------------------------------------------------

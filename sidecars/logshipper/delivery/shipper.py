@@ -180,7 +180,7 @@ class Shipper:
         tasks.create_task(self._fly(flight))
 
     def _shape(self, chunk: Chunk) -> Records:
-        return self._pipelines[chunk.input].records(chunk)
+        return self._pipelines[chunk.input].process(chunk)
 
     # -- delivering ----------------------------------------------------------------------------------------------------
 

@@ -29,9 +29,9 @@ from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome,
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
 from sidecars.logshipper.sinks.protocols.http_client import ResponseTooLong
-from sidecars.logshipper.sinks.protocols.http_outcome import asked_pause, is_final, is_yes, judge
-from sidecars.logshipper.sinks.protocols.http_post import SHORT, HttpPoster
-from sidecars.logshipper.sinks.protocols.peer_text import shown
+from sidecars.logshipper.sinks.protocols.http_outcome import is_accepted, is_rejected, raise_for_status, requested_delay
+from sidecars.logshipper.sinks.protocols.http_post import SHORT_RESPONSE, HttpPoster
+from sidecars.logshipper.sinks.protocols.peer_text import sanitized
 
 _FILTER = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
 _CREATE = '{"create":{"_id":"<id>"}}'
@@ -58,12 +58,12 @@ class ElasticsearchSink:
         self._poster.open()
 
     async def deliver(self, batch: Batch) -> Outcome:
-        longest = min(SHORT + _VERDICT * batch.events, _LONGEST)
+        longest = min(SHORT_RESPONSE + _VERDICT * batch.events, _LONGEST)
         try:
             answer = await self._poster.post(self._target, self._headers, batch.encoded(self._encode), longest)
         except ResponseTooLong as error:
             raise BatchTooLarge(error.reason) from None  # that to a half is shorter
-        judge(answer)
+        raise_for_status(answer)
         return _outcome(answer, batch.events)
 
     def _encode(self, batch: Batch) -> list[bytes]:
@@ -86,16 +86,16 @@ def _outcome(answer: ClientResponse, events: int) -> Outcome:
     rejected: list[tuple[int, str]] = []
     again: list[int] = []
     for index, (status, error) in enumerate(verdicts):
-        if is_final(status) and status != _THERE_ALREADY:
+        if is_rejected(status) and status != _THERE_ALREADY:
             rejected.append((index, _reason(status, error)))
-        elif not is_yes(status) and status != _THERE_ALREADY:
+        elif not is_accepted(status) and status != _THERE_ALREADY:
             again.append(index)
     if len(rejected) == events:
         raise BatchRefused(f"the receiver refused every document: {rejected[0][1]}", [why for _, why in rejected])
     if not rejected and not again:
         return Outcome()
     reason = f"{len(again)} of {events} documents: {_reason(*verdicts[again[0]])}" if again else ""
-    return Outcome(rejected=rejected, again=again, reason=reason, after=asked_pause(answer))
+    return Outcome(rejected=rejected, again=again, reason=reason, after=requested_delay(answer))
 
 
 def _verdicts(body: bytes) -> list[tuple[int, Any]]:
@@ -115,4 +115,4 @@ def _reason(status: int, error: Any) -> str:
     """Such as `400 document_parsing_exception: failed to parse field '…'`."""
     found = error if isinstance(error, dict) else {"reason": error}
     parts = [part for part in (found.get("type"), found.get("reason")) if isinstance(part, str) and part]
-    return shown(f"{status} {': '.join(parts)}".rstrip())
+    return sanitized(f"{status} {': '.join(parts)}".rstrip())

@@ -27,7 +27,7 @@ from sidecars.logshipper.model.fingerprint import TAIL_LENGTH, Fingerprint, posi
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
-from sidecars.logshipper.sinks.numbered_rotation import Rotation, flush
+from sidecars.logshipper.sinks.numbered_rotation import NumberedRotation, fsync_directory
 
 log = logs.get("file")
 
@@ -39,14 +39,14 @@ def create(settings: Settings, sink: SinkSettings) -> FileSink:
     parts = [settings.pod_namespace, settings.pod_name, own]
     name = re.sub(r"[^\w.-]", "_", "_".join(part for part in parts if part))
     path = Path(sink.url.path) / f"{name}.ndjson"
-    rotation = Rotation(path, sink.sink_rotate_size, sink.sink_rotate_count)
+    rotation = NumberedRotation(path, sink.sink_rotate_size, sink.sink_rotate_count)
     return FileSink(path, variable(Settings, "url", sink.name), rotation)
 
 
 class FileSink:
     max_in_flight = 1  # the receipt is a length
 
-    def __init__(self, path: Path, variable_name: str, rotation: Rotation) -> None:
+    def __init__(self, path: Path, variable_name: str, rotation: NumberedRotation) -> None:
         self._path = path
         self._rotation = rotation
         self._where = f"{variable_name}: {path}"
@@ -76,7 +76,7 @@ class FileSink:
 
     def _begin(self, descriptor: int, receipt: Any) -> Any:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        flush(self._path.parent)
+        fsync_directory(self._path.parent)
         status = os.fstat(descriptor)
         self._length = status.st_size
         if receipt is not None:

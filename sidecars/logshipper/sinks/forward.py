@@ -30,9 +30,9 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.compression import compressor
-from sidecars.logshipper.sinks.encodings.forward_entries import entries
-from sidecars.logshipper.sinks.protocols.connecting import ConnectionFailed, connect, words
-from sidecars.logshipper.sinks.protocols.credentials import reveal, tls_client
+from sidecars.logshipper.sinks.encodings.forward_entries import encode_entries
+from sidecars.logshipper.sinks.protocols.connecting import ConnectionFailed, connect, error_text
+from sidecars.logshipper.sinks.protocols.credentials import read_secret, tls_context
 from sidecars.logshipper.sinks.protocols.forward_handshake import Handshake, Refused
 
 _PORT = 24224
@@ -60,7 +60,7 @@ class ForwardSink:
 
     async def open(self, _receipt: Any) -> None:
         if self._sink.url.scheme == "forward+tls":
-            self._tls = tls_client(self._sink)
+            self._tls = tls_context(self._sink)
 
     async def deliver(self, batch: Batch) -> Outcome:
         message = batch.encoded(self._encode)
@@ -118,8 +118,8 @@ class ForwardSink:
 
     async def _shake_hands(self, connection: _Connection) -> None:
         sink = self._sink
-        key = reveal(sink.sink_token, sink, "sink_token") if sink.sink_token else ""
-        password = reveal(sink.sink_password, sink, "sink_password") if sink.sink_password else ""
+        key = read_secret(sink.sink_token, sink, "sink_token") if sink.sink_token else ""
+        password = read_secret(sink.sink_password, sink, "sink_password") if sink.sink_password else ""
         handshake = Handshake(self._hostname, key, sink.sink_username or "", password, os.urandom(_SALT).hex())
         helo = handshake.helo(await connection.receive())
         await connection.send([handshake.ping(helo)])
@@ -132,7 +132,7 @@ class ForwardSink:
         connection.keeps = helo.keepalive
 
     def _encode(self, batch: Batch) -> list[bytes]:
-        packed = self._pack(entries(batch, time.time_ns()))
+        packed = self._pack(encode_entries(batch, time.time_ns()))
         option = {"size": batch.events, "chunk": _chunk(batch)}
         if self._sink.compression != "none":
             option["compressed"] = self._sink.compression
@@ -182,7 +182,7 @@ class _Connection:
                 self._writer.write(block)
                 await self._writer.drain()
         except OSError as error:
-            raise ConnectionFailed(f"the connection broke: {words(error)}") from None
+            raise ConnectionFailed(f"the connection broke: {error_text(error)}") from None
 
     async def receive(self) -> Any:
         """The next thing that the receiver says, strings as bytes."""
@@ -197,7 +197,7 @@ class _Connection:
                 data = await self._reader.read(_ANSWER)
                 self._messages.feed(data)
             except OSError as error:
-                raise ConnectionFailed(f"the connection broke: {words(error)}") from None
+                raise ConnectionFailed(f"the connection broke: {error_text(error)}") from None
             except msgpack.BufferFull:
                 raise Refused("the receiver does not speak the Forward protocol") from None
             if not data:

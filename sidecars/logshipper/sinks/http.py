@@ -14,7 +14,7 @@ from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
-from sidecars.logshipper.sinks.protocols.http_outcome import judge
+from sidecars.logshipper.sinks.protocols.http_outcome import raise_for_status
 from sidecars.logshipper.sinks.protocols.http_post import HttpPoster, target
 
 
@@ -36,7 +36,7 @@ class HttpSink:
 
     async def deliver(self, batch: Batch) -> Outcome:
         headers = [*self._headers, ("Idempotency-Key", batch.key)]
-        judge(await self._poster.post(self._target, headers, batch.encoded(self._encode)))
+        raise_for_status(await self._poster.post(self._target, headers, batch.encoded(self._encode)))
         return Outcome()
 
     def _encode(self, batch: Batch) -> list[bytes]:

@@ -20,12 +20,12 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import BatchRefused, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding, snappy
-from sidecars.logshipper.sinks.encodings.loki_push import as_json, as_protobuf
-from sidecars.logshipper.sinks.encodings.unique_timestamps import stamps
-from sidecars.logshipper.sinks.protocols.http_outcome import judge
-from sidecars.logshipper.sinks.protocols.http_post import SHORT, HttpPoster, target
-from sidecars.logshipper.sinks.protocols.loki_refusal import ignored, refused
-from sidecars.logshipper.sinks.protocols.peer_text import of_body
+from sidecars.logshipper.sinks.encodings.loki_push import encode_json, encode_protobuf
+from sidecars.logshipper.sinks.encodings.unique_timestamps import unique_timestamps
+from sidecars.logshipper.sinks.protocols.http_outcome import raise_for_status
+from sidecars.logshipper.sinks.protocols.http_post import SHORT_RESPONSE, HttpPoster, target
+from sidecars.logshipper.sinks.protocols.loki_refusal import ignored_count, refused_entries
+from sidecars.logshipper.sinks.protocols.peer_text import error_message
 
 _BAD_REQUEST = 400
 _BLOCKED = 260  # block_ingestion_status_code: a status that clients shall not repeat, and nothing is stored
@@ -61,7 +61,7 @@ class LokiSink:
 
     async def deliver(self, batch: Batch) -> Outcome:
         push = batch.encoded(self._encode)
-        answer = await self._poster.post(self._target, self._headers, push.blocks, SHORT)
+        answer = await self._poster.post(self._target, self._headers, push.blocks, SHORT_RESPONSE)
         if answer.status == _BAD_REQUEST and not answer.early:
             text = answer.body[:_READ].decode("utf-8", "replace")
             if _NO_METADATA in text:
@@ -73,14 +73,14 @@ class LokiSink:
             return Outcome(rejected=[(index, reason) for index in indices])
         if answer.status == _BLOCKED:
             raise RetryLater("the receiver answered 260: ingestion is blocked")
-        judge(answer)
+        raise_for_status(answer)
         return Outcome()
 
     def _encode(self, batch: Batch) -> _Push:
         now = time.time_ns()
         if self._coding == "snappy":
-            return _Push(now, snappy(as_protobuf(batch, now)))
-        return _Push(now, compressor(self._coding)(as_json(batch, now)))
+            return _Push(now, snappy(encode_protobuf(batch, now)))
+        return _Push(now, compressor(self._coding)(encode_json(batch, now)))
 
     async def close(self) -> None:
         self._poster.close()
@@ -88,12 +88,12 @@ class LokiSink:
 
 def _refused(batch: Batch, now: int, text: str) -> list[int] | None:
     streams = [records for records in batch.records if records.bodies]
-    return refused(text, streams[0].bodies, stamps(streams[0], now)) if len(streams) == 1 else None
+    return refused_entries(text, streams[0].bodies, unique_timestamps(streams[0], now)) if len(streams) == 1 else None
 
 
 def _unnamed(batch: Batch, text: str) -> Outcome:
     """Raise Rejected where not even the number can be told: then the lines are found out by halves."""
-    count = ignored(text) if sum(bool(records.bodies) for records in batch.records) == 1 else None
+    count = ignored_count(text) if sum(bool(records.bodies) for records in batch.records) == 1 else None
     if count is None:
         raise BatchRefused(f"the receiver answered 400: {_kind(text)}")
     reason = f"the receiver answered 400, and does not say about which {count} of {batch.events} lines"
@@ -105,4 +105,4 @@ def _kind(text: str) -> str:
     for kind in ("max entry size", "timestamp too old", "too far behind", "out of order"):
         if kind in text.lower():
             return kind
-    return of_body(text.encode()) or "entries were ignored"
+    return error_message(text.encode()) or "entries were ignored"

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 
-class Rotation:
+class NumberedRotation:
     """`size`: bytes that a file may have, None for any; `keep`: how many rotated ones stay, None for all."""
 
     def __init__(self, path: Path, size: int | None, keep: int | None) -> None:
@@ -36,7 +36,7 @@ class Rotation:
         if self._keep is not None:
             for path in self.files()[: -self._keep]:
                 path.unlink()
-        flush(self._path.parent)
+        fsync_directory(self._path.parent)
 
     def after(self, inode: int) -> tuple[Path, list[Path]] | None:
         """The rotated file with that inode, and those that came after it. None when it is not among them."""
@@ -47,7 +47,7 @@ class Rotation:
         return None
 
 
-def flush(folder: Path) -> None:
+def fsync_directory(folder: Path) -> None:
     """Bring the names in the folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -18,10 +18,10 @@ from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import BatchRefused, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import otlp_logs
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
-from sidecars.logshipper.sinks.encodings.protobuf import fields
-from sidecars.logshipper.sinks.protocols.http_outcome import judge
+from sidecars.logshipper.sinks.encodings.protobuf import parse_fields
+from sidecars.logshipper.sinks.protocols.http_outcome import raise_for_status
 from sidecars.logshipper.sinks.protocols.http_post import HttpPoster, target
-from sidecars.logshipper.sinks.protocols.peer_text import of_body, shown
+from sidecars.logshipper.sinks.protocols.peer_text import error_message, sanitized
 
 _PATH = "/v1/logs"
 _ANSWER = 16 * 1024  # bytes: a count and a message
@@ -49,7 +49,7 @@ class OtlpSink:
 
     async def deliver(self, batch: Batch) -> Outcome:
         answer = await self._poster.post(self._target, self._headers, batch.encoded(self._encode), _ANSWER)
-        judge(answer, words)
+        raise_for_status(answer, status_message)
         refused, why = partial_success(answer.body)
         reason = f"the receiver refused {refused} of {batch.events} records" + (f": {why}" if why else "")
         if refused >= batch.events:
@@ -67,22 +67,24 @@ def partial_success(body: bytes) -> tuple[int, str]:
     """Return how many records an ExportLogsServiceResponse refuses, and why. Raise TryLater when the body is none."""
     refused, reason = 0, b""
     try:
-        for field, value in fields(body):
+        for field, value in parse_fields(body):
             if field == 1 and isinstance(value, bytes):
-                for inner, content in fields(value):
+                for inner, content in parse_fields(value):
                     if inner == _REJECTED and isinstance(content, int):
                         refused = content
                     elif inner == _MESSAGE and isinstance(content, bytes):
                         reason = content
     except ValueError:
         raise RetryLater("the receiver's answer is not OTLP") from None
-    return refused, shown(reason.decode("utf-8", "replace"))
+    return refused, sanitized(reason.decode("utf-8", "replace"))
 
 
-def words(body: bytes) -> str:
+def status_message(body: bytes) -> str:
     """Return what a google.rpc.Status says, which is the body of a failure, or what a body of another kind says."""
     try:
-        said = [value for field, value in fields(body[:_ANSWER]) if field == _MESSAGE and isinstance(value, bytes)]
+        said = [
+            value for field, value in parse_fields(body[:_ANSWER]) if field == _MESSAGE and isinstance(value, bytes)
+        ]
     except ValueError:
         said = []
-    return shown(said[0].decode("utf-8", "replace")) if said else of_body(body)
+    return sanitized(said[0].decode("utf-8", "replace")) if said else error_message(body)

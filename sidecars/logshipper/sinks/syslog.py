@@ -27,9 +27,9 @@ from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
-from sidecars.logshipper.sinks.encodings.syslog_frames import frames
-from sidecars.logshipper.sinks.protocols.connecting import not_connected, words
-from sidecars.logshipper.sinks.protocols.credentials import tls_client
+from sidecars.logshipper.sinks.encodings.syslog_frames import encode_frames
+from sidecars.logshipper.sinks.protocols.connecting import connect_error, error_text
+from sidecars.logshipper.sinks.protocols.credentials import tls_context
 
 _PORTS = {"syslog+tcp": 514, "syslog+tls": 6514}
 _HEARD = 16  # reads
@@ -54,10 +54,10 @@ class SyslogSink:
 
     async def open(self, _receipt: Any) -> None:
         if self._sink.url.scheme == "syslog+tls":
-            self._tls = tls_client(self._sink)
+            self._tls = tls_context(self._sink)
 
     async def deliver(self, batch: Batch) -> Outcome:
-        await self._thread.call(self._send, batch.encoded(lambda batch: frames(batch, time.time_ns())))
+        await self._thread.call(self._send, batch.encoded(lambda batch: encode_frames(batch, time.time_ns())))
         return Outcome()
 
     def _send(self, blocks: list[bytes]) -> None:
@@ -72,7 +72,7 @@ class SyslogSink:
             raise RetryLater(f"not acknowledged within {self._sink.request_timeout:g} s") from None
         except OSError as error:
             self._let_go()
-            raise RetryLater(f"the connection broke in the middle of a batch: {words(error)}") from None
+            raise RetryLater(f"the connection broke in the middle of a batch: {error_text(error)}") from None
 
     def _connected(self) -> socket.socket:
         context = self._tls.context() if self._tls else None
@@ -86,7 +86,7 @@ class SyslogSink:
             except TimeoutError:
                 raise RetryLater(f"no connection within {self._sink.request_timeout:g} s") from None
             except OSError as error:
-                raise RetryLater(not_connected(error, self._host, self._port)) from None
+                raise RetryLater(connect_error(error, self._host, self._port)) from None
             self._connection, self._context = connection, context
         return self._connection
 

@@ -34,7 +34,7 @@ class _Line:
     open: bool = False
 
 
-class Cri:
+class CriFraming:
     def __init__(self, splitter: Splitter | None, limit: int) -> None:
         """`limit`: bytes of a line that comes in pieces."""
         self._splitter = splitter

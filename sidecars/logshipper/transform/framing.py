@@ -57,7 +57,7 @@ class Framing(Protocol):
         """Of whole lines, or a piece of one, that begin at that offset of the file."""
 
 
-class EachLine:
+class LineFraming:
     """Each line is an event."""
 
     boundary: Callable[[bytes], int] | None = None
@@ -73,7 +73,7 @@ class EachLine:
         return Events(bodies, offsets(sizes, start), sizes)
 
 
-class ManyLines:
+class MultilineFraming:
     """Lines are joined."""
 
     def __init__(self, splitter: Splitter) -> None:

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import msgspec
 
 from sidecars.logshipper.model.field_columns import JsonObjects
-from sidecars.logshipper.transform.parsers import may_be_deep
+from sidecars.logshipper.transform.parsers import may_nest_deeply
 
 
-def reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str]], JsonObjects | None]:
+def create_reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str]], JsonObjects | None]:
     """Reads texts into documents; None where one is no object, is empty, or has a member that is called as ours."""
     names = {name: f"member_{number}" for number, name in enumerate(wanted)}
     refused = {name: f"ours_{number}" for number, name in enumerate(ours) if name not in names}
@@ -30,7 +30,7 @@ def reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str
     decode = msgspec.json.Decoder(known).decode
 
     def read(texts: Sequence[str]) -> JsonObjects | None:
-        if not all(text.startswith('{"') for text in texts) or any(map(may_be_deep, texts)):
+        if not all(text.startswith('{"') for text in texts) or any(map(may_nest_deeply, texts)):
             return None
         if "\r" in "".join(texts):  # a blank to JSON, and to some readers of NDJSON the end of a line
             return None

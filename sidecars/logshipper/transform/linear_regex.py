@@ -24,7 +24,7 @@ from typing import Any
 _MEMORY = 8 * 1024 * 1024  # bytes that RE2's tables may take; without room for them it is fifty times as slow
 
 
-def compiled(pattern: str, *, groups: bool = True) -> Any:
+def compile_re2(pattern: str, *, groups: bool = True) -> Any:
     """The pattern for RE2, on UTF-8. Raises ValueError with what is wrong, and where."""
     import re2  # type: ignore[import-untyped]  # noqa: PLC0415 - 3 MB that only those pay who use it
 
@@ -67,13 +67,13 @@ class Finder:
     """Which of many texts a pattern occurs in: one search through all of them together."""
 
     def __init__(self, pattern: str) -> None:
-        self._search = compiled(pattern, groups=False).search
+        self._search = compile_re2(pattern, groups=False).search
 
-    def touched(self, texts: Sequence[str]) -> list[int]:
+    def candidates(self, texts: Sequence[str]) -> list[int]:
         """The texts in which it occurs, and perhaps those in which it would with a neighbour's characters added."""
         return [index for index, _ in self._hits(texts)]
 
-    def found(self, texts: Sequence[str]) -> list[int]:
+    def matching(self, texts: Sequence[str]) -> list[int]:
         """The texts in which it occurs."""
         return [index for index, alone in self._hits(texts) if alone or self._search(texts[index].encode())]
 
@@ -101,10 +101,10 @@ class Finder:
 Groups = Callable[[str], Sequence[str | None] | None]
 
 
-def groups(pattern: str) -> Groups:
+def group_matcher(pattern: str) -> Groups:
     """What the groups match, where the pattern matches a line as a whole; else None."""
-    slow = compiled(pattern)
-    if decides_at_once(pattern):
+    slow = compile_re2(pattern)
+    if is_ll1(pattern):
         match = re.compile(pattern, re.ASCII | re.MULTILINE).fullmatch
 
         def fast(text: str) -> Sequence[str | None] | None:
@@ -125,12 +125,12 @@ def groups(pattern: str) -> Groups:
 Rows = Callable[[Sequence[str]], Sequence[Sequence[str]] | None]
 
 
-def rows(pattern: str) -> Rows | None:
+def row_matcher(pattern: str) -> Rows | None:
     """What the groups match in each of many lines, in one go; None where one of them does not match as a whole.
 
     There is no such way for a pattern that needs RE2, or that has groups which may take no part in a match.
     """
-    if not decides_at_once(pattern) or _may_skip_groups(list(sre.parse(pattern, re.ASCII | re.MULTILINE))):
+    if not is_ll1(pattern) or _may_skip_groups(list(sre.parse(pattern, re.ASCII | re.MULTILINE))):
         return None
     match, groups_of = re.compile(pattern, re.ASCII | re.MULTILINE).fullmatch, methodcaller("groups")
 
@@ -158,17 +158,17 @@ def _may_skip_groups(items: list[Any], *, optional: bool = False) -> bool:
     return False
 
 
-def matcher(pattern: str) -> Callable[[str], Any]:
+def prefix_matcher(pattern: str) -> Callable[[str], Any]:
     """Whether the pattern matches at the beginning of a line."""
-    slow = compiled(pattern, groups=False)
-    if decides_at_once(pattern):
+    slow = compile_re2(pattern, groups=False)
+    if is_ll1(pattern):
         return re.compile(pattern, re.ASCII).match
     return lambda text: slow.match(text.encode())
 
 
-def names(pattern: str) -> list[str]:
+def group_names(pattern: str) -> list[str]:
     """The names of the groups, in order; "" for one without."""
-    regex = compiled(pattern)
+    regex = compile_re2(pattern)
     named = {number: name.decode() for name, number in regex.groupindex.items()}
     return [named.get(number, "") for number in range(1, regex.groups + 1)]
 
@@ -193,7 +193,7 @@ class _Undecided(Exception):
     """Two ways to go on begin with the same character, or the pattern has something that is not understood here."""
 
 
-def decides_at_once(pattern: str) -> bool:
+def is_ll1(pattern: str) -> bool:
     """Whether the next character alone always tells which way of the pattern can match (it is LL(1))."""
     try:
         tree = sre.parse(pattern, re.ASCII | re.MULTILINE)

@@ -53,7 +53,7 @@ class Splitter(Protocol):
         """Where the last event (or its last piece) begins in a chunk of whole lines."""
 
 
-def splitter(kind: str, limit: int) -> Splitter | None:
+def create_splitter(kind: str, limit: int) -> Splitter | None:
     """Return the splitter for a value of MULTILINE; None for `none`. `limit`: bytes of an event.
 
     A value that is no kind is the regex of an event's first line, with `regex:` before it or without. Raises ValueError
@@ -61,10 +61,12 @@ def splitter(kind: str, limit: int) -> Splitter | None:
     """
     if kind == "none":
         return None
-    return Continued(kind, limit) if kind in CONTINUED else Started(kind.removeprefix(REGEX), limit)
+    return (
+        ContinuationSplitter(kind, limit) if kind in CONTINUED else FirstLineSplitter(kind.removeprefix(REGEX), limit)
+    )
 
 
-class Continued:
+class ContinuationSplitter:
     """A kind that knows the lines which continue an event."""
 
     def __init__(self, kind: str, limit: int) -> None:
@@ -105,12 +107,12 @@ class Continued:
         return at
 
 
-class Started:
+class FirstLineSplitter:
     """A kind that knows the line which begins an event."""
 
     def __init__(self, pattern: str, limit: int) -> None:
         self._limit = limit
-        self._begins = linear_regex.matcher(pattern)
+        self._begins = linear_regex.prefix_matcher(pattern)
 
     def split(self, text: str, data: bytes) -> Split:
         lines = text.split("\n")

@@ -17,12 +17,12 @@ from sidecars.logshipper.transform import linear_regex
 Parse = Callable[[Sequence[str]], FieldColumns]
 
 
-def parser(form: str, regex: str | None) -> Parse | None:
+def create_parser(form: str, regex: str | None) -> Parse | None:
     """None for the formats that have no fields. Raises ValueError for a bad regex."""
     if form == "json":
-        return json_fields
+        return parse_json
     if form == "logfmt":
-        return logfmt_fields
+        return parse_logfmt
     return _regex_parser(regex) if form == "regex" and regex else None
 
 
@@ -32,9 +32,9 @@ def parser(form: str, regex: str | None) -> Parse | None:
 DEEPEST = 254  # levels of nesting that can be written again
 
 
-def json_fields(texts: Sequence[str]) -> list[Fields]:
+def parse_json(texts: Sequence[str]) -> list[Fields]:
     """Each text is an object; its members are the fields."""
-    if not any(map(may_be_deep, texts)):
+    if not any(map(may_nest_deeply, texts)):
         try:
             fields = list(map(orjson.loads, texts))
         except orjson.JSONDecodeError:
@@ -44,14 +44,14 @@ def json_fields(texts: Sequence[str]) -> list[Fields]:
     return [_json_object(text) for text in texts]
 
 
-def may_be_deep(text: str) -> bool:
+def may_nest_deeply(text: str) -> bool:
     return text.count("{") + text.count("[") > DEEPEST
 
 
 def _json_object(text: str) -> Fields:
     try:
         found = orjson.loads(text)
-        if may_be_deep(text):
+        if may_nest_deeply(text):
             orjson.dumps(found)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return unparsed("json", text)
@@ -67,7 +67,7 @@ _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PAIR = re.compile(rf'({_KEY})(?:=({_QUOTED}|[^\s"]*))?(?=\s|\Z)\s*', re.DOTALL)
 
 
-def logfmt_fields(texts: Sequence[str]) -> list[Fields]:
+def parse_logfmt(texts: Sequence[str]) -> list[Fields]:
     """`key=value key="a quoted value" flag`: values are strings, a key without one is true."""
     return [_logfmt(text) for text in texts]
 
@@ -105,7 +105,8 @@ def _regex_parser(pattern: str) -> Parse:
 
     Further lines go to the `message`; without such a group, the whole text is the message.
     """
-    match, names, all_at_once = linear_regex.groups(pattern), linear_regex.names(pattern), linear_regex.rows(pattern)
+    match, names = linear_regex.group_matcher(pattern), linear_regex.group_names(pattern)
+    match_rows = linear_regex.row_matcher(pattern)
     if not any(names):
         raise ValueError("expected named groups, such as (?P<level>[A-Z]+): they become the fields")
     if PARSE_ERROR in names:
@@ -113,7 +114,7 @@ def _regex_parser(pattern: str) -> Parse:
     has_message, all_named = MESSAGE in names, all(names)
 
     def parse(texts: Sequence[str]) -> FieldColumns:
-        rows = all_at_once(texts) if all_at_once and all_named and has_message else None
+        rows = match_rows(texts) if match_rows and all_named and has_message else None
         return [_one(text) for text in texts] if rows is None else Table(tuple(names), rows)
 
     def _one(text: str) -> Fields:

@@ -17,10 +17,10 @@ from sidecars.logshipper.model.ledger import FILTERED
 from sidecars.logshipper.model.records import Dropped, Records
 from sidecars.logshipper.settings import InputSettings
 from sidecars.logshipper.transform import parsers, redaction
-from sidecars.logshipper.transform.cri import Cri
-from sidecars.logshipper.transform.framing import EachLine, Events, Framing, ManyLines
+from sidecars.logshipper.transform.cri import CriFraming
+from sidecars.logshipper.transform.framing import Events, Framing, LineFraming, MultilineFraming
 from sidecars.logshipper.transform.linear_regex import Finder
-from sidecars.logshipper.transform.multiline import splitter
+from sidecars.logshipper.transform.multiline import create_splitter
 from sidecars.logshipper.transform.parsers import Parse
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Pipeline:
         self._drop = Finder(settings.drop) if settings.drop else None
         self._redactor = redaction.Redactor(settings.redact) if settings.redact else None
         self._form = settings.format
-        self._parse = parsers.parser(settings.format, settings.regex)
+        self._parse = parsers.create_parser(settings.format, settings.regex)
         self._time_key, self._level_key = settings.time_key, settings.level_key
         self._parse_times = timestamps.column_parser(settings.time_format or "rfc3339")
         with_time, with_level = settings.time_key or settings.format == "cri", settings.level_key
@@ -50,7 +50,7 @@ class Pipeline:
             keys = [key for key in (self._time_key, self._level_key) if key]
             self._parse = _documents_or(self._parse, self._reserved, keys)
 
-    def records(self, chunk: Chunk) -> Records:
+    def process(self, chunk: Chunk) -> Records:
         events = self._framing.events(chunk.data, chunk.start)
         kept, dropped = self._filtered(events)
         bodies = self._redacted(kept.bodies)
@@ -80,9 +80,9 @@ class Pipeline:
         if self._keep is None and self._drop is None:
             return events, {}
         wanted = [self._keep is None] * len(events.bodies)
-        for index in self._keep.found(events.bodies) if self._keep else ():
+        for index in self._keep.matching(events.bodies) if self._keep else ():
             wanted[index] = True
-        for index in self._drop.found(events.bodies) if self._drop else ():
+        for index in self._drop.matching(events.bodies) if self._drop else ():
             wanted[index] = False
         if all(wanted):
             return events, {}
@@ -93,7 +93,7 @@ class Pipeline:
     def _redacted(self, bodies: list[str]) -> list[str]:
         if self._redactor is None:
             return bodies
-        return self._redactor.documents(bodies) if self._form == "json" else self._redactor.texts(bodies)
+        return self._redactor.redact_json(bodies) if self._form == "json" else self._redactor.redact_texts(bodies)
 
     # -- what is in it -------------------------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ class Pipeline:
             fields: FieldColumns = [*self._parse(bodies[:-1]), unparsed(self._form, bodies[-1])]
         else:
             fields = self._parse(bodies)
-        return fields if self._redactor is None or self._form == "json" else self._redactor.values(fields)
+        return fields if self._redactor is None or self._form == "json" else self._redactor.redact_fields(fields)
 
     def _times(
         self, events: Events, fields: FieldColumns | None
@@ -199,7 +199,7 @@ def _without(fields: list[Fields], key: str, read: Sequence[Any]) -> list[Fields
 def _documents_or(parse: Parse | None, ours: Iterable[str], keys: list[str]) -> Parse:
     from sidecars.logshipper.transform import json_passthrough  # noqa: PLC0415 - msgspec's 3 MB are for those who have JSON
 
-    read = json_passthrough.reader(ours, keys)
+    read = json_passthrough.create_reader(ours, keys)
 
     def parsed(texts: Sequence[str]) -> FieldColumns:
         found = read(texts)
@@ -211,7 +211,11 @@ def _documents_or(parse: Parse | None, ours: Iterable[str], keys: list[str]) -> 
 
 
 def _framing(settings: InputSettings) -> Framing:
-    lines = splitter(settings.multiline, settings.max_line_size) if settings.format not in ("json", "logfmt") else None
+    lines = (
+        create_splitter(settings.multiline, settings.max_line_size)
+        if settings.format not in ("json", "logfmt")
+        else None
+    )
     if settings.format == "cri":
-        return Cri(lines, settings.max_line_size)
-    return ManyLines(lines) if lines else EachLine()
+        return CriFraming(lines, settings.max_line_size)
+    return MultilineFraming(lines) if lines else LineFraming()

@@ -17,14 +17,14 @@ import orjson
 
 from sidecars.logshipper.model.field_columns import FieldColumns
 from sidecars.logshipper.transform import linear_regex, redaction_presets
-from sidecars.logshipper.transform.parsers import may_be_deep
+from sidecars.logshipper.transform.parsers import may_nest_deeply
 from sidecars.logshipper.transform.redaction_presets import CHECKS, IN_DOCUMENTS, PRESETS, SETS, Spans
 
 _ROUNDS = 8
 _TOKEN = "redacted"  # noqa: S105 - of users' regexes; and of a whole text in which the rounds have no end
 
 
-def items(raw: str) -> list[str]:
+def parse_redact(raw: str) -> list[str]:
     """The parts of a REDACT setting: names, and regexes between slashes. Raises ValueError."""
     found = []
     rest = raw.strip()
@@ -49,7 +49,7 @@ class Redactor:
     """What a REDACT setting asks for. Raises ValueError when it cannot be."""
 
     def __init__(self, raw: str) -> None:
-        wanted = items(raw)
+        wanted = parse_redact(raw)
         self._rules = [rule for item in wanted for rule in _rules(item)]
         known = [pattern for item in wanted for pattern in PRESETS.get(item, ())]
         own = [item[1:] for item in wanted if item not in PRESETS]
@@ -60,10 +60,10 @@ class Redactor:
         tokens = sorted({rule.token for rule in self._rules} | {_TOKEN})
         self._tokens = re.compile(rf"(\[(?:{'|'.join(tokens)})\])".encode())
 
-    def text(self, text: str) -> str:
-        return self.texts([text])[0]
+    def redact_text(self, text: str) -> str:
+        return self.redact_texts([text])[0]
 
-    def texts(self, texts: list[str]) -> list[str]:
+    def redact_texts(self, texts: list[str]) -> list[str]:
         """The texts without what must not leave; the very list when there is none of it."""
         touched = self._touched(texts, self._finders)
         clean = list(texts) if touched else texts
@@ -75,10 +75,10 @@ class Redactor:
             clean[index] = f"[{_TOKEN}]"
         return clean
 
-    def values(self, fields: FieldColumns) -> FieldColumns:
+    def redact_fields(self, fields: FieldColumns) -> FieldColumns:
         """The fields, with clean texts: what a parser has cut out or unquoted may match where the whole did not."""
         texts = [value for found in fields for value in found.values() if type(value) is str]
-        clean = self.texts(texts)
+        clean = self.redact_texts(texts)
         if clean is texts:
             return fields
         rest = iter(clean)
@@ -88,7 +88,7 @@ class Redactor:
 
     # -- JSON ------------------------------------------------------------------------------------------------------
 
-    def documents(self, texts: list[str]) -> list[str]:
+    def redact_json(self, texts: list[str]) -> list[str]:
         """The texts of JSON objects, likewise; they stay JSON.
 
         Where a text has neither a match nor an escape, its strings have no match either. All others are read and
@@ -100,24 +100,24 @@ class Redactor:
         documents: dict[int, Any] = {}
         for index in touched:
             try:
-                documents[index] = orjson.loads("" if may_be_deep(texts[index]) else texts[index])
+                documents[index] = orjson.loads("" if may_nest_deeply(texts[index]) else texts[index])
             except orjson.JSONDecodeError:
-                clean[index] = self.text(texts[index])
+                clean[index] = self.redact_text(texts[index])
         strings = list({string for document in documents.values() for string in _strings(document)})
-        changes = {old: new for old, new in zip(strings, self.texts(strings), strict=True) if old != new}
+        changes = {old: new for old, new in zip(strings, self.redact_texts(strings), strict=True) if old != new}
         for index, document in documents.items():
             clean[index] = orjson.dumps(_changed(document, changes)).decode()
         return clean
 
     @staticmethod
     def _touched(texts: list[str], finders: list[linear_regex.Finder]) -> list[int]:
-        return sorted({index for finder in finders for index in finder.touched(texts)})
+        return sorted({index for finder in finders for index in finder.candidates(texts)})
 
     def _round(self, texts: list[str], touched: list[int]) -> list[int]:
         """Which of the touched texts have changed."""
         changed = set()
         for rule in self._rules:
-            for hit in rule.finder.touched([texts[index] for index in touched]):
+            for hit in rule.finder.candidates([texts[index] for index in touched]):
                 index = touched[hit]
                 clean = self._apply(rule, texts[index].encode()).decode("utf-8", "replace")
                 if clean != texts[index]:
@@ -205,4 +205,4 @@ def _rules(item: str) -> Iterator[_Rule]:
         (_TOKEN, redaction_presets.whole) if item.startswith("/") else (item, CHECKS.get(item, redaction_presets.whole))
     )
     for pattern in patterns:
-        yield _Rule(pattern, token, linear_regex.compiled(pattern), linear_regex.Finder(pattern), check)
+        yield _Rule(pattern, token, linear_regex.compile_re2(pattern), linear_regex.Finder(pattern), check)

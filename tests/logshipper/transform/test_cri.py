@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.transform.cri import Cri
+from sidecars.logshipper.transform.cri import CriFraming
 from sidecars.logshipper.transform.framing import Events
-from sidecars.logshipper.transform.multiline import splitter
+from sidecars.logshipper.transform.multiline import create_splitter
 
 _TIME = "2026-01-02T03:04:05.123456789Z"
 _LINES = st.lists(
@@ -24,7 +24,7 @@ _LINES = st.lists(
 
 
 def texts(data: str, multiline: str = "none", limit: int = 1 << 20) -> list[tuple[str, str]]:
-    events = Cri(splitter(multiline, limit), limit).events(data.encode(), 0)
+    events = CriFraming(create_splitter(multiline, limit), limit).events(data.encode(), 0)
     return list(zip(events.streams or [], events.bodies, strict=True))
 
 
@@ -42,7 +42,7 @@ def test_lines_are_joined_to_events_within_their_stream() -> None:
 def test_wherever_the_stream_is_cut_the_events_are_the_same(
     lines: list[str], multiline: str, data: st.DataObject
 ) -> None:
-    cri = Cri(splitter(multiline, 1 << 20), 1 << 20)
+    cri = CriFraming(create_splitter(multiline, 1 << 20), 1 << 20)
     assert cri.boundary is not None
     whole = "".join(lines).encode()
     expected = rows(cri.events(whole, 0))
@@ -74,7 +74,7 @@ def rows(events: Events) -> list[object]:
 @given(_LINES, st.binary(max_size=20), st.integers(0, 2**40), st.sampled_from([100, 1 << 20]))
 def test_every_byte_and_line_belongs_to_one_event(lines: list[str], last: bytes, start: int, limit: int) -> None:
     data = "".join(lines).encode() + last
-    events = Cri(None, limit).events(data, start)
+    events = CriFraming(None, limit).events(data, start)
     assert sum(events.sizes) == len(data)
     assert events.lines == data.count(b"\n") + (not data.endswith(b"\n"))
     assert list(events.offsets) == sorted(set(events.offsets))

@@ -25,7 +25,7 @@ _TEXTS = st.lists(st.text("ab \n1ü", max_size=6), min_size=1, max_size=8)
     ],
 )
 def test_a_pattern_whose_next_character_always_tells_the_way_is_known(pattern: str) -> None:
-    assert linear_regex.decides_at_once(pattern)
+    assert linear_regex.is_ll1(pattern)
 
 
 @pytest.mark.parametrize(
@@ -44,22 +44,22 @@ def test_a_pattern_whose_next_character_always_tells_the_way_is_known(pattern: s
     ],
 )
 def test_a_pattern_with_two_ways_from_one_character_is_left_to_re2(pattern: str) -> None:
-    assert not linear_regex.decides_at_once(pattern)
+    assert not linear_regex.is_ll1(pattern)
 
 
 @pytest.mark.parametrize("pattern", [r"(a+)+b", r"(a|a)*b", r"(.*)(.*)(.*)(.*)(.*)x", r"(a?){30}a{30}b"])
 def test_patterns_that_explode_elsewhere_end_here(pattern: str) -> None:
-    assert linear_regex.groups(pattern)("a" * 10_000) is None
-    assert linear_regex.Finder(pattern).found(["a" * 10_000]) == []
+    assert linear_regex.group_matcher(pattern)("a" * 10_000) is None
+    assert linear_regex.Finder(pattern).matching(["a" * 10_000]) == []
 
 
 @given(st.text("ab [1", max_size=12))
 def test_both_engines_see_the_same_groups(text: str) -> None:
     for fast in (r"(a*)(?P<x>[1 ]+)?(\[.*)?", r"([^ ]*) (.*)", r"(?:(a)|(b)|1)*"):
-        assert linear_regex.decides_at_once(fast)
-        slow = linear_regex.compiled(fast).fullmatch(text.encode())
+        assert linear_regex.is_ll1(fast)
+        slow = linear_regex.compile_re2(fast).fullmatch(text.encode())
         expected = None if slow is None else tuple(None if group is None else group.decode() for group in slow.groups())
-        assert linear_regex.groups(fast)(text) == expected
+        assert linear_regex.group_matcher(fast)(text) == expected
 
 
 @given(_TEXTS, st.sampled_from(["a", "ab", r"b\s", "^a", "a$", r"\d", r"(?:a|1) *b", "ü", r"b[^a]*1", "^$"]))
@@ -67,8 +67,8 @@ def test_one_search_through_all_texts_finds_those_that_a_search_in_each_finds(te
     wanted = re.compile(pattern, re.MULTILINE | re.ASCII)
     expected = [index for index, text in enumerate(texts) if wanted.search(text)]
     finder = linear_regex.Finder(pattern)
-    assert finder.found(texts) == expected
-    touched = finder.touched(texts)
+    assert finder.matching(texts) == expected
+    touched = finder.candidates(texts)
     assert touched == sorted(set(touched))
     assert set(expected) <= set(touched)
 
@@ -91,12 +91,12 @@ def test_one_search_through_all_texts_finds_those_that_a_search_in_each_finds(te
 )
 def test_a_bad_regex_is_refused_with_the_place(pattern: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        linear_regex.compiled(pattern)
+        linear_regex.compile_re2(pattern)
 
 
 def test_a_backslash_before_a_letter_is_no_end() -> None:
-    assert linear_regex.Finder(r"\\Az").found([r"\Az", "Az"]) == [0]
+    assert linear_regex.Finder(r"\\Az").matching([r"\Az", "Az"]) == [0]
 
 
 def test_the_names_of_groups_are_in_their_order() -> None:
-    assert linear_regex.names(r"(?P<b>.)(.)(?:x)(?P<a>.)") == ["b", "", "a"]
+    assert linear_regex.group_names(r"(?P<b>.)(.)(?:x)(?P<a>.)") == ["b", "", "a"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.transform.multiline import CONTINUED, Splitter, splitter
+from sidecars.logshipper.transform.multiline import CONTINUED, Splitter, create_splitter
 
 _LIMIT = 1 << 20
 
@@ -65,7 +65,7 @@ def events(kind: str, text: str, limit: int = _LIMIT) -> list[str]:
 
 
 def found(kind: str, limit: int = _LIMIT) -> Splitter:
-    made = splitter(kind, limit)
+    made = create_splitter(kind, limit)
     assert made is not None
     return made
 
@@ -170,7 +170,7 @@ def test_a_line_made_to_take_long_does_not(kind: str, line: str) -> None:
 
 @pytest.mark.parametrize("written", [r"\d\d:", r"^\d\d:", r"regex:\d\d:", r"regex:^\d\d:"])
 def test_the_regex_of_a_first_line_may_be_announced(written: str) -> None:
-    made = splitter(written, 1000)
+    made = create_splitter(written, 1000)
     assert made is not None
     text = "10: one\n  more\n11: two"
     assert made.split(text, text.encode())[0] == ["10: one\n  more", "11: two"]

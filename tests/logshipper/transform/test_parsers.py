@@ -42,7 +42,7 @@ def reference_json(text: str) -> dict[str, Any]:
     )
 )
 def test_json_lines_are_read_as_python_reads_them_each_by_itself(texts: list[str]) -> None:
-    assert parsers.json_fields(texts) == [reference_json(text) for text in texts]
+    assert parsers.parse_json(texts) == [reference_json(text) for text in texts]
 
 
 def reference_logfmt(text: str) -> dict[str, Any]:  # noqa: C901 - a reader by hand is what it is
@@ -91,19 +91,19 @@ def reference_logfmt(text: str) -> dict[str, Any]:  # noqa: C901 - a reader by h
     )
 )
 def test_logfmt_is_read_as_a_reader_by_characters_reads_it(text: str) -> None:
-    assert parsers.logfmt_fields([text]) == [reference_logfmt(text)]
+    assert parsers.parse_logfmt([text]) == [reference_logfmt(text)]
 
 
 @pytest.mark.parametrize(
     "text", ["a" * 300_000 + '"', "a=" * 200_000, 'a="' + "b" * 300_000, "\\" * 300_000, "a " * 200_000 + '"']
 )
 def test_a_text_made_to_take_long_does_not(text: str) -> None:
-    (fields,) = parsers.logfmt_fields([text])
+    (fields,) = parsers.parse_logfmt([text])
     assert fields
 
 
 def test_logfmt_by_example() -> None:
-    (fields,) = parsers.logfmt_fields(['at=info method=GET path=/x?a=b msg="it \\"works\\"" retry empty= t=5ms'])
+    (fields,) = parsers.parse_logfmt(['at=info method=GET path=/x?a=b msg="it \\"works\\"" retry empty= t=5ms'])
     assert fields == {
         "at": "info", "method": "GET", "path": "/x?a=b", "msg": 'it "works"', "retry": True, "empty": "", "t": "5ms",
     }  # fmt: skip
@@ -114,7 +114,7 @@ def test_logfmt_by_example() -> None:
     "regex", [r"(?P<level>[a-b]+) \[(?P<n>1)?\](?P<message>.*)", r"(.*) (?P<last>.*)", r"(?P<x>a)|(?P<y>b)"]
 )
 def test_the_named_groups_of_the_first_line_are_the_fields(regex: str, texts: list[str]) -> None:
-    parse = parsers.parser("regex", regex)
+    parse = parsers.create_parser("regex", regex)
     assert parse is not None
     for text, fields in zip(texts, parse(texts), strict=True):
         first, newline, more = text.partition("\n")
@@ -128,7 +128,7 @@ def test_the_named_groups_of_the_first_line_are_the_fields(regex: str, texts: li
 
 
 def test_lines_that_never_match_do_not_look_into_each_other() -> None:
-    parse = parsers.parser("regex", r"\[(?P<thread>[^\]]*)\] (?P<message>.*)")
+    parse = parsers.create_parser("regex", r"\[(?P<thread>[^\]]*)\] (?P<message>.*)")
     assert parse is not None
     assert all(fields["parse_error"] == "regex" for fields in parse(["[" + "a" * 100] * 20_000))
 
@@ -143,4 +143,4 @@ def test_lines_that_never_match_do_not_look_into_each_other() -> None:
 )
 def test_a_regex_without_fields_is_refused(regex: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        parsers.parser("regex", regex)
+        parsers.create_parser("regex", regex)

@@ -40,7 +40,11 @@ def test_an_example_of_a_preset_is_replaced_wherever_it_stands(name: str, data: 
         data.draw(st.sampled_from(["", "to ", "é ", '{"a":"', "(", "<", "x=y "])),
         data.draw(st.sampled_from(["", " x", '"}', ")", ", y", "\n"])),
     )
-    assert Redactor(name).texts(["other", f"{before}{example}{after}", ""]) == ["other", f"{before}[{name}]{after}", ""]
+    assert Redactor(name).redact_texts(["other", f"{before}{example}{after}", ""]) == [
+        "other",
+        f"{before}[{name}]{after}",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,7 @@ def test_an_example_of_a_preset_is_replaced_wherever_it_stands(name: str, data: 
     ],
 )
 def test_redaction_by_example(text: str, clean: str) -> None:
-    assert _CLEAN.text(text) == clean
+    assert _CLEAN.redact_text(text) == clean
 
 
 _NOISE = st.text("ab1 .:@=-/\"'\\,;[]{}&é\n", max_size=8)
@@ -81,8 +85,10 @@ _TOKENS = re.compile(r"\[(?:redacted|" + "|".join(PRESETS) + r")\]")
 
 @given(st.lists(_SALAD, min_size=1, max_size=5))
 def test_nothing_that_a_preset_matches_is_left(texts: list[str]) -> None:
-    for name, clean in [(name, Redactor(name).texts(texts)) for name in PRESETS] + [(ALL, _CLEAN.texts(texts))]:
-        assert Redactor(name).texts(clean) == clean, "redaction of what is clean changes nothing"
+    for name, clean in [(name, Redactor(name).redact_texts(texts)) for name in PRESETS] + [
+        (ALL, _CLEAN.redact_texts(texts))
+    ]:
+        assert Redactor(name).redact_texts(clean) == clean, "redaction of what is clean changes nothing"
         rest = [piece for text in clean for piece in _TOKENS.split(text)]
         for piece in rest:
             if name in ("card", ALL):
@@ -149,11 +155,11 @@ _OBJECTS = st.dictionaries(
 
 @given(_OBJECTS)
 def test_json_stays_json_and_none_of_its_strings_keeps_what_a_preset_matches(thing: dict[str, Any]) -> None:
-    escaped, plain = _CLEAN.documents([json.dumps(thing), json.dumps(thing, ensure_ascii=False)])
+    escaped, plain = _CLEAN.redact_json([json.dumps(thing), json.dumps(thing, ensure_ascii=False)])
     assert json.loads(escaped) == json.loads(plain)
     for name, value in strings(json.loads(plain)):
         for piece in _TOKENS.split(value):
-            assert _CLEAN.text(piece) == piece
+            assert _CLEAN.redact_text(piece) == piece
         assert name not in ("password", "apiKey", "token") or _TOKENS.fullmatch(value) or not value
 
 
@@ -167,21 +173,21 @@ def strings(value: Any, name: str = "") -> list[tuple[str, str]]:
 
 def test_what_json_says_twice_leaves_neither_time() -> None:
     for line in ('{"m":"bob@x.org","m":"y"}', '{"m":"bob\\u0040x.org","m":"y"}'):
-        assert _CLEAN.documents([line]) == ['{"m":"y"}']
+        assert _CLEAN.redact_json([line]) == ['{"m":"y"}']
 
 
 @pytest.mark.parametrize(
     "text", ["4 " * 30_000, "a@" * 200_000, "::1 " * 50_000, "password=" * 50_000, "a.b" * 100_000]
 )
 def test_a_text_made_to_take_long_does_not(text: str) -> None:
-    assert "bob@x.org" not in _CLEAN.text(f"{text} bob@x.org")
+    assert "bob@x.org" not in _CLEAN.redact_text(f"{text} bob@x.org")
 
 
 def test_a_regex_between_slashes_replaces_what_it_matches_or_its_groups() -> None:
     redactor = Redactor(r"/user-\d{2,4}/, /iban=(\w+)/,email")
-    assert redactor.text("user-123 iban=DE12 a@b.de") == "[redacted] iban=[redacted] [email]"
-    assert Redactor(r"/a\/b/").text("a/b") == "[redacted]"
-    assert Redactor(r"/\w/").text("a b") == "[redacted] [redacted]"
+    assert redactor.redact_text("user-123 iban=DE12 a@b.de") == "[redacted] iban=[redacted] [email]"
+    assert Redactor(r"/a\/b/").redact_text("a/b") == "[redacted]"
+    assert Redactor(r"/\w/").redact_text("a b") == "[redacted] [redacted]"
 
 
 @pytest.mark.parametrize(

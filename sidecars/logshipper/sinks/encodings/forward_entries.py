@@ -21,15 +21,15 @@ import msgpack
 from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.records import Records
-from sidecars.logshipper.sinks.encodings.protobuf import Remembered
-from sidecars.logshipper.sinks.encodings.record_templates import ident, slices
+from sidecars.logshipper.sinks.encodings.protobuf import MemoizedBytes
+from sidecars.logshipper.sinks.encodings.record_templates import id_template, template_slices
 
 _SECOND = 1_000_000_000
 _LATEST = 2**32 - 1  # seconds: what an EventTime holds
 _FIXMAP, _MAP16 = 16, 2**16  # members of the maps with the shorter heads
 
 
-def entries(batch: Batch, now: int) -> list[bytes]:
+def encode_entries(batch: Batch, now: int) -> list[bytes]:
     """`now`: the time of events that have none."""
     return [block for records in batch.records for block in _blocks(records, now)]
 
@@ -38,8 +38,8 @@ def _blocks(records: Records, now: int) -> Iterator[bytes]:
     file = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
     constant = _members({"file": file, **records.labels})
     members = 2 + len(records.labels)  # with the id
-    for first, stop, width in slices(records):
-        name, _ = ident(lambda text: _members({"id": text}), records, width)
+    for first, stop, width in template_slices(records):
+        name, _ = id_template(lambda text: _members({"id": text}), records, width)
         fixed = name + constant.replace(b"%", b"%%")
         counts, rests = _rests(records, first, stop)
         columns = zip(
@@ -115,7 +115,7 @@ def _string_head(length: int) -> bytes:
     return struct.pack(">BH", 0xDA, length) if length < 2**16 else struct.pack(">BI", 0xDB, length)
 
 
-STRING = Remembered(_string_head)
+STRING = MemoizedBytes(_string_head)
 """`STRING[n]`: the head of a string of n bytes."""
 
 _MESSAGE = b"\xa7message"

@@ -20,9 +20,17 @@ import orjson
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.sinks.encodings.ndjson import BLOCK
-from sidecars.logshipper.sinks.encodings.protobuf import VARINT, Remembered, block, padded, tag, text, varint
-from sidecars.logshipper.sinks.encodings.record_templates import ident, slices
-from sidecars.logshipper.sinks.encodings.unique_timestamps import stamps
+from sidecars.logshipper.sinks.encodings.protobuf import (
+    VARINT,
+    MemoizedBytes,
+    bytes_field,
+    field_tag,
+    padded_varint,
+    string_field,
+    varint,
+)
+from sidecars.logshipper.sinks.encodings.record_templates import id_template, template_slices
+from sidecars.logshipper.sinks.encodings.unique_timestamps import unique_timestamps
 
 _METADATA = ("pod_uid", "pod_ip", "node")
 _SECOND = 1_000_000_000
@@ -48,7 +56,7 @@ def _name(key: str) -> str:
 # -- JSON ----------------------------------------------------------------------------------------------------------
 
 
-def as_json(batch: Batch, now: int) -> list[bytes]:
+def encode_json(batch: Batch, now: int) -> list[bytes]:
     pieces = [b'{"streams":[']
     for index, records in enumerate(records for records in batch.records if records.bodies):
         pieces.append((b"," if index else b"") + b'{"stream":' + orjson.dumps(stream_labels(records)) + b',"values":[')
@@ -66,7 +74,7 @@ def _json_values(records: Records, now: int) -> Iterator[bytes]:
     constant = _constant_metadata(records)
     head = orjson.dumps(constant)[1:-1].replace(b"%", b"%%") + (b"," if constant else b"")
     template = b'["%d",%b,{' + head + b'"id":"' + records.chunk.generation.encode() + b'-%d"%b}],'
-    times, more = stamps(records, now), _json_more(records)
+    times, more = unique_timestamps(records, now), _json_more(records)
     for first in range(0, len(records.bodies), BLOCK):
         stop = min(first + BLOCK, len(records.bodies))
         columns = zip(
@@ -102,12 +110,12 @@ def _json_level(level: str | None) -> bytes:
 # https://github.com/grafana/loki/blob/main/pkg/push/push.proto
 
 
-def as_protobuf(batch: Batch, now: int) -> list[bytes]:
+def encode_protobuf(batch: Batch, now: int) -> list[bytes]:
     pieces = []
     for records in batch.records:
         if records.bodies:
-            stream = [text(1, _label_text(stream_labels(records))), *_entries(records, now)]
-            pieces.append(tag(1) + varint(sum(map(len, stream))))
+            stream = [string_field(1, _label_text(stream_labels(records))), *_entries(records, now)]
+            pieces.append(field_tag(1) + varint(sum(map(len, stream))))
             pieces += stream
             now += len(records.bodies)
     return pieces
@@ -121,9 +129,9 @@ def _label_text(labels: Mapping[str, str]) -> str:
 
 def _entries(records: Records, now: int) -> Iterator[bytes]:
     constant = b"".join(_pair(name, value) for name, value in _constant_metadata(records).items())
-    times, more = stamps(records, now), _protobuf_more(records)
-    for first, stop, width in slices(records):
-        name, own = ident(lambda text: _pair("id", text), records, width)
+    times, more = unique_timestamps(records, now), _protobuf_more(records)
+    for first, stop, width in template_slices(records):
+        name, own = id_template(lambda text: _pair("id", text), records, width)
         rest = name + constant.replace(b"%", b"%%")
         timestamp, moments = _timestamps(times[first:stop])
         lines = list(map(str.encode, records.bodies[first:stop]))
@@ -152,8 +160,8 @@ def _heads(fixed: int, lengths: Sequence[int], extras: Sequence[bytes] | None) -
 
 
 @lru_cache(maxsize=16)
-def _sums(fixed: int) -> Remembered:
-    return Remembered(lambda length: VARINT[fixed + len(VARINT[length]) + length])
+def _sums(fixed: int) -> MemoizedBytes:
+    return MemoizedBytes(lambda length: VARINT[fixed + len(VARINT[length]) + length])
 
 
 _STAMP = 13  # bytes of a Timestamp with its length: each of its varints has five, whatever they are
@@ -173,7 +181,7 @@ def _timestamps(times: Sequence[int]) -> tuple[bytes, Sequence[bytes]]:
 
 @lru_cache(maxsize=4096)
 def _seconds(seconds: int) -> bytes:
-    return b"\x0c\x08" + padded(seconds, 5) + b"\x10"
+    return b"\x0c\x08" + padded_varint(seconds, 5) + b"\x10"
 
 
 def _low(nanos: int) -> bytes:
@@ -193,7 +201,7 @@ _TOP = [bytes((top,)) for top in range(4)]  # what a billion has above 28 bits
 @cache
 def _low_varints() -> bytes:
     """All there are, one behind the other."""
-    return b"".join(padded(low, 2, goes_on=True) for low in range(_LOW))
+    return b"".join(padded_varint(low, 2, goes_on=True) for low in range(_LOW))
 
 
 def _protobuf_more(records: Records) -> list[bytes]:
@@ -209,4 +217,4 @@ def _protobuf_more(records: Records) -> list[bytes]:
 
 
 def _pair(name: str, value: str) -> bytes:
-    return block(3, text(1, name) + text(2, value))
+    return bytes_field(3, string_field(1, name) + string_field(2, value))

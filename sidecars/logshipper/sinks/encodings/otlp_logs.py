@@ -26,8 +26,16 @@ from sidecars import chassis
 from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.records import Records
-from sidecars.logshipper.sinks.encodings.protobuf import VARINT, Remembered, block, number, tag, text, varint
-from sidecars.logshipper.sinks.encodings.record_templates import ident, slices
+from sidecars.logshipper.sinks.encodings.protobuf import (
+    VARINT,
+    MemoizedBytes,
+    bytes_field,
+    field_tag,
+    string_field,
+    varint,
+    varint_field,
+)
+from sidecars.logshipper.sinks.encodings.record_templates import id_template, template_slices
 
 RESOURCE = {
     "pod": "k8s.pod.name",
@@ -37,9 +45,9 @@ RESOURCE = {
     "node": "k8s.node.name",
 }
 _MESSAGE = "message"
-_TRACE = re.compile(r"[0-9a-fA-F]{32}"), tag(9)
-_SPAN = re.compile(r"[0-9a-fA-F]{16}"), tag(10)
-_SCOPE = block(1, text(1, "logshipper") + text(2, chassis.__version__))
+_TRACE = re.compile(r"[0-9a-fA-F]{32}"), field_tag(9)
+_SPAN = re.compile(r"[0-9a-fA-F]{16}"), field_tag(10)
+_SCOPE = bytes_field(1, string_field(1, "logshipper") + string_field(2, chassis.__version__))
 _LEVELS = 24  # of lists and objects in each other; a level is up to three messages, and receivers take a hundred
 _LONG_LONG = range(-(2**63), 2**63)
 _FIXED64 = 1  # wire type
@@ -51,9 +59,9 @@ def encode(batch: Batch, resource: Mapping[str, str], now: int) -> list[bytes]:
     for records in batch.records:
         if records.bodies:
             logs = [_SCOPE, *_log_records(records, now)]
-            scope_logs = tag(2) + varint(sum(map(len, logs)))
-            attributes = block(1, _resource(records.labels, resource))
-            pieces.append(tag(1) + varint(len(attributes) + len(scope_logs) + sum(map(len, logs))))
+            scope_logs = field_tag(2) + varint(sum(map(len, logs)))
+            attributes = bytes_field(1, _resource(records.labels, resource))
+            pieces.append(field_tag(1) + varint(len(attributes) + len(scope_logs) + sum(map(len, logs))))
             pieces += [attributes, scope_logs, *logs]
     return pieces
 
@@ -65,9 +73,9 @@ def _resource(labels: Mapping[str, str], resource: Mapping[str, str]) -> bytes:
 
 def _log_records(records: Records, now: int) -> Iterator[bytes]:
     file = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
-    constant = tag(11, _FIXED64) + struct.pack("<Q", now) + _attribute(6, "log.file.path", file)
-    for first, stop, width in slices(records):
-        name, own = ident(lambda text: _attribute(6, "log.record.uid", text), records, width)
+    constant = field_tag(11, _FIXED64) + struct.pack("<Q", now) + _attribute(6, "log.file.path", file)
+    for first, stop, width in template_slices(records):
+        name, own = id_template(lambda text: _attribute(6, "log.record.uid", text), records, width)
         rest = constant.replace(b"%", b"%%") + name
         lines = list(map(str.encode, _texts(records, first, stop)))
         lengths = list(map(len, lines))
@@ -93,8 +101,8 @@ def _heads(fixed: int, lengths: Sequence[int], extras: Sequence[bytes]) -> Itera
 
 
 @lru_cache(maxsize=16)
-def _sums(fixed: int) -> Remembered:
-    return Remembered(lambda length: VARINT[fixed + _body(length)])
+def _sums(fixed: int) -> MemoizedBytes:
+    return MemoizedBytes(lambda length: VARINT[fixed + _body(length)])
 
 
 def _body(length: int) -> int:
@@ -102,7 +110,7 @@ def _body(length: int) -> int:
     return 2 + len(_ANY_VALUE[length]) + len(VARINT[length]) + length
 
 
-_ANY_VALUE = Remembered(lambda length: VARINT[1 + len(VARINT[length]) + length])
+_ANY_VALUE = MemoizedBytes(lambda length: VARINT[1 + len(VARINT[length]) + length])
 """The length of an AnyValue whose text has so many bytes."""
 
 
@@ -143,7 +151,7 @@ def _time(time: int) -> bytes:
 def _level(level: str | None) -> bytes:
     if level is None:
         return b""
-    return number(2, severity.of(level).otlp) + text(3, level)
+    return varint_field(2, severity.of(level).otlp) + string_field(3, level)
 
 
 def _attributes(fields: Mapping[str, Any]) -> bytes:
@@ -164,7 +172,7 @@ _CONTEXT = {"trace_id": _TRACE, "span_id": _SPAN}
 
 
 def _attribute(field: int, name: str, value: Any) -> bytes:
-    return block(field, text(1, name) + block(2, any_value(value)))
+    return bytes_field(field, string_field(1, name) + bytes_field(2, any_value(value)))
 
 
 def any_value(value: Any, levels: int = _LEVELS) -> bytes:
@@ -172,29 +180,29 @@ def any_value(value: Any, levels: int = _LEVELS) -> bytes:
     kind = type(value)
     if kind is list or kind is dict:
         if not levels:
-            return text(1, orjson.dumps(value).decode())
+            return string_field(1, orjson.dumps(value).decode())
         return _list(value, levels - 1) if kind is list else _object(value, levels - 1)
     return _KINDS[kind](value)
 
 
 def _integer(value: int) -> bytes:
     """As text where it is more than 64 bits with a sign can hold."""
-    return number(3, value % 2**64) if value in _LONG_LONG else text(1, str(value))
+    return varint_field(3, value % 2**64) if value in _LONG_LONG else string_field(1, str(value))
 
 
 def _list(values: list[Any], levels: int) -> bytes:
-    return block(5, b"".join([block(1, any_value(value, levels)) for value in values]))
+    return bytes_field(5, b"".join([bytes_field(1, any_value(value, levels)) for value in values]))
 
 
 def _object(members: dict[str, Any], levels: int) -> bytes:
-    pairs = [text(1, name) + block(2, any_value(value, levels)) for name, value in members.items()]
-    return block(6, b"".join([block(1, pair) for pair in pairs]))
+    pairs = [string_field(1, name) + bytes_field(2, any_value(value, levels)) for name, value in members.items()]
+    return bytes_field(6, b"".join([bytes_field(1, pair) for pair in pairs]))
 
 
 _KINDS: Mapping[type, Callable[[Any], bytes]] = {
-    str: lambda value: text(1, value),
-    bool: lambda value: number(2, int(value)),
+    str: lambda value: string_field(1, value),
+    bool: lambda value: varint_field(2, int(value)),
     int: _integer,
-    float: lambda value: tag(4, _FIXED64) + struct.pack("<d", value),
+    float: lambda value: field_tag(4, _FIXED64) + struct.pack("<d", value),
     type(None): lambda _: b"",
 }

@@ -25,7 +25,7 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-def padded(number: int, width: int, *, goes_on: bool = False) -> bytes:
+def padded_varint(number: int, width: int, *, goes_on: bool = False) -> bytes:
     """A varint of so many bytes, longer than it need be; or only its first bytes, where it `goes_on`."""
     out = bytearray(number >> 7 * place & 0x7F | 0x80 for place in range(width))
     if not goes_on:
@@ -33,7 +33,7 @@ def padded(number: int, width: int, *, goes_on: bool = False) -> bytes:
     return bytes(out)
 
 
-class Remembered(dict[int, bytes]):
+class MemoizedBytes(dict[int, bytes]):
     """What a function makes of small numbers, which lengths mostly are, made once: `map(it.__getitem__, lengths)`."""
 
     def __init__(self, make: Callable[[int], bytes]) -> None:
@@ -47,27 +47,27 @@ class Remembered(dict[int, bytes]):
         return made
 
 
-VARINT = Remembered(varint)
+VARINT = MemoizedBytes(varint)
 
 
-def tag(field: int, wire: int = _LEN) -> bytes:
+def field_tag(field: int, wire: int = _LEN) -> bytes:
     return varint(field << 3 | wire)
 
 
-def block(field: int, content: bytes) -> bytes:
+def bytes_field(field: int, content: bytes) -> bytes:
     """A field that is a string, bytes or a message."""
-    return tag(field) + varint(len(content)) + content
+    return field_tag(field) + varint(len(content)) + content
 
 
-def text(field: int, content: str) -> bytes:
-    return block(field, content.encode())
+def string_field(field: int, content: str) -> bytes:
+    return bytes_field(field, content.encode())
 
 
-def number(field: int, value: int) -> bytes:
-    return tag(field, 0) + varint(value)
+def varint_field(field: int, value: int) -> bytes:
+    return field_tag(field, 0) + varint(value)
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def parse_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """The fields of a message: number, and a number or bytes. Raises ValueError where it is none."""
     at = 0
     while at < len(message):

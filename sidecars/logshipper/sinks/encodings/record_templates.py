@@ -14,7 +14,7 @@ from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.sinks.encodings.ndjson import BLOCK
 
 
-def slices(records: Records) -> Iterator[tuple[int, int, int]]:
+def template_slices(records: Records) -> Iterator[tuple[int, int, int]]:
     """First event, the one behind the last, and the length of their ids."""
     prefix, first, count = len(records.chunk.generation) + 1, 0, len(records.bodies)
     while first < count:
@@ -26,7 +26,7 @@ def slices(records: Records) -> Iterator[tuple[int, int, int]]:
         first = stop
 
 
-def ident(encode: Callable[[str], bytes], records: Records, width: int) -> tuple[bytes, int]:
+def id_template(encode: Callable[[str], bytes], records: Records, width: int) -> tuple[bytes, int]:
     """The template of an id of that width, as `encode` encodes one, with a place for the offset; and its length.
 
     In the encoding the id itself stands at the end.

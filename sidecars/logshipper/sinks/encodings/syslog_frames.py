@@ -21,7 +21,7 @@ from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.model.timestamps import rfc3339
-from sidecars.logshipper.sinks.encodings.record_templates import ident, slices
+from sidecars.logshipper.sinks.encodings.record_templates import id_template, template_slices
 
 _USER = 1 << 3  # the facility, in its place
 _NIL = "-"
@@ -32,15 +32,15 @@ _MICROSECONDS = len("2026-01-02T03:04:05.678901")
 _HOST_LIMIT, _APP_LIMIT, _NAME_LIMIT = 255, 48, 32  # RFC 5424, 6
 
 
-def frames(batch: Batch, now: int) -> list[bytes]:
+def encode_frames(batch: Batch, now: int) -> list[bytes]:
     """Blocks of frames. `now`: the time of events that have none."""
     return [block for records in batch.records for block in _blocks(records, now)]
 
 
 def _blocks(records: Records, now: int) -> Iterator[bytes]:
     middle, rest = _fixed(records)
-    for first, stop, width in slices(records):
-        name, own = ident(lambda text: f"{middle}{text}".encode(), records, width)
+    for first, stop, width in template_slices(records):
+        name, own = id_template(lambda text: f"{middle}{text}".encode(), records, width)
         template = b"%d %b" + name + rest.replace(b"%", b"%%") + b"%b%b"
         heads = _heads(records, first, stop, now)
         ends = [b"] "] * (stop - first)

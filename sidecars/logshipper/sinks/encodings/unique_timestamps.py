@@ -16,7 +16,7 @@ _MILLISECOND, _MICROSECOND = 1_000_000, 1_000
 _LATEST = 2**63 - 1 - _MILLISECOND  # in the year 2262: what 64 bits hold
 
 
-def stamps(records: Records, now: int) -> Sequence[int]:
+def unique_timestamps(records: Records, now: int) -> Sequence[int]:
     """Nanoseconds since 1970 for each event; `now` is that of the first event which has none."""
     if records.times is None:
         return range(now, now + len(records.bodies))

@@ -27,10 +27,10 @@ async def connect(
     try:
         return await asyncio.get_running_loop().create_connection(protocol, host, port, ssl=context)
     except OSError as error:
-        raise ConnectionFailed(not_connected(error, host, port)) from None
+        raise ConnectionFailed(connect_error(error, host, port)) from None
 
 
-def not_connected(error: OSError, host: str, port: int) -> str:
+def connect_error(error: OSError, host: str, port: int) -> str:
     """Why there is no connection, as a sentence."""
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if isinstance(error, socket.gaierror):
@@ -38,11 +38,11 @@ def not_connected(error: OSError, host: str, port: int) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate of {where} is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"no TLS with {where}: {words(error)}"
-    return f"cannot connect to {where}: {words(error) or 'it was closed'}"
+        return f"no TLS with {where}: {error_text(error)}"
+    return f"cannot connect to {where}: {error_text(error) or 'it was closed'}"
 
 
-def words(error: BaseException | None) -> str:
+def error_text(error: BaseException | None) -> str:
     """What the system says of an error; "" where it says nothing."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or str(error)).lower().replace("_", " ")

@@ -15,7 +15,7 @@ from sidecars.logshipper.sinks.base import RetryLater
 _STANDARD = "OTEL_EXPORTER_OTLP_HEADERS"
 
 
-def reveal(secret: Secret, sink: SinkSettings, field: str) -> str:
+def read_secret(secret: Secret, sink: SinkSettings, field: str) -> str:
     """The secret as it is now. Raises TryLater while its file cannot be read."""
     return _read(secret, variable(Settings, field, sink.name))
 
@@ -43,16 +43,16 @@ class Credentials:
             found |= _named(_read(self._standard, _STANDARD), _STANDARD)
         if sink.sink_headers is not None:
             name = variable(Settings, "sink_headers", sink.name)
-            found |= _named(reveal(sink.sink_headers, sink, "sink_headers"), name)
+            found |= _named(read_secret(sink.sink_headers, sink, "sink_headers"), name)
         if sink.sink_token is not None:
             found["authorization"] = ("Authorization", f"Bearer {self._clean(sink.sink_token, 'sink_token')}")
         elif sink.sink_username is not None and sink.sink_password is not None:
-            pair = f"{sink.sink_username}:{reveal(sink.sink_password, sink, 'sink_password')}"
+            pair = f"{sink.sink_username}:{read_secret(sink.sink_password, sink, 'sink_password')}"
             found["authorization"] = ("Authorization", f"Basic {b64encode(pair.encode()).decode('ascii')}")
         return list(found.values())
 
     def _clean(self, secret: Secret, field: str) -> str:
-        value = reveal(secret, self._sink, field)
+        value = read_secret(secret, self._sink, field)
         if not header_pairs.can_be_a_value(value):
             name = variable(Settings, field, self._sink.name)
             raise RetryLater(f"{name} has line breaks, blanks around it or other characters that no header can carry")
@@ -66,7 +66,7 @@ def _named(raw: str, name: str) -> dict[str, tuple[str, str]]:
         raise RetryLater(f"{name}: {error}") from None
 
 
-def tls_client(sink: SinkSettings) -> tls.ReloadingContext:
+def tls_context(sink: SinkSettings) -> tls.ReloadingContext:
     """The sink's TLS. Raises IOFailed where its files cannot be used at the start."""
     files = {
         field: tls.PemFile(variable(Settings, field, sink.name), str(path))

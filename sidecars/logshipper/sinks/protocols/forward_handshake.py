@@ -19,7 +19,7 @@ from typing import Any
 
 import msgpack
 
-from sidecars.logshipper.sinks.protocols.peer_text import shown
+from sidecars.logshipper.sinks.protocols.peer_text import sanitized
 
 _REFUSAL, _CONSENT = 3, 5  # members of a PONG that are read
 
@@ -77,14 +77,14 @@ class Handshake:
         _, granted, reason, *proof = _members(pong, b"PONG", _REFUSAL)
         if granted is not True:
             text = _bytes(reason).decode("utf-8", "replace")
-            raise Refused(f"the receiver refuses us: {shown(text) or 'it gives no reason'}")
+            raise Refused(f"the receiver refuses us: {sanitized(text) or 'it gives no reason'}")
         if len(proof) < _CONSENT - _REFUSAL:
             raise Refused("the receiver's PONG has no digest: it does not have the shared key")
         hostname, digest = map(_bytes, proof[:2])
         if hostname == self.hostname.encode():
             raise Refused(
-                f"the receiver calls itself {shown(self.hostname)}, as we do, and its digest proves nothing: give it "
-                "another self_hostname"
+                f"the receiver calls itself {sanitized(self.hostname)}, as we do, and its digest proves nothing: "
+                "give it another self_hostname"
             )
         if not compare_digest(self._proof(hostname, helo.nonce).encode(), digest):
             raise Refused("the receiver does not have the shared key")

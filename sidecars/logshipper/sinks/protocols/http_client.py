@@ -13,7 +13,7 @@ from sidecars.chassis.http import client
 from sidecars.chassis.http.client import BodyTooLarge, ClientResponse, ConnectionClosed, NoResponse, ResponseProgress
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.logshipper.sinks.base import RetryLater
-from sidecars.logshipper.sinks.protocols.connecting import not_connected
+from sidecars.logshipper.sinks.protocols.connecting import connect_error
 
 Headers = Sequence[tuple[str, str]]
 
@@ -61,7 +61,7 @@ class Client:
         except NoResponse as error:
             raise RetryLater(_what_came(error, progress)) from None
         except OSError as error:
-            raise RetryLater(not_connected(error, self._host, self._port)) from None
+            raise RetryLater(connect_error(error, self._host, self._port)) from None
 
     def close(self) -> None:
         self._client.close()

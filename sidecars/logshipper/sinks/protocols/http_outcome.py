@@ -19,7 +19,7 @@ from collections.abc import Callable
 from sidecars.chassis.http.client import ClientResponse
 from sidecars.chassis.http.retry_after import retry_after
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
-from sidecars.logshipper.sinks.protocols.peer_text import of_body
+from sidecars.logshipper.sinks.protocols.peer_text import error_message
 
 _SUCCESS = range(200, 300)
 _TOO_LARGE = 413
@@ -37,7 +37,7 @@ _REMEDIES = {
 }
 
 
-def judge(answer: ClientResponse, words: Callable[[bytes], str] = of_body) -> None:
+def raise_for_status(answer: ClientResponse, read_message: Callable[[bytes], str] = error_message) -> None:
     """Return for a yes. Raise TooLarge, Rejected or TryLater for all else, with what the receiver says.
 
     `words` reads the receiver's own words out of the body.
@@ -50,25 +50,25 @@ def judge(answer: ClientResponse, words: Callable[[bytes], str] = of_body) -> No
     if status == _TOO_LARGE:
         raise BatchTooLarge
     told = f"the receiver answered {status}"
-    if said := words(answer.body):
+    if said := read_message(answer.body):
         told += f": {said}"
     if status in _BODY_AT_FAULT:
         raise BatchRefused(told)
     if status in _REMEDIES:
         told += f" ({_REMEDIES[status]})"
-    raise RetryLater(told, asked_pause(answer))
+    raise RetryLater(told, requested_delay(answer))
 
 
-def is_yes(status: int) -> bool:
+def is_accepted(status: int) -> bool:
     """True if the receiver has the document with this status."""
     return status in _SUCCESS
 
 
-def is_final(status: int) -> bool:
+def is_rejected(status: int) -> bool:
     """True if a document with this status will never be taken: a 4xx that neither people nor time mend."""
     return 400 <= status < 500 and status not in _REMEDIES and status not in (408, 425, 429)  # noqa: PLR2004 - classes
 
 
-def asked_pause(answer: ClientResponse) -> float | None:
+def requested_delay(answer: ClientResponse) -> float | None:
     """Return the seconds that the answer's Retry-After asks for, at most an hour, or None if it does not say."""
     return retry_after(answer.headers.get("retry-after", ""), time.time(), _LONGEST_PAUSE)

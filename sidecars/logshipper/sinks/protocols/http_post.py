@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.settings import SinkSettings
-from sidecars.logshipper.sinks.protocols.credentials import Credentials, tls_client
+from sidecars.logshipper.sinks.protocols.credentials import Credentials, tls_context
 from sidecars.logshipper.sinks.protocols.http_client import Client, Headers
 
-SHORT = 64 * 1024
+SHORT_RESPONSE = 64 * 1024
 """Bytes of an answer that says yes or no, and why."""
 
 
@@ -25,7 +25,7 @@ class HttpPoster:
     def open(self) -> None:
         """Raises IOFailed when the TLS files cannot be used."""
         scheme = self._sink.url.scheme.rpartition("+")[2]
-        tls = tls_client(self._sink) if scheme == "https" else None
+        tls = tls_context(self._sink) if scheme == "https" else None
         self._client = Client(scheme, self._sink.url, self._sink.request_timeout, tls)
 
     async def post(
@@ -38,7 +38,7 @@ class HttpPoster:
         """
         if self._client is None:
             raise AssertionError("post before open")
-        limit = SHORT + sum(map(len, blocks)) if longest is None else longest
+        limit = SHORT_RESPONSE + sum(map(len, blocks)) if longest is None else longest
         return await self._client.post(target, [*headers, *self._credentials.headers()], blocks, limit)
 
     def close(self) -> None:

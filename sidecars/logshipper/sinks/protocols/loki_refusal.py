@@ -28,27 +28,27 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 10**9
 
 
-def refused(answer: str, texts: Sequence[str], times: Sequence[int]) -> list[int] | None:
+def refused_entries(answer: str, texts: Sequence[str], times: Sequence[int]) -> list[int] | None:
     """Indices of the entries of one stream that the answer is about. None: it cannot be told."""
     answer = answer.strip()
     if total := _TOTAL.search(answer):
-        named = {nanoseconds(found) for found in _IGNORED.findall(answer)}
+        named = {parse_go_time(found) for found in _IGNORED.findall(answer)}
         indices = [index for index, time in enumerate(times) if time in named]
         return indices if len(indices) == int(total[1]) and answer.count("total ignored") == 1 else None
     if found := _TOO_LONG.fullmatch(answer):
         return [index for index, text in enumerate(texts) if len(text.encode()) > int(found[1])] or None
-    if (found := _TOO_OLD.fullmatch(answer)) and (oldest := nanoseconds(found[1])) is not None:
+    if (found := _TOO_OLD.fullmatch(answer)) and (oldest := parse_go_time(found[1])) is not None:
         return [index for index, time in enumerate(times) if time < oldest] or None
     return None
 
 
-def ignored(answer: str) -> int | None:
+def ignored_count(answer: str) -> int | None:
     """How many entries of one stream the answer says were ignored. None: it does not."""
     totals = _TOTAL.findall(answer)
     return int(totals[0]) if len(totals) == 1 else None
 
 
-def nanoseconds(text: str) -> int | None:
+def parse_go_time(text: str) -> int | None:
     """A time as Go's `String` or RFC 3339 has it; None when it is neither."""
     found = _GO.fullmatch(text)
     if not found:

@@ -11,7 +11,7 @@ import re
 
 import orjson
 
-LONGEST = 200  # characters that are shown
+MAX_LENGTH = 200  # characters that are shown
 _READ = 1000  # characters that are looked at
 _PARSED = 16 * 1024  # bytes of an answer in JSON that are read for the sake of a message
 _OPENING = re.compile(r"""(?<!\w)['"{]""")
@@ -22,25 +22,25 @@ _MESSAGES = ("error", "message", "reason", "detail", "title", "msg", "descriptio
 """Members in which receivers say what is wrong; `title` and `detail` are those of RFC 9457."""
 
 
-def shown(text: str) -> str:
+def sanitized(text: str) -> str:
     """Return the text on one line of at most `LONGEST` printable characters, without what it quotes."""
-    line = _without_quotes(" ".join(text[:_READ].split()))[:LONGEST]
-    return line if line.isprintable() else "".join(map(_escaped, line))[:LONGEST]
+    line = _without_quotes(" ".join(text[:_READ].split()))[:MAX_LENGTH]
+    return line if line.isprintable() else "".join(map(_escaped, line))[:MAX_LENGTH]
 
 
-def of_body(body: bytes) -> str:
+def error_message(body: bytes) -> str:
     """Return what the body of an HTTP answer says, as `shown` has it; "" where it says nothing.
 
     Of a JSON document that is the message among its members, of an HTML page its title, of anything else its beginning.
     """
     message = _of_json(body) if body[:1] in b"{[" else None
     if message is not None:
-        return shown(message)
+        return sanitized(message)
     text = body[: 4 * _READ].decode("utf-8", "replace")
     if text.lstrip()[:1] == "<":
         title = _TITLE.search(text)
         text = title[1] if title else _TAG.sub(" ", text)
-    return shown(text)
+    return sanitized(text)
 
 
 def _without_quotes(text: str) -> str:
