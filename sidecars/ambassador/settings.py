@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sidecars.ambassador import setting_types
-from sidecars.ambassador.http import header_edits
+from sidecars.ambassador.http import bearer_token, header_edits
 from sidecars.ambassador.http.header_edits import HeaderEdit
 from sidecars.ambassador.setting_types import RetryOn, Target, Targets
 from sidecars.chassis.config.setting_types import (
@@ -256,7 +256,7 @@ class Settings(ServiceSettings):
             yield f"{of('dns_min_ttl')} is more than {of('dns_max_ttl')}"
         if upstream.tls_key and not upstream.tls_cert:
             yield f"{of('tls_key')} is set, but {of('tls_cert')} is not: set both"
-        if upstream.token is not None and not header_edits.is_bearer_token(upstream.token):
+        if upstream.token is not None and not bearer_token.is_bearer_token(upstream.token):
             yield f"{of('token')}: it holds no bearer token (letters, digits and -._~+/)"
         if upstream.upstream.protocol == "tcp":
             yield from self._only_for_http(upstream, of)

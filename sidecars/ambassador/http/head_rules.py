@@ -1,20 +1,20 @@
-"""What the heads of requests and responses have in common for a strict intermediary (RFC 9110, RFC 9112). No I/O.
+"""Rules that the heads of requests and responses share, for a strict intermediary (RFC 9110, RFC 9112). No I/O.
 
-Theory of operation: the bytes of a head are judged, become a `Request` or a `Response` of ours, and what is sent on is
-written anew from that. A head is judged in two steps: first the grammar of every line (`fields`),
-then what the acted-on fields mean together. Nothing that could be read in two ways is passed on: where two parsers
-could disagree on where a message ends or for whom it is, the message is refused (`Refused`), and whoever sent it loses
-the connection, since nothing after such a head can be trusted.
+Theory of operation: the bytes of a head are parsed into a `Request` or a `Response`, and the head that is sent on is
+written anew from that object. Parsing has two steps: the grammar of every line (`fields`), then the meaning of the
+control fields together. A message that two parsers could understand differently, about its end or its destination,
+raises `MessageRejected`. The connection that it came on is closed, because nothing after such a head can be trusted.
 
-What is decided where the RFCs leave a choice:
+Decisions where the RFCs leave a choice:
 
-- Content-Length twice, even with the same value, is refused; so is it beside Transfer-Encoding (RFC 9112 section 6.3).
-- The only transfer coding is `chunked`. Another one is 501; `chunked` in HTTP/1.0 or not last is 400.
-- A target in absolute form is served when its authority is ours or the upstream's, else 421: never an open proxy.
-  CONNECT is 501, TRACE 405 (it would reflect credentials).
-- An upgrade to `h2c` is not passed on: the tunnel would escape every check that is made here.
-- A status from 600 to 999 is passed on, and counts as a 5xx for its endpoint (RFC 9110 section 15).
-- A 1xx ends with its head: framing fields in it are taken off, and its connection serves no further request.
+- Content-Length twice, even with the same value, is rejected; so is Content-Length beside Transfer-Encoding (RFC 9112
+  section 6.3).
+- The only transfer coding is `chunked`. Another coding is 501; `chunked` in HTTP/1.0, or not last, is 400.
+- A target in absolute form is served if its authority is ours or the upstream's; any other is 421, so that this is
+  never an open proxy. CONNECT is 501. TRACE is 405, because it would reflect credentials.
+- An upgrade to `h2c` is not forwarded: the tunnel would escape every check that is made here.
+- A status from 600 to 999 is forwarded, and counts as a 5xx for its endpoint (RFC 9110 section 15).
+- A 1xx ends with its head: its framing fields are removed, and its connection serves no further request.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from typing import Final
 
 from sidecars.ambassador.http.fields import ControlField
 
-CHUNKED: Final = -1  # as a length: the body says itself where it ends
-UNTIL_CLOSE: Final = -2  # as a length: the body ends with the connection (responses only)
-MAX_HEADERS: Final = 1000  # fields of one head, unless the setting says otherwise
+CHUNKED: Final = -1  # a length: the body is chunked
+UNTIL_CLOSE: Final = -2  # a length: the body ends with the connection (responses only)
+MAX_HEADERS: Final = 1000  # fields of one head, unless the setting MAX_HEADERS gives another number
 # The end of every head that we write, by the minor version of the message as it came to us (RFC 9110 section 7.6.3).
 ENDS: Final = (b"Via: 1.0 ambassador\r\n\r\n", b"Via: 1.1 ambassador\r\n\r\n")
 
@@ -42,9 +42,9 @@ _HTTP2_FRAME: Final = re.compile(rb"\0[\0-\xff]{2}[\x04\x07][\0\1]\0{4}", re.DOT
 
 
 class MessageRejected(Exception):
-    """A message that is not passed on: the status to answer with, and a sentence that says why.
+    """A message that is not forwarded: the status of the reply, and a sentence that gives the reason.
 
-    `protocol` names what the peer speaks instead, where that can be told: HTTP2 or TLS.
+    `protocol` is HTTP2 or TLS if the peer's bytes are of that protocol, else "".
     """
 
     def __init__(self, status: int, reason: str, protocol: str = "") -> None:
@@ -54,21 +54,21 @@ class MessageRejected(Exception):
         self.protocol = protocol
 
 
-def check_beginning(head: bytes, status: int, known: int = 0) -> None:
-    """Refuse an unfinished head as soon as it holds what no head may hold, rather than wait for its end.
+def check_beginning(head: bytes, status: int, checked: int = 0) -> None:
+    """Reject an unfinished head as soon as it holds a byte that no head may hold, without waiting for its end.
 
-    Its first `known` bytes have been checked before.
+    The first `checked` bytes have been checked before. Raises MessageRejected with `status`.
     """
-    if _NEVER_IN_HEADS(head, max(0, known - 1)):
-        raise other_protocol(head, status) or MessageRejected(
+    if _NEVER_IN_HEADS(head, max(0, checked - 1)):
+        raise detect_protocol(head, status) or MessageRejected(
             status, "a head holds a control character, or a line that does not end in CR LF"
         )
 
 
-def other_protocol(data: bytes, status: int) -> MessageRejected | None:
-    """Return the refusal of bytes that begin another protocol, or None where that is not known.
+def detect_protocol(data: bytes, status: int) -> MessageRejected | None:
+    """Return the rejection of bytes that begin TLS or HTTP/2; None if they begin neither.
 
-    `status` is 400 for what a client sent; anything else is for an upstream.
+    `status` 400 stands for bytes of a client, any other for bytes of an upstream.
     """
     if _TLS_RECORD(data):
         if status == _BAD_REQUEST:
@@ -92,9 +92,14 @@ def other_protocol(data: bytes, status: int) -> MessageRejected | None:
     return None
 
 
-def check_codings(codings: tuple[bytes, ...], length: ControlField | None, minor: int, status: int) -> None:
-    """RFC 9112 section 6: the only coding is chunked, once, and nothing beside it says how long the body is."""
-    if length is not None:
+def check_transfer_codings(
+    codings: tuple[bytes, ...], content_length: ControlField | None, minor: int, status: int
+) -> None:
+    """Check that the only transfer coding is one `chunked`, without Content-Length (RFC 9112 section 6).
+
+    Raises MessageRejected with `status`, or with 501 for an unknown coding of a request.
+    """
+    if content_length is not None:
         raise MessageRejected(status, "Content-Length and Transfer-Encoding contradict each other")
     if not minor:
         raise MessageRejected(status, "HTTP/1.0 has no Transfer-Encoding")

@@ -1,4 +1,4 @@
-"""What the ambassador answers itself, and why: a status, a sentence, and Proxy-Status (RFC 9209). No I/O."""
+"""Responses that the ambassador generates itself: a status, a sentence, and Proxy-Status (RFC 9209). No I/O."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a try failed: the error type of RFC 9209 section 2.3, the status for the app, and words for people.
+    """The cause of a failed attempt.
 
-    `own_fault` is True if it is the fault of this process or its node, and says nothing of the endpoint.
+    - `error_type`: the proxy error type of RFC 9209 section 2.3.
+    - `status`: the status for the app.
+    - `text`: a clause for people.
+    - `own_fault`: True if this process or its node is at fault, so that the endpoint is not blamed.
     """
 
     error_type: str
@@ -27,8 +30,8 @@ class Cause:
 CONNECTION_REFUSED = Cause("connection_refused", 502, "the connection was refused")
 ADDRESS_UNREACHABLE = Cause("destination_ip_unroutable", 502, "the address cannot be reached")
 CONNECT_TIMEOUT = Cause("connection_timeout", 504, "the connection did not open in time")
-CONNECTION_CLOSED = Cause("connection_terminated", 502, "the connection was closed before an answer came")
-RESPONSE_TIMEOUT = Cause("http_response_timeout", 504, "no answer came in time")
+CONNECTION_CLOSED = Cause("connection_terminated", 502, "the connection was closed before a response came")
+RESPONSE_TIMEOUT = Cause("http_response_timeout", 504, "no response came in time")
 NO_ADDRESS = Cause("dns_error", 503, "the upstream has no address")
 NO_DESCRIPTORS = Cause(
     "connection_limit_reached", 503, "this process may not open more files and connections", own_fault=True
@@ -41,34 +44,38 @@ TOO_MANY_PENDING = Cause("connection_limit_reached", 503, "too many requests wai
 
 
 def malformed_response(reason: str) -> Cause:
-    """A response that is refused: `reason` continues "the response is malformed:"."""
+    """Return the cause for a response that is rejected. `reason` continues "the response is malformed:"."""
     return Cause("http_protocol_error", 502, f"the response is malformed: {reason}")
 
 
 def head_too_large(limit: int) -> Cause:
+    """Return the cause for a response whose head is larger than `limit` bytes."""
     return Cause("http_response_header_section_size", 502, f"the head of the response is larger than {limit} bytes")
 
 
 def unwanted_status(status: int) -> Cause:
-    """A response that was not passed on, since another try could follow."""
-    return Cause("http_request_error", status, f"it answered {status}")
+    """Return the cause for a response that was dropped because its status called for a retry."""
+    return Cause("http_request_error", status, f"it responded with {status}")
 
 
 def failure_reply(
-    cause: Cause, upstream: str, tries: Sequence[tuple[str, Cause]], *, head_only: bool, close: bool
+    cause: Cause, upstream: str, attempts: Sequence[tuple[str, Cause]], *, head_only: bool, close: bool
 ) -> bytes:
-    """The whole response for a cause. `tries` are the endpoints that were tried and how each failed, in order."""
-    story = "; ".join(f"{number}. {endpoint}: {why.text}" for number, (endpoint, why) in enumerate(tries, 1))
-    details = f"{cause.text}, upstream {upstream}, tries: {story}" if tries else f"{cause.text}, upstream {upstream}"
-    next_hop = f"; next-hop={_quoted(tries[-1][0])}" if tries else ""
+    """Return the response for a request that could not be served.
+
+    `attempts` are the endpoints that were tried and the cause of each failure, in order.
+    """
+    story = "; ".join(f"{number}. {endpoint}: {each.text}" for number, (endpoint, each) in enumerate(attempts, 1))
+    details = f"{cause.text}, upstream {upstream}" + (f", attempts: {story}" if attempts else "")
+    next_hop = f"; next-hop={_quoted(attempts[-1][0])}" if attempts else ""
     status = f"Proxy-Status: ambassador; error={cause.error_type}{next_hop}; details={_quoted(details)}\r\n"
     lines = [f"ambassador: {cause.text}", f"upstream: {upstream}"]
-    lines += [f"try {number}: {endpoint}: {why.text}" for number, (endpoint, why) in enumerate(tries, 1)]
+    lines += [f"attempt {number}: {endpoint}: {each.text}" for number, (endpoint, each) in enumerate(attempts, 1)]
     return _response(cause.status, "\n".join(lines) + "\n", status, head_only=head_only, close=close)
 
 
 def rejection_reply(status: int, reason: str) -> bytes:
-    """The response to a request that is not passed on; the connection closes after it."""
+    """Return the response to a request that is rejected; the connection closes after it."""
     error = "http_request_denied" if status in (HTTPStatus.MISDIRECTED_REQUEST, 405, 501) else "http_request_error"
     if status == DEFECT.status:
         error = DEFECT.error_type
@@ -79,7 +86,7 @@ def rejection_reply(status: int, reason: str) -> bytes:
 
 
 def http2_goaway(reason: str) -> bytes:
-    """The refusal of a connection that began with HTTP/2's preface: SETTINGS and GOAWAY (RFC 9113 section 6.8)."""
+    """Return SETTINGS and GOAWAY for a connection that began with HTTP/2's preface (RFC 9113 section 6.8)."""
     payload = struct.pack(">II", 0, _HTTP_1_1_REQUIRED) + reason.encode("ascii", "replace")
     return b"\0\0\0\x04\0\0\0\0\0" + len(payload).to_bytes(3, "big") + b"\x07\0\0\0\0\0" + payload
 
@@ -94,6 +101,6 @@ def _response(status: int, text: str, more: str, *, head_only: bool, close: bool
 
 
 def _quoted(text: str) -> str:
-    """An sf-string (RFC 8941 section 3.3.3)."""
+    """Return the text as an sf-string (RFC 8941 section 3.3.3)."""
     shown = "".join(letter if " " <= letter <= "~" else "?" for letter in text)
     return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -32,7 +32,7 @@ def attempt(exchange: Exchange) -> None:
         exchange.tried_at = monotonic()
         exchange.label = ""
     upstream, request = exchange.upstream, exchange.request
-    key = upstream.hash_key(request.rest, peer_host(exchange.client.transport)) if upstream.hash_key else b""
+    key = upstream.hash_key(request.after_host, peer_host(exchange.client.transport)) if upstream.hash_key else b""
     endpoint = upstream.balancer.choose(exchange.tried_at, exchange.tried, key)
     if endpoint is None:
         exchange.give_up(local_replies.NO_ADDRESS)

@@ -57,7 +57,7 @@ class _Probe(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         if not self.outcome.done():
-            self.outcome.set_exception(MessageRejected(502, "the connection was closed before an answer came"))
+            self.outcome.set_exception(MessageRejected(502, "the connection was closed before a response came"))
         self.outcome.exception()  # nobody may be waiting for it
 
 
@@ -127,4 +127,4 @@ class HealthChecker:
         finally:
             if isinstance(made, _Probe):
                 made.transport.abort()
-        return "" if 200 <= status < 400 else f"it answered {status}"  # noqa: PLR2004 - 2xx and 3xx
+        return "" if 200 <= status < 400 else f"it responded with {status}"  # noqa: PLR2004 - 2xx and 3xx

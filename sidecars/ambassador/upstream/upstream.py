@@ -13,8 +13,9 @@ from sidecars.ambassador.balancing.hash_key import hash_key_function
 from sidecars.ambassador.discovery.dns_refresh import is_address
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, DnsTarget, authority
 from sidecars.ambassador.http import local_replies
+from sidecars.ambassador.http.bearer_token import BearerToken
 from sidecars.ambassador.http.head_rules import HTTP2
-from sidecars.ambassador.http.header_edits import BearerToken, combine_edits
+from sidecars.ambassador.http.header_edits import combine_edits
 from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.ambassador.proxy.retry import RetryBudget
@@ -69,7 +70,7 @@ class Upstream:
             self.authorities |= _authorities(place.scheme, place.host, place.port)
         self.request_parser = RequestParser(
             self.authorities,
-            combine_edits(settings.headers, token=settings.token is not None),
+            combine_edits(settings.headers, has_token=settings.token is not None),
             settings.max_headers,
         )
         self.preserves_host = settings.host == "preserve"

@@ -11,8 +11,8 @@ def test_an_answer_tells_what_was_tried_and_how_it_failed() -> None:
     head, _, body = text.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 504 Gateway Timeout\r\n")
     assert 'Proxy-Status: ambassador; error=http_response_timeout; next-hop="10.0.0.2:80"; details="' in head
-    assert "1. 10.0.0.1:80: the connection was refused; 2. 10.0.0.2:80: no answer came in time" in head
-    assert "try 1: 10.0.0.1:80: the connection was refused\n" in body
+    assert "1. 10.0.0.1:80: the connection was refused; 2. 10.0.0.2:80: no response came in time" in head
+    assert "attempt 1: 10.0.0.1:80: the connection was refused\n" in body
     assert f"\r\nContent-Length: {len(body)}" in head
     assert "Connection" not in head
 

@@ -79,7 +79,7 @@ def test_a_request_is_understood_or_refused(first: bytes, fields: list[bytes]) -
     for balance in ("hash:header:x", "hash:cookie:a", "hash:source"):
         find = hash_key_function(balance)
         assert find is not None
-        assert isinstance(find(request.rest, "fe80::1%eth0"), bytes)
+        assert isinstance(find(request.after_host, "fe80::1%eth0"), bytes)
 
 
 @given(STATUS_LINES, FIELDS, st.sampled_from([b"GET", b"HEAD", b"POST"]))

@@ -237,7 +237,7 @@ def test_heads_that_come_once_or_carry_secrets_are_not_remembered_and_the_others
         parse_response(b"HTTP/1.1 200 OK\r\nX-Trace: %d\r\nContent-Length: 0" % number, asked)
         for _ in range(2):
             parse_response(b"HTTP/1.1 200 OK\r\nX-Twice: %d\r\nContent-Length: 0" % number, asked)
-    for remembered in (judge._known, response_head._known, FIELD_LINES):
+    for remembered in (judge._cache, response_head._cache, FIELD_LINES):
         assert 0 < len(remembered) < 2500
         assert not any(b"hidden" in line for line in remembered)
 

@@ -127,7 +127,7 @@ def test_a_request_that_is_not_idempotent_is_never_sent_twice(start: Start) -> N
     assert status == 502
     assert len(heads) == 1
     assert b"error=connection_terminated" in head
-    assert b"try 1: 127.0.0.1:" in body
+    assert b"attempt 1: 127.0.0.1:" in body
 
 
 def test_a_request_that_was_never_written_may_go_elsewhere_whatever_its_method(start: Start) -> None:

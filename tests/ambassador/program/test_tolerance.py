@@ -77,7 +77,7 @@ def test_a_status_beyond_599_is_passed_on_as_it_is(start: Start, status: int) ->
             assert peer.exactly(3) == b"odd"
         assert ambassador.metric("ambassador_requests_total", code=str(status)) == 1
         assert ambassador.endpoint(backend)["failed"] == (status >= 500)
-        wait_until(lambda: ambassador.endpoint(backend)["check_error"] == f"it answered {status}", "a check")
+        wait_until(lambda: ambassador.endpoint(backend)["check_error"] == f"it responded with {status}", "a check")
 
 
 @pytest.mark.parametrize("status", [b"000", b"099", b"1000", b"20", b"2x0", b"\xb2\xb9\xb3", b"-20", b"+20"])

@@ -38,7 +38,7 @@ def test_a_replica_whose_check_fails_gets_no_request_until_it_passes_again(start
         wait_until(lambda: unhealthy(ambassador) == ["unhealthy", "healthy"], "one unhealthy endpoint")
         assert {ambassador.ask()[2] for _ in range(20)} == {b"b"}
         (page, _) = ambassador.endpoints()
-        assert page["check_error"] == "it answered 500"
+        assert page["check_error"] == "it responded with 500"
         one.status = b"302 Found"
         wait_until(lambda: unhealthy(ambassador) == ["healthy", "healthy"], "two healthy endpoints again")
         assert {ambassador.ask()[2] for _ in range(40)} == {b"a", b"b"}
@@ -89,4 +89,4 @@ def test_a_check_that_gets_no_http_or_no_answer_has_failed(start: Start) -> None
         ambassador = Ambassador(start, joined(running), HEALTH_PATH="/", HEALTH_INTERVAL="100ms")
         wait_until(lambda: unhealthy(ambassador) == ["healthy", "unhealthy", "unhealthy"], "the first checks")
         errors = [each["check_error"] for each in ambassador.endpoints()]
-        assert errors == ["", "its first line is not a status line of HTTP/1.1", "no answer came in time"]
+        assert errors == ["", "its first line is not a status line of HTTP/1.1", "no response came in time"]
