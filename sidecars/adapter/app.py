@@ -99,15 +99,8 @@ def _rulebook(app: App, record: Statistics) -> ReloadingRules | None:
 
 
 def _own_tls(settings: Settings) -> tls.ReloadingContext | None:
-    if not settings.tls_cert:
-        return None
-
-    def file(field: str) -> tls.PemFile | None:
-        path = getattr(settings, field)
-        return tls.PemFile(variable(Settings, field), str(path)) if path else None
-
-    cert = tls.PemFile(variable(Settings, "tls_cert"), str(settings.tls_cert))
-    return tls.server_context(cert, file("tls_key"), file("client_ca"))
+    cert, key, client_ca = (tls.pem_file(settings, field, Settings) for field in ("tls_cert", "tls_key", "client_ca"))
+    return tls.server_context(cert, key, client_ca) if cert else None
 
 
 @asynccontextmanager

@@ -9,8 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from sidecars.adapter.exposition.page_faults import EFFECTS
-from sidecars.adapter.statistics import BUCKETS, DurationHistogram, Statistics
+from sidecars.adapter.statistics import BUCKETS, Statistics
 from sidecars.adapter.verdict.verdict import STATUSES
+from sidecars.chassis.runtime.histogram import cumulative_buckets
 
 _Counter = CounterMetricFamily
 
@@ -36,7 +37,7 @@ class StatisticsCollector(Collector):
             for code, count in route.codes.items():
                 requests.add_metric([route.path, str(code)], count)
         for route in self._record.routes.values():
-            buckets = _cumulative(route.durations)
+            buckets = cumulative_buckets(BUCKETS, route.durations.counts)
             durations.add_metric([route.path], buckets, route.durations.sum)
             if route.last:
                 up.add_metric([route.path], int(route.last.good))
@@ -77,12 +78,3 @@ class StatisticsCollector(Collector):
             for reason, count in app.errors.items():
                 errors.add_metric([name, reason], count)
         yield from (requests, errors, current, faults, left_out)
-
-
-def _cumulative(durations: DurationHistogram) -> list[tuple[str, float]]:
-    """Buckets as the exposition wants them: each holds all that are smaller, too."""
-    total, buckets = 0, []
-    for bound, count in zip([*map(str, BUCKETS), "+Inf"], durations.counts, strict=True):
-        total += count
-        buckets.append((bound, float(total)))
-    return buckets

@@ -23,6 +23,7 @@ from sidecars.adapter.setting_types import (
 from sidecars.adapter.verdict.dialect_negotiation import AUTO, DIALECT_NAMES, SourceFormat
 from sidecars.chassis.config import unused_settings
 from sidecars.chassis.config.setting_types import (
+    DEFAULT_PORTS,
     Address,
     Secret,
     address,
@@ -48,7 +49,6 @@ Mode = Literal["forward", "verdict", "metrics"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ class App:
 
     @property
     def port(self) -> int:
-        return self.target.port or _DEFAULT_PORTS[self.target.scheme]
+        return self.target.port or DEFAULT_PORTS[self.target.scheme]
 
 
 @dataclass(frozen=True, kw_only=True)

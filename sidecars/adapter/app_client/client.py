@@ -16,7 +16,6 @@ import asyncio
 import errno
 import socket
 import ssl
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
@@ -37,8 +36,9 @@ from sidecars.adapter.settings import App, Settings
 from sidecars.adapter.statistics import Statistics
 from sidecars.chassis.config.setting_types import format_duration, format_size
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.http import tls
+from sidecars.chassis.http import authorization, tls
 from sidecars.chassis.http.client import BodyTooLarge, ConnectionClosed, HttpClient, MalformedResponse, ResponseProgress
+from sidecars.chassis.http.error_reasons import certificate_reason, os_reason, tls_reason
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health, Heartbeat
 
@@ -226,10 +226,9 @@ class _Access:
         app = self._app
         try:
             if app.target_token:
-                return f"Bearer {app.target_token.reveal()}"
+                return authorization.bearer(app.target_token.reveal())
             if app.target_username and app.target_password:
-                pair = f"{app.target_username}:{app.target_password.reveal()}"
-                return f"Basic {b64encode(pair.encode()).decode('ascii')}"
+                return authorization.basic(app.target_username, app.target_password.reveal())
         except (OSError, UnicodeDecodeError):
             raise UnusableCredentials(f"{self._credential()} cannot be read any more") from None
         return ""
@@ -239,11 +238,10 @@ class _Access:
 
 
 def _trusted(app: App) -> tls.ReloadingContext:
-    def file(field: str) -> tls.PemFile | None:
-        path = getattr(app, field)
-        return tls.PemFile(variable(Settings, field, app.name), str(path)) if path else None
-
-    return tls.client_context(file("target_ca"), file("target_cert"), file("target_key"))
+    ca, cert, key = (
+        tls.pem_file(app, field, Settings, app.name) for field in ("target_ca", "target_cert", "target_key")
+    )
+    return tls.client_context(ca, cert, key)
 
 
 def classify_error(error: Exception, app_request: AppRequest, progress: ResponseProgress) -> NoResponse | None:
@@ -279,14 +277,9 @@ def classify_connection_error(error: OSError) -> NoResponse:
         case socket.gaierror():
             return NoResponse("unresolved", "cannot be asked: its host name has no address")
         case ssl.SSLCertVerificationError():
-            return NoResponse("tls", f"cannot be asked: its certificate is not trusted: {error.verify_message}")
+            return NoResponse("tls", f"cannot be asked: its certificate is not trusted: {certificate_reason(error)}")
         case ssl.SSLError():
-            return NoResponse("tls", f"cannot be asked: TLS failed: {_ssl_reason(error)}")
+            return NoResponse("tls", f"cannot be asked: TLS failed: {tls_reason(error)}")
         case OSError(errno=errno.ECONNREFUSED):
             return NoResponse("refused", "cannot be asked: connection refused; is the app up?")
-    return NoResponse("unreachable", f"cannot be asked: {error.strerror or type(error).__name__}")
-
-
-def _ssl_reason(error: ssl.SSLError) -> str:
-    """`wrong version number`: OpenSSL's own words for it."""
-    return str(getattr(error, "reason", None) or "no reason given").lower().replace("_", " ")
+    return NoResponse("unreachable", f"cannot be asked: {os_reason(error) or type(error).__name__}")
