@@ -1,11 +1,11 @@
-"""Names to addresses, with their TTLs, through c-ares: /etc/hosts, search domains, several servers, retries over TCP.
+"""Look up names with their TTLs through c-ares: /etc/hosts, search domains, several servers, retries over TCP.
 
-c-ares (https://c-ares.org) is the resolver inside curl and Node.js. It is driven by our event loop: it says which of
-its sockets to watch, and is woken a few times a second to see what has timed out.
+c-ares (https://c-ares.org) is the resolver inside curl and Node.js. Our event loop drives it: c-ares reports which of
+its sockets to watch, and a timer calls it ten times a second so that it notices its time-outs.
 
-Each look-up has a channel of its own. So resolv.conf and the hosts file are read again every time, and what c-ares
-would remember by itself (answers, for up to an hour) is never used: for how long an answer holds is decided in
-`sidecars.ambassador.discovery.dns_target`, and nowhere else.
+Each look-up has a channel of its own. So resolv.conf and the hosts file are read again every time, and the cache of
+c-ares (answers, for up to an hour) is never used: `sidecars.ambassador.discovery.dns_target` alone decides for how
+long an answer is valid.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from sidecars.ambassador.discovery.dns_target import (
 from sidecars.ambassador.discovery.resolvconf import ResolvConf
 from sidecars.ambassador.transport.host_routes import has_route
 
-_PATIENCE = 15.0  # seconds for a whole look-up, all servers, tries and search domains together
-_WAKE = 0.1  # seconds; how late c-ares may notice that a server does not answer
-_NO_SORT = 1 << 7  # ARES_AI_NOSORT: which address is best is not for the resolver to say
+_LOOKUP_TIMEOUT = 15.0  # seconds for a whole look-up, all servers, retries and search domains together
+_POLL_EVERY = 0.1  # seconds; the delay with which c-ares notices that a server does not answer
+_NO_SORT = 1 << 7  # ARES_AI_NOSORT: the balancer, not the resolver, ranks addresses
 
 _DEFINITE = (pycares.errno.ARES_ENODATA, pycares.errno.ARES_ENOTFOUND)
-_SAID = {
+_REASONS = {
     pycares.errno.ARES_ENODATA: "the name has no addresses",
     pycares.errno.ARES_ENOTFOUND: "the name does not exist (NXDOMAIN)",
     pycares.errno.ARES_ESERVFAIL: "the name server failed (SERVFAIL)",
@@ -46,11 +46,14 @@ _SAID = {
 
 
 class CaresResolver:
-    """Asks the name servers of a resolv.conf, for one name: what it was last fills in for what fails in part."""
+    """Looks one name up at the name servers of a resolv.conf. Its refresh loop owns it.
+
+    It remembers the addresses of the last answer: they fill in for the part of a later look-up that fails.
+    """
 
     def __init__(self, resolv_conf: Path) -> None:
         self._resolv_conf = resolv_conf
-        self._last: dict[str, list[str]] = {}  # what each host of the last answer was
+        self._last: dict[str, list[str]] = {}  # the addresses of each host in the last answer
 
     def _channel(self) -> _Channel:
         try:
@@ -59,18 +62,18 @@ class CaresResolver:
             raise LookupFailed(f"{self._resolv_conf} cannot be read: {error.strerror}") from None
 
     async def lookup(self, host: str) -> DnsAnswer:
-        """The addresses of a name. Raises LookupFailed."""
+        """Return the addresses of a name. Raises LookupFailed."""
         async with self._channel() as channel:
             addresses, ttl = await _addresses(channel, host)
             for v6 in (False, True):
-                addresses += await _half_failed(channel, host, addresses, self._last.get(host, []), v6=v6)
+                addresses += await _last_of_failed_family(channel, host, addresses, self._last.get(host, []), v6=v6)
         self._last = {host: addresses}
         return DnsAnswer(tuple(map(ResolvedAddress, addresses)), ttl)
 
     async def lookup_srv(self, name: str) -> DnsAnswer:
-        """The addresses behind the SRV records of a name; the shortest TTL of all counts. Raises LookupFailed."""
+        """Return the addresses behind the SRV records of a name, with the shortest TTL of all. Raises LookupFailed."""
         async with self._channel() as channel:
-            result = await channel.ask(lambda done: channel.cares.search(name, pycares.QUERY_TYPE_SRV, callback=done))
+            result = await channel.query(lambda done: channel.cares.search(name, pycares.QUERY_TYPE_SRV, callback=done))
             named = [
                 (_service(each.data), float(each.ttl))
                 for each in result.answer
@@ -80,7 +83,7 @@ class CaresResolver:
             if not named:
                 raise LookupFailed("the name has no SRV records that name a host")
             hosts = sorted({service.host for service, _ in named})
-            # The dot: a record's host is a full name, to which no search domain belongs.
+            # The final dot: a record's host is a full name and gets no search domain.
             found = await asyncio.gather(*(_addresses(channel, f"{host}.") for host in hosts), return_exceptions=True)
         known: dict[str, list[str]] = {}
         ttls = [ttl for _, ttl in named]
@@ -105,8 +108,11 @@ def _service(data: Any) -> SrvRecord:
 
 
 async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:
-    """Those that this host can reach, and for how long they hold; 0 where that is not said, as in the hosts file."""
-    result = await channel.ask(
+    """Return the addresses that this host has a route to, and their TTL in seconds (0 for the hosts file).
+
+    Without a route to any of them, return them all. Raises LookupFailed.
+    """
+    result = await channel.query(
         lambda done: channel.cares.getaddrinfo(
             host, None, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM, flags=_NO_SORT, callback=done
         )
@@ -114,28 +120,30 @@ async def _addresses(channel: _Channel, host: str) -> tuple[list[str], float]:
     nodes = [(node.addr[0].decode(), float(node.ttl)) for node in result.nodes]
     usable = [(address, ttl) for address, ttl in nodes if has_route(address)] or nodes
     if not usable:
-        raise LookupFailed(_SAID[pycares.errno.ARES_ENODATA])
+        raise LookupFailed(_REASONS[pycares.errno.ARES_ENODATA])
     return list(dict.fromkeys(address for address, _ in usable)), min(ttl for _, ttl in usable)
 
 
-async def _half_failed(channel: _Channel, host: str, now: list[str], before: list[str], *, v6: bool) -> list[str]:
-    """The addresses of one family that a host had before, where only the question for that family has failed.
+async def _last_of_failed_family(
+    channel: _Channel, host: str, now: list[str], before: list[str], *, v6: bool
+) -> list[str]:
+    """Return the last addresses of one family if only the question for that family has failed, else none.
 
-    c-ares answers with what it has; that a name has lost all its IPv6 addresses must be said by the name server.
+    c-ares returns the addresses that it got. Only an answer of the name server may take all of a family away.
     """
     lost = [address for address in before if (":" in address) is v6]
     if not lost or any((":" in address) is v6 for address in now):
         return []
     kind = pycares.QUERY_TYPE_AAAA if v6 else pycares.QUERY_TYPE_A
     try:
-        await channel.ask(lambda done: channel.cares.search(host, kind, callback=done))
+        await channel.query(lambda done: channel.cares.search(host, kind, callback=done))
     except LookupFailed as error:
         return [] if error.definite else lost
     return []
 
 
 class _Channel:
-    """A c-ares channel for as long as the context is open, driven by the running loop."""
+    """A context that keeps a c-ares channel open, driven by the running event loop."""
 
     def __init__(self, settings: ResolvConf) -> None:
         self._loop = asyncio.get_running_loop()
@@ -165,7 +173,7 @@ class _Channel:
             )
         except (pycares.AresError, UnicodeError) as error:
             raise LookupFailed(f"resolv.conf: {error}") from None
-        self._timer = self._loop.call_later(_WAKE, self._wake)
+        self._timer = self._loop.call_later(_POLL_EVERY, self._poll)
         return self
 
     async def __aexit__(
@@ -174,13 +182,13 @@ class _Channel:
         if self._timer is not None:
             self._timer.cancel()
         self.cares.cancel()
-        for number in list(self._watched):
-            self._watch(number, readable=False, writable=False)
+        for descriptor in list(self._watched):
+            self._watch(descriptor, readable=False, writable=False)
         self._closed = True
         self.cares.close()
 
-    async def ask(self, begin: Callable[[Callable[[Any, int | None], None]], None]) -> Any:
-        """The outcome of a query that `begin` begins with the callback that it is given. Raises LookupFailed."""
+    async def query(self, begin: Callable[[Callable[[Any, int | None], None]], None]) -> Any:
+        """Return the result of the query that `begin` starts with a callback. Raises LookupFailed."""
         outcome: asyncio.Future[Any] = self._loop.create_future()
 
         def done(result: Any, error: int | None) -> None:
@@ -189,34 +197,34 @@ class _Channel:
             if error is None:
                 outcome.set_result(result)
             else:
-                said = _SAID.get(error) or str(pycares.errno.strerror(error))
-                outcome.set_exception(LookupFailed(said, definite=error in _DEFINITE))
+                reason = _REASONS.get(error) or str(pycares.errno.strerror(error))
+                outcome.set_exception(LookupFailed(reason, definite=error in _DEFINITE))
 
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_LOOKUP_TIMEOUT):
                 begin(done)
                 return await outcome
         except TimeoutError:
-            raise LookupFailed(_SAID[pycares.errno.ARES_ETIMEOUT]) from None
+            raise LookupFailed(_REASONS[pycares.errno.ARES_ETIMEOUT]) from None
         except (UnicodeError, pycares.AresError, ValueError) as error:
             raise LookupFailed(str(error)) from None
 
-    def _watch(self, number: int, readable: bool, writable: bool) -> None:  # noqa: FBT001 - as c-ares calls it
+    def _watch(self, descriptor: int, readable: bool, writable: bool) -> None:  # noqa: FBT001 - as c-ares calls it
         if self._closed:
-            return  # from the thread in which pycares takes a channel apart
+            return  # called from the thread in which pycares destroys a channel
         loop = self._loop
-        if number in self._watched:
-            loop.remove_reader(number)
-            loop.remove_writer(number)
-            self._watched.discard(number)
+        if descriptor in self._watched:
+            loop.remove_reader(descriptor)
+            loop.remove_writer(descriptor)
+            self._watched.discard(descriptor)
         if readable or writable:
-            self._watched.add(number)
+            self._watched.add(descriptor)
         if readable:
-            loop.add_reader(number, self.cares.process_read_fd, number)
+            loop.add_reader(descriptor, self.cares.process_read_fd, descriptor)
         if writable:
-            loop.add_writer(number, self.cares.process_write_fd, number)
+            loop.add_writer(descriptor, self.cares.process_write_fd, descriptor)
 
-    def _wake(self) -> None:
-        """Let c-ares see that time has passed."""
+    def _poll(self) -> None:
+        """Let c-ares notice that time has passed."""
         self.cares.process_fd(pycares.ARES_SOCKET_BAD, pycares.ARES_SOCKET_BAD)
-        self._timer = self._loop.call_later(_WAKE, self._wake)
+        self._timer = self._loop.call_later(_POLL_EVERY, self._poll)

@@ -1,4 +1,4 @@
-"""Keeping the endpoints of each name as DNS has them, with traffic or without."""
+"""The loop that keeps the endpoints of one target as DNS has them, with traffic or without."""
 
 from __future__ import annotations
 
@@ -10,29 +10,21 @@ from typing import Protocol
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, DnsTarget, LookupFailed, ResolvedAddress
 from sidecars.ambassador.http.local_replies import DEFECT
 
-_RETRY_AFTER_FAILURE = 1.0  # seconds, unless answers hold for less
+_RETRY_AFTER_FAILURE = 1.0  # seconds, or DNS_MIN_TTL if that is less
 
 
 class Resolver(Protocol):
-    """What asks name servers."""
+    """Looks names up: CaresResolver, or a substitute in tests."""
 
     async def lookup(self, host: str) -> DnsAnswer:
-        """The addresses of the name. Raises LookupFailed."""
+        """Return the addresses of the name. Raises LookupFailed."""
 
     async def lookup_srv(self, name: str) -> DnsAnswer:
-        """The addresses behind the SRV records of the name. Raises LookupFailed."""
-
-
-def is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+        """Return the addresses behind the SRV records of the name. Raises LookupFailed."""
 
 
 class DnsListener(Protocol):
-    """The upstream whose targets are looked up: it counts look-ups, and applies what they find."""
+    """The upstream whose targets are looked up: it counts look-ups and applies their results."""
 
     def on_lookup(self) -> None:
         """Count a look-up that begins."""
@@ -41,14 +33,26 @@ class DnsListener(Protocol):
         """Apply a good answer."""
 
     def on_dns_failure(self, target: DnsTarget, error: str) -> None:
-        """Note that a look-up failed; what was known before still holds."""
+        """Note that a look-up failed; the addresses of the last good answer stay."""
 
     def on_defect(self, error: Exception) -> None:
-        """Count and log an exception that nobody expected."""
+        """Count and log an unexpected exception."""
+
+
+def is_address(host: str) -> bool:
+    """Return True if the host is an IP address, which needs no look-up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def keep_refreshed(listener: DnsListener, target: DnsTarget, resolver: Resolver | None, min_ttl: float) -> None:
-    """Look the name up whenever what is known of it holds no longer. An address is taken as it is, once."""
+    """Look the target up each time its last answer expires, until cancelled. Times are in seconds.
+
+    Without a `resolver` the target is an address: apply it once and return.
+    """
     host = target.target.host
     if resolver is None:
         listener.on_dns_answer(target, DnsAnswer((ResolvedAddress(host),), 0.0), time.monotonic())
@@ -61,7 +65,7 @@ async def keep_refreshed(listener: DnsListener, target: DnsTarget, resolver: Res
             listener.on_dns_answer(target, answer, time.monotonic())
         except LookupFailed as error:
             failure = str(error)
-        except Exception as error:  # noqa: BLE001 - what was known still holds, whatever a name server wrote
+        except Exception as error:  # noqa: BLE001 - no answer of a name server may end the loop
             listener.on_defect(error)
             failure = DEFECT.text
         else:

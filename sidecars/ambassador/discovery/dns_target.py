@@ -1,12 +1,20 @@
-"""What DNS has said of a target: its endpoints, for how long that holds, and what is gone. No I/O; time is passed in.
+"""One target of an upstream and its endpoints, as the last good DNS answer gives them. No I/O; time is passed in.
 
 The contract about stale addresses, as far as it is decided here:
 
-- A good answer holds for its TTL, but never for less than DNS_MIN_TTL or more than DNS_MAX_TTL; then the name is due.
-- A good answer replaces the one before. An endpoint that it does not hold any more is `removed`: no request and no
-  connection begins there from that instant. It is *leaving* until its connections have ended, and one that comes back
-  meanwhile (some name servers tell a few of many addresses each time) is the same endpoint, with all that is known.
+- A good answer is valid for its TTL, but never for less than DNS_MIN_TTL or more than DNS_MAX_TTL. Then the target is
+  looked up again.
+- A good answer replaces the one before. An endpoint that it does not contain is `removed`: from that instant no request
+  and no connection begins there. The endpoint is *leaving* until its connections have ended. If its address comes back
+  meanwhile (some name servers give a few of many addresses each time) it is the same endpoint, with all its statistics.
 - An answer without addresses, and every failure, changes nothing: an outage of DNS is no outage of the service.
+
+States of an endpoint here, by the transitions:
+
+    (unknown)   ──in a good answer──▶ in `endpoints`
+    `endpoints` ──missing in a good answer──▶ `leaving`, with `removed`
+    `leaving`   ──in a good answer──▶ `endpoints`
+    `leaving`   ──its last connection and attempt ended──▶ (unknown)
 """
 
 from __future__ import annotations
@@ -27,7 +35,7 @@ _LEAST_SHARE = 0.1  # of an SRV record of weight 0 beside one of weight 1: "a ve
 
 @dataclass(frozen=True)
 class ResolvedAddress:
-    """One address of an answer. An SRV record brings a port and a host name with it."""
+    """One address of an answer. Of an SRV record it has a port and a host name, too."""
 
     ip: str
     port: int = 0
@@ -38,7 +46,7 @@ class ResolvedAddress:
 
 @dataclass(frozen=True)
 class DnsAnswer:
-    """A good answer, and for how many seconds the name server says it holds."""
+    """A good answer of a name server, with its TTL in seconds."""
 
     found: tuple[ResolvedAddress, ...]
     ttl: float
@@ -55,9 +63,10 @@ class SrvRecord:
 
     @property
     def is_usable(self) -> bool:
-        """True if it names a host and a port: the host becomes the Host of requests, and the name in certificates.
+        """True if it has a host and a port.
 
-        A name in DNS may hold any bytes (RFC 2181 section 11), and "." says that there is no such service.
+        The host becomes the Host of requests and the name that certificates must have. A name in DNS may hold any
+        bytes (RFC 2181 section 11), and "." means that there is no such service.
         """
         return (
             isinstance(self.host, str)
@@ -68,9 +77,9 @@ class SrvRecord:
 
 
 def addresses_of_records(records: Sequence[tuple[SrvRecord, Sequence[str]]]) -> tuple[ResolvedAddress, ...]:
-    """The addresses behind SRV records, each record with the addresses of its host.
+    """Return the addresses behind SRV records; each record comes with the addresses of its host.
 
-    A record that names no host or no port is left out. A record's weight is shared by its addresses, and within a
+    A record without a usable host or port is left out. The addresses of a record share its weight, and within a
     priority the mean weight is 1, so that the weights of records and of other targets can be compared.
     """
     found: list[ResolvedAddress] = []
@@ -90,7 +99,10 @@ def addresses_of_records(records: Sequence[tuple[SrvRecord, Sequence[str]]]) -> 
 
 
 class LookupFailed(Exception):
-    """The name has no addresses at present; the message says why. `definite`: the name server says that it has none."""
+    """A look-up without a usable answer; the message is the reason.
+
+    `definite` is True if the name server has answered that there are no addresses.
+    """
 
     def __init__(self, reason: str, *, definite: bool = False) -> None:
         super().__init__(reason)
@@ -98,25 +110,25 @@ class LookupFailed(Exception):
 
 
 class DnsTarget:
-    """A target and what DNS last said of it."""
+    """A target and the endpoints of its last good answer. Its upstream owns it."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.endpoints: dict[tuple[str, int], Endpoint] = {}
-        self.leaving: dict[tuple[str, int], Endpoint] = {}  # removed, with connections that have not ended
+        self.leaving: dict[tuple[str, int], Endpoint] = {}  # removed by DNS, with connections that have not ended
         self.answered_at: float | None = None  # when the last good answer came
-        self.valid_for = 0.0  # seconds for which it holds
-        self.error = ""  # why there is no newer one
+        self.valid_for = 0.0  # seconds for which that answer is valid
+        self.error = ""  # the reason why the last look-up failed; "" if it succeeded
 
-    def answered(
-        self, answer: DnsAnswer, now: float, shortest: float, longest: float
+    def apply_answer(
+        self, answer: DnsAnswer, now: float, min_ttl: float, max_ttl: float
     ) -> tuple[list[Endpoint], list[Endpoint]]:
-        """Take a good answer; the endpoints that are new (or back), and those that are gone."""
+        """Apply a good answer. Return the endpoints that are new or back, and those that are removed."""
         if not answer.found:
-            self.failed("the name has no addresses")
+            self.note_failure("the name has no addresses")
             return [], []
         self.answered_at, self.error = now, ""
-        self.valid_for = max(shortest, min(longest, answer.ttl))
+        self.valid_for = max(min_ttl, min(max_ttl, answer.ttl))
         named = {(found.ip, found.port or self.target.port): found for found in answer.found}
         gone = [self.endpoints.pop(where) for where in list(self.endpoints) if where not in named]
         for endpoint in gone:
@@ -124,7 +136,7 @@ class DnsTarget:
             self.leaving[endpoint.ip, endpoint.port] = endpoint
         new = []
         for where, found in named.items():
-            endpoint = self.endpoints.get(where) or self.leaving.pop(where, None) or self._made(found)
+            endpoint = self.endpoints.get(where) or self.leaving.pop(where, None) or self._make_endpoint(found)
             endpoint.full_weight = found.weight * self.target.weight
             endpoint.priority = found.priority
             endpoint.removed = False
@@ -133,24 +145,24 @@ class DnsTarget:
                 new.append(endpoint)
         return new, gone
 
-    def _made(self, found: ResolvedAddress) -> Endpoint:
+    def _make_endpoint(self, found: ResolvedAddress) -> Endpoint:
         host, port = found.host or self.target.host, found.port or self.target.port
         return Endpoint(
             authority(self.target.scheme, host, port).encode(), found.ip, port, tls=self.target.tls, server_name=host
         )
 
-    def failed(self, error: str) -> None:
-        """Note that the look-up failed; what was known before still holds."""
+    def note_failure(self, error: str) -> None:
+        """Note that a look-up failed; the endpoints stay as they are."""
         self.error = error
 
     def drop_drained(self) -> None:
-        """Drop those that are gone and have no connection any more."""
+        """Forget removed endpoints that have no connection and no attempt any more."""
         for where, endpoint in list(self.leaving.items()):
             if not endpoint.connections and not endpoint.pending:
                 del self.leaving[where]
 
 
 def authority(scheme: str, host: str, port: int) -> str:
-    """How a URL names this place (RFC 3986 section 3.2); the usual port is left out."""
+    """Return the authority of a URL (RFC 3986 section 3.2), without the scheme's default port."""
     shown = f"[{host}]" if ":" in host else host
     return shown if port == DEFAULT_PORTS.get(scheme) else f"{shown}:{port}"

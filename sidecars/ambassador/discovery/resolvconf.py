@@ -1,7 +1,7 @@
-"""What a resolv.conf says (https://man7.org/linux/man-pages/man5/resolv.conf.5.html). No I/O.
+"""The parser of resolv.conf (https://man7.org/linux/man-pages/man5/resolv.conf.5.html). No I/O.
 
-c-ares could read the file itself, but its Python binding hands it a path that it has already freed when the file is not
-/etc/resolv.conf; so there is one way for all files, and it is this.
+c-ares could read the file itself. But for any other file than /etc/resolv.conf its Python binding passes a path that it
+has already freed, so this parser reads all files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _MOST_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class ResolvConf:
-    """Whom to ask, how often, and what to append to names with fewer than `ndots` dots first."""
+    """The servers, options and search domains of a resolv.conf.
+
+    A name with fewer than `ndots` dots is tried with the search domains first.
+    """
 
     servers: tuple[str, ...] = ("127.0.0.1",)
     domains: tuple[str, ...] = ()
@@ -36,7 +39,7 @@ class ResolvConf:
 
 
 def parse(text: str) -> ResolvConf:
-    """The file's text. What makes no sense is ignored, as every resolver does."""
+    """Parse the file's text. Lines and options that make no sense are ignored, as every resolver does."""
     servers: list[str] = []
     domains: tuple[str, ...] = ()
     options: dict[str, str] = {}
@@ -49,20 +52,20 @@ def parse(text: str) -> ResolvConf:
             domains = tuple(name for name in names if name)  # the last line counts
         elif keyword == "options":
             options |= {name: value for name, _, value in (value.partition(":") for value in values)}
-    usual = ResolvConf()
+    defaults = ResolvConf()
     return ResolvConf(
-        servers=tuple(servers) or usual.servers,
+        servers=tuple(servers) or defaults.servers,
         domains=domains,
-        ndots=_number(options, "ndots", usual.ndots, 0, _MOST_NDOTS),
-        timeout=float(_number(options, "timeout", int(usual.timeout), 1, _LONGEST_TIMEOUT)),
-        attempts=_number(options, "attempts", usual.attempts, 1, _MOST_ATTEMPTS),
+        ndots=_number(options, "ndots", defaults.ndots, 0, _MOST_NDOTS),
+        timeout=float(_number(options, "timeout", int(defaults.timeout), 1, _LONGEST_TIMEOUT)),
+        attempts=_number(options, "attempts", defaults.attempts, 1, _MOST_ATTEMPTS),
         rotate="rotate" in options,
         tcp="use-vc" in options,
     )
 
 
 def _is_server(text: str) -> bool:
-    """Return True for an IP address, with a scope or not, and with a port or not, as c-ares takes it."""
+    """Return True for a server that c-ares accepts: an IP address, perhaps with a scope and a port."""
     found = _SERVER(text)
     if found is None or int(found["port"] or found["port6"] or 0) > _HIGHEST_PORT:
         return False
@@ -73,9 +76,9 @@ def _is_server(text: str) -> bool:
     return True
 
 
-def _number(options: dict[str, str], name: str, usual: int, least: int, most: int) -> int:
+def _number(options: dict[str, str], name: str, default: int, least: int, most: int) -> int:
     value = options.get(name, "")
     if not (value.isascii() and value.isdigit()):
-        return usual
+        return default
     digits = value.lstrip("0")
     return most if len(digits) > len(str(most)) else max(least, min(most, int(digits or "0")))

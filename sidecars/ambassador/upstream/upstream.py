@@ -158,7 +158,7 @@ class Upstream:
         """DNS has answered: take up what is new, and leave what is gone."""
         if name.error and answer.found:
             log.info("a name can be looked up again", upstream=self.name, host=name.target.host)
-        new, gone = name.answered(answer, now, self.settings.dns_min_ttl, self.settings.dns_max_ttl)
+        new, gone = name.apply_answer(answer, now, self.settings.dns_min_ttl, self.settings.dns_max_ttl)
         self.balancer.update(new, gone, now)
         for endpoint in gone:
             for connection in list(endpoint.idle):
@@ -179,7 +179,7 @@ class Upstream:
         self.lookup_failures += 1
         if name.error != error:
             log.warning("a name cannot be looked up", upstream=self.name, host=name.target.host, reason=error)
-        name.failed(error)
+        name.note_failure(error)
         if self._hold.reason:
             self._hold.reason = f"it has no address yet: {name.target.host}: {error}"
 

@@ -20,7 +20,7 @@ def name() -> DnsTarget:
 
 
 def told(orders: DnsTarget, now: float, *addresses: str, ttl: float = 5.0) -> tuple[list[Endpoint], list[Endpoint]]:
-    return orders.answered(DnsAnswer(tuple(map(ResolvedAddress, addresses)), ttl), now, 1.0, 30.0)
+    return orders.apply_answer(DnsAnswer(tuple(map(ResolvedAddress, addresses)), ttl), now, 1.0, 30.0)
 
 
 def test_a_good_answer_replaces_what_was_known() -> None:
@@ -39,7 +39,7 @@ def test_a_good_answer_replaces_what_was_known() -> None:
 def test_the_last_good_answer_is_kept_when_dns_fails() -> None:
     orders = name()
     told(orders, 1.0, "10.0.0.1")
-    orders.failed("SERVFAIL")
+    orders.note_failure("SERVFAIL")
     assert told(orders, 3.0) == ([], [])
     assert [ip for ip, _ in orders.endpoints] == ["10.0.0.1"]
     assert orders.answered_at == 1.0
@@ -107,7 +107,7 @@ def test_what_is_known_is_always_the_last_good_answer(events: list[tuple[str, li
                 endpoint.connections = 1
                 seen[endpoint.ip] = endpoint
         elif what == "fail":
-            orders.failed("SERVFAIL")
+            orders.note_failure("SERVFAIL")
         else:
             for endpoint in [each for each in orders.leaving.values() if each.ip in addresses]:
                 endpoint.connections = 0
@@ -130,7 +130,7 @@ def test_srv_records_bring_their_port_their_host_and_their_weight() -> None:
             (SrvRecord(20, 5, 80, "gone.shop"), []),
         ]
     )
-    orders.answered(DnsAnswer(found, 5.0), 1.0, 1.0, 30.0)
+    orders.apply_answer(DnsAnswer(found, 5.0), 1.0, 1.0, 30.0)
     seen = [(each.label, each.host, each.full_weight, each.priority) for each in orders.endpoints.values()]
     assert seen == [
         ("10.0.0.1:8080", b"orders-0.shop:8080", 3.0, 10),

@@ -165,7 +165,7 @@ def test_every_error_of_connecting_has_a_cause(number: int, words: str) -> None:
 def test_every_srv_record_is_an_endpoint_or_left_out(records: list[Any], ttl: float) -> None:
     found = addresses_of_records([(record, ["10.0.0.1", "fd00::1"]) for record in records])
     name = DnsTarget(setting_types.targets.parse("https+srv://_http._tcp.orders").targets[0])
-    name.answered(DnsAnswer(found, ttl), 0.0, 1.0, 30.0)
+    name.apply_answer(DnsAnswer(found, ttl), 0.0, 1.0, 30.0)
     for endpoint in name.endpoints.values():
         assert 0 < endpoint.port <= 65535
         assert endpoint.host.isascii()
