@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.http import tls
-from sidecars.chassis.http.error_reasons import certificate_reason, tls_reason
+from sidecars.chassis.http.error_reasons import certificate_reason, reason_of
 from sidecars.chassis.runtime.lifecycle import IOFailed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def cause_of(error: ssl.SSLError) -> Cause:
     if isinstance(error, ssl.SSLCertVerificationError):
         found = certificate_reason(error)
         return Cause("tls_certificate_error", 502, f"the certificate is not accepted: {found}")
-    reason = tls_reason(error)
+    reason = reason_of(error)
     if "alert" in reason:
         return Cause("tls_alert_received", 502, f"the TLS handshake was refused: {reason}")
     return Cause("tls_protocol_error", 502, f"the TLS handshake failed: {reason}")
