@@ -8,7 +8,7 @@ LOCKS  := $(NAMES) compile demo dev
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-code check-images docs images e2e bench chaos soak compiled test-compiled locks clean
+.PHONY: help demo test test-fast check check-code check-images docs images e2e bench chaos soak compiled test-compiled locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -20,6 +20,9 @@ test: $(VENV)/dev.stamp ## everything that needs no container engine; with an en
 	$(BIN)/python -m pytest -m "not engine"
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory e2e; else \
 	  echo; echo 'NOT RUN: tests/images. No container engine answers here, so the images were neither built nor run.'; fi
+
+test-fast: $(VENV)/dev.stamp ## the unit tests of all parts, on all cores: no processes, no engine
+	$(BIN)/python -m pytest -q --units -n auto
 
 e2e: $(VENV)/dev.stamp ## build the images and run the examples in them (needs an engine)
 	$(BIN)/python -m pytest -m engine --timeout 900 tests/images
