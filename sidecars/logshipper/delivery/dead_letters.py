@@ -18,6 +18,7 @@ from pathlib import Path
 import orjson
 
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
+from sidecars.chassis.runtime.file_io import write_all
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.encodings import ndjson
 
@@ -54,9 +55,7 @@ class DeadLetters:
             try:
                 if length and os.pread(descriptor, 1, length - 1) != b"\n":  # torn by a crash
                     letters = b"\n" + letters
-                left = memoryview(letters)
-                while left:
-                    left = left[os.write(descriptor, left) :]
+                write_all(descriptor, letters)
                 os.fsync(descriptor)
             except OSError:
                 os.ftruncate(descriptor, length)

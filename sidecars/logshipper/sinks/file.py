@@ -21,13 +21,14 @@ from typing import Any
 from sidecars.chassis.config.settings import DEFAULT_NAME, variable
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
+from sidecars.chassis.runtime.file_io import fsync_directory, write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.fingerprint import TAIL_LENGTH, Fingerprint, position_fingerprint
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
-from sidecars.logshipper.sinks.numbered_rotation import NumberedRotation, fsync_directory
+from sidecars.logshipper.sinks.numbered_rotation import NumberedRotation
 
 log = logs.get("file")
 
@@ -163,9 +164,7 @@ class FileSink:
 def _written(descriptor: int, blocks: list[bytes]) -> int:
     """Append the blocks, flush them to the disk, and return their length."""
     for block in blocks:
-        left = memoryview(block)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        write_all(descriptor, block)
     os.fsync(descriptor)
     return sum(map(len, blocks))
 

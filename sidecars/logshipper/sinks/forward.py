@@ -25,13 +25,14 @@ from typing import Any
 import msgpack
 
 from sidecars.chassis.config.settings import variable
+from sidecars.chassis.http.error_reasons import reason_of
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.compression import compressor
 from sidecars.logshipper.sinks.encodings.forward_entries import encode_entries
-from sidecars.logshipper.sinks.protocols.connecting import ConnectionFailed, connect, error_text
+from sidecars.logshipper.sinks.protocols.connecting import ConnectionFailed, connect
 from sidecars.logshipper.sinks.protocols.credentials import read_secret, tls_context
 from sidecars.logshipper.sinks.protocols.forward_handshake import Handshake, Refused
 
@@ -182,7 +183,7 @@ class _Connection:
                 self._writer.write(block)
                 await self._writer.drain()
         except OSError as error:
-            raise ConnectionFailed(f"the connection broke: {error_text(error)}") from None
+            raise ConnectionFailed(f"the connection broke: {reason_of(error)}") from None
 
     async def receive(self) -> Any:
         """The next thing that the receiver says, strings as bytes."""
@@ -197,7 +198,7 @@ class _Connection:
                 data = await self._reader.read(_ANSWER)
                 self._messages.feed(data)
             except OSError as error:
-                raise ConnectionFailed(f"the connection broke: {error_text(error)}") from None
+                raise ConnectionFailed(f"the connection broke: {reason_of(error)}") from None
             except msgpack.BufferFull:
                 raise Refused("the receiver does not speak the Forward protocol") from None
             if not data:

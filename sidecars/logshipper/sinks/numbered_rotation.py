@@ -5,9 +5,10 @@ The numbers only rise, so that no file is ever renamed twice: whoever reads them
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
+
+from sidecars.chassis.runtime.file_io import fsync_directory
 
 
 class NumberedRotation:
@@ -45,12 +46,3 @@ class NumberedRotation:
             if path.stat().st_ino == inode:
                 return path, files[index + 1 :]
         return None
-
-
-def fsync_directory(folder: Path) -> None:
-    """Bring the names in the folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

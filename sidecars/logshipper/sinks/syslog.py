@@ -22,13 +22,14 @@ import termios
 import time
 from typing import Any
 
+from sidecars.chassis.http.error_reasons import reason_of
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings, SinkSettings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.syslog_frames import encode_frames
-from sidecars.logshipper.sinks.protocols.connecting import connect_error, error_text
+from sidecars.logshipper.sinks.protocols.connecting import connect_error
 from sidecars.logshipper.sinks.protocols.credentials import tls_context
 
 _PORTS = {"syslog+tcp": 514, "syslog+tls": 6514}
@@ -72,7 +73,7 @@ class SyslogSink:
             raise RetryLater(f"not acknowledged within {self._sink.request_timeout:g} s") from None
         except OSError as error:
             self._let_go()
-            raise RetryLater(f"the connection broke in the middle of a batch: {error_text(error)}") from None
+            raise RetryLater(f"the connection broke in the middle of a batch: {reason_of(error)}") from None
 
     def _connected(self) -> socket.socket:
         context = self._tls.context() if self._tls else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
+
+from sidecars.chassis.config.setting_types import Address
+from sidecars.chassis.http.error_reasons import certificate_reason, reason_of
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -32,20 +34,11 @@ async def connect(
 
 def connect_error(error: OSError, host: str, port: int) -> str:
     """Why there is no connection, as a sentence."""
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = Address(host, port)
     if isinstance(error, socket.gaierror):
         return f"the host name {host} cannot be looked up"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate of {where} is not accepted: {error.verify_message}"
+        return f"the certificate of {where} is not accepted: {certificate_reason(error)}"
     if isinstance(error, ssl.SSLError):
-        return f"no TLS with {where}: {error_text(error)}"
-    return f"cannot connect to {where}: {error_text(error) or 'it was closed'}"
-
-
-def error_text(error: BaseException | None) -> str:
-    """What the system says of an error; "" where it says nothing."""
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).lower().replace("_", " ")
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return str(error) if error else ""
+        return f"no TLS with {where}: {reason_of(error)}"
+    return f"cannot connect to {where}: {reason_of(error) or 'it was closed'}"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.http import tls
+from sidecars.chassis.http import authorization, tls
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.config import header_pairs
 from sidecars.logshipper.settings import Settings, SinkSettings
@@ -45,10 +43,10 @@ class Credentials:
             name = variable(Settings, "sink_headers", sink.name)
             found |= _named(read_secret(sink.sink_headers, sink, "sink_headers"), name)
         if sink.sink_token is not None:
-            found["authorization"] = ("Authorization", f"Bearer {self._clean(sink.sink_token, 'sink_token')}")
+            found["authorization"] = ("Authorization", authorization.bearer(self._clean(sink.sink_token, "sink_token")))
         elif sink.sink_username is not None and sink.sink_password is not None:
-            pair = f"{sink.sink_username}:{read_secret(sink.sink_password, sink, 'sink_password')}"
-            found["authorization"] = ("Authorization", f"Basic {b64encode(pair.encode()).decode('ascii')}")
+            password = read_secret(sink.sink_password, sink, "sink_password")
+            found["authorization"] = ("Authorization", authorization.basic(sink.sink_username, password))
         return list(found.values())
 
     def _clean(self, secret: Secret, field: str) -> str:
@@ -68,12 +66,8 @@ def _named(raw: str, name: str) -> dict[str, tuple[str, str]]:
 
 def tls_context(sink: SinkSettings) -> tls.ReloadingContext:
     """The sink's TLS. Raises IOFailed where its files cannot be used at the start."""
-    files = {
-        field: tls.PemFile(variable(Settings, field, sink.name), str(path))
-        for field in ("sink_ca", "sink_cert", "sink_key")
-        if (path := getattr(sink, field)) is not None
-    }
+    ca, cert, key = (tls.pem_file(sink, field, Settings, sink.name) for field in ("sink_ca", "sink_cert", "sink_key"))
     try:
-        return tls.client_context(files.get("sink_ca"), files.get("sink_cert"), files.get("sink_key"))
+        return tls.client_context(ca, cert, key)
     except tls.UnusableTLSFiles as error:
         raise IOFailed(error.reason) from None

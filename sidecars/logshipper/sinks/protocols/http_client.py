@@ -9,6 +9,7 @@ from urllib.parse import SplitResult
 import h11
 
 from sidecars import chassis
+from sidecars.chassis.config.setting_types import DEFAULT_PORTS
 from sidecars.chassis.http import client
 from sidecars.chassis.http.client import BodyTooLarge, ClientResponse, ConnectionClosed, NoResponse, ResponseProgress
 from sidecars.chassis.http.tls import ReloadingContext
@@ -20,7 +21,6 @@ Headers = Sequence[tuple[str, str]]
 _AGENT = f"logshipper/{chassis.__version__}"
 _KEEP_ALIVE = 50.0  # seconds; load balancers close an idle connection after a minute
 _SUCCESS = range(200, 300)
-_PORTS = {"http": 80, "https": 443}
 
 
 class ResponseTooLong(RetryLater):
@@ -32,7 +32,7 @@ class Client:
 
     def __init__(self, scheme: str, url: SplitResult, timeout: float, tls: ReloadingContext | None) -> None:
         self._host = url.hostname or ""
-        self._port = url.port or _PORTS[scheme]
+        self._port = url.port or DEFAULT_PORTS[scheme]
         self._authority = url.netloc
         self._timeout = timeout
         self._client = client.HttpClient(
