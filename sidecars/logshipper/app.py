@@ -17,6 +17,7 @@ from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.health import ReadinessLatch
 from sidecars.chassis.runtime.lifecycle import IOFailed, ServiceContext, Unavailable
+from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.cutting_rules import CuttingRules
@@ -26,7 +27,7 @@ from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.input.scan_loop import ScanLoop
 from sidecars.logshipper.metrics import LedgerCollector
 from sidecars.logshipper.model.ledger import Ledger
-from sidecars.logshipper.settings import InputSettings, Settings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Sink
 from sidecars.logshipper.sinks.factory import create_sink
 from sidecars.logshipper.state.checkpoint import SinkState

@@ -170,7 +170,7 @@ async def test_thousands_of_files_are_found_again_by_one_look_at_their_directory
         looks.append(folder)
         return real(folder)
 
-    monkeypatch.setattr(discovery, "neighbours", look)
+    monkeypatch.setattr(discovery, "files_in", look)
     pod.begin()
     assert looks == [str(pod.logs)]
     assert pod.ship() == []

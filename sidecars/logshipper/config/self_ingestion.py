@@ -1,4 +1,4 @@
-"""Whether what we write would be found by our own globs: it would be shipped again, and again."""
+"""Self-ingestion: a file that logshipper writes and that one of its own globs matches would be shipped for ever."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import fnmatch
 from collections.abc import Iterable
 
 
-def finds(pattern: str, path: str) -> bool:
-    """Whether the glob matches the path: `*` within a name, `**` any number of directories."""
-    return _matches(pattern.split("/"), path.split("/"))
+def is_tailed(path: str, patterns: Iterable[str], excluded: Iterable[str]) -> bool:
+    """Return True if an input with these globs would tail the path."""
+    return any(matches(pattern, path) for pattern in patterns) and not any(
+        fnmatch.fnmatchcase(path, pattern) for pattern in excluded
+    )
 
 
-def _matches(pattern: list[str], path: list[str]) -> bool:
+def matches(pattern: str, path: str) -> bool:
+    """Return True if the glob matches the path: `*` within a name, `**` any number of directories."""
+    return _match_names(pattern.split("/"), path.split("/"))
+
+
+def _match_names(pattern: list[str], path: list[str]) -> bool:
     if not pattern:
         return not path
     if pattern[0] == "**":
-        return any(_matches(pattern[1:], path[skipped:]) for skipped in range(len(path) + 1))
-    return bool(path) and fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(pattern[1:], path[1:])
-
-
-def would_be_read(path: str, patterns: Iterable[str], excluded: Iterable[str]) -> bool:
-    return any(finds(pattern, path) for pattern in patterns) and not any(
-        fnmatch.fnmatchcase(path, pattern) for pattern in excluded
-    )
+        return any(_match_names(pattern[1:], path[skipped:]) for skipped in range(len(path) + 1))
+    return bool(path) and fnmatch.fnmatchcase(path[0], pattern[0]) and _match_names(pattern[1:], path[1:])

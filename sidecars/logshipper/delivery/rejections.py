@@ -6,11 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from sidecars.chassis.runtime import logs
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.delivery.dead_letters import DeadLetters
 from sidecars.logshipper.delivery.in_flight import InFlightBatch
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.ledger import DEAD_LETTER, REJECTED
-from sidecars.logshipper.settings import SinkSettings
 
 log = logs.get("ship")
 

@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping
 
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.delivery import backoff
 from sidecars.logshipper.delivery.batch_size import BatchSizeLimit
 from sidecars.logshipper.delivery.in_flight import InFlightBatch
@@ -37,7 +38,6 @@ from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.records import Records
-from sidecars.logshipper.settings import SinkSettings
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater, Sink
 from sidecars.logshipper.transform.pipeline import Pipeline
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from sidecars.chassis.runtime import descriptors, logs
+from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.input import globs, permissions, rotated_file_gaps
 from sidecars.logshipper.model.fingerprint import ReadAt
-from sidecars.logshipper.settings import InputSettings
 
 log = logs.get("discover")
 

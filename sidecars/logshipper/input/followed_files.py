@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from sidecars.chassis.runtime import logs
+from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.input import discovery, rotated_file_matching
 from sidecars.logshipper.input.cutting_rules import CuttingRules
 from sidecars.logshipper.input.discovery import FileAccess, FileKey, FoundFile
@@ -19,7 +20,6 @@ from sidecars.logshipper.input.tail import FileTruncated, Tail
 from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH
 from sidecars.logshipper.model.ledger import Ledger
-from sidecars.logshipper.settings import InputSettings
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import FileState
 from sidecars.logshipper.state.store import Store

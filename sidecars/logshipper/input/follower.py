@@ -26,6 +26,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import cache, partial
 
 from sidecars.chassis.runtime import logs
+from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.input import discovery, permissions, rotated_file_deletion, rotated_file_matching
 from sidecars.logshipper.input.cutting_rules import CuttingRules
 from sidecars.logshipper.input.discovery import DirectoryTimes, FileKey, FoundFile, Listing
@@ -37,7 +38,6 @@ from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH, START, Fingerprint
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import Ending
-from sidecars.logshipper.settings import InputSettings
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import FileState
 from sidecars.logshipper.state.store import Store

@@ -23,8 +23,9 @@ from typing import Any
 import orjson
 
 from sidecars.chassis.http.client import ClientResponse
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding

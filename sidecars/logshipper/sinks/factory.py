@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 
 from sidecars.logshipper.config import sink_registry
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.config.sink_settings import SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Sink
 
 

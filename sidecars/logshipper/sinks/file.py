@@ -23,9 +23,10 @@ from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.file_io import fsync_directory, write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.fingerprint import TAIL_LENGTH, Fingerprint, position_fingerprint
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.numbered_rotation import NumberedRotation

@@ -27,8 +27,9 @@ import msgpack
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http.error_reasons import reason_of
 from sidecars.chassis.http.tls import ReloadingContext
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.compression import compressor
 from sidecars.logshipper.sinks.encodings.forward_entries import encode_entries

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Outcome
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding

@@ -16,8 +16,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import BatchRefused, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding, snappy
 from sidecars.logshipper.sinks.encodings.loki_push import encode_json, encode_protobuf

@@ -13,8 +13,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import BatchRefused, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import otlp_logs
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding

@@ -13,8 +13,9 @@ from typing import Any
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.lifecycle import Unavailable
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 
 _STDOUT = 1

@@ -25,8 +25,9 @@ from typing import Any
 from sidecars.chassis.http.error_reasons import reason_of
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.syslog_frames import encode_frames
 from sidecars.logshipper.sinks.protocols.connecting import connect_error

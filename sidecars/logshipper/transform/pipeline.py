@@ -15,13 +15,13 @@ from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.field_columns import MESSAGE, FieldColumns, Fields, JsonObjects, Table, unparsed
 from sidecars.logshipper.model.ledger import FILTERED
 from sidecars.logshipper.model.records import Dropped, Records
-from sidecars.logshipper.settings import InputSettings
 from sidecars.logshipper.transform import parsers, redaction
 from sidecars.logshipper.transform.cri import CriFraming
 from sidecars.logshipper.transform.framing import Events, Framing, LineFraming, MultilineFraming
 from sidecars.logshipper.transform.linear_regex import Finder
 from sidecars.logshipper.transform.multiline import create_splitter
 from sidecars.logshipper.transform.parsers import Parse
+from sidecars.logshipper.transform.pipeline_settings import PipelineSettings
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ _LONGEST_LEVEL = 64  # characters
 class Pipeline:
     """Turns the parts of one input into records."""
 
-    def __init__(self, settings: InputSettings, pod: Mapping[str, str]) -> None:
+    def __init__(self, settings: PipelineSettings, pod: Mapping[str, str]) -> None:
         self._labels = {**pod, **(settings.labels or {})}
         self._framing = _framing(settings)
         self.boundary = self._framing.boundary  # for whoever cuts the parts
@@ -210,7 +210,7 @@ def _documents_or(parse: Parse | None, ours: Iterable[str], keys: list[str]) -> 
     return parsed
 
 
-def _framing(settings: InputSettings) -> Framing:
+def _framing(settings: PipelineSettings) -> Framing:
     lines = (
         create_splitter(settings.multiline, settings.max_line_size)
         if settings.format not in ("json", "logfmt")

@@ -228,7 +228,7 @@ def test_a_carriage_return_between_members_is_not_handed_on() -> None:
         (
             {"MULTILINE": "(?=a)"},
             _KINDS.format(
-                "(?=a)", "; as that it cannot be matched in linear time: invalid perl operator: (?= at character 1"
+                "(?=a)", "; as a regex it cannot be matched in linear time: invalid perl operator: (?= at character 1"
             ),
         ),
         ({"KEEP": "a("}, "LOGSHIPPER_KEEP=a(: is not a regex: missing ), unterminated subpattern at character 2"),

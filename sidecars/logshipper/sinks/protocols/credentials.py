@@ -7,7 +7,8 @@ from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import authorization, tls
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.config import header_pairs
-from sidecars.logshipper.settings import Settings, SinkSettings
+from sidecars.logshipper.config.sink_settings import SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import RetryLater
 
 _STANDARD = "OTEL_EXPORTER_OTLP_HEADERS"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.http.client import ClientResponse
-from sidecars.logshipper.settings import SinkSettings
+from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.sinks.protocols.credentials import Credentials, tls_context
 from sidecars.logshipper.sinks.protocols.http_client import Client, Headers
 

@@ -1,0 +1,96 @@
+"""The settings of one input: which files are tailed, and how their lines become events and fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sidecars.chassis.config.setting_types import choice, comma_separated, duration, pairs, size, text
+from sidecars.chassis.config.settings import setting
+from sidecars.chassis.runtime.light_dataclasses import dataclass
+from sidecars.logshipper.config import setting_types
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSettings:
+    """The settings of one input, owned by `Settings.inputs`.
+
+    Each input goes to all sinks. A file that the globs of two inputs match belongs to the first input by name.
+    """
+
+    name: str
+    set_by: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
+    paths: tuple[str, ...] = setting(
+        comma_separated(setting_types.glob),
+        "the log files: absolute globs, in which `**` matches any number of directories",
+    )
+    exclude: tuple[str, ...] | None = setting(
+        comma_separated(text), "globs of paths that are not tailed; in these globs `*` matches `/`, too", default=""
+    )
+    start_at: str = setting(
+        choice("beginning", "end"),
+        "where reading begins in files that exist at the start, as long as no position is saved",
+        default="beginning",
+    )
+    max_line_size: int = setting(
+        size("1KiB", "16MiB"), "the largest size of a line, or of an event of several lines", default="1MiB"
+    )
+    long_lines: str = setting(
+        choice("split", "cut"),
+        "a line that is longer than `MAX_LINE_SIZE` is shipped in pieces (`split`), or its end is dropped and counted "
+        "(`cut`); each piece is marked `partial`",
+        default="split",
+    )
+    format: str = setting(
+        choice("raw", "json", "logfmt", "cri", "regex"),
+        "how an event is parsed into fields (`cri` is the format of container runtimes); an event that cannot be "
+        "parsed is shipped raw",
+        default="raw",
+    )
+    regex: str | None = setting(
+        setting_types.groups,
+        "for `FORMAT=regex`: matches the whole first line of an event, and its named groups become the fields",
+        default="",
+    )
+    time_key: str | None = setting(
+        text, "the field that holds the event's time; it becomes the record's `time`", default=""
+    )
+    time_format: str | None = setting(
+        setting_types.time_format,
+        "the format of the field that `TIME_KEY` names: `rfc3339` (the default), `unix`, `unix_ms`, `unix_us`, "
+        "`unix_ns`, or a pattern such as `%d/%b/%Y:%H:%M:%S %z`; a time without a zone is UTC",
+        default="",
+    )
+    level_key: str | None = setting(
+        text, "the field that holds the event's level; it becomes the record's `level` and `severity`", default=""
+    )
+    multiline: str = setting(
+        setting_types.multiline,
+        "which lines make one event: each line (`none`), a line and its stack trace (`java`, `python`, `go`), a line "
+        "and the indented lines after it (`indent`), or all lines from one that a regex matches to the next such line "
+        "(the regex, also written `regex:…`)",
+        default="none",
+    )
+    multiline_timeout: float = setting(
+        duration("10ms", "1m"), "how long the last event of a file waits for further lines", default="1s"
+    )
+    labels: dict[str, str] | None = setting(
+        pairs(setting_types.label), "fields that are added to each record, such as `app=shop,env=prod`", default=""
+    )
+    redact: str | None = setting(
+        setting_types.redaction,
+        "texts to replace before an event leaves the process: `email`, `card`, `ipv4`, `ipv6` (all four: `personal`), "
+        "`bearer`, `jwt`, `apikey`, `password`, `url` (all five: `secrets`), and regexes between slashes; where a "
+        "regex has groups, only the groups are replaced",
+        default="",
+    )
+    keep: str | None = setting(
+        setting_types.search,
+        "a regex: events in which it is found are shipped, all others are dropped and counted",
+        default="",
+    )
+    drop: str | None = setting(
+        setting_types.search,
+        "a regex: events in which it is found are dropped and counted, even if `KEEP` matches",
+        default="",
+    )

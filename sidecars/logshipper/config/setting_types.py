@@ -1,0 +1,110 @@
+"""The types of logshipper's settings. A value is checked by making the parser, regex or redactor that it configures.
+
+The modules of `transform` are imported only where such a setting is set: most Pods ship their lines unchanged, and
+start sooner without RE2.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sidecars.chassis.config.setting_types import Secret, SettingType, redact_credentials, text
+from sidecars.logshipper.config import header_pairs, sink_registry
+
+RESERVED = ("id", "file", "partial", "time", "level", "severity", "message")
+"""The fields that logshipper sets in each record: a label cannot have one of these names."""
+
+# -- of inputs -----------------------------------------------------------------------------------------------------
+
+
+def _parse_glob(raw: str) -> str:
+    if not raw.startswith("/"):
+        raise ValueError("expected absolute paths or globs, such as /logs/*.log")
+    return raw
+
+
+def _parse_regex(raw: str) -> str:
+    from sidecars.logshipper.transform import parsers  # noqa: PLC0415 - loaded only where the setting is set
+
+    parsers.create_parser("regex", raw)
+    return raw
+
+
+def _parse_search(raw: str) -> str:
+    from sidecars.logshipper.transform import linear_regex  # noqa: PLC0415 - loaded only where the setting is set
+
+    linear_regex.compile_re2(raw)
+    return raw
+
+
+def _parse_multiline(raw: str) -> str:
+    from sidecars.logshipper.transform import multiline  # noqa: PLC0415 - loaded only where the setting is set
+
+    expected = f"expected none, {', '.join(multiline.CONTINUED)}, or the regex of an event's first line"
+    known = ("none", *multiline.CONTINUED)
+    if raw.isalpha() and raw not in known:
+        raise ValueError(f"{expected}, such as ^{raw}")
+    if raw not in known and all(word.lower() in known for word in re.split(r"[\s,;|+]+", raw)):
+        raise ValueError(f"{expected}; it is one of them, not several")
+    if raw == multiline.REGEX:
+        raise ValueError(f"{expected}; the regex is missing")
+    try:
+        multiline.create_splitter(raw, 1)
+    except ValueError as error:
+        raise ValueError(f"{expected}; as a regex it {error}") from None
+    return raw
+
+
+def _parse_time_format(raw: str) -> str:
+    from sidecars.logshipper.model import timestamps  # noqa: PLC0415 - loaded only where the setting is set
+
+    timestamps.parser(raw)
+    return raw
+
+
+def _parse_redact(raw: str) -> str:
+    from sidecars.logshipper.transform import redaction  # noqa: PLC0415 - loaded only where the setting is set
+
+    redaction.Redactor(raw)
+    return raw
+
+
+def _parse_label(raw: str) -> str:
+    if raw in RESERVED:
+        raise ValueError(f"{raw} cannot be a label: a record has that already")
+    return raw
+
+
+glob = SettingType("glob", _parse_glob)
+groups = SettingType("regex", _parse_regex)
+search = SettingType("regex", _parse_search)
+multiline = SettingType("none · java · python · go · indent · regex", _parse_multiline)
+time_format = SettingType("time format", _parse_time_format)
+redaction = SettingType("name or /regex/, …", _parse_redact)
+label = SettingType(text.name, _parse_label)
+
+# -- of sinks ------------------------------------------------------------------------------------------------------
+
+
+def _parse_headers(raw: str) -> Secret:
+    header_pairs.parse(raw)
+    return Secret(lambda: raw)
+
+
+def _parse_attributes(raw: str) -> dict[str, str]:
+    return dict(header_pairs.parse_pairs(raw))
+
+
+def _parse_on_reject(raw: str) -> Path | None:
+    if raw != "drop" and not raw.startswith("/"):
+        raise ValueError("expected drop, or an absolute directory for dead letters")
+    return None if raw == "drop" else Path(raw)
+
+
+sink_url = SettingType("URL", sink_registry.parse, lambda parts: redact_credentials(parts.geturl()))
+http_headers = SettingType("Name=value, …", _parse_headers, repr, secret=True)
+attributes = SettingType("name=value, …", _parse_attributes, header_pairs.show_pairs)
+dead_letters: SettingType[Path | None] = SettingType(
+    "drop · directory", _parse_on_reject, lambda value: str(value or "drop")
+)
