@@ -110,6 +110,28 @@ class Endpoint:
         self.removed = False  # DNS does not name it any more
         self.removed_at = 0.0
 
+    # -- attempts and connections ---------------------------------------------------------------------------------
+
+    def begin_try(self, *, is_retry: bool) -> None:
+        """Count an attempt that begins here. The caller ends it with `end_try`."""
+        self.pending += 1
+        self.requests += 1
+        self.retries += is_retry
+
+    def end_try(self) -> None:
+        """Count the end of an attempt; for a tunnel: of its connection."""
+        self.pending -= 1
+
+    def connection_opened(self) -> None:
+        self.connections += 1
+
+    def connection_closed(self) -> None:
+        self.connections -= 1
+
+    def note_check_error(self, error: str) -> None:
+        """Keep what the last active check found; "" if it passed."""
+        self.check_error = error
+
     # -- what it costs --------------------------------------------------------------------------------------------
 
     def count(self, seconds: float) -> None:

@@ -81,25 +81,23 @@ class TcpConnection(TunnelEnd):
             upstream.counters.retries += bool(tried)
             tried.append(endpoint)
             self.tries = len(tried)
-            endpoint.pending += 1
-            endpoint.requests += 1
-            endpoint.retries += len(tried) > 1
+            endpoint.begin_try(is_retry=len(tried) > 1)
             try:
                 made = await upstream.connect(endpoint, lambda: TunnelEnd(upstream, inbound=False))
             except Exception:
-                endpoint.pending -= 1
+                endpoint.end_try()
                 upstream.balancer.on_inconclusive(endpoint, started)
                 raise
             if isinstance(made, TunnelEnd):
                 upstream.balancer.on_response(endpoint, HTTPStatus.OK, started, time.monotonic())
-                endpoint.connections += 1
+                endpoint.connection_opened()
                 upstream.waiting.discard(self)
                 self.label = endpoint.label
                 self.join(made, endpoint)
                 return
             cause = made
             self.causes.append((endpoint.label, cause))
-            endpoint.pending -= 1
+            endpoint.end_try()
             upstream.unreached(endpoint, cause, started)
         if not self.lost:
             self._give_up(cause)

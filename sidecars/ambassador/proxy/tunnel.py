@@ -196,8 +196,8 @@ class TunnelEnd(asyncio.BufferedProtocol):
         if peer is None:
             return
         if self.endpoint is not None:
-            self.endpoint.connections -= 1
-            self.endpoint.pending -= 1
+            self.endpoint.connection_closed()
+            self.endpoint.end_try()
             self.endpoint = None
         if peer.lost:
             self.upstream.tunnels.discard(self if self.inbound else peer)

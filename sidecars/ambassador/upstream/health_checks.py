@@ -97,7 +97,7 @@ class HealthChecker:
         if error is None:
             return
         was_unhealthy = endpoint.unhealthy
-        endpoint.check_error = error
+        endpoint.note_check_error(error)
         self._upstream.balancer.on_health_check(endpoint, time.monotonic(), passed=not error)
         if endpoint.unhealthy is not was_unhealthy:
             tell = log.warning if endpoint.unhealthy else log.info

@@ -200,7 +200,7 @@ class Upstream:
 
     def leave(self, endpoint: Endpoint) -> None:
         """A try at this endpoint is over."""
-        endpoint.pending -= 1
+        endpoint.end_try()
 
     def _authenticate(self, now: float) -> None:
         if self._token is not None:

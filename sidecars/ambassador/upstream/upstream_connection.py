@@ -73,7 +73,7 @@ class UpstreamConnection:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        self.endpoint.connections += 1
+        self.endpoint.connection_opened()
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -176,7 +176,7 @@ class UpstreamConnection:
         self.served = True
         exchange.connection = None
         endpoint = self.endpoint
-        endpoint.pending -= 1
+        endpoint.end_try()
         exchange.endpoint = None
         if (
             reusable
@@ -215,7 +215,7 @@ class UpstreamConnection:
     def connection_lost(self, error: Exception | None) -> None:
         if not self.closed:
             self.closed = True
-            self.endpoint.connections -= 1
+            self.endpoint.connection_closed()
         idle = self.endpoint.idle
         if self in idle:
             idle.remove(self)
