@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 
 from sidecars.adapter.exposition.page_faults import MalformedPage
+from sidecars.chassis.runtime.printable import truncate
 
 Row = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 """A line, whole and in parts, by the indexes below. A sample has a value, any other line has none. Only a row without
@@ -36,6 +37,8 @@ _BRACES = rb'\{([^"{}\n]*+(?:%b[^"{}\n]*+)*+)\}' % _STRING
 _PARTS = {b"name": _NAME, b"number": _NUMBER, b"real": _REAL, b"braces": _BRACES}
 
 _BLOCK = 1 << 17  # bytes: enough to work in C for long, too little to weigh in memory
+
+_EXCERPT = 40  # characters of a line in a message: enough to find it by
 
 _TEXT = re.compile(
     rb"""(
@@ -127,9 +130,7 @@ def check_utf8(page: bytes) -> None:
 
 def excerpt(raw: bytes) -> str:
     """A piece of the page for a sentence: short, and in visible ASCII only."""
-    text = raw.decode(errors="replace").strip(" \n")
-    if len(text) > 40:  # noqa: PLR2004 - enough to find it by
-        text = text[:39] + "…"
+    text = truncate(raw.decode(errors="replace").strip(" \n"), _EXCERPT)
     return text.encode("unicode_escape").decode().replace("\\u2026", "…") if not text.isprintable() else text
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from sidecars.adapter.health.status_words import BUILT_IN, CONDITIONS, UP, Condition, StatusWords, condition_of, shown
 from sidecars.adapter.health.strict_json import NotAHealthDocument, as_float
+from sidecars.chassis.runtime.printable import truncate
 
 __all__ = ["CONDITIONS", "Component", "Condition", "Health", "NotAHealthDocument", "condition_of", "read_json"]
 
@@ -297,7 +298,7 @@ def clean(text: str) -> str:
     """Return the text on one line, in characters that can be sent, and not longer than people read."""
     line = " ".join(text.split())
     line = line if line.isascii() else line.encode(errors="replace").decode()
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return truncate(line, _LONGEST)
 
 
 def named(parts: Iterable[Component], most: int) -> tuple[Component, ...]:

@@ -29,6 +29,7 @@ from sidecars.adapter.exposition.unknown_values import UnknownValue
 from sidecars.adapter.health.status_words import BUILT_IN, StatusWords, shown
 from sidecars.adapter.health.strict_json import NotAHealthDocument, as_float
 from sidecars.chassis.config.source_position import position_of
+from sidecars.chassis.runtime.printable import truncate
 
 _NAME = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*=\s*\$")
 _STEP = re.compile(
@@ -261,7 +262,7 @@ def _key_of(trail: Trail) -> str:
 
 def _cut(text: str) -> str:
     """In characters that can be sent, and not longer than a label may be."""
-    text = text if len(text) <= _LONGEST_KEY else text[: _LONGEST_KEY - 1] + "…"
+    text = truncate(text, _LONGEST_KEY)
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 

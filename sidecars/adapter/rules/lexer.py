@@ -9,6 +9,7 @@ from math import inf
 from typing import Literal
 
 from sidecars.chassis.config.source_position import position_of
+from sidecars.chassis.runtime.printable import truncate
 
 TokenKind = Literal["number", "duration", "name", "string", "operator", "end"]
 
@@ -47,7 +48,7 @@ class BadRule(ValueError):
     def __init__(self, text: str, offset: int, why: str) -> None:
         place = position_of(text, offset)
         self.line, self.column = place.line, place.column
-        self.why = why if len(why) <= _LONGEST_WHY else why[: _LONGEST_WHY - 1] + "…"
+        self.why = truncate(why, _LONGEST_WHY)
         super().__init__(place.message(self.why))
 
 

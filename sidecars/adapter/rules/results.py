@@ -11,6 +11,7 @@ from sidecars.adapter.exposition.sample import Sample
 from sidecars.adapter.rules.ast import Call, Expression, Number
 from sidecars.adapter.rules.rule import Rule, Severity
 from sidecars.adapter.rules.vector_operations import COMPARE, shown
+from sidecars.chassis.runtime.printable import truncate
 
 RuleState = Literal["ok", "warn", "fail", "no-data"]
 """ok: the rule holds. warn, fail: it does not, and that is its severity. no-data: it cannot be judged, which is never
@@ -69,7 +70,7 @@ class RuleResult:
 def no_data(rule: Rule, reason: str, words: str = "") -> RuleResult:
     """The finding where there is nothing to judge."""
     threshold = rule.right.value if isinstance(rule.right, Number) else None
-    return RuleResult(rule, "no-data", None, threshold, "", 0, 0, _short(reason, _LONGEST), _short(words, _LONGEST))
+    return RuleResult(rule, "no-data", None, threshold, "", 0, 0, truncate(reason, _LONGEST), truncate(words, _LONGEST))
 
 
 def judged(rule: Rule, pairs: Sequence[Pair]) -> RuleResult:
@@ -93,11 +94,11 @@ def judged(rule: Rule, pairs: Sequence[Pair]) -> RuleResult:
             shown(sample),
             len(lost),
             len(pairs),
-            _short(_lost(rule, sample, other), _LONGEST),
+            truncate(_lost(rule, sample, other), _LONGEST),
         )
     argument = absent_argument(rule)
     if argument and not bad:
-        return RuleResult(rule, "ok", 1.0, None, "", 0, 1, _short(f"{rule.written(argument)} is absent", _LONGEST))
+        return RuleResult(rule, "ok", 1.0, None, "", 0, 1, truncate(f"{rule.written(argument)} is absent", _LONGEST))
     sample, threshold = max(bad or good, key=lambda pair: _distance(rule.comparison, *pair))
     more = f" (and {len(bad) - 1} more of {len(pairs)})" if len(bad) > 1 else ""
     return RuleResult(
@@ -108,7 +109,7 @@ def judged(rule: Rule, pairs: Sequence[Pair]) -> RuleResult:
         shown(sample),
         len(bad),
         len(pairs),
-        _short(f"{_subject(rule, sample)} is {number(sample.value)}{_wanted(rule, threshold)}", _LONGEST - len(more))
+        truncate(f"{_subject(rule, sample)} is {number(sample.value)}{_wanted(rule, threshold)}", _LONGEST - len(more))
         + more,
     )
 
@@ -135,9 +136,9 @@ def _distance(comparison: str, sample: Sample, threshold: float) -> float:
 def _subject(rule: Rule, sample: Sample) -> str:
     """The series; where it has no name any more, what it was calculated by."""
     if sample.name:
-        return _short(shown(sample), _LONGEST_SERIES)
-    written = _short(rule.written(rule.left), _LONGEST_SERIES)
-    return f"{written} of {_short(shown(sample), _LONGEST_SERIES)}" if sample.labels else written
+        return truncate(shown(sample), _LONGEST_SERIES)
+    written = truncate(rule.written(rule.left), _LONGEST_SERIES)
+    return f"{written} of {truncate(shown(sample), _LONGEST_SERIES)}" if sample.labels else written
 
 
 def _wanted(rule: Rule, threshold: float) -> str:
@@ -145,7 +146,7 @@ def _wanted(rule: Rule, threshold: float) -> str:
         return ", wanted other than 0"
     if isinstance(rule.right, Number):
         return f", wanted {rule.comparison} {rule.written(rule.right)}"
-    return f", wanted {rule.comparison} {_short(rule.written(rule.right), 80)}, which is {number(threshold)}"
+    return f", wanted {rule.comparison} {truncate(rule.written(rule.right), 80)}, which is {number(threshold)}"
 
 
 def _lost(rule: Rule, sample: Sample, other: float | None) -> str:
@@ -162,7 +163,3 @@ def number(value: float) -> str:
     if value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004 - as far as floats are whole numbers one by one
         return str(int(value))
     return f"{value:.6g}"
-
-
-def _short(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -29,7 +29,7 @@ from urllib.parse import parse_qs
 from sidecars.adapter.verdict.dialect_negotiation import Format
 from sidecars.adapter.verdict.probe_response import MOST_BYTES, OWN_HEADERS, SERVICE_UNAVAILABLE, ProbeResponse
 from sidecars.adapter.verdict.verdict import Check, Status, Verdict, verdict_of, worst_first
-from sidecars.chassis.runtime.printable import printable
+from sidecars.chassis.runtime.printable import printable, truncate
 
 _LONGEST_LINE = 400  # characters of a summary
 _LONGEST_AGENT_REASON = 120  # characters: HAProxy shows it in a column
@@ -66,7 +66,7 @@ class Page:
     @property
     def summary(self) -> str:
         """The reason in one line; "" when all is well."""
-        return _cut(" ".join(self.verdict.reason.split()), _LONGEST_LINE)
+        return truncate(" ".join(self.verdict.reason.split()), _LONGEST_LINE)
 
 
 def render(verdict: Verdict, form: Format, path: str = "/health", query: str = "") -> ProbeResponse:
@@ -118,12 +118,8 @@ def _fitting(checks: Sequence[Check], body: Callable[[Sequence[Check]], bytes]) 
     return body(ordered[:fits])
 
 
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
 def _name(check: Check) -> str:
-    return _cut(" ".join(check.label.split()), _LONGEST_NAME)
+    return truncate(" ".join(check.label.split()), _LONGEST_NAME)
 
 
 # -- lines of text ------------------------------------------------------------------------------------------------
@@ -156,7 +152,7 @@ def _consul(page: Page) -> str:
 
     So a rule tells what it wants and not its value, and the numbers in any other reason are left out.
     """
-    head = [_cut(_MEASURED.sub("…", page.verdict.holding), _LONGEST_LINE)] if page.verdict.holding else []
+    head = [truncate(_MEASURED.sub("…", page.verdict.holding), _LONGEST_LINE)] if page.verdict.holding else []
     head += [_name(check) for check in worst_first(page.checks) if check.status != "pass"][:_MOST_NAMED]
     lines = [f"{page.status}: {', '.join(head)}" if head else page.status]
     for check in page.checks:
@@ -268,7 +264,7 @@ def _health_json(page: Page) -> str:
             entry["wanted"] = check.wanted
         if check.status != "pass":
             entry["output"] = check.short_reason
-        checks.setdefault(_cut(key, _LONGEST_NAME), []).append(entry)
+        checks.setdefault(truncate(key, _LONGEST_NAME), []).append(entry)
     document: dict[str, Any] = {"status": page.status}
     if page.summary:
         document["output"] = page.summary
@@ -290,7 +286,7 @@ def _spring(page: Page) -> str:
             place = components.setdefault(check.app, {"status": "UP", "components": {}})["components"]
         entry: dict[str, Any] = {"status": _up(check.status)}
         details = _details(check)
-        place[_cut(check.name, _LONGEST_NAME)] = {**entry, "details": details} if details else entry
+        place[truncate(check.name, _LONGEST_NAME)] = {**entry, "details": details} if details else entry
     for app in {check.app for check in page.checks if check.app}:
         inner = components[app]["components"].values()
         components[app]["status"] = "DOWN" if any(part["status"] == "DOWN" for part in inner) else "UP"

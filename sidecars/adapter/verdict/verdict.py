@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from sidecars.chassis.runtime.printable import truncate
+
 Status = Literal["pass", "warn", "fail"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
@@ -55,7 +57,7 @@ class Check:
     def short_reason(self) -> str:
         """The reason on one line, and not longer than people read; the app's words where it has some."""
         line = " ".join((self.words or self.reason).split())
-        return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
+        return truncate(line, _LONGEST_REASON)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ import os
 import zlib
 from contextlib import suppress
 
+from sidecars.chassis.runtime.file_io import write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import io_errors, tomcat_names
 from sidecars.warcopier.archive.entry_times import file_mtime_ns
 from sidecars.warcopier.archive.zip_directory import BadArchive
 from sidecars.warcopier.tomcat_names import escaped_prefix
-from sidecars.warcopier.transfer.copying import holds, write_all
+from sidecars.warcopier.transfer.copying import holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

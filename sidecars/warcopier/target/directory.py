@@ -22,13 +22,13 @@ import stat
 from contextlib import contextmanager, suppress
 
 from sidecars.chassis.runtime import logs, signals
+from sidecars.chassis.runtime.file_io import write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
 from sidecars.warcopier.io_errors import READ_FLAGS
 from sidecars.warcopier.target import directory_swap, free_space
 from sidecars.warcopier.tomcat_names import escaped
-from sidecars.warcopier.transfer.copying import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

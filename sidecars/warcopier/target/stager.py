@@ -12,6 +12,7 @@ import stat
 import time
 from contextlib import contextmanager, nullcontext, suppress
 
+from sidecars.chassis.runtime.file_io import write_all
 from sidecars.chassis.runtime.lifecycle import BadData, IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass, replace
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
@@ -28,7 +29,6 @@ from sidecars.warcopier.transfer.copying import (
     no_progress,
     sha256_of,
     sha256_of_bytes,
-    write_all,
 )
 
 if TYPE_CHECKING:

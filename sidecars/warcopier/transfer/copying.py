@@ -101,13 +101,6 @@ def flush_data(writer: int) -> None:
     getattr(os, "fdatasync", os.fsync)(writer)
 
 
-def write_all(writer: int, data: bytes) -> None:
-    """Write all of it where the file stands, however little the system takes at a time."""
-    done = os.write(writer, data)
-    while done < len(data):
-        done += os.write(writer, memoryview(data)[done:])
-
-
 def reader_of(file: int) -> ReadAt:
     """A function that reads ranges of an open file."""
     return lambda offset, length: os.pread(file, length, offset)
