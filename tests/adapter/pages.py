@@ -181,7 +181,7 @@ def series(exposition: Exposition) -> Series:
     """All series: their value (as text, for NaN to be equal to itself) and timestamp."""
     return {
         (one.name, one.labels): (repr(one.value), one.timestamp)
-        for name in exposition.names()
+        for name in exposition.metric_names()
         for one in exposition.select(name)
     }
 

@@ -53,7 +53,7 @@ def here(exposition: Exposition, *, text: bool) -> Samples:
     """By name and labels: the value as text (NaN is equal to itself then) and the time to the microsecond."""
     return {
         (_name(one.name, text=text), one.labels): (repr(one.value), _time(one.timestamp))
-        for name in exposition.names()
+        for name in exposition.metric_names()
         for one in exposition.select(name)
     }
 
@@ -151,7 +151,7 @@ def parsed(page: str, content_type: str) -> tuple[Exposition | None, str]:
     try:
         return parse_page(page.encode(), content_type, 1000), ""
     except MalformedPage as refused:
-        return None, refused.why
+        return None, refused.fault.reason
 
 
 def compare(page: str, content_type: str, client: Parser) -> None:
@@ -199,7 +199,7 @@ def test_any_bytes_are_a_page_or_malformed_and_nothing_else(page: bytes) -> None
         try:
             parse_page(body, kind, 100)
         except MalformedPage as refused:
-            assert refused.why  # noqa: PT017 - every reason says something
+            assert refused.fault.reason  # noqa: PT017 - every reason says something
 
 
 @pytest.mark.parametrize("kind", ["text", "openmetrics"])
@@ -220,4 +220,4 @@ def test_a_hostile_line_takes_no_longer_than_its_bytes(kind: str) -> None:
                 else:
                     parse_page(f"{line}\n# EOF\n".encode(), OPENMETRICS, 100)
             except MalformedPage as refused:
-                assert len(refused.why) < 200  # noqa: PT017 - a short reason whatever the line is
+                assert len(refused.fault.reason) < 200  # noqa: PT017 - a short reason whatever the line is

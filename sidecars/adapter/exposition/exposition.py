@@ -1,14 +1,7 @@
-"""An app's metrics page: parsed from its bytes, checked to the letter, and kept in a form that is small. No I/O.
+"""A parsed metrics page: its metric families, and the samples that a name and label matchers select. No I/O.
 
-    exposition = parse(body, "text/plain; version=0.0.4", max_series=10_000)   # or Malformed
-    exposition.select("up")                                                    # its samples
-    exposition.condemned                                                       # families that are left out, and why
-
-What is kept is the page itself and, for each metric family, where its lines begin and end: a hundred thousand series
-weigh no more than their bytes. Samples come into being when they are asked for.
-
-`faults` says what becomes of a page that is not quite right. `reader` checks it; `families` and `points` know what each
-type demands of its samples, `lines` and `labels` how a line is written.
+The page itself is kept and, for each metric family, the offsets of its lines: a hundred thousand series need little
+more memory than their bytes. `select` makes samples on demand.
 """
 
 from __future__ import annotations
@@ -17,88 +10,89 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from sidecars.adapter.exposition import lexer
-from sidecars.adapter.exposition.family_parser import Family, FamilyParser, described
-from sidecars.adapter.exposition.labels import Shapes, quoted_name, unescaped
-from sidecars.adapter.exposition.metadata import SUFFIXES, Metadata
-from sidecars.adapter.exposition.page_faults import MOST_TOLD, Fault, FaultKind, Faults
+from sidecars.adapter.exposition.family import Family
+from sidecars.adapter.exposition.family_parser import FamilyParser
+from sidecars.adapter.exposition.labels import LabelParser, split_quoted_name, unescape
+from sidecars.adapter.exposition.metadata import SUFFIXES, Metadata, parse_metadata_row
+from sidecars.adapter.exposition.page_faults import MAX_REPORTED, Fault, FaultKind, Faults
 from sidecars.adapter.exposition.sample import Sample
 
 _SUFFIXES = tuple(
     sorted({suffix.decode() for types in SUFFIXES.values() for known in types.values() for suffix in known} - {""})
 )
 
-Conditions = Sequence[tuple[str, Callable[[str], bool]]]
-"""Labels, and what is asked of their values; of one that is not there, "" is."""
+LabelTests = Sequence[tuple[str, Callable[[str], bool]]]
+"""The names of labels, each with the test of a label matcher. The value of a label that does not exist is ""."""
 
-_MOST_ANSWERS = 10_000  # kept of one condition
+_MAX_CACHED = 10_000  # values of one label whose test is remembered
 
 
 class Exposition:
-    """A page of metrics. Read-only."""
+    """A page of metrics. Read-only. It lives as long as the response that it was parsed from."""
 
-    def __init__(self, page: bytes, reader: FamilyParser, faults: Faults, *, openmetrics: bool) -> None:
+    def __init__(self, page: bytes, parsed: FamilyParser, faults: Faults, *, openmetrics: bool) -> None:
         self.page = page
-        self.dropped = reader.unsound
-        """Families that contradict themselves, and so are left out: by name, why."""
-        self.families = {name: one for name, one in reader.families.items() if name not in self.dropped}
-        """By name, in the page's order."""
+        self.dropped = parsed.dropped
+        """The families that contradict themselves, and are not used: by name, the fault."""
+        self.families = {name: one for name, one in parsed.families.items() if name not in self.dropped}
+        """The families by name, in the page's order."""
         self.faults = faults
-        """What was found and taken all the same."""
-        self.series = reader.series
-        """How many samples it has, those of condemned families among them."""
+        """The faults that lose nothing."""
+        self.sample_count = parsed.sample_count
+        """The number of samples, those of dropped families included."""
         self.openmetrics = openmetrics
-        self.quoted_names = reader.quoted_names
+        self.quoted_names = parsed.quoted_names
         """True if a metric's or a label's name is written in quotes, as UTF-8 names must be."""
         self.unusable: dict[str, Fault] = {}
-        """By the names that samples of condemned families have or could have: why."""
+        """The names that samples of dropped families have or could have: by name, the fault."""
         for name, fault in self.dropped.items():
-            family = reader.families[name]
+            family = parsed.families[name]
             suffixes = {*family.suffixes, *(suffix.decode() for suffix in SUFFIXES[openmetrics][family.type])}
             names = [name + suffix for suffix in suffixes if name + suffix not in self.families]
             self.unusable.update(dict.fromkeys(names, fault))
 
     @property
     def usable(self) -> bool:
-        """True if it has a sample that can be used."""
+        """True if there is a sample that can be used."""
         return any(family.suffixes for family in self.families.values())
 
     @property
     def must_be_rewritten(self) -> bool:
-        """True if the page cannot be handed on as it is: other readers may refuse it."""
-        return bool(self.dropped) or self.faults.spoil
+        """True if the page cannot be handed on byte for byte: other readers may refuse it."""
+        return bool(self.dropped) or self.faults.in_body
 
     def fault_sentences(self) -> list[str]:
-        """Its faults as sentences: those of families that are left out first."""
+        """Return the first faults as sentences, those of dropped families before the others."""
         left_out = [f"{lexer.excerpt(name.encode())} is left out: {fault}" for name, fault in self.dropped.items()]
-        return [*left_out, *map(str, self.faults.told)][:MOST_TOLD]
+        return [*left_out, *map(str, self.faults.reported)][:MAX_REPORTED]
 
     def fault_counts(self) -> Counter[FaultKind]:
-        """How many faults of each kind it has."""
+        """Return the number of faults of each kind."""
         return self.faults.counts + Counter(fault.kind for fault in self.dropped.values())
 
-    def names(self) -> Iterator[str]:
-        """The names of all samples (`x_bucket`, not the family's `x`), each once, in the page's order."""
+    def metric_names(self) -> Iterator[str]:
+        """Yield the names of all samples (`x_bucket`, not the family's `x`), each once, in the page's order."""
         for family in self.families.values():
             for suffix in family.suffixes:
                 yield family.name + suffix
 
-    def select(self, name: str, conditions: Conditions = ()) -> list[Sample]:
-        """The samples of that name that keep all conditions; empty where there are none.
+    def select(self, name: str, tests: LabelTests = ()) -> list[Sample]:
+        """Return the samples of that name whose labels pass all tests.
 
         OpenMetrics allows several points in time of one series: of these the last one counts.
         """
-        family = self._owner(name)
+        family = self._find_family(name)
         if family is None:
             return []
         wanted = name if len(family.suffixes) > 1 else ""
-        found = list(self._samples(family, wanted.encode(), conditions))
+        found = list(self._samples(family, wanted.encode(), tests))
         points = self.openmetrics and any(sample.timestamp is not None for sample in found)
-        if not points and not family.repeated:
+        if not points and not family.repeated_series:
             return found
         return list({sample.labels: sample for sample in found}.values())
 
-    def _owner(self, name: str) -> Family | None:
-        """The family that has samples of this name."""
+    def _find_family(self, name: str) -> Family | None:
+        """Return the family that has samples of this name."""
         for suffix in ("", *_SUFFIXES):
             if name.endswith(suffix):
                 family = self.families.get(name[: len(name) - len(suffix)])
@@ -106,60 +100,64 @@ class Exposition:
                     return family
         return None
 
-    def _samples(self, family: Family, wanted: bytes, conditions: Conditions) -> Iterator[Sample]:
-        """The family's samples, of one name where that is not empty."""
-        shapes = Shapes(openmetrics=self.openmetrics)
-        fits = _fits(shapes, conditions) if conditions else None
-        scale = 1.0 if self.openmetrics else 1000.0
+    def _samples(self, family: Family, wanted: bytes, tests: LabelTests) -> Iterator[Sample]:
+        """Yield the family's samples whose labels pass the tests. `wanted` is their name, or empty for all names."""
+        parser = LabelParser(openmetrics=self.openmetrics)
+        matches = _row_filter(parser, tests) if tests else None
+        scale = 1.0 if self.openmetrics else 1000.0  # units of a timestamp in a second
         raw_name, text_name = b"", ""
         for rows in self.rows(family):
-            for _, name, blob, value, timestamp, *_rest in rows:
+            for _, name, raw_labels, value, timestamp, *_rest in rows:
                 if not value:
                     continue
                 if not name:
-                    name, blob = quoted_name(blob)  # noqa: PLW2901 - the same two, found elsewhere
+                    name, raw_labels = split_quoted_name(raw_labels)  # noqa: PLW2901 - the same two, found elsewhere
                 if wanted and name != wanted:
                     continue
-                if fits and not fits(blob):
+                if matches and not matches(raw_labels):
                     continue
                 if name != raw_name:
                     raw_name, text_name = name, name.decode()
                 time = float(timestamp) / scale if timestamp else None
-                yield Sample(text_name, None, float(value), time, blob, shapes)
+                yield Sample(text_name, None, float(value), time, raw_labels, parser)
 
     def rows(self, family: Family) -> Iterator[list[lexer.Row]]:
-        """The lines among which the family's samples are."""
-        for piece in family.pieces:
-            yield from lexer.scan(self.page, piece.start, piece.end, openmetrics=self.openmetrics)
+        """Yield the rows of the family's spans: its samples, and comments between them."""
+        for span in family.spans:
+            yield from lexer.scan(self.page, span.start, span.end, openmetrics=self.openmetrics)
 
     def metadata(self, family: Family) -> Metadata:
-        """The family's HELP, TYPE and UNIT, read again."""
+        """Parse the family's HELP, TYPE and UNIT again."""
         metadata, faults = Metadata(family.name.encode(), openmetrics=self.openmetrics), Faults()
         for rows in lexer.scan(self.page, family.begin, family.start, openmetrics=self.openmetrics):
             for row in rows:
-                found = described(row, 0, openmetrics=self.openmetrics)
+                found = parse_metadata_row(row, 0, openmetrics=self.openmetrics)
                 if found:
-                    metadata.add(found[0], found[2], 0, faults)
+                    keyword, _, text = found
+                    metadata.add(keyword, text, 0, faults)
         metadata.finish(0, faults)
         return metadata
 
 
-def _fits(shapes: Shapes, conditions: Conditions) -> Callable[[bytes], bool]:
-    """Whether the labels that are written so keep the conditions. The answer for a value is kept, as values recur."""
-    asked = [(label.encode(), test, dict[bytes, bool]()) for label, test in conditions]
+def _row_filter(parser: LabelParser, tests: LabelTests) -> Callable[[bytes], bool]:
+    """Return a function that is True for a raw label set that passes the tests.
 
-    def fits(blob: bytes) -> bool:
-        shape, values = shapes.of(blob)
-        for label, test, answers in asked:
+    It remembers the result for each raw value, since values recur.
+    """
+    cached = [(label.encode(), test, dict[bytes, bool]()) for label, test in tests]
+
+    def matches(raw_labels: bytes) -> bool:
+        shape, values = parser.parse(raw_labels)
+        for label, test, results in cached:
             index = shape.index(label)
             raw = values[index] if index >= 0 else b""
-            answer = answers.get(raw)
-            if answer is None:
-                answer = test(unescaped(raw))
-                if len(answers) < _MOST_ANSWERS:
-                    answers[raw] = answer
-            if not answer:
+            result = results.get(raw)
+            if result is None:
+                result = test(unescape(raw))
+                if len(results) < _MAX_CACHED:
+                    results[raw] = result
+            if not result:
                 return False
         return True
 
-    return fits
+    return matches

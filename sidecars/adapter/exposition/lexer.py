@@ -1,11 +1,13 @@
-"""The lines of a metrics page: one regular expression for each format, which sees every byte. No I/O.
+"""Cut a metrics page into rows: one regular expression for each format, which sees every byte. No I/O.
 
-`scan` cuts a page into rows: one for each line, and one for any number of lines that say nothing (text's empty lines
-and notes). A line that fits nothing is a row of its own kind, which `explain` puts into words. The expressions cannot
-backtrack (every repetition is possessive), so their time is linear in the page.
+`scan` yields a row for each line. Any number of lines without meaning (text's empty lines and comments) are one row. A
+line that does not fit the grammar is a row of its own kind (`BAD`), and `explain_bad_line` gives the reason.
 
-Sources: Prometheus, "Exposition formats" (text 0.0.4 and 1.0.0); OpenMetrics 1.0, "ABNF", with the quoted names that
-Prometheus has added to both. Numbers are alike in the two: what Go's `ParseFloat` takes, without hexadecimal digits.
+The expressions cannot backtrack: every repetition is possessive. So their time is linear in the page.
+
+Sources: Prometheus, "Exposition formats" (text 0.0.4 and 1.0.0); OpenMetrics 1.0, "ABNF"; the quoted names that
+Prometheus has added to both. Numbers are the same in both formats: the syntax of Go's `ParseFloat`, without hexadecimal
+digits.
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ from sidecars.chassis.runtime.printable import truncate
 
 Row = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 """A line, whole and in parts, by the indexes below. A sample has a value, any other line has none. Only a row without
-any part stands for more lines than one; `feeds` counts them."""
+any part stands for more than one line; `line_count` counts them."""
 
-LINE, NAME, LABELS, VALUE, TIMESTAMP, EXEMPLAR, WORD, FAMILY, TEXT, COMMENT, BAD = range(11)
-# LINE       all of it, with its line feed
-# NAME       empty where the name stands quoted between the braces
-# LABELS     what stands between the braces
-# EXEMPLAR   from the space before its `#` on
-# WORD       HELP, TYPE or (in OpenMetrics) UNIT, of FAMILY, whose name is not quoted; TEXT is what follows
-# COMMENT    any other line with a `#` that may describe a family, from there on
-# BAD        the line, where it is neither sample nor comment nor (in text) empty
+LINE, NAME, LABELS, VALUE, TIMESTAMP, EXEMPLAR, KEYWORD, FAMILY, TEXT, COMMENT, BAD = range(11)
+# LINE       the whole line, with its line feed
+# NAME       the metric's name; empty if it stands quoted between the braces
+# LABELS     the bytes between the braces
+# EXEMPLAR   the bytes from the space before its `#` on
+# KEYWORD    HELP, TYPE or (in OpenMetrics) UNIT, if the family's name is not quoted
+# FAMILY     the name of the family that the keyword describes
+# TEXT       the rest of the line after FAMILY
+# COMMENT    any other line with a `#` that may describe a family, from the `#` on
+# BAD        the line, if it is neither sample nor comment nor (in text) empty
 
 _NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _REAL = rb"[+-]?(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+"
@@ -36,7 +40,7 @@ _STRING = rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"'  # a backslash before any othe
 _BRACES = rb'\{([^"{}\n]*+(?:%b[^"{}\n]*+)*+)\}' % _STRING
 _PARTS = {b"name": _NAME, b"number": _NUMBER, b"real": _REAL, b"braces": _BRACES}
 
-_BLOCK = 1 << 17  # bytes: enough to work in C for long, too little to weigh in memory
+_BLOCK = 1 << 17  # bytes: enough for long work in C, too few to matter in memory
 
 _EXCERPT = 40  # characters of a line in a message: enough to find it by
 
@@ -72,17 +76,17 @@ _START = {
 }
 
 EXEMPLAR_PARTS = re.compile(rb" # %b (%b)(?: (%b))?+" % (_BRACES, _NUMBER, _REAL))
-"""An exemplar's labels, value and timestamp."""
+"""Groups: an exemplar's labels, value and timestamp."""
 
-ODD_ESCAPE = re.compile(rb'(?<!\\)(?:\\\\)*+\\[^n"\\\n]')
-"""A backslash before a character that needs none. (A run of backslashes is seen from its beginning only.)"""
+INVALID_ESCAPE = re.compile(rb'(?<!\\)(?:\\\\)*+\\[^n"\\\n]')
+"""A backslash before a character that needs no escape. (A run of backslashes matches from its beginning only.)"""
 
 NUMBER = re.compile(_NUMBER)
 METRIC_NAME = re.compile(_NAME)
 
 
-def blocks(page: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Cut a piece of the page at line feeds into parts of about 128 KiB."""
+def cut_blocks(page: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut a part of the page at line feeds into blocks of about 128 KiB. Yield the offsets of each."""
     while start < end:
         cut = page.find(b"\n", start + _BLOCK, end) + 1 or end
         yield start, cut
@@ -90,14 +94,17 @@ def blocks(page: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def scan(page: bytes, start: int, end: int, *, openmetrics: bool) -> Iterator[list[Row]]:
-    """The rows of the lines from one offset to another, a block at a time."""
+    """Yield the rows of the lines between two offsets, block by block."""
     pattern = _FORMATS[openmetrics]
-    for begin, cut in blocks(page, start, end):
+    for begin, cut in cut_blocks(page, start, end):
         yield pattern.findall(page, begin, cut)
 
 
-def runs(page: bytes, start: int, end: int, line: int, *, openmetrics: bool) -> Iterator[tuple[int, list[Row]]]:
-    """The samples from one offset to another: rows of lines in a row, and the number of the first line."""
+def sample_runs(page: bytes, start: int, end: int, line: int, *, openmetrics: bool) -> Iterator[tuple[int, list[Row]]]:
+    """Yield the samples between two offsets as runs of consecutive lines, each with the number of its first line.
+
+    `line` is the number of the line at the offset `start`.
+    """
     for rows in scan(page, start, end, openmetrics=openmetrics):
         begin = 0
         for at, row in enumerate(rows):
@@ -105,23 +112,23 @@ def runs(page: bytes, start: int, end: int, line: int, *, openmetrics: bool) -> 
                 continue
             if begin < at:
                 yield line, rows[begin:at]
-            line += at - begin + feeds(row)
+            line += at - begin + line_count(row)
             begin = at + 1
         if begin < len(rows):
             yield line, rows[begin:]
             line += len(rows) - begin
 
 
-def feeds(row: Row) -> int:
-    """The number of lines that the row stands for."""
+def line_count(row: Row) -> int:
+    """Return the number of lines that the row stands for."""
     return row[LINE].count(b"\n")
 
 
 def check_utf8(page: bytes) -> None:
-    """Raises `Malformed` with the line that is not UTF-8."""
+    """Raise `MalformedPage`, with the line, if the page is not UTF-8."""
     if page.isascii():
         return
-    for start, end in blocks(page, 0, len(page)):
+    for start, end in cut_blocks(page, 0, len(page)):
         try:
             page[start:end].decode()
         except UnicodeDecodeError as error:
@@ -129,13 +136,13 @@ def check_utf8(page: bytes) -> None:
 
 
 def excerpt(raw: bytes) -> str:
-    """A piece of the page for a sentence: short, and in visible ASCII only."""
+    """Return a part of the page for an error message: at most 40 characters, all printable."""
     text = truncate(raw.decode(errors="replace").strip(" \n"), _EXCERPT)
     return text.encode("unicode_escape").decode().replace("\\u2026", "…") if not text.isprintable() else text
 
 
-def explain(line: bytes, *, openmetrics: bool) -> str:
-    """Why a BAD line is none, as a phrase."""
+def explain_bad_line(line: bytes, *, openmetrics: bool) -> str:
+    """Return the reason, as a phrase, why a `BAD` line does not fit the format's grammar."""
     if not line.endswith(b"\n"):
         return "the page ends within this line: its last line must end with a line feed"
     if line == b"\n":
@@ -147,7 +154,7 @@ def explain(line: bytes, *, openmetrics: bool) -> str:
 
 def _explain_start(line: bytes, *, openmetrics: bool) -> str:
     match = _START[openmetrics].match(line)
-    assert match  # noqa: S101 - it matches nothing at all, too
+    assert match  # noqa: S101 - it matches the empty string, too
     rest = line[match.end() : -1]
     if not match[1] and match[2] is None and not rest.startswith(b"{"):
         return f"expected a metric's name, but there is {excerpt(rest) or 'none'}"

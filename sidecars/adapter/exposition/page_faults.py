@@ -1,11 +1,11 @@
 """Faults of a metrics page, sorted into three effects by one table. No I/O.
 
-    page     the page is refused: it is not clear where its lines and values end, or it is not whole
-    family   one metric family is left out: its samples contradict each other. A rule that reads it has no data
-    taken    nothing is lost: each sample still has one name, one label set and one value
+    page     The page is refused: its lines and values cannot be told apart, or its end is missing.
+    family   One metric family is dropped: its samples contradict each other. A rule that reads it has no data.
+    taken    Nothing is lost: each sample still has one name, one label set and one value.
 
-Prometheus takes most pages that have the last two kinds. It keeps what a page says of a name or of a type as a hint
-only; a rule or a page in another format needs more than a hint, and so a family that contradicts itself is not used.
+Prometheus takes most pages with faults of the last two effects. It treats names and types as hints only. A rule or a
+page in another format needs more than a hint, so a family that contradicts itself is not used.
 """
 
 from __future__ import annotations
@@ -35,92 +35,83 @@ FaultKind = Literal[
     "interleaved",
     "repeated_sample",
 ]
+"""The kinds of faults. They are the values of the label `kind` of `adapter_page_faults_total`."""
 
 EFFECTS: Mapping[FaultKind, Effect] = {
-    "syntax": "page",  # a line is none of the format's, or not UTF-8
+    "syntax": "page",  # a line that does not fit the format's grammar, or is not UTF-8
     "cut": "page",  # the end is missing: OpenMetrics without # EOF, text that ends within a line
-    "limit": "page",  # more series or families than ADAPTER_MAX_SERIES
-    "value": "family",  # a value or timestamp that its type cannot have: a negative count, 1e999
-    "bounds": "family",  # le or quantile missing, no number, not increasing; no bucket with le="+Inf"
+    "limit": "page",  # more samples or families than ADAPTER_MAX_SERIES
+    "value": "family",  # a value or timestamp that the type cannot have: a negative count, 1e999
+    "bounds": "family",  # le or quantile missing, not a number, or not increasing; no bucket with le="+Inf"
     "torn": "family",  # a histogram whose parts disagree, as when it is read while it is written
     "order": "family",  # OpenMetrics: points or label sets that do not stand together
     "duplicate": "family",  # a series twice, with different values
     "name_clash": "family",  # a sample's name that belongs to two families
     "content_type": "taken",  # a Content-Type that is not one of Prometheus's
-    "final_newline": "taken",  # the last line has no line feed, but HTTP says that the answer is whole
+    "final_newline": "taken",  # the last line has no line feed, but HTTP marks the response as whole
     "escape": "taken",  # a backslash or a quote that is not escaped; it stands for itself
-    "exemplar": "taken",  # an exemplar that is none; it is left out, its sample is not
-    "metadata": "taken",  # HELP, TYPE or UNIT that come again, come late, or are wrong; the first one in time counts
-    "type": "taken",  # a TYPE that is not known, that another contradicts, or that the names contradict; it is untyped
+    "exemplar": "taken",  # an invalid exemplar; it is dropped, its sample is kept
+    "metadata": "taken",  # HELP, TYPE or UNIT twice, after the samples, or invalid; the first one in time counts
+    "type": "taken",  # a TYPE that is unknown, or that another TYPE or the names contradict; the family is untyped
     "interleaved": "taken",  # a family whose lines do not stand together
     "repeated_sample": "taken",  # a series twice, with the same value
 }
-"""By kind: what becomes of the page. The kinds are the values of a metric's label."""
+"""The effect of each kind of fault."""
 
-MOST_TOLD = 20
-"""Faults of one page that are kept with their sentence; all are counted."""
+MAX_REPORTED = 20
+"""Faults of one page that are kept with their sentence. All faults are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: where it is (the line counts from 1, 0 is the page as a whole), and a phrase that says what it is."""
+    """One fault: its line (counted from 1; 0 is the page as a whole), and its reason as a phrase."""
 
     kind: FaultKind
     line: int
-    why: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.why}" if self.line else self.why
+        return f"line {self.line}: {self.reason}" if self.line else self.reason
 
 
 class MalformedPage(Exception):
-    """The page is not a valid exposition, and so nothing of it is used.
+    """The page is not a valid exposition, so nothing of it is used.
 
     `str()` is a whole sentence: "line 3: the value x is not a number".
     """
 
-    def __init__(self, line: int, why: str, kind: FaultKind = "syntax") -> None:
-        self.fault = Fault(kind, line, why)
+    def __init__(self, line: int, reason: str, kind: FaultKind = "syntax") -> None:
+        self.fault = Fault(kind, line, reason)
         super().__init__(str(self.fault))
-
-    @property
-    def line(self) -> int:
-        """The line, counted from 1; 0 is the page as a whole."""
-        return self.fault.line
-
-    @property
-    def why(self) -> str:
-        """A phrase without the line number."""
-        return self.fault.why
 
 
 class InconsistentFamily(Exception):
-    """A family contradicts itself, and so nothing of it is used."""
+    """A metric family contradicts itself, so nothing of it is used."""
 
-    def __init__(self, kind: FaultKind, line: int, why: str) -> None:
-        super().__init__(why)
-        self.fault = Fault(kind, line, why)
+    def __init__(self, kind: FaultKind, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.fault = Fault(kind, line, reason)
 
 
 class Faults:
-    """The faults of one page, apart from those that condemn all of it."""
+    """The faults of one page that refuse neither the page nor a family. The page's parser fills it."""
 
-    __slots__ = ("counts", "told")
+    __slots__ = ("counts", "reported")
 
     def __init__(self) -> None:
         self.counts: Counter[FaultKind] = Counter()
-        self.told: list[Fault] = []
-        """The first ones."""
+        self.reported: list[Fault] = []
+        """The first `MAX_REPORTED` of them, in the page's order."""
 
     def __bool__(self) -> bool:
         return bool(self.counts)
 
-    def note(self, kind: FaultKind, line: int, why: str) -> None:
+    def add(self, kind: FaultKind, line: int, reason: str) -> None:
         self.counts[kind] += 1
-        if len(self.told) < MOST_TOLD:
-            self.told.append(Fault(kind, line, why))
+        if len(self.reported) < MAX_REPORTED:
+            self.reported.append(Fault(kind, line, reason))
 
     @property
-    def spoil(self) -> bool:
-        """True if the page's bytes cannot be handed on as they are: another reader may refuse them."""
+    def in_body(self) -> bool:
+        """True if a fault is in the page's bytes, so that another reader may refuse them."""
         return any(kind != "content_type" for kind in self.counts)

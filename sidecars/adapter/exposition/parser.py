@@ -1,4 +1,9 @@
-"""Parse a metrics page: decide its format, find its end, and read it family by family. No I/O."""
+"""Parse a metrics page, the entry of this package: decide its format, find its end, read its families. No I/O.
+
+exposition = parse_page(body, "text/plain; version=0.0.4", max_series=10_000)   # or MalformedPage
+exposition.select("up")                                                         # its samples
+exposition.dropped                                                              # families left out, and why
+"""
 
 from __future__ import annotations
 
@@ -18,8 +23,8 @@ _MEDIA_TYPES = {
 _PARAMETER = re.compile(r';\s*([\w!#$&^.+-]+)\s*=\s*(?:"([^"]*)"|([^\s;"]*))\s*')
 _EOF = b"# EOF"
 
-Source = Literal["auto", "text", "openmetrics"]
-"""The format of a page: `auto` goes by the Content-Type."""
+PageFormat = Literal["auto", "text", "openmetrics"]
+"""The format of a page. `auto` decides by the Content-Type."""
 
 
 def parse_page(
@@ -27,34 +32,34 @@ def parse_page(
     content_type: str,
     max_series: int,
     *,
-    source: Source = "auto",
+    source: PageFormat = "auto",
     whole: bool = True,
     checkpoint: Checkpoint = never_cancelled,
 ) -> Exposition:
-    """The page that these bytes are. Raises `Malformed`.
+    """Parse the bytes of a page. Raises MalformedPage.
 
-    content_type  the header's value, "" where the app has sent none
-    max_series    more samples, or more families, are refused
-    whole         True if HTTP says that nothing is missing at the end (a length, or chunks)
-    proceed       is called now and then; what it raises ends the reading
+    content_type  the header's value, "" if the app sends none
+    max_series    a page with more samples, or more families, is refused
+    whole         True if HTTP marks the end of the body (a length, or chunks)
+    checkpoint    is called between the parts of the page; an exception that it raises ends the parsing
     """
     faults = Faults()
     lexer.check_utf8(body)
     openmetrics = _is_openmetrics(body, content_type, source, faults)
     if openmetrics:
-        end = _end(body)
+        end = _find_eof(body)
     else:
         if body and not body.endswith(b"\n") and whole:
-            faults.note("final_newline", body.count(b"\n") + 1, "the last line does not end with a line feed")
+            faults.add("final_newline", body.count(b"\n") + 1, "the last line does not end with a line feed")
             body += b"\n"
         end = len(body)
-    reader = FamilyParser(body, max_series, faults, checkpoint, openmetrics=openmetrics)
-    reader.read(end)
-    return Exposition(body, reader, faults, openmetrics=openmetrics)
+    parser = FamilyParser(body, max_series, faults, checkpoint, openmetrics=openmetrics)
+    parser.parse(end)
+    return Exposition(body, parser, faults, openmetrics=openmetrics)
 
 
-def _is_openmetrics(body: bytes, content_type: str, source: Source, faults: Faults) -> bool:
-    """Which of the two formats it is: by the setting, by the Content-Type, by its end where that is another's."""
+def _is_openmetrics(body: bytes, content_type: str, source: PageFormat, faults: Faults) -> bool:
+    """True if the page is OpenMetrics: by the setting, else by the Content-Type, else (if it is foreign) by `# EOF`."""
     if source != "auto" or not content_type.strip():
         return source == "openmetrics"
     media_type, _, rest = content_type.partition(";")
@@ -62,12 +67,12 @@ def _is_openmetrics(body: bytes, content_type: str, source: Source, faults: Faul
     parameters = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(f";{rest}")}
     if known is None or parameters.get("version", known[1][0]) not in known[1]:
         shown = lexer.excerpt(content_type.encode())
-        faults.note("content_type", 0, f"the Content-Type {shown} is none of Prometheus's text formats")
+        faults.add("content_type", 0, f"the Content-Type {shown} is none of Prometheus's text formats")
     return known[0] if known else body.rstrip(b"\n").endswith(b"\n" + _EOF)
 
 
-def _end(body: bytes) -> int:
-    """Where OpenMetrics's `# EOF` begins."""
+def _find_eof(body: bytes) -> int:
+    """Return the offset of OpenMetrics' `# EOF`. Raises MalformedPage if it is not at the end."""
     end = len(body) - len(_EOF) - body.endswith(b"\n")
     if end < 0 or not body.startswith(_EOF, end) or (end and body[end - 1 : end] != b"\n"):
         raise MalformedPage(body.count(b"\n") + 1, "there is no # EOF at the end: the page is not whole", "cut")

@@ -1,6 +1,7 @@
-"""Series that an answer has, but without a value that can be used. No I/O.
+"""Series that a response has, but without a value that can be used. No I/O.
 
-A rule that selects such a series has no data: what is not understood is never healthy.
+`health` finds them in an app's JSON. A rule that selects such a series has no data: an unknown value is never healthy.
+They stand beside the `Exposition`, which has only series with values, and are selected like its samples.
 """
 
 from __future__ import annotations
@@ -8,30 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sidecars.adapter.exposition.exposition import Conditions
+from sidecars.adapter.exposition.exposition import LabelTests
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownValue:
     """A series without a usable value.
 
-    reason   why, in our words: a phrase for logs and `/status`
-    tell     makes `words`: there may be thousands of values, and one is told
+    reason      a phrase in our words, for logs and `/status`
+    make_words  makes `words`: there may be thousands of values, and only one is shown
     """
 
     name: str
     labels: Mapping[str, str]
     reason: str
-    tell: Callable[[], str]
+    make_words: Callable[[], str]
 
     @property
     def words(self) -> str:
-        """The reason with what the app has sent, bounded and escaped: for the prober, never for a log."""
-        return self.tell()
+        """The reason with the app's own text, bounded and escaped: for the prober, never for a log."""
+        return self.make_words()
 
 
 class UnknownValues:
-    """The unknown values of one answer, by the name of the metric."""
+    """The unknown values of one response, by the name of the metric."""
 
     def __init__(self, unknown: Iterable[UnknownValue] = ()) -> None:
         self._by_name: dict[str, list[UnknownValue]] = {}
@@ -46,17 +47,17 @@ class UnknownValues:
             yield from unknown
 
     def names(self) -> Iterable[str]:
-        """The metrics that have one."""
+        """Return the names of the metrics that have an unknown value."""
         return self._by_name
 
     def count(self, name: str) -> int:
-        """The number of the metric's series that cannot be used."""
+        """Return the number of the metric's series without a usable value."""
         return len(self._by_name.get(name, ()))
 
-    def find(self, name: str, conditions: Conditions) -> UnknownValue | None:
-        """Return the first one of the metric's series that meet all conditions; None without any."""
+    def find(self, name: str, tests: LabelTests) -> UnknownValue | None:
+        """Return the first one of the metric's series whose labels pass all tests; None if there is none."""
         for one in self._by_name.get(name, ()):
-            if all(test(one.labels.get(label, "")) for label, test in conditions):
+            if all(test(one.labels.get(label, "")) for label, test in tests):
                 return one
         return None
 

@@ -1,8 +1,8 @@
-"""One family of a page as the families of a page in the other format, or in the same one. No I/O.
+"""Convert one family of a page into families of a page in the other format, or in the same one. No I/O.
 
     text                    OpenMetrics
     counter x_total         counter x
-    counter x               unknown x               OpenMetrics's counters end in _total, and no series is renamed
+    counter x               unknown x               OpenMetrics' counters end in _total, and no series is renamed
     untyped                 unknown
     gauge x_info            info x
     gauge                   gauge, stateset
@@ -10,8 +10,8 @@
     histogram x             gaugehistogram x        its x_gcount and x_gsum are gauges in text
     gauge x_created         x_created of a counter, histogram or summary x
 
-Exemplars and points in time but the last one exist in OpenMetrics only. Exemplars are left out, too, where there are
-UTF-8 names that have to be escaped.
+Only OpenMetrics has exemplars, and several points in time of one series. Text gets the last point. Exemplars are also
+left out if there are UTF-8 names that have to be escaped.
 """
 
 from __future__ import annotations
@@ -22,58 +22,58 @@ from itertools import groupby
 
 from sidecars.adapter.exposition.cancellation import Checkpoint
 from sidecars.adapter.exposition.exposition import Exposition
-from sidecars.adapter.exposition.family_parser import Family
-from sidecars.adapter.exposition.labels import Shapes, quoted_name, unescaped
-from sidecars.adapter.rendering.escaping import escaped, is_old, quoted
+from sidecars.adapter.exposition.family import Family
+from sidecars.adapter.exposition.labels import LabelParser, escape, split_quoted_name, unescape
+from sidecars.adapter.rendering.escaping import escape_name, is_legacy_name, quote_name
 from sidecars.adapter.rendering.negotiation import ExpositionFormat
 
-_OWN = {"histogram": ("_bucket", "le"), "gaugehistogram": ("_bucket", "le"), "summary": ("", "quantile")}
+_BOUNDS = {"histogram": ("_bucket", "le"), "gaugehistogram": ("_bucket", "le"), "summary": ("", "quantile")}
 _TO_TEXT = {"unknown": "untyped", "info": "gauge", "stateset": "gauge", "gaugehistogram": "histogram"}
-_APART_IN_TEXT = ("_created", "_gcount", "_gsum")
+_SEPARATE_IN_TEXT = ("_created", "_gcount", "_gsum")
 
-Lines = tuple[str, bytes]
-"""A sample's name, and lines of it."""
+SampleLines = tuple[str, bytes]
+"""The name of a metric, and lines of its samples."""
 
 
 @dataclass(slots=True)
-class Block:
-    """A family of the page to be: its name, type, help (plain), unit, and its lines in their order."""
+class OutputFamily:
+    """A family of the page that is written, with its samples' lines. `render` owns it. `help` is unescaped."""
 
     name: str
-    kind: str
+    type: str
     help: str
     unit: str = ""
-    lines: list[Lines] = field(default_factory=list)
+    lines: list[SampleLines] = field(default_factory=list)
 
-    def samples(self) -> set[str]:
-        """The names of its samples."""
+    def sample_names(self) -> set[str]:
         return {name for name, _ in self.lines}
 
     def is_typed(self) -> bool:
-        return self.kind not in ("unknown", "untyped") or bool(self.samples() - {self.name})
+        """True if the type is known, or a sample has a suffix."""
+        return self.type not in ("unknown", "untyped") or bool(self.sample_names() - {self.name})
 
-    def untyped(self, openmetrics: bool) -> list[Block]:  # noqa: FBT001 - the one thing that it depends on
-        """The same samples as families of unknown type, one for each name."""
-        blocks: dict[str, Block] = {}
+    def split_untyped(self, *, openmetrics: bool) -> list[OutputFamily]:
+        """Return the same samples as families of unknown type, one for each name."""
+        families: dict[str, OutputFamily] = {}
         for name, line in self.lines:
-            if name not in blocks:
-                blocks[name] = Block(name, "unknown" if openmetrics else "untyped", self.help)
-            blocks[name].lines.append((name, line))
-        return list(blocks.values())
+            if name not in families:
+                families[name] = OutputFamily(name, "unknown" if openmetrics else "untyped", self.help)
+            families[name].lines.append((name, line))
+        return list(families.values())
 
-    def copy(self) -> Block:
-        return Block(self.name, self.kind, self.help, self.unit, list(self.lines))
+    def copy(self) -> OutputFamily:
+        return OutputFamily(self.name, self.type, self.help, self.unit, list(self.lines))
 
-    def add(self, other: Block) -> None:
-        """The same family of another app."""
+    def merge(self, other: OutputFamily) -> None:
+        """Add the same family of another app."""
         self.help = self.help or other.help
         self.unit = self.unit if self.unit == other.unit else ""
         self.lines += other.lines
 
 
 @dataclass(slots=True)
-class _Row:
-    """A sample on its way: its suffix to the family's name, labels with escaped values, the rest as it is written."""
+class _SampleRow:
+    """A sample that is converted: the suffix of its name, its labels with escaped values, the rest as it is written."""
 
     suffix: str
     labels: list[tuple[str, bytes]]
@@ -82,71 +82,79 @@ class _Row:
     exemplar: bytes
 
 
-class Converter:
-    """Converts the families of one exposition."""
+class FamilyConverter:
+    """Converts the families of one exposition, one by one. Adds the target labels to each series."""
 
     def __init__(
-        self, source: Exposition, added: Mapping[str, str], target: ExpositionFormat, checkpoint: Checkpoint
+        self,
+        source: Exposition,
+        target_labels: Mapping[str, str],
+        target: ExpositionFormat,
+        checkpoint: Checkpoint,
     ) -> None:
         self._source = source
         self._checkpoint = checkpoint
         self._target = target
-        self._added = [(name, quoted(value)[1:-1].encode()) for name, value in added.items()]
-        self._shapes = Shapes(openmetrics=source.openmetrics)
-        self._same = source.openmetrics == target.openmetrics
+        self._target_labels = [(name, escape(value).encode()) for name, value in target_labels.items()]
+        self._label_parser = LabelParser(openmetrics=source.openmetrics)
+        self._same_format = source.openmetrics == target.openmetrics
         self._label_names: dict[str, bytes] = {}
-        plain = target.escaping == "allow-utf-8" or not source.quoted_names
-        self._exemplars = target.openmetrics and plain
+        unescaped = target.escaping == "allow-utf-8" or not source.quoted_names
+        self._exemplars = target.openmetrics and unescaped
 
-    def blocks(self, family: Family) -> list[Block]:
-        rows: Iterable[_Row] = self._rows(family)  # one at a time where that will do: pages can be large
-        if family.repeated or not (self._same or self._target.openmetrics):
+    def convert(self, family: Family) -> list[OutputFamily]:
+        """Return the family as families of the target format. Calls `checkpoint` between its blocks."""
+        rows: Iterable[_SampleRow] = self._rows(family)  # one at a time if possible: pages can be large
+        if family.repeated_series or not (self._same_format or self._target.openmetrics):
             rows = _last_points(rows)
-        if not self._same:
-            rows = _in_order(rows, family.type)
+        if not self._same_format:
+            rows = _sort_bounds(rows, family.type)
         metadata = self._source.metadata(family)
-        help_ = unescaped(metadata.help)
-        if self._same:
-            return [self._block(family.name, family.name, family.type, help_, metadata.unit.decode(), rows)]
+        help_ = unescape(metadata.help)
+        if self._same_format:
+            return [self._output(family.name, family.name, family.type, help_, metadata.unit.decode(), rows)]
         if self._target.openmetrics:
             return [self._to_openmetrics(family, help_, rows)]
         return self._to_text(family, help_, list(rows))
 
-    def _to_openmetrics(self, family: Family, help_: str, rows: Iterable[_Row]) -> Block:
+    def _to_openmetrics(self, family: Family, help_: str, rows: Iterable[_SampleRow]) -> OutputFamily:
         kind = "unknown" if family.type == "untyped" else family.type
         if kind == "counter":
             base = family.name.removesuffix("_total")
             if base and base != family.name:
-                return self._block(base, base, kind, help_, "", _with_suffix(rows, "_total"))
+                return self._output(base, base, kind, help_, "", _with_suffix(rows, "_total"))
             kind = "unknown"
-        return self._block(family.name, family.name, kind, help_, "", rows)
+        return self._output(family.name, family.name, kind, help_, "", rows)
 
-    def _to_text(self, family: Family, help_: str, rows: list[_Row]) -> list[Block]:
+    def _to_text(self, family: Family, help_: str, rows: list[_SampleRow]) -> list[OutputFamily]:
         kind = _TO_TEXT.get(family.type, family.type)
         suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
-        own = [row for row in rows if row.suffix not in _APART_IN_TEXT]
-        blocks = [self._block(family.name, family.name + suffix, kind, help_, "", own)] if own or not rows else []
-        for apart in _APART_IN_TEXT:
-            others = [row for row in rows if row.suffix == apart]
+        own = [row for row in rows if row.suffix not in _SEPARATE_IN_TEXT]
+        families = [self._output(family.name, family.name + suffix, kind, help_, "", own)] if own or not rows else []
+        for separate in _SEPARATE_IN_TEXT:
+            others = [row for row in rows if row.suffix == separate]
             if others:
-                blocks.append(self._block(family.name, family.name + apart, "gauge", help_, "", others))
-        return blocks
+                families.append(self._output(family.name, family.name + separate, "gauge", help_, "", others))
+        return families
 
-    def _block(self, base: str, name: str, kind: str, help_: str, unit: str, rows: Iterable[_Row]) -> Block:
+    def _output(
+        self, base: str, name: str, kind: str, help_: str, unit: str, rows: Iterable[_SampleRow]
+    ) -> OutputFamily:
+        """Return the family `name`, which is `base` and a suffix; only `base` is escaped."""
         scheme = self._target.escaping
-        stem = escaped(base, scheme)
-        block = Block(stem + name[len(base) :], kind, help_, unit)
+        stem = escape_name(base, scheme)
+        family = OutputFamily(stem + name[len(base) :], kind, help_, unit)
         for suffix, run in groupby(rows, lambda row: row.suffix):
-            sample = stem + suffix
-            block.lines.append((sample, b"".join([self._line(sample, row) for row in run])))
-        return block
+            sample_name = stem + suffix
+            family.lines.append((sample_name, b"".join([self._line(sample_name, row) for row in run])))
+        return family
 
-    def _line(self, sample: str, row: _Row) -> bytes:
+    def _line(self, sample_name: str, row: _SampleRow) -> bytes:
         labels = b",".join([b'%b="%b"' % (self._label_name(name), value) for name, value in row.labels])
-        if not is_old(sample):
-            start = b"{%b%b}" % (quoted(sample).encode(), b"," + labels if labels else b"")
+        if not is_legacy_name(sample_name):
+            start = b"{%b%b}" % (quote_name(sample_name).encode(), b"," + labels if labels else b"")
         else:
-            start = sample.encode() + (b"{%b}" % labels if labels else b"")
+            start = sample_name.encode() + (b"{%b}" % labels if labels else b"")
         timestamp = b" " + self._timestamp(row.timestamp) if row.timestamp else b""
         exemplar = row.exemplar if self._exemplars else b""
         return b"%b %b%b%b\n" % (start, row.value, timestamp, exemplar)
@@ -154,76 +162,80 @@ class Converter:
     def _label_name(self, name: str) -> bytes:
         known = self._label_names.get(name)
         if known is None:
-            text = escaped(name, self._target.escaping, label=True)
-            known = (text if is_old(text, label=True) else quoted(text)).encode()
+            text = escape_name(name, self._target.escaping, label=True)
+            known = (text if is_legacy_name(text, label=True) else quote_name(text)).encode()
             self._label_names[name] = known
         return known
 
     def _timestamp(self, raw: bytes) -> bytes:
-        if self._same:
+        if self._same_format:
             return raw
         if self._target.openmetrics:
             return repr(int(raw) / 1000).encode()
         return b"%d" % round(float(raw) * 1000)
 
-    def _rows(self, family: Family) -> Iterator[_Row]:
+    def _rows(self, family: Family) -> Iterator[_SampleRow]:
         source, cut = self._source, len(family.name)
         for block in source.rows(family):
             self._checkpoint()
-            for _, name, blob, value, timestamp, exemplar, *_rest in block:
+            for _, name, raw_labels, value, timestamp, exemplar, *_rest in block:
                 if not value:
                     continue
                 raw_name = name
                 if not name:
-                    raw_name, blob = quoted_name(blob)  # noqa: PLW2901 - the same, without the name
-                kept = exemplar if family.exemplars else b""
-                yield _Row(raw_name.decode()[cut:], self._labels(blob), value, timestamp, kept)
+                    raw_name, raw_labels = split_quoted_name(raw_labels)  # noqa: PLW2901 - the same, without the name
+                kept = exemplar if family.valid_exemplars else b""
+                yield _SampleRow(raw_name.decode()[cut:], self._labels(raw_labels), value, timestamp, kept)
 
-    def _labels(self, blob: bytes) -> list[tuple[str, bytes]]:
-        shape, values = self._shapes.of(blob)
+    def _labels(self, raw_labels: bytes) -> list[tuple[str, bytes]]:
+        """Return the labels of a series and the target labels.
+
+        A label of the series that has a target label's name becomes `exported_<name>`, as in Prometheus.
+        """
+        shape, values = self._label_parser.parse(raw_labels)
         labels = [(name.decode(), self._value(value)) for name, value in zip(shape.names, values, strict=True)]
-        for name, value in self._added:
+        for name, value in self._target_labels:
             taken = {known for known, _ in labels}
             if name in taken:
-                kept = f"exported_{name}"
-                while kept in taken:
-                    kept = f"exported_{kept}"
-                labels = [(kept if known == name else known, text) for known, text in labels]
+                exported = f"exported_{name}"
+                while exported in taken:
+                    exported = f"exported_{exported}"
+                labels = [(exported if known == name else known, text) for known, text in labels]
             labels.append((name, value))
         return labels
 
     def _value(self, raw: bytes) -> bytes:
-        """Text knows three escapes only, whatever an app has written."""
+        """Return a label's value in the target's escapes: text has only three, and other backslashes are escaped."""
         if self._target.openmetrics or b"\\" not in raw:
             return raw
-        return quoted(unescaped(raw))[1:-1].encode()
+        return escape(unescape(raw)).encode()
 
 
-def _with_suffix(rows: Iterable[_Row], suffix: str) -> Iterator[_Row]:
+def _with_suffix(rows: Iterable[_SampleRow], suffix: str) -> Iterator[_SampleRow]:
     for row in rows:
         row.suffix = suffix
         yield row
 
 
-def _last_points(rows: Iterable[_Row]) -> list[_Row]:
-    """Of each series the last point in time, where it first stood."""
-    last: dict[tuple[str, tuple[tuple[str, bytes], ...]], _Row] = {}
+def _last_points(rows: Iterable[_SampleRow]) -> list[_SampleRow]:
+    """Return the last point in time of each series, at the place of its first one."""
+    last: dict[tuple[str, tuple[tuple[str, bytes], ...]], _SampleRow] = {}
     for row in rows:
         last[row.suffix, tuple(sorted(row.labels))] = row
     return list(last.values())
 
 
-def _in_order(rows: Iterable[_Row], kind: str) -> Iterable[_Row]:
-    """A distribution's rows as both formats want them: label set by label set, bounds first and increasing."""
-    if kind not in _OWN:
+def _sort_bounds(rows: Iterable[_SampleRow], kind: str) -> Iterable[_SampleRow]:
+    """Sort the rows of a histogram or summary for both formats: by label set, in it the bounds first, increasing."""
+    if kind not in _BOUNDS:
         return rows
-    suffix, own = _OWN[kind]
+    suffix, label = _BOUNDS[kind]
     groups: dict[tuple[tuple[str, bytes], ...], int] = {}
 
-    def place(row: _Row) -> tuple[int, bool, float]:
+    def place(row: _SampleRow) -> tuple[int, bool, float]:
         bounded = row.suffix == suffix
-        key = tuple(sorted(label for label in row.labels if not bounded or label[0] != own))
-        bound = dict(row.labels).get(own, b"0") if bounded else b"0"
+        key = tuple(sorted(pair for pair in row.labels if not bounded or pair[0] != label))
+        bound = dict(row.labels).get(label, b"0") if bounded else b"0"
         return groups.setdefault(key, len(groups)), not bounded, float(bound)
 
     return sorted(rows, key=place)

@@ -1,7 +1,7 @@
-"""Which of Prometheus's formats a scraper gets, from its `Accept` header. No I/O.
+"""Content negotiation: the format of a page, from the scraper's `Accept` header. No I/O.
 
-Source: Prometheus, "Scrape protocol content negotiation". What is asked for and not there (protobuf) is passed over;
-text 0.0.4 is the last resort.
+Source: Prometheus, "Scrape protocol content negotiation". Formats that the adapter does not write (protobuf) are
+skipped. Text 0.0.4 is the fallback.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecars.adapter.rendering.escaping import Escaping
+from sidecars.adapter.rendering.escaping import EscapingScheme
 from sidecars.chassis.http.accept_header import media_ranges
 
 
 @dataclass(frozen=True, slots=True)
 class ExpositionFormat:
-    """Prometheus text ("0.0.4", "1.0.0") or OpenMetrics ("0.0.1", "1.0.0"), and how UTF-8 names are written in it."""
+    """Prometheus text ("0.0.4", "1.0.0") or OpenMetrics ("0.0.1", "1.0.0"), and the scheme for UTF-8 names in it."""
 
     openmetrics: bool = False
     version: str = "0.0.4"
-    escaping: Escaping = "underscores"
+    escaping: EscapingScheme = "underscores"
 
     @property
     def content_type(self) -> str:
@@ -37,7 +37,7 @@ _MEDIA_TYPES = {
     "*/*": (False, ("0.0.4",)),
     "application/openmetrics-text": (True, ("1.0.0", "0.0.1")),
 }
-_ESCAPINGS: dict[str, Escaping] = {
+_SCHEMES: dict[str, EscapingScheme] = {
     "allow-utf-8": "allow-utf-8",
     "underscores": "underscores",
     "dots": "dots",
@@ -46,21 +46,21 @@ _ESCAPINGS: dict[str, Escaping] = {
 
 
 def negotiate_format(accept: str) -> ExpositionFormat:
-    """The best format that the header asks for; of two that are as good, the first."""
+    """Return the format with the highest weight in the header; of two with equal weights, the first."""
     best, weight = TEXT, 0.0
     for one in media_ranges(accept):
-        found = _format(one.media_type, one.parameters) if one.weight > weight else None
+        found = _find_format(one.media_type, one.parameters) if one.weight > weight else None
         if found:
             best, weight = found, one.weight
     return best
 
 
-def _format(media_type: str, values: Mapping[str, str]) -> ExpositionFormat | None:
+def _find_format(media_type: str, parameters: Mapping[str, str]) -> ExpositionFormat | None:
     openmetrics, versions = _MEDIA_TYPES.get(media_type, (False, ()))
     if not versions:
         return None
-    version = values.get("version", versions[0])
+    version = parameters.get("version", versions[0])
     if version not in versions:
         return None
-    escaping = _ESCAPINGS.get(values.get("escaping", ""), "underscores")
+    escaping = _SCHEMES.get(parameters.get("escaping", ""), "underscores")
     return ExpositionFormat(openmetrics, version, escaping if version == "1.0.0" else "underscores")

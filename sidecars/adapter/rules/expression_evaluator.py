@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import nan
 
-from sidecars.adapter.exposition.exposition import Conditions, Exposition
+from sidecars.adapter.exposition.exposition import Exposition, LabelTests
 from sidecars.adapter.exposition.labels import Labels
 from sidecars.adapter.exposition.sample import Sample
 from sidecars.adapter.exposition.unknown_values import NONE_UNKNOWN, UnknownValues
@@ -138,7 +138,7 @@ class ExpressionEvaluator:
             return self._selected[key]
         conditions = _conditions(selector)
         found: Vector = []
-        for name in _names(selector, self._exposition.names()):
+        for name in _names(selector, self._exposition.metric_names()):
             found += self._exposition.select(name, conditions)
         times = [sample.timestamp for sample in found if sample.timestamp is not None]
         if times:
@@ -205,7 +205,7 @@ class ExpressionEvaluator:
         assert isinstance(value, list)  # noqa: S101 - the grammar knows
         if call.function == "absent":
             return [] if value else [Sample("", _wanted_labels(argument), 1.0)]
-        return [sample.calculated(self._age(sample.value)) for sample in value]
+        return [sample.derive(self._age(sample.value)) for sample in value]
 
     def _age(self, timestamp: float) -> float:
         age = self._now - timestamp
@@ -229,7 +229,7 @@ class ExpressionEvaluator:
             if value is None:
                 few += 1
             else:
-                found.append(sample.calculated(value))
+                found.append(sample.derive(value))
         if few:
             needed = "its whole range, or one change," if function == "stale" else "two samples"
             self._note(f"{function} needs {needed} of {self._written(selector)}, and has not seen so much yet")
@@ -250,7 +250,7 @@ def _names(selector: Selector, there: Iterable[str]) -> Iterable[str]:
     return [name for name in names if all(one.test(name) for one in of_name)]
 
 
-def _conditions(selector: Selector) -> Conditions:
+def _conditions(selector: Selector) -> LabelTests:
     """Return what it demands of the labels, but for the name."""
     return [(one.label, one.test) for one in selector.matchers if one.label != NAME]
 

@@ -1,4 +1,4 @@
-"""Conditions on a label's value. No I/O.
+"""LabelTests on a label's value. No I/O.
 
 Regular expressions are RE2's, as PromQL's are: they match the whole value, `.` matches a line feed too, and their
 time is linear in the value, which comes from the app. Python's own `re` could be kept busy for hours by a pattern such

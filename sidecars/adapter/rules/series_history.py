@@ -95,7 +95,7 @@ class History:
         before = now - self._length
         written: dict[Written, Past] = {}
         for sample in samples:
-            key = (sample.name, sample.raw)
+            key = (sample.name, sample.raw_labels)
             past = self._written.get(key) or self._known(sample)
             time = now if sample.timestamp is None else min(sample.timestamp, now)
             past.add(time, sample.value, spacing, before)
@@ -120,7 +120,7 @@ class History:
 
     def past(self, sample: Sample) -> Past:
         """The past of a series that has just been observed."""
-        return self._written[sample.name, sample.raw]
+        return self._written[sample.name, sample.raw_labels]
 
     def window(self, sample: Sample, now: float) -> Window:
         past = self.past(sample)

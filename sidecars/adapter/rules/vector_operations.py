@@ -83,7 +83,7 @@ def between(operation: Operation, left: float | Vector, right: float | Vector) -
 
 def negated(value: float | Vector) -> float | Vector:
     if isinstance(value, list):
-        return [sample.calculated(-sample.value) for sample in value]
+        return [sample.derive(-sample.value) for sample in value]
     return -value
 
 
@@ -100,10 +100,10 @@ def _with_number(operation: Operation, left: float | Vector, right: float | Vect
     ]
     if operation.operator in ARITHMETIC:
         calculate = ARITHMETIC[operation.operator]
-        return [sample.calculated(calculate(a, b)) for sample, a, b in pairs]
+        return [sample.derive(calculate(a, b)) for sample, a, b in pairs]
     compare = COMPARE[operation.operator]
     if operation.as_bool:
-        return [sample.calculated(float(compare(a, b))) for sample, a, b in pairs]
+        return [sample.derive(float(compare(a, b))) for sample, a, b in pairs]
     return [sample for sample, a, b in pairs if compare(a, b)]
 
 

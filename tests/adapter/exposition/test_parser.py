@@ -59,7 +59,7 @@ def openmetrics(page: str) -> Exposition:
 
 
 def every(exposition: Exposition) -> list[Sample]:
-    return [sample for name in exposition.names() for sample in exposition.select(name)]
+    return [sample for name in exposition.metric_names() for sample in exposition.select(name)]
 
 
 # -- what is read -------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def every(exposition: Exposition) -> list[Sample]:
 def test_the_example_of_the_specification_is_read_whole() -> None:
     exposition = text(EXAMPLE)
 
-    assert exposition.series == 14
+    assert exposition.sample_count == 14
     assert exposition.select("http_requests_total") == [
         Sample("http_requests_total", (("code", "200"), ("method", "post")), 1027, 1395066363),
         Sample("http_requests_total", (("code", "400"), ("method", "post")), 3, 1395066363),
@@ -87,8 +87,8 @@ def test_a_page_without_a_content_type_is_text() -> None:
 
 
 def test_an_empty_page_is_a_page() -> None:
-    assert text("").series == 0
-    assert openmetrics("").series == 0
+    assert text("").sample_count == 0
+    assert openmetrics("").sample_count == 0
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_of_several_points_in_time_the_last_one_counts() -> None:
 
 
 def test_comments_that_say_nothing_may_stand_anywhere_in_text() -> None:
-    assert text('# TYPE x gauge\n# a note\n#\n\nx 1\n  # HELPFUL\nx{a="b"} 2\n#!\n').series == 2
+    assert text('# TYPE x gauge\n# a note\n#\n\nx 1\n  # HELPFUL\nx{a="b"} 2\n#!\n').sample_count == 2
 
 
 # -- what is not right --------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def first_fault(read: Callable[[str], Exposition], page: str) -> tuple[str, Faul
         return "page", refused.fault
     if exposition.dropped:
         return "family", next(iter(exposition.dropped.values()))
-    return "taken", exposition.faults.told[0]
+    return "taken", exposition.faults.reported[0]
 
 
 TEXT_MISTAKES = [
@@ -227,9 +227,9 @@ def test_a_mistake_in_text_is_told_with_its_line_and_has_the_effect_of_its_kind(
     effect, fault = first_fault(text, page)
 
     assert (fault.kind, fault.line) == (kind, line)
-    assert why in fault.why
+    assert why in fault.reason
     assert effect == EFFECTS[kind]
-    assert str(fault) == f"line {line}: {fault.why}"
+    assert str(fault) == f"line {line}: {fault.reason}"
 
 
 H = "# TYPE h histogram\n"
@@ -288,7 +288,7 @@ def test_a_mistake_in_openmetrics_is_told_with_its_line_and_has_the_effect_of_it
     effect, fault = first_fault(openmetrics, page)
 
     assert (fault.kind, fault.line) == (kind, line)
-    assert why in fault.why
+    assert why in fault.reason
     assert effect == EFFECTS[kind]
 
 
@@ -355,6 +355,6 @@ def test_a_setting_names_the_format_where_the_content_type_is_wrong() -> None:
 def test_more_series_than_are_allowed_are_refused() -> None:
     page = b"".join(b'x{n="%d"} 1\n' % n for n in range(11))
 
-    assert parse_page(page, TEXT, 11).series == 11
+    assert parse_page(page, TEXT, 11).sample_count == 11
     with pytest.raises(MalformedPage, match="more series than the 10 that are taken"):
         parse_page(page, TEXT, 10)

@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from sidecars.adapter.exposition.page_faults import MalformedPage
-from sidecars.adapter.rendering.escaping import Escaping
+from sidecars.adapter.rendering.escaping import EscapingScheme
 from sidecars.adapter.rendering.negotiation import TEXT as TEXT_FORMAT
 from sidecars.adapter.rendering.negotiation import ExpositionFormat
 from sidecars.adapter.rendering.render import render_metrics
@@ -196,7 +196,7 @@ UTF8 = '# HELP "http.requests" About.\n# TYPE "http.requests" gauge\n{"http.requ
     ],
 )
 @pytest.mark.parametrize("kind", ["text", "openmetrics"])
-def test_utf8_names_are_escaped_as_the_scraper_asks(escaping: Escaping, line: str, kind: str) -> None:
+def test_utf8_names_are_escaped_as_the_scraper_asks(escaping: EscapingScheme, line: str, kind: str) -> None:
     lines = rendered(UTF8, ExpositionFormat(kind == "openmetrics", "1.0.0", escaping)).splitlines()
 
     name = line.partition("{")[0] or '"http.requests"'
@@ -256,7 +256,7 @@ def test_any_page_keeps_its_series_in_every_format_and_is_understood_by_promethe
 
             assert series(read(written, target.content_type)) == series(exposition)
             families = (openmetrics_families if target.openmetrics else text_families)(written.decode())
-            assert sum(len(family.samples) for family in families) == exposition.series
+            assert sum(len(family.samples) for family in families) == exposition.sample_count
 
 
 @given(pages(), pages())
@@ -266,9 +266,9 @@ def test_any_two_pages_become_one_that_is_valid_and_has_all_series(one: list[Fam
         written = render_metrics([({"app": "one"}, first), ({"app": "other"}, second)], target)
 
         found = read(written, target.content_type)
-        assert found.series == first.series + second.series
+        assert found.sample_count == first.sample_count + second.sample_count
         families = (openmetrics_families if target.openmetrics else text_families)(written.decode())
-        assert sum(len(family.samples) for family in families) == found.series
+        assert sum(len(family.samples) for family in families) == found.sample_count
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -283,6 +283,6 @@ def test_what_is_left_of_a_broken_page_is_valid_in_every_format(text: str, openm
             written = render_metrics([({}, exposition)], target)
 
             found = read(written, target.content_type)
-            assert not found.must_be_rewritten, (written, found.dropped, found.faults.told)
+            assert not found.must_be_rewritten, (written, found.dropped, found.faults.reported)
             assert len(series(found)) == len(series(exposition))
             list((openmetrics_families if target.openmetrics else text_families)(written.decode()))
