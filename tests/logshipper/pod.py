@@ -106,6 +106,14 @@ class Pod:
     def shape(self, chunk: Chunk) -> Records:
         return self.pipelines[chunk.input].process(chunk)
 
+    def rotate(self) -> None:
+        """Rotate as logrotate does: each numbered file gets the next number, then the log becomes number one."""
+        for number in (3, 2, 1):
+            path = self.logs / f"app.log.{number}"
+            if path.exists():
+                path.rename(path.with_name(f"app.log.{number + 1}"))
+        self.log.rename(self.logs / "app.log.1")
+
     def check(self) -> None:
         for name, ledger in self.ledgers.items():
             pending = {file: tail.pending(name) for file, tail in self.follower.tails.items()}

@@ -23,6 +23,7 @@ from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.fingerprint import position_fingerprint
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.transform.pipeline import Pipeline
+from tests.support import wait_until
 
 FAST = {
     "LOGSHIPPER_SCAN_INTERVAL": "50ms",
@@ -166,6 +167,20 @@ def environ(folder: Path, admin_port: int, **more: str) -> dict[str, str]:
         "LOGSHIPPER_ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
         **more,
     }
+
+
+def wait_for(receiver: Receiver, *messages: str) -> None:
+    """Wait until the receiver has these messages and no others, in this order."""
+    wait_until(lambda: receiver.messages() == list(messages), f"{messages} arrive; got {receiver.messages()}")
+
+
+def not_ready(admin_port: int) -> str:
+    """Return the text of `/readyz` while the program is not ready; "" if it is ready or has not started yet."""
+    try:
+        response = httpx.get(f"http://127.0.0.1:{admin_port}/readyz", trust_env=False)
+    except httpx.TransportError:
+        return ""
+    return "" if response.is_success else response.text
 
 
 def append(path: Path, text: str) -> None:
