@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sidecars.ambassador.balancing.endpoint import BOUNDS, READY, Endpoint
+from sidecars.ambassador.balancing.endpoint import BOUNDS, Endpoint
+from sidecars.ambassador.balancing.outlier_ejection import READY
 from sidecars.chassis.runtime.histogram import cumulative_buckets
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ _COUNTS: tuple[tuple[str, str, Callable[[Endpoint], int]], ...] = (
     ("ambassador_endpoint_requests", "Tries begun; for TCP connections.", lambda it: it.requests),
     ("ambassador_endpoint_failures", "Tries that failed, or were answered with 5xx.", lambda it: it.failed),
     ("ambassador_endpoint_retries", "Tries begun since another one had failed.", lambda it: it.retries),
-    ("ambassador_endpoint_ejections", "Times it was ejected.", lambda it: it.ejections),
+    ("ambassador_endpoint_ejections", "Times it was ejected.", lambda it: it.ejection.count),
 )
 _LEVELS: tuple[tuple[str, str, Callable[[Endpoint], float], Combine], ...] = (
     ("ambassador_endpoint_connections_open", "Connections now.", lambda it: it.connections, sum),
@@ -75,6 +76,11 @@ _LEVELS: tuple[tuple[str, str, Callable[[Endpoint], float], Combine], ...] = (
     ("ambassador_endpoint_pending", "Tries without an outcome yet.", lambda it: it.pending, sum),
     ("ambassador_endpoint_weight", "In force, a slow start taken into account.", lambda it: it.weight, sum),
     ("ambassador_endpoint_cost_seconds", "Peak EWMA of its latency, failures counted in.", lambda it: it.cost, max),
-    ("ambassador_endpoint_ejected", "1 while it is ejected, or not back yet.", lambda it: it.state is not READY, max),
+    (
+        "ambassador_endpoint_ejected",
+        "1 while it is ejected, or not back yet.",
+        lambda it: it.ejection.state is not READY,
+        max,
+    ),
     ("ambassador_endpoint_healthy", "0 while active checks fail.", lambda it: not it.unhealthy, min),
 )

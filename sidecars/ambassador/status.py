@@ -48,7 +48,7 @@ def _target(name: DnsTarget, now: float) -> dict[str, Any]:
 def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "address": endpoint.label,
-        "state": endpoint.state,
+        "state": endpoint.ejection.state,
         "health": "unhealthy" if endpoint.unhealthy else "healthy" if endpoint.checked else "unchecked",
         "check_error": endpoint.check_error,
         "weight": round(endpoint.weight, 3),
@@ -59,6 +59,6 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "pending": endpoint.pending,
         "requests": endpoint.requests,
         "failed": endpoint.failed,
-        "failures_in_a_row": endpoint.failures,
-        "ejections": endpoint.ejections,
+        "failures_in_a_row": endpoint.ejection.consecutive_failures,
+        "ejections": endpoint.ejection.count,
     }

@@ -1,136 +1,127 @@
-"""Which endpoint gets the next request. No I/O; time and chance are passed in.
+"""The balancer of one upstream: it chooses an endpoint for each attempt and learns from the outcomes. No I/O.
 
-Theory of operation. How one is chosen is the policy's business (`policies`); this module decides
-among whom. An endpoint's state is one of
+Time and random numbers are passed in.
 
-    ready ──failures──▶ ejected ──its time is over──▶ probation ──chosen once──▶ trial ──success──▶ ready
-                           ▲                                                      │
-                           └─────────── failure, or no outcome in time ───────────┘
+Theory of operation: after each event that changes who may serve (`_rebuild`) the balancer finds the serving endpoints:
 
-- EJECT_AFTER failures in a row eject it, and a connection that does not open does so at once: then it is simply not
-  there. It stays away for EJECT_FOR, twice as long after each trial that fails.
-- When its time is over exactly one request is its trial. Where there are active checks one of those is, instead.
-- A success counts as the end of a trial only if its request began after the trial did: answers to older requests say
-  nothing new.
-- No more than MAX_EJECTED of the endpoints are ejected at a time: if everything fails, the reason is hardly one of
-  them.
-- `unhealthy` (active checks) is apart from that; an unhealthy endpoint is not chosen in any state.
+    all endpoints ──▶ usable: not ejected (`outlier_ejection`) and not unhealthy (active checks)
+                  ──▶ serving: the usable ones of the first priority with enough of them (`priority_tiers`)
+                  ──▶ `policies`, which choose among the serving ones
 
-The endpoints with the lowest priority number of which enough can be chosen (PANIC_THRESHOLD) serve. Where there is none
-such, panic: health is ignored, since a guess is better than a refusal and a few would not carry the load of all.
+An endpoint in PROBATION is served first, once: that attempt is its trial. With active health checks, or with a hash
+policy, this preference is off: a check decides in the first case, and the owner's next request in the second.
+
+The outcome of each attempt comes as exactly one event: `on_response`, `on_failure` or `on_inconclusive`.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Sequence
-from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from sidecars.ambassador.balancing.endpoint import EJECTED, FIRST_COST, PROBATION, READY, TRIAL, Endpoint
+from sidecars.ambassador.balancing.endpoint import FIRST_COST, Endpoint
+from sidecars.ambassador.balancing.outlier_ejection import PROBATION, READY, TRIAL, may_eject_another
 from sidecars.ambassador.balancing.policies import RingHash, make_policy
+from sidecars.ambassador.balancing.priority_tiers import choose_tier
 
 if TYPE_CHECKING:
     from sidecars.ambassador.settings import UpstreamSettings
 
-_TRIAL_PATIENCE: Final = 5.0  # seconds
-_LONGEST_EJECTION: Final = 30.0  # times EJECT_FOR
-_FORGOTTEN_AFTER: Final = 3.0  # times the last ejection: an endpoint that was well for so long begins anew
-_FALL: Final = 2  # active checks that must fail
-_FIRST_SHARE: Final = 0.1  # of its weight, when an endpoint starts slowly
-
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERROR: Final = 500
 _OVERLOADED: Final = frozenset({429, 502, 503, 504})
-_NOT_ITS_FAULT: Final = frozenset({501, 505})
+_NOT_A_FAILURE: Final = frozenset({501, 505})  # 5xx that blame the request, not the endpoint
 
 
 class Balancer:
-    """Chooses among the endpoints of one upstream."""
+    """Chooses among the endpoints of one upstream, which owns it."""
 
     def __init__(
         self,
         settings: UpstreamSettings,
-        chance: Callable[[], float] = random.random,
-        told: Callable[[Endpoint], None] = lambda _: None,
+        rand: Callable[[], float] = random.random,
+        on_state_change: Callable[[Endpoint], None] = lambda _: None,
     ) -> None:
-        """`told` is called with an endpoint that has come to another state."""
+        """`on_state_change` is called with an endpoint whose ejection state has changed."""
         self._settings = settings
-        self._chance = chance
-        self._told = told
-        self._policy = make_policy(settings.balance, chance)
-        self._checks = settings.check_every is not None
+        self._rand = rand
+        self._on_state_change = on_state_change
+        self._policy = make_policy(settings.balance, rand)
+        self._has_checks = settings.check_every is not None
         self._endpoints: list[Endpoint] = []
-        self._members: list[tuple[Endpoint, float, int]] = []  # the same with what DNS says of each
-        self._serving: list[Endpoint] = []  # those of the priority in force that may be chosen
-        self._probation: list[Endpoint] = []  # those of them whose trial is due
-        self._ticked = 0.0
+        self._members: list[tuple[Endpoint, float, int]] = []  # the endpoints with their weights and priorities
+        self._serving: list[Endpoint] = []
+        self._probation: list[Endpoint] = []  # serving endpoints whose trial is due
+        self._ticked_at = 0.0
         self.ejections = 0  # ever
         self.in_panic = False
 
-    # -- who is there ---------------------------------------------------------------------------------------------
+    # -- membership -----------------------------------------------------------------------------------------------
 
     def update(self, new: Sequence[Endpoint], gone: Collection[Endpoint], now: float) -> None:
-        """DNS has brought some and taken some, or given some another weight."""
+        """Add and remove endpoints after a DNS answer, and take up weights and priorities that it has changed."""
         members = [(one, one.full_weight, one.priority) for one in (*self._endpoints, *new) if one not in gone]
         if members == self._members:
             return
         self._members = members
         known = [endpoint for endpoint in self._endpoints if endpoint not in gone]
         slowly = self._settings.slow_start > 0 and bool(known)
-        usual = _mean_cost(known)
+        mean = _mean_cost(known)
         for endpoint in new:
             if not endpoint.requests:
-                endpoint.cost, endpoint.cost_at = usual, now
-            endpoint.added_at = now if slowly else None
+                endpoint.reset_cost(mean, now)
+            endpoint.begin_slow_start(now if slowly else None)
         self._endpoints = [*known, *new]
         self._rebuild(now)
 
     def _rebuild(self, now: float) -> None:
-        """Prepare the choice anew, after anything that it depends on has changed."""
-        self._weigh(now)
-        tiers = sorted({endpoint.priority for endpoint in self._endpoints})
-        tier = fallback = None
-        for priority in tiers:
-            members = [endpoint for endpoint in self._endpoints if endpoint.priority == priority]
-            usable = [endpoint for endpoint in members if self._usable(endpoint)]
-            if usable and len(usable) >= self._settings.panic_threshold * len(members):
-                tier = (usable, members)
-                break
-            if fallback is None or (usable and not fallback[0]):
-                fallback = (usable, members)
-        self.in_panic = tier is None and fallback is not None
-        if tier is not None:
-            self._serving, members = tier
-        elif fallback is not None:
-            self._serving = members = fallback[1]
+        """Find the serving endpoints and prepare the policy, after any change that the choice depends on."""
+        for endpoint in self._endpoints:
+            endpoint.update_weight(now, self._settings.slow_start)
+        tier = choose_tier(self._endpoints, self._is_usable, self._settings.panic_threshold)
+        self.in_panic = tier.in_panic
+        self._serving = tier.serving
+        if self._has_checks or isinstance(self._policy, RingHash):
+            self._probation = []
         else:
-            self._serving = members = []
-        trials = not (self._checks or isinstance(self._policy, RingHash))
-        self._probation = [one for one in self._serving if one.state is PROBATION] if trials else []
+            self._probation = [one for one in self._serving if one.ejection.state is PROBATION]
         if self._serving:
-            self._policy.rebuild(self._serving, members)
+            self._policy.rebuild(self._serving, tier.members)
 
-    # -- choosing -------------------------------------------------------------------------------------------------
+    def _is_usable(self, endpoint: Endpoint) -> bool:
+        """Return True if the endpoint's own health allows to choose it."""
+        if endpoint.unhealthy:
+            return False
+        state = endpoint.ejection.state
+        return state is READY or (state is PROBATION and not self._has_checks)
+
+    @property
+    def down(self) -> int:
+        """The number of endpoints that are unhealthy or not READY."""
+        return sum(endpoint.unhealthy or endpoint.ejection.state is not READY for endpoint in self._endpoints)
+
+    # -- the choice -----------------------------------------------------------------------------------------------
 
     def choose(self, now: float, tried: Collection[Endpoint] = (), key: bytes = b"") -> Endpoint | None:
-        """The endpoint for the next try, not one that was `tried` if there is another; None when there is none.
+        """Return the endpoint for the next attempt of a request; None without endpoints.
 
-        `key` is what the request is hashed by, where the policy is a hash.
+        It is none of the `tried` ones if there is another. `key` is the request's hash key, b"" for none.
         """
         if not self._serving:
             return None
         if tried:
-            chosen = self._choose_another(tried, key)
+            chosen = self._choose_untried(tried, key)
         elif self._probation:
             chosen = self._probation[0]
         else:
             chosen = self._policy.choose(key)
-        if chosen.state is PROBATION and not self._checks:
-            self._move(chosen, TRIAL, now, _TRIAL_PATIENCE)
+        if chosen.ejection.state is PROBATION and not self._has_checks:
+            chosen.ejection.begin_trial(now)
+            self._state_changed(chosen, now)
         return chosen
 
-    def _choose_another(self, tried: Collection[Endpoint], key: bytes) -> Endpoint:
+    def _choose_untried(self, tried: Collection[Endpoint], key: bytes) -> Endpoint:
         if key and isinstance(self._policy, RingHash):
             for endpoint in self._policy.owners(key):
                 if endpoint not in tried:
@@ -141,143 +132,112 @@ class Balancer:
                 return min(untried, key=_preference)
         return min(self._serving, key=_preference)
 
-    # -- what became of it ----------------------------------------------------------------------------------------
+    # -- outcomes of attempts -------------------------------------------------------------------------------------
 
     def on_response(
         self, endpoint: Endpoint, status: int, started: float, now: float, retry_after: float = 0.0
     ) -> None:
-        """The head of an answer has come (for TCP: the connection is open, and the status is 200).
+        """Note the head of a response (for TCP: an open connection, with status 200).
 
-        `started` is when the try began. `retry_after` in seconds is what an answer with that field says.
+        `started` is the time at which the attempt began. `retry_after` are the seconds of the response's Retry-After.
         """
         seconds = now - started
-        endpoint.count(seconds)
-        if (status >= _SERVER_ERROR and status not in _NOT_ITS_FAULT) or status == _TOO_MANY_REQUESTS:
-            self._failed_with(endpoint, status, started, now, retry_after)
+        endpoint.record_latency(seconds)
+        if (status >= _SERVER_ERROR and status not in _NOT_A_FAILURE) or status == _TOO_MANY_REQUESTS:
+            self._on_error_status(endpoint, status, started, now, retry_after)
             return
-        endpoint.sample(seconds, now)
-        endpoint.failures = 0
-        if endpoint.state is not READY and started >= endpoint.state_at:
+        endpoint.sample_cost(seconds, now)
+        if endpoint.ejection.on_success(started, now):
             self._return(endpoint, now, seconds)
 
-    def _failed_with(self, endpoint: Endpoint, status: int, started: float, now: float, retry_after: float) -> None:
+    def _on_error_status(self, endpoint: Endpoint, status: int, started: float, now: float, retry_after: float) -> None:
         if status in _OVERLOADED:
-            endpoint.blame(now, retry_after)
+            endpoint.penalize(now, retry_after)
         else:
-            endpoint.suspect(now)
+            endpoint.penalize_partly(now)
         if status != _TOO_MANY_REQUESTS:
             self._count_failure(endpoint, started, now)
 
     def on_failure(self, endpoint: Endpoint, started: float, now: float, *, unreachable: bool = False) -> None:
-        """A try has failed without an answer; `unreachable` when no connection could be opened."""
-        endpoint.blame(now)
-        self._count_failure(endpoint, started, now, at_once=unreachable)
+        """Note an attempt that failed without a response; `unreachable` if no connection could be opened."""
+        endpoint.penalize(now)
+        self._count_failure(endpoint, started, now, unreachable=unreachable)
 
-    def _count_failure(self, endpoint: Endpoint, started: float, now: float, *, at_once: bool = False) -> None:
-        endpoint.failed += 1
+    def _count_failure(self, endpoint: Endpoint, started: float, now: float, *, unreachable: bool = False) -> None:
+        endpoint.count_failure()
         if endpoint.removed:
             return
-        if endpoint.state is TRIAL:
-            if started >= endpoint.state_at:
-                self._eject(endpoint, now)
-            return
-        endpoint.failures += 1
-        if endpoint.state is READY and (at_once or endpoint.failures >= self._settings.eject_after):
-            away = sum(one.state is not READY for one in self._endpoints)
-            if away < ceil(self._settings.max_ejected * len(self._endpoints)):
-                self._eject(endpoint, now)
-
-    def _eject(self, endpoint: Endpoint, now: float) -> None:
-        usual = self._settings.eject_for
-        again = endpoint.state is not READY or now - endpoint.state_at < _FORGOTTEN_AFTER * endpoint.penalty
-        endpoint.penalty = min(usual * _LONGEST_EJECTION, endpoint.penalty * 2.0) if again else usual
-        endpoint.ejections += 1
-        self.ejections += 1
-        self._move(endpoint, EJECTED, now, endpoint.penalty * (0.75 + 0.5 * self._chance()))
-
-    def _return(self, endpoint: Endpoint, now: float, cost: float) -> None:
-        """It is back, and what it cost before is past."""
-        endpoint.failures = 0
-        endpoint.cost, endpoint.cost_at = cost, now
-        endpoint.added_at = now if self._settings.slow_start else None
-        self._move(endpoint, READY, now, 0.0)
+        ejection = endpoint.ejection
+        if ejection.on_failure(started, self._settings.eject_after, unreachable=unreachable) and (
+            ejection.state is TRIAL or self._may_eject_another()
+        ):
+            self._eject(endpoint, now)
 
     def on_inconclusive(self, endpoint: Endpoint, now: float) -> None:
-        """A try has ended without telling anything of the endpoint; if it was its trial, the next request is."""
-        if endpoint.state is TRIAL:
-            self._move(endpoint, PROBATION, now, 0.0)
+        """Note an attempt that ended without information about the endpoint. A trial is then due again."""
+        if endpoint.ejection.on_inconclusive(now):
+            self._state_changed(endpoint, now)
 
     def on_abandoned(self, endpoint: Endpoint, started: float, now: float) -> None:
-        """The app did not wait for the answer: the time until then is the least that it would have taken."""
-        endpoint.sample(max(endpoint.cost, now - started), now)
+        """Note that the app did not wait for the response: it would have taken at least the time until now."""
+        endpoint.sample_cost(max(endpoint.cost, now - started), now)
 
     def on_health_check(self, endpoint: Endpoint, now: float, *, passed: bool) -> None:
-        """An active check has passed or failed: one that passes makes an endpoint healthy, the second that fails (of a
-        new endpoint the first) unhealthy. Where there are checks they are also what ends an ejection.
-        """
-        if passed:
-            endpoint.check_failures = 0
-        else:
-            endpoint.check_failures += 1
-        fit = passed or (endpoint.checked and not endpoint.unhealthy and endpoint.check_failures < _FALL)
-        changed = endpoint.unhealthy is fit
-        endpoint.unhealthy, endpoint.checked = not fit, True
-        if endpoint.state is PROBATION and not endpoint.removed:
+        """Note the result of an active check, which also ends the probation of an ejected endpoint."""
+        has_changed = endpoint.record_check(passed=passed)
+        if endpoint.ejection.state is PROBATION and not endpoint.removed:
             if passed:
+                endpoint.ejection.return_now(now)
                 self._return(endpoint, now, _mean_cost(self._endpoints, but=endpoint))
             else:
                 self._eject(endpoint, now)
-        elif changed:
+        elif has_changed:
             self._rebuild(now)
 
-    def _move(self, endpoint: Endpoint, state: str, now: float, lasts: float) -> None:
-        endpoint.state, endpoint.state_at, endpoint.state_until = state, now, now + lasts
-        self._rebuild(now)
-        self._told(endpoint)
+    # -- ejection -------------------------------------------------------------------------------------------------
 
-    # -- time -----------------------------------------------------------------------------------------------------
+    def _may_eject_another(self) -> bool:
+        out = sum(one.ejection.state is not READY for one in self._endpoints)
+        return may_eject_another(out, len(self._endpoints), self._settings.max_ejected)
+
+    def _eject(self, endpoint: Endpoint, now: float) -> None:
+        endpoint.ejection.eject(now, self._settings.eject_for, self._rand())
+        self.ejections += 1
+        self._state_changed(endpoint, now)
+
+    def _return(self, endpoint: Endpoint, now: float, cost: float) -> None:
+        """Let a returned endpoint begin with this cost, and slowly if SLOW_START is set."""
+        endpoint.reset_cost(cost, now)
+        endpoint.begin_slow_start(now if self._settings.slow_start else None)
+        self._state_changed(endpoint, now)
+
+    def _state_changed(self, endpoint: Endpoint, now: float) -> None:
+        self._rebuild(now)
+        self._on_state_change(endpoint)
 
     def tick(self, now: float) -> None:
-        """To be called a few times a second: ejections end, trials without an outcome have failed, costs sink."""
-        before, self._ticked = self._ticked, now
+        """End ejections and trials whose time is over, and let costs decay. Call it a few times a second."""
+        before, self._ticked_at = self._ticked_at, now
         for endpoint in self._endpoints:
-            endpoint.sink(before, now)
-            if endpoint.state is EJECTED and endpoint.state_until <= now:
-                self._move(endpoint, PROBATION, now, 0.0)
-            elif endpoint.state is TRIAL and endpoint.state_until <= now:
+            endpoint.decay_cost(before, now)
+            if endpoint.ejection.end_if_over(now):
+                self._state_changed(endpoint, now)
+            elif endpoint.ejection.has_timed_out(now):
                 self._eject(endpoint, now)
-        if any(endpoint.added_at is not None for endpoint in self._endpoints):
+        if any(endpoint.slow_start_at is not None for endpoint in self._endpoints):
             self._rebuild(now)
-
-    def _weigh(self, now: float) -> None:
-        """Give those that start slowly the weight that they have come to."""
-        window = self._settings.slow_start
-        for endpoint in self._endpoints:
-            share = 1.0
-            if endpoint.added_at is not None:
-                share = min(1.0, max(_FIRST_SHARE, (now - endpoint.added_at) / window))
-                if share >= 1.0:
-                    endpoint.added_at = None
-            endpoint.weight = endpoint.full_weight * share
-
-    def _usable(self, endpoint: Endpoint) -> bool:
-        """Whether it may be chosen, as far as its own health goes."""
-        if endpoint.unhealthy:
-            return False
-        return endpoint.state is READY or (endpoint.state is PROBATION and not self._checks)
-
-    @property
-    def down(self) -> int:
-        """How many are not well."""
-        return sum(endpoint.unhealthy or endpoint.state is not READY for endpoint in self._endpoints)
 
 
 def _mean_cost(endpoints: Collection[Endpoint], but: Endpoint | None = None) -> float:
-    """What nothing is known of costs as much as the others do, so that it is neither shunned nor flooded."""
+    """Return the mean cost of the endpoints that have had requests.
+
+    An endpoint without samples begins with it, so that it is neither avoided nor flooded.
+    """
     costs = [endpoint.cost for endpoint in endpoints if endpoint is not but and endpoint.requests]
     return sum(costs, 0.0) / len(costs) if costs else FIRST_COST
 
 
 def _preference(endpoint: Endpoint) -> tuple[bool, int, float]:
-    """For a retry: rather one that is well, of a lower priority number, and with less to do."""
-    return endpoint.unhealthy or endpoint.state is not READY, endpoint.priority, endpoint.cost * (endpoint.pending + 1)
+    """Return the sort key for a retry: a healthy endpoint first, then a lower priority number, then less load."""
+    is_down = endpoint.unhealthy or endpoint.ejection.state is not READY
+    return is_down, endpoint.priority, endpoint.cost * (endpoint.pending + 1)

@@ -1,9 +1,15 @@
-"""One endpoint of an upstream: an address, what is known of it, and what it has done. No I/O; time is passed in.
+"""One endpoint of an upstream: an address with its weight, its statistics and its cost. No I/O; time is passed in.
 
-Its *cost* is what an answer from it takes, in seconds: a peak EWMA. A sample above the cost replaces it at once; a
-lower one is blended in by the time that has passed; with no sample at all it sinks towards nothing, so that an endpoint
-which was slow is asked again one day. A failure is a sample of five seconds, or of what its Retry-After says: an
-endpoint that fails fast must not look like a fast one (linkerd2-proxy, "failure-aware").
+The *cost* is the expected time to a response in seconds, as a peak EWMA:
+
+- A sample above the cost replaces it at once.
+- A lower sample is blended in; its share grows with the time since the last sample (time constant 10 s).
+- Without samples the cost decays towards 0, so that an endpoint which was slow is tried again one day.
+- A failure is a sample of 5 s, or of its Retry-After: an endpoint that fails fast must not look like a fast one
+  (linkerd2-proxy, "failure-aware").
+
+Only the methods of this class write its fields. Exceptions: `turn` belongs to the round-robin policy, and `idle` to the
+upstream's connections.
 """
 
 from __future__ import annotations
@@ -12,33 +18,30 @@ from bisect import bisect_left
 from math import exp
 from typing import Any, Final
 
+from sidecars.ambassador.balancing.outlier_ejection import Ejection
+
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 
-READY: Final[str] = "ready"
-EJECTED: Final[str] = "ejected"
-PROBATION: Final[str] = "probation"
-TRIAL: Final[str] = "trial"
-
-_DECAY: Final = 10.0  # seconds in which a cost sinks to a third
-FIRST_COST: Final = 0.03  # seconds, of one that nothing is known of
+FIRST_COST: Final = 0.03  # seconds, of an endpoint without samples
+_DECAY: Final = 10.0  # seconds in which a cost decays to a third (1/e)
 _FAILURE_COST: Final = 5.0  # seconds
 _LONGEST_RETRY_AFTER: Final = 300.0  # seconds
+_UNHEALTHY_AFTER: Final = 2  # active checks that must fail in a row
+_FIRST_SHARE: Final = 0.1  # of its weight, at the beginning of a slow start
 
 
 class Endpoint:
-    """One address. `idle` holds its open connections that wait for a request, newest last."""
+    """One address of an upstream. Its DnsTarget owns it. `idle` are its idle connections, newest last."""
 
     __slots__ = (
-        "added_at",
         "check_error",
         "check_failures",
         "checked",
         "connections",
         "cost",
         "cost_at",
-        "ejections",
+        "ejection",
         "failed",
-        "failures",
         "full_weight",
         "host",
         "idle",
@@ -46,7 +49,6 @@ class Endpoint:
         "label",
         "latencies",
         "latency_sum",
-        "penalty",
         "pending",
         "port",
         "priority",
@@ -55,9 +57,7 @@ class Endpoint:
         "requests",
         "retries",
         "server_name",
-        "state",
-        "state_at",
-        "state_until",
+        "slow_start_at",
         "tls",
         "turn",
         "unhealthy",
@@ -77,48 +77,68 @@ class Endpoint:
         self.ip = ip
         self.port = port
         self.tls = tls
-        self.server_name = server_name  # whom its certificate must name
+        self.server_name = server_name  # the name that its certificate must have
         self.label = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
         self.full_weight = 1.0
-        self.weight = 1.0  # in force: less while it starts slowly
-        self.priority = 0  # of SRV: a higher number only serves when no lower one can
-        self.added_at: float | None = None  # since when it starts slowly; None where it does not
+        self.weight = 1.0  # in force: less than `full_weight` during a slow start
+        self.priority = 0  # of SRV: a higher number serves only if no lower one can
+        self.slow_start_at: float | None = None  # when its slow start began; None outside of one
 
         self.idle: list[Any] = []
         self.connections = 0  # open, idle or not
-        self.pending = 0  # tries that have neither succeeded nor failed
-        self.requests = 0  # tries begun, ever
-        self.retries = 0  # those of them that followed a failed try
-        self.latencies = [0] * (len(BOUNDS) + 1)  # answers by how long they took to begin
-        self.latency_sum = 0.0
+        self.pending = 0  # attempts that have neither succeeded nor failed
+        self.requests = 0  # attempts begun, ever
+        self.retries = 0  # attempts begun after a failed one, ever
+        self.failed = 0  # attempts failed, ever
+        self.latencies = [0] * (len(BOUNDS) + 1)  # responses by the time to their head
+        self.latency_sum = 0.0  # seconds
 
         self.cost = FIRST_COST
-        self.cost_at = 0.0  # since when it sinks; until then it is as it is
-        self.turn = 0.0  # when it is due again, in the round robin's own time
+        self.cost_at = 0.0  # when the cost was last sampled; a time to come delays the decay until then
+        self.turn = 0.0  # its deadline in the virtual time of the round-robin policy
 
-        self.state = READY
-        self.state_at = 0.0
-        self.state_until = 0.0
-        self.unhealthy = False  # as active checks find
-        self.checked = False  # whether one ever came to an end
-        self.check_failures = 0  # in a row
-        self.check_error = ""  # what the last one found
-        self.failed = 0  # tries failed, ever
-        self.failures = 0  # failures since the last success
-        self.ejections = 0  # ever
-        self.penalty = 0.0  # seconds that the last one was to last
-        self.removed = False  # DNS does not name it any more
+        self.ejection = Ejection()
+        self.unhealthy = False  # True while active checks fail
+        self.checked = False  # True after the first active check
+        self.check_failures = 0  # active checks failed in a row
+        self.check_error = ""  # the reason why the last active check failed
+        self.removed = False  # True if DNS does not name it any more
         self.removed_at = 0.0
+
+    # -- membership and weight ------------------------------------------------------------------------------------
+
+    def place(self, weight: float, priority: int) -> None:
+        """Set the weight and priority that DNS and the settings give it, and end its removal."""
+        self.full_weight = weight
+        self.priority = priority
+        self.removed = False
+
+    def remove(self, now: float) -> None:
+        """Mark it as removed: DNS does not name it any more."""
+        self.removed, self.removed_at = True, now
+
+    def begin_slow_start(self, now: float | None) -> None:
+        """Begin a slow start; with None, end it."""
+        self.slow_start_at = now
+
+    def update_weight(self, now: float, window: float) -> None:
+        """Set the weight in force. A slow start grows from a tenth to the full weight in `window` seconds."""
+        share = 1.0
+        if self.slow_start_at is not None:
+            share = min(1.0, max(_FIRST_SHARE, (now - self.slow_start_at) / window))
+            if share >= 1.0:
+                self.slow_start_at = None
+        self.weight = self.full_weight * share
 
     # -- attempts and connections ---------------------------------------------------------------------------------
 
-    def begin_try(self, *, is_retry: bool) -> None:
-        """Count an attempt that begins here. The caller ends it with `end_try`."""
+    def begin_attempt(self, *, is_retry: bool) -> None:
+        """Count an attempt that begins here. The caller ends it with `end_attempt`."""
         self.pending += 1
         self.requests += 1
         self.retries += is_retry
 
-    def end_try(self) -> None:
+    def end_attempt(self) -> None:
         """Count the end of an attempt; for a tunnel: of its connection."""
         self.pending -= 1
 
@@ -128,19 +148,40 @@ class Endpoint:
     def connection_closed(self) -> None:
         self.connections -= 1
 
-    def note_check_error(self, error: str) -> None:
-        """Keep what the last active check found; "" if it passed."""
-        self.check_error = error
+    def count_failure(self) -> None:
+        self.failed += 1
 
-    # -- what it costs --------------------------------------------------------------------------------------------
-
-    def count(self, seconds: float) -> None:
-        """Count an answer that took so long to begin."""
+    def record_latency(self, seconds: float) -> None:
+        """Count a response in the histogram of the times to its head."""
         self.latencies[bisect_left(BOUNDS, seconds)] += 1
         self.latency_sum += seconds
 
-    def sample(self, seconds: float, now: float) -> None:
-        """An answer that is worth so much."""
+    # -- active health checks -------------------------------------------------------------------------------------
+
+    def record_check(self, *, passed: bool) -> bool:
+        """Count an active check. Return True if it changes `unhealthy`.
+
+        One that passes makes the endpoint healthy, the second in a row that fails unhealthy. For an endpoint that has
+        not been checked before the first that fails is enough.
+        """
+        self.check_failures = 0 if passed else self.check_failures + 1
+        healthy = passed or (self.checked and not self.unhealthy and self.check_failures < _UNHEALTHY_AFTER)
+        has_changed = self.unhealthy is healthy
+        self.unhealthy, self.checked = not healthy, True
+        return has_changed
+
+    def note_check_error(self, error: str) -> None:
+        """Keep the reason why the last active check failed; "" if it passed."""
+        self.check_error = error
+
+    # -- cost -----------------------------------------------------------------------------------------------------
+
+    def reset_cost(self, cost: float, now: float) -> None:
+        """Begin with this cost, whatever the samples before."""
+        self.cost, self.cost_at = cost, now
+
+    def sample_cost(self, seconds: float, now: float) -> None:
+        """Take up a sample: a response that took this time."""
         cost = self.cost
         if seconds < cost:
             passed = now - self.cost_at
@@ -148,19 +189,19 @@ class Endpoint:
         self.cost = seconds
         self.cost_at = now
 
-    def blame(self, now: float, retry_after: float = 0.0) -> None:
-        """It could not serve, and will not for a while: for `retry_after` seconds, where it says so."""
+    def penalize(self, now: float, retry_after: float = 0.0) -> None:
+        """Take up a failure to serve. The cost does not decay for `retry_after` seconds, if the response gave them."""
         retry_after = min(retry_after, _LONGEST_RETRY_AFTER)
-        self.sample(retry_after or _FAILURE_COST, now)
+        self.sample_cost(retry_after or _FAILURE_COST, now)
         self.cost_at += retry_after
 
-    def suspect(self, now: float) -> None:
-        """It has failed a request, maybe for the request's own sake: one failure in many answers weighs little."""
+    def penalize_partly(self, now: float) -> None:
+        """Take up a failure that the request itself may have caused: one among many responses weighs little."""
         self.cost += max(0.0, _FAILURE_COST - self.cost) * (1.0 - exp(min(0.0, self.cost_at - now) / _DECAY))
         self.cost_at = max(self.cost_at, now)
 
-    def sink(self, before: float, now: float) -> None:
-        """Nothing has been heard of it since `before`: its cost sinks."""
+    def decay_cost(self, before: float, now: float) -> None:
+        """Let the cost decay if the last sample is older than the time `before`."""
         if self.cost_at < before:
             self.cost *= exp((self.cost_at - now) / _DECAY)
             self.cost_at = now

@@ -1,8 +1,8 @@
-"""Consistent hashing: which endpoint a key belongs to. No I/O.
+"""Consistent hashing: a ring that maps keys to endpoints. No I/O.
 
-Every endpoint has many points on a ring, as many as its weight demands, and a key belongs to the endpoint of the next
-point. The points depend on nothing but the endpoint's address: when one leaves, only its own keys move, and every
-ambassador in every Pod sees the same ring.
+Every endpoint has many points on the ring, in proportion to its weight. A key belongs to the endpoint of the next
+point. The points depend only on the endpoint's address. So when an endpoint leaves, only its own keys move, and the
+ambassadors of all Pods have the same ring.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from hashlib import blake2b
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
 
-_POINTS = 160  # of an endpoint of weight 1
-_MOST_POINTS = 65_536  # of all; beyond that every endpoint has fewer
+_POINTS_PER_WEIGHT = 160  # of an endpoint of weight 1
+_MOST_POINTS = 65_536  # of the whole ring; beyond that every endpoint has fewer
 _SIZE = 8  # bytes of a hash
 
 
 def ring_position(key: bytes) -> int:
-    """The place of a key on the ring."""
+    """Return the position of a key on the ring: an integer of 8 bytes."""
     return int.from_bytes(blake2b(key, digest_size=_SIZE).digest(), "big")
 
 
 class HashRing:
-    """The ring of these endpoints."""
+    """The ring of these endpoints. Its policy owns it and replaces it when endpoints or weights change."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        density = _POINTS
+        density = _POINTS_PER_WEIGHT
         weight = sum(endpoint.full_weight for endpoint in endpoints)
         while density > 1 and density * weight > _MOST_POINTS:
             density //= 2
@@ -40,13 +40,13 @@ class HashRing:
         self._owners = [endpoints[number] for _, _, number in placed]
 
     def owner(self, key: bytes) -> Endpoint:
-        """Whom the key belongs to."""
+        """Return the endpoint that the key belongs to."""
         owners = self._owners
         place = bisect_left(self._points, ring_position(key))
         return owners[place] if place < len(owners) else owners[0]
 
     def successors(self, key: bytes) -> Iterator[Endpoint]:
-        """Whom it belongs to when those before are not there: every endpoint once, the owner first."""
+        """Yield every endpoint once, in the order in which they take the key over; its owner first."""
         owners = self._owners
         place = bisect_left(self._points, ring_position(key))
         seen = set()

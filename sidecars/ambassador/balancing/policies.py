@@ -1,13 +1,21 @@
-"""How to choose among endpoints that may be chosen: one class for each value of BALANCE. No I/O; chance is passed in.
+"""The load-balancing policies: one class for each value of BALANCE. No I/O; random numbers are passed in.
 
-A policy is told its endpoints by `rebuild`, whenever they or their weights change; all that a choice needs is prepared
-there, so that `choose` takes the same few steps for three endpoints as for three thousand (`round_robin` with unequal
-weights and the hashes: the logarithm of that).
+`rebuild` gives a policy its endpoints, whenever they or their weights change, and prepares all that a choice needs. So
+`choose` takes the same few steps for three endpoints as for three thousand (for `round_robin` with unequal weights and
+for `hash`: the logarithm of that).
 
-Weights: a share of the requests in proportion. `least_request` and `ewma` draw a first candidate by weight and a second
-one by chance, and take the second when its load is lower: load by weight, so that what is pending is in proportion.
-For `ewma` costs that differ by less than half are the same: else the smallest difference in latency would decide
-everything, all requests that come one at a time would go to one endpoint, and weights would mean nothing.
+    BALANCE        class         choice
+    ewma           PeakEwma      of two candidates the one with the lower cost times pending attempts
+    least_request  LeastRequest  of two candidates the one with fewer pending attempts for its weight
+    round_robin    RoundRobin    one after the other, earliest deadline first
+    random         Random        at random, by weight
+    hash:…         RingHash      the owner of the key on a hash ring
+
+An endpoint's share of the requests is in proportion to its weight. `least_request` and `ewma` draw a first candidate by
+weight and a second one with equal chances, and take the second if its load is lower. The load is divided by the weight,
+so that pending attempts are in proportion to weights. `ewma` treats costs as equal if neither is twice the other.
+Otherwise the smallest difference in latency would decide: all requests that come one at a time would go to one
+endpoint, and weights would have no effect.
 """
 
 from __future__ import annotations
@@ -19,52 +27,52 @@ from typing import Final, Protocol
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.balancing.hash_ring import HashRing
 
-_CLEARLY: Final = 2.0  # times the cost: less is no difference
-_NOISE: Final = 0.001  # seconds that a cost may differ for no reason
+_CLEARLY: Final = 2.0  # the ratio of two costs from which they count as different
+_NOISE: Final = 0.001  # seconds by which costs differ without a cause
 
-Chance = Callable[[], float]
+Rand = Callable[[], float]  # a random number from 0 to less than 1, like random.random
 
 
 class Policy(Protocol):
-    """A way to choose."""
+    """Chooses an endpoint for a request. A balancer owns it."""
 
-    def rebuild(self, usable: Sequence[Endpoint], everyone: Sequence[Endpoint]) -> None:
-        """From now on choose among the `usable`. They are some of `everyone`, and at least one."""
+    def rebuild(self, usable: Sequence[Endpoint], members: Sequence[Endpoint]) -> None:
+        """Choose among the `usable` from now on: at least one, and all of them among the `members`."""
 
     def choose(self, key: bytes) -> Endpoint:
-        """The endpoint for a request with this key, which only the hashes look at. One must be usable."""
+        """Return the endpoint for a request. Only RingHash looks at `key`. Call `rebuild` before."""
 
 
 class RoundRobin:
-    """One after the other; by weight as evenly spread as can be (earliest deadline first, as Envoy does it)."""
+    """Chooses one endpoint after the other, spread evenly by weight (earliest deadline first, like Envoy)."""
 
-    def __init__(self, chance: Chance) -> None:
-        self._chance = chance
+    def __init__(self, rand: Rand) -> None:
+        self._rand = rand
         self._usable: Sequence[Endpoint] = ()
         self._next = 0
-        self._heap: list[list[float]] = []  # deadline, number of the endpoint, distance to its next deadline
-        self._even = True
+        self._heap: list[list[float]] = []  # deadline, index of the endpoint, distance to its next deadline
+        self._equal = True
 
-    def rebuild(self, usable: Sequence[Endpoint], everyone: Sequence[Endpoint]) -> None:  # noqa: ARG002 - as the protocol
+    def rebuild(self, usable: Sequence[Endpoint], members: Sequence[Endpoint]) -> None:  # noqa: ARG002 - as the protocol
         begin = min((item[0] for item in self._heap), default=0.0)
         for deadline, place, _ in self._heap:
             self._usable[int(place)].turn = deadline
         self._usable = usable
-        self._even = _are_even(usable)
+        self._equal = _have_equal_weights(usable)
         self._heap = []
-        if self._even:
-            self._next = int(self._chance() * len(usable))
+        if self._equal:
+            self._next = int(self._rand() * len(usable))
             return
         for number, endpoint in enumerate(usable):
             distance = 1.0 / endpoint.weight
             if not begin <= endpoint.turn <= begin + distance:
-                endpoint.turn = begin + distance * self._chance()
+                endpoint.turn = begin + distance * self._rand()
             self._heap.append([endpoint.turn, float(number), distance])
         heapify(self._heap)
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
         usable = self._usable
-        if self._even:
+        if self._equal:
             number = self._next
             self._next = number + 1 if number + 1 < len(usable) else 0
             return usable[number]
@@ -75,56 +83,56 @@ class RoundRobin:
 
 
 class WeightedDraw:
-    """Draws one by weight in constant time (Walker's alias method)."""
+    """Draws an endpoint by weight in constant time (Walker's alias method): the base of the policies below."""
 
-    def __init__(self, chance: Chance) -> None:
-        self._chance = chance
+    def __init__(self, rand: Rand) -> None:
+        self._rand = rand
         self._usable: Sequence[Endpoint] = ()
         self._count = 0
-        self._even = True
+        self._equal = True
         self._keep: list[float] = []
         self._alias: list[int] = []
 
-    def rebuild(self, usable: Sequence[Endpoint], everyone: Sequence[Endpoint]) -> None:  # noqa: ARG002 - as the protocol
+    def rebuild(self, usable: Sequence[Endpoint], members: Sequence[Endpoint]) -> None:  # noqa: ARG002 - as the protocol
         self._usable = usable
         self._count = len(usable)
-        self._even = _are_even(usable)
-        if not self._even:
+        self._equal = _have_equal_weights(usable)
+        if not self._equal:
             self._keep, self._alias = _alias_table([endpoint.weight for endpoint in usable])
 
     def _draw(self) -> int:
-        place = self._chance() * self._count
+        place = self._rand() * self._count
         number = int(place)
-        if self._even or place - number < self._keep[number]:
+        if self._equal or place - number < self._keep[number]:
             return number
         return self._alias[number]
 
 
 class Random(WeightedDraw):
-    """By chance, and by weight."""
+    """Chooses at random, by weight."""
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
         return self._usable[self._draw()]
 
 
 class LeastRequest(WeightedDraw):
-    """Of two the one with fewer pending requests for its weight."""
+    """Chooses of two candidates the one with fewer pending attempts for its weight."""
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
         count = self._count
         if count == 1:
             return self._usable[0]
         first = self._draw()
-        second = int(self._chance() * (count - 1))
+        second = int(self._rand() * (count - 1))
         one = self._usable[first]
         other = self._usable[second if second < first else second + 1]
         return other if other.pending * one.weight < one.pending * other.weight else one
 
 
 class PeakEwma(WeightedDraw):
-    """Of two the one whose answer should cost less: what they have cost, times what is pending already.
+    """Chooses of two candidates the one whose response should take less time: its cost times its pending attempts.
 
-    Where they cost the same it is the one with less pending.
+    Of two with equal costs it is the one with fewer pending attempts.
     """
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
@@ -132,7 +140,7 @@ class PeakEwma(WeightedDraw):
         if count == 1:
             return self._usable[0]
         first = self._draw()
-        second = int(self._chance() * (count - 1))
+        second = int(self._rand() * (count - 1))
         one = self._usable[first]
         other = self._usable[second if second < first else second + 1]
         cost, others = one.cost + _NOISE, other.cost + _NOISE
@@ -143,55 +151,55 @@ class PeakEwma(WeightedDraw):
 
 
 class RingHash(WeightedDraw):
-    """By the request's key: the same key the same endpoint, and without a key by chance."""
+    """Chooses the owner of the request's key on a hash ring, and at random for a request without a key."""
 
-    def __init__(self, chance: Chance) -> None:
-        super().__init__(chance)
-        self._among: frozenset[Endpoint] = frozenset()
+    def __init__(self, rand: Rand) -> None:
+        super().__init__(rand)
+        self._usable_set: frozenset[Endpoint] = frozenset()
         self._members: list[tuple[Endpoint, float]] = []
         self._ring = HashRing(())
 
-    def rebuild(self, usable: Sequence[Endpoint], everyone: Sequence[Endpoint]) -> None:
-        super().rebuild(usable, everyone)
-        self._among = frozenset(usable)
-        members = [(endpoint, endpoint.full_weight) for endpoint in everyone]
-        if members != self._members:  # who is only unwell keeps its place: its keys come back to it
-            self._members = members
-            self._ring = HashRing(everyone)
+    def rebuild(self, usable: Sequence[Endpoint], members: Sequence[Endpoint]) -> None:
+        super().rebuild(usable, members)
+        self._usable_set = frozenset(usable)
+        weighted = [(endpoint, endpoint.full_weight) for endpoint in members]
+        if weighted != self._members:  # an endpoint that is only ejected keeps its points: its keys return to it
+            self._members = weighted
+            self._ring = HashRing(members)
 
     def choose(self, key: bytes) -> Endpoint:
         if not key:
             return self._usable[self._draw()]
         owner = self._ring.owner(key)
-        if owner in self._among:
+        if owner in self._usable_set:
             return owner
         return next(self.owners(key))
 
     def owners(self, key: bytes) -> Iterator[Endpoint]:
-        """Whom the key belongs to, one after the other should those before fail; usable ones alone."""
+        """Yield the usable endpoints in the order in which they take the key over; its owner first."""
         for endpoint in self._ring.successors(key):
-            if endpoint in self._among:
+            if endpoint in self._usable_set:
                 yield endpoint
 
 
-def make_policy(name: str, chance: Chance) -> Policy:
-    """The policy that a value of BALANCE stands for."""
-    made: dict[str, Callable[[Chance], Policy]] = {
+def make_policy(name: str, rand: Rand) -> Policy:
+    """Return the policy for a value of BALANCE."""
+    policies: dict[str, Callable[[Rand], Policy]] = {
         "ewma": PeakEwma,
         "hash": RingHash,
         "least_request": LeastRequest,
         "random": Random,
         "round_robin": RoundRobin,
     }
-    return made[name.partition(":")[0]](chance)
+    return policies[name.partition(":")[0]](rand)
 
 
-def _are_even(endpoints: Sequence[Endpoint]) -> bool:
+def _have_equal_weights(endpoints: Sequence[Endpoint]) -> bool:
     return len({endpoint.weight for endpoint in endpoints}) <= 1
 
 
 def _alias_table(weights: Sequence[float]) -> tuple[list[float], list[int]]:
-    """For each of the equally likely fields: how much of it is its own, and whose the rest is (Vose)."""
+    """Return Vose's alias table: for each slot the share that is its own, and the index that gets the rest."""
     scale = len(weights) / sum(weights, 0.0)
     keep = [weight * scale for weight in weights]
     alias = list(range(len(weights)))
@@ -203,6 +211,6 @@ def _alias_table(weights: Sequence[float]) -> tuple[list[float], list[int]]:
         keep[rich] -= 1.0 - keep[poor]
         if keep[rich] < 1.0:
             small.append(large.pop())
-    for number in (*small, *large):  # what rounding has left over
+    for number in (*small, *large):  # left over by rounding
         keep[number] = 1.0
     return keep, alias

@@ -132,14 +132,12 @@ class DnsTarget:
         named = {(found.ip, found.port or self.target.port): found for found in answer.found}
         gone = [self.endpoints.pop(where) for where in list(self.endpoints) if where not in named]
         for endpoint in gone:
-            endpoint.removed, endpoint.removed_at = True, now
+            endpoint.remove(now)
             self.leaving[endpoint.ip, endpoint.port] = endpoint
         new = []
         for where, found in named.items():
             endpoint = self.endpoints.get(where) or self.leaving.pop(where, None) or self._make_endpoint(found)
-            endpoint.full_weight = found.weight * self.target.weight
-            endpoint.priority = found.priority
-            endpoint.removed = False
+            endpoint.place(found.weight * self.target.weight, found.priority)
             if where not in self.endpoints:
                 self.endpoints[where] = endpoint
                 new.append(endpoint)

@@ -38,7 +38,7 @@ def attempt(exchange: Exchange) -> None:
         exchange.give_up(local_replies.NO_ADDRESS)
         return
     exchange.endpoint = endpoint
-    endpoint.begin_try(is_retry=again)
+    endpoint.begin_attempt(is_retry=again)
     idle = endpoint.idle
     while idle and not exchange.fresh and (request.idempotent or exchange.tried_at - idle[-1].since < retry.FRESH):
         connection = idle.pop()

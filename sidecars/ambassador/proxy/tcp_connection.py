@@ -81,11 +81,11 @@ class TcpConnection(TunnelEnd):
             upstream.counters.retries += bool(tried)
             tried.append(endpoint)
             self.tries = len(tried)
-            endpoint.begin_try(is_retry=len(tried) > 1)
+            endpoint.begin_attempt(is_retry=len(tried) > 1)
             try:
                 made = await upstream.connect(endpoint, lambda: TunnelEnd(upstream, inbound=False))
             except Exception:
-                endpoint.end_try()
+                endpoint.end_attempt()
                 upstream.balancer.on_inconclusive(endpoint, started)
                 raise
             if isinstance(made, TunnelEnd):
@@ -97,7 +97,7 @@ class TcpConnection(TunnelEnd):
                 return
             cause = made
             self.causes.append((endpoint.label, cause))
-            endpoint.end_try()
+            endpoint.end_attempt()
             upstream.unreached(endpoint, cause, started)
         if not self.lost:
             self._give_up(cause)

@@ -197,7 +197,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
             return
         if self.endpoint is not None:
             self.endpoint.connection_closed()
-            self.endpoint.end_try()
+            self.endpoint.end_attempt()
             self.endpoint = None
         if peer.lost:
             self.upstream.tunnels.discard(self if self.inbound else peer)

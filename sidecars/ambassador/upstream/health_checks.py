@@ -11,7 +11,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from sidecars.ambassador.balancing.endpoint import PROBATION
+from sidecars.ambassador.balancing.outlier_ejection import PROBATION
 from sidecars.ambassador.http.head_rules import MessageRejected
 from sidecars.ambassador.http.local_replies import RESPONSE_TIMEOUT, Cause
 from sidecars.ambassador.http.response_head import STATUS_LINES
@@ -78,7 +78,7 @@ class HealthChecker:
                 there = self._upstream.endpoints
                 self._due = {endpoint: self._due.get(endpoint, now) for endpoint in there}
                 for endpoint, due in self._due.items():
-                    if endpoint not in self._running and (due <= now or endpoint.state is PROBATION):
+                    if endpoint not in self._running and (due <= now or endpoint.ejection.state is PROBATION):
                         self._due[endpoint] = now + self._every
                         self._running[endpoint] = asyncio.create_task(self._check(endpoint))
                 await asyncio.sleep(_STEP)

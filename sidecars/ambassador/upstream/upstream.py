@@ -8,8 +8,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecars.ambassador.balancing.balancer import Balancer
-from sidecars.ambassador.balancing.endpoint import EJECTED, READY, Endpoint
+from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.balancing.hash_key import hash_key_function
+from sidecars.ambassador.balancing.outlier_ejection import EJECTED, READY
 from sidecars.ambassador.discovery.dns_refresh import is_address
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, DnsTarget, authority
 from sidecars.ambassador.http import local_replies
@@ -82,7 +83,7 @@ class Upstream:
         self.credentials = b""  # a line of each request, behind its Host
         self._authenticate(time.monotonic())
         self.hash_key = hash_key_function(settings.balance)
-        self.balancer: Balancer = Balancer(settings, told=self._state_changed)
+        self.balancer: Balancer = Balancer(settings, on_state_change=self._log_ejection)
         self.budget = RetryBudget(time.monotonic(), settings.retry_budget)
         self.counters: Counters = Counters()
         self.defects = Defects()
@@ -183,24 +184,24 @@ class Upstream:
         if self._hold.reason:
             self._hold.reason = f"it has no address yet: {name.target.host}: {error}"
 
-    def _state_changed(self, endpoint: Endpoint) -> None:
-        if endpoint.state is EJECTED:
+    def _log_ejection(self, endpoint: Endpoint) -> None:
+        if endpoint.ejection.state is EJECTED:
             log.warning(
                 "an endpoint is ejected",
                 upstream=self.name,
                 address=endpoint.label,
-                failures=endpoint.failures,
-                seconds=round(endpoint.state_until - endpoint.state_at, 1),
+                failures=endpoint.ejection.consecutive_failures,
+                seconds=round(endpoint.ejection.ends_at - endpoint.ejection.since, 1),
             )
-        elif endpoint.state is READY:
-            log.info("an endpoint is back", upstream=self.name, address=endpoint.label)
+        elif endpoint.ejection.state is READY:
+            log.info("an ejected endpoint has returned", upstream=self.name, address=endpoint.label)
 
     def has_untried(self, tried: Collection[Endpoint]) -> bool:
         return any(endpoint not in tried for endpoint in self.endpoints)
 
     def leave(self, endpoint: Endpoint) -> None:
         """A try at this endpoint is over."""
-        endpoint.end_try()
+        endpoint.end_attempt()
 
     def _authenticate(self, now: float) -> None:
         if self._token is not None:

@@ -176,7 +176,7 @@ class UpstreamConnection:
         self.served = True
         exchange.connection = None
         endpoint = self.endpoint
-        endpoint.end_try()
+        endpoint.end_attempt()
         exchange.endpoint = None
         if (
             reusable

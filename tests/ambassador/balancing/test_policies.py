@@ -131,9 +131,9 @@ def test_a_retry_after_keeps_an_endpoint_expensive_for_as_long_as_it_asks() -> N
 
 def test_a_good_answer_ends_what_a_retry_after_asked_for() -> None:
     (one,) = endpoints(1)
-    one.blame(0.0, retry_after=120.0)
-    one.sample(0.01, 5.0)
-    one.sample(0.01, 15.0)
+    one.penalize(0.0, retry_after=120.0)
+    one.sample_cost(0.01, 5.0)
+    one.sample_cost(0.01, 15.0)
     assert one.cost == pytest.approx(120.0 / 2.71828, rel=0.01)
 
 
@@ -152,14 +152,14 @@ def test_ewma_spreads_what_stays_pending_evenly_when_costs_hardly_differ() -> No
 
 def test_a_cost_peaks_at_once_sinks_slowly_and_is_projected_to_now() -> None:
     (one,) = endpoints(1)
-    one.sample(0.5, 1.0)
+    one.sample_cost(0.5, 1.0)
     assert one.cost == 0.5
-    one.sample(0.1, 1.0 + 10.0)
+    one.sample_cost(0.1, 1.0 + 10.0)
     assert one.cost == pytest.approx(0.1 + 0.4 / 2.71828, rel=1e-3)
-    one.sink(12.0, 22.0)
+    one.decay_cost(12.0, 22.0)
     assert one.cost < 0.1
     kept = one.cost
-    one.sink(20.0, 23.0)
+    one.decay_cost(20.0, 23.0)
     assert one.cost == kept  # it was heard of since
 
 
@@ -169,7 +169,7 @@ def test_a_cost_stays_within_what_was_measured(samples: list[tuple[float, float]
     now, highest = 0.0, one.cost
     for seconds, later in samples:
         now += later
-        one.sample(seconds, now)
+        one.sample_cost(seconds, now)
         highest = max(highest, seconds)
         assert seconds - 1e-9 <= one.cost <= highest + 1e-9
 

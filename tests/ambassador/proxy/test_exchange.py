@@ -213,7 +213,7 @@ def test_an_endpoint_is_well_again_when_its_answer_begins() -> None:
             pair.client.data_received(request)
             pair.connection.data_received(answer)
             assert pair.upstream.balancer.down == 0
-            assert pair.endpoint.failures == 0
+            assert pair.endpoint.ejection.consecutive_failures == 0
 
 
 async def test_an_endpoint_that_does_not_open_is_down_although_the_app_did_not_wait(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecars.ambassador.balancing.endpoint import PROBATION, TRIAL
+from sidecars.ambassador.balancing.outlier_ejection import PROBATION, TRIAL
 from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 from tests.ambassador.exchanges import Pair, Wire
@@ -20,7 +20,7 @@ def on_trial(pair: Pair) -> None:
     balancer, now = pair.upstream.balancer, pair.client.since
     balancer.on_failure(pair.endpoint, now - 60.0, now - 60.0, unreachable=True)
     balancer.tick(now)
-    assert pair.endpoint.state is PROBATION
+    assert pair.endpoint.ejection.state is PROBATION
 
 
 def broken(*_: object, **__: object) -> Any:
@@ -29,7 +29,7 @@ def broken(*_: object, **__: object) -> Any:
 
 def malformed_body(pair: Pair) -> None:
     pair.client.data_received(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-    assert pair.endpoint.state is TRIAL
+    assert pair.endpoint.ejection.state is TRIAL
     pair.client.data_received(b"no size\r\n")
     assert pair.app.written.startswith(b"HTTP/1.1 400 ")
 
@@ -57,7 +57,7 @@ def test_an_end_that_says_nothing_of_the_endpoint_is_no_failed_trial(end: Callab
     with Pair(AMBASSADOR_MAX_PENDING="1") as pair:
         on_trial(pair)
         end(pair)
-        assert pair.endpoint.state is PROBATION
+        assert pair.endpoint.ejection.state is PROBATION
         assert pair.endpoint.pending == 0
 
 
@@ -72,4 +72,4 @@ def test_a_defect_in_connecting_a_tunnel_leaves_nothing_behind() -> None:
         assert wire.aborted
         assert pair.upstream.defects.count == 1
         assert pair.endpoint.pending == 0
-        assert pair.endpoint.state is PROBATION
+        assert pair.endpoint.ejection.state is PROBATION

@@ -79,7 +79,7 @@ def test_a_defect_in_what_is_done_beside_an_answer_does_not_hold_it_back(caplog:
 
 def test_a_defect_in_judging_a_failed_answer_lets_the_answer_through() -> None:
     with Pair(AMBASSADOR_EJECT_AFTER="1", AMBASSADOR_MAX_EJECTED="100%") as pair:
-        pair.upstream.balancer._told = broken
+        pair.upstream.balancer._on_state_change = broken
         pair.client.data_received(GET)
         pair.connection.data_received(b"HTTP/1.1 503 Away\r\nContent-Length: 4\r\n\r\nbad\n")
         assert pair.app.written.startswith(b"HTTP/1.1 503 Away\r\n")
