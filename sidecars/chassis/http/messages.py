@@ -1,4 +1,4 @@
-"""The messages between the small HTTP server and its handlers, and the limits of one client."""
+"""Requests and responses of the small HTTP server, and the limits of one client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request's head. `path` is not decoded. Header names are in lower case; the last of each counts."""
+    """The head of a request. `path` is not decoded. Header names are in lower case; of equal names the last counts."""
 
     method: str
     path: str
@@ -20,7 +20,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer. Its length and date are added; `headers` must be clean, as h11 refuses what is not."""
+    """A whole response. The server adds its length and date. h11 refuses headers that HTTP does not allow."""
 
     status: int = 200
     body: bytes = b""
@@ -32,18 +32,18 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """What one client may take. Times are in seconds."""
+    """The most that clients may use. Times are in seconds."""
 
-    connections: int = 512
+    connections: int = 512  # of all clients together
     head: int = 16 * 1024  # bytes of a request's line and headers
-    fields: int = 256  # headers
-    body: int = 64 * 1024  # bytes of a body that nobody wants
-    pieces: int = 512  # of that body: chunks of a byte cost as much as large ones
+    fields: int = 256  # headers of a request
+    body: int = 64 * 1024  # bytes of a request's body, which is dropped
+    pieces: int = 512  # of that body: a chunk of one byte costs as much as a large one
     idle: float = 75.0
     request: float = 10.0
     write: float = 10.0
 
 
 def text(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer in plain words."""
+    """Return a response in plain text."""
     return Response(status, sentence.encode(), {**TEXT, **(headers or {})})

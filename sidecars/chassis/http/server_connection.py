@@ -1,77 +1,100 @@
-"""One client of the small HTTP server, from its first byte to its end. The states stand in `server`."""
+"""One connection of a client to the small HTTP server, from its first byte to its end.
+
+`server` has the table of its states.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
+from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import Any, Protocol, cast
 
 import h11
 
-from sidecars.chassis.http.messages import TEXT, Request, Response, text
+from sidecars.chassis.http.messages import TEXT, ClientLimits, Handler, Request, Response, text
 from sidecars.chassis.runtime import logs
-
-if TYPE_CHECKING:
-    from sidecars.chassis.http.server import Server
 
 log = logs.get("web")
 
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _UNSENDABLE = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_LINGER = 2.0  # seconds that a client may take to see the end
-_REQUEST_TIMEOUT = 408
-_HEAD_TOO_LARGE = 431
-_CONTENT_TOO_LARGE = 413
-_DEFECT = 500
+_LINGER = 2.0  # seconds that a client may take to read the end
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-_HAS_NO_BODY = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
+_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, sections 15.3.5 and 15.4.5
+
+
+class Owner(Protocol):
+    """The server, as its connections see it."""
+
+    draining: bool
+
+    @property
+    def handler(self) -> Handler:
+        """The function that answers a request."""
+
+    @property
+    def limits(self) -> ClientLimits:
+        """The limits of one client."""
+
+    def admit(self, connection: ServerConnection, /) -> bool:
+        """Take a new connection and return True, or return False."""
+
+    def forget(self, connection: ServerConnection, /) -> None:
+        """Note that the connection is lost."""
+
+    def start(self, request: Coroutine[Any, Any, None], /) -> None:
+        """Run the work on one request."""
+
+    def date(self) -> bytes:
+        """Return the value of the Date header."""
 
 
 class ServerConnection(asyncio.Protocol):
-    """One client."""
+    """One connection. The event loop calls it, and the server that owns it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Owner) -> None:
         self._server = server
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=server.limits.head)
         self._transport: asyncio.Transport
-        self._request: h11.Request | None = None  # whose head has come
-        self._unread = b""  # what h11 has not been given yet
-        self._hungry = True  # h11 has nothing that it could go on with
-        self._dropped = self._pieces = 0  # bytes of its body, and the pieces they came in
-        self._at_end = self._told_end = False  # the client has half closed, and h11 knows it
-        self._last = False  # the connection closes after the answer
-        self._reading = False  # a request has begun to come
-        self._working = False  # the handler has it
+        self._request: h11.Request | None = None  # the one whose head was read last
+        self._unread = b""  # bytes that h11 has not received yet
+        self._needs_data = True  # True if h11 can do nothing without more bytes
+        self._dropped = self._pieces = 0  # bytes of the request's body, and the pieces that they came in
+        self._at_end = False  # True if the client has closed its side
+        self._end_was_fed = False  # True if h11 knows that
+        self._close_after_response = False
+        self._reading = False  # True if a request has begun
+        self._working = False  # True if the handler has the request
         self._write_paused = False
-        self._ended = False  # the last answer was given
-        self.deadline = math.inf
+        self._ended = False  # True if no further response will be sent
+        self.deadline = math.inf  # of the monotonic clock
 
-    # -- what the transport tells -------------------------------------------------------------------------------------
+    # -- events of the transport ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._server.connections) >= self._server.limits.connections or self._server.draining:
+        if self._server.admit(self):
+            self._set_deadline(self._server.limits.idle)
+        else:
             self._transport.write(_BUSY)
             self._transport.close()
-            return
-        self._server.connections.add(self)
-        self._owes(self._server.limits.idle)
 
     def data_received(self, data: bytes) -> None:
         if self._ended:
-            return  # dropped, until the client has seen that we have ended
+            return  # dropped until the client has read the end
         if not self._reading and not self._working:
             self._reading = True
-            self._owes(self._server.limits.request)
+            self._set_deadline(self._server.limits.request)
         self._unread += data
         if self._working:
-            self._transport.pause_reading()  # the next request waits for the answer to this one
+            self._transport.pause_reading()  # the next request waits until this one is answered
         self._advance()
 
     def eof_received(self) -> bool:
-        """Half a close is no reason not to answer what was asked (over TLS there is no such thing)."""
+        """Keep the connection after a half-close while a request is in progress. TLS has no half-close."""
         if not self._ended:
             self._at_end = True
             self._advance()
@@ -79,23 +102,23 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._ended = True
-        self._server.lost(self)
+        self._server.forget(self)
 
     def pause_writing(self) -> None:
         self._write_paused = True
-        self._owes(self._server.limits.write)
+        self._set_deadline(self._server.limits.write)
 
     def resume_writing(self) -> None:
         self._write_paused = False
         if not self._working:
-            self._next()
+            self._begin_next()
 
-    # -- from bytes to a request --------------------------------------------------------------------------------------
+    # -- from bytes to a request ----------------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        """Go through what has come, up to a whole request or the need for more."""
+        """Process the bytes that have arrived, up to a whole request or the need for more."""
         while not (self._working or self._write_paused or self._ended):
-            if self._hungry:
+            if self._needs_data:
                 self._feed()
             try:
                 event = self._h11.next_event()
@@ -103,113 +126,112 @@ class ServerConnection(asyncio.Protocol):
                 self._refuse(error.error_status_hint)
                 return
             if event is not h11.NEED_DATA:
-                self._take(event)
+                self._process(event)
                 continue
-            self._hungry = True
-            if not (self._unread or (self._at_end and not self._told_end)):
+            self._needs_data = True
+            if not (self._unread or (self._at_end and not self._end_was_fed)):
                 if self._h11.they_are_waiting_for_100_continue:
-                    self._work()  # a final answer will do: the body is of no use
+                    self._begin_work()  # a final response is enough, because no route uses the body
                 return
 
-    def _take(self, event: object) -> None:
-        """One event of a request."""
+    def _process(self, event: object) -> None:
+        """Process one event of a request."""
         match event:
             case h11.Request():
-                self._begin(event)
+                self._begin_request(event)
             case h11.Data(data=data):
                 self._dropped += len(data)
                 self._pieces += 1
                 if self._dropped > self._server.limits.body or self._pieces > self._server.limits.pieces:
-                    self._refuse(_CONTENT_TOO_LARGE)
+                    self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             case h11.EndOfMessage():
-                self._work()
+                self._begin_work()
             case h11.ConnectionClosed():
                 self._close()
 
     def _feed(self) -> None:
-        """Give h11 more of what has come, in pieces: else the limit of a head would not hold for one that is whole."""
-        self._hungry = False
+        """Give h11 more bytes. It checks the limit of a head only between two pieces, so a piece is no larger."""
+        self._needs_data = False
         if self._unread:
             size = self._server.limits.head
             piece, self._unread = self._unread[:size], self._unread[size:]
             self._h11.receive_data(piece)
-        elif self._at_end and not self._told_end:
-            self._told_end = True
+        elif self._at_end and not self._end_was_fed:
+            self._end_was_fed = True
             self._h11.receive_data(b"")
 
-    def _begin(self, head: h11.Request) -> None:
-        """A request's head has come. A length beside an encoding may hide a second request (RFC 9112, section 6.1)."""
+    def _begin_request(self, head: h11.Request) -> None:
+        """Keep a request's head. A length beside an encoding may hide a second request (RFC 9112, section 6.1)."""
         self._request, self._dropped, self._pieces = head, 0, 0
         names = {name for name, _ in head.headers}
-        self._last = b"transfer-encoding" in names and (b"content-length" in names or head.http_version < b"1.1")
+        is_ambiguous = b"content-length" in names or head.http_version < b"1.1"
+        self._close_after_response = b"transfer-encoding" in names and is_ambiguous
         if len(head.headers) > self._server.limits.fields:
-            self._refuse(_HEAD_TOO_LARGE)
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    def _work(self) -> None:
+    def _begin_work(self) -> None:
         assert self._request is not None  # noqa: S101 - h11 ends no message that has not begun
         self._working, self._reading = True, False
         self.deadline = math.inf
-        task = asyncio.get_running_loop().create_task(self._handle(_request(self._request)))
-        self._server.tasks.add(task)
-        task.add_done_callback(self._server.tasks.discard)
+        self._server.start(self._handle(_request(self._request)))
 
     async def _handle(self, request: Request) -> None:
         try:
             response = await self._server.handler(request)
-        except Exception as error:  # noqa: BLE001 - a client is answered whatever happens, and we hear of it
+        except Exception as error:  # noqa: BLE001 - the client gets a response after any defect, and the log has it
             log.defect("a defect while answering: please report the traceback", error)
-            response = text(_DEFECT, "a defect: see the log\n")
+            response = text(HTTPStatus.INTERNAL_SERVER_ERROR, "a defect: see the log\n")
         self._working = False
         if self._ended:
             return
         try:
             self._send(response)
-        except (h11.LocalProtocolError, UnicodeEncodeError) as error:  # nothing of it has left
+        except (h11.LocalProtocolError, UnicodeEncodeError) as error:  # no byte of it was sent
             log.defect("a defect: an answer that cannot be sent; please report the traceback", error)
             self._transport.write(_UNSENDABLE)
             self._end()
 
-    # -- from an answer to bytes --------------------------------------------------------------------------------------
+    # -- from a response to bytes ---------------------------------------------------------------------------------
 
     def _send(self, response: Response) -> None:
         headers = [(b"Date", self._server.date())]
         headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.headers.items()]
-        if response.status not in _HAS_NO_BODY:
+        if response.status not in _BODILESS:
             headers.append((b"Content-Length", b"%d" % len(response.body)))
-        if self._server.draining or self._last:
+        if self._server.draining or self._close_after_response:
             headers.append((b"Connection", b"close"))
         send = self._h11.send
         reason = _REASONS.get(response.status, b"")
         head = send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
-        is_bodiless = response.status in _HAS_NO_BODY or (self._request and self._request.method == b"HEAD")
+        is_bodiless = response.status in _BODILESS or (self._request and self._request.method == b"HEAD")
         body = b"" if is_bodiless else send(h11.Data(data=response.body)) or b""
         self._transport.write(head + body + (send(h11.EndOfMessage()) or b""))
         if self._h11.our_state is h11.MUST_CLOSE or self._h11.their_state is not h11.DONE:
             self._end()
         else:
             self._h11.start_next_cycle()
-            self._next()
+            self._begin_next()
 
-    def _next(self) -> None:
-        """Turn to what has come of the next request, unless the client has to take its answer first."""
+    def _begin_next(self) -> None:
+        """Turn to the next request, unless the client has to read its response first."""
         if self._write_paused or self._ended:
             return
         self._request = None
         self._reading = bool(self._unread or self._h11.trailing_data[0])
-        self._owes(self._server.limits.request if self._reading else self._server.limits.idle)
+        self._set_deadline(self._server.limits.request if self._reading else self._server.limits.idle)
         self._transport.resume_reading()
         self._advance()
 
     def _refuse(self, status: int) -> None:
-        """Answer a request that is none, and end: what comes after it cannot be told apart."""
+        """Answer a malformed request, and end: the next request could not be told apart from its rest."""
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._send(Response(status, _REASONS[status] + b"\n", {**TEXT, "Connection": "close"}))
         self._end()
 
-    # -- ending -------------------------------------------------------------------------------------------------------
+    # -- ending ---------------------------------------------------------------------------------------------------
 
     def _end(self) -> None:
-        """No more answers. The client may still be sending, and a close would reset what it has not read yet."""
+        """Send no more responses. The client may still be sending; a close would reset what it has not read yet."""
         if self._ended:
             return
         self._ended = True
@@ -218,19 +240,19 @@ class ServerConnection(asyncio.Protocol):
         else:
             self._transport.write_eof()
             self._transport.resume_reading()
-        self._owes(_LINGER)
+        self._set_deadline(_LINGER)
 
     def _close(self) -> None:
         self._ended = True
         self._transport.close()
-        self._owes(_LINGER)
+        self._set_deadline(_LINGER)
 
     def abort(self) -> None:
         self._ended = True
         self._transport.abort()
 
     def is_idle(self) -> bool:
-        """True if no byte of a request has come since the last answer."""
+        """Return True if no byte of a request has arrived since the last response."""
         return not (self._working or self._reading or self._ended)
 
     def close_if_idle(self) -> None:
@@ -238,16 +260,16 @@ class ServerConnection(asyncio.Protocol):
             self._close()
 
     def expire(self) -> None:
-        """The deadline has passed."""
+        """End the connection, whose deadline has passed."""
         if self._ended or self._write_paused:
             self.abort()
         elif self._reading:
-            self._refuse(_REQUEST_TIMEOUT)
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:
             self._close()
 
-    def _owes(self, seconds: float) -> None:
-        """The client has to move on within so many seconds."""
+    def _set_deadline(self, seconds: float) -> None:
+        """Give the client so many seconds for its next step."""
         self.deadline = time.monotonic() + seconds
 
     def _is_secure(self) -> bool:
@@ -256,7 +278,7 @@ class ServerConnection(asyncio.Protocol):
 
 def _request(head: h11.Request) -> Request:
     target = head.target.decode("ascii")
-    if not target.startswith("/"):  # absolute form (RFC 9112, section 3.2.2): the path is what counts
+    if not target.startswith("/"):  # absolute form (RFC 9112, section 3.2.2): only its path counts
         _, _, rest = target.partition("://")
         target = f"/{rest.partition('/')[2]}"
     path, _, query = target.partition("?")
