@@ -1,4 +1,4 @@
-"""The `Accept` header (RFC 9110, section 12.5.1): what somebody would like to get, and how much. No I/O."""
+"""The `Accept` header field (RFC 9110, section 12.5.1): media ranges and their weights. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-_MOST_RANGES = 64  # of a header that are looked at
+_MOST_RANGES = 64  # the rest of a header is ignored
 _QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
@@ -20,7 +20,7 @@ class MediaRange:
 
 
 def media_ranges(accept: str) -> Iterator[MediaRange]:
-    """What the header lists, in its order. One whose weight is none is passed over."""
+    """Yield the media ranges of the header in its order. A range whose weight is malformed is left out."""
     for one in accept.split(",", _MOST_RANGES)[:_MOST_RANGES]:
         media_type, *parameters = (part.strip().lower() for part in one.split(";"))
         values = {name.strip(): value.strip() for name, _, value in (part.partition("=") for part in parameters)}

@@ -1,8 +1,9 @@
-"""Accepting connections without the event loop's own server, which resets them where no descriptor is free.
+"""Accept connections also while no file descriptor is free.
 
-libuv then accepts and closes whatever waits, without a word to anybody; asyncio stops for a second. This acceptor takes
-a descriptor of the reserve (`descriptors`), and says by `shed` when even that is used up. It takes one
-connection each time the loop polls, so that processes which share a socket share its connections, too.
+The event loops' own servers reset connections then: libuv accepts and closes each one that waits, and logs nothing;
+asyncio stops accepting for a second. This acceptor takes a descriptor of the reserve (`descriptors`), and calls
+`on_scarcity` if that is used. It accepts one connection each time the loop polls, so that processes that share a socket
+share its connections, too.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from sidecars.chassis.runtime import descriptors, logs
 
 log = logs.get("acceptor")
 
-_SHEDDING = 0.01  # seconds until what was shed is closed
-_REST = 0.1  # seconds to wait where nothing can be accepted
+_CLOSING = 0.01  # seconds until a connection that `on_scarcity` has closed frees its descriptor
+_RETRY = 0.1  # seconds to wait after accept(2) has failed
 
 
 class Acceptor:
@@ -27,60 +28,61 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         bound: socket.socket,
         protocol: Callable[[], asyncio.BaseProtocol],
-        shed: Callable[[], object] = lambda: None,
+        on_scarcity: Callable[[], object] = lambda: None,
     ) -> None:
-        """`shed` is called when the reserve is used; it may close a connection that is of little use."""
+        """`on_scarcity` is called when the reserve is used; it may close a connection that is idle."""
         self._loop = loop
         self._bound = bound
         self._protocol = protocol
-        self._shed = shed
-        self._beginning: set[asyncio.Task[object]] = set()
-        self._later: asyncio.TimerHandle | None = None
-        self._scarce = False  # True if the reserve is used, and nothing else is free
-        self._begin()
+        self._on_scarcity = on_scarcity
+        self._starting: set[asyncio.Task[object]] = set()
+        self._resume: asyncio.TimerHandle | None = None
+        self._is_scarce = False  # True if the reserve is used and no other descriptor is free
+        self._listen()
 
-    def _begin(self) -> None:
-        self._later = None
+    def _listen(self) -> None:
+        self._resume = None
         self._loop.add_reader(self._bound, self._accept)
 
     def _accept(self) -> None:
         try:
             accepted = descriptors.accept_with_reserve(self._bound)
         except (BlockingIOError, ConnectionError):
-            return  # another process was faster, or the client has gone
+            return  # another process has accepted it, or the client has closed it
         except OSError as error:
-            self._rest(error)
+            self._handle_failure(error)
             return
-        self._scarce = (self._scarce or descriptors.is_reserved(accepted.fileno())) and not descriptors.is_any_free()
-        if self._scarce:
-            self._shed()  # one for each that is taken: whoever answers may have to open something
-            self._pause(_SHEDDING)
+        was_reserved = self._is_scarce or descriptors.is_reserved(accepted.fileno())
+        self._is_scarce = was_reserved and not descriptors.is_any_free()
+        if self._is_scarce:
+            self._on_scarcity()  # one closed for each accepted: a response may have to open a file
+            self._pause(_CLOSING)
         accepted.setblocking(False)
-        task = self._loop.create_task(self._take(accepted))
-        self._beginning.add(task)
-        task.add_done_callback(self._beginning.discard)
+        task = self._loop.create_task(self._start(accepted))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
 
-    async def _take(self, accepted: socket.socket) -> None:
+    async def _start(self, accepted: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._protocol, accepted)
         except OSError as error:
             accepted.close()
             descriptors.count_exhaustion(error)
 
-    def _rest(self, error: OSError) -> None:
-        """Do not ask again at once: the connection that waits would wake the loop for ever."""
+    def _handle_failure(self, error: OSError) -> None:
+        """Pause: the connection that waits would wake the loop again at once, without end."""
         if descriptors.exhausted_resource(error) is None:
             log.warning("a connection cannot be accepted", reason=error.strerror)
-        self._shed()
-        self._pause(_REST)
+        self._on_scarcity()
+        self._pause(_RETRY)
 
     def _pause(self, seconds: float) -> None:
         self._loop.remove_reader(self._bound)
-        self._later = self._loop.call_later(seconds, self._begin)
+        self._resume = self._loop.call_later(seconds, self._listen)
 
     def close(self) -> None:
         """Accept no more, and close the listening socket."""
-        if self._later is not None:
-            self._later.cancel()
+        if self._resume is not None:
+            self._resume.cancel()
         self._loop.remove_reader(self._bound)
         self._bound.close()

@@ -1,17 +1,17 @@
-"""A small HTTP/1.1 client: a request out, a whole answer in. The protocol is h11's; this is the I/O around it.
+"""A small HTTP/1.1 client: it sends a request and returns a whole response. h11 has the protocol; this is the I/O.
 
-For sidecars that ask one place over and over. A general client would cost them half of their memory, would join the
-blocks of a body before it sends them, and would not hear an answer that comes before the body has left.
+It is for sidecars that ask one place again and again. A general client would take half of their memory, would join the
+blocks of a body before it sends them, and would not read a response that comes before the whole body is sent.
 
-- A connection is used by one request at a time; those that the other side keeps are used again, for `keep` seconds.
-- A kept connection that is closed just as it is used again is no failure: the request is made on another one.
-- An answer ends the sending. One that came before the whole request had left says so (`ClientResponse.early`).
-- Answers have limits, of their bytes and of the work that they make (see `answers`). `max_body` follows from what is
-  asked. However an answer is cut into pieces, the event loop gets its turn after a few of them.
-- Nothing is followed, unpacked, taken from the environment or sent by way of a proxy.
+- One request at a time uses a connection. A connection that the peer keeps open is used again, within `keep_alive`
+  seconds.
+- A kept connection may close just as it is used again. That is no failure: another connection gets the request.
+- A response ends the sending. `ClientResponse.early` is True if it came before the whole request was sent.
+- A response has limits of bytes and of work (see `response_parser`). The event loop serves others between its pieces.
+- The client follows no redirect, decompresses nothing, reads no environment variable and uses no proxy.
 
-Deadlines are the caller's, one for the whole from the connection to the last byte. A request that is cancelled takes
-its connection with it, since its answer may still come.
+The deadline is the caller's: one for all, from the connection to the last byte. A request that is cancelled closes its
+connection, because its response may still come.
 """
 
 from __future__ import annotations
@@ -51,15 +51,18 @@ __all__ = [
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
-_AHEAD = 256 * 1024  # bytes that are written ahead of the other side
-_STEPS = 64  # of an answer that are taken before others get their turn: about a millisecond
+_WRITE_AHEAD = 256 * 1024  # bytes in the transport's buffer before writing pauses
+_STEPS = 64  # of a response before the event loop serves others: about a millisecond
 
 
 class HttpClient:
-    """One place to ask. Requests may be made at the same time, each on a connection of its own."""
+    """A client of one host and port. Simultaneous requests have a connection each."""
 
     def __init__(self, host: str, port: int, context: Callable[[], SSLContext | None], *, keep_alive: float) -> None:
-        """`context` is asked before each request; connections made with an earlier one are not used again."""
+        """`context` is called before each request. A connection made with an earlier context is not used again.
+
+        `keep_alive` is the time in seconds for which an idle connection is kept.
+        """
         self._host = host
         self._port = port
         self._context = context
@@ -76,9 +79,9 @@ class HttpClient:
         max_body: int,
         progress: ResponseProgress | None = None,
     ) -> ClientResponse:
-        """Ask, and read the answer to its end. `blocks` are the body, whose length the request's own fields tell.
+        """Send the request and return its response. `blocks` are the body; a field of the request has its length.
 
-        Raises Closed, Malformed or TooLarge, and OSError where no connection can be made.
+        Raises ConnectionClosed, MalformedResponse, BodyTooLarge, and OSError if no connection can be made.
         """
         progress = progress or ResponseProgress()
         context = self._context()
@@ -86,7 +89,7 @@ class HttpClient:
             try:
                 return await self._exchange(kept, request, blocks, max_body, progress)
             except ConnectionClosed:
-                if kept.answering:
+                if kept.response_has_begun:
                     raise
         fresh = await connect(lambda: _Connection(context), self._host, self._port, context)
         return await self._exchange(fresh, request, blocks, max_body, progress)
@@ -100,21 +103,21 @@ class HttpClient:
         progress: ResponseProgress,
     ) -> ClientResponse:
         try:
-            answer = await connection.exchange(request, blocks, max_body, progress)
+            response = await connection.exchange(request, blocks, max_body, progress)
         except BaseException:
             connection.close()
             raise
         if connection.can_be_used_again():
-            connection.idle_until = self._loop.time() + self._keep_alive
+            connection.keep_until(self._loop.time() + self._keep_alive)
             self._idle.append(connection)
             if self._sweep is None:
                 self._sweep = self._loop.call_later(self._keep_alive, self._close_old)
         else:
             connection.close()
-        return answer
+        return response
 
     def _kept(self, context: SSLContext | None) -> _Connection | None:
-        """A kept connection that is as good as a fresh one: open, not too old, and made with the files of now."""
+        """Return a kept connection that is open, not too old, and made with the context in force; None without one."""
         now = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
@@ -134,7 +137,7 @@ class HttpClient:
             self._sweep = self._loop.call_later(self._keep_alive, self._close_old)
 
     def close(self) -> None:
-        """Let go of the kept connections. Requests under way go on."""
+        """Close the idle connections. Requests in progress go on."""
         if self._sweep is not None:
             self._sweep.cancel()
         while self._idle:
@@ -142,9 +145,9 @@ class HttpClient:
 
 
 async def connect(protocol: Callable[[], P], host: str, port: int, context: SSLContext | None) -> P:
-    """A connection to the first address of the host that takes one. Raises OSError: that of the last address.
+    """Connect to the first address of the host that accepts. Raises OSError, that of the last address.
 
-    Where this process has no free descriptor the name is looked up, and the socket opened, with the reserve.
+    If the process has no free file descriptor, the look-up and the socket use the reserve (`descriptors`).
     """
     loop = asyncio.get_running_loop()
     name = host if context else None
@@ -166,7 +169,7 @@ async def connect(protocol: Callable[[], P], host: str, port: int, context: SSLC
 
 
 async def _addresses(host: str, port: int) -> list[Any]:
-    """Return the addresses of the host, as getaddrinfo(3) does. Raises OSError."""
+    """Return the addresses of the host from getaddrinfo(3). Raises OSError."""
     loop = asyncio.get_running_loop()
     try:
         return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -182,7 +185,7 @@ async def _addresses(host: str, port: int) -> list[Any]:
 
 
 async def _reserved_socket(family: int, where: Any) -> socket.socket:
-    """Return a connected socket whose descriptor is of the reserve. Raises OSError."""
+    """Return a connected socket that uses a descriptor of the reserve. Raises OSError."""
     with descriptors.reserved():
         own = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -195,123 +198,127 @@ async def _reserved_socket(family: int, where: Any) -> socket.socket:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: one exchange after the other."""
+    """One connection, for one exchange after the other. The client owns it."""
 
     def __init__(self, context: SSLContext | None) -> None:
         self.context = context
         self.is_open = True
-        self.answering = False  # bytes of the answer have come
-        self.idle_until = 0.0
+        self.response_has_begun = False  # True if bytes of the response have arrived
+        self.idle_until = 0.0  # of the loop's clock
         self._h11 = response_parser.protocol()
         self._transport: asyncio.Transport
-        self._answer: asyncio.Future[ClientResponse] | None = None
-        self._reader: ResponseParser
-        self._turn: asyncio.Handle | None = None  # the next steps of the answer, while others have their turn
-        self._paused = False  # reading
-        self._room = asyncio.Event()  # to write, or no need to
+        self._response: asyncio.Future[ClientResponse] | None = None  # of the current exchange
+        self._parser: ResponseParser
+        self._next_steps: asyncio.Handle | None = None  # of the response, while the loop serves others
+        self._reading_paused = False
+        self._may_write = asyncio.Event()  # set if the buffer has room, or the exchange is over
 
     # -- one exchange -------------------------------------------------------------------------------------------------
 
     async def exchange(
         self, request: h11.Request, blocks: Sequence[bytes], max_body: int, progress: ResponseProgress
     ) -> ClientResponse:
-        """Raises Closed, Malformed or TooLarge."""
+        """Send a request and return its response. Raises ConnectionClosed, MalformedResponse or BodyTooLarge."""
         if not self.is_open:
             raise ConnectionClosed
-        answer: asyncio.Future[ClientResponse] = asyncio.get_running_loop().create_future()
-        self._answer, self._reader = answer, ResponseParser(self._h11, max_body, progress)
-        self.answering = False
+        response: asyncio.Future[ClientResponse] = asyncio.get_running_loop().create_future()
+        self._response, self._parser = response, ResponseParser(self._h11, max_body, progress)
+        self.response_has_begun = False
         self._transport.write(self._h11.send(request) or b"")
         for block in blocks:
-            await self._room.wait()
-            if answer.done():
+            await self._may_write.wait()
+            if response.done():
                 break
             for piece in self._h11.send_with_data_passthrough(h11.Data(data=block)) or ():
                 self._transport.write(piece)
         else:
             self._h11.send(h11.EndOfMessage())
-        return await answer
+        return await response
 
     def can_be_used_again(self) -> bool:
-        """Return True if both sides are done, and nothing came that nobody asked for. The next exchange may begin."""
+        """Return True if both sides are done and no unexpected byte came. Then the next exchange may begin."""
         is_done = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
-        if not self.is_open or not is_done or self._reader.has_more():
+        if not self.is_open or not is_done or self._parser.has_more():
             return False
         self._h11.start_next_cycle()
-        self._answer = None
+        self._response = None
         return True
+
+    def keep_until(self, when: float) -> None:
+        """Wait for the next exchange until this time of the loop's clock."""
+        self.idle_until = when
 
     def close(self) -> None:
         self.is_open = False
         self._transport.abort()
 
-    # -- what the transport tells -------------------------------------------------------------------------------------
+    # -- events of the transport --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=_AHEAD)
-        self._room.set()
+        self._transport.set_write_buffer_limits(high=_WRITE_AHEAD)
+        self._may_write.set()
         if (sock := transport.get_extra_info("socket")) is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def pause_writing(self) -> None:
-        self._room.clear()
+        self._may_write.clear()
 
     def resume_writing(self) -> None:
-        self._room.set()
+        self._may_write.set()
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None or self._answer.done():
-            self.close()  # nothing was asked: whatever this is, it is no answer to the next question
+        if self._response is None or self._response.done():
+            self.close()  # no request was sent: these bytes cannot be the response to the next one
             return
-        self.answering = True
-        self._reader.receive(data)
+        self.response_has_begun = True
+        self._parser.receive(data)
         self._go_on()
 
     def eof_received(self) -> None:
-        if self._answer is not None and not self._answer.done() and self.answering:
-            self._reader.receive(b"")
+        if self._response is not None and not self._response.done() and self.response_has_begun:
+            self._parser.receive(b"")
             self._go_on()
         self.is_open = False
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.is_open = False
-        if self._turn is None:
+        if self._next_steps is None:
             self._fail(ConnectionClosed())
-        else:  # what has come is still being read
-            self._reader.receive(b"")
+        else:  # bytes that have arrived are still being parsed
+            self._parser.receive(b"")
 
-    # -- from bytes to an answer --------------------------------------------------------------------------------------
+    # -- from bytes to a response -------------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
-        if self._turn is None:
+        if self._next_steps is None:
             self._advance()
 
     def _advance(self) -> None:
-        """Take a few steps of the answer. Where there are more, nothing is read until others had their turn."""
-        self._turn = None
-        if self._answer is None or self._answer.done():
+        """Take a few steps of the response. If there are more, pause reading and let the loop serve others first."""
+        self._next_steps = None
+        if self._response is None or self._response.done():
             return
         try:
-            rests = self._reader.advance(_STEPS)
+            is_done = self._parser.advance(_STEPS)
         except NoResponse as error:
             self._fail(error)
             return
-        if self._reader.is_whole:
-            self._finish(self._answer)
-        if not rests:
-            self._turn = asyncio.get_running_loop().call_soon(self._advance)
-        if self._paused is rests and not self._transport.is_closing():
-            self._paused = not rests
-            (self._transport.resume_reading if rests else self._transport.pause_reading)()
+        if self._parser.is_whole:
+            self._finish(self._response)
+        if not is_done:
+            self._next_steps = asyncio.get_running_loop().call_soon(self._advance)
+        if self._reading_paused is is_done and not self._transport.is_closing():
+            self._reading_paused = not is_done
+            (self._transport.resume_reading if is_done else self._transport.pause_reading)()
 
-    def _finish(self, answer: asyncio.Future[ClientResponse]) -> None:
+    def _finish(self, response: asyncio.Future[ClientResponse]) -> None:
         early = self._h11.our_state is h11.SEND_BODY or self._transport.get_write_buffer_size() > 0
-        answer.set_result(self._reader.answer(early=early))
-        self._room.set()
+        response.set_result(self._parser.response(early=early))
+        self._may_write.set()
 
     def _fail(self, error: NoResponse) -> None:
         self.is_open = False
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
-        self._room.set()
+        if self._response is not None and not self._response.done():
+            self._response.set_exception(error)
+        self._may_write.set()

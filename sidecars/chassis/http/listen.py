@@ -10,20 +10,20 @@ import stat
 from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.runtime.lifecycle import IOFailed
 
-BACKLOG = 1024  # who hands a socket to a server passes it on: uvloop would listen again with less
+BACKLOG = 1024  # connections; pass it to the server that gets a socket: uvloop listens again, by default with less
 
 
 def bind(address: Address, variable: str, *, shared: bool = False) -> list[socket.socket]:
-    """Listening, non-blocking sockets for the address; several where a host name has several addresses.
+    """Return listening, non-blocking sockets for the address: one for each address of a host name.
 
-    `:port` is one socket for IPv6 and IPv4, or IPv4 alone on a machine without IPv6. Where others of ours listen on the
-    same port, all say so by `shared`. Raises IOFailed.
+    `:port` is one socket for IPv6 and IPv4, or for IPv4 alone on a machine without IPv6. `shared` lets several
+    processes listen on the same port (SO_REUSEPORT); each of them has to set it. Raises IOFailed.
     """
     sockets: list[socket.socket] = []
     try:
-        for family, where in _places(address):
-            sockets.append(_listening(family, where, shared=shared))
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that DNS cannot carry
+        for family, where in _endpoints(address):
+            sockets.append(_listen(family, where, shared=shared))
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that is too long or empty for DNS
         for bound in sockets:
             bound.close()
         reason = getattr(error, "strerror", None) or str(error)
@@ -32,15 +32,15 @@ def bind(address: Address, variable: str, *, shared: bool = False) -> list[socke
 
 
 def bind_per_process(address: Address, variable: str, count: int) -> list[list[socket.socket]]:
-    """Listening sockets for each of `count` processes that share the address. Raises IOFailed.
+    """Return listening sockets for each of `count` processes that share the address. Raises IOFailed.
 
-    The kernel spreads the connections to a port over the sockets that are bound to it. A unix socket cannot be shared
-    so: there all are given the same one.
+    The kernel spreads the connections to a port over the sockets that are bound to it. For a unix socket it does not,
+    so all processes get the same one.
     """
     first = bind(address, variable)
     if address.path:
         return [first] * count
-    # That it could be bound alone shows that nobody else has the port; bound as a shared one it would not be noticed.
+    # Bound without `shared` first: a shared bind would succeed even if another program had the port, too.
     where = Address(address.host, first[0].getsockname()[1])
     for bound in first:
         bound.close()
@@ -48,12 +48,12 @@ def bind_per_process(address: Address, variable: str, count: int) -> list[list[s
 
 
 def bound_address(sockets: list[socket.socket]) -> str:
-    """Where the first of the sockets really listens: `host:port`, with the port that the system chose for 0."""
+    """Return the address of the first socket, `host:port`, with the port that the system has chosen for 0."""
     name = sockets[0].getsockname()
     return f"unix:{name}" if isinstance(name, str) else str(Address(name[0], name[1]))
 
 
-def _places(address: Address) -> list[tuple[socket.AddressFamily, object]]:
+def _endpoints(address: Address) -> list[tuple[socket.AddressFamily, object]]:
     if address.path:
         _remove_stale(address.path)
         return [(socket.AF_UNIX, address.path)]
@@ -64,7 +64,7 @@ def _places(address: Address) -> list[tuple[socket.AddressFamily, object]]:
     return list({(family, where): None for family, _, _, _, where in found})
 
 
-def _listening(family: socket.AddressFamily, where: object, *, shared: bool) -> socket.socket:
+def _listen(family: socket.AddressFamily, where: object, *, shared: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         if family != socket.AF_UNIX:
@@ -73,7 +73,7 @@ def _listening(family: socket.AddressFamily, where: object, *, shared: bool) -> 
         if family == socket.AF_INET6:
             only = isinstance(where, tuple) and where[0] != ""
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(only))
-        bound.bind(where)  # type: ignore[arg-type] # every family has its own shape of address
+        bound.bind(where)  # type: ignore[arg-type] # each family has its own type of address
         bound.listen(BACKLOG)
         bound.setblocking(False)
     except OSError:
@@ -92,7 +92,7 @@ def _has_ipv6() -> bool:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a socket file that nobody serves any more, such as a killed predecessor's; leave anything else."""
+    """Remove a socket file that no process listens on, such as that of a killed predecessor. Keep any other file."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:

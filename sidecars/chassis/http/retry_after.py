@@ -1,6 +1,6 @@
 """The value of a Retry-After field in seconds (RFC 9110 section 10.2.3). No I/O.
 
-A peer writes the value, so nothing in it may raise: what is neither a number of seconds nor a date is None.
+A peer writes the value, so no value may raise: one that is neither a number of seconds nor a date gives None.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep",
 _MONTH: Final = f"(?P<month>{'|'.join(_MONTHS)})"
 _TIME: Final = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _ZONE: Final = r"(?:GMT|UTC|Z|[+-]0000)"
-# The three forms of RFC 9110 section 5.6.7. The day of the week says nothing that the date does not.
+# The three forms of RFC 9110 section 5.6.7. The day of the week is not checked: the date is enough.
 _DATES: Final = tuple(
     re.compile(pattern, re.ASCII | re.IGNORECASE)
     for pattern in (
@@ -22,11 +22,11 @@ _DATES: Final = tuple(
         rf"[a-z]{{3}} {_MONTH} (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
     )
 )
-_LONGEST_DATE: Final = 64  # characters; more is none
+_LONGEST_DATE: Final = 64  # characters; a longer value is no date
 _SECONDS: Final = re.compile(r"[0-9]+", re.ASCII)
-_MANY_DIGITS: Final = 9  # more are more than anybody waits
+_MANY_DIGITS: Final = 9  # a number of seconds with more digits is beyond every limit
 _LEAP_SECOND: Final = 60
-_AHEAD: Final = 50  # years; a date of two digits is no further in the future (RFC 9110 section 5.6.7)
+_AHEAD: Final = 50  # years; a year of two digits is no further in the future (RFC 9110 section 5.6.7)
 
 
 def retry_after(value: str, now: float, at_most: float) -> float | None:

@@ -1,8 +1,8 @@
-"""TLS from files that somebody else replaces: a mounted Secret, renewed by cert-manager.
+"""TLS contexts from files that are replaced while the process runs: a mounted Secret that cert-manager renews.
 
-Whoever connects or listens asks for the context anew each time. The files are looked at then (a `stat` each), and read
-only where one was replaced. New ones that cannot be used, for instance a certificate whose key is not there yet, leave
-the context in force as it was; that is told once, and they are tried again when they change again.
+A client asks for the context before each connection, a server in each handshake. Each time the files are looked at (one
+stat(2) each), and read only if one of them was replaced. If the new files cannot be used, for instance a certificate
+without its key, the earlier context stays in force. That is logged once. The files are tried again when they change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Stamp = tuple[tuple[int, int, int, int] | None, ...]
 
 
 class UnusableTLSFiles(Exception):
-    """Why no context can be made of the files: a sentence that names the variable and the file."""
+    """The files give no context. `reason` is a sentence that names the variable and the file."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -49,17 +49,17 @@ def pem_file(holder: object, field: str, cls: type[Settings], name: str = DEFAUL
 
 
 class ReloadingContext:
-    """The context that `make` makes of the files, made anew when one of them is replaced."""
+    """The context that `make` returns for the files, made again when one of them is replaced."""
 
     def __init__(self, make: Callable[[], ssl.SSLContext], files: Iterable[PemFile]) -> None:
-        """Raises UnusableTLSFiles: there is no earlier context to fall back on."""
+        """Make the first context. Raises UnusableTLSFiles."""
         self._make = make
         self._files = tuple(files)
         self._seen = self._stamp()
         self._context = make()
 
     def context(self) -> ssl.SSLContext:
-        """The one in force. It is the same object as long as the files are."""
+        """Return the context in force. It is the same object until a file is replaced."""
         stamp = self._stamp()
         if stamp != self._seen:
             self._seen = stamp
@@ -77,7 +77,7 @@ class ReloadingContext:
 
 def _stamp(path: str) -> tuple[int, int, int, int] | None:
     try:
-        status = os.stat(path)  # noqa: PTH116 - a stat is all that is wanted
+        status = os.stat(path)  # noqa: PTH116 - one call, and no Path for each handshake
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
@@ -91,9 +91,10 @@ def client_context(
     minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
     alpn: Sequence[str] = (),
 ) -> ReloadingContext:
-    """For a client. `ca`: whom to trust, instead of the system's authorities. `cert` and `key`: who we are.
+    """Return the context of a client. Raises UnusableTLSFiles.
 
-    Without a `key` it is expected in the file of the certificate. `alpn`: the protocols that we offer to speak.
+    `ca` has the authorities to trust; without it, the system's. `cert` and `key` are the client's own; without a `key`,
+    the file of the certificate has it. `alpn` are the protocols to offer.
     """
 
     def make() -> ssl.SSLContext:
@@ -118,9 +119,10 @@ def _make_client_context(ca: PemFile | None, cert: PemFile | None, key: PemFile 
 
 
 def server_context(cert: PemFile, key: PemFile | None = None, client_ca: PemFile | None = None) -> ReloadingContext:
-    """For a server, TLS 1.2 or newer. `client_ca`: who connects must show a certificate that these have signed.
+    """Return the context of a server, for TLS 1.2 or newer. Raises UnusableTLSFiles.
 
-    Without a `key` it is expected in the file of the certificate.
+    Without a `key`, the file of the certificate has it. With `client_ca`, a client must show a certificate that one of
+    these authorities has signed.
     """
     files = [file for file in (cert, key, client_ca) if file]
     return ReloadingContext(lambda: _make_server_context(cert, key, client_ca), files)
@@ -129,7 +131,7 @@ def server_context(cert: PemFile, key: PemFile | None = None, client_ca: PemFile
 def _make_server_context(cert: PemFile, key: PemFile | None, client_ca: PemFile | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # No resumption: it would let in whose certificate has been replaced or is not trusted any more.
+    # No resumption: a resumed session would let in a client whose certificate is no longer trusted.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     load_certificate(context, cert, key)
@@ -140,9 +142,10 @@ def _make_server_context(cert: PemFile, key: PemFile | None, client_ca: PemFile 
 
 
 def context_for_listener(reloading: ReloadingContext) -> ssl.SSLContext:
-    """A context for a listening socket, which keeps one for all its life: each handshake is given the one in force.
+    """Return the context for a listening socket. It gives each handshake the context that is in force then.
 
-    OpenSSL asks for it in each handshake, whether or not the client has said whom it wants to talk to.
+    A listening socket keeps one context as long as it lives. OpenSSL calls `sni_callback` in each handshake, also if
+    the client names no server.
     """
     first = reloading.context()
 
@@ -154,7 +157,7 @@ def context_for_listener(reloading: ReloadingContext) -> ssl.SSLContext:
 
 
 def load_authorities(context: ssl.SSLContext, ca: PemFile) -> None:
-    """Let the context trust the authorities of the file. Raises UnusableTLSFiles."""
+    """Make the context trust the authorities of the file. Raises UnusableTLSFiles."""
     try:
         context.load_verify_locations(ca.path)
     except ssl.SSLError:
@@ -164,15 +167,15 @@ def load_authorities(context: ssl.SSLContext, ca: PemFile) -> None:
 
 
 def load_certificate(context: ssl.SSLContext, cert: PemFile, key: PemFile | None) -> None:
-    """Let the context show the certificate. Raises UnusableTLSFiles."""
+    """Make the context show the certificate. Raises UnusableTLSFiles."""
     for file in (cert, key) if key else (cert,):
         try:
-            with open(file.path, "rb"):  # noqa: PTH123 - OpenSSL does not tell which of the two it could not open
+            with open(file.path, "rb"):  # noqa: PTH123 - OpenSSL's error does not name the file
                 pass
         except OSError as error:
             raise UnusableTLSFiles(f"{file} cannot be read: {error.strerror}") from None
     try:
-        # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+        # Without a password OpenSSL would ask on the terminal for that of an encrypted key, and wait.
         context.load_cert_chain(cert.path, key.path if key else None, password="")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":

@@ -289,7 +289,7 @@ def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> ClientRespon
             while not reader.advance(3):
                 pass
             if reader.is_whole:
-                return reader.answer(early=False)
+                return reader.response(early=False)
     except NoResponse:
         return None
     raise AssertionError("after its end an answer is whole, or there is none")
