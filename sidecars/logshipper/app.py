@@ -143,7 +143,7 @@ class _Shipping:
         await self._looking.run()
         self._over.set()
         for shipper in self._shippers:
-            shipper.end()
+            shipper.drain()
 
     # -- saving --------------------------------------------------------------------------------------------------------
 
@@ -163,8 +163,8 @@ class _Shipping:
         told = asyncio.ensure_future(self._told_to_stop())
         try:
             await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
-            shipper.last_call()
-            while not task.done() and (left := min(self._time_to_ship(), shipper.left_to_decide())) > 0:
+            shipper.begin_deadline()
+            while not task.done() and (left := min(self._time_to_ship(), shipper.patience_left())) > 0:
                 await asyncio.wait({task}, timeout=left)
             if task.done():
                 task.result()

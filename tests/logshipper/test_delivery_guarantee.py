@@ -62,7 +62,7 @@ class Moody:
                 raise RetryLater("the answer was lost")
             case "again":
                 self.taken += records[::2]
-                return Outcome(again=odd, reason="busy")
+                return Outcome(retry=odd, retry_reason="busy")
             case "reject some":
                 self.taken += records[::2]
                 self.refused += records[1::2]
@@ -239,7 +239,7 @@ class LogShipping(RuleBasedStateMachine):
 
         feed.collect = little  # type: ignore[method-assign,assignment] # an object's own
         shipper = Shipper(self.settings[name], self.pod.pipelines, sink, feed, health, clock)
-        shipper.end()
+        shipper.drain()
         running, hanging = asyncio.ensure_future(shipper.run()), asyncio.ensure_future(sink.hangs.wait())
         await asyncio.wait({running, hanging}, return_when=asyncio.FIRST_COMPLETED)
         feed.collect = collect  # type: ignore[method-assign] # as above

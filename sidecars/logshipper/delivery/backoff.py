@@ -1,15 +1,15 @@
-"""How long to wait before the next try: exponential, with jitter, and never shorter than the other side asked for."""
+"""Exponential back-off with jitter, which is never shorter than the receiver's Retry-After. Pure."""
 
 from __future__ import annotations
 
-_DOUBLINGS = 32  # beyond that the longest pause has long been reached
+_DOUBLINGS = 32  # more doublings exceed every setting of the longest pause
 
 
-def delay(failures: int, shortest: float, longest: float, *, random: float, asked: float | None = None) -> float:
-    """Seconds to wait after `failures` (≥ 1) failures in a row. `random` in [0, 1); `asked` is a Retry-After.
+def delay(failures: int, shortest: float, longest: float, *, random: float, retry_after: float | None = None) -> float:
+    """Return the seconds to wait after `failures` (≥ 1) failed attempts in a row.
 
-    Half of the pause is fixed and half is random, so that many Pods do not return together.
+    `random` is in [0, 1). Half of the pause is fixed and half is random, so that many Pods do not return together.
     """
     full: float = min(longest, shortest * 2.0 ** min(failures - 1, _DOUBLINGS))
     pause = full * (0.5 + random / 2)
-    return max(pause, asked) if asked is not None else pause
+    return max(pause, retry_after) if retry_after is not None else pause

@@ -1,20 +1,21 @@
-"""The search for the events of a batch that a sink refuses, where it refuses the batch and does not name them. Pure.
+"""The search for the events for which a sink refuses a batch, if the sink does not name them. Pure.
 
-A refused piece is halved until an event is alone: k such events among n cost about k·log2(n) requests. But a receiver
-with a wrong path or schema refuses every event, and then none must be dropped. So a lone event that is refused is given
-up only when the sink has taken something else that it was asked after the batch was first refused: an answer that was
-on its way by then proves nothing. Until then the event is a *suspect*.
+A refused piece is halved until an event is alone: k such events among n cost about k·log2(n) attempts.
 
-| a piece is | and | then |
+A receiver with a wrong path or schema refuses every event, and then none may be dropped. So a lone event is rejected
+only if the sink has accepted something else in an attempt that began after the first refusal. Until then the event is a
+*suspect*.
+
+| a piece is | and | next |
 |---|---|---|
-| taken | | the suspects are tried once more |
-| refused, several events | | its halves are tried |
-| refused, alone | the sink has taken something since the first refusal | it is given up |
-| refused, alone | it has not, or too many in a row were refused since | it is a suspect |
+| accepted | | all suspects are sent again |
+| refused, several events | | its halves are sent |
+| refused, one event | the sink has accepted something since the first refusal | it is rejected |
+| refused, one event | it has not, or too many events in a row were rejected since | it is a suspect |
 
-The search is stuck when all that is left are suspects, or when `SAMPLES` of them were found and nothing was taken: they
-are looked for far apart, in the largest piece that is left each time. Whoever carries out the search then waits, and
-either tries one suspect again (`probe`), or all of them, once the sink has taken something of another batch (`resume`).
+The search is stuck if only suspects are left, or if there are `SAMPLES` suspects and nothing was accepted. Suspects are
+sought far apart: after each new one the search goes on in the largest piece that is left. The caller then waits, and
+sends one suspect again (`probe`), or all of them once the sink has accepted something of another batch (`resume`).
 """
 
 from __future__ import annotations
@@ -22,24 +23,28 @@ from __future__ import annotations
 from sidecars.logshipper.model.batch import Batch
 
 SAMPLES = 4  # suspects that stand for the whole of a batch
-_ALLOWANCE = 8  # events in a row that are given up after one yes, and `_GROWTH` times as many after each further one
+_ALLOWANCE = 8  # events in a row that are rejected after one acceptance; `_GROWTH` times as many after each further one
 _GROWTH = 4
 
 
 class RefusalSearch:
-    """One search. Its owner numbers its requests: `asked` is the latest, `yes` the latest that the sink has taken."""
+    """The search in one batch. Owned by the delivery of that batch.
+
+    The owner numbers its attempts: `last_attempt` is the latest, `last_accepted` the latest of which the sink accepted
+    something.
+    """
 
     def __init__(self, batch: Batch) -> None:
         self._pieces = [batch]
         self._suspects: list[Batch] = []
         self._look_elsewhere = False  # the last piece became a suspect
-        self._seen: int | None = None  # `asked` at the first refusal: a later yes proves that the sink takes events
+        self._first_refusal: int | None = None  # `last_attempt` then: a later acceptance proves that the sink works
         self._probing = False
-        self._in_a_row = 0  # events given up since something was taken
+        self._in_a_row = 0  # events rejected since something was accepted
         self._allowance = _ALLOWANCE
 
-    def next(self) -> Batch | None:
-        """Return the piece to send next: the first, but after a new suspect the largest. None: the search is over."""
+    def next_piece(self) -> Batch | None:
+        """Return the piece to send next: the first, or the largest after a new suspect. None: the search is over."""
         if not self._pieces:
             return None
         at = 0
@@ -48,36 +53,36 @@ class RefusalSearch:
         self._look_elsewhere = False
         return self._pieces.pop(at)
 
-    def taken(self) -> None:
-        """Note that the sink took what `next` returned."""
-        if self._probing:  # the sink is mended: what it refused before was no matter of the events
-            self._seen = None
+    def accepted(self) -> None:
+        """Note that the sink accepted the piece of `next_piece`."""
+        if self._probing:  # the sink works again: the events were not the cause of its refusals
+            self._first_refusal = None
         self._in_a_row = 0
         self._recall()
 
-    def refused(self, piece: Batch, *, yes: int, asked: int, named: bool = False) -> bool:
-        """Note that the sink refused what `next` returned. True if the piece is given up.
+    def refused(self, piece: Batch, *, last_accepted: int, last_attempt: int, named: bool = False) -> bool:
+        """Note that the sink refused the piece of `next_piece`. Return True if its events are to be rejected.
 
-        `named`: the receiver gave its verdict on each event, so that there is nothing to halve.
+        `named`: the receiver gave a reason for each event, so that halving would find nothing new.
         """
-        if self._seen is None:
-            self._seen = asked
+        if self._first_refusal is None:
+            self._first_refusal = last_attempt
         halves = None if named else piece.halves()
         if halves:
             self._pieces[:0] = halves
             return False
-        if self.is_proven(yes):
+        if self.is_proven(last_accepted):
             if self._in_a_row < self._allowance:
                 self._in_a_row += piece.events
                 return True
-            self._seen, self._in_a_row, self._allowance = asked, 0, _GROWTH * self._allowance
+            self._first_refusal, self._in_a_row, self._allowance = last_attempt, 0, _GROWTH * self._allowance
         self._suspects.append(piece)
         self._look_elsewhere = True
         return False
 
-    def is_proven(self, yes: int) -> bool:
-        """True if the sink has taken something that it was asked since it first refused: it is about the events."""
-        return self._seen is not None and yes > self._seen
+    def is_proven(self, last_accepted: int) -> bool:
+        """True if the sink accepted an attempt that began after its first refusal: the events are the cause."""
+        return self._first_refusal is not None and last_accepted > self._first_refusal
 
     @property
     def suspects(self) -> int:
@@ -86,24 +91,24 @@ class RefusalSearch:
 
     @property
     def is_isolated(self) -> bool:
-        """True if nothing but suspects is left."""
+        """True if only suspects are left."""
         return not self._pieces
 
     @property
     def is_stuck(self) -> bool:
-        """True if going on makes no sense until the sink takes something."""
+        """True if no further piece should be sent until the sink accepts something."""
         return bool(self._suspects) and (not self._pieces or self.suspects >= SAMPLES)
 
     def probe(self) -> None:
-        """Make the suspect that was tried the longest time ago the next piece."""
+        """Make the suspect whose last attempt is the oldest the next piece."""
         self._pieces.insert(0, self._suspects.pop(0))
         self._look_elsewhere = False
         self._probing = True
 
     def resume(self, *, proven: bool = False) -> None:
-        """Try all suspects again. `proven`: what is refused again is given up, though nothing more was taken."""
-        if proven and self._seen is not None:
-            self._seen = -1
+        """Send all suspects again. `proven`: reject what is refused again, without a further acceptance."""
+        if proven and self._first_refusal is not None:
+            self._first_refusal = -1
         self._recall()
 
     def _recall(self) -> None:

@@ -1,4 +1,4 @@
-"""Events that a sink will never take: dead letters or dropped, counted, and told with the sink's reason."""
+"""Events that a sink will never take: written to the dead letters or dropped, counted, and logged with the reason."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sidecars.chassis.runtime import logs
 from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.delivery.dead_letters import DeadLetters
 from sidecars.logshipper.delivery.in_flight import InFlightBatch
+from sidecars.logshipper.delivery.sink_availability import is_power_of_two
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.ledger import DEAD_LETTER, REJECTED
 
@@ -18,7 +19,7 @@ BackOff = Callable[[InFlightBatch, int, str, float | None], Awaitable[None]]
 
 
 class Rejections:
-    """The rejections of one sink. `back_off` is waited for while dead letters cannot be written."""
+    """The rejections of one sink. Owned by its retry loop; `back_off` waits while dead letters cannot be written."""
 
     def __init__(self, settings: SinkSettings, back_off: BackOff) -> None:
         self.times = 0
@@ -28,43 +29,43 @@ class Rejections:
         self._back_off = back_off
 
     async def settle(
-        self, flight: InFlightBatch, batch: Batch, rejected: Sequence[tuple[int, str]], count: int | None = None
+        self, owner: InFlightBatch, batch: Batch, rejected: Sequence[tuple[int, str]], count: int | None = None
     ) -> None:
         """Settle the events with these indices, each with its reason, as rejected.
 
-        `count`: the number that really was rejected, where the sink does not say which.
+        `count`: the number that the sink really rejected, if it does not name them.
         """
         if not rejected or count == 0:
             return
         if self._letters is not None:
-            await self._put_aside(flight, self._letters, batch, rejected)
-        flight.drop(batch, [index for index, _ in rejected[:count]], DEAD_LETTER if self._letters else REJECTED)
-        self._tell(batch, rejected, len(rejected[:count]))
+            await self._write_letters(owner, self._letters, batch, rejected)
+        owner.drop(batch, [index for index, _ in rejected[:count]], DEAD_LETTER if self._letters else REJECTED)
+        self._report(batch, rejected, len(rejected[:count]))
 
-    def _tell(self, batch: Batch, rejected: Sequence[tuple[int, str]], events: int) -> None:
-        """Note it for `/status`, and the 1st, 2nd, 4th, 8th … time in the log."""
+    def _report(self, batch: Batch, rejected: Sequence[tuple[int, str]], events: int) -> None:
+        """Keep the rejection for `/status`, and log the 1st, 2nd, 4th, 8th … one."""
         self.times += 1
         index, reason = rejected[0]
         first, at = batch.find(index)
         where = {"file": first.chunk.first_path, "generation": first.chunk.generation, "first_byte": first.offsets[at]}
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.last = {"time": now, "reason": reason, **where, "events": events, "times": self.times}
-        if self.times & (self.times - 1) == 0:
+        if is_power_of_two(self.times):
             message = "lines were rejected" if self._letters else "lines were dropped"
             log.error(message, sink=self._sink, reason=reason, **where, events=events, times=self.times)
 
-    async def _put_aside(
-        self, flight: InFlightBatch, letters: DeadLetters, batch: Batch, rejected: Sequence[tuple[int, str]]
+    async def _write_letters(
+        self, owner: InFlightBatch, letters: DeadLetters, batch: Batch, rejected: Sequence[tuple[int, str]]
     ) -> None:
-        """Write the letters before the position moves. A full disk is waited for, as a sink is."""
+        """Write the letters before the position moves. A full disk is retried, as a failing sink is."""
         failures = 0
         while True:
             try:
-                await letters.put(batch, rejected)
+                await letters.append(batch, rejected)
             except OSError as error:
                 failures += 1
-                await self._back_off(flight, failures, f"{letters.where}: {error.strerror}", None)
+                await self._back_off(owner, failures, f"{letters.path}: {error.strerror}", None)
                 continue
             if failures:
-                flight.trouble = ""
+                owner.recovered()
             return

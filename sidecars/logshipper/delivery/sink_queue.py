@@ -1,8 +1,10 @@
-"""What one sink is given: the next batch out of all files, and the note of what it has.
+"""The queue of one sink: collects its next batch from all files, and moves its positions.
 
-Whose turn it is: of several generations with one name the oldest that has something, and names in turns, so that one
-loud file does not silence the others. Positions move here and nowhere else, each time with a line in the journal:
-`sending` before a batch leaves, `settle` once the sink has decided on all of it.
+The files are the queue: nothing is held in memory but the ranges of the batches in flight.
+
+The order of reading: names in turns, so that one loud file does not delay the others; of several generations with one
+name the oldest one that has unread lines. Positions move here and nowhere else, each time with an entry in the journal:
+`sending` before a batch is sent, `settle` when the sink has decided on all of it.
 """
 
 from __future__ import annotations
@@ -19,23 +21,23 @@ from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import ChunkRange
 from sidecars.logshipper.state.store import Store
 
-_TOO_LONG = (
-    8  # a batch is full when so many files have an event that does not fit into it: others would be read in vain
-)
+_TOO_LONG = 8  # a batch is full if the next events of so many files do not fit into it: more reads would be in vain
 
 
 class SinkQueue:
+    """The lines that one sink has not accepted yet. Owned by the app, used by the sink's shipper."""
+
     def __init__(self, sink: str, follower: Follower, store: Store) -> None:
         self._sink = sink
         self._follower = follower
         self._store = store
         self._last_served = ""
-        self._flying: deque[list[ChunkRange]] = deque()  # the batches on their way, in order
+        self._in_flight: deque[list[ChunkRange]] = deque()  # the ranges of the batches in flight, oldest first
 
-    # -- what waits ----------------------------------------------------------------------------------------------------
+    # -- measuring -----------------------------------------------------------------------------------------------------
 
     def waiting(self, enough: int) -> int:
-        """Bytes that the sink could be given now, `enough` at most. An unfinished line does not count."""
+        """Return the bytes of complete lines that the sink has not been sent, `enough` at most."""
         sink, found = self._sink, 0
         for tail in self._follower.tails.values():
             if not tail.idle(sink):
@@ -45,19 +47,19 @@ class SinkQueue:
         return found
 
     def unsettled(self) -> int:
-        """Bytes that the sink could have been given by now, and has not decided on."""
+        """Return the bytes of complete lines that the sink has not decided on."""
         sink, tails = self._sink, self._follower.tails.values()
         return sum(tail.pending(sink) for tail in tails if tail.in_flight(sink) or not tail.idle(sink))
 
     def oldest(self) -> float | None:
-        """Since when the sink's oldest byte has been waiting."""
+        """Return the time since which the sink's oldest byte has been waiting; None if none is."""
         times = (tail.oldest(self._sink) for tail in self._follower.tails.values())
         return min((time for time in times if time is not None), default=None)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def collect(self, room: int) -> list[Chunk]:
-        """Parts for a batch of at most `room` bytes (or one longer line), in turns over the names."""
+        """Read the chunks of a batch of at most `room` bytes (or of one longer line), in turns over the names."""
         chunks: list[Chunk] = []
         too_long = 0  # events that do not fit into what is left
         for tail in self._turns():
@@ -72,18 +74,18 @@ class SinkQueue:
             self._last_served = chunk.first_path
         return chunks
 
-    def take_up(self) -> list[list[Chunk]]:
-        """The batches that were on their way when an earlier process was killed, as far as they are to be had.
+    def resend(self) -> list[list[Chunk]]:
+        """Read the batches again that were in flight when an earlier process ended, as far as the files have them.
 
-        They are on their way again: send them as they are, in this order.
+        They are in flight again. The caller sends them as they are, in this order.
         """
         batches = []
         for sent in self._store.state.sinks[self._sink].sending:
             chunks = [chunk for item in sent if (chunk := self._reread(item)) is not None]
             if chunks:
                 batches.append(chunks)
-                self._leave(chunks)
-        self._note()
+                self._mark_in_flight(chunks)
+        self._write_ranges()
         return batches
 
     def _reread(self, sent: ChunkRange) -> Chunk | None:
@@ -91,7 +93,7 @@ class SinkQueue:
         try:
             return tail.reread(sent, self._sink) if tail and self._follower.opened(tail) else None
         except FileTruncated:
-            return None  # the next poll or read finds out
+            return None  # the next poll or read notices it
         finally:
             self._follower.settle()
 
@@ -107,7 +109,7 @@ class SinkQueue:
         return None
 
     def _turns(self) -> Iterable[Tail]:
-        """The oldest generation of each name that has something, beginning behind the name that was served last."""
+        """Return the oldest generation of each name with unread lines. The name that was served last comes last."""
         oldest: dict[str, Tail] = {}
         for tail in self._follower.tails.values():
             if tail.state.first_path not in oldest and not tail.idle(self._sink):
@@ -119,35 +121,38 @@ class SinkQueue:
     # -- moving positions ----------------------------------------------------------------------------------------------
 
     def sending(self, chunks: Iterable[Chunk]) -> None:
-        """Note, so that it survives kill -9, that exactly this is about to be sent."""
-        self._leave(chunks)
-        self._note()
+        """Write to the journal that a batch of exactly these chunks is sent: it is repeated as it is after kill -9."""
+        self._mark_in_flight(chunks)
+        self._write_ranges()
 
-    def _leave(self, chunks: Iterable[Chunk]) -> None:
+    def _mark_in_flight(self, chunks: Iterable[Chunk]) -> None:
         ranges: list[ChunkRange] = []
         for chunk in chunks:
             ranges.append((chunk.generation, chunk.position, chunk.start, chunk.end, chunk.partial))
             self._follower.tails[chunk.generation].sending(self._sink, chunk)
-        self._flying.append(ranges)
+        self._in_flight.append(ranges)
 
-    def _note(self) -> None:
-        flying = list(self._flying)
-        self._store.state.sinks[self._sink].sending = flying
-        self._store.append(checkpoint.send_entry(self._sink, flying))
+    def _write_ranges(self) -> None:
+        in_flight = list(self._in_flight)
+        self._store.state.sinks[self._sink].sending = in_flight
+        self._store.append(checkpoint.send_entry(self._sink, in_flight))
 
     def settle(self, chunks: Sequence[Chunk], dropped: Sequence[Dropped], receipt: Any) -> None:
-        """The sink has decided on the eldest batch on its way. `dropped`: what it did not take, for each part."""
-        self._flying.popleft()
+        """Move the positions past the oldest batch in flight: the sink has decided on all of it.
+
+        `dropped`: for each chunk, the bytes and lines that were not delivered, by reason.
+        """
+        self._in_flight.popleft()
         positions = {}
-        for chunk, lost in zip(chunks, dropped, strict=True):
-            tail = self._follower.tails[chunk.generation]  # a file with something on its way is never let go
-            tail.settle(self._sink, chunk, lost)
+        for chunk, not_delivered in zip(chunks, dropped, strict=True):
+            tail = self._follower.tails[chunk.generation]  # a file with a batch in flight is never forgotten
+            tail.settle(self._sink, chunk, not_delivered)
             positions[chunk.generation] = chunk.tail
         state = self._store.state.sinks[self._sink]
-        state.receipt, state.sending = receipt, list(self._flying)
+        state.receipt, state.sending = receipt, list(self._in_flight)
         self._store.append(checkpoint.done_entry(self._sink, positions, receipt))
 
     @property
     def receipt(self) -> Any:
-        """What the sink wants to remember with its last yes."""
+        """The receipt that the sink gave with its last settled batch, or when it was opened."""
         return self._store.state.sinks[self._sink].receipt

@@ -1,18 +1,23 @@
-"""What a sink is to the rest of the program.
+"""The interface between delivery and the sinks: `Sink`, the outcome of a delivery, and its three exceptions.
 
-`deliver` returns once the sink has decided on every event of the batch, and positions move on that alone:
+`Sink.deliver` returns when the receiver has decided on every event of the batch. Positions move on that decision alone.
 
-- what the outcome does not mention has the sink's yes;
-- `rejected` will never be taken: it goes to the dead letters, or is dropped and counted, with the reason;
-- `unnamed`: so many were refused, and the sink does not say which. As many are counted; all of the batch goes to the
-  dead letters, lest one of them be missing there;
-- `again` is sent again, alone, with the same ids, until it is decided as well. Only then the position moves.
+| the receiver | `deliver` | next |
+|---|---|---|
+| accepts every event | returns an empty `Outcome` | the batch is settled |
+| rejects some events and names them | returns them in `rejected` | dead letters, or dropped and counted |
+| rejects some events and names none | returns their number in `unnamed_rejections` | that number is counted (1) |
+| wants some events again | returns them in `retry` | they are sent alone, with the same ids |
+| accepts nothing now | raises `RetryLater` | the batch is sent again after a pause, without end |
+| refuses the batch because of some event | raises `BatchRefused` | its halves are sent, see `refusal_search` |
+| refuses the batch for its size | raises `BatchTooLarge` | its halves are sent, and later batches are smaller |
 
-A sink that refuses a batch and does not say which of its events it means raises `Rejected`, or `TooLarge`: the batch is
-then sent again in halves (see `search`).
+(1) The whole batch goes to the dead letters, so that no rejected event is missing there.
 
-It may be cancelled at any point; the batch is then delivered again, by this process or the next. The *receipt* is
-anything that JSON can hold; it is saved together with the positions and handed back to `open` after a restart.
+*Accept*: the receiver has the event. *Reject*: the receiver will never take this event. *Refuse*: the receiver takes
+nothing of a batch, and any of its events may be the cause.
+
+A delivery may be cancelled at any point. The batch is then delivered again, by this process or by the next one.
 """
 
 from __future__ import annotations
@@ -26,60 +31,70 @@ from sidecars.logshipper.model.batch import Batch
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the sink decided. Indices count the batch's events from 0."""
+    """The receiver's decision on one batch. Indices count the batch's events from 0.
 
-    receipt: Any = None
+    An event that no field mentions is accepted.
+    """
+
+    receipt: Any = None  # saved together with the positions, see `Sink.open`
     rejected: Sequence[tuple[int, str]] = ()  # index and reason
-    unnamed: tuple[int, str] | None = None  # count and reason
-    again: Sequence[int] = ()  # rising
-    reason: str = ""  # why `again`
-    after: float | None = None  # seconds that the other side asked for before `again`
+    unnamed_rejections: tuple[int, str] | None = None  # number of rejected events, and the reason
+    retry: Sequence[int] = ()  # indices in rising order
+    retry_reason: str = ""
+    retry_after: float | None = None  # seconds that the receiver asks for before `retry`
 
-    def takes_some(self, events: int) -> bool:
-        """True if the sink took at least one of so many events."""
-        refused = self.unnamed[0] if self.unnamed else len(self.rejected)
-        return events > refused + len(self.again)
+    def accepts_some(self, events: int) -> bool:
+        """True if the receiver accepted at least one of `events` events."""
+        rejected = self.unnamed_rejections[0] if self.unnamed_rejections else len(self.rejected)
+        return events > rejected + len(self.retry)
 
 
 class RetryLater(Exception):
-    """The sink takes nothing now. `after`: the seconds that the other side asked for."""
+    """The receiver accepts nothing now. `retry_after`: the seconds that it asks for before the next attempt."""
 
-    def __init__(self, reason: str, after: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.after = after
+        self.retry_after = retry_after
 
 
 class BatchRefused(Exception):
-    """The sink took nothing of the batch, because of some event in it or of all of them.
+    """The receiver accepted nothing of the batch. The cause may be one event of it, or the whole configuration.
 
-    `reason` has the receiver's words. `each`: the reason of every event, where the receiver gave one.
+    `reason` is in the receiver's words. `event_reasons`: a reason for each event, if the receiver gave them.
     """
 
-    def __init__(self, reason: str, each: Sequence[str] | None = None) -> None:
+    def __init__(self, reason: str, event_reasons: Sequence[str] | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.each = each
+        self.event_reasons = event_reasons
 
 
 class BatchTooLarge(BatchRefused):
-    """The batch is too large for the sink: its halves may not be."""
+    """The receiver refused the batch for its size. It may accept the halves."""
 
     def __init__(self, reason: str = "it is too large for the receiver, even by itself") -> None:
         super().__init__(reason)
 
 
 class Sink(Protocol):
-    """One sink, as it is delivered to."""
+    """One destination of log lines. The shipper of the same name owns it, and is the only caller of `deliver`."""
 
     max_in_flight: int
-    """The most batches that may be on their way together: 1 where receipts or a stream must keep their order."""
+    """Number of batches that may be in flight together: 1 if receipts or a stream must keep their order."""
 
     async def open(self, receipt: Any) -> Any:
-        """Make ready; the receipt to save before the first batch. Raises a chassis Failure when it never can be."""
+        """Prepare the sink, and return the receipt to save before the first batch.
+
+        `receipt` is the one of the last settled batch, from the state directory: any value that JSON can hold, or None.
+        Raises a chassis Failure if the sink can never be used with these settings.
+        """
 
     async def deliver(self, batch: Batch) -> Outcome:
-        """See above. Raises TryLater, TooLarge or Rejected; a chassis Failure where going on makes no sense."""
+        """Send the batch, and return the receiver's decision on it.
+
+        Raises RetryLater, BatchRefused or BatchTooLarge. Raises a chassis Failure if another attempt makes no sense.
+        """
 
     async def close(self) -> None:
-        """Let go of what it holds."""
+        """Release connections and files."""

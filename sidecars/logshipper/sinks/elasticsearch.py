@@ -96,7 +96,7 @@ def _outcome(answer: ClientResponse, events: int) -> Outcome:
     if not rejected and not again:
         return Outcome()
     reason = f"{len(again)} of {events} documents: {_reason(*verdicts[again[0]])}" if again else ""
-    return Outcome(rejected=rejected, again=again, reason=reason, after=requested_delay(answer))
+    return Outcome(rejected=rejected, retry=again, retry_reason=reason, retry_after=requested_delay(answer))
 
 
 def _verdicts(body: bytes) -> list[tuple[int, Any]]:

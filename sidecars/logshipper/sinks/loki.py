@@ -98,7 +98,7 @@ def _unnamed(batch: Batch, text: str) -> Outcome:
     if count is None:
         raise BatchRefused(f"the receiver answered 400: {_kind(text)}")
     reason = f"the receiver answered 400, and does not say about which {count} of {batch.events} lines"
-    return Outcome(unnamed=(min(count, batch.events), f"{reason}: {_kind(text)}"))
+    return Outcome(unnamed_rejections=(min(count, batch.events), f"{reason}: {_kind(text)}"))
 
 
 def _kind(text: str) -> str:

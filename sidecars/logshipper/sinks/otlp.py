@@ -55,7 +55,7 @@ class OtlpSink:
         reason = f"the receiver refused {refused} of {batch.events} records" + (f": {why}" if why else "")
         if refused >= batch.events:
             raise BatchRefused(reason, [reason] * batch.events)
-        return Outcome(unnamed=(refused, reason) if refused else None)
+        return Outcome(unnamed_rejections=(refused, reason) if refused else None)
 
     def _encode(self, batch: Batch) -> list[bytes]:
         return self._pack(otlp_logs.encode(batch, self._resource, time.time_ns()))

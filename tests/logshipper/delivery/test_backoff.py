@@ -17,7 +17,7 @@ def test_a_pause_is_within_its_bounds_for_however_long_it_fails(failures: int, r
 
 @given(st.integers(1, 50), _RANDOM, st.floats(0, 1000))
 def test_a_pause_is_never_shorter_than_was_asked_for(failures: int, random: float, asked: float) -> None:
-    assert delay(failures, 0.5, 30.0, random=random, asked=asked) >= asked
+    assert delay(failures, 0.5, 30.0, random=random, retry_after=asked) >= asked
 
 
 def test_a_pause_doubles_up_to_the_longest() -> None:

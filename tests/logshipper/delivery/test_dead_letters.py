@@ -22,7 +22,7 @@ def on_disk(folder: Path) -> int:
 
 async def test_a_letter_is_the_record_behind_sink_reason_and_time(tmp_path: Path) -> None:
     batch = a_batch(a_chunk(b"1\n2\n3\n", 10), pod="shop-1")
-    await DeadLetters(tmp_path / "letters", "search").put(batch, [(0, "mapping"), (2, 'with "quotes"')])
+    await DeadLetters(tmp_path / "letters", "search").append(batch, [(0, "mapping"), (2, 'with "quotes"')])
     first, second = letters(tmp_path / "letters" / "search.ndjson")
     assert list(first) == ["sink", "reason", "rejected", "id", "file", "pod", "message"]
     assert (first["sink"], first["reason"], first["id"], first["message"]) == ("search", "mapping", "f00d-10", "1")
@@ -32,7 +32,7 @@ async def test_a_letter_is_the_record_behind_sink_reason_and_time(tmp_path: Path
 async def test_the_two_files_of_a_sink_stay_below_the_limit_and_the_newest_letters_are_kept(tmp_path: Path) -> None:
     aside = DeadLetters(tmp_path, "search", limit=4000)
     for number in range(200):
-        await aside.put(a_batch(a_chunk(f"{number}\n".encode())), [(0, "no")])
+        await aside.append(a_batch(a_chunk(f"{number}\n".encode())), [(0, "no")])
         assert on_disk(tmp_path) <= 4000
     kept = letters(tmp_path / "search.1.ndjson") + letters(tmp_path / "search.ndjson")
     numbers = [int(letter["message"]) for letter in kept]
@@ -42,7 +42,7 @@ async def test_the_two_files_of_a_sink_stay_below_the_limit_and_the_newest_lette
 
 async def test_a_letter_that_a_crash_has_torn_takes_no_other_with_it(tmp_path: Path) -> None:
     (tmp_path / "search.ndjson").write_text('{"sink":"sea')
-    await DeadLetters(tmp_path, "search").put(a_batch(a_chunk(b"1\n")), [(0, "no")])
+    await DeadLetters(tmp_path, "search").append(a_batch(a_chunk(b"1\n")), [(0, "no")])
     torn, whole = (tmp_path / "search.ndjson").read_text().splitlines()
     assert torn == '{"sink":"sea'
     assert json.loads(whole)["message"] == "1"
@@ -50,8 +50,8 @@ async def test_a_letter_that_a_crash_has_torn_takes_no_other_with_it(tmp_path: P
 
 async def test_a_full_disk_is_told_and_leaves_nothing_torn(tmp_path: Path) -> None:
     aside = DeadLetters(tmp_path, "search")
-    await aside.put(a_batch(a_chunk(b"1\n")), [(0, "no")])
+    await aside.append(a_batch(a_chunk(b"1\n")), [(0, "no")])
     with full_disk(), pytest.raises(OSError, match="No space"):
-        await aside.put(a_batch(a_chunk(b"2\n")), [(0, "no")])
-    await aside.put(a_batch(a_chunk(b"2\n")), [(0, "no")])
+        await aside.append(a_batch(a_chunk(b"2\n")), [(0, "no")])
+    await aside.append(a_batch(a_chunk(b"2\n")), [(0, "no")])
     assert [letter["message"] for letter in letters(tmp_path / "search.ndjson")] == ["1", "2"]

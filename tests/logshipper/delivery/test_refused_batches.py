@@ -8,19 +8,15 @@ from collections.abc import Collection
 from functools import partial
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sidecars.logshipper.delivery.batch_size import SMALLEST, BatchSizeLimit
-from sidecars.logshipper.delivery.refusal_search import SAMPLES, RefusalSearch
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome
-from tests.logshipper.delivery.test_shipper import Scripted, lines, position, shipping, until
 from tests.logshipper.pod import Pod
-from tests.logshipper.support import a_batch, a_chunk, append
+from tests.logshipper.scripted_sink import ScriptedSink, lines, position, shipping, until
+from tests.logshipper.support import append
 
 
-class Picky(Scripted):
+class Picky(ScriptedSink):
     """A sink that refuses every batch with one of the `bad` lines, and any batch while it is `broken`."""
 
     def __init__(self, *bad: str, named: bool = False) -> None:
@@ -219,79 +215,7 @@ async def test_it_is_ready_again_once_the_lines_of_several_batches_were_found_ou
     assert pod.ledgers["default"].total.dropped_lines == {"rejected": 8}
 
 
-# -- the search ----------------------------------------------------------------------------------------------------
-
-
-def searched(count: int, bad: set[int]) -> tuple[list[int], list[int], int, bool]:
-    """What the sink took, what was given up, the requests, and whether the search is stuck."""
-    search = RefusalSearch(a_batch(a_chunk(b"x\n" * count)))
-    taken: list[int] = []
-    dropped: list[int] = []
-    requests = yes = 0
-    while not search.is_stuck and (piece := search.next()) is not None:
-        requests += 1
-        events = [offset // 2 for records in piece.records for offset in records.offsets]
-        if bad.isdisjoint(events):
-            taken += events
-            yes = requests
-            search.taken()
-        elif search.refused(piece, yes=yes, asked=requests):
-            dropped += events
-            search.resume()
-    return taken, dropped, requests, search.is_stuck
-
-
-@given(
-    st.integers(2, 400).flatmap(lambda count: st.tuples(st.just(count), st.sets(st.integers(0, count - 1), max_size=6)))
-)
-def test_exactly_the_bad_events_are_given_up_at_the_cost_of_a_logarithm_each(case: tuple[int, set[int]]) -> None:
-    count, bad = case
-    taken, dropped, requests, is_stuck = searched(count, bad)
-    if is_stuck:
-        assert len(bad) >= min(count, SAMPLES)
-        assert not taken
-        return
-    assert sorted(taken) == sorted(set(range(count)) - bad)
-    assert sorted(dropped) == sorted(bad)
-    assert requests <= 1 + 2 * len(bad) * (math.ceil(math.log2(count)) + 1)
-
-
-@given(st.integers(1, 3000))
-def test_where_all_are_refused_none_is_given_up_and_the_search_is_short(count: int) -> None:
-    taken, dropped, requests, is_stuck = searched(count, set(range(count)))
-    assert (taken, dropped, is_stuck) == ([], [], True)
-    assert requests <= 2 * SAMPLES * (math.ceil(math.log2(count)) + 1)
-
-
-def test_an_answer_that_was_on_its_way_when_the_sink_began_to_refuse_proves_nothing() -> None:
-    search = RefusalSearch(a_batch(a_chunk(b"1\n")))
-    piece = search.next()
-    assert piece
-    assert not search.refused(piece, yes=0, asked=2), "the second request is on its way, to another batch"
-    assert not search.is_proven(2)
-    assert search.is_proven(3)
-
-
-def test_a_sink_that_is_mended_and_breaks_again_gets_nothing_dropped() -> None:
-    search = RefusalSearch(a_batch(a_chunk(b"1\n2\n")))
-    for asked in (1, 2, 3):
-        piece = search.next()
-        assert piece
-        assert not search.refused(piece, yes=0, asked=asked)
-    search.probe()
-    assert search.next()
-    search.taken()
-    piece = search.next()
-    assert piece
-    assert not search.refused(piece, yes=4, asked=5)
-    assert search.is_stuck
-
-
-# -- 413 -----------------------------------------------------------------------------------------------------------
-
-
-def sized(size: int) -> Batch:
-    return a_batch(a_chunk(b"x" * (size - 1) + b"\n"))
+# -- 413 ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_413_makes_later_batches_smaller(pod: Pod) -> None:
@@ -309,38 +233,3 @@ async def test_a_413_makes_later_batches_smaller(pod: Pod) -> None:
         refused = [found for found in sink.asked if len(found) > 10]
         assert len(refused) <= 3, "the limit is learned, not met again by each batch"
     assert pod.dropped() == {}
-
-
-def test_the_room_shrinks_to_what_was_taken_and_grows_again_slowly() -> None:
-    room = BatchSizeLimit(1_000_000)
-    room.taken(sized(1000))
-    assert not room.is_limited
-    room.too_large(sized(800_000))
-    assert room.bytes == 400_000
-    for _ in range(31):
-        room.taken(sized(390_000))
-    assert room.bytes == 400_000
-    room.taken(sized(390_000))
-    assert room.bytes == 500_000
-    room.too_large(sized(490_000))
-    assert room.bytes == 390_000
-    for _ in range(1000):
-        room.taken(sized(room.bytes))
-    assert room.bytes == 1_000_000
-    assert not room.is_limited
-
-
-def test_small_batches_prove_nothing_about_larger_ones() -> None:
-    room = BatchSizeLimit(1_000_000)
-    room.too_large(sized(800_000))
-    for _ in range(1000):
-        room.taken(sized(1000))
-    assert room.bytes == 400_000
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 300_000)), max_size=60))
-def test_the_room_is_never_less_than_the_smallest_nor_more_than_the_setting(told: list[tuple[bool, int]]) -> None:
-    room = BatchSizeLimit(100_000)
-    for is_taken, size in told:
-        (room.taken if is_taken else room.too_large)(sized(size))
-        assert SMALLEST <= room.bytes <= 100_000

@@ -3,88 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
-from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.health import Health
-from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import BatchTooLarge, Outcome, RetryLater
 from tests.logshipper.pod import Pod
+from tests.logshipper.scripted_sink import ScriptedSink, lines, position, shipping, until
 from tests.logshipper.support import append
-
-Answer = Callable[[Batch], Outcome | Exception]
-
-
-def lines(batch: Batch) -> list[str]:
-    return b"".join(batch.raw()).decode().splitlines()
-
-
-class Scripted:
-    """A sink that answers as it is told: the first answers in turn, then yes. A batch may be held until released."""
-
-    def __init__(self, *answers: Answer, max_in_flight: int = 64) -> None:
-        self.max_in_flight = max_in_flight
-        self.health = Health()
-        self.answers = list(answers)
-        self.asked: list[list[str]] = []
-        self.ids: list[list[str]] = []
-        self.held: dict[str, asyncio.Event] = {}  # by first line
-
-    async def open(self, receipt: Any) -> Any:
-        return receipt
-
-    async def deliver(self, batch: Batch) -> Outcome:
-        self.asked.append(lines(batch))
-        self.ids.append(list(batch.ids()))
-        if lines(batch)[0] in self.held:
-            await self.held[lines(batch)[0]].wait()
-        answer = self.answers.pop(0)(batch) if self.answers else Outcome()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def close(self) -> None:
-        pass
-
-
-@contextlib.asynccontextmanager
-async def shipping(pod: Pod, sink: Scripted, **environ: str) -> AsyncIterator[Shipper]:
-    """A shipper at work. Leaving the context is the end: everything is shipped."""
-    variables = {"LOGSHIPPER_BATCH_TIMEOUT": "0", "LOGSHIPPER_RETRY_MIN": "10ms", "LOGSHIPPER_RETRY_MAX": "20ms"}
-    (settings,) = load(Settings, pod.environ | variables | environ).sinks.values()
-    clock = asyncio.get_running_loop().time
-    shipper = Shipper(settings, pod.pipelines, sink, pod.queues["default"], sink.health, clock)
-    running = asyncio.create_task(shipper.run())
-    try:
-        yield shipper
-        shipper.end()
-        await running
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the conditions are those of a user, who has no event
-            await asyncio.sleep(0)
-
-
-def position(pod: Pod) -> int:
-    (tail,) = pod.follower.tails.values()
-    return tail.position("default").offset
 
 
 async def test_the_position_moves_with_the_yes_and_not_before(pod: Pod) -> None:
     append(pod.log, "1\n")
     pod.look()
-    sink = Scripted(lambda _: RetryLater("not now"))
+    sink = ScriptedSink(lambda _: RetryLater("not now"))
     sink.held["1"] = asyncio.Event()
     async with shipping(pod, sink) as shipper:
         await until(lambda: sink.asked)
@@ -103,13 +35,13 @@ async def test_what_the_sink_wants_again_is_sent_alone_with_the_same_ids_before_
     seen: list[int] = []
 
     def second_again(_batch: Batch) -> Outcome:
-        return Outcome(again=[1], reason="busy")
+        return Outcome(retry=[1], retry_reason="busy")
 
     def note(_batch: Batch) -> Outcome:
         seen.append(position(pod))
         return Outcome()
 
-    sink = Scripted(second_again, note)
+    sink = ScriptedSink(second_again, note)
     async with shipping(pod, sink):
         await until(lambda: position(pod) == 6)
     assert sink.asked == [["1", "2", "3"], ["2"]]
@@ -121,8 +53,8 @@ async def test_what_the_sink_wants_again_is_sent_alone_with_the_same_ids_before_
 async def test_what_is_rejected_item_by_item_is_counted_and_the_rest_is_delivered(pod: Pod) -> None:
     append(pod.log, "1\nbad\n3\nbusy\n")
     pod.look()
-    sink = Scripted(
-        lambda _: Outcome(rejected=[(1, "mapping")], again=[3], reason="busy"),
+    sink = ScriptedSink(
+        lambda _: Outcome(rejected=[(1, "mapping")], retry=[3], retry_reason="busy"),
         lambda _: Outcome(rejected=[(0, "mapping")]),
     )
     async with shipping(pod, sink):
@@ -139,7 +71,7 @@ async def test_refusals_that_are_not_named_are_counted_as_many_as_they_are_and_a
 ) -> None:
     append(pod.log, "1\n2\n3\n")
     pod.look()
-    sink = Scripted(lambda _: Outcome(unnamed=(2, "too old")))
+    sink = ScriptedSink(lambda _: Outcome(unnamed_rejections=(2, "too old")))
     async with shipping(pod, sink, LOGSHIPPER_ON_REJECT=str(tmp_path / "letters")):
         pass
     total = pod.ledgers["default"].total
@@ -153,7 +85,7 @@ async def test_dead_letters_are_on_disk_with_id_and_reason_before_the_position_m
     append(pod.log, "1\nbad\n")
     pod.look()
     letters = tmp_path / "letters" / "default.ndjson"
-    sink = Scripted(lambda _: Outcome(rejected=[(1, "no such field")]))
+    sink = ScriptedSink(lambda _: Outcome(rejected=[(1, "no such field")]))
     async with shipping(pod, sink, LOGSHIPPER_ON_REJECT=str(tmp_path / "letters")):
         await until(lambda: position(pod))
         (letter,) = [json.loads(line) for line in letters.read_text().splitlines()]
@@ -166,7 +98,7 @@ async def test_dead_letters_that_cannot_be_written_are_waited_for(pod: Pod, tmp_
     append(pod.log, "1\nbad\n")
     pod.look()
     (tmp_path / "letters").write_text("in the way")
-    sink = Scripted(lambda _: Outcome(rejected=[(1, "no")]))
+    sink = ScriptedSink(lambda _: Outcome(rejected=[(1, "no")]))
     async with shipping(pod, sink, LOGSHIPPER_ON_REJECT=f"{tmp_path}/letters") as shipper:
         await until(lambda: "letters" in shipper.trouble)
         assert position(pod) == 0
@@ -184,7 +116,7 @@ async def test_a_batch_that_is_too_large_is_halved_and_settled_as_a_whole(pod: P
             return BatchTooLarge()
         return BatchTooLarge() if batch.events > 1 else Outcome()
 
-    async with shipping(pod, Scripted(*[only_one] * 5)):
+    async with shipping(pod, ScriptedSink(*[only_one] * 5)):
         pass
     assert pod.ledgers["default"].total.dropped == {"rejected": 2}
     assert pod.ledgers["default"].total.lines == 2
@@ -199,11 +131,11 @@ async def test_with_several_on_their_way_positions_still_move_in_order(tmp_path:
     for name in ("1", "2", "3"):
         append(pod.log, f"{name}\n{block}\n")
     pod.look()
-    sink = Scripted()
+    sink = ScriptedSink()
     sink.held = {"1": asyncio.Event(), "3": asyncio.Event()}
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="4KiB", LOGSHIPPER_IN_FLIGHT="3") as shipper:
         await until(lambda: len(sink.asked) == 3)
-        await until(lambda: [flight.settled for flight in shipper._flights] == [False, True, False])
+        await until(lambda: [flight.is_settled for flight in shipper._in_flight] == [False, True, False])
         assert position(pod) == 0, "the second has its yes, and the first has not"
         sink.held["1"].set()
         await until(lambda: position(pod) == 2 * (len(block) + 3))
@@ -216,7 +148,7 @@ async def test_a_sink_that_keeps_order_gets_one_batch_at_a_time(pod: Pod) -> Non
     for name in ("1", "2"):
         append(pod.log, name + "x" * 4094 + "\n")
     pod.look()
-    sink = Scripted(max_in_flight=1)
+    sink = ScriptedSink(max_in_flight=1)
     sink.held = {"1" + "x" * 4094: asyncio.Event()}
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="4KiB", LOGSHIPPER_IN_FLIGHT="8"):
         await until(lambda: sink.asked)
@@ -236,7 +168,7 @@ async def test_while_the_sink_is_in_trouble_the_eldest_alone_knocks(pod: Pod) ->
     def answer(_batch: Batch) -> Outcome | Exception:
         return RetryLater("down") if down else Outcome()
 
-    sink = Scripted(*[answer] * 100)
+    sink = ScriptedSink(*[answer] * 100)
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="4KiB", LOGSHIPPER_IN_FLIGHT="3"):
         await until(lambda: len(sink.asked) >= 8)
         assert [asked[0][0] for asked in sink.asked[3:]] == ["1"] * (len(sink.asked) - 3)
@@ -253,7 +185,7 @@ async def test_after_kill_nine_all_batches_on_their_way_are_repeated_as_they_wer
     pod.kill()
     append(pod.log, "5\n")
     pod.begin()
-    sink = Scripted()
+    sink = ScriptedSink()
     async with shipping(pod, sink):
         pass
     assert sink.asked == [["2"], ["3"], ["4", "5"]]
@@ -267,25 +199,25 @@ async def test_after_kill_nine_all_batches_on_their_way_are_repeated_as_they_wer
 async def test_at_the_end_a_sink_that_takes_some_of_it_is_not_given_up(pod: Pod) -> None:
     append(pod.log, "1\n2\n3\n")
     pod.look()
-    sink = Scripted(lambda _: Outcome(again=[1, 2]), lambda _: RetryLater("busy"))
+    sink = ScriptedSink(lambda _: Outcome(retry=[1, 2]), lambda _: RetryLater("busy"))
     sink.held = {"2": asyncio.Event()}
     async with shipping(pod, sink, LOGSHIPPER_GIVE_UP_AFTER="1h") as shipper:
-        shipper.end()
-        shipper.last_call()
-        shipper._heard = -10_000.0
-        assert shipper.left_to_decide() < 0
+        shipper.drain()
+        shipper.begin_deadline()
+        shipper._availability._last_decision = -10_000.0
+        assert shipper.patience_left() < 0
         await until(lambda: len(sink.asked) == 2)
-        assert shipper.left_to_decide() > 0
+        assert shipper.patience_left() > 0
         sink.held["2"].set()
 
 
 async def test_at_the_end_a_sink_that_says_nothing_is_soon_given_up_and_a_slow_one_is_not(pod: Pod) -> None:
     append(pod.log, "1\n")
     pod.look()
-    sink = Scripted(*[lambda _: RetryLater("down")] * 3)
+    sink = ScriptedSink(*[lambda _: RetryLater("down")] * 3)
     async with shipping(pod, sink, LOGSHIPPER_GIVE_UP_AFTER="50ms") as shipper:
-        shipper.end()
-        shipper.last_call()
-        assert 0 < shipper.left_to_decide() < 0.1
-        shipper._longest = 10.0
-        assert shipper.left_to_decide() > 10
+        shipper.drain()
+        shipper.begin_deadline()
+        assert 0 < shipper.patience_left() < 0.1
+        shipper._availability._slowest = 10.0
+        assert shipper.patience_left() > 10

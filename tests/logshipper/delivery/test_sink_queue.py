@@ -25,7 +25,7 @@ async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(po
     pod.kill()
     append(pod.log, "3\n")
     pod.begin()
-    (again,) = pod.queues["default"].take_up()
+    (again,) = pod.queues["default"].resend()
     assert InFlightBatch("default", again, pod.shape).batch.key == sent.batch.key
     assert again[0].data == b"1\n"
 

@@ -33,7 +33,7 @@ def test_a_dead_sink_does_not_hold_up_the_end_and_nothing_is_lost(tmp_path: Path
     if fault == "hang":
         wait_until(lambda: receiver.requests, "the batch is on its way")
     else:
-        program.wait_logged("delivery failed; it is tried again")
+        program.wait_logged("delivery failed; it is retried")
     assert program.stop() == 69
     assert "4 bytes for LOGSHIPPER_SINK" in program.logs[-1]["msg"]
     if fault != "refused":
@@ -93,7 +93,7 @@ def test_a_job_ends_when_the_done_file_appears_and_everything_is_shipped(
     append(tmp_path / "logs" / "app.log", "1\n2\nlast wor")
     done.touch()
     program.wait_logged("the done-file is there: shipping what is left")
-    program.wait_logged("delivery failed; it is tried again")
+    program.wait_logged("delivery failed; it is retried")
     assert program.process.poll() is None, "a sink that is down is waited for: nobody told us to stop"
     receiver.mode = "ok"
     assert program.wait() == 0

@@ -118,7 +118,7 @@ def test_lines_go_to_rsyslog_through_its_restart(tmp_path: Path, start: Start) -
         shipper = start("logshipper", **settings)
         wait_until(lambda: len(understood(tmp_path)) == 1, "the first line")
     append(tmp_path / "logs" / "app.log", "while it is away\n")
-    shipper.wait_logged("delivery failed; it is tried again")
+    shipper.wait_logged("delivery failed; it is retried")
     command = [peer("rsyslogd"), "-n", "-i", str(tmp_path / "rsyslog.pid"), "-f", str(tmp_path / f"{port}.conf")]
     again = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:

@@ -93,7 +93,7 @@ def _outage(tmp_path: Path, start: Start, receiver: Any, seen: Seen, fault: str,
     if isinstance(receiver, Syslog):
         receiver.hang_up()
     append(log, "".join(f"in the outage {number}\n" for number in range(100)))
-    first.wait_logged("delivery failed; it is tried again")
+    first.wait_logged("delivery failed; it is retried")
     first.kill()
     receiver.mode = "ok"
     append(log, "".join(f"while it was down {number}\n" for number in range(100)))

@@ -69,7 +69,7 @@ def test_with_a_sink_down_the_files_are_the_only_buffer(tmp_path: Path, start: S
     program = start("logshipper", **variables)
     blocks = ["".join(f"{block} {number:097}\n" for number in range(20_000)) for block in range(9)]
     append(log, blocks[0])
-    program.wait_logged("delivery failed; it is tried again")
+    program.wait_logged("delivery failed; it is retried")
 
     def memory() -> int:
         text = Path(f"/proc/{program.process.pid}/status").read_text()
@@ -110,7 +110,7 @@ def test_a_rotated_file_is_deleted_once_every_sink_has_it_and_not_before(
     log.rename(rotated)
     append(log, "2\n")
     wait_for(receiver, "1", "2")
-    program.wait_logged("delivery failed; it is tried again")
+    program.wait_logged("delivery failed; it is retried")
     assert rotated.exists()
     late = Receiver(dead)
     wait_until(lambda: not rotated.exists(), "it is deleted")

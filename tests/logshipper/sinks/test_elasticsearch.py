@@ -98,11 +98,11 @@ async def test_what_was_too_much_is_sent_again_alone_and_what_is_wrong_is_reject
     whole = batch("1\n2\n3\n4\n")
     async with opened(elasticsearch.url) as sink:
         outcome = await sink.deliver(whole)
-        assert outcome.again == [0, 3]
+        assert outcome.retry == [0, 3]
         what = "some_exception: failed to parse field [n] of type [long] in document with id '…'"
-        assert outcome.reason == f"2 of 4 documents: 429 {what}"
+        assert outcome.retry_reason == f"2 of 4 documents: 429 {what}"
         assert outcome.rejected == [(1, f"400 {what}")]
-        assert (await sink.deliver(whole.select(outcome.again))).again == ()
+        assert (await sink.deliver(whole.select(outcome.retry))).retry == ()
     assert messages(elasticsearch) == ["3", "1", "4"]
     assert elasticsearch.asked["f00d-4"] == 1
 
@@ -112,7 +112,7 @@ async def test_a_missing_or_blocked_index_is_no_reason_to_drop_lines(elasticsear
     elasticsearch.verdicts = {"2": [status]}
     async with opened(elasticsearch.url) as sink:
         outcome = await sink.deliver(batch())
-    assert (outcome.again, outcome.rejected) == ([1], [])
+    assert (outcome.retry, outcome.rejected) == ([1], [])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_an_error_that_is_only_a_text_is_a_reason_as_well() -> None:
     body = b'{"errors":true,"items":[{"index":{"status":400,"error":"MapperParsingException[nope]"}}]}'
     with pytest.raises(BatchRefused) as error:
         _outcome(ClientResponse(200, {}, body, early=False), 1)
-    assert error.value.each == ["400 MapperParsingException[nope]"]
+    assert error.value.event_reasons == ["400 MapperParsingException[nope]"]
 
 
 def test_where_no_document_is_taken_the_batch_is_refused_with_the_reason_of_each() -> None:
@@ -147,7 +147,7 @@ def test_where_no_document_is_taken_the_batch_is_refused_with_the_reason_of_each
         BatchRefused, match="refused every document: 400 strict_dynamic_mapping_exception: not"
     ) as error:
         _outcome(ClientResponse(200, {}, body, early=False), 2)
-    assert error.value.each == ["400 strict_dynamic_mapping_exception: not allowed"] * 2
+    assert error.value.event_reasons == ["400 strict_dynamic_mapping_exception: not allowed"] * 2
 
 
 @pytest.mark.parametrize("status", ["200", 200.5, True, None, [], 10**400])
@@ -160,7 +160,7 @@ def test_a_status_that_is_no_number_is_no_verdict(status: object) -> None:
 @pytest.mark.parametrize("status", [-1, 0, 100, 302, 408, 425, 600, 2**63 - 1])
 def test_a_status_that_says_no_final_no_is_tried_again(status: int) -> None:
     body = json.dumps({"errors": True, "items": [{"create": {"status": status}}]}).encode()
-    assert _outcome(ClientResponse(200, {}, body, early=False), 1).again == [0]
+    assert _outcome(ClientResponse(200, {}, body, early=False), 1).retry == [0]
 
 
 JSON = st.recursive(
@@ -178,7 +178,7 @@ def test_whatever_a_bulk_answer_says_it_is_an_outcome_or_a_sentence(body: bytes,
     with contextlib.suppress(RetryLater, BatchRefused):
         outcome = _outcome(ClientResponse(200, {}, body, early=False), events)
         assert all(reason.isprintable() for _, reason in outcome.rejected)
-        assert {index for index, _ in outcome.rejected} | set(outcome.again) <= set(range(events))
+        assert {index for index, _ in outcome.rejected} | set(outcome.retry) <= set(range(events))
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ async def test_retry_after_is_honoured(receiver: Receiver) -> None:
     receiver.mode, receiver.headers = "429", {"Retry-After": "7"}
     with pytest.raises(RetryLater) as error:
         await post(receiver.url, "1\n")
-    assert error.value.after == 7
+    assert error.value.retry_after == 7
 
 
 @asynccontextmanager

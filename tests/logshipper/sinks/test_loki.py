@@ -96,7 +96,7 @@ async def test_what_a_400_names_is_rejected_and_the_rest_has_the_yes(loki: Loki,
         (0, "the receiver answered 400: too far behind"),
         (1, "the receiver answered 400: too far behind"),
     ]
-    assert outcome.again == ()
+    assert outcome.retry == ()
     assert [entry.line for entry in loki.entries] == ["3"]
 
 
@@ -105,7 +105,7 @@ async def test_a_400_that_does_not_name_all_it_ignored_is_counted_as_it_says(lok
     async with opened(loki.url) as sink:
         outcome = await sink.deliver(with_columns(batch(), times=TIMES))
     reason = "the receiver answered 400, and does not say about which 2 of 3 lines: too far behind"
-    assert outcome.unnamed == (2, reason)
+    assert outcome.unnamed_rejections == (2, reason)
 
 
 async def test_a_400_about_lines_of_several_files_refuses_the_batch_whose_halves_tell_more(loki: Loki) -> None:

@@ -160,16 +160,16 @@ async def test_a_partial_success_is_counted_and_never_sent_again(otlp: Otlp) -> 
     otlp.mode = "refuse:2"
     async with opened(otlp.url) as sink:
         outcome = await sink.deliver(batch())
-    assert outcome.unnamed == (2, "the receiver refused 2 of 3 records: too old: '…'")
+    assert outcome.unnamed_rejections == (2, "the receiver refused 2 of 3 records: too old: '…'")
     assert outcome.rejected == ()
-    assert outcome.again == ()
+    assert outcome.retry == ()
     assert len(otlp.received) == 1
 
 
 async def test_a_warning_without_refused_records_is_a_yes(otlp: Otlp) -> None:
     otlp.mode = "refuse:0"
     async with opened(otlp.url) as sink:
-        assert (await sink.deliver(batch())).unnamed is None
+        assert (await sink.deliver(batch())).unnamed_rejections is None
 
 
 @pytest.mark.parametrize("body", [b"<html>signed in?", b"\x0a", b"\x0a\x05ab", b"\xff" * 20])

@@ -1,0 +1,149 @@
+"""The retry loop: repeats a batch until the sink has decided on every event of it.
+
+| the attempt ends with | next |
+|---|---|
+| a decision on every event | return; rejected events are settled |
+| events that the sink wants again (`Outcome.retry`) | pause, then these events alone, with the same ids |
+| `RetryLater` | pause, then the same batch |
+| `BatchRefused`, `BatchTooLarge` | raise it: `batch_delivery` goes on |
+
+There is no last attempt: the lines are safe in the app's files. The pause is that of `backoff`. While the sink fails,
+only the oldest batch is sent: the others wait for it, so that an outage does not multiply the requests. The drain cuts
+the current pause short, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+from sidecars.chassis.runtime import logs
+from sidecars.logshipper.config.sink_settings import SinkSettings
+from sidecars.logshipper.delivery import backoff
+from sidecars.logshipper.delivery.batch_size import BatchSizeLimit
+from sidecars.logshipper.delivery.in_flight import InFlightBatch, InFlightBatches
+from sidecars.logshipper.delivery.rejections import Rejections
+from sidecars.logshipper.delivery.sink_availability import SinkAvailability
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.sinks.base import BatchRefused, Outcome, RetryLater, Sink
+
+log = logs.get("ship")
+
+
+class RetryLoop:
+    """Sends the batches of one sink. Owned by the sink's shipper. `draining` is set when the drain begins."""
+
+    def __init__(
+        self,
+        settings: SinkSettings,
+        sink: Sink,
+        in_flight: InFlightBatches,
+        availability: SinkAvailability,
+        size_limit: BatchSizeLimit,
+        draining: asyncio.Event,
+    ) -> None:
+        self.batches: Counter[str] = Counter()  # batches by outcome, for the metrics
+        self.rejections = Rejections(settings, self.back_off)
+        self._settings = settings
+        self._sink = sink
+        self._in_flight = in_flight
+        self._availability = availability
+        self._size_limit = size_limit
+        self._draining = draining
+
+    async def send(self, batch: Batch, owner: InFlightBatch) -> None:
+        """Send events of `owner` until the sink has decided on each of them.
+
+        Raises BatchRefused (or BatchTooLarge) when the sink has accepted none of those that are left.
+        """
+        failures = 0
+        while batch.events:
+            attempt = self._availability.begin_attempt()
+            try:
+                outcome = await self._sink.deliver(batch)
+            except RetryLater as error:
+                failures += 1
+                await self.back_off(owner, failures, error.reason, error.retry_after)
+                continue
+            except BatchRefused:
+                self._availability.responded(attempt)
+                raise
+            owner.keep_receipt(outcome.receipt)
+            if outcome.accepts_some(batch.events):
+                self._availability.accepted(attempt)
+            await self._settle_named(owner, batch, outcome)
+            if not outcome.retry:
+                self._availability.decided(attempt)
+                owner.recovered()
+                self.log_recovery(failures)
+                self._size_limit.accepted(batch)
+                return
+            if len(outcome.retry) < batch.events:
+                self._availability.made_progress()
+            batch = batch.select(outcome.retry)
+            failures += 1
+            await self.back_off(owner, failures, outcome.retry_reason, outcome.retry_after)
+
+    # -- rejected events -----------------------------------------------------------------------------------------------
+
+    async def _settle_named(self, owner: InFlightBatch, batch: Batch, outcome: Outcome) -> None:
+        """Settle the events that the outcome rejects."""
+        self.batches["delivered"] += 1
+        if outcome.unnamed_rejections is None:
+            await self.reject(owner, batch, list(outcome.rejected))
+        else:
+            count, reason = outcome.unnamed_rejections
+            await self.reject(owner, batch, [(index, reason) for index in range(batch.events)], count)
+
+    async def reject(
+        self, owner: InFlightBatch, batch: Batch, rejected: list[tuple[int, str]], count: int | None = None
+    ) -> None:
+        """Settle these events (index and reason) as rejected. `count`: the number of them that the sink rejected."""
+        if rejected and count != 0:
+            self.batches["rejected"] += 1
+            await self.rejections.settle(owner, batch, rejected, count)
+
+    # -- pauses --------------------------------------------------------------------------------------------------------
+
+    async def back_off(self, owner: InFlightBatch, failures: int, reason: str, retry_after: float | None) -> None:
+        """Wait before the next attempt: for the pause if the batch is the oldest, else until the sink responds."""
+        self._availability.failed()
+        pause = self.note_failure(owner, failures, reason, retry_after)
+        if not self._in_flight.is_oldest(owner):
+            await self._availability.responding.wait()
+        elif self._draining.is_set():
+            await asyncio.sleep(min(pause, self._settings.retry_min))
+        else:
+            await wait_for(self._draining, pause)
+
+    def note_failure(self, owner: InFlightBatch, failures: int, reason: str, retry_after: float | None = None) -> float:
+        """Count a failed attempt, log it unless many are logged already, and return the seconds of the pause."""
+        self.batches["retried"] += 1
+        owner.failed(reason)
+        shortest, longest = self._settings.retry_min, self._settings.retry_max
+        chance = random.random()  # noqa: S311 - jitter
+        pause = backoff.delay(failures, shortest, longest, random=chance, retry_after=retry_after)
+        if self._availability.is_failure_logged(failures):
+            log.warning(
+                "delivery failed; it is retried",
+                sink=self._settings.name,
+                reason=reason,
+                failures=failures,
+                retry_in=f"{pause:.1f}s",
+            )
+        return pause
+
+    def log_recovery(self, failures: int) -> None:
+        """Log that the sink works again, if its failures were logged."""
+        if failures and self._availability.is_recovery_logged():
+            log.info("delivery works again", sink=self._settings.name, failures=failures)
+
+
+async def wait_for(event: asyncio.Event, timeout: float | None) -> None:  # noqa: ASYNC109 - None is without limit
+    """Wait until the event is set, or for `timeout` seconds."""
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError:
+        pass
