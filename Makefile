@@ -35,6 +35,7 @@ check-code: $(VENV)/dev.stamp ## the part of it that needs no docker command
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m sidecars.chassis.settings_tables --check
+	$(BIN)/python -m tools.dependencies --check
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
 	$(BIN)/python -m pytest -q tests/repo
 
@@ -44,8 +45,9 @@ check-images: ## the part that needs docker's compose and buildx, but no engine
 	@set -e; for file in examples/*/compose.yaml; do echo "docker compose -f $$file config"; docker compose -f $$file config --quiet; done
 	docker buildx bake --print >/dev/null
 
-docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs
+docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the table of dependencies
 	$(BIN)/python -m sidecars.chassis.settings_tables --write
+	$(BIN)/python -m tools.dependencies --write
 
 images: ## build the five images
 	docker buildx bake
