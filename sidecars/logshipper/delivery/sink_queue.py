@@ -147,7 +147,7 @@ class SinkQueue:
         for chunk, not_delivered in zip(chunks, dropped, strict=True):
             tail = self._follower.tails[chunk.generation]  # a file with a batch in flight is never forgotten
             tail.settle(self._sink, chunk, not_delivered)
-            positions[chunk.generation] = chunk.tail
+            positions[chunk.generation] = chunk.next_position
         state = self._store.state.sinks[self._sink]
         state.receipt, state.sending = receipt, list(self._in_flight)
         self._store.append(checkpoint.done_entry(self._sink, positions, receipt))

@@ -165,7 +165,7 @@ class FollowedFiles:
         offset = begin + (last.rfind(b"\n") + 1 or (len(last) if begin else 0))
         state.size = offset
         state.prefix = fingerprint.prefix_fingerprint(read_at(0, min(offset, PREFIX_LENGTH)))
-        before = read_at(max(0, offset - fingerprint.TAIL_LENGTH), min(offset, fingerprint.TAIL_LENGTH))
+        before = read_at(max(0, offset - fingerprint.POSITION_LENGTH), min(offset, fingerprint.POSITION_LENGTH))
         state.positions = {sink: fingerprint.position_fingerprint(offset, before) for sink in self._ledgers}
 
     def _follow(self, state: FileState) -> Tail:

@@ -17,9 +17,9 @@ from sidecars.logshipper.input.cutting_rules import CuttingRules
 from sidecars.logshipper.model import fingerprint, line_cutting
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.fingerprint import (
+    POSITION_LENGTH,
     PREFIX_LENGTH,
     START,
-    TAIL_LENGTH,
     Fingerprint,
     ReadAt,
     position_fingerprint,
@@ -127,7 +127,7 @@ class Tail:
         self._length = 0
         self._waiting.clear()
         self.recent_fingerprints.clear()
-        if self.state.seen.length and self.state.seen.holds(self.read_at):
+        if self.state.seen.length and self.state.seen.matches_file(self.read_at):
             self.recent_fingerprints.append(self.state.seen)
 
     def release(self) -> None:
@@ -216,7 +216,7 @@ class Tail:
             self.state.size = size
             self.arrival_times.grew(size, now)
             self._remember_prefix(size)
-            last = self.read_at(max(0, size - TAIL_LENGTH), min(size, TAIL_LENGTH))
+            last = self.read_at(max(0, size - POSITION_LENGTH), min(size, POSITION_LENGTH))
             if b"\0" not in last:  # or it may change yet
                 self.state.seen = position_fingerprint(size, last)
                 self.recent_fingerprints.append(self.state.seen)
@@ -231,7 +231,9 @@ class Tail:
     def _check_content(self, size: int) -> None:
         """Notice a file that was cut and has grown beyond its old size since the last look."""
         fingerprints = [self.state.prefix, *list(self.recent_fingerprints)[-1:]]
-        if not all(mark.holds(self.read_at) for mark in fingerprints if mark.offset <= size):  # a copy may be shorter
+        if not all(
+            mark.matches_file(self.read_at) for mark in fingerprints if mark.offset <= size
+        ):  # a copy may be shorter
             raise FileTruncated
 
     def fingerprints(self) -> list[Fingerprint]:
@@ -299,7 +301,7 @@ class Tail:
             if self.rules.boundary is None or cut.partial:
                 return cut
             over = whole and (self._event_over or self.ending is not Ending.OPEN)
-            return line_cutting.whole_events(block, cut, limit, self.rules.boundary, over=over)
+            return line_cutting.cut_at_events(block, cut, limit, self.rules.boundary, over=over)
         end = cutting_rules.data_after(self.descriptor or 0, offset + len(block), self._length)
         if end is None:  # the chunk ends all that was written
             return line_cutting.cut(block, limit, self.ending)
@@ -310,7 +312,11 @@ class Tail:
     def _chunk(self, at: Fingerprint, data: bytes, skipped: int, gap: str, *, partial: bool = False) -> Chunk:
         state, start = self.state, at.offset + skipped
         end = start + len(data)
-        before = data if len(data) >= TAIL_LENGTH else self.read_at(max(0, end - TAIL_LENGTH), min(end, TAIL_LENGTH))
+        before = (
+            data
+            if len(data) >= POSITION_LENGTH
+            else self.read_at(max(0, end - POSITION_LENGTH), min(end, POSITION_LENGTH))
+        )
         mark = position_fingerprint(end, before)
         return Chunk(state.generation, state.first_path, at.offset, start, data, mark, partial, state.input, gap)
 
@@ -318,13 +324,13 @@ class Tail:
 
     def sending(self, sink: str, chunk: Chunk) -> None:
         """The part is on its way. Parts are settled in the order in which they left."""
-        self._flying.setdefault(sink, deque()).append(chunk.tail)
+        self._flying.setdefault(sink, deque()).append(chunk.next_position)
 
     def settle(self, sink: str, chunk: Chunk, dropped: Dropped) -> None:
         """The sink has decided: all of the part is delivered, but for what was dropped."""
         ledger, size, count = self._ledgers[sink], len(chunk.data), chunk.lines
         if chunk.start > chunk.position:
-            ledger.dropped(self.state.generation, chunk.gap, chunk.start - chunk.position)
+            ledger.dropped(self.state.generation, chunk.gap_reason, chunk.start - chunk.position)
         for reason, (lost, lines_lost) in dropped.items():
             ledger.dropped(self.state.generation, reason, lost, lines_lost)
             size, count = size - lost, count - lines_lost
@@ -332,7 +338,7 @@ class Tail:
         self._move(sink, chunk)
 
     def _move(self, sink: str, chunk: Chunk) -> None:
-        self.state.positions[sink] = chunk.tail
+        self.state.positions[sink] = chunk.next_position
         if self.in_flight(sink):
             self._flying[sink].popleft()
         if not any(self.pending(name) for name in self._ledgers):

@@ -1,4 +1,4 @@
-"""A batch: events on their way to one sink, which it takes or refuses, as a whole or one by one."""
+"""A batch: events on their way to one sink. The sink accepts or rejects the whole batch, or single events of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 @dataclass
 class Batch:
-    """Events are counted through all `records`, from 0: that is the index which an `Outcome` names."""
+    """Events for one sink. They are numbered from 0 through all `records`: an `Outcome` names them by that index.
+
+    A batch never changes, so that an attempt after a crash sends the same bytes under the same key.
+    """
 
     sink: str
     records: tuple[Records, ...]
@@ -25,16 +28,17 @@ class Batch:
 
     @cached_property
     def events(self) -> int:
+        """The number of events."""
         return sum(len(records.bodies) for records in self.records)
 
     @cached_property
     def size(self) -> int:
-        """Bytes of the log files that the events are made of."""
+        """Bytes of the log files that the events are made from."""
         return sum(sum(records.sizes) for records in self.records)
 
     @cached_property
     def key(self) -> str:
-        """The same for the same events of the same generations to the same sink, also after kill -9."""
+        """The idempotency key. The same events of the same generations to the same sink always have the same key."""
         ranges: list[list[Any]] = []
         for records in self.records:
             chunk = records.chunk
@@ -44,23 +48,23 @@ class Batch:
         return blake2b(orjson.dumps([self.sink, ranges]), digest_size=16).hexdigest()
 
     def encoded(self, encode: Callable[[Batch], T]) -> T:
-        """What the function makes of the batch: made once and kept with it, for as long as it is tried."""
+        """Return `encode(batch)`. It is called once: retries send the same body. One batch has one encoder."""
         if self._encoded is None:
             self._encoded = encode(self)
         body: T = self._encoded
         return body
 
     def ids(self) -> Iterator[str]:
-        """Of each event `<generation>-<offset>`: its name for ever."""
+        """Yield the id of each event, `<generation>-<offset>`. An event has the same id in each attempt."""
         for records in self.records:
-            file = records.chunk.generation
+            generation = records.chunk.generation
             for offset in records.offsets:
-                yield f"{file}-{offset}"
+                yield f"{generation}-{offset}"
 
     def raw(self) -> Iterator[bytes]:
-        """The lines, as they were written where nothing changed them.
+        """Yield the lines as they were written, or as filters and redaction left them.
 
-        A piece of a line gets a newline as well, so that lines of others never join it.
+        A piece of a line gets a newline, too, so that the lines of another file never join it.
         """
         for records in self.records:
             if records.raw is not None:
@@ -71,7 +75,7 @@ class Batch:
                 yield "\n".join((*records.bodies, "")).encode()
 
     def find(self, index: int) -> tuple[Records, int]:
-        """The event of that index: where it is among its own."""
+        """Return the records that hold the event, and its index in them. Raises IndexError."""
         for records in self.records:
             if index < len(records.bodies):
                 return records, index
@@ -79,7 +83,7 @@ class Batch:
         raise IndexError(index)
 
     def select(self, indices: Sequence[int]) -> Batch:
-        """A batch of these events, in rising order."""
+        """Return a batch of these events. The indices must rise."""
         chosen: list[Records] = []
         first, rest = 0, list(indices)
         for records in self.records:
@@ -92,7 +96,7 @@ class Batch:
         return Batch(self.sink, tuple(chosen))
 
     def halves(self) -> tuple[Batch, Batch] | None:
-        """Two batches that make this one, always cut at the same place; None when it is a single event."""
+        """Return two batches that make up this one, always cut at the same place; None for a single event."""
         middle = self.events // 2
         if not middle:
             return None

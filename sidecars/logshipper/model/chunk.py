@@ -1,4 +1,8 @@
-"""A part: bytes of one file on their way to one sink, as they were read; what positions and keys are about."""
+"""A chunk: the bytes of one file that go to one sink together. Positions and idempotency keys are made from chunks.
+
+file:   ... delivered before │ gap (skipped) │ data of this chunk │ not read yet ...
+                         position          start                 end
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,20 @@ from sidecars.logshipper.model.ledger import HOLE
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole events of one file, or (`partial`) a piece of a line that does not end with a newline."""
+    """Whole events of one generation, or (`partial`) a piece of a line that does not end with a newline.
+
+    A chunk without data is a gap only: it moves the position and is not sent.
+    """
 
     generation: str  # the id of the generation that the bytes are from
     first_path: str  # the path under which the generation was first seen
-    position: int  # where the position was; the `start - position` bytes between are skipped for the reason `gap`
+    position: int  # where the sink's position was; the bytes from here to `start` are skipped, for `gap_reason`
     start: int
     data: bytes
-    tail: Fingerprint  # of `end`, the position once this is settled
+    next_position: Fingerprint  # the sink's position once the chunk is settled; its offset is `end`
     partial: bool = False
-    input: str = ""  # the settings' name of the input that the file belongs to
-    gap: str = HOLE
+    input: str = ""  # name of the input that the file belongs to
+    gap_reason: str = HOLE  # a reason of the ledger: HOLE or CUT
 
     @property
     def end(self) -> int:
@@ -29,4 +36,5 @@ class Chunk:
 
     @cached_property
     def lines(self) -> int:
+        """The number of lines; a piece of a line counts as one."""
         return self.data.count(b"\n") + self.partial

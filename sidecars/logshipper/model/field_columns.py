@@ -1,7 +1,8 @@
-"""The fields of many events at once, kept as they came for as long as that will do.
+"""Field columns: the fields of many events at once, kept in the form in which they were parsed.
 
-To whoever looks, each is a sequence of dicts. But a dict costs more than anything else that is done to an event, and
-sinks of JSON need none: a table's values go into the places of a template, and a document's text stays as it is.
+Each class here is a sequence of dicts to its readers. But making a dict costs more than any other step of an event, and
+sinks of JSON need none: the values of a `Table` go into the places of a template, and the text of a `JsonObjects` item
+is shipped unchanged. Dicts are made only when an item is read.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ PARSE_ERROR = "parse_error"
 
 
 def unparsed(form: str, text: str) -> Fields:
-    """Return the fields of a text that is not of its format."""
+    """Return the fields of a text that is not in the format `form`."""
     return {MESSAGE: text, PARSE_ERROR: form}
 
 
 @dataclass(frozen=True, slots=True)
 class Table(Sequence[Fields]):
-    """The fields of many events that all have the same, as rows of texts: dicts are made of them when looked at."""
+    """The fields of events that all have the same field names, as rows of texts."""
 
     names: tuple[str, ...]
     rows: Sequence[Sequence[str]]
@@ -48,13 +49,15 @@ class Table(Sequence[Fields]):
         return dict(zip(self.names, self.rows[index], strict=True))
 
     def select(self, indices: Sequence[int]) -> Table:
-        """The fields of these events."""
+        """Return the fields of these events."""
         return Table(self.names, [self.rows[index] for index in indices])
 
     def column(self, name: str) -> list[str]:
+        """Return the values of one field, for all events."""
         return list(map(itemgetter(self.names.index(name)), self.rows))
 
     def without(self, name: str) -> Table:
+        """Return the table without one field."""
         at = self.names.index(name)
         left = [index for index in range(len(self.names)) if index != at]
         names = tuple(self.names[index] for index in left)
@@ -65,14 +68,14 @@ class Table(Sequence[Fields]):
 
 @dataclass(frozen=True, slots=True)
 class JsonObjects(Sequence[Fields]):
-    """The texts of objects, none of them empty; as a sequence, the dicts that they stand for.
+    """The texts of JSON objects, none of them empty. Read as a sequence, it has a dict for each text.
 
-    A text may be JSON and have no dict all the same: RFC 8259 allows numbers that no float holds (1e999) and halves of
-    surrogate pairs. It is shipped as it is where it is not taken apart, and is `unparsed` where it is.
+    A text may be valid JSON that has no dict: RFC 8259 allows numbers that no float holds (1e999) and halves of
+    surrogate pairs. Such a text is shipped unchanged; where a dict is read, its fields are those of `unparsed`.
     """
 
     texts: Sequence[str]
-    members: dict[str, list[Any]]  # by name, those that were asked for; None where there is none
+    members: dict[str, list[Any]]  # by name, the members that were asked for, one value an event; None: no such member
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -90,12 +93,15 @@ class JsonObjects(Sequence[Fields]):
         return _fields(self.texts[index])
 
     def select(self, indices: Sequence[int]) -> JsonObjects:
-        """The documents of these events, as they were written."""
+        """Return the objects of these events, with their texts unchanged."""
         members = {name: [values[index] for index in indices] for name, values in self.members.items()}
         return JsonObjects([self.texts[index] for index in indices], members)
 
     def without(self, name: str, wanted: Iterable[Any]) -> JsonObjects:
-        """The objects without a member, but where something wanted is None. Raises ValueError where one has no dict."""
+        """Return the objects without a member. An object whose item of `wanted` is None keeps the member.
+
+        Raises ValueError where an object has no dict.
+        """
         begin = orjson.dumps({name: ""}).decode().removesuffix('"}')  # {"name":"
         texts = []
         for text, value, want in zip(self.texts, self.members[name], wanted, strict=True):
@@ -105,7 +111,7 @@ class JsonObjects(Sequence[Fields]):
             elif text.startswith(first):
                 texts.append("{" + text[len(first) :])
             else:
-                texts.append(_cut(text, name, value))
+                texts.append(_remove_member(text, name, value))
         return replace(self, texts=texts)
 
 
@@ -120,12 +126,12 @@ def _fields(text: str) -> Fields:
 FieldColumns = list[Fields] | Table | JsonObjects
 
 
-# -- cutting members out of a text ---------------------------------------------------------------------------------
+# -- removing a member from a text ---------------------------------------------------------------------------------
 
 _EMPTY = '{"message":""}'
 
 
-def _cut(text: str, name: str, value: Any) -> str:
+def _remove_member(text: str, name: str, value: Any) -> str:
     if type(value) is str and "\\" not in text and text.count("{") == 1:
         member = f',{orjson.dumps(name).decode()}:"{value}"'
         at = text.find(member)

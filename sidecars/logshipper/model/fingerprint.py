@@ -1,18 +1,20 @@
-"""Which file is this? Decided by content as well as by inode, since each alone has been wrong for somebody.
+"""Fingerprints: digests that tell whether a file still holds the bytes that were read from it.
 
-Theory of operation. A *generation* is one life of a log file: from its first byte to the last one before it is
-truncated, replaced or deleted. Renaming does not end it, and neither does copying by `copytruncate`: the copy goes on
-where the original was cut. A generation has a random id, so that `<id>-<offset>` names a line for ever.
+Theory of operation. A *generation* is one life of a log file: from its first byte to the last one before the file is
+truncated, replaced or deleted. Renaming does not end it. Copying by `copytruncate` does not end it either: the
+generation continues in the copy. A generation has a random id, so that `<id>-<offset>` names a line for ever.
 
-Device and inode find a candidate: cheap, but an inode is reused after deletion, is kept by `copytruncate`, and the
-device's number may change with a reboot. So the content must agree, too:
+A generation is recognised by device and inode, and by content. Either alone has been wrong in practice:
 
-- *prefix*: a digest of the first bytes, up to PREFIX of them. It grows with the file and never covers a NUL: those may
-  still change (a file that is allocated beforehand is all NULs at first).
-- *tail*: a digest of the last bytes before a position, up to TAIL of them. A file that was truncated and has grown
-  beyond the position again has other bytes there. There is one for each sink's position, and one for what was seen.
+- Device and inode find a candidate, and that is cheap. But an inode is reused after deletion, `copytruncate` keeps it,
+  and the device's number may change with a reboot.
+- Content confirms the candidate, by two kinds of fingerprint:
+  - *prefix*: the first bytes, up to PREFIX_LENGTH of them. It grows with the file. It never covers a NUL, because a NUL
+    may still change: a file that was allocated beforehand is all NULs at first.
+  - *position*: the last bytes before an offset, up to POSITION_LENGTH of them. A file that was truncated and has grown
+    beyond the offset again has other bytes there. Each sink's position has one, and so has the end of what was seen.
 
-What cannot be seen: a file that is truncated and refilled between two looks, and has the same bytes in these places.
+Limit: a file that is truncated and refilled between two scans, with the same bytes in these places, is not noticed.
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 PREFIX_LENGTH = 1024  # bytes
-TAIL_LENGTH = 256  # bytes
+POSITION_LENGTH = 256  # bytes
 
 ReadAt = Callable[[int, int], bytes]
-"""Reads (offset, length) of a file; fewer bytes where it ends."""
+"""Read (offset, length) of a file. Returns fewer bytes where the file ends."""
 
 _COMPRESSED = (
     b"\x1f\x8b",  # gzip
@@ -44,59 +46,64 @@ def digest(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """A digest of the `length` bytes that end at `offset`."""
+    """The digest of the `length` bytes that end at `offset`. With `length` 0 it is an offset that any file matches."""
 
     offset: int
     length: int
     digest: str
 
-    def holds(self, read_at: ReadAt) -> bool:
-        """Whether the file that `sample` reads still has these bytes there."""
+    def matches_file(self, read_at: ReadAt) -> bool:
+        """Return True if the file that `read_at` reads holds these bytes there."""
         return not self.length or self.matches(read_at(self.offset - self.length, self.length))
 
     def matches(self, data: bytes) -> bool:
+        """Return True if `data` is the bytes that the fingerprint was taken from."""
         return len(data) == self.length and digest(data) == self.digest
 
 
 START = Fingerprint(0, 0, "")
+"""The beginning of any file."""
 
 
 def position_fingerprint(offset: int, before: bytes) -> Fingerprint:
-    """The mark of a position, from (at least) the last TAIL bytes before it, or from all there are."""
-    data = before[-TAIL_LENGTH:]
+    """Return the fingerprint of a position. `before` ends at the offset: POSITION_LENGTH bytes or more, or all."""
+    data = before[-POSITION_LENGTH:]
     return Fingerprint(offset, len(data), digest(data))
 
 
 def prefix_fingerprint(first: bytes) -> Fingerprint:
-    """The mark of a file's beginning."""
+    """Return the fingerprint of a file's first bytes, of PREFIX_LENGTH at most."""
     data = first[:PREFIX_LENGTH]
     return Fingerprint(len(data), len(data), digest(data))
 
 
-def same_content(marks: Iterable[Fingerprint], size: int, read_at: ReadAt) -> bool:
-    """Whether a file has all these marks, and at least one: it is the file that they were taken of, or a full copy."""
-    known = [mark for mark in marks if mark.length]
-    return bool(known) and all(mark.offset <= size and mark.holds(read_at) for mark in known)
+def same_content(fingerprints: Iterable[Fingerprint], size: int, read_at: ReadAt) -> bool:
+    """Return True if a file matches all fingerprints, and at least one: it is their file, or a complete copy of it."""
+    known = [one for one in fingerprints if one.length]
+    return bool(known) and all(one.offset <= size and one.matches_file(read_at) for one in known)
 
 
-def short_copy(marks: Iterable[Fingerprint], size: int, read_at: ReadAt) -> bool:
-    """Whether a file is a copy of the one that the marks were taken of, but ends before some of them.
+def short_copy(fingerprints: Iterable[Fingerprint], size: int, read_at: ReadAt) -> bool:
+    """Return True if a file is a copy of the file of the fingerprints, but ends before some of them.
 
-    `copytruncate` leaves such a copy when lines were written, and read by us, after the copying ended. One mark must
-    lie in the copy's second half: a common banner at the beginning of two files proves nothing.
+    `copytruncate` leaves such a copy if lines were written, and read here, after the copying ended. One fingerprint
+    must lie in the second half of the copy: two files may have the same banner at their beginnings.
     """
-    known = [mark for mark in marks if mark.length and mark.offset <= size]
-    return any(mark.offset * 2 >= size for mark in known) and all(mark.holds(read_at) for mark in known)
+    known = [one for one in fingerprints if one.length and one.offset <= size]
+    return any(one.offset * 2 >= size for one in known) and all(one.matches_file(read_at) for one in known)
 
 
 def equals_beginning_of(size: int, candidate: ReadAt, original_size: int, original: ReadAt) -> bool:
-    """Whether a file is, as far as it goes, equal to another: a copy in the making. Its ends are compared."""
+    """Return True if the candidate equals the beginning of the original: it may be a copy that is still being written.
+
+    Both ends of the candidate are compared: its first PREFIX_LENGTH and its last POSITION_LENGTH bytes.
+    """
     if not 0 < size <= original_size:
         return False
-    ends = ((0, min(size, PREFIX_LENGTH)), (max(0, size - TAIL_LENGTH), min(size, TAIL_LENGTH)))
+    ends = ((0, min(size, PREFIX_LENGTH)), (max(0, size - POSITION_LENGTH), min(size, POSITION_LENGTH)))
     return all(candidate(*end) == original(*end) for end in ends)
 
 
 def is_compressed(first: bytes) -> bool:
-    """Whether these first bytes are those of a compressed file, such as `app.log.2.gz`."""
+    """Return True if these first bytes of a file are those of a compressed file, such as `app.log.2.gz`."""
     return first.startswith(_COMPRESSED)

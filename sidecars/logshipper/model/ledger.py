@@ -1,9 +1,17 @@
-"""The ledger: for every file and sink, `read = delivered + dropped{reason} + pending`, in bytes of the source.
+"""The ledger: accounts of bytes. For each file and sink, `read = delivered + dropped{reason} + pending`.
 
-*Read* is every byte that was seen in a file, whether it is in memory by now or still waits in the file, which is the
-only buffer there is. *Delivered* has the sink's yes. *Dropped* will never be delivered, and the reason says why; it is
-always counted, never silent. *Pending* is the rest. The books are kept when something happens, and can be checked at
-any time against where the positions really are: that is what `check` does, and `/status` shows.
+All counts are bytes of the log files:
+
+| count | meaning |
+|---|---|
+| read | was seen in a file, whether it is in memory or still only in the file (the files are the only buffer) |
+| delivered | the sink has accepted it |
+| dropped | it will never be delivered, for one of REASONS; it is always counted |
+| pending | the rest |
+
+The invariant: an account's `pending` equals the number of bytes behind the sink's position in that file. The accounts
+change when something happens, and never from the positions, so the two can be compared at any time: `check` does that,
+and `/status` shows the result.
 """
 
 from __future__ import annotations
@@ -11,25 +19,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-REJECTED = "rejected"  # the sink will never take it
-DEAD_LETTER = "dead_letter"  # likewise, and it was put aside with the reason
+REJECTED = "rejected"  # the sink will never accept it
+DEAD_LETTER = "dead_letter"  # the sink will never accept it, and it was written to the dead letters with the reason
 FILTERED = "filtered"  # by KEEP or DROP
-CUT = "cut"  # the end of a line that is longer than MAX_LINE_SIZE, where LONG_LINES is to cut them
-HOLE = "hole"  # NULs that a writer left behind; not lines
-LOST = "lost"  # truncated, or deleted while nobody held it, before it was shipped
+CUT = "cut"  # the end of a line that is longer than MAX_LINE_SIZE, with LONG_LINES=cut
+HOLE = "hole"  # NULs that a writer left behind; they are not lines
+LOST = "lost"  # truncated, or deleted while no process held it open, before it was shipped
 
 REASONS = (REJECTED, DEAD_LETTER, FILTERED, CUT, HOLE, LOST)
 
 
 class Account:
-    """One line of the books."""
+    """The counts of one file for one sink, or of all files for one sink. Owned and changed by a `Ledger`."""
 
     __slots__ = ("delivered", "dropped", "dropped_lines", "lines", "read")
 
     def __init__(self) -> None:
         self.read = 0
         self.delivered = 0
-        self.lines = 0
+        self.lines = 0  # delivered ones
         self.dropped: Counter[str] = Counter()
         self.dropped_lines: Counter[str] = Counter()
 
@@ -38,6 +46,7 @@ class Account:
         return self.read - self.delivered - self.dropped.total()
 
     def as_dict(self) -> dict[str, object]:
+        """Return the counts as `/status` shows them."""
         return {
             "read_bytes": self.read,
             "delivered_bytes": self.delivered,
@@ -48,49 +57,65 @@ class Account:
 
 
 class Ledger:
-    """The books of one sink: an account for each file that is followed, and one for all there ever were."""
+    """The accounts of one sink: one for each followed generation, and `total` for all that this process has followed.
+
+    The tails change it (`input.tail`); metrics and `/status` read it.
+    """
 
     def __init__(self) -> None:
         self.total = Account()
-        self.files: dict[str, Account] = {}
+        self.files: dict[str, Account] = {}  # by generation
 
-    def open(self, file: str) -> None:
-        self.files.setdefault(file, Account())
+    def open(self, generation: str) -> None:
+        """Begin an account, if the generation has none."""
+        self.files.setdefault(generation, Account())
 
-    def read(self, file: str, count: int) -> None:
-        for account in (self.total, self.files[file]):
+    def read(self, generation: str, count: int) -> None:
+        """Count bytes that were seen in the file."""
+        for account in (self.total, self.files[generation]):
             account.read += count
 
-    def delivered(self, file: str, count: int, lines: int) -> None:
-        for account in (self.total, self.files[file]):
+    def delivered(self, generation: str, count: int, lines: int) -> None:
+        """Count bytes and lines that the sink accepted."""
+        for account in (self.total, self.files[generation]):
             account.delivered += count
             account.lines += lines
 
-    def dropped(self, file: str, reason: str, count: int, lines: int = 0) -> None:
-        for account in (self.total, self.files[file]):
+    def dropped(self, generation: str, reason: str, count: int, lines: int = 0) -> None:
+        """Count bytes and lines that will never be delivered."""
+        for account in (self.total, self.files[generation]):
             account.dropped[reason] += count
             account.dropped_lines[reason] += lines
 
-    def close(self, file: str) -> None:
-        """The file is followed no longer. Everything in it must be accounted for: anything else is a defect."""
-        account = self.files.pop(file)
+    def close(self, generation: str) -> None:
+        """End an account. Raises AssertionError, a defect, if bytes are pending."""
+        account = self.files.pop(generation)
         if account.pending:
-            raise AssertionError(f"file {file} is let go with {account.pending} bytes neither delivered nor dropped")
+            raise AssertionError(
+                f"generation {generation} is closed with {account.pending} bytes neither delivered nor dropped"
+            )
 
     def check(self, pending: Mapping[str, int]) -> list[str]:
-        """Where the books differ from `pending`, the bytes behind each file's position; empty when they are right."""
+        """Compare the accounts with `pending`: for each generation the bytes behind the sink's position.
+
+        Return a sentence for each difference; none if the invariant holds.
+        """
         wrong = [
-            f"{file}: {account.pending} bytes pending by the books, {pending.get(file, 0)} by the position"
-            for file, account in self.files.items()
-            if account.pending != pending.get(file, 0)
+            f"{generation}: {account.pending} bytes pending by the ledger, {pending.get(generation, 0)} by the position"
+            for generation, account in self.files.items()
+            if account.pending != pending.get(generation, 0)
         ]
         if self.total.pending != sum(pending.values()):
-            wrong.append(f"all: {self.total.pending} bytes pending by the books, {sum(pending.values())} by positions")
+            wrong.append(f"all: {self.total.pending} bytes pending by the ledger, {sum(pending.values())} by positions")
         return wrong
 
 
 class ArrivalTimes:
-    """Since when the bytes of a file have been there: (size, time) of its growth, thinned so that memory stays flat."""
+    """The times at which the bytes of one file were first seen, for the age of the oldest byte that waits.
+
+    It holds (size, time) for each growth. Growths within _GRAIN are one; beyond _LIMIT every second one is dropped, so
+    that memory does not grow. A byte then seems older than it is, never younger.
+    """
 
     __slots__ = ("_samples",)
     _LIMIT = 256
@@ -100,18 +125,19 @@ class ArrivalTimes:
         self._samples: list[tuple[int, float]] = []
 
     def grew(self, size: int, now: float) -> None:
+        """Note that the file has this size now."""
         samples = self._samples
         if samples and now - samples[-1][1] < self._GRAIN:
             samples[-1] = (size, samples[-1][1])
             return
         samples.append((size, now))
-        if len(samples) > self._LIMIT:  # a pair becomes one, as old as its elder
+        if len(samples) > self._LIMIT:  # two samples become one, with the size of the later and the time of the earlier
             samples[:] = [(later[0], earlier[1]) for earlier, later in zip(samples[::2], samples[1::2], strict=False)]
 
     def since(self, offset: int) -> float | None:
-        """When the byte at `offset` was first seen (perhaps a little earlier); None when nothing is there."""
+        """Return the time at which the byte at `offset` was first seen; None if there is no such byte."""
         return next((when for size, when in self._samples if size > offset), None)
 
     def forget_before(self, offset: int) -> None:
-        """Every sink is beyond the offset."""
-        self._samples[:] = [read_at for read_at in self._samples if read_at[0] > offset]
+        """Drop the times of the bytes before the offset: every sink is beyond it."""
+        self._samples[:] = [sample for sample in self._samples if sample[0] > offset]

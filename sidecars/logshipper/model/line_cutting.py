@@ -1,16 +1,15 @@
-"""From a chunk of bytes to the part of it that can be shipped: whole lines, without a loop over lines.
+"""Line cutting: decide how much of a block of bytes can be shipped, without a loop over lines.
 
-The rules, for a chunk that begins at a position:
+The rules, for a block that begins at a position:
 
-- It is cut behind its last newline; what follows waits for the rest of its line.
-- NULs at the beginning of a line are a *hole*, and are skipped when something follows them: a writer that does not
-  append leaves them when `copytruncate` cuts the file under it. NULs at the end are no hole yet: a file that was
-  allocated beforehand has them where lines are still to come.
-- A line longer than the limit is shipped in pieces, so that no line can stop a file. A piece never ends inside a UTF-8
-  character or between CR and LF.
-- Of events that have several lines, the last one waits until its end is known: see `whole_events`.
-- At the end, the unfinished last line is shipped as a piece as well. `Ending.PAUSE` is our end, which the writer may
-  survive: the piece does not end inside a character. `Ending.OVER` is the file's: all goes.
+- The block is cut after its last newline. The rest waits for the end of its line.
+- NULs at the beginning of a line are a *hole*. A writer that does not append leaves them when `copytruncate` truncates
+  its file. They are skipped as soon as other bytes follow. NULs at the end of the file are no hole yet: in a file that
+  was allocated beforehand, lines are still to come there.
+- A line that is longer than the limit is shipped in pieces, so that no line can block a file. A piece never ends inside
+  a UTF-8 character or between CR and LF.
+- Of events that have several lines, the last one waits until its end is known: see `cut_at_events`.
+- The unfinished last line of a file is shipped as a piece when the input ends: see `Ending`.
 """
 
 from __future__ import annotations
@@ -21,33 +20,32 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 UTF8_LONGEST = 4  # bytes of a character
-_CONTINUATION = 0b10000000  # its bytes but the first are 10xxxxxx (RFC 3629)
+_CONTINUATION = 0b10000000  # all bytes of a character but the first are 10xxxxxx (RFC 3629)
 
 
 class Ending(Enum):
-    """What becomes of a last line without its newline."""
+    """The end of a file's input, which decides about a last line without a newline."""
 
-    OPEN = "it waits"
-    PAUSE = "it is shipped up to its last whole character"
-    OVER = "it is shipped"
+    OPEN = "more may come: the line waits"
+    PAUSE = "this process ends, and the writer may continue: the line is shipped up to its last whole character"
+    OVER = "nothing more will come: the line is shipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What to do with a chunk: skip `hole` bytes, then ship the bytes up to `end`. `end` 0: wait, or read more.
-
-    `partial`: the shipped bytes are a piece of a line and do not end with a newline. `blank`: the chunk ends with NULs,
-    so that what to do depends on whether any data follow in the file.
-    """
+    """A decision about a block: skip `hole` bytes, then ship the bytes up to `end`. `end` 0: wait, or read more."""
 
     hole: int = 0
     end: int = 0
-    partial: bool = False
-    blank: bool = False
+    partial: bool = False  # True if the shipped bytes are a piece of a line, without a newline at their end
+    blank: bool = False  # True if the block ends with NULs: the decision depends on the bytes after it in the file
 
 
 def cut(block: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
-    """How to cut a chunk. Lines may have `limit` bytes without newline. An `ending`: the chunk ends with the file."""
+    """Decide how to cut a block. A line may have `limit` bytes without its newline.
+
+    With an `ending` other than OPEN the block must reach to the end of the file.
+    """
     hole = 0
     if block.startswith(b"\0"):
         body = block.lstrip(b"\0")
@@ -55,7 +53,7 @@ def cut(block: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
             return Cut(blank=True)
         hole = len(block) - len(body)
     end = block.rfind(b"\n", hole) + 1
-    if block.find(b"\0", hole, end) >= 0:  # far cheaper than to look for both bytes, and there is hardly ever one
+    if block.find(b"\0", hole, end) >= 0:  # one search for a single byte is cheap, and there is hardly ever a NUL
         end = block.find(b"\n\0", hole, end) + 1 or end
     if end:
         if end - hole > limit:
@@ -72,11 +70,12 @@ def cut(block: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
     return Cut(hole) if hole else Cut(blank=blank)
 
 
-def whole_events(block: bytes, cut: Cut, limit: int, boundary: Callable[[bytes], int], *, over: bool) -> Cut:
-    """The same cut, but before the last event of several lines, which may go on; unless it is `over`.
+def cut_at_events(block: bytes, cut: Cut, limit: int, boundary: Callable[[bytes], int], *, over: bool) -> Cut:
+    """Return the cut before the last event of several lines, because that event may continue.
 
-    It cannot go on either when something other than the rest of a line follows: a hole, or a line that is too long. An
-    event that is longer than the limit is shipped in pieces of whole lines.
+    `boundary` returns where the last event of whole lines begins. The cut stays as it is if the last event is `over`,
+    and if something other than the rest of a line follows, which ends the event: a hole, or a line that is too long.
+    An event that is longer than the limit is shipped in pieces of whole lines.
     """
     body, rest = block[cut.hole : cut.end], block[cut.end :]
     if over or not body or b"\n" in rest or len(rest) > limit:
@@ -90,20 +89,20 @@ def whole_events(block: bytes, cut: Cut, limit: int, boundary: Callable[[bytes],
 
 
 def piece_before_hole(block: bytes) -> Cut:
-    """The cut of a blank chunk when data do follow its NULs: the unfinished line before them will stay unfinished."""
+    """Return the cut of a blank block after whose NULs other bytes follow: its last line will never be finished."""
     body = block.lstrip(b"\0")
     hole = len(block) - len(body)
     return Cut(hole, len(block.rstrip(b"\0")), partial=True) if body else Cut(hole=len(block))
 
 
 def _unfinished_character(block: bytes) -> int:
-    """How many bytes at the end begin a UTF-8 character that is not complete."""
+    """Return the number of bytes at the end that begin a UTF-8 character and do not complete it."""
     last = block[-UTF8_LONGEST:]
     return len(last) - codecs.utf_8_decode(last, "replace", False)[1]
 
 
 def _within(block: bytes, hole: int, end: int, limit: int) -> Cut:
-    """Whole lines before the first that is too long, or a piece of that one when it is the first."""
+    """Return the whole lines before the first line that is too long, or a piece of that line if it comes first."""
     start = hole
     lines = block[hole : end - 1].split(b"\n")
     if max(map(len, lines)) <= limit:
@@ -118,7 +117,7 @@ def _within(block: bytes, hole: int, end: int, limit: int) -> Cut:
 
 
 def _piece(line: bytes, limit: int) -> int:
-    """Where to end a piece of at most `limit` bytes; `line` has one byte more."""
+    """Return the length of the first piece of a line, `limit` bytes at most. `line` has one byte more than that."""
     end = limit
     for back in range(min(UTF8_LONGEST, limit)):
         if line[end - back] & 0b11000000 != _CONTINUATION:  # a character begins here

@@ -1,6 +1,6 @@
-"""What sinks are given of a part: its events, in columns.
+"""Records: the events of one chunk, in columns. The pipeline makes them, and the sinks encode them.
 
-A part is shaped as a whole chunk, never line by line. Column `i` of each list is the same event.
+A chunk is processed as a whole, never line by line. Column `i` of each list belongs to the same event.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.field_columns import JsonObjects, Table
 
 Dropped = dict[str, tuple[int, int]]
-"""Reason -> (bytes, lines) of the source."""
+"""Reason of the ledger -> (bytes, lines) of the source that were dropped for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The events of one part, without those that a filter dropped."""
+    """The events of one chunk that the filters kept."""
 
     chunk: Chunk
-    labels: Mapping[str, str]  # what is the same for all events of the input: Pod fields and LABELS
-    bodies: Sequence[str]  # what each says: the whole of its text, without its last newline
-    offsets: Sequence[int]  # of each event's first byte in its file
-    sizes: Sequence[int]  # bytes of the file that it is made of
-    counts: Sequence[int] | None = None  # lines, likewise; None: one each
-    times: Sequence[int | None] | None = None  # nanoseconds since 1970; None: no event has one
-    levels: Sequence[str | None] | None = None  # as the app wrote them; `severity` knows what they mean
-    fields: Sequence[Mapping[str, Any]] | None = None  # what was parsed, never empty; the `message` is one of them
-    partial: bool = False  # the last body is a piece: its line goes on in the next record of this file
+    labels: Mapping[str, str]  # the same for all events of the input: Pod fields and LABELS
+    bodies: Sequence[str]  # the text of each event, without its last newline
+    offsets: Sequence[int]  # offset in the file of each event's first byte
+    sizes: Sequence[int]  # bytes of the file that each event is made from
+    counts: Sequence[int] | None = None  # lines of the file that each event is made from; None: one each
+    times: Sequence[int | None] | None = None  # nanoseconds since 1970; None: no event has a time
+    levels: Sequence[str | None] | None = None  # as the app wrote them; see `severity` for their meaning
+    fields: Sequence[Mapping[str, Any]] | None = None  # the parsed fields, never empty; the `message` is one of them
+    partial: bool = False  # True if the last body is a piece: the next record of this generation continues its line
     dropped: Dropped = field(default_factory=dict)  # by filters
-    raw: bytes | None = None  # all of it as it was in the file, where nothing was taken away or changed
-    chosen: bool = False  # some of the part's events, not all that passed the filters
+    raw: bytes | None = None  # the bytes of the file, if nothing was removed or changed
+    chosen: bool = False  # True if `select` made it: not all events that passed the filters are here
 
     def select(self, indices: Sequence[int]) -> Records:
-        """These events alone. The books (`dropped`) stay with the whole."""
+        """Return these events alone. What the filters dropped (`dropped`) is counted once, with the whole."""
 
         def pick(column: Sequence[Any] | None) -> Sequence[Any] | None:
             return None if column is None else [column[index] for index in indices]
@@ -56,5 +56,5 @@ class Records:
         )
 
     def extent(self, index: int) -> tuple[int, int]:
-        """The bytes and lines of the file that the event is made of."""
+        """Return the number of bytes and of lines of the file that the event is made from."""
         return self.sizes[index], 1 if self.counts is None else self.counts[index]

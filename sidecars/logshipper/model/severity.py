@@ -1,7 +1,7 @@
-"""Levels as apps write them, and what OpenTelemetry and syslog call the same severity.
+"""Severities: the levels that apps write, mapped to the severities of OpenTelemetry and syslog.
 
-The text is kept as the app wrote it; this says what it means. Numbers are those of pino and bunyan (10 to 60), of
-Logback's `level_value` (5000 to 40000), or else syslog's own (0 to 7).
+A record keeps the level as the app wrote it, and gets the severity beside it. Numeric levels are those of pino and
+bunyan (10 to 60), of Logback's `level_value` (5000 to 40000), and of syslog (0 to 7).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ALERT = Severity("FATAL", 22, 1)
 EMERGENCY = Severity("FATAL", 24, 0)
 
 UNKNOWN = Severity("", 0, 6)
-"""OTLP: UNSPECIFIED. Syslog has no such thing, and takes it for information."""
+"""OTLP has UNSPECIFIED for it. Syslog has no such severity: it is sent as informational."""
 
 _WORDS = {
     TRACE: "trace all finest finer verbose t v",
@@ -60,5 +60,5 @@ _KNOWN = {
 
 @lru_cache(maxsize=256)
 def of(text: str) -> Severity:
-    """What a level means; `UNKNOWN` when nobody knows."""
+    """Return the severity of a level; `UNKNOWN` if the level is not in the tables above."""
     return _KNOWN.get(text.strip(" \t[]<>():").lower(), UNKNOWN)

@@ -1,8 +1,8 @@
-"""Times as apps write them, as nanoseconds since 1970, and back.
+"""Timestamps: parse the times that apps write into nanoseconds since 1970, and write RFC 3339.
 
-Times in a log repeat themselves: thousands of lines share a second, and the fractions of a second are few. So a time is
-taken apart into its seconds and the rest (fraction, zone), and both are looked up before they are parsed. A time
-without a zone is in UTC, as the clock of a container is.
+Times in a log repeat: thousands of lines share a second, and there are few different fractions of a second. A time is
+split into its seconds and the rest (fraction, zone), and each half is looked up in a cache before it is parsed. A time
+without a zone is UTC, as the clock of a container is.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 Parse = Callable[[Any], int | None]
-"""A value (text or number) to nanoseconds; None when it is no such time."""
+"""Parse a value (text or number) into nanoseconds since 1970. Returns None if it is not a time in the format."""
 ParseColumn = Callable[[Sequence[Any]], list[int | None]]
-"""The same for many values."""
+"""Parse the values of many events, each as `Parse` does."""
 
 _SECOND = 10**9  # nanoseconds
 _DAY = 86400 * _SECOND
@@ -25,14 +25,14 @@ _LAST = 2**63 - 1  # nanoseconds: in the year 2262
 _UNIX = {"unix": _SECOND, "unix_ms": 10**6, "unix_us": 10**3, "unix_ns": 1}
 NAMED = ("rfc3339", *_UNIX)
 
-_REMEMBERED = 4096  # texts of each kind
-_LONGEST = 100  # characters of a time, so that what is remembered stays small
+_REMEMBERED = 4096  # texts in a cache
+_LONGEST = 100  # characters of a time, so that a cache stays small
 
 
 def column_parser(form: str) -> ParseColumn:
-    """As `parser`, for times that every sink can say: from 1970 on, in 63 bits; others are no times.
+    """Return a parser of columns for a TIME_FORMAT. It returns only times that all sinks can carry: 0 to 2**63 - 1.
 
-    Neighbours in a log share their second: with RFC 3339 it is looked up once for all of them.
+    Raises ValueError if the format is wrong. For RFC 3339 the second is looked up once for neighbours that share it.
     """
     if form == "rfc3339":
         parse = _rfc3339_column()
@@ -53,7 +53,10 @@ def column_parser(form: str) -> ParseColumn:
 
 
 def parser(form: str) -> Parse:
-    """The parser of a TIME_FORMAT: one of `NAMED`, or a pattern of strftime's directives. Raises ValueError."""
+    """Return the parser for a TIME_FORMAT: one of `NAMED`, or a pattern of strftime's directives.
+
+    Raises ValueError if the pattern is wrong.
+    """
     if form == "rfc3339":
         column = _rfc3339_column()
         return lambda value: column([value])[0]
@@ -90,8 +93,11 @@ _REST = re.compile(r"(?:[.,](\d{1,18}))? ?(?:[Zz]|UTC|GMT|([+-])(\d\d):?(\d\d)?)
 
 
 def _rfc3339_column() -> ParseColumn:
-    """Also with a blank for the T, a comma for the point, and no zone: ISO 8601 as Java and Python write it."""
-    seconds_of, rest_of = _Memory(_seconds), _Memory(_rest)
+    """Return a parser for RFC 3339, and for ISO 8601 as Java and Python write it.
+
+    That is: a blank instead of the T, a comma instead of the point, and no zone.
+    """
+    seconds_cache, rest_cache = _Cache(_seconds), _Cache(_rest)
 
     def parse(values: Sequence[Any]) -> list[int | None]:
         times: list[int | None] = []
@@ -102,16 +108,16 @@ def _rfc3339_column() -> ParseColumn:
                 continue
             if value[:_LENGTH] != head:
                 head = value[:_LENGTH]
-                seconds = seconds_of[head]
-            rest = rest_of[value[_LENGTH:]]
+                seconds = seconds_cache[head]
+            rest = rest_cache[value[_LENGTH:]]
             times.append(None if seconds is None or rest is None else seconds + rest)
         return times
 
     return parse
 
 
-class _Memory(dict[str, int | None]):
-    """What texts mean, looked up at the cost of a dict; it begins anew when it has too many."""
+class _Cache(dict[str, int | None]):
+    """A cache of parsed texts: `cache[text]` parses an unknown text. It is cleared when it has _REMEMBERED entries."""
 
     def __init__(self, parse: Callable[[str], int | None]) -> None:
         super().__init__()
@@ -126,11 +132,11 @@ class _Memory(dict[str, int | None]):
 
 def _seconds(text: str) -> int | None:
     found = _SECONDS.fullmatch(text)
-    return _moment(*map(int, found.groups())) if found else None
+    return _instant(*map(int, found.groups())) if found else None
 
 
 def _rest(text: str) -> int | None:
-    """Of `.123+02:00`: the fraction, less the zone's offset."""
+    """Return the nanoseconds of a rest such as `.123+02:00`: the fraction minus the zone's offset."""
     found = _REST.fullmatch(text)
     if not found:
         return None
@@ -143,8 +149,8 @@ def _fraction(digits: str | None) -> int:
     return int(digits[:9].ljust(9, "0")) if digits else 0
 
 
-def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int | None:
-    """None when there is no such time. A leap second is the one before it, once more (as POSIX has it)."""
+def _instant(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int | None:
+    """Return nanoseconds since 1970; None if there is no such time. A leap second is the second before it (POSIX)."""
     try:
         datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     except ValueError:
@@ -177,7 +183,7 @@ _DIRECTIVES = {
 
 
 def _pattern_parser(form: str) -> Parse:
-    """A pattern's parser. What was parsed is remembered without its fraction, which is cut out before."""
+    """Return the parser for a pattern. The fraction is cut out of a text first, so that the cache has few texts."""
     for short, long in _SHORT.items():
         form = form.replace(short, long)
     pieces = re.split("(%.?)", form, flags=re.DOTALL)
@@ -188,21 +194,21 @@ def _pattern_parser(form: str) -> Parse:
 
     def parsed(text: str) -> int | None:
         found = compiled.fullmatch(text)
-        return _assembled(found.groupdict()) if found else None
+        return _assemble(found.groupdict()) if found else None
 
-    whole = _Memory(parsed)
+    cache = _Cache(parsed)
 
     at = pieces.index("%f") if "%f" in pieces else 0
     before = pieces[at - 1][-1:] if at else ""
-    if before not in (".", ",") or before in "".join(pieces[at + 1 :]):  # or it would not be the last one
-        return lambda value: whole[value] if type(value) is str and len(value) <= _LONGEST else None
+    if before not in (".", ",") or before in "".join(pieces[at + 1 :]):  # the last one must be before the fraction
+        return lambda value: cache[value] if type(value) is str and len(value) <= _LONGEST else None
 
     def parse(value: Any) -> int | None:
         if type(value) is not str or len(value) > _LONGEST:
             return None
         head, separator, tail = value.rpartition(before)
         digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
-        seconds = whole[f"{head}{separator}0{tail[len(digits) :]}"] if digits else None
+        seconds = cache[f"{head}{separator}0{tail[len(digits) :]}"] if digits else None
         return None if seconds is None else seconds + _fraction(digits)
 
     return parse
@@ -215,14 +221,12 @@ def _check(directives: list[str]) -> None:
         if directive != "%%" and directives.count(directive) > 1:
             raise ValueError(f"expected {directive} once")
     has = set(directives)
-    tells_day = {"%m", "%d"} <= has or {"%b", "%d"} <= has or "%j" in has
-    if "%s" not in has and not (has & {"%Y", "%y"} and tells_day):
-        raise ValueError(
-            f"expected one of {', '.join(NAMED)}, or a pattern that tells year and day, such as %d/%b/%Y %T"
-        )
+    has_day = {"%m", "%d"} <= has or {"%b", "%d"} <= has or "%j" in has
+    if "%s" not in has and not (has & {"%Y", "%y"} and has_day):
+        raise ValueError(f"expected one of {', '.join(NAMED)}, or a pattern with year and day, such as %d/%b/%Y %T")
 
 
-def _assembled(parts: dict[str, str | None]) -> int | None:
+def _assemble(parts: dict[str, str | None]) -> int | None:
     number = {name: int(text) for name, text in parts.items() if text and name in "YymdjHIMSs"}
     offset = _rest(parts.get("z") or "Z")
     if offset is None:
@@ -238,18 +242,21 @@ def _assembled(parts: dict[str, str | None]) -> int | None:
     if "I" in number:
         hour = number["I"] % 12 + (12 if (parts.get("p") or "a") in "pP" else 0)
     year = number.get("Y", 2000 + number.get("y", 0))
-    moment = _moment(year, month, number.get("d", 1), hour, number.get("M", 0), number.get("S", 0))
-    return None if moment is None else moment + (number.get("j", 1) - 1) * _DAY + offset
+    instant = _instant(year, month, number.get("d", 1), hour, number.get("M", 0), number.get("S", 0))
+    return None if instant is None else instant + (number.get("j", 1) - 1) * _DAY + offset
 
 
-# -- and back ------------------------------------------------------------------------------------------------------
+# -- to text -------------------------------------------------------------------------------------------------------
 
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANGE = (-62135596800, 253402300799)  # seconds: the years 1 to 9999
 
 
 def rfc3339(time: int) -> str:
-    """With milliseconds or nanoseconds where there are any; the nearest that RFC 3339 can say."""
+    """Return the time in RFC 3339, with milliseconds or nanoseconds if there are any.
+
+    A time outside the years 1 to 9999 becomes the nearest one inside.
+    """
     seconds, below = divmod(time, _SECOND)
     if not below:
         return f"{_seconds_text(seconds)}Z"
@@ -260,4 +267,4 @@ def rfc3339(time: int) -> str:
 @lru_cache(maxsize=_REMEMBERED)
 def _seconds_text(seconds: int) -> str:
     within = max(_RANGE[0], min(seconds, _RANGE[1]))
-    return (_BEGINNING + timedelta(seconds=within)).isoformat()[:_LENGTH]
+    return (_EPOCH + timedelta(seconds=within)).isoformat()[:_LENGTH]

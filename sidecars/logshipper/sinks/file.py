@@ -25,7 +25,7 @@ from sidecars.chassis.runtime.file_io import fsync_directory, write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.fingerprint import TAIL_LENGTH, Fingerprint, position_fingerprint
+from sidecars.logshipper.model.fingerprint import POSITION_LENGTH, Fingerprint, position_fingerprint
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
@@ -85,7 +85,7 @@ class FileSink:
             inode, *mark = receipt
             acknowledged = Fingerprint(*mark)
             if inode == status.st_ino:
-                if acknowledged.offset <= status.st_size and acknowledged.holds(self._sample):
+                if acknowledged.offset <= status.st_size and acknowledged.matches_file(self._sample):
                     self._length = acknowledged.offset
             elif self._cut_rotated(inode, acknowledged):
                 self._length = 0
@@ -104,7 +104,7 @@ class FileSink:
         path, later = found
         with path.open("r+b") as file:
             size = os.fstat(file.fileno()).st_size
-            if acknowledged.offset > size or not acknowledged.holds(partial(_sample, file.fileno())):
+            if acknowledged.offset > size or not acknowledged.matches_file(partial(_sample, file.fileno())):
                 return False
             if acknowledged.offset < size:
                 log.info("cutting off what was not acknowledged", file=str(path), bytes=size - acknowledged.offset)
@@ -146,7 +146,7 @@ class FileSink:
         return (status.st_dev, status.st_ino) != (ours.st_dev, ours.st_ino) or ours.st_size < self._length
 
     def _receipt(self) -> Any:
-        length = min(TAIL_LENGTH, self._length)
+        length = min(POSITION_LENGTH, self._length)
         mark = position_fingerprint(self._length, self._sample(self._length - length, length))
         return [os.fstat(self._descriptor or 0).st_ino, mark.offset, mark.length, mark.digest]
 

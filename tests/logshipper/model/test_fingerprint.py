@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sidecars.logshipper.model.fingerprint import (
+    POSITION_LENGTH,
     PREFIX_LENGTH,
-    TAIL_LENGTH,
     Fingerprint,
     ReadAt,
     equals_beginning_of,
@@ -53,7 +53,7 @@ def test_a_file_that_was_cut_and_refilled_beyond_the_position_is_another(
     content: bytes, other: bytes, data: st.DataObject
 ) -> None:
     offset = data.draw(st.integers(1, len(content)))
-    assume(other[max(0, offset - TAIL_LENGTH) : offset] != content[max(0, offset - TAIL_LENGTH) : offset])
+    assume(other[max(0, offset - POSITION_LENGTH) : offset] != content[max(0, offset - POSITION_LENGTH) : offset])
     assert not same_content(marks(content, offset), len(other), reader_at(other))
 
 

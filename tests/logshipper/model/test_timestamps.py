@@ -99,7 +99,7 @@ def test_a_day_or_a_zone_that_is_none_has_no_time(text: str) -> None:
     ("form", "said"),
     [
         ("%Q", "%Q is not known"),
-        ("%H:%M:%S", "tells year and day"),
+        ("%H:%M:%S", "with year and day"),
         ("%Y-%m-%d %Y", "expected %Y once"),
         ("iso", "expected one of rfc3339, unix"),
         ("%", "% is not known"),

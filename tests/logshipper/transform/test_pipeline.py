@@ -176,7 +176,7 @@ def test_a_piece_of_a_line_is_not_parsed() -> None:
 _KEYED = "LOGSHIPPER_{} is set, but LOGSHIPPER_FORMAT={} has no use for it: it is for json, logfmt, regex"
 _TIMES = (
     "LOGSHIPPER_TIME_FORMAT=%H: expected one of rfc3339, unix, unix_ms, unix_us, unix_ns, "
-    "or a pattern that tells year and day, such as %d/%b/%Y %T"
+    "or a pattern with year and day, such as %d/%b/%Y %T"
 )
 _PRESETS = (
     "LOGSHIPPER_REDACT=all: all is not known; there are email, card, ipv4, ipv6, bearer, jwt, apikey, "
