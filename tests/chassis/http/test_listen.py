@@ -67,7 +67,7 @@ def test_a_host_name_is_all_its_addresses() -> None:
         assert {each.getsockname()[0] for each in sockets} == expected
 
 
-def test_a_listening_socket_does_not_block() -> None:
+def test_a_listen_socket_does_not_block() -> None:
     with bound("127.0.0.1:0") as sockets, pytest.raises(BlockingIOError):
         sockets[0].accept()
 
@@ -141,7 +141,7 @@ def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> None:
 def test_nothing_stays_open_when_one_of_several_addresses_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     places = [(socket.AF_INET, ("127.0.0.1", port)), (socket.AF_INET, ("192.0.2.1", port))]
-    monkeypatch.setattr(listen, "_places", lambda _address: places)
+    monkeypatch.setattr(listen, "_endpoints", lambda _address: places)
 
     refusal(Address("localhost", port))
 
