@@ -1,4 +1,4 @@
-"""The kinds of values that only the ambassador's settings have: upstreams, ways to balance, shares, causes to retry."""
+"""The types of values that only the ambassador's settings have: targets, policies, shares, failures to retry."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _TARGET = re.compile(
 )
 _SCHEMES = ("http", "https", "tcp", "tls")
 _HIGHEST_PORT = 65535
-_HEAVIEST = 1000
+_LARGEST_WEIGHT = 1000
 _EXPECTED = (
     "expected http://host[:port], https://host[:port], tcp://host:port or tls://host:port, several between commas"
 )
 
-# What a try can fail with, by the words of RETRY_ON; other words there are statuses.
+# The kinds of failures of an attempt, as RETRY_ON names them. Its other words are statuses.
 CONNECT, RESET, TIMEOUT = "connect", "reset", "timeout"
 
 
 @dataclass(frozen=True)
 class Target:
-    """One place of an upstream: a host (a name or an address) and a port, or the name of SRV records (`port` 0)."""
+    """One target of an upstream: a host (a name or an address) and a port, or the name of SRV records (`port` 0)."""
 
     scheme: str
     host: str
@@ -42,24 +42,24 @@ class Target:
 
     @property
     def protocol(self) -> str:
-        """What is spoken there, `http` or `tcp`, encrypted or not."""
+        """The protocol, `http` or `tcp`, whether encrypted or not."""
         return "http" if self.scheme in ("http", "https") else "tcp"
 
     @property
-    def place(self) -> str:
-        """The host and the port, as people write them."""
+    def host_port(self) -> str:
+        """The host and the port, as people write them; of SRV records the name alone."""
         if self.is_srv:
             return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
         weight = f";weight={self.weight}" if self.weight != 1 else ""
-        return f"{self.scheme}{'+srv' if self.is_srv else ''}://{self.place}{weight}"
+        return f"{self.scheme}{'+srv' if self.is_srv else ''}://{self.host_port}{weight}"
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The places of an upstream, all of the same protocol."""
+    """The targets of an upstream, all of the same protocol."""
 
     targets: tuple[Target, ...]
 
@@ -69,8 +69,8 @@ class Targets:
 
     @property
     def tls(self) -> bool:
-        """Whether any of them is reached over TLS."""
-        return any(place.tls for place in self.targets)
+        """True if any of them is reached over TLS."""
+        return any(target.tls for target in self.targets)
 
     def __str__(self) -> str:
         return ",".join(map(str, self.targets))
@@ -78,10 +78,10 @@ class Targets:
 
 def _parse_targets(raw: str) -> Targets:
     targets = tuple(_parse_target(item.strip()) for item in raw.split(","))
-    schemes = sorted({place.scheme for place in targets})
-    if len({place.protocol for place in targets}) > 1:
+    schemes = sorted({target.scheme for target in targets})
+    if len({target.protocol for target in targets}) > 1:
         raise ValueError(f"expected HTTP or TCP, but there are {' and '.join(schemes)}")
-    if len({(place.scheme, place.host, place.port) for place in targets}) < len(targets):
+    if len({(target.scheme, target.host, target.port) for target in targets}) < len(targets):
         raise ValueError("expected each place once")
     return Targets(targets)
 
@@ -129,8 +129,8 @@ def _parse_weight(parameters: list[str]) -> int:
     weight = 1
     for parameter in parameters:
         found = re.fullmatch(r"weight=([0-9]{1,4})", parameter)
-        if not found or not 0 < int(found[1]) <= _HEAVIEST:
-            raise ValueError(f"after the ; expected weight= and a whole number from 1 to {_HEAVIEST}")
+        if not found or not 0 < int(found[1]) <= _LARGEST_WEIGHT:
+            raise ValueError(f"after the ; expected weight= and a whole number from 1 to {_LARGEST_WEIGHT}")
         weight = int(found[1])
     return weight
 
@@ -148,22 +148,22 @@ targets = SettingType("URLs", _parse_targets)
 
 # -- balancing ----------------------------------------------------------------------------------------------------
 
-_WAYS = ("ewma", "least_request", "round_robin", "random", "hash:source")
+_POLICIES = ("ewma", "least_request", "round_robin", "random", "hash:source")
 _HASHED = re.compile(r"hash:(?:header|cookie):[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def _parse_balance(raw: str) -> str:
-    if raw not in _WAYS and not _HASHED.fullmatch(raw):
-        raise ValueError(f"expected one of {', '.join(_WAYS)}, hash:header:<name>, hash:cookie:<name>")
+    if raw not in _POLICIES and not _HASHED.fullmatch(raw):
+        raise ValueError(f"expected one of {', '.join(_POLICIES)}, hash:header:<name>, hash:cookie:<name>")
     return raw.lower() if raw.startswith("hash:header:") else raw
 
 
-balance = SettingType("a way to balance", _parse_balance)
+balance = SettingType("policy", _parse_balance)
 
 
 def _parse_percent(raw: str) -> float:
     found = re.fullmatch(r"([0-9]{1,3})%", raw)
-    if not found or int(found[1]) > 100:  # noqa: PLR2004 - what percent means
+    if not found or int(found[1]) > 100:  # noqa: PLR2004 - the meaning of percent
         raise ValueError("expected a share from 0% to 100%")
     return int(found[1]) / 100
 
@@ -176,6 +176,10 @@ def _parse_health_path(raw: str) -> str:
         raise ValueError("expected a path that begins with /, without blanks")
     return raw
 
+
+health_path = SettingType("path", _parse_health_path)
+
+# -- names --------------------------------------------------------------------------------------------------------
 
 _PROTOCOL = re.compile(r"[!-+\--~]{1,255}").fullmatch  # a printable protocol name (RFC 7301 allows any bytes)
 
@@ -190,11 +194,8 @@ def _parse_alpn(raw: str) -> tuple[str, ...]:
 alpn = SettingType("protocols", _parse_alpn, ",".join)
 
 
-health_path = SettingType("path", _parse_health_path)
-
-
 def _parse_host_name(raw: str) -> str:
-    """A name that TLS can ask for and a certificate can have: an address, or a name as IDNA writes it."""
+    """Accept a name that TLS can ask for and a certificate can have: an address, or a name that IDNA can encode."""
     with contextlib.suppress(UnicodeError):
         if _is_ipv6(raw) or _HOST_NAME(raw.encode("idna").decode()):
             return raw
@@ -212,7 +213,7 @@ _ALL_5XX = frozenset(range(500, 600))
 
 @dataclass(frozen=True)
 class RetryOn:
-    """What is a reason to try again: failures by their words, and statuses."""
+    """The failures that are retried: kinds of failures, and statuses."""
 
     failures: frozenset[str]
     statuses: frozenset[int]

@@ -155,7 +155,7 @@ def test_what_only_http_has_is_refused_for_tcp() -> None:
 
 def test_the_least_time_of_an_answer_is_not_more_than_the_longest() -> None:
     (problem,) = problems(AMBASSADOR_UPSTREAM="http://a", AMBASSADOR_DNS_MIN_TTL="1m")
-    assert problem == "AMBASSADOR_DNS_MIN_TTL is more than AMBASSADOR_DNS_MAX_TTL"
+    assert problem == "AMBASSADOR_DNS_MIN_TTL is more than AMBASSADOR_DNS_MAX_TTL: set it to at most that"
 
 
 @pytest.mark.parametrize(

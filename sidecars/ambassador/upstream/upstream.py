@@ -65,7 +65,7 @@ class Upstream:
         self.name = settings.name
         self.loop = loop
         self._hold = hold  # on readiness, while there is no address
-        self.dns_targets = [DnsTarget(place) for place in settings.upstream.targets]
+        self.dns_targets = [DnsTarget(target) for target in settings.upstream.targets]
         self.authorities: set[bytes] = set()
         for place in settings.upstream.targets:
             self.authorities |= _authorities(place.scheme, place.host, place.port)
