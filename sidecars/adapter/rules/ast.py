@@ -1,4 +1,7 @@
-"""What an expression is made of: the nodes that `grammar` builds and `evaluate` works out. No I/O."""
+"""The abstract syntax tree of an expression: the nodes that `parser` builds and `expression_evaluator` evaluates.
+
+No I/O.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +9,56 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Type = Literal["scalar", "vector", "range"]
-"""A number, a value for each series, or each series's values over a range of time."""
+ValueType = Literal["scalar", "instant vector", "range vector"]
+"""PromQL's types of values: a number, a value for each series, or the values of each series over a range of time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`start` and `end` are offsets in the rules' text."""
+    """A part of an expression. `start` and `end` are offsets in the rules' text."""
 
     start: int
     end: int
 
 
 @dataclass(frozen=True, slots=True)
-class Number(Node):
+class NumberLiteral(Node):
     value: float
 
 
 @dataclass(frozen=True, slots=True)
-class Matcher:
-    """One of a selector's conditions. `test` gets the label's value, "" for a label that is not there."""
+class LabelMatcher:
+    """A condition of a selector. `matches` gets the label's value, "" for a label that does not exist."""
 
     label: str
     operator: str
     value: str
-    test: Callable[[str], bool]
+    matches: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Selector(Node):
-    """Series by name and labels. `name` is "" where no single name is asked for; `range` is in seconds."""
+class VectorSelector(Node):
+    """The selector of an instant vector, or of a range vector if there is a `range`, in seconds.
+
+    `name` is the metric's name, "" if only matchers select.
+    """
 
     name: str
-    matchers: tuple[Matcher, ...]
+    matchers: tuple[LabelMatcher, ...]
     range: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Node):
+    """A call of a function of `FUNCTIONS`."""
+
     function: str
     argument: Expression | None
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregation(Node):
-    """`labels` are what is kept, or, with `without`, what is left out."""
+    """An aggregation `by` the labels, or `without` them."""
 
     operator: str
     argument: Expression
@@ -64,74 +72,75 @@ class Negation(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Matching:
-    """Which labels must be equal for two series to belong together: `on` these, or all but these."""
+class VectorMatching:
+    """The labels that must be equal in two series that match: `on` these labels, or all labels `ignoring` these."""
 
     on: bool
     labels: tuple[str, ...]
 
 
-ALL_LABELS = Matching(on=False, labels=())
+ALL_LABELS = VectorMatching(on=False, labels=())
 
 
 @dataclass(frozen=True, slots=True)
-class Operation(Node):
-    """`as_bool`: a comparison that yields 0 or 1, and filters nothing."""
+class BinaryOperation(Node):
+    """An operation on two sides. `return_bool`: a comparison that yields 0 or 1, and filters nothing."""
 
     operator: str
     left: Expression
     right: Expression
-    as_bool: bool
-    matching: Matching
+    return_bool: bool
+    matching: VectorMatching
 
 
-Expression = Number | Selector | Call | Aggregation | Negation | Operation
+Expression = NumberLiteral | VectorSelector | Call | Aggregation | Negation | BinaryOperation
 
-COMPARISONS = frozenset({"==", "!=", "<", ">", "<=", ">="})
-SETS = frozenset({"and", "or", "unless"})
-AGGREGATIONS = ("min", "max", "sum", "avg", "count")
+COMPARISON_OPERATORS = frozenset({"==", "!=", "<", ">", "<=", ">="})
+SET_OPERATORS = frozenset({"and", "or", "unless"})
+AGGREGATION_OPERATORS = ("min", "max", "sum", "avg", "count")
 
-FUNCTIONS: dict[str, tuple[Type | None, Type]] = {
-    "rate": ("range", "vector"),
-    "increase": ("range", "vector"),
-    "delta": ("range", "vector"),
-    "stale": ("range", "vector"),
-    "absent": ("vector", "vector"),
-    "age": ("vector", "vector"),
-    "vector": ("scalar", "vector"),
+FUNCTIONS: dict[str, tuple[ValueType | None, ValueType]] = {
+    "rate": ("range vector", "instant vector"),
+    "increase": ("range vector", "instant vector"),
+    "delta": ("range vector", "instant vector"),
+    "stale": ("range vector", "instant vector"),
+    "absent": ("instant vector", "instant vector"),
+    "age": ("instant vector", "instant vector"),
+    "vector": ("scalar", "instant vector"),
     "time": (None, "scalar"),
 }
-"""What each function takes and gives."""
+"""The type of each function's argument (None: it has no argument), and the type of its value."""
 
 
-def type_of(expression: Expression) -> Type:
+def value_type(expression: Expression) -> ValueType:
+    """Return the type of the expression's value."""
     match expression:
-        case Number():
+        case NumberLiteral():
             return "scalar"
-        case Selector(range=duration):
-            return "vector" if duration is None else "range"
+        case VectorSelector(range=duration):
+            return "instant vector" if duration is None else "range vector"
         case Call(function=function):
             return FUNCTIONS[function][1]
         case Aggregation():
-            return "vector"
+            return "instant vector"
         case Negation(operand=operand):
-            return type_of(operand)
-        case Operation(left=left, right=right):
-            return "scalar" if type_of(left) == type_of(right) == "scalar" else "vector"
+            return value_type(operand)
+        case BinaryOperation(left=left, right=right):
+            return "scalar" if value_type(left) == value_type(right) == "scalar" else "instant vector"
 
 
-def selectors(expression: Expression) -> list[Selector]:
-    """All selectors in it, from left to right."""
+def find_selectors(expression: Expression) -> list[VectorSelector]:
+    """Return all selectors in the expression, from left to right."""
     match expression:
-        case Selector():
+        case VectorSelector():
             return [expression]
         case Call(argument=argument):
-            return selectors(argument) if argument else []
+            return find_selectors(argument) if argument else []
         case Aggregation(argument=argument):
-            return selectors(argument)
+            return find_selectors(argument)
         case Negation(operand=operand):
-            return selectors(operand)
-        case Operation(left=left, right=right):
-            return selectors(left) + selectors(right)
-        case Number():
+            return find_selectors(operand)
+        case BinaryOperation(left=left, right=right):
+            return find_selectors(left) + find_selectors(right)
+        case NumberLiteral():
             return []

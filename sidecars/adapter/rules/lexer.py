@@ -1,4 +1,4 @@
-"""Words of the rule language, each with its place in the text. No I/O."""
+"""Tokens of the rule language, each with its place in the text. No I/O."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from sidecars.chassis.runtime.printable import truncate
 
 TokenKind = Literal["number", "duration", "name", "string", "operator", "end"]
 
-_LONGEST_WHY = 300  # characters of a message, which may repeat a word of the text
+_MAX_REASON = 300  # characters of a reason, which may repeat a token of the text
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
-_DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdwy]))+")
-_PART = re.compile(r"([0-9]+)([a-z]+)")
+_DURATION_PART = re.compile(r"([0-9]+)([a-z]+)")
 _TOKEN = re.compile(
     r"""
     (?P<blank>[ \t\r]+|\#[^\n]*)
@@ -33,28 +32,28 @@ _TOKEN = re.compile(
 _LAST_CHARACTER = 0x10FFFF  # of Unicode
 _SURROGATES = range(0xD800, 0xE000)
 _LAST_OCTAL = 0o377
-_MOST_HEX_DIGITS = 256 + 2  # 16 to that power is the first number beyond floating point
+_MAX_HEX_LENGTH = 256 + 2  # 16 to that power is the first number beyond floating point
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))")
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
 
 
 class BadRule(ValueError):
-    """The text is no rule. `line` and `column` count from 1; `why` is a phrase.
+    """The text is not a rule. `line` and `column` count from 1; `reason` is a phrase.
 
-    `str()` has three lines: the sentence, the line of the text (where it is long, what is around), and a caret under
-    the column.
+    `str()` has three lines: the sentence, the line of the text (the part around the mistake if it is long), and a caret
+    under the column.
     """
 
-    def __init__(self, text: str, offset: int, why: str) -> None:
-        place = position_of(text, offset)
-        self.line, self.column = place.line, place.column
-        self.why = truncate(why, _LONGEST_WHY)
-        super().__init__(place.message(self.why))
+    def __init__(self, text: str, offset: int, reason: str) -> None:
+        position = position_of(text, offset)
+        self.line, self.column = position.line, position.column
+        self.reason = truncate(reason, _MAX_REASON)
+        super().__init__(position.message(self.reason))
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word: its text, and the offsets where it begins and ends. "end" is `;`, a line feed, or the end of the text."""
+    """A token, and the offsets where it begins and ends. "end" is `;`, a line feed, or the end of the text."""
 
     kind: TokenKind
     text: str
@@ -62,13 +61,13 @@ class Token:
     end: int
 
 
-def tokens(text: str, start: int) -> Iterator[Token]:
-    """The words from an offset to the end of the rule. Raises `BadRule`."""
+def tokenize(text: str, start: int) -> Iterator[Token]:
+    """Yield the tokens from an offset to the end of the rule. Raises BadRule."""
     position = start
     while position < len(text):
         match = _TOKEN.match(text, position)
         if not match:
-            raise BadRule(text, position, _unknown(text, position))
+            raise BadRule(text, position, _explain_unknown(text, position))
         position = match.end()
         kind = match.lastgroup
         if kind != "blank":
@@ -78,7 +77,7 @@ def tokens(text: str, start: int) -> Iterator[Token]:
     yield Token("end", "", len(text), len(text))
 
 
-def _unknown(text: str, position: int) -> str:
+def _explain_unknown(text: str, position: int) -> str:
     character = text[position]
     if character in "\"'`":
         return "this string is not closed"
@@ -89,23 +88,23 @@ def _unknown(text: str, position: int) -> str:
     return f"{character} has no meaning here"
 
 
-def seconds(duration: str) -> float:
-    """Return `1h30m` in seconds: infinite where that is too large for floating point."""
-    return sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(duration))
+def parse_duration(duration: str) -> float:
+    """Return `1h30m` in seconds; infinity if it is too large for floating point."""
+    return sum(float(count) * _UNITS[unit] for count, unit in _DURATION_PART.findall(duration))
 
 
-def number(raw: str) -> float:
-    """Return the value of a number: infinite where it is too large for floating point."""
+def parse_number(raw: str) -> float:
+    """Return the value of a number; infinity if it is too large for floating point."""
     if raw[:2] not in ("0x", "0X"):
         return float(raw)
-    return float(int(raw, 16)) if len(raw) <= _MOST_HEX_DIGITS else inf
+    return float(int(raw, 16)) if len(raw) <= _MAX_HEX_LENGTH else inf
 
 
-def unquoted(token: Token, text: str) -> str:
-    """Return a string's content; escapes are Go's. Raises `BadRule`."""
+def unquote(token: Token, text: str) -> str:
+    """Return the content of a string. Its escapes are those of Go. Raises BadRule."""
     body = token.text[1:-1]
     if token.text.startswith("`"):
-        return _sendable(body, token, text)
+        return _check_utf8(body, token, text)
 
     def replace(match: re.Match[str]) -> str:
         here = token.start + 1 + match.start()
@@ -120,11 +119,11 @@ def unquoted(token: Token, text: str) -> str:
         return _ESCAPES[match[5]]
 
     content = _ESCAPE.sub(replace, body)
-    return _sendable(content, token, text)
+    return _check_utf8(content, token, text)
 
 
-def _sendable(content: str, token: Token, text: str) -> str:
-    """Refuse half a character: that is how a byte of the environment arrives which is not UTF-8."""
+def _check_utf8(content: str, token: Token, text: str) -> str:
+    """Raise BadRule if there is a half surrogate: a byte of the environment that is not UTF-8 arrives as one."""
     if not content.isascii() and any(ord(one) in _SURROGATES for one in content):
         raise BadRule(text, token.start, "this string is not UTF-8 text")
     return content

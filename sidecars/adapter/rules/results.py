@@ -1,4 +1,4 @@
-"""What a rule has found, and the sentence that says so. No I/O."""
+"""The result of a rule: its state, and the reason as a sentence. No I/O."""
 
 from __future__ import annotations
 
@@ -8,39 +8,45 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sidecars.adapter.exposition.sample import Sample
-from sidecars.adapter.rules.ast import Call, Expression, Number
+from sidecars.adapter.rules.ast import Call, Expression, NumberLiteral
 from sidecars.adapter.rules.rule import Rule, Severity
-from sidecars.adapter.rules.vector_operations import COMPARE, shown
+from sidecars.adapter.rules.vector_operations import COMPARE
 from sidecars.chassis.runtime.printable import truncate
 
 RuleState = Literal["ok", "warn", "fail", "no-data"]
-"""ok: the rule holds. warn, fail: it does not, and that is its severity. no-data: it cannot be judged, which is never
-healthy: no series is there, too little of the past is known yet, a value is NaN, or the app did not answer."""
+"""The state of a rule.
+
+    ok          the rule holds
+    warn, fail  the rule is broken; this is its severity
+    no-data     the rule cannot be judged, which is never healthy: a series does not exist, its history is too short, a
+                value is NaN, or the app did not answer
+"""
 
 RuleStatus = Literal["pass", "warn", "fail"]
+"""The effect of a rule on the app's verdict."""
 
-STATUS_OF_STATE: Mapping[RuleState, RuleStatus] = {"ok": "pass", "warn": "warn", "fail": "fail", "no-data": "fail"}
+_STATUS: Mapping[RuleState, RuleStatus] = {"ok": "pass", "warn": "warn", "fail": "fail", "no-data": "fail"}
 
-_LONGEST = 300  # characters of a reason
-_LONGEST_SERIES = 120
+_MAX_REASON = 300  # characters
+_MAX_SERIES = 120  # characters of a series in a reason
+_MAX_EXPRESSION = 80  # characters of the right side in a reason
 
-Pair = tuple[Sample, float | None]
-"""A judged series and what it is compared with; None where it has no partner on the right side."""
+ComparedPair = tuple[Sample, float | None]
+"""A sample of the left side, and its threshold on the right side; None if it has no partner there."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What one rule finds in one exposition.
+    """The result of one rule over one exposition.
 
-    value      the left side's value that decided: the worst offender's; where all is well, the one nearest to the
-               threshold; None where there is none. Never NaN, but it can be infinite
-    threshold  the right side's value in that comparison; None where the rule compares nothing
-    series     the offending series (or the decisive one where all is well) as `name{label="value"}`; "" where a value
-               has been calculated from several and has no labels left, and without data
-    offending  how many series break the rule
-    total      how many were judged
-    reason     a sentence without a full stop: what was found, and what is wanted; never more than 300 characters
-    words      the same with what the app has sent, where that may not be in a log; "" where there is nothing more
+    value      the value of the deciding series on the left side: of the series that breaks the rule by most; if none
+               does, of the one that is nearest to the threshold. None if there is none. Never NaN, may be infinite
+    threshold  the value of the right side in that comparison; None if the rule compares nothing
+    series     the deciding series as `name{label="value"}`; "" if it has neither name nor labels, and without data
+    offending  the number of series that break the rule
+    total      the number of series that were judged
+    reason     a sentence without a full stop: the value, and the wanted one; at most 300 characters
+    words      the reason with the app's own text, if that may not be in a log; else ""
     """
 
     rule: Rule
@@ -63,68 +69,66 @@ class RuleResult:
 
     @property
     def status(self) -> RuleStatus:
-        """What it does to the app's verdict: no data is a failure, whatever the rule's severity."""
-        return STATUS_OF_STATE[self.state]
+        """The effect on the app's verdict. Without data it is a failure, whatever the rule's severity."""
+        return _STATUS[self.state]
 
 
-def no_data(rule: Rule, reason: str, words: str = "") -> RuleResult:
-    """The finding where there is nothing to judge."""
-    threshold = rule.right.value if isinstance(rule.right, Number) else None
-    return RuleResult(rule, "no-data", None, threshold, "", 0, 0, truncate(reason, _LONGEST), truncate(words, _LONGEST))
+def no_data_result(rule: Rule, reason: str, words: str = "") -> RuleResult:
+    """Return the result of a rule that has nothing to judge."""
+    threshold = rule.right.value if isinstance(rule.right, NumberLiteral) else None
+    short, short_words = truncate(reason, _MAX_REASON), truncate(words, _MAX_REASON)
+    return RuleResult(rule, "no-data", None, threshold, "", 0, 0, short, short_words)
 
 
-def judged(rule: Rule, pairs: Sequence[Pair]) -> RuleResult:
-    """The finding about series that are there, at least one: it breaks the rule that is farthest from it."""
+def judge_rule(rule: Rule, pairs: Sequence[ComparedPair]) -> RuleResult:
+    """Return the result of a rule over at least one pair. The series that breaks the rule by most decides."""
     compare = COMPARE[rule.comparison or "!="]
-    good: list[tuple[Sample, float]] = []
-    bad: list[tuple[Sample, float]] = []
-    lost: list[Pair] = []
-    for sample, other in pairs:
-        if other is None or math.isnan(sample.value) or math.isnan(other):
-            lost.append((sample, other))
+    holding: list[tuple[Sample, float]] = []
+    breaking: list[tuple[Sample, float]] = []
+    not_comparable: list[ComparedPair] = []
+    for sample, threshold in pairs:
+        if threshold is None or math.isnan(sample.value) or math.isnan(threshold):
+            not_comparable.append((sample, threshold))
         else:
-            (good if compare(sample.value, other) else bad).append((sample, other))
-    if lost and not bad:
-        sample, other = lost[0]
-        return RuleResult(
-            rule,
-            "no-data",
-            None,
-            other,
-            shown(sample),
-            len(lost),
-            len(pairs),
-            truncate(_lost(rule, sample, other), _LONGEST),
-        )
+            (holding if compare(sample.value, threshold) else breaking).append((sample, threshold))
+    if not_comparable and not breaking:
+        return _not_comparable_result(rule, not_comparable, len(pairs))
     argument = absent_argument(rule)
-    if argument and not bad:
-        return RuleResult(rule, "ok", 1.0, None, "", 0, 1, truncate(f"{rule.written(argument)} is absent", _LONGEST))
-    sample, threshold = max(bad or good, key=lambda pair: _distance(rule.comparison, *pair))
-    more = f" (and {len(bad) - 1} more of {len(pairs)})" if len(bad) > 1 else ""
+    if argument and not breaking:
+        reason = truncate(f"{rule.text_of(argument)} is absent", _MAX_REASON)
+        return RuleResult(rule, "ok", 1.0, None, "", 0, 1, reason)
+    sample, decisive = max(breaking or holding, key=lambda pair: _distance(rule.comparison, *pair))
+    others = f" (and {len(breaking) - 1} more of {len(pairs)})" if len(breaking) > 1 else ""
+    sentence = f"{_subject(rule, sample)} is {show_number(sample.value)}{_wanted(rule, decisive)}"
     return RuleResult(
         rule,
-        rule.severity if bad else "ok",
+        rule.severity if breaking else "ok",
         sample.value,
-        threshold if rule.comparison else None,
-        shown(sample),
-        len(bad),
+        decisive if rule.comparison else None,
+        sample.notation(),
+        len(breaking),
         len(pairs),
-        truncate(f"{_subject(rule, sample)} is {number(sample.value)}{_wanted(rule, threshold)}", _LONGEST - len(more))
-        + more,
+        truncate(sentence, _MAX_REASON - len(others)) + others,
     )
 
 
+def _not_comparable_result(rule: Rule, not_comparable: Sequence[ComparedPair], total: int) -> RuleResult:
+    sample, threshold = not_comparable[0]
+    reason = truncate(_explain_not_comparable(rule, sample, threshold), _MAX_REASON)
+    return RuleResult(rule, "no-data", None, threshold, sample.notation(), len(not_comparable), total, reason)
+
+
 def absent_argument(rule: Rule) -> Expression | None:
-    """What must not be there, where the rule is `absent(…)` alone."""
+    """Return the argument of a rule that is `absent(…)` alone, else None."""
     if isinstance(rule.left, Call) and rule.left.function == "absent" and not rule.comparison:
         return rule.left.argument
     return None
 
 
 def _distance(comparison: str, sample: Sample, threshold: float) -> float:
-    """How far it is on the wrong side; negative on the right one."""
+    """Return how far the sample is on the wrong side of the threshold; negative on the right side."""
     difference = sample.value - threshold
-    if math.isnan(difference):  # infinity from infinity
+    if math.isnan(difference):  # infinity minus infinity
         return 0.0
     if comparison in ("<", "<="):
         return difference
@@ -134,32 +138,33 @@ def _distance(comparison: str, sample: Sample, threshold: float) -> float:
 
 
 def _subject(rule: Rule, sample: Sample) -> str:
-    """The series; where it has no name any more, what it was calculated by."""
+    """Return the series; if it has no name, the expression that has calculated it, and its labels."""
     if sample.name:
-        return truncate(shown(sample), _LONGEST_SERIES)
-    written = truncate(rule.written(rule.left), _LONGEST_SERIES)
-    return f"{written} of {truncate(shown(sample), _LONGEST_SERIES)}" if sample.labels else written
+        return truncate(sample.notation(), _MAX_SERIES)
+    expression = truncate(rule.text_of(rule.left), _MAX_SERIES)
+    return f"{expression} of {truncate(sample.notation(), _MAX_SERIES)}" if sample.labels else expression
 
 
 def _wanted(rule: Rule, threshold: float) -> str:
     if not rule.comparison or rule.right is None:
         return ", wanted other than 0"
-    if isinstance(rule.right, Number):
-        return f", wanted {rule.comparison} {rule.written(rule.right)}"
-    return f", wanted {rule.comparison} {truncate(rule.written(rule.right), 80)}, which is {number(threshold)}"
+    right = rule.text_of(rule.right)
+    if isinstance(rule.right, NumberLiteral):
+        return f", wanted {rule.comparison} {right}"
+    return f", wanted {rule.comparison} {truncate(right, _MAX_EXPRESSION)}, which is {show_number(threshold)}"
 
 
-def _lost(rule: Rule, sample: Sample, other: float | None) -> str:
-    if other is None:
-        assert rule.right is not None  # noqa: S101 - there is a side to be alone on
-        return f"{_subject(rule, sample)} has no partner in {rule.written(rule.right)}"
+def _explain_not_comparable(rule: Rule, sample: Sample, threshold: float | None) -> str:
+    if threshold is None:
+        assert rule.right is not None  # noqa: S101 - only a right side can lack a partner
+        return f"{_subject(rule, sample)} has no partner in {rule.text_of(rule.right)}"
     if math.isnan(sample.value):
-        return f"{_subject(rule, sample)} is not a number{_wanted(rule, other)}"
+        return f"{_subject(rule, sample)} is not a number{_wanted(rule, threshold)}"
     return f"what {_subject(rule, sample)} is compared with is not a number"
 
 
-def number(value: float) -> str:
-    """A value for people: six digits, and whole numbers whole."""
-    if value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004 - as far as floats are whole numbers one by one
+def show_number(value: float) -> str:
+    """Return the value for people: six digits, whole numbers without a point."""
+    if value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004 - below it each whole number has a float of its own
         return str(int(value))
     return f"{value:.6g}"

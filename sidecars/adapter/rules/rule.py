@@ -1,12 +1,12 @@
-"""The rules of a verdict, as they are written: `memory: used_bytes / max_bytes < 0.9 warn`. No I/O.
+"""A rule as it is written, `memory: used_bytes / max_bytes < 0.9 warn`, and the parser of a text of rules. No I/O.
 
-One rule a line, or several separated by `;`; `#` begins a comment. A rule says what is *healthy*:
+One rule a line, or several separated by `;`; `#` begins a comment. A rule describes the *healthy* state:
 
     rule     = [ name ":" ] expression [ severity ]
-    severity = "warn" | "fail"                          fail where it is not written
+    severity = "warn" | "fail"                          fail if it is not written
 
-The expression (see `grammar`) is either a comparison, which must hold for every series, or has a value that must be
-there and not be zero. docs/rules.md is the reference.
+The expression (`parser`) is either a comparison, which must hold for every series, or it has a value that must exist
+and must not be zero. docs/rules.md is the reference.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import Literal
 
 from sidecars.adapter.rules.ast import (
     ALL_LABELS,
-    COMPARISONS,
-    SETS,
+    COMPARISON_OPERATORS,
+    SET_OPERATORS,
+    BinaryOperation,
     Call,
     Expression,
-    Matching,
-    Operation,
-    selectors,
-    type_of,
+    VectorMatching,
+    find_selectors,
+    value_type,
 )
 from sidecars.adapter.rules.lexer import BadRule
-from sidecars.adapter.rules.parser import SEVERITIES, Grammar
+from sidecars.adapter.rules.parser import SEVERITIES, ExpressionParser
 
 Severity = Literal["warn", "fail"]
 
+MAX_LENGTH = 2**20  # characters of all rules: as much as a ConfigMap holds
+_MAX_NAME = 63
 _NAME = re.compile(r"[\s;]*(?:#[^\n]*[\s;]*)*(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)[ \t]*:)?")
 _SOMETHING = re.compile(r"\S")
-_OTHER = re.compile(r"[^A-Za-z0-9_.-]+")
-LONGEST = 2**20  # characters of all rules: as much as a ConfigMap holds
-_LONGEST_NAME = 63
+_NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _HINTS = {"stale": "== 0", "age": "< 60s"}
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 
@@ -44,13 +44,13 @@ _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 class Rule:
     """One rule.
 
-    name        as it is written; without one, made from the expression. Letters, digits, `_`, `.` and `-`, at most 63
-    severity    what a broken rule does to the verdict
+    name        as it is written, else made from the expression. Letters, digits, `_`, `.` and `-`, at most 63
+    severity    the status of the app if the rule is broken
     text        the expression as it is written, without name and severity
-    left        the values that are judged
-    comparison  how they compare with `right`, one of == != < > <= >=; "" where they must only not be zero
-    right       what they are compared with: a number, or series, which `matching` brings together one-to-one
-    source      the text that the nodes' offsets belong to
+    left        the values that are compared
+    comparison  the operator between `left` and `right`, one of == != < > <= >=; "" if `left` only must not be zero
+    right       a number, or series, which `matching` matches one-to-one with those of `left`
+    source      the text that the offsets of the nodes refer to
     """
 
     name: str
@@ -59,35 +59,35 @@ class Rule:
     left: Expression
     comparison: str
     right: Expression | None
-    matching: Matching
+    matching: VectorMatching
     source: str
 
-    def written(self, node: Expression) -> str:
-        """A part of the rule as it stands in the text."""
-        return written(self.source, node)
+    def text_of(self, node: Expression) -> str:
+        """Return a part of the rule as it is written, on one line."""
+        return text_of(self.source, node)
 
 
-def written(source: str, node: Expression) -> str:
-    """A part of the text, on one line."""
+def text_of(source: str, node: Expression) -> str:
+    """Return a part of the source as it is written, on one line."""
     return " ".join(source[node.start : node.end].split())
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
-    """Return all rules of the text, at least one. Raises `BadRule`: the first mistake; names are unique."""
-    if len(text) > LONGEST:
-        raise BadRule(text, LONGEST, f"rules have at most {LONGEST} characters together")
+    """Parse all rules of the text, at least one. Their names are unique. Raises BadRule at the first mistake."""
+    if len(text) > MAX_LENGTH:
+        raise BadRule(text, MAX_LENGTH, f"rules have at most {MAX_LENGTH} characters together")
     rules: list[Rule] = []
     names: set[str] = set()
     position = 0
     while True:
         start = _NAME.match(text, position)
-        assert start  # noqa: S101 - it matches nothing at all, too
+        assert start  # noqa: S101 - it matches the empty string, too
         if not start[1] and not _SOMETHING.search(text, start.end()):
             break
-        rule, position = _rule(text, start)
+        rule, position = _parse_rule(text, start)
         if rule.name in names:
-            where = start.start(1) if start[1] else start.end()
-            raise BadRule(text, where, f"there are two rules of the name {rule.name}")
+            place = start.start(1) if start[1] else start.end()
+            raise BadRule(text, place, f"there are two rules of the name {rule.name}")
         names.add(rule.name)
         rules.append(rule)
     if not rules:
@@ -95,52 +95,51 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _rule(text: str, start: re.Match[str]) -> tuple[Rule, int]:
-    """The rule that begins there, and where it ends."""
-    if start[1] and len(start[1]) > _LONGEST_NAME:
-        raise BadRule(text, start.start(1), f"a rule's name has at most {_LONGEST_NAME} characters")
-    grammar = Grammar(text, start.end())
-    expression = grammar.expression()
-    whole = " ".join(text[start.end() : grammar.before].split())  # with parentheses around it, which are no node
+def _parse_rule(text: str, start: re.Match[str]) -> tuple[Rule, int]:
+    """Parse the rule after its optional name. Return it, and the offset of its end."""
+    if start[1] and len(start[1]) > _MAX_NAME:
+        raise BadRule(text, start.start(1), f"a rule's name has at most {_MAX_NAME} characters")
+    parser = ExpressionParser(text, start.end())
+    expression = parser.expression()
+    written = " ".join(text[start.end() : parser.end].split())  # with parentheses around it, which are not in the node
     severity: Severity = "fail"
-    word = grammar.next
+    word = parser.next
     if word.text in SEVERITIES:
         severity = "warn" if word.text == "warn" else "fail"
-        grammar.advance()
-    if grammar.next.kind != "end":
-        raise grammar.fail(
-            grammar.next, f"expected warn, fail or the end of the rule, but there is {grammar.next.text}"
-        )
-    end = grammar.next.end
-    name = start[1] or _OTHER.sub("_", whole).strip("_.-")[:_LONGEST_NAME] or "rule"
-    _judgeable(text, expression)
-    if not (isinstance(expression, Operation) and _filters(expression) and expression.operator in COMPARISONS):
-        return Rule(name, severity, whole, expression, "", None, ALL_LABELS, text), end
+        parser.advance()
+    if parser.next.kind != "end":
+        raise parser.error(parser.next, f"expected warn, fail or the end of the rule, but there is {parser.next.text}")
+    end = parser.next.end
+    name = start[1] or _NOT_OF_NAMES.sub("_", written).strip("_.-")[:_MAX_NAME] or "rule"
+    _check_rule(text, expression)
+    if not (
+        isinstance(expression, BinaryOperation) and _filters(expression) and expression.operator in COMPARISON_OPERATORS
+    ):
+        return Rule(name, severity, written, expression, "", None, ALL_LABELS, text), end
     left, comparison, right = expression.left, expression.operator, expression.right
-    if type_of(left) == "scalar":  # `0 < up` is judged as `up > 0`
+    if value_type(left) == "scalar":  # `0 < up` is evaluated as `up > 0`
         left, comparison, right = right, _MIRRORED[comparison], left
-    return Rule(name, severity, whole, left, comparison, right, expression.matching, text), end
+    return Rule(name, severity, written, left, comparison, right, expression.matching, text), end
 
 
-def _judgeable(text: str, expression: Expression) -> None:
-    """Refuse what could never be judged, or would be judged in an unexpected way."""
-    if type_of(expression) == "range":
+def _check_rule(text: str, expression: Expression) -> None:
+    """Raise BadRule if the expression can never be evaluated as a rule, or has another meaning than expected."""
+    if value_type(expression) == "range vector":
         raise BadRule(text, expression.start, "a range stands in rate, increase, delta or stale only")
-    if not selectors(expression):
+    if not find_selectors(expression):
         raise BadRule(text, expression.start, "this rule looks at no metric")
-    if isinstance(expression, Operation) and expression.operator in SETS and _filters(expression):
-        why = f"a rule is one comparison: instead of {expression.operator}, write two rules, or compare with bool"
-        raise BadRule(text, expression.start, why)
+    if isinstance(expression, BinaryOperation) and expression.operator in SET_OPERATORS and _filters(expression):
+        reason = f"a rule is one comparison: instead of {expression.operator}, write two rules, or compare with bool"
+        raise BadRule(text, expression.start, reason)
     if isinstance(expression, Call) and expression.function in _HINTS:
-        raise BadRule(
-            text, expression.start, f"say what is healthy: {expression.function}(…) {_HINTS[expression.function]}"
-        )
+        reason = f"say what is healthy: {expression.function}(…) {_HINTS[expression.function]}"
+        raise BadRule(text, expression.start, reason)
 
 
 def _filters(expression: Expression) -> bool:
-    """Whether it may leave out series because of their values."""
-    if not isinstance(expression, Operation):
+    """True if the expression may leave out series because of their values."""
+    if not isinstance(expression, BinaryOperation):
         return False
-    if expression.operator in COMPARISONS:
-        return not expression.as_bool
-    return expression.operator in SETS and (_filters(expression.left) or _filters(expression.right))
+    if expression.operator in COMPARISON_OPERATORS:
+        return not expression.return_bool
+    return expression.operator in SET_OPERATORS and (_filters(expression.left) or _filters(expression.right))

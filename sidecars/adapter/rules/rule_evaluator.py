@@ -1,7 +1,7 @@
-"""Judging an app's metrics by the rules: what each rule finds, and why. No I/O; the time is passed in.
+"""Evaluate an app's rules over its metrics: a result with a reason for each rule. No I/O; the time is passed in.
 
-evaluator = Evaluator(rules.parse(text))           # keeps what `rate` and its like need of the past
-findings = evaluator.judge(exposition, time.time())
+evaluator = RuleEvaluator(parse_rules(text))       # keeps the histories that `rate` and the like need
+results = evaluator.evaluate(exposition, time.time())
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Sequence
 
 from sidecars.adapter.exposition.exposition import Exposition
 from sidecars.adapter.exposition.unknown_values import NONE_UNKNOWN, UnknownValues
-from sidecars.adapter.rules.ast import selectors
-from sidecars.adapter.rules.expression_evaluator import ExpressionEvaluator, Histories, NoData, key_of
-from sidecars.adapter.rules.results import RuleResult, judged, no_data
+from sidecars.adapter.rules.ast import find_selectors
+from sidecars.adapter.rules.expression_evaluator import ExpressionEvaluator, Histories, NoData, selector_key
+from sidecars.adapter.rules.results import RuleResult, judge_rule, no_data_result
 from sidecars.adapter.rules.rule import Rule
-from sidecars.adapter.rules.series_history import History
+from sidecars.adapter.rules.series_history import SelectorHistory
 from sidecars.adapter.rules.vector_operations import MatchingError
 
 
 class RuleEvaluator:
-    """The rules, and the part of the past that they need. One for each app; feed it every exposition that is fetched.
+    """The rules of one app, and the histories of their range vector selectors. A `RuleFile` owns it.
 
-    `judge` may be called at any interval. A range such as `[1m]` knows what was judged in the last minute, so that
-    `rate` says "no-data" until it has two samples.
+    `evaluate` must get every exposition of the app, and may be called at any interval. A range such as `[1m]` covers
+    the expositions of the last minute: `rate` has no data until it has two points.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -30,35 +30,35 @@ class RuleEvaluator:
         self._histories: Histories = {}
         for rule in self._rules:
             for node in (rule.left, rule.right):
-                for selector in selectors(node) if node else ():
+                for selector in find_selectors(node) if node else ():
                     if selector.range is not None:
-                        kept = selector, History(selector.range)
-                        self._histories.setdefault((key_of(selector), selector.range), kept)
+                        history = selector, SelectorHistory(selector.range)
+                        self._histories.setdefault((selector_key(selector), selector.range), history)
 
     def evaluate(
         self, exposition: Exposition, now: float, unknown: UnknownValues = NONE_UNKNOWN
     ) -> tuple[RuleResult, ...]:
-        """Return one finding for each rule, in their order. `now` is in Unix seconds.
+        """Return one result for each rule, in their order. `now` is in Unix seconds.
 
-        A rule that looks at one of the `unknown` values has no data.
+        A rule that selects one of the `unknown` values has no data.
         """
-        moment = ExpressionEvaluator(exposition, now, self._histories, unknown)
-        return tuple(_finding(moment, rule) for rule in self._rules)
+        evaluator = ExpressionEvaluator(exposition, now, self._histories, unknown)
+        return tuple(_evaluate_rule(evaluator, rule) for rule in self._rules)
 
-    def unavailable(self, reason: str) -> tuple[RuleResult, ...]:
-        """One finding for each rule when there is no exposition: no-data, and the reason (the app is down, …)."""
-        return tuple(no_data(rule, reason) for rule in self._rules)
+    def no_data_results(self, reason: str) -> tuple[RuleResult, ...]:
+        """Return the results if there is no exposition, for the reason given: each rule has no data."""
+        return tuple(no_data_result(rule, reason) for rule in self._rules)
 
     def series_kept(self) -> int:
-        """How many series' pasts are kept."""
-        return sum(len(kept) for _, kept in self._histories.values())
+        """Return the number of series that have a history."""
+        return sum(len(history) for _, history in self._histories.values())
 
 
-def _finding(moment: ExpressionEvaluator, rule: Rule) -> RuleResult:
+def _evaluate_rule(evaluator: ExpressionEvaluator, rule: Rule) -> RuleResult:
     try:
-        pairs = moment.pairs(rule)
+        pairs = evaluator.compared_pairs(rule)
     except NoData as error:
-        return no_data(rule, error.reason, error.words)
+        return no_data_result(rule, error.reason, error.words)
     except MatchingError as error:
-        return no_data(rule, str(error))
-    return judged(rule, pairs)
+        return no_data_result(rule, str(error))
+    return judge_rule(rule, pairs)

@@ -1,9 +1,11 @@
-"""What `rate` and its like know of the past: a few points for each series that a rule selects. No I/O.
+"""Histories of the series that range vector selectors select: a few points for each series. No I/O.
 
-Bounded three ways. In time: a point older than the range is dropped, and a series that is gone goes with its last
-point. In number: a selector keeps the past of `MOST_SERIES` series, and says so where there are more. In density:
-between two points there is at least a hundredth or so of the range; of those that come faster the newest takes the
-place of the one before it, unless the value has fallen there: a counter's reset is never lost.
+A history is bounded in three ways:
+
+    time     A point older than the range is dropped, and a series that is gone is dropped with its last point.
+    series   A selector keeps the history of `MAX_SERIES` series. With more it has none, and raises `TooManySeries`.
+    density  Two points are at least about a hundredth of the range apart. A point that comes earlier replaces the one
+             before it, unless the value has fallen there: a counter's reset is never lost.
 """
 
 from __future__ import annotations
@@ -16,155 +18,119 @@ from math import isnan
 from sidecars.adapter.exposition.labels import Labels
 from sidecars.adapter.exposition.sample import Sample
 
-MOST_SERIES = 10_000  # of one selector
-_MOST_POINTS = 200_000  # of one selector: 3 MB
-_DENSEST = 120  # points of a series in its range
-_SPARSEST = 8
+MAX_SERIES = 10_000  # of one selector
+_MAX_POINTS = 200_000  # of one selector: 3 MB
+_MAX_DENSITY = 120  # points of a series in its range
+_MIN_DENSITY = 8
 
-Identity = tuple[str, Labels]
-Written = tuple[str, bytes | None]
+SeriesId = tuple[str, Labels]
+WrittenSeries = tuple[str, bytes | None]
+"""A series by its name and its raw labels, which need no parsing."""
 
 
 class TooManySeries(Exception):
-    """The selector selects more series than are remembered."""
+    """The selector selects more series than a history keeps."""
 
 
-class Past:
-    """One series: its points, oldest first."""
+class SeriesHistory:
+    """The points of one series, oldest first. A `SelectorHistory` owns it. Times are in Unix seconds.
 
-    __slots__ = ("changed", "moved", "times", "values")
+    changed_at  the time at which the present value was first seen
+    changed     True if the value has changed since the first point
+    """
+
+    __slots__ = ("changed", "changed_at", "times", "values")
 
     def __init__(self) -> None:
         self.times = array("d")
         self.values = array("d")
-        self.changed = 0.0  # when its value was first seen as it is now
-        self.moved = False  # has ever changed before our eyes
+        self.changed_at = 0.0
+        self.changed = False
 
     def add(self, time: float, value: float, spacing: float, before: float) -> None:
-        """One more point; those that are older than `before` are dropped."""
+        """Add a point, and drop the points that are older than `before`.
+
+        A point that is less than `spacing` seconds after the last but one replaces the last.
+        """
         times, values = self.times, self.values
         while times and times[0] < before:
             del times[0], values[0]
         if not times:
-            self.changed, self.moved = time, False
+            self.changed_at, self.changed = time, False
         elif time <= times[-1]:
             return
         elif value != values[-1] and not (isnan(value) and isnan(values[-1])):
-            self.changed, self.moved = time, True
+            self.changed_at, self.changed = time, True
         dense = len(times) > 1 and time - times[-2] < spacing
         if dense and value >= values[-1] >= values[-2]:
             times[-1], values[-1] = time, value
             return
         times.append(time)
         values.append(value)
-        if len(times) > 2 * _DENSEST:  # it falls all the time
+        if len(times) > 2 * _MAX_DENSITY:  # of a value that falls all the time
             del times[0], values[0]
 
 
 @dataclass(slots=True)
-class Window:
-    """A series's points from `start` to `end`, oldest first; both in Unix seconds."""
+class RangeWindow:
+    """The points of one series in a range, oldest first: the argument of a range function.
 
-    times: array[float]
-    values: array[float]
-    start: float
+    The range ends at `end` and is `length` seconds long. Times are in Unix seconds.
+    """
+
+    series: SeriesHistory
     end: float
+    length: float
 
 
-class History:
-    """The past of all series of one selector."""
+class SelectorHistory:
+    """The histories of all series of one selector with a range of `length` seconds. A `RuleEvaluator` owns it."""
 
     def __init__(self, length: float) -> None:
         self._length = length
         self._now = 0.0
-        self._series: dict[Identity, Past] = {}
-        self._written: dict[Written, Past] = {}  # the present ones, by how they were written the last time
+        self._series: dict[SeriesId, SeriesHistory] = {}
+        self._present: dict[WrittenSeries, SeriesHistory] = {}  # those of the last exposition
 
     def __len__(self) -> int:
+        """Return the number of series."""
         return len(self._series)
 
     def observe(self, samples: Sequence[Sample], now: float) -> None:
-        """The selected series as they are now. Raises `TooMany`."""
-        if len(samples) > MOST_SERIES:
-            self._series, self._written = {}, {}
+        """Add the samples that the selector selects `now`, in Unix seconds. Raises TooManySeries."""
+        if len(samples) > MAX_SERIES:
+            self._series, self._present = {}, {}
             raise TooManySeries
-        if now < self._now:  # the clock was set back: what is remembered lies in the future
-            self._series, self._written = {}, {}
+        if now < self._now:  # the clock was set back: all points lie in the future
+            self._series, self._present = {}, {}
         self._now = now
-        spacing = self._length / max(_SPARSEST, min(_DENSEST, _MOST_POINTS // (len(samples) + 1)))
+        spacing = self._length / max(_MIN_DENSITY, min(_MAX_DENSITY, _MAX_POINTS // (len(samples) + 1)))
         before = now - self._length
-        written: dict[Written, Past] = {}
+        present: dict[WrittenSeries, SeriesHistory] = {}
         for sample in samples:
             key = (sample.name, sample.raw_labels)
-            past = self._written.get(key) or self._known(sample)
+            series = self._present.get(key) or self._find_or_add(sample)
             time = now if sample.timestamp is None else min(sample.timestamp, now)
-            past.add(time, sample.value, spacing, before)
-            written[key] = past
-        self._written = written
-        if len(self._series) > len(written):
-            self._forget(before)
+            series.add(time, sample.value, spacing, before)
+            present[key] = series
+        self._present = present
+        if len(self._series) > len(present):
+            self._drop_gone(before)
 
-    def _known(self, sample: Sample) -> Past:
-        """The past of a series that is new, or written in another way than before."""
-        return self._series.setdefault((sample.name, sample.labels), Past())
+    def _find_or_add(self, sample: Sample) -> SeriesHistory:
+        """Return the history of a series that is new, or written in another way than in the last exposition."""
+        return self._series.setdefault((sample.name, sample.labels), SeriesHistory())
 
-    def _forget(self, before: float) -> None:
-        """Drop the series that are gone for so long, and those that are gone at all where there are too many."""
-        present = set(map(id, self._written.values()))
-        crowded = len(self._series) > MOST_SERIES
+    def _drop_gone(self, before: float) -> None:
+        """Drop the series that are gone and have no point after `before`; all that are gone if there are too many."""
+        present = set(map(id, self._present.values()))
+        crowded = len(self._series) > MAX_SERIES
         self._series = {
-            key: past
-            for key, past in self._series.items()
-            if id(past) in present or (not crowded and past.times[-1] >= before)
+            key: series
+            for key, series in self._series.items()
+            if id(series) in present or (not crowded and series.times[-1] >= before)
         }
 
-    def past(self, sample: Sample) -> Past:
-        """The past of a series that has just been observed."""
-        return self._written[sample.name, sample.raw_labels]
-
-    def window(self, sample: Sample, now: float) -> Window:
-        past = self.past(sample)
-        return Window(past.times, past.values, now - self._length, now)
-
-
-def delta(window: Window) -> float | None:
-    """How much a gauge has risen over the whole range; None with fewer than two points."""
-    return _extrapolated(window, counter=False)
-
-
-def increase(window: Window) -> float | None:
-    """How much a counter has counted over the whole range; where it falls, it began anew from zero."""
-    return _extrapolated(window, counter=True)
-
-
-def rate(window: Window) -> float | None:
-    """The increase per second."""
-    total = increase(window)
-    return None if total is None else total / (window.end - window.start)
-
-
-def _extrapolated(window: Window, *, counter: bool) -> float | None:
-    """Prometheus's `extrapolatedRate`.
-
-    What the points span is stretched to the ends of the range where these are about as far away as the points are from
-    each other, and by half that distance otherwise; a counter is not stretched to below zero.
-    """
-    times, values = window.times, window.values
-    count = len(times)
-    if count < 2:  # noqa: PLR2004 - a difference is between two
-        return None
-    total = values[-1] - values[0]
-    if counter:
-        for i in range(1, count):
-            if values[i] < values[i - 1]:
-                total += values[i - 1]
-    span = times[-1] - times[0]
-    distance = span / (count - 1)
-    to_start, to_end = times[0] - window.start, window.end - times[-1]
-    if counter and total > 0 and values[0] >= 0:
-        to_start = min(to_start, span * (values[0] / total))
-    near = distance * 1.1
-    stretched = span
-    stretched += to_start if to_start < near else distance / 2
-    stretched += to_end if to_end < near else distance / 2
-    return total * (stretched / span)
+    def window(self, sample: Sample, now: float) -> RangeWindow:
+        """Return the range of a series that was just observed."""
+        return RangeWindow(self._present[sample.name, sample.raw_labels], now, self._length)

@@ -1,6 +1,6 @@
-"""PromQL's arithmetic: between numbers, between a number and series, between series; and aggregation. No I/O.
+"""PromQL's operations on instant vectors and scalars: binary operations, vector matching, aggregation. No I/O.
 
-A vector is a list of samples. What has been calculated has lost its name, which is then "".
+The result of an operation has no metric name ("" in its samples), as in PromQL.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 
 from sidecars.adapter.exposition.labels import Labels
 from sidecars.adapter.exposition.sample import Sample
-from sidecars.adapter.rules.ast import Aggregation, Matching, Operation
+from sidecars.adapter.rules.ast import SET_OPERATORS, Aggregation, BinaryOperation, VectorMatching
 
-Vector = list[Sample]
-NAME = "__name__"
-"""The label that PromQL has for a series' name."""
+InstantVector = list[Sample]
+NAME_LABEL = "__name__"
+"""PromQL's label with the metric's name."""
 
 
 class MatchingError(Exception):
-    """The two sides cannot be matched one-to-one. The text is a phrase."""
+    """The two sides cannot be matched one-to-one. The message is a phrase."""
 
 
 def _divide(a: float, b: float) -> float:
@@ -43,7 +43,7 @@ def _power(a: float, b: float) -> float:
         return math.pow(a, b)
     except OverflowError:
         return -math.inf if a < 0 and b % 2 == 1 else math.inf
-    except ValueError:  # a negative number's root, or zero to a negative power
+    except ValueError:  # a root of a negative number, or zero to a negative power
         if a == 0:
             odd = b % 2 == 1
             return math.copysign(math.inf, a) if odd else math.inf
@@ -68,26 +68,30 @@ COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def between(operation: Operation, left: float | Vector, right: float | Vector) -> float | Vector:
-    """What the operation yields. Raises `Unmatched`."""
+def binary_operation(
+    operation: BinaryOperation, left: float | InstantVector, right: float | InstantVector
+) -> float | InstantVector:
+    """Return the value of the operation on the values of its sides. Raises MatchingError."""
     if isinstance(left, list) and isinstance(right, list):
-        if operation.operator in ("and", "or", "unless"):
-            return _sets(operation, left, right)
-        return _vectors(operation, left, right)
+        if operation.operator in SET_OPERATORS:
+            return _set_operation(operation, left, right)
+        return _between_vectors(operation, left, right)
     if isinstance(left, list) or isinstance(right, list):
-        return _with_number(operation, left, right)
+        return _with_scalar(operation, left, right)
     if operation.operator in ARITHMETIC:
         return ARITHMETIC[operation.operator](left, right)
     return float(COMPARE[operation.operator](left, right))
 
 
-def negated(value: float | Vector) -> float | Vector:
+def negate(value: float | InstantVector) -> float | InstantVector:
     if isinstance(value, list):
         return [sample.derive(-sample.value) for sample in value]
     return -value
 
 
-def _with_number(operation: Operation, left: float | Vector, right: float | Vector) -> Vector:
+def _with_scalar(
+    operation: BinaryOperation, left: float | InstantVector, right: float | InstantVector
+) -> InstantVector:
     vector = left if isinstance(left, list) else right
     assert isinstance(vector, list)  # noqa: S101 - one of them is
     pairs = [
@@ -102,127 +106,95 @@ def _with_number(operation: Operation, left: float | Vector, right: float | Vect
         calculate = ARITHMETIC[operation.operator]
         return [sample.derive(calculate(a, b)) for sample, a, b in pairs]
     compare = COMPARE[operation.operator]
-    if operation.as_bool:
+    if operation.return_bool:
         return [sample.derive(float(compare(a, b))) for sample, a, b in pairs]
     return [sample for sample, a, b in pairs if compare(a, b)]
 
 
-def group_key(matching: Matching, sample: Sample) -> Labels:
-    """The labels by which a series is matched. Its name is one of them only where `on` or `by` says `__name__`."""
+# -- vector matching ---------------------------------------------------------------------------------------------------
+
+
+def matching_key(matching: VectorMatching, sample: Sample) -> Labels:
+    """Return the labels by which a series is matched.
+
+    The metric's name is one of them only if `on` or `by` lists `__name__`.
+    """
     if matching.on:
         kept = tuple(pair for pair in sample.labels if pair[0] in matching.labels)
-        return ((NAME, sample.name), *kept) if sample.name and NAME in matching.labels else kept
+        return ((NAME_LABEL, sample.name), *kept) if sample.name and NAME_LABEL in matching.labels else kept
     if matching.labels:
         return tuple(pair for pair in sample.labels if pair[0] not in matching.labels)
     return sample.labels
 
 
-def _of_group(key: Labels, value: float) -> Sample:
-    """The series of a group; its name is the group's."""
-    if key and key[0][0] == NAME:
-        return Sample(key[0][1], key[1:], value)
-    return Sample("", key, value)
+def _keeps_name(matching: VectorMatching) -> bool:
+    """True if a comparison that filters keeps the names of the series."""
+    return matching.on == (NAME_LABEL in matching.labels)
 
 
-def _keeps_name(matching: Matching) -> bool:
-    """True if series that are left by a comparison keep their names."""
-    return matching.on == (NAME in matching.labels)
+def match_one_to_one(
+    matching: VectorMatching, left: InstantVector, right: InstantVector
+) -> list[tuple[Sample, Sample | None]]:
+    """Return each series of the left side with its partner on the right side, or None.
 
-
-def matched(matching: Matching, left: Vector, right: Vector) -> list[tuple[Sample, Sample | None]]:
-    """Each series of the left side with its partner of the right side, if there is one. Raises `Unmatched`."""
+    Raises MatchingError if two series of the right side have the same key. Two series of the left side may have the
+    same partner: `OneToOneCheck` refuses them.
+    """
     partners: dict[Labels, Sample] = {}
     for sample in right:
-        key = group_key(matching, sample)
+        key = matching_key(matching, sample)
         if key in partners:
-            raise MatchingError(f"{shown(partners[key])} and {shown(sample)} on the right match the same series")
+            first, second = partners[key].notation(), sample.notation()
+            raise MatchingError(f"{first} and {second} on the right match the same series")
         partners[key] = sample
-    return [(sample, partners.get(group_key(matching, sample))) for sample in left]
+    return [(sample, partners.get(matching_key(matching, sample))) for sample in left]
 
 
-class OneToOne:
-    """Refuses a second series of the left side for one of the right side."""
+class OneToOneCheck:
+    """Refuses a second series of the left side with the same key. One for each evaluation of an operation."""
 
-    def __init__(self, matching: Matching) -> None:
+    def __init__(self, matching: VectorMatching) -> None:
         self._matching = matching
         self._taken: dict[Labels, Sample] = {}
 
     def take(self, sample: Sample) -> None:
-        first = self._taken.setdefault(group_key(self._matching, sample), sample)
+        """Raises MatchingError."""
+        first = self._taken.setdefault(matching_key(self._matching, sample), sample)
         if first is not sample:
-            raise MatchingError(f"{shown(first)} and {shown(sample)} on the left match the same series")
+            raise MatchingError(f"{first.notation()} and {sample.notation()} on the left match the same series")
 
 
-def _vectors(operation: Operation, left: Vector, right: Vector) -> Vector:
-    result: Vector = []
+def _between_vectors(operation: BinaryOperation, left: InstantVector, right: InstantVector) -> InstantVector:
+    result: InstantVector = []
     matching = operation.matching
-    filters = operation.operator in COMPARE and not operation.as_bool
-    one_to_one = OneToOne(matching)
-    for mine, other in matched(matching, left, right) if left else ():
-        if other is None or (filters and not COMPARE[operation.operator](mine.value, other.value)):
+    filters = operation.operator in COMPARE and not operation.return_bool
+    one_to_one = OneToOneCheck(matching)
+    for sample, partner in match_one_to_one(matching, left, right) if left else ():
+        if partner is None or (filters and not COMPARE[operation.operator](sample.value, partner.value)):
             continue
-        one_to_one.take(mine)
-        labels = tuple(pair for pair in group_key(matching, mine) if pair[0] != NAME)
+        one_to_one.take(sample)
+        labels = tuple(pair for pair in matching_key(matching, sample) if pair[0] != NAME_LABEL)
         if operation.operator in ARITHMETIC:
-            result.append(Sample("", labels, ARITHMETIC[operation.operator](mine.value, other.value)))
-        elif operation.as_bool:
-            result.append(Sample("", labels, float(COMPARE[operation.operator](mine.value, other.value))))
+            result.append(Sample("", labels, ARITHMETIC[operation.operator](sample.value, partner.value)))
+        elif operation.return_bool:
+            result.append(Sample("", labels, float(COMPARE[operation.operator](sample.value, partner.value))))
         else:
-            result.append(Sample(mine.name if _keeps_name(matching) else "", labels, mine.value))
+            result.append(Sample(sample.name if _keeps_name(matching) else "", labels, sample.value))
     return result
 
 
-def _sets(operation: Operation, left: Vector, right: Vector) -> Vector:
+def _set_operation(operation: BinaryOperation, left: InstantVector, right: InstantVector) -> InstantVector:
     matching = operation.matching
     if operation.operator == "or":
-        mine = {group_key(matching, sample) for sample in left}
-        return left + [sample for sample in right if group_key(matching, sample) not in mine]
-    others = {group_key(matching, sample) for sample in right}
+        mine = {matching_key(matching, sample) for sample in left}
+        return left + [sample for sample in right if matching_key(matching, sample) not in mine]
+    others = {matching_key(matching, sample) for sample in right}
     wanted = operation.operator == "and"
-    return [sample for sample in left if (group_key(matching, sample) in others) == wanted]
+    return [sample for sample in left if (matching_key(matching, sample) in others) == wanted]
 
 
-def aggregated(aggregation: Aggregation, vector: Vector) -> Vector:
-    groups: dict[Labels, list[float]] = {}
-    if not aggregation.labels and not aggregation.without:
-        if vector:
-            groups[()] = [sample.value for sample in vector]
-    else:
-        matching = Matching(not aggregation.without, aggregation.labels)
-        for sample in vector:
-            groups.setdefault(group_key(matching, sample), []).append(sample.value)
-    reduce = _REDUCE[aggregation.operator]
-    return [_of_group(key, reduce(values)) for key, values in groups.items()]
-
-
-def _least(values: Iterable[float]) -> float:
-    """NaN only where there is nothing else."""
-    return min((value for value in values if not math.isnan(value)), default=math.nan)
-
-
-def _greatest(values: Iterable[float]) -> float:
-    return max((value for value in values if not math.isnan(value)), default=math.nan)
-
-
-def _mean(values: list[float]) -> float:
-    count = len(values)
-    total = sum(values)
-    if math.isinf(total) and all(map(math.isfinite, values)):
-        return sum(value / count for value in values)
-    return total / count
-
-
-_REDUCE: Mapping[str, Callable[[list[float]], float]] = {
-    "min": _least,
-    "max": _greatest,
-    "sum": sum,
-    "avg": _mean,
-    "count": lambda values: float(len(values)),
-}
-
-
-def duplicate(vector: Vector) -> Sample | None:
-    """A series that is there twice, once names are lost."""
+def find_duplicate(vector: InstantVector) -> Sample | None:
+    """Return a sample whose name and labels another sample has, too; None if there is none."""
     seen: set[tuple[str, Labels]] = set()
     for sample in vector:
         key = (sample.name, sample.labels)
@@ -232,16 +204,53 @@ def duplicate(vector: Vector) -> Sample | None:
     return None
 
 
-def shown(sample: Sample) -> str:
-    """`name{label="value"}` for people: escaped, and "" for what has neither name nor labels."""
-    if not sample.labels:
-        return sample.name
-    return f"{sample.name}{{{','.join(f'{name}={quoted(value)}' for name, value in sample.labels)}}}"
+# -- aggregation -------------------------------------------------------------------------------------------------------
 
 
-def quoted(value: str) -> str:
-    """A label's value for people: nothing in it can move a terminal's cursor."""
-    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    if not escaped.isprintable():
-        escaped = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in escaped)
-    return f'"{escaped}"'
+def aggregate(aggregation: Aggregation, vector: InstantVector) -> InstantVector:
+    """Return one sample for each group of series."""
+    groups: dict[Labels, list[float]] = {}
+    if not aggregation.labels and not aggregation.without:
+        if vector:
+            groups[()] = [sample.value for sample in vector]
+    else:
+        matching = VectorMatching(not aggregation.without, aggregation.labels)
+        for sample in vector:
+            groups.setdefault(matching_key(matching, sample), []).append(sample.value)
+    reduce = _REDUCE[aggregation.operator]
+    return [_group_sample(key, reduce(values)) for key, values in groups.items()]
+
+
+def _group_sample(key: Labels, value: float) -> Sample:
+    """Return the sample of a group, whose name is part of the key after `by (__name__)`."""
+    if key and key[0][0] == NAME_LABEL:
+        return Sample(key[0][1], key[1:], value)
+    return Sample("", key, value)
+
+
+def _min(values: Iterable[float]) -> float:
+    """Return the minimum, as PromQL: NaN only if all values are NaN."""
+    return min((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def _max(values: Iterable[float]) -> float:
+    """Return the maximum, as PromQL: NaN only if all values are NaN."""
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def _average(values: list[float]) -> float:
+    """Return the mean, also if the sum of finite values overflows."""
+    count = len(values)
+    total = sum(values)
+    if math.isinf(total) and all(map(math.isfinite, values)):
+        return sum(value / count for value in values)
+    return total / count
+
+
+_REDUCE: Mapping[str, Callable[[list[float]], float]] = {
+    "min": _min,
+    "max": _max,
+    "sum": sum,
+    "avg": _average,
+    "count": lambda values: float(len(values)),
+}

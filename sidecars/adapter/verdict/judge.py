@@ -81,7 +81,7 @@ class Judge:
             reason = f"{self._app_request.url} {error.phrase}"
             yield Check("app", "fail", reason)
             if self._rulebook:
-                yield from map(_of_finding, self._rulebook.evaluator().unavailable(NO_ANSWER))
+                yield from map(_of_finding, self._rulebook.evaluator().no_data_results(NO_ANSWER))
             return
         if self._rulebook:
             if reading.problem:

@@ -12,7 +12,7 @@ import os
 import stat
 
 from sidecars.adapter.rules.lexer import BadRule
-from sidecars.adapter.rules.rule import LONGEST, parse_rules
+from sidecars.adapter.rules.rule import MAX_LENGTH, parse_rules
 from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 from sidecars.adapter.setting_types import RulesText
 from sidecars.chassis.config.setting_types import format_size
@@ -20,7 +20,7 @@ from sidecars.chassis.runtime import logs
 
 log = logs.get("rules")
 
-_LARGEST = 4 * LONGEST  # bytes of a file of rules: a character has four at most
+_LARGEST = 4 * MAX_LENGTH  # bytes of a file of rules: a character has four at most
 
 _Stamp = tuple[int, int, int, int] | None
 _NEVER: _Stamp = (0, 0, 0, 0)  # read since the start: the file may have changed since the settings were

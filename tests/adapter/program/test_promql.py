@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from sidecars.adapter.exposition.exposition import Exposition
 from sidecars.adapter.exposition.parser import parse_page
-from sidecars.adapter.rules.ast import selectors
-from sidecars.adapter.rules.expression_evaluator import ExpressionEvaluator, Histories, NoData, key_of
+from sidecars.adapter.rules.ast import find_selectors
+from sidecars.adapter.rules.expression_evaluator import ExpressionEvaluator, Histories, NoData, selector_key
 from sidecars.adapter.rules.lexer import BadRule
 from sidecars.adapter.rules.parser import parse_expression
-from sidecars.adapter.rules.series_history import History
+from sidecars.adapter.rules.series_history import SelectorHistory
 from sidecars.adapter.rules.vector_operations import MatchingError
 from tests.adapter.prometheus import Page, Prometheus, prometheus
 
@@ -86,16 +86,16 @@ def here(expression: str) -> Result:
     try:
         node = parse_expression(expression)
     except BadRule as error:
-        assume("is for series on both sides" not in error.why)  # Prometheus lets `on ()` stand anywhere
+        assume("is for series on both sides" not in error.reason)  # Prometheus lets `on ()` stand anywhere
         return "refused"
     histories: Histories = {}
-    for selector in selectors(node):
+    for selector in find_selectors(node):
         if selector.range is not None:
-            histories[key_of(selector), selector.range] = selector, History(selector.range)
+            histories[selector_key(selector), selector.range] = selector, SelectorHistory(selector.range)
     for time, page in EXPOSITIONS.items():
-        moment = ExpressionEvaluator(page, time, histories)
+        evaluator = ExpressionEvaluator(page, time, histories)
     try:
-        value = moment.value(node)
+        value = evaluator.evaluate(node)
     except (MatchingError, NoData):
         return "refused"
     if isinstance(value, float):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sidecars.adapter.exposition.parser import parse_page
 from sidecars.adapter.rules.lexer import BadRule
-from sidecars.adapter.rules.rule import LONGEST, parse_rules
+from sidecars.adapter.rules.rule import MAX_LENGTH, parse_rules
 from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 
 
@@ -61,9 +61,9 @@ def test_what_is_judged_is_what_stands_beside_the_comparison(
 ) -> None:
     (rule,) = parse_rules(text)
 
-    assert rule.written(rule.left) == left
+    assert rule.text_of(rule.left) == left
     assert rule.comparison == comparison
-    assert (rule.written(rule.right) if rule.right else None) == right
+    assert (rule.text_of(rule.right) if rule.right else None) == right
 
 
 MISTAKES = [
@@ -155,7 +155,7 @@ def test_a_mistake_is_told_with_its_column(text: str, column: int, why: str) -> 
     with pytest.raises(BadRule) as refused:
         parse_rules(text)
 
-    assert why in refused.value.why
+    assert why in refused.value.reason
     assert refused.value.column == column
 
 
@@ -206,9 +206,9 @@ def test_thousands_of_rules_are_read_in_one_pass() -> None:
 
 
 def test_a_text_that_is_too_long_is_refused() -> None:
-    assert parse_rules("up\n" + "#" * (LONGEST - 3))
+    assert parse_rules("up\n" + "#" * (MAX_LENGTH - 3))
     with pytest.raises(BadRule, match="at most 1048576 characters"):
-        parse_rules("up\n" + "#" * (LONGEST - 2))
+        parse_rules("up\n" + "#" * (MAX_LENGTH - 2))
 
 
 def test_a_rule_always_has_a_name() -> None:

@@ -10,6 +10,7 @@ import pytest
 from sidecars.adapter.exposition.parser import parse_page
 from sidecars.adapter.exposition.sample import Sample
 from sidecars.adapter.rules import series_history
+from sidecars.adapter.rules.range_functions import rate
 from sidecars.adapter.rules.results import RuleResult
 from sidecars.adapter.rules.rule import parse_rules
 from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
@@ -179,7 +180,7 @@ def test_a_rule_may_say_that_a_missing_series_is_well() -> None:
 
 
 def test_when_the_app_does_not_answer_every_rule_is_without_data() -> None:
-    results = RuleEvaluator(parse_rules("a: flag; b: absent(panic_total) warn")).unavailable("the app is down")
+    results = RuleEvaluator(parse_rules("a: flag; b: absent(panic_total) warn")).no_data_results("the app is down")
 
     assert [(result.state, result.reason) for result in results] == [("no-data", "the app is down")] * 2
 
@@ -265,18 +266,18 @@ def test_only_what_a_range_selects_is_remembered_and_no_longer_than_it() -> None
 
 
 def test_however_often_it_is_judged_the_past_stays_small_and_the_rate_right() -> None:
-    kept = series_history.History(60.0)
+    kept = series_history.SelectorHistory(60.0)
     for n in range(20_000):
         sample = Sample("x_total", (), float(n % 5000))
         kept.observe([sample], NOW + n / 100)
     window = kept.window(sample, NOW + n / 100)
 
-    assert len(window.times) < 250
-    assert series_history.rate(window) == pytest.approx(100, rel=0.02)
+    assert len(window.series.times) < 250
+    assert rate(window) == pytest.approx(100, rel=0.02)
 
 
 def test_more_series_than_are_remembered_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series_history, "MOST_SERIES", 10)
+    monkeypatch.setattr(series_history, "MAX_SERIES", 10)
     page = "".join(f'x_total{{n="{n}"}} 1\n' for n in range(11))
 
     result = judge("x: rate(x_total[1m]) < 5", page)

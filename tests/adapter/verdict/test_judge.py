@@ -244,7 +244,7 @@ def book_of(file: Path) -> ReloadingRules:
 
 
 def names(book: ReloadingRules) -> list[str]:
-    return [result.name for result in book.evaluator().unavailable("")]
+    return [result.name for result in book.evaluator().no_data_results("")]
 
 
 def replace(file: Path, text: str) -> None:
