@@ -6,15 +6,13 @@ import asyncio
 import errno
 import os
 import resource
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import h11
-import httpx
 import pytest
 import uvloop
 from hypothesis import given
@@ -25,11 +23,9 @@ from sidecars.chassis.http import server
 from sidecars.chassis.http.client import HttpClient
 from sidecars.chassis.http.listen import bind
 from sidecars.chassis.runtime import descriptors
-from tests.conftest import Start
-from tests.support import PATIENCE, Program, free_port, get, wait_until
+from tests.support import PATIENCE
 
 GET = h11.Request(method="GET", target="/", headers=[("Host", "x")])
-DEMO = "tests.chassis.programs"
 
 
 @pytest.fixture
@@ -61,21 +57,6 @@ def test_the_reserve_is_never_more_than_a_quarter_and_nothing_goes_beyond_the_ha
     assert 0 <= limits.reserve <= min(descriptors.RESERVE, most / 4)
 
 
-@pytest.mark.parametrize(("soft", "hard"), [(64, 400), (400, 400), (40, 40)])
-def test_a_service_raises_its_soft_limit_and_says_so(start: Start, soft: int, hard: int) -> None:
-    port = free_port()
-    program = start(DEMO, DEMO_DO="admin", DEMO_ADMIN_LISTEN=f"127.0.0.1:{port}", OPEN_FILES=f"{soft} {hard}")
-    program.wait_ready(port)
-
-    page = get(f"http://127.0.0.1:{port}/status").json()["descriptors"]
-
-    expected = descriptors.descriptor_limits(hard)
-    assert page.pop("open") > 3
-    assert page == {"soft_limit": expected.soft, "hard_limit": hard, "reserve": expected.reserve}
-    limit = Path(f"/proc/{program.process.pid}/limits").read_text().partition("Max open files")[2].split()
-    assert limit[:2] == [str(expected.soft), str(hard)]
-
-
 def test_where_the_system_refuses_everything_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(_which: int, _limits: tuple[int, int]) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
@@ -92,54 +73,6 @@ def test_where_the_system_refuses_everything_stays_as_it_was(monkeypatch: pytest
 
 
 # -- the reserve ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def starving(start: Start) -> tuple[Program, str]:
-    """A program that takes every descriptor that becomes free, with a handful of them in all."""
-    port = free_port()
-    program = start(DEMO, DEMO_DO="starve", DEMO_ADMIN_LISTEN=f"127.0.0.1:{port}", OPEN_FILES="60 60")
-    program.wait_logged("starving")
-    return program, f"http://127.0.0.1:{port}"
-
-
-def test_the_admin_port_answers_while_no_descriptor_is_left(starving: tuple[Program, str]) -> None:
-    program, url = starving
-    for _ in range(100):  # far more often than there are descriptors: each comes back to the reserve
-        assert get(f"{url}/livez").text == "alive\n"
-
-    metrics = get(f"{url}/metrics").text
-    assert 'sidecar_resource_exhausted_total{resource="descriptors"}' in metrics
-    assert "process_open_fds" in metrics, "a page that is read from files"
-    assert get(f"{url}/status").json()["taken"] > 20
-    assert program.stop() == 0
-
-
-def test_it_is_logged_but_not_for_every_connection(starving: tuple[Program, str]) -> None:
-    program, url = starving
-    for _ in range(50):
-        get(f"{url}/livez")
-    program.stop()
-
-    told = [line for line in program.logs if "no file descriptor is free" in line["msg"]]
-    assert told
-    assert len(told) < 40
-
-
-def test_idle_connections_that_hold_the_whole_reserve_are_closed_for_a_probe(starving: tuple[Program, str]) -> None:
-    _, url = starving
-    where = httpx.URL(url)
-    with ExitStack() as stack:
-        for _ in range(2 * descriptors.RESERVE):
-            stack.enter_context(socket.create_connection((where.host, where.port or 0), timeout=PATIENCE))
-
-        def answered() -> bool:
-            try:
-                return get(f"{url}/livez").is_success
-            except httpx.TransportError:
-                return False
-
-        wait_until(answered, "an answer")
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])

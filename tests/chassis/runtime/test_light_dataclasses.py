@@ -103,18 +103,22 @@ def test_a_field_without_a_default_may_follow_one_with_where_all_are_given_by_na
 
 
 def test_another_kind_of_class_is_refused_rather_than_misread() -> None:
-    with pytest.raises(TypeError, match=r"Oracle is not declared with chassis\.frozen\.dataclass"):
+    with pytest.raises(
+        TypeError, match=r"Oracle is not declared with sidecars\.chassis\.runtime\.light_dataclasses\.dataclass"
+    ):
         fields(Oracle)
     with pytest.raises(TypeError, match="only"):
         dataclass()
 
 
+@pytest.mark.processes
 def test_settings_and_logs_load_nothing_that_a_job_has_to_wait_for() -> None:
     unwanted = {"dataclasses", "inspect", "typing", "logging", "re", "json", "asyncio", "signal", "enum", "pathlib"}
     script = f"""
 import sys
-from sidecars.chassis import commandline, logs
-from chassis.settings import ServiceSettings, load
+from sidecars.chassis import commandline
+from sidecars.chassis.runtime import logs
+from sidecars.chassis.config.settings import ServiceSettings, load
 logs.configure()
 logs.get("x").info("hello", count=1)
 print(*sorted({unwanted} & set(sys.modules)))

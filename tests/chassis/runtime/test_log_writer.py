@@ -195,6 +195,7 @@ def test_a_handler_of_a_signal_may_log_in_the_middle_of_a_line() -> None:
     assert sorted(signals) == sorted(b"signal %d" % number for number in range(next(heard)))
 
 
+@pytest.mark.processes
 def test_a_forked_child_logs_its_own_lines_and_not_those_of_its_parent_again() -> None:
     with stalled("pipe") as ends:
         writer = LogWriter(ends.theirs, notice)
@@ -211,6 +212,7 @@ def test_a_forked_child_logs_its_own_lines_and_not_those_of_its_parent_again() -
     assert sorted(text.splitlines()) == [b"of the child", b"of the parent"]
 
 
+@pytest.mark.processes
 def test_lines_of_a_child_to_the_same_file_are_not_overwritten(tmp_path: Path) -> None:
     place = tmp_path / "log"
     with place.open("wb") as file:
