@@ -5,12 +5,8 @@ from __future__ import annotations
 import ast
 import os
 
-import httpx
-
 from compile import sources
 from sidecars.ambassador import status
-from tests.ambassador.support import Ambassador, answering, backends
-from tests.conftest import Start
 from tests.support import ROOT
 
 
@@ -28,12 +24,3 @@ def test_no_function_that_is_compiled_gives_two_kinds_of_errors_one_name() -> No
                 names = [each.name for each in clauses]
                 wrong += [f"{module}.{function.name}: {name}" for name in set(names) if names.count(name) > 1]
     assert wrong == []
-
-
-def test_status_tells_which_form_runs(start: Start) -> None:
-    with backends(answering()) as (backend,):
-        for workers in ("1", "2"):
-            ambassador = Ambassador(start, backend.url, WORKERS=workers)
-            page = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
-            assert page["form"] == status.form()
-            ambassador.program.stop()

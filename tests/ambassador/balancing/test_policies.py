@@ -1,9 +1,8 @@
-"""How one of several is chosen: shares by weight, load, latency and failures; the ring. All with fixed seeds."""
+"""The load-balancing policies: shares by weight, load, latency and failures; hash keys. All with fixed seeds."""
 
 from __future__ import annotations
 
 import itertools
-import random
 from collections import Counter
 
 import pytest
@@ -15,6 +14,7 @@ from sidecars.ambassador.balancing.hash_ring import HashRing
 from sidecars.ambassador.balancing.policies import _alias_table
 from tests.ambassador.balancers import balancer, chosen, endpoints
 
+KEYS = [b"user-%d" % number for number in range(300)]
 SPREADING = ["ewma", "least_request", "round_robin", "random"]
 
 
@@ -129,14 +129,6 @@ def test_a_retry_after_keeps_an_endpoint_expensive_for_as_long_as_it_asks() -> N
     assert known[1].cost == 300.0
 
 
-def test_a_good_answer_ends_what_a_retry_after_asked_for() -> None:
-    (one,) = endpoints(1)
-    one.penalize(0.0, retry_after=120.0)
-    one.sample_cost(0.01, 5.0)
-    one.sample_cost(0.01, 15.0)
-    assert one.cost == pytest.approx(120.0 / 2.71828, rel=0.01)
-
-
 def test_ewma_spreads_what_stays_pending_evenly_when_costs_hardly_differ() -> None:
     """As the connections of a TCP upstream do."""
     known = endpoints(3)
@@ -148,30 +140,6 @@ def test_ewma_spreads_what_stays_pending_evenly_when_costs_hardly_differ() -> No
         assert picked is not None
         picked.pending += 1
     assert all(95 <= endpoint.pending <= 105 for endpoint in known)
-
-
-def test_a_cost_peaks_at_once_sinks_slowly_and_is_projected_to_now() -> None:
-    (one,) = endpoints(1)
-    one.sample_cost(0.5, 1.0)
-    assert one.cost == 0.5
-    one.sample_cost(0.1, 1.0 + 10.0)
-    assert one.cost == pytest.approx(0.1 + 0.4 / 2.71828, rel=1e-3)
-    one.decay_cost(12.0, 22.0)
-    assert one.cost < 0.1
-    kept = one.cost
-    one.decay_cost(20.0, 23.0)
-    assert one.cost == kept  # it was heard of since
-
-
-@given(st.lists(st.tuples(st.floats(0.0, 100.0), st.floats(0.0, 50.0)), min_size=1, max_size=50))
-def test_a_cost_stays_within_what_was_measured(samples: list[tuple[float, float]]) -> None:
-    (one,) = endpoints(1)
-    now, highest = 0.0, one.cost
-    for seconds, later in samples:
-        now += later
-        one.sample_cost(seconds, now)
-        highest = max(highest, seconds)
-        assert seconds - 1e-9 <= one.cost <= highest + 1e-9
 
 
 @given(st.lists(st.floats(0.01, 1000.0), min_size=1, max_size=40))
@@ -188,48 +156,19 @@ def test_an_alias_table_gives_everyone_the_exact_share(weights: list[float]) -> 
 
 # -- hashing --------------------------------------------------------------------------------------------------------
 
-KEYS = [b"user-%d" % number for number in range(10_000)]
-
-
-def test_a_key_always_finds_the_same_endpoint_in_every_process() -> None:
-    one, other = endpoints(5), endpoints(5)
-    random.Random(3).shuffle(other)
-    assert [HashRing(one).owner(key).label for key in KEYS[:500]] == [
-        HashRing(other).owner(key).label for key in KEYS[:500]
-    ]
-    assert HashRing(one).owner(b"alice").label == "10.0.0.1:80"  # as of today, and of the next release
-
-
-def test_keys_are_spread_by_weight() -> None:
-    known = endpoints(4, weights=[1, 1, 2, 4])
-    ring = HashRing(known)
-    shares = Counter(ring.owner(key) for key in KEYS)
-    for endpoint, weight in zip(known, (1, 1, 2, 4), strict=True):
-        assert 0.75 * weight / 8 < shares[endpoint] / len(KEYS) < 1.25 * weight / 8
-
-
-@given(st.integers(2, 12), st.data())
-def test_when_one_leaves_only_its_own_keys_move(count: int, data: st.DataObject) -> None:
-    known = endpoints(count)
-    gone = known[data.draw(st.integers(0, count - 1))]
-    before, after = HashRing(known), HashRing([endpoint for endpoint in known if endpoint is not gone])
-    for key in KEYS[:300]:
-        if before.owner(key) is not gone:
-            assert after.owner(key) is before.owner(key)
-
 
 def test_keys_of_an_ejected_endpoint_go_to_the_next_and_come_back_to_it() -> None:
     known = endpoints(3)
     made = balancer(known, "hash:source")
-    before = {key: made.choose(0.0, key=key) for key in KEYS[:300]}
+    before = {key: made.choose(0.0, key=key) for key in KEYS}
     made.on_failure(known[0], 0.0, 0.0, unreachable=True)
-    away = {key: made.choose(0.0, key=key) for key in KEYS[:300]}
+    away = {key: made.choose(0.0, key=key) for key in KEYS}
     assert known[0] not in away.values()
     assert all(away[key] is owner for key, owner in before.items() if owner is not known[0])
     made.tick(2.0)
     assert made.choose(2.0, key=next(key for key in before if before[key] is known[0])) is known[0]
     made.on_response(known[0], 200, 2.0, 2.0)
-    assert {key: made.choose(3.0, key=key) for key in KEYS[:300]} == before
+    assert {key: made.choose(3.0, key=key) for key in KEYS} == before
 
 
 def test_a_retry_goes_where_the_key_would_belong_if_its_owner_were_not_there() -> None:
@@ -245,9 +184,3 @@ def test_a_retry_goes_where_the_key_would_belong_if_its_owner_were_not_there() -
 def test_without_a_key_a_hash_spreads_by_chance() -> None:
     known = endpoints(3)
     assert set(chosen(balancer(known, "hash:header:x-user"), 100)) == set(known)
-
-
-def test_the_ring_of_many_heavy_endpoints_is_bounded() -> None:
-    ring = HashRing(endpoints(300, weights=[100] * 300))
-    assert len(ring._points) <= 65_536
-    assert len({ring.owner(key) for key in KEYS}) > 290

@@ -5,22 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador import setting_types
 from sidecars.ambassador.balancing.hash_key import hash_key_function
-from sidecars.ambassador.discovery import resolvconf
-from sidecars.ambassador.discovery.dns_target import (
-    DnsAnswer,
-    DnsTarget,
-    ResolvedAddress,
-    SrvRecord,
-    addresses_of_records,
-)
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import ChunkedReader
 from sidecars.ambassador.http.fields import CONTROL_FIELDS
@@ -32,8 +22,6 @@ from sidecars.ambassador.transport import connect_errors, upstream_tls
 from sidecars.ambassador.upstream.access_log import AccessLog
 from sidecars.ambassador.upstream.counters import Counters
 from tests.ambassador.exchanges import Pair
-from tests.ambassador.support import Ambassador, Peer, backends
-from tests.conftest import Start
 
 DIGITS = st.integers(-1, 10**40).map(lambda number: str(number).encode())
 RAW = st.binary(max_size=40)
@@ -147,79 +135,6 @@ def test_every_error_of_connecting_has_a_cause(number: int, words: str) -> None:
     assert upstream_tls.cause_of(failed).status == 502
 
 
-@given(
-    st.lists(
-        st.builds(
-            SrvRecord,
-            st.integers(0, 65535),
-            st.integers(0, 65535),
-            st.integers(0, 65535),
-            st.text(max_size=20)
-            | st.binary(max_size=20)
-            | st.sampled_from(["a.b", "_x.y", "a..b", "A" * 64, "a\r\nX: y"]),
-        ),
-        max_size=5,
-    ),
-    st.floats(allow_nan=False),
-)
-def test_every_srv_record_is_an_endpoint_or_left_out(records: list[Any], ttl: float) -> None:
-    found = addresses_of_records([(record, ["10.0.0.1", "fd00::1"]) for record in records])
-    name = DnsTarget(setting_types.targets.parse("https+srv://_http._tcp.orders").targets[0])
-    name.apply_answer(DnsAnswer(found, ttl), 0.0, 1.0, 30.0)
-    for endpoint in name.endpoints.values():
-        assert 0 < endpoint.port <= 65535
-        assert endpoint.host.isascii()
-        assert not set(endpoint.host) & set(b"\r\n\0 /@")
-        assert endpoint.server_name.encode("idna")
-    assert 1.0 <= name.valid_for <= 30.0 or not found
-
-
-def test_an_srv_record_that_names_no_host_or_no_port_is_left_out() -> None:
-    good = SrvRecord(1, 1, 80, "a.example")
-    odd = [
-        SrvRecord(1, 1, 0, "b.example"),
-        SrvRecord(1, 1, 80, "a b"),
-        SrvRecord(1, 1, 80, "a\\013\\010X: y"),
-        SrvRecord(1, 1, 80, "a..b"),
-        SrvRecord(1, 1, 80, "-" * 64),
-        SrvRecord(1, 1, 80, ".".join(["a" * 50] * 6)),
-        SrvRecord(1, 1, 80, b"\xff"),  # type: ignore[arg-type] # as pycares gives a name beyond ASCII
-        SrvRecord(1, 1, 80, ""),
-    ]
-    assert addresses_of_records([(record, ["10.0.0.1"]) for record in (*odd, good)]) == (
-        ResolvedAddress("10.0.0.1", 80, "a.example", 1.0, 1),
-    )
-
-
-OPTIONS = st.tuples(
-    st.sampled_from(["ndots", "timeout", "attempts", "rotate", "x"]), st.text("0123456789²٣-", max_size=8000)
-)
-LINES = st.text(max_size=40) | st.tuples(
-    st.sampled_from(["nameserver", "search", "domain", "options"]),
-    st.text(max_size=30)
-    | OPTIONS.map(":".join)
-    | st.sampled_from(["10.0.0.1", "fd00::1%eth0", "[::1]:53", "1.2.3.4:99999999"]),
-).map(" ".join)
-
-
-@given(st.lists(LINES, max_size=6).map("\n".join))
-def test_every_resolv_conf_is_understood(text: str) -> None:
-    settings = resolvconf.parse(text)
-    assert settings.servers
-    assert all(server.isascii() for server in (*settings.servers, *settings.domains))
-    assert 0 <= settings.ndots <= 15
-    assert 1 <= settings.timeout <= 30
-    assert 1 <= settings.attempts <= 5
-
-
-def test_a_name_server_that_is_no_address_does_not_hide_the_others() -> None:
-    text = "nameserver dns.example\nnameserver 10.0.0.1\nnameserver é\nnameserver fd00::1\nsearch é a.example\n"
-    settings = resolvconf.parse(text + f"options ndots:{'9' * 5000}\n")
-    assert settings.servers == ("10.0.0.1", "fd00::1")
-    assert settings.domains == ("a.example",)
-    assert settings.ndots == 15
-
-
 def test_what_is_logged_of_a_request_is_text(caplog: pytest.LogCaptureFixture) -> None:
     with Pair(AMBASSADOR_ACCESS_LOG="all") as pair:
         pair.client.data_received(b'GET /%ff%0a"<> HTTP/1.1\r\nHost: a\r\n\r\n')
@@ -229,29 +144,3 @@ def test_what_is_logged_of_a_request_is_text(caplog: pytest.LogCaptureFixture) -
 
 
 # -- the program --------------------------------------------------------------------------------------------------
-
-
-ODD_PAUSES = [
-    b"Fri, 99999999999999999999 Dec 2026 10:00:00 GMT",
-    b"Fri, 31 Dec 9999 23:59:59 -2359",
-    b"9" * 6000,
-    b"\xb2",
-    b"Mon, 01 Jan 0000 00:00:00 GMT",
-]
-
-
-@pytest.mark.parametrize("status", [b"429 Slow", b"503 Away"])
-def test_an_answer_with_an_odd_retry_after_reaches_the_app(start: Start, status: bytes) -> None:
-    def handle(peer: Peer) -> None:
-        while head := peer.head():
-            value = ODD_PAUSES[int(head[5:6])]
-            peer.send(b"HTTP/1.1 %b\r\nRetry-After: %b\r\nContent-Length: 4\r\n\r\nbad\n" % (status, value))
-
-    with backends(handle) as (backend,):
-        ambassador = Ambassador(start, backend.url, RETRY_ON="429,503", RETRIES="1")
-        for number, value in enumerate(ODD_PAUSES):
-            answer, head, body = ambassador.ask(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
-            assert answer == int(status[:3])
-            assert b"Retry-After: %b\r\n" % value in head
-            assert body == b"bad\n"
-        assert ambassador.metric("ambassador_defects_total") == 0

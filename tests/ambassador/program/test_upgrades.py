@@ -7,20 +7,9 @@ import threading
 
 import pytest
 
-from tests.ambassador.exchanges import Pair
+from tests.ambassador.engine_messages import BODY, CHUNKS, RAW, SIZED, SWITCHED
 from tests.ambassador.support import Ambassador, Peer, answering, backends
 from tests.conftest import Start
-
-FIELDS = b"Host: docker\r\nContent-Type: application/json\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
-BODY = b'{"Detach":false,"Tty":false}'
-SIZED = b"POST /v1.45/exec/x/start HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (FIELDS, len(BODY), BODY)
-CHUNKS = b"POST /v1.45/exec/x/start HTTP/1.1\r\n%bTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (
-    FIELDS,
-    len(BODY),
-    BODY,
-)
-RAW = b"application/vnd.docker.raw-stream"
-SWITCHED = b"HTTP/1.1 101 UPGRADED\r\nContent-Type: %b\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n" % RAW
 
 
 def take(peer: Peer) -> tuple[bytes, bytes]:
@@ -59,37 +48,6 @@ def test_a_post_with_a_body_is_upgraded(start: Start, request_: bytes) -> None:
     ((head, body),) = seen
     assert head.count(b"Connection: Upgrade\r\nUpgrade: tcp\r\n") == 1
     assert body == BODY
-
-
-@pytest.mark.parametrize("request_", [SIZED, CHUNKS], ids=["Content-Length", "chunked"])
-def test_an_upgrade_that_is_agreed_before_the_body_is_whole_begins_behind_it(request_: bytes) -> None:
-    for at in range(request_.index(b"\r\n\r\n") + 4, len(request_)):
-        with Pair() as pair:
-            pair.client.data_received(request_[:at])
-            pair.connection.data_received(SWITCHED + b"first")
-            assert pair.app.written == b""
-            paused = [pair.there.paused]
-            pair.client.data_received(request_[at:] + b"second")
-            assert pair.app.written.startswith(b"HTTP/1.1 101 ")
-            assert pair.app.written.endswith(b"\r\n\r\nfirst")
-            assert pair.there.written.endswith(b"second")
-            assert pair.there.written.count(b"Upgrade: tcp\r\n") == 1
-            assert [*paused, pair.there.paused, pair.app.paused] == [True, False, False]
-            assert pair.upstream.admission.under_way == 0
-            assert pair.endpoint.pending == 1  # as long as the tunnel lasts
-            pair.upstream.tunnels.clear()
-
-
-def test_a_body_that_stalls_behind_an_agreed_upgrade_is_answered_408() -> None:
-    with Pair() as pair:
-        pair.client.data_received(SIZED[:-1])
-        pair.connection.data_received(SWITCHED)
-        now = pair.client.since
-        for seconds in (0.0, pair.upstream.settings.idle_timeout + 1):
-            pair.client.tick(now + seconds)
-        assert pair.app.written.startswith(b"HTTP/1.1 408 ")
-        assert pair.there.aborted
-        assert pair.endpoint.pending == 0
 
 
 def test_an_upgrade_with_a_body_that_is_declined_is_an_ordinary_answer(start: Start) -> None:

@@ -1,0 +1,18 @@
+"""`/status` of the running program names the form of the data path."""
+
+from __future__ import annotations
+
+import httpx
+
+from sidecars.ambassador import status
+from tests.ambassador.support import Ambassador, answering, backends
+from tests.conftest import Start
+
+
+def test_status_tells_which_form_runs(start: Start) -> None:
+    with backends(answering()) as (backend,):
+        for workers in ("1", "2"):
+            ambassador = Ambassador(start, backend.url, WORKERS=workers)
+            page = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
+            assert page["form"] == status.form()
+            ambassador.program.stop()
