@@ -1,4 +1,4 @@
-"""The adapter, put together."""
+"""The adapter's parts put together: statistics, app client, judges, handlers, and the three ports."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sidecars.adapter.app_client.outcome import AppRequest
 from sidecars.adapter.metrics import StatisticsCollector
 from sidecars.adapter.server import haproxy_agent
 from sidecars.adapter.server.auth import Authenticator, BadCredentialsFile
-from sidecars.adapter.server.handler import ProbeHandler, serve
-from sidecars.adapter.server.route_handlers import ForwardHandler, Metrics, RouteHandler, VerdictHandler, gather_all
+from sidecars.adapter.server.metrics_handler import MetricsHandler
+from sidecars.adapter.server.probe_handler import ProbeHandler, serve
+from sidecars.adapter.server.route_handlers import ForwardHandler, RouteHandler, VerdictHandler, gather_all
 from sidecars.adapter.server.routes import Route, routes_of
 from sidecars.adapter.settings import App, Settings
 from sidecars.adapter.statistics import Statistics
@@ -30,15 +31,16 @@ log = logs.get("adapter")
 
 
 async def run(settings: Settings, context: ServiceContext) -> None:
-    """Answer the routes until told to stop. It is ready once it listens: it never waits for the app."""
+    """Serve the routes until the process must stop. Ready once it listens: it never waits for the app."""
     listening = context.health.hold("listener", "not listening yet")
     routes = routes_of(settings.apps.values())
-    record = Statistics(routes)
+    statistics = Statistics(routes)
     metrics = admin_server.registry()
-    metrics.register(StatisticsCollector(record))
+    metrics.register(StatisticsCollector(statistics))
     try:
         authenticator, own_tls = Authenticator(settings.token, settings.basic_auth), _own_tls(settings)
-        app_client = AppClient(settings.apps.values(), record, context.health, _limits(settings, routes))
+        options = _interpretation_options(settings, routes)
+        app_client = AppClient(settings.apps.values(), statistics.apps, context.health, options)
     except tls.UnusableTLSFiles as error:
         raise BadSettings(error.reason) from None
     except (OSError, BadCredentialsFile) as error:
@@ -46,20 +48,20 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     sockets = bind(settings.listen, variable(Settings, "listen"))
     longest = max(app.timeout for app in settings.apps.values())
     async with app_client:
-        handlers = _handlers(settings, routes, app_client, record)
-        probes = ProbeHandler(routes, handlers, record, authenticator)
+        handlers = _handlers(settings, routes, app_client, statistics)
+        probes = ProbeHandler(routes, handlers, statistics.server, authenticator)
         async with (
-            admin_server.serve(settings, context.health, metrics, record.page),
+            admin_server.serve(settings, context.health, metrics, statistics.status_page),
             serve(probes, sockets, settings.max_connections, longest, own_tls),
-            _agent(settings, [desk for desk in handlers.values() if isinstance(desk, VerdictHandler)]),
+            _agent(settings, [handler for handler in handlers.values() if isinstance(handler, VerdictHandler)]),
         ):
             listening.release()
             log.info("listening", address=bound_address(sockets), routes=[route.path for route in routes])
             await context.stopping.wait()
 
 
-def _limits(settings: Settings, routes: Iterable[Route]) -> dict[AppRequest, InterpretationOptions]:
-    """The questions whose answers are understood, and how much of them is taken."""
+def _interpretation_options(settings: Settings, routes: Iterable[Route]) -> dict[AppRequest, InterpretationOptions]:
+    """Return the options of each request whose response is interpreted: of all modes but `forward`."""
     return {
         app_request: options_of(settings.apps[app_request.app])
         for route in routes
@@ -69,33 +71,34 @@ def _limits(settings: Settings, routes: Iterable[Route]) -> dict[AppRequest, Int
 
 
 def _handlers(
-    settings: Settings, routes: Iterable[Route], app_client: AppClient, record: Statistics
+    settings: Settings, routes: Iterable[Route], app_client: AppClient, statistics: Statistics
 ) -> dict[str, RouteHandler]:
-    """What answers each route."""
+    """Return the handler of each route. Routes with the same app request share its judge."""
     handlers: dict[str, RouteHandler] = {}
     judges: dict[AppRequest, Judge] = {}
     for route in routes:
         apps = [settings.apps[app_request.app] for app_request in route.app_requests]
         if route.mode == "verdict":
             for app, app_request in zip(apps, route.app_requests, strict=True):
-                judges[app_request] = judges.get(app_request) or Judge(app, app_request, _rulebook(app, record))
-            sitting = [judges[app_request] for app_request in route.app_requests]
-            handlers[route.path] = VerdictHandler(route, app_client, sitting, record.routes[route.path])
+                judges[app_request] = judges.get(app_request) or Judge(app, app_request, _rules(app, statistics))
+            route_judges = [judges[app_request] for app_request in route.app_requests]
+            route_statistics = statistics.server.routes[route.path]
+            handlers[route.path] = VerdictHandler(route, app_client, route_judges, route_statistics)
         elif route.mode == "metrics":
-            handlers[route.path] = Metrics(route, app_client, [options_of(app) for app in apps])
+            handlers[route.path] = MetricsHandler(route, app_client, [options_of(app) for app in apps])
         else:
             handlers[route.path] = ForwardHandler(route, app_client)
     return handlers
 
 
-def _rulebook(app: App, record: Statistics) -> ReloadingRules | None:
-    """The app's rules. Rates are about one page of the app, so each question has a book of its own."""
+def _rules(app: App, statistics: Statistics) -> ReloadingRules | None:
+    """Return the app's rules, anew for each app request: a rate is about the pages of one URL."""
     if app.rules is None:
         return None
-    book = ReloadingRules(app.rules, variable(Settings, "rules", app.name))
+    rules = ReloadingRules(app.rules, variable(Settings, "rules", app.name))
     if app.rules.file:
-        record.apps[app.name].rule_files.append(lambda: book.problem)
-    return book
+        statistics.watch_rules(app.name, lambda: rules.problem)
+    return rules
 
 
 def _own_tls(settings: Settings) -> tls.ReloadingContext | None:
@@ -105,14 +108,14 @@ def _own_tls(settings: Settings) -> tls.ReloadingContext | None:
 
 @asynccontextmanager
 async def _agent(settings: Settings, handlers: Sequence[VerdictHandler]) -> AsyncIterator[None]:
-    """HAProxy's agent-check, where it is asked for: one verdict of all routes that have any."""
+    """Serve HAProxy's agent-check while the context is open, if it is set: one verdict of all routes that have one."""
     if not settings.agent_listen:
         yield
         return
     sockets = bind(settings.agent_listen, variable(Settings, "agent_listen"))
 
     async def judge() -> Verdict:
-        return combine_routes(await gather_all([desk.judge(None) for desk in handlers]))
+        return combine_routes(await gather_all([handler.judge(None) for handler in handlers]))
 
     async with haproxy_agent.serve(judge, sockets):
         log.info("agent-checks are answered", address=bound_address(sockets))

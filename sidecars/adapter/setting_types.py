@@ -1,8 +1,9 @@
-"""The kinds of values that only the adapter has. Each says what it expects, as those of `setting_types` do."""
+"""Types of settings that only the adapter has. The error of each names the expected form of a value."""
 
 from __future__ import annotations
 
 import re
+from typing import Literal, get_args
 
 from sidecars.chassis.config.setting_types import SettingType, comma_separated, duration, integer, pairs, text, url
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, Generic, T, dataclass, replace
@@ -13,17 +14,31 @@ if TYPE_CHECKING:
 
     from sidecars.adapter.health.json_paths import JsonPath
 
+AUTO = "auto"
+
+DialectName = Literal[
+    "text", "kubernetes", "health+json", "spring", "microprofile", "consul", "nagios", "haproxy-agent"
+]
+"""The dialect of a verdict. `verdict.dialects` has the table."""
+
+DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
+
+SourceFormat = Literal["auto", "text", "openmetrics", "json"]
+"""The format of an app's response. `auto` follows the Content-Type, and the beginning and the end of the body."""
+
+SOURCE_FORMATS: tuple[SourceFormat, ...] = get_args(SourceFormat)
+
 _URL = url("http", "https")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
-_ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+;:@/-]*")  # a path without an escape: what is written is what is matched
-_TARGET = re.compile(r"/[!\"$-~]*")  # all visible ASCII but `#`: it goes into the request line as it is
+_ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+;:@/-]*")  # a path without escapes, so that it matches as it is written
+_TARGET = re.compile(r"/[!\"$-~]*")  # all visible ASCII but `#`; it is the target of the request line
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _CODES = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
 _LOWEST_STATUS = 200  # of a final answer
 _WANTED = "expected http://host[:port] or https://host[:port]"
 
 
-# -- where the app is, and which path is answered from which -------------------------------------------------------
+# -- the app's URL and the routes -----------------------------------------------------------------------------------
 
 
 def _parse_target(raw: str) -> SplitResult:
@@ -56,12 +71,12 @@ path = SettingType("path", _parse_route)
 routes = pairs(path, SettingType("app's path", _parse_route_target))
 
 
-# -- what differs by route -----------------------------------------------------------------------------------------
+# -- values by route -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class ByRoute(Generic[T]):
-    """A value for all routes of an app, and others for some of them by their paths."""
+    """A value for all routes of an app, and exceptions by path."""
 
     value: T
     exceptions: Mapping[str, T]
@@ -70,8 +85,8 @@ class ByRoute(Generic[T]):
         return self.exceptions.get(route, self.value)
 
 
-def by_route(kind: SettingType[T], rest: str) -> SettingType[ByRoute[T]]:
-    """`value`, or `value,/path=other,…`. Where only paths are given, `rest` is the value of the others."""
+def by_route(setting_type: SettingType[T], default: str) -> SettingType[ByRoute[T]]:
+    """Return the type of `value`, or `value,/path=other,…`. With paths only, all other routes get `default`."""
 
     def parse(raw: str) -> ByRoute[T]:
         value, exceptions = None, {}
@@ -80,31 +95,27 @@ def by_route(kind: SettingType[T], rest: str) -> SettingType[ByRoute[T]]:
             if not equals:
                 if value is not None:
                     raise ValueError("expected one value for all routes; others belong to a path, as /path=value")
-                value = kind.parse(route)
+                value = setting_type.parse(route)
             elif route in exceptions:
                 raise ValueError(f"expected each path once, but {route} stands twice")
             else:
-                exceptions[path.parse(route)] = kind.parse(chosen)
-        return ByRoute(kind.parse(rest) if value is None else value, exceptions)
+                exceptions[path.parse(route)] = setting_type.parse(chosen)
+        return ByRoute(setting_type.parse(default) if value is None else value, exceptions)
 
     def show(chosen: ByRoute[T]) -> str:
-        return ",".join(
-            [
-                kind.show(chosen.value),
-                *(f"{at}={kind.show(it)}" for at, it in chosen.exceptions.items()),
-            ]
-        )
+        exceptions = (f"{route}={setting_type.show(value)}" for route, value in chosen.exceptions.items())
+        return ",".join([setting_type.show(chosen.value), *exceptions])
 
-    return SettingType(f"{kind.name}; or /path=…, …", parse, show)
+    return SettingType(f"{setting_type.name}; or /path=…, …", parse, show)
 
 
-# -- what an app's words and statuses mean --------------------------------------------------------------------------
+# -- status words and HTTP statuses of the app ----------------------------------------------------------------------
 
 
 def _parse_word(raw: str) -> str:
-    from sidecars.adapter.health.status_words import normalized  # noqa: PLC0415 - as below
+    from sidecars.adapter.health.status_words import normalize_word  # noqa: PLC0415 - loaded by few settings
 
-    word = normalized(raw)
+    word = normalize_word(raw)
     if not word:
         raise ValueError("expected a status word of at most 64 characters")
     return word
@@ -123,7 +134,7 @@ status_values = pairs(
 
 @dataclass(frozen=True)
 class StatusCodes:
-    """A set of HTTP statuses, as ranges from the first to the last."""
+    """A set of HTTP statuses: ranges, each with its first and its last status."""
 
     ranges: tuple[tuple[int, int], ...]
 
@@ -154,7 +165,7 @@ status_codes = SettingType("status or range, …", _parse_status_codes, _show_st
 
 @dataclass(frozen=True)
 class Threshold:
-    """How many results in a row change a verdict, or, where `seconds` is not 0, for how long they must last."""
+    """The number of results in a row that change a verdict; or, if `seconds` is not 0, their duration."""
 
     count: int = 1
     seconds: float = 0.0
@@ -178,12 +189,12 @@ def _show_threshold(threshold: Threshold) -> str:
 threshold = SettingType("number or duration", _parse_threshold, _show_threshold)
 
 
-# -- small languages: each has its own grammar, loaded where it is used ---------------------------------------------
+# -- rules and JSON paths: each grammar is imported only if its setting is used --------------------------------------
 
 
 @dataclass(frozen=True)
 class RulesText:
-    """Rules that have been parsed once, so that they are right; and the file they came by, "" for none."""
+    """Rules that have been parsed once, so that they are valid. `file` is the file they came from; "" for none."""
 
     text: str
     file: str = ""
@@ -203,16 +214,16 @@ def _show_rules(rules: RulesText) -> str:
 rules = SettingType("rules", _parse_rules, _show_rules, from_file=lambda value, name: replace(value, file=name))
 
 
-def _parse_selectors(raw: str) -> tuple[JsonPath, ...]:
-    from sidecars.adapter.health.json_paths import parse  # noqa: PLC0415 - as above
+def _parse_json_paths(raw: str) -> tuple[JsonPath, ...]:
+    from sidecars.adapter.health.json_paths import parse_json_paths  # noqa: PLC0415 - few adapters select numbers
 
-    return parse(raw)
-
-
-def _show_selectors(value: tuple[JsonPath, ...]) -> str:
-    from sidecars.adapter.health.json_paths import show  # noqa: PLC0415 - as above
-
-    return show(value)
+    return parse_json_paths(raw)
 
 
-json_paths = SettingType("name=$.path; …", _parse_selectors, _show_selectors)
+def _show_json_paths(value: tuple[JsonPath, ...]) -> str:
+    from sidecars.adapter.health.json_paths import format_json_paths  # noqa: PLC0415 - few adapters select numbers
+
+    return format_json_paths(value)
+
+
+json_paths = SettingType("name=$.path; …", _parse_json_paths, _show_json_paths)

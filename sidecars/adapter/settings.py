@@ -1,4 +1,4 @@
-"""What the adapter can be told."""
+"""The settings of the adapter: environment variables, their types, and the checks across several of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from types import MappingProxyType
 from typing import ClassVar, Literal, get_args
 
 from sidecars.adapter.setting_types import (
+    AUTO,
+    DIALECT_NAMES,
+    SOURCE_FORMATS,
     ByRoute,
     RulesText,
+    SourceFormat,
     StatusCodes,
     Threshold,
     by_route,
@@ -20,7 +24,6 @@ from sidecars.adapter.setting_types import (
     target_url,
     threshold,
 )
-from sidecars.adapter.verdict.dialect_negotiation import AUTO, DIALECT_NAMES, SourceFormat
 from sidecars.chassis.config import unused_settings
 from sidecars.chassis.config.setting_types import (
     DEFAULT_PORTS,
@@ -53,93 +56,102 @@ _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """One app in the Pod, and the paths that are answered from it."""
+    """The settings of one app in the Pod, and of the routes that it answers."""
 
     name: str
     set_by: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
     target: SplitResult = setting(
-        target_url, "the app: `http://host[:port]` or `https://host[:port]`", default="http://127.0.0.1:8080"
+        target_url, "URL of the app: `http://host[:port]` or `https://host[:port]`", default="http://127.0.0.1:8080"
     )
     routes: dict[str, str] = setting(
-        routes, "which path is answered from which of the app's", default="/health=/metrics"
+        routes, "paths to answer, each with the path to request from the app", default="/health=/metrics"
     )
     mode: ByRoute[Mode] = setting(
         by_route(choice(*get_args(Mode)), "forward"),
-        "how: `forward` hands the app's answer on as it is, `verdict` tells its health, `metrics` tells it as metrics;"
-        " for all routes, or by path: `verdict,/metrics=metrics`",
+        "response to a prober: `forward` is the app's own, `verdict` the app's health, `metrics` a metrics page; one"
+        " value for all routes, or exceptions by path: `verdict,/metrics=metrics`",
         default="forward",
     )
     rules: RulesText | None = setting(
         rules,
-        "what is healthy, by the app's metrics: `name: expression warn` or `… fail`, one a line or `;` between; without"
-        " rules an app is healthy that answers as it should. A file of them (`_FILE`) is read again when it changes",
+        "rules that the app's metrics must keep to be healthy: `name: expression warn` or `… fail`, one a line or"
+        " separated by `;`. Without rules an app is healthy if its response is complete and well-formed. A file"
+        " (`_FILE`) is read again when it changes",
         default="",
     )
     select: tuple[JsonPath, ...] | None = setting(
-        json_paths, "numbers out of JSON that is of no known dialect: `name=$.path.in[0].it`, `;` between", default=""
+        json_paths,
+        "numbers to select from JSON of no known dialect: `name=$.path.in[0].it`, separated by `;`",
+        default="",
     )
     status_values: dict[str, float] | None = setting(
         status_values,
-        "the numbers of an app's own status words, for verdicts, metrics and `ADAPTER_SELECT`:"
-        " `success=1,RESTRICTED=0.5`. 1 is up, 0 is down, between them is a warning; upper and lower case are the same."
-        " Words of the known dialects (`UP`, `DOWN`, `ok`, `fail`, …) need none",
+        "numbers of the app's own status words, for verdicts, metrics and `ADAPTER_SELECT`: `success=1,RESTRICTED=0.5`."
+        " 1 is up, 0 is down, a number between them is a warning; upper and lower case are the same. Words of the known"
+        " dialects (`UP`, `DOWN`, `ok`, `fail`, …) need none",
         default="",
     )
     valid_status_codes: StatusCodes | None = setting(
         status_codes,
-        "the HTTP statuses of the app's answer that are no failure by themselves, such as `200-299,503` where the JSON"
-        " that comes with 503 is to be judged; unset it is 200-399 for health documents and JSON, and 200-299 for"
-        " metrics",
+        "HTTP statuses of the app that are no failure, such as `200-299,503` to judge the JSON that comes with 503."
+        " Unset it is 200-399 for health documents and JSON, and 200-299 for metrics",
         default="",
     )
     source_format: SourceFormat = setting(
-        choice(*get_args(SourceFormat)),
-        "the format of what the app answers, where its `Content-Type` is wrong or missing; `auto` goes by that header,"
-        " and by the body where the header names no known format",
-        default="auto",
+        choice(*SOURCE_FORMATS),
+        "format of the app's responses, for an app whose `Content-Type` is wrong or missing. `auto` follows that"
+        " header, and the body if the header names no known format",
+        default=AUTO,
     )
     format: ByRoute[str] = setting(
         by_route(choice(AUTO, *DIALECT_NAMES), AUTO),
-        "the dialect of a verdict; `auto` goes by the request's `Accept` and path; for all routes, or by path",
+        "dialect of a verdict. `auto` follows the request's `Accept` and path; one value for all routes, or exceptions"
+        " by path",
         default=AUTO,
     )
     timeout: float = setting(
         duration("1ms", "1h"),
-        "how long the app may take for its whole answer; keep it below the probe's own timeout (kubelet's is 1s). A"
-        " scrape's own timeout (`X-Prometheus-Scrape-Timeout-Seconds`) shortens it",
+        "time for the app's whole response; keep it below the probe's own timeout (the kubelet's is 1s). A scraper's"
+        " timeout (`X-Prometheus-Scrape-Timeout-Seconds`) shortens it",
         default="750ms",
     )
     cache_ttl: float = setting(
-        duration("0", "1h"), "how long what the app has answered is used again; `0` asks it each time", default="0"
+        duration("0", "1h"), "time for which a response of the app is used again; `0` requests a new one", default="0"
     )
-    max_body: int = setting(size("1", "1GiB"), "the largest answer that is taken, also once unpacked", default="4MiB")
-    max_series: int = setting(
-        integer(1, 10_000_000), "the most series that an answer may have where it is parsed", default="50000"
+    max_body: int = setting(
+        size("1", "1GiB"), "largest body of the app's response, as received and once unpacked", default="4MiB"
     )
+    max_series: int = setting(integer(1, 10_000_000), "most series in a response that is parsed", default="50000")
     fail_after: Threshold = setting(
         threshold,
-        "how many failures in a row turn a verdict to fail, or how long they must last (`10s`); until then it is warn,"
+        "number of failures in a row, or their duration (`10s`), that turns a verdict to fail; until then it is warn,"
         " also after the start. Probers that ask within half a second count as one",
         default="1",
     )
     pass_after: Threshold = setting(
         threshold,
-        "how many passes in a row turn it back, or how long they must last; until then it stays fail",
+        "number of passes in a row, or their duration (`10s`), that ends a failed verdict; until then it stays fail",
         default="1",
     )
     grace: float = setting(
         duration("0", "24h"),
-        "how long after the start a failure is only a warning; it ends with the first pass",
+        "time after the start in which a failure is only a warning; the first pass ends it",
         default="0",
     )
     target_ca: Path | None = setting(
-        path, "a file of PEM certificates: whom to trust at `https`, instead of the system's authorities", default=""
+        path,
+        "PEM file with the authorities to trust for an `https` target, instead of the system's authorities",
+        default="",
     )
-    target_cert: Path | None = setting(path, "a PEM file: the certificate that is shown to the app", default="")
-    target_key: Path | None = setting(path, "a PEM file: its key, where the certificate's has none", default="")
-    target_token: Secret | None = setting(secret, "sent to the app as `Authorization: Bearer`", default="")
-    target_username: str | None = setting(text, "sent to the app as `Authorization: Basic`", default="")
-    target_password: Secret | None = setting(secret, "the password of `TARGET_USERNAME`", default="")
+    target_cert: Path | None = setting(path, "PEM file with the client certificate for the app", default="")
+    target_key: Path | None = setting(
+        path,
+        "PEM file with the private key of `ADAPTER_TARGET_CERT`; unset, that file must have the key, too",
+        default="",
+    )
+    target_token: Secret | None = setting(secret, "token to send to the app as `Authorization: Bearer`", default="")
+    target_username: str | None = setting(text, "user to send to the app as `Authorization: Basic`", default="")
+    target_password: Secret | None = setting(secret, "password of the user in `ADAPTER_TARGET_USERNAME`", default="")
 
     @property
     def modes(self) -> set[Mode]:
@@ -160,31 +172,33 @@ class Settings(ServiceSettings):
 
     PREFIX: ClassVar[str] = "ADAPTER"
 
-    listen: Address = setting(address, "where the routes are answered", default=":8081")
+    listen: Address = setting(address, "address on which the routes are served", default=":8081")
     apps: dict[str, App] = group(App, anchor="target")
     agent_listen: Address = setting(
-        address, "where HAProxy's agent-check is answered, over TCP, with one verdict of all apps", default="off"
+        address, "address of HAProxy's agent-check, over TCP, with one verdict of all apps", default="off"
     )
     tls_cert: Path | None = setting(
-        path, "a PEM file: the certificate of `ADAPTER_LISTEN`, which is https then", default=""
+        path, "PEM file with the certificate of `ADAPTER_LISTEN`, which serves https then", default=""
     )
-    tls_key: Path | None = setting(path, "a PEM file: its key, where the certificate's has none", default="")
+    tls_key: Path | None = setting(
+        path, "PEM file with the private key of `ADAPTER_TLS_CERT`; unset, that file must have the key, too", default=""
+    )
     client_ca: Path | None = setting(
-        path, "a file of PEM certificates: who asks must show one that they have signed", default=""
+        path, "PEM file with authorities; a prober must present a certificate that one of them signed", default=""
     )
     basic_auth: Secret | None = setting(
         secret,
-        "lines of `user:bcrypt hash`, as `htpasswd -B` writes them: who may ask, by name and password",
+        "users and passwords of probers, as lines of `user:bcrypt hash` that `htpasswd -B` writes",
         default="",
     )
-    token: Secret | None = setting(secret, "who may ask, by `Authorization: Bearer`", default="")
+    token: Secret | None = setting(secret, "token that a prober must send as `Authorization: Bearer`", default="")
     max_connections: int = setting(
         integer(1, 100_000),
-        "how many connections of probers there may be at once; one more is told 503",
+        "most connections of probers at once; one more gets 503",
         default="2048",
     )
     admin_listen: Address = setting(
-        address, "where `/livez`, `/readyz`, `/metrics` and `/status` answer", default=":9914"
+        address, "address of `/livez`, `/readyz`, `/metrics` and `/status`", default=":9914"
     )
 
     def check(self) -> Iterator[str]:
@@ -195,7 +209,7 @@ class Settings(ServiceSettings):
         yield from self._own_tls()
         for app in self.apps.values():
             yield from self._target_is_not_itself(app)
-            yield from _routes_that_are_none(app)
+            yield from _unknown_routes(app)
             yield from _credentials(app)
         yield from unused_settings.unused_variables(self.apps.values(), _NEEDS)
         yield from self._agent()
@@ -215,7 +229,7 @@ class Settings(ServiceSettings):
             yield f"{name}={app.target.geturl()}: that is ADAPTER_LISTEN itself; it must be the app's address"
 
     def _shared_paths(self) -> Iterator[str]:
-        """All apps answer on one port. They share a route where their answers can be made one."""
+        """Check that apps share a route only if their responses can be combined. All routes are on one port."""
         first: dict[str, App] = {}
         for app in self.apps.values():
             for route in app.routes:
@@ -265,7 +279,7 @@ _NEEDS: dict[str, unused_settings.WhyUnused[App]] = {
 }
 
 
-def _routes_that_are_none(app: App) -> Iterator[str]:
+def _unknown_routes(app: App) -> Iterator[str]:
     for name, value in (("mode", app.mode), ("format", app.format)):
         for route in value.exceptions:
             if route not in app.routes:

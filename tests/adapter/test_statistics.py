@@ -8,9 +8,10 @@ from prometheus_client import CollectorRegistry
 
 from sidecars.adapter.app_client.outcome import NoResponse
 from sidecars.adapter.metrics import StatisticsCollector
+from sidecars.adapter.server.route_statistics import BUCKETS, MOST_CHECKS
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
-from sidecars.adapter.statistics import BUCKETS, MOST_CHECKS, Statistics
+from sidecars.adapter.statistics import Statistics
 from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 from sidecars.adapter.verdict.verdict import Check, verdict_of
 from sidecars.chassis.config.settings import load
@@ -27,53 +28,53 @@ class Clock:
         return self.now
 
 
-def record(clock: Clock) -> Statistics:
+def statistics(clock: Clock) -> Statistics:
     return Statistics(routes_of(load(Settings, {}).apps.values()), clock)
 
 
 def test_a_route_turns_once_and_not_with_every_probe() -> None:
-    route = record(Clock()).routes["/health"]
+    route = statistics(Clock()).server.routes["/health"]
 
-    turns = [route.answered(answer, 0.01) for answer in (GOOD, GOOD, DOWN, DOWN, SLOW, GOOD)]
+    turns = [route.record_response(response, 0.01) for response in (GOOD, GOOD, DOWN, DOWN, SLOW, GOOD)]
 
     assert turns == [False, False, True, False, False, True]
 
 
 def test_a_route_that_fails_from_the_first_probe_on_is_told() -> None:
-    assert record(Clock()).routes["/health"].answered(DOWN, 0.01)
+    assert statistics(Clock()).server.routes["/health"].record_response(DOWN, 0.01)
 
 
 def test_since_is_when_the_present_answer_began() -> None:
     clock = Clock()
-    whole = record(clock)
-    route = whole.routes["/health"]
-    assert whole.page()["routes"]["/health"]["last"] is None
+    whole = statistics(clock)
+    route = whole.server.routes["/health"]
+    assert whole.status_page()["routes"]["/health"]["last"] is None
 
-    route.answered(DOWN, 0.01)
+    route.record_response(DOWN, 0.01)
     clock.now += 10
-    route.answered(GOOD, 0.01)
+    route.record_response(GOOD, 0.01)
     clock.now += 10
-    route.answered(GOOD, 0.01)
+    route.record_response(GOOD, 0.01)
 
-    page = whole.page()["routes"]["/health"]
+    page = whole.status_page()["routes"]["/health"]
     assert page["since"] == "2001-09-09T01:46:50.000Z"
     assert page["last"] == {"status": 200, "good": True, "at": "2001-09-09T01:47:00.000Z"}
     assert page["last_error"] == {"reason": "the app is down", "at": "2001-09-09T01:46:40.000Z"}
 
 
 def test_a_status_of_the_app_itself_is_an_error_worth_telling() -> None:
-    whole = record(Clock())
+    whole = statistics(Clock())
 
-    whole.routes["/health"].answered(ProbeResponse(500, {}, b"secret stack trace"), 0.01)
+    whole.server.routes["/health"].record_response(ProbeResponse(500, {}, b"secret stack trace"), 0.01)
 
-    assert whole.page()["routes"]["/health"]["last_error"]["reason"] == "the app answered 500"
+    assert whole.status_page()["routes"]["/health"]["last_error"]["reason"] == "the app answered 500"
 
 
 @given(st.lists(st.floats(0, 20), max_size=50))
 def test_every_duration_is_counted_in_all_buckets_that_hold_it(seconds: list[float]) -> None:
-    whole = record(Clock())
+    whole = statistics(Clock())
     for each in seconds:
-        whole.routes["/health"].answered(GOOD, each)
+        whole.server.routes["/health"].record_response(GOOD, each)
     registry = CollectorRegistry()
     registry.register(StatisticsCollector(whole))
 
@@ -86,13 +87,14 @@ def test_every_duration_is_counted_in_all_buckets_that_hold_it(seconds: list[flo
 
 
 def test_the_metrics_tell_routes_codes_and_reasons() -> None:
-    whole = record(Clock())
-    whole.routes["/health"].answered(GOOD, 0.01)
-    whole.routes["/health"].answered(DOWN, 0.01)
-    whole.routes["/health"].refused(text_response(405, "no"))
-    whole.other.refused(text_response(404, "no"))
-    whole.apps["default"].requests += 2
-    whole.apps["default"].outcome(NoResponse("refused", "is down"))
+    whole = statistics(Clock())
+    whole.server.routes["/health"].record_response(GOOD, 0.01)
+    whole.server.routes["/health"].record_response(DOWN, 0.01)
+    whole.server.routes["/health"].record_refusal(text_response(405, "no"))
+    whole.server.other.record_refusal(text_response(404, "no"))
+    whole.apps["default"].count_request()
+    whole.apps["default"].count_request()
+    whole.apps["default"].record_outcome(NoResponse("refused", "is down"))
     registry = CollectorRegistry()
     registry.register(StatisticsCollector(whole))
 
@@ -108,19 +110,19 @@ def test_the_metrics_tell_routes_codes_and_reasons() -> None:
 
 def test_a_route_that_nobody_asked_for_is_neither_up_nor_down() -> None:
     registry = CollectorRegistry()
-    registry.register(StatisticsCollector(record(Clock())))
+    registry.register(StatisticsCollector(statistics(Clock())))
 
     assert registry.get_sample_value("adapter_up", {"route": "/health"}) is None
 
 
 def test_of_thousands_of_an_apps_own_checks_status_tells_the_worst_and_how_many_it_lacks() -> None:
-    whole = record(Clock())
-    route = whole.routes["/health"]
+    whole = statistics(Clock())
+    route = whole.server.routes["/health"]
     checks = [Check(str(number), "fail" if number == 1999 else "pass", "is ill") for number in range(2000)]
 
-    route.judged(verdict_of([*checks, Check("rule", "pass", is_rule=True)]))
+    route.record_verdict(verdict_of([*checks, Check("rule", "pass", is_rule=True)]))
 
-    page = whole.page()["routes"]["/health"]["verdict"]
+    page = whole.status_page()["routes"]["/health"]["verdict"]
     assert len(page["checks"]) == MOST_CHECKS + 1
     assert page["checks_left_out"] == 2001 - len(page["checks"])
     assert page["checks"]["1999"]["status"] == "fail"

@@ -1,30 +1,27 @@
-"""Asking the apps. The one place that talks to them, and that translates what goes wrong into our words.
+"""The app client: sends requests to the apps, and returns an outcome for each in time.
 
-However many probers ask, an app is asked each question once at a time: whoever comes while a request is under way
-shares its outcome (*single flight*), and for `cache_ttl` after it, too. A request has one deadline for everything, from
-the connection to the last byte and to what was understood of it, so an outcome always comes in time, whatever the app
-does. A prober with less time than that is told so; the request goes on for the others.
+Single flight: an app gets each request once at a time, however many probers wait for it. A prober that comes while a
+request is in flight shares its outcome. With a `cache_ttl` the outcome is used again for so long after it came.
 
-Connections are kept for a few seconds only, less than servers keep theirs.
+Deadline: one deadline covers everything, from the connection to the last byte and to the interpretation of the
+response. So an outcome always comes in time, whatever the app does. A scraper may have less time than that; it gets
+`ScrapeTimeout`, and the request goes on for the other probers.
 
-`/livez` fails when a request outlives its deadline by far: then this process no longer does its work.
+Liveness: `/livez` fails if a request is in flight for long after its deadline, because the event loop is stuck then.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-import h11
-
-from sidecars import chassis
-from sidecars.adapter.app_client.background import LARGE, Background
+from sidecars.adapter.app_client.app_connection import AppConnection
+from sidecars.adapter.app_client.app_statistics import AppStatistics
+from sidecars.adapter.app_client.background_threads import LARGE, BackgroundThreads
+from sidecars.adapter.app_client.failures import classify_error
 from sidecars.adapter.app_client.interpretation import (
     Interpretation,
     InterpretationOptions,
@@ -32,41 +29,50 @@ from sidecars.adapter.app_client.interpretation import (
     interpret_response,
 )
 from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Outcome
-from sidecars.adapter.settings import App, Settings
-from sidecars.adapter.statistics import Statistics
-from sidecars.chassis.config.setting_types import format_duration, format_size
-from sidecars.chassis.config.settings import variable
-from sidecars.chassis.http import authorization, tls
-from sidecars.chassis.http.client import BodyTooLarge, ConnectionClosed, HttpClient, MalformedResponse, ResponseProgress
-from sidecars.chassis.http.error_reasons import certificate_reason, os_reason, tls_reason
+from sidecars.adapter.exposition.cancellation import Checkpoint
+from sidecars.adapter.settings import App
+from sidecars.chassis.config.setting_types import format_duration
+from sidecars.chassis.http.client import ResponseProgress
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health, Heartbeat
 
 log = logs.get("upstream")
 
-_KEEP_ALIVE = 4.0  # seconds; node and uvicorn close an idle connection after 5
-_OVERDUE = 10.0  # seconds beyond its deadline after which a request is a sign that nothing moves any more
+_OVERDUE = 10.0  # seconds after its deadline at which a request that is still in flight shows a stuck event loop
+
+
+class ScrapeTimeout(Exception):
+    """The scraper's timeout is over before the request to the app has an outcome. It says nothing about the app."""
+
+    def __init__(self, app_request: AppRequest, scrape_timeout: float) -> None:
+        self.phrase = f"has not answered yet after the {format_duration(scrape_timeout)} that the scrape leaves"
+        self.sentence = f"{app_request.url} {self.phrase}"
+        super().__init__(self.sentence)
 
 
 class AppClient:
-    """The apps, as something that can be asked. An async context: it holds connections."""
+    """The client of all apps of the Pod. An async context manager, since it owns connections and threads."""
 
     def __init__(
         self,
         apps: Iterable[App],
-        record: Statistics,
+        statistics: Mapping[str, AppStatistics],
         health: Health,
-        limits: Mapping[AppRequest, InterpretationOptions] | None = None,
+        options: Mapping[AppRequest, InterpretationOptions] | None = None,
     ) -> None:
-        """Raises UnusableTLSFiles. Answers to the questions in `limits` are understood, within these."""
-        self._record = record
-        self._limits = limits or {}
-        self.background = Background()
+        """Raises UnusableTLSFiles.
+
+        `statistics` are by the app's name. Responses to the requests in `options` are interpreted; others are
+        returned as they are.
+        """
+        self._statistics = statistics
+        self._options = options or {}
+        self.background = BackgroundThreads()
         self._health = health
-        self._apps = {app.name: _Access(app) for app in apps}
-        self._flights: dict[AppRequest, asyncio.Task[Outcome]] = {}
-        self._kept: dict[AppRequest, tuple[Outcome, float]] = {}
-        self._pulses: dict[AppRequest, Heartbeat] = {}
+        self._apps = {app.name: AppConnection(app) for app in apps}
+        self._in_flight: dict[AppRequest, asyncio.Task[Outcome]] = {}
+        self._cached: dict[AppRequest, tuple[Outcome, float]] = {}
+        self._heartbeats: dict[AppRequest, Heartbeat] = {}
         self._now = asyncio.get_running_loop().time
 
     async def __aenter__(self) -> Self:
@@ -75,211 +81,99 @@ class AppClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for flight in self._flights.values():
-            flight.cancel()
-        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+        for task in self._in_flight.values():
+            task.cancel()
+        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
         self.background.close()
-        for access in self._apps.values():
-            access.client.close()
+        for connection in self._apps.values():
+            connection.close()
 
-    async def ask(self, app_request: AppRequest, patience: float | None = None) -> Outcome:
-        """What comes of the question, at its deadline at the latest. Never raises for anything that the app does.
+    async def fetch(self, app_request: AppRequest, scrape_timeout: float | None = None) -> Outcome:
+        """Return the outcome of the request, at its deadline at the latest. Never raises because of the app.
 
-        Raises Impatient where there is no outcome after `patience` seconds; that says nothing about the app.
+        Raises ScrapeTimeout if there is no outcome after `scrape_timeout` seconds.
         """
         if app_request.cache_ttl:
-            kept = self._kept.get(app_request)
-            if kept and self._now() < kept[1]:
-                return kept[0]
-        flight = self._flights.get(app_request)
-        if flight is None:
-            flight = self._flights[app_request] = asyncio.create_task(self._fly(app_request))
-        if patience is None or patience >= app_request.timeout:
-            return await asyncio.shield(flight)
+            cached = self._cached.get(app_request)
+            if cached and self._now() < cached[1]:
+                return cached[0]
+        task = self._in_flight.get(app_request)
+        if task is None:
+            task = self._in_flight[app_request] = asyncio.create_task(self._send(app_request))
+        if scrape_timeout is None or scrape_timeout >= app_request.timeout:
+            return await asyncio.shield(task)
         try:
-            async with asyncio.timeout(patience):
-                return await asyncio.shield(flight)
+            async with asyncio.timeout(scrape_timeout):
+                return await asyncio.shield(task)
         except TimeoutError:
-            raise ScrapeTimeout(app_request, patience) from None
+            raise ScrapeTimeout(app_request, scrape_timeout) from None
 
-    async def _fly(self, app_request: AppRequest) -> Outcome:
-        """One request under way, from its count to its outcome."""
-        app = self._record.apps[app_request.app]
-        pulse = self._pulse(app_request)
-        pulse.beat()
-        app.requests += 1
+    async def _send(self, app_request: AppRequest) -> Outcome:
+        """Send the request, count it, and keep its outcome in the cache."""
+        statistics = self._statistics[app_request.app]
+        heartbeat = self._heartbeat(app_request)
+        heartbeat.beat()
+        statistics.count_request()
         try:
             outcome = await self._outcome(app_request)
         finally:
-            pulse.idle()
-            del self._flights[app_request]
+            heartbeat.idle()
+            del self._in_flight[app_request]
         if app_request.cache_ttl:
-            self._kept[app_request] = (outcome, self._now() + app_request.cache_ttl)
-        app.outcome(outcome)
+            self._cached[app_request] = (outcome, self._now() + app_request.cache_ttl)
+        statistics.record_outcome(outcome)
         return outcome
 
-    def _pulse(self, app_request: AppRequest) -> Heartbeat:
-        pulse = self._pulses.get(app_request)
-        if pulse is None:
-            pulse = self._health.heartbeat(f"request for {app_request.url}", app_request.timeout + _OVERDUE)
-            self._pulses[app_request] = pulse
-        return pulse
+    def _heartbeat(self, app_request: AppRequest) -> Heartbeat:
+        heartbeat = self._heartbeats.get(app_request)
+        if heartbeat is None:
+            heartbeat = self._health.heartbeat(f"request for {app_request.url}", app_request.timeout + _OVERDUE)
+            self._heartbeats[app_request] = heartbeat
+        return heartbeat
 
     async def _outcome(self, app_request: AppRequest) -> Outcome:
-        """Everything that can go wrong, translated."""
+        """Return the outcome; every exception becomes a `NoResponse`."""
         progress = ResponseProgress()
-        reply: AppResponse | None = None
+        response: AppResponse | None = None
         try:
             async with asyncio.timeout(app_request.timeout):
-                reply = await self._apps[app_request.app].get(app_request, progress)
-                return await self._interpreted(app_request, reply)
-        except Exception as error:  # noqa: BLE001 - a prober is answered whatever happens, and we hear of it
-            if reply and isinstance(error, TimeoutError):
-                return _unread(app_request, reply)
+                response = await self._apps[app_request.app].get(app_request, progress)
+                return await self._interpreted(app_request, response)
+        except Exception as error:  # noqa: BLE001 - a prober gets a response whatever happens, and the log has the defect
+            if response and isinstance(error, TimeoutError):
+                return _not_read_in_time(app_request, response)
             known = classify_error(error, app_request, progress)
             if known is None:
                 log.defect(f"a defect while asking {app_request.url}: please report the traceback", error)
             return known or NoResponse("defect", f"could not be asked: {type(error).__name__}")
 
-    async def _interpreted(self, app_request: AppRequest, reply: AppResponse) -> AppResponse:
-        """The reply, and what it says where that matters."""
-        limits = self._limits.get(app_request)
-        if limits is None:
-            return reply
-        size = LARGE if "content-encoding" in reply.headers else len(reply.body)
-        found = await self.background.run(
-            app_request.app, size, lambda checkpoint: interpret_response(reply, limits, checkpoint)
-        )
-        page = found.exposition if isinstance(found, Interpretation) else None
-        told = page.fault_sentences() if page else [found.phrase] if isinstance(found, UnusableResponse) else []
-        faults = page.fault_counts() if page else found.faults if isinstance(found, UnusableResponse) else {}
-        app = self._record.apps[app_request.app]
-        new = app.interpretation(faults, told, len(page.dropped) if page else 0)
+    async def _interpreted(self, app_request: AppRequest, response: AppResponse) -> AppResponse:
+        """Return the response with its interpretation, and record the faults of a metrics page."""
+        options = self._options.get(app_request)
+        if options is None:
+            return response
+        size = LARGE if "content-encoding" in response.headers else len(response.body)
+
+        def work(checkpoint: Checkpoint) -> Interpretation | UnusableResponse:
+            return interpret_response(response, options, checkpoint)
+
+        found = await self.background.run(app_request.app, size, work)
+        self._record_page(app_request.app, found)
+        return replace(response, interpretation=found)
+
+    def _record_page(self, app: str, found: Interpretation | UnusableResponse) -> None:
+        """Record the faults of a metrics page. Log each kind of fault once for each app."""
+        statistics = self._statistics[app]
+        if isinstance(found, Interpretation):
+            page, sentences = found.exposition, found.exposition.fault_sentences()
+            new = statistics.record_page(page.fault_counts(), sentences, len(page.dropped))
+        else:
+            sentences = [found.phrase]
+            new = statistics.record_page(found.faults, sentences, 0)
         if new:
-            log.warning("the app's page of metrics has faults", app=app_request.app, kinds=new, reasons=told)
-        return replace(reply, interpretation=found)
+            log.warning("the app's page of metrics has faults", app=app, kinds=new, reasons=sentences)
 
 
-def _unread(app_request: AppRequest, reply: AppResponse) -> NoResponse:
+def _not_read_in_time(app_request: AppRequest, response: AppResponse) -> NoResponse:
     within = format_duration(app_request.timeout)
-    return NoResponse("timeout", f"answered, but its body of {len(reply.body)} B could not be read within {within}")
-
-
-class ScrapeTimeout(Exception):
-    """The prober has less time than the app has to answer."""
-
-    def __init__(self, app_request: AppRequest, patience: float) -> None:
-        self.phrase = f"has not answered yet after the {format_duration(patience)} that the scrape leaves"
-        self.sentence = f"{app_request.url} {self.phrase}"
-        super().__init__(self.sentence)
-
-
-class UnusableCredentials(Exception):
-    """What is to be shown to the app cannot be read, or cannot be sent. Says which variable it is."""
-
-
-class _Access:
-    """How one app is reached: its connections, and who we are to it."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._origin = f"{app.target.scheme}://{app.target.netloc}"
-        self._requests: dict[AppRequest, tuple[str, h11.Request]] = {}
-        trusted = _trusted(app) if app.secure else None
-        context = trusted.context if trusted else lambda: None
-        self.client = HttpClient(app.target.hostname or "", app.port, context, keep_alive=_KEEP_ALIVE)
-
-    async def get(self, app_request: AppRequest, progress: ResponseProgress) -> AppResponse:
-        request = self._request(app_request)
-        answer = await self.client.request(request, max_body=app_request.max_body, progress=progress)
-        return AppResponse(answer.status, answer.headers, answer.body)
-
-    def _request(self, app_request: AppRequest) -> h11.Request:
-        """The request, made once, and again when the credentials have changed."""
-        authorization = self._authorization()
-        known = self._requests.get(app_request)
-        if known is None or known[0] != authorization:
-            known = (authorization, self._new_request(app_request, authorization))
-            self._requests[app_request] = known
-        return known[1]
-
-    def _new_request(self, app_request: AppRequest, authorization: str) -> h11.Request:
-        """Fixed, since the answer is shared: nothing of a prober's request is handed on.
-
-        `identity` asks for plain bytes; what comes compressed all the same is handed on as it is by a forwarding route.
-        """
-        headers = [
-            ("Host", self._app.target.netloc),
-            ("User-Agent", f"sidecars-adapter/{chassis.__version__}"),
-            ("Accept", app_request.accept),
-            ("Accept-Encoding", "identity"),
-        ]
-        if authorization:
-            headers.append(("Authorization", authorization))
-        try:
-            return h11.Request(method="GET", target=app_request.url.removeprefix(self._origin), headers=headers)
-        except (h11.LocalProtocolError, UnicodeEncodeError):
-            raise UnusableCredentials(f"{self._credential()} has characters that cannot be sent") from None
-
-    def _authorization(self) -> str:
-        """The header's value; a secret that came by file is read each time, so that a new one is used at once."""
-        app = self._app
-        try:
-            if app.target_token:
-                return authorization.bearer(app.target_token.reveal())
-            if app.target_username and app.target_password:
-                return authorization.basic(app.target_username, app.target_password.reveal())
-        except (OSError, UnicodeDecodeError):
-            raise UnusableCredentials(f"{self._credential()} cannot be read any more") from None
-        return ""
-
-    def _credential(self) -> str:
-        return variable(Settings, "target_token" if self._app.target_token else "target_password", self._app.name)
-
-
-def _trusted(app: App) -> tls.ReloadingContext:
-    ca, cert, key = (
-        tls.pem_file(app, field, Settings, app.name) for field in ("target_ca", "target_cert", "target_key")
-    )
-    return tls.client_context(ca, cert, key)
-
-
-def classify_error(error: Exception, app_request: AppRequest, progress: ResponseProgress) -> NoResponse | None:
-    """What went wrong, in our words; None for a defect."""
-    found: NoResponse | None = None
-    match error:
-        case TimeoutError():  # our own: one of the system's comes only after minutes
-            found = NoResponse("timeout", f"{_so_far(progress)} within {format_duration(app_request.timeout)}")
-        case BodyTooLarge():
-            found = NoResponse("too_large", f"answered with more than {format_size(app_request.max_body)}")
-        case ConnectionClosed():
-            found = NoResponse("closed", f"{_so_far(progress)}: it closed the connection")
-        case MalformedResponse():
-            found = NoResponse("malformed", "answered with what is not HTTP, or with too large a head")
-        case UnusableCredentials():
-            found = NoResponse("credentials", f"cannot be asked: {error}")
-        case OSError():
-            found = classify_connection_error(error)
-    return found
-
-
-def _so_far(progress: ResponseProgress) -> str:
-    if not progress.status:
-        return "did not answer"
-    return (
-        f"began an answer with the status {progress.status}, but did not end it after {progress.received} B of its body"
-    )
-
-
-def classify_connection_error(error: OSError) -> NoResponse:
-    """Why there is no connection, in our words. None of them repeats what the app has sent."""
-    match error:
-        case socket.gaierror():
-            return NoResponse("unresolved", "cannot be asked: its host name has no address")
-        case ssl.SSLCertVerificationError():
-            return NoResponse("tls", f"cannot be asked: its certificate is not trusted: {certificate_reason(error)}")
-        case ssl.SSLError():
-            return NoResponse("tls", f"cannot be asked: TLS failed: {tls_reason(error)}")
-        case OSError(errno=errno.ECONNREFUSED):
-            return NoResponse("refused", "cannot be asked: connection refused; is the app up?")
-    return NoResponse("unreachable", f"cannot be asked: {os_reason(error) or type(error).__name__}")
+    return NoResponse("timeout", f"answered, but its body of {len(response.body)} B could not be read within {within}")

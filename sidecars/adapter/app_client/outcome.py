@@ -1,4 +1,4 @@
-"""What is asked of an app, and what comes of it: plain values, shared by the pure core and the I/O around it."""
+"""A request to an app and its outcome: plain values, shared by the pure core and the I/O around it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Reason = Literal[
     "too_large",
     "defect",
 ]
-"""Why an app gave no usable answer. The words are the values of the metric's label.
+"""The reason why a request has no usable response. These are the values of the metric's label `reason`.
 
-refused      nobody listens at the target
+refused      no process listens at the target
 unreachable  no connection for another cause: no route, a reset, a broken network
 unresolved   the target's host name has no address
-tls          the app's certificate is not trusted, or it speaks no TLS as it should
-credentials  what is to be shown to the app cannot be read any more
-timeout      not the whole answer in time
-closed       the connection ended before the whole answer
-malformed    the answer is not HTTP, or its head is too large
-too_large    the body is larger than is taken
-defect       the adapter's own mistake
+tls          the app's certificate is not trusted, or the TLS handshake fails
+credentials  a secret that the request needs cannot be read or sent
+timeout      the response was not complete at the deadline
+closed       the connection ended before the response was complete
+malformed    the response is not HTTP, or its head is too large
+too_large    the body is larger than ADAPTER_MAX_BODY
+defect       a bug of the adapter
 """
 
 ANYTHING = "*/*"
@@ -37,7 +37,12 @@ ANYTHING = "*/*"
 
 @dataclass(frozen=True, slots=True)
 class AppRequest:
-    """A GET that an app is asked. Routes with an equal question share its answer."""
+    """A GET request to an app. Routes with equal requests share one response.
+
+    timeout    seconds for the whole response, from the connection to the last byte
+    max_body   bytes
+    cache_ttl  seconds for which an outcome is used again
+    """
 
     app: str
     url: str
@@ -49,9 +54,10 @@ class AppRequest:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class AppResponse:
-    """A whole HTTP answer of the app, whatever its status. Header names are in lower case; the first of each counts.
+    """A complete HTTP response of the app, with any status.
 
-    `understood` is what `reading.understand` has made of it, where that was done while the request was under way.
+    headers         names in lower case; of several with one name the first
+    interpretation  the result of `interpretation.interpret_response`, if it was made while the request was in flight
     """
 
     status: int
@@ -62,7 +68,7 @@ class AppResponse:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class NoResponse:
-    """No usable answer: the reason as a word, and as a phrase that follows the app's URL in a sentence."""
+    """A request without a usable response. `phrase` explains the reason; it follows the app's URL in a sentence."""
 
     reason: Reason
     phrase: str

@@ -1,4 +1,4 @@
-"""JSON as an app has sent it, parsed without a guess. No I/O."""
+"""JSON of an app, parsed strictly: a document with two meanings is refused. No I/O."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Any
 
 
 class NotAHealthDocument(Exception):
-    """No health document that is known. The message is a phrase that follows the URL in a sentence."""
+    """The body is no health document of a known dialect. The text is a phrase that follows the app's URL."""
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the JSON value. Raises NotHealth; the message repeats nothing of the body."""
+    """Return the JSON value. Raises NotAHealthDocument; its text repeats nothing of the body."""
     try:
         return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_object)
-    except _Twice:
-        raise NotAHealthDocument(
-            "answered with JSON in which an object has a member twice: which of them counts?"
-        ) from None
+    except _DuplicateMember:
+        duplicate = "answered with JSON in which an object has a member twice: which of them counts?"
+        raise NotAHealthDocument(duplicate) from None
     except UnicodeDecodeError:
         raise NotAHealthDocument("answered with what is not JSON: it is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -27,15 +26,15 @@ def parse_json(body: bytes) -> Any:
         raise NotAHealthDocument("answered with JSON that is out of all bounds") from None
 
 
-class _Twice(Exception):
+class _DuplicateMember(Exception):
     """An object has two members of one name."""
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the object. Readers differ in which of two members of one name they take (RFC 8259, section 4)."""
+    """Return the object. Raises _DuplicateMember: parsers differ in the member that they take (RFC 8259, section 4)."""
     found = dict(members)
     if len(found) != len(members):
-        raise _Twice
+        raise _DuplicateMember
     return found
 
 
@@ -44,7 +43,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def as_float(number: float) -> float:
-    """Return a number of JSON as floating point: infinite beyond it, as JSON's 1e999 is."""
+    """Return a number of JSON as a float; infinity if it is too large for one, as for 1e999."""
     try:
         return float(number)
     except OverflowError:

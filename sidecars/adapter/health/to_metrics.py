@@ -1,17 +1,17 @@
-"""Metrics from what an app says of its health: a page of Prometheus text with stable names. No I/O.
+"""The metrics page of a health document, or of selected numbers. No I/O.
 
-    health_up                        1 when the app says pass or warn, 0 when not
-    health_status{status}            1 for the one that it says: pass, warn, fail or unknown
-    health_check_up{check}           as above, of a component
-    health_check_status{check,status}
-    health_check_value{check,name}   a number that the component tells beside
-    health_status_value              the number of its status word, where ADAPTER_STATUS_VALUES is set
-    health_check_status_value{check} of a component's
-    health_select_unknown_values{name}  of ADAPTER_SELECT: the values that are no number, and so are not on the page
-    health_http_status_code          of the answer
-    adapter_app_up{app}              of several apps on one page: 1 when its answer could be used
+    health_up                        1 if the app reports pass or warn, 0 if not
+    health_status{status}            1 for the reported status: pass, warn, fail or unknown
+    health_check_up{check}           1 if the component reports pass or warn, 0 if not
+    health_check_status{check,status}  1 for the component's status
+    health_check_value{check,name}   a number that the document has for the component
+    health_status_value              the number of the app's status word, if ADAPTER_STATUS_VALUES is set
+    health_check_status_value{check} the number of the component's status word, if ADAPTER_STATUS_VALUES is set
+    health_select_unknown_values{name}  values of ADAPTER_SELECT that are no number, and so are not on the page
+    health_http_status_code          the HTTP status of the response
+    adapter_app_up{app}              of several apps on one page: 1 if the app's response could be used
 
-The names do not depend on the dialect, so that an app may change its framework and the dashboards stay.
+The names do not depend on the dialect, so that dashboards survive a change of the app's framework.
 """
 
 from __future__ import annotations
@@ -19,107 +19,108 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sidecars.adapter.health.documents import Component, Health
-from sidecars.adapter.health.json_paths import SelectedValue
-from sidecars.adapter.health.status_words import CONDITIONS, UP
+from sidecars.adapter.health.documents import Component, HealthDocument
+from sidecars.adapter.health.json_path_selection import SelectedValue
+from sidecars.adapter.health.status_words import HEALTH_STATUSES, UP
 
-_EXACT = 2.0**53
+_EXACT = 2.0**53  # every whole number below has a float of its own
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-def page_of_health(health: Health, status: int, *, numbers: bool = False) -> bytes:
-    """Return the document as a page. `status` is that of the HTTP answer; `numbers` adds those of status words."""
-    return _page(_health_lines(health, status, numbers=numbers))
+def page_of_health(document: HealthDocument, http_status: int, *, numbers: bool = False) -> bytes:
+    """Return the document as a page. With `numbers` it has the numbers of status words, too."""
+    return _page(_health_lines(document, http_status, numbers=numbers))
 
 
-def page_of_selected(found: Iterable[SelectedValue], status: int, unknown: Mapping[str, int]) -> bytes:
-    """Return what was selected, each a gauge of its own name. `unknown` counts the values that are no number."""
-    return _page(_selected_lines(found, status, unknown))
+def page_of_selected(selected: Iterable[SelectedValue], http_status: int, unknown: Mapping[str, int]) -> bytes:
+    """Return the selected numbers as a page, one gauge a name. `unknown` counts the values that are no number."""
+    return _page(_selected_lines(selected, http_status, unknown))
 
 
 def page_of_up(apps: Mapping[str, bool]) -> bytes:
-    """Which of several apps gave an answer that could be used."""
-    about = "1 when the app gave an answer that could be used."
+    """Return the page that shows which of several apps gave a usable response."""
+    about = "1 when the app gave a usable response."
     return _page(_family("adapter_app_up", about, (({"app": app}, int(up)) for app, up in apps.items())))
 
 
 def _page(lines: Iterable[str]) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode(errors="replace")  # JSON may have half a character
+    return "".join(f"{line}\n" for line in lines).encode(errors="replace")  # JSON may have half a surrogate pair
 
 
-Labelled = Iterable[tuple[dict[str, str], float]]
+LabelledSamples = Iterable[tuple[dict[str, str], float]]
 
 
-def _family(name: str, about: str, samples: Labelled) -> Iterator[str]:
-    """A gauge; nothing at all where it has no sample."""
+def _family(name: str, about: str, samples: LabelledSamples) -> Iterator[str]:
+    """Yield the lines of a gauge; no line at all without a sample."""
     begun = False
     for labels, value in samples:
         if not begun:
             begun = True
             yield from _head(name, about)
         pairs = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels.items())
-        yield f"{name}{{{pairs}}} {_written(value)}" if pairs else f"{name} {_written(value)}"
+        yield f"{name}{{{pairs}}} {_format_value(value)}" if pairs else f"{name} {_format_value(value)}"
 
 
 def _head(name: str, about: str) -> tuple[str, str]:
     return f"# HELP {name} {about}", f"# TYPE {name} gauge"
 
 
-def _written(value: float) -> str:
-    """Whole numbers without a point, as long as each has a float of its own. (JSON's 1e999 is infinite.)"""
+def _format_value(value: float) -> str:
+    """Return the value as the text format has it: a whole number without a point. (JSON's 1e999 is infinite.)"""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if abs(value) < _EXACT and value == int(value) else repr(value)
 
 
-def _http_status(status: int) -> Iterator[str]:
-    return _family("health_http_status_code", "Of the app's answer.", [({}, status)])
+def _http_status(http_status: int) -> Iterator[str]:
+    return _family("health_http_status_code", "The HTTP status of the app's response.", [({}, http_status)])
 
 
-def _health_lines(health: Health, status: int, *, numbers: bool) -> Iterator[str]:
-    parts = health.components
-    yield from _family("health_up", "1 when the app says pass or warn.", [({}, int(health.up))])
+def _health_lines(document: HealthDocument, http_status: int, *, numbers: bool) -> Iterator[str]:
+    parts = document.components
+    yield from _family("health_up", "1 when the app reports pass or warn.", [({}, int(document.up))])
     yield from _family(
         "health_status",
-        "1 for what the app says of itself.",
-        (({"status": each}, int(each == health.condition)) for each in CONDITIONS),
+        "1 for the status that the app reports.",
+        (({"status": each}, int(each == document.status)) for each in HEALTH_STATUSES),
     )
     yield from _component_lines(parts)
     yield from _family(
         "health_check_value",
-        "A number that is told of the component.",
+        "A number that the app reports for the component.",
         (({"check": part.name, "name": name}, value) for part in parts for name, value in part.values.items()),
     )
     if numbers:
-        whole: Labelled = [] if health.number is None else [({}, health.number)]
+        whole: LabelledSamples = [] if document.number is None else [({}, document.number)]
         yield from _family("health_status_value", "The number of the app's status word.", whole)
-        told = (({"check": part.name}, part.number) for part in parts if part.number is not None)
-        yield from _family("health_check_status_value", "The number of the component's status word.", told)
-    yield from _http_status(status)
+        known = (({"check": part.name}, part.number) for part in parts if part.number is not None)
+        yield from _family("health_check_status_value", "The number of the component's status word.", known)
+    yield from _http_status(http_status)
 
 
 def _component_lines(parts: Sequence[Component]) -> Iterator[str]:
-    """Five lines a component, of which there may be thousands: each name is escaped once."""
+    """Yield five lines for each component. There may be thousands, so each name is escaped once."""
     if not parts:
         return
     names = [part.name.translate(_ESCAPES) for part in parts]
-    yield from _head("health_check_up", "1 when the component is said to pass or warn.")
+    yield from _head("health_check_up", "1 when the component passes or warns.")
     for part, name in zip(parts, names, strict=True):
-        yield f'health_check_up{{check="{name}"}} {int(part.condition in UP)}'
-    yield from _head("health_check_status", "1 for what is said of the component.")
+        yield f'health_check_up{{check="{name}"}} {int(part.status in UP)}'
+    yield from _head("health_check_status", "1 for the status that the app reports for the component.")
     for part, name in zip(parts, names, strict=True):
-        for each in CONDITIONS:
-            yield f'health_check_status{{check="{name}",status="{each}"}} {int(each == part.condition)}'
+        for each in HEALTH_STATUSES:
+            yield f'health_check_status{{check="{name}",status="{each}"}} {int(each == part.status)}'
 
 
-def _selected_lines(found: Iterable[SelectedValue], status: int, unknown: Mapping[str, int]) -> Iterator[str]:
+def _selected_lines(selected: Iterable[SelectedValue], http_status: int, unknown: Mapping[str, int]) -> Iterator[str]:
     by_name: dict[str, list[tuple[dict[str, str], float]]] = {}
-    for one in found:
+    for one in selected:
         by_name.setdefault(one.name, []).append(({"key": one.key} if one.key else {}, one.value))
     for name, samples in by_name.items():
         yield from _family(name, "Selected from the app's JSON.", samples)
     about = "Selected values that are neither a number nor a known status word."
-    yield from _family("health_select_unknown_values", about, (({"name": name}, it) for name, it in unknown.items()))
-    yield from _http_status(status)
+    counts = (({"name": name}, count) for name, count in unknown.items())
+    yield from _family("health_select_unknown_values", about, counts)
+    yield from _http_status(http_status)

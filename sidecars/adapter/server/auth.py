@@ -1,9 +1,11 @@
-"""Who may ask: a bearer token, or a name and a password whose bcrypt hash is in a file as `htpasswd -B` writes it.
+"""Authentication of probers: a bearer token, or a user and a password with a bcrypt hash, as `htpasswd -B` writes it.
 
-Where both are set, either will do. Secrets that came by file are read at each request, so that a new one counts at
-once. Nothing here takes longer for one guess than for another: values are compared in constant time, and an unknown
-name costs a hash like a known one. A hash takes some 70 ms, so it is worked out beside the event loop, one at a time,
-and a pair that was right is remembered (by a keyed digest and together with its hash, so that a changed file counts).
+If both are set, either is accepted. A secret that came by file is read again for each request, so that a new secret
+counts at once. No attempt takes longer than another, whatever is wrong with it: values are compared in constant time,
+and an unknown user costs a hash like a known one.
+
+A hash takes some 70 ms, so it is computed in a thread, one at a time. A pair that was right is remembered, by a keyed
+digest that includes its hash: after a change of the file the pair is checked again.
 """
 
 from __future__ import annotations
@@ -22,18 +24,18 @@ from sidecars.chassis.runtime import logs
 log = logs.get("auth")
 
 _UNAUTHORIZED, _UNAVAILABLE = 401, 503
-_HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")  # costs that htpasswd takes; 31 are days
+_HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")  # the costs of htpasswd; cost 31 takes days
 _REMEMBERED = 256  # pairs that were right
-_MOST_WAITING = 32  # guesses that wait for their hash; who comes later is told to come again
-_LONGEST_PASSWORD = 72  # bytes: bcrypt looks at no more
+_MOST_WAITING = 32  # attempts that wait for their hash; the next one gets 503
+_LONGEST_PASSWORD = 72  # bytes: bcrypt ignores the rest
 
 
 class BadCredentialsFile(ValueError):
-    """The file of names and hashes is not one. Says in which line."""
+    """The text is no list of users and hashes. The message names the line."""
 
 
 def parse_users(text: str) -> dict[str, bytes]:
-    """Names and bcrypt hashes. Raises BadCredentialsFile."""
+    """Return the bcrypt hashes by user. Raises BadCredentialsFile."""
     users: dict[str, bytes] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -48,19 +50,21 @@ def parse_users(text: str) -> dict[str, bytes]:
 
 
 class Authenticator:
-    """Lets requests in or not."""
+    """Accepts or refuses requests by their `Authorization` header.
+
+    required  True if a token or users are set; without them every request is accepted
+    """
 
     def __init__(self, token: Secret | None, users: Secret | None) -> None:
         """Raises BadCredentialsFile."""
+        self.required = bool(token or users)
         self._token = token
         self._users = users
-        self.demands = bool(token or users)
-        """Whether anything is asked of a prober at all."""
         self._key = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
-        self._problem = ""
+        self._problems: dict[str, str] = {}
         schemes = [scheme for scheme, given in (('Basic realm="adapter"', users), ("Bearer", token)) if given]
         wanted = {"WWW-Authenticate": ", ".join(schemes)}
         self._refusal = text_response(_UNAUTHORIZED, "not authorized", headers=wanted)
@@ -69,35 +73,36 @@ class Authenticator:
             parse_users(users.reveal())
 
     async def refusal(self, authorization: str) -> ProbeResponse | None:
-        """The answer to a request with this `Authorization`; None where it may pass."""
+        """Return the response that refuses a request with this `Authorization`; None if the request is accepted."""
         scheme, _, value = authorization.partition(" ")
-        value = value.strip()
+        scheme, value = scheme.lower(), value.strip()
         try:
-            if self._token and scheme.lower() == "bearer":
-                return None if _same(value, self._token.reveal()) else self._refusal
-            if self._users and scheme.lower() == "basic":
-                return await self._refusal_of_pair(value)
+            if self._token and scheme == "bearer":
+                token = self._token.reveal()
+                self._note_problem(scheme, "")
+                return None if _same(value, token) else self._refusal
+            if self._users and scheme == "basic" and (pair := _user_and_password(value)):
+                users = parse_users(self._users.reveal())
+                self._note_problem(scheme, "")
+                return await self._refusal_of_pair(*pair, users)
         except (OSError, UnicodeDecodeError, BadCredentialsFile) as error:
-            self._tell(str(error))
+            self._note_problem(scheme, str(error))
         return self._refusal
 
-    def _tell(self, problem: str) -> None:
-        """Once, and not for each guess."""
-        if problem != self._problem:
-            self._problem = problem
+    def _note_problem(self, scheme: str, problem: str) -> None:
+        """Log a problem of a secret once, and its end; not for each attempt. `problem` is "" for a usable secret."""
+        if problem == self._problems.get(scheme, ""):
+            return
+        self._problems[scheme] = problem
+        if problem:
             log.error("nobody is let in: what says who may ask cannot be used", reason=problem)
+        else:
+            log.info("what says who may ask can be used again", scheme=scheme)
 
-    async def _refusal_of_pair(self, value: str) -> ProbeResponse | None:
-        assert self._users is not None  # noqa: S101 - asked by the only caller
-        try:
-            name, colon, password = b64decode(value, validate=True).decode().partition(":")
-        except ValueError:  # no base64, or no UTF-8 in it
-            return self._refusal
-        if not colon:
-            return self._refusal
-        users = parse_users(self._users.reveal())
-        hashed = users.get(name) or next(iter(users.values()))  # who is unknown is wrong for somebody else's
-        digest = hmac.digest(self._key, b"\0".join((value.encode(), hashed)), "sha256")
+    async def _refusal_of_pair(self, name: str, password: str, users: dict[str, bytes]) -> ProbeResponse | None:
+        # Check an unknown user against another user's hash, so that both cases take equal time.
+        hashed = users.get(name) or next(iter(users.values()))
+        digest = hmac.digest(self._key, b"\0".join((f"{name}:{password}".encode(), hashed)), "sha256")
         if digest in self._right:
             self._right.move_to_end(digest)
             return None
@@ -117,8 +122,17 @@ class Authenticator:
         return None
 
 
+def _user_and_password(value: str) -> tuple[str, str] | None:
+    """Return the user and the password of `Basic` (RFC 7617); None if the value is malformed."""
+    try:
+        name, colon, password = b64decode(value, validate=True).decode().partition(":")
+    except ValueError:  # no base64, or no UTF-8 in it
+        return None
+    return (name, password) if colon else None
+
+
 def _matches(password: bytes, hashed: bytes) -> bool:
-    from bcrypt import checkpw  # noqa: PLC0415 - only who asks for passwords pays for it
+    from bcrypt import checkpw  # noqa: PLC0415 - only an adapter with passwords pays for its import
 
     possible = len(password) <= _LONGEST_PASSWORD and b"\0" not in password
     try:
@@ -128,7 +142,7 @@ def _matches(password: bytes, hashed: bytes) -> bool:
 
 
 def _same(given: str, wanted: str) -> bool:
-    """In a time that depends on neither. Digests, since the comparison would tell the length."""
+    """Compare in a time that depends on neither. Their digests are compared, since their lengths must not show."""
     key = b"sidecars"
     pair = [hmac.digest(key, text.encode(errors="replace"), "sha256") for text in (given, wanted)]
     return hmac.compare_digest(*pair)

@@ -1,6 +1,6 @@
-"""HAProxy's agent-check: whoever connects is told the verdict in one line, and that is all.
+"""HAProxy's agent-check: each connection gets the verdict in one line, and is closed.
 
-(https://docs.haproxy.org/3.0/configuration.html#5.2-agent-check) What the agent is sent, by `agent-send`, is not read.
+(https://docs.haproxy.org/3.0/configuration.html#5.2-agent-check) The data that `agent-send` sends is not read.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ log = logs.get("agent")
 _MOST_CONNECTIONS = 256
 _SLOW_READER = 2.0  # seconds that a client may take to read one line
 
-Judge = Callable[[], Awaitable[Verdict]]
+VerdictSource = Callable[[], Awaitable[Verdict]]
 
 
 @asynccontextmanager
-async def serve(judge: Judge, sockets: list[socket.socket]) -> AsyncIterator[None]:
-    """Answer on the sockets while the context is open."""
+async def serve(source: VerdictSource, sockets: list[socket.socket]) -> AsyncIterator[None]:
+    """Answer on the sockets while the context is open. At its end connections get `_SLOW_READER` seconds to finish."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
     listeners: list[asyncio.AbstractServer] = []
     for bound in sockets:
         create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-        listeners.append(await create(lambda: _Connection(judge, tasks), sock=bound, backlog=BACKLOG))
+        listeners.append(await create(lambda: _Connection(source, tasks), sock=bound, backlog=BACKLOG))
     try:
         yield
     finally:
@@ -45,10 +45,10 @@ async def serve(judge: Judge, sockets: list[socket.socket]) -> AsyncIterator[Non
 
 
 class _Connection(asyncio.Protocol):
-    """One check. What comes is dropped unread: the transport reads on only to see the end."""
+    """One connection. Received data is dropped; the transport keeps reading, so that it notices the end."""
 
-    def __init__(self, judge: Judge, tasks: set[asyncio.Task[None]]) -> None:
-        self._judge = judge
+    def __init__(self, source: VerdictSource, tasks: set[asyncio.Task[None]]) -> None:
+        self._source = source
         self._tasks = tasks
         self._lost = asyncio.Event()
 
@@ -57,20 +57,20 @@ class _Connection(asyncio.Protocol):
         if len(self._tasks) >= _MOST_CONNECTIONS:
             stream.abort()
             return
-        task = asyncio.get_running_loop().create_task(self._answer(stream))
+        task = asyncio.get_running_loop().create_task(self._respond(stream))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._lost.set()
 
-    async def _answer(self, transport: asyncio.Transport) -> None:
+    async def _respond(self, transport: asyncio.Transport) -> None:
         try:
-            transport.write(agent_line(await self._judge()))
+            transport.write(agent_line(await self._source()))
             transport.close()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), _SLOW_READER)
-        except Exception as error:  # noqa: BLE001 - nobody waits for this task, and we hear of it
+        except Exception as error:  # noqa: BLE001 - no other code waits for this task, so it logs its own defects
             log.defect("a defect while answering an agent-check: please report the traceback", error)
         finally:
             transport.abort()

@@ -1,7 +1,7 @@
-"""Which request is answered from what. No I/O.
+"""The table of routes: the path of each, the requests to its apps, and its mode. No I/O.
 
-A route is one path that the settings name; it is matched as a whole. A query in the request has no part in it and
-is not handed on: what is asked of the app is what the settings say, and nothing that a prober sends can change it.
+A route is one path of the settings, and is matched as a whole. The query of a prober's request is ignored and is not
+passed on. The request to the app follows from the settings alone, so that no prober can change it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sidecars.adapter.app_client.outcome import ANYTHING, AppRequest
+from sidecars.adapter.setting_types import AUTO
 from sidecars.adapter.settings import App, Mode
-from sidecars.adapter.verdict.dialect_negotiation import AUTO
 from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 
 METHODS = ("GET", "HEAD")
@@ -20,7 +20,7 @@ OTHER = "other"  # the label of all requests that no route answers
 _NOT_FOUND = 404
 _METHOD_NOT_ALLOWED = 405
 
-# What is asked for first is what the mode is about; the rest is understood, too.
+# Each mode prefers the formats that it is made for, and understands the others, too.
 _ACCEPT: Mapping[Mode, str] = {
     "forward": ANYTHING,
     "verdict": "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,"
@@ -34,7 +34,10 @@ _ACCEPT: Mapping[Mode, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path, the questions whose outcomes answer it (one for each app that shares it), and how."""
+    """A path, its mode, and the requests whose outcomes answer it: one for each app that shares the path.
+
+    format  the dialect of a verdict, or `auto`
+    """
 
     path: str
     app_requests: tuple[AppRequest, ...]
@@ -44,10 +47,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that no app is asked about. `label` is the route's path, or `OTHER`."""
+    """The response to a request that reaches no app. `label` is the route's path, or `OTHER`."""
 
     label: str
-    answer: ProbeResponse
+    response: ProbeResponse
 
 
 class Routes:
@@ -65,7 +68,7 @@ class Routes:
         return iter(self._by_path.values())
 
     def find(self, method: str, path: str) -> Route | Refusal:
-        """The route for the request, or the answer that refuses it."""
+        """Return the route for the request, or the response that refuses it."""
         route = self._by_path.get(path)
         if route is None:
             return Refusal(OTHER, self._not_found)
@@ -75,7 +78,7 @@ class Routes:
 
 
 def routes_of(apps: Iterable[App]) -> Routes:
-    """The routes that the settings ask for."""
+    """Return the routes of the settings. A path that several apps have is one route."""
     found: dict[str, Route] = {}
     for app in apps:
         for path, target in app.routes.items():

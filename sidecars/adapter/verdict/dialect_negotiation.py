@@ -1,45 +1,38 @@
-"""Which dialect a verdict is told in: by the request's `Accept` and path, or as the settings say. No I/O.
+"""The dialect of a response: by the settings, or by the request's `Accept` and path. No I/O.
 
-`auto` goes by the media types that only one dialect has, then by the paths that monitoring systems are known by, then
-by whether JSON is preferred to text:
+`auto` takes the first of these that fits:
 
     Accept  application/health+json                     health+json
             application/vnd.spring-boot.actuator…+json  spring
     path    …/actuator/health[/…]                       spring
             …/health/live, /ready, /started             microprofile
             …/livez, /readyz, /healthz                  kubernetes
-    Accept  application/json before text                health+json, else text
+    Accept  application/json preferred to text          health+json
+    else                                                text
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Literal, get_args
 
+from sidecars.adapter.setting_types import DIALECT_NAMES, DialectName
 from sidecars.chassis.http.accept_header import media_ranges
 
-Format = Literal["text", "kubernetes", "health+json", "spring", "microprofile", "consul", "nagios", "haproxy-agent"]
-DIALECT_NAMES: tuple[Format, ...] = get_args(Format)
-AUTO = "auto"
-
-SourceFormat = Literal["auto", "text", "openmetrics", "json"]
-"""The format of an app's answers: `auto` goes by the Content-Type and by what the body begins and ends with."""
-
 _SPRING = re.compile(r"application/vnd\.spring-boot\.actuator(\.v\d+)?\+json")
-_PATHS: tuple[tuple[re.Pattern[str], Format], ...] = (
+_PATHS: tuple[tuple[re.Pattern[str], DialectName], ...] = (
     (re.compile(r"(.*/)?actuator/health(/.*)?"), "spring"),
     (re.compile(r"(.*/)?health/(live|ready|started)"), "microprofile"),
     (re.compile(r"(.*/)?(livez|readyz|healthz)"), "kubernetes"),
 )
 
 
-@lru_cache(maxsize=64)  # monitoring systems are few, and each says the same every time
-def choose_dialect(configured: str, path: str, accept: str) -> Format:
-    """The dialect for a request of this path with this Accept header ("" where it has none)."""
-    for known in DIALECT_NAMES:
-        if configured == known:
-            return known
+@lru_cache(maxsize=64)  # a Pod has few monitoring systems, and each sends the same headers every time
+def choose_dialect(configured: str, path: str, accept: str) -> DialectName:
+    """Return the dialect for a request with this path and this `Accept` header ("" without one)."""
+    for dialect in DIALECT_NAMES:
+        if configured == dialect:
+            return dialect
     wanted: dict[str, float] = {}
     for one in media_ranges(accept):
         wanted[one.media_type] = max(one.weight, wanted.get(one.media_type, 0.0))
@@ -52,9 +45,9 @@ def choose_dialect(configured: str, path: str, accept: str) -> Format:
         if _SPRING.fullmatch(media_type):
             return "spring"
     path = path.rstrip("/")
-    for pattern, known in _PATHS:
+    for pattern, dialect in _PATHS:
         if pattern.fullmatch(path):
-            return known
+            return dialect
     json = wanted.get("application/json", 0.0)
     text = max(wanted.get("text/plain", 0.0), wanted.get("text/*", 0.0), wanted.get("text/html", 0.0))
     return "health+json" if json > text else "text"

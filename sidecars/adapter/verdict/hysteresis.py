@@ -1,20 +1,35 @@
-"""What keeps a verdict from jumping: hysteresis, and a grace while the app starts. Pure: the time is passed in.
+"""Hysteresis: the decision whether a verdict may change now. Also the grace time while the app starts.
 
-Theory of operation. A result is *bad* when its status is fail. There are two states, and it begins with *good*:
+Pure: the time is passed in. Each app request has one `Hysteresis`, owned by its judge.
 
-    good   turns bad when bad results in a row have reached `fail_after`. Until then the status is *warn*: an app that
-           may be failing is passed, but never as healthy. This holds for the first results after the start, too.
-    bad    turns good when good results in a row have reached `pass_after`. Until then the status stays *fail*.
+A result is *bad* if its status is fail, and *good* otherwise. The states, of which *starting* exists only with a grace
+time, and *good* is the first one without it:
 
-A threshold is a number of results, or a time from the first one in the row to the latest. A number is about the app and
-not about its probers: a result that comes within `INSTANT` of the one that was counted last is not counted, so that
-three probers that ask at the same moment count as one. (`judge` sees to it that a shared answer is one result.)
+    starting   the app has not been well yet, and the grace time is not over
+    good       the verdict passes, or warns
+    bad        the verdict fails
 
-Grace is for an app that is only starting. It begins with the adapter and ends after its time, or with the first result
-that is not bad. In between a bad result is *warn*, too, and is not counted. (As with Kubernetes' startupProbe, an app
-that has once been well has no grace left: a restart loop is told as what it is.)
+    state     result                                          next state  status of the verdict
+    starting  bad, within the grace time                      starting    warn
+    starting  good; or any, after the grace time              good        as from the state good
+    good      good                                            good        the result's own
+    good      bad, fewer or shorter in a row than FAIL_AFTER  good        warn
+    good      bad, FAIL_AFTER reached                         bad         fail
+    bad       bad                                             bad         fail
+    bad       good, fewer or shorter than PASS_AFTER          bad         fail
+    bad       good, PASS_AFTER reached                        good        the result's own
 
-The `holding` of the verdict says which of the two is at work, and how far it has come.
+A threshold is a number of results in a row, or a time from the first result of the row to the latest. The number is
+about the app and not about its probers: a result within `INSTANT` after the last counted one is not counted, so that
+three probers that ask at the same moment count as one. (A shared response is one result; `judge` sees to that.)
+
+In the state good, a bad result is a warning until FAIL_AFTER is reached: an app that may be failing passes, but it is
+never reported as healthy. This holds for the first results after the start, too.
+
+As with Kubernetes' startupProbe, an app that has once been well has no grace time left. So a crash loop is reported as
+a failure.
+
+`Verdict.holding` names the rule that holds the status back, and how far the row has come.
 """
 
 from __future__ import annotations
@@ -26,11 +41,11 @@ from sidecars.adapter.setting_types import Threshold
 from sidecars.adapter.verdict.verdict import Verdict
 from sidecars.chassis.config.setting_types import format_duration
 
-INSTANT = 0.5  # seconds; the kubelet and most others probe once a second at the most
+INSTANT = 0.5  # seconds; the kubelet and most other probers ask once a second at the most
 
 
 class Hysteresis:
-    """The state of one app's verdict. All times are in seconds on the clock of `began`."""
+    """The state of the verdict on one app request. All times are in seconds, on the clock of `began`."""
 
     __slots__ = ("_bad", "_began", "_fail_after", "_grace", "_pass_after", "_starting", "_streak")
 
@@ -43,21 +58,21 @@ class Hysteresis:
         self._bad = False
         self._streak = _Streak()
 
-    def apply(self, verdict: Verdict, now: float) -> Verdict:
-        """Return the verdict as it is to be told, of one result that came `now`."""
-        bad = verdict.status == "fail"
+    def apply(self, result: Verdict, now: float) -> Verdict:
+        """Take one result that came at `now`, and return the verdict to report."""
+        bad = result.status == "fail"
         if self._starting and self._still_starting(now, bad=bad):
             left = format_duration(round(self._began + self._grace - now, 1))
-            return replace(verdict, status="warn", holding=f"start-up grace, {left} left")
+            return replace(result, status="warn", holding=f"start-up grace, {left} left")
         if bad == self._bad:
             self._streak = _Streak()
-            return verdict
-        self._streak.count(now)
+            return result
+        self._streak.add(now)
         threshold = self._fail_after if bad else self._pass_after
         if self._streak.reaches(threshold):
             self._bad, self._streak = bad, _Streak()
-            return verdict
-        return replace(verdict, status="warn" if bad else "fail", holding=self._streak.progress(threshold, bad=bad))
+            return result
+        return replace(result, status="warn" if bad else "fail", holding=self._streak.progress(threshold, bad=bad))
 
     def _still_starting(self, now: float, *, bad: bool) -> bool:
         self._starting = bad and now < self._began + self._grace
@@ -65,7 +80,7 @@ class Hysteresis:
 
 
 class _Streak:
-    """The results in a row that speak against the state."""
+    """The results in a row that contradict the state."""
 
     __slots__ = ("_began", "_counted", "_latest", "_number")
 
@@ -73,8 +88,8 @@ class _Streak:
         self._number = 0
         self._began = self._counted = self._latest = 0.0
 
-    def count(self, now: float) -> None:
-        """Take one more result."""
+    def add(self, now: float) -> None:
+        """Add a result. It is counted if `INSTANT` has passed since the last counted one."""
         if not self._number:
             self._began = now
         if not self._number or now - self._counted >= INSTANT:
@@ -83,12 +98,13 @@ class _Streak:
         self._latest = now
 
     def reaches(self, threshold: Threshold) -> bool:
+        """True if the row is long enough to change the state."""
         if threshold.seconds:
             return self._latest - self._began >= threshold.seconds
         return self._number >= threshold.count
 
     def progress(self, threshold: Threshold, *, bad: bool) -> str:
-        """Return how far the row has come, for people."""
+        """Return how far the row has come: `failed 1 of 3 times in a row`."""
         if threshold.seconds:
             so_far = format_duration(floor((self._latest - self._began) * 10) / 10)
             return f"{'failing' if bad else 'passing'} for {so_far} of {format_duration(threshold.seconds)}"

@@ -1,17 +1,18 @@
-"""From what an app has answered to a verdict: its rules, or its own word, and then the damping.
+"""The judge: from the outcome of a request to a verdict.
 
-    no answer, or one that is not understood    fail, each rule without data
-    metrics, and rules                          as the rules find
-    metrics, no rules                           pass: the app answers, and whole
-    a health document, and rules                as the rules find in its translation to metrics
-    a health document, no rules                 as the app says of itself; what it does not know is a failure
-    selected numbers                            as the rules find; a value that is not understood is a failure
+    outcome                            verdict before hysteresis
+    no response, or not usable         fail; each rule is without data
+    metrics, and rules                 as the rules decide
+    metrics, no rules                  pass: the app answers with a complete page
+    a health document, and rules       as the rules decide about its translation to metrics
+    a health document, no rules        as the app reports; a status that is not understood is a failure
+    numbers of ADAPTER_SELECT          as the rules decide; a value that is not understood is a failure
 
-The HTTP status counts besides: where it is none of ADAPTER_VALID_STATUS_CODES, an app that says it is well, or only
-tells numbers, fails.
+The HTTP status counts as well: if it is none of ADAPTER_VALID_STATUS_CODES, an app fails even if its document reports
+that it is well, or if it only has numbers.
 
-Each outcome is judged once, however many probers share it: the rates of the rules and the counts of the damping are
-about the app and not about who asks.
+Each outcome is judged once, however many probers share it: rates of the rules and the counts of hysteresis are about
+the app, and not about its probers.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ import time
 from collections.abc import Callable, Iterator
 from weakref import WeakKeyDictionary
 
-from sidecars.adapter.app_client.interpretation import Interpretation, InterpretationOptions, UnusableResponse, read
+from sidecars.adapter.app_client.interpretation import (
+    Interpretation,
+    InterpretationOptions,
+    UnusableResponse,
+    interpret,
+)
 from sidecars.adapter.app_client.outcome import AppRequest, Outcome
 from sidecars.adapter.exposition.unknown_values import UnknownValue, UnknownValues
-from sidecars.adapter.health.documents import Health
-from sidecars.adapter.health.status_words import BUILT_IN, Condition, StatusWords
+from sidecars.adapter.health.documents import HealthDocument
+from sidecars.adapter.health.status_words import BUILT_IN, HealthStatus, StatusWords
 from sidecars.adapter.rules.results import RuleResult
 from sidecars.adapter.settings import App
 from sidecars.adapter.verdict.hysteresis import Hysteresis
@@ -33,11 +39,11 @@ from sidecars.adapter.verdict.verdict import NO_ANSWER, Check, Status, Verdict, 
 
 Clock = Callable[[], float]
 
-_STATUS: dict[Condition, Status] = {"pass": "pass", "warn": "warn", "fail": "fail", "unknown": "fail"}
+_STATUS: dict[HealthStatus, Status] = {"pass": "pass", "warn": "warn", "fail": "fail", "unknown": "fail"}
 
 
 def options_of(app: App) -> InterpretationOptions:
-    """How much is taken of the app's answers."""
+    """Return the settings for the interpretation of the app's responses."""
     words = StatusWords(app.status_values) if app.status_values else BUILT_IN
     return InterpretationOptions(
         app.max_body, app.max_series, app.select or (), words, app.valid_status_codes, app.source_format
@@ -45,29 +51,31 @@ def options_of(app: App) -> InterpretationOptions:
 
 
 class Judge:
-    """The judge of one question. It remembers, so there is one for each."""
+    """The judge of one app request. It owns the hysteresis and the rules' history, so each request has its own judge.
+
+    verdict  the latest one; None before the first
+    """
 
     def __init__(
         self,
         app: App,
         app_request: AppRequest,
-        rulebook: ReloadingRules | None,
+        rules: ReloadingRules | None,
         wall: Clock = time.time,
         monotonic: Clock = time.monotonic,
     ) -> None:
+        self.verdict: Verdict | None = None
         self._app_request = app_request
-        self._rulebook = rulebook
-        self._limits = options_of(app)
+        self._rules = rules
+        self._options = options_of(app)
         self._hysteresis = Hysteresis(app.fail_after, app.pass_after, app.grace, monotonic())
         self._wall = wall
         self._monotonic = monotonic
-        self.verdict: Verdict | None = None
-        """The latest one."""
-        # Weak, so that a large page is let go once nobody is told of it any more.
+        # Weak keys, so that a large page is freed as soon as no prober needs it.
         self._judged: WeakKeyDictionary[Outcome, Verdict] = WeakKeyDictionary()
 
     def judge(self, outcome: Outcome) -> Verdict:
-        """Return the verdict on this outcome; the same one when it is asked again, also after a later one."""
+        """Return the verdict on this outcome. A second call with it returns the same verdict, even after later ones."""
         known = self._judged.get(outcome)
         if known is None:
             known = self._hysteresis.apply(verdict_of(self._checks(outcome)), self._monotonic())
@@ -76,43 +84,57 @@ class Judge:
 
     def _checks(self, outcome: Outcome) -> Iterator[Check]:
         try:
-            reading = read(outcome, self._limits)
+            interpretation = interpret(outcome, self._options)
         except UnusableResponse as error:
-            reason = f"{self._app_request.url} {error.phrase}"
-            yield Check("app", "fail", reason)
-            if self._rulebook:
-                yield from map(_of_finding, self._rulebook.evaluator().no_data_results(NO_ANSWER))
+            yield Check("app", "fail", f"{self._app_request.url} {error.phrase}")
+            if self._rules:
+                yield from map(_check_of, self._rules.evaluator().no_data_results(NO_ANSWER))
             return
-        if self._rulebook:
-            if reading.problem:
-                yield Check("app", "fail", f"{self._app_request.url} {reading.problem}")
-            results = self._rulebook.evaluator().evaluate(reading.exposition, self._wall(), reading.unknown)
-            yield from map(_of_finding, results)
+        if self._rules:
+            if interpretation.problem:
+                yield Check("app", "fail", f"{self._app_request.url} {interpretation.problem}")
+            page, unknown = interpretation.exposition, interpretation.unknown
+            yield from map(_check_of, self._rules.evaluator().evaluate(page, self._wall(), unknown))
+        elif interpretation.health:
+            yield from _checks_of_document(interpretation.health)
         else:
-            yield from self._own_word(reading)
+            yield from self._checks_of_numbers(interpretation)
 
-    def _own_word(self, reading: Interpretation) -> Iterator[Check]:
-        """Yield the checks where there are no rules."""
-        health = reading.health
-        if health:
-            yield Check("app", _STATUS[health.condition], health.problem or _says(health.condition), words=health.words)
-            for part in health.components:
-                status = _STATUS[part.condition]
-                words = "" if status == "pass" else part.reason
-                yield Check(part.name, _capped(status, health), _says(part.condition), words=words)
-            return
-        if reading.problem:
-            yield Check("app", "fail", f"{self._app_request.url} {reading.problem}")
-        yield from (Check(each.name, "fail", each.reason, words=each.words) for each in _first_of_each(reading.unknown))
-        if not reading.problem and not reading.unknown:
+    def _checks_of_numbers(self, interpretation: Interpretation) -> Iterator[Check]:
+        """Yield the checks of metrics or of selected numbers without any rule."""
+        if interpretation.problem:
+            yield Check("app", "fail", f"{self._app_request.url} {interpretation.problem}")
+        for value in _first_of_each(interpretation.unknown):
+            yield Check(value.name, "fail", value.reason, detail=value.words)
+        if not interpretation.problem and not interpretation.unknown:
             yield Check("metrics", "pass")
 
 
+def _checks_of_document(document: HealthDocument) -> Iterator[Check]:
+    """Yield the checks of a health document without any rule.
+
+    A component that fails while the whole document passes or warns is only a warning.
+    """
+    reason = document.problem or _reported(document.status)
+    yield Check("app", _STATUS[document.status], reason, detail=document.detail)
+    for part in document.components:
+        status = _STATUS[part.status]
+        detail = "" if status == "pass" else part.reason
+        capped: Status = "warn" if status == "fail" and document.up else status
+        yield Check(part.name, capped, _reported(part.status), detail=detail)
+
+
+def _reported(status: HealthStatus) -> str:
+    return "" if status == "pass" else f"the app says {status}"
+
+
 def _first_of_each(unknown: UnknownValues) -> Iterator[UnknownValue]:
-    return (one for name in unknown.names() if (one := unknown.find(name, ())))
+    """Yield the first unknown value of each metric."""
+    return (value for name in unknown.names() if (value := unknown.find(name, ())))
 
 
-def _of_finding(result: RuleResult) -> Check:
+def _check_of(result: RuleResult) -> Check:
+    """Return the result of a rule as a check."""
     reason = "" if result.status == "pass" else result.reason
     return Check(
         result.name,
@@ -123,14 +145,5 @@ def _of_finding(result: RuleResult) -> Check:
         is_rule=True,
         comparison=result.rule.comparison,
         severity=result.severity,
-        words=result.words,
+        detail=result.words,
     )
-
-
-def _says(condition: Condition) -> str:
-    return "" if condition == "pass" else f"the app says {condition}"
-
-
-def _capped(status: Status, health: Health) -> Status:
-    """A failed component of an app that is well for all that (or only warns) is a warning: the app's word counts."""
-    return "warn" if status == "fail" and health.up else status

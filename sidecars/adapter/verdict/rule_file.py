@@ -1,9 +1,9 @@
-"""The rules that are in force, and what they need of the past. A file of rules is read again when it changes.
+"""The rules in force, read again when their file changes.
 
-A new file that cannot be used (gone, no text, with a bad rule, or one on which we fail) leaves the earlier rules in
-force; that is logged once, and stands in `/status` and `adapter_rules_current` until the file is good again. Whoever
-asks for the rules, or for the problem, has the file looked at first, so that neither is about an older file. New rules
-begin without a past.
+A new file may be unusable: gone, not text, with a bad rule, or one that ends in a defect of the adapter. Then the
+earlier rules stay in force. The problem is logged once, and stands in `/status` and `adapter_rules_current` until the
+file can be used again. The file is checked at each access to the rules or to the problem, so neither is ever about an
+older file. New rules begin without a history.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logs.get("rules")
 _LARGEST = 4 * MAX_LENGTH  # bytes of a file of rules: a character has four at most
 
 _Stamp = tuple[int, int, int, int] | None
-_NEVER: _Stamp = (0, 0, 0, 0)  # read since the start: the file may have changed since the settings were
+_NEVER: _Stamp = (0, 0, 0, 0)  # before the first check: the file may have changed since the settings were read
 
 
 class UnusableFile(Exception):
@@ -31,7 +31,7 @@ class UnusableFile(Exception):
 
 
 class ReloadingRules:
-    """An app's rules."""
+    """The rules of one app request, from a setting or from a file. Owned by a judge."""
 
     def __init__(self, rules: RulesText, variable: str) -> None:
         self._variable = f"{variable}_FILE"
@@ -43,16 +43,16 @@ class ReloadingRules:
 
     def evaluator(self) -> RuleEvaluator:
         """Return the evaluator of the rules in force."""
-        self._follow()
+        self._reload_if_changed()
         return self._evaluator
 
     @property
     def problem(self) -> str:
-        """Why the file as it is now is not in force; "" when it is."""
-        self._follow()
+        """The reason why the present file is not in force; "" if it is."""
+        self._reload_if_changed()
         return self._problem
 
-    def _follow(self) -> None:
+    def _reload_if_changed(self) -> None:
         """Read the file again if it has changed. Never raises."""
         if not self._file:
             return
@@ -61,16 +61,16 @@ class ReloadingRules:
             return
         self._seen = stamp
         try:
-            self._read_again()
+            self._reload()
         except (UnusableFile, BadRule) as error:
-            self._keep(str(error))
-        except Exception as error:  # noqa: BLE001 - whatever is in the file, the rules in force stay, and we hear of it
+            self._keep_earlier(str(error))
+        except Exception as error:  # noqa: BLE001 - the rules in force stay whatever is in the file; the log has the defect
             log.defect("a defect while reading rules: please report the traceback", error)
-            self._keep(f"it cannot be used: {type(error).__name__}")
+            self._keep_earlier(f"it cannot be used: {type(error).__name__}")
 
-    def _read_again(self) -> None:
+    def _reload(self) -> None:
         """Put the file's rules in force. Raises UnusableFile and BadRule."""
-        text = _text_of(self._file)
+        text = _read_text(self._file)
         rules = parse_rules(text)
         if text != self._text:
             evaluator = RuleEvaluator(rules)
@@ -78,11 +78,12 @@ class ReloadingRules:
             log.info("new rules are in force", file=self._file, rules=[rule.name for rule in rules])
         self._problem = ""
 
-    def _keep(self, why: str) -> None:
-        self._problem = f"{self._variable}={self._file}: {why}"
+    def _keep_earlier(self, reason: str) -> None:
+        self._problem = f"{self._variable}={self._file}: {reason}"
         log.error("the new rules cannot be used; the earlier ones stay in force", reason=self._problem)
 
     def _stamp(self) -> _Stamp:
+        """Return a value that changes with the file; an error of the file is such a value, too."""
         try:
             status = os.stat(self._file)  # noqa: PTH116 - a stat is all that is wanted
         except OSError as error:
@@ -92,8 +93,8 @@ class ReloadingRules:
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _text_of(path: str) -> str:
-    """Return the file's text. Raises UnusableFile. A pipe or a device is refused and never waited for."""
+def _read_text(path: str) -> str:
+    """Return the file's text. Raises UnusableFile. A pipe or a device is refused, since reading it could block."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open already

@@ -1,7 +1,7 @@
-"""A verdict: whether an app is healthy, check by check, and why not. Plain values, without any I/O.
+"""A verdict: whether an app is healthy, check by check, and the reason if not. Plain values. No I/O.
 
-A *check* is one rule, or one component of an app that judges itself. The verdict is as bad as its worst check, unless
-the damping holds it back (`damping.py`); then `holding` says what is holding it.
+A *check* is one rule, or one component of an app that reports its own health. The verdict is as bad as its worst check,
+unless hysteresis holds the status back (`hysteresis`); then `holding` is the reason for that.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ Status = Literal["pass", "warn", "fail"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 _RANK: Mapping[Status, int] = {"pass": 0, "warn": 1, "fail": 2}
-NO_ANSWER = "no data"  # the reason of a rule whose app gave no answer: another check says why
-_MOST_REASONS = 10  # that are told in one line
-_LONGEST_REASON = 300  # characters of one check's reason: probers cut bodies, and so do we, at a place that makes sense
+NO_ANSWER = "no data"  # the reason of each rule if the app gave no response; the check `app` has the cause
+_MOST_REASONS = 10  # checks in one line of reasons
+_LONGEST_REASON = 300  # characters of one check's reason; probers cut long bodies at any place
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check.
+    """One check of a verdict.
 
-    reason      why it does not pass, in our words
-    words       the same in the app's own: for the prober, and never for a log
-    value       the number that decided, which should compare with the `threshold` as `comparison` (`<`, `==`, …) says
-    is_rule     a rule of ours, and no component of the app's: the app is free to invent names for those
-    severity    what a rule is when it does not hold
+    reason      the reason why it does not pass, without anything that the app has sent
+    detail      the same with the app's own words: for probers, never for a log
+    value       the measured number; it should compare with the `threshold` as `comparison` (`<`, `==`, …) demands
+    is_rule     True for a rule. False for a component, whose name the app has chosen
+    severity    the status of a rule that does not hold
     """
 
     name: str
@@ -41,28 +41,31 @@ class Check:
     is_rule: bool = False
     comparison: str = ""
     severity: Status = "fail"
-    words: str = ""
+    detail: str = ""
 
     @property
     def label(self) -> str:
-        """Its name, behind that of its app where several apps share a verdict."""
+        """The name; with the app's name in front if several apps share the verdict."""
         return f"{self.app}/{self.name}" if self.app else self.name
 
     @property
     def wanted(self) -> str:
-        """`< 0.9`; "" where nothing is compared."""
+        """The comparison that should hold, `< 0.9`; "" if nothing is compared."""
         return f"{self.comparison} {self.threshold:g}" if self.comparison and self.threshold is not None else ""
 
     @property
     def short_reason(self) -> str:
-        """The reason on one line, and not longer than people read; the app's words where it has some."""
-        line = " ".join((self.words or self.reason).split())
+        """The detail, or the reason without one, on one line of at most 300 characters."""
+        line = " ".join((self.detail or self.reason).split())
         return truncate(line, _LONGEST_REASON)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All checks, and what follows from them."""
+    """The checks of one or more apps, and the status that follows from them.
+
+    holding  the reason why hysteresis holds the status back; "" if it does not
+    """
 
     status: Status
     checks: tuple[Check, ...]
@@ -70,28 +73,28 @@ class Verdict:
 
     @property
     def reason(self) -> str:
-        """One line: what holds the status, and each check that does not pass, the worst first; "" when all is well.
+        """One line for probers: `holding`, and each check that does not pass, worst first. "" if all pass.
 
-        A rule that has no data because its app gave no answer is not worth a word beside that.
+        A rule without data is left out if its app gave no response, since the check `app` has the cause.
         """
         return self._reason(lambda check: check.short_reason)
 
     @property
-    def own_reason(self) -> str:
-        """The same without what the app has sent: for logs and `/status`."""
+    def log_reason(self) -> str:
+        """The reason without anything that the app has sent: for logs and `/status`."""
         return self._reason(lambda check: check.reason)
 
     def _reason(self, reason_of: Callable[[Check], str]) -> str:
         bad = [check for check in worst_first(self.checks) if check.status != "pass"]
-        told = [one for one in bad if one.reason != NO_ANSWER]
-        parts = [f"{one.label}: {reason_of(one)}" for one in told[:_MOST_REASONS]]
-        if len(told) > _MOST_REASONS:
-            parts.append(f"and {len(told) - _MOST_REASONS} more")
+        shown = [check for check in bad if check.reason != NO_ANSWER]
+        parts = [f"{check.label}: {reason_of(check)}" for check in shown[:_MOST_REASONS]]
+        if len(shown) > _MOST_REASONS:
+            parts.append(f"and {len(shown) - _MOST_REASONS} more")
         return "; ".join([self.holding, *parts] if self.holding else parts)
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """The worst of them; no check at all is never a pass."""
+    """Return the worst status. Without any it is `fail`: no check at all is never a pass."""
     return max(statuses, key=_RANK.__getitem__, default="fail")
 
 
@@ -100,13 +103,13 @@ def worst_first(checks: Iterable[Check]) -> list[Check]:
 
 
 def verdict_of(checks: Iterable[Check]) -> Verdict:
-    """The verdict that follows from the checks."""
+    """Return the verdict that follows from the checks."""
     kept = tuple(checks)
     return Verdict(worst(check.status for check in kept), kept)
 
 
 def combine_apps(verdicts: Mapping[str, Verdict]) -> Verdict:
-    """One verdict over several apps, each check under its app's name; as it is where there is only one."""
+    """Return one verdict of several apps, each check under its app's name. The verdict of a single app is unchanged."""
     if len(verdicts) == 1:
         return next(iter(verdicts.values()))
     checks = tuple(replace(check, app=app) for app, verdict in verdicts.items() for check in verdict.checks)
@@ -115,7 +118,7 @@ def combine_apps(verdicts: Mapping[str, Verdict]) -> Verdict:
 
 
 def combine_routes(verdicts: Iterable[Verdict]) -> Verdict:
-    """One verdict over several routes, which may share checks."""
+    """Return one verdict of several routes. A check that they share is in it once."""
     many = tuple(verdicts)
     checks = tuple(dict.fromkeys(check for verdict in many for check in verdict.checks))
     holding = "; ".join(dict.fromkeys(verdict.holding for verdict in many if verdict.holding))

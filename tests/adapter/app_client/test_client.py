@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sidecars.adapter.app_client.client import AppClient, UnusableCredentials, classify_error
+from sidecars.adapter.app_client.client import AppClient
+from sidecars.adapter.app_client.failures import UnusableCredentials, classify_error
 from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Reason
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
@@ -64,7 +65,7 @@ class Clock:
 
 def app_client(health: Health, **environ: str) -> AppClient:
     apps = load(Settings, environ).apps.values()
-    return AppClient(apps, Statistics(routes_of(apps)), health)
+    return AppClient(apps, Statistics(routes_of(apps)).apps, health)
 
 
 async def test_a_request_that_outlives_its_deadline_by_far_is_told_by_livez() -> None:
@@ -73,7 +74,7 @@ async def test_a_request_that_outlives_its_deadline_by_far_is_told_by_livez() ->
     with App({"/metrics": hang()}) as app:
         app_request = AppRequest("default", f"{app.url}/metrics", timeout=0.05, max_body=10)
         async with app_client(health, ADAPTER_TARGET=app.url) as asked:
-            asking = asyncio.create_task(asked.ask(app_request))
+            asking = asyncio.create_task(asked.fetch(app_request))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             clock.now = 3600
@@ -88,7 +89,7 @@ async def test_a_later_question_is_a_request_of_its_own() -> None:
         app_request = AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10)
         async with app_client(Health(), ADAPTER_TARGET=app.url) as asked:
             for _ in range(3):
-                assert isinstance(await asked.ask(app_request), AppResponse)
+                assert isinstance(await asked.fetch(app_request), AppResponse)
         assert app.seen["/metrics"] == 3
 
 
@@ -96,9 +97,9 @@ async def test_a_defect_of_our_own_is_an_outcome_too(monkeypatch: pytest.MonkeyP
     async def broken(*_: object) -> AppResponse:
         raise KeyError("nobody thought of this")
 
-    monkeypatch.setattr("sidecars.adapter.app_client.client._Access.get", broken)
+    monkeypatch.setattr("sidecars.adapter.app_client.client.AppConnection.get", broken)
     async with app_client(Health()) as asked:
-        outcome = await asked.ask(AppRequest("default", "http://127.0.0.1:1/metrics", timeout=10, max_body=10))
+        outcome = await asked.fetch(AppRequest("default", "http://127.0.0.1:1/metrics", timeout=10, max_body=10))
 
     assert isinstance(outcome, NoResponse)
     assert outcome.reason == "defect"
@@ -108,8 +109,8 @@ async def test_a_defect_of_our_own_is_an_outcome_too(monkeypatch: pytest.MonkeyP
 async def test_the_largest_body_that_is_taken_is_taken() -> None:
     with App({"/metrics": answer(b"x" * 10)}) as app:
         async with app_client(Health(), ADAPTER_TARGET=app.url) as asked:
-            taken = await asked.ask(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10))
-            refused = await asked.ask(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=9))
+            taken = await asked.fetch(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10))
+            refused = await asked.fetch(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=9))
 
     assert isinstance(taken, AppResponse)
     assert isinstance(refused, NoResponse)

@@ -11,11 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.app_client.interpretation import Interpretation, InterpretationOptions, UnusableResponse, read
+from sidecars.adapter.app_client.interpretation import (
+    Interpretation,
+    InterpretationOptions,
+    UnusableResponse,
+    interpret,
+)
 from sidecars.adapter.app_client.outcome import AppResponse, NoResponse
-from sidecars.adapter.health.json_paths import parse
+from sidecars.adapter.health.json_paths import parse_json_paths
 from sidecars.adapter.health.status_words import StatusWords
-from sidecars.adapter.verdict.dialect_negotiation import SourceFormat
+from sidecars.adapter.setting_types import SourceFormat
 from tests.adapter.documents import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
 
 LIMITS = InterpretationOptions(max_body=1_000_000, max_series=1000)
@@ -27,7 +32,7 @@ def reading(
     body: bytes, content_type: str = TEXT, status: int = 200, limits: InterpretationOptions = LIMITS, **headers: str
 ) -> Interpretation:
     given_headers = {"content-type": content_type, **{name.replace("_", "-"): it for name, it in headers.items()}}
-    return read(AppResponse(status, given_headers, body), limits)
+    return interpret(AppResponse(status, given_headers, body), limits)
 
 
 def refusal(*given_: bytes, **rest: object) -> str:
@@ -73,8 +78,8 @@ def test_a_health_document_of_each_dialect_becomes_the_same_metrics_also_with_an
     assert value(found, "health_up") == up
     assert value(found, "health_http_status_code") == status
     for part in found.health.components:
-        assert value(found, "health_check_up", check=part.name) == (part.condition in ("pass", "warn"))
-        assert value(found, "health_check_status", check=part.name, status=part.condition) == 1
+        assert value(found, "health_check_up", check=part.name) == (part.status in ("pass", "warn"))
+        assert value(found, "health_check_status", check=part.name, status=part.status) == 1
         for name, number in part.values.items():
             assert value(found, "health_check_value", check=part.name, name=name) == number
 
@@ -87,7 +92,7 @@ def test_kubernetes_lines_become_metrics() -> None:
 
 
 def test_numbers_are_selected_from_json_of_any_kind() -> None:
-    limits = InterpretationOptions(1000, 1000, parse("depth=$.queue.depth; free=$.disks[*]"))
+    limits = InterpretationOptions(1000, 1000, parse_json_paths("depth=$.queue.depth; free=$.disks[*]"))
 
     found = reading(b'{"queue": {"depth": 7}, "disks": [1, 2]}', "application/json", 500, limits)
 
@@ -97,7 +102,7 @@ def test_numbers_are_selected_from_json_of_any_kind() -> None:
 
 
 def test_what_is_selected_and_no_number_is_counted_and_the_rest_is_kept() -> None:
-    limits = InterpretationOptions(1000, 1000, parse("depth=$.queue.depth; up=$.checks[*].state"))
+    limits = InterpretationOptions(1000, 1000, parse_json_paths("depth=$.queue.depth; up=$.checks[*].state"))
 
     found = reading(
         b'{"queue": {"depth": 7}, "checks": [{"state": "UP"}, {"state": "hm"}]}', "application/json", limits=limits
@@ -111,7 +116,7 @@ def test_what_is_selected_and_no_number_is_counted_and_the_rest_is_kept() -> Non
 
 
 def test_the_numbers_of_status_words_are_told_where_the_settings_give_some() -> None:
-    limits = InterpretationOptions(1000, 1000, words=StatusWords({"restricted": 0.5}))
+    limits = InterpretationOptions(1000, 1000, status_words=StatusWords({"restricted": 0.5}))
     body = b'{"status": "RESTRICTED", "components": {"db": {"status": "UP"}, "mq": {"status": "hm"}}}'
 
     found = reading(body, "application/json", limits=limits)
@@ -137,7 +142,7 @@ def test_what_cannot_be_used_is_told() -> None:
     assert "not JSON" in refusal(b"", content_type="application/json")
     assert refusal(b"a 1\nb 1\n", limits=InterpretationOptions(100, 1)).startswith("answered with malformed metrics")
     with pytest.raises(UnusableResponse, match="is down"):
-        read(NoResponse("refused", "is down"), LIMITS)
+        interpret(NoResponse("refused", "is down"), LIMITS)
 
 
 def test_metrics_that_are_called_json_or_html_are_read() -> None:
@@ -147,7 +152,7 @@ def test_metrics_that_are_called_json_or_html_are_read() -> None:
 
 def test_a_setting_names_the_format_where_the_content_type_is_wrong() -> None:
     def limits(source: SourceFormat) -> InterpretationOptions:
-        return InterpretationOptions(1000, 1000, source=source)
+        return InterpretationOptions(1000, 1000, source_format=source)
 
     document, page = b'{"status": "DOWN"}', b"# TYPE hits counter\nhits_total 5 # {} 1\n# EOF\n"
     assert value(reading(document, "text/html", limits=limits("json")), "health_up") == 0
@@ -218,7 +223,7 @@ def test_any_health_document_becomes_a_page_that_is_well_formed(word: str, parts
 
 @given(st.dictionaries(NAMES, NUMBERS | st.dictionaries(NAMES, NUMBERS, max_size=3), max_size=4))
 def test_any_selection_becomes_a_page_that_is_well_formed_or_is_refused(document: dict[str, object]) -> None:
-    limits = InterpretationOptions(100_000, 1000, parse("a=$.*; b=$.*.*"))
+    limits = InterpretationOptions(100_000, 1000, parse_json_paths("a=$.*; b=$.*.*"))
     try:
         found = reading(json.dumps(document).encode(), "application/json", limits=limits)
     except UnusableResponse:

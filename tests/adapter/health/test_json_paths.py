@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.health.documents import NotAHealthDocument
-from sidecars.adapter.health.json_paths import parse, select, show
+from sidecars.adapter.health.json_path_selection import select_values
+from sidecars.adapter.health.json_paths import format_json_paths, parse_json_paths
 from sidecars.adapter.health.status_words import StatusWords
+from sidecars.adapter.health.strict_json import NotAHealthDocument
 
 DOCUMENT = {
     "queue": {"depth": 7, "state": "UP", "dead": False, "age": "12.5", "note": "none", "gone": None},
@@ -22,12 +23,15 @@ DOCUMENT = {
 
 
 def values(text: str, document: Any = DOCUMENT) -> dict[tuple[str, str], float]:
-    return {(one.name, one.key): one.value for one in select(parse(text), document).values}
+    return {(one.name, one.key): one.value for one in select_values(parse_json_paths(text), document).values}
 
 
 def unknown(text: str, document: Any) -> dict[tuple[str, str], str]:
     """What cannot be used, by name and key, in the words that the prober is told."""
-    return {(one.name, one.labels.get("key", "")): one.words for one in select(parse(text), document).unknown}
+    return {
+        (one.name, one.labels.get("key", "")): one.words
+        for one in select_values(parse_json_paths(text), document).unknown
+    }
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,7 @@ def test_an_item_of_a_wildcard_lacks_an_element_or_items_too(path: str, items: o
 
 
 def test_what_is_shown_of_an_unknown_value_is_bounded_and_moves_no_terminal() -> None:
-    [one] = select(parse("u=$.s; v=$.n"), {"s": "\x1b[2J\x7f\u202e" + "x" * 10_000, "n": 1}).unknown
+    [one] = select_values(parse_json_paths("u=$.s; v=$.n"), {"s": "\x1b[2J\x7f\u202e" + "x" * 10_000, "n": 1}).unknown
 
     assert len(one.words) < 250
     assert one.words.isprintable()
@@ -141,7 +145,7 @@ def test_words_of_the_settings_have_their_numbers_and_the_known_ones_stay() -> N
     words = StatusWords({"success": 1, "restricted": 0.5, "up": 0})
     document = ["Success", "RESTRICTED", "UP", "down", "ok"]
 
-    found = select(parse("u=$[*]"), document, words)
+    found = select_values(parse_json_paths("u=$[*]"), document, words)
 
     assert [one.value for one in found.values] == [1, 0.5, 0, 0, 1]
     assert found.unknown == ()
@@ -160,8 +164,8 @@ def test_several_values_that_nothing_tells_apart_are_unknown_and_the_others_are_
 
 def test_more_values_than_there_may_be_are_refused_before_they_are_all_taken() -> None:
     with pytest.raises(NotAHealthDocument, match="ADAPTER_MAX_SERIES"):
-        select(parse("x=$[*]"), list(range(1000)), most=999)
-    assert len(select(parse("x=$[*]"), list(range(999)), most=999).values) == 999
+        select_values(parse_json_paths("x=$[*]"), list(range(1000)), max_values=999)
+    assert len(select_values(parse_json_paths("x=$[*]"), list(range(999)), max_values=999).values) == 999
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_more_values_than_there_may_be_are_refused_before_they_are_all_taken() -
 )
 def test_a_mistake_is_told_with_its_column_and_a_caret(text: str, column: int) -> None:
     with pytest.raises(ValueError, match=f"line 1, column {column}: ") as caught:
-        parse(text)
+        parse_json_paths(text)
 
     *_, source, caret = str(caught.value).split("\n")
     assert caret == f"  {' ' * (column - 1)}^"
@@ -194,19 +198,19 @@ def test_a_mistake_is_told_with_its_column_and_a_caret(text: str, column: int) -
 @pytest.mark.parametrize("text", ["", " ", ";"])
 def test_nothing_is_no_selection(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected name=\$\.path"):
-        parse(text)
+        parse_json_paths(text)
 
 
 def test_what_is_shown_means_the_same() -> None:
-    json_paths = parse("a=$.queue.depth\nb=$.disks[?(@.name=='x')].free")
+    json_paths = parse_json_paths("a=$.queue.depth\nb=$.disks[?(@.name=='x')].free")
 
-    assert parse(show(json_paths)) == json_paths
+    assert parse_json_paths(format_json_paths(json_paths)) == json_paths
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_selection_or_a_mistake(text: str) -> None:
     try:
-        json_paths = parse(text)
+        json_paths = parse_json_paths(text)
     except ValueError:
         return
-    assert parse(show(json_paths)) == json_paths
+    assert parse_json_paths(format_json_paths(json_paths)) == json_paths

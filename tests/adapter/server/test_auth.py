@@ -75,7 +75,7 @@ async def test_where_both_are_set_either_will_do_and_both_are_offered() -> None:
 
 
 def test_without_secrets_nothing_is_asked() -> None:
-    assert not Authenticator(None, None).demands
+    assert not Authenticator(None, None).required
 
 
 async def test_a_new_file_counts_at_once_also_for_who_is_remembered(tmp_path: Path) -> None:
@@ -100,6 +100,23 @@ async def test_a_file_that_turns_bad_lets_nobody_in(tmp_path: Path, text: str) -
     assert await status(authenticator, basic("prometheus", "hunter2")) == 401
     file.unlink()
     assert await status(authenticator, basic("prometheus", "hunter2")) == 401
+
+
+async def test_a_file_that_breaks_again_after_it_was_fine_is_logged_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, file = f"prometheus:{hashed('hunter2')}", tmp_path / "users"
+    file.write_text(good)
+    authenticator = Authenticator(None, Secret(file.read_text))
+    caplog.set_level("INFO")
+
+    for text in ("", good, ""):
+        file.write_text(text)
+        for _ in range(3):
+            await status(authenticator, basic("prometheus", "hunter2"))
+
+    levels = [record.levelname for record in caplog.records if "who may ask" in record.getMessage()]
+    assert levels == ["ERROR", "INFO", "ERROR"]
 
 
 async def test_who_guesses_by_the_hundred_is_told_to_wait() -> None:

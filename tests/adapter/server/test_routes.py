@@ -69,8 +69,8 @@ def test_a_path_that_is_not_a_route_is_told_the_routes(path: str) -> None:
 
     assert isinstance(found, Refusal)
     assert found.label == OTHER
-    assert found.answer.status == 404
-    assert found.answer.body == b"not found: the routes are /health, /live\n"
+    assert found.response.status == 404
+    assert found.response.body == b"not found: the routes are /health, /live\n"
 
 
 @given(st.text(max_size=12).filter(lambda method: method not in METHODS))
@@ -79,5 +79,5 @@ def test_any_method_but_get_and_head_is_refused(method: str) -> None:
 
     assert isinstance(found, Refusal)
     assert found.label == "/health"
-    assert found.answer.status == 405
-    assert found.answer.headers["Allow"] == "GET, HEAD"
+    assert found.response.status == 405
+    assert found.response.headers["Allow"] == "GET, HEAD"

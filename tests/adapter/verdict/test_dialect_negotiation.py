@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.adapter.verdict.dialect_negotiation import AUTO, DIALECT_NAMES, choose_dialect
+from sidecars.adapter.setting_types import AUTO, DIALECT_NAMES
+from sidecars.adapter.verdict.dialect_negotiation import choose_dialect
 from sidecars.chassis.http.accept_header import media_ranges
 
 SPRING = "application/vnd.spring-boot.actuator.v3+json"

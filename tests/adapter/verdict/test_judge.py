@@ -1,22 +1,17 @@
-"""From what an app has answered to a verdict."""
+"""From the outcome of a request to a verdict."""
 
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Outcome
-from sidecars.adapter.setting_types import RulesText
 from sidecars.adapter.settings import Settings
-from sidecars.adapter.verdict import rule_file
 from sidecars.adapter.verdict.judge import Judge
 from sidecars.adapter.verdict.rule_file import ReloadingRules
 from sidecars.chassis.config.settings import load
 from tests.adapter.documents import HEALTH_JSON, SPRING
-from tests.support import wait_until
 
 QUESTION = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
 RULES = "db: up == 1 fail; queue: depth < 10 warn"
@@ -116,8 +111,8 @@ def test_a_selected_word_that_is_not_understood_fails_every_rule_that_looks_at_i
 
     assert verdict.status == "fail"
     assert '$.nodes[1].state is "offline", which is neither a number nor a known status word' in verdict.reason
-    assert "offline" not in verdict.own_reason
-    assert "$.nodes[*].state" in verdict.own_reason
+    assert "offline" not in verdict.log_reason
+    assert "$.nodes[*].state" in verdict.log_reason
 
 
 def test_a_rule_that_looks_at_what_is_understood_does_not_mind_the_rest() -> None:
@@ -195,7 +190,7 @@ def test_a_custom_status_is_judged_by_its_number() -> None:
     assert unknown.status == "fail"
     assert [check.name for check in unknown.checks] == ["app", "db"]
     assert 'its status is "Up_With_Caution"' in unknown.reason
-    assert "ADAPTER_STATUS_VALUES" in unknown.own_reason
+    assert "ADAPTER_STATUS_VALUES" in unknown.log_reason
     for value, status in (("1", "pass"), ("0.5", "warn"), ("0", "fail")):
         assert judge(ADAPTER_STATUS_VALUES=f"UP_WITH_CAUTION={value}").judge(document(told)).status == status
 
@@ -234,130 +229,3 @@ def test_the_grace_begins_with_the_adapter() -> None:
     assert judging.judge(NoResponse("refused", "is down")).status == "warn"
     clock.now += 31
     assert judging.judge(NoResponse("refused", "is down")).status == "fail"
-
-
-# -- the file of rules ----------------------------------------------------------------------------------------------
-
-
-def book_of(file: Path) -> ReloadingRules:
-    return ReloadingRules(RulesText(file.read_text().rstrip(), str(file)), "ADAPTER_RULES")
-
-
-def names(book: ReloadingRules) -> list[str]:
-    return [result.name for result in book.evaluator().no_data_results("")]
-
-
-def replace(file: Path, text: str) -> None:
-    """As a ConfigMap's files are replaced: by a new one under the same name."""
-    new = file.with_name("new")
-    new.write_text(text)
-    new.replace(file)
-
-
-def test_a_file_of_rules_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    file = tmp_path / "rules"
-    file.write_text("a: up == 1\n")
-    book = book_of(file)
-    before = book.evaluator()
-    assert book.evaluator() is before
-
-    replace(file, "b: up == 1\nc: up == 1\n")
-
-    assert names(book) == ["b", "c"]
-    assert "new rules are in force" in caplog.text
-
-
-BAD_FILES = [
-    "b: up =! 1",
-    "",
-    "\xff",
-    'b: up{job="\\U99999999"} == 1',
-    'b: up{job=~"\\ud800"} == 1',
-    "b: " + " + ".join(["up"] * 1200) + " < 1",
-    "b: " + "(" * 2000,
-    "b: up < " + "9" * 5000 + "s",
-    "b: up < 0x" + "F" * 300,
-    "b: up\n" * 100_000,
-    "#" * (2**20 + 1),
-    "#" * (2**22 + 1),
-]
-
-
-@pytest.mark.parametrize("text", BAD_FILES, ids=[text[:20] for text in BAD_FILES])
-def test_a_bad_new_file_leaves_the_old_rules_in_force_and_says_so_once(
-    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    file = tmp_path / "rules"
-    file.write_text("a: up == 1\n")
-    book = book_of(file)
-
-    file.with_name("new").write_bytes(text.encode("latin-1"))
-    file.with_name("new").replace(file)
-
-    assert book.problem.startswith(f"ADAPTER_RULES_FILE={file}: ")
-    assert names(book) == names(book) == ["a"]
-    assert "defect" not in caplog.text
-    assert caplog.text.count("the earlier ones stay in force") == 1
-    replace(file, "c: up == 1")
-    assert names(book) == ["c"]
-    assert not book.problem
-
-
-def test_a_defect_while_rules_are_read_again_leaves_the_old_in_force_and_shows_its_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    file = tmp_path / "rules"
-    file.write_text("a: up == 1\n")
-    book = book_of(file)
-
-    def fail(_text: str) -> None:
-        raise RecursionError
-
-    assert names(book) == ["a"]
-    monkeypatch.setattr(rule_file, "parse_rules", fail)
-    replace(file, "b: up == 1")
-
-    assert names(book) == ["a"]
-    assert book.problem == f"ADAPTER_RULES_FILE={file}: it cannot be used: RecursionError"
-    assert "RecursionError" in caplog.text
-    assert "the earlier ones stay in force" in caplog.text
-
-
-def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
-    file = tmp_path / "rules"
-    file.write_text("a: up == 1\n")
-    book = book_of(file)
-    file.unlink()
-    os.mkfifo(file)
-
-    assert "no regular file" in book.problem
-    assert names(book) == ["a"]
-    file.unlink()
-    file.mkdir()
-    assert book.problem
-    assert names(book) == ["a"]
-
-
-def test_a_file_that_changed_while_the_program_started_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "rules"
-    file.write_text("b: up == 1\n")
-
-    book = ReloadingRules(RulesText("a: up == 1", str(file)), "ADAPTER_RULES")
-
-    assert names(book) == ["b"]
-
-
-def test_a_file_that_vanishes_leaves_the_rules_in_force_and_its_return_is_no_change(tmp_path: Path) -> None:
-    file = tmp_path / "rules"
-    file.write_text("a: up == 1\n")
-    book = book_of(file)
-    before = book.evaluator()
-    file.unlink()
-    assert book.evaluator() is before
-    assert "No such file" in book.problem
-
-    file.write_text("a: up == 1\n")
-
-    assert book.evaluator() is before
-    assert wait_until(lambda: not book.problem, "no problem any more")

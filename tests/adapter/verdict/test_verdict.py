@@ -28,7 +28,7 @@ def test_of_many_reasons_the_first_are_told_and_how_many_more_there_are() -> Non
     verdict = verdict_of([Check(str(number), "fail", "is away") for number in range(500)])
 
     assert verdict.reason.startswith("0: is away; 1: is away; ")
-    assert verdict.own_reason.endswith("; 9: is away; and 490 more")
+    assert verdict.log_reason.endswith("; 9: is away; and 490 more")
 
 
 def test_a_long_reason_is_cut() -> None:

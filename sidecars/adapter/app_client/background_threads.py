@@ -1,8 +1,8 @@
-"""Work beside the event loop: a large page must not hold up other probes, or `/livez`.
+"""Threads for large pages, so that no other probe and no `/livez` waits while one is parsed or written.
 
-What is small is done at once. What is larger is done by a thread of its app or route, whose next work waits for it: so
-there is never more than one thread for each. When nobody waits for the work any more, it is told to end, which it does
-at the next part of the page.
+A small page is handled at once, on the event loop. A larger one is handled by the thread of its app or route. Each app
+or route has one thread, and its next page waits for that thread. When nobody waits for a page any more, its work is
+cancelled: the work calls its `Checkpoint` at every part of the page, and the checkpoint raises `Abandoned` then.
 """
 
 from __future__ import annotations
@@ -19,28 +19,31 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 LARGE = 128 * 1024
-"""Bytes: to read a page of this size takes some 10 ms."""
+"""Bytes. Parsing a page of this size takes some 10 ms."""
 
 T = TypeVar("T")
 
 
 class Abandoned(Exception):
-    """Nobody waits for this work any more: what its `Proceed` raises then."""
+    """Nobody waits for the result any more. A checkpoint raises this to end the work."""
 
 
-class Background:
-    """The threads that work, one for each app or route that has a large page."""
+class BackgroundThreads:
+    """One thread for each app or route that has had a large page. Owned by the app client."""
 
     def __init__(self) -> None:
         self._threads: dict[str, ThreadPoolExecutor] = {}
 
     def close(self) -> None:
-        """Let go of the threads. Work in progress is not waited for."""
+        """Release the threads, without waiting for work in progress."""
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, key: str, size: int, work: Callable[[Checkpoint], T]) -> T:
-        """Do the work for this app or route, whose page has so many bytes. May be cancelled."""
+        """Run the work and return its result. May be cancelled.
+
+        `key` is the name of the app or route; `size` is the size of its page in bytes.
+        """
         if size < LARGE:
             return work(never_cancelled)
         over = threading.Event()

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from sidecars.adapter.app_client.background import LARGE, Abandoned, Background
+from sidecars.adapter.app_client.background_threads import LARGE, Abandoned, BackgroundThreads
 from sidecars.adapter.app_client.client import AppClient
 from sidecars.adapter.app_client.interpretation import Interpretation, InterpretationOptions, interpret_response
 from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse
@@ -55,8 +55,8 @@ def test_the_line_of_a_mistake_behind_lines_that_say_nothing_is_told() -> None:
 
 
 async def test_large_work_is_done_by_a_thread_and_the_loop_goes_on() -> None:
-    gate, background = Gate(), Background()
-    reply, limits = AppResponse(200, HEADERS, PAGE), InterpretationOptions(1 << 30, 10, valid=gate)
+    gate, background = Gate(), BackgroundThreads()
+    reply, limits = AppResponse(200, HEADERS, PAGE), InterpretationOptions(1 << 30, 10, valid_statuses=gate)
     reading = asyncio.create_task(background.run("shop", len(PAGE), lambda go: interpret_response(reply, limits, go)))
     while not gate.asked_by:  # noqa: ASYNC110 - a thread asks
         await asyncio.sleep(0.001)
@@ -70,13 +70,13 @@ async def test_large_work_is_done_by_a_thread_and_the_loop_goes_on() -> None:
 
 
 async def test_small_work_is_done_at_once() -> None:
-    found = await Background().run("shop", 10, lambda _: threading.current_thread())
+    found = await BackgroundThreads().run("shop", 10, lambda _: threading.current_thread())
 
     assert found is threading.current_thread()
 
 
 async def test_work_that_nobody_waits_for_is_told_to_end_and_the_next_comes_after_it() -> None:
-    background, begun = Background(), threading.Event()
+    background, begun = BackgroundThreads(), threading.Event()
     ended: list[str] = []
 
     def work(checkpoint: Checkpoint) -> None:
@@ -115,10 +115,10 @@ async def test_an_answer_that_is_not_read_in_time_is_a_time_out() -> None:
     with App({"/metrics": answer(PAGE)}) as app:
         apps = load(Settings, {"ADAPTER_TARGET": app.url}).apps.values()
         app_request = AppRequest("default", f"{app.url}/metrics", timeout=5, max_body=1 << 30)
-        limits = {app_request: InterpretationOptions(1 << 30, 10, valid=gate)}
+        limits = {app_request: InterpretationOptions(1 << 30, 10, valid_statuses=gate)}
         try:
-            async with AppClient(apps, Statistics(routes_of(apps)), Health(), limits) as asked:
-                outcome = await asked.ask(app_request)
+            async with AppClient(apps, Statistics(routes_of(apps)).apps, Health(), limits) as asked:
+                outcome = await asked.fetch(app_request)
         finally:
             gate.open.set()
 

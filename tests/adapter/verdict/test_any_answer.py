@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from sidecars.adapter.app_client.outcome import AppRequest, AppResponse
 from sidecars.adapter.rendering.negotiation import negotiate_format
-from sidecars.adapter.server.handler import patience
+from sidecars.adapter.server.probe_handler import scrape_timeout_of
+from sidecars.adapter.setting_types import DIALECT_NAMES, DialectName
 from sidecars.adapter.settings import Settings
-from sidecars.adapter.verdict.dialect_negotiation import DIALECT_NAMES, Format, choose_dialect
-from sidecars.adapter.verdict.dialects import agent_line, render
+from sidecars.adapter.verdict.dialect_negotiation import choose_dialect
+from sidecars.adapter.verdict.dialects import agent_line, render_verdict
 from sidecars.adapter.verdict.judge import Judge
 from sidecars.adapter.verdict.rule_file import ReloadingRules
 from sidecars.adapter.verdict.verdict import STATUSES
@@ -90,9 +91,9 @@ def test_any_answer_of_an_app_has_a_verdict_in_every_dialect(
     assert verdict.status in STATUSES
     assert verdict.status == "pass" or verdict.reason
     for form in DIALECT_NAMES:
-        answer = render(verdict, form)
-        assert len(answer.body) <= 4000
-        answer.body.decode()
+        response = render_verdict(verdict, form)
+        assert len(response.body) <= 4000
+        response.body.decode()
     assert agent_line(verdict).isascii()
 
 
@@ -101,19 +102,19 @@ def test_any_answer_of_an_app_has_a_verdict_in_every_dialect(
     st.text(max_size=20),
     st.sampled_from([*DIALECT_NAMES]),
 )
-def test_no_header_or_query_of_a_prober_raises(header: str, query: str, form: Format) -> None:
+def test_no_header_or_query_of_a_prober_raises(header: str, query: str, form: DialectName) -> None:
     app = load(Settings, {"ADAPTER_MODE": "verdict"}).apps["default"]
     verdict = Judge(app, QUESTION, None).judge(AppResponse(200, {}, b"up 1\n"))
 
     list(media_ranges(header))
     assert choose_dialect("auto", "/health", header) in DIALECT_NAMES
     assert negotiate_format(header).content_type
-    assert patience({"x-prometheus-scrape-timeout-seconds": header}) is None or header
-    assert render(verdict, form, "/" + query, f"verbose&exclude={query}&{query}%ff").status
+    assert scrape_timeout_of({"x-prometheus-scrape-timeout-seconds": header}) is None or header
+    assert render_verdict(verdict, form, "/" + query, f"verbose&exclude={query}&{query}%ff").status
 
 
 @pytest.mark.parametrize("raw", ["1e999", "nan", "-1", "0", "", "1_0", "٣", "9" * 5000, "0x10", " 5 ", "1e-320"])
 def test_a_scrapers_timeout_is_a_time_that_can_be_waited_or_none(raw: str) -> None:
-    found = patience({"x-prometheus-scrape-timeout-seconds": raw})
+    found = scrape_timeout_of({"x-prometheus-scrape-timeout-seconds": raw})
 
     assert found is None or 0 < found < 1e308
