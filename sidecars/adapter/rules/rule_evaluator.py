@@ -19,7 +19,7 @@ from sidecars.adapter.rules.vector_operations import MatchingError
 
 
 class RuleEvaluator:
-    """The rules of one app, and the histories of their range vector selectors. A `RuleFile` owns it.
+    """The rules of one app, and the histories of their range vector selectors. `ReloadingRules` owns it.
 
     `evaluate` must get every exposition of the app, and may be called at any interval. A range such as `[1m]` covers
     the expositions of the last minute: `rate` has no data until it has two points.
