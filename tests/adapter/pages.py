@@ -1,4 +1,4 @@
-"""Random metrics pages, for property tests: structured, valid in both formats, and ugly where the formats allow it."""
+"""Random metrics pages for property tests: valid in both formats, with every character that the formats allow."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sidecars.adapter.exposition.exposition import Exposition
 from sidecars.adapter.exposition.parser import parse_page
 
-TEXT = "text/plain; version=0.0.4"
-OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 Labels = dict[str, str]
 
@@ -26,7 +26,7 @@ helps = st.text(ugly, max_size=12).map(lambda text: text.strip())
 
 @dataclass(frozen=True)
 class Family:
-    """A family. `samples` are suffix, labels, value (in OpenMetrics with an exemplar), and milliseconds."""
+    """A metric family. A sample is its suffix, labels, value (in OpenMetrics with an exemplar), and milliseconds."""
 
     name: str
     kind: str
@@ -67,12 +67,12 @@ def as_openmetrics(families: list[Family]) -> bytes:
 
 
 def _key(pairs: Labels) -> tuple[tuple[str, str], ...]:
-    """Equal for what Prometheus takes for equal: an empty label is none."""
+    """Return a key that is equal for equal label sets: an empty value means the same as no label."""
     return tuple(sorted(pair for pair in pairs.items() if pair[1]))
 
 
-def _stateset(name: str) -> str:
-    """A family's name that is a label's name, too."""
+def _stateset_name(name: str) -> str:
+    """Return a family's name that is valid as a label's name, too."""
     return "x" + name.replace(":", "_")
 
 
@@ -116,7 +116,9 @@ def _openmetrics_families(draw: st.DrawFn, name: str) -> Family:
         if kind == "info":
             samples.append(("_info", pairs, "1", None))
         elif kind == "stateset":
-            samples.extend(("", {**pairs, _stateset(name): state}, draw(st.sampled_from("01")), time) for state in "pq")
+            samples.extend(
+                ("", {**pairs, _stateset_name(name): state}, draw(st.sampled_from("01")), time) for state in "pq"
+            )
         elif kind == "gaugehistogram":
             samples += [
                 ("_bucket", {**pairs, "le": "1.0"}, "1 # {} 0.5", time),
@@ -130,19 +132,19 @@ def _openmetrics_families(draw: st.DrawFn, name: str) -> Family:
             steps = draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True))
             samples.extend(("", pairs, draw(numbers), step) for step in sorted(steps))
     word, _, _ = kind.partition(" ")
-    return Family(_stateset(name) if kind == "stateset" else name, word, draw(helps), samples)
+    return Family(_stateset_name(name) if kind == "stateset" else name, word, draw(helps), samples)
 
 
 @st.composite
 def openmetrics_pages(draw: st.DrawFn) -> list[Family]:
-    """Families of different names; what only OpenMetrics has is among them."""
+    """Draw families of different names, with types and exemplars that only OpenMetrics has."""
     names = draw(st.lists(st.sampled_from(["up", "x:y", "requests", "_z", "heap_bytes"]), max_size=4, unique=True))
     return [draw(st.one_of(_families(name), _openmetrics_families(name))) for name in names]
 
 
 @st.composite
 def pages(draw: st.DrawFn) -> list[Family]:
-    """Families of different names."""
+    """Draw families of different names, with types that both formats have."""
     names = draw(st.lists(st.sampled_from(["up", "x:y", "requests", "_z", "heap_bytes"]), max_size=4, unique=True))
     return [draw(_families(name)) for name in names]
 
@@ -156,7 +158,7 @@ PIECES = [
 
 @st.composite
 def broken(draw: st.DrawFn, whole: st.SearchStrategy[list[Family]], write: Callable[[list[Family]], bytes]) -> str:
-    """A page, and a few accidents: something put in, something cut out, lines moved or doubled."""
+    """Draw a page with a few accidents: bytes inserted or cut out, lines moved or doubled."""
     text = write(draw(whole)).decode()
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(text)))
@@ -178,7 +180,7 @@ Series = dict[tuple[str, tuple[tuple[str, str], ...]], tuple[str, float | None]]
 
 
 def series(exposition: Exposition) -> Series:
-    """All series: their value (as text, for NaN to be equal to itself) and timestamp."""
+    """Return all series with value (as text, so that NaN is equal to itself) and timestamp."""
     return {
         (one.name, one.labels): (repr(one.value), one.timestamp)
         for name in exposition.metric_names()
@@ -188,3 +190,12 @@ def series(exposition: Exposition) -> Series:
 
 def read(page: bytes, content_type: str) -> Exposition:
     return parse_page(page, content_type, 10_000)
+
+
+def parse_text(page: str | bytes) -> Exposition:
+    return parse_page(page.encode() if isinstance(page, str) else page, TEXT, 1000)
+
+
+def parse_openmetrics(page: str) -> Exposition:
+    """Parse a page of OpenMetrics, whose `# EOF` is added."""
+    return parse_page(f"{page}# EOF\n".encode(), OPENMETRICS, 1000)

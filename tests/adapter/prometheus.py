@@ -1,4 +1,4 @@
-"""A real Prometheus over samples that a test gives it: the oracle of the rule language."""
+"""A real Prometheus with the samples of a test, or with scrape targets: the oracle of the rule language."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ import httpx
 from tests.support import free_port, peer, wait_until
 
 Page = Sequence[tuple[str, float]]
-"""Series as they are written, `name{label="value"}`, and their values."""
+"""Series in the notation `name{label="value"}`, and their values."""
 
 
 @dataclass(frozen=True)
 class Prometheus:
-    """Answers instant queries."""
+    """A client of a running Prometheus."""
 
     client: httpx.Client
 
     def jobs(self, selector: str, at_least: Iterable[str]) -> set[str]:
-        """The jobs of the series that were ever scraped, once these are among them: one scrape may be too slow."""
+        """Return the jobs of the selected series of the last hour. Waits until `at_least` are among them.
+
+        One scrape may be too slow.
+        """
         wanted = set(at_least)
 
         def found() -> set[str] | None:
@@ -38,20 +41,20 @@ class Prometheus:
         return wait_until(found, f"{selector} of {sorted(wanted)}")
 
     def query(self, expression: str, time: float) -> list[tuple[Mapping[str, str], float]] | float | str:
-        """A vector as labels and values, a scalar, or the error's text."""
+        """Evaluate an instant query. Return a vector as labels and values, a scalar, or the error's text."""
         parameters = urllib.parse.urlencode({"query": expression, "time": f"{time:.3f}"})
-        answer = json.loads(self.client.get(f"/api/v1/query?{parameters}").content)
-        if answer["status"] != "success":
-            return str(answer["error"])
-        found: Any = answer["data"]["result"]
-        if answer["data"]["resultType"] == "scalar":
+        response = json.loads(self.client.get(f"/api/v1/query?{parameters}").content)
+        if response["status"] != "success":
+            return str(response["error"])
+        found: Any = response["data"]["result"]
+        if response["data"]["resultType"] == "scalar":
             return float(found[1])
         return [(one["metric"], float(one["value"][1])) for one in found]
 
 
 @contextmanager
 def prometheus(folder: Path, scrapes: Mapping[float, Page]) -> Iterator[Prometheus]:
-    """Prometheus with these samples, by their time in Unix seconds (whole milliseconds)."""
+    """Start Prometheus with these samples, by their time in Unix seconds (whole milliseconds)."""
     lines: dict[str, list[str]] = {}
     for time, page in scrapes.items():
         for series, value in page:
@@ -71,7 +74,7 @@ def prometheus(folder: Path, scrapes: Mapping[float, Page]) -> Iterator[Promethe
 
 @contextmanager
 def _running(folder: Path, data: Path) -> Iterator[Prometheus]:
-    """Prometheus with the folder's configuration and this data."""
+    """Start Prometheus with the configuration in the folder and this data. Waits until it is ready."""
     port = free_port()
     process = subprocess.Popen(
         [
@@ -102,7 +105,7 @@ def _running(folder: Path, data: Path) -> Iterator[Prometheus]:
 
 @contextmanager
 def scraping(folder: Path, targets: Mapping[str, tuple[int, str]]) -> Iterator[Prometheus]:
-    """Prometheus that scrapes these ports and paths of loopback, each as a job of that name; once each was scraped."""
+    """Start Prometheus that scrapes these ports and paths of loopback, each as a job. Waits until each was scraped."""
     jobs = "".join(
         f"  - job_name: '{name}'\n    metrics_path: '{path}'\n    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
         for name, (port, path) in targets.items()

@@ -1,4 +1,4 @@
-"""No number that an app can write into its page raises anything, and none spoils what is handed on."""
+"""Numbers in pages, of any size: none raises an unexpected error, and none makes a written page invalid."""
 
 from __future__ import annotations
 

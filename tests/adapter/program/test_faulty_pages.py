@@ -1,4 +1,4 @@
-"""Pages of metrics as apps write them, not quite right: what becomes of them here and in a real Prometheus."""
+"""Faulty pages, as real apps write them: the adapter has the samples that a real Prometheus has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVING = "# HELP serving Ready.\n# TYPE serving gauge\nserving 1\n"
 HISTOGRAM = "# TYPE jobs histogram\n"
 TORN = 'jobs_bucket{le="1"} 1\njobs_bucket{le="+Inf"} 2\njobs_sum 1\njobs_count 3\n'
 
-# The Content-Type, the page, and whether a rule about `serving` can be judged.
+# The Content-Type, the page, and True if a rule about `serving` can be judged.
 PAGES: dict[str, tuple[str, str, bool]] = {
     "right": (TEXT, SERVING, True),
     # Nothing is lost.
@@ -46,7 +46,7 @@ PAGES: dict[str, tuple[str, str, bool]] = {
         True,
     ),
     "OpenMetrics: a counter without _total": (OPENMETRICS, "# TYPE serving counter\nserving 1\n# EOF\n", True),
-    # A metric that no rule looks at is left out.
+    # A family that no rule selects is dropped.
     "a torn histogram": (TEXT, f"{SERVING}{HISTOGRAM}{TORN}", True),
     "falling buckets": (
         TEXT,
@@ -75,14 +75,14 @@ PAGES: dict[str, tuple[str, str, bool]] = {
         "# TYPE jobs counter\njobs_total -1\nserving 1\n# EOF\n",
         True,
     ),
-    # Prometheus refuses these, and what can be used of them is.
+    # Prometheus refuses these pages. The adapter uses their valid samples.
     "OpenMetrics's types in text": (TEXT, f"# TYPE build info\nbuild_info 1\n{SERVING}", True),
     "TYPE without a type": (TEXT, f"# TYPE jobs\njobs 1\n{SERVING}", True),
     "too large a number": (TEXT, f"jobs 1e999\n{SERVING}", True),
     "too large a timestamp": (TEXT, f"jobs 1 {'9' * 5000}\n{SERVING}", True),
     "OpenMetrics: too large a timestamp": (OPENMETRICS, "jobs 1 1e400\nserving 1\n# EOF\n", True),
     "OpenMetrics: a unit that is not in the name": (OPENMETRICS, "# UNIT serving seconds\nserving 1\n# EOF\n", True),
-    # Not a page of metrics, or not whole.
+    # Not a page of metrics, or its end is missing.
     "a page for people": ("text/html", "<html><body>login</body></html>", False),
     "a value that is none": (TEXT, f"{SERVING}jobs null\n", False),
     "a NaN of C": (TEXT, f"{SERVING}jobs -nan\n", False),
@@ -93,7 +93,7 @@ PAGES: dict[str, tuple[str, str, bool]] = {
     "OpenMetrics: no EOF": (OPENMETRICS, SERVING, False),
     "OpenMetrics: an empty line": (OPENMETRICS, f"{SERVING}\n# EOF\n", False),
     "OpenMetrics: bytes after EOF": (OPENMETRICS, f"{SERVING}# EOF\n\n", False),
-    # The sample's time is yet to come.
+    # The sample's timestamp is in the future.
     "a timestamp of the next century": (TEXT, "serving 1 4102444800000\n", False),
     "OpenMetrics: a timestamp in milliseconds": (OPENMETRICS, "serving 1 1700000000000\n# EOF\n", False),
     # Prometheus takes the first of the two values.

@@ -1,7 +1,7 @@
-"""The same expressions over the same samples, in a real Prometheus and here.
+"""The same expressions over the same samples, in a real Prometheus (Debian's 2.42) and here.
 
-Debian's Prometheus (2.42) is asked. What is deliberately different is not asked here, but tested in `test_evaluator`:
-what becomes of a rule without data, of NaN in a rule, of series that have gone; `stale` and `age` are ours.
+`test_rule_evaluator` tests the deliberate differences: rules without data, NaN in a rule, series that are gone, and the
+functions `stale` and `age`, which Prometheus does not have.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WEATHER = (-5, 0, 21.5, 1e300, math.nan, math.inf, -math.inf)
 
 
 def _scrapes() -> dict[float, Page]:
-    """Counters that reset, gauges with everything that a float can be, series that come late."""
+    """Return counters with resets, gauges with every kind of float, and series that appear late."""
     chance = random.Random(6)
     counters = {
         f'requests_total{{method="{method}",code="{code}"}}': 0.0
@@ -82,7 +82,7 @@ Result = list[tuple[dict[str, str], float]] | float | str
 
 
 def here(expression: str) -> Result:
-    """What the expression is worth here; "refused" where it makes no sense, or has no one-to-one match."""
+    """Evaluate the expression here. Return "refused" if it is invalid, or has no one-to-one match."""
     try:
         node = parse_expression(expression)
     except BadRule as error:
@@ -112,7 +112,7 @@ def there(server: Prometheus, expression: str) -> Result:
 
 @dataclass(frozen=True)
 class Same:
-    """Equal but for the last bits of a sum."""
+    """A value that is equal to another one up to the last bits of a sum."""
 
     value: float
 
@@ -122,7 +122,7 @@ class Same:
             return math.isnan(self.value) and math.isnan(other.value)
         return math.isclose(self.value, other.value, rel_tol=1e-9, abs_tol=1e-12)
 
-    __hash__ = None  # type: ignore[assignment] # what is about equal has no hash
+    __hash__ = None  # type: ignore[assignment] # approximate equality has no hash
 
 
 def comparable(result: Result) -> object:

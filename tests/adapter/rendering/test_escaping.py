@@ -1,4 +1,4 @@
-"""UTF-8 names in the old letters. prometheus-client's own functions are the oracle."""
+"""Escaping schemes of UTF-8 names. The functions of prometheus-client are the oracle."""
 
 from __future__ import annotations
 

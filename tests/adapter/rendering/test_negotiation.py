@@ -1,4 +1,4 @@
-"""What a scraper gets for its Accept header."""
+"""Negotiation of the format by the scraper's Accept header."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from sidecars.adapter.rendering.negotiation import negotiate_format
 
-# What Prometheus 2.42 and 3 send.
+# The headers of Prometheus 2.42 and 3.
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"

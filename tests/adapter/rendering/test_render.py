@@ -1,4 +1,4 @@
-"""Pages written anew: in the other format, with labels, several as one."""
+"""Writing of pages: in the other format, with target labels, several as one."""
 
 from __future__ import annotations
 

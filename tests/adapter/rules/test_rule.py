@@ -1,4 +1,4 @@
-"""The rule language: what is a rule, and where the caret points when a text is none."""
+"""The rule language: valid rules, and the position and reason of a mistake."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Rules, judged over expositions: the finding, and the sentence that people read.
+"""Rules evaluated over expositions: the result, and its reason.
 
-What the expressions are worth is tested against a real Prometheus in `test_promql`; here is what is ours.
+`test_promql` compares the values of expressions with a real Prometheus. Here are the rules' own features.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def judge(rule: str, page: str = PAGE, now: float = NOW) -> RuleResult:
 
 
 def over_time(rule: str, *pages: tuple[float, str]) -> RuleResult:
-    """The last finding, after expositions at so many seconds."""
+    """Return the last result, after expositions at these seconds."""
     evaluator = RuleEvaluator(parse_rules(rule))
     for time, page in pages:
         (result,) = evaluator.evaluate(parse_page(page.encode(), "", 100), NOW + time)

@@ -1,4 +1,4 @@
-"""The examples of docs/rules.md, run."""
+"""The examples of docs/rules.md: each is evaluated, with the result that is printed there."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def _examples() -> list[tuple[str, str, str]]:
-    """Each block of findings, with the last metrics and the last rules before it."""
+    """Return each block of results, with the last metrics and the last rules before it."""
     found: list[tuple[str, str, str]] = []
     last: dict[str, str] = {}
     for kind, text in BLOCKS:
         last[kind] = text
-        if kind == "findings":
+        if kind == "results":
             found.append((last["metrics"], last["rules"], text))
     return found
 
@@ -31,8 +31,8 @@ def _examples() -> list[tuple[str, str, str]]:
 def test_every_block_is_one_that_is_run() -> None:
     kinds = [kind for kind, _ in BLOCKS]
 
-    assert set(kinds) == {"metrics", "rules", "findings", "mistake", "output"}
-    assert kinds.count("findings") == len(_examples()) > 3
+    assert set(kinds) == {"metrics", "rules", "results", "mistake", "output"}
+    assert kinds.count("results") == len(_examples()) > 3
     assert kinds.count("mistake") == kinds.count("output") > 2
 
 
