@@ -69,7 +69,8 @@ request = function()
 end
 """
 
-ResolvedAddress = dict[str, dict[str, list[float]]]  # what was measured -> of whom -> in each round
+# Measured values of each round: by measurement, then by proxy.
+Measurements = dict[str, dict[str, list[float]]]
 
 
 def wrk(port: int, path: str, connections: int, seconds: float, script: Path | None = None) -> subprocess.Popen[str]:
@@ -133,7 +134,7 @@ def latencies(port: int, seconds: float) -> list[float]:
     return sorted(taken)
 
 
-def a_round(proxies: list[Proxy], found: ResolvedAddress, seconds: float, origin: Origin, script: Path) -> None:
+def a_round(proxies: list[Proxy], found: Measurements, seconds: float, origin: Origin, script: Path) -> None:
     """Measure every proxy once."""
 
     def cpu(what: str, proxy: Proxy, kind: str, connections: int, script: Path | None) -> None:
@@ -246,7 +247,7 @@ def serve(stack: ExitStack, proxy: Proxy) -> None:
     proxy.process = stack.enter_context(running(proxy.command, 0, proxy.environ, list(proxy.ports.values())))
 
 
-def figures(found: ResolvedAddress, names: set[str]) -> list[Figure]:
+def figures(found: Measurements, names: set[str]) -> list[Figure]:
     """The promises that compare us with a peer that is here."""
     promises = (
         ("CPU a request, 64 connections", "64", "envoy", 0.6),
@@ -298,7 +299,7 @@ def main() -> int:
     if needed or (os.cpu_count() or 1) < 2:
         return refuse(f"{', '.join(needed) or 'a second core'} is missing")
     form = compiled(arguments.python)
-    found: ResolvedAddress = defaultdict(lambda: defaultdict(list))
+    found: Measurements = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         origin = Origin(Path(name))
         stack.enter_context(running(origin.prepare(), 1, {}, [origin.port, origin.secure]))
