@@ -38,7 +38,7 @@ FAST = {
 class Receiver:
     """An HTTP receiver of NDJSON. `mode` is how it answers; it may be changed at any time.
 
-    ok: 204 · hang: no answer until the client gives up · lost: stored, but the connection closes without an answer ·
+    ok: 204 · hang: no answer until the client gives up · lost: stored, but the connection closes without a response ·
     a number: that status, nothing stored · limit:N: 413 for a body of more than N bytes · poison:TEXT: 400 for a body
     with that text
 

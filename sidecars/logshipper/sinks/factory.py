@@ -1,6 +1,6 @@
-"""Where lines go: one module a sink, named by its row in `schemes`.
+"""Makes the sink of a URL: the module is the one in the row of its scheme in `config.sink_registry`.
 
-A module has `create(settings, sink)`, which returns a `base.Sink`. It is imported only when it is used.
+Each sink's module has `create(settings, sink)`, which returns a `base.Sink`. A module is imported only if it is used.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sidecars.logshipper.sinks.base import Sink
 
 
 def create_sink(settings: Settings, sink: SinkSettings) -> Sink:
+    """Return a new sink, which is not open yet. `sink` has its own settings, `settings` those of the process."""
     module = import_module(f"{__package__}.{sink_registry.of(sink.url).module}")
-    delivery: Sink = module.create(settings, sink)
-    return delivery
+    created: Sink = module.create(settings, sink)
+    return created

@@ -1,12 +1,14 @@
-"""The sink `file:///directory`: NDJSON records, appended to one file of ours in it.
+"""The sink `file:///directory`: NDJSON records, appended to one file in it that is ours.
 
-Yes means that the batch is flushed to the disk. Each batch is there exactly once: the receipt holds the length up to
-which the file was acknowledged, it is saved together with the positions, and what lies beyond it after a crash (a whole
-batch or a torn one) is cut off before the same lines are written again. That is done only to the very file that the
-receipt is about, by inode and by the bytes before that length; any other file is appended to, on a new line.
+Accepted: the batch is flushed to the disk.
 
-With `SINK_ROTATE_SIZE` the file is rotated before a batch that it has no room for. When the file of the receipt has
-been rotated meanwhile, what came after it was never acknowledged, and goes as well.
+Exactly once: the receipt is the acknowledged length of the file, and is saved together with the positions. Bytes beyond
+it after a crash (a whole batch, or a torn one) are cut off before the same lines are written again. Only the file of
+the receipt is cut, which is recognised by its inode and by the bytes before that length. To any other file the sink
+appends, on a new line.
+
+With `SINK_ROTATE_SIZE` the file is rotated before a batch that does not fit. If the file of the receipt was rotated
+before the crash, the files after it were never acknowledged, and are removed.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ def create(settings: Settings, sink: SinkSettings) -> FileSink:
 
 
 class FileSink:
+    """One file of NDJSON. All its I/O is done on one thread. See `base.Sink`."""
+
     max_in_flight = 1  # the receipt is a length
 
     def __init__(self, path: Path, variable_name: str, rotation: NumberedRotation) -> None:
@@ -67,16 +71,16 @@ class FileSink:
             raise IOFailed(f"{self._where} cannot be written: {error.strerror}; {remedy}") from None
 
     def _open(self, receipt: Any) -> Any:
-        """Open the file, and cut off what the receipt does not have. Where that fails, no file is open."""
-        self._let_go()
+        """Open the file, and cut off the bytes beyond the receipt's length. No file is open if that fails."""
+        self._close_file()
         self._descriptor = os.open(self._path, _FLAGS, 0o640)
         try:
-            return self._begin(self._descriptor, receipt)
+            return self._continue(self._descriptor, receipt)
         except BaseException:
-            self._let_go()
+            self._close_file()
             raise
 
-    def _begin(self, descriptor: int, receipt: Any) -> Any:
+    def _continue(self, descriptor: int, receipt: Any) -> Any:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fsync_directory(self._path.parent)
         status = os.fstat(descriptor)
@@ -85,26 +89,26 @@ class FileSink:
             inode, *mark = receipt
             acknowledged = Fingerprint(*mark)
             if inode == status.st_ino:
-                if acknowledged.offset <= status.st_size and acknowledged.matches_file(self._sample):
+                if acknowledged.offset <= status.st_size and acknowledged.matches_file(self._read_at):
                     self._length = acknowledged.offset
-            elif self._cut_rotated(inode, acknowledged):
+            elif self._truncate_rotated(inode, acknowledged):
                 self._length = 0
         if self._length < status.st_size:
             log.info("cutting off what was not acknowledged", file=str(self._path), bytes=status.st_size - self._length)
             os.ftruncate(descriptor, self._length)
-        elif self._length and self._sample(self._length - 1, 1) != b"\n":
+        elif self._length and self._read_at(self._length - 1, 1) != b"\n":
             self._length += os.write(descriptor, b"\n")
         return self._receipt()
 
-    def _cut_rotated(self, inode: int, acknowledged: Fingerprint) -> bool:
-        """Whether the file of the receipt is a rotated one. If so, what came after the receipt is taken away."""
-        found = self._rotation.after(inode)
+    def _truncate_rotated(self, inode: int, acknowledged: Fingerprint) -> bool:
+        """Return True if the file of the receipt is a rotated one. Remove the bytes and files after the receipt."""
+        found = self._rotation.find(inode)
         if found is None:
             return False
         path, later = found
         with path.open("r+b") as file:
             size = os.fstat(file.fileno()).st_size
-            if acknowledged.offset > size or not acknowledged.matches_file(partial(_sample, file.fileno())):
+            if acknowledged.offset > size or not acknowledged.matches_file(partial(_read_at, file.fileno())):
                 return False
             if acknowledged.offset < size:
                 log.info("cutting off what was not acknowledged", file=str(path), bytes=size - acknowledged.offset)
@@ -121,23 +125,23 @@ class FileSink:
             raise RetryLater(f"{self._path} cannot be written: {error.strerror}") from None
 
     def _append(self, blocks: list[bytes]) -> Any:
-        if self._descriptor is None or self._was_moved():
+        if self._descriptor is None or self._is_replaced():
             self._open(None)
-        if self._rotation.due(self._length, sum(map(len, blocks))):
+        if self._rotation.is_due(self._length, sum(map(len, blocks))):
             self._rotation.rotate()
             self._open(None)
         descriptor = self._descriptor
         if descriptor is None:
-            raise AssertionError("opened, and not open")
+            raise AssertionError("no file after opening")
         try:
-            self._length += _written(descriptor, blocks)
+            self._length += _append_blocks(descriptor, blocks)
         except OSError:
             os.ftruncate(descriptor, self._length)  # readers see whole lines, and none twice
             raise
         return self._receipt()
 
-    def _was_moved(self) -> bool:
-        """Whether somebody rotated or removed the file that we write."""
+    def _is_replaced(self) -> bool:
+        """True if another program rotated, removed or truncated the file that is open."""
         try:
             status = os.stat(self._path)  # noqa: PTH116 - beside fstat
         except FileNotFoundError:
@@ -147,28 +151,28 @@ class FileSink:
 
     def _receipt(self) -> Any:
         length = min(POSITION_LENGTH, self._length)
-        mark = position_fingerprint(self._length, self._sample(self._length - length, length))
-        return [os.fstat(self._descriptor or 0).st_ino, mark.offset, mark.length, mark.digest]
+        tail = position_fingerprint(self._length, self._read_at(self._length - length, length))
+        return [os.fstat(self._descriptor or 0).st_ino, tail.offset, tail.length, tail.digest]
 
-    def _sample(self, offset: int, length: int) -> bytes:
-        return _sample(self._descriptor or 0, offset, length)
+    def _read_at(self, offset: int, length: int) -> bytes:
+        return _read_at(self._descriptor or 0, offset, length)
 
-    def _let_go(self) -> None:
+    def _close_file(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     async def close(self) -> None:
-        await self._thread.call(self._let_go)
+        await self._thread.call(self._close_file)
 
 
-def _written(descriptor: int, blocks: list[bytes]) -> int:
-    """Append the blocks, flush them to the disk, and return their length."""
+def _append_blocks(descriptor: int, blocks: list[bytes]) -> int:
+    """Append the blocks, flush them to the disk, and return their length. Raises OSError."""
     for block in blocks:
         write_all(descriptor, block)
     os.fsync(descriptor)
     return sum(map(len, blocks))
 
 
-def _sample(descriptor: int, offset: int, length: int) -> bytes:
+def _read_at(descriptor: int, offset: int, length: int) -> bytes:
     return os.pread(descriptor, length, offset)

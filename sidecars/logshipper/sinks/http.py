@@ -1,8 +1,9 @@
-"""The sinks `http://` and `https://`: a POST of NDJSON for each batch.
+"""The sinks `http://` and `https://`: one POST of NDJSON for each batch.
 
-Yes is any 2xx to the whole of it. `Idempotency-Key` is the same whenever the same bytes of the same file generations
-are sent again to this sink, also after kill -9, so that a receiver can tell a repeat
-(draft-ietf-httpapi-idempotency-key-header). What the other answers mean stands in `answers`.
+Accepted: any 2xx, for the whole batch. `http_outcome` has the other statuses.
+
+Repeats: `Idempotency-Key` is the same whenever the same bytes of the same file generations are sent again to this sink,
+also after kill -9 (draft-ietf-httpapi-idempotency-key-header).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sidecars.logshipper.sinks.base import Outcome
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
 from sidecars.logshipper.sinks.protocols.http_outcome import raise_for_status
-from sidecars.logshipper.sinks.protocols.http_post import HttpPoster, target
+from sidecars.logshipper.sinks.protocols.http_post import HttpPoster, request_target
 
 
 def create(_settings: Settings, sink: SinkSettings) -> HttpSink:
@@ -24,13 +25,15 @@ def create(_settings: Settings, sink: SinkSettings) -> HttpSink:
 
 
 class HttpSink:
+    """A receiver of NDJSON over HTTP. See `base.Sink`."""
+
     max_in_flight = 64
 
-    def __init__(self, sink: SinkSettings) -> None:
-        self._poster = HttpPoster(sink)
-        self._pack = compressor(sink.compression)
-        self._headers = [("Content-Type", "application/x-ndjson"), *content_encoding(sink.compression)]
-        self._target = target(sink, "/")
+    def __init__(self, settings: SinkSettings) -> None:
+        self._poster = HttpPoster(settings)
+        self._compress = compressor(settings.compression)
+        self._headers = [("Content-Type", "application/x-ndjson"), *content_encoding(settings.compression)]
+        self._target = request_target(settings, "/")
 
     async def open(self, _receipt: Any) -> None:
         self._poster.open()
@@ -41,7 +44,7 @@ class HttpSink:
         return Outcome()
 
     def _encode(self, batch: Batch) -> list[bytes]:
-        return self._pack(ndjson.encode(batch))
+        return self._compress(ndjson.encode(batch))
 
     async def close(self) -> None:
         self._poster.close()

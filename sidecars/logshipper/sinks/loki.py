@@ -1,13 +1,17 @@
 """The sinks `loki+http://` and `loki+https://`: Grafana Loki's push API.
 
-Yes is a 2xx: 204, or 200 from what stands in front of it. 260 is none: by that Loki tells that ingestion is blocked.
-A 400 means that it will not take some of the entries, and may have stored the rest: what it names is rejected, and
-nothing is sent again (see `loki_refusal`); but when it takes no structured metadata, that is mended by people. 429
-says no to the whole request. Repeats are recognised by Loki itself, which takes two entries of one stream with the
-same time and the same line for one: an event with a time of its own has the same time whenever it is sent (see
-`stamps`).
+| status | meaning | outcome |
+|---|---|---|
+| 2xx, but 260 | 204, or 200 from a proxy in front of Loki | accepted |
+| 260 | ingestion is blocked, and nothing is stored | `RetryLater` |
+| 400 | structured metadata is disallowed: people have to change the configuration | `RetryLater` |
+| 400 | Loki refused some entries, and may have stored the others | the named ones are rejected, see `loki_refusal` |
+| 429 | nothing is stored | `RetryLater` |
 
-With `COMPRESSION=snappy` requests are protobuf, which is the cheaper form for both sides; else they are JSON.
+Repeats: Loki treats two entries of one stream with the same time and the same line as one. An event with its own time
+has the same time whenever it is sent (see `unique_timestamps`).
+
+With `COMPRESSION=snappy` requests are protobuf, which is the cheaper form for both sides. Otherwise they are JSON.
 """
 
 from __future__ import annotations
@@ -24,13 +28,13 @@ from sidecars.logshipper.sinks.encodings.compression import compressor, content_
 from sidecars.logshipper.sinks.encodings.loki_push import encode_json, encode_protobuf
 from sidecars.logshipper.sinks.encodings.unique_timestamps import unique_timestamps
 from sidecars.logshipper.sinks.protocols.http_outcome import raise_for_status
-from sidecars.logshipper.sinks.protocols.http_post import SHORT_RESPONSE, HttpPoster, target
+from sidecars.logshipper.sinks.protocols.http_post import SHORT_RESPONSE, HttpPoster, request_target
 from sidecars.logshipper.sinks.protocols.loki_refusal import ignored_count, refused_entries
 from sidecars.logshipper.sinks.protocols.peer_text import error_message
 
 _BAD_REQUEST = 400
-_BLOCKED = 260  # block_ingestion_status_code: a status that clients shall not repeat, and nothing is stored
-_READ = 16 * 1024  # bytes of an answer that are read: Loki names ten entries at most
+_BLOCKED = 260  # block_ingestion_status_code: clients shall not repeat the request, and nothing is stored
+_READ = 16 * 1024  # bytes of a response that are read: Loki names ten entries at most
 _NO_METADATA = "includes structured metadata, but this feature is disallowed"
 _PATH = "/loki/api/v1/push"
 
@@ -41,68 +45,79 @@ def create(_settings: Settings, sink: SinkSettings) -> LokiSink:
 
 @dataclass(frozen=True, slots=True)
 class _Push:
-    now: int  # what events without a time were given, counted up
+    """The request for one batch. Events without a time have `now` (nanoseconds since 1970), counted up."""
+
+    now: int
     blocks: list[bytes]
 
 
 class LokiSink:
+    """A Loki, or a proxy in front of one. See `base.Sink`."""
+
     max_in_flight = 64
 
-    def __init__(self, sink: SinkSettings) -> None:
-        self._poster = HttpPoster(sink)
-        self._coding = sink.compression
-        self._target = target(sink, _PATH)
-        if self._coding == "snappy":  # the coding is a part of this content type, and has no header
+    def __init__(self, settings: SinkSettings) -> None:
+        self._poster = HttpPoster(settings)
+        self._compression = settings.compression
+        self._target = request_target(settings, _PATH)
+        if self._compression == "snappy":  # it is a part of this content type, and has no Content-Encoding
             self._headers = [("Content-Type", "application/x-protobuf")]
         else:
-            self._headers = [("Content-Type", "application/json"), *content_encoding(self._coding)]
+            self._headers = [("Content-Type", "application/json"), *content_encoding(self._compression)]
 
     async def open(self, _receipt: Any) -> None:
         self._poster.open()
 
     async def deliver(self, batch: Batch) -> Outcome:
         push = batch.encoded(self._encode)
-        answer = await self._poster.post(self._target, self._headers, push.blocks, SHORT_RESPONSE)
-        if answer.status == _BAD_REQUEST and not answer.early:
-            text = answer.body[:_READ].decode("utf-8", "replace")
-            if _NO_METADATA in text:
-                raise RetryLater("it takes no structured metadata: set allow_structured_metadata in its limits_config")
-            indices = _refused(batch, push.now, text)
-            if indices is None:
-                return _unnamed(batch, text)
-            reason = f"the receiver answered 400: {_kind(text)}"
-            return Outcome(rejected=[(index, reason) for index in indices])
-        if answer.status == _BLOCKED:
-            raise RetryLater("the receiver answered 260: ingestion is blocked")
-        raise_for_status(answer)
+        response = await self._poster.post(self._target, self._headers, push.blocks, SHORT_RESPONSE)
+        if response.status == _BAD_REQUEST and not response.early:
+            return _bad_request(batch, push.now, response.body[:_READ].decode("utf-8", "replace"))
+        if response.status == _BLOCKED:
+            raise RetryLater("the receiver responded with 260: ingestion is blocked")
+        raise_for_status(response)
         return Outcome()
 
     def _encode(self, batch: Batch) -> _Push:
         now = time.time_ns()
-        if self._coding == "snappy":
+        if self._compression == "snappy":
             return _Push(now, snappy(encode_protobuf(batch, now)))
-        return _Push(now, compressor(self._coding)(encode_json(batch, now)))
+        return _Push(now, compressor(self._compression)(encode_json(batch, now)))
 
     async def close(self) -> None:
         self._poster.close()
 
 
+def _bad_request(batch: Batch, now: int, text: str) -> Outcome:
+    """Return the outcome of a 400 with this text. Raises RetryLater or BatchRefused."""
+    if _NO_METADATA in text:
+        raise RetryLater("it takes no structured metadata: set allow_structured_metadata in its limits_config")
+    indices = _refused(batch, now, text)
+    if indices is None:
+        return _unnamed(batch, text)
+    reason = f"the receiver responded with 400: {_kind(text)}"
+    return Outcome(rejected=[(index, reason) for index in indices])
+
+
 def _refused(batch: Batch, now: int, text: str) -> list[int] | None:
+    """Return the indices of the refused events; None if the text does not name all of them."""
     streams = [records for records in batch.records if records.bodies]
-    return refused_entries(text, streams[0].bodies, unique_timestamps(streams[0], now)) if len(streams) == 1 else None
+    if len(streams) != 1:
+        return None
+    return refused_entries(text, streams[0].bodies, unique_timestamps(streams[0], now))
 
 
 def _unnamed(batch: Batch, text: str) -> Outcome:
-    """Raise Rejected where not even the number can be told: then the lines are found out by halves."""
+    """Return the number of refused events. Raises BatchRefused if it is unknown: halves of the batch are sent then."""
     count = ignored_count(text) if sum(bool(records.bodies) for records in batch.records) == 1 else None
     if count is None:
-        raise BatchRefused(f"the receiver answered 400: {_kind(text)}")
-    reason = f"the receiver answered 400, and does not say about which {count} of {batch.events} lines"
+        raise BatchRefused(f"the receiver responded with 400: {_kind(text)}")
+    reason = f"the receiver responded with 400, and does not name the {count} of {batch.events} lines"
     return Outcome(unnamed_rejections=(min(count, batch.events), f"{reason}: {_kind(text)}"))
 
 
 def _kind(text: str) -> str:
-    """Return what the text says, without what it repeats of the lines' labels."""
+    """Return the reason in the text, without the labels of the lines, which Loki repeats there."""
     for kind in ("max entry size", "timestamp too old", "too far behind", "out of order"):
         if kind in text.lower():
             return kind

@@ -1,11 +1,12 @@
 """The sinks `otlp+http://` and `otlp+https://`: OTLP/HTTP logs.
 
-Yes is a 2xx whose body is an ExportLogsServiceResponse. One with a `partial_success` that refuses some records is still
-final: nothing is sent again, and as many are counted as rejected as the receiver says. It does not say which. Repeats
-can be recognised by the attribute `log.record.uid`.
+Accepted: a 2xx with an ExportLogsServiceResponse. A `partial_success` that refuses some records is final, too: nothing
+is sent again, and the number that the receiver gives is counted as rejected. The receiver does not name the records.
 
-The specification calls 500 final, too. Here it is tried again as every other 5xx is: what it means is that somebody has
-to look, and until then the lines are safe in the app's files.
+Repeats: the attribute `log.record.uid` is the same.
+
+The specification calls 500 final. Here it is retried as every other 5xx is: somebody has to repair the receiver, and
+until then the lines are safe in the app's files.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from sidecars.logshipper.sinks.encodings import otlp_logs
 from sidecars.logshipper.sinks.encodings.compression import compressor, content_encoding
 from sidecars.logshipper.sinks.encodings.protobuf import parse_fields
 from sidecars.logshipper.sinks.protocols.http_outcome import raise_for_status
-from sidecars.logshipper.sinks.protocols.http_post import HttpPoster, target
+from sidecars.logshipper.sinks.protocols.http_post import HttpPoster, request_target
 from sidecars.logshipper.sinks.protocols.peer_text import error_message, sanitized
 
 _PATH = "/v1/logs"
-_ANSWER = 16 * 1024  # bytes: a count and a message
-_REJECTED, _MESSAGE = 1, 2  # fields of ExportLogsPartialSuccess; the message is that of google.rpc.Status, too
+_MAX_RESPONSE = 16 * 1024  # bytes: a count and a message
+_REJECTED, _MESSAGE = 1, 2  # fields of ExportLogsPartialSuccess; the message of google.rpc.Status has the same number
 
 
 def create(settings: Settings, sink: SinkSettings) -> OtlpSink:
@@ -34,13 +35,15 @@ def create(settings: Settings, sink: SinkSettings) -> OtlpSink:
 
 
 class OtlpSink:
+    """An OTLP receiver, such as an OpenTelemetry collector. See `base.Sink`."""
+
     max_in_flight = 64
 
     def __init__(self, settings: Settings, sink: SinkSettings) -> None:
         self._poster = HttpPoster(sink, settings.otel_exporter_otlp_headers)
-        self._pack = compressor(sink.compression)
+        self._compress = compressor(sink.compression)
         self._headers = [("Content-Type", "application/x-protobuf"), *content_encoding(sink.compression)]
-        self._target = target(sink, _PATH)
+        self._target = request_target(sink, _PATH)
         self._resource = dict(settings.otel_resource_attributes or {})
         if settings.otel_service_name:
             self._resource["service.name"] = settings.otel_service_name
@@ -49,24 +52,27 @@ class OtlpSink:
         self._poster.open()
 
     async def deliver(self, batch: Batch) -> Outcome:
-        answer = await self._poster.post(self._target, self._headers, batch.encoded(self._encode), _ANSWER)
-        raise_for_status(answer, status_message)
-        refused, why = partial_success(answer.body)
-        reason = f"the receiver refused {refused} of {batch.events} records" + (f": {why}" if why else "")
+        response = await self._poster.post(self._target, self._headers, batch.encoded(self._encode), _MAX_RESPONSE)
+        raise_for_status(response, status_message)
+        refused, message = partial_success(response.body)
+        reason = f"the receiver refused {refused} of {batch.events} records" + (f": {message}" if message else "")
         if refused >= batch.events:
             raise BatchRefused(reason, [reason] * batch.events)
         return Outcome(unnamed_rejections=(refused, reason) if refused else None)
 
     def _encode(self, batch: Batch) -> list[bytes]:
-        return self._pack(otlp_logs.encode(batch, self._resource, time.time_ns()))
+        return self._compress(otlp_logs.encode(batch, self._resource, time.time_ns()))
 
     async def close(self) -> None:
         self._poster.close()
 
 
 def partial_success(body: bytes) -> tuple[int, str]:
-    """Return how many records an ExportLogsServiceResponse refuses, and why. Raise TryLater when the body is none."""
-    refused, reason = 0, b""
+    """Return the number of refused records in an ExportLogsServiceResponse, and the message.
+
+    Raises RetryLater if the body is no such message.
+    """
+    refused, message = 0, b""
     try:
         for field, value in parse_fields(body):
             if field == 1 and isinstance(value, bytes):
@@ -74,18 +80,17 @@ def partial_success(body: bytes) -> tuple[int, str]:
                     if inner == _REJECTED and isinstance(content, int):
                         refused = content
                     elif inner == _MESSAGE and isinstance(content, bytes):
-                        reason = content
+                        message = content
     except ValueError:
-        raise RetryLater("the receiver's answer is not OTLP") from None
-    return refused, sanitized(reason.decode("utf-8", "replace"))
+        raise RetryLater("the receiver's response is not OTLP") from None
+    return refused, sanitized(message.decode("utf-8", "replace"))
 
 
 def status_message(body: bytes) -> str:
-    """Return what a google.rpc.Status says, which is the body of a failure, or what a body of another kind says."""
+    """Return the message of a google.rpc.Status, the body of an OTLP failure; for other bodies see `error_message`."""
     try:
-        said = [
-            value for field, value in parse_fields(body[:_ANSWER]) if field == _MESSAGE and isinstance(value, bytes)
-        ]
+        found = parse_fields(body[:_MAX_RESPONSE])
+        messages = [value for field, value in found if field == _MESSAGE and isinstance(value, bytes)]
     except ValueError:
-        said = []
-    return sanitized(said[0].decode("utf-8", "replace")) if said else error_message(body)
+        messages = []
+    return sanitized(messages[0].decode("utf-8", "replace")) if messages else error_message(body)

@@ -1,7 +1,7 @@
-"""The sink `stdout:`: the lines as they are, for whatever collects the container's output.
+"""The sink `stdout:`: the lines as they are, for the program that collects the container's output.
 
-Yes means that the pipe took them. The write is a blocking one, on a thread: setting stdout to non-blocking would do so
-for everybody who shares it, stderr on the same terminal for one. A reader that stalls holds up this sink alone.
+Accepted: the pipe took the lines. The write blocks, on a thread: a non-blocking stdout would be non-blocking for every
+program that shares it, for instance for stderr on the same terminal. A reader that stalls delays this sink alone.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ def create(_settings: Settings, sink: SinkSettings) -> StdoutSink:
 
 
 class StdoutSink:
-    max_in_flight = 1  # it goes on where a failed write ended
+    """Standard output of this process. See `base.Sink`."""
+
+    max_in_flight = 1  # a failed write goes on where it ended
 
     def __init__(self, variable_name: str, descriptor: int = _STDOUT) -> None:
         self._variable = variable_name
         self._descriptor = descriptor
-        self._taken = ("", 0)  # how much of a batch a failed attempt has written: it goes on from there
+        self._written = ("", 0)  # key of the batch whose last attempt failed, and the bytes of it that are written
         self._thread = BlockingThread("stdout")
 
     async def open(self, _receipt: Any) -> None:
-        """Nothing to make ready."""
+        """Do nothing: standard output is open."""
 
     async def deliver(self, batch: Batch) -> Outcome:
         try:
@@ -47,14 +49,14 @@ class StdoutSink:
         return Outcome()
 
     def _write(self, key: str, data: bytes) -> None:
-        taken = self._taken[1] if self._taken[0] == key else 0
-        while taken < len(data):
+        written = self._written[1] if self._written[0] == key else 0
+        while written < len(data):
             try:
-                taken += os.write(self._descriptor, memoryview(data)[taken:])
-            except BlockingIOError:  # somebody who shares the pipe made it so
+                written += os.write(self._descriptor, memoryview(data)[written:])
+            except BlockingIOError:  # another program that shares the pipe made it non-blocking
                 self._wait_for_room()
-            self._taken = (key, taken)
-        self._taken = ("", 0)
+            self._written = (key, written)
+        self._written = ("", 0)
 
     def _wait_for_room(self) -> None:
         room = select.poll()  # select(2) takes no descriptor of 1024 or above
@@ -62,4 +64,4 @@ class StdoutSink:
         room.poll()
 
     async def close(self) -> None:
-        """Standard output is not ours to close."""
+        """Do nothing: standard output is not ours to close."""

@@ -1,15 +1,13 @@
 """The sinks `syslog+tcp://` and `syslog+tls://`: RFC 5424 messages with octet counting.
 
-Syslog has no acknowledgement: a receiver never says that it has a message. What comes nearest is TCP's own. Yes means
-that the receiver's kernel has acknowledged every byte of the batch (nothing is left in our send queue: TIOCOUTQ), and
-that the connection was still open afterwards. What a receiver that is killed had in its kernel's buffer, and had not
-read yet, is lost: use another sink where that matters.
+Accepted: the receiver's kernel has acknowledged every byte of the batch (our send queue is empty: TIOCOUTQ), and the
+connection was still open afterwards. Syslog has no acknowledgement of its own, and TCP's is weaker: if the receiver is
+killed, the bytes in its kernel's buffer are lost. Use another sink if that matters.
 
-A connection that breaks in the middle of a batch leaves a batch that is sent again as a whole: receivers drop the torn
-message at its end, and see the others twice. They can tell by the `id` in the structured data.
+Repeats: if the connection breaks in the middle of a batch, the whole batch is sent again. Receivers drop the torn
+message at the end of the connection, and get the others twice, with the same `id` in the structured data.
 
-The calls are blocking ones, on a thread: that way no buffer of an event loop or of TLS stands between us and the
-kernel's queue.
+The calls block, on a thread. So no buffer of an event loop or of TLS lies between us and the kernel's queue.
 """
 
 from __future__ import annotations
@@ -34,8 +32,8 @@ from sidecars.logshipper.sinks.protocols.connecting import connect_error
 from sidecars.logshipper.sinks.protocols.credentials import tls_context
 
 _PORTS = {"syslog+tcp": 514, "syslog+tls": 6514}
-_HEARD = 16  # reads
-_FIRST_LOOK, _LAST_LOOK = 0.0005, 0.05  # seconds between looks at the send queue
+_MAX_READS = 16  # of unexpected bytes, between two looks at the send queue
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05  # seconds between looks at the send queue
 
 
 def create(_settings: Settings, sink: SinkSettings) -> SyslogSink:
@@ -43,65 +41,67 @@ def create(_settings: Settings, sink: SinkSettings) -> SyslogSink:
 
 
 class SyslogSink:
+    """A syslog receiver over TCP. Its one connection is used on one thread. See `base.Sink`."""
+
     max_in_flight = 1  # one stream
 
-    def __init__(self, sink: SinkSettings) -> None:
-        self._sink = sink
-        self._host = sink.url.hostname or ""
-        self._port = sink.url.port or _PORTS[sink.url.scheme]
+    def __init__(self, settings: SinkSettings) -> None:
+        self._settings = settings
+        self._host = settings.url.hostname or ""
+        self._port = settings.url.port or _PORTS[settings.url.scheme]
         self._tls: ReloadingContext | None = None
-        self._context: object = None  # what the connection was made with
+        self._context: object = None  # the TLS context of the connection
         self._connection: socket.socket | None = None
         self._thread = BlockingThread("syslog")
 
     async def open(self, _receipt: Any) -> None:
-        if self._sink.url.scheme == "syslog+tls":
-            self._tls = tls_context(self._sink)
+        if self._settings.url.scheme == "syslog+tls":
+            self._tls = tls_context(self._settings)
 
     async def deliver(self, batch: Batch) -> Outcome:
         await self._thread.call(self._send, batch.encoded(lambda batch: encode_frames(batch, time.time_ns())))
         return Outcome()
 
     def _send(self, blocks: list[bytes]) -> None:
-        deadline = time.monotonic() + self._sink.request_timeout
-        connection = self._connected()
+        deadline = time.monotonic() + self._settings.request_timeout
+        connection = self._open_connection()
         try:
             for block in blocks:
                 _send_all(connection, block, deadline)
             _wait_for_the_kernel(connection, deadline)
         except TimeoutError:
-            self._let_go()
-            raise RetryLater(f"not acknowledged within {self._sink.request_timeout:g} s") from None
+            self._disconnect()
+            raise RetryLater(f"not acknowledged within {self._settings.request_timeout:g} s") from None
         except OSError as error:
-            self._let_go()
+            self._disconnect()
             raise RetryLater(f"the connection broke in the middle of a batch: {reason_of(error)}") from None
 
-    def _connected(self) -> socket.socket:
+    def _open_connection(self) -> socket.socket:
         context = self._tls.context() if self._tls else None
         if self._connection is not None and (self._context is not context or not _is_open(self._connection)):
-            self._let_go()
+            self._disconnect()
         if self._connection is None:
             try:
-                connection = socket.create_connection((self._host, self._port), self._sink.request_timeout)
+                connection = socket.create_connection((self._host, self._port), self._settings.request_timeout)
                 if context is not None:
                     connection = context.wrap_socket(connection, server_hostname=self._host)
             except TimeoutError:
-                raise RetryLater(f"no connection within {self._sink.request_timeout:g} s") from None
+                raise RetryLater(f"no connection within {self._settings.request_timeout:g} s") from None
             except OSError as error:
                 raise RetryLater(connect_error(error, self._host, self._port)) from None
             self._connection, self._context = connection, context
         return self._connection
 
-    def _let_go(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     async def close(self) -> None:
-        await self._thread.call(self._let_go)
+        await self._thread.call(self._disconnect)
 
 
-def _left(deadline: float) -> float:
+def _time_left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
@@ -109,36 +109,36 @@ def _left(deadline: float) -> float:
 
 
 def _send_all(connection: socket.socket, block: bytes, deadline: float) -> None:
-    """Send the block, in as many steps as it takes. `sendall` over TLS grants each step the whole time-out."""
+    """Send the block in steps. (`sendall` over TLS gives each step the whole time-out.)"""
     left = memoryview(block)
     while left:
-        connection.settimeout(_left(deadline))
+        connection.settimeout(_time_left(deadline))
         left = left[connection.send(left) :]
 
 
 def _wait_for_the_kernel(connection: socket.socket, deadline: float) -> None:
-    """Until the other side's kernel has acknowledged all that was written, and no later than it hangs up."""
+    """Wait until the receiver's kernel has acknowledged all bytes. Raises ConnectionError if it closes before."""
     queued = array.array("i", [0])
-    pause = _FIRST_LOOK
+    pause = _FIRST_PAUSE
     while True:
         fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, queued)
-        if not _is_open(connection):  # after the look at the queue: a yes is one of a connection that lives
+        if not _is_open(connection):  # checked after the queue: acceptance needs an open connection
             raise ConnectionError("the receiver closed it")
         if not queued[0]:
             return
-        time.sleep(min(pause, _left(deadline)))
-        pause = min(2 * pause, _LAST_LOOK)
+        time.sleep(min(pause, _time_left(deadline)))
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _is_open(connection: socket.socket) -> bool:
     """True if the receiver has neither closed nor reset the connection.
 
-    A syslog receiver says nothing. What it says all the same is dropped, but no more of it at one look than `_HEARD`
-    reads: one that never stops talking would hold us here for ever.
+    A syslog receiver sends nothing. Bytes that it sends nevertheless are dropped, in `_MAX_READS` reads at most: a
+    receiver that never stops sending would hold the thread here without end.
     """
     connection.settimeout(0)
     try:
-        for _ in range(_HEARD):
+        for _ in range(_MAX_READS):
             if not connection.recv(4096):
                 return False
     except (BlockingIOError, ssl.SSLWantReadError):

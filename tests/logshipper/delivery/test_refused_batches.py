@@ -36,7 +36,7 @@ class Picky(ScriptedSink):
             self.taken += [line for index, line in enumerate(found) if index not in wrong]
             return Outcome(rejected=[(index, "400 bad") for index in wrong])
         if wrong:
-            raise BatchRefused("the receiver answered 400: bad", ["400 bad"] * len(found) if self.named else None)
+            raise BatchRefused("the receiver responded with 400: bad", ["400 bad"] * len(found) if self.named else None)
         self.taken += found
         return Outcome()
 
@@ -71,7 +71,7 @@ async def test_a_refused_line_is_told_with_the_receivers_words(pod: Pod) -> None
         await until(lambda: position(pod) == 8)
         last = shipper.rejections.last
         assert last
-        assert (last["reason"], last["first_byte"], last["events"]) == ("the receiver answered 400: bad", 2, 1)
+        assert (last["reason"], last["first_byte"], last["events"]) == ("the receiver responded with 400: bad", 2, 1)
         assert shipper.trouble == ""
 
 
@@ -82,7 +82,7 @@ async def test_a_lone_line_that_is_refused_waits_for_a_witness_and_is_dropped_th
         await until(lambda: position(pod) == 2)
         written(pod, ["bad"])
         shipper.wake()
-        await until(lambda: "kept until the sink takes other lines: the receiver answered 400" in shipper.trouble)
+        await until(lambda: "kept until the sink takes other lines: the receiver responded with 400" in shipper.trouble)
         assert sink.health.not_ready() == [], "one line is no proof that the sink is wrong"
         assert position(pod) == 2
         written(pod, ["3"])
@@ -139,7 +139,7 @@ async def test_a_sink_that_refuses_everything_gets_every_line_once_it_is_mended(
         await until(sink.health.not_ready)
         (reason,) = sink.health.not_ready()
         assert reason.startswith("sink default: refused, and kept until")
-        assert reason.endswith("the receiver answered 400: bad")
+        assert reason.endswith("the receiver responded with 400: bad")
         asked = len(sink.asked)
         await until(lambda: len(sink.asked) > asked + 70)
         assert all(len(found) == 1 or named for found in sink.asked[asked + 60 :]), "one line is tried, again and again"

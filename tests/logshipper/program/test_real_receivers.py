@@ -142,7 +142,7 @@ async def test_nginx_takes_bodies_up_to_its_limit_and_refuses_larger_ones(tmp_pa
                 await sink.deliver(batch("a line\n" * 20_000))
             await sink.deliver(batch("a line\n"))
         async with opened(f"{url}/full") as sink:
-            with pytest.raises(RetryLater, match="answered 503"):
+            with pytest.raises(RetryLater, match="responded with 503"):
                 await sink.deliver(batch("a line\n"))
         seen = (tmp_path / "seen").read_text().splitlines()
     assert [line.split()[:3] for line in seen if line.split()[2] != batch("a line\n" * 20_000).key] == [

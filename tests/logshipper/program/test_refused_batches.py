@@ -61,7 +61,7 @@ def test_one_line_that_gets_a_422_is_dropped_alone_and_told_with_the_receivers_w
     assert sorted(picky.messages()) == sorted(text for text in texts if text != "bad")
     assert metric(admin, DROPPED) == 1
     sink = status(admin)["sinks"]["default"]
-    assert sink["last_rejection"]["reason"] == "the receiver answered 422: n must be a number, and not '…'"
+    assert sink["last_rejection"]["reason"] == "the receiver responded with 422: n must be a number, and not '…'"
     assert sink["last_rejection"]["first_byte"] == len("".join(f"{text}\n" for text in texts[:3210]))
     assert sink["trouble"] == ""
     assert sink["balanced"]
@@ -81,7 +81,7 @@ def test_a_receiver_that_refuses_everything_loses_nothing_and_is_told_of(
     for number in range(5000):
         append(log, f"{number}\n")
     shipper = start("logshipper", **variables)
-    words = r"the receiver answered 400: Content-Type is not \x1b[2Jwhat this path takes"
+    words = r"the receiver responded with 400: Content-Type is not \x1b[2Jwhat this path takes"
     wait_until(lambda: words in not_ready(admin), "not ready, in the receiver's words")
     assert words in status(admin)["sinks"]["default"]["trouble"]
     assert words in shipper.wait_logged("the sink refuses every line; they are kept")["reason"]

@@ -124,7 +124,7 @@ async def test_a_missing_or_blocked_index_is_no_reason_to_drop_lines(elasticsear
         (b"[]", "not that of a bulk request"),
         (b'{"errors":true,"items":[{}]}', "not that of a bulk request"),
         (b'{"errors":true,"items":[{"create":{"status":null}}]}', "not that of a bulk request"),
-        (b'{"errors":true,"items":[{"create":{"status":201}}]}', "answered about 1 of 2 documents"),
+        (b'{"errors":true,"items":[{"create":{"status":201}}]}', "responded about 1 of 2 documents"),
     ],
 )
 def test_an_answer_that_is_none_decides_nothing(body: bytes, reason: str) -> None:

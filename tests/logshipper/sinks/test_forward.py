@@ -21,7 +21,7 @@ from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.forward_entries import STRING, map_head
 from sidecars.logshipper.sinks.encodings.forward_entries import encode_entries as encode
-from sidecars.logshipper.sinks.protocols.forward_handshake import Handshake, Helo, Refused
+from sidecars.logshipper.sinks.protocols.forward_handshake import Handshake, Helo, ProtocolFailed
 from tests.logshipper.opened_sinks import an_authority, create, opened
 from tests.logshipper.posting import served
 from tests.logshipper.receivers.forward import Forward, entries
@@ -107,9 +107,9 @@ def test_a_tag_that_cannot_be_is_refused(url: str) -> None:
     ("mode", "reason"),
     [
         ("silent", r"no acknowledgement within 0\.3 s"),
-        ("other", "the receiver's answer is not an acknowledgement of what was sent"),
+        ("other", "the receiver's response is not an acknowledgement of what was sent"),
         ("close", "the receiver closed the connection without an acknowledgement"),
-        ("garbage", "the receiver's answer is not an acknowledgement of what was sent"),
+        ("garbage", "the receiver's response is not an acknowledgement of what was sent"),
     ],
 )
 async def test_without_its_acknowledgement_a_batch_is_sent_again_with_the_same_chunk(mode: str, reason: str) -> None:
@@ -251,14 +251,14 @@ SAID = st.recursive(
 
 @given(SAID | st.tuples(st.just(b"HELO"), SAID).map(list))
 def test_any_helo_is_answered_or_refused_with_a_sentence(helo: Any) -> None:
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(ProtocolFailed):
         ping = msgpack.unpackb(HANDSHAKE.ping(HANDSHAKE.helo(helo)))
         assert [type(member) for member in ping] == [str] * 6
 
 
 @given(SAID | st.lists(SAID, max_size=5).map(lambda rest: [b"PONG", *rest]), st.binary(max_size=16))
 def test_no_pong_without_the_key_is_taken(pong: Any, nonce: bytes) -> None:
-    with pytest.raises(Refused) as error:
+    with pytest.raises(ProtocolFailed) as error:
         HANDSHAKE.check(pong, Helo(nonce, b"", keepalive=True))
     assert error.value.reason.isprintable()
 

@@ -154,7 +154,7 @@ async def test_what_an_answer_means(receiver: Receiver, status: str, outcome: ty
 async def test_the_receivers_own_words_are_told(receiver: Receiver, status: str) -> None:
     receiver.mode, receiver.words = status, b'{"error":"no \\u001b[2J such schema: \'s3cret line\'"}'
     with pytest.raises(
-        (RetryLater, BatchRefused), match=rf"the receiver answered {status}: no \\x1b\[2J such schema: '…'"
+        (RetryLater, BatchRefused), match=rf"the receiver responded with {status}: no \\x1b\[2J such schema: '…'"
     ):
         await post(receiver.url, "1\n")
 
@@ -171,13 +171,13 @@ async def test_the_receivers_own_words_are_told(receiver: Receiver, status: str)
 )
 async def test_what_people_have_to_mend_is_told(receiver: Receiver, status: str, remedy: str) -> None:
     receiver.mode = status
-    with pytest.raises(RetryLater, match=rf"the receiver answered {status} \(.*{remedy}"):
+    with pytest.raises(RetryLater, match=rf"the receiver responded with {status} \(.*{remedy}"):
         await post(receiver.url, "1\n")
 
 
 async def test_an_error_page_of_any_length_is_heard_by_its_status(receiver: Receiver) -> None:
     receiver.mode, receiver.words = "400", b"<p>x</p>" * 100_000
-    with pytest.raises(BatchRefused, match=r"the receiver answered 400$"):
+    with pytest.raises(BatchRefused, match=r"the receiver responded with 400$"):
         await post(receiver.url, "1\n")
 
 

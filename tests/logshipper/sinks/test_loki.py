@@ -80,7 +80,7 @@ async def test_a_batch_is_one_push(loki: Loki, coding: str) -> None:
 
 async def test_a_path_of_ones_own_is_kept(loki: Loki) -> None:
     async with opened(f"{loki.url}/gateway/push") as sink:
-        with pytest.raises(RetryLater, match="answered 404"):
+        with pytest.raises(RetryLater, match="responded with 404"):
             await sink.deliver(batch())
 
 
@@ -93,8 +93,8 @@ async def test_what_a_400_names_is_rejected_and_the_rest_has_the_yes(loki: Loki,
     async with opened(loki.url, compression=coding) as sink:
         outcome = await sink.deliver(with_columns(batch(), times=TIMES))
     assert outcome.rejected == [
-        (0, "the receiver answered 400: too far behind"),
-        (1, "the receiver answered 400: too far behind"),
+        (0, "the receiver responded with 400: too far behind"),
+        (1, "the receiver responded with 400: too far behind"),
     ]
     assert outcome.retry == ()
     assert [entry.line for entry in loki.entries] == ["3"]
@@ -104,7 +104,7 @@ async def test_a_400_that_does_not_name_all_it_ignored_is_counted_as_it_says(lok
     loki.mode, loki.shown = f"late:{TIMES[1] + 1}", 1
     async with opened(loki.url) as sink:
         outcome = await sink.deliver(with_columns(batch(), times=TIMES))
-    reason = "the receiver answered 400, and does not say about which 2 of 3 lines: too far behind"
+    reason = "the receiver responded with 400, and does not name the 2 of 3 lines: too far behind"
     assert outcome.unnamed_rejections == (2, reason)
 
 
@@ -112,11 +112,11 @@ async def test_a_400_about_lines_of_several_files_refuses_the_batch_whose_halves
     loki.mode = f"late:{2**62}"
     whole = a_batch(a_chunk(b"1\n"), a_chunk(b"2\n", 0, "beef"))
     async with opened(loki.url) as sink:
-        with pytest.raises(BatchRefused, match="the receiver answered 400: too far behind"):
+        with pytest.raises(BatchRefused, match="the receiver responded with 400: too far behind"):
             await sink.deliver(whole)
         for half in whole.halves() or ():
             outcome = await sink.deliver(half)
-            assert outcome.rejected == [(0, "the receiver answered 400: too far behind")]
+            assert outcome.rejected == [(0, "the receiver responded with 400: too far behind")]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def test_what_an_answer_means(loki: Loki, status: str, outcome: type[Excep
 async def test_what_people_have_to_mend_in_loki_is_tried_again(loki: Loki) -> None:
     async with opened(loki.url) as sink:
         loki.mode = "blocked"
-        with pytest.raises(RetryLater, match="answered 260: ingestion is blocked"):
+        with pytest.raises(RetryLater, match="responded with 260: ingestion is blocked"):
             await sink.deliver(batch())
         loki.mode = "old"
         with pytest.raises(RetryLater, match="set allow_structured_metadata in its limits_config"):

@@ -174,7 +174,7 @@ async def test_a_warning_without_refused_records_is_a_yes(otlp: Otlp) -> None:
 
 @pytest.mark.parametrize("body", [b"<html>signed in?", b"\x0a", b"\x0a\x05ab", b"\xff" * 20])
 def test_a_yes_that_is_not_otlp_is_none(body: bytes) -> None:
-    with pytest.raises(RetryLater, match="the receiver's answer is not OTLP"):
+    with pytest.raises(RetryLater, match="the receiver's response is not OTLP"):
         partial_success(body)
 
 

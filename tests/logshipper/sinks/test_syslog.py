@@ -1,4 +1,4 @@
-"""The sinks syslog+tcp:// and syslog+tls://: messages by the letter, and what a yes can mean without an answer."""
+"""The sinks syslog+tcp:// and syslog+tls://: messages by the letter, and what a yes can mean without a response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connecting to a receiver, and what is told when that fails."""
+"""Opens connections to a receiver, and turns their errors into sentences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class ConnectionFailed(Exception):
-    """Why there is no connection, or none any more: a sentence."""
+    """There is no connection, or it broke. `reason` is a sentence."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -25,7 +25,7 @@ class ConnectionFailed(Exception):
 async def connect(
     protocol: Callable[[], P], host: str, port: int, context: ssl.SSLContext | None
 ) -> tuple[asyncio.Transport, P]:
-    """A connection of the protocol. Raises ConnectionFailed."""
+    """Connect to the receiver, with TLS if there is a context. Raises ConnectionFailed."""
     try:
         return await asyncio.get_running_loop().create_connection(protocol, host, port, ssl=context)
     except OSError as error:
@@ -33,7 +33,7 @@ async def connect(
 
 
 def connect_error(error: OSError, host: str, port: int) -> str:
-    """Why there is no connection, as a sentence."""
+    """Return a sentence for an error of connect(2), of the host's look-up or of the TLS handshake."""
     where = Address(host, port)
     if isinstance(error, socket.gaierror):
         return f"the host name {host} cannot be looked up"

@@ -1,4 +1,4 @@
-"""How a sink shows who it is: headers and TLS files, from settings that may be rotated while it runs."""
+"""The credentials of a sink: header fields and TLS files. Secrets are read again for each request: they rotate."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sidecars.logshipper.sinks.base import RetryLater
 _STANDARD = "OTEL_EXPORTER_OTLP_HEADERS"
 
 
-def read_secret(secret: Secret, sink: SinkSettings, field: str) -> str:
-    """The secret as it is now. Raises TryLater while its file cannot be read."""
-    return _read(secret, variable(Settings, field, sink.name))
+def read_secret(secret: Secret, settings: SinkSettings, field: str) -> str:
+    """Return the current value of the secret in the settings' `field`. Raises RetryLater if its file is unreadable."""
+    return _read(secret, variable(Settings, field, settings.name))
 
 
 def _read(secret: Secret, name: str) -> str:
@@ -27,47 +27,55 @@ def _read(secret: Secret, name: str) -> str:
 
 
 class Credentials:
-    """The headers that a request carries for the sake of its sender, as they are now."""
+    """The header fields of one sink's requests that identify the sender. Owned by the sink's `HttpPoster`.
 
-    def __init__(self, sink: SinkSettings, standard: Secret | None = None) -> None:
-        """`standard`: further headers, which the sink's own go before."""
-        self._sink = sink
+    `standard`: header fields from the environment of OpenTelemetry. The sink's own fields win.
+    """
+
+    def __init__(self, settings: SinkSettings, standard: Secret | None = None) -> None:
+        self._settings = settings
         self._standard = standard
 
     def headers(self) -> list[tuple[str, str]]:
-        """Raises TryLater while a file cannot be read, or holds what no header can carry."""
-        sink = self._sink
+        """Return the current header fields.
+
+        Raises RetryLater if a file is unreadable, or has a value that no header field can carry.
+        """
+        settings = self._settings
         found: dict[str, tuple[str, str]] = {}
         if self._standard is not None:
-            found |= _named(_read(self._standard, _STANDARD), _STANDARD)
-        if sink.sink_headers is not None:
-            name = variable(Settings, "sink_headers", sink.name)
-            found |= _named(read_secret(sink.sink_headers, sink, "sink_headers"), name)
-        if sink.sink_token is not None:
-            found["authorization"] = ("Authorization", authorization.bearer(self._clean(sink.sink_token, "sink_token")))
-        elif sink.sink_username is not None and sink.sink_password is not None:
-            password = read_secret(sink.sink_password, sink, "sink_password")
-            found["authorization"] = ("Authorization", authorization.basic(sink.sink_username, password))
+            found |= _by_name(_read(self._standard, _STANDARD), _STANDARD)
+        if settings.sink_headers is not None:
+            name = variable(Settings, "sink_headers", settings.name)
+            found |= _by_name(read_secret(settings.sink_headers, settings, "sink_headers"), name)
+        if settings.sink_token is not None:
+            token = self._field_value(settings.sink_token, "sink_token")
+            found["authorization"] = ("Authorization", authorization.bearer(token))
+        elif settings.sink_username is not None and settings.sink_password is not None:
+            password = read_secret(settings.sink_password, settings, "sink_password")
+            found["authorization"] = ("Authorization", authorization.basic(settings.sink_username, password))
         return list(found.values())
 
-    def _clean(self, secret: Secret, field: str) -> str:
-        value = read_secret(secret, self._sink, field)
+    def _field_value(self, secret: Secret, field: str) -> str:
+        value = read_secret(secret, self._settings, field)
         if not header_pairs.can_be_a_value(value):
-            name = variable(Settings, field, self._sink.name)
+            name = variable(Settings, field, self._settings.name)
             raise RetryLater(f"{name} has line breaks, blanks around it or other characters that no header can carry")
         return value
 
 
-def _named(raw: str, name: str) -> dict[str, tuple[str, str]]:
+def _by_name(raw: str, variable_name: str) -> dict[str, tuple[str, str]]:
+    """Return header fields by their name in lower case."""
     try:
         return {key.lower(): (key, value) for key, value in header_pairs.parse(raw)}
     except ValueError as error:
-        raise RetryLater(f"{name}: {error}") from None
+        raise RetryLater(f"{variable_name}: {error}") from None
 
 
-def tls_context(sink: SinkSettings) -> tls.ReloadingContext:
-    """The sink's TLS. Raises IOFailed where its files cannot be used at the start."""
-    ca, cert, key = (tls.pem_file(sink, field, Settings, sink.name) for field in ("sink_ca", "sink_cert", "sink_key"))
+def tls_context(settings: SinkSettings) -> tls.ReloadingContext:
+    """Return the TLS context of the sink, which follows its files. Raises IOFailed if they are unusable."""
+    fields = ("sink_ca", "sink_cert", "sink_key")
+    ca, cert, key = (tls.pem_file(settings, field, Settings, settings.name) for field in fields)
     try:
         return tls.client_context(ca, cert, key)
     except tls.UnusableTLSFiles as error:

@@ -1,12 +1,14 @@
 """The handshake of the Forward protocol, v1: HELO, PING, PONG. Pure.
 
-The receiver says HELO with a nonce. The answer is a PING with a digest over our salt, our name, the nonce and the
-shared key; and where the receiver asks for users (`auth` is not empty) with a digest over `auth`, name and password.
-Its PONG says yes or no, and proves with a digest over our salt, its own name, the nonce and the key that it has the
-key as well.
+| message | from | has | proves |
+|---|---|---|---|
+| HELO | receiver | a nonce; `auth`, a salt, if it asks for a user | |
+| PING | us | a digest of our salt, our name, the nonce and the shared key | we have the key |
+| | | if asked, the user and a digest of `auth`, user and password | we have the password |
+| PONG | receiver | consent or a reason; a digest of our salt, its name, the nonce and the key | it has the key |
 
-Every member of a PING is a MessagePack string: Fluent Bit refuses binary data there. A receiver may say its own members
-in either form.
+Every member of a PING is a MessagePack string: Fluent Bit refuses binary data there. The receiver's own members may be
+strings or binary data.
 https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1#handshake-messages
 """
 
@@ -21,11 +23,11 @@ import msgpack
 
 from sidecars.logshipper.sinks.protocols.peer_text import sanitized
 
-_REFUSAL, _CONSENT = 3, 5  # members of a PONG that are read
+_REFUSAL, _CONSENT = 3, 5  # members of a PONG that are read, with each result
 
 
-class Refused(Exception):
-    """The handshake failed. `reason`: the end of a sentence."""
+class ProtocolFailed(Exception):
+    """The receiver refused the handshake, or does not speak the protocol. `reason` is a sentence."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -34,16 +36,16 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Helo:
-    """What the receiver says first."""
+    """The receiver's first message."""
 
     nonce: bytes
-    auth: bytes  # salt of the password's digest; empty where it asks for no user
+    auth: bytes  # salt of the password's digest; empty if the receiver asks for no user
     keepalive: bool  # the connection may be used for more than one message
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """Our part of one handshake. `salt` is random text that was never used before."""
+    """Our side of one handshake. Owned by the connection's opening. `salt` is random text, new for each handshake."""
 
     hostname: str  # ours
     shared_key: str
@@ -52,10 +54,10 @@ class Handshake:
     salt: str
 
     def helo(self, message: Any) -> Helo:
-        """Return the HELO. Raises Refused when the message is none."""
+        """Return the HELO of the message. Raises ProtocolFailed if it is none."""
         options = _members(message, b"HELO", 2)[1]
         if not isinstance(options, dict):
-            raise Refused("the receiver's HELO has no options")
+            raise ProtocolFailed("the receiver's HELO has no options")
         nonce, auth = _bytes(options.get(b"nonce")), _bytes(options.get(b"auth"))
         return Helo(nonce, auth, options.get(b"keepalive") is not False)
 
@@ -70,24 +72,24 @@ class Handshake:
         return packed
 
     def check(self, pong: Any, helo: Helo) -> None:
-        """Raise Refused unless the PONG says yes and proves that its sender has the key.
+        """Check that the PONG consents and proves that its sender has the key. Raises ProtocolFailed if not.
 
-        A sender that has our name proves nothing: its digest would be that of our PING, which it has just been sent.
+        A sender with our own name proves nothing: the digest that it needs is the one of our PING.
         """
         _, granted, reason, *proof = _members(pong, b"PONG", _REFUSAL)
         if granted is not True:
             text = _bytes(reason).decode("utf-8", "replace")
-            raise Refused(f"the receiver refuses us: {sanitized(text) or 'it gives no reason'}")
+            raise ProtocolFailed(f"the receiver refuses us: {sanitized(text) or 'it gives no reason'}")
         if len(proof) < _CONSENT - _REFUSAL:
-            raise Refused("the receiver's PONG has no digest: it does not have the shared key")
+            raise ProtocolFailed("the receiver's PONG has no digest: it does not have the shared key")
         hostname, digest = map(_bytes, proof[:2])
         if hostname == self.hostname.encode():
-            raise Refused(
+            raise ProtocolFailed(
                 f"the receiver calls itself {sanitized(self.hostname)}, as we do, and its digest proves nothing: "
                 "give it another self_hostname"
             )
         if not compare_digest(self._proof(hostname, helo.nonce).encode(), digest):
-            raise Refused("the receiver does not have the shared key")
+            raise ProtocolFailed("the receiver does not have the shared key")
 
     def _proof(self, hostname: bytes, nonce: bytes) -> str:
         return _digest(self.salt.encode(), hostname, nonce, self.shared_key.encode())
@@ -95,12 +97,12 @@ class Handshake:
 
 def _members(message: Any, name: bytes, length: int) -> list[Any]:
     if not isinstance(message, list) or len(message) < length or message[0] != name:
-        raise Refused(f"the receiver does not say {name.decode()}")
+        raise ProtocolFailed(f"the receiver sends no {name.decode()}")
     return message
 
 
 def _bytes(value: Any) -> bytes:
-    """Return a string or binary data, which both are read as bytes; b"" for anything else."""
+    """Return the bytes of a string or of binary data; b"" for anything else."""
     return value if isinstance(value, bytes) else b""
 
 

@@ -1,4 +1,4 @@
-"""The client of the sinks that POST: one receiver, and why there is no answer, in our words."""
+"""The HTTP client of one receiver. Every failure without a complete response becomes `RetryLater`, with a sentence."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ _SUCCESS = range(200, 300)
 
 
 class ResponseTooLong(RetryLater):
-    """The receiver says yes to something, but more than it was asked."""
+    """The receiver accepted the request, but its response is too long to be read."""
 
 
-class Client:
-    """One receiver. Requests may be made at the same time, each on a connection of its own."""
+class ReceiverClient:
+    """The connections to one receiver. Simultaneous requests have a connection each. Owned by an `HttpPoster`.
+
+    `timeout`: seconds of a request, from the connection to the last byte of the response.
+    """
 
     def __init__(self, scheme: str, url: SplitResult, timeout: float, tls: ReloadingContext | None) -> None:
         self._host = url.hostname or ""
@@ -39,11 +42,11 @@ class Client:
             self._host, self._port, tls.context if tls else lambda: None, keep_alive=_KEEP_ALIVE
         )
 
-    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int) -> ClientResponse:
-        """Return the answer, whatever its status. `longest`: the bytes that its body may have.
+    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], max_body: int) -> ClientResponse:
+        """Send a request, and return the response whatever its status. `max_body`: bytes of the response's body.
 
-        A longer body is left out, and its connection closed, where the status alone says enough. Raises LongAnswer
-        where it does not, and TryLater where there is no answer.
+        A longer body is dropped and its connection closed: the status says enough, unless it is a 2xx. Raises
+        ResponseTooLong for that, and RetryLater if there is no response.
         """
         length = str(sum(map(len, blocks)))
         fields = [("Host", self._authority), ("User-Agent", _AGENT), *headers, ("Content-Length", length)]
@@ -51,15 +54,15 @@ class Client:
         progress = ResponseProgress()
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._client.request(request, blocks, max_body=longest, progress=progress)
+                return await self._client.request(request, blocks, max_body=max_body, progress=progress)
         except TimeoutError:
-            raise RetryLater(f"no answer within {self._timeout:g} s") from None
+            raise RetryLater(f"no response within {self._timeout:g} s") from None
         except BodyTooLarge:
             if progress.status in _SUCCESS:
-                raise ResponseTooLong(f"the answer is longer than {longest} bytes") from None
+                raise ResponseTooLong(f"the response is longer than {max_body} bytes") from None
             return ClientResponse(progress.status, {}, b"", early=False)
         except NoResponse as error:
-            raise RetryLater(_what_came(error, progress)) from None
+            raise RetryLater(_no_response_reason(error, progress)) from None
         except OSError as error:
             raise RetryLater(connect_error(error, self._host, self._port)) from None
 
@@ -67,8 +70,8 @@ class Client:
         self._client.close()
 
 
-def _what_came(error: NoResponse, progress: ResponseProgress) -> str:
+def _no_response_reason(error: NoResponse, progress: ResponseProgress) -> str:
     if isinstance(error, ConnectionClosed):
-        place = "in the middle of its" if progress.status else "without an"
-        return f"the receiver closed the connection {place} answer"
-    return f"the answer cannot be used: {error}"
+        place = "in the middle of its" if progress.status else "without a"
+        return f"the receiver closed the connection {place} response"
+    return f"the response cannot be used: {error}"

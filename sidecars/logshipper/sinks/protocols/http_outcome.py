@@ -1,14 +1,14 @@
-"""What an HTTP answer means to a sink: one table for all of them.
+"""The meaning of an HTTP response to a sink: one table for all sinks.
 
-| status | means | then |
-|---|---|---|
-| 2xx | the receiver has the batch | yes (a sink may ask more of the body) |
-| 413 | the batch is too large | it is halved |
-| 400, 422 | something in the batch is at fault, or everything we send | it is halved, see `search` |
-| 3xx, 401, 403, 404, 405 … | whoever runs this has to mend an address or a credential | it is tried again for ever |
-| 429, 5xx and any other | not now | it is tried again for ever |
+| status | the receiver | `raise_for_status` | next |
+|---|---|---|---|
+| 2xx | has the batch | returns | settled, unless the body says otherwise (see the sink) |
+| 413 | finds the batch too large | raises `BatchTooLarge` | its halves are sent |
+| 400, 422 | dislikes some event, or everything we send | raises `BatchRefused` | its halves are sent |
+| 3xx, 401, 403, 404, 405 … | needs another address or credential | raises `RetryLater` | retried until it is set |
+| 429, 5xx, any other | accepts nothing now | raises `RetryLater` | retried |
 
-The same for one document of a bulk answer: `is_final` and `is_yes` are about that.
+`is_accepted` and `is_rejected` are the same table for one document of a bulk response.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from sidecars.logshipper.sinks.protocols.peer_text import error_message
 
 _SUCCESS = range(200, 300)
 _TOO_LARGE = 413
-_BODY_AT_FAULT = frozenset({400, 422})
-_LONGEST_PAUSE = 3600.0  # seconds; more than any Retry-After that is meant
+_BATCH_AT_FAULT = frozenset({400, 422})
+_LONGEST_DELAY = 3600.0  # seconds; no sensible Retry-After is longer
 _REMEDIES = {
     **dict.fromkeys(range(300, 400), "redirects are not followed: set the address that it names"),
     401: "are the credentials right?",
@@ -37,26 +37,26 @@ _REMEDIES = {
 }
 
 
-def raise_for_status(answer: ClientResponse, read_message: Callable[[bytes], str] = error_message) -> None:
-    """Return for a yes. Raise TooLarge, Rejected or TryLater for all else, with what the receiver says.
+def raise_for_status(response: ClientResponse, read_message: Callable[[bytes], str] = error_message) -> None:
+    """Return if the receiver has the batch. Raises BatchTooLarge, BatchRefused or RetryLater otherwise.
 
-    `words` reads the receiver's own words out of the body.
+    `read_message` reads the receiver's error message from the body; it becomes a part of the reason.
     """
-    status = answer.status
+    status = response.status
     if status in _SUCCESS:
-        if answer.early:
-            raise RetryLater(f"the receiver answered {status} before it had the whole batch")
+        if response.early:
+            raise RetryLater(f"the receiver responded with {status} before it had the whole batch")
         return
     if status == _TOO_LARGE:
         raise BatchTooLarge
-    told = f"the receiver answered {status}"
-    if said := read_message(answer.body):
-        told += f": {said}"
-    if status in _BODY_AT_FAULT:
-        raise BatchRefused(told)
+    reason = f"the receiver responded with {status}"
+    if message := read_message(response.body):
+        reason += f": {message}"
+    if status in _BATCH_AT_FAULT:
+        raise BatchRefused(reason)
     if status in _REMEDIES:
-        told += f" ({_REMEDIES[status]})"
-    raise RetryLater(told, requested_delay(answer))
+        reason += f" ({_REMEDIES[status]})"
+    raise RetryLater(reason, requested_delay(response))
 
 
 def is_accepted(status: int) -> bool:
@@ -65,10 +65,10 @@ def is_accepted(status: int) -> bool:
 
 
 def is_rejected(status: int) -> bool:
-    """True if a document with this status will never be taken: a 4xx that neither people nor time mend."""
+    """True if the receiver will never take the document with this status: a 4xx that neither people nor time repair."""
     return 400 <= status < 500 and status not in _REMEDIES and status not in (408, 425, 429)  # noqa: PLR2004 - classes
 
 
-def requested_delay(answer: ClientResponse) -> float | None:
-    """Return the seconds that the answer's Retry-After asks for, at most an hour, or None if it does not say."""
-    return retry_after(answer.headers.get("retry-after", ""), time.time(), _LONGEST_PAUSE)
+def requested_delay(response: ClientResponse) -> float | None:
+    """Return the seconds of the response's Retry-After, at most an hour; None if it has none."""
+    return retry_after(response.headers.get("retry-after", ""), time.time(), _LONGEST_DELAY)

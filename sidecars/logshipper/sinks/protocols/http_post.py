@@ -1,4 +1,4 @@
-"""What the sinks that POST have in common: a client, and the credentials of each request."""
+"""One POST to a receiver, with the credentials of the moment: the shared part of all HTTP sinks."""
 
 from __future__ import annotations
 
@@ -8,37 +8,40 @@ from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.sinks.protocols.credentials import Credentials, tls_context
-from sidecars.logshipper.sinks.protocols.http_client import Client, Headers
+from sidecars.logshipper.sinks.protocols.http_client import Headers, ReceiverClient
 
 SHORT_RESPONSE = 64 * 1024
-"""Bytes of an answer that says yes or no, and why."""
+"""Bytes of a response that has a status and a reason."""
 
 
 class HttpPoster:
-    """`standard`: headers of the environment, which the sink's own go before."""
+    """Sends the requests of one sink, which owns it.
 
-    def __init__(self, sink: SinkSettings, standard: Secret | None = None) -> None:
-        self._sink = sink
-        self._credentials = Credentials(sink, standard)
-        self._client: Client | None = None
+    `standard`: header fields from the environment of OpenTelemetry. The sink's own fields win.
+    """
+
+    def __init__(self, settings: SinkSettings, standard: Secret | None = None) -> None:
+        self._settings = settings
+        self._credentials = Credentials(settings, standard)
+        self._client: ReceiverClient | None = None
 
     def open(self) -> None:
-        """Raises IOFailed when the TLS files cannot be used."""
-        scheme = self._sink.url.scheme.rpartition("+")[2]
-        tls = tls_context(self._sink) if scheme == "https" else None
-        self._client = Client(scheme, self._sink.url, self._sink.request_timeout, tls)
+        """Load the TLS files, if the scheme has TLS. Raises IOFailed if they are unusable."""
+        scheme = self._settings.url.scheme.rpartition("+")[2]
+        tls = tls_context(self._settings) if scheme == "https" else None
+        self._client = ReceiverClient(scheme, self._settings.url, self._settings.request_timeout, tls)
 
     async def post(
-        self, target: str, headers: Headers, blocks: Sequence[bytes], longest: int | None = None
+        self, target: str, headers: Headers, blocks: Sequence[bytes], max_body: int | None = None
     ) -> ClientResponse:
-        """Return the answer, whatever its status.
+        """Send a request, and return the response whatever its status.
 
-        `longest`: the bytes of body that it may have; unless set, as many as the request has, since some receivers send
-        back what they got. Raises LongAnswer for a yes with more, and TryLater where there is no answer.
+        `max_body`: bytes of the response's body. Unset, as many as the request has and a little more, since some
+        receivers send the request back. Raises ResponseTooLong for a 2xx with more, and RetryLater without a response.
         """
         if self._client is None:
             raise AssertionError("post before open")
-        limit = SHORT_RESPONSE + sum(map(len, blocks)) if longest is None else longest
+        limit = SHORT_RESPONSE + sum(map(len, blocks)) if max_body is None else max_body
         return await self._client.post(target, [*headers, *self._credentials.headers()], blocks, limit)
 
     def close(self) -> None:
@@ -46,7 +49,8 @@ class HttpPoster:
             self._client.close()
 
 
-def target(sink: SinkSettings, default: str) -> str:
-    """What to ask for: the URL's own path and query, or the default where it has no path."""
-    query = f"?{sink.url.query}" if sink.url.query else ""
-    return f"{default if sink.url.path in ('', '/') else sink.url.path}{query}"
+def request_target(settings: SinkSettings, default: str) -> str:
+    """Return path and query of the sink's URL, with the `default` path if the URL has none."""
+    url = settings.url
+    query = f"?{url.query}" if url.query else ""
+    return f"{default if url.path in ('', '/') else url.path}{query}"

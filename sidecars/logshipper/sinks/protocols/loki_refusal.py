@@ -1,9 +1,9 @@
-"""Which events a 400 of Loki's is about: it may have stored the others.
+"""Reads a 400 of Loki's: which entries did it refuse? It may have stored the others.
 
-Loki checks each entry, stores those that pass, and answers 400 with a text when there were others. The text names them
-only as far as it goes, and of several streams it may name one. So this is a *reading* of that text: it returns the
-entries only where it is certain that they are all there are (the texts are those of pkg/validation and pkg/ingester in
-Loki 2.9 to 3.5). Where it is not, the sink takes the whole batch for refused, for nothing may be lost in silence.
+Loki checks each entry, stores those that pass, and responds with a 400 and a text if there were others. The text names
+ten of them at most, and may name only one of several streams. So the result is certain or None: indices are returned
+only if they are all refused entries. For None the sink treats the whole batch as refused, since no line may be lost
+without a count. The texts are those of pkg/validation and pkg/ingester in Loki 2.9 to 3.5.
 """
 
 from __future__ import annotations
@@ -28,34 +28,37 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 10**9
 
 
-def refused_entries(answer: str, texts: Sequence[str], times: Sequence[int]) -> list[int] | None:
-    """Indices of the entries of one stream that the answer is about. None: it cannot be told."""
-    answer = answer.strip()
-    if total := _TOTAL.search(answer):
-        named = {parse_go_time(found) for found in _IGNORED.findall(answer)}
+def refused_entries(text: str, lines: Sequence[str], times: Sequence[int]) -> list[int] | None:
+    """Return the indices of all entries of one stream that the text says were refused; None if that is uncertain.
+
+    `lines` and `times` (nanoseconds since 1970) are the entries as they were sent.
+    """
+    text = text.strip()
+    if total := _TOTAL.search(text):
+        named = {parse_go_time(found) for found in _IGNORED.findall(text)}
         indices = [index for index, time in enumerate(times) if time in named]
-        return indices if len(indices) == int(total[1]) and answer.count("total ignored") == 1 else None
-    if found := _TOO_LONG.fullmatch(answer):
-        return [index for index, text in enumerate(texts) if len(text.encode()) > int(found[1])] or None
-    if (found := _TOO_OLD.fullmatch(answer)) and (oldest := parse_go_time(found[1])) is not None:
+        return indices if len(indices) == int(total[1]) and text.count("total ignored") == 1 else None
+    if found := _TOO_LONG.fullmatch(text):
+        return [index for index, line in enumerate(lines) if len(line.encode()) > int(found[1])] or None
+    if (found := _TOO_OLD.fullmatch(text)) and (oldest := parse_go_time(found[1])) is not None:
         return [index for index, time in enumerate(times) if time < oldest] or None
     return None
 
 
-def ignored_count(answer: str) -> int | None:
-    """How many entries of one stream the answer says were ignored. None: it does not."""
-    totals = _TOTAL.findall(answer)
+def ignored_count(text: str) -> int | None:
+    """Return the number of refused entries of one stream in the text; None if it has none."""
+    totals = _TOTAL.findall(text)
     return int(totals[0]) if len(totals) == 1 else None
 
 
 def parse_go_time(text: str) -> int | None:
-    """A time as Go's `String` or RFC 3339 has it; None when it is neither."""
+    """Return the nanoseconds since 1970 of a time as Go's `String` or RFC 3339 writes it; None for any other text."""
     found = _GO.fullmatch(text)
     if not found:
         return None
     zone = found[4].replace("Z", "+0000").replace(":", "")
     try:
-        moment = datetime.strptime(f"{found[1]} {found[2]} {zone}", "%Y-%m-%d %H:%M:%S %z")
+        second = datetime.strptime(f"{found[1]} {found[2]} {zone}", "%Y-%m-%d %H:%M:%S %z")
     except ValueError:
         return None
-    return (moment - _EPOCH) // timedelta(seconds=1) * _SECOND + int((found[3] or "").ljust(9, "0"))
+    return (second - _EPOCH) // timedelta(seconds=1) * _SECOND + int((found[3] or "").ljust(9, "0"))

@@ -1,8 +1,8 @@
-"""Text that a receiver wrote, made fit for a log line, `/status` and a dead letter. Pure.
+"""Makes a text of the receiver's safe for a log line, `/status` and a dead letter. Pure.
 
 A receiver may write anything: megabytes, control characters that move a terminal's cursor, bytes that are no UTF-8, and
-a copy of the line that it refuses. So its text is cut, its control characters are escaped, and what it quotes is left
-out: no log shows a payload.
+a copy of the line that it refuses. So its text is cut, control characters are escaped, and quoted text is replaced by
+an ellipsis: no log shows a payload.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ import orjson
 
 MAX_LENGTH = 200  # characters that are shown
 _READ = 1000  # characters that are looked at
-_PARSED = 16 * 1024  # bytes of an answer in JSON that are read for the sake of a message
+_PARSED = 16 * 1024  # bytes of a JSON body that are searched for a message
 _OPENING = re.compile(r"""(?<!\w)['"{]""")
 _CLOSING = {"'": "'", '"': '"', "{": "}"}
 _TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _MESSAGES = ("error", "message", "reason", "detail", "title", "msg", "description", "errors", "status")
-"""Members in which receivers say what is wrong; `title` and `detail` are those of RFC 9457."""
+"""Members that have a receiver's error message, the best one first; `title` and `detail` are those of RFC 9457."""
 
 
 def sanitized(text: str) -> str:
-    """Return the text on one line of at most `LONGEST` printable characters, without what it quotes."""
+    """Return the text on one line of at most `MAX_LENGTH` printable characters, without quoted text."""
     line = _without_quotes(" ".join(text[:_READ].split()))[:MAX_LENGTH]
     return line if line.isprintable() else "".join(map(_escaped, line))[:MAX_LENGTH]
 
 
 def error_message(body: bytes) -> str:
-    """Return what the body of an HTTP answer says, as `shown` has it; "" where it says nothing.
+    """Return the error message in the body of an HTTP response, sanitized; "" if the body is empty.
 
-    Of a JSON document that is the message among its members, of an HTML page its title, of anything else its beginning.
+    The message of a JSON document is one of its members, that of an HTML page is its title, and that of any other body
+    is its beginning.
     """
     message = _of_json(body) if body[:1] in b"{[" else None
     if message is not None:
@@ -44,7 +45,7 @@ def error_message(body: bytes) -> str:
 
 
 def _without_quotes(text: str) -> str:
-    """Replace everything from the first quotation mark or brace to the last of its kind: rather too much."""
+    """Replace everything from the first quotation mark or brace to the last of its kind: too much is safe."""
     at = 0
     while found := _OPENING.search(text, at):
         begin = found.start()
@@ -57,7 +58,7 @@ def _without_quotes(text: str) -> str:
 
 
 def _of_json(body: bytes) -> str | None:
-    """None where the body is no JSON, is too large to be read, or has no message."""
+    """Return the message of a JSON body; None if the body is not JSON, is too large, or has no message."""
     if not body or len(body) > _PARSED:
         return None
     try:

@@ -81,14 +81,14 @@ async def test_batches_on_their_way_together_have_a_connection_each() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"", "the receiver closed the connection without an answer"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the answer cannot be used: it is not HTTP/1.1"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "closed the connection in the middle of its answer"),
+        (b"", "the receiver closed the connection without a response"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the response cannot be used: it is not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "closed the connection in the middle of its response"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 33_600_000,
-            "the answer is longer than [0-9]+ bytes",
+            "the response is longer than [0-9]+ bytes",
         ),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "the answer cannot be used: it is not HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "the response cannot be used: it is not HTTP/1.1"),
     ],
 )
 async def test_an_answer_that_is_none_is_tried_again(answer: bytes, reason: str) -> None:
@@ -104,7 +104,7 @@ async def test_an_answer_that_is_none_is_tried_again(answer: bytes, reason: str)
 
 async def test_no_answer_in_time_is_tried_again(receiver: Receiver) -> None:
     receiver.mode = "hang"
-    with pytest.raises(RetryLater, match=r"no answer within 0\.2 s"):
+    with pytest.raises(RetryLater, match=r"no response within 0\.2 s"):
         await post(receiver.url, "1\n", request_timeout="200ms")
 
 
