@@ -10,7 +10,7 @@ from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 
 async def run(settings: Settings, context: ServiceContext) -> None:
-    from sidecars.ambassador.app import serve  # noqa: PLC0415 - heavy, and only wanted once the settings are right
+    from sidecars.ambassador.app import serve  # noqa: PLC0415 - heavy, and needed only with valid settings
 
     await serve(settings, context)
 

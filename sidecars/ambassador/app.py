@@ -1,4 +1,4 @@
-"""The ambassador, put together: one data path in this process, or several in workers of their own."""
+"""Put the ambassador together: one data path in this process, or one in each of several workers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 
 async def serve(settings: Settings, context: ServiceContext, resolvers: Resolvers = cares_resolver) -> None:
-    """Serve every upstream until told to stop, and then until the app's connections have ended."""
+    """Serve every upstream until the context stops, and then until the app's connections have ended."""
     if settings.workers > 1:
-        from sidecars.ambassador.workers.supervisor import supervise  # noqa: PLC0415 - most have one
+        from sidecars.ambassador.workers.supervisor import supervise  # noqa: PLC0415 - most ambassadors have one process
 
         await supervise(settings, context)
         return

@@ -1,4 +1,8 @@
-"""The data path: all of the ambassador that carries traffic, in one process or in one worker of several."""
+"""The data path: the part of the ambassador that carries traffic, in the only process or in one worker of several.
+
+It listens for the app, refreshes the endpoints of each upstream, checks their health, and drains. One clock (`_tick`)
+serves all time-outs, so that no request arms a timer.
+"""
 
 from __future__ import annotations
 
@@ -29,22 +33,23 @@ from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 log = logs.get("ambassador")
 
-_TICK = 0.2  # seconds; how exactly timeouts are kept
-_LIVES = 5.0  # seconds without a tick after which this process counts as stuck
+_TICK = 0.2  # seconds; the accuracy of time-outs
+_STUCK_AFTER = 5.0  # seconds without a tick
 _DRAIN_STEP = 0.01  # seconds
-_FILES = 64  # descriptors for everything else than the app's connections
+_OTHER_DESCRIPTORS = 64  # for everything else than the app's connections
 
 Resolvers = Callable[[UpstreamSettings], Resolver]
 
 
 def cares_resolver(settings: UpstreamSettings) -> Resolver:
-    from sidecars.ambassador.discovery.cares_resolver import CaresResolver  # noqa: PLC0415 - only where there are names to look up
+    """Return a resolver for one name of this upstream."""
+    from sidecars.ambassador.discovery.cares_resolver import CaresResolver  # noqa: PLC0415 - needed only for names
 
     return CaresResolver(settings.resolv_conf)
 
 
 class DataPath:
-    """What carries the traffic: all of the ambassador in one process, or of one worker of several."""
+    """The upstreams of one process and the tasks that serve them. The app or a worker owns it."""
 
     def __init__(self, settings: Settings, context: ServiceContext, resolvers: Resolvers = cares_resolver) -> None:
         self._context = context
@@ -61,7 +66,7 @@ class DataPath:
             )
             for upstream in settings.upstreams.values()
         ]
-        _check_limit(settings)
+        _check_descriptor_limit(settings)
         self.metrics = admin_server.registry()
         self.metrics.register(UpstreamCollector(self._upstreams))
         self.metrics.register(EndpointCollector(self._upstreams))
@@ -70,27 +75,30 @@ class DataPath:
         now = time.monotonic()
         return {
             "form": status.form(),
-            "upstreams": {upstream.name: status.page(upstream, now) for upstream in self._upstreams},
+            "upstreams": {upstream.name: status.upstream_status(upstream, now) for upstream in self._upstreams},
         }
 
     async def run(self, listeners: Mapping[str, list[socket.socket]]) -> None:
-        """Accept on the sockets, by the upstreams' names, until told to stop and the app's connections have ended."""
+        """Accept on the sockets until the context stops and the app's connections have ended.
+
+        `listeners` are the listening sockets of each upstream, by its name.
+        """
         async with contextlib.AsyncExitStack() as stack:
             for upstream in self._upstreams:
                 await stack.enter_async_context(_listen(upstream, listeners[upstream.name]))
             self._listening.release()
             gc.collect()
-            gc.freeze()  # what lives for ever need not be looked through again
+            gc.freeze()  # objects that live for ever need no further collection
             async with asyncio.TaskGroup() as group:
                 background = [group.create_task(_tick(self._upstreams, self._context.health))]
                 for upstream in self._upstreams:
                     if upstream.settings.check_every:
                         checker = HealthChecker(upstream, upstream.settings.check_every)
                         background.append(group.create_task(checker.run()))
-                    for name in upstream.dns_targets:
-                        resolver = None if is_address(name.target.host) else self._resolvers(upstream.settings)
+                    for target in upstream.dns_targets:
+                        resolver = None if is_address(target.target.host) else self._resolvers(upstream.settings)
                         background.append(
-                            group.create_task(keep_refreshed(upstream, name, resolver, upstream.settings.dns_min_ttl))
+                            group.create_task(keep_refreshed(upstream, target, resolver, upstream.settings.dns_min_ttl))
                         )
                 await self._context.stopping.wait()
                 await _drain(self._upstreams, self._drain_quiet)
@@ -98,9 +106,9 @@ class DataPath:
                     task.cancel()
 
 
-def _check_limit(settings: Settings) -> None:
-    """Tell where MAX_CONNECTIONS is more than the limit of open files allows: each needs one for its upstream, too."""
-    needed = _FILES + 2 * sum(upstream.max_connections for upstream in settings.upstreams.values())
+def _check_descriptor_limit(settings: Settings) -> None:
+    """Warn if MAX_CONNECTIONS needs too many open files: each connection of the app needs one to an endpoint."""
+    needed = _OTHER_DESCRIPTORS + 2 * sum(upstream.max_connections for upstream in settings.upstreams.values())
     limit = most_descriptors()
     if needed > limit:
         log.warning("the limit of open files is too low for MAX_CONNECTIONS", limit=limit, needed=needed)
@@ -108,11 +116,11 @@ def _check_limit(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIterator[None]:
-    """Accept the app's connections for as long as the context is open."""
-    made = ClientConnection if upstream.settings.upstream.protocol == "http" else TcpConnection
+    """Accept the app's connections while the context is open."""
+    protocol = ClientConnection if upstream.settings.upstream.protocol == "http" else TcpConnection
 
-    def accept() -> Any:  # a protocol by what it can do, not by what it inherits
-        return made(upstream)
+    def accept() -> Any:  # an asyncio protocol by its methods, not by inheritance
+        return protocol(upstream)
 
     for bound in sockets:
         set_keepalive(bound, upstream.settings.tcp_keepalive)
@@ -133,18 +141,18 @@ async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIter
 
 
 async def _tick(upstreams: Iterable[Upstream], health: Health) -> None:
-    """The one clock of the data path: timeouts, idle connections, trials of endpoints."""
-    pulse = health.heartbeat("data path", _LIVES)
+    """Run the clock of the data path: time-outs, idle connections, ejections and trials of endpoints."""
+    heartbeat = health.heartbeat("data path", _STUCK_AFTER)
     while True:
         await asyncio.sleep(_TICK)
-        pulse.beat()
+        heartbeat.beat()
         now = time.monotonic()
         for upstream in upstreams:
             upstream.tick(now)
 
 
 async def _drain(upstreams: list[Upstream], quiet: float) -> None:
-    """Go on serving until the app has had no connection for so many seconds. The deadline is the lifecycle's."""
+    """Serve until the app has had no connection for `quiet` seconds. The lifecycle ends a longer drain."""
     busy_at = time.monotonic()
     while True:
         now = time.monotonic()

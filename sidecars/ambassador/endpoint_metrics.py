@@ -1,6 +1,6 @@
-"""What each endpoint has done and how it is, as Prometheus sees it. An endpoint that DNS names no more has no samples.
+"""Metrics of each endpoint, read at scrape time. An endpoint that DNS does not name any more has no samples.
 
-Two targets of an upstream may mean the same address; then the two are one here.
+Two targets of an upstream may contain the same address. Their endpoints have common samples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LABELS = ["upstream", "endpoint"]
 
 
 class EndpointCollector(Collector):
-    """Reads what is known of the endpoints of all upstreams at scrape time."""
+    """The Prometheus collector of the endpoints of all upstreams. The data path owns it."""
 
     def __init__(self, upstreams: Iterable[Upstream]) -> None:
         self._upstreams = tuple(upstreams)
@@ -35,7 +35,7 @@ class EndpointCollector(Collector):
         ]
         latencies = HistogramMetricFamily(
             "ambassador_endpoint_response_seconds",
-            "From the start of a try to the head of its response.",
+            "From the start of an attempt to the head of its response.",
             labels=_LABELS,
         )
         for labels, endpoints in known:
@@ -44,13 +44,13 @@ class EndpointCollector(Collector):
                 labels, cumulative_buckets(BOUNDS, counts), sum(endpoint.latency_sum for endpoint in endpoints)
             )
         yield latencies
-        for name, words, count in _COUNTS:
-            counter = CounterMetricFamily(name, words, labels=_LABELS)
+        for name, documentation, count in _COUNTS:
+            counter = CounterMetricFamily(name, documentation, labels=_LABELS)
             for labels, endpoints in known:
                 counter.add_metric(labels, sum(map(count, endpoints)))
             yield counter
-        for name, words, level, combine in _LEVELS:
-            gauge = GaugeMetricFamily(name, words, labels=_LABELS)
+        for name, documentation, level, combine in _LEVELS:
+            gauge = GaugeMetricFamily(name, documentation, labels=_LABELS)
             for labels, endpoints in known:
                 gauge.add_metric(labels, combine(map(level, endpoints)))
             yield gauge
@@ -65,20 +65,20 @@ def _by_address(endpoints: Iterable[Endpoint]) -> dict[str, list[Endpoint]]:
 
 Combine = Callable[[Iterable[float]], float]
 _COUNTS: tuple[tuple[str, str, Callable[[Endpoint], int]], ...] = (
-    ("ambassador_endpoint_requests", "Tries begun; for TCP connections.", lambda it: it.requests),
-    ("ambassador_endpoint_failures", "Tries that failed, or were answered with 5xx.", lambda it: it.failed),
-    ("ambassador_endpoint_retries", "Tries begun since another one had failed.", lambda it: it.retries),
-    ("ambassador_endpoint_ejections", "Times it was ejected.", lambda it: it.ejection.count),
+    ("ambassador_endpoint_requests", "Attempts begun; for TCP: connections.", lambda it: it.requests),
+    ("ambassador_endpoint_failures", "Attempts that failed or got a 5xx.", lambda it: it.failed),
+    ("ambassador_endpoint_retries", "Attempts begun after a failed one.", lambda it: it.retries),
+    ("ambassador_endpoint_ejections", "Ejections.", lambda it: it.ejection.count),
 )
 _LEVELS: tuple[tuple[str, str, Callable[[Endpoint], float], Combine], ...] = (
     ("ambassador_endpoint_connections_open", "Connections now.", lambda it: it.connections, sum),
-    ("ambassador_endpoint_connections_idle", "Those that wait for a request.", lambda it: len(it.idle), sum),
-    ("ambassador_endpoint_pending", "Tries without an outcome yet.", lambda it: it.pending, sum),
-    ("ambassador_endpoint_weight", "In force, a slow start taken into account.", lambda it: it.weight, sum),
-    ("ambassador_endpoint_cost_seconds", "Peak EWMA of its latency, failures counted in.", lambda it: it.cost, max),
+    ("ambassador_endpoint_connections_idle", "Idle connections now.", lambda it: len(it.idle), sum),
+    ("ambassador_endpoint_pending", "Attempts without an outcome yet.", lambda it: it.pending, sum),
+    ("ambassador_endpoint_weight", "Weight in force, a slow start included.", lambda it: it.weight, sum),
+    ("ambassador_endpoint_cost_seconds", "Peak EWMA of its latency, failures included.", lambda it: it.cost, max),
     (
         "ambassador_endpoint_ejected",
-        "1 while it is ejected, or not back yet.",
+        "1 from its ejection until it has returned.",
         lambda it: it.ejection.state is not READY,
         max,
     ),

@@ -1,4 +1,4 @@
-"""How what is counted (`sidecars.ambassador.upstream.counters`) is shown to Prometheus when it asks."""
+"""Metrics of each upstream, read from its counters (`sidecars.ambassador.upstream.counters`) at scrape time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class UpstreamCollector(Collector):
-    """Reads the counts of all upstreams at scrape time."""
+    """The Prometheus collector of all upstreams. The data path owns it."""
 
     def __init__(self, upstreams: Iterable[Upstream]) -> None:
         self._upstreams = tuple(upstreams)
@@ -25,13 +25,13 @@ class UpstreamCollector(Collector):
         yield self._requests()
         yield self._durations()
         yield self._errors()
-        for name, words, read in _COUNTS:
-            counter = CounterMetricFamily(name, words, labels=["upstream"])
+        for name, documentation, read in _COUNTS:
+            counter = CounterMetricFamily(name, documentation, labels=["upstream"])
             for upstream in self._upstreams:
                 counter.add_metric([upstream.name], read(upstream))
             yield counter
-        for name, words, read in _LEVELS:
-            gauge = GaugeMetricFamily(name, words, labels=["upstream"])
+        for name, documentation, read in _LEVELS:
+            gauge = GaugeMetricFamily(name, documentation, labels=["upstream"])
             for upstream in self._upstreams:
                 gauge.add_metric([upstream.name], read(upstream))
             yield gauge
@@ -39,7 +39,7 @@ class UpstreamCollector(Collector):
     def _requests(self) -> Metric:
         metric = CounterMetricFamily(
             "ambassador_requests",
-            "Requests by the status delivered; 499: the app left first.",
+            "Requests by the status delivered; 499: the app left before its response.",
             labels=["upstream", "code"],
         )
         for upstream in self._upstreams:
@@ -60,7 +60,7 @@ class UpstreamCollector(Collector):
     def _errors(self) -> Metric:
         metric = CounterMetricFamily(
             "ambassador_errors",
-            "Answers of the ambassador itself and answers broken off, by the error type of RFC 9209.",
+            "Responses of the ambassador itself and responses that broke off, by the error type of RFC 9209.",
             labels=["upstream", "error"],
         )
         for upstream in self._upstreams:
@@ -77,18 +77,18 @@ _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     ("ambassador_downstream_connections", "Connections from the app.", lambda it: it.counters.accepted),
     ("ambassador_upstream_connects", "Connections opened to endpoints.", lambda it: it.connects),
     ("ambassador_upstream_connect_failures", "Connections that did not open.", lambda it: it.connect_failures),
-    ("ambassador_upstream_retries", "Tries repeated after a failure.", lambda it: it.counters.retries),
-    ("ambassador_upstream_ejections", "Endpoints left alone after failures.", lambda it: it.balancer.ejections),
-    ("ambassador_upstream_dns_lookups", "Look-ups of its names.", lambda it: it.lookups),
-    ("ambassador_upstream_dns_failures", "Look-ups without a good answer.", lambda it: it.lookup_failures),
+    ("ambassador_upstream_retries", "Attempts after a failure.", lambda it: it.counters.retries),
+    ("ambassador_upstream_ejections", "Ejections of endpoints after failures.", lambda it: it.balancer.ejections),
+    ("ambassador_upstream_dns_lookups", "DNS look-ups of its names.", lambda it: it.lookups),
+    ("ambassador_upstream_dns_failures", "DNS look-ups without a good answer.", lambda it: it.lookup_failures),
     (
         "ambassador_upstream_idle_races",
-        "Requests repeated unseen because an idle connection closed under them.",
+        "Requests repeated because an idle connection closed under them.",
         lambda it: it.counters.races,
     ),
     (
         "ambassador_defects",
-        "Exceptions that nobody expected in handling a message; each ended no more than its exchange.",
+        "Unexpected exceptions in handling a message; each ended at most its exchange.",
         lambda it: it.defects.count,
     ),
     ("ambassador_upstream_sent_bytes", "Bytes sent to endpoints.", lambda it: it.counters.sent),
@@ -104,16 +104,20 @@ _LEVELS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     ),
     (
         "ambassador_upstream_connections_idle",
-        "Connections to endpoints that wait for a request.",
+        "Idle connections to endpoints now.",
         _over_endpoints(lambda endpoint: len(endpoint.idle)),
     ),
     ("ambassador_upstream_endpoints", "Endpoints known.", lambda it: len(it.endpoints)),
     (
         "ambassador_upstream_endpoints_leaving",
-        "Endpoints that DNS names no more, with connections that have not ended.",
+        "Endpoints removed from DNS, with connections that have not ended.",
         lambda it: len(it.endpoints_and_leaving) - len(it.endpoints),
     ),
-    ("ambassador_upstream_panic", "1 while too few are well and health is ignored.", lambda it: it.balancer.in_panic),
+    (
+        "ambassador_upstream_panic",
+        "1 while too few are usable and health is ignored.",
+        lambda it: it.balancer.in_panic,
+    ),
     ("ambassador_upstream_endpoints_down", "Endpoints unhealthy or ejected.", lambda it: it.balancer.down),
-    ("ambassador_upstream_dns_age_seconds", "Since the oldest of the last good answers.", lambda it: it.dns_age),
+    ("ambassador_upstream_dns_age_seconds", "Age of the oldest of the last good DNS answers.", lambda it: it.dns_age),
 )

@@ -1,4 +1,7 @@
-"""What `/status` says of an upstream, for people. A count is a whole number, a measure is not: so workers add up."""
+"""The page `/status`, for people.
+
+A count is an int and a measure is a float or a string: the supervisor adds up the counts of its workers only.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def form() -> str:
-    """Whether the way of a request is `compiled`, as in the images, or `plain` Python."""
+    """Return the form of the data path: `compiled`, as in the images, or `plain` Python."""
     return "plain" if exchange.__file__.endswith(".py") else "compiled"
 
 
-def page(upstream: Upstream, now: float) -> dict[str, Any]:
-    """All of it."""
+def upstream_status(upstream: Upstream, now: float) -> dict[str, Any]:
+    """Return the state of one upstream, with its targets and their endpoints."""
     return {
         "upstream": str(upstream.settings.upstream),
         "balance": upstream.settings.balance,
@@ -30,18 +33,18 @@ def page(upstream: Upstream, now: float) -> dict[str, Any]:
         "idle_races": upstream.counters.races,
         "errors": dict(upstream.counters.errors),
         "defects": upstream.defects.count,
-        "targets": [_target(name, now) for name in upstream.dns_targets],
+        "targets": [_target(target, now) for target in upstream.dns_targets],
     }
 
 
-def _target(name: DnsTarget, now: float) -> dict[str, Any]:
+def _target(target: DnsTarget, now: float) -> dict[str, Any]:
     return {
-        "target": str(name.target),
-        "dns_age_seconds": None if name.answered_at is None else round(now - name.answered_at, 3),
-        "dns_holds_seconds": name.valid_for,
-        "dns_error": name.error,
-        "endpoints": [_endpoint(endpoint) for endpoint in name.endpoints.values()],
-        "leaving": [_endpoint(endpoint) for endpoint in name.leaving.values()],
+        "target": str(target.target),
+        "dns_age_seconds": None if target.answered_at is None else round(now - target.answered_at, 3),
+        "dns_holds_seconds": target.valid_for,
+        "dns_error": target.error,
+        "endpoints": [_endpoint(endpoint) for endpoint in target.endpoints.values()],
+        "leaving": [_endpoint(endpoint) for endpoint in target.leaving.values()],
     }
 
 
