@@ -1,14 +1,14 @@
-"""The adapter beside the handler that one would write by hand: `python -m benchmarks.adapter`.
+"""Compare the adapter with a handler that one would write by hand: `python -m benchmarks.adapter`.
 
-The peer is an aiohttp server whose handler asks the app with httpx, on uvloop, and does only that. Both are asked by
-the same client over one kept connection, in turns; the figure is CPU seconds of the process per request, so that a busy
-machine spoils it less than it would wall time. So are the verdicts per second on a core: requests by CPU second.
+The peer is an aiohttp server on uvloop; its handler requests the app's page with httpx, and does nothing else. The same
+client asks both by turns, each over one persistent connection. The figure is CPU seconds of the process per request,
+since a busy machine distorts wall time more. Verdicts per second and core are requests per CPU second.
 
-Parsing and judging is measured in this process, beside prometheus-client's parser, in turns. Memory is the most that
-was resident (VmHWM). The start is judged by the CPU time until the first connection, which is what it takes on an idle
-machine; the wall time stands beside it, and to that a busy machine adds.
+Parsing and judging is measured in this process, by turns with prometheus-client's parser. Memory is the peak resident
+size (VmHWM). The start is measured in CPU time until the first connection, which is the wall time on an idle machine;
+the measured wall time is printed beside it.
 
-Exit status 1 when a figure is missed.
+The exit status is 1 if a figure misses its limit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 7
 REQUESTS = 1500  # a round and a program
 STARTS = 9
-HUNG = 5
+HANGING_REQUESTS = 5
 LINES = 80  # of the app's small page
 
 MOST_CPU = 0.5  # of the peer's
@@ -45,7 +45,7 @@ MOST_JUDGING = 60.0  # ms for 10,000 series
 MOST_PARSING = 0.6  # of prometheus-client's parser alone
 MOST_IDLE, MOST_LOADED = 40.0, 80.0  # MB
 MOST_START = 300.0  # ms
-MOST_HUNG = 800.0  # ms until the 503 of an app that hangs
+MOST_UNTIL_503 = 800.0  # ms until the 503 of an app that hangs
 
 RULES = """
 memory: jvm_memory_used_bytes{area="heap"} / jvm_memory_max_bytes{area="heap"} < 0.9 warn
@@ -62,11 +62,11 @@ client = httpx.AsyncClient(timeout=0.8)
 
 async def health(request):
     try:
-        answer = await client.get(sys.argv[2])
+        response = await client.get(sys.argv[2])
     except httpx.HTTPError as error:
         return web.Response(status=503, text=str(error))
-    kind = {"Content-Type": answer.headers["Content-Type"]}
-    return web.Response(status=answer.status_code, body=answer.content, headers=kind)
+    kind = {"Content-Type": response.headers["Content-Type"]}
+    return web.Response(status=response.status_code, body=response.content, headers=kind)
 
 app = web.Application()
 app.router.add_get("/health", health)
@@ -75,7 +75,7 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print
 
 
 class App(asyncio.Protocol):
-    """The app: always the same page."""
+    """An app that always sends the same page."""
 
     body = b"# HELP requests_total Requests.\n" + b"".join(b'requests_total{n="%d"} 1\n' % n for n in range(LINES))
     page = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -88,14 +88,14 @@ class App(asyncio.Protocol):
         self.transport.write(self.page * data.count(b"\r\n\r\n"))
 
 
-class Busy(App):
+class LargeApp(App):
     """An app with a hundred thousand series."""
 
     page = b""
 
 
 def large_page(series: int) -> bytes:
-    """A page of so many series, of several types and with labels as real ones have."""
+    """Return a page of so many series, of several types and with realistic labels."""
     lines = [
         "# TYPE jvm_memory_used_bytes gauge",
         'jvm_memory_used_bytes{area="heap"} 400',
@@ -133,7 +133,7 @@ def free_port() -> int:
 
 
 class Program:
-    """One of the two, as a process."""
+    """The adapter or its peer, as a process."""
 
     def __init__(self, arguments: list[str], port: int, **environ: str) -> None:
         began = time.monotonic()
@@ -155,17 +155,17 @@ class Program:
         self.start_cpu = self.cpu()
 
     def cpu(self) -> float:
-        """CPU seconds of all its threads so far."""
+        """Return the CPU seconds of all threads so far."""
         tasks = Path(f"/proc/{self.process.pid}/task")
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
 
     def memory(self) -> float:
-        """The most MB that were resident."""
+        """Return the peak resident size in MB."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
-    def ask(self, count: int, end: bytes = App.body, accept: str = "*/*") -> float:
-        """CPU seconds per request; `end` is how a whole answer ends."""
+    def send_requests(self, count: int, end: bytes = App.body, accept: str = "*/*") -> float:
+        """Send so many requests, and return the CPU seconds per request. `end` is the end of a complete response."""
         before = self.cpu()
         for _ in range(count):
             self.connection.sendall(f"GET /health HTTP/1.1\r\nHost: bench\r\nAccept: {accept}\r\n\r\n".encode())
@@ -190,17 +190,17 @@ def adapter(target: str, **environ: str) -> Program:
 def main() -> int:
     small, large = free_port(), free_port()
     serve_app(small)
-    Busy.page = http(large_page(100_000))
-    serve_app(large, Busy)
+    LargeApp.page = http(large_page(100_000))
+    serve_app(large, LargeApp)
     target = f"http://127.0.0.1:{small}"
 
-    start, wall, idle = started(lambda: adapter(target))
-    ratio, ours, theirs = forwarded(target)
-    verdicts = judged(target)
-    loaded = with_many_series(f"http://127.0.0.1:{large}")
-    written = with_many_series_written(f"http://127.0.0.1:{large}")
-    judging, parsing, reference = parsed(large_page(10_000))
-    hung = prompt()
+    start, wall, idle = start_cost(lambda: adapter(target))
+    ratio, ours, theirs = forward_cpu(target)
+    verdicts = cached_verdicts(target)
+    loaded = memory_judging(f"http://127.0.0.1:{large}")
+    written = memory_rewriting(f"http://127.0.0.1:{large}")
+    judging, parsing, reference = parse_and_judge(large_page(10_000))
+    until_503 = time_to_503()
     return conclude(
         "adapter",
         [
@@ -219,7 +219,13 @@ def main() -> int:
             Figure(
                 "memory with 100,000 series, rewritten", written, MOST_LOADED, "MB", note="as OpenMetrics; the peak"
             ),
-            Figure("503 while the app hangs", hung, MOST_HUNG, "ms", note=f"wall time, the fastest of {HUNG}"),
+            Figure(
+                "503 while the app hangs",
+                until_503,
+                MOST_UNTIL_503,
+                "ms",
+                note=f"wall time, the fastest of {HANGING_REQUESTS}",
+            ),
             Figure(
                 "start to listening, CPU",
                 start,
@@ -239,8 +245,8 @@ def main() -> int:
     )
 
 
-def started(begin: Callable[[], Program]) -> tuple[float, float, float]:
-    """CPU and wall time of a start in ms, and the memory in MB once it listens."""
+def start_cost(begin: Callable[[], Program]) -> tuple[float, float, float]:
+    """Return the CPU and wall time of a start in ms, and the memory in MB once the program listens."""
     cpu, wall, memory = [], [], 0.0
     for _ in range(STARTS):
         program = begin()
@@ -251,27 +257,27 @@ def started(begin: Callable[[], Program]) -> tuple[float, float, float]:
     return statistics.median(cpu), min(wall), memory
 
 
-def forwarded(target: str) -> tuple[float, float, float]:
-    """Median ratio, ours and the peer's, in CPU seconds per request; the first round warms both up."""
+def forward_cpu(target: str) -> tuple[float, float, float]:
+    """Return the median ratio, ours and the peer's CPU seconds per request. The first round warms both up."""
     port = free_port()
     ours, theirs = adapter(target), Program(["-c", PEER, str(port), f"{target}/metrics"], port)
-    rounds = [(ours.ask(REQUESTS), theirs.ask(REQUESTS)) for _ in range(ROUNDS + 1)][1:]
+    rounds = [(ours.send_requests(REQUESTS), theirs.send_requests(REQUESTS)) for _ in range(ROUNDS + 1)][1:]
     ours.stop()
     theirs.stop()
     ratio = statistics.median(mine / other for mine, other in rounds)
     return ratio, statistics.median(mine for mine, _ in rounds), statistics.median(other for _, other in rounds)
 
 
-def judged(target: str) -> float:
-    """Verdicts per CPU second while what the app has answered is kept."""
+def cached_verdicts(target: str) -> float:
+    """Return the verdicts per CPU second with a cached response of the app."""
     program = adapter(target, ADAPTER_MODE="verdict", ADAPTER_RULES="up: requests_total >= 0", ADAPTER_CACHE_TTL="1s")
-    rounds = [program.ask(REQUESTS, b"(1, wanted >= 0)\n") for _ in range(ROUNDS + 1)][1:]
+    rounds = [program.send_requests(REQUESTS, b"(1, wanted >= 0)\n") for _ in range(ROUNDS + 1)][1:]
     program.stop()
     return 1 / statistics.median(rounds)
 
 
-def with_many_series(target: str) -> float:
-    """The most MB that are resident while an app with a hundred thousand series is judged."""
+def memory_judging(target: str) -> float:
+    """Return the peak memory in MB while an app with a hundred thousand series is judged."""
     program = adapter(
         target,
         ADAPTER_MODE="verdict",
@@ -280,11 +286,11 @@ def with_many_series(target: str) -> float:
         ADAPTER_MAX_SERIES="200000",
         ADAPTER_TIMEOUT="30s",
     )
-    return most_memory(program, b"\n")
+    return peak_memory(program, b"\n")
 
 
-def with_many_series_written(target: str) -> float:
-    """The same while they are written anew, as OpenMetrics and with a label."""
+def memory_rewriting(target: str) -> float:
+    """Return the peak memory in MB while a hundred thousand series are written as OpenMetrics, with a label added."""
     program = adapter(
         "",
         ADAPTER_MODE="metrics",
@@ -294,23 +300,23 @@ def with_many_series_written(target: str) -> float:
         ADAPTER_MAX_SERIES="200000",
         ADAPTER_TIMEOUT="30s",
     )
-    return most_memory(program, b"\n# EOF\n", accept="application/openmetrics-text")
+    return peak_memory(program, b"\n# EOF\n", accept="application/openmetrics-text")
 
 
-def most_memory(program: Program, end: bytes, accept: str = "*/*") -> float:
+def peak_memory(program: Program, end: bytes, accept: str = "*/*") -> float:
     for _ in range(5):
-        program.ask(1, end, accept)
+        program.send_requests(1, end, accept)
     memory = program.memory()
     program.stop()
     return memory
 
 
-def prompt() -> float:
-    """How long a prober of an app that hangs waits for its 503, in ms, with the settings as they are by default."""
+def time_to_503() -> float:
+    """Return the ms until a prober gets 503 while the app hangs, with default settings."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         program = adapter(f"http://127.0.0.1:{silent.getsockname()[1]}")
         waited = []
-        for _ in range(HUNG):
+        for _ in range(HANGING_REQUESTS):
             begun = time.monotonic()
             program.connection.sendall(b"GET /health HTTP/1.1\r\nHost: bench\r\n\r\n")
             assert program.connection.recv(65536).startswith(b"HTTP/1.1 503")
@@ -319,8 +325,8 @@ def prompt() -> float:
     return min(waited)
 
 
-def parsed(page: bytes) -> tuple[float, float, float]:
-    """CPU in ms for parsing and judging the page, its ratio to the reference, and the reference's own."""
+def parse_and_judge(page: bytes) -> tuple[float, float, float]:
+    """Return the CPU ms for parsing and judging the page, the ratio to the reference, and the reference's CPU ms."""
     evaluator, text = RuleEvaluator(parse_rules(RULES)), page.decode()
     rounds = []
     for number in range(ROUNDS + 1):

@@ -1,4 +1,4 @@
-"""Fixtures: the real program in front of a hostile app."""
+"""Fixtures: the adapter as a process, and an app that fails in every way."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ StartAdapter = Callable[..., Adapter]
 
 @pytest.fixture
 def adapter(start: Start) -> StartAdapter:
-    """Start the adapter for a target: `adapter(app.url, routes="/health=/metrics")`; waits until it is ready.
+    """Start the adapter for a target, and wait until it is ready: `adapter(app.url, routes="/health=/metrics")`.
 
-    The app has a minute for its answer, since a busy machine may be slow: a test of a time-out sets another.
+    The app has a minute for its response, since a busy machine may be slow. A test of the time-out sets another.
     """
 
     def begin(target: str, routes: str = "/health=/metrics", **environ: str) -> Adapter:
@@ -39,5 +39,5 @@ def adapter(start: Start) -> StartAdapter:
 
 @pytest.fixture
 def failing() -> dict[str, Behaviour]:
-    """An app with a path for everything that it can do wrong."""
+    """The behaviours of an app with one path for each failure in `FAILURES`."""
     return {f"/{name.replace(' ', '-')}": behaviour for name, (behaviour, _, _) in FAILURES.items()}

@@ -1,4 +1,4 @@
-"""Documents of health as the frameworks write them, one of each dialect."""
+"""Health documents as the frameworks write them, one for each dialect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An app that does to its clients what a test tells it: raw asyncio, in a thread of its own."""
+"""Helpers for tests of the adapter: an app with scripted behaviours, in a thread of its own, and a prober."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Behaviour = Callable[["Exchange"], Awaitable[None]]
 
 METRICS = b'# TYPE up gauge\nup{job="app"} 1\n'
 JSON = b"Content-Type: application/json\r\n"
-PROMPT = 60.0  # seconds; that an answer comes at all before the app's own, which never comes, is what matters
+PROMPT = 60.0  # seconds; far longer than any deadline of the adapter, and shorter than a hanging app
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Adapter:
     admin: int
 
     def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-        """What a prober is answered. The client does not follow redirects, nor unpack what it is not told to."""
+        """Send a request as a prober, and return the response. Redirects are not followed."""
         url = f"http://127.0.0.1:{self.port}{path}"
         sent = {"Connection": "close", **{name.replace("_", "-"): value for name, value in headers.items()}}
         return httpx.request(method, url, headers=sent, timeout=PROMPT, trust_env=False)
 
-    def raw(self, request: bytes) -> bytes:
-        """Everything that is sent back for these bytes, until the adapter closes."""
+    def send_raw(self, request: bytes) -> bytes:
+        """Send these bytes, and return everything that comes until the adapter closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=PROMPT) as connection:
             connection.sendall(request)
             received = b""
@@ -51,7 +51,7 @@ class Adapter:
         return page
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sample's value; 0 while there is none."""
+        """Return the sample's value; 0 without a sample."""
         text = httpx.get(f"http://127.0.0.1:{self.admin}/metrics", trust_env=False).text
         for family in parse_text(text):
             for sample in family.samples:
@@ -61,7 +61,7 @@ class Adapter:
 
 
 class Exchange:
-    """One request that reached the app, and the connection it came by."""
+    """One request that reached the app, and its connection."""
 
     def __init__(self, app: App, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.app = app
@@ -79,7 +79,7 @@ class Exchange:
 
 
 class App:
-    """Listens on loopback; `behaviours` maps a path to what happens to a request for it."""
+    """An app that listens on loopback. `behaviours` are the behaviours by path."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class App:
         assert not self._thread.is_alive()
 
     def do(self, work: Callable[[], None]) -> None:
-        """Do something in the app's own thread, soon."""
+        """Schedule work in the app's own thread."""
         self._loop.call_soon_threadsafe(work)
 
     async def _serve(self) -> None:
@@ -146,20 +146,20 @@ class App:
                 self.seen[path] += 1
                 await self.behaviours[path](Exchange(self, head, reader, writer))
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the client has gone
+            pass  # the client has closed the connection
         finally:
             writer.close()
             if self.tls:
-                writer.transport.abort()  # a close would wait for the client's
+                writer.transport.abort()  # a graceful close would wait for the client
 
 
 # -- behaviours ---------------------------------------------------------------------------------------------------
 
 
-def answer(
+def respond(
     body: bytes, status: str = "200 OK", headers: bytes = b"Content-Type: text/plain; version=0.0.4\r\n"
 ) -> Behaviour:
-    """A proper answer, on a connection that is kept."""
+    """Send a complete response, and keep the connection open."""
 
     async def behave(exchange: Exchange) -> None:
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
@@ -168,8 +168,8 @@ def answer(
     return behave
 
 
-def raw(*parts: bytes) -> Behaviour:
-    """These bytes, and the end of the connection."""
+def send_raw(*parts: bytes) -> Behaviour:
+    """Send these bytes, and close the connection."""
 
     async def behave(exchange: Exchange) -> None:
         await exchange.send(*parts)
@@ -178,8 +178,8 @@ def raw(*parts: bytes) -> Behaviour:
     return behave
 
 
-def endless(part: bytes, *, begin: bytes = b"", pause: float = 0.0) -> Behaviour:
-    """`begin`, then `part` for ever."""
+def repeat_endlessly(part: bytes, *, begin: bytes = b"", pause: float = 0.0) -> Behaviour:
+    """Send `begin`, then `part` without an end."""
 
     async def behave(exchange: Exchange) -> None:
         await exchange.send(begin)
@@ -191,7 +191,7 @@ def endless(part: bytes, *, begin: bytes = b"", pause: float = 0.0) -> Behaviour
 
 
 def hang(*parts: bytes) -> Behaviour:
-    """These bytes, and then nothing more."""
+    """Send these bytes, and nothing more."""
 
     async def behave(exchange: Exchange) -> None:
         await exchange.send(*parts)
@@ -200,8 +200,8 @@ def hang(*parts: bytes) -> Behaviour:
     return behave
 
 
-def held(release: threading.Event, then: Behaviour) -> Behaviour:
-    """Nothing until the test says so."""
+def hold_until(release: threading.Event, then: Behaviour) -> Behaviour:
+    """Wait for the test's event, then behave as `then`."""
 
     async def behave(exchange: Exchange) -> None:
         await asyncio.to_thread(release.wait, 300)
@@ -210,8 +210,8 @@ def held(release: threading.Event, then: Behaviour) -> Behaviour:
     return behave
 
 
-def closing_the_next_time(body: bytes) -> Behaviour:
-    """Answers the first request on each connection, and closes it when a second one comes."""
+def close_on_second_request(body: bytes) -> Behaviour:
+    """Respond to the first request on each connection, and close it on the second."""
     used: set[asyncio.StreamWriter] = set()
 
     async def behave(exchange: Exchange) -> None:
@@ -219,7 +219,7 @@ def closing_the_next_time(body: bytes) -> Behaviour:
             exchange.close()
             return
         used.add(exchange.writer)
-        await answer(body)(exchange)
+        await respond(body)(exchange)
 
     return behave
 
@@ -230,14 +230,14 @@ RULES = "db: up == 1 fail; queue: depth < 10 warn"
 
 
 def page(up: int = 1, depth: int = 3) -> Behaviour:
-    return answer(f"# TYPE up gauge\nup {up}\n# TYPE depth gauge\ndepth {depth}\n".encode())
+    return respond(f"# TYPE up gauge\nup {up}\n# TYPE depth gauge\ndepth {depth}\n".encode())
 
 
-# -- what comes back ----------------------------------------------------------------------------------------------
+# -- responses ---------------------------------------------------------------------------------------------------
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Every sample of a text page: its value by its name and labels."""
+    """Return the values of all samples of a text page, by name and labels."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in parse_text(text)
@@ -246,13 +246,13 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 
 async def probe_together(port: int, paths: list[str], all_are_waiting: Callable[[], None]) -> list[int]:
-    """Send every request on a connection of its own before any answer is let through."""
+    """Send each request on its own connection; once all are read, call `all_are_waiting`. Return the statuses."""
     streams = []
     for path in paths:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         streams.append((reader, writer))
-    # The server reads what has arrived before it reads an answer that is sent later, but for one more turn of its loop.
+    # A response to this later request means that the server has read all earlier requests.
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     await reader.read()

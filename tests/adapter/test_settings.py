@@ -164,6 +164,6 @@ def test_rules_for_all_apps_are_right_where_one_of_them_has_no_verdict() -> None
     routes = {"ADAPTER_CART_ROUTES": "/metrics=/health", "ADAPTER_CART_MODE": "metrics", "ADAPTER_MODE": "verdict"}
 
     assert load(Settings, {**TWO, **routes, "ADAPTER_RULES": "db: up == 1", "ADAPTER_FORMAT": "consul"})
-    for shop in ({}, {"ADAPTER_SHOP_RULES": "db: up == 1"}):  # the same value for the other app makes no difference
+    for shop in ({}, {"ADAPTER_SHOP_RULES": "db: up == 1"}):  # the other app has the same value
         [problem] = problems(**TWO, **routes, **shop, ADAPTER_CART_RULES="db: up == 1")
     assert problem == "ADAPTER_CART_RULES is set, but no route has a verdict: set ADAPTER_CART_MODE=verdict"

@@ -1,4 +1,4 @@
-"""What has happened so far."""
+"""Statistics of routes and apps, in `/status` and `/metrics`."""
 
 from __future__ import annotations
 

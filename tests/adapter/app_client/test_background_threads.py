@@ -1,4 +1,4 @@
-"""Large pages are read and written beside the event loop, and only until the deadline."""
+"""Background threads parse and write large pages, and only until the deadline."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Statistics
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.health import Health
-from tests.adapter.support import App, answer
+from tests.adapter.support import App, respond
 
 HEADERS = {"content-type": "text/plain", "content-length": "1"}
 PAGE = b"up 1\n" + b"# a note\n" * (LARGE // 9)
 
 
 class Gate:
-    """HTTP statuses that are valid: all of them. Whoever asks waits until the gate opens, and is noted."""
+    """A set of all HTTP statuses. A membership test waits until the gate opens; the testing threads are recorded."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -58,9 +58,9 @@ async def test_large_work_is_done_by_a_thread_and_the_loop_goes_on() -> None:
     gate, background = Gate(), BackgroundThreads()
     reply, limits = AppResponse(200, HEADERS, PAGE), InterpretationOptions(1 << 30, 10, valid_statuses=gate)
     reading = asyncio.create_task(background.run("shop", len(PAGE), lambda go: interpret_response(reply, limits, go)))
-    while not gate.asked_by:  # noqa: ASYNC110 - a thread asks
+    while not gate.asked_by:  # noqa: ASYNC110 - a thread changes the list
         await asyncio.sleep(0.001)
-    gate.open.set()  # by the loop, while the answer is being read
+    gate.open.set()  # by the event loop, while the thread reads the response
     found = await reading
     background.close()
 
@@ -112,7 +112,7 @@ def test_a_reading_ends_when_it_is_told_to() -> None:
 
 async def test_an_answer_that_is_not_read_in_time_is_a_time_out() -> None:
     gate = Gate()
-    with App({"/metrics": answer(PAGE)}) as app:
+    with App({"/metrics": respond(PAGE)}) as app:
         apps = load(Settings, {"ADAPTER_TARGET": app.url}).apps.values()
         app_request = AppRequest("default", f"{app.url}/metrics", timeout=5, max_body=1 << 30)
         limits = {app_request: InterpretationOptions(1 << 30, 10, valid_statuses=gate)}

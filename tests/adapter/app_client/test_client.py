@@ -1,4 +1,4 @@
-"""Asking the app, and the client library's errors in our words."""
+"""The app client: outcomes of requests, single flight, and the reason for each error."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sidecars.adapter.statistics import Statistics
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.http.client import BodyTooLarge, ConnectionClosed, MalformedResponse, ResponseProgress
 from sidecars.chassis.runtime.health import Health
-from tests.adapter.support import App, answer, hang
+from tests.adapter.support import App, hang, respond
 
-QUESTION = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+APP_REQUEST = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
 
 
 def os_error(number: int) -> OSError:
@@ -45,7 +45,7 @@ def os_error(number: int) -> OSError:
     ],
 )
 def test_every_error_is_a_reason_and_never_repeats_what_came(error: Exception, reason: Reason) -> None:
-    outcome = classify_error(error, QUESTION, ResponseProgress())
+    outcome = classify_error(error, APP_REQUEST, ResponseProgress())
 
     assert outcome
     assert outcome.reason == reason
@@ -53,7 +53,7 @@ def test_every_error_is_a_reason_and_never_repeats_what_came(error: Exception, r
 
 
 def test_what_nobody_thought_of_is_no_reason_but_a_defect() -> None:
-    assert classify_error(KeyError("hunter2"), QUESTION, ResponseProgress()) is None
+    assert classify_error(KeyError("hunter2"), APP_REQUEST, ResponseProgress()) is None
 
 
 class Clock:
@@ -85,7 +85,7 @@ async def test_a_request_that_outlives_its_deadline_by_far_is_told_by_livez() ->
 
 
 async def test_a_later_question_is_a_request_of_its_own() -> None:
-    with App({"/metrics": answer(b"up 1\n")}) as app:
+    with App({"/metrics": respond(b"up 1\n")}) as app:
         app_request = AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10)
         async with app_client(Health(), ADAPTER_TARGET=app.url) as asked:
             for _ in range(3):
@@ -107,7 +107,7 @@ async def test_a_defect_of_our_own_is_an_outcome_too(monkeypatch: pytest.MonkeyP
 
 
 async def test_the_largest_body_that_is_taken_is_taken() -> None:
-    with App({"/metrics": answer(b"x" * 10)}) as app:
+    with App({"/metrics": respond(b"x" * 10)}) as app:
         async with app_client(Health(), ADAPTER_TARGET=app.url) as asked:
             taken = await asked.fetch(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10))
             refused = await asked.fetch(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=9))

@@ -1,4 +1,4 @@
-"""What an app's answer says."""
+"""The meaning of an app's response: metrics, a health document, or selected numbers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reading(
 
 def refusal(*given_: bytes, **rest: object) -> str:
     with pytest.raises(UnusableResponse) as caught:
-        reading(*given_, **rest)  # type: ignore[arg-type] # handed on as they are
+        reading(*given_, **rest)  # type: ignore[arg-type] # passed on as they are
     return caught.value.phrase
 
 

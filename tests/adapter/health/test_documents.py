@@ -25,7 +25,7 @@ def test_a_document_and_a_status_that_contradict_each_other_are_as_bad_as_the_wo
 @pytest.mark.parametrize("count", [2_000, 8_000])
 def test_thousands_of_checks_of_one_name_are_named_in_one_pass(count: int) -> None:
     class Name(str):
-        """Counts how often it is looked up."""
+        """A name that counts the lookups of it."""
 
         __slots__ = ()
         looked_up = 0

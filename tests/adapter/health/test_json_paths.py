@@ -1,4 +1,4 @@
-"""Numbers out of any JSON."""
+"""ADAPTER_SELECT: its grammar, and the numbers that it selects from JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def values(text: str, document: Any = DOCUMENT) -> dict[tuple[str, str], float]:
 
 
 def unknown(text: str, document: Any) -> dict[tuple[str, str], str]:
-    """What cannot be used, by name and key, in the words that the prober is told."""
+    """Return the unknown values by name and key, in the words for the prober."""
     return {
         (one.name, one.labels.get("key", "")): one.words
         for one in select_values(parse_json_paths(text), document).unknown

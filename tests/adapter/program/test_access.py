@@ -1,4 +1,4 @@
-"""Who may ask whom: TLS, certificates, tokens and passwords, to the app and on the adapter's own port."""
+"""TLS, certificates, tokens and passwords: towards the app, and on the adapter's own port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import Start
 
 
 class Authority:
-    """A CA, and files of what it signs."""
+    """A CA, and the files of the certificates that it signs."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name, self.ca = folder, name, trustme.CA()
@@ -24,7 +24,7 @@ class Authority:
         self.ca.cert_pem.write_to_path(self.file)
 
     def issue(self, host: str = "127.0.0.1") -> str:
-        """A file of a certificate and its key."""
+        """Return a file with a certificate and its key."""
         path = str(self.folder / f"{self.name}-{host}.pem")
         self.ca.issue_cert(host).private_key_and_cert_chain_pem.write_to_path(path)
         return path
@@ -53,7 +53,7 @@ def theirs(tmp_path: Path) -> Authority:
     return Authority(tmp_path, "theirs")
 
 
-# -- to the app ---------------------------------------------------------------------------------------------------
+# -- towards the app ---------------------------------------------------------------------------------------------------
 
 
 def test_an_app_is_asked_over_tls_and_shown_a_certificate(adapter: StartAdapter, ours: Authority) -> None:
@@ -71,7 +71,7 @@ def test_an_app_whose_certificate_is_not_trusted_is_not_asked(
         response = running.get("/health")
 
         assert not app.seen
-        with httpx.Client(verify=theirs.client(), trust_env=False) as client:  # who trusts it can ask it
+        with httpx.Client(verify=theirs.client(), trust_env=False) as client:  # with the CA it works
             assert client.get(f"{app.url}/metrics", headers={"Connection": "close"}).is_success
     assert response.status_code == 503
     assert "its certificate is not trusted" in response.text

@@ -1,4 +1,4 @@
-"""The connections of the real program: those kept to the app, and a thousand probers at once."""
+"""Connections of the adapter as a process: idle ones to the app, and a thousand probers at once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import threading
 import aiohttp
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import METRICS, App, answer, closing_the_next_time, hang, held, page, probe_together
+from tests.adapter.support import METRICS, App, close_on_second_request, hang, hold_until, page, probe_together, respond
 from tests.support import free_port, wait_until
 
 
 def test_an_app_that_closes_a_kept_connection_is_asked_on_a_fresh_one(adapter: StartAdapter) -> None:
-    with App({"/metrics": closing_the_next_time(METRICS)}) as app:
+    with App({"/metrics": close_on_second_request(METRICS)}) as app:
         running = adapter(app.url)
 
         assert [running.get("/health").content for _ in range(6)] == [METRICS] * 6
@@ -23,7 +23,7 @@ def test_an_app_that_closes_a_kept_connection_is_asked_on_a_fresh_one(adapter: S
 
 def test_a_thousand_probes_at_once_are_one_request_to_the_app(adapter: StartAdapter) -> None:
     release = threading.Event()
-    with App({"/metrics": held(release, answer(METRICS))}) as app:
+    with App({"/metrics": hold_until(release, respond(METRICS))}) as app:
         running = adapter(app.url, "/health=/metrics,/live=/metrics", ADAPTER_TIMEOUT="5m")
         paths = ["/health", "/live"] * 500
 
@@ -63,7 +63,7 @@ def test_probes_go_on_while_the_app_is_restarted(adapter: StartAdapter) -> None:
     seen: list[int] = []
     running = None
     for body in (b"first", b"second", b"third"):
-        with App({"/metrics": answer(body)}, port=port) as app:
+        with App({"/metrics": respond(body)}, port=port) as app:
             running = running or adapter(app.url)
             for _ in range(20):
                 response = running.get("/health")
@@ -74,14 +74,14 @@ def test_probes_go_on_while_the_app_is_restarted(adapter: StartAdapter) -> None:
 
 def test_a_prober_that_leaves_does_not_spoil_the_answer_of_the_others(adapter: StartAdapter) -> None:
     release = threading.Event()
-    with App({"/metrics": held(release, answer(METRICS))}) as app:
+    with App({"/metrics": hold_until(release, respond(METRICS))}) as app:
         running = adapter(app.url, ADAPTER_TIMEOUT="5m")
         impatient = socket.create_connection(("127.0.0.1", running.port))
         impatient.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: app.seen["/metrics"], "the first request to reach the app")
         with socket.create_connection(("127.0.0.1", running.port)) as patient:
             patient.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert running.get("/nowhere").status_code == 404  # by then the patient one waits, too
+            assert running.get("/nowhere").status_code == 404  # by then the request without a limit waits, too
             impatient.close()
             release.set()
             received = b""
@@ -108,12 +108,12 @@ def test_one_connection_too_many_is_told_so(adapter: StartAdapter) -> None:
 
 
 def test_a_request_with_a_length_and_an_encoding_is_the_last_of_its_connection(adapter: StartAdapter) -> None:
-    """RFC 9112, section 6.1: what follows may be a request that somebody has hidden."""
+    """RFC 9112, section 6.1: bytes after such a request may be a smuggled request."""
     hidden = b"0\r\n\r\nGET /live HTTP/1.1\r\nHost: x\r\n\r\n"
     both = b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % len(hidden)
-    with App({"/metrics": answer(METRICS)}) as app:
+    with App({"/metrics": respond(METRICS)}) as app:
         running = adapter(app.url, "/health=/metrics,/live=/metrics")
-        received = running.raw(b"GET /health HTTP/1.1\r\nHost: x\r\n" + both + b"\r\n" + hidden)
+        received = running.send_raw(b"GET /health HTTP/1.1\r\nHost: x\r\n" + both + b"\r\n" + hidden)
 
         assert running.metric("adapter_requests_total", route="/live", code="200") == 0
     assert received.count(b"HTTP/1.1 ") == 1

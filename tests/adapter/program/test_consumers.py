@@ -1,5 +1,5 @@
-"""What really asks: HAProxy, Prometheus, the blackbox exporter and Nagios's check_http, each as Debian ships it.
-And what really writes the files: htpasswd.
+"""Real probers: HAProxy, Prometheus, the blackbox exporter and Nagios's check_http, each as Debian ships it.
+The users' file is written by the real htpasswd.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 from tests.adapter.conftest import StartAdapter
 from tests.adapter.documents import SPRING
-from tests.adapter.support import JSON, RULES, App, answer, page
+from tests.adapter.support import JSON, RULES, App, page, respond
 from tests.support import ROOT, free_port, peer, wait_until
 
 Begin = Callable[..., "subprocess.Popen[bytes]"]
@@ -24,7 +24,7 @@ Begin = Callable[..., "subprocess.Popen[bytes]"]
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Start a real program; it is gone when the test ends."""
+    """Start a program that ends with the test."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*command: str) -> subprocess.Popen[bytes]:
@@ -58,7 +58,7 @@ backend apps
 
 
 def haproxy_row(folder: Path) -> dict[str, str]:
-    """What HAProxy says of the server."""
+    """Return the status of the server in HAProxy."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(folder / "stats"))
         connection.sendall(b"show stat\n")
@@ -74,7 +74,7 @@ def test_haproxy_takes_a_server_out_and_back_as_the_agent_says(
 ) -> None:
     haproxy = peer("haproxy")
     agent, port = free_port(), free_port()
-    with App({"/metrics": page(), "/": answer(b"hello")}) as app:
+    with App({"/metrics": page(), "/": respond(b"hello")}) as app:
         adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_AGENT_LISTEN=f"127.0.0.1:{agent}")
         config = HAPROXY.format(folder=tmp_path, port=port, app=app.url.removeprefix("http://"), agent=agent)
         (tmp_path / "haproxy.cfg").write_text(config)
@@ -110,7 +110,7 @@ scrape_configs:
 
 
 def scraped_by_prometheus(begin: Begin, folder: Path, port: int) -> Callable[[str], str | None]:
-    """Have the adapter on this port scraped: the function returned tells a query's value, None while there is none."""
+    """Start a Prometheus that scrapes this port. Return a function from a query to its value; None without one."""
     web = free_port()
     (folder / "prometheus.yml").write_text(PROMETHEUS.format(port=port))
     begin(
@@ -134,7 +134,7 @@ def scraped_by_prometheus(begin: Begin, folder: Path, port: int) -> Callable[[st
 def test_a_real_prometheus_scrapes_metrics_from_an_app_that_has_only_springs_health(
     adapter: StartAdapter, begin: Begin, tmp_path: Path
 ) -> None:
-    behaviour = answer(json.dumps(SPRING).encode(), "503 Service Unavailable", JSON)
+    behaviour = respond(json.dumps(SPRING).encode(), "503 Service Unavailable", JSON)
     with App({"/actuator/health": behaviour}) as app:
         running = adapter(app.url, "/metrics=/actuator/health", ADAPTER_MODE="metrics", ADAPTER_TOKEN="t0ken")
         value = scraped_by_prometheus(begin, tmp_path, running.port)
@@ -143,7 +143,7 @@ def test_a_real_prometheus_scrapes_metrics_from_an_app_that_has_only_springs_hea
         wait_until(lambda: value('up{job="app"}') == "1", "a scrape")
         wait_until(lambda: value('health_check_value{check="diskSpace",name="free"}') == "91300069376", "a scrape")
 
-        app.behaviours["/actuator/health"] = answer(b'{"status": "UP"}', headers=JSON)
+        app.behaviours["/actuator/health"] = respond(b'{"status": "UP"}', headers=JSON)
         wait_until(lambda: value("health_up") == "1", "the app is up")
     wait_until(lambda: value('up{job="app"}') == "0", "a scrape of an app that is gone fails")
 
@@ -175,8 +175,8 @@ seconds 9
 
 
 def test_a_real_prometheus_takes_several_apps_as_one_page(adapter: StartAdapter, begin: Begin, tmp_path: Path) -> None:
-    openmetrics = answer(CART, headers=b"Content-Type: application/openmetrics-text; version=1.0.0\r\n")
-    with App({"/metrics": answer(SHOP)}) as shop, App({"/metrics": openmetrics}) as cart:
+    openmetrics = respond(CART, headers=b"Content-Type: application/openmetrics-text; version=1.0.0\r\n")
+    with App({"/metrics": respond(SHOP)}) as shop, App({"/metrics": openmetrics}) as cart:
         running = adapter(
             "",
             "/metrics=/metrics",

@@ -1,4 +1,4 @@
-"""The adapter without a free descriptor: a prober that were reset would take the app for dead."""
+"""The adapter without a free descriptor: a prober whose connection is reset would take the app for dead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real program in front of an app that does its worst: the prober gets 503 and the reason, in every mode."""
+"""The adapter as a process, and an app that fails in every way: the prober gets 503 and the reason, in each mode."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import pytest
 
 from tests.adapter.conftest import StartAdapter
 from tests.adapter.failures import DEADLINE, FAILURES
-from tests.adapter.support import METRICS, Adapter, App, Behaviour, Exchange, answer, page, raw
+from tests.adapter.support import METRICS, Adapter, App, Behaviour, Exchange, page, respond, send_raw
 from tests.support import free_port
 
 
 def all_of(failing: dict[str, Behaviour]) -> str:
-    """Routes to every path of the app, each under its own name."""
+    """Return the setting of routes to every path of the app, each under the same path."""
     return ",".join(f"{path}={path}" for path in failing)
 
 
 def answers(running: Adapter, paths: Iterable[str]) -> Iterator[tuple[str, httpx.Response, str]]:
-    """Each path, what a prober is answered there, and words that must be in it. All are asked at once."""
+    """Return, for each path, the response to a prober and words that must be in it. All are requested at once."""
     with ThreadPoolExecutor(len(FAILURES)) as pool:
         responses = pool.map(running.get, paths)
         yield from zip(paths, responses, (words for _, _, words in FAILURES.values()), strict=True)
@@ -100,7 +100,7 @@ def test_a_host_that_does_not_exist_is_503(adapter: StartAdapter) -> None:
 
 
 def test_an_app_whose_queue_is_full_is_503_at_the_deadline(adapter: StartAdapter) -> None:
-    """Nobody accepts, and the kernel answers no further connection."""
+    """A listener that accepts nothing, with a full backlog: the kernel drops further connections."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -117,7 +117,7 @@ def test_an_app_whose_queue_is_full_is_503_at_the_deadline(adapter: StartAdapter
     assert "did not answer within 300ms" in response.text
 
 
-# -- what is logged -----------------------------------------------------------------------------------------------
+# -- log lines -----------------------------------------------------------------------------------------------
 
 
 def test_a_route_that_fails_is_logged_once_and_so_is_its_return(adapter: StartAdapter) -> None:
@@ -125,7 +125,7 @@ def test_a_route_that_fails_is_logged_once_and_so_is_its_return(adapter: StartAd
     running = adapter(f"http://127.0.0.1:{port}")
     for _ in range(5):
         assert running.get("/health").status_code == 503
-    with App({"/metrics": answer(METRICS)}, port=port):
+    with App({"/metrics": respond(METRICS)}, port=port):
         for _ in range(5):
             assert running.get("/health").status_code == 200
 
@@ -137,7 +137,7 @@ def test_a_route_that_fails_is_logged_once_and_so_is_its_return(adapter: StartAd
 
 
 def test_a_body_of_the_app_is_never_logged(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(b"hunter2", "500 Oops")}) as app:
+    with App({"/metrics": respond(b"hunter2", "500 Oops")}) as app:
         running = adapter(app.url, ADAPTER_LOG_LEVEL="debug")
         assert running.get("/health").content == b"hunter2"
         running.program.wait_logged("the route fails")
@@ -152,7 +152,7 @@ def test_a_body_of_the_app_is_never_logged(adapter: StartAdapter) -> None:
 @pytest.mark.parametrize("mode", ["verdict", "metrics"])
 def test_a_compression_bomb_is_refused(adapter: StartAdapter, mode: str) -> None:
     bomb = gzip.compress(bytes(100_000_000))
-    with App({"/metrics": answer(bomb, headers=b"Content-Encoding: gzip\r\n")}) as app:
+    with App({"/metrics": respond(bomb, headers=b"Content-Encoding: gzip\r\n")}) as app:
         response = adapter(app.url, ADAPTER_MODE=mode, ADAPTER_MAX_BODY="1MiB").get("/health")
 
     assert response.status_code == 503
@@ -163,7 +163,7 @@ def test_a_compression_bomb_is_refused(adapter: StartAdapter, mode: str) -> None
 def test_a_redirect_leads_nowhere(adapter: StartAdapter, mode: str) -> None:
     with App({"/": page()}) as elsewhere:
         location = f"Location: {elsewhere.url}/\r\n".encode()
-        with App({"/metrics": answer(b"", "302 Found", location)}) as app:
+        with App({"/metrics": respond(b"", "302 Found", location)}) as app:
             response = adapter(app.url, ADAPTER_MODE=mode).get("/health")
 
         assert elsewhere.connections == 0
@@ -174,14 +174,14 @@ def test_a_redirect_leads_nowhere(adapter: StartAdapter, mode: str) -> None:
 
 def test_an_app_cannot_split_the_response(adapter: StartAdapter) -> None:
     split = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\rX-Evil: 1\r\nContent-Length: 2\r\n\r\nok"
-    with App({"/metrics": raw(split)}) as app:
-        received = adapter(app.url).raw(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    with App({"/metrics": send_raw(split)}) as app:
+        received = adapter(app.url).send_raw(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
     assert b"evil" not in received.lower()
 
 
 def test_malformed_metrics_are_refused_whole_with_the_line(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(b"up 1\nup{ 2\n")}) as app:
+    with App({"/metrics": respond(b"up 1\nup{ 2\n")}) as app:
         response = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES="db: up == 1").get("/health")
 
     assert response.status_code == 503
@@ -210,7 +210,7 @@ def test_an_app_that_answers_ever_new_garbage_is_answered_for_in_every_mode(adap
             app.url, "/f=/x,/v=/x,/m=/x", ADAPTER_MODE="forward,/v=verdict,/m=metrics", ADAPTER_TIMEOUT=DEADLINE
         )
         asked = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        seen = {running.raw(asked % path).split(b" ", 2)[1] for path in (b"/f", b"/v", b"/m") * 60}
+        seen = {running.send_raw(asked % path).split(b" ", 2)[1] for path in (b"/f", b"/v", b"/m") * 60}
 
         assert {b"200", b"503"} <= seen
         assert running.program.stop() == 0

@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from tests.adapter.conftest import StartAdapter
 from tests.adapter.prometheus import scraping
-from tests.adapter.support import App, Behaviour, answer, page, raw, samples
+from tests.adapter.support import App, Behaviour, page, respond, samples, send_raw
 
 TEXT = "text/plain; version=0.0.4"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -103,7 +103,7 @@ STRICTER = {"the series itself twice"}  # than Prometheus
 
 
 def behaviour(content_type: str, body: str) -> Behaviour:
-    return answer(body.encode(), headers=f"Content-Type: {content_type}\r\n".encode() if content_type else b"")
+    return respond(body.encode(), headers=f"Content-Type: {content_type}\r\n".encode() if content_type else b"")
 
 
 def test_a_rule_is_judged_wherever_prometheus_has_the_sample_and_what_is_handed_on_is_a_valid_page(
@@ -139,8 +139,8 @@ def test_a_rule_is_judged_wherever_prometheus_has_the_sample_and_what_is_handed_
 
 
 def test_an_app_whose_histogram_is_torn_stays_healthy_and_only_a_rule_about_it_fails(adapter: StartAdapter) -> None:
-    torn = answer(f"{SERVING}{HISTOGRAM}{TORN}".encode())
-    whole = answer(f"{SERVING}{HISTOGRAM}{TORN.replace('count 3', 'count 2')}".encode())
+    torn = respond(f"{SERVING}{HISTOGRAM}{TORN}".encode())
+    whole = respond(f"{SERVING}{HISTOGRAM}{TORN.replace('count 3', 'count 2')}".encode())
     with App({"/metrics": torn}) as app:
         running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES="serving: serving == 1")
         about_it = adapter(
@@ -163,7 +163,7 @@ def test_an_app_whose_histogram_is_torn_stays_healthy_and_only_a_rule_about_it_f
 
 def test_status_the_metrics_and_the_log_tell_the_faults_of_a_page(adapter: StartAdapter) -> None:
     faulty = f"{SERVING}{HISTOGRAM}{TORN}# TYPE serving gauge\n"
-    with App({"/metrics": answer(faulty.encode())}) as app:
+    with App({"/metrics": respond(faulty.encode())}) as app:
         running = adapter(app.url, "/metrics=/metrics", ADAPTER_MODE="metrics")
         handed_on = [running.get("/metrics") for _ in range(3)]
         told = running.status()["metrics_pages"]["default"]
@@ -189,10 +189,10 @@ def test_status_the_metrics_and_the_log_tell_the_faults_of_a_page(adapter: Start
 def test_a_page_that_may_have_been_cut_within_its_last_line_fails(adapter: StartAdapter) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
     whole = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SERVING) - 1, SERVING.rstrip("\n").encode())
-    with App({"/metrics": raw(head + b"\r\n", SERVING.rstrip("\n").encode())}) as app:
+    with App({"/metrics": send_raw(head + b"\r\n", SERVING.rstrip("\n").encode())}) as app:
         running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES="serving: serving == 1")
         cut = running.get("/health")
-        app.behaviours["/metrics"] = raw(head + b"Transfer-Encoding: chunked\r\n\r\n", whole)
+        app.behaviours["/metrics"] = send_raw(head + b"Transfer-Encoding: chunked\r\n\r\n", whole)
         assert running.get("/health").status_code == 200
 
     assert cut.status_code == 503
@@ -200,7 +200,7 @@ def test_a_page_that_may_have_been_cut_within_its_last_line_fails(adapter: Start
 
 
 def test_a_setting_names_the_format_that_the_content_type_gets_wrong(adapter: StartAdapter) -> None:
-    mislabelled = answer(b'# TYPE jobs counter\njobs_total 5 # {trace_id="x"} 1\n# EOF\n')
+    mislabelled = respond(b'# TYPE jobs counter\njobs_total 5 # {trace_id="x"} 1\n# EOF\n')
     with App({"/metrics": mislabelled}) as app:
         refused = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES="jobs: jobs_total < 9").get("/health")
         named = adapter(
@@ -216,7 +216,7 @@ def test_a_setting_names_the_format_that_the_content_type_gets_wrong(adapter: St
 def test_a_large_page_is_written_in_another_format_or_the_scraper_is_told_in_time(adapter: StartAdapter) -> None:
     large = SERVING + "".join(f'jobs{{n="{n}"}} 1\n' for n in range(20_000))
     openmetrics = {"Accept": "application/openmetrics-text;version=1.0.0"}
-    with App({"/metrics": answer(large.encode())}) as app:
+    with App({"/metrics": respond(large.encode())}) as app:
         running = adapter(app.url, "/metrics=/metrics", ADAPTER_MODE="metrics")
         written = running.get("/metrics", **openmetrics)
         late = running.get("/metrics", X_Prometheus_Scrape_Timeout_Seconds="0.001", **openmetrics)
@@ -229,6 +229,6 @@ def test_a_large_page_is_written_in_another_format_or_the_scraper_is_told_in_tim
 
 def test_a_page_of_four_mebibytes_of_nothing_is_read(adapter: StartAdapter) -> None:
     large = SERVING.encode() + b"\n" * (4 * 1024 * 1024 - 1000)
-    with App({"/metrics": answer(large)}) as app:
+    with App({"/metrics": respond(large)}) as app:
         running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES="serving: serving == 1")
         assert running.get("/health").status_code == 200

@@ -1,11 +1,11 @@
-"""HAProxy's agent-check, by hand. The real HAProxy is in test_consumers.py."""
+"""HAProxy's agent-check, by sockets of the test. `test_consumers` has the real HAProxy."""
 
 from __future__ import annotations
 
 import socket
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import RULES, App, endless, hang, page
+from tests.adapter.support import RULES, App, hang, page, repeat_endlessly
 from tests.support import free_port
 
 
@@ -37,7 +37,7 @@ def test_an_agent_check_is_one_line_whatever_is_sent(adapter: StartAdapter) -> N
 
 def test_an_agent_check_that_never_reads_holds_nothing_up(adapter: StartAdapter) -> None:
     port = free_port()
-    with App({"/metrics": endless(b"x", pause=0.05)}) as app:
+    with App({"/metrics": repeat_endlessly(b"x", pause=0.05)}) as app:
         running = adapter(
             app.url, ADAPTER_MODE="verdict", ADAPTER_AGENT_LISTEN=f"127.0.0.1:{port}", ADAPTER_TIMEOUT="2s"
         )

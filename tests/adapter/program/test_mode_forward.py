@@ -1,4 +1,4 @@
-"""The real program in the mode forward: the app's own answer is handed on, and nothing else."""
+"""The adapter as a process in the mode forward: the app's own response is forwarded, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import socket
 import pytest
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import METRICS, App, answer, raw
+from tests.adapter.support import METRICS, App, respond, send_raw
 
 
 def test_health_is_answered_from_metrics_byte_for_byte(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(METRICS)}) as app:
+    with App({"/metrics": respond(METRICS)}) as app:
         response = adapter(app.url).get("/health")
 
     assert response.status_code == 200
@@ -21,7 +21,7 @@ def test_health_is_answered_from_metrics_byte_for_byte(adapter: StartAdapter) ->
 
 
 def test_head_is_answered_like_get_but_without_the_body(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(METRICS)}) as app:
+    with App({"/metrics": respond(METRICS)}) as app:
         response = adapter(app.url).get("/health", method="HEAD")
 
         assert app.heads[0].startswith(b"GET /metrics HTTP/1.1\r\n")
@@ -33,7 +33,7 @@ def test_head_is_answered_like_get_but_without_the_body(adapter: StartAdapter) -
 @pytest.mark.parametrize("status", ["204 No Content", "404 Not Found", "429 Too Many", "500 Oops", "503 Starting"])
 def test_a_status_of_the_app_is_handed_on(adapter: StartAdapter, status: str) -> None:
     body = b"" if status.startswith("204") else b"why: database is away"
-    with App({"/metrics": answer(body, status)}) as app:
+    with App({"/metrics": respond(body, status)}) as app:
         response = adapter(app.url).get("/health")
 
     assert response.status_code == int(status[:3])
@@ -41,7 +41,7 @@ def test_a_status_of_the_app_is_handed_on(adapter: StartAdapter, status: str) ->
 
 
 def test_a_redirect_is_handed_on_and_never_followed(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(b"", "302 Found", b"Location: /metrics\r\n")}) as app:
+    with App({"/metrics": respond(b"", "302 Found", b"Location: /metrics\r\n")}) as app:
         response = adapter(app.url).get("/health")
 
         assert app.seen == {"/metrics": 1}
@@ -50,8 +50,8 @@ def test_a_redirect_is_handed_on_and_never_followed(adapter: StartAdapter) -> No
 
 
 def test_nothing_of_a_probers_request_reaches_the_app(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(METRICS)}) as app:
-        adapter(app.url).raw(
+    with App({"/metrics": respond(METRICS)}) as app:
+        adapter(app.url).send_raw(
             b"GET /health?path=/admin HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer hunter2\r\n"
             b"X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Host: evil.example\r\nCookie: a=b\r\nConnection: close\r\n\r\n"
         )
@@ -66,7 +66,7 @@ def test_nothing_of_a_probers_request_reaches_the_app(adapter: StartAdapter) -> 
 
 def test_headers_of_the_connection_stay_on_it(adapter: StartAdapter) -> None:
     hop = b"Connection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nSet-Cookie: id=1\r\nContent-Type: text/html\r\n"
-    with App({"/metrics": answer(METRICS, headers=hop)}) as app:
+    with App({"/metrics": respond(METRICS, headers=hop)}) as app:
         response = adapter(app.url).get("/health")
 
     assert set(response.headers) <= {"content-type", "content-length", "date", "server", "connection"}
@@ -75,7 +75,7 @@ def test_headers_of_the_connection_stay_on_it(adapter: StartAdapter) -> None:
 
 
 def test_a_header_that_no_client_could_read_is_left_out(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(METRICS, headers=b"Content-Type: text/\xff\xfe\r\n")}) as app:
+    with App({"/metrics": respond(METRICS, headers=b"Content-Type: text/\xff\xfe\r\n")}) as app:
         response = adapter(app.url).get("/health")
 
     assert response.status_code == 200
@@ -83,7 +83,7 @@ def test_a_header_that_no_client_could_read_is_left_out(adapter: StartAdapter) -
 
 
 def test_an_app_of_http_1_0_is_understood(adapter: StartAdapter) -> None:
-    with App({"/metrics": raw(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n", METRICS)}) as app:
+    with App({"/metrics": send_raw(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n", METRICS)}) as app:
         response = adapter(app.url).get("/health")
 
     assert (response.status_code, response.content) == (200, METRICS)
@@ -91,7 +91,7 @@ def test_an_app_of_http_1_0_is_understood(adapter: StartAdapter) -> None:
 
 def test_a_body_in_chunks_is_handed_on_whole(adapter: StartAdapter) -> None:
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-    with App({"/metrics": raw(chunks)}) as app:
+    with App({"/metrics": send_raw(chunks)}) as app:
         response = adapter(app.url).get("/health")
 
     assert response.content == b"abcde"
@@ -100,9 +100,9 @@ def test_a_body_in_chunks_is_handed_on_whole(adapter: StartAdapter) -> None:
 
 def test_what_comes_compressed_is_handed_on_compressed(adapter: StartAdapter) -> None:
     bomb = gzip.compress(bytes(50_000_000))
-    with App({"/metrics": answer(bomb, headers=b"Content-Encoding: gzip\r\n")}) as app:
+    with App({"/metrics": respond(bomb, headers=b"Content-Encoding: gzip\r\n")}) as app:
         running = adapter(app.url, ADAPTER_MAX_BODY="1MiB")
-        received = running.raw(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = running.send_raw(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
     head, _, body = received.partition(b"\r\n\r\n")
     assert b"Content-Encoding: gzip" in head
@@ -111,7 +111,7 @@ def test_what_comes_compressed_is_handed_on_compressed(adapter: StartAdapter) ->
 
 def test_an_app_on_ipv6_is_reached(adapter: StartAdapter) -> None:
     try:
-        app = App({"/metrics": answer(METRICS)}, host="::1")
+        app = App({"/metrics": respond(METRICS)}, host="::1")
         with socket.socket(socket.AF_INET6) as trial:
             trial.bind(("::1", 0))
     except OSError:
@@ -121,7 +121,7 @@ def test_an_app_on_ipv6_is_reached(adapter: StartAdapter) -> None:
         assert f"host: [::1]:{app.port}" in app.heads[0].decode().lower()
 
 
-# -- what is refused ----------------------------------------------------------------------------------------------
+# -- refusals ----------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_path_is_told_the_routes_and_a_wrong_method_the_right_ones(adapter: StartAdapter) -> None:
@@ -138,11 +138,11 @@ def test_an_unknown_path_is_told_the_routes_and_a_wrong_method_the_right_ones(ad
 
 
 def test_garbage_from_a_prober_is_refused_and_never_logged(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(METRICS)}) as app:
+    with App({"/metrics": respond(METRICS)}) as app:
         running = adapter(app.url)
 
-        assert running.raw(b"hunter2 \x00\xff\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-        assert running.raw(b"GET /health HTTP/1.1\r\nhunter2 header\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        assert running.send_raw(b"hunter2 \x00\xff\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        assert running.send_raw(b"GET /health HTTP/1.1\r\nhunter2 header\r\n\r\n").startswith(b"HTTP/1.1 400 ")
         assert running.get("/health").is_success
     assert "hunter2" not in running.program.stderr
     assert "Traceback" not in running.program.stderr

@@ -1,4 +1,4 @@
-"""The real program in the mode metrics: what an app says of its health or in JSON, as metrics."""
+"""The adapter as a process in the mode metrics: health documents and JSON as metrics."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from tests.adapter.conftest import StartAdapter
 from tests.adapter.documents import SPRING
-from tests.adapter.support import JSON, App, answer, samples
+from tests.adapter.support import JSON, App, respond, samples
 
 
 def test_metrics_are_told_from_springs_health_also_with_503(adapter: StartAdapter) -> None:
-    behaviour = answer(json.dumps(SPRING).encode(), "503 Service Unavailable", JSON)
+    behaviour = respond(json.dumps(SPRING).encode(), "503 Service Unavailable", JSON)
     with App({"/actuator/health": behaviour}) as app:
         running = adapter(app.url, "/metrics=/actuator/health", ADAPTER_MODE="metrics")
         response = running.get("/metrics")
@@ -31,7 +31,7 @@ def test_metrics_are_told_from_springs_health_also_with_503(adapter: StartAdapte
 
 
 def test_numbers_are_selected_from_json_of_any_kind(adapter: StartAdapter) -> None:
-    with App({"/info": answer(b'{"queue": {"depth": 7, "state": "UP"}}', headers=JSON)}) as app:
+    with App({"/info": respond(b'{"queue": {"depth": 7, "state": "UP"}}', headers=JSON)}) as app:
         running = adapter(
             app.url,
             "/metrics=/info,/health=/info",

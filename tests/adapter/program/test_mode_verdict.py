@@ -1,4 +1,4 @@
-"""The real program in the mode verdict: health is judged by rules, and the reason is told."""
+"""The adapter as a process in the mode verdict: rules decide, and the response has the reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import JSON, RULES, Adapter, App, answer, held, page, probe_together
+from tests.adapter.support import JSON, RULES, Adapter, App, hold_until, page, probe_together, respond
 from tests.conftest import Start
 from tests.support import free_port, wait_until
 
@@ -152,7 +152,7 @@ def test_rules_by_file_are_followed_and_a_bad_new_file_keeps_the_old(adapter: St
 def test_what_is_not_understood_is_never_healthy(
     adapter: StartAdapter, environ: dict[str, str], body: bytes, status: str, headers: bytes, told: str
 ) -> None:
-    with App({"/metrics": answer(body, status, headers)}) as app:
+    with App({"/metrics": respond(body, status, headers)}) as app:
         response = adapter(app.url, ADAPTER_MODE="verdict", **environ).get("/health")
 
     assert response.status_code == 503
@@ -161,7 +161,7 @@ def test_what_is_not_understood_is_never_healthy(
 
 def test_thousands_of_checks_of_one_name_have_their_verdict(adapter: StartAdapter) -> None:
     checks = b",".join([b'{"name":"a","status":"UP"}'] * 8000)
-    with App({"/metrics": answer(b'{"status":"UP","checks":[' + checks + b"]}", headers=JSON)}) as app:
+    with App({"/metrics": respond(b'{"status":"UP","checks":[' + checks + b"]}", headers=JSON)}) as app:
         running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_TIMEOUT="1m")
 
         assert running.get("/health").text.startswith("pass\n")
@@ -175,7 +175,7 @@ def _unhealthy(running: Adapter) -> httpx.Response | None:
 
 async def test_three_probers_who_share_an_answer_spend_one_failure_also_the_first_ever(adapter: StartAdapter) -> None:
     release = threading.Event()
-    with App({"/metrics": held(release, page(up=0))}) as app:
+    with App({"/metrics": hold_until(release, page(up=0))}) as app:
         running = adapter(
             app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_FAIL_AFTER="3", ADAPTER_TIMEOUT="1m"
         )
@@ -223,7 +223,7 @@ def test_an_app_that_is_not_there_yet_is_a_warning_in_the_grace(adapter: StartAd
 
 def test_the_apps_own_words_reach_the_prober_and_no_log_or_status(adapter: StartAdapter) -> None:
     document = b'{"status": "DOWN", "components": {"db": {"status": "DOWN", "details": {"error": "hunter2 is wrong"}}}}'
-    with App({"/metrics": answer(document, "503 Service Unavailable", JSON)}) as app:
+    with App({"/metrics": respond(document, "503 Service Unavailable", JSON)}) as app:
         running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_LOG_LEVEL="debug")
         response = running.get("/health")
         failed = running.program.wait_logged("the route fails")

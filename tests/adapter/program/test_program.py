@@ -1,4 +1,4 @@
-"""The real program from start to stop."""
+"""The adapter as a process, from start to stop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import METRICS, PROMPT, App, answer, hang, held
+from tests.adapter.support import METRICS, PROMPT, App, hang, hold_until, respond
 from tests.conftest import Start
 from tests.support import free_port, wait_until
 
@@ -23,7 +23,7 @@ def test_it_is_ready_without_the_app(adapter: StartAdapter) -> None:
 
 
 def test_status_tells_each_route_and_how_it_is(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(METRICS), "/ping": answer(b"no", "500 Oops")}) as app:
+    with App({"/metrics": respond(METRICS), "/ping": respond(b"no", "500 Oops")}) as app:
         running = adapter(app.url, "/health=/metrics,/live=/ping")
         running.get("/health")
         running.get("/live")
@@ -37,7 +37,7 @@ def test_status_tells_each_route_and_how_it_is(adapter: StartAdapter) -> None:
 
 
 def test_an_idle_adapter_stops_at_once_with_exit_code_0(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(METRICS)}) as app:
+    with App({"/metrics": respond(METRICS)}) as app:
         running = adapter(app.url)
         idle = socket.create_connection(("127.0.0.1", running.port))
         idle.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -53,7 +53,7 @@ def test_an_idle_adapter_stops_at_once_with_exit_code_0(adapter: StartAdapter) -
 
 def test_a_probe_in_progress_is_answered_before_the_adapter_leaves(adapter: StartAdapter) -> None:
     release = threading.Event()
-    with App({"/metrics": held(release, answer(METRICS))}) as app:
+    with App({"/metrics": hold_until(release, respond(METRICS))}) as app:
         running = adapter(app.url, ADAPTER_TIMEOUT="20s")
         with socket.create_connection(("127.0.0.1", running.port)) as prober:
             prober.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -104,7 +104,7 @@ def test_an_address_in_use_is_told_with_exit_code_74(start: Start, name: str) ->
 
 def test_a_unix_socket_can_be_listened_on(start: Start, tmp_path: object) -> None:
     path = f"{tmp_path}/adapter.sock"
-    with App({"/metrics": answer(METRICS)}) as app:
+    with App({"/metrics": respond(METRICS)}) as app:
         program = start("adapter", ADAPTER_LISTEN=f"unix:{path}", ADAPTER_TARGET=app.url, ADAPTER_ADMIN_LISTEN="off")
         program.wait_logged("listening")
         with httpx.Client(transport=httpx.HTTPTransport(uds=path), trust_env=False) as client:

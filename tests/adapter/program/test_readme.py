@@ -1,4 +1,4 @@
-"""The README's examples: started as they are written, asked as they are written, and answered as is written there."""
+"""The README's examples: settings, requests and responses are those that it prints."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import App, Behaviour, answer
+from tests.adapter.support import App, Behaviour, respond
 from tests.support import ROOT
 
 README = (ROOT / "sidecars/adapter/README.md").read_text()
 JSON = b"Content-Type: application/json\r\n"
 
-METRICS = answer(
+METRICS = respond(
     b'# TYPE up gauge\nup{job="db"} 1\n'
     b'# TYPE jvm_memory_used_bytes gauge\njvm_memory_used_bytes{area="heap"} 320000000\n'
     b'# TYPE jvm_memory_max_bytes gauge\njvm_memory_max_bytes{area="heap"} 512000000\n'
     b"# TYPE queue_length gauge\nqueue_length 120\n"
 )
-SPRING = answer(
+SPRING = respond(
     b'{"status": "DOWN", "components": {"db": {"status": "DOWN", "details": {"error": "connection refused"}},'
     b' "diskSpace": {"status": "UP", "details": {"total": 499963174912, "free": 91300069376}}}}',
     "503 Service Unavailable",
     JSON,
 )
-INFO = answer(
+INFO = respond(
     b'{"queue": {"depth": 120}, "checks": [{"name": "queue", "state": "UP"}], "disks": [{"free": 10}, {"free": 20}]}',
     headers=JSON,
 )
-# The apps that the examples speak of, by the port at which they are expected.
+# The apps of the examples, by port.
 APPS: dict[str, dict[str, Behaviour]] = {
     "8080": {"/metrics": METRICS, "/actuator/health": SPRING, "/info": INFO},
     "8090": {"/health": SPRING},
@@ -42,7 +42,7 @@ APPS: dict[str, dict[str, Behaviour]] = {
 
 @dataclass
 class Example:
-    """A section: its settings, and what is asked and answered."""
+    """A section: its settings, and its requests with their responses."""
 
     title: str
     environ: dict[str, str]
@@ -102,7 +102,7 @@ def test_an_example_of_the_readme_does_what_it_says(adapter: StartAdapter, examp
 
 
 def _curl(command: list[str]) -> tuple[dict[str, str], str]:
-    """What `curl [-H 'Name: value'] 127.0.0.1:8081/path` sends."""
+    """Return the headers and the path that `curl [-H 'Name: value'] 127.0.0.1:8081/path` sends."""
     program, *options, url = command
     assert program == "curl"
     headers = dict(options[index + 1].split(": ", 1) for index, option in enumerate(options) if option == "-H")

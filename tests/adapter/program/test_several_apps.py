@@ -1,13 +1,13 @@
-"""The real program in front of several apps at once."""
+"""The adapter as a process, with several apps."""
 
 from __future__ import annotations
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import JSON, RULES, App, answer, hang, page, raw, samples
+from tests.adapter.support import JSON, RULES, App, hang, page, respond, samples, send_raw
 
 
 def test_several_apps_are_answered_on_one_port(adapter: StartAdapter) -> None:
-    with App({"/metrics": answer(b"shop")}) as shop, App({"/metrics": answer(b"cart")}) as cart:
+    with App({"/metrics": respond(b"shop")}) as shop, App({"/metrics": respond(b"cart")}) as cart:
         running = adapter(
             "",
             "",
@@ -44,7 +44,7 @@ def test_several_apps_are_one_verdict(adapter: StartAdapter) -> None:
 
 
 def test_several_apps_are_one_exposition_with_a_label_that_tells_which_failed(adapter: StartAdapter) -> None:
-    health = answer(b'{"status": "UP"}', headers=JSON)
+    health = respond(b'{"status": "UP"}', headers=JSON)
     with App({"/metrics": page()}) as shop, App({"/health": health}) as cart:
         running = adapter(
             "",
@@ -56,9 +56,9 @@ def test_several_apps_are_one_exposition_with_a_label_that_tells_which_failed(ad
             ADAPTER_CART_ROUTES="/metrics=/health",
         )
         whole = running.get("/metrics")
-        cart.behaviours["/health"] = raw()
+        cart.behaviours["/health"] = send_raw()
         half = running.get("/metrics")
-        shop.behaviours["/metrics"] = raw()
+        shop.behaviours["/metrics"] = send_raw()
         nothing = running.get("/metrics")
 
     found = samples(whole.text)

@@ -1,4 +1,4 @@
-"""One answer of the app for many probers, for as long as is set, and within a scraper's own timeout."""
+"""One response of the app for many probers, for the time of ADAPTER_CACHE_TTL and within a scraper's timeout."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import httpx
 import pytest
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import App, held, page, probe_together, raw
+from tests.adapter.support import App, hold_until, page, probe_together, send_raw
 from tests.support import wait_until
 
 
 @pytest.mark.parametrize("mode", ["verdict", "metrics"])
 def test_a_thousand_probes_at_once_are_one_request_to_the_app(adapter: StartAdapter, mode: str) -> None:
     release = threading.Event()
-    with App({"/metrics": held(release, page())}) as app:
+    with App({"/metrics": hold_until(release, page())}) as app:
         running = adapter(app.url, "/health=/metrics,/live=/metrics", ADAPTER_MODE=mode, ADAPTER_TIMEOUT="5m")
 
         statuses = asyncio.run(probe_together(running.port, ["/health", "/live"] * 500, release.set))
@@ -35,7 +35,7 @@ def test_what_an_app_has_answered_is_used_again_for_as_long_as_is_set(adapter: S
 
 
 def test_a_failure_is_kept_like_any_answer(adapter: StartAdapter) -> None:
-    with App({"/metrics": raw()}) as app:
+    with App({"/metrics": send_raw()}) as app:
         running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_CACHE_TTL="1h", ADAPTER_FAIL_AFTER="5")
 
         told = {running.get("/health").text.partition(";")[0] for _ in range(20)}
@@ -45,7 +45,7 @@ def test_a_failure_is_kept_like_any_answer(adapter: StartAdapter) -> None:
 
 def test_a_scrapers_own_timeout_shortens_the_deadline_and_spoils_nothing_for_others(adapter: StartAdapter) -> None:
     release = threading.Event()
-    with App({"/metrics": held(release, page())}) as app:
+    with App({"/metrics": hold_until(release, page())}) as app:
         running = adapter(app.url, "/metrics=/metrics", ADAPTER_MODE="metrics", ADAPTER_TIMEOUT="5m")
         patient: list[httpx.Response] = []
         thread = threading.Thread(target=lambda: patient.append(running.get("/metrics")))

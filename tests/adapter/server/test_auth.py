@@ -1,4 +1,4 @@
-"""Who may ask."""
+"""Authentication of probers by token or password."""
 
 from __future__ import annotations
 

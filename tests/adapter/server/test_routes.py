@@ -1,4 +1,4 @@
-"""Which request is answered from what."""
+"""The table of routes, and the requests that it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that an app or a prober can write raises: any answer has a verdict, in every dialect."""
+"""No bytes of an app or a prober raise an exception: any response has a verdict, in every dialect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sidecars.adapter.verdict.verdict import STATUSES
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.http.accept_header import media_ranges
 
-QUESTION = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 1 << 20)
+APP_REQUEST = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 1 << 20)
 RULES = (
     "a: health_up == 1; b: age(u) < 60s; c: u * 1e300 ^ 3 % 7 < 5; d: sum(u) / count(v) < bool 5; e: rate(u[1m]) < 1"
 )
@@ -84,7 +84,7 @@ def test_any_answer_of_an_app_has_a_verdict_in_every_dialect(
     environ: dict[str, str], body: bytes, content_type: str, status: int
 ) -> None:
     app = load(Settings, {"ADAPTER_MODE": "verdict", **environ}).apps["default"]
-    judge = Judge(app, QUESTION, ReloadingRules(app.rules, "ADAPTER_RULES") if app.rules else None, lambda: 1e9)
+    judge = Judge(app, APP_REQUEST, ReloadingRules(app.rules, "ADAPTER_RULES") if app.rules else None, lambda: 1e9)
 
     verdict = judge.judge(AppResponse(status, {"content-type": content_type}, body))
 
@@ -104,7 +104,7 @@ def test_any_answer_of_an_app_has_a_verdict_in_every_dialect(
 )
 def test_no_header_or_query_of_a_prober_raises(header: str, query: str, form: DialectName) -> None:
     app = load(Settings, {"ADAPTER_MODE": "verdict"}).apps["default"]
-    verdict = Judge(app, QUESTION, None).judge(AppResponse(200, {}, b"up 1\n"))
+    verdict = Judge(app, APP_REQUEST, None).judge(AppResponse(200, {}, b"up 1\n"))
 
     list(media_ranges(header))
     assert choose_dialect("auto", "/health", header) in DIALECT_NAMES

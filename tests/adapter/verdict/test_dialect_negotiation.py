@@ -1,4 +1,4 @@
-"""Which dialect a prober gets."""
+"""The dialect of a response, by setting, `Accept` and path."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from sidecars.adapter.verdict.dialects import DIALECTS, agent_line, render_verdi
 from sidecars.adapter.verdict.verdict import STATUSES, Check, Status, Verdict, verdict_of
 from tests.adapter.verdicts import QUEUE, VERDICTS
 
-# -- status codes, by what each kind of prober takes for good -------------------------------------------------------
+# -- HTTP statuses ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", DIALECT_NAMES)
@@ -37,7 +37,7 @@ def test_the_reason_of_a_failure_is_told_and_kept_for_the_log(form: DialectName,
     assert response.headers["Cache-Control"] == "no-store"
 
 
-# -- all of them --------------------------------------------------------------------------------------------------
+# -- size and safety of all dialects ------------------------------------------------------------------------------
 
 NAMES = st.text(max_size=60)
 NUMBERS = st.none() | st.floats(allow_nan=True, allow_infinity=True)

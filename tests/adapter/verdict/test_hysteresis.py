@@ -1,4 +1,4 @@
-"""What keeps a verdict from jumping."""
+"""Hysteresis: the transitions of the state of a verdict, and the grace time."""
 
 from __future__ import annotations
 

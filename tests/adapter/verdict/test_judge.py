@@ -1,4 +1,4 @@
-"""From the outcome of a request to a verdict."""
+"""The judge: from the outcome of a request to a verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecars.adapter.verdict.rule_file import ReloadingRules
 from sidecars.chassis.config.settings import load
 from tests.adapter.documents import HEALTH_JSON, SPRING
 
-QUESTION = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+APP_REQUEST = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
 RULES = "db: up == 1 fail; queue: depth < 10 warn"
 
 
@@ -27,7 +27,7 @@ class Clock:
 def judge(clock: Clock | None = None, **environ: str) -> Judge:
     app = load(Settings, {"ADAPTER_MODE": "verdict", **environ}).apps["default"]
     book = ReloadingRules(app.rules, "ADAPTER_RULES") if app.rules else None
-    return Judge(app, QUESTION, book, clock or Clock(), clock or Clock())
+    return Judge(app, APP_REQUEST, book, clock or Clock(), clock or Clock())
 
 
 def page(text: str) -> Outcome:

@@ -22,7 +22,7 @@ def names(book: ReloadingRules) -> list[str]:
 
 
 def replace(file: Path, text: str) -> None:
-    """As a ConfigMap's files are replaced: by a new one under the same name."""
+    """Replace the file as Kubernetes replaces those of a ConfigMap: by a new file of the same name."""
     new = file.with_name("new")
     new.write_text(text)
     new.replace(file)

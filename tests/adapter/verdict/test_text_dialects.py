@@ -33,11 +33,11 @@ def test_consul_reads_text_without_what_changes_from_check_to_check() -> None:
 
 
 def steady(number: float) -> Verdict:
-    """A verdict in which nothing but this number changes."""
+    """Return a verdict in which only the measured number differs."""
     rule = {"is_rule": True, "comparison": "<", "threshold": 5.0}
     checks = [
-        Check("db", "pass", "", number, **rule),  # type: ignore[arg-type] # each is what it says
-        Check("queue", "warn", f"queue is {number:g}, wanted < 5", number, **rule),  # type: ignore[arg-type] # as above
+        Check("db", "pass", "", number, **rule),  # type: ignore[arg-type] # each is a valid status
+        Check("queue", "warn", f"queue is {number:g}, wanted < 5", number, **rule),  # type: ignore[arg-type] # each is a valid status
         Check("fresh", "fail", f"the newest sample of seen is {number:.0f}s old", is_rule=True),
         Check("app", "fail", f"http://127.0.0.1:8080/metrics answered with the status 500 after {number:.0f} B"),
         Check(

@@ -1,4 +1,4 @@
-"""From checks to a verdict."""
+"""From checks to a verdict, and from several verdicts to one."""
 
 from __future__ import annotations
 
