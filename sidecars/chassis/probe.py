@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
         print(f"{target}: {error}", file=sys.stderr)
         return 1
     print(body)
-    return 0 if status == http.client.OK else 1
+    return 0 if status == 200 else 1
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ from sidecars.adapter.health.documents import (
 from sidecars.adapter.health.status_words import HealthStatus, describe_value
 from sidecars.adapter.health.strict_json import NotAHealthDocument, as_float
 
-_NOT_IMPLEMENTED = 501
 _DEEPEST = 16  # levels of components and details
 _CONTAINERS = ("checks", "entries", "components", "details")
 _COMPOUND = (dict, list)
@@ -62,7 +61,7 @@ class _Reader:
                 return self._without_status(self._dropwizard(name, item) for name, item in document.items())
             case dict() if _any_has(document.values(), "Status"):
                 return self._consul(list(document.values()))
-            case dict() if not document and http_status == _NOT_IMPLEMENTED:  # Dropwizard without any health check
+            case dict() if not document and http_status == 501:  # Dropwizard without any health check
                 raise NotAHealthDocument("answered 501: it has no health checks")
         raise NotAHealthDocument(_NO_DIALECT)
 

@@ -23,7 +23,6 @@ from sidecars.chassis.runtime import logs
 
 log = logs.get("auth")
 
-_UNAUTHORIZED, _UNAVAILABLE = 401, 503
 _HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")  # the costs of htpasswd; cost 31 takes days
 _REMEMBERED = 256  # pairs that were right
 _MOST_WAITING = 32  # attempts that wait for their hash; the next one gets 503
@@ -67,8 +66,8 @@ class Authenticator:
         self._problems: dict[str, str] = {}
         schemes = [scheme for scheme, given in (('Basic realm="adapter"', users), ("Bearer", token)) if given]
         wanted = {"WWW-Authenticate": ", ".join(schemes)}
-        self._refusal = text_response(_UNAUTHORIZED, "not authorized", headers=wanted)
-        self._busy = text_response(_UNAVAILABLE, "too many attempts at once", headers={"Retry-After": "1"})
+        self._refusal = text_response(401, "not authorized", headers=wanted)
+        self._busy = text_response(503, "too many attempts at once", headers={"Retry-After": "1"})
         if users:
             parse_users(users.reveal())
 

@@ -23,7 +23,7 @@ from sidecars.adapter.rendering.negotiation import ExpositionFormat, negotiate_f
 from sidecars.adapter.rendering.render import render_metrics
 from sidecars.adapter.server.route_handlers import gather_all
 from sidecars.adapter.server.routes import Route
-from sidecars.adapter.verdict.probe_response import SERVICE_UNAVAILABLE, ProbeResponse, text_response
+from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 from sidecars.chassis.config.setting_types import format_duration
 from sidecars.chassis.http.server import Request
 
@@ -82,7 +82,7 @@ class MetricsHandler:
         body = await asyncio.shield(task)
         if body is None:
             sentence = page.too_slow(longest)
-            return text_response(SERVICE_UNAVAILABLE, sentence, sentence)
+            return text_response(503, sentence, sentence)
         return page.response(target, body)
 
     def _forget_page(self, _outcome: weakref.ref[Outcome]) -> None:
@@ -153,7 +153,7 @@ class _MetricsPage:
     def response(self, target: ExpositionFormat, body: bytes | None = None) -> ProbeResponse:
         """Return the response in this format. `body` is the page if it has been written before."""
         if not self._parts:
-            return text_response(SERVICE_UNAVAILABLE, self._reason, self._reason)
+            return text_response(503, self._reason, self._reason)
         known = self._responses.get(target)
         if known is None:
             headers = {"Content-Type": target.content_type, "Cache-Control": "no-store"}

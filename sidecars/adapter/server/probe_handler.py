@@ -13,7 +13,7 @@ from sidecars.adapter.server.auth import Authenticator
 from sidecars.adapter.server.route_handlers import RouteHandler
 from sidecars.adapter.server.route_statistics import ServerStatistics
 from sidecars.adapter.server.routes import Route, Routes
-from sidecars.adapter.verdict.probe_response import SERVICE_UNAVAILABLE, ProbeResponse, text_response
+from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 from sidecars.chassis.http import server
 from sidecars.chassis.http.server import ClientLimits, Request, Response
 from sidecars.chassis.http.tls import ReloadingContext
@@ -58,7 +58,7 @@ class ProbeHandler:
         try:
             response = await self._handlers[found.path].handle(request, scrape_timeout_of(request.headers))
         except ScrapeTimeout as error:
-            response = text_response(SERVICE_UNAVAILABLE, error.sentence)
+            response = text_response(503, error.sentence)
             statistics.record_refusal(response)
             return _http_response(response)
         if statistics.record_response(response, self._now() - began):

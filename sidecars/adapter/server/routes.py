@@ -17,8 +17,6 @@ from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 METHODS = ("GET", "HEAD")
 OTHER = "other"  # the label of all requests that no route answers
 
-_NOT_FOUND = 404
-_METHOD_NOT_ALLOWED = 405
 
 # Each mode prefers the formats that it is made for, and understands the others, too.
 _ACCEPT: Mapping[Mode, str] = {
@@ -58,10 +56,10 @@ class Routes:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._by_path = {route.path: route for route in routes}
-        self._not_found = text_response(_NOT_FOUND, f"not found: the routes are {', '.join(self._by_path)}")
+        self._not_found = text_response(404, f"not found: the routes are {', '.join(self._by_path)}")
         allowed = " and ".join(METHODS)
         self._not_allowed = text_response(
-            _METHOD_NOT_ALLOWED, f"not allowed: a route answers {allowed}", headers={"Allow": ", ".join(METHODS)}
+            405, f"not allowed: a route answers {allowed}", headers={"Allow": ", ".join(METHODS)}
         )
 
     def __iter__(self) -> Iterator[Route]:

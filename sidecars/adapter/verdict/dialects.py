@@ -23,13 +23,12 @@ from urllib.parse import parse_qs
 
 from sidecars.adapter.setting_types import DialectName
 from sidecars.adapter.verdict import json_dialects, text_dialects
-from sidecars.adapter.verdict.probe_response import SERVICE_UNAVAILABLE, TEXT_HEADERS, ProbeResponse
+from sidecars.adapter.verdict.probe_response import TEXT_HEADERS, ProbeResponse
 from sidecars.adapter.verdict.verdict import Check, Status, Verdict, verdict_of
 from sidecars.adapter.verdict.verdict_page import VerdictPage, fit_checks
 from sidecars.chassis.runtime.printable import printable
 
 _LONGEST_QUERY = 1000  # characters that are read
-_TOO_MANY_REQUESTS = 429  # a warning for Consul and check_http
 _TEXT = TEXT_HEADERS["Content-Type"]
 
 
@@ -42,7 +41,7 @@ class Dialect:
     http_statuses: Mapping[Status, int]
 
 
-def _statuses(warn: int = 200, fail: int = SERVICE_UNAVAILABLE) -> Mapping[Status, int]:
+def _statuses(warn: int = 200, fail: int = 503) -> Mapping[Status, int]:
     return {"pass": 200, "warn": warn, "fail": fail}
 
 
@@ -52,8 +51,8 @@ DIALECTS: Mapping[DialectName, Dialect] = {
     "health+json": Dialect(json_dialects.health_json, "application/health+json", _statuses()),
     "spring": Dialect(json_dialects.spring, "application/vnd.spring-boot.actuator.v3+json", _statuses()),
     "microprofile": Dialect(json_dialects.microprofile, "application/json", _statuses()),
-    "consul": Dialect(text_dialects.consul, _TEXT, _statuses(warn=_TOO_MANY_REQUESTS)),
-    "nagios": Dialect(text_dialects.nagios, _TEXT, _statuses(warn=_TOO_MANY_REQUESTS)),
+    "consul": Dialect(text_dialects.consul, _TEXT, _statuses(warn=429)),
+    "nagios": Dialect(text_dialects.nagios, _TEXT, _statuses(warn=429)),
     "haproxy-agent": Dialect(text_dialects.haproxy_agent, _TEXT, _statuses()),
 }
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Outcome
 from sidecars.chassis.runtime.printable import printable
 
-SERVICE_UNAVAILABLE = 503
 MAX_BODY = 4000  # bytes of a body that the adapter writes; the kubelet, Consul and others read hardly more
 _FINAL = range(200, 600)  # RFC 9110, section 15: a status outside this range is no final response
 _CLEAN = re.compile(r"[\t -~]*")  # a header value that every parser reads alike
@@ -38,7 +37,7 @@ class ProbeResponse:
     @property
     def passing(self) -> bool:
         """True if a prober takes it as a pass or a warning. The kubelet passes 200 to 399."""
-        return self.warning or 200 <= self.status < 400  # noqa: PLR2004 - the kubelet's rule
+        return self.warning or 200 <= self.status < 400  # the kubelet's rule
 
 
 def text_response(
@@ -67,4 +66,4 @@ def forwarded_response(app_request: AppRequest, outcome: Outcome) -> ProbeRespon
 
 def _unavailable(app_request: AppRequest, phrase: str) -> ProbeResponse:
     sentence = f"{app_request.url} {phrase}"
-    return text_response(SERVICE_UNAVAILABLE, sentence, sentence)
+    return text_response(503, sentence, sentence)

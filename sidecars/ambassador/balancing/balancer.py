@@ -28,8 +28,6 @@ from sidecars.ambassador.balancing.priority_tiers import choose_tier
 if TYPE_CHECKING:
     from sidecars.ambassador.settings import UpstreamSettings
 
-_TOO_MANY_REQUESTS: Final = 429
-_SERVER_ERROR: Final = 500
 _OVERLOADED: Final = frozenset({429, 502, 503, 504})
 _NOT_A_FAILURE: Final = frozenset({501, 505})  # 5xx that blame the request, not the endpoint
 
@@ -143,7 +141,7 @@ class Balancer:
         """
         seconds = now - started
         endpoint.record_latency(seconds)
-        if (status >= _SERVER_ERROR and status not in _NOT_A_FAILURE) or status == _TOO_MANY_REQUESTS:
+        if (status >= 500 and status not in _NOT_A_FAILURE) or status == 429:
             self._on_error_status(endpoint, status, started, now, retry_after)
             return
         endpoint.sample_cost(seconds, now)
@@ -155,7 +153,7 @@ class Balancer:
             endpoint.penalize(now, retry_after)
         else:
             endpoint.penalize_partly(now)
-        if status != _TOO_MANY_REQUESTS:
+        if status != 429:
             self._count_failure(endpoint, started, now)
 
     def on_failure(self, endpoint: Endpoint, started: float, now: float, *, unreachable: bool = False) -> None:

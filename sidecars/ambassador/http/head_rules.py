@@ -33,8 +33,6 @@ ENDS: Final = (b"Via: 1.0 ambassador\r\n\r\n", b"Via: 1.1 ambassador\r\n\r\n")
 HTTP2: Final = "HTTP/2"
 TLS: Final = "TLS"
 
-_BAD_REQUEST: Final = 400
-_NOT_IMPLEMENTED: Final = 501
 _NEVER_IN_HEADS: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)").search
 
 _TLS_RECORD: Final = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]").match  # RFC 8446 section 5.1
@@ -71,19 +69,19 @@ def detect_protocol(data: bytes, status: int) -> MessageRejected | None:
     `status` 400 stands for bytes of a client, any other for bytes of an upstream.
     """
     if _TLS_RECORD(data):
-        if status == _BAD_REQUEST:
+        if status == 400:
             return MessageRejected(
                 status, "the client speaks TLS, but this port is plain HTTP: use http:// to reach it", TLS
             )
         return MessageRejected(status, "it speaks TLS: set an https:// UPSTREAM", TLS)
-    if status == _BAD_REQUEST and data.startswith(b"PRI * HTTP/2"):
+    if status == 400 and data.startswith(b"PRI * HTTP/2"):
         return MessageRejected(
             505,
             "the client speaks HTTP/2, but this port is HTTP/1.1: let the client use HTTP/1.1, "
             "or set a tcp:// UPSTREAM, which passes HTTP/2 through",
             HTTP2,
         )
-    if status != _BAD_REQUEST and _HTTP2_FRAME(data):
+    if status != 400 and _HTTP2_FRAME(data):
         return MessageRejected(
             status,
             "it speaks HTTP/2 alone: set a tcp:// UPSTREAM, which passes HTTP/2 through, or let it speak HTTP/1.1",
@@ -105,7 +103,7 @@ def check_transfer_codings(
         raise MessageRejected(status, "HTTP/1.0 has no Transfer-Encoding")
     if set(codings) - {b"chunked"}:
         raise MessageRejected(
-            _NOT_IMPLEMENTED if status == _BAD_REQUEST else status,
+            501 if status == 400 else status,
             "a transfer coding is not known here: only chunked is",
         )
     if codings != (b"chunked",):

@@ -76,11 +76,11 @@ def failure_reply(
 
 def rejection_reply(status: int, reason: str) -> bytes:
     """Return the response to a request that is rejected; the connection closes after it."""
-    error = "http_request_denied" if status in (HTTPStatus.MISDIRECTED_REQUEST, 405, 501) else "http_request_error"
+    error = "http_request_denied" if status in (421, 405, 501) else "http_request_error"
     if status == DEFECT.status:
         error = DEFECT.error_type
     more = f"Proxy-Status: ambassador; error={error}; details={_quoted(reason)}\r\n"
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+    if status == 405:
         more += "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
     return _response(status, f"ambassador: {reason}\n", more, head_only=False, close=True)
 
@@ -92,7 +92,7 @@ def http2_goaway(reason: str) -> bytes:
 
 
 def _response(status: int, text: str, more: str, *, head_only: bool, close: bool) -> bytes:
-    body = b"" if status == HTTPStatus.NO_CONTENT else text.encode("ascii", "replace")
+    body = b"" if status == 204 else text.encode("ascii", "replace")
     head = f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n{more}"
     if body:
         head += f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"

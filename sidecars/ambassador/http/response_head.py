@@ -1,4 +1,4 @@
-# ruff: noqa: PLR2004, C901, PLR0912 - status codes are their own best names; a table of fields is one list of branches
+# ruff: noqa: C901, PLR0912 - a table of fields is one list of branches
 """Parse the head of a response into a `Response`, and write the head that goes to the app. No I/O.
 
 head ──▶ status line ─┐

@@ -35,7 +35,6 @@ _CR: Final = b"\r"[0]
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
 _BUFFERED: Final = 64 * 1024  # bytes of further requests that wait
 _QUIET: Final = 0.1  # seconds without a request after which a drain takes a connection for idle
-_BAD: Final = 400
 
 monotonic: Final = time.monotonic
 
@@ -121,13 +120,13 @@ class ClientConnection:
         if data[0] == _CR and data.startswith(b"\r\n"):
             data = _EMPTY_LINES.sub(b"", data)  # RFC 9112 section 2.2: before a request they are ignored
             known = 0
-        end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0)  # noqa: PLR2004 - the mark but for its last byte
+        end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0)  # the end mark may have begun in the bytes before
         limit = self.limit
         try:
             if end < 0 or end > limit:
                 if len(data) > limit:
                     raise MessageRejected(431, f"the head of the request is larger than {limit} bytes")  # noqa: TRY301 - one way out
-                check_beginning(data, _BAD, known)
+                check_beginning(data, 400, known)
                 self.buffer = data
                 if not known:
                     self.since = monotonic()
@@ -139,7 +138,7 @@ class ClientConnection:
         self.buffer = rest = data[end + 4 :]
         exchange = self.exchange = Exchange(self, self.upstream, request)
         if request.length:
-            self.body = body_reader(request.length, _BAD)
+            self.body = body_reader(request.length, 400)
             self.buffer = b""
             if rest:
                 self._feed(exchange, self.body, rest)
@@ -190,7 +189,7 @@ class ClientConnection:
     def _lacks_nothing(self) -> None:
         """Refuse a request whose body cannot come any more (RFC 9112 section 8): its sender has ended."""
         if self.body is not None:
-            refusals.refuse(self, _BAD, "the request ended before its body was complete")
+            refusals.refuse(self, 400, "the request ended before its body was complete")
 
     def has_left(self) -> bool:
         """Return True, and end the exchange, if the app has closed the connection of which it had ended one direction.

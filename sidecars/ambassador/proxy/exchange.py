@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 
 _JOINED: Final = 64 * 1024  # bytes of a body that are copied behind its head, to be one write; more does not wait
-_SWITCHING: Final = 101
-_CONTINUE: Final = 100
 GONE: Final = 499  # as nginx calls it: the client closed before it had its answer
 
 monotonic: Final = time.monotonic
@@ -158,7 +156,7 @@ class Exchange:
     def interim(self, response: Response) -> None:
         """Pass a 1xx on (RFC 9110 section 15.2), unless the client cannot know it or we have said it already."""
         self.moved = True
-        if response.status == _CONTINUE:
+        if response.status == 100:
             if self.continued:
                 return
             self.continued = True
@@ -229,7 +227,7 @@ class Exchange:
             connection.transport.pause_reading()
             return
         self.over = True
-        self._count(_SWITCHING, monotonic())
+        self._count(101, monotonic())
         connection.exchange = self.connection = self.endpoint = None
         splice(self.client, connection, response.interim_head() + surplus, blocked=self.blocked)
 

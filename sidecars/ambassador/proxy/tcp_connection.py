@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from sidecars.ambassador.http.local_replies import DEFECT, NO_ADDRESS, Cause
@@ -89,7 +88,7 @@ class TcpConnection(TunnelEnd):
                 upstream.balancer.on_inconclusive(endpoint, started)
                 raise
             if isinstance(made, TunnelEnd):
-                upstream.balancer.on_response(endpoint, HTTPStatus.OK, started, time.monotonic())
+                upstream.balancer.on_response(endpoint, 200, started, time.monotonic())
                 endpoint.connection_opened()
                 upstream.waiting.discard(self)
                 self.label = endpoint.label

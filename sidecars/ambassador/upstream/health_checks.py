@@ -127,4 +127,4 @@ class HealthChecker:
         finally:
             if isinstance(made, _Probe):
                 made.transport.abort()
-        return "" if 200 <= status < 400 else f"it responded with {status}"  # noqa: PLR2004 - 2xx and 3xx
+        return "" if 200 <= status < 400 else f"it responded with {status}"

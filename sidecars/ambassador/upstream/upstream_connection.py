@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from sidecars.ambassador.upstream.upstream import Upstream
 
 _MOST_INTERIM: Final = 64  # 1xx responses before the final one
-_SWITCHING: Final = 101
-_FINAL: Final = 200
-_MALFORMED: Final = 502
-_TOO_MANY_REQUESTS: Final = 429
 
 monotonic: Final = time.monotonic
 
@@ -97,13 +93,13 @@ class UpstreamConnection:
 
     def _head(self, exchange: Exchange, data: bytes, known: int = 0) -> None:
         """A head, of which the first `known` bytes have been looked at before, and what follows it."""
-        end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0)  # noqa: PLR2004 - the mark but for its last byte
+        end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0)  # the end mark may have begun in the bytes before
         limit = self.limit
         if end < 0 or end > limit:
             if len(data) > limit:
                 self._fail(exchange, local_replies.head_too_large(limit))
                 return
-            check_beginning(data, _MALFORMED, known)
+            check_beginning(data, 502, known)
             self.buffer = data
             return
         if known:
@@ -111,11 +107,11 @@ class UpstreamConnection:
         response = parse_response(data[:end], exchange.request, self.max_headers)
         rest = data[end + 4 :]
         status = response.status
-        if status < _FINAL:
+        if status < 200:
             self._interim(exchange, response, rest)
             return
         now = monotonic()
-        if status < _TOO_MANY_REQUESTS:
+        if status < 429:
             self.upstream.balancer.on_response(self.endpoint, status, exchange.tried_at, now)
         elif self._is_repeated(exchange, response, now):
             return
@@ -126,7 +122,7 @@ class UpstreamConnection:
             exchange.respond_whole(response, rest[:length] if surplus else rest, now)
             return
         self.response = response
-        self.body = body_reader(length, _MALFORMED)
+        self.body = body_reader(length, 502)
         exchange.respond(response)
         if rest and not exchange.over:
             self._pass_on(exchange, self.body, rest)
@@ -142,14 +138,14 @@ class UpstreamConnection:
             return exchange.connection is not self
 
     def _interim(self, exchange: Exchange, response: Response, rest: bytes) -> None:
-        if response.status == _SWITCHING:
-            self.upstream.balancer.on_response(self.endpoint, _SWITCHING, exchange.tried_at, monotonic())
+        if response.status == 101:
+            self.upstream.balancer.on_response(self.endpoint, 101, exchange.tried_at, monotonic())
             exchange.switch(response, rest)
             return
         self.doubtful |= response.is_ambiguous
         self.interims += 1
         if self.interims > _MOST_INTERIM:
-            raise MessageRejected(_MALFORMED, f"more than {_MOST_INTERIM} interim responses came before it")
+            raise MessageRejected(502, f"more than {_MOST_INTERIM} interim responses came before it")
         exchange.interim(response)
         if rest and self.exchange is exchange:
             self._head(exchange, rest)

@@ -53,7 +53,7 @@ def _unix_time(value: str, now: float) -> float | None:
     else:
         return None
     year, second = int(found["year"]), int(found["second"])
-    if len(found["year"]) == 2:  # noqa: PLR2004 - of two digits
+    if len(found["year"]) == 2:
         year = _nearest_year(year, now)
     try:
         when = datetime(

@@ -23,7 +23,7 @@ _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: c
 _UNSENDABLE = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _LINGER = 2.0  # seconds that a client may take to read the end
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)  # RFC 9110, sections 15.3.5 and 15.4.5
+_BODILESS = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
 
 
 class Owner(Protocol):
@@ -143,7 +143,7 @@ class ServerConnection(asyncio.Protocol):
                 self._dropped += len(data)
                 self._pieces += 1
                 if self._dropped > self._server.limits.body or self._pieces > self._server.limits.pieces:
-                    self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                    self._refuse(413)
             case h11.EndOfMessage():
                 self._begin_work()
             case h11.ConnectionClosed():
@@ -167,7 +167,7 @@ class ServerConnection(asyncio.Protocol):
         is_ambiguous = b"content-length" in names or head.http_version < b"1.1"
         self._close_after_response = b"transfer-encoding" in names and is_ambiguous
         if len(head.headers) > self._server.limits.fields:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self._refuse(431)
 
     def _begin_work(self) -> None:
         assert self._request is not None  # noqa: S101 - h11 ends no message that has not begun
@@ -180,7 +180,7 @@ class ServerConnection(asyncio.Protocol):
             response = await self._server.handler(request)
         except Exception as error:  # noqa: BLE001 - the client gets a response after any defect, and the log has it
             log.defect("a defect while answering: please report the traceback", error)
-            response = text(HTTPStatus.INTERNAL_SERVER_ERROR, "a defect: see the log\n")
+            response = text(500, "a defect: see the log\n")
         self._working = False
         if self._ended:
             return
@@ -264,7 +264,7 @@ class ServerConnection(asyncio.Protocol):
         if self._ended or self._write_paused:
             self.abort()
         elif self._reading:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            self._refuse(408)
         else:
             self._close()
 

@@ -32,7 +32,6 @@ from sidecars.logshipper.sinks.protocols.http_post import SHORT_RESPONSE, HttpPo
 from sidecars.logshipper.sinks.protocols.loki_refusal import ignored_count, refused_entries
 from sidecars.logshipper.sinks.protocols.peer_text import error_message
 
-_BAD_REQUEST = 400
 _BLOCKED = 260  # block_ingestion_status_code: clients shall not repeat the request, and nothing is stored
 _READ = 16 * 1024  # bytes of a response that are read: Loki names ten entries at most
 _NO_METADATA = "includes structured metadata, but this feature is disallowed"
@@ -71,7 +70,7 @@ class LokiSink:
     async def deliver(self, batch: Batch) -> Outcome:
         push = batch.encoded(self._encode)
         response = await self._poster.post(self._target, self._headers, push.blocks, SHORT_RESPONSE)
-        if response.status == _BAD_REQUEST and not response.early:
+        if response.status == 400 and not response.early:
             return _bad_request(batch, push.now, response.body[:_READ].decode("utf-8", "replace"))
         if response.status == _BLOCKED:
             raise RetryLater("the receiver responded with 260: ingestion is blocked")

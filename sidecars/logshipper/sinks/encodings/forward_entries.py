@@ -108,7 +108,7 @@ def map_head(count: int) -> bytes:
 
 
 def _string_head(length: int) -> bytes:
-    if length < 32:  # noqa: PLR2004 - the limits of the format's kinds of strings
+    if length < 32:  # the limits of the format's types of strings
         return bytes((0xA0 | length,))
     if length < 2**8:
         return struct.pack(">BB", 0xD9, length)

@@ -18,7 +18,7 @@ _REMEMBERED = 1 << 14  # numbers below this
 def varint(number: int) -> bytes:
     """Base 128, the low seven bits first. `number` is not negative."""
     out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 - seven bits
+    while number > 0x7F:  # seven bits
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
@@ -97,6 +97,6 @@ def _number(message: bytes, at: int) -> tuple[int, int]:
         byte = message[at]
         at += 1
         value |= (byte & 0x7F) << shift
-        if byte <= 0x7F:  # noqa: PLR2004 - seven bits
+        if byte <= 0x7F:  # seven bits
             return value, at
         shift += 7

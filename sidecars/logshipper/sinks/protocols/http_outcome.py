@@ -22,7 +22,6 @@ from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLat
 from sidecars.logshipper.sinks.protocols.peer_text import error_message
 
 _SUCCESS = range(200, 300)
-_TOO_LARGE = 413
 _BATCH_AT_FAULT = frozenset({400, 422})
 _LONGEST_DELAY = 3600.0  # seconds; no sensible Retry-After is longer
 _REMEDIES = {
@@ -47,7 +46,7 @@ def raise_for_status(response: ClientResponse, read_message: Callable[[bytes], s
         if response.early:
             raise RetryLater(f"the receiver responded with {status} before it had the whole batch")
         return
-    if status == _TOO_LARGE:
+    if status == 413:
         raise BatchTooLarge
     reason = f"the receiver responded with {status}"
     if message := read_message(response.body):
@@ -66,7 +65,7 @@ def is_accepted(status: int) -> bool:
 
 def is_rejected(status: int) -> bool:
     """True if the receiver will never take the document with this status: a 4xx that neither people nor time repair."""
-    return 400 <= status < 500 and status not in _REMEDIES and status not in (408, 425, 429)  # noqa: PLR2004 - classes
+    return 400 <= status < 500 and status not in _REMEDIES and status not in (408, 425, 429)
 
 
 def requested_delay(response: ClientResponse) -> float | None:
