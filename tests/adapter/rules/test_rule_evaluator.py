@@ -7,47 +7,16 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.adapter.exposition.parser import parse_page
-from sidecars.adapter.exposition.sample import Sample
-from sidecars.adapter.rules import series_history
-from sidecars.adapter.rules.range_functions import rate
 from sidecars.adapter.rules.results import RuleResult
 from sidecars.adapter.rules.rule import parse_rules
 from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
-
-NOW = 1_700_000_000.0
-PAGE = """\
-queue_length{queue="a"} 3
-queue_length{queue="b"} 12
-queue_length{queue="c"} 15
-queue_limit{queue="a"} 10
-queue_limit{queue="b"} 20
-heap_used{area="heap"} 95
-heap_max{area="heap"} 100
-ratio NaN
-flag 1
-zero 0
-"""
-
-
-def judge(rule: str, page: str = PAGE, now: float = NOW) -> RuleResult:
-    (result,) = RuleEvaluator(parse_rules(rule)).evaluate(parse_page(page.encode(), "", 100), now)
-    return result
-
-
-def over_time(rule: str, *pages: tuple[float, str]) -> RuleResult:
-    """Return the last result, after expositions at these seconds."""
-    evaluator = RuleEvaluator(parse_rules(rule))
-    for time, page in pages:
-        (result,) = evaluator.evaluate(parse_page(page.encode(), "", 100), NOW + time)
-    return result
-
+from tests.adapter.evaluation import NOW, PAGE, evaluate, over_time
 
 # -- a rule holds, or says which series breaks it -----------------------------------------------------------------
 
 
 def test_a_rule_that_holds_shows_the_series_that_is_nearest_to_breaking_it() -> None:
-    assert judge("q: queue_length < 20") == RuleResult(
+    assert evaluate("q: queue_length < 20") == RuleResult(
         parse_rules("q: queue_length < 20")[0],
         "ok",
         15,
@@ -60,7 +29,7 @@ def test_a_rule_that_holds_shows_the_series_that_is_nearest_to_breaking_it() -> 
 
 
 def test_a_broken_rule_shows_the_series_that_is_farthest_beyond_and_counts_the_others() -> None:
-    result = judge("q: queue_length < 10 warn")
+    result = evaluate("q: queue_length < 10 warn")
 
     assert (result.state, result.status) == ("warn", "warn")
     assert (result.value, result.threshold, result.series) == (15, 10, 'queue_length{queue="c"}')
@@ -102,7 +71,7 @@ def test_a_broken_rule_shows_the_series_that_is_farthest_beyond_and_counts_the_o
     ],
 )
 def test_the_reason_is_a_sentence(rule: str, state: str, reason: str) -> None:
-    result = judge(f"x: {rule}")
+    result = evaluate(f"x: {rule}")
 
     assert result.reason == reason
     assert result.state == state
@@ -111,14 +80,14 @@ def test_the_reason_is_a_sentence(rule: str, state: str, reason: str) -> None:
 def test_a_reason_stays_short_whatever_the_app_exposes() -> None:
     page = 'x{a="' + "é" * 5000 + '"} 1\n'
 
-    result = judge(f"x: {'x + ' * 200} x < 1", page)
+    result = evaluate(f"x: {'x + ' * 200} x < 1", page)
 
     assert len(result.reason) <= 300
-    assert len(judge("x: x < 1", page).reason) <= 300
+    assert len(evaluate("x: x < 1", page).reason) <= 300
 
 
 def test_a_reason_has_nothing_in_it_that_a_terminal_would_obey() -> None:
-    result = judge("x: x < 1", 'x{a="\\n\x1b[2J\\"\u202e"} 1\n')
+    result = evaluate("x: x < 1", 'x{a="\\n\x1b[2J\\"\u202e"} 1\n')
 
     assert result.reason == 'x{a="\\n\\x1b[2J\\"\\x202e"} is 1, wanted < 1'
 
@@ -160,7 +129,7 @@ def test_a_reason_has_nothing_in_it_that_a_terminal_would_obey() -> None:
     ],
 )
 def test_without_data_a_rule_fails_whatever_its_severity_and_says_why(rule: str, reason: str) -> None:
-    result = judge(f"x: {rule}")
+    result = evaluate(f"x: {rule}")
 
     assert result.state == "no-data"
     assert result.status == "fail"
@@ -169,14 +138,14 @@ def test_without_data_a_rule_fails_whatever_its_severity_and_says_why(rule: str,
 
 
 def test_a_series_that_is_beyond_counts_more_than_one_that_cannot_be_judged() -> None:
-    result = judge("x: queue_length < 10", PAGE.replace("15", "NaN"))
+    result = evaluate("x: queue_length < 10", PAGE.replace("15", "NaN"))
 
     assert (result.state, result.offending, result.total) == ("fail", 1, 3)
 
 
 def test_a_rule_may_say_that_a_missing_series_is_well() -> None:
-    assert judge("x: (missing or vector(0)) < 5").state == "ok"
-    assert judge("x: (sum(queue_length) or vector(0)) < 5").state == "fail"
+    assert evaluate("x: (missing or vector(0)) < 5").state == "ok"
+    assert evaluate("x: (sum(queue_length) or vector(0)) < 5").state == "fail"
 
 
 def test_when_the_app_does_not_answer_every_rule_is_without_data() -> None:
@@ -190,110 +159,32 @@ def test_when_the_app_does_not_answer_every_rule_is_without_data() -> None:
 
 @pytest.mark.parametrize(("seen", "state"), [(NOW - 59, "ok"), (NOW - 61, "fail"), (0, "fail"), (NOW + 59, "ok")])
 def test_age_is_how_long_ago_a_timestamp_is(seen: float, state: str) -> None:
-    assert judge("x: age(polled_timestamp_seconds) < 60s", f"polled_timestamp_seconds {seen}\n").state == state
+    assert evaluate("x: age(polled_timestamp_seconds) < 60s", f"polled_timestamp_seconds {seen}\n").state == state
 
 
 def test_a_timestamp_in_the_future_has_no_age() -> None:
     in_milliseconds = f"polled_timestamp {NOW * 1000}\n"
 
-    assert judge("x: age(polled_timestamp) < 60s", in_milliseconds).state == "no-data"
+    assert evaluate("x: age(polled_timestamp) < 60s", in_milliseconds).state == "no-data"
 
 
 def test_a_sample_with_an_old_timestamp_is_no_sample() -> None:
-    result = judge("x: up == 1", f"up 1 {int(NOW - 301) * 1000}\n")
+    result = evaluate("x: up == 1", f"up 1 {int(NOW - 301) * 1000}\n")
 
     assert (result.state, result.reason) == ("no-data", "the newest sample of up is 301s old")
-    assert judge("x: up == 1", f"up 1 {int(NOW - 299) * 1000}\n").state == "ok"
+    assert evaluate("x: up == 1", f"up 1 {int(NOW - 299) * 1000}\n").state == "ok"
 
 
 @pytest.mark.parametrize("rule", ["up == 1", "absent(up)", "(up or vector(1)) == 1", "rate(up[1m]) < 1"])
 def test_a_sample_whose_time_is_yet_to_come_is_no_data(rule: str) -> None:
     in_microseconds = f"up 1 {NOW * 1_000_000:.0f}\n"
 
-    result = judge(f"x: {rule}", in_microseconds)
+    result = evaluate(f"x: {rule}", in_microseconds)
 
     assert result.state == "no-data"
     assert "s ahead of the clock" in result.reason
-    assert judge("x: up == 1", f"up 1 {(NOW + 59) * 1000:.0f}\n").state == "ok"
-    assert judge('x: up{a="1"} == 1', f'up{{a="1"}} 1\nup{{a="2"}} 1 {NOW * 2000:.0f}\n').state == "ok"
-
-
-def test_what_does_not_change_for_the_whole_range_is_stale() -> None:
-    rule = "x: stale(jobs_total[1m]) == 0"
-
-    assert over_time(rule, (0, "jobs_total 1\n"), (59, "jobs_total 1\n")).state == "no-data"
-    assert over_time(rule, (0, "jobs_total 1\n"), (5, "jobs_total 2\n")).state == "ok"
-    assert over_time(rule, (0, "jobs_total 1\n"), (5, "jobs_total 2\n"), (64, "jobs_total 2\n")).state == "ok"
-    assert over_time(rule, (0, "jobs_total 1\n"), (5, "jobs_total 2\n"), (65, "jobs_total 2\n")).state == "fail"
-    assert over_time(rule, (0, "jobs_total 1\n"), (60, "jobs_total 1\n")).state == "fail"
-    assert over_time(rule, (0, "jobs_total NaN\n"), (60, "jobs_total NaN\n")).state == "fail"
-
-
-def test_a_series_that_is_gone_is_no_data_even_where_its_past_is_known() -> None:
-    result = over_time("x: rate(x_total[1m]) < 5", (0, "x_total 1\n"), (5, "x_total 2\n"), (10, "y_total 1\n"))
-
-    assert (result.state, result.reason) == ("no-data", "there is no series x_total[1m]")
-
-
-def test_a_counter_that_begins_anew_has_still_counted() -> None:
-    pages = [(float(n * 10), f"x_total {value}\n") for n, value in enumerate([10, 20, 5, 15, 25, 35, 45])]
-
-    result = over_time("x: increase(x_total[1m]) < 5", *pages)
-
-    assert result.value == pytest.approx(10 + 5 + 10 + 10 + 10 + 10)
-
-
-def test_the_samples_own_timestamps_count() -> None:
-    pages = [(n * 10 + 5, f"x_total {n * 10} {int(NOW + n * 10) * 1000}\n") for n in range(1, 9)]
-    again = (90.0, pages[-1][1])
-
-    assert over_time("x: rate(x_total[1m]) < 5", *pages, again).value == pytest.approx(1)
-
-
-# -- the past is bounded ------------------------------------------------------------------------------------------
-
-
-def test_only_what_a_range_selects_is_remembered_and_no_longer_than_it() -> None:
-    evaluator = RuleEvaluator(parse_rules('x: rate(a{n="1"}[1m]) < 5; y: b < 5'))
-    pages = ['a{n="1"} 1\na{n="2"} 1\nb 1\n', "b 1\n"]
-
-    evaluator.evaluate(parse_page(pages[0].encode(), "", 10), NOW)
-    assert evaluator.series_kept() == 1
-    evaluator.evaluate(parse_page(pages[1].encode(), "", 10), NOW + 60)
-    assert evaluator.series_kept() == 1
-    evaluator.evaluate(parse_page(pages[1].encode(), "", 10), NOW + 61)
-    assert evaluator.series_kept() == 0
-
-
-def test_however_often_it_is_judged_the_past_stays_small_and_the_rate_right() -> None:
-    kept = series_history.SelectorHistory(60.0)
-    for n in range(20_000):
-        sample = Sample("x_total", (), float(n % 5000))
-        kept.observe([sample], NOW + n / 100)
-    window = kept.window(sample, NOW + n / 100)
-
-    assert len(window.series.times) < 250
-    assert rate(window) == pytest.approx(100, rel=0.02)
-
-
-def test_more_series_than_are_remembered_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series_history, "MAX_SERIES", 10)
-    page = "".join(f'x_total{{n="{n}"}} 1\n' for n in range(11))
-
-    result = judge("x: rate(x_total[1m]) < 5", page)
-
-    assert (result.state, result.reason) == (
-        "no-data",
-        "x_total[1m] selects more than 10 series, too many to remember",
-    )
-
-
-def test_when_the_clock_is_set_back_the_past_begins_anew() -> None:
-    pages = [(100.0, "x_total 100\n"), (110.0, "x_total 200\n"), (50.0, "x_total 210\n"), (60.0, "x_total 220\n")]
-
-    result = over_time("x: increase(x_total[20s]) < 500", *pages)
-
-    assert result.value == pytest.approx(20)
+    assert evaluate("x: up == 1", f"up 1 {(NOW + 59) * 1000:.0f}\n").state == "ok"
+    assert evaluate('x: up{a="1"} == 1', f'up{{a="1"}} 1\nup{{a="2"}} 1 {NOW * 2000:.0f}\n').state == "ok"
 
 
 # -- metrics that contradict themselves -----------------------------------------------------------------------------
@@ -316,7 +207,7 @@ TORN = 'up 1\n# TYPE jobs histogram\njobs_bucket{le="+Inf"} 2\njobs_count 3\n'
     ],
 )
 def test_a_rule_that_reads_a_metric_that_contradicts_itself_has_no_data_and_says_why(rule: str) -> None:
-    result = judge(rule, TORN)
+    result = evaluate(rule, TORN)
 
     assert result.state == "no-data"
     assert "cannot be used: line 3: jobs_count is 3, but its bucket" in result.reason
@@ -324,7 +215,7 @@ def test_a_rule_that_reads_a_metric_that_contradicts_itself_has_no_data_and_says
 
 @pytest.mark.parametrize("rule", ["up == 1", '{__name__=~"up"} == 1', "absent(jobs)", "absent(job_count)"])
 def test_a_rule_that_does_not_read_it_is_judged(rule: str) -> None:
-    assert judge(rule, TORN).state == "ok"
+    assert evaluate(rule, TORN).state == "ok"
 
 
 def test_the_past_of_a_counter_outlives_a_page_in_which_it_contradicts_itself() -> None:
