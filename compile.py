@@ -7,7 +7,7 @@ made in this tree, so that it never holds an extension that is older than its so
 `python compile.py --packages <sidecar>` prints the packages of a sidecar that are compiled; it needs no sources.
 
 It needs the extra `compile`, a C compiler and Python's headers. The images are made with it; without it everything runs
-as plain Python, with the same tests. Why: docs/decisions/0015-the-data-path-is-compiled.md.
+as plain Python, with the same tests. Why: docs/decisions/0015-the-data-path-is-compiled-by-mypyc.md.
 """
 
 from __future__ import annotations
