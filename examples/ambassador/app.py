@@ -1,8 +1,8 @@
 """The app: it knows two addresses, both on localhost, and nothing of replicas, names, retries or certificates.
 
-GET /orders/<id>      what 127.0.0.1:8500 answers to that, with its status
-GET /payments/<id>    the same of 127.0.0.1:8501
-GET /many?orders=N    asks for N orders, some at a time: how many answers came from which replica, and how many errors
+GET /orders/<id>      returns the response of 127.0.0.1:8500, with its status
+GET /payments/<id>    returns the response of 127.0.0.1:8501, with its status
+GET /many?orders=N    requests N orders, some at a time, and counts the responses of each replica and the errors
 """
 
 import json
@@ -25,7 +25,7 @@ direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def ask(url: str) -> tuple[int, bytes]:
-    """The status and the body; 599 where there is no answer at all."""
+    """Return the status and the body; 599 without a response."""
     try:
         with direct.open(url, timeout=30) as response:
             return response.status, response.read()
@@ -36,11 +36,11 @@ def ask(url: str) -> tuple[int, bytes]:
 
 
 def many(count: int) -> dict[str, object]:
-    """Ask for so many orders; who answered them."""
+    """Request `count` orders and count the replicas that served them."""
     with ThreadPoolExecutor(AT_A_TIME) as threads:
         answers = list(threads.map(ask, (f"{ORDERS}/orders/{number}" for number in range(count))))
-    errors = [body.decode() for status, body in answers if status != 200]  # noqa: PLR2004 - what is no error
-    replicas = Counter(json.loads(body)["mode"] for status, body in answers if status == 200)  # noqa: PLR2004 - as above
+    errors = [body.decode() for status, body in answers if status != 200]  # noqa: PLR2004 - OK
+    replicas = Counter(json.loads(body)["mode"] for status, body in answers if status == 200)  # noqa: PLR2004 - OK
     return {"asked": count, "errors": len(errors), "answered by": replicas, "first errors": errors[:3]}
 
 
@@ -62,9 +62,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Not of interest here."""
+        """Log nothing: the example shows the ambassador's log."""
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel drops signals to process 1 without a handler
     ThreadingHTTPServer((os.environ.get("HOST", ""), int(os.environ.get("PORT", "8080"))), Handler).serve_forever()

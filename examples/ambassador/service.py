@@ -1,7 +1,9 @@
-"""What lies outside of the Pod: `GET /<anything>` is answered with JSON that names the service and the replica.
+"""A service outside of the Pod: it responds to `GET /<anything>` with JSON that names the service and the replica.
 
-SERVICE is its name. MODE is how well it is: `well`, `slow` (a second for each answer) or `failing` (in turns a 503 and
-a connection that breaks off). With TLS_CERT and TLS_KEY it speaks TLS. HOST and PORT are where it listens.
+- SERVICE: its name.
+- MODE: `well`, `slow` (a second for each response) or `failing` (a 503 and a closed connection in turns).
+- TLS_CERT and TLS_KEY: with these it speaks TLS.
+- HOST and PORT: the address on which it listens.
 """
 
 import itertools
@@ -40,11 +42,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """The ambassador's metrics tell more."""
+        """Log nothing: the ambassador's metrics show the requests."""
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel drops signals to process 1 without a handler
     server = ThreadingHTTPServer((os.environ.get("HOST", ""), int(os.environ.get("PORT", "8080"))), Handler)
     if "TLS_CERT" in os.environ:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
