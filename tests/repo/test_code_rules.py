@@ -8,7 +8,7 @@ from http import HTTPStatus
 from tests.repo.test_texts import tracked
 from tests.support import ROOT
 
-STATUS_NAMES = {name for status in HTTPStatus for name in HTTPStatus.__members__ if HTTPStatus[name] is status}
+STATUS_NAMES = frozenset(HTTPStatus.__members__)
 
 
 def test_an_http_status_is_written_as_its_number() -> None:
