@@ -1,6 +1,6 @@
-"""The codings of a request's body. Each is imported only where it is used.
+"""Compression of a request's body. The library of an algorithm is imported only if the algorithm is used.
 
-gzip is ISA-L's, which is three times as fast as zlib and packs logs a little better at its first level.
+gzip is ISA-L's, which is three times as fast as zlib and compresses logs a little better at its first level.
 """
 
 from __future__ import annotations
@@ -13,50 +13,51 @@ _GZIP = 31  # window bits: a gzip header around deflate
 _LEVEL = 1
 
 
-def compressor(coding: str) -> Callable[[Sequence[bytes]], list[bytes]]:
-    """What turns the blocks of a body into those of the coded body: `none`, `gzip` or `zstd`."""
-    return _CODINGS[coding]
+def compressor(algorithm: str) -> Callable[[Sequence[bytes]], list[bytes]]:
+    """Return the function that compresses the blocks of a body with `none`, `gzip` or `zstd`."""
+    return _ALGORITHMS[algorithm]
 
 
-def content_encoding(coding: str) -> list[tuple[str, str]]:
-    """The header that tells of it."""
-    return [] if coding == "none" else [("Content-Encoding", coding)]
+def content_encoding(algorithm: str) -> list[tuple[str, str]]:
+    """Return the header field that names the compression; no field for `none`."""
+    return [] if algorithm == "none" else [("Content-Encoding", algorithm)]
 
 
 def _gzip(blocks: Sequence[bytes]) -> list[bytes]:
-    from isal import isal_zlib  # noqa: PLC0415 - see above
+    from isal import isal_zlib  # noqa: PLC0415 - loaded only if it is used
 
-    packer = isal_zlib.compressobj(_LEVEL, wbits=_GZIP)
-    packed = [packer.compress(block) for block in blocks]
-    return [piece for piece in (*packed, packer.flush()) if piece]
+    stream = isal_zlib.compressobj(_LEVEL, wbits=_GZIP)
+    compressed = [stream.compress(block) for block in blocks]
+    return [piece for piece in (*compressed, stream.flush()) if piece]
 
 
 def _zstd(blocks: Sequence[bytes]) -> list[bytes]:
-    from backports import zstd  # noqa: PLC0415 - see above
+    from backports import zstd  # noqa: PLC0415 - loaded only if it is used
 
-    packer = zstd.ZstdCompressor(_LEVEL)
-    packed = [packer.compress(block) for block in blocks]
-    return [piece for piece in (*packed, packer.flush()) if piece]
+    stream = zstd.ZstdCompressor(_LEVEL)
+    compressed = [stream.compress(block) for block in blocks]
+    return [piece for piece in (*compressed, stream.flush()) if piece]
 
 
 def snappy(blocks: Sequence[bytes]) -> list[bytes]:
-    """Snappy's block format: the length of the whole as a varint, and then elements that only refer to earlier bytes.
+    """Compress the blocks to one stream in Snappy's block format.
 
-    So the elements of several blocks make those of the whole, and no block leaves the processor's cache in between.
+    The format is the length of the whole as a varint, and then elements that refer to earlier bytes only. So the
+    elements of several blocks are those of the whole, and each block is still in the processor's cache.
     https://github.com/google/snappy/blob/main/format_description.txt
     """
-    from cramjam import snappy as codec  # noqa: PLC0415 - see above
+    from cramjam import snappy as codec  # noqa: PLC0415 - loaded only if it is used
 
     elements = (bytes(codec.compress_raw(block))[len(varint(len(block))) :] for block in blocks)
     return [varint(sum(map(len, blocks))), *elements]
 
 
-def _as_they_are(blocks: Sequence[bytes]) -> list[bytes]:
+def _uncompressed(blocks: Sequence[bytes]) -> list[bytes]:
     return list(blocks)
 
 
-_CODINGS: Mapping[str, Callable[[Sequence[bytes]], list[bytes]]] = {
-    "none": _as_they_are,
+_ALGORITHMS: Mapping[str, Callable[[Sequence[bytes]], list[bytes]]] = {
+    "none": _uncompressed,
     "gzip": _gzip,
     "zstd": _zstd,
 }

@@ -1,14 +1,13 @@
-"""Batches as the entries of a Forward message: `[time, record]` for each event, in MessagePack, one behind the other.
+"""Batches as the entries of a Forward message: a sequence of `[time, record]` in MessagePack, one for each event.
 
 https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1 and https://github.com/msgpack/msgpack/blob/master/spec.md
 
 The time is an EventTime (ext type 0: seconds and nanoseconds). The record is the one that other sinks get, without its
-time. MessagePack has no lengths around records, so that a template is filled in for a block of events at once.
+time. MessagePack has no length around a record, so one template formats a block of events.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -22,21 +21,20 @@ from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.sinks.encodings.protobuf import MemoizedBytes
-from sidecars.logshipper.sinks.encodings.record_templates import id_template, template_slices
+from sidecars.logshipper.sinks.encodings.record_templates import file_name, id_template, template_slices
 
 _SECOND = 1_000_000_000
-_LATEST = 2**32 - 1  # seconds: what an EventTime holds
+_LATEST = 2**32 - 1  # seconds: the largest time of an EventTime
 _FIXMAP, _MAP16 = 16, 2**16  # members of the maps with the shorter heads
 
 
 def encode_entries(batch: Batch, now: int) -> list[bytes]:
-    """`now`: the time of events that have none."""
+    """Return the entries of the batch, in blocks. `now`: nanoseconds since 1970, for events without a time."""
     return [block for records in batch.records for block in _blocks(records, now)]
 
 
 def _blocks(records: Records, now: int) -> Iterator[bytes]:
-    file = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
-    constant = _members({"file": file, **records.labels})
+    constant = _members({"file": file_name(records), **records.labels})
     members = 2 + len(records.labels)  # with the id
     for first, stop, width in template_slices(records):
         name, _ = id_template(lambda text: _members({"id": text}), records, width)
@@ -59,7 +57,7 @@ def _times(records: Records, first: int, stop: int, now: int) -> list[bytes]:
 
 
 def _rests(records: Records, first: int, stop: int) -> tuple[list[int], list[bytes]]:
-    """For each event how many more members its record has, and these."""
+    """Return for each event the number of further members of its record, and the encoded members."""
     if records.fields is None:
         texts = list(map(str.encode, records.bodies[first:stop]))
         counts = [1] * len(texts)
@@ -95,7 +93,7 @@ def event_time(time: int) -> bytes:
 
 
 def _members(members: Mapping[str, Any]) -> bytes:
-    """A map without its head."""
+    """Return the encoded members of a map, without the head of the map."""
     packed: bytes = msgpack.packb(members)
     return packed[len(map_head(len(members))) :]
 

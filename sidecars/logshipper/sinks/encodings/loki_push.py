@@ -1,15 +1,16 @@
-"""Batches as Loki's push requests, in both forms. https://grafana.com/docs/loki/latest/reference/loki-http-api/
+"""Batches as Loki's push requests, in JSON and protobuf.
 
-The labels of a stream are what is the same for a whole file: LABELS, `namespace`, `pod` and `filename`. Their number is
-bounded by the files and Pods there are. What differs from event to event, and what would only make the index larger, is
-structured metadata: `id`, `level`, `partial`, `pod_uid`, `pod_ip` and `node`.
+https://grafana.com/docs/loki/latest/reference/loki-http-api/
 
-The line is the text of the event as it was in the file; Loki takes fields from it when it is asked (`| json`).
+A stream is the records of one file. Its labels are the same for the whole file: LABELS, `namespace`, `pod` and
+`filename`. So the number of streams is bounded by the files and Pods. Values that differ from event to event, or would
+only enlarge the index, are structured metadata: `id`, `level`, `partial`, `pod_uid`, `pod_ip` and `node`.
+
+The line is the text of the event as it was in the file. Loki reads fields from it in a query (`| json`).
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
@@ -19,7 +20,6 @@ import orjson
 
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.records import Records
-from sidecars.logshipper.sinks.encodings.ndjson import BLOCK
 from sidecars.logshipper.sinks.encodings.protobuf import (
     VARINT,
     MemoizedBytes,
@@ -29,7 +29,7 @@ from sidecars.logshipper.sinks.encodings.protobuf import (
     string_field,
     varint,
 )
-from sidecars.logshipper.sinks.encodings.record_templates import id_template, template_slices
+from sidecars.logshipper.sinks.encodings.record_templates import BLOCK, file_name, id_template, template_slices
 from sidecars.logshipper.sinks.encodings.unique_timestamps import unique_timestamps
 
 _METADATA = ("pod_uid", "pod_ip", "node")
@@ -37,10 +37,9 @@ _SECOND = 1_000_000_000
 
 
 def stream_labels(records: Records) -> dict[str, str]:
-    """Never empty: a stream without labels is refused."""
+    """Return the labels of the stream. They are never empty, since Loki refuses a stream without labels."""
     labels = {_name(key): value for key, value in records.labels.items() if key not in _METADATA}
-    name = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
-    return {**labels, "filename": name}
+    return {**labels, "filename": file_name(records)}
 
 
 def _constant_metadata(records: Records) -> dict[str, str]:
@@ -48,7 +47,7 @@ def _constant_metadata(records: Records) -> dict[str, str]:
 
 
 def _name(key: str) -> str:
-    """A label's name as Prometheus has it: `app.kubernetes.io/name` is app_kubernetes_io_name."""
+    """Return the name in Prometheus' form: `app.kubernetes.io/name` is app_kubernetes_io_name."""
     name = re.sub(r"[^a-zA-Z0-9_]", "_", key)
     return f"_{name}" if name[:1].isdigit() else name
 
@@ -57,6 +56,7 @@ def _name(key: str) -> str:
 
 
 def encode_json(batch: Batch, now: int) -> list[bytes]:
+    """Return the request in JSON. `now`: nanoseconds since 1970, for events without a time."""
     pieces = [b'{"streams":[']
     for index, records in enumerate(records for records in batch.records if records.bodies):
         pieces.append((b"," if index else b"") + b'{"stream":' + orjson.dumps(stream_labels(records)) + b',"values":[')
@@ -70,31 +70,31 @@ def encode_json(batch: Batch, now: int) -> list[bytes]:
 
 
 def _json_values(records: Records, now: int) -> Iterator[bytes]:
-    """`["<nanoseconds>",<line>,{"id":…}],` for each event."""
+    """Yield blocks of `["<nanoseconds>",<line>,{"id":…}],`, one for each event."""
     constant = _constant_metadata(records)
     head = orjson.dumps(constant)[1:-1].replace(b"%", b"%%") + (b"," if constant else b"")
     template = b'["%d",%b,{' + head + b'"id":"' + records.chunk.generation.encode() + b'-%d"%b}],'
-    times, more = unique_timestamps(records, now), _json_more(records)
+    times, optional = unique_timestamps(records, now), _json_optional(records)
     for first in range(0, len(records.bodies), BLOCK):
         stop = min(first + BLOCK, len(records.bodies))
         columns = zip(
             times[first:stop],
             map(orjson.dumps, records.bodies[first:stop]),
             records.offsets[first:stop],
-            more[first:stop],
+            optional[first:stop],
             strict=True,
         )
         yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
 
 
-def _json_more(records: Records) -> list[bytes]:
-    more = [b""] * len(records.bodies)
+def _json_optional(records: Records) -> list[bytes]:
+    optional = [b""] * len(records.bodies)
     if records.levels is not None:
         known = {level: _json_level(level) for level in set(records.levels)}
-        more = [known[level] for level in records.levels]
+        optional = [known[level] for level in records.levels]
     if records.partial:
-        more[-1] += b',"partial":"true"'
-    return more
+        optional[-1] += b',"partial":"true"'
+    return optional
 
 
 def _json_level(level: str | None) -> bytes:
@@ -111,6 +111,7 @@ def _json_level(level: str | None) -> bytes:
 
 
 def encode_protobuf(batch: Batch, now: int) -> list[bytes]:
+    """Return the request in protobuf. `now`: nanoseconds since 1970, for events without a time."""
     pieces = []
     for records in batch.records:
         if records.bodies:
@@ -122,40 +123,40 @@ def encode_protobuf(batch: Batch, now: int) -> list[bytes]:
 
 
 def _label_text(labels: Mapping[str, str]) -> str:
-    """As in a query: {app="shop",pod="shop-1"}. What JSON's quoting does is a part of what Go's does."""
+    """Return the labels as in a query: {app="shop",pod="shop-1"}. JSON's escapes are a subset of Go's."""
     pairs = (f"{name}={orjson.dumps(value).decode()}" for name, value in sorted(labels.items()))
     return f"{{{','.join(pairs)}}}"
 
 
 def _entries(records: Records, now: int) -> Iterator[bytes]:
     constant = b"".join(_pair(name, value) for name, value in _constant_metadata(records).items())
-    times, more = unique_timestamps(records, now), _protobuf_more(records)
+    times, optional = unique_timestamps(records, now), _protobuf_optional(records)
     for first, stop, width in template_slices(records):
         name, own = id_template(lambda text: _pair("id", text), records, width)
         rest = name + constant.replace(b"%", b"%%")
-        timestamp, moments = _timestamps(times[first:stop])
+        timestamp, timestamps = _timestamps(times[first:stop])
         lines = list(map(str.encode, records.bodies[first:stop]))
         lengths = list(map(len, lines))
-        fixed = 2 + _STAMP + own + len(constant)
-        extras = more[first:stop] if more else None
+        fixed = 2 + _TIMESTAMP_SIZE + own + len(constant)
+        optional_values = optional[first:stop] if optional else None
         columns = zip(
-            _heads(fixed, lengths, extras),
-            moments,
+            _heads(fixed, lengths, optional_values),
+            timestamps,
             map(VARINT.__getitem__, lengths),
             lines,
             records.offsets[first:stop],
-            *([extras] if extras else []),
+            *([optional_values] if optional_values else []),
             strict=True,
         )
-        template = b"\x12%b\x0a" + timestamp + b"\x12%b%b" + rest + (b"%b" if extras else b"")
+        template = b"\x12%b\x0a" + timestamp + b"\x12%b%b" + rest + (b"%b" if optional_values else b"")
         yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
 
 
-def _heads(fixed: int, lengths: Sequence[int], extras: Sequence[bytes] | None) -> Iterator[bytes]:
-    """The length of each entry: what is `fixed`, the line with its own length, and what only some entries have."""
-    if extras is None:
+def _heads(fixed: int, lengths: Sequence[int], optional_values: Sequence[bytes] | None) -> Iterator[bytes]:
+    """Return the encoded length of each entry: the `fixed` bytes, the line with its length, the optional metadata."""
+    if optional_values is None:
         return map(_sums(fixed).__getitem__, lengths)
-    pairs = zip(lengths, extras, strict=True)
+    pairs = zip(lengths, optional_values, strict=True)
     return (VARINT[fixed + len(VARINT[length]) + length + len(extra)] for length, extra in pairs)
 
 
@@ -164,12 +165,12 @@ def _sums(fixed: int) -> MemoizedBytes:
     return MemoizedBytes(lambda length: VARINT[fixed + len(VARINT[length]) + length])
 
 
-_STAMP = 13  # bytes of a Timestamp with its length: each of its varints has five, whatever they are
+_TIMESTAMP_SIZE = 13  # bytes of a Timestamp with its length: each of its varints is padded to five
 _LOW = 1 << 14
 
 
 def _timestamps(times: Sequence[int]) -> tuple[bytes, Sequence[bytes]]:
-    """A Timestamp, with its length, for each of the times: a template for what they share, and what they do not."""
+    """Return the Timestamps, with their lengths: a template of the bytes that all share, and the bytes that differ."""
     seconds, nanos = divmod(times[0], _SECOND)
     at, last = nanos % _LOW, nanos % _LOW + len(times)
     if isinstance(times, range) and last <= _LOW and nanos + len(times) <= _SECOND:
@@ -185,35 +186,35 @@ def _seconds(seconds: int) -> bytes:
 
 
 def _low(nanos: int) -> bytes:
-    """The first two bytes of the varint, for the low 14 bits."""
+    """Return the first two bytes of the varint: the low 14 bits."""
     place = 2 * (nanos % _LOW)
     return _low_varints()[place : place + 2]
 
 
 def _high(nanos: int) -> bytes:
-    """The other three."""
+    """Return the other three bytes of the varint."""
     return _low(nanos // _LOW) + _TOP[nanos // _LOW // _LOW]
 
 
-_TOP = [bytes((top,)) for top in range(4)]  # what a billion has above 28 bits
+_TOP = [bytes((top,)) for top in range(4)]  # the bits of a billion above the low 28
 
 
 @cache
 def _low_varints() -> bytes:
-    """All there are, one behind the other."""
+    """Return the first two bytes of every varint, one after the other."""
     return b"".join(padded_varint(low, 2, goes_on=True) for low in range(_LOW))
 
 
-def _protobuf_more(records: Records) -> list[bytes]:
-    """What only some entries have; empty where none has."""
-    more = []
+def _protobuf_optional(records: Records) -> list[bytes]:
+    """Return the optional metadata of each entry; an empty list if no entry has any."""
+    optional = []
     if records.levels is not None:
         known = {level: _pair("level", level) if level else b"" for level in set(records.levels)}
-        more = [known[level] for level in records.levels]
+        optional = [known[level] for level in records.levels]
     if records.partial:
-        more = more or [b""] * len(records.bodies)
-        more[-1] += _pair("partial", "true")
-    return more
+        optional = optional or [b""] * len(records.bodies)
+        optional[-1] += _pair("partial", "true")
+    return optional
 
 
 def _pair(name: str, value: str) -> bytes:

@@ -1,12 +1,13 @@
-"""Records as NDJSON: a JSON object a line, with `id`, `file`, the labels, `"partial":true` for a piece, `time`, `level`
-and `severity` where they are known, and the fields, or else the `message`.
+"""Records as NDJSON: one JSON object a line.
 
-Encoding never loops over events in Python: a block of them is formatted by one template, all in C.
+The members, in this order: `id`, `file`, the labels, `"partial":true` for a piece of a line, `time`, `level` and
+`severity` if they are known, and the fields; the `message` if there are no fields.
+
+Encoding never loops over events in Python: one template formats a block of them, in C.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,16 +21,15 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.field_columns import JsonObjects, Table
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.model.timestamps import rfc3339
-
-BLOCK = 256  # events: what stays in the processor's cache, and below malloc's threshold for fresh pages
+from sidecars.logshipper.sinks.encodings.record_templates import BLOCK, file_name
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a receiver wants to be different."""
+    """The layout of a record. Receivers differ in these details."""
 
-    before: str = ""  # a line before each record, in which <id> is the record's
-    time: str = "time"
+    before: str = ""  # a line before each record; <id> in it becomes the id of the record
+    time: str = "time"  # name of the member with the event's time
     now: int | None = None  # nanoseconds: the time of events that have none
 
 
@@ -37,6 +37,7 @@ PLAIN = Layout()
 
 
 def encode(batch: Batch, layout: Layout = PLAIN) -> list[bytes]:
+    """Return the records of the batch, in blocks of lines."""
     return [block for records in batch.records for block in _blocks(records, layout)]
 
 
@@ -72,11 +73,10 @@ def _block(records: Records, block: slice, layout: Layout, *, partial: bool) -> 
 
 
 def _template(records: Records, layout: Layout, *, partial: bool) -> bytes:
-    """A record with a place for each column: offset, time and level where there are any, the message or the fields."""
-    chunk = records.chunk
-    generation = chunk.generation
-    name = os.fsencode(chunk.first_path).decode("utf-8", "replace")  # a file's name may have any bytes
-    head = orjson.dumps({"id": f"{generation}-", "file": name, **records.labels}).replace(b"%", b"%%")
+    """Return a record with a place for each column: offset, time and level if there are any, message or fields."""
+    generation = records.chunk.generation
+    constant = {"id": f"{generation}-", "file": file_name(records), **records.labels}
+    head = orjson.dumps(constant).replace(b"%", b"%%")
     ident = f'{{"id":"{generation}-'.encode()
     before = (layout.before and layout.before.replace("%", "%%") + "\n").replace("<id>", f"{generation}-%d").encode()
     piece = b',"partial":true' if partial else b""
@@ -92,27 +92,30 @@ def _template(records: Records, layout: Layout, *, partial: bool) -> bytes:
 
 
 def _table(fields: Table) -> list[list[bytes]]:
-    """A column of JSON texts, without their quotes, for each field: all made at once, and cut at what none can have."""
+    """Return for each field a column of JSON texts without their quotes.
+
+    All values are encoded at once. The result is cut at `","`, which no JSON text has inside.
+    """
     texts = orjson.dumps(list(chain.from_iterable(fields.rows)))[2:-2].split(b'","')
     return [texts[at :: len(fields.names)] for at in range(len(fields.names))]
 
 
 def _times(times: Sequence[int | None], fields: Sequence[Mapping[str, Any]] | None, layout: Layout) -> list[bytes]:
-    """The member of each event with its time; none where a field of the app has that name."""
+    """Return the member of each event with its time; b"" if a field of the app has that name."""
     name = layout.time
     members = []
     last, head = None, b""
     for time in times:
-        moment = layout.now if time is None else time
-        if moment is None:
+        nanoseconds = layout.now if time is None else time
+        if nanoseconds is None:
             members.append(b"")
             continue
-        second = moment // 10**9
+        second = nanoseconds // 10**9
         if second != last:
             last, head = second, f',"{name}":"{rfc3339(second * 10**9)[:-1]}'.encode()
-        members.append(head + _fraction(moment - second * 10**9))
+        members.append(head + _fraction(nanoseconds - second * 10**9))
     if name == PLAIN.time:
-        return members  # the shaper has renamed what the app calls so
+        return members  # the pipeline has renamed the app's fields of this name
     if isinstance(fields, Table):
         return [b""] * len(members) if name in fields.names else members
     if isinstance(fields, JsonObjects) and not any(f'"{name}"' in text for text in fields.texts):
@@ -124,13 +127,13 @@ def _times(times: Sequence[int | None], fields: Sequence[Mapping[str, Any]] | No
 
 @lru_cache(maxsize=1024)
 def _fraction(nanoseconds: int) -> bytes:
-    """With the zone and the closing quote."""
+    """Return the fraction of a second, with the zone and the closing quote."""
     return rfc3339(nanoseconds)[len("1970-01-01T00:00:00") :].encode() + b'"'
 
 
 @lru_cache(maxsize=256)
 def _level(level: str | None) -> bytes:
-    """As the app wrote it, and what OpenTelemetry calls it."""
+    """Return the members `level`, as the app wrote it, and `severity`, OpenTelemetry's name of it."""
     if level is None:
         return b""
     name = severity.of(level).name

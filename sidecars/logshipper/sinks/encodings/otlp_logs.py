@@ -1,17 +1,21 @@
 """Batches as OTLP's ExportLogsServiceRequest, in protobuf. https://opentelemetry.io/docs/specs/otlp/
 
-Protobuf rather than JSON: every OTLP receiver has it (some have no JSON), ids and times need no text, and lines no
-escapes. As in Loki's case the messages are filled in by a template for a block of events at once.
+Protobuf rather than JSON: every OTLP receiver reads it (some read no JSON), ids and times need no text, and lines need
+no escapes. One template formats a block of events.
 
-A record's body is the event's `message` where it was parsed into fields, which then are its attributes, and else its
-text. Its own attributes are `log.record.uid`, which is the id (two records with one are the same, say the semantic
-conventions), `log.file.path` and, for a piece of a line, `logshipper.partial`. `trace_id` and `span_id` among the
-fields go where OTLP has a place for them. What the labels say is the resource's.
+| of the event | in OTLP |
+|---|---|
+| the text; with fields, the field `message` | the body |
+| the other fields | attributes |
+| `trace_id` and `span_id` among the fields | the record's trace context |
+| id | attribute `log.record.uid`: two records with the same one are the same (semantic conventions) |
+| file | attribute `log.file.path` |
+| a piece of a line | attribute `logshipper.partial` |
+| labels | attributes of the resource |
 """
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +39,7 @@ from sidecars.logshipper.sinks.encodings.protobuf import (
     varint,
     varint_field,
 )
-from sidecars.logshipper.sinks.encodings.record_templates import id_template, template_slices
+from sidecars.logshipper.sinks.encodings.record_templates import file_name, id_template, template_slices
 
 RESOURCE = {
     "pod": "k8s.pod.name",
@@ -48,13 +52,17 @@ _MESSAGE = "message"
 _TRACE = re.compile(r"[0-9a-fA-F]{32}"), field_tag(9)
 _SPAN = re.compile(r"[0-9a-fA-F]{16}"), field_tag(10)
 _SCOPE = bytes_field(1, string_field(1, "logshipper") + string_field(2, chassis.__version__))
-_LEVELS = 24  # of lists and objects in each other; a level is up to three messages, and receivers take a hundred
-_LONG_LONG = range(-(2**63), 2**63)
+_LEVELS = 24  # of nested lists and objects; a level is up to three messages, and receivers accept a hundred
+_INT64 = range(-(2**63), 2**63)
 _FIXED64 = 1  # wire type
 
 
 def encode(batch: Batch, resource: Mapping[str, str], now: int) -> list[bytes]:
-    """`resource`: attributes beside those of the labels, and before them; `now`: when the records were seen."""
+    """Return the request, in blocks.
+
+    `resource`: further attributes of the resource, which win over those of the labels. `now`: nanoseconds since 1970,
+    the observed time of the records.
+    """
     pieces = []
     for records in batch.records:
         if records.bodies:
@@ -72,32 +80,32 @@ def _resource(labels: Mapping[str, str], resource: Mapping[str, str]) -> bytes:
 
 
 def _log_records(records: Records, now: int) -> Iterator[bytes]:
-    file = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
-    constant = field_tag(11, _FIXED64) + struct.pack("<Q", now) + _attribute(6, "log.file.path", file)
+    observed = field_tag(11, _FIXED64) + struct.pack("<Q", now)
+    constant = observed + _attribute(6, "log.file.path", file_name(records))
     for first, stop, width in template_slices(records):
         name, own = id_template(lambda text: _attribute(6, "log.record.uid", text), records, width)
         rest = constant.replace(b"%", b"%%") + name
         lines = list(map(str.encode, _texts(records, first, stop)))
         lengths = list(map(len, lines))
-        extras = _extras(records, first, stop)
+        optional = _optional_fields(records, first, stop)
         columns = zip(
-            _heads(len(constant) + own, lengths, extras),
+            _heads(len(constant) + own, lengths, optional),
             map(_ANY_VALUE.__getitem__, lengths),
             map(VARINT.__getitem__, lengths),
             lines,
             records.offsets[first:stop],
-            *([extras] if extras else []),
+            *([optional] if optional else []),
             strict=True,
         )
-        template = b"\x12%b\x2a%b\x0a%b%b" + rest + (b"%b" if extras else b"")
+        template = b"\x12%b\x2a%b\x0a%b%b" + rest + (b"%b" if optional else b"")
         yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
 
 
-def _heads(fixed: int, lengths: Sequence[int], extras: Sequence[bytes]) -> Iterator[bytes]:
-    """The length of each record: what is `fixed`, the body, and what only some records have."""
-    if not extras:
+def _heads(fixed: int, lengths: Sequence[int], optional: Sequence[bytes]) -> Iterator[bytes]:
+    """Return the encoded length of each record: the `fixed` bytes, the body, and the optional fields."""
+    if not optional:
         return map(_sums(fixed).__getitem__, lengths)
-    return (VARINT[fixed + _body(length) + len(extra)] for length, extra in zip(lengths, extras, strict=True))
+    return (VARINT[fixed + _body(length) + len(one)] for length, one in zip(lengths, optional, strict=True))
 
 
 @lru_cache(maxsize=16)
@@ -106,16 +114,16 @@ def _sums(fixed: int) -> MemoizedBytes:
 
 
 def _body(length: int) -> int:
-    """Bytes of a body whose text has so many."""
+    """Return the bytes of a body whose text has `length` bytes."""
     return 2 + len(_ANY_VALUE[length]) + len(VARINT[length]) + length
 
 
 _ANY_VALUE = MemoizedBytes(lambda length: VARINT[1 + len(VARINT[length]) + length])
-"""The length of an AnyValue whose text has so many bytes."""
+"""`_ANY_VALUE[n]`: the encoded length of an AnyValue whose text has n bytes."""
 
 
 def _texts(records: Records, first: int, stop: int) -> Sequence[str]:
-    """What each event says."""
+    """Return the body of each event: its field `message`, or its text."""
     bodies = records.bodies[first:stop]
     if records.fields is None:
         return bodies
@@ -123,24 +131,24 @@ def _texts(records: Records, first: int, stop: int) -> Sequence[str]:
     return [message if type(message) is str else body for message, body in zip(messages, bodies, strict=True)]
 
 
-# -- what only some events have ------------------------------------------------------------------------------------
+# -- optional fields -------------------------------------------------------------------------------------------------
 
 
-def _extras(records: Records, first: int, stop: int) -> list[bytes]:
-    """Empty where no event has any."""
+def _optional_fields(records: Records, first: int, stop: int) -> list[bytes]:
+    """Return the optional fields of each event; an empty list if no event has any."""
     is_cut = records.partial and stop == len(records.bodies)
     if records.times is None and records.levels is None and records.fields is None and not is_cut:
         return []
-    extras = [b""] * (stop - first)
+    optional = [b""] * (stop - first)
     if records.times is not None:
-        extras = [b"" if time is None else _time(time) for time in records.times[first:stop]]
+        optional = [b"" if time is None else _time(time) for time in records.times[first:stop]]
     if records.levels is not None:
-        extras = list(map(add, extras, map(_level, records.levels[first:stop])))
+        optional = list(map(add, optional, map(_level, records.levels[first:stop])))
     if records.fields is not None:
-        extras = list(map(add, extras, map(_attributes, records.fields[first:stop])))
+        optional = list(map(add, optional, map(_attributes, records.fields[first:stop])))
     if is_cut:
-        extras[-1] += _attribute(6, "logshipper.partial", True)
-    return extras
+        optional[-1] += _attribute(6, "logshipper.partial", True)
+    return optional
 
 
 def _time(time: int) -> bytes:
@@ -176,7 +184,7 @@ def _attribute(field: int, name: str, value: Any) -> bytes:
 
 
 def any_value(value: Any, levels: int = _LEVELS) -> bytes:
-    """Return the content of an AnyValue: any value of JSON. What is nested deeper than `levels` is its text in JSON."""
+    """Return the content of an AnyValue for any value of JSON. A value below `levels` levels becomes JSON text."""
     kind = type(value)
     if kind is list or kind is dict:
         if not levels:
@@ -186,8 +194,8 @@ def any_value(value: Any, levels: int = _LEVELS) -> bytes:
 
 
 def _integer(value: int) -> bytes:
-    """As text where it is more than 64 bits with a sign can hold."""
-    return varint_field(3, value % 2**64) if value in _LONG_LONG else string_field(1, str(value))
+    """Return an integer; as text if it does not fit into 64 bits with a sign."""
+    return varint_field(3, value % 2**64) if value in _INT64 else string_field(1, str(value))
 
 
 def _list(values: list[Any], levels: int) -> bytes:

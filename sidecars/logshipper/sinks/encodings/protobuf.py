@@ -1,8 +1,10 @@
-"""The little of Protocol Buffers' wire format that two sinks need. https://protobuf.dev/programming-guides/encoding/
+"""The part of Protocol Buffers' wire format that the sinks `loki` and `otlp` need.
 
-A message is fields; a field is its tag, then a varint, eight bytes, or a length and so many bytes. The messages of logs
-are few and small, and whole columns of them are put together at once: the official runtime would make an object for
-each event. The tests compare with it.
+https://protobuf.dev/programming-guides/encoding/
+
+A message is a sequence of fields. A field is a tag, and then a varint, eight bytes, or a length and that many bytes.
+Whole columns of events are encoded at once; the official runtime would make an object for each event. The tests compare
+the results with it.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from collections.abc import Callable, Iterator
 _LEN = 2  # wire type of strings, bytes and messages
 _FIXED = {1: 8, 5: 4}  # wire types and their bytes
 _LONGEST = 63  # bits before the last seven
-_REMEMBERED = 1 << 14  # numbers below this
+_SMALL = 1 << 14  # numbers below this are memoized
 
 
 def varint(number: int) -> bytes:
-    """Base 128, the low seven bits first. `number` is not negative."""
+    """Encode a number, which is not negative: base 128, the low seven bits first."""
     out = bytearray()
     while number > 0x7F:  # seven bits
         out.append(number & 0x7F | 0x80)
@@ -26,7 +28,7 @@ def varint(number: int) -> bytes:
 
 
 def padded_varint(number: int, width: int, *, goes_on: bool = False) -> bytes:
-    """A varint of so many bytes, longer than it need be; or only its first bytes, where it `goes_on`."""
+    """Encode a number in `width` bytes, more than it needs. `goes_on`: these are the first bytes of a longer varint."""
     out = bytearray(number >> 7 * place & 0x7F | 0x80 for place in range(width))
     if not goes_on:
         out[-1] &= 0x7F
@@ -34,7 +36,10 @@ def padded_varint(number: int, width: int, *, goes_on: bool = False) -> bytes:
 
 
 class MemoizedBytes(dict[int, bytes]):
-    """What a function makes of small numbers, which lengths mostly are, made once: `map(it.__getitem__, lengths)`."""
+    """The results of a function of numbers. Those of small numbers, as most lengths are, are computed once.
+
+    Used as `map(memoized.__getitem__, lengths)`.
+    """
 
     def __init__(self, make: Callable[[int], bytes]) -> None:
         super().__init__()
@@ -42,7 +47,7 @@ class MemoizedBytes(dict[int, bytes]):
 
     def __missing__(self, number: int) -> bytes:
         made = self._make(number)
-        if number < _REMEMBERED:
+        if number < _SMALL:
             self[number] = made
         return made
 
@@ -55,7 +60,7 @@ def field_tag(field: int, wire: int = _LEN) -> bytes:
 
 
 def bytes_field(field: int, content: bytes) -> bytes:
-    """A field that is a string, bytes or a message."""
+    """Encode a field that is a string, bytes or a message."""
     return field_tag(field) + varint(len(content)) + content
 
 
@@ -68,7 +73,7 @@ def varint_field(field: int, value: int) -> bytes:
 
 
 def parse_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a message: number, and a number or bytes. Raises ValueError where it is none."""
+    """Yield the fields of a message: field number, and a number or bytes. Raises ValueError if it is no message."""
     at = 0
     while at < len(message):
         key, at = _number(message, at)

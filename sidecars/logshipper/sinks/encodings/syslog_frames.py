@@ -1,16 +1,15 @@
-"""Batches as syslog messages: RFC 5424, each behind its length (octet counting: RFC 6587, 3.4.1, and RFC 5425, 4.3).
+"""Batches as syslog messages (RFC 5424), each after its length (octet counting: RFC 6587, 3.4.1, and RFC 5425, 4.3).
 
     <length> <PRI>1 TIME HOSTNAME APP-NAME - - [logshipper@32473 id="…" file="…" …] the text
 
-The facility is `user`. HOSTNAME is the Pod, APP-NAME the label `app` (or `app.kubernetes.io/name`), else logshipper.
-The other labels are parameters of the structured data, and so is the id, by which repeats can be recognised: with a
-timestamp of six decimals they could not be. (32473 is the number that RFC 5612 sets aside for examples: we have none.)
-The text is UTF-8 without a byte order mark, which receivers would store as a part of it.
+- The facility is `user`. HOSTNAME is the Pod. APP-NAME is the label `app` (or `app.kubernetes.io/name`), or logshipper.
+- The other labels and the id are parameters of the structured data. Repeats are recognised by the id: a timestamp has
+  six decimals only. 32473 is the number that RFC 5612 reserves for examples: we have none of our own.
+- The text is UTF-8 without a byte order mark, which receivers would store as a part of the text.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -21,7 +20,7 @@ from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.model.timestamps import rfc3339
-from sidecars.logshipper.sinks.encodings.record_templates import id_template, template_slices
+from sidecars.logshipper.sinks.encodings.record_templates import file_name, id_template, template_slices
 
 _USER = 1 << 3  # the facility, in its place
 _NIL = "-"
@@ -33,7 +32,7 @@ _HOST_LIMIT, _APP_LIMIT, _NAME_LIMIT = 255, 48, 32  # RFC 5424, 6
 
 
 def encode_frames(batch: Batch, now: int) -> list[bytes]:
-    """Blocks of frames. `now`: the time of events that have none."""
+    """Return blocks of frames. `now`: nanoseconds since 1970, for events without a time."""
     return [block for records in batch.records for block in _blocks(records, now)]
 
 
@@ -53,18 +52,18 @@ def _blocks(records: Records, now: int) -> Iterator[bytes]:
 
 
 def _fixed(records: Records) -> tuple[str, bytes]:
-    """What is the same for all events, before the id and behind it."""
+    """Return the text that is the same for all events: before the id, and after it."""
     labels = dict(records.labels)
-    host = _word(labels.pop("pod", ""), _HOST_LIMIT)
+    host = _header_field(labels.pop("pod", ""), _HOST_LIMIT)
     app = next((name for name in _APP if name in labels), "")
-    app_name = _word(labels.pop(app, "logshipper"), _APP_LIMIT)
-    file = os.fsencode(records.chunk.first_path).decode("utf-8", "replace")
-    more = "".join(f' {_name(name)}="{_value(value)}"' for name, value in {"file": file, **labels}.items())
+    app_name = _header_field(labels.pop(app, "logshipper"), _APP_LIMIT)
+    parameters = {"file": file_name(records), **labels}
+    more = "".join(f' {_parameter_name(name)}="{_parameter_value(value)}"' for name, value in parameters.items())
     return f' {host} {app_name} - - [logshipper@32473 id="', f'"{more}'.encode()
 
 
 def _heads(records: Records, first: int, stop: int, now: int) -> list[bytes]:
-    """`<PRI>1 TIME` for each event."""
+    """Return `<PRI>1 TIME` for each event."""
     times = [None] * (stop - first) if records.times is None else records.times[first:stop]
     levels = [None] * (stop - first) if records.levels is None else records.levels[first:stop]
     return [_head(level, now if time is None else time) for level, time in zip(levels, times, strict=True)]
@@ -72,24 +71,24 @@ def _heads(records: Records, first: int, stop: int, now: int) -> list[bytes]:
 
 @lru_cache(maxsize=1024)
 def _head(level: str | None, time: int) -> bytes:
-    means = severity.UNKNOWN if level is None else severity.of(level)
-    return f"<{_USER | means.syslog}>1 {_time(time)}".encode()
+    level_severity = severity.UNKNOWN if level is None else severity.of(level)
+    return f"<{_USER | level_severity.syslog}>1 {_time(time)}".encode()
 
 
 def _time(time: int) -> str:
-    """RFC 3339 with six decimals at most."""
+    """Return the time in RFC 3339, with six decimals at most."""
     text = rfc3339(time // _MICROSECOND * _MICROSECOND)
     return text if len(text) <= _MICROSECONDS else f"{text[:_MICROSECONDS]}Z"
 
 
-def _word(text: str, limit: int) -> str:
-    """PRINTUSASCII without spaces, or nil."""
+def _header_field(text: str, limit: int) -> str:
+    """Return the text in PRINTUSASCII without spaces; nil if it is empty."""
     return re.sub(r"[^!-~]", "_", text)[:limit] or _NIL
 
 
-def _name(text: str) -> str:
+def _parameter_name(text: str) -> str:
     return re.sub(r'[^!-~]|[=\]"]', "_", text)[:_NAME_LIMIT]
 
 
-def _value(text: str) -> str:
+def _parameter_value(text: str) -> str:
     return re.sub(r'(["\\\]])', r"\\\1", text)
