@@ -16,19 +16,19 @@ from sidecars.adapter.exposition.exposition import LabelTests
 class UnknownValue:
     """A series without a usable value.
 
-    reason      a phrase in our words, for logs and `/status`
-    make_words  makes `words`: there may be thousands of values, and only one is shown
+    reason       a phrase in our words, for logs and `/status`
+    make_detail  makes `detail`: there may be thousands of values, and only one is shown
     """
 
     name: str
     labels: Mapping[str, str]
     reason: str
-    make_words: Callable[[], str]
+    make_detail: Callable[[], str]
 
     @property
-    def words(self) -> str:
+    def detail(self) -> str:
         """The reason with the app's own text, bounded and escaped: for the prober, never for a log."""
-        return self.make_words()
+        return self.make_detail()
 
 
 class UnknownValues:

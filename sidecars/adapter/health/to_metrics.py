@@ -19,14 +19,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from sidecars.adapter.exposition.labels import escape
 from sidecars.adapter.health.documents import Component, HealthDocument
 from sidecars.adapter.health.json_path_selection import SelectedValue
 from sidecars.adapter.health.status_words import HEALTH_STATUSES, UP
 
 _EXACT = 2.0**53  # every whole number below has a float of its own
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def page_of_health(document: HealthDocument, http_status: int, *, numbers: bool = False) -> bytes:
@@ -59,7 +58,7 @@ def _family(name: str, about: str, samples: LabelledSamples) -> Iterator[str]:
         if not begun:
             begun = True
             yield from _head(name, about)
-        pairs = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels.items())
+        pairs = ",".join(f'{label}="{escape(text)}"' for label, text in labels.items())
         yield f"{name}{{{pairs}}} {_format_value(value)}" if pairs else f"{name} {_format_value(value)}"
 
 
@@ -104,7 +103,7 @@ def _component_lines(parts: Sequence[Component]) -> Iterator[str]:
     """Yield five lines for each component. There may be thousands, so each name is escaped once."""
     if not parts:
         return
-    names = [part.name.translate(_ESCAPES) for part in parts]
+    names = [escape(part.name) for part in parts]
     yield from _head("health_check_up", "1 when the component passes or warns.")
     for part, name in zip(parts, names, strict=True):
         yield f'health_check_up{{check="{name}"}} {int(part.status in UP)}'

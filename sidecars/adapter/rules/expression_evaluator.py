@@ -50,12 +50,12 @@ Histories = dict[tuple[SelectorKey, float], tuple[VectorSelector, SelectorHistor
 
 
 class NoData(Exception):
-    """The rule has no value. `words` is the reason with the app's own text, if an unknown value is the cause."""
+    """The rule has no value. `detail` is the reason with the app's own text, if an unknown value is the cause."""
 
-    def __init__(self, reason: str, words: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
-        self.words = words
+        self.detail = detail
 
 
 def selector_key(selector: VectorSelector) -> SelectorKey:
@@ -170,7 +170,7 @@ class ExpressionEvaluator:
         for name in _selected_names(selector, self._unknown.names()):
             one = self._unknown.find(name, _label_tests(selector))
             if one:
-                raise NoData(one.reason, one.words)
+                raise NoData(one.reason, one.detail)
 
     def _refuse_dropped(self, selector: VectorSelector) -> None:
         """Raise NoData if the selector may select a series of a dropped family.

@@ -46,7 +46,7 @@ class RuleResult:
     offending  the number of series that break the rule
     total      the number of series that were judged
     reason     a sentence without a full stop: the value, and the wanted one; at most 300 characters
-    words      the reason with the app's own text, if that may not be in a log; else ""
+    detail     the reason with the app's own text, if that may not be in a log; else ""
     """
 
     rule: Rule
@@ -57,7 +57,7 @@ class RuleResult:
     offending: int
     total: int
     reason: str
-    words: str = ""
+    detail: str = ""
 
     @property
     def name(self) -> str:
@@ -73,11 +73,11 @@ class RuleResult:
         return _STATUS[self.state]
 
 
-def no_data_result(rule: Rule, reason: str, words: str = "") -> RuleResult:
+def no_data_result(rule: Rule, reason: str, detail: str = "") -> RuleResult:
     """Return the result of a rule that has nothing to judge."""
     threshold = rule.right.value if isinstance(rule.right, NumberLiteral) else None
-    short, short_words = truncate(reason, _MAX_REASON), truncate(words, _MAX_REASON)
-    return RuleResult(rule, "no-data", None, threshold, "", 0, 0, short, short_words)
+    short, short_detail = truncate(reason, _MAX_REASON), truncate(detail, _MAX_REASON)
+    return RuleResult(rule, "no-data", None, threshold, "", 0, 0, short, short_detail)
 
 
 def judge_rule(rule: Rule, pairs: Sequence[ComparedPair]) -> RuleResult:

@@ -58,7 +58,7 @@ def _evaluate_rule(evaluator: ExpressionEvaluator, rule: Rule) -> RuleResult:
     try:
         pairs = evaluator.compared_pairs(rule)
     except NoData as error:
-        return no_data_result(rule, error.reason, error.words)
+        return no_data_result(rule, error.reason, error.detail)
     except MatchingError as error:
         return no_data_result(rule, str(error))
     return judge_rule(rule, pairs)

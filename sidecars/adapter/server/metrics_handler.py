@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from sidecars.adapter.app_client.background_threads import LARGE
@@ -16,11 +16,10 @@ from sidecars.adapter.app_client.client import AppClient, ScrapeTimeout
 from sidecars.adapter.app_client.interpretation import InterpretationOptions, UnusableResponse, interpret
 from sidecars.adapter.app_client.outcome import AppRequest, NoResponse, Outcome
 from sidecars.adapter.exposition.cancellation import Checkpoint, never_cancelled
-from sidecars.adapter.exposition.exposition import Exposition
 from sidecars.adapter.exposition.parser import parse_page
 from sidecars.adapter.health.to_metrics import CONTENT_TYPE, page_of_up
 from sidecars.adapter.rendering.negotiation import ExpositionFormat, negotiate_format
-from sidecars.adapter.rendering.render import render_metrics
+from sidecars.adapter.rendering.render import LabelledExposition, render_metrics
 from sidecars.adapter.server.route_handlers import gather_all
 from sidecars.adapter.server.routes import Route
 from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
@@ -30,8 +29,6 @@ from sidecars.chassis.http.server import Request
 _LONGEST_WRITING = 60.0  # seconds
 
 T = TypeVar("T")
-Part = tuple[Mapping[str, str], Exposition]
-"""The metrics of one app, and the labels that each of its series gets."""
 
 
 class MetricsHandler:
@@ -124,7 +121,7 @@ class _MetricsPage:
         self.in_progress: dict[ExpositionFormat, asyncio.Task[bytes | None]] = {}
         self._urls = " and ".join(app_request.url for app_request in app_requests)
         self._responses: dict[ExpositionFormat, ProbeResponse] = {}
-        self._parts: list[Part] = []
+        self._parts: list[LabelledExposition] = []
         problems: dict[str, str] = {}
         for app_request, outcome, how in zip(app_requests, outcomes, options, strict=True):
             try:

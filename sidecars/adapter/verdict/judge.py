@@ -105,7 +105,7 @@ class Judge:
         if interpretation.problem:
             yield Check("app", "fail", f"{self._app_request.url} {interpretation.problem}")
         for value in _first_of_each(interpretation.unknown):
-            yield Check(value.name, "fail", value.reason, detail=value.words)
+            yield Check(value.name, "fail", value.reason, detail=value.detail)
         if not interpretation.problem and not interpretation.unknown:
             yield Check("metrics", "pass")
 
@@ -145,5 +145,5 @@ def _check_of(result: RuleResult) -> Check:
         is_rule=True,
         comparison=result.rule.comparison,
         severity=result.severity,
-        detail=result.words,
+        detail=result.detail,
     )

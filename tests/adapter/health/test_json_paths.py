@@ -29,7 +29,7 @@ def values(text: str, document: Any = DOCUMENT) -> dict[tuple[str, str], float]:
 def unknown(text: str, document: Any) -> dict[tuple[str, str], str]:
     """Return the unknown values by name and key, in the words for the prober."""
     return {
-        (one.name, one.labels.get("key", "")): one.words
+        (one.name, one.labels.get("key", "")): one.detail
         for one in select_values(parse_json_paths(text), document).unknown
     }
 
@@ -136,8 +136,8 @@ def test_an_item_of_a_wildcard_lacks_an_element_or_items_too(path: str, items: o
 def test_what_is_shown_of_an_unknown_value_is_bounded_and_moves_no_terminal() -> None:
     [one] = select_values(parse_json_paths("u=$.s; v=$.n"), {"s": "\x1b[2J\x7f\u202e" + "x" * 10_000, "n": 1}).unknown
 
-    assert len(one.words) < 250
-    assert one.words.isprintable()
+    assert len(one.detail) < 250
+    assert one.detail.isprintable()
     assert "xxx" not in one.reason
 
 
