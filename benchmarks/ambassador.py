@@ -1,15 +1,15 @@
 """The ambassador beside its peers: CPU a request and a gigabyte, latency, memory. `python -m benchmarks.ambassador`.
 
-Every proxy stands before the same nginx and is pinned to one core; wrk and nginx have the other. Each round measures
-one thing after the other, of every proxy in turn, so that a busy machine is busy for all, and a ratio is the median of
-those of the rounds. CPU is read from /proc (user and system time of the proxy's processes), so waiting costs nothing
-here. Requests are counted by the origin, and only once all connections are open: what is promised is the cost of a
-request on a kept one.
+Every proxy forwards to the same nginx and is pinned to one core; wrk and nginx have the other core. Each round takes
+one measurement after the other, of every proxy in turn, so that a busy machine affects all alike. A ratio is the median
+of the rounds' ratios. CPU is read from /proc (user and system time of the proxy's processes), so waiting costs nothing.
+The origin counts the requests, and only once all connections are open: the promise is the cost of a request on an open
+connection.
 
-Measured is the ambassador as the images have it, compiled (compile.py); as plain Python it stands among its peers.
+The ambassador is measured compiled (compile.py), as the images have it; plain Python is one of its peers here.
 
-Two workers would need two cores beside that of the load, which two cores do not have. So both run on the one core, and
-what two cores would carry is worked out: what a request costs with two workers beside one, and how evenly they share.
+Two workers would need two cores besides that of the load, and there are two cores in all. So both workers run on one
+core, and the throughput of two cores is computed from the cost of a request with two workers and from their shares.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ OPENING = 2.0  # seconds, until all connections are open
 RATE = 1000  # requests a second, for latency
 GET = b"GET /1k.bin HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
-# Requests of which no two are alike, as tracing makes them: what is remembered of heads helps least here.
+# Requests of which no two are alike, as tracing makes them: the cache of heads helps least here.
 UNIQUE = """
 local n = 0
 request = function()
@@ -74,14 +74,14 @@ Measurements = dict[str, dict[str, list[float]]]
 
 
 def wrk(port: int, path: str, connections: int, seconds: float, script: Path | None = None) -> subprocess.Popen[str]:
-    """The load, running."""
+    """Start the load."""
     command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{ceil(seconds)}s"]
     command += ["-s", str(script)] if script else []
     return subprocess.Popen([*command, f"http://127.0.0.1:{port}{path}"], stdout=subprocess.PIPE, text=True)
 
 
 def bytes_of(load: subprocess.Popen[str]) -> float:
-    """How many bytes it has been answered with, once it has ended. Errors are told."""
+    """Wait for the end of the load and return the bytes that it has received. Print its errors."""
     out, _ = load.communicate()
     total = re.search(r"requests in [\d.]+\w+, ([\d.]+)([KMG]?)B read", out)
     assert total, out
@@ -90,8 +90,10 @@ def bytes_of(load: subprocess.Popen[str]) -> float:
     return float(total[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[total[2]]
 
 
-def a_request(proxy: Proxy, kind: str, connections: int, seconds: float, origin: Origin, script: Path | None) -> float:
-    """Seconds of CPU for a request, on connections that are open."""
+def request_cpu(
+    proxy: Proxy, kind: str, connections: int, seconds: float, origin: Origin, script: Path | None
+) -> float:
+    """Return the CPU seconds of a request, on open connections."""
     load = wrk(proxy.ports[kind], "/1k.bin", connections, seconds + OPENING + 1, script)
     time.sleep(OPENING)
     before, served = proxy.cpu(), origin.served()
@@ -102,7 +104,7 @@ def a_request(proxy: Proxy, kind: str, connections: int, seconds: float, origin:
 
 
 def latencies(port: int, seconds: float) -> list[float]:
-    """Seconds from when each request was due, at a steady rate over 16 connections, to the last byte of its answer."""
+    """Return, sorted, the seconds from the due time of each request, at a steady rate, to the end of its response."""
     selector = selectors.DefaultSelector()
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(16)]
     due: dict[socket.socket, float] = {}
@@ -134,30 +136,30 @@ def latencies(port: int, seconds: float) -> list[float]:
     return sorted(taken)
 
 
-def a_round(proxies: list[Proxy], found: Measurements, seconds: float, origin: Origin, script: Path) -> None:
-    """Measure every proxy once."""
+def run_round(proxies: list[Proxy], found: Measurements, seconds: float, origin: Origin, script: Path) -> None:
+    """Take every measurement of every proxy once."""
 
-    def cpu(what: str, proxy: Proxy, kind: str, connections: int, script: Path | None) -> None:
+    def cpu(name: str, proxy: Proxy, kind: str, connections: int, script: Path | None) -> None:
         if kind in proxy.ports:
-            found[what][proxy.name].append(a_request(proxy, kind, connections, seconds, origin, script) * 1e6)
+            found[name][proxy.name].append(request_cpu(proxy, kind, connections, seconds, origin, script) * 1e6)
 
-    def gigabyte(what: str, proxy: Proxy, kind: str) -> None:
+    def gigabyte(name: str, proxy: Proxy, kind: str) -> None:
         if kind in proxy.ports:
             before = proxy.cpu()
             size = bytes_of(wrk(proxy.ports[kind], "/large.bin", 2, seconds))
-            found[what][proxy.name].append((proxy.cpu() - before) / size * 1e9)
+            found[name][proxy.name].append((proxy.cpu() - before) / size * 1e9)
 
-    for what, kind, connections, requests in (
+    for name, kind, connections, requests in (
         ("64", HTTP, 64, None),
         ("1024", HTTP, 1024, None),
         ("unique", HTTP, 64, script),
         ("tls", TLS, 64, None),
     ):
         for proxy in proxies:
-            cpu(what, proxy, kind, connections, requests)
-    for what, kind in (("GB", HTTP), ("tcp GB", TCP)):
+            cpu(name, proxy, kind, connections, requests)
+    for name, kind in (("GB", HTTP), ("tcp GB", TCP)):
         for proxy in proxies:
-            gigabyte(what, proxy, kind)
+            gigabyte(name, proxy, kind)
     for proxy in proxies:
         taken = latencies(proxy.ports[HTTP], seconds)
         found["p50"][proxy.name].append(taken[len(taken) // 2] * 1e6)
@@ -165,7 +167,7 @@ def a_round(proxies: list[Proxy], found: Measurements, seconds: float, origin: O
 
 
 def two_workers(origin: Origin, form: Form, rounds: int, seconds: float) -> tuple[float, str]:
-    """What two workers carry beside one, were there a core for each: by what a request costs and how they share."""
+    """Return the throughput of two workers beside one, computed for a core each, and the figures that it is made of."""
     costs: dict[int, list[float]] = {1: [], 2: []}
     shares: list[float] = []
     with ExitStack() as stack:
@@ -192,7 +194,7 @@ def two_workers(origin: Origin, form: Form, rounds: int, seconds: float) -> tupl
 
 
 def memory(origin: Origin, form: Form) -> tuple[float, float]:
-    """MB of a fresh ambassador, and of one with 1,000 connections that have each been answered."""
+    """Return the MB of a fresh ambassador, and of one with 1,000 connections that have each had a response."""
     with ExitStack() as stack:
         proxy = ambassador(OURS, origin, form)
         serve(stack, proxy)
@@ -208,7 +210,7 @@ def memory(origin: Origin, form: Form) -> tuple[float, float]:
 
 
 def a_huge_body(form: Form) -> float:
-    """MB by which an ambassador grows while one body of 10 GB passes, at the most."""
+    """Return the MB by which an ambassador grows at most while one body of 10 GB passes."""
     piece = memoryview(bytes(1_000_000))
 
     def send() -> None:
@@ -239,7 +241,7 @@ def a_huge_body(form: Form) -> float:
 
 
 def form_of(proxy: Proxy) -> str:
-    """In which form an ambassador says that it runs."""
+    """Return the form that an ambassador reports in `/status`."""
     return str(httpx.get(f"http://{proxy.environ['AMBASSADOR_ADMIN_LISTEN']}/status", trust_env=False).json()["form"])
 
 
@@ -248,7 +250,7 @@ def serve(stack: ExitStack, proxy: Proxy) -> None:
 
 
 def figures(found: Measurements, names: set[str]) -> list[Figure]:
-    """The promises that compare us with a peer that is here."""
+    """Return the figures that compare us with a peer that is installed."""
     promises = (
         ("CPU a request, 64 connections", "64", "envoy", 0.6),
         ("CPU a request, 64 connections", "64", "haproxy", 1.4),
@@ -263,8 +265,8 @@ def figures(found: Measurements, names: set[str]) -> list[Figure]:
         ("latency at 1,000 requests/s, p99", "p99", "envoy", 1.0),
     )
     return [
-        Figure(f"{name} / {peer}", ratio(found[what][OURS], found[what][peer]), limit)
-        for name, what, peer, limit in promises
+        Figure(f"{name} / {peer}", ratio(found[measured][OURS], found[measured][peer]), limit)
+        for name, measured, peer, limit in promises
         if peer in names
     ]
 
@@ -315,19 +317,19 @@ def main() -> int:
             bytes_of(wrk(proxy.ports[HTTP], "/1k.bin", 64, 1))  # to warm up
         for number in range(arguments.rounds):
             print(f"round {number + 1} of {arguments.rounds}", flush=True)
-            a_round(proxies, found, arguments.seconds, origin, script)
+            run_round(proxies, found, arguments.seconds, origin, script)
         idle, busy = memory(origin, form)
         grown = a_huge_body(form)
         gain, note = two_workers(origin, form, arguments.rounds, arguments.seconds)
     comparisons = [
-        Comparison(title, unit, {name: middle(values) for name, values in found[what].items()})
-        for what, (title, unit) in _SHOWN.items()
+        Comparison(title, unit, {name: middle(values) for name, values in found[measured].items()})
+        for measured, (title, unit) in _SHOWN.items()
     ]
     for comparison in comparisons:
         line = ", ".join(f"{name} {value:.3g}" for name, value in comparison.values.items())
         print(f"{comparison.name}, {comparison.unit}: {line}")
     for name in missing:
-        print(f"missing: {name} is not installed here, so nothing is said about it")
+        print(f"missing: {name} is not installed here, so it is not compared")
     rest = [
         Figure("two workers / one", gain, 1.8, at_least=True, note=note),
         Figure("memory, idle", idle, 35, "MB"),

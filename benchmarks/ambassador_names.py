@@ -1,10 +1,10 @@
-"""How long a dead address is used, and what a choice costs: `python -m benchmarks.ambassador_names`.
+"""The time for which a removed address is used, and the CPU of a choice: `python -m benchmarks.ambassador_names`.
 
-- A name moves to another address while the ambassador holds an idle connection and nobody asks for anything. Measured
-  is the time from the change to the end of that connection, the longest of some; the promise is the TTL and one second.
-- Choosing an endpoint and noting its answer, with three endpoints and with two thousand: CPU time, the best of some.
+- A name moves to another address while the ambassador holds an idle connection and there are no requests. The measure
+  is the time from the change to the end of that connection, the longest of several; the limit is the TTL and 1 s.
+- The choice of an endpoint and its response, with three endpoints and with two thousand: CPU time, the best of several.
 
-Exit status 1 when a figure is missed.
+The exit status is 1 if a figure is missed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ POLICIES = ("ewma", "least_request", "round_robin", "random", "hash:source")
 NAME = "orders.example"
 
 
-def moved(zone: NameServer, folder: Path) -> float:
-    """Seconds from the change of the name to the end of the idle connection to its old address."""
+def removed_address_in_use(zone: NameServer, folder: Path) -> float:
+    """Return the seconds from the change of the name to the end of the idle connection to its old address."""
     ended = threading.Event()
 
     def old(peer: Peer) -> None:
@@ -64,7 +64,7 @@ def moved(zone: NameServer, folder: Path) -> float:
         assert answered(f"http://127.0.0.1:{listen}/") == "old"
         zone.says(NAME, "127.0.0.3", ttl=TTL)
         began = time.monotonic()
-        assert ended.wait(30), "the old address was never left"
+        assert ended.wait(30), "the connection to the old address did not end"
         return time.monotonic() - began
     finally:
         program.terminate()
@@ -82,7 +82,7 @@ def answered(url: str) -> str:
 
 
 def choice(policy: str, count: int) -> float:
-    """µs of CPU for choosing one of so many endpoints and noting its answer."""
+    """Return the µs of CPU for choosing one of `count` endpoints and noting its response."""
     settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://a", "AMBASSADOR_BALANCE": policy}).upstreams["default"]
     balancer = Balancer(settings, random.Random(7).random)
     balancer.update([Endpoint(b"a", f"10.0.{each >> 8}.{each & 255}", 80) for each in range(count)], (), 0.0)
@@ -106,7 +106,7 @@ def _microseconds(call: Callable[[int], None]) -> float:
 
 def measure() -> tuple[list[Figure], list[Comparison]]:
     with tempfile.TemporaryDirectory() as folder, name_server() as zone:
-        longest = max(moved(zone, Path(folder)) for _ in range(MOVES))
+        longest = max(removed_address_in_use(zone, Path(folder)) for _ in range(MOVES))
     figures = [Figure("dead address in use", longest, TTL + GRACE, "s", note=f"TTL {TTL} s, no traffic")]
     few = {policy: choice(policy, FEW) for policy in POLICIES}
     many = {policy: choice(policy, MANY) for policy in POLICIES}

