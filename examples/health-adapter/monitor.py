@@ -1,4 +1,4 @@
-"""The monitoring of the example: it knows one thing to ask, `/health`, and prints what it is told when that changes."""
+"""The monitor of the example: requests `/health` every second, and prints the response when it changes."""
 
 import os
 import signal
@@ -8,11 +8,11 @@ import urllib.error
 import urllib.request
 
 
-def told(url: str) -> str:
-    """The status and the first line of the answer."""
+def response_of(url: str) -> str:
+    """Return the status and the first line of the response."""
     try:
-        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - the URL is the setting
-            status, body = answer.status, answer.read()
+        with urllib.request.urlopen(url, timeout=1) as response:  # noqa: S310 - the URL is the setting
+            status, body = response.status, response.read()
     except urllib.error.HTTPError as refused:
         status, body = refused.code, refused.read()
     except OSError as error:
@@ -21,11 +21,11 @@ def told(url: str) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel sends process 1 only signals with a handler
     last = ""
     while True:
-        now = told(os.environ["MONITOR_URL"])
+        now = response_of(os.environ["MONITOR_URL"])
         if now != last:
-            print(now, flush=True)  # noqa: T201 - its log is what it is for
+            print(now, flush=True)  # noqa: T201 - the output is its purpose
         last = now
         time.sleep(1)

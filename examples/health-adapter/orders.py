@@ -1,6 +1,6 @@
-"""The other app of the example: on port 8090 it has a health document as Spring's Actuator gives it, and no metrics.
+"""The app `orders` of the example: on port 8090 it has a health document of Spring's Actuator, and no metrics.
 
-SIGUSR1 takes its database away, and brings it back.
+SIGUSR1 makes its database fail, and work again.
 """
 
 import json
@@ -32,10 +32,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Scrapes come every second."""
+        """Log nothing: scrapes come every second."""
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel sends process 1 only signals with a handler
     signal.signal(signal.SIGUSR1, lambda *_: database.update(up=not database["up"]))
     ThreadingHTTPServer(("", int(os.environ.get("PORT", "8090"))), Handler).serve_forever()

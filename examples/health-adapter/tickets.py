@@ -1,6 +1,6 @@
-"""The legacy app of the example: it has /metrics on port 8080, and nothing that tells whether it is well.
+"""The app `tickets` of the example: a legacy app with /metrics on port 8080, and without a health endpoint.
 
-SIGUSR1 jams the printer, and clears it again.
+SIGUSR1 jams the printer, and frees it again.
 """
 
 import os
@@ -14,7 +14,7 @@ METRICS = """\
 # HELP printer_up 1 when the ticket printer works.
 # TYPE printer_up gauge
 printer_up{{printer="hall"}} {up}
-# HELP queue_length Who waits for a ticket.
+# HELP queue_length People who wait for a ticket.
 # TYPE queue_length gauge
 queue_length 3
 """
@@ -33,10 +33,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Probes come every second."""
+        """Log nothing: probes come every second."""
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel sends process 1 only signals with a handler
     signal.signal(signal.SIGUSR1, lambda *_: printer.update(up=1 - printer["up"]))
     ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Handler).serve_forever()
