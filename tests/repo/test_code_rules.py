@@ -1,8 +1,9 @@
-"""House rules of the code that no linter knows: HTTP statuses are numbers."""
+"""House rules of the code that no linter knows: HTTP statuses are numbers, and each dataclass is of the right kind."""
 
 from __future__ import annotations
 
 import ast
+import re
 from http import HTTPStatus
 
 from tests.repo.test_texts import tracked
@@ -21,3 +22,18 @@ def test_an_http_status_is_written_as_its_number() -> None:
             elif isinstance(node, ast.Name) and node.id.strip("_") in STATUS_NAMES - {"OK", "FOUND", "GONE"}:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.id}")
     assert found == []
+
+
+LIGHT = re.compile(r"sidecars/(warcopier/.*|chassis/runtime/.*|.*/(setting_types|(\w+_)?settings))\.py")
+
+
+def test_dataclasses_are_light_where_a_job_or_the_settings_need_them_and_standard_elsewhere() -> None:
+    """A job must not wait for `dataclasses` to load, and `setting` makes fields of light ones."""
+    wrong = []
+    for path in tracked("sidecars/*.py"):
+        name = str(path.relative_to(ROOT))
+        imported = re.findall(r"^from (dataclasses|.*light_dataclasses) import (.*)$", path.read_text(), re.MULTILINE)
+        for module, names in imported:
+            if (module == "dataclasses") == bool(LIGHT.fullmatch(name)) and re.search(r"\bdataclass\b", names):
+                wrong.append(f"{name}: {module}")
+    assert wrong == []

@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.setting_types import Target
 from sidecars.chassis.config.setting_types import DEFAULT_PORTS
-from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*").fullmatch
 _LONGEST_NAME = 253
@@ -33,7 +33,7 @@ _HIGHEST_PORT = 65535
 _LEAST_SHARE = 0.1  # of an SRV record of weight 0 beside one of weight 1: "a very small chance" (RFC 2782)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ResolvedAddress:
     """One address of an answer. Of an SRV record it has a port and a host name, too."""
 
@@ -44,7 +44,7 @@ class ResolvedAddress:
     priority: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DnsAnswer:
     """A good answer of a name server, with its TTL in seconds."""
 
@@ -52,7 +52,7 @@ class DnsAnswer:
     ttl: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SrvRecord:
     """One SRV record (RFC 2782)."""
 

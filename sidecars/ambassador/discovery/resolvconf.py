@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-
-from sidecars.chassis.runtime.light_dataclasses import dataclass
+from dataclasses import dataclass
 
 _SERVER = re.compile(
     r"(?P<v4>[0-9.]+)(?::(?P<port>[0-9]{1,5}))?"
@@ -22,7 +21,7 @@ _LONGEST_TIMEOUT = 30  # seconds
 _MOST_ATTEMPTS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ResolvConf:
     """The servers, options and search domains of a resolv.conf.
 

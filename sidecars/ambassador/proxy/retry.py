@@ -20,12 +20,12 @@ Retries are a bounded part of the traffic (a budget): when everything fails they
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import exp
 from typing import Final
 
 from sidecars.ambassador.setting_types import RetryOn
 from sidecars.chassis.http import retry_after as field
-from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 FRESH: Final = 1.0  # seconds for which an idle connection is good enough for a request that cannot be repeated
 
@@ -38,7 +38,7 @@ _MOST_ASKED: Final = 86_400.0  # seconds; more of a Retry-After is not told apar
 LONGEST_WAIT: Final = 1.0  # seconds that a request waits here because of a Retry-After
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A try that failed before any byte of a final response was passed on."""
 

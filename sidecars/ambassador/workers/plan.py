@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from sidecars.chassis.runtime.light_dataclasses import dataclass
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WorkerPlan:
     """The number of a worker, and the file descriptors that it inherits."""
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection
-
-from sidecars.chassis.runtime.light_dataclasses import dataclass
+from dataclasses import dataclass
 
 _READ, _SEARCH = 4, 1  # of the three bits of a class
 
