@@ -1,7 +1,7 @@
 """Blocking calls beside the event loop: one thread, one call at a time.
 
-The loop's own executor will not do: at exit it is waited for, and a write into a pipe that nobody reads never returns.
-This thread is a daemon: a call that hangs is left behind, together with the process.
+The executor of the loop is not used: the process waits for it at exit, and a write into a pipe without a reader never
+returns. This thread is a daemon: a call that hangs ends with the process.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ T = TypeVar("T")
 
 
 class BlockingThread:
+    """One daemon thread, started by the first call."""
+
     def __init__(self, name: str) -> None:
         self._name = name
         self._calls: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]]] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What the function returns, or raises. A cancelled call still runs to its end, or for ever."""
+        """Return the function's result, or raise its error. A call that is cancelled still runs to its end."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
@@ -38,9 +40,9 @@ class BlockingThread:
             error: BaseException | None = None
             try:
                 result = function()
-            except BaseException as raised:  # noqa: BLE001 - it is the caller's, whatever it is
+            except BaseException as raised:  # noqa: BLE001 - every error belongs to the caller
                 error = raised
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and no caller waits
                 future.get_loop().call_soon_threadsafe(_settle, future, result, error)
 
 

@@ -3,6 +3,8 @@
 Readiness is a set of latches. A part that is not ready holds a latch with the reason, and releases it when it is ready.
 The process is ready if no latch is held.
 
+    latch    hold(reason) ──▶ held ──release()──▶ released ──hold(reason)──▶ held …
+
 Liveness is about this process alone, and it can really fail. A part that must keep moving (a reader's loop, for
 instance) has a heartbeat. The process is not alive if a heartbeat is older than its part has promised, whatever the
 rest of the process does.
@@ -15,7 +17,7 @@ from collections.abc import Callable
 
 
 class ReadinessLatch:
-    """One part's hold on readiness. Not ready while `reason` is not empty."""
+    """The latch of one part, which owns it. It is held while `reason` is not empty."""
 
     __slots__ = ("part", "reason")
 
@@ -23,34 +25,39 @@ class ReadinessLatch:
         self.part = part
         self.reason = reason
 
+    def hold(self, reason: str) -> None:
+        """Keep the process from being ready, for this reason; "" releases the latch."""
+        self.reason = reason
+
     def release(self) -> None:
         self.reason = ""
 
 
 class Heartbeat:
-    """One part's promise to beat at least every `max_age` seconds. An idle part says so, and owes nothing."""
+    """The promise of one part to beat at least every `max_age` seconds. An idle part owes no beat."""
 
-    __slots__ = ("_clock", "last", "max_age", "part")
+    __slots__ = ("_clock", "_last", "max_age", "part")
 
     def __init__(self, part: str, max_age: float, clock: Callable[[], float]) -> None:
         self.part = part
         self.max_age = max_age
         self._clock = clock
-        self.last: float | None = clock()
+        self._last: float | None = clock()  # None while idle
 
     def beat(self) -> None:
-        self.last = self._clock()
+        self._last = self._clock()
 
     def idle(self) -> None:
-        self.last = None
+        """Owe no beat until the next `beat`."""
+        self._last = None
 
     def age(self) -> float:
-        """Seconds since the last beat; 0 while idle."""
-        return 0.0 if self.last is None else self._clock() - self.last
+        """Return the seconds since the last beat; 0 while idle."""
+        return 0.0 if self._last is None else self._clock() - self._last
 
 
 class Health:
-    """The holds and pulses of one process."""
+    """The latches and heartbeats of one process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -58,23 +65,23 @@ class Health:
         self._heartbeats: list[Heartbeat] = []
 
     def hold(self, part: str, reason: str) -> ReadinessLatch:
-        """Keep the process from being ready, until the hold is released."""
+        """Return a latch of the part, held for this reason; "" gives a released latch."""
         latch = ReadinessLatch(part, reason)
         self._latches.append(latch)
         return latch
 
     def heartbeat(self, part: str, max_age: float) -> Heartbeat:
-        """Promise a beat at least every `max_age` seconds."""
+        """Return a heartbeat of the part, which promises a beat at least every `max_age` seconds."""
         heartbeat = Heartbeat(part, max_age, self._clock)
         self._heartbeats.append(heartbeat)
         return heartbeat
 
     def not_ready(self) -> list[str]:
-        """Why the process is not ready, a sentence each; empty when it is."""
+        """Return a sentence for each latch that is held; the process is ready if there is none."""
         return [f"{latch.part}: {latch.reason}" for latch in self._latches if latch.reason]
 
     def not_alive(self) -> list[str]:
-        """Which parts have stopped moving, a sentence each; empty when none has."""
+        """Return a sentence for each part whose heartbeat is too old; the process is alive if there is none."""
         return [
             f"{heartbeat.part}: no beat for {heartbeat.age():.1f} s, at most {heartbeat.max_age:g} s promised"
             for heartbeat in self._heartbeats

@@ -1,7 +1,7 @@
-"""The signals that tell a process to stop: let in, kept waiting, or no longer heeded.
+"""SIGTERM and SIGINT, which ask a process to stop: handled, blocked, ignored, or with their default action.
 
-The functions are those of CPython's own `_signal`. `signal` only wraps them, and makes enums of all numbers; that alone
-takes a third of the time in which a bare Python starts and ends, and a job has to wait for it.
+The functions are those of CPython's own `_signal`. The module `signal` wraps them and makes enums of all numbers. That
+takes a third of the time in which a bare Python starts and ends, and a job would have to wait for it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ STOP_SIGNALS = {int(_signal.SIGTERM): "SIGTERM", int(_signal.SIGINT): "SIGINT"}
 
 
 def on_stop_signal(handler: Handler) -> None:
-    """Call the handler, in the main thread, for every signal to stop."""
+    """Call the handler, in the main thread, for every stop signal."""
     for number in STOP_SIGNALS:
         _signal.signal(number, handler)
 
 
 def ignore_stop() -> None:
-    """From here on a signal to stop changes nothing. For a job whose work is done but for saying so."""
+    """Ignore stop signals from now on: for a job that has done its work and only has to report it."""
     for number in STOP_SIGNALS:
         _signal.signal(number, _signal.SIG_IGN)
 
 
 def default_stop() -> None:
-    """From here on a signal to stop ends the process, without a word. For a child that only helps."""
+    """Let a stop signal end the process from now on, without a log line: for a child process that only helps."""
     for number in STOP_SIGNALS:
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -44,10 +44,10 @@ def default_stop() -> None:
 
 @contextmanager
 def block_stop() -> Iterator[None]:
-    """Let a signal to stop wait until the context is left: for the few steps that belong together.
+    """Block stop signals until the context ends: for a few steps that belong together.
 
-    That is this thread's matter alone: a signal goes to any thread that lets it in, so others must not. A thread that
-    is started in this context takes none.
+    This blocks them in the calling thread. The kernel gives a signal to any thread that does not block it, so the other
+    threads must block it, too. A thread that is started in this context does.
     """
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, STOP_SIGNALS)
     try:

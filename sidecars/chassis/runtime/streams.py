@@ -1,7 +1,7 @@
-"""The standard streams of a command: a reader that has gone, a full disk and a character set without `…` are no defect.
+"""Standard output and error of a command. A closed pipe, a full disk or a character set without `…` is no defect.
 
 `--help | head` closes the pipe while the command still writes. Python then ends with a traceback, or complains when it
-flushes at its very end. Here a stream whose reader has gone writes to /dev/null from then on: the command goes on to
+flushes at its end. Here a stream whose reader has gone writes to /dev/null from then on, and the command continues to
 its own exit code.
 """
 
@@ -23,7 +23,7 @@ _NAMES = {_STDOUT: "standard output", _STDERR: "standard error"}
 
 
 def run_command(main: Callable[[], int]) -> int:
-    """Run a command that prints, and return its exit code; 74 if what it prints cannot be written."""
+    """Run a command that prints, and return its exit code; 74 if its output cannot be written."""
     lifecycle.ensure_standard_streams()
     sys.stdout, sys.stderr = _stream(_STDOUT, sys.stdout.encoding), _stream(_STDERR, sys.stderr.encoding)
     try:
@@ -40,14 +40,14 @@ def run_command(main: Callable[[], int]) -> int:
 
 def _stream(number: int, encoding: str) -> io.TextIOWrapper:
     raw = _Forgiving(number, "w", closefd=False)
-    # What the character set does not have is written as its number, in ASCII.
+    # A character that the character set lacks is written as its number, in ASCII.
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=number == _STDERR or raw.isatty()
     )
 
 
 class _Forgiving(io.FileIO):
-    """A descriptor that becomes /dev/null when it cannot be written to any more. Raises IOFailed, but not for EPIPE."""
+    """A descriptor that becomes /dev/null if a write fails. Raises IOFailed, except for EPIPE."""
 
     def write(self, data: Any) -> int:
         try:
@@ -56,7 +56,7 @@ class _Forgiving(io.FileIO):
             self._become_null()
             return len(data)
         except OSError as error:
-            self._become_null()  # what is still buffered would fail again
+            self._become_null()  # the bytes in the buffer would fail again
             raise lifecycle.IOFailed(f"{_NAMES[self.fileno()]} cannot be written: {error.strerror}") from None
 
     def _become_null(self) -> None:
