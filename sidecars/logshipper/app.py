@@ -152,7 +152,7 @@ class _Shipping:
             await self._store.changed.wait()
             began = time.monotonic()
             await self._store.save()
-            self._saving.reason = self._store.problem
+            self._saving.hold(self._store.problem)
             await asyncio.sleep(max(_SAVE, _SAVE_SHARE * (time.monotonic() - began)))
 
     # -- ending --------------------------------------------------------------------------------------------------------

@@ -57,14 +57,14 @@ class Upstream:
         self,
         settings: UpstreamSettings,
         loop: asyncio.AbstractEventLoop,
-        hold: ReadinessLatch,
+        latch: ReadinessLatch,
         drain_timeout: float = 25.0,
     ) -> None:
         self.settings = settings
         self._drain_timeout = drain_timeout
         self.name = settings.name
         self.loop = loop
-        self._hold = hold  # on readiness, while there is no address
+        self._latch = latch  # held while there is no address
         self.dns_targets = [DnsTarget(target) for target in settings.upstream.targets]
         self.authorities: set[bytes] = set()
         for place in settings.upstream.targets:
@@ -165,7 +165,7 @@ class Upstream:
             for connection in list(endpoint.idle):
                 connection.discard()
         if self.endpoints:
-            self._hold.release()
+            self._latch.release()
         if new or gone:
             log.info(
                 "endpoints changed",
@@ -181,8 +181,8 @@ class Upstream:
         if name.error != error:
             log.warning("a name cannot be looked up", upstream=self.name, host=name.target.host, reason=error)
         name.note_failure(error)
-        if self._hold.reason:
-            self._hold.reason = f"it has no address yet: {name.target.host}: {error}"
+        if self._latch.reason:
+            self._latch.hold(f"it has no address yet: {name.target.host}: {error}")
 
     def _log_ejection(self, endpoint: Endpoint) -> None:
         if endpoint.ejection.state is EJECTED:

@@ -55,19 +55,19 @@ class Worker:
         self.report = Report()
         self.process: asyncio.subprocess.Process | None = None
         self.restarts = 0
-        self._hold = context.health.hold(f"worker {number}", "it has not started yet")
+        self._latch = context.health.hold(f"worker {number}", "it has not started yet")
         self._pulse = context.health.heartbeat(f"worker {number}", _LIVES)
 
     def take(self, report: Report) -> None:
         self.report = report
-        self._hold.reason = "; ".join(report.not_ready)
+        self._latch.hold("; ".join(report.not_ready))
         if not report.not_alive:
             self._pulse.beat()
 
     def gone(self) -> Report:
         """It has ended; its last report."""
         self.process = None
-        self._hold.reason = "it has ended and is started again"
+        self._latch.hold("it has ended and is started again")
         self._pulse.idle()
         last, self.report = self.report, Report()
         return last

@@ -19,18 +19,22 @@ from collections.abc import Callable
 class ReadinessLatch:
     """The latch of one part, which owns it. It is held while `reason` is not empty."""
 
-    __slots__ = ("part", "reason")
+    __slots__ = ("_reason", "part")
 
     def __init__(self, part: str, reason: str) -> None:
         self.part = part
-        self.reason = reason
+        self._reason = reason
+
+    @property
+    def reason(self) -> str:
+        return self._reason
 
     def hold(self, reason: str) -> None:
         """Keep the process from being ready, for this reason; "" releases the latch."""
-        self.reason = reason
+        self._reason = reason
 
     def release(self) -> None:
-        self.reason = ""
+        self._reason = ""
 
 
 class Heartbeat:

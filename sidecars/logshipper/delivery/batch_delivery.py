@@ -124,6 +124,6 @@ class BatchDelivery:
             if not self.refuses_all:
                 trouble = standing_by[0].trouble
                 log.error("the sink refuses every line; they are kept", sink=self._sink, reason=trouble)
-            self._latch.reason = standing_by[0].trouble
+            self._latch.hold(standing_by[0].trouble)
         else:
             self._latch.release()

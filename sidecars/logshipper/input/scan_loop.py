@@ -138,7 +138,7 @@ class ScanLoop:
 
     def _tell_unreadable(self) -> None:
         """Not ready while an input has files and none can be read; ready again when one can."""
-        self._readable.reason = "; ".join(self.unreadable())
+        self._readable.hold("; ".join(self.unreadable()))
 
     def unreadable(self) -> list[str]:
         """Return a sentence for each input that has files of which none can be read."""

@@ -76,7 +76,7 @@ class Publisher:
     def __init__(self, settings: Settings, metrics: Metrics, health: Health) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._hold = health.hold("publisher", "nothing is published yet")
+        self._latch = health.hold("publisher", "nothing is published yet")
         self._pulse = health.heartbeat("publisher", _LONGEST_STEP)
         self._moments = ChangeEvents(settings.watch_interval, self._pulse, metrics.polls)
         self._outcome: Outcome | None = None
@@ -143,14 +143,14 @@ class Publisher:
             app.report(outcome, seconds)
         self._outcome, self._failure = outcome, ""
         self._metrics.succeeded(outcome, seconds, time.time())
-        self._hold.release()
+        self._latch.release()
 
     def _take_over(self) -> None:
         """Where nothing is published yet, stay for what earlier runs have published and is still as they left it."""
         if self._outcome is None and (intact := app.intact(self._settings)):
             self._outcome = intact
             self._metrics.shows(intact)
-            self._hold.release()
+            self._latch.release()
 
     def _may_be_unfinished(self, failure: Failure) -> bool:
         """True if a source that is being written can cause the failure; at the start that there is none counts."""

@@ -26,9 +26,9 @@ def test_a_process_is_ready_once_every_part_has_let_go(released: list[bool]) -> 
     health = Health(Clock())
     holds = [health.hold(f"part {number}", "not yet") for number in range(len(released))]
 
-    for hold, let_go in zip(holds, released, strict=True):
+    for latch, let_go in zip(holds, released, strict=True):
         if let_go:
-            hold.release()
+            latch.release()
 
     assert len(health.not_ready()) == released.count(False)
     assert (not health.not_ready()) == all(released)
@@ -36,13 +36,13 @@ def test_a_process_is_ready_once_every_part_has_let_go(released: list[bool]) -> 
 
 def test_a_part_says_why_it_is_not_ready_and_may_take_hold_again() -> None:
     health = Health(Clock())
-    hold = health.hold("listener", "not listening yet")
+    latch = health.hold("listener", "not listening yet")
     assert health.not_ready() == ["listener: not listening yet"]
 
-    hold.release()
+    latch.release()
     assert health.not_ready() == []
 
-    hold.reason = "the socket is gone"
+    latch.hold("the socket is gone")
     assert health.not_ready() == ["listener: the socket is gone"]
 
 
