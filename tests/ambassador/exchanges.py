@@ -1,4 +1,4 @@
-"""One exchange without a network: an app's connection and an upstream's, on wires over which a test moves bytes."""
+"""Exchanges without a network: connections of the app and of the upstream on fake transports."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from sidecars.chassis.runtime.health import ReadinessLatch
 
 
 class Wire:
-    """A transport that remembers."""
+    """A fake transport that records what its protocol does."""
 
     def __init__(self) -> None:
         self.written = b""
         self.closing = self.aborted = self.ended = self.paused = False
         self.on_write: Callable[[], None] | None = None
         self.protocol: Any = None
-        self.unsent = 0  # what the kernel has not taken, as far as a test says so
-        self.socket: socket.socket | None = None  # where a test asks the kernel about a real one
+        self.unsent = 0  # bytes that the kernel has not taken, set by a test
+        self.socket: socket.socket | None = None  # a real socket, for tests that ask the kernel
 
     def write(self, data: bytes) -> None:
         assert not self.closing
@@ -72,7 +72,7 @@ class Wire:
 
 
 class Pair:
-    """An app's connection, and an idle connection to the only endpoint."""
+    """A connection of the app, and an idle connection to the only endpoint."""
 
     def __init__(self, **environ: str) -> None:
         self.loop = asyncio.new_event_loop()
@@ -82,9 +82,9 @@ class Pair:
         self.endpoint = self.upstream.endpoints[0]
         self.app, self.there = Wire(), Wire()
         self.client = ClientConnection(self.upstream)
-        self.client.connection_made(self.app)  # type: ignore[arg-type] # a transport as far as it goes
+        self.client.connection_made(self.app)  # type: ignore[arg-type] # a fake transport
         self.connection = UpstreamConnection(self.upstream, self.endpoint)
-        self.connection.connection_made(self.there)  # type: ignore[arg-type] # as above
+        self.connection.connection_made(self.there)  # type: ignore[arg-type] # a fake transport
         self.connection.since = self.client.since
         self.endpoint.idle.append(self.connection)
 
@@ -100,7 +100,7 @@ class Pair:
         self.loop.close()
 
     def add_endpoints(self, count: int) -> None:
-        """Give the upstream so many more endpoints, each with an idle connection."""
+        """Give the upstream `count` more endpoints, each with an idle connection."""
         known = [endpoint.ip for endpoint in self.upstream.endpoints]
         found = [*known, *(f"10.0.1.{number}" for number in range(count))]
         self.upstream.on_dns_answer(
@@ -108,7 +108,7 @@ class Pair:
         )
         for endpoint in self.upstream.endpoints[len(known) :]:
             connection = UpstreamConnection(self.upstream, endpoint)
-            connection.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
+            connection.connection_made(Wire())  # type: ignore[arg-type] # a fake transport
             connection.since = self.client.since
             endpoint.idle.append(connection)
 
@@ -123,7 +123,7 @@ def pieces(message: bytes, cuts: Sequence[int]) -> list[bytes]:
 
 
 def read(role: Any, wire: bytes, method: bytes = b"GET", *, closed: bool = False) -> list[tuple[Any, ...]]:
-    """What h11 makes of the bytes: heads, and bodies joined."""
+    """Return what h11 reads in the bytes: heads, and joined bodies."""
     oracle = h11.Connection(role)
     if role is h11.CLIENT:
         oracle.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))

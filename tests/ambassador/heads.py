@@ -1,4 +1,4 @@
-"""Shorthands of the tests of heads: parse a request or a response, and write the head that is sent on."""
+"""Helpers for the tests of heads: parse a request or a response, and write the head that is sent on."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def request(head: bytes) -> Request:
     return parse(RequestParser(AUTHORITIES), head.removesuffix(b"\r\n\r\n"))
 
 
-def parse(judge: RequestParser, head: bytes) -> Request:
-    return judge.parse(head + b"\r\n\r\nwhat follows", len(head))
+def parse(parser: RequestParser, head: bytes) -> Request:
+    return parser.parse(head + b"\r\n\r\nwhat follows", len(head))
 
 
 def response(head: bytes, method: bytes = b"GET") -> Response:
@@ -27,7 +27,7 @@ def sent(head: bytes) -> bytes:
 
 
 def refusal_of(message: bytes) -> int | None:
-    """The status that a request, delivered whole, is refused with; None when it is not."""
+    """Return the status with which a request, delivered whole, is rejected; None if it is accepted."""
     try:
         end = message.find(b"\r\n\r\n")
         if end < 0:

@@ -1,9 +1,9 @@
-"""The ambassador in an environment that lacks something: few open files, or a network with few local ports.
+"""Run the ambassador in a limited environment: few open files, or a network with few local ports.
 
     OPEN_FILES="64 100"        the soft and the hard limit of open files
     LOCAL_PORTS="40000 40003"  a network of its own with these local ports, and two servers at SERVERS
 
-What such a network holds is reached from outside through unix sockets alone.
+Programs in such a network are reached from outside through unix sockets only.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def new_network(ports: str) -> None:
 
 
 def serve_beside() -> None:
-    """Serve at SERVERS from a child that ends with this process: /hold is answered never, all else at once."""
+    """Serve at SERVERS from a child that ends with this process. It responds to all requests but /hold."""
     ready, done = os.pipe()
     if os.fork():
         os.close(done)
@@ -70,8 +70,8 @@ def main() -> int:
     if ports := os.environ.get("LOCAL_PORTS"):
         new_network(ports)
         serve_beside()
-    from sidecars.ambassador.__main__ import run  # noqa: PLC0415 - as above
-    from sidecars.ambassador.settings import Settings  # noqa: PLC0415 - as above
+    from sidecars.ambassador.__main__ import run  # noqa: PLC0415 - only for the child
+    from sidecars.ambassador.settings import Settings  # noqa: PLC0415 - only for the child
     from sidecars.chassis import commandline  # noqa: PLC0415 - within the limits
 
     return commandline.service(Settings, run)

@@ -1,13 +1,13 @@
-"""Messages that no strict intermediary passes on: what smuggling and desynchronisation are made of."""
+"""Messages that a strict intermediary rejects: the material of request smuggling and desynchronisation."""
 
 from __future__ import annotations
 
 HOST = b"Host: a\r\n"
 POST = b"POST / HTTP/1.1\r\n" + HOST
 
-# name -> (the request, the status it is refused with)
+# name -> (the request, the status with which it is rejected)
 REQUESTS: dict[str, tuple[bytes, int]] = {
-    # which of two lengths?
+    # two lengths
     "CL.TE": (POST + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG", 400),
     "TE.CL": (POST + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400),
     "two lengths that differ": (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
@@ -74,7 +74,7 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "letters beyond ASCII in the target": (b"GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "a target without a slash": (b"GET index.html HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "an asterisk with GET": (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    # for whom?
+    # destinations
     "no Host": (b"GET / HTTP/1.1\r\n\r\n", 400),
     "an empty Host": (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
     "two Hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
@@ -144,7 +144,7 @@ RESPONSES: dict[str, bytes] = {
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
-# name -> a response whose head is good and whose body is not: it begins, and then breaks off
+# name -> a response with a good head and a malformed body: it begins, and then breaks off
 BODIES: dict[str, bytes] = {
     "a size with 0x": CHUNKED + b"0x1\r\na\r\n0\r\n\r\n",
     "a size with a sign": CHUNKED + b"+1\r\na\r\n0\r\n\r\n",

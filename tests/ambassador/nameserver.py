@@ -1,4 +1,4 @@
-"""A small name server on loopback, over UDP and TCP, that answers what the test tells it, or fails as it is told."""
+"""A small name server on loopback, over UDP and TCP, with answers and failures that a test sets."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _WITHOUT_EDNS = 512  # bytes of an answer over UDP
 
 
 class NameServer:
-    """Tell it with `says`; `failure` is a response code for every question, or `silent`; it counts what it is asked."""
+    """The name server. `says` sets records, `failure` a response code for all questions; `asked` counts questions."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.failure: dns.rcode.Rcode | None = None
-        self.failing: set[str | tuple[str, str]] = set()  # names, or kinds of theirs, that are answered with SERVFAIL
+        self.failing: set[str | tuple[str, str]] = set()  # names, or (name, record type), that get SERVFAIL
         self.silent = False
-        self.garbled = False  # answers are bytes by chance, behind the right ID or not
-        self.truncated = False  # UDP answers come without records: ask again over TCP
+        self.garbled = False  # answers are random bytes, half of them with the right ID
+        self.truncated = False  # UDP answers have no records and the flag TC
         self.asked: Counter[tuple[str, str]] = Counter()
-        self.old = False  # knows nothing of EDNS
+        self.old = False  # True for a server without EDNS
         self.over_tcp = 0
         self._zone: dict[tuple[str, str], tuple[int, list[str]]] = {}
         self._udp = socket.socket(type=socket.SOCK_DGRAM)
@@ -46,16 +46,16 @@ class NameServer:
             threading.Thread(target=serve, daemon=True).start()
 
     def says(self, name: str, *records: str, kind: str = "A", ttl: int = 1) -> None:
-        """From now on this name has these records of this kind; none: it exists without any."""
+        """Give the name these records of this type; without records it exists and has none."""
         self._zone[name, kind] = (ttl, list(records))
 
     def forgets(self, name: str) -> None:
-        """From now on this name does not exist."""
+        """Remove the name: it does not exist any more."""
         for known in [known for known in self._zone if known[0] == name]:
             del self._zone[known]
 
     def resolv_conf(self, folder: Path, *more: str) -> Path:
-        """A resolv.conf that names this server."""
+        """Write a resolv.conf that names this server, and return its path."""
         file = folder / f"resolv-{self.port}.conf"
         file.write_text("\n".join([*more, f"nameserver 127.0.0.1:{self.port}", "options timeout:1 attempts:2", ""]))
         return file

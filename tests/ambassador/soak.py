@@ -1,8 +1,8 @@
 """A long run that watches memory and descriptors: `make soak REQUESTS=10000000`.
 
-wrk asks for a small file again and again, and between its runs clients and servers misbehave: they send what is not
-HTTP, leave in the middle of a request or of an answer, or do not read. Whatever is left behind each time adds up. After
-a warm-up the memory must stay within a few megabytes of what it was, and all descriptors must come back.
+wrk requests a small file again and again. Between its runs clients and servers misbehave: they send bytes that are not
+HTTP, leave in the middle of a request or a response, or do not read. Any leak adds up. After a warm-up the memory must
+not grow by more than a few megabytes, and all descriptors must be closed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tests.ambassador.malformed import REQUESTS
 from tests.ambassador.support import GET, Ambassador, Backend, Peer
 from tests.support import Program, peer, serving, wait_until
 
-GROWTH = 3_000_000  # bytes that the memory may grow after the warm-up
-SLACK = 2  # descriptors: of connections on which the admin endpoints were just asked
+GROWTH = 3_000_000  # bytes by which the memory may grow after the warm-up
+SLACK = 2  # descriptors: connections of the last requests to the admin port
 _WARM_UP = 0.1  # of all requests
 _RUN = 10  # seconds of wrk at a time
 
@@ -51,7 +51,7 @@ class Sample:
 
 
 def sample(ambassador: Ambassador) -> Sample:
-    """How it is at rest: with no connection of the app, and none to the upstream that is not idle."""
+    """Measure it at rest: without connections of the app, and with only idle ones to the upstream."""
     wait_until(lambda: ambassador.metric("ambassador_downstream_connections_open") == 0, "no connection left")
     requests = int(ambassador.metric("ambassador_requests_total"))
     held = len(list(Path(f"/proc/{ambassador.program.process.pid}/fd").iterdir()))
@@ -60,7 +60,7 @@ def sample(ambassador: Ambassador) -> Sample:
 
 
 def misbehave(ambassador: Ambassador) -> None:
-    """Every way to leave something behind, once."""
+    """Try every way to cause a leak, once."""
     for message, _ in list(REQUESTS.values())[::7]:
         with ambassador.connect() as app, contextlib.suppress(OSError):
             app.send(message)
@@ -72,7 +72,7 @@ def misbehave(ambassador: Ambassador) -> None:
     with ambassador.connect() as app:
         app.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel")
     with ambassador.connect() as app:
-        app.send(GET * 50)  # and does not wait for the answers
+        app.send(GET * 50)  # and does not wait for the responses
     with ambassador.connect() as app:
         app.send(GET)
         app.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # it ends with a reset
@@ -84,7 +84,7 @@ def misbehave(ambassador: Ambassador) -> None:
 
 @contextmanager
 def misbehaving_upstream() -> Iterator[Backend]:
-    """A server that answers every second request with half of what it said, and closes."""
+    """Run a server that sends only half of every second response that it announces, and closes."""
 
     def handle(app: Peer) -> None:
         for number in range(4):
@@ -115,7 +115,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=10_000_000)
     wanted: int = parser.parse_args().requests
     if not shutil.which("wrk"):
-        print("wrk is not installed, and nothing else here is fast enough", file=sys.stderr)  # noqa: T201 - a program's answer
+        print("wrk is not installed, and nothing else here is fast enough", file=sys.stderr)  # noqa: T201 - a program's output
         return 1
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
@@ -134,13 +134,13 @@ def main() -> int:
             wrk(ambassador.port, _RUN)
             misbehave(ambassador)
             now = sample(ambassador)
-            print(f"{time.monotonic() - began:7.0f} s {now}", flush=True)  # noqa: T201 - as above
+            print(f"{time.monotonic() - began:7.0f} s {now}", flush=True)  # noqa: T201 - a program's output
             if first is None and now.requests >= wanted * _WARM_UP:
                 first = now
             if first is not None and now.requests >= wanted:
                 break
     grown = now.rss - first.rss
-    print(f"grown by {grown / 1e6:.1f} MB after the warm-up, at most {GROWTH / 1e6:g} are allowed")  # noqa: T201 - as above
+    print(f"grown by {grown / 1e6:.1f} MB after the warm-up, at most {GROWTH / 1e6:g} are allowed")  # noqa: T201 - a program's output
     return 0 if grown <= GROWTH and now.descriptors <= first.descriptors + SLACK else 1
 
 

@@ -1,4 +1,4 @@
-"""Small backends that behave as badly as a test wants, and a client that sees the bytes."""
+"""Small backends that misbehave as a test wants, a client that sees the bytes, and the program under test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Peer:
-    """A connection that is read by lines, by heads and by counts."""
+    """A connection that a test reads by marks, heads and counts."""
 
     def __init__(self, own: socket.socket) -> None:
         self.socket = own
@@ -35,7 +35,7 @@ class Peer:
         return bool(data)
 
     def until(self, mark: bytes) -> bytes:
-        """What comes up to and with the mark; less when the peer ends before it."""
+        """Return the bytes up to and including the mark; fewer if the peer ends before it."""
         while mark not in self.buffer:
             if not self._more():
                 out, self.buffer = self.buffer, b""
@@ -53,7 +53,7 @@ class Peer:
         return self.until(b"\r\n\r\n")
 
     def response(self) -> tuple[int, bytes, bytes]:
-        """Status, head and body of a response that has a length or chunks."""
+        """Read a response with a length or chunks; return its status, head and body."""
         head = self.head()
         assert head.startswith(b"HTTP/1.1 "), head
         status = int(head[9:12])
@@ -69,7 +69,7 @@ class Peer:
         return status, head, body
 
     def rest(self) -> bytes:
-        """Everything up to the end. Raises ConnectionResetError where there is no clean one."""
+        """Return everything up to the end. Raises ConnectionResetError if the end is not clean."""
         while self._more():
             pass
         out, self.buffer = self.buffer, b""
@@ -86,7 +86,7 @@ class Peer:
 
 
 class Backend:
-    """A server whose connections each get a thread and the handler. `connections` counts them."""
+    """A server that runs the handler in a thread for each connection. `connections` counts them."""
 
     def __init__(
         self, handler: Handler, port: int = 0, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
@@ -126,7 +126,7 @@ class Backend:
         self._open.discard(own)
 
     def stop(self) -> None:
-        """As a killed process: nothing listens, and what was open is reset."""
+        """End like a killed process: nothing listens any more, and open connections are reset."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -136,7 +136,7 @@ class Backend:
 
 
 def answering(body: bytes = b"ok", *, requests: int | None = None, seen: list[bytes] | None = None) -> Handler:
-    """A handler that reads requests (without bodies) and answers each; it closes after so many `requests`."""
+    """Return a handler that reads requests without bodies and responds to each. It closes after `requests` of them."""
 
     def handle(peer: Peer) -> None:
         served = 0
@@ -153,7 +153,7 @@ def answering(body: bytes = b"ok", *, requests: int | None = None, seen: list[by
 
 
 def saying(response: bytes) -> Handler:
-    """A handler that answers every request with these bytes, and then closes."""
+    """Return a handler that responds to every request with these bytes, and then closes."""
 
     def handle(peer: Peer) -> None:
         if peer.head():
@@ -163,7 +163,7 @@ def saying(response: bytes) -> Handler:
 
 
 class Ambassador:
-    """The real program before the given upstream, and how it is reached."""
+    """The real program with the given upstream, and its addresses."""
 
     def __init__(self, start: Callable[..., Program], upstream: str, **environ: str) -> None:
         self.port = free_port()
@@ -190,20 +190,20 @@ class Ambassador:
             return peer.response()
 
     def endpoints(self) -> list[dict[str, Any]]:
-        """What /status says of the endpoints of the only upstream."""
-        import httpx  # noqa: PLC0415 - only where asked
+        """Return the endpoints of the only upstream, from `/status`."""
+        import httpx  # noqa: PLC0415 - needed by few tests
 
         page = httpx.get(f"http://127.0.0.1:{self.admin}/status", trust_env=False).json()
         return [each for target in page["upstreams"]["default"]["targets"] for each in target["endpoints"]]
 
     def endpoint(self, backend: Backend) -> dict[str, Any]:
-        """The same of this backend alone."""
+        """Return the endpoint of this backend, from `/status`."""
         (found,) = [each for each in self.endpoints() if each["address"] == f"127.0.0.1:{backend.port}"]
         return found
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples of that name that carry the labels."""
-        import httpx  # noqa: PLC0415 - only where asked
+        """Return the sum of the samples of that name with these labels."""
+        import httpx  # noqa: PLC0415 - needed by few tests
 
         text = httpx.get(f"http://127.0.0.1:{self.admin}/metrics", trust_env=False).text
         found = (line for line in text.splitlines() if re.match(rf"{name}(\{{| )", line))
@@ -211,13 +211,13 @@ class Ambassador:
         return sum(float(line.rsplit(" ", 1)[1]) for line in found if all(each in line for each in wanted))
 
     def rss(self) -> int:
-        """Bytes of memory that the program holds now."""
-        with open(f"/proc/{self.program.process.pid}/statm") as file:  # noqa: PTH123 - of the kernel
+        """Return the bytes of memory that the program holds now."""
+        with open(f"/proc/{self.program.process.pid}/statm") as file:  # noqa: PTH123 - a file of the kernel
             return int(file.read().split()[1]) * 4096
 
 
 def with_status(status: bytes, more: bytes = b"") -> Handler:
-    """A handler that answers every request (a POST has two bytes) with this status and these fields."""
+    """Return a handler that responds to every request (a POST has two bytes) with this status and these fields."""
 
     def handle(peer: Peer) -> None:
         while head := peer.head():
@@ -242,8 +242,8 @@ def joined(running: list[Backend]) -> str:
     return ",".join(backend.url for backend in running)
 
 
-def load(ambassador: Ambassador, *, clients: int, until: Callable[[int], bool], request: bytes = GET) -> list[str]:  # noqa: C901 - one client, inside
-    """Ask over kept-alive connections until the condition (given the answers so far) holds; what went wrong."""
+def load(ambassador: Ambassador, *, clients: int, until: Callable[[int], bool], request: bytes = GET) -> list[str]:  # noqa: C901 - it contains the function of one client
+    """Send requests on keep-alive connections until `until` (of the number of responses) holds; return the errors."""
     wrong: list[str] = []
     count = 0
     lock = threading.Lock()
@@ -286,12 +286,12 @@ def load(ambassador: Ambassador, *, clients: int, until: Callable[[int], bool], 
 
 
 def hanging(peer: Peer) -> None:
-    """Reads and never answers."""
+    """Read, and never respond."""
     while peer.head():
         pass
 
 
 def resetting(peer: Peer) -> None:
-    """Reads a request, and resets the connection."""
+    """Read a request, and reset the connection."""
     peer.head()
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")

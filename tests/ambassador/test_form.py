@@ -1,4 +1,4 @@
-"""The two forms of the data path: plain Python, and compiled as in the images. All other tests are run in both."""
+"""The two forms of the data path: plain Python, and compiled as in the images. All other tests run in both."""
 
 from __future__ import annotations
 

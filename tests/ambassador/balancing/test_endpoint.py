@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ambassador.balancers import endpoints
+from tests.ambassador.balancing_support import make_endpoints
 
 
 def test_a_good_answer_ends_what_a_retry_after_asked_for() -> None:
-    (one,) = endpoints(1)
+    (one,) = make_endpoints(1)
     one.penalize(0.0, retry_after=120.0)
     one.sample_cost(0.01, 5.0)
     one.sample_cost(0.01, 15.0)
@@ -18,7 +18,7 @@ def test_a_good_answer_ends_what_a_retry_after_asked_for() -> None:
 
 
 def test_a_cost_peaks_at_once_sinks_slowly_and_is_projected_to_now() -> None:
-    (one,) = endpoints(1)
+    (one,) = make_endpoints(1)
     one.sample_cost(0.5, 1.0)
     assert one.cost == 0.5
     one.sample_cost(0.1, 1.0 + 10.0)
@@ -27,12 +27,12 @@ def test_a_cost_peaks_at_once_sinks_slowly_and_is_projected_to_now() -> None:
     assert one.cost < 0.1
     kept = one.cost
     one.decay_cost(20.0, 23.0)
-    assert one.cost == kept  # it was heard of since
+    assert one.cost == kept  # there has been a sample since
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 100.0), st.floats(0.0, 50.0)), min_size=1, max_size=50))
 def test_a_cost_stays_within_what_was_measured(samples: list[tuple[float, float]]) -> None:
-    (one,) = endpoints(1)
+    (one,) = make_endpoints(1)
     now, highest = 0.0, one.cost
     for seconds, later in samples:
         now += later

@@ -1,4 +1,4 @@
-"""Names whose addresses change or cannot be had, with a resolver that the test controls."""
+"""Names with addresses that change or cannot be looked up, with a resolver that the test controls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PORT = 0
 
 
 class Zone:
-    """A resolver that answers what it is told; nothing is a failure."""
+    """A resolver that returns `addresses`; without any, each look-up fails."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = list(addresses)
@@ -37,14 +37,14 @@ class Zone:
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     async with asyncio.timeout(30):
-        while not await condition():  # noqa: ASYNC110 - whatever is waited for, another process has to do
+        while not await condition():  # noqa: ASYNC110 - no event announces the condition
             await asyncio.sleep(0.01)
     assert what
 
 
 @asynccontextmanager
 async def backend(address: str, port: int, connections: set[Any]) -> AsyncIterator[int]:
-    """Answers every request with the address that it listens on."""
+    """Run a server that responds to every request with the address on which it listens."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.add(writer)
@@ -66,7 +66,7 @@ async def backend(address: str, port: int, connections: set[Any]) -> AsyncIterat
 
 @asynccontextmanager
 async def ambassador(zone: Zone, port: int) -> AsyncIterator[tuple[Callable[[], Awaitable[str]], ServiceContext]]:
-    """The ambassador before `orders:port`, in this process; gives what asks it once, and its life."""
+    """Run the ambassador for `orders:port` in-process; yield a function that sends it a request, and the context."""
     own = free_port()
     settings = load(
         Settings,

@@ -15,21 +15,21 @@ from sidecars.ambassador.discovery.dns_target import (
 from sidecars.ambassador.setting_types import Target
 
 
-def name() -> DnsTarget:
+def make_target() -> DnsTarget:
     return DnsTarget(Target("http", "orders", 8080))
 
 
-def told(orders: DnsTarget, now: float, *addresses: str, ttl: float = 5.0) -> tuple[list[Endpoint], list[Endpoint]]:
+def answer(orders: DnsTarget, now: float, *addresses: str, ttl: float = 5.0) -> tuple[list[Endpoint], list[Endpoint]]:
     return orders.apply_answer(DnsAnswer(tuple(map(ResolvedAddress, addresses)), ttl), now, 1.0, 30.0)
 
 
 def test_a_good_answer_replaces_what_was_known() -> None:
-    orders = name()
-    new, gone = told(orders, 1.0, "10.0.0.1", "10.0.0.2")
+    orders = make_target()
+    new, gone = answer(orders, 1.0, "10.0.0.1", "10.0.0.2")
     assert [endpoint.label for endpoint in new] == ["10.0.0.1:8080", "10.0.0.2:8080"]
     assert not gone
     kept = orders.endpoints["10.0.0.2", 8080]
-    new, gone = told(orders, 2.0, "10.0.0.2", "10.0.0.3")
+    new, gone = answer(orders, 2.0, "10.0.0.2", "10.0.0.3")
     assert [endpoint.ip for endpoint in new] == ["10.0.0.3"]
     assert [endpoint.ip for endpoint in gone] == ["10.0.0.1"]
     assert gone[0].removed
@@ -37,43 +37,43 @@ def test_a_good_answer_replaces_what_was_known() -> None:
 
 
 def test_the_last_good_answer_is_kept_when_dns_fails() -> None:
-    orders = name()
-    told(orders, 1.0, "10.0.0.1")
+    orders = make_target()
+    answer(orders, 1.0, "10.0.0.1")
     orders.note_failure("SERVFAIL")
-    assert told(orders, 3.0) == ([], [])
+    assert answer(orders, 3.0) == ([], [])
     assert [ip for ip, _ in orders.endpoints] == ["10.0.0.1"]
     assert orders.answered_at == 1.0
     assert orders.error
-    told(orders, 4.0, "10.0.0.1")
+    answer(orders, 4.0, "10.0.0.1")
     assert orders.error == ""
 
 
 def test_an_answer_holds_for_its_ttl_within_the_limits() -> None:
-    orders = name()
+    orders = make_target()
     holds = []
     for ttl in (0.0, 5.0, 600.0):
-        told(orders, 1.0, "10.0.0.1", ttl=ttl)
+        answer(orders, 1.0, "10.0.0.1", ttl=ttl)
         holds.append(orders.valid_for)
     assert holds == [1.0, 5.0, 30.0]
 
 
 def test_an_address_that_comes_back_while_it_has_connections_is_the_same_endpoint() -> None:
-    orders = name()
-    told(orders, 1.0, "10.0.0.1", "10.0.0.2")
+    orders = make_target()
+    answer(orders, 1.0, "10.0.0.1", "10.0.0.2")
     first = orders.endpoints["10.0.0.1", 8080]
     first.connections = 1
-    told(orders, 2.0, "10.0.0.2")
+    answer(orders, 2.0, "10.0.0.2")
     orders.drop_drained()
-    new, _ = told(orders, 3.0, "10.0.0.1", "10.0.0.2")
+    new, _ = answer(orders, 3.0, "10.0.0.1", "10.0.0.2")
     assert new == [first]
     assert not first.removed
     assert not orders.leaving
 
 
 def test_one_that_is_gone_is_forgotten_with_its_last_connection() -> None:
-    orders = name()
-    told(orders, 1.0, "10.0.0.1")
-    (gone,) = told(orders, 2.0, "10.0.0.2")[1]
+    orders = make_target()
+    answer(orders, 1.0, "10.0.0.1")
+    (gone,) = answer(orders, 2.0, "10.0.0.2")[1]
     gone.connections = 1
     orders.drop_drained()
     assert list(orders.leaving.values()) == [gone]
@@ -92,12 +92,12 @@ EVENTS: st.SearchStrategy[tuple[str, list[str], float]] = st.one_of(
 
 @given(st.lists(EVENTS, max_size=30))
 def test_what_is_known_is_always_the_last_good_answer(events: list[tuple[str, list[str], float]]) -> None:
-    orders = name()
+    orders = make_target()
     good: list[str] = []
     seen: dict[str, Endpoint] = {}
     for now, (what, addresses, ttl) in enumerate(events):
         if what == "answer":
-            new, gone = told(orders, float(now), *addresses, ttl=ttl)
+            new, gone = answer(orders, float(now), *addresses, ttl=ttl)
             if addresses:
                 assert {endpoint.ip for endpoint in new} == set(addresses) - set(good)
                 assert {endpoint.ip for endpoint in gone} == set(good) - set(addresses)

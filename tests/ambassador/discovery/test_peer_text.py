@@ -1,4 +1,4 @@
-"""Whatever a name server or a resolv.conf holds, each function that converts it returns a declared result."""
+"""Any text of a name server or a resolv.conf is converted to a declared result."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_srv_record_that_names_no_host_or_no_port_is_left_out() -> None:
         SrvRecord(1, 1, 80, "a..b"),
         SrvRecord(1, 1, 80, "-" * 64),
         SrvRecord(1, 1, 80, ".".join(["a" * 50] * 6)),
-        SrvRecord(1, 1, 80, b"\xff"),  # type: ignore[arg-type] # as pycares gives a name beyond ASCII
+        SrvRecord(1, 1, 80, b"\xff"),  # type: ignore[arg-type] # pycares returns a name beyond ASCII as bytes
         SrvRecord(1, 1, 80, ""),
     ]
     assert addresses_of_records([(record, ["10.0.0.1"]) for record in (*odd, good)]) == (

@@ -20,7 +20,7 @@ BODY = b"5;x=y\r\nhello\r\n00A\r\n0123456789\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\nx-two
 
 
 def read(body: ChunkedReader | ContentLengthReader | UntilCloseReader, parts: list[bytes]) -> bytes:
-    """The body in the parts; what follows its end is added to the surplus, as a connection would."""
+    """Read the body from the parts. Add the bytes behind its end to the surplus, as a connection does."""
     out = b""
     for part in parts:
         if body.done:

@@ -25,7 +25,7 @@ def test_via_tells_the_version_in_which_the_message_came() -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_are_a_defect(junk: bytes) -> None:
-    """Whatever comes is parsed or refused; nothing else is ever raised."""
+    """Any bytes are parsed or rejected; no other exception is raised."""
     for head in (junk, b"GET / HTTP/1.1\r\nHost: a\r\n" + junk):
         refusal_of(head + b"\r\n\r\n")
     with contextlib.suppress(MessageRejected):
@@ -33,16 +33,16 @@ def test_no_bytes_are_a_defect(junk: bytes) -> None:
 
 
 def test_heads_that_come_once_or_carry_secrets_are_not_remembered_and_the_others_not_without_bound() -> None:
-    judge = RequestParser(AUTHORITIES)
+    parser = RequestParser(AUTHORITIES)
     for number in [*range(3000), *range(2000)]:
         for secret in (b"Authorization", b"Cookie"):
-            parse(judge, b"GET / HTTP/1.1\r\nHost: a\r\n%b: hidden%d" % (secret, number))
-        parse(judge, b"GET / HTTP/1.1\r\nHost: a\r\nX-Trace: %d" % number)
-        asked = parse(judge, b"GET / HTTP/1.1\r\nHost: a")
+            parse(parser, b"GET / HTTP/1.1\r\nHost: a\r\n%b: hidden%d" % (secret, number))
+        parse(parser, b"GET / HTTP/1.1\r\nHost: a\r\nX-Trace: %d" % number)
+        asked = parse(parser, b"GET / HTTP/1.1\r\nHost: a")
         parse_response(b"HTTP/1.1 200 OK\r\nSet-Cookie: hidden%d\r\nContent-Length: 0" % number, asked)
         parse_response(b"HTTP/1.1 200 OK\r\nX-Trace: %d\r\nContent-Length: 0" % number, asked)
         for _ in range(2):
             parse_response(b"HTTP/1.1 200 OK\r\nX-Twice: %d\r\nContent-Length: 0" % number, asked)
-    for remembered in (judge._cache, response_head._cache, FIELD_LINES):
+    for remembered in (parser._cache, response_head._cache, FIELD_LINES):
         assert 0 < len(remembered) < 2500
         assert not any(b"hidden" in line for line in remembered)

@@ -7,9 +7,9 @@ from sidecars.ambassador.http.request_head import RequestParser
 
 
 def sent(headers: str, *fields: bytes, token: bool = False) -> bytes:
-    judge = RequestParser((), combine_edits(edits.parse(headers), has_token=token))
+    parser = RequestParser((), combine_edits(edits.parse(headers), has_token=token))
     head = b"\r\n".join((b"GET / HTTP/1.1", b"Host: a", *fields))
-    return judge.parse(head, len(head)).head(b"orders")
+    return parser.parse(head, len(head)).head(b"orders")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whatever a peer writes, each function that converts it returns a declared result or raises its declared error."""
+"""Any bytes of a peer are converted to a declared result, or raise the declared error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.ambassador.exchanges import Pair
 
 DIGITS = st.integers(-1, 10**40).map(lambda number: str(number).encode())
 RAW = st.binary(max_size=40)
-# Bytes by chance seldom get beyond the grammar: most of these do, and then mean something odd.
+# Random bytes seldom pass the grammar. Most of these do, and then have an odd meaning.
 VALUES = (
     RAW
     | DIGITS

@@ -1,4 +1,4 @@
-"""Which requests may be repeated after they may have taken effect: by method, preconditions and Idempotency-Key."""
+"""Repeatable requests: by method, preconditions and Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sidecars.ambassador.http.request_head import CombinedEdits, Request, Reques
 
 def request(method: str, *fields: str, edits: CombinedEdits | None = None) -> Request:
     head = "\r\n".join((f"{method} / HTTP/1.1", "Host: a", *fields)).encode("latin-1")
-    judge = RequestParser((), edits)
-    for _ in range(3):  # the third time from what is remembered
-        found = judge.parse(head, len(head))
+    parser = RequestParser((), edits)
+    for _ in range(3):  # the third time from the cache
+        found = parser.parse(head, len(head))
     return found
 
 

@@ -92,7 +92,7 @@ VALUES = st.from_regex(rb"[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]{0,20}[\x21
 
 @given(st.lists(st.tuples(NAMES.map(lambda name: b"X-" + name), VALUES), max_size=10))
 def test_what_is_passed_on_means_to_h11_what_was_received(fields: list[tuple[bytes, bytes]]) -> None:
-    import h11  # noqa: PLC0415 - the oracle
+    import h11  # noqa: PLC0415 - the oracle of this test alone
 
     head = b"GET /x HTTP/1.1\r\nHost: a\r\n" + b"".join(b"%b:%b\r\n" % field for field in fields) + b"\r\n"
     oracle = h11.Connection(h11.SERVER)
@@ -108,19 +108,19 @@ def test_what_is_passed_on_means_to_h11_what_was_received(fields: list[tuple[byt
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_what_was_read_before_changes_no_judgement(name: str) -> None:
-    """The same field lines behind another first line, again and again: each time as if they were new."""
+    """Equal field lines behind different request lines give the same result from the cache as without it."""
     message, _ = REQUESTS[name]
     end = message.find(b"\r\n\r\n")
     lines = message[:end].partition(b"\r\n")[2] if end >= 0 else b""
-    judge = RequestParser(AUTHORITIES)
+    parser = RequestParser(AUTHORITIES)
     for first in (b"GET / HTTP/1.1", b"POST / HTTP/1.0", b"OPTIONS * HTTP/1.1", b"GET /a HTTP/1.1") * 2:
         head = first + b"\r\n" + lines
-        assert outcome(judge, head) == outcome(RequestParser(AUTHORITIES), head)
+        assert outcome(parser, head) == outcome(RequestParser(AUTHORITIES), head)
 
 
-def outcome(judge: RequestParser, head: bytes) -> tuple[object, ...]:
+def outcome(parser: RequestParser, head: bytes) -> tuple[object, ...]:
     try:
-        found = parse(judge, head)
+        found = parse(parser, head)
     except MessageRejected as error:
         return error.status, error.reason
     return found.head(b"orders"), found.length, found.keep_alive, found.expects_continue, found.upgrade, found.host

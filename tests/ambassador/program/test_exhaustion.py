@@ -1,4 +1,4 @@
-"""What this process or its node lacks is never blamed on endpoints: it is 503, counted, logged, and it passes."""
+"""Shortages of this process or its node are 503, counted and logged, never blamed on endpoints, and they end."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Inside:
 
     @contextlib.contextmanager
     def holding(self, count: int) -> Iterator[None]:
-        """Hold as many upstream connections of the first server."""
+        """Hold `count` upstream connections to the first server."""
         with contextlib.ExitStack() as stack:
             for _ in range(count):
                 stack.enter_context(self.connect()).send(HOLD)
@@ -100,7 +100,7 @@ def test_without_a_free_local_port_the_endpoint_is_not_blamed(start: Start, tmp_
 
 
 def test_without_a_free_local_port_another_endpoint_is_tried(start: Start, tmp_path: Path) -> None:
-    """A port is in use towards one address: towards another one it is free."""
+    """A local port that is in use towards one address is free towards another one."""
     both = ",".join(f"http://127.0.0.1:{port}" for port in SERVERS)
     inside = Inside(start, tmp_path, both, BALANCE="round_robin", RETRY_BUDGET="100%")
     with inside.holding(6):
@@ -139,7 +139,7 @@ def limited(start: Start, upstream: str, files: str, **environ: str) -> Ambassad
 
 
 def holding(peer: Peer) -> None:
-    """Answers everything at once but /hold."""
+    """Respond to every request at once, but never to /hold."""
     while head := peer.head():
         if b"/hold" not in head:
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -164,7 +164,7 @@ def test_without_a_free_descriptor_it_says_so_and_lives_on(start: Start, files: 
     peers: list[Peer] = []
     try:
         use_up(ambassador, peers, int(files.split()[1]))
-        for _ in range(30):  # a crowd that is turned away does not use up the reserve
+        for _ in range(30):  # rejected connections do not use up the reserve
             peers.append(ambassador.connect())
             peers[-1].send(GET)
             answer = peers[-1].rest()

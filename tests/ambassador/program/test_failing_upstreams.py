@@ -1,4 +1,4 @@
-"""The real program while its upstreams fail or are slow: what the app sees must not show it."""
+"""The real program while its upstreams fail or are slow, and the app must not notice."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_killed_replica_is_used_again_when_it_is_back(start: Start) -> None:
 @pytest.mark.parametrize("retries", ["0", "2"])
 def test_an_idle_connection_that_closes_under_a_request_is_not_noticed(start: Start, retries: str) -> None:
     def once_then_close(peer: Peer) -> None:
-        """Answers one request; the second it reads, and closes without a word: the keep-alive race."""
+        """Respond to one request; read the second one and close without a response: the keep-alive race."""
         peer.head()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         peer.head()

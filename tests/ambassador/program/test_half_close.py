@@ -1,4 +1,4 @@
-"""The real program before apps that leave and apps that only end their sending direction."""
+"""The real program with apps that leave and apps that only end their sending direction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PUT = b"PUT /%d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01
 
 
 class Working:
-    """A server that works on each request until it is told to answer, and notices when its connection ends."""
+    """A server that works on each request until the test lets it respond, and notices the end of its connection."""
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)
@@ -81,7 +81,7 @@ def test_an_app_that_leaves_a_unix_socket_is_noticed(start: Start, tmp_path: Pat
 
 
 def test_an_app_that_leaves_while_its_upload_is_not_read_is_noticed(start: Start) -> None:
-    """Its end is behind bytes that nobody reads, since the upstream takes no more."""
+    """The end of the connection is behind bytes that are not read, because the upstream reads no more."""
     ended = threading.Event()
 
     def takes_nothing(peer: Peer) -> None:
@@ -93,7 +93,7 @@ def test_an_app_that_leaves_while_its_upload_is_not_read_is_noticed(start: Start
         with ambassador.connect() as peer:
             peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
             peer.socket.settimeout(1.0)
-            with contextlib.suppress(TimeoutError):  # more than all buffers on the way hold
+            with contextlib.suppress(TimeoutError):  # more than all buffers on the way can hold
                 peer.send(b"x" * 100_000_000)
         wait_until(lambda: ambassador.metric("ambassador_requests_total", code="499") == 1, "the count of it")
         ended.set()
@@ -104,7 +104,7 @@ def test_a_client_that_half_closes_gets_its_answer(start: Start) -> None:
 
     def late(peer: Peer) -> None:
         peer.head()
-        go.wait(1.5)  # longer than the time between two looks
+        go.wait(1.5)  # longer than the time between two checks
         peer.send(OK)
 
     with backends(late) as (backend,), Ambassador(start, backend.url).connect() as peer:
@@ -147,7 +147,7 @@ def test_an_app_that_leaves_a_tunnel_ends_it_although_the_server_says_nothing(st
 
     def stubborn(peer: Peer) -> None:
         got.append(peer.rest())
-        ended.wait(60)  # it neither answers nor closes
+        ended.wait(60)  # it neither responds nor closes
 
     with backends(stubborn) as (backend,):
         ambassador = Ambassador(start, f"tcp://127.0.0.1:{backend.port}", IDLE_TIMEOUT="10m", DRAIN_TIMEOUT="10m")
@@ -184,7 +184,7 @@ def test_an_app_that_leaves_while_the_connection_upstream_opens_is_noticed(start
 
 @contextlib.contextmanager
 def silent_port() -> Iterator[int]:
-    """A port to which a connection neither opens nor fails, since nobody accepts there."""
+    """Yield a port to which a connection neither opens nor fails, because nobody accepts there."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
         for _ in range(4):
             waiting = stack.enter_context(socket.socket())
@@ -231,7 +231,7 @@ def test_answers_before_a_request_that_is_cut_off_by_a_half_close_arrive(start: 
     def echo(peer: Peer) -> None:
         while head := peer.head():
             if b"Content-Length" in head and len(peer.exactly(5)) < 5:
-                return  # and no answer: it would be one before the request was whole
+                return  # and no response: the request was not complete
             peer.send(OK)
 
     with backends(echo) as (backend,), Ambassador(start, backend.url).connect() as peer:

@@ -1,4 +1,4 @@
-"""HTTP through the real program: what a careful client and a careful server see of each other."""
+"""HTTP through the real program, between a careful client and a careful server."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_malformed_request_never_reaches_the_upstream(refusing: tuple[Ambassad
         peer.send(message + b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
         got = peer.rest()
     assert got.startswith(b"HTTP/1.1 %d " % status), name
-    assert got.count(b"\r\nProxy-Status: ") == 1  # one answer, and nothing after it
+    assert got.count(b"\r\nProxy-Status: ") == 1  # one response, and nothing after it
     assert not [head for head in seen if b"/smuggled" in head]
 
 
@@ -113,7 +113,7 @@ def test_every_body_that_is_malformed_breaks_off_and_never_ends(start: Start) ->
                 peer.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number + GET)
                 got = peer.rest()
             assert got.startswith(b"HTTP/1.1 200 OK\r\n"), name
-            assert got.count(b"HTTP/1.1") == 1, name  # the connection ends with it, so the second is not answered
+            assert got.count(b"HTTP/1.1") == 1, name  # the second request gets no response
             assert not got.endswith(b"0\r\n\r\n"), name
         assert ambassador.metric("ambassador_errors_total", error="http_response_incomplete") == len(names)
         assert ambassador.metric("ambassador_upstream_connections_open") == 0
@@ -240,7 +240,7 @@ def test_an_http_library_is_happy_with_it(start: Start) -> None:
 
 @pytest.fixture(scope="module")
 def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ambassador, list[bytes]]]:
-    """An ambassador whose upstream remembers the heads that reach it."""
+    """An ambassador, and the list of heads that have reached its upstream."""
     seen: list[bytes] = []
     backend = Backend(answering(seen=seen))
     running: list[Program] = []

@@ -1,4 +1,4 @@
-"""Bodies through the real program: of any framing and size, whole or visibly not, one piece as soon as it is there."""
+"""Bodies through the real program: any framing and size, complete or visibly broken, forwarded piece by piece."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_client_of_http_1_0_gets_no_chunks(start: Start) -> None:
 
 
 def test_events_arrive_one_by_one_as_they_are_sent(start: Start) -> None:
-    """Server-sent events: nothing on the way waits for more."""
+    """Server-sent events: nothing on the way waits for further bytes."""
     told = threading.Semaphore(0)
 
     def events(peer: Peer) -> None:
@@ -83,7 +83,7 @@ def test_a_stream_of_no_announced_length_may_be_silent_for_longer_than_the_timeo
     def slowly(peer: Peer) -> None:
         peer.head()
         peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
-        threading.Event().wait(1.0)  # nothing to wait for: it is the silence that is tested
+        threading.Event().wait(1.0)  # there is no event to wait for: the silence is tested
         peer.send(b"1\r\nb\r\n0\r\n\r\n")
 
     with backends(slowly) as (backend,), Ambassador(start, backend.url, TIMEOUT="200ms").connect() as peer:
@@ -185,7 +185,7 @@ def test_a_large_upload_waits_for_a_slow_upstream_with_little_memory(start: Star
             with contextlib.suppress(TimeoutError):
                 while sent < size:
                     sent += peer.socket.send(b"x" * min(1_000_000, size - sent))
-            assert sent < size  # the upstream reads nothing, so we are not read either
+            assert sent < size  # the upstream reads nothing, so our data is not read either
             assert ambassador.rss() - before < 20_000_000
             peer.socket.settimeout(30)
             go.set()

@@ -1,4 +1,4 @@
-"""What /metrics and /status say of endpoints, of the real program."""
+"""Endpoints in `/metrics` and `/status` of the real program."""
 
 from __future__ import annotations
 

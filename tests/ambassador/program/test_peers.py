@@ -1,6 +1,6 @@
-"""The real program before real servers: nginx and HAProxy, each a child process on its own port, made to be difficult.
+"""The real program with real servers: nginx and HAProxy, each a process on its own port, with difficult settings.
 
-Where one is not installed its tests are skipped; under CI that is a failure: what is skipped never reads as passed.
+The tests of a server that is not installed are skipped. In CI that is a failure, so that no skipped test seems passed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support import peer, serving, wait_until
 
 FILE = random.Random(7).randbytes(5_000_000)
 
-# Connections are closed after a few requests, without regard for the next one that may be on its way.
+# Connections are closed after a few requests, although the next request may be on its way.
 NGINX = """
 user root; worker_processes 2; daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 512; }}
@@ -38,7 +38,7 @@ http {{
   }}
 }}
 """
-# Idle connections are closed after 10 ms, so that many requests meet one that is just closing.
+# Idle connections are closed after 10 ms, so that many requests use one that is just closing.
 HAPROXY = """
 defaults
   mode http

@@ -1,4 +1,4 @@
-"""The real program from its start to its end: addresses, pages, limits of its clients, the drain."""
+"""The real program from start to end: addresses, admin pages, limits of clients, the drain."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_plain_container_serves_the_next_connection_of_an_app_that_is_stopped_
         ambassador = Ambassador(start, backend.url, DRAIN_QUIET="2s")
         ambassador.program.signal(signal.SIGTERM)
         ambassador.program.wait_logged("draining")
-        threading.Event().wait(0.7)  # longer than an ambassador without this setting waits
+        threading.Event().wait(0.7)  # longer than an ambassador waits without this setting
         assert ambassador.ask()[0] == 200
         assert ambassador.program.wait() == 0
         assert ambassador.program.logged("drained")
@@ -221,7 +221,7 @@ def test_bad_settings_end_it_with_78_and_are_all_told(start: Start) -> None:
 
 
 def endless(peer: Peer) -> None:
-    """Answers with more than any buffer on the way holds."""
+    """Respond with more than all buffers on the way can hold."""
     if peer.head():
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 64000000\r\n\r\n" + b"x" * 64_000_000)
 

@@ -1,4 +1,4 @@
-"""Replicas that fail in every way, and what the app notices of it: the real program, hostile backends."""
+"""The real program with replicas that fail in many ways, seen from the app."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Real servers that are slow, failing, killed and restarted one after the other, under load; the client counts errors.
+"""Real servers that are slow, fail, or are killed and restarted in turn under load, while the client counts errors.
 
-Each nginx or HAProxy is a process of its own on a port that stays the same, as the replicas of a Service are.
+Each nginx or HAProxy is a process on a port that stays the same, like a replica of a Service.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def test_a_slow_a_failing_and_a_breaking_replica_cost_no_request_however_it_is_b
 
 
 def test_replicas_that_move_to_new_addresses_cost_no_request(start: Start, nginx: Make, tmp_path: Path) -> None:
-    """DNS names a new replica and the old one ends at once; the next follows when the new one serves."""
+    """DNS names a new replica and the old one ends at once. The next one follows when the new replica serves."""
     port = free_port()
     old = [nginx(host=f"127.0.0.{number}", port=port) for number in (2, 3, 4)]
     with name_server() as zone:

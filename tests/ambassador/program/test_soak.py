@@ -1,4 +1,4 @@
-"""The soak, in small: what misbehaves again and again leaves neither memory nor descriptors behind."""
+"""A short soak: repeated misbehaviour of peers leaks neither memory nor descriptors."""
 
 from __future__ import annotations
 

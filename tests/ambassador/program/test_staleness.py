@@ -1,6 +1,6 @@
-"""The contract about addresses that are gone: the real program, a real name server, replicas on several addresses.
+"""The contract about removed addresses: the real program, a real name server, replicas on several addresses.
 
-The address of a name changes by what the name server says, never by traffic: where a test waits, no request is made.
+Only the name server changes the address of a name, never traffic: while a test waits, it sends no request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def zone() -> Iterator[NameServer]:
 
 @contextlib.contextmanager
 def replicas(*handlers: Handler) -> Iterator[list[Backend]]:
-    """One on 127.0.0.2, the next on 127.0.0.3 and so on, all on one port."""
+    """Run a replica on 127.0.0.2, the next on 127.0.0.3 and so on, all on one port."""
     port = free_port()
     running = [Backend(handler, port, host=f"127.0.0.{number}") for number, handler in enumerate(handlers, 2)]
     try:

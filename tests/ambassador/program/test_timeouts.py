@@ -1,4 +1,4 @@
-"""The time-outs of the real program, before servers that keep it waiting."""
+"""The time-outs of the real program, with servers that let it wait."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_try_timeout_asks_each_endpoint_once(start: Start) -> None:
 
 
 def drip(message: bytes) -> Callable[[Peer], None]:
-    """A server that begins its answer with this, and then sends a letter now and then for ever."""
+    """Return a handler that begins its response with `message`, and then sends a letter now and then for ever."""
 
     def go(peer: Peer) -> None:
         peer.head()

@@ -1,4 +1,4 @@
-"""TLS towards the upstream: whom it trusts, who it is, and files that are replaced while it runs."""
+"""TLS towards the upstream: trust, the client certificate, and files that are replaced at run time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Serve = Callable[..., Backend]
 
 
 class Secrets:
-    """The files that a Pod would mount, and an authority behind them."""
+    """The files that a Pod mounts, and the authority that signs them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class Secrets:
         return str(self.folder / f"{name}.pem")
 
     def write(self, name: str, content: bytes) -> None:
-        """As a kubelet does it: the new file takes the name of the old one at once."""
+        """Replace a file like the kubelet: the new file takes the name of the old one atomically."""
         new = self.folder / "new"
         new.write_bytes(content)
         new.rename(self.path(name))
@@ -159,11 +159,11 @@ def test_tls_carries_any_protocol_and_what_it_offers(start: Start, secrets: Secr
     context.set_alpn_protocols(["h2"])
 
     def echo(peer: Peer) -> None:
-        peer.send(str(peer.socket.selected_alpn_protocol()).encode() + b"\n")  # type: ignore[attr-defined] # as above
+        peer.send(str(peer.socket.selected_alpn_protocol()).encode() + b"\n")  # type: ignore[attr-defined] # it is an SSLSocket
         while data := peer.exactly(1000):
             peer.send(data[::-1])
             if b"last" in data:
-                peer.socket.unwrap()  # type: ignore[attr-defined] # as above
+                peer.socket.unwrap()  # type: ignore[attr-defined] # it is an SSLSocket
 
     backend = serve(echo, context)
     with before(start, backend, secrets, "tls", TLS_ALPN="h2").connect() as app:
@@ -182,7 +182,7 @@ def test_an_upgrade_passes_through_tls_as_well(start: Start, secrets: Secrets, s
         peer.head()
         peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
         peer.send(peer.exactly(4)[::-1])
-        peer.socket.unwrap()  # type: ignore[attr-defined] # as above
+        peer.socket.unwrap()  # type: ignore[attr-defined] # it is an SSLSocket
 
     backend = serve(switch, secrets.server())
     with before(start, backend, secrets).connect() as app:
@@ -215,7 +215,7 @@ def test_a_large_upload_over_tls_waits_for_a_slow_upstream_with_little_memory(
         with contextlib.suppress(TimeoutError):
             while sent < size:
                 sent += app.socket.send(b"x" * min(1_000_000, size - sent))
-        assert sent < size  # the upstream reads nothing, so we are not read either
+        assert sent < size  # the upstream reads nothing, so our data is not read either
         assert ambassador.rss() - memory < 20_000_000
         app.socket.settimeout(60)
         go.set()
@@ -229,7 +229,7 @@ def test_a_large_upload_over_tls_waits_for_a_slow_upstream_with_little_memory(
 def test_an_end_without_close_notify_may_be_an_attackers_and_arrives_as_a_break(
     start: Start, secrets: Secrets, serve: Serve, scheme: str
 ) -> None:
-    """RFC 8446 section 6.1: only close_notify tells that all has come."""
+    """RFC 8446 section 6.1: only close_notify proves that all data has come."""
 
     def half(peer: Peer) -> None:
         peer.exactly(1)
@@ -284,7 +284,7 @@ def test_what_nginx_serves_over_tls_arrives_unchanged_also_after_its_certificate
             assert status == 200
             assert hashlib.sha256(body).digest() == hashlib.sha256(content).digest()
         with ambassador.connect() as app:
-            for _ in range(20):  # more than a connection of nginx lives
+            for _ in range(20):  # longer than a connection of nginx lives
                 app.send(GET.replace(b"/", b"/said", 1))
                 assert app.response()[2] == b"ok"
         other = trustme.CA()
@@ -292,7 +292,7 @@ def test_what_nginx_serves_over_tls_arrives_unchanged_also_after_its_certificate
         secrets.write("server", other.issue_cert("orders.test").private_key_and_cert_chain_pem.bytes())
         process.send_signal(1)
         deadline = time.monotonic() + 2
-        while time.monotonic() < deadline:  # whichever certificate nginx shows at the moment
+        while time.monotonic() < deadline:  # for either certificate of nginx
             assert ambassador.ask(GET.replace(b"/", b"/said", 1))[0] == 200
         secrets.write("ca", other.cert_pem.bytes())
         wait_until(

@@ -1,4 +1,4 @@
-"""Messages that the RFCs allow or that real peers send: they pass, and what does not pass is told its cause."""
+"""Messages that the RFCs allow or that real peers send pass, and a rejection names its cause."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_body_of_padded_chunks_arrives(start: Start) -> None:
 
 @pytest.mark.parametrize("status", [499, 599, 600, 666, 777, 999])
 def test_a_status_beyond_599_is_passed_on_as_it_is(start: Start, status: int) -> None:
-    """RFC 9110 section 15: it is for the client to take it for a 5xx, and for an endpoint it counts as one."""
+    """RFC 9110 section 15: the client treats it as a 5xx, and it counts as one for the endpoint."""
     with backends(saying(b"HTTP/1.1 %d Odd\r\nContent-Length: 3\r\n\r\nodd" % status)) as (backend,):
         ambassador = Ambassador(start, backend.url, HEALTH_PATH="/", ACCESS_LOG="all")
         with ambassador.connect() as peer:
@@ -39,7 +39,7 @@ def test_a_status_beyond_599_is_passed_on_as_it_is(start: Start, status: int) ->
 # -- interim responses --------------------------------------------------------------------------------------------
 
 
-# -- what is refused is told its cause ----------------------------------------------------------------------------
+# -- rejections name their cause ----------------------------------------------------------------------------
 
 
 def test_percent_encoded_letters_pass(start: Start) -> None:
@@ -98,7 +98,7 @@ def test_the_number_of_fields_is_a_setting_for_both_directions(start: Start) -> 
 
 
 def frames(data: bytes) -> list[tuple[int, bytes]]:
-    """The types and payloads of the HTTP/2 frames in the data."""
+    """Return the types and payloads of the HTTP/2 frames in the data."""
     found = []
     while data:
         length, kind = int.from_bytes(data[:3]), data[3]

@@ -1,4 +1,4 @@
-"""Upgrades behind a request that has a body: how the Docker engine's clients exec and attach."""
+"""Upgrades behind a request with a body, as the Docker engine's clients ask for them to exec and attach."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conftest import Start
 
 
 def take(peer: Peer) -> tuple[bytes, bytes]:
-    """The head and the body of a request."""
+    """Read the head and the body of a request."""
     head = peer.head()
     if b"chunked" not in head:
         return head, peer.exactly(len(BODY))
@@ -30,7 +30,7 @@ def test_a_post_with_a_body_is_upgraded(start: Start, request_: bytes) -> None:
     seen: list[tuple[bytes, bytes]] = []
 
     def engine(peer: Peer) -> None:
-        """What is piped in comes back, as `docker exec -i … cat` has it: it ends when its input does."""
+        """Echo the input and end with it, like `docker exec -i … cat`."""
         seen.append(take(peer))
         peer.send(SWITCHED + b"first")
         peer.send(peer.rest())
@@ -81,7 +81,7 @@ def test_h2c_is_not_passed_on_beside_a_body(start: Start) -> None:
 
 
 def test_a_raw_stream_without_an_upgrade_arrives_as_it_is_sent(start: Start) -> None:
-    """The engine's answer to a client that asks for no upgrade: 200, and a body that ends with the connection."""
+    """The engine responds to a client without an upgrade with 200, and a body that ends with the connection."""
     told = threading.Semaphore(0)
 
     def engine(peer: Peer) -> None:

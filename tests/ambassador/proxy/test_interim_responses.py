@@ -1,4 +1,4 @@
-"""Interim responses with framing fields, which no 1xx may have: what passes, and what happens to their connection."""
+"""Interim responses with framing fields, which a 1xx must not have: the forwarded head, and the connection."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     ],
 )
 def test_framing_fields_of_an_interim_response_are_taken_off(status: bytes, field: bytes) -> None:
-    """RFC 9112 section 6.3: a 1xx ends with its head, whatever its fields say."""
+    """RFC 9112 section 6.3: a 1xx ends with its head, whatever its fields."""
     with Pair() as pair:
         pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         pair.connection.data_received(b"HTTP/1.1 %b\r\n%b\r\nLink: </a>\r\n\r\n" % (status, field))
         assert pair.app.written == b"HTTP/1.1 %b\r\nLink: </a>\r\n\r\n" % status
         pair.connection.data_received(OK)
         assert pair.app.written.endswith(b"\r\n\r\nok")
-        # Whoever frames a 1xx may send a body with it: no other request meets what may still come.
+        # An upstream that frames a 1xx may send a body with it, so no other request uses this connection.
         assert pair.there.aborted
         assert pair.connection not in pair.endpoint.idle
 

@@ -1,4 +1,4 @@
-"""Whatever happens to the connections of an exchange, in whatever order: nothing is left over when all have ended."""
+"""Any sequence of events on the connections of an exchange leaves nothing over when all have ended."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SERVER = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nraw",
     b"nonsense\r\n\r\n",
 )
-FOREVER = 10_000.0  # seconds: more than each time-out
+FOREVER = 10_000.0  # seconds: longer than each time-out
 
 
 class Live(Wire):
-    """A transport that tells its protocol that it is closed, as real ones do: soon, and once."""
+    """A fake transport that reports its close to the protocol like a real one: soon, and once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Live(Wire):
         self.told = False
 
     def write(self, data: bytes) -> None:
-        if not self.closing:  # real ones ignore what comes later
+        if not self.closing:  # real transports ignore later writes
             super().write(data)
 
     def set_protocol(self, protocol: Any) -> None:
@@ -68,7 +68,7 @@ class Live(Wire):
         self.protocol.connection_lost(None)
 
     def take(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Deliver bytes to the protocol."""
         if self.closing or self.paused:
             return
         if hasattr(self.protocol, "data_received"):
@@ -77,25 +77,25 @@ class Live(Wire):
             self.protocol.take(data)
 
     def stop(self) -> None:
-        """The peer takes no more."""
+        """Let the peer read no more."""
         if not self.closing and not self.unsent:
             self.unsent = 100_000
             self.protocol.pause_writing()
 
     def go_on(self) -> None:
-        """The peer has taken all."""
+        """Let the peer have read all."""
         if not self.closing and self.unsent:
             self.unsent = 0
             self.protocol.resume_writing()
 
     def end(self) -> None:
-        """The peer has ended its direction."""
+        """Let the peer end its sending direction."""
         if not (self.closing or self.paused or self.protocol.eof_received()):
             self.close()
 
 
 class World:
-    """An app's connection and the endpoint's connections, of which each opens or fails when told."""
+    """A connection of the app and those to the endpoint; each opens or fails when the test decides."""
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
@@ -107,7 +107,7 @@ class World:
         pair.loop.create_connection = self._connect  # type: ignore[method-assign,assignment] # no network
         self.client = ClientConnection(pair.upstream)
         self.app = Live(self.loop, self.client)
-        self.client.connection_made(self.app)  # type: ignore[arg-type] # a transport as far as it goes
+        self.client.connection_made(self.app)  # type: ignore[arg-type] # a fake transport
         self.now = self.client.since
 
     async def _connect(self, protocol: Callable[[], Any], *_: Any, **__: Any) -> tuple[Live, Any]:
@@ -188,7 +188,7 @@ def test_nothing_is_left_when_all_have_ended(steps: list[tuple[str, int, int]]) 
         world = World(pair)
         for action, which, size in steps:
             world.act(action, which, size)
-        # Nobody does anything any more, for as long as it takes: each request that waits has its time.
+        # No peer acts any more, until the time-out of each waiting request is over.
         for _ in range(1000):
             world.wait(FOREVER)
             world.open(fails=True)

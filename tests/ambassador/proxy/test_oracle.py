@@ -1,4 +1,4 @@
-"""Whatever comes from one side, h11 finds what goes on to the other side sound: one message, or nothing, or a break."""
+"""For any bytes from one side h11 accepts the bytes to the other side: one message, nothing, or a broken connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHANGES = st.lists(
 
 
 def changed(message: bytes, changes: list[tuple[int, int]], *, insert: bool) -> bytes:
-    """The message with some bytes in place of others, or between them."""
+    """Return the message with some bytes replaced or inserted."""
     for place, byte in changes:
         at = min(place, len(message))
         message = message[:at] + bytes([byte]) + message[at if insert else at + 1 :]
@@ -23,7 +23,7 @@ def changed(message: bytes, changes: list[tuple[int, int]], *, insert: bool) -> 
 
 
 def is_sound(oracle: h11.Connection, wire: bytes) -> list[type]:
-    """What kinds of events the other side reads. It fails where that takes the bytes for malformed."""
+    """Return the kinds of events that the other side reads. It fails if h11 rejects the bytes."""
     oracle.receive_data(wire)
     seen: list[type] = []
     while True:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sidecars.ambassador.proxy.retry import FORGIVEN, GIVE_UP, RETRY, Failed, RetryBudget, pause, retry_after, verdict
 from sidecars.ambassador.setting_types import CONNECT, RESET, TIMEOUT
-from tests.ambassador.balancers import settings
+from tests.ambassador.balancing_support import settings
 
 USUAL = settings().retry_on
 ALWAYS = settings(RETRY_ON="connect,reset,timeout,5xx,429").retry_on

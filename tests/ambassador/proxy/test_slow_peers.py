@@ -1,4 +1,4 @@
-"""A peer that takes little is not taken for one that takes nothing."""
+"""A peer that reads slowly does not count as one that reads nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.support import wait_until
 
 LIMITS = {"AMBASSADOR_IDLE_TIMEOUT": "100s", "AMBASSADOR_TIMEOUT": "100s"}
 UPLOAD = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234"
-MOST = 99.0  # seconds; all but a moment of each time-out
+MOST = 99.0  # seconds; a little less than each time-out
 ROUNDS = 5
 
 
 class Full:
-    """A TCP connection whose buffers are full, until its peer takes something."""
+    """A TCP connection with full buffers, until its peer reads."""
 
     def __init__(self, own: socket.socket, peer: socket.socket) -> None:
         self.own = own
@@ -34,7 +34,7 @@ class Full:
                 self.own.send(bytes(65536))
 
     def take_some(self) -> None:
-        """Have the peer take so little that the kernel still does not ask for more, but acknowledges it."""
+        """Let the peer read so little that the kernel acknowledges it but does not ask for more."""
         before = acknowledged(self.own)
 
         def is_noticed() -> bool:

@@ -1,6 +1,6 @@
-"""A tunnel that has ended is freed at once: nothing of it waits for the garbage collector, which may come late.
+"""A tunnel that has ended is freed at once: none of its objects waits for the garbage collector, which may run late.
 
-A TLS connection of uvloop has a buffer of 256 KB, of which the garbage collector knows nothing.
+A TLS connection of uvloop has a buffer of 256 KB that the garbage collector does not count.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ RESET = b"\1\0\0\0\0\0\0\0"  # of SO_LINGER: closing resets
 
 
 def switching(peer: Peer) -> None:
-    """Agree to the protocol that is asked for, and stay until the app leaves."""
+    """Accept the upgrade, and stay until the app leaves."""
     if peer.head():
         peer.send(SWITCHED)
         peer.rest()
 
 
 def leaving(peer: Peer) -> None:
-    """Agree to the protocol that is asked for, and close."""
+    """Accept the upgrade, and close."""
     if peer.head():
         peer.send(SWITCHED)
 
 
 def breaking(peer: Peer) -> None:
-    """Agree to the protocol that is asked for, and reset the connection."""
+    """Accept the upgrade, and reset the connection."""
     leaving(peer)
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
@@ -78,7 +78,7 @@ def no_collector() -> Iterator[None]:
 
 
 def held() -> Counter[str]:
-    """Return how many objects of connections there are, by their class."""
+    """Return the number of objects of connections, by their class."""
     return Counter(
         type(each).__name__ for each in gc.get_objects() if isinstance(each, OURS) or type(each).__name__ in UVLOOPS
     )
@@ -87,9 +87,9 @@ def held() -> Counter[str]:
 async def run_tunnels(
     scheme: str, port: int, ca: Path, end: Callable[[socket.socket], None], count: int
 ) -> tuple[Counter[str], Counter[str]]:
-    """Return what is held before so many tunnels, and after they have ended.
+    """Return the numbers of objects before `count` tunnels, and after they have ended.
 
-    The two are compared for up to `PATIENCE` until they are equal.
+    The two are compared until they are equal, for up to `PATIENCE`.
     """
     loop = asyncio.get_running_loop()
     environ = {"AMBASSADOR_UPSTREAM": f"{scheme}://127.0.0.1:{port}", "AMBASSADOR_ACCESS_LOG": "all"}
@@ -99,7 +99,7 @@ async def run_tunnels(
     upstream = Upstream(settings.upstreams["default"], loop, ReadinessLatch("upstream", ""))
     upstream.on_dns_answer(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("127.0.0.1"),), 3600.0), 0.0)
     made = TcpConnection if scheme in ("tcp", "tls") else ClientConnection
-    server = await loop.create_server(lambda: made(upstream), "127.0.0.1", 0)  # type: ignore[arg-type,return-value] # a protocol by what it can do
+    server = await loop.create_server(lambda: made(upstream), "127.0.0.1", 0)  # type: ignore[arg-type,return-value] # an asyncio protocol by its methods
     before = held()
     for _ in range(count):
         with socket.socket() as app:
@@ -112,7 +112,7 @@ async def run_tunnels(
                 with contextlib.suppress(ConnectionResetError):
                     await loop.sock_recv(app, 65536)
     deadline = loop.time() + PATIENCE
-    while (upstream.open_clients or held() != before) and loop.time() < deadline:  # noqa: ASYNC110 - nothing tells when an object is freed
+    while (upstream.open_clients or held() != before) and loop.time() < deadline:  # noqa: ASYNC110 - no event announces that an object is freed
         await asyncio.sleep(0.01)
     after = held()
     assert not upstream.open_clients

@@ -1,4 +1,4 @@
-"""The trial of an endpoint that ends for a reason of ours or of the app's: the next request is its trial instead."""
+"""A trial that ends for a reason of ours or of the app decides nothing: the next request is the trial."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.ambassador.support import GET
 
 
 def on_trial(pair: Pair) -> None:
-    """Bring the only endpoint to where the next request is its trial."""
+    """Bring the only endpoint into PROBATION: the next request is its trial."""
     balancer, now = pair.upstream.balancer, pair.client.since
     balancer.on_failure(pair.endpoint, now - 60.0, now - 60.0, unreachable=True)
     balancer.tick(now)
@@ -35,10 +35,10 @@ def malformed_body(pair: Pair) -> None:
 
 
 def too_many_wait(pair: Pair) -> None:
-    """Another request, which has left the trial to the next one, waits for a connection to open."""
+    """Let another request wait for a connection to open, after it has left the trial to the next one."""
     pair.endpoint.idle.clear()
     other = ClientConnection(pair.upstream)
-    other.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
+    other.connection_made(Wire())  # type: ignore[arg-type] # a fake transport
     other.data_received(GET)
     pair.upstream.balancer.on_inconclusive(pair.endpoint, pair.client.since)
     pair.client.data_received(GET)
@@ -67,7 +67,7 @@ def test_a_defect_in_connecting_a_tunnel_leaves_nothing_behind() -> None:
         pair.loop.create_connection = broken  # type: ignore[method-assign] # that is the defect
         tunnel = TcpConnection(pair.upstream)
         wire = Wire()
-        tunnel.connection_made(wire)  # type: ignore[arg-type] # a transport as far as it goes
+        tunnel.connection_made(wire)  # type: ignore[arg-type] # a fake transport
         pair.loop.run_until_complete(asyncio.sleep(0))
         assert wire.aborted
         assert pair.upstream.defects.count == 1

@@ -34,6 +34,6 @@ def test_an_error_of_connecting_has_its_cause(number: int, cause: local_replies.
 
 
 def test_an_address_without_a_way_to_it_is_no_lack_of_ports() -> None:
-    """connect(2) says EADDRNOTAVAIL, too, where this host has no address to speak from, as without IPv6."""
+    """connect(2) also fails with EADDRNOTAVAIL if this host has no source address, for example without IPv6."""
     error = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
     assert connect_errors.of_connecting(error, "0:0:0:0:0:0:0:1%no-such-device") is local_replies.ADDRESS_UNREACHABLE

@@ -1,4 +1,4 @@
-"""What the tests of the balancing core share: settings, endpoints, and a balancer with a fixed seed."""
+"""Helpers for the tests of balancing: settings, endpoints, and a balancer with a fixed seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def settings(upstream: str = "http://orders", **environ: str) -> UpstreamSetting
     return load(Settings, {"AMBASSADOR_UPSTREAM": upstream, **given}).upstreams["default"]
 
 
-def endpoints(count: int, weights: Sequence[float] = (), priorities: Sequence[int] = ()) -> list[Endpoint]:
+def make_endpoints(count: int, weights: Sequence[float] = (), priorities: Sequence[int] = ()) -> list[Endpoint]:
     made = [Endpoint(b"orders", f"10.0.{number >> 8}.{number & 255}", 80) for number in range(count)]
     for endpoint, weight in zip(made, weights, strict=False):
         endpoint.full_weight = weight
@@ -26,23 +26,23 @@ def endpoints(count: int, weights: Sequence[float] = (), priorities: Sequence[in
     return made
 
 
-def balancer(known: list[Endpoint], balance: str = "ewma", **environ: str) -> Balancer:
-    made = Balancer(settings(BALANCE=balance, **environ), random.Random(7).random)
-    made.update(known, (), 0.0)
-    return made
+def make_balancer(known: list[Endpoint], balance: str = "ewma", **environ: str) -> Balancer:
+    balancer = Balancer(settings(BALANCE=balance, **environ), random.Random(7).random)
+    balancer.update(known, (), 0.0)
+    return balancer
 
 
-def chosen(made: Balancer, count: int, now: float = 0.0) -> Counter[Endpoint]:
-    """How often each is chosen when nothing is known of what became of the requests."""
+def count_choices(balancer: Balancer, count: int, now: float = 0.0) -> Counter[Endpoint]:
+    """Choose `count` times without an outcome, and count the choices of each endpoint."""
     found: Counter[Endpoint] = Counter()
     for _ in range(count):
-        endpoint = made.choose(now)
+        endpoint = balancer.choose(now)
         assert endpoint is not None
         found[endpoint] += 1
     return found
 
 
-def fail(made: Balancer, endpoint: Endpoint, now: float, times: int = 5) -> None:
-    """So many requests begin and break one after the other."""
+def fail(balancer: Balancer, endpoint: Endpoint, now: float, times: int = 5) -> None:
+    """Begin `times` attempts one after the other, and let each fail."""
     for _ in range(times):
-        made.on_failure(endpoint, now, now)
+        balancer.on_failure(endpoint, now, now)
