@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def run(settings: Settings) -> None:
-    from sidecars.warcopier import app  # noqa: PLC0415 - only once the settings are known to be good
+    from sidecars.warcopier import app  # noqa: PLC0415 - loaded only after the settings are valid
 
     app.run(settings)
 
 
 async def watch(settings: Settings, context: ServiceContext) -> None:
-    from sidecars.warcopier.watch import watcher  # noqa: PLC0415 - as above
+    from sidecars.warcopier.watch import watcher  # noqa: PLC0415 - loaded only with WARCOPIER_WATCH
 
     await watcher.run(settings, context)
 

@@ -1,4 +1,7 @@
-"""A run: list the sources, decide about each, stage and prove all that is new, then publish all of it at once."""
+"""One run: list the sources, plan, stage and verify everything that is new, then commit all of it at once.
+
+list_sources ─▶ Plan.add, for each ─▶ remove_stale ─▶ require_space ─▶ Stager.stage, for each ─▶ commit ─▶ manifest
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,13 @@ from sidecars.warcopier.archive.archive_check import ArchiveCheck
 from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry
 from sidecars.warcopier.planning import Plan
 from sidecars.warcopier.source import listing
-from sidecars.warcopier.target import directory_swap, manifest
+from sidecars.warcopier.target import free_space, manifest
 from sidecars.warcopier.target.commit import commit
 from sidecars.warcopier.target.directory import TargetDirectory
 from sidecars.warcopier.target.stager import Stager
+from sidecars.warcopier.target.staging_area import StagingArea
 from sidecars.warcopier.tomcat_names import MANIFEST, escaped
+from sidecars.warcopier.transfer.copying import flush_file_system
 from sidecars.warcopier.transfer.progress import Progress, never
 
 if TYPE_CHECKING:
@@ -25,18 +30,19 @@ if TYPE_CHECKING:
 
     from sidecars.warcopier.artifacts import Source
     from sidecars.warcopier.settings import Settings
+    from sidecars.warcopier.target.manifest import Manifest
     from sidecars.warcopier.target.stager import StagedArtifact
 
 log = logs.get("warcopier")
 
-_UNKNOWN = Fingerprint(-1, -1, -1, -1)  # of a file that another run has replaced already: never believed
-_MANY = 16  # artifacts from which on the disk is flushed once instead of for each
-_TOLD = 20  # digests in the last line
+_UNKNOWN = Fingerprint(-1, -1, -1, -1)  # of a file that another run has replaced already: it equals no fingerprint
+_MANY = 16  # artifacts; from more on, the file system is flushed once instead of each file
+_MAX_DIGESTS = 20  # in the last log line
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has done, by the names in the target. `copied` counts bytes of archives."""
+    """The result of one run, by the names in the target. `copied` is the number of bytes of archives."""
 
     published: tuple[str, ...]
     kept: tuple[str, ...]
@@ -53,97 +59,107 @@ class Outcome:
         return ", ".join(counts)
 
     def digests(self) -> str:
-        told = [f"{escaped(name)} sha256:{digest}" for name, digest in list(self.sha256.items())[:_TOLD] if digest]
-        more = len(self.sha256) - _TOLD
-        return ", ".join([*told, f"and {more} more"] if more > 0 else told)
+        first = list(self.sha256.items())[:_MAX_DIGESTS]
+        listed = [f"{escaped(name)} sha256:{digest}" for name, digest in first if digest]
+        more = len(self.sha256) - _MAX_DIGESTS
+        return ", ".join([*listed, f"and {more} more"] if more > 0 else listed)
 
 
 def run(settings: Settings) -> None:
-    """Publish once, and say what was done. Raises the failures of the contract; then nothing was published."""
+    """Publish once, and report. Raises BadSettings, BadData or IOFailed; then nothing was published."""
     started = time.monotonic()
-    outcome = publish(settings, committed=signals.ignore_stop)
+    outcome = publish(settings, on_committed=signals.ignore_stop)
     report(outcome, time.monotonic() - started)
 
 
 def report(outcome: Outcome, seconds: float) -> None:
-    """The last line, which is the termination message, too."""
+    """Write the outcome as the last log line and as the termination message."""
     summary, digests = outcome.summary(), outcome.digests()
     log.info(summary, files=len(outcome.sha256), bytes=outcome.copied, seconds=round(seconds, 3), sha256=digests)
     lifecycle.write_termination_message(f"{summary} ({outcome.copied} bytes copied in {seconds:.3f} s): {digests}")
 
 
 def publish(
-    settings: Settings, stop: Callable[[], bool] = never, committed: Callable[[], None] = lambda: None
+    settings: Settings, stop: Callable[[], bool] = never, on_committed: Callable[[], None] = lambda: None
 ) -> Outcome:
-    """One run. `stop` says whether to give up, `committed` is called once that is too late."""
-    os.umask(0)  # the modes that are asked for are meant as they are
+    """Do one run. `stop` returns True once the run must end; `on_committed` is called once it is too late for that.
+
+    Raises BadSettings, BadData, IOFailed or Stopped.
+    """
+    os.umask(0)  # the modes in the settings are exact
     check = ArchiveCheck(settings)
-    with TargetDirectory(settings.target) as target:
-        found = listing.list_sources(settings)
-        _demand_elsewhere(found, target)
+    with TargetDirectory(settings.target) as target, StagingArea(target) as area:
+        sources = listing.list_sources(settings)
+        _require_elsewhere(sources, target)
         names = target.names()
-        known = _recorded(target)
-        decisions = Plan(settings, check, target, names, known)
-        for source in found:
-            decisions.decide(source)
-        if swept := target.remove_stale(names):
-            log.info("removed what a killed run had left", files=len(swept))
-        gone = decisions.to_prune() if settings.prune else []
-        now_known = decisions.record(pruned=gone)
-        staged = _staged(decisions, settings, check, target, stop)
-        if staged or gone:
-            places = commit(target, staged, [*decisions.other_forms(), *gone], committed)
-            _tell(staged, gone, target, settings)
-            now_known |= {
-                one.name: ManifestEntry(one.sha256, check.name, places.get(one.name, _UNKNOWN)) for one in staged
-            }
-        if now_known != known:
-            _save(now_known, target)
+        old_manifest = _load_manifest(target)
+        plan = Plan(settings, check, target, names, old_manifest)
+        for source in sources:
+            plan.add(source)
+        if stale := area.remove_stale(names):
+            log.info("removed the files of a killed run", files=len(stale))
+        pruned = plan.to_prune() if settings.prune else []
+        new_manifest = plan.next_manifest(pruned=pruned)
+        staged = _stage(plan, settings, check, target, area, stop)
+        if staged or pruned:
+            found = commit(target, area, staged, [*plan.other_forms(), *pruned], on_committed)
+            _log_changes(staged, pruned, target, settings)
+            for one in staged:
+                new_manifest[one.name] = ManifestEntry(one.sha256, check.name, found.get(one.name, _UNKNOWN))
+        if new_manifest != old_manifest:
+            _save_manifest(target, area, new_manifest)
     published = tuple(one.name for one in staged)
-    digests = {name: now_known[name].sha256 for name in sorted((*published, *decisions.kept))}
+    digests = {name: new_manifest[name].sha256 for name in sorted((*published, *plan.kept))}
     copied = sum(one.source.fingerprint.size for one in staged)
-    return Outcome(published, tuple(decisions.kept), tuple(gone), digests, copied)
+    return Outcome(published, tuple(plan.kept), tuple(pruned), digests, copied)
 
 
-def intact(settings: Settings) -> Outcome | None:
-    """Return what earlier runs published and is still as they left it; None where that is nothing, or not known."""
+def earlier_outcome(settings: Settings) -> Outcome | None:
+    """Return the unchanged artifacts that earlier runs published; None if there is none, or on any failure."""
     with suppress(Failure, OSError, ValueError), TargetDirectory(settings.target) as target:
-        decisions = Plan(settings, ArchiveCheck(settings), target, target.names(), manifest.load(target.directory))
-        if found := decisions.intact():
+        plan = Plan(settings, ArchiveCheck(settings), target, target.names(), manifest.load(target.descriptor))
+        if found := plan.intact():
             return Outcome((), tuple(found), (), found, 0)
     return None
 
 
-def _demand_elsewhere(found: list[Source], target: TargetDirectory) -> None:
-    for path in {_place(source.path): source.path for source in found}.values():
+def _require_elsewhere(sources: list[Source], target: TargetDirectory) -> None:
+    """Raise BadSettings if a source lies in the target."""
+    for path in {_real_directory(source.path): source.path for source in sources}.values():
         if target.contains_file(path):
             raise BadSettings(f"WARCOPIER_SOURCE and WARCOPIER_TARGET are the same place: {escaped(path)} lies in both")
 
 
-def _place(path: str) -> str:
-    """The directory that a file lies in, or what it leads to."""
+def _real_directory(path: str) -> str:
+    """Return the directory of a file, or of the destination of a link."""
     return os.path.dirname(listing.resolve_links(path) if os.path.islink(path) else path)  # noqa: PTH114, PTH120 - text
 
 
-def _staged(
-    decisions: Plan, settings: Settings, check: ArchiveCheck, target: TargetDirectory, stop: Callable[[], bool]
+def _stage(
+    plan: Plan,
+    settings: Settings,
+    check: ArchiveCheck,
+    target: TargetDirectory,
+    area: StagingArea,
+    stop: Callable[[], bool],
 ) -> list[StagedArtifact]:
-    if not decisions.new:
+    """Stage every source of the plan, and flush. Raises BadData, IOFailed or Stopped."""
+    if not plan.to_stage:
         return []
-    new = [(source, expected, decisions.summarize(source)) for source, expected in decisions.new]
-    size = sum(found.room if found else source.fingerprint.size for source, _, found in new)
-    files = sum(found.files if found else 1 for _, _, found in new)
-    target.require_space(size, files, settings.reserve)
+    new = [(source, expected, plan.summarize(source)) for source, expected in plan.to_stage]
+    size = sum(summary.disk_size if summary else source.fingerprint.size for source, _, summary in new)
+    files = sum(summary.files if summary else 1 for _, _, summary in new)
+    free_space.require_space(target, size, files, settings.reserve)
     progress = Progress(sum(2 * source.fingerprint.size for source, _, _ in new), stop)
-    stager = Stager(target, settings, check, progress)
-    later = settings.unpack or len(new) > _MANY
+    stager = Stager(target, area, settings, check, progress)
+    flush_once = settings.unpack or len(new) > _MANY
     try:
-        staged = [stager.stage(source, expected, found, flush=not later) for source, expected, found in new]
+        staged = [stager.stage(source, expected, summary, flush=not flush_once) for source, expected, summary in new]
     finally:
         progress.end()
-    if later:
+    if flush_once:
         try:
-            directory_swap.sync_file_system(target.directory)
+            flush_file_system(target.descriptor)
         except OSError as error:
             raise IOFailed(
                 f"WARCOPIER_TARGET={escaped(settings.target)}: cannot be flushed: {error.strerror}"
@@ -151,7 +167,7 @@ def _staged(
     return staged
 
 
-def _tell(staged: list[StagedArtifact], gone: list[str], target: TargetDirectory, settings: Settings) -> None:
+def _log_changes(staged: list[StagedArtifact], pruned: list[str], target: TargetDirectory, settings: Settings) -> None:
     for one in staged:
         name, source = escaped(one.name), escaped(one.source.path)
         log.info("published", file=name, source=source, bytes=one.source.fingerprint.size, sha256=one.sha256)
@@ -161,23 +177,21 @@ def _tell(staged: list[StagedArtifact], gone: list[str], target: TargetDirectory
             log.warning("it has no WEB-INF/web.xml: a Tomcat that runs will not notice a later change", file=name)
         if target.is_hidden_by_directory(one.name):
             log.warning("a directory of that name, not unpacked by Tomcat, hides it", file=name)
-    for name in gone:
+    for name in pruned:
         log.info("removed: the source no longer has it", file=escaped(name))
 
 
-def _recorded(target: TargetDirectory) -> manifest.Manifest:
+def _load_manifest(target: TargetDirectory) -> Manifest:
     try:
-        return manifest.load(target.directory)
+        return manifest.load(target.descriptor)
     except (OSError, ValueError) as error:
-        log.warning(
-            "the record of earlier runs is of no use: everything is read again", file=MANIFEST, reason=str(error)
-        )
+        log.warning("the manifest is not valid: everything is read again", file=MANIFEST, reason=str(error))
         return {}
 
 
-def _save(known: manifest.Manifest, target: TargetDirectory) -> None:
-    """Without its record the next run takes longer, and that is all: no reason to fail when all is published."""
+def _save_manifest(target: TargetDirectory, area: StagingArea, new: Manifest) -> None:
+    """Save the manifest. A failure is only a warning: everything is published, and the next run just takes longer."""
     try:
-        target.write(MANIFEST, manifest.render(known))
+        manifest.save(target, area, new)
     except IOFailed as error:
-        log.warning("the record could not be written: the next run will read everything again", reason=error.reason)
+        log.warning("the manifest could not be written: the next run will read everything again", reason=error.reason)

@@ -1,12 +1,12 @@
-"""What to do, decided from what is there: no file is opened here.
+"""Rules about artifacts, without I/O: names that collide, trust in the manifest, and the mtime that Tomcat notices.
 
-The record of an earlier run (see `record`) is only ever a reason not to read again. It is believed about the file in
-the target, as long as that has the very inode, size, mtime and ctime that were noted when it was published: a file
-system that can be written keeps the ctime itself, and nobody can set it back. An unpacked directory is believed to be
-the one that was published while it has the same inode: an app may well write into its own directory.
+An artifact is a WAR or an exploded directory in the target. The manifest of earlier runs (`target.manifest`) only ever
+saves reading. An entry is trusted about a file as long as the file has the inode, size, mtime and ctime that were noted
+when it was published: the file system itself sets the ctime, and no program can set it back. An exploded directory is
+trusted as long as its inode is the same, because an application may write into its own directory.
 
-The source is read in every run: it may lie in an image whose format makes up inode, mtime and ctime (erofs, squashfs),
-and with reproducible builds two different WARs of one size then look the same.
+The source is read in every run. It may lie in an image whose file system makes up inode, mtime and ctime (erofs,
+squashfs), and with reproducible builds two different WARs of one size then look the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SOON = 60  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a file looks like from outside. Two that are equal were, for one path, the same unchanged file."""
+    """The identity of a file by its metadata. For one path, two equal fingerprints mean the same unchanged file."""
 
     size: int
     mtime_ns: int
@@ -38,7 +38,7 @@ def fingerprint(stat: os.stat_result) -> Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A WAR to publish: where it lies, under which name, and what it looked like when it was listed."""
+    """A WAR to publish: its path, the name to publish it under, and its device and fingerprint when it was listed."""
 
     path: str
     name: str
@@ -48,9 +48,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """What the record says of an artifact: its digest, which check it has passed, and how it looked once it was there.
+    """An artifact as the manifest records it, once it was published.
 
-    `sha256` is that of the archive, also where that was unpacked; "" where none was taken.
+    `sha256` is the digest of the archive, also for an exploded directory; "" if no digest was taken. `check` is the
+    name of the check that it passed (`ArchiveCheck.name`), `file` its fingerprint in the target.
     """
 
     sha256: str
@@ -59,15 +60,15 @@ class ManifestEntry:
 
 
 class DuplicateContext(Exception):
-    """Two sources want to be the same web application."""
+    """Two sources would be the same web application."""
 
-    def __init__(self, one: Source, other: Source) -> None:
-        super().__init__(f"{tomcat_names.escaped(one.path)} and {tomcat_names.escaped(other.path)}")
-        self.one, self.other = one, other
+    def __init__(self, first: Source, second: Source) -> None:
+        super().__init__(f"{tomcat_names.escaped(first.path)} and {tomcat_names.escaped(second.path)}")
+        self.first, self.second = first, second
 
 
 def without_duplicates(sources: Iterable[Source]) -> list[Source]:
-    """The sources in the order of their names; a file that was listed twice counts once. Raises Clash."""
+    """Return the sources sorted by name, with a file that was listed twice once. Raises DuplicateContext."""
     by_context: dict[tomcat_names.ContextName, Source] = {}
     for source in sources:
         first = by_context.setdefault(tomcat_names.context_name(source.name), source)
@@ -77,23 +78,24 @@ def without_duplicates(sources: Iterable[Source]) -> list[Source]:
     return sorted(by_context.values(), key=lambda source: source.name)
 
 
-def trusted_sha256(present: Fingerprint, known: ManifestEntry | None) -> str:
-    """The digest of the file that is present, if the record can be believed about it; else ""."""
-    return known.sha256 if known and known.file == present else ""
+def trusted_sha256(present: Fingerprint, entry: ManifestEntry | None) -> str:
+    """Return the digest that the manifest has of the file with this fingerprint; "" if it has none to be trusted."""
+    return entry.sha256 if entry and entry.file == present else ""
 
 
-def has_passed(known: ManifestEntry | None, sha256: str, check: str) -> bool:
-    """Whether the bytes with that digest are known to have passed the check that is asked for."""
-    return known is not None and known.sha256 == sha256 and known.check == check
+def has_passed(entry: ManifestEntry | None, sha256: str, check: str) -> bool:
+    """True if the manifest says that the bytes with this digest have passed the check with this name."""
+    return entry is not None and entry.sha256 == sha256 and entry.check == check
 
 
 def new_mtime(now_ns: int, known_ns: Iterable[int | None]) -> int:
-    """The mtime for a new artifact: now, in whole seconds, or the second after the last that Tomcat may know.
+    """Return the mtime for a new artifact: now, in whole seconds, or the second after the last one Tomcat may know.
 
-    Tomcat takes a WAR for changed when its mtime *differs* from the one it knows: that of the WAR before and that of
-    `META-INF/war-tracker` in the unpacked directory. Old Java sees whole seconds only, so these must differ. It must be
-    later, too: of several WARs in one second Tomcat may have seen the first only, and the third must not look like it.
-    But Tomcat waits until a time has passed, so one that lies far in the future is only kept clear of.
+    All times are nanoseconds. Tomcat takes a WAR for changed if its mtime differs from the mtime of the WAR before, and
+    from that of `META-INF/war-tracker` in the exploded directory. Old Java sees whole seconds only, so these must
+    differ. The new mtime must also be later: of several WARs in one second Tomcat may have seen the first only, and the
+    third must not look like the first. But Tomcat waits until a time has passed before it deploys, so a known time far
+    in the future is only avoided, not exceeded.
     """
     now = now_ns // SECOND
     known = {mtime // SECOND for mtime in known_ns if mtime is not None}

@@ -1,4 +1,8 @@
-"""What the operating system refused, as one sentence that names the setting or file and what to do."""
+"""File access whose errors are sentences: they name the setting or the file, the reason, and what to do.
+
+An error while a source is read, or while the target is written, becomes IOFailed (exit code 74). A source that is not a
+regular file becomes BadData (exit code 65).
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,16 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier.tomcat_names import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from sidecars.warcopier.archive.zip_directory import ReadAt
     from sidecars.warcopier.settings import Owner
+
+    ReadAt = Callable[[int, int], bytes]
+    """`read(offset, length)` returns that many bytes from the offset; fewer only at the end of the file."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM)
-_KINDS = {
+_FILE_TYPES = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -27,73 +33,85 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
-READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never hangs on a pipe that took a file's place
+READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never blocks, even on a pipe
 
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Turn what goes wrong while a source is read into IOFailed."""
+    """Raise IOFailed, which names the path, for an OSError in this context."""
     try:
         yield
     except OSError as error:
-        raise _not_read(path, error) from None
+        raise _read_failure(path, error) from None
 
 
 @contextmanager
 def writing(target: str) -> Iterator[None]:
-    """Turn what goes wrong while the target is written into IOFailed."""
+    """Raise IOFailed, which names WARCOPIER_TARGET and a remedy, for an OSError in this context."""
     try:
         yield
     except OSError as error:
-        raise IOFailed(f"WARCOPIER_TARGET={escaped(target)}: {_why_not_written(error)}") from None
+        raise IOFailed(f"WARCOPIER_TARGET={escaped(target)}: {_write_reason(error)}") from None
 
 
-def reader_of(file: int, path: str) -> ReadAt:
-    """Reads ranges of an open source; what goes wrong is IOFailed, also in the midst of writing something."""
+def range_reader(descriptor: int, path: str) -> ReadAt:
+    """Return a function that reads ranges of an open file. It raises IOFailed with the path, also within `writing`."""
 
     def read(offset: int, length: int) -> bytes:
         try:
-            return os.pread(file, length, offset)
+            return os.pread(descriptor, length, offset)
         except OSError as error:
-            raise _not_read(path, error) from None
+            raise _read_failure(path, error) from None
 
     return read
 
 
 def require_regular_file(path: str, mode: int) -> None:
-    """Raise BadData unless the mode is that of a regular file."""
-    kind = stat.S_IFMT(mode)
-    if kind != stat.S_IFREG:
-        raise BadData(f"{escaped(path)}: is {_KINDS.get(kind, 'no file')}; nothing was published")
+    """Raise BadData unless the mode (`st_mode`) is that of a regular file."""
+    file_type = stat.S_IFMT(mode)
+    if file_type != stat.S_IFREG:
+        raise BadData(f"{escaped(path)}: is {_FILE_TYPES.get(file_type, 'no file')}; nothing was published")
+
+
+def open_regular_file(path: str) -> int:
+    """Open a source for reading and return its descriptor. Raises IOFailed, or BadData if it is no regular file."""
+    with reading(path):
+        descriptor = os.open(path, READ_FLAGS)
+        try:
+            require_regular_file(path, os.fstat(descriptor).st_mode)
+        except BadData:
+            os.close(descriptor)
+            raise
+        return descriptor
 
 
 def read_small_file(path: str, largest: int) -> bytes:
-    """Read a file of at most `largest` bytes that somebody else has written. It never waits for a pipe or a device.
+    """Read a file that comes from outside, of at most `largest` bytes. It never waits for a pipe or a device.
 
-    Raises FileNotFoundError, IOFailed, or BadData where it is no regular file or a larger one.
+    Raises FileNotFoundError, IOFailed, or BadData if it is no regular file or is larger.
     """
     try:
-        file = os.open(path, READ_FLAGS)
+        descriptor = os.open(path, READ_FLAGS)
     except FileNotFoundError:
         raise
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket, or a device without a driver
             raise BadData(f"{escaped(path)}: is a socket or a device; nothing was published") from None
-        raise _not_read(path, error) from None
+        raise _read_failure(path, error) from None
     try:
-        require_regular_file(path, os.fstat(file).st_mode)
-        raw = reader_of(file, path)(0, largest + 1)
+        require_regular_file(path, os.fstat(descriptor).st_mode)
+        raw = range_reader(descriptor, path)(0, largest + 1)
     finally:
-        os.close(file)
+        os.close(descriptor)
     if len(raw) > largest:
         raise BadData(f"{escaped(path)}: it has more than {largest} bytes; nothing was published")
     return raw
 
 
-def change_owner(file: int, owner: Owner) -> None:
-    """Let the open file belong to somebody. Raises IOFailed, which names the setting, when that is not allowed."""
+def change_owner(descriptor: int, owner: Owner) -> None:
+    """Set the user and group of an open file. Raises IOFailed, which names WARCOPIER_OWNER, if it is not permitted."""
     try:
-        os.fchown(file, *owner)
+        os.fchown(descriptor, *owner)
     except PermissionError:
         raise IOFailed(
             f"WARCOPIER_OWNER={owner[0]}:{owner[1]}: user {os.geteuid()} may not give files to others: run as root with"
@@ -101,21 +119,21 @@ def change_owner(file: int, owner: Owner) -> None:
         ) from None
 
 
-def _not_read(path: str, error: OSError) -> IOFailed:
-    return IOFailed(f"{escaped(path)}: cannot be read{_by_whom(error)}: {_reason(error)}")
+def _read_failure(path: str, error: OSError) -> IOFailed:
+    return IOFailed(f"{escaped(path)}: cannot be read{_by_user(error)}: {_reason(error)}")
 
 
-def _why_not_written(error: OSError) -> str:
+def _write_reason(error: OSError) -> str:
     if error.errno in _NO_SPACE:
         return f"it is full ({_reason(error)}): make room, or give the volume more"
     if error.errno == errno.EROFS:
         return "it is read-only: mount it without readOnly"
     if error.errno in _NOT_ALLOWED:
-        return f"cannot be written{_by_whom(error)}: {_reason(error)}; in Kubernetes, fsGroup makes a volume writable"
+        return f"cannot be written{_by_user(error)}: {_reason(error)}; in Kubernetes, fsGroup makes a volume writable"
     return f"cannot be written: {_reason(error)}"
 
 
-def _by_whom(error: OSError) -> str:
+def _by_user(error: OSError) -> str:
     return f" by user {os.geteuid()}, group {os.getegid()}" if error.errno in _NOT_ALLOWED else ""
 
 

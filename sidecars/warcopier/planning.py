@@ -1,4 +1,8 @@
-"""What to do about each source, and about what earlier runs published: the target is looked at, nothing is changed."""
+"""The plan of a run: for each source stage or keep, and the artifacts of earlier runs to remove.
+
+The target is only read here. The one exception is a kept WAR whose mode or owner differs from the settings: these are
+set at once, which Tomcat does not notice.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,12 @@ from sidecars.chassis.runtime.lifecycle import BadData, BadSettings, IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
 from sidecars.warcopier.artifacts import ManifestEntry
-from sidecars.warcopier.source.listing import ExpectedDigests
-from sidecars.warcopier.target.stager import SMALL, demand_digest, open_source
+from sidecars.warcopier.source.expected_digests import ExpectedDigests, require_digest
+from sidecars.warcopier.target import free_space
+from sidecars.warcopier.target.stager import SMALL
 from sidecars.warcopier.tomcat_names import escaped
-from sidecars.warcopier.transfer.copying import BackgroundTask, are_alike, sha256_of
+from sidecars.warcopier.transfer.background import BackgroundTask
+from sidecars.warcopier.transfer.copying import are_equal, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,134 +36,149 @@ log = logs.get("warcopier")
 
 
 class Plan:
-    """Collects what is `new` (with the digest that is expected of it) and what is `kept`, by the name it has there."""
+    """The plan of one run. `to_stage` has each source to publish with its expected digest ("" if there is none);
+    `kept` has the manifest entry of each artifact that stays, by its name in the target.
+    """
 
     def __init__(
-        self, settings: Settings, check: ArchiveCheck, target: TargetDirectory, names: Iterable[str], known: Manifest
+        self,
+        settings: Settings,
+        check: ArchiveCheck,
+        target: TargetDirectory,
+        names: Iterable[str],
+        manifest: Manifest,
     ) -> None:
-        self.new: list[tuple[Source, str]] = []
+        """`names` are those in the target, `manifest` is that of earlier runs."""
+        self.to_stage: list[tuple[Source, str]] = []
         self.kept: dict[str, ManifestEntry] = {}
         self._settings = settings
         self._check = check
         self._target = target
-        self._known = known
-        self._there = set(map(_context, names))
-        self._expected = ExpectedDigests(settings)
-        self._wanted: set[str] = set()
-        self._twins: list[str] = []
+        self._manifest = manifest
+        self._contexts = set(map(_context_name, names))
+        self._expected_digests = ExpectedDigests(settings)
+        self._selected: set[str] = set()
+        self._other_forms: list[str] = []
 
-    def decide(self, source: Source) -> None:
-        """Decide. Raises BadData, BadSettings or IOFailed when the source cannot be published."""
-        name = tomcat_names.exploded_directory_name(source.name) if self._settings.unpack else source.name
+    def add(self, source: Source) -> None:
+        """Decide whether to stage the source. Raises BadData, BadSettings or IOFailed if it cannot be published."""
+        unpack = self._settings.unpack
+        name = tomcat_names.exploded_directory_name(source.name) if unpack else source.name
         if name.upper() in tomcat_names.NEVER_DEPLOYED:
             raise BadData(
                 f"{escaped(source.path)}: Tomcat takes no directory of that name for an application: publish it under"
                 " another name, or without WARCOPIER_UNPACK; nothing was published"
             )
-        self._wanted.add(name)
-        expected = self._expected.of(source)
-        kept = self._kept_tree(source, name, expected) if self._settings.unpack else self._kept_file(source, expected)
-        if kept:
-            self.kept[name] = kept
-        elif not self._is_retired(source, name):
-            self._note_twin(source, name)
-            self.new.append((source, expected))
+        self._selected.add(name)
+        expected = self._expected_digests.of(source)
+        entry = self._kept_directory(source, name, expected) if unpack else self._kept_war(source, expected)
+        if entry:
+            self.kept[name] = entry
+        elif not self._is_undeployed_version(source, name):
+            self._note_other_form(source, name)
+            self.to_stage.append((source, expected))
 
     def other_forms(self) -> list[str]:
-        """What an earlier run published of the same application in the other form: archive or directory."""
-        return self._twins
+        """Return the artifacts to remove since the same application is published in the other form.
+
+        The forms are WAR and exploded directory. Only artifacts that an earlier run published are listed.
+        """
+        return self._other_forms
 
     def to_prune(self) -> list[str]:
-        """What an earlier run published and the source no longer has; only what still is what was published."""
+        """Return the artifacts that earlier runs published, that the source no longer has, and that are unchanged."""
         gone = []
-        for name in sorted(self._known):
-            if name in self._wanted or name in self._twins or self._target.exists(name) is False:
+        for name in sorted(self._manifest):
+            if name in self._selected or name in self._other_forms or self._target.exists(name) is False:
                 continue
-            if self._is_ours(name):
+            if self._is_as_published(name):
                 gone.append(name)
             else:
-                log.warning("the source no longer has it, but somebody has changed it: left alone", file=escaped(name))
+                log.warning(
+                    "the source no longer has it, but it was changed since: it is not removed", file=escaped(name)
+                )
         return gone
 
     def intact(self) -> dict[str, str]:
-        """What earlier runs published and is still what was published, with its digests."""
-        return {name: entry.sha256 for name, entry in sorted(self._known.items()) if self._is_ours(name)}
+        """Return the digests of the artifacts that earlier runs published and that are unchanged."""
+        return {name: entry.sha256 for name, entry in sorted(self._manifest.items()) if self._is_as_published(name)}
 
-    def record(self, *, pruned: Iterable[str]) -> Manifest:
-        """What is to be remembered but for what is published now."""
-        forgotten = {*self._twins, *pruned}
+    def next_manifest(self, *, pruned: Iterable[str]) -> Manifest:
+        """Return the manifest after this run, without the artifacts that it publishes."""
+        removed = {*self._other_forms, *pruned}
         if self._settings.prune:
-            forgotten |= self._known.keys() - self._wanted
-        return {name: entry for name, entry in self._known.items() if name not in forgotten} | self.kept
+            removed |= self._manifest.keys() - self._selected
+        return {name: entry for name, entry in self._manifest.items() if name not in removed} | self.kept
 
     def summarize(self, source: Source) -> ArchiveSummary | None:
-        """What the archive declares that it unpacks to; None where it stays an archive. Raises BadData or IOFailed.
+        """Return the summary of an archive that is to be unpacked; None for a WAR. Raises BadData or IOFailed.
 
-        A large one is looked at all the same, where there is a check: what is no archive is not copied first.
+        The central directory of a large WAR is read, too, if it is checked: a bad one is refused before it is copied.
         """
-        if not self._settings.unpack and (source.fingerprint.size <= SMALL or not self._check.reads_archives):
+        is_large = source.fingerprint.size > SMALL
+        if not self._settings.unpack and not (is_large and self._check.reads_archives):
             return None
-        reader = open_source(source)
+        reader = io_errors.open_regular_file(source.path)
         try:
-            read = io_errors.reader_of(reader, source.path)
-            found = self._check.summarize(source.path, read, source.fingerprint.size, self._target.block_size())
+            read = io_errors.range_reader(reader, source.path)
+            block = free_space.block_size(self._target)
+            summary = self._check.summarize(source.path, read, source.fingerprint.size, block)
         finally:
             os.close(reader)
-        return found if self._settings.unpack else None
+        return summary if self._settings.unpack else None
 
-    # -- what is there already ----------------------------------------------------------------------------------
+    # -- the artifacts in the target -------------------------------------------------------------------------------
 
-    def _kept_file(self, source: Source, expected: str) -> ManifestEntry | None:
-        """The record's entry for a WAR that needs no copy; None for one that does."""
-        present, known = self._target.present(source.name), self._known.get(source.name)
+    def _kept_war(self, source: Source, expected: str) -> ManifestEntry | None:
+        """Return the manifest entry of a WAR that need not be copied; None if it must be."""
+        present, entry = self._target.file_fingerprint(source.name), self._manifest.get(source.name)
         if present is None or self._settings.overwrite == "always":
             return None
-        believed = artifacts.trusted_sha256(present, known)
+        trusted = artifacts.trusted_sha256(present, entry)
         if self._settings.overwrite == "never":
-            found = believed or (self._sha256(source.name) or "" if self._settings.digest else "")
-            return ManifestEntry(found, known.check if known and known.sha256 == found else "", present)
+            sha256 = trusted or (self._target_sha256(source.name) or "" if self._settings.digest else "")
+            return ManifestEntry(sha256, entry.check if entry and entry.sha256 == sha256 else "", present)
         if present.size != source.fingerprint.size:
             return None
         if self._settings.digest or expected:
-            here, there = self._digests(source, believed)
-            demand_digest(source, here, expected)
-            same = here == there
+            sha256, target_sha256 = self._digests(source, trusted)
+            require_digest(source, sha256, expected)
+            same = sha256 == target_sha256
         else:
-            here, same = "", self._is_alike(source)
+            sha256, same = "", self._is_equal(source)
         if not same:
             return None
-        if not (known and known.file == present and artifacts.has_passed(known, here, self._check.name)):
-            self._examine(source)
-        return ManifestEntry(
-            here, self._check.name, self._target.set_mode_and_owner(source.name, self._settings) or present
-        )
+        if not (entry and entry.file == present and artifacts.has_passed(entry, sha256, self._check.name)):
+            self._verify(source)
+        present = self._target.set_mode_and_owner(source.name, self._settings) or present
+        return ManifestEntry(sha256, self._check.name, present)
 
-    def _kept_tree(self, source: Source, name: str, expected: str) -> ManifestEntry | None:
-        """The same for a directory that was unpacked."""
-        present, known = self._target.directory_fingerprint(name), self._known.get(name)
+    def _kept_directory(self, source: Source, name: str, expected: str) -> ManifestEntry | None:
+        """Return the manifest entry of an exploded directory that need not be replaced; None if it must be."""
+        present, entry = self._target.directory_fingerprint(name), self._manifest.get(name)
         if present is None:
             return None
-        ours = self._is_ours(name)
-        if not ours:
-            self._demand_unpacked_by_tomcat(name)
+        published = self._is_as_published(name)
+        if not published:
+            self._require_unpacked_by_tomcat(name)
         if self._settings.overwrite == "never":
-            return known if known and ours else ManifestEntry("", "", present)
-        if self._settings.overwrite == "always" or not known or not ours:
+            return entry if entry and published else ManifestEntry("", "", present)
+        if self._settings.overwrite == "always" or not entry or not published:
             return None
-        reader = open_source(source)
+        reader = io_errors.open_regular_file(source.path)
         try:
-            read = io_errors.reader_of(reader, source.path)
-            here = sha256_of(read)
-            demand_digest(source, here, expected)
-            if here != known.sha256:
+            read = io_errors.range_reader(reader, source.path)
+            sha256 = sha256_of(read)
+            require_digest(source, sha256, expected)
+            if sha256 != entry.sha256:
                 return None
-            if not artifacts.has_passed(known, here, self._check.name):
+            if not artifacts.has_passed(entry, sha256, self._check.name):
                 self._check.verify_archive(source.path, read, source.fingerprint.size)
         finally:
             os.close(reader)
-        return ManifestEntry(here, self._check.name, known.file)
+        return ManifestEntry(sha256, self._check.name, entry.file)
 
-    def _demand_unpacked_by_tomcat(self, name: str) -> None:
+    def _require_unpacked_by_tomcat(self, name: str) -> None:
         has_tracker = self._target.exists(f"{name}/{tomcat_names.WAR_TRACKER}")
         place = escaped(f"{self._target.path}/{name}")
         if has_tracker is None:
@@ -168,90 +189,91 @@ class Plan:
         if not has_tracker:
             raise IOFailed(f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it")
 
-    def _is_ours(self, name: str) -> bool:
-        """True if what has the name is what an earlier run published, and no link, pipe or the like in its place."""
-        known = self._known.get(name)
-        if known is None:
+    def _is_as_published(self, name: str) -> bool:
+        """True if an earlier run published this artifact and it is unchanged, with no link or pipe in its place."""
+        entry = self._manifest.get(name)
+        if entry is None:
             return False
         try:
             found = self._target.stat(name)
-        except OSError:  # such as a name that is too long: others can write the record
+        except OSError:  # such as a name that is too long: others can write the manifest
             return False
         if found is None:
             return False
         if not tomcat_names.is_war(name):
-            return stat.S_ISDIR(found.st_mode) and found.st_ino == known.file.inode
+            return stat.S_ISDIR(found.st_mode) and found.st_ino == entry.file.inode
         if not stat.S_ISREG(found.st_mode):
             return False
-        return artifacts.fingerprint(found) == known.file or (known.sha256 != "" and self._sha256(name) == known.sha256)
+        is_same_file = artifacts.fingerprint(found) == entry.file
+        return is_same_file or (entry.sha256 != "" and self._target_sha256(name) == entry.sha256)
 
-    def _is_retired(self, source: Source, name: str) -> bool:
-        """Whether it is an older version that Tomcat has removed by itself. Raises when it is one that nobody knows."""
+    def _is_undeployed_version(self, source: Source, name: str) -> bool:
+        """True if the source is an older version that an earlier run published and Tomcat has removed since.
+
+        Raises BadSettings or BadData if it is an older version that no earlier run published.
+        """
         context = tomcat_names.context_name(source.name)
-        newer = tomcat_names.newer_versions(context, self._there)
-        if not newer or self._settings.allow_older or context in self._there:
+        newer = tomcat_names.newer_versions(context, self._contexts)
+        if not newer or self._settings.allow_older or context in self._contexts:
             return False
-        if name in self._known:
-            log.info(
-                "an older version that is gone stays so: a newer one is there", file=escaped(name), newer=newer[-1]
-            )
+        if name in self._manifest:
+            log.info("an older version that was removed is not published again", file=escaped(name), newer=newer[-1])
             return True
-        asked = "WARCOPIER_VERSION" if self._settings.version is not None else escaped(source.path)
-        said = f"{asked}={self._settings.version}" if self._settings.version is not None else f"{asked}: it"
-        failure = BadSettings if self._settings.version is not None else BadData
-        raise failure(
-            f"{said} would be an older version than {escaped(newer[-1])}, which is there (Tomcat sorts versions as"
-            " text), so it would not be served: raise it, or set WARCOPIER_ALLOW_OLDER=true"
-        )
+        older = f"would be an older version than {escaped(newer[-1])}, which is there (Tomcat sorts versions as text)"
+        remedy = "so it would not be served: raise it, or set WARCOPIER_ALLOW_OLDER=true"
+        if self._settings.version is not None:
+            raise BadSettings(f"WARCOPIER_VERSION={self._settings.version} {older}, {remedy}")
+        raise BadData(f"{escaped(source.path)}: it {older}, {remedy}")
 
-    def _note_twin(self, source: Source, name: str) -> None:
-        twin = source.name if self._settings.unpack else tomcat_names.exploded_directory_name(source.name)
-        if not self._target.exists(twin):
+    def _note_other_form(self, source: Source, name: str) -> None:
+        """Note the same application in the other form, if an earlier run published it. Raises IOFailed."""
+        other = source.name if self._settings.unpack else tomcat_names.exploded_directory_name(source.name)
+        if not self._target.exists(other):
             return
-        if self._is_ours(twin):
-            self._twins.append(twin)
+        if self._is_as_published(other):
+            self._other_forms.append(other)
         elif self._settings.unpack:
-            place = escaped(f"{self._target.path}/{twin}")
+            place = escaped(f"{self._target.path}/{other}")
             raise IOFailed(
                 f"{place}: Tomcat would unpack that one and not take the directory {escaped(name)}: remove it"
             )
 
-    # -- looking at bytes ---------------------------------------------------------------------------------------
+    # -- content ---------------------------------------------------------------------------------------------------
 
-    def _digests(self, source: Source, believed: str) -> tuple[str, str | None]:
-        """The digests of the source and of the file that has its name; None for one that we may not read."""
-        reader = open_source(source)
+    def _digests(self, source: Source, trusted: str) -> tuple[str, str | None]:
+        """Return the digests of the source and of the WAR with its name; None for one that may not be read."""
+        reader = io_errors.open_regular_file(source.path)
         try:
             with BackgroundTask(reader, sha256_of) as digest:
-                there = believed or self._sha256(source.name)
+                target_sha256 = trusted or self._target_sha256(source.name)
                 with io_errors.reading(source.path):
-                    return digest.result(), there
+                    return digest.result(), target_sha256
         finally:
             os.close(reader)
 
-    def _sha256(self, name: str) -> str | None:
+    def _target_sha256(self, name: str) -> str | None:
         with suppress(PermissionError), self._target.open_file(name) as present:  # another user's: it can be replaced
-            return sha256_of(io_errors.reader_of(present, f"{self._target.path}/{name}"))
+            return sha256_of(io_errors.range_reader(present, f"{self._target.path}/{name}"))
         return None
 
-    def _is_alike(self, source: Source) -> bool:
-        reader = open_source(source)
+    def _is_equal(self, source: Source) -> bool:
+        reader = io_errors.open_regular_file(source.path)
         try:
             with suppress(PermissionError), self._target.open_file(source.name) as present:
-                read_there = io_errors.reader_of(present, f"{self._target.path}/{source.name}")
-                return are_alike(io_errors.reader_of(reader, source.path), read_there)
+                read_present = io_errors.range_reader(present, f"{self._target.path}/{source.name}")
+                return are_equal(io_errors.range_reader(reader, source.path), read_present)
         finally:
             os.close(reader)
         return False
 
-    def _examine(self, source: Source) -> None:
-        """Check the file that is here already and has the source's bytes. Raises BadData or IOFailed."""
+    def _verify(self, source: Source) -> None:
+        """Verify the WAR in the target, which has the bytes of the source. Raises BadData or IOFailed."""
         place = f"{self._target.path}/{source.name}"
         with io_errors.reading(place), self._target.open_file(source.name) as present:
-            read = io_errors.reader_of(present, place)
+            read = io_errors.range_reader(present, place)
             self._check.verify_archive(source.path, read, source.fingerprint.size)
 
 
-def _context(name: str) -> tomcat_names.ContextName:
-    """The context that Tomcat would give a file or directory of that name."""
+def _context_name(name: str) -> tomcat_names.ContextName:
+    """Return the context that Tomcat would give a file or directory of that name."""
     return tomcat_names.context_name(name) if tomcat_names.is_war(name) else tomcat_names.directory_context_name(name)

@@ -1,4 +1,4 @@
-"""What warcopier can be told."""
+"""The settings of the warcopier."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _SHA256_DIGITS = 64
 _MODE_DIGITS = (3, 4)
-_HIGHEST_ID = 2**32 - 2  # the last number means "nobody in particular" to the kernel
+_HIGHEST_ID = 2**32 - 2  # the last number means "unchanged" to chown(2)
 
 
 def _parse_sha256(raw: str) -> str:
@@ -56,100 +56,107 @@ def _parse_owner(raw: str) -> Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ServiceSettings):
+    """The validated settings of one process."""
+
     PREFIX: ClassVar[str] = "WARCOPIER"
 
     source: tuple[str, ...] = setting(
         comma_separated(text),
-        "what to publish: files, directories (the `*.war` in them) or globs",
+        "WARs to publish: files, directories (the `*.war` in them) or globs",
         default="/artifacts",
     )
     target: str = setting(
-        SettingType("path", str),  # text: pathlib would be loaded for this alone, at every start
-        "the directory to publish into, such as Tomcat's `webapps`",
+        SettingType("path", str),  # text: pathlib would be loaded at every start for this alone
+        "directory to publish into, such as Tomcat's `webapps`",
         default="/webapps",
     )
     context_path: str | None = setting(
         SettingType("path", tomcat_names.parse_context_path),
-        "where Tomcat is to serve the one WAR: `/` is `ROOT.war`, `/shop/admin` is `shop#admin.war`;"
-        " unset, the name of the file says it",
+        "context path of the one WAR: `/` publishes it as `ROOT.war`, `/shop/admin` as `shop#admin.war`. Unset: the"
+        " context path in the file's name",
         default="",
     )
     version: str | None = setting(
         SettingType("text", tomcat_names.parse_version),
-        "the version for Tomcat's parallel deployment: `shop##<version>.war`. Tomcat sorts versions as text (`10`"
-        " before `9`): write zeros in front",
+        "version for Tomcat's parallel deployment: `shop##<version>.war`. Tomcat sorts versions as text (`10` before"
+        " `9`), so write leading zeros",
         default="",
     )
     allow_older: bool = setting(
         boolean,
-        "publish a version although Tomcat would sort it before one that is there, and so go on serving the other",
+        "publish a version even if Tomcat sorts it before one in the target, and so goes on serving that one",
         default="false",
     )
     sha256: str | None = setting(
         SettingType("SHA-256", _parse_sha256),
-        "the digest that the one WAR must have; unset, a `SHA256SUMS` beside the source is heeded where there is one",
+        "digest that the one WAR must have. Unset: its digest in a `SHA256SUMS` beside the source, if there is one",
         default="",
     )
-    require_sha256: bool = setting(boolean, "refuse a WAR for which neither of the two gives a digest", default="false")
+    require_sha256: bool = setting(
+        boolean, "refuse a WAR without a digest in `WARCOPIER_SHA256` or `SHA256SUMS`", default="false"
+    )
     digest: bool = setting(
         boolean,
-        "take the SHA-256 of source and copy and compare them. `false` saves the time; a digest that is expected is"
-        " still checked",
+        "compare the SHA-256 of the source and of the copy. `false` saves time; an expected digest is still checked",
         default="true",
     )
-    unpack: bool = setting(
-        boolean, "publish the unpacked directory, in one step, instead of the archive", default="false"
-    )
+    unpack: bool = setting(boolean, "publish the exploded directory, in one step, instead of the WAR", default="false")
     validate: str = setting(
         choice("war", "zip", "none"),
-        "what is checked before anything is published: `zip` is the structure and every checksum, `war` also refuses"
-        " unsafe names and files of one name",
+        "check before anything is published: `zip` verifies the structure and every checksum, `war` also refuses unsafe"
+        " names and two files with one name, `none` checks nothing",
         default="war",
     )
     max_unpacked_size: int = setting(
-        size(minimum="1"), "the most bytes that one WAR may unpack to (not with `none`)", default="2GiB"
+        size(minimum="1"),
+        "the most bytes that one WAR may unpack to (not with `WARCOPIER_VALIDATE=none`)",
+        default="2GiB",
     )
     max_entries: int = setting(
-        integer(minimum=1), "the most entries that one WAR may have (not with `none`)", default="100000"
+        integer(minimum=1),
+        "the most entries that one WAR may have (not with `WARCOPIER_VALIDATE=none`)",
+        default="100000",
     )
     max_ratio: int = setting(
         integer(minimum=1),
-        "how many times its own size one WAR may unpack to (not with `none`)",
+        "the most bytes that one WAR may unpack to for each byte of its own (not with `WARCOPIER_VALIDATE=none`)",
         default="200",
     )
     mode: int = setting(
         SettingType("octal mode", _parse_mode, "{:04o}".format),
-        "permissions of what is published; a directory can be entered by all who can read it, and written by its owner",
+        "permissions of published files. A directory can also be searched by everybody who can read it, and written by"
+        " its owner",
         default="0644",
     )
     owner: Owner | None = setting(
         SettingType("uid:gid", _parse_owner, lambda owner: f"{owner[0]}:{owner[1]}"),
-        "who is to own what is published; without root only another group of the user's own is possible",
+        "user and group of published files. Without root only another group of the process's user is possible",
         default="",
     )
     overwrite: str = setting(
         choice("if-changed", "always", "never"),
-        "what to do about a WAR that is there: `if-changed` replaces one that differs, `always` makes Tomcat redeploy"
-        " in any case, `never` leaves it as it is",
+        "treatment of a WAR that is in the target already: `if-changed` replaces it if it differs, `always` replaces it"
+        " in any case, so that Tomcat redeploys, `never` keeps it",
         default="if-changed",
     )
     prune: bool = setting(
         boolean,
-        "remove what an earlier run published and the source no longer has; never anything else",
+        "remove artifacts that an earlier run published and the source no longer has, and nothing else",
         default="false",
     )
-    reserve: int = setting(size(), "free space to leave on the target", default="16MiB")
+    reserve: int = setting(size(), "bytes that must stay free on the target", default="16MiB")
     watch: bool = setting(
-        boolean, "stay, as a native sidecar, and publish again whenever the source changes", default="false"
+        boolean, "stay as a native sidecar, and publish again whenever the source changes", default="false"
     )
     watch_interval: float = setting(
         duration("100ms", "1h"),
-        "how often to look, even where the file system reports no change (network file systems, remounts)",
+        "the longest time between two looks at the source, for file systems that report no changes (network file"
+        " systems, remounts)",
         default="10s",
     )
     admin_listen: Address = setting(
         address,
-        "where `/livez`, `/readyz`, `/metrics` and `/status` answer, with `WARCOPIER_WATCH`",
+        "address of `/livez`, `/readyz`, `/metrics` and `/status`, used only with `WARCOPIER_WATCH=true`",
         default=":9911",
     )
 

@@ -1,11 +1,12 @@
-"""Names: what Tomcat makes of a file's name, and the names under which we may keep things beside its WARs.
+"""Names: the context that Tomcat reads from a file's name, and names beside its WARs that Tomcat never deploys.
 
-Tomcat (HostConfig) deploys *every* regular file of its appBase whose name ends in `.war`, in any case, the moment it
-sees it, and *every* directory but `META-INF` and `WEB-INF`, dot directories too. There is no name that it takes for
-temporary. So what is not finished is a file that does not end in `.war`, or a directory in `META-INF`.
+Tomcat (HostConfig) deploys every regular file of its appBase whose name ends in `.war`, in any case, as soon as it sees
+it. It also deploys every directory, dot directories too, except `META-INF` and `WEB-INF`. Tomcat has no name for a
+temporary file. So an unfinished file gets a name that does not end in `.war`, and an unfinished directory lies in
+`META-INF`.
 
-The context is in the name (ContextName): `ROOT.war` is the root, `shop#admin.war` is `/shop/admin`, `shop##42.war` is
-version 42 of `/shop`. A path that is not normalized (`/../`, `//`) is refused by Tomcat, and so it is here.
+The name contains the context (ContextName): `ROOT.war` is the root context, `shop#admin.war` is `/shop/admin`,
+`shop##42.war` is version 42 of `/shop`. Tomcat refuses a path that is not normalized (`/../`, `//`), and so do we.
 """
 
 from __future__ import annotations
@@ -17,35 +18,35 @@ if TYPE_CHECKING:
 
 WAR_SUFFIX = ".war"
 MANIFEST = ".warcopier.json"
-NEVER_DEPLOYED = ("META-INF", "WEB-INF")  # directories that Tomcat takes for no application, in any case
-META_INF = "META-INF"  # below it, staged directories
-WAR_TRACKER = "META-INF/war-tracker"  # by which Tomcat knows a directory that it has unpacked; its time is the WAR's
-_OURS = ".warcopier-"
+NEVER_DEPLOYED = ("META-INF", "WEB-INF")  # directories of the appBase, in any case
+META_INF = "META-INF"  # exploded directories are staged below it
+WAR_TRACKER = "META-INF/war-tracker"  # Tomcat writes it into a directory that it unpacked, with the WAR's mtime
+_PREFIX = ".warcopier-"
 _STAGING = ".staging"
 _LOCK = ".lock"
-_TOKEN = 16  # hexadecimal digits
+_TOKEN_DIGITS = 16  # hexadecimal
 _VERSION_MARKER = "##"
-_SHOWN = 200  # characters of a name of any length in a message
-_LONGEST = 255  # bytes of a file's name, on every file system of Linux that matters
+_MAX_CHARACTERS = 200  # of a name in a message
+_MAX_BYTES = 255  # of a file's name (NAME_MAX of ext4, xfs, btrfs and tmpfs)
 
 
 @dataclass(frozen=True)
 class ContextName:
-    """Where Tomcat serves a WAR: `path` "" is the root, `version` "" is no version."""
+    """The context path and the version under which Tomcat serves a WAR: `path` "" is the root, `version` "" is none."""
 
     path: str
     version: str
 
 
 def is_war(filename: str) -> bool:
-    """Whether Tomcat would deploy a file of that name."""
+    """True if Tomcat would deploy a file with this name."""
     return filename.lower().endswith(WAR_SUFFIX)
 
 
 def published_name(filename: str) -> str:
-    """The name to publish under: `.war` in lower case, since some of Tomcat's own lookups know only that.
+    """Return the name to publish under: with `.war` in lower case, the only form that some of Tomcat's lookups know.
 
-    Raises ValueError with the reason when Tomcat could not serve it.
+    Raises ValueError, which gives the reason, if Tomcat could not serve a WAR of that name.
     """
     if not is_war(filename):
         raise ValueError("its name does not end in .war, so Tomcat would not deploy it")
@@ -56,13 +57,13 @@ def published_name(filename: str) -> str:
     parts = context.path.split("/")[1:]
     if "\\" in name or any(part in (".", "..") for part in parts) or "" in parts[:-1]:
         raise ValueError(f"its name stands for the path {escaped(context.path)}, which Tomcat refuses")
-    if len(name.encode(errors="surrogateescape")) > _LONGEST:
-        raise ValueError(f"its name is longer than {_LONGEST} bytes")
+    if len(name.encode(errors="surrogateescape")) > _MAX_BYTES:
+        raise ValueError(f"its name is longer than {_MAX_BYTES} bytes")
     return name
 
 
 def context_name(war: str) -> ContextName:
-    """The context that Tomcat gives a WAR of that name (the rules of ContextName)."""
+    """Return the context that Tomcat reads from the name of a WAR (the rules of its class ContextName)."""
     base = war[: -len(WAR_SUFFIX)]
     if base.startswith(_VERSION_MARKER):
         base = f"ROOT{base}"
@@ -71,21 +72,21 @@ def context_name(war: str) -> ContextName:
 
 
 def directory_context_name(directory: str) -> ContextName:
-    """The context that Tomcat gives a directory of that name."""
+    """Return the context that Tomcat reads from the name of an exploded directory."""
     return context_name(f"{directory}{WAR_SUFFIX}")
 
 
 def exploded_directory_name(war: str) -> str:
-    """The directory beside the WAR into which Tomcat unpacks it."""
+    """Return the name of the directory, beside the WAR, into which Tomcat unpacks it."""
     base = war[: -len(WAR_SUFFIX)]
     return f"ROOT{base}" if base.startswith(_VERSION_MARKER) else base
 
 
-# -- names that are asked for --------------------------------------------------------------------------------------
+# -- WARCOPIER_CONTEXT_PATH and WARCOPIER_VERSION -------------------------------------------------------------------
 
 
 def parse_context_path(path: str) -> str:
-    """The path as it was given. Raises ValueError when Tomcat could not serve an app there."""
+    """Return the path unchanged. Raises ValueError if Tomcat could not serve an application there."""
     parts = path.removeprefix("/").split("/")
     if not path.startswith("/") or (path != "/" and any(part in ("", ".", "..") for part in parts)) or path == "/ROOT":
         raise ValueError("expected a path such as / or /shop/admin, without a slash at its end")
@@ -95,16 +96,16 @@ def parse_context_path(path: str) -> str:
 
 
 def parse_version(version: str) -> str:
-    """The version as it was given. Raises ValueError when it cannot be part of a file's name as Tomcat reads it."""
+    """Return the version unchanged. Raises ValueError if it cannot stand in a file's name as Tomcat reads it."""
     if not version.isprintable() or any(char in version for char in "/\\#"):
         raise ValueError("expected a version without /, \\, # and control characters")
     return version
 
 
 def renamed(war: str, context_path: str | None, version: str | None) -> str:
-    """The name to publish a WAR under, so that Tomcat serves it there and as that version. None: as its name says.
+    """Return the name that gives a WAR this context path and this version; None keeps the one in its present name.
 
-    Raises ValueError with the reason when there is no such name.
+    Raises ValueError, which gives the reason, if there is no such name.
     """
     base, marker, given = war[: -len(WAR_SUFFIX)].partition(_VERSION_MARKER)
     if context_path is not None:
@@ -113,60 +114,60 @@ def renamed(war: str, context_path: str | None, version: str | None) -> str:
     return published_name(f"{base}{suffix}{WAR_SUFFIX}")
 
 
-# -- versions -----------------------------------------------------------------------------------------------------
+# -- versions -------------------------------------------------------------------------------------------------------
 
 
 def version_sort_key(version: str) -> bytes:
-    """Sorts as Tomcat sorts, by `String.compareTo`: by UTF-16 units, so that 10 is older than 9, and none than any."""
+    """Return the sort key that orders versions as `String.compareTo` does, by UTF-16 units: 10 < 9, and none < any."""
     return version.encode("utf-16-be", "surrogatepass")
 
 
 def newer_versions(context: ContextName, there: Iterable[ContextName]) -> list[str]:
-    """The versions of the same path that Tomcat would prefer to this one, the newest last."""
+    """Return the versions of the same context path that Tomcat prefers to this one, the newest last."""
     versions = {other.version for other in there if other.path == context.path}
     return sorted(
         (one for one in versions if version_sort_key(one) > version_sort_key(context.version)), key=version_sort_key
     )
 
 
-# -- names of our own, which Tomcat never deploys -----------------------------------------------------------------
+# -- names of lock files and staging files, which Tomcat never deploys ----------------------------------------------
 
 
 def lock_name(token: str) -> str:
-    """The file whose lock says that the run with this token is alive."""
-    return f"{_OURS}{token}{_LOCK}"
+    """Return the name of the lock file of a run. The run is alive as long as a process holds a lock on it."""
+    return f"{_PREFIX}{token}{_LOCK}"
 
 
 def staging_name(token: str, number: int) -> str:
-    """The `number`th unfinished file of the run with this token."""
-    return f"{_OURS}{token}-{number}{_STAGING}"
+    """Return the name of the `number`th staged file or directory of the run with this token."""
+    return f"{_PREFIX}{token}-{number}{_STAGING}"
 
 
 def run_token(filename: str) -> str | None:
-    """The token of the run that a lock or staging file belongs to; None for whatever is not exactly ours."""
-    if not filename.startswith(_OURS):
+    """Return the token of the run that made this lock or staging file; None if the name is not exactly one of ours."""
+    if not filename.startswith(_PREFIX):
         return None
-    token, rest = filename[len(_OURS) :][:_TOKEN], filename[len(_OURS) + _TOKEN :]
-    if len(token) != _TOKEN or not all(digit in "0123456789abcdef" for digit in token):
+    token, rest = filename[len(_PREFIX) :][:_TOKEN_DIGITS], filename[len(_PREFIX) + _TOKEN_DIGITS :]
+    if len(token) != _TOKEN_DIGITS or not all(digit in "0123456789abcdef" for digit in token):
         return None
     number = rest.removeprefix("-").removesuffix(_STAGING)
     is_staging = rest == f"-{number}{_STAGING}" and number.isascii() and number.isdigit()
     return token if rest == _LOCK or is_staging else None
 
 
-# -- names for people ---------------------------------------------------------------------------------------------
+# -- names in messages ----------------------------------------------------------------------------------------------
 
 
 def escaped(name: str) -> str:
-    """The name as it can stand in a sentence: a newline, or bytes that are no text, are written as escapes."""
+    """Return the name with escapes for control characters and for bytes that are not text, for use in a sentence."""
     return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
 
 
 def escaped_prefix(name: str) -> str:
-    """The same for a name of any length, such as one in an archive: at most its first 200 characters."""
-    return escaped(name) if len(name) <= _SHOWN else f"{escaped(name[:_SHOWN])}…"
+    """Return `escaped(name)`, cut after 200 characters: a name in an archive may have any length."""
+    return escaped(name) if len(name) <= _MAX_CHARACTERS else f"{escaped(name[:_MAX_CHARACTERS])}…"
 
 
 def utf8_text(name: str) -> str:
-    """The name as UTF-8 can carry it: bytes that are no text are written as escapes."""
+    """Return the name with escapes for bytes that are not text, so that it can be encoded as UTF-8."""
     return name.encode(errors="backslashreplace").decode()

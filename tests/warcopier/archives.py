@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sidecars.warcopier.archive.verification import Limits
 
-WIDE = Limits(entries=10**6, unpacked=1 << 50, ratio=10**6)
+WIDE = Limits(entries=10**6, uncompressed_size=1 << 50, ratio=10**6)
 CENTRAL = b"PK\1\2"
 END = struct.Struct("<4sHHHHLLH")
 

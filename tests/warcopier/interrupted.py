@@ -65,13 +65,15 @@ def main() -> int:
         return int(create(path, flags, *args, **kwargs))
 
     def run(settings: Settings) -> None:
-        copying._STRIDE = stager.SMALL = 1 << 16
+        copying._KERNEL_PIECE = stager.SMALL = 1 << 16
         for name in CHANGING:
             setattr(os, name, interruption.around(name, getattr(os, name)))
         os.open = open_
         fcntl.flock = interruption.around("flock", fcntl.flock)
-        for name in ("exchange", "sync_file_system"):
-            setattr(directory_swap, name, interruption.around(name, getattr(directory_swap, name)))
+        directory_swap.exchange = interruption.around("exchange", directory_swap.exchange)
+        for module in (app, stager):
+            flush = interruption.around("flush_file_system", copying.flush_file_system)
+            setattr(module, "flush_file_system", flush)  # noqa: B010 - a module has no such attribute for mypy
         app.run(settings)
 
     return commandline.job(Settings, run)

@@ -21,7 +21,7 @@ def main() -> int:
         time.sleep(PAUSE)
         return copy_file_range(reader, writer, count, start, end)
 
-    copying._STRIDE = 1 << 16
+    copying._KERNEL_PIECE = 1 << 16
     setattr(os, "copy_file_range", slow)  # noqa: B010 - its stub has names of its own for the arguments
     return commandline.job(Settings, app.run)
 

@@ -15,9 +15,12 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.support import ROOT
+
+if TYPE_CHECKING:
+    from sidecars.warcopier.io_errors import ReadAt
 
 MANIFEST = ".warcopier.json"
 TRACKER = "META-INF/war-tracker"
@@ -49,6 +52,11 @@ def war(text: str = "hello", *, size: int = 0, compression: int = zipfile.ZIP_DE
 
 def noise(size: int, seed: int = 0) -> bytes:
     return hashlib.shake_128(str(seed).encode()).digest(size)
+
+
+def reader_of(descriptor: int) -> ReadAt:
+    """Return a function that reads ranges of an open file."""
+    return lambda offset, length: os.pread(descriptor, length, offset)
 
 
 SHOP, OTHER, NEW = war("shop"), war("other"), war("new")

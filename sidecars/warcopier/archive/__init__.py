@@ -1,1 +1,16 @@
-"""The package `warcopier.archive`."""
+"""An archive: the zip format, the verification of everything in it, and its unpacking.
+
+    bytes of a WAR ─▶ zip_format ─▶ verification ─▶ Contents, or BadArchive with the reason
+                                         └────────▶ unpacking ─▶ files of an exploded directory
+
+Modules in the order of the data:
+
+- `zip_format`      end of central directory record, central directory, local headers, data; nothing else parses a zip
+- `entry_names`     rules for the names of entries; duplicates; the number of directories
+- `entry_times`     modification times that follow from the archive
+- `verification`    limits, sizes, CRC-32 and overlaps of all entries, part by part; read this first
+- `archive_check`   the verification that the settings select, with errors that name the file
+- `unpacking`       the sink of `verification` that writes files; loaded only with WARCOPIER_UNPACK
+
+All but `unpacking` are pure: they get a function that reads a range of the file, and open nothing.
+"""

@@ -1,4 +1,4 @@
-"""The check that the settings ask for, of archives that have a path; what is wrong with one is BadData."""
+"""The check that the settings select, for archives with a path: a bad archive becomes BadData, which names the path."""
 
 from __future__ import annotations
 
@@ -8,55 +8,62 @@ from sidecars.chassis.runtime.lifecycle import BadData
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier.archive import verification
 from sidecars.warcopier.archive.verification import Limits
-from sidecars.warcopier.archive.zip_directory import BadArchive
+from sidecars.warcopier.archive.zip_format import BadArchive
 from sidecars.warcopier.tomcat_names import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sidecars.warcopier.archive.verification import ArchiveSummary, Contents, EntryRanges, EntrySink
-    from sidecars.warcopier.archive.zip_directory import ReadAt
+    from sidecars.warcopier.io_errors import ReadAt
     from sidecars.warcopier.settings import Settings
 
-_NAMES = {"war": "safe", "zip": "any"}
+_NAME_RULES = {"war": "safe", "zip": "any"}  # by WARCOPIER_VALIDATE
 
 
 class ArchiveCheck:
-    """The check that is asked for: what it does, and its name in the record."""
+    """The check of one run, by WARCOPIER_VALIDATE, WARCOPIER_UNPACK and the limits. It has no state.
+
+    `name` stands in the manifest beside each artifact that passed the check. `reads_archives` is False for `none`.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.limits = Limits(settings.max_entries, settings.max_unpacked_size, settings.max_ratio)
-        self._wanted = settings.validate
-        self._names = "unpackable" if settings.unpack else _NAMES.get(settings.validate, "")
-        limits = f" {self.limits.entries} {self.limits.unpacked} {self.limits.ratio}" if self._names else ""
-        self.reads_archives = bool(self._names)
-        self.name = f"{self._wanted}{limits}{' unpacked' if settings.unpack else ''}"
+        self._name_rule = "unpackable" if settings.unpack else _NAME_RULES.get(settings.validate, "")
+        self.reads_archives = bool(self._name_rule)
+        limits = f" {self.limits.entries} {self.limits.uncompressed_size} {self.limits.ratio}"
+        self.name = (
+            f"{settings.validate}{limits if self.reads_archives else ''}{' unpacked' if settings.unpack else ''}"
+        )
 
     def verify_archive(self, path: str, read: ReadAt, size: int) -> Contents | None:
-        """All of an archive, or nothing where no check is asked for. Raises BadData, which names the path."""
-        if not self._names:
+        """Verify all of an archive; None if the check reads no archives. Raises BadData."""
+        if not self.reads_archives:
             return None
-        with bad_archive_refused(path):
-            return verification.verify_archive(read, size, self.limits, self._names)
+        with naming(path):
+            return verification.verify_archive(read, size, self.limits, self._name_rule)
 
     def summarize(self, path: str, read: ReadAt, size: int, block: int = 1) -> ArchiveSummary:
-        """What an archive that is to be unpacked declares. Raises BadData, which names the path."""
-        with bad_archive_refused(path):
-            return verification.summarize(read, size, self.limits, self._names, block)
+        """Return the contents that an archive declares. `block` is the size of the target's blocks. Raises BadData."""
+        with naming(path):
+            return verification.summarize(read, size, self.limits, self._name_rule, block)
 
-    def unpacked(self, path: str, read: ReadAt, found: ArchiveSummary, number: int, sink: EntrySink) -> EntryRanges:
-        """Prove one part of what was surveyed, and hand it to the sink. Raises BadData, which names the path."""
-        with bad_archive_refused(path):
-            return verification.verify_part(read, found, found.parts[number], self._names, sink)
+    def unpack_part(
+        self, path: str, read: ReadAt, summary: ArchiveSummary, number: int, sink: EntrySink
+    ) -> EntryRanges:
+        """Verify the part with this number, and hand its entries to the sink. Raises BadData."""
+        with naming(path):
+            return verification.verify_part(read, summary, summary.parts[number], self._name_rule, sink)
 
     def require_no_overlap(self, path: str, parts: Iterable[EntryRanges]) -> None:
-        with bad_archive_refused(path):
+        """Raise BadData if two entries share bytes."""
+        with naming(path):
             verification.require_no_overlap(parts)
 
 
 @contextmanager
-def bad_archive_refused(path: str) -> Iterator[None]:
-    """Raise BadData, which names the path, instead of BadArchive."""
+def naming(path: str) -> Iterator[None]:
+    """Raise BadData, which names the path, for a BadArchive in this context."""
     try:
         yield
     except BadArchive as error:

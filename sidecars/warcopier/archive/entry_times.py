@@ -1,9 +1,10 @@
 """Modification times of unpacked files, which follow from the archive alone.
 
-Tomcat's entity tag of a file is its size and its mtime in milliseconds, and its caches and its reload compare the same
-two. So replicas must give a file the same mtime, and a file with other bytes must get another one. Reproducible builds
-stamp all entries alike, so the entry's own time is not enough: its checksum moves the time back, by less than a day.
-The result is never later than the entry's own time, and an unchanged file keeps its mtime across deployments.
+Tomcat's ETag of a file is its size and its mtime in milliseconds, and Tomcat's caches and its reload compare the same
+two. So replicas must give a file the same mtime, and a file with other bytes must get another mtime. Reproducible
+builds give all entries the same time, so the entry's own time is not enough: the checksum of the file moves the time
+back, by less than a day. The result is never later than the entry's time, and an unchanged file keeps its mtime across
+deployments.
 
 DOS times have no time zone. They are read as UTC, so that the zone of the container does not matter.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 DAY = 86_400  # seconds
-_EARLIEST = 315_619_200  # 1980-01-02, so that no result lies before the first day that a zip can name
+_EARLIEST = 315_619_200  # Unix time of 1980-01-02: no result lies before the first day that a zip can name
 _FEBRUARY = 2
 _SPREAD = DAY * 1_000  # milliseconds
 _MILLISECOND, _SECOND = 1_000_000, 1_000_000_000  # nanoseconds
@@ -37,10 +38,10 @@ def _day(date: int) -> int:
 
 
 def file_mtime_ns(seconds: int, crc: int) -> int:
-    """Return the mtime for a file whose entry has that Unix time and that CRC-32, in nanoseconds."""
+    """Return the mtime, in nanoseconds, of a file whose entry has this Unix time and this CRC-32."""
     return max(seconds, _EARLIEST) * _SECOND - crc % _SPREAD * _MILLISECOND
 
 
 def directory_mtime_ns(seconds: int) -> int:
-    """Return the mtime for every directory of an archive whose newest entry has that Unix time, in nanoseconds."""
+    """Return the mtime, in nanoseconds, of every directory of an archive whose newest entry has this Unix time."""
     return max(seconds, _EARLIEST) * _SECOND

@@ -1,12 +1,12 @@
-"""An archive's entries become files below a directory: the sink of `archive.prove`.
+"""Unpacking: the sink of `verification` that writes an archive's entries as files of an exploded directory.
 
-The directory is new, private, and only ours, so no link can be in the way; every name has passed the check of what can
-be unpacked. Each file is created by `O_EXCL` with its final permissions, written, and read back. Times of files and
-directories follow from the archive (see `entry_times`), so that replicas agree.
+The directory is new, private and ours alone, so it contains no link. Every name has passed the rule `unpackable`. Each
+file is created with O_EXCL and its final permissions, written, and read back. The times of files and directories follow
+from the archive (see `entry_times`), so that replicas agree.
 
-Tomcat knows a directory that it has unpacked by `META-INF/war-tracker`, which has the time of the WAR. We leave one
-too: should a WAR of that name ever appear beside the directory, Tomcat sees that it is not the one that is unpacked
-there, and unpacks it, instead of serving the old directory for ever.
+Tomcat marks a directory that it has unpacked with `META-INF/war-tracker`, which has the mtime of the WAR. This module
+writes one too. If a WAR of that name ever appears beside the directory, Tomcat then sees that the directory is not that
+WAR, and unpacks it. Without the file it would serve the old directory forever.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import io_errors, tomcat_names
 from sidecars.warcopier.archive.entry_times import file_mtime_ns
-from sidecars.warcopier.archive.zip_directory import BadArchive
+from sidecars.warcopier.archive.zip_format import BadArchive
 from sidecars.warcopier.tomcat_names import escaped_prefix
 from sidecars.warcopier.transfer.copying import holds
 
@@ -32,60 +32,62 @@ if TYPE_CHECKING:
 
 _TRACKER = tomcat_names.WAR_TRACKER.encode()
 _BELOW_TRACKER, _ABOVE_TRACKER = _TRACKER + b"/", os.path.dirname(_TRACKER)  # noqa: PTH120 - bytes
-_WATCHED = (b"WEB-INF/web.xml", b"WEB-INF/tomcat-web.xml")  # Tomcat reloads the app when the time of one differs
+_DESCRIPTORS = (b"WEB-INF/web.xml", b"WEB-INF/tomcat-web.xml")  # Tomcat reloads the app if the mtime of one differs
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_READ_BITS, _ENTER, _OWNERS = 0o444, 2, 0o300  # who may read a directory may enter it; its owner may fill and empty it
-_MEANS_NOTHING = (b"", b"/", b".")
+_READ_BITS, _READ_TO_SEARCH = 0o444, 2  # a user who may read a directory may also search it
+_OWNER_BITS = 0o300  # the owner of a directory may fill and empty it
+_INSIGNIFICANT = (b"", b"/", b".")
 _PIECE = 1 << 16  # bytes read at a time
 
 
 class ExplodedDirectoryWriter:
-    """The directory that an archive is unpacked into. Several processes may do that at a time, with one each.
+    """Writes the entries of one archive below `root`, an open directory. Each process that unpacks owns one."""
 
-    `wrote` is told how many more bytes are written.
-    """
-
-    def __init__(self, root: int, mode: int, owner: Owner | None, wrote: Callable[[int], None]) -> None:
+    def __init__(self, root: int, mode: int, owner: Owner | None, on_written: Callable[[int], None]) -> None:
+        """`mode` is that of files; `on_written` is called with the number of further bytes that are written."""
         self._root = root
         self._mode = mode
-        self._directory_mode = mode | ((mode & _READ_BITS) >> _ENTER) | _OWNERS
+        self._directory_mode = mode | ((mode & _READ_BITS) >> _READ_TO_SEARCH) | _OWNER_BITS
         self._owner = owner
-        self._wrote = wrote
+        self._on_written = on_written
 
     def directory(self, path: bytes) -> None:
-        if plain := _plain(path):
-            _demand_place_of_tracker(plain, path, is_file=False)
-            self._make(plain, path)
+        """Create the directory of an entry. Raises BadArchive, IOFailed or OSError."""
+        if plain := _normalized(path):
+            _require_not_tracker(plain, path, is_file=False)
+            self._make_directory(plain, path)
 
     def file(self, path: bytes, pieces: Iterable[bytes], crc: int, modified: int) -> None:
-        plain = _plain(path)
+        """Write the file of an entry and read it back. Raises BadArchive, IOFailed or OSError."""
+        plain = _normalized(path)
         if not plain:
             raise BadArchive(f"has a file without a name, so it is not unpacked: {_shown(path)}")
         if plain == _TRACKER:
             for _ in pieces:
-                pass  # it is checked like any other, but the tracker is ours
+                pass  # its data is verified like any other, but the tracker is ours
             return
-        _demand_place_of_tracker(plain, path, is_file=True)
+        _require_not_tracker(plain, path, is_file=True)
         self._write(plain, pieces, crc, file_mtime_ns(modified, crc))
 
     def finish(self, mtime_ns: int, directories_ns: int | None = None) -> None:
-        """Add the tracker, and let what Tomcat watches have a time that it does not know. Raises OSError.
+        """Write the tracker, and give it and the deployment descriptors `mtime_ns`, so that Tomcat sees a change.
 
-        `directories_ns` is the time for all directories; None leaves them as they are. Only for all that is unpacked.
+        `directories_ns` is the mtime of all directories; None leaves them unchanged. Called once, by one process, after
+        all entries are written. Raises IOFailed or OSError.
         """
         self._write(_TRACKER, (), 0, mtime_ns)
-        for path in (_TRACKER, *_WATCHED):
+        for path in (_TRACKER, *_DESCRIPTORS):
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=self._root)
         os.fchmod(self._root, self._directory_mode)
         if self._owner:
             io_errors.change_owner(self._root, self._owner)
         if directories_ns is not None:
-            self._set_times(directories_ns)
+            self._set_directory_times(directories_ns)
 
-    def _set_times(self, time_ns: int) -> None:
-        """Set the time of every directory, the root too. Nothing may be created afterwards."""
+    def _set_directory_times(self, time_ns: int) -> None:
+        """Set the mtime of every directory, the root too. Creating a file afterwards would change it again."""
         below = [b"."]
         while below:
             path = below.pop()
@@ -106,7 +108,7 @@ class ExplodedDirectoryWriter:
             for piece in pieces:
                 write_all(file, piece)
                 size += len(piece)
-                self._wrote(len(piece))
+                self._on_written(len(piece))
             if self._owner:
                 io_errors.change_owner(file, self._owner)
             if not _is_whole(file, piece, size, crc):
@@ -122,33 +124,33 @@ class ExplodedDirectoryWriter:
             try:
                 return os.open(path, _CREATE, self._mode, dir_fd=self._root)
             except FileNotFoundError:
-                self._make(os.path.dirname(path), path)  # noqa: PTH120 - bytes
+                self._make_directory(os.path.dirname(path), path)  # noqa: PTH120 - bytes
                 return os.open(path, _CREATE, self._mode, dir_fd=self._root)
         except OSError as error:
             raise _refusal(error, path) from None
 
-    def _make(self, directory: bytes, path: bytes) -> None:
-        """Make the directory and those above it. An archive may name them in any order, twice, or not at all."""
+    def _make_directory(self, directory: bytes, path: bytes) -> None:
+        """Make a directory and its parents. An archive may list them in any order, twice, or not at all."""
         missing = [directory]
         while missing:
             try:
                 os.mkdir(missing[-1], self._directory_mode, dir_fd=self._root)
             except FileNotFoundError:
-                above = os.path.dirname(missing[-1])  # noqa: PTH120 - bytes
-                if not above:
-                    raise  # somebody has removed the root itself
-                missing.append(above)
+                parent = os.path.dirname(missing[-1])  # noqa: PTH120 - bytes
+                if not parent:
+                    raise  # another process has removed the root itself
+                missing.append(parent)
                 continue
             except FileExistsError:
                 os.close(self._open_directory(missing[-1], path))
             except OSError as error:
                 raise _refusal(error, path) from None
             else:
-                self._give(missing[-1], path)
+                self._change_owner(missing[-1], path)
             missing.pop()
 
-    def _give(self, directory: bytes, path: bytes) -> None:
-        """Let a new directory belong to the owner that is asked for."""
+    def _change_owner(self, directory: bytes, path: bytes) -> None:
+        """Set the owner of a new directory, if WARCOPIER_OWNER is set."""
         if self._owner:
             made = self._open_directory(directory, path)
             try:
@@ -163,15 +165,16 @@ class ExplodedDirectoryWriter:
             raise _refusal(error, path) from None
 
 
-def _plain(path: bytes) -> bytes:
-    """The path without what means nothing to a file system: `a//b/./c/` is `a/b/c`."""
-    if path[:1] not in _MEANS_NOTHING and path[-1:] not in _MEANS_NOTHING and b"//" not in path and b"/./" not in path:
-        return path  # as nearly all of them are
+def _normalized(path: bytes) -> bytes:
+    """Return the path without its insignificant parts: `a//b/./c/` becomes `a/b/c`."""
+    first, last = path[:1], path[-1:]
+    if first not in _INSIGNIFICANT and last not in _INSIGNIFICANT and b"//" not in path and b"/./" not in path:
+        return path  # the usual case
     return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
 
 
-def _demand_place_of_tracker(plain: bytes, path: bytes, *, is_file: bool) -> None:
-    """Raise BadArchive where the entry takes the place of the tracker, or of the directory that it lies in."""
+def _require_not_tracker(plain: bytes, path: bytes, *, is_file: bool) -> None:
+    """Raise BadArchive if the entry would replace the tracker, or be a file in place of the tracker's directory."""
     in_its_place = plain == _TRACKER or plain.startswith(_BELOW_TRACKER)
     if in_its_place or (is_file and plain == _ABOVE_TRACKER):
         raise BadArchive(
@@ -181,7 +184,7 @@ def _demand_place_of_tracker(plain: bytes, path: bytes, *, is_file: bool) -> Non
 
 
 def _is_whole(file: int, last: bytes, size: int, crc: int) -> bool:
-    """Whether the file really holds what was written: so many bytes with that checksum, at the end `last`."""
+    """True if the file has `size` bytes with that CRC-32. `last` is the last piece written, often the whole file."""
     if len(last) == size:
         return holds(file, last)
     found = at = 0
@@ -192,7 +195,7 @@ def _is_whole(file: int, last: bytes, size: int, crc: int) -> bool:
 
 
 def _refusal(error: OSError, path: bytes) -> Exception:
-    """What the file system has against the entry's name; any other error is itself."""
+    """Return BadArchive if the error is about the name of the entry, else the error itself."""
     if error.errno in (errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
         return BadArchive(f"has two entries that want to be the same file, so it is not unpacked: {_shown(path)}")
     if error.errno == errno.ENAMETOOLONG:

@@ -1,13 +1,16 @@
-"""Is this really a zip that Java can open? All of it is read: the end record, the directory, every entry's checksum.
+"""Verification: is this an archive that Java can open? Every byte is read, of the directory and of every entry.
 
-What comes out can be handed to a `Sink` at the same time, which is how a WAR is unpacked: no entry is read twice, and
-nothing is unpacked that is not checked. Memory stays flat: entries are inflated piece by piece, and only a few numbers
-an entry are kept, to find entries that overlap (the trick of bombs that fold one stream into thousands of files) and
-files with one name.
+The data can be handed to an `EntrySink` at the same time, which is how a WAR is unpacked: no entry is read twice, and
+nothing is unpacked that is not verified. Memory stays flat: entries are inflated piece by piece. Only a few numbers for
+each entry are kept, to find entries that overlap (a zip bomb folds one stream into thousands of files) and files with
+the same name.
 
-First the directory is surveyed as a whole, then each entry is proven; the second can be done part by part, and by
-several at a time. Sizes that the archive declares are never trusted: an entry from which more comes out than was
-declared is refused at that very byte, so the limits, which the declared sizes keep, hold for what really comes out.
+    summarize ─▶ parts of the central directory ─▶ verify_part, for each ─▶ require_no_overlap
+    limits, duplicates, space needed               local header, CRC-32      ranges of all parts
+
+`verify_part` may run in several processes. The sizes that the archive declares are never trusted: an entry that
+inflates to more than its declared size is refused at the first byte too many. So the limits, which count declared
+sizes, also hold for the real ones.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from itertools import islice, pairwise
 from operator import le
 
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
-from sidecars.warcopier.archive import zip_directory
+from sidecars.warcopier.archive import zip_format
 from sidecars.warcopier.archive.entry_names import (
     DirectoryCounter,
     DuplicateNameFinder,
@@ -26,153 +29,164 @@ from sidecars.warcopier.archive.entry_names import (
     require_unpackable,
 )
 from sidecars.warcopier.archive.entry_times import dos_to_unix_time
-from sidecars.warcopier.archive.zip_directory import BadArchive, CentralDirectory, ReadAhead
+from sidecars.warcopier.archive.zip_format import BadArchive, CentralDirectory, ReadAhead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Protocol
 
-    from sidecars.warcopier.archive.zip_directory import Entry, ReadAt
+    from sidecars.warcopier.archive.zip_format import Entry
+    from sidecars.warcopier.io_errors import ReadAt
 
     class EntrySink(Protocol):
-        """Takes what an archive holds. Either may raise BadArchive or OSError."""
+        """Takes the entries of an archive. Each method may raise BadArchive or OSError."""
 
         def directory(self, path: bytes) -> None: ...
 
         def file(self, path: bytes, pieces: Iterable[bytes], crc: int, modified: int) -> None:
-            """The bytes have been proven once `pieces` ends: their CRC-32 is `crc`. `modified` is a Unix time."""
+            """Take a file. Its data is verified once `pieces` ends; `crc` is its CRC-32, `modified` a Unix time."""
 
     EntryRanges = bytes
-    """Of each entry where it begins and where it ends, as unsigned numbers of 8 bytes."""
+    """The offsets in the file at which each entry begins and ends, as unsigned numbers of 8 bytes."""
 
 _PARTS = 450  # of one archive, about
-_PART_ENTRIES = 32  # in a part, at least
-_PART_BYTES = 1 << 18  # of the archive, likewise
+_MIN_PART_ENTRIES = 32
+_MIN_PART_BYTES = 1 << 18  # of compressed data
 
-NAMES = ("any", "safe", "unpackable")
-"""What is demanded of names: nothing; that none leads out of the application and none stands twice; or also that they
-can be unpacked anywhere: no link or device, no backslash, no two that differ only in their case, none too deep or long
-for a file system."""
+NAME_RULES = ("any", "safe", "unpackable")
+"""Requirements on the names of entries. `any`: none. `safe`: no name leads out of the application, and no file stands
+twice. `unpackable`: the names are also files on any file system, so there is no link or device, no backslash, no two
+names that differ only in case, and none too deep or too long."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one archive may hold; `ratio` is how many bytes may come out of each byte of it."""
+    """The most that one archive may contain. `ratio` is uncompressed bytes for each byte of the archive."""
 
     entries: int
-    unpacked: int
+    uncompressed_size: int
     ratio: int
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a good archive holds."""
+    """The contents of a good archive. `uncompressed_size` is in bytes."""
 
     entries: int
-    unpacked: int
+    uncompressed_size: int
     has_web_inf: bool
 
 
 @dataclass(frozen=True)
 class ArchiveSummary:
-    """The central directory of an archive, read as a whole. No entry has been verified yet.
+    """The contents that the central directory declares. No entry has been verified yet.
 
-    `parts` are ranges of the directory, for `verify_part`. `room` is the number of bytes that the files will take in
-    whole blocks, `files` the number of files and directories. `modified` is the Unix time of the newest entry.
+    `parts` are ranges of the directory, for `verify_part`. `disk_size` is the number of bytes that the files will take
+    in whole blocks, `files` the number of files and directories. `newest` is the Unix time of the newest entry.
     """
 
     directory: CentralDirectory
     parts: tuple[CentralDirectory, ...]
-    room: int
+    disk_size: int
     files: int
-    modified: int
+    newest: int
     contents: Contents
 
 
-def verify_archive(read: ReadAt, size: int, limits: Limits, names: str = "safe") -> Contents:
-    """Read all of an archive of `size` bytes. `names` is one of NAMES. Raises BadArchive, or what `read` raises."""
-    found = summarize(read, size, limits, names)
-    require_no_overlap(verify_part(read, found, part, names) for part in found.parts)
-    return found.contents
+def verify_archive(read: ReadAt, size: int, limits: Limits, name_rule: str = "safe") -> Contents:
+    """Verify all of an archive of `size` bytes. `name_rule` is one of NAME_RULES.
 
-
-def summarize(read: ReadAt, size: int, limits: Limits, names: str = "safe", block: int = 1) -> ArchiveSummary:
-    """What the directory says, before any entry is looked at. Raises BadArchive.
-
-    `block` is the size of the blocks in which a file system gives room. Sizes are what the archive declares; that no
-    entry has more, `verify_part` sees to.
+    Raises BadArchive, or what `read` raises.
     """
-    directory = _directory(read, size, limits)
+    summary = summarize(read, size, limits, name_rule)
+    require_no_overlap(verify_part(read, summary, part, name_rule) for part in summary.parts)
+    return summary.contents
+
+
+def summarize(read: ReadAt, size: int, limits: Limits, name_rule: str = "safe", block: int = 1) -> ArchiveSummary:
+    """Read the central directory, and no entry. Raises BadArchive.
+
+    `block` is the size of the file system's blocks. Sizes are those that the archive declares; `verify_part` refuses an
+    entry that has more.
+    """
+    directory = _find_directory(read, size, limits)
     budget = _Budget(limits, size)
-    seen = DuplicateNameFinder(fold=names == "unpackable")
-    made = DirectoryCounter(limits.entries) if names == "unpackable" else None
+    duplicates = DuplicateNameFinder(fold_case=name_rule == "unpackable")
+    counter = DirectoryCounter(limits.entries) if name_rule == "unpackable" else None
     parts = _Parts(directory, size)
-    room = newest = 0
+    disk_size = newest = 0
     has_web_inf = False
-    for entry in zip_directory.entries(ReadAhead(read), directory):
-        budget.spend(entry.unpacked)
+    for entry in zip_format.entries(ReadAhead(read), directory):
+        budget.spend(entry.uncompressed_size)
         parts.add(entry)
-        if names != "any":
-            seen.add(entry)
-        if made is not None:
-            made.add(entry.name)
-        room += -(-entry.unpacked // block) * block
+        if name_rule != "any":
+            duplicates.add(entry)
+        if counter is not None:
+            counter.add(entry.name)
+        disk_size += -(-entry.uncompressed_size // block) * block
         newest = max(newest, entry.dos_time)
         has_web_inf = has_web_inf or entry.name.startswith(b"WEB-INF/")
-    seen.demand_each_once(zip_directory.entries(ReadAhead(read), directory))
+    duplicates.require_unique(zip_format.entries(ReadAhead(read), directory))
     contents = Contents(directory.entries, budget.spent, has_web_inf)
     files = directory.entries
-    if made is not None:
-        files, room = made.files + len(made), room + len(made) * block
-    return ArchiveSummary(directory, parts.all(), room, files, dos_to_unix_time(newest), contents)
+    if counter is not None:
+        files, disk_size = counter.files + len(counter), disk_size + len(counter) * block
+    return ArchiveSummary(directory, parts.all(), disk_size, files, dos_to_unix_time(newest), contents)
 
 
 def verify_part(
-    read: ReadAt, found: ArchiveSummary, part: CentralDirectory, names: str = "safe", sink: EntrySink | None = None
+    read: ReadAt,
+    summary: ArchiveSummary,
+    part: CentralDirectory,
+    name_rule: str = "safe",
+    sink: EntrySink | None = None,
 ) -> EntryRanges:
-    """Read the entries of one part of what was surveyed, and hand them to the sink. Raises BadArchive.
+    """Verify the entries of one part of the central directory, and hand them to the sink. Raises BadArchive.
 
-    Which bytes of the archive they take, for `demand_no_overlap`.
+    Return the ranges of the file that they take, for `require_no_overlap`.
     """
-    window = ReadAhead(read)
-    spans = array("Q")
-    for entry in zip_directory.entries(ReadAhead(read), part):
-        if names != "any":
+    buffer = ReadAhead(read)
+    ranges = array("Q")
+    for entry in zip_format.entries(ReadAhead(read), part):
+        if name_rule != "any":
             require_safe_name(entry)
-        if names == "unpackable":
+        if name_rule == "unpackable":
             require_unpackable(entry)
-        start = zip_directory.data_offset(window, entry, found.directory)
-        spans.append(entry.header + found.directory.shift)
-        spans.append(start + entry.packed)
+        start = zip_format.data_offset(buffer, entry, summary.directory)
+        ranges.append(entry.header_offset + summary.directory.prefix)
+        ranges.append(start + entry.compressed_size)
         pieces = (
-            _proven_at_once(window, entry, start) if zip_directory.is_small(entry) else _proven(window, entry, start)
+            _verified_small(buffer, entry, start) if zip_format.is_small(entry) else _verified(buffer, entry, start)
         )
         if sink is None:
             for _ in pieces:
                 pass
         elif entry.name.endswith(b"/"):
             sink.directory(entry.name)
-            _demand_nothing(entry, pieces)
+            _require_no_data(entry, pieces)
         else:
             sink.file(entry.name, pieces, entry.crc, entry.modified())
-    return spans.tobytes()
+    return ranges.tobytes()
 
 
 def require_no_overlap(parts: Iterable[EntryRanges]) -> None:
-    """Raise BadArchive when two entries share bytes. `parts` are what `verify_part` has found of all of them."""
-    spans = array("Q")
+    """Raise BadArchive if two entries share bytes. `parts` are the results of `verify_part` for all parts."""
+    ranges = array("Q")
     for part in parts:
-        spans.frombytes(part)
-    starts, ends = spans[::2], spans[1::2]
-    if all(map(le, ends, islice(starts, 1, None))):  # they come in order, as nearly always
+        ranges.frombytes(part)
+    starts, ends = ranges[::2], ranges[1::2]
+    if all(map(le, ends, islice(starts, 1, None))):  # the usual case: the entries lie in the order of the directory
         return
     order = sorted(range(len(starts)), key=starts.__getitem__)
     if any(ends[one] > starts[other] for one, other in pairwise(order)):
         raise BadArchive("has entries that overlap")
 
 
-def _directory(read: ReadAt, size: int, limits: Limits) -> CentralDirectory:
-    directory = zip_directory.find_central_directory(read, size)
+# -- the central directory ----------------------------------------------------------------------------------------
+
+
+def _find_directory(read: ReadAt, size: int, limits: Limits) -> CentralDirectory:
+    directory = zip_format.find_central_directory(read, size)
     if not directory.entries:
         raise BadArchive("is an archive without any entry")
     if directory.entries > limits.entries:
@@ -180,16 +194,8 @@ def _directory(read: ReadAt, size: int, limits: Limits) -> CentralDirectory:
     return directory
 
 
-# -- one entry ----------------------------------------------------------------------------------------------------
-
-
-def _demand_nothing(entry: Entry, pieces: Iterable[bytes]) -> None:
-    if any(pieces):
-        raise BadArchive(f"has a directory with data in it: {entry}")
-
-
 class _Budget:
-    """The bytes that may come out of the archive."""
+    """The uncompressed bytes that one archive may have, and those that its entries declare so far (`spent`)."""
 
     def __init__(self, limits: Limits, size: int) -> None:
         self._limits = limits
@@ -198,66 +204,36 @@ class _Budget:
 
     def spend(self, count: int) -> None:
         self.spent += count
-        if self.spent > self._limits.unpacked:
-            raise BadArchive(f"unpacks to more than WARCOPIER_MAX_UNPACKED_SIZE={self._limits.unpacked} bytes")
+        if self.spent > self._limits.uncompressed_size:
+            raise BadArchive(f"unpacks to more than WARCOPIER_MAX_UNPACKED_SIZE={self._limits.uncompressed_size} bytes")
         if self.spent > self._limits.ratio * self._size:
             raise BadArchive(f"unpacks to more than WARCOPIER_MAX_RATIO={self._limits.ratio} times its size")
 
 
-def _proven(window: ReadAhead, entry: Entry, start: int) -> Iterator[bytes]:
-    """The entry's data; where it ends, length and checksum have been found right."""
-    crc = total = 0
-    for piece in zip_directory.data(window, entry, start):
-        crc = zlib.crc32(piece, crc)
-        total += len(piece)
-        if total > entry.unpacked:
-            break
-        yield piece
-    _demand(entry, total, crc)
-
-
-def _proven_at_once(window: ReadAhead, entry: Entry, start: int) -> tuple[bytes]:
-    """Return the data of a small entry, as most are, once length and checksum have been found right."""
-    piece = zip_directory.read_small_data(window, entry, start)
-    _demand(entry, len(piece), zlib.crc32(piece))
-    return (piece,)
-
-
-def _demand(entry: Entry, total: int, crc: int) -> None:
-    """Raise BadArchive unless so many bytes with that checksum are what the directory says of the entry."""
-    if total != entry.unpacked:
-        raise BadArchive(f"is damaged: {entry} does not have the {entry.unpacked} bytes that the directory says")
-    if crc != entry.crc:
-        raise BadArchive(f"is damaged: the checksum of {entry} is wrong")
-
-
-# -- all entries --------------------------------------------------------------------------------------------------
-
-
 class _Parts:
-    """Divides a directory into parts of which there are not very many, and each is not very much work."""
+    """Divides a central directory into parts: not very many, and each not very much work."""
 
     def __init__(self, directory: CentralDirectory, size: int) -> None:
         self._directory = directory
-        self._most_entries = max(_PART_ENTRIES, directory.entries // _PARTS)
-        self._most_bytes = max(_PART_BYTES, size // _PARTS)
+        self._enough_entries = max(_MIN_PART_ENTRIES, directory.entries // _PARTS)
+        self._enough_bytes = max(_MIN_PART_BYTES, size // _PARTS)
         self._parts: list[CentralDirectory] = []
         self._start = self._end = directory.start
         self._entries = self._bytes = 0
-        self._rest = directory.start  # bytes that may be entries' data
+        self._room = directory.start  # bytes of the file that may still be data of entries
 
     def add(self, entry: Entry) -> None:
-        self._rest -= entry.packed
-        if self._rest < 0:
+        self._room -= entry.compressed_size
+        if self._room < 0:
             raise BadArchive(f"has entries that overlap, or is damaged: there is no room for the data of {entry}")
-        self._end = entry.end
+        self._end = entry.central_end
         self._entries += 1
-        self._bytes += entry.packed
-        if self._entries >= self._most_entries or self._bytes >= self._most_bytes:
+        self._bytes += entry.compressed_size
+        if self._entries >= self._enough_entries or self._bytes >= self._enough_bytes:
             self._complete()
 
     def _complete(self) -> None:
-        self._parts.append(CentralDirectory(self._start, self._end, self._entries, self._directory.shift))
+        self._parts.append(CentralDirectory(self._start, self._end, self._entries, self._directory.prefix))
         self._start = self._end
         self._entries = self._bytes = 0
 
@@ -265,3 +241,40 @@ class _Parts:
         if self._entries:
             self._complete()
         return tuple(self._parts)
+
+
+# -- the data of one entry ----------------------------------------------------------------------------------------
+
+
+def _verified(buffer: ReadAhead, entry: Entry, start: int) -> Iterator[bytes]:
+    """Yield the data of an entry. After the last piece its size and CRC-32 are verified."""
+    crc = total = 0
+    for piece in zip_format.read_data(buffer, entry, start):
+        crc = zlib.crc32(piece, crc)
+        total += len(piece)
+        if total > entry.uncompressed_size:
+            break
+        yield piece
+    _require_declared(entry, total, crc)
+
+
+def _verified_small(buffer: ReadAhead, entry: Entry, start: int) -> tuple[bytes]:
+    """Return the verified data of a small entry, which most are."""
+    piece = zip_format.read_small_data(buffer, entry, start)
+    _require_declared(entry, len(piece), zlib.crc32(piece))
+    return (piece,)
+
+
+def _require_declared(entry: Entry, total: int, crc: int) -> None:
+    """Raise BadArchive unless this size and this CRC-32 are those that the central directory declares."""
+    if total != entry.uncompressed_size:
+        raise BadArchive(
+            f"is damaged: {entry} does not have the {entry.uncompressed_size} bytes that the directory says"
+        )
+    if crc != entry.crc:
+        raise BadArchive(f"is damaged: the checksum of {entry} is wrong")
+
+
+def _require_no_data(entry: Entry, pieces: Iterable[bytes]) -> None:
+    if any(pieces):
+        raise BadArchive(f"has a directory with data in it: {entry}")

@@ -1,7 +1,8 @@
-"""Paths that match a glob, found without recursion, so that neither depth nor loops of links can stop the search.
+"""Expansion of globs without recursion, so that neither depth nor circles of links can stop it.
 
-`*`, `?` and `[…]` match within one name, `**` any number of directories, none included. As in a shell, a name that
-begins with a dot only matches a pattern that does. Links are followed, but `**` enters each directory once.
+`*`, `?` and `[…]` match within one name. `**` matches any number of directories, also none. As in a shell, a name that
+begins with a dot is matched only by a pattern that begins with a dot. Links are followed, but `**` enters each
+directory once.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-MAGIC = frozenset("*?[")
+_MAGIC = frozenset("*?[")
 _ANY_DEPTH = "**"
 
 
 def glob_paths(pattern: str) -> list[str]:
-    """Return the paths that match, in order. What cannot be listed matches nothing."""
+    """Return the paths that match the pattern, sorted. A directory that cannot be listed matches nothing."""
     *parts, last = [part for part in pattern.split("/") if part] or [""]
     found: Iterable[str] = ["/" if pattern.startswith("/") else ""]
     for part in parts:
@@ -33,19 +34,19 @@ def glob_paths(pattern: str) -> list[str]:
 
 
 def _matches(base: str, part: str) -> Iterator[str]:
-    """Return the paths in a directory that match one part of a pattern; "" is the working directory."""
+    """Yield the paths in a directory that match one part of a pattern; `base` "" is the working directory."""
     if part == _ANY_DEPTH:
         yield from _directories(base)
-    elif MAGIC & set(part):
+    elif _MAGIC & set(part):
         hidden = part.startswith(".")
-        names = [name for name in _listed(base) if hidden or not name.startswith(".")]
-        yield from (_joined(base, name) for name in fnmatch.filter(names, part))
+        names = [name for name in _names_in(base) if hidden or not name.startswith(".")]
+        yield from (_join(base, name) for name in fnmatch.filter(names, part))
     else:
-        yield _joined(base, part)
+        yield _join(base, part)
 
 
 def _directories(base: str) -> Iterator[str]:
-    """Return a directory and all that are below it."""
+    """Yield a directory and every directory below it, each once."""
     below, seen = [base], set()
     while below:
         path = below.pop()
@@ -55,15 +56,15 @@ def _directories(base: str) -> Iterator[str]:
                 continue
             seen.add((found.st_dev, found.st_ino))
             yield path
-            names = sorted(_listed(path, directories=True), reverse=True)
-            below += [_joined(path, name) for name in names if not name.startswith(".")]
+            names = sorted(_names_in(path, directories=True), reverse=True)
+            below += [_join(path, name) for name in names if not name.startswith(".")]
 
 
-def _listed(path: str, *, directories: bool = False) -> list[str]:
+def _names_in(path: str, *, directories: bool = False) -> list[str]:
     with suppress(OSError), os.scandir(path or ".") as found:
         return [one.name for one in found if not directories or one.is_dir()]
     return []
 
 
-def _joined(base: str, name: str) -> str:
-    return os.path.join(base, name)  # noqa: PTH118 - as above
+def _join(base: str, name: str) -> str:
+    return os.path.join(base, name)  # noqa: PTH118 - paths are text throughout

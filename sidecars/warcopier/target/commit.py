@@ -1,11 +1,21 @@
-"""The instant of publishing: every staged artifact gets its name, and what is to go goes."""
+"""The commit: every staged artifact of the run is renamed to its final name, and superseded artifacts are removed.
+
+A rename replaces the old WAR in one step: there is no instant without a WAR, and a process that has the old file open
+keeps it. An exploded directory is exchanged with the one before it (see `directory_swap`). After the last rename the
+target directory is flushed, so that the names survive a power failure.
+"""
 
 from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
 
 from sidecars.chassis.runtime import signals
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
+from sidecars.warcopier.target import directory_swap
 from sidecars.warcopier.tomcat_names import escaped
 
 if TYPE_CHECKING:
@@ -14,36 +24,75 @@ if TYPE_CHECKING:
     from sidecars.warcopier.artifacts import Fingerprint
     from sidecars.warcopier.target.directory import TargetDirectory
     from sidecars.warcopier.target.stager import StagedArtifact
+    from sidecars.warcopier.target.staging_area import StagingArea
 
 
 def commit(
-    target: TargetDirectory, staged: Iterable[StagedArtifact], gone: Iterable[str], committed: Callable[[], None]
+    target: TargetDirectory,
+    area: StagingArea,
+    staged: Iterable[StagedArtifact],
+    superseded: Iterable[str],
+    on_committed: Callable[[], None],
 ) -> dict[str, Fingerprint]:
-    """Give every staged artifact its name, take away what is gone, and flush. What each new one looks like now.
+    """Publish all staged artifacts, remove the superseded ones, and flush the directory.
 
-    Signals wait until all is done, so that being told to stop never publishes a part of a set; then it is too late for
-    them (`committed`): all is published, and what is left is to say so. Raises IOFailed, which names the artifacts that
-    were already published.
+    Return the fingerprint of each published artifact; one that another run has replaced already is missing.
+
+    A signal to stop waits until the end, so that it never publishes a part of a set. `on_committed` is called then:
+    from there on a signal is too late. Raises IOFailed, which names the artifacts that were already published.
     """
-    done: dict[str, Fingerprint] = {}
-    named: list[str] = []
+    fingerprints: dict[str, Fingerprint] = {}
+    published: list[str] = []
     with signals.block_stop():
         try:
             with io_errors.writing(target.path):
-                for one in staged:
-                    name = target.publish_file if tomcat_names.is_war(one.name) else target.publish_directory
-                    name(one.staging, one.name)
-                    named.append(one.name)
-                    found = target.stat(one.name)
-                    if found and found.st_ino == one.inode:  # else another run was faster than this line
-                        done[one.name] = artifacts.fingerprint(found)
-                for name_gone in gone:
-                    target.unpublish(name_gone)
-                target.flush()
+                for artifact in staged:
+                    publish = publish_file if tomcat_names.is_war(artifact.name) else publish_directory
+                    publish(target, area, artifact.staging_name, artifact.name)
+                    published.append(artifact.name)
+                    found = target.stat(artifact.name)
+                    if found and found.st_ino == artifact.inode:  # else another run has replaced it meanwhile
+                        fingerprints[artifact.name] = artifacts.fingerprint(found)
+                for name in superseded:
+                    _remove(target, area, name)
+                flush_names(target)
         except IOFailed as failure:
-            if not named:
+            if not published:
                 raise
-            names = ", ".join(map(escaped, named))
+            names = ", ".join(map(escaped, published))
             raise IOFailed(f"{failure.reason}; published before that: {names}; run again for the rest") from None
-        committed()
-    return done
+        on_committed()
+    return fingerprints
+
+
+def publish_file(target: TargetDirectory, area: StagingArea, staging_name: str, name: str) -> None:
+    """Rename a staged file to its final name, over the file that has it. Raises OSError."""
+    os.rename(staging_name, name, src_dir_fd=target.descriptor, dst_dir_fd=target.descriptor)
+    area.published(staging_name)
+
+
+def publish_directory(target: TargetDirectory, area: StagingArea, staging_name: str, name: str) -> None:
+    """Give a staged directory its final name. The staging area removes the directory that had it. Raises OSError."""
+    aside = area.new_directory_name()
+    if not directory_swap.replace_directory(staging_name, name, aside, target.descriptor):
+        area.published(staging_name)
+
+
+def flush_names(target: TargetDirectory) -> None:
+    """Bring the names in the target to the disk (fsync of the directory). Raises OSError."""
+    try:
+        os.fsync(target.descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems have nothing to flush there
+            raise
+
+
+def _remove(target: TargetDirectory, area: StagingArea, name: str) -> None:
+    """Remove an artifact: a WAR at once, a directory by one rename into the staging area. Raises OSError."""
+    if tomcat_names.is_war(name):
+        with suppress(FileNotFoundError):  # another process was faster
+            os.unlink(name, dir_fd=target.descriptor)
+        return
+    area.create_meta_inf()
+    aside = area.new_directory_name()
+    os.rename(name, aside, src_dir_fd=target.descriptor, dst_dir_fd=target.descriptor)

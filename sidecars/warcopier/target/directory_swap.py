@@ -1,10 +1,11 @@
-"""Directories: put in place in one step, and removed whatever is in them.
+"""Directories replaced in one step, and removed with everything in them.
 
-A directory cannot be renamed over another that has files in it. Linux can let two of them change places in one step
-(`renameat2` with `RENAME_EXCHANGE`, on ext4, xfs, btrfs, tmpfs and most others): there is no instant without one, and
-killed before or after it a run leaves the old one or the new one. Where the file system cannot (NFS), two renames are
-all there is: the old one aside, the new one in. Tomcat looks again after half a second before it takes an application
-for removed; a run that is killed between the two leaves none, and the next run publishes it.
+A directory cannot be renamed over another one that has files in it. Linux can exchange two directories in one step
+(`renameat2` with `RENAME_EXCHANGE`; ext4, xfs, btrfs, tmpfs and most others). Then there is no instant without the
+directory, and a run that is killed before or after the step leaves the old one or the new one. Where the file system
+cannot (NFS), there are two renames: the old directory aside, the new one in. Tomcat looks again after half a second
+before it undeploys an application; a run that is killed between the two renames leaves none, and the next run publishes
+it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ import os
 import stat
 from contextlib import suppress
 
-_EXCHANGE = 2  # RENAME_EXCHANGE, renameat2(2)
-_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
-_MAY_BE_EMPTIED = 0o700
+_RENAME_EXCHANGE = 2  # renameat2(2)
+_CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
+_OWNER_ALL = 0o700
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_EVEN_CLOSED = getattr(os, "O_PATH", 0)  # opens what may not be read; only Linux has it
+_PATH_ONLY = getattr(os, "O_PATH", 0)  # opens a directory that may not be read; only Linux has it
 
 
 def replace_directory(new: str, place: str, aside: str, directory: int) -> bool:
-    """Put the directory `new` in its place. True when there was one, which then is found under `new` or `aside`."""
+    """Give the directory `new` the name `place`. All names are relative to the open `directory`. Raises OSError.
+
+    Return True if there was one with that name; it is found under the name `new` or `aside` afterwards.
+    """
     try:
         found = os.stat(place, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -33,7 +37,7 @@ def replace_directory(new: str, place: str, aside: str, directory: int) -> bool:
     try:
         exchange(new, place, directory)
     except OSError as error:
-        if error.errno not in _CANNOT:
+        if error.errno not in _CANNOT_EXCHANGE:
             raise
         os.rename(place, aside, src_dir_fd=directory, dst_dir_fd=directory)
         try:
@@ -45,43 +49,31 @@ def replace_directory(new: str, place: str, aside: str, directory: int) -> bool:
 
 
 def exchange(one: str, other: str, directory: int) -> None:
-    """Let two names change places, in one step. Raises OSError, ENOSYS where the C library knows no such call."""
-    import ctypes  # noqa: PLC0415 - only for this, and not cheap to load
+    """Exchange two names in one step. Raises OSError, with ENOSYS if the C library has no renameat2."""
+    import ctypes  # noqa: PLC0415 - only for this call, and slow to load
 
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    if rename(directory, os.fsencode(one), directory, os.fsencode(other), _EXCHANGE):
+    if rename(directory, os.fsencode(one), directory, os.fsencode(other), _RENAME_EXCHANGE):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), one, None, other)
 
 
-def sync_file_system(directory: int) -> None:
-    """Bring all of the file system to the disk: for many files that is one call instead of one each. Raises OSError."""
-    import ctypes  # noqa: PLC0415 - as above
-
-    sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if sync is None:
-        os.sync()
-    elif sync(directory):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
 def remove_tree(path: str, directory: int) -> None:
-    """Remove a file or a directory with all that is in it; links are not followed. Raises OSError.
+    """Remove a file, or a directory with everything in it. Links are not followed. Raises OSError.
 
-    However deep it is, this takes three descriptors and flat memory: the directories in a directory are moved up to
-    the top before it is removed itself. Killed at any step it leaves less, all of it still below `path`.
+    It takes three descriptors and flat memory for any depth: before a subdirectory is removed, the directories in it
+    are moved up to the top. A run that is killed at any step leaves less, all of it still below `path`.
     """
-    if _unlinked(path, directory):
+    if _unlink(path, directory):
         return
-    top = _opened(path, directory)
+    top = _open_to_empty(path, directory)
     try:
         number = 0
-        while names := os.listdir(top):  # noqa: PTH208 - of the open directory
+        while names := os.listdir(top):  # noqa: PTH208 - pathlib has no listing of a descriptor
             for name in names:
-                if not _unlinked(name, top):
+                if not _unlink(name, top):
                     number = _flatten(name, top, number)
                     os.rmdir(name, dir_fd=top)
     finally:
@@ -89,8 +81,8 @@ def remove_tree(path: str, directory: int) -> None:
     os.rmdir(path, dir_fd=directory)
 
 
-def _unlinked(name: str, directory: int) -> bool:
-    """Remove what is no directory; False where it is one. Raises OSError."""
+def _unlink(name: str, directory: int) -> bool:
+    """Remove anything but a directory. Return False for a directory. Raises OSError."""
     try:
         os.unlink(name, dir_fd=directory)
     except (IsADirectoryError, PermissionError):
@@ -101,17 +93,17 @@ def _unlinked(name: str, directory: int) -> bool:
 
 
 def _flatten(name: str, top: int, number: int) -> int:
-    """Empty a directory in `top`, and move those that are in it to `top`, under numbers from `number` on.
+    """Empty a directory in `top`. Its own directories move to `top` under numbers, from `number` on.
 
-    Returns the next number. Raises OSError.
+    Return the next free number. Raises OSError.
     """
-    inside = _opened(name, top)
+    inside = _open_to_empty(name, top)
     try:
-        for below in os.listdir(inside):  # noqa: PTH208 - of the open directory
-            if _unlinked(below, inside):
+        for below in os.listdir(inside):  # noqa: PTH208 - pathlib has no listing of a descriptor
+            if _unlink(below, inside):
                 continue
-            os.close(_opened(below, inside))  # whoever moves a directory must be allowed to write into it
-            while not _moved(below, inside, f".{number}", top):
+            os.close(_open_to_empty(below, inside))  # a directory moves only if its mode lets us write into it
+            while not _move(below, inside, f".{number}", top):
                 number += 1
             number += 1
     finally:
@@ -119,8 +111,8 @@ def _flatten(name: str, top: int, number: int) -> int:
     return number
 
 
-def _moved(name: str, directory: int, new: str, top: int) -> bool:
-    """Move a directory; False where something else has the new name. Raises OSError."""
+def _move(name: str, directory: int, new: str, top: int) -> bool:
+    """Move a directory. Return False if something else has the new name. Raises OSError."""
     try:
         os.rename(name, new, src_dir_fd=directory, dst_dir_fd=top)
     except OSError as error:
@@ -130,13 +122,13 @@ def _moved(name: str, directory: int, new: str, top: int) -> bool:
     return True
 
 
-def _opened(name: str, directory: int) -> int:
-    """Open a directory that is to be emptied; where its mode forbids that, it gets another one. Raises OSError."""
-    found = os.open(name, _EVEN_CLOSED | _DIRECTORY, dir_fd=directory)
+def _open_to_empty(name: str, directory: int) -> int:
+    """Open a directory that is to be emptied. Its owner gets all rights if its mode lacks one. Raises OSError."""
+    found = os.open(name, _PATH_ONLY | _DIRECTORY, dir_fd=directory)
     try:
-        if os.fstat(found).st_mode & _MAY_BE_EMPTIED != _MAY_BE_EMPTIED:
-            with suppress(OSError):  # somebody else's: then it shows whether it can be emptied
-                os.chmod(f"/proc/self/fd/{found}", _MAY_BE_EMPTIED)  # noqa: PTH101 - the directory that is open
+        if os.fstat(found).st_mode & _OWNER_ALL != _OWNER_ALL:
+            with suppress(OSError):  # another user's directory: emptying it may fail then
+                os.chmod(f"/proc/self/fd/{found}", _OWNER_ALL)  # noqa: PTH101 - the directory that is open
         return os.open(".", _DIRECTORY, dir_fd=found)
     finally:
         os.close(found)

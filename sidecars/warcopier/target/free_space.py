@@ -1,51 +1,71 @@
-"""The room for what is to be published, asked for before the first byte is written."""
+"""The free space of the target, checked before the first byte is written: of its disk, and of memory for a tmpfs."""
 
 from __future__ import annotations
 
 import os
 
 from sidecars.chassis.runtime.lifecycle import IOFailed
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import io_errors
-from sidecars.warcopier.target import memory_limit
 from sidecars.warcopier.tomcat_names import escaped
 
+if TYPE_CHECKING:
+    from sidecars.warcopier.target.directory import TargetDirectory
 
-def demand(directory: int, path: str, needed: int, files: int, reserve: int) -> None:
-    """Raise IOFailed when the file system, or a limit of memory below it, says that the bytes or files will not fit.
 
-    `directory` is the open target, `path` its name for messages, `reserve` the bytes that are to stay free on a disk.
+def require_space(target: TargetDirectory, size: int, files: int, reserve: int) -> None:
+    """Raise IOFailed if the file system, or the memory limit of a file system in memory, has no room.
+
+    `size` is the number of bytes to write into `files` files, `reserve` the bytes that must stay free on a disk.
     """
-    what = "1 file" if files == 1 else f"{files} files"
-    _demand_disk(directory, path, needed, files, reserve, what)
-    _demand_memory(directory, path, needed, files, what)
+    _require_disk_space(target, size, files, reserve)
+    if not _is_on_block_device(target):
+        _require_memory(target, size, files)
 
 
-def _demand_disk(directory: int, path: str, needed: int, files: int, reserve: int, what: str) -> None:
-    with io_errors.writing(path):
-        disk = os.statvfs(directory)
+def block_size(target: TargetDirectory) -> int:
+    """Return the size of the blocks, in bytes, in which the file system gives space to files. Raises IOFailed."""
+    with io_errors.writing(target.path):
+        return os.statvfs(target.descriptor).f_frsize or 1
+
+
+def _require_disk_space(target: TargetDirectory, size: int, files: int, reserve: int) -> None:
+    with io_errors.writing(target.path):
+        disk = os.statvfs(target.descriptor)
     free = disk.f_bavail * disk.f_frsize
-    if disk.f_blocks and needed + reserve > free:
+    if disk.f_blocks and size + reserve > free:
         kept = f" and {reserve} to be left (WARCOPIER_RESERVE)" if reserve else ""
         raise IOFailed(
-            f"WARCOPIER_TARGET={escaped(path)}: it is too full: {needed} bytes are needed for {what}{kept},"
-            f" {free} are free; make room, or give the volume more"
+            f"WARCOPIER_TARGET={escaped(target.path)}: it is too full: {size} bytes are needed for"
+            f" {_counted(files)}{kept}, {free} are free; make room, or give the volume more"
         )
     if disk.f_files and files > disk.f_favail:
         raise IOFailed(
-            f"WARCOPIER_TARGET={escaped(path)}: it is too full: there is room for {disk.f_favail} more files,"
+            f"WARCOPIER_TARGET={escaped(target.path)}: it is too full: there is room for {disk.f_favail} more files,"
             f" and {files} are needed"
         )
 
 
-def _demand_memory(directory: int, path: str, needed: int, files: int, what: str) -> None:
-    with io_errors.writing(path):
-        if not memory_limit.is_in_memory(directory):
+def _require_memory(target: TargetDirectory, size: int, files: int) -> None:
+    from sidecars.warcopier.target import memory_limit  # noqa: PLC0415 - most targets are on a block device
+
+    with io_errors.writing(target.path):
+        if not memory_limit.is_in_memory(target.descriptor):
             return
-    needed += files * memory_limit.EACH_FILE
-    room = memory_limit.room()
-    if room and needed + memory_limit.OWN_USE > room.free:
+    size += files * memory_limit.BYTES_PER_FILE
+    left = memory_limit.memory_left()
+    if left and size + memory_limit.OWN_USE > left.free:
         raise IOFailed(
-            f"WARCOPIER_TARGET={escaped(path)}: it is in memory, where {needed} bytes are needed for {what}, and"
-            f" {memory_limit.OWN_USE} for the copier; the memory limit of the container ({room.name}={room.limit})"
-            f" leaves {room.free}: raise that limit, or give the volume a disk"
+            f"WARCOPIER_TARGET={escaped(target.path)}: it is in memory, where {size} bytes are needed for"
+            f" {_counted(files)}, and {memory_limit.OWN_USE} for the copier; the memory limit of the container"
+            f" ({left.name}={left.limit}) leaves {left.free}: raise that limit, or give the volume a disk"
         )
+
+
+def _is_on_block_device(target: TargetDirectory) -> bool:
+    with io_errors.writing(target.path):
+        return os.major(os.fstat(target.descriptor).st_dev) != 0
+
+
+def _counted(files: int) -> str:
+    return "1 file" if files == 1 else f"{files} files"

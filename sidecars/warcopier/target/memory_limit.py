@@ -1,9 +1,10 @@
-"""The memory that this container may still use, which is the room on a volume in memory (tmpfs).
+"""The memory that this container may still use: the free space of a target in memory (tmpfs).
 
-What is written to a memory-backed `emptyDir` counts against the memory limit of the container that writes it, and the
-file system does not know that limit: the kernel kills the process without a word. So the limit is asked for before the
-first byte, in the files of cgroup v2 (docs.kernel.org/admin-guide/cgroup-v2.html) or v1. File pages of disks count as
-used there, but the kernel takes them back when it needs them: they are room. So is swap, where there is any.
+Files in a memory-backed `emptyDir` count against the memory limit of the container that writes them. The file system
+does not know that limit, and the kernel kills a process that exceeds it, without a message. So the limit is read before
+the first byte is written, from the files of cgroup v2 (docs.kernel.org/admin-guide/cgroup-v2.html) or v1. The page
+cache of disks counts as used there, but the kernel takes it back on demand, so it counts as free here. Free swap does
+too.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
     ReadText = Callable[[str], str]
     """Returns the content of a file. Raises OSError."""
 
-EACH_FILE = 1 << 10  # bytes of the kernel's for the inode and the name of a file, which count as well
-OWN_USE = 8 << 20  # bytes that the copier itself may take besides: buffers, a second process
+BYTES_PER_FILE = 1 << 10  # of kernel memory, for the inode and the name of a file; they count against the limit
+OWN_USE = 8 << 20  # bytes that the copier itself may use besides: buffers, a second process
 _ROOT = "/sys/fs/cgroup"
 _IN_MEMORY = ("tmpfs", "ramfs")
-_MAGIC_IN_MEMORY = (0x01021994, 0x858458F6)
+_MAGIC_IN_MEMORY = (0x01021994, 0x858458F6)  # TMPFS_MAGIC, RAMFS_MAGIC
 _NO_LIMIT = 1 << 60  # bytes; v1 writes a number near 2^63, v2 the word "max"
 
 
 @dataclass(frozen=True)
-class Interface:
-    """The names of one version of the interface. `group` is where the hierarchy is mounted."""
+class CgroupInterface:
+    """The file names of one cgroup version. `mount` is the directory where its hierarchy is mounted."""
 
-    group: str
+    mount: str
     limit: str
     usage: str
     reclaimable: tuple[str, ...]
@@ -40,7 +41,7 @@ class Interface:
     swap_includes_memory: bool
 
 
-_V2 = Interface(
+_V2 = CgroupInterface(
     _ROOT,
     "memory.max",
     "memory.current",
@@ -49,7 +50,7 @@ _V2 = Interface(
     "memory.swap.current",
     swap_includes_memory=False,
 )
-_V1 = Interface(
+_V1 = CgroupInterface(
     f"{_ROOT}/memory",
     "memory.limit_in_bytes",
     "memory.usage_in_bytes",
@@ -61,8 +62,8 @@ _V1 = Interface(
 
 
 @dataclass(frozen=True)
-class Room:
-    """How many bytes of memory may still be used, and the limit that says so with the name of its file."""
+class MemoryLeft:
+    """The bytes of memory that may still be used, with the limit behind it and the name of its file."""
 
     free: int
     limit: int
@@ -70,10 +71,8 @@ class Room:
 
 
 def is_in_memory(directory: int) -> bool:
-    """True if an open directory lies on a file system that keeps its files in memory. Raises OSError."""
+    """True if the file system of an open directory keeps its files in memory. Raises OSError."""
     device = os.fstat(directory).st_dev
-    if os.major(device):
-        return False  # on a block device: the usual case, without reading anything
     with suppress(OSError):
         found = file_system(_read("/proc/self/mountinfo"), device)
         return found in _IN_MEMORY if found else _magic_number(directory) in _MAGIC_IN_MEMORY
@@ -81,7 +80,7 @@ def is_in_memory(directory: int) -> bool:
 
 
 def file_system(mounts: str, device: int) -> str:
-    """Return the type of the file system with that device number, from the text of `mountinfo`; "" if none has it."""
+    """Return the type of the file system with this device number, from the text of `mountinfo`; "" if none has it."""
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in mounts.splitlines():
         mount, _, rest = line.partition(" - ")
@@ -91,8 +90,8 @@ def file_system(mounts: str, device: int) -> str:
 
 
 def _magic_number(directory: int) -> int:
-    """Return the number of a file system's type (statfs(2)): for one that is mounted, but not where we can see it."""
-    import ctypes  # noqa: PLC0415 - as good as never needed, and not cheap to load
+    """Return the magic number of a file system (statfs(2)), for one that our mount namespace does not show."""
+    import ctypes  # noqa: PLC0415 - rarely needed, and slow to load
 
     result = ctypes.create_string_buffer(256)  # larger than the struct, whose first field is the number
     if ctypes.CDLL(None).fstatfs(directory, result):
@@ -100,26 +99,26 @@ def _magic_number(directory: int) -> int:
     return ctypes.c_ulong.from_buffer(result).value & 0xFFFFFFFF
 
 
-def room(read: ReadText | None = None) -> Room | None:
-    """Return what the tightest limit leaves, of our cgroup and those above it; None where there is no limit."""
-    found = list(_rooms(read or _read))
-    return min(found, key=lambda one: one.free, default=None)
+def memory_left(read: ReadText | None = None) -> MemoryLeft | None:
+    """Return the memory that the tightest limit leaves, of our cgroup and its ancestors; None if there is no limit."""
+    found = list(_of_all_groups(read or _read))
+    return min(found, key=lambda left: left.free, default=None)
 
 
-def _rooms(read: ReadText) -> Iterator[Room]:
+def _of_all_groups(read: ReadText) -> Iterator[MemoryLeft]:
     with suppress(OSError, ValueError):
         interface, path = _own_group(read("/proc/self/cgroup"))
         while True:
-            with suppress(OSError, ValueError):  # above a container's own group there is nothing to see
-                if one := _room(read, f"{interface.group}{path}", interface):
-                    yield one
+            with suppress(OSError, ValueError):  # ancestors of a container's own cgroup are not visible in it
+                if left := _of_group(read, f"{interface.mount}{path}", interface):
+                    yield left
             if not path:
                 return
             path = path.rpartition("/")[0]
 
 
-def _own_group(groups: str) -> tuple[Interface, str]:
-    """Return the interface in force and the path of our group below its mount, from `/proc/self/cgroup`."""
+def _own_group(groups: str) -> tuple[CgroupInterface, str]:
+    """Return the interface in force and the path of our cgroup below its mount, from `/proc/self/cgroup`."""
     lines = [line.split(":", 2) for line in groups.splitlines()]
     for _, controllers, path in lines:
         if "memory" in controllers.split(","):
@@ -127,7 +126,8 @@ def _own_group(groups: str) -> tuple[Interface, str]:
     return _V2, next((path for _, controllers, path in lines if not controllers), "").rstrip("/")
 
 
-def _room(read: ReadText, group: str, interface: Interface) -> Room | None:
+def _of_group(read: ReadText, group: str, interface: CgroupInterface) -> MemoryLeft | None:
+    """Return the memory that the limit of one cgroup leaves; None if it has no limit. Raises OSError or ValueError."""
     limit = _number(read(f"{group}/{interface.limit}"))
     if limit >= _NO_LIMIT:
         return None
@@ -137,12 +137,12 @@ def _room(read: ReadText, group: str, interface: Interface) -> Room | None:
     free = limit - usage + reclaimable
     swap = _free_swap(read)
     if swap:
-        with suppress(OSError, ValueError):  # without accounting of swap
+        with suppress(OSError, ValueError):  # the kernel does not account for swap
             left = _number(read(f"{group}/{interface.swap_limit}")) - _number(read(f"{group}/{interface.swap_usage}"))
             if interface.swap_includes_memory:
                 left += reclaimable - free
             free += max(0, min(swap, left))
-    return Room(max(0, free), limit, interface.limit)
+    return MemoryLeft(max(0, free), limit, interface.limit)
 
 
 def _free_swap(read: ReadText) -> int:

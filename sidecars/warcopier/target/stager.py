@@ -1,8 +1,11 @@
-"""One artifact, from its source to a staged file or directory that is complete, proven, and lacks only its name.
+"""Staging of one artifact: from its source to a staged file or directory that is complete and verified.
 
-What fits into a few megabytes is read once, written, and checked in memory, while the kernel brings it to the disk.
-What does not is copied by the kernel while a thread takes the digest of the source; then the copy is read back for its
-digest and its check, again while it goes to the disk.
+    small WAR (up to 1 MiB)  read at once ─▶ write ─▶ digest and check in memory, during the flush
+    large WAR                copy by the kernel, digest of the source in a thread ─▶ flush, during digest and check of
+                             the copy, each in a thread
+    exploded directory       summary of the archive ─▶ verify and unpack its parts, in two processes ─▶ times, tracker
+
+Afterwards only the final name is missing, which `commit` gives.
 """
 
 from __future__ import annotations
@@ -13,154 +16,166 @@ import time
 from contextlib import contextmanager, nullcontext, suppress
 
 from sidecars.chassis.runtime.file_io import write_all
-from sidecars.chassis.runtime.lifecycle import BadData, IOFailed
+from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass, replace
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
-from sidecars.warcopier.archive.archive_check import bad_archive_refused
+from sidecars.warcopier.archive import archive_check
 from sidecars.warcopier.archive.entry_times import directory_mtime_ns
-from sidecars.warcopier.target import directory_swap
+from sidecars.warcopier.source.expected_digests import require_digest
 from sidecars.warcopier.tomcat_names import escaped
+from sidecars.warcopier.transfer.background import BackgroundFlush, BackgroundTask
 from sidecars.warcopier.transfer.copying import (
-    BackgroundFlush,
-    BackgroundTask,
     copy,
     flush_data,
+    flush_file_system,
     holds,
-    no_progress,
     sha256_of,
     sha256_of_bytes,
 )
+from sidecars.warcopier.transfer.progress import no_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sidecars.warcopier.archive.archive_check import ArchiveCheck
     from sidecars.warcopier.archive.verification import ArchiveSummary, EntryRanges
-    from sidecars.warcopier.archive.zip_directory import ReadAt
     from sidecars.warcopier.artifacts import Source
+    from sidecars.warcopier.io_errors import ReadAt
     from sidecars.warcopier.settings import Settings
     from sidecars.warcopier.target.directory import TargetDirectory
+    from sidecars.warcopier.target.staging_area import StagingArea
     from sidecars.warcopier.transfer.fork_pool import OnWritten
     from sidecars.warcopier.transfer.progress import Progress
 
-SMALL = 1 << 20  # bytes that are read at once
-_WORTH_A_THREAD = 1 << 18  # bytes
-WORTH_A_PROCESS = 1 << 20  # bytes of an archive to be unpacked
-_STRETCH = 64 << 20  # bytes of a file that are written before they are brought to the disk
-_SMALL_STRETCH = 16 << 20  # likewise, of many files: the disk has more to do for each byte of them
+SMALL = 1 << 20  # bytes of a WAR that is read at once
+_WORTH_A_THREAD = 1 << 18  # bytes of a WAR
+WORTH_A_PROCESS = 1 << 20  # bytes of an archive that is unpacked
+_FLUSH_INTERVAL = 64 << 20  # bytes of one file between two flushes
+_FLUSH_INTERVAL_OF_MANY = 16 << 20  # bytes of many files between two flushes: the disk works more for each byte of them
 
 
 class SourceChanged(IOFailed):
-    """Somebody wrote to the source while it was read."""
+    """The source was changed while it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class StagedArtifact:
-    """An artifact that is complete, checked, and lacks only its name. `sha256` is "" where none was taken."""
+    """An artifact that is complete and verified: `commit` renames `staging_name` to `name`.
+
+    `sha256` is the digest of the archive, "" if none was taken. `inode` is that of the staged file or directory.
+    """
 
     source: Source
     name: str
-    staging: str
+    staging_name: str
     inode: int
     sha256: str
     has_web_inf: bool
 
 
 class Stager:
-    """What one run knows about how to stage: the check, permissions, whether digests are taken, and how far it is."""
+    """Stages the artifacts of one run, one after another. It owns no state: names and lock are the staging area's."""
 
-    def __init__(self, target: TargetDirectory, settings: Settings, check: ArchiveCheck, progress: Progress) -> None:
+    def __init__(
+        self, target: TargetDirectory, area: StagingArea, settings: Settings, check: ArchiveCheck, progress: Progress
+    ) -> None:
         self._target = target
+        self._area = area
         self._settings = settings
         self._check = check
         self._progress = progress
-        # WATCH has threads, which would not go along with a fork; on one core two processes only take turns.
+        # WATCH has threads, which a fork would not copy. On one core two processes only take turns.
         self._may_fork = not settings.watch and _usable_processors() > 1
 
-    def stage(self, source: Source, expected: str, found: ArchiveSummary | None, *, flush: bool) -> StagedArtifact:
-        """Copy or unpack one source and prove the result. `expected` is its digest, or ""; `found` what it declares.
+    def stage(
+        self, source: Source, expected_sha256: str, summary: ArchiveSummary | None, *, flush: bool
+    ) -> StagedArtifact:
+        """Copy or unpack one source, and verify the result. Raises BadData, IOFailed or Stopped.
 
-        `flush`: bring it to the disk now, rather than later with all others. Raises BadData or IOFailed.
+        `expected_sha256` is "" if there is none. `summary` is that of the archive, if it was read before. `flush` False
+        means that the caller flushes a small WAR or a directory later, with all others.
         """
-        reader = open_source(source)
+        reader = io_errors.open_regular_file(source.path)
         try:
-            before = artifacts.fingerprint(os.fstat(reader))
-            wanted = self._settings.digest or bool(expected)
-            if before != source.fingerprint:
-                source, found = replace(source, fingerprint=before), None
+            present = artifacts.fingerprint(os.fstat(reader))
+            if present != source.fingerprint:
+                source, summary = replace(source, fingerprint=present), None
             if self._settings.unpack:
-                staged = self._stage_tree(source, reader, found, expected)
-            elif before.size <= SMALL:
-                staged = self._stage_small(source, reader, expected, wanted=wanted, flush=flush)
+                staged = self._stage_directory(source, reader, summary, expected_sha256)
+            elif present.size <= SMALL:
+                staged = self._stage_small(source, reader, expected_sha256, flush=flush)
             else:
-                staged = self._stage_large(source, reader, expected, wanted=wanted)
+                staged = self._stage_large(source, reader, expected_sha256)
         finally:
             os.close(reader)
-        self._progress.step(2 * before.size)
+        self._progress.complete_step(2 * present.size)
         return staged
 
-    # -- an archive ---------------------------------------------------------------------------------------------
+    # -- a WAR --------------------------------------------------------------------------------------------------------
 
-    def _stage_small(self, source: Source, reader: int, expected: str, *, wanted: bool, flush: bool) -> StagedArtifact:
+    def _stage_small(self, source: Source, reader: int, expected_sha256: str, *, flush: bool) -> StagedArtifact:
         size = source.fingerprint.size
-        data = io_errors.reader_of(reader, source.path)(0, size + 1)
-        _demand_unchanged(source, reader, len(data))
+        needs_digest = self._settings.digest or bool(expected_sha256)
+        data = io_errors.range_reader(reader, source.path)(0, size + 1)
+        _require_unchanged(source, reader, len(data))
         with io_errors.writing(self._target.path):
-            staging, writer = self._target.create_file(self._settings.mode)
+            staging_name, writer = self._area.create_file(self._settings.mode)
             try:
                 write_all(writer, data)
-                inode = self._finish(source, writer)
-                with _flushing(writer, beside=size > _WORTH_A_THREAD) if flush else nullcontext():
-                    sha256 = sha256_of_bytes(data) if wanted else ""
-                    demand_digest(source, sha256, expected)
+                inode = self._set_metadata(source, writer)
+                with _flushing(writer, in_thread=size > _WORTH_A_THREAD) if flush else nullcontext():
+                    sha256 = sha256_of_bytes(data) if needs_digest else ""
+                    require_digest(source, sha256, expected_sha256)
                     contents = self._check.verify_archive(source.path, lambda at, length: data[at : at + length], size)
-                    if wanted and not holds(writer, data):
-                        raise _differs(source)
+                    if needs_digest and not holds(writer, data):
+                        raise _copy_differs(source)
             finally:
                 os.close(writer)
-        return StagedArtifact(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
+        has_web_inf = contents is None or contents.has_web_inf
+        return StagedArtifact(source, source.name, staging_name, inode, sha256, has_web_inf)
 
-    def _stage_large(self, source: Source, reader: int, expected: str, *, wanted: bool) -> StagedArtifact:
-        size, tick = source.fingerprint.size, self._progress.tick
-        sha256 = ""
+    def _stage_large(self, source: Source, reader: int, expected_sha256: str) -> StagedArtifact:
+        size, update = source.fingerprint.size, self._progress.update
+        needs_digest = self._settings.digest or bool(expected_sha256)
         with io_errors.writing(self._target.path):
-            staging, writer = self._target.create_file(self._settings.mode)
+            staging_name, writer = self._area.create_file(self._settings.mode)
         try:
-            with BackgroundTask(reader, sha256_of if wanted else _nothing) as digest:
+            with BackgroundTask(reader, sha256_of if needs_digest else _no_digest) as digest:
                 with (
                     io_errors.writing(self._target.path),
-                    BackgroundFlush(lambda: flush_data(writer), _STRETCH, tick) as behind,
+                    BackgroundFlush(lambda: flush_data(writer), _FLUSH_INTERVAL, update) as flush,
                 ):
-                    copied = copy(reader, writer, size, behind.wrote)
+                    copied = copy(reader, writer, size, flush.wrote)
                 with io_errors.reading(source.path):
-                    sha256 = digest.result(tick)
-            _demand_unchanged(source, reader, copied)
-            demand_digest(source, sha256, expected)
-            return self._proven(source, staging, writer, sha256)
+                    sha256 = digest.result(update)
+            _require_unchanged(source, reader, copied)
+            require_digest(source, sha256, expected_sha256)
+            return self._verify_copy(source, staging_name, writer, sha256)
         finally:
             os.close(writer)
 
-    def _proven(self, source: Source, staging: str, writer: int, sha256: str) -> StagedArtifact:
-        """Read back what was written, while the kernel brings it to the disk."""
+    def _verify_copy(self, source: Source, staging_name: str, writer: int, sha256: str) -> StagedArtifact:
+        """Read the copy back, while the kernel brings it to the disk."""
         size = source.fingerprint.size
 
-        def tick(done: int) -> None:
-            self._progress.tick(size + done)
+        def update(done: int) -> None:
+            self._progress.update(size + done)
 
         with (
-            BackgroundTask(writer, lambda read: self._check.verify_archive(source.path, read, size)) as checked,
-            BackgroundTask(writer, sha256_of if sha256 else _nothing) as digest,
+            BackgroundTask(writer, lambda read: self._check.verify_archive(source.path, read, size)) as check,
+            BackgroundTask(writer, sha256_of if sha256 else _no_digest) as digest,
             io_errors.writing(self._target.path),
         ):
-            inode = self._finish(source, writer)
+            inode = self._set_metadata(source, writer)
             os.fsync(writer)
-            if digest.result(tick) != sha256:
-                raise _differs(source)
-            contents = checked.result(tick)
-        return StagedArtifact(source, source.name, staging, inode, sha256, contents is None or contents.has_web_inf)
+            if digest.result(update) != sha256:
+                raise _copy_differs(source)
+            contents = check.result(update)
+        has_web_inf = contents is None or contents.has_web_inf
+        return StagedArtifact(source, source.name, staging_name, inode, sha256, has_web_inf)
 
-    def _finish(self, source: Source, writer: int) -> int:
-        """Permissions, owner and time. The file's inode."""
+    def _set_metadata(self, source: Source, writer: int) -> int:
+        """Set mode, owner and mtime of a staged WAR. Return its inode. Raises IOFailed or OSError."""
         found = os.fstat(writer)
         if stat.S_IMODE(found.st_mode) != self._settings.mode:
             with suppress(PermissionError):  # some network file systems have modes of their own
@@ -174,99 +189,83 @@ class Stager:
     def _mtime(self, source: Source, now_ns: int) -> int:
         return artifacts.new_mtime(now_ns, self._target.mtimes_known_to_tomcat(source.name))
 
-    # -- an unpacked directory ----------------------------------------------------------------------------------
+    # -- an exploded directory ----------------------------------------------------------------------------------------
 
-    def _stage_tree(self, source: Source, reader: int, found: ArchiveSummary | None, expected: str) -> StagedArtifact:
+    def _stage_directory(
+        self, source: Source, reader: int, summary: ArchiveSummary | None, expected_sha256: str
+    ) -> StagedArtifact:
         size = source.fingerprint.size
-        known = found or self._check.summarize(source.path, io_errors.reader_of(reader, source.path), size)
+        if summary is None:
+            summary = self._check.summarize(source.path, io_errors.range_reader(reader, source.path), size)
         with io_errors.writing(self._target.path):
-            staging, root = self._target.create_directory()
+            staging_name, root = self._area.create_directory()
         try:
-            inode, sha256 = self._unpack(source, reader, known, root)
+            inode, sha256 = self._unpack(source, reader, summary, root)
         finally:
             os.close(root)
-        _demand_unchanged(source, reader, size)
-        demand_digest(source, sha256, expected)
+        _require_unchanged(source, reader, size)
+        require_digest(source, sha256, expected_sha256)
         name = tomcat_names.exploded_directory_name(source.name)
-        return StagedArtifact(source, name, staging, inode, sha256, known.contents.has_web_inf)
+        return StagedArtifact(source, name, staging_name, inode, sha256, summary.contents.has_web_inf)
 
-    def _unpack(self, source: Source, reader: int, known: ArchiveSummary, root: int) -> tuple[int, str]:
-        """Fill the directory with all that is in the archive. Its inode, and the digest of the archive."""
-        from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter  # noqa: PLC0415 - as above
-        from sidecars.warcopier.transfer.fork_pool import ForkPool  # noqa: PLC0415 - only for this, and loading costs time
+    def _unpack(self, source: Source, reader: int, summary: ArchiveSummary, root: int) -> tuple[int, str]:
+        """Fill the directory from the archive. Return the directory's inode and the archive's digest."""
+        from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter  # noqa: PLC0415 - not for a WAR
+        from sidecars.warcopier.transfer.fork_pool import ForkPool  # noqa: PLC0415 - not for a WAR
 
-        read = io_errors.reader_of(reader, source.path)
+        read = io_errors.range_reader(reader, source.path)
 
-        def tree(wrote: OnWritten) -> ExplodedDirectoryWriter:
-            return ExplodedDirectoryWriter(root, self._settings.mode, self._settings.owner, wrote)
+        def directory_writer(on_written: OnWritten) -> ExplodedDirectoryWriter:
+            return ExplodedDirectoryWriter(root, self._settings.mode, self._settings.owner, on_written)
 
-        def work(number: int, wrote: OnWritten) -> EntryRanges:
-            return self._check.unpacked(source.path, read, known, number, tree(wrote))
+        def unpack_part(number: int, on_written: OnWritten) -> EntryRanges:
+            return self._check.unpack_part(source.path, read, summary, number, directory_writer(on_written))
 
-        alone = source.fingerprint.size < WORTH_A_PROCESS or not self._may_fork
-        with ForkPool(len(known.parts), work, alone=alone) as shared, BackgroundTask(reader, sha256_of) as digest:
+        single_process = source.fingerprint.size < WORTH_A_PROCESS or not self._may_fork
+        with (
+            ForkPool(len(summary.parts), unpack_part, single_process=single_process) as pool,
+            BackgroundTask(reader, sha256_of) as digest,
+        ):
             with (
                 io_errors.writing(self._target.path),
                 BackgroundFlush(
-                    lambda: directory_swap.sync_file_system(root), _SMALL_STRETCH, self._progress.tick
-                ) as behind,
+                    lambda: flush_file_system(root), _FLUSH_INTERVAL_OF_MANY, self._progress.update
+                ) as flush,
             ):
-                self._check.require_no_overlap(source.path, shared.run(behind.wrote))
-                with bad_archive_refused(source.path):
+                self._check.require_no_overlap(source.path, pool.run(flush.wrote))
+                with archive_check.naming(source.path):
                     mtime = self._mtime(source, time.time_ns())
-                    tree(no_progress).finish(mtime, directory_mtime_ns(known.modified))
+                    directory_writer(no_progress).finish(mtime, directory_mtime_ns(summary.newest))
                 inode = os.fstat(root).st_ino
             with io_errors.reading(source.path):
                 return inode, digest.result()
 
 
-# -- what else concerns a source ----------------------------------------------------------------------------------
-
-
-def open_source(source: Source) -> int:
-    with io_errors.reading(source.path):
-        reader = os.open(source.path, io_errors.READ_FLAGS)
-        try:
-            io_errors.require_regular_file(source.path, os.fstat(reader).st_mode)
-        except BadData:
-            os.close(reader)
-            raise
-        return reader
-
-
-def demand_digest(source: Source, sha256: str, expected: str) -> None:
-    """Raise BadData when another digest was expected. `expected` "" is none."""
-    if expected and sha256 != expected:
-        raise BadData(
-            f"{escaped(source.path)}: its SHA-256 is {sha256}, and {expected} was expected; nothing was published"
-        )
-
-
-def _nothing(_read: ReadAt) -> str:
+def _no_digest(_read: ReadAt) -> str:
     return ""
 
 
 def _usable_processors() -> int:
-    """Return the number of processors that this process may run on. Only Linux tells; elsewhere it is all of them."""
+    """Return the number of processors that this process may use. Systems other than Linux only report all of them."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _demand_unchanged(source: Source, reader: int, copied: int) -> None:
+def _require_unchanged(source: Source, reader: int, copied: int) -> None:
     if copied != source.fingerprint.size or artifacts.fingerprint(os.fstat(reader)) != source.fingerprint:
         raise SourceChanged(f"{escaped(source.path)}: it was changed while it was being copied: try again")
 
 
-def _differs(source: Source) -> IOFailed:
+def _copy_differs(source: Source) -> IOFailed:
     return IOFailed(
         f"{escaped(source.path)}: the copy is not what was read; suspect the memory, or the disk of the target"
     )
 
 
 @contextmanager
-def _flushing(writer: int, *, beside: bool) -> Iterator[None]:
-    """Bring the file to the disk, `beside` the rest or after it."""
-    if beside:
+def _flushing(writer: int, *, in_thread: bool) -> Iterator[None]:
+    """Bring the file to the disk: in a thread during the context, or after it. Raises OSError."""
+    if in_thread:
         with BackgroundTask(writer, lambda _read: os.fsync(writer)) as flush:
             yield
             flush.result()

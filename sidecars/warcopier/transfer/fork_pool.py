@@ -1,16 +1,18 @@
-"""A row of tasks, shared by two processes: ours and a child of it.
+"""A pool of two processes, the caller and a forked child, which share the tasks 0 to `count` - 1.
 
-What a copier does to very many small files is a long row of very short steps, half of them the kernel's. Threads cannot
-share those: each of them would wait for the interpreter. So a child takes its share. It is a fork: it has all that the
-tasks need, begins at once, and shares our memory.
+Unpacking very many small files is a long series of very short steps, half of them in the kernel. Threads cannot share
+them, because each thread would wait for the interpreter's lock. A forked child has everything that the tasks need,
+begins at once, and shares our memory.
 
-Both take the next task from one pipe, which was filled with all their numbers before, until there is none left; so
-neither waits for the other, however long a task is. When one fails at a task it takes all the rest out of the pipe, so
-that the other one ends with the task that it has; of two failures the one of the earlier task counts, and so it is the
-same one that a single process would have met.
+    parent: fill the task pipe ─▶ fork ─▶ take a number, do the task, … ─▶ read the child's results ─▶ merge
+    child:                          └───▶ take a number, do the task, … ─▶ write its results, exit
 
-Whatever happens to one of the two, the other one notices. A child whose parent is gone ends at its next step, and
-until then it holds the lock of the run (see `target`). When the child is gone before its last word, the run fails.
+Both processes take the next task number from one pipe until it is empty. So neither waits for the other, however long a
+task takes. A process whose task fails empties the pipe, so that the other one ends after its present task. Of two
+failures the one of the earlier task is raised: it is the failure that a single process would have met.
+
+Each process notices the end of the other. A child whose parent has died exits at its next step, and until then it holds
+the lock of the run (see `target.staging_area`). If the child dies before it has written its results, the run fails.
 """
 
 from __future__ import annotations
@@ -32,40 +34,46 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
 
     OnWritten = Callable[[int], None]
-    """To be told how many more bytes are done; may raise to stop the work."""
-    Work = Callable[[int, OnWritten], Any]
-    """`work(number, wrote)` does that task. What it returns must be something that `marshal` knows."""
-    Failed = tuple[int, Exception]
+    """Called with the number of further bytes that are written. It may raise, to stop the work."""
+    Task = Callable[[int, OnWritten], Any]
+    """`task(number, on_written)` does the task with that number. `marshal` must be able to write its result."""
+    Results = list[tuple[int, Any]]
+    """The numbers of tasks, each with its result."""
+    TaskFailure = tuple[int, Exception]
+    """The number of the task that failed, and its exception."""
 
-MAX_TASKS = 1000  # tasks: the smallest pipe that Linux makes holds the numbers of so many
-_NUMBER = 4  # bytes
-_PIPE = 1 << 12  # bytes, the size of that pipe
-_OURS, _THEIRS = 0, 1  # places of the bytes that are done
-_MUCH = 1 << 16  # bytes
-_KILL = 9  # SIGKILL
+MAX_TASKS = 1000  # the smallest pipe that Linux makes holds the numbers of so many
+_NUMBER_SIZE = 4  # bytes
+_PIPE_SIZE = 1 << 12  # bytes, of that pipe
+_PARENT, _CHILD = 0, 1  # indexes of the counters of written bytes
+_REPORT_INTERVAL = 1 << 16  # bytes
+_SIGKILL = 9
 _FAILURES = (BadData, IOFailed, OSError)
 
 
 class ForkPool:
-    """The tasks 0 to `count` - 1, which a child works on from the start of the context, and we in `run`.
+    """The tasks of one archive. The child runs from the start of the context, the parent works in `run`.
 
-    `alone`: there is no child; nor is there one where there may be no more processes. Needs to begin while there are no
-    other threads.
+    The context must be entered while the process has no other thread.
     """
 
-    def __init__(self, count: int, work: Work, *, alone: bool) -> None:
+    def __init__(self, count: int, task: Task, *, single_process: bool) -> None:
+        """`single_process` True means no child. There is none either if no process can be started.
+
+        Raises ValueError for more than MAX_TASKS tasks.
+        """
         if count > MAX_TASKS:
             raise ValueError(f"{count} tasks; at most {MAX_TASKS} can be shared")
         self._count = count
-        self._work = work
-        self._alone = alone
+        self._task = task
+        self._single_process = single_process
         self._parent = os.getpid()
-        self._child = 0
-        self._tasks = self._told = -1  # the ends of the pipes that we read from
-        self._done = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")  # each process writes its own place only
+        self._child = 0  # process id; 0 in the child itself, and if there is none
+        self._task_pipe = self._result_pipe = -1  # descriptors of the ends for reading
+        self._written = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")  # each process writes its own counter only
 
     def __enter__(self) -> Self:
-        if not self._alone:
+        if not self._single_process:
             with suppress(OSError), signals.block_stop():
                 self._fork()
         return self
@@ -74,110 +82,114 @@ class ForkPool:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         with signals.block_stop():
-            for end in (self._tasks, self._told):
-                if end >= 0:
-                    os.close(end)
+            for descriptor in (self._task_pipe, self._result_pipe):
+                if descriptor >= 0:
+                    os.close(descriptor)
             if self._child:
-                os.kill(self._child, _KILL)  # it may be in the middle of something long
+                os.kill(self._child, _SIGKILL)  # it may be in the middle of a long task
                 os.waitpid(self._child, 0)
 
-    def run(self, tick: Callable[[int], None]) -> list[Any]:
-        """Do what the child does not. The results of all tasks, in their order.
+    def run(self, on_progress: Callable[[int], None]) -> list[Any]:
+        """Do the tasks that the child does not do. Return the results of all tasks, in the order of their numbers.
 
-        `tick` is told now and then how many bytes both have done. Raises BadData, IOFailed or OSError of a task, and
-        IOFailed when the child is killed.
+        `on_progress` is called now and then with the number of bytes that both processes have written. Raises BadData,
+        IOFailed or OSError of a task, and IOFailed if the child was killed.
         """
 
-        def wrote(more: int) -> None:
-            if self._is_much(_OURS, more):
-                tick(self._done[_OURS] + self._done[_THEIRS])
+        def on_written(more: int) -> None:
+            if self._count_written(_PARENT, more):
+                on_progress(self._written[_PARENT] + self._written[_CHILD])
 
         if not self._child:
-            return [self._work(number, wrote) for number in range(self._count)]
-        results, failed = self._take(wrote)
-        more, failed_there = self._hear()
-        first = min(filter(None, (failed, failed_there)), key=lambda one: one[0], default=None)
+            return [self._task(number, on_written) for number in range(self._count)]
+        results, failure = self._run_tasks(on_written)
+        child_results, child_failure = self._read_child_results()
+        first = min(filter(None, (failure, child_failure)), key=lambda one: one[0], default=None)
         if first:
             raise first[1]
-        return [result for _, result in sorted(chain(results, more))]
+        return [result for _, result in sorted(chain(results, child_results))]
 
-    # -- both ---------------------------------------------------------------------------------------------------
+    # -- in both processes ---------------------------------------------------------------------------------------
 
-    def _take(self, wrote: OnWritten) -> tuple[list[tuple[int, Any]], Failed | None]:
-        """Take tasks and do them until there are no more: the numbers and results, and the task that failed and why."""
+    def _run_tasks(self, on_written: OnWritten) -> tuple[Results, TaskFailure | None]:
+        """Take tasks and do them until the pipe is empty or one fails."""
         results = []
-        for number in self._numbers():
+        for number in self._task_numbers():
             try:
-                results.append((number, self._work(number, wrote)))
+                results.append((number, self._task(number, on_written)))
             except _FAILURES as error:
-                while os.read(self._tasks, _PIPE):
+                while os.read(self._task_pipe, _PIPE_SIZE):
                     pass
                 return results, (number, error)
         return results, None
 
-    def _is_much(self, place: int, more: int) -> bool:
-        """Count more bytes as done. Whether that is enough to look around for anything."""
-        before = self._done[place]
-        self._done[place] = before + more
-        return before // _MUCH != (before + more) // _MUCH
+    def _count_written(self, process: int, more: int) -> bool:
+        """Add to the counter of a process. True each time _REPORT_INTERVAL more bytes are written."""
+        before = self._written[process]
+        self._written[process] = before + more
+        return before // _REPORT_INTERVAL != (before + more) // _REPORT_INTERVAL
 
-    def _numbers(self) -> Iterator[int]:
-        while data := os.read(self._tasks, _NUMBER):
+    def _task_numbers(self) -> Iterator[int]:
+        while data := os.read(self._task_pipe, _NUMBER_SIZE):
             if not self._child:
-                self._end_as_orphan()
+                self._exit_if_orphaned()
             yield int.from_bytes(data, "little")
 
-    # -- the child ----------------------------------------------------------------------------------------------
+    # -- the child -----------------------------------------------------------------------------------------------
 
     def _fork(self) -> None:
-        """Start the child. Raises OSError when there may be none."""
-        self._tasks, source = os.pipe()
-        os.write(source, b"".join(number.to_bytes(_NUMBER, "little") for number in range(self._count)))
-        os.close(source)
-        self._told, ear = os.pipe()
+        """Start the child. Raises OSError if no process can be started."""
+        self._task_pipe, task_writer = os.pipe()
+        os.write(task_writer, b"".join(number.to_bytes(_NUMBER_SIZE, "little") for number in range(self._count)))
+        os.close(task_writer)
+        self._result_pipe, result_writer = os.pipe()
         try:
             self._child = os.fork()
             if not self._child:
-                self._live(ear)
+                self._run_child(result_writer)
         finally:
-            os.close(ear)
+            os.close(result_writer)
 
-    def _live(self, ear: int) -> NoReturn:
-        """All that the child does. It never returns to what its parent was about to do."""
+    def _run_child(self, result_writer: int) -> NoReturn:
+        """Do everything that the child does, then exit: it never returns to the code of its parent."""
         try:
             signals.default_stop()
-            os.close(self._told)
-            results, failed = self._take(self._wrote_there)
-            with open(ear, "wb", closefd=False) as out:
-                marshal.dump((results, failed and (failed[0], _kind(failed[1]), failed[1].args)), out)
+            os.close(self._result_pipe)
+            results, failure = self._run_tasks(self._on_child_written)
+            with open(result_writer, "wb", closefd=False) as out:
+                marshal.dump((results, failure and (failure[0], _failure_index(failure[1]), failure[1].args)), out)
             os._exit(0)
         except BrokenPipeError:
-            pass  # nobody wants to know any more
-        except BaseException:  # noqa: BLE001 - whatever it is, nobody else can tell it
+            pass  # the parent no longer wants the results
+        except BaseException:  # noqa: BLE001 - a defect: no other process can report it
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(1)
 
-    def _wrote_there(self, more: int) -> None:
-        if self._is_much(_THEIRS, more):
-            self._end_as_orphan()
+    def _on_child_written(self, more: int) -> None:
+        if self._count_written(_CHILD, more):
+            self._exit_if_orphaned()
 
-    def _end_as_orphan(self) -> None:
+    def _exit_if_orphaned(self) -> None:
         if os.getppid() != self._parent:
             os._exit(1)
 
-    def _hear(self) -> tuple[list[tuple[int, Any]], Failed | None]:
-        """What the child has to say in the end."""
-        with open(self._told, "rb", closefd=False) as told:
-            data = told.read()
+    def _read_child_results(self) -> tuple[Results, TaskFailure | None]:
+        """Wait for the results of the child, or for its failure."""
+        with open(self._result_pipe, "rb", closefd=False) as pipe:
+            data = pipe.read()
         try:
-            results, failed = marshal.loads(data)  # noqa: S302 - from our own child
-        except (EOFError, ValueError, TypeError):  # it has not come to an end; what has failed here says more
+            results, failure = marshal.loads(data)  # noqa: S302 - our own child has written it
+        except (
+            EOFError,
+            ValueError,
+            TypeError,
+        ):  # it died; a failure of the parent, which has a lower number, goes first
             died = IOFailed("the process that shares the work has died: give the container more memory, or try again")
             return [], (self._count, died)
-        return results, failed and (failed[0], _FAILURES[failed[1]](*failed[2]))
+        return results, failure and (failure[0], _FAILURES[failure[1]](*failure[2]))
 
 
-def _kind(error: Exception) -> int:
-    """Which of the failures it is."""
-    return next(number for number, kind in enumerate(_FAILURES) if isinstance(error, kind))
+def _failure_index(error: Exception) -> int:
+    """Return the index in _FAILURES of the error's class."""
+    return next(index for index, kind in enumerate(_FAILURES) if isinstance(error, kind))

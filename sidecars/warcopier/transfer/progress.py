@@ -1,7 +1,7 @@
-"""How far a run is: said only when it takes longer than two seconds, and as whoever reads it can bear it.
+"""Progress of a run: reported only if the run takes longer than two seconds, and the place where a run is stopped.
 
-On a terminal that is a bar, drawn over itself several times a second; elsewhere a log line every few seconds. A byte
-counts twice, once when it is copied and once when the copy is proven.
+On a terminal the report is a bar that is redrawn several times a second. Elsewhere it is a log line every few seconds.
+A byte counts twice: when it is copied, and when the copy is verified.
 """
 
 from __future__ import annotations
@@ -10,68 +10,79 @@ import time
 
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
-from sidecars.warcopier.transfer.copying import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Clock = Callable[[], float]
+    OnProgress = Callable[[int], None]
+    """Called now and then with the number of bytes that are done. It may raise, to stop the work."""
 
 log = logs.get("warcopier")
 
-PATIENCE = 2.0  # seconds that nothing is said
-_LINE_EVERY, _BAR_EVERY = 5.0, 0.2
-_WIDTH = 30
+PATIENCE = 2.0  # seconds before the first report
+_LINE_INTERVAL, _BAR_INTERVAL = 5.0, 0.2  # seconds
+_BAR_WIDTH = 30  # characters
 _MEGA = 1_000_000
 
 
+class Stopped(Exception):
+    """The work was stopped, because its result is no longer wanted."""
+
+
+def no_progress(_done: int) -> None:
+    """Report nothing."""
+
+
 def never() -> bool:
-    """A run that nobody stops but by a signal."""
+    """Return False: the run is stopped only by a signal."""
     return False
 
 
 class Progress:
-    """One run's way through its bytes. It is also where a run that is to end early is told so."""
+    """The progress of one run, in bytes of `total`. Each source is one step."""
 
     def __init__(self, total: int, stop: Callable[[], bool] = never, clock: Clock = time.monotonic) -> None:
+        """`stop` returns True once the run must end; `clock` returns seconds."""
         self._total = max(total, 1)
         self._stop = stop
         self._clock = clock
         self._begun = clock()
-        self._next = self._begun + PATIENCE
-        self._before = 0  # bytes of the steps that are complete
-        self._most = 0
-        self._drawn = False
+        self._next_report = self._begun + PATIENCE
+        self._completed = 0  # bytes of the completed steps
+        self._highest = 0  # bytes in the highest report
+        self._has_bar = False
 
-    def tick(self, done: int) -> None:
-        """So many bytes of the present step are done. Raises Stopped when the run is to end."""
+    def update(self, done: int) -> None:
+        """Note how many bytes of the present step are done, and report if it is time. Raises Stopped."""
         if self._stop():
             raise Stopped
-        if self._clock() >= self._next:
-            self._most = max(self._most, min(self._before + done, self._total))  # two things are done at a time
-            self._say(self._most)
+        if self._clock() >= self._next_report:
+            # Two threads work on one step, and the slower one must not move the bar back.
+            self._highest = max(self._highest, min(self._completed + done, self._total))
+            self._report(self._highest)
 
-    def step(self, size: int) -> None:
-        """A step of that many bytes is complete."""
-        self._before += size
-        self.tick(0)
+    def complete_step(self, size: int) -> None:
+        """Note that a step of `size` bytes is complete. Raises Stopped."""
+        self._completed += size
+        self.update(0)
 
     def end(self) -> None:
-        """Leave the terminal as it was."""
-        if self._drawn:
+        """Remove the bar from the terminal."""
+        if self._has_bar:
             logs.show_progress("")
 
-    def _say(self, done: int) -> None:
+    def _report(self, done: int) -> None:
         now = self._clock()
         share = done / self._total
         rate = done / (now - self._begun) / _MEGA
-        self._drawn = logs.show_progress(bar(share, rate))
-        if not self._drawn:
+        self._has_bar = logs.show_progress(bar(share, rate))
+        if not self._has_bar:
             log.info("working", percent=int(share * 100), megabytes_per_second=round(rate, 1))
-        self._next = now + (_BAR_EVERY if self._drawn else _LINE_EVERY)
+        self._next_report = now + (_BAR_INTERVAL if self._has_bar else _LINE_INTERVAL)
 
 
 def bar(share: float, rate: float) -> str:
-    """The share (0 to 1) that is done, as a bar, and the rate in MB/s."""
-    full = int(share * _WIDTH)
-    return f"[{'#' * full}{'.' * (_WIDTH - full)}] {int(share * 100):3}%  {rate:.0f} MB/s"
+    """Return a bar of constant width, for the share that is done (0 to 1) and the rate in MB/s."""
+    full = int(share * _BAR_WIDTH)
+    return f"[{'#' * full}{'.' * (_BAR_WIDTH - full)}] {int(share * 100):3}%  {rate:.0f} MB/s"

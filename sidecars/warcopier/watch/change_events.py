@@ -1,10 +1,16 @@
-"""The moments to look at the source: when the kernel tells of a change, and in any case from time to time.
+"""Events at which to look at the source: when the kernel reports a change, and in any case from time to time.
 
-inotify (through `watchfiles`) makes it quick, and is never relied on. It may have no instance or watch to give: by
-default a user has 128 instances on a node, whatever container they are in. It may also fail for another reason, such as
-a file whose name is not UTF-8, and `watchfiles` then raises errors of its own. Whatever it raises, the source is polled
-for a while, and then inotify is tried again. It needs a thread of its own, and without one `watchfiles` aborts the
-process, so that is asked for before.
+inotify (through `watchfiles`) makes it quick, and is never relied on. There may be no inotify instance or watch left:
+by default a user has 128 instances on a node, whatever container they are in. inotify may also fail for another reason,
+such as a file whose name is not UTF-8, and `watchfiles` then raises errors of its own. After any of its errors the
+source is polled for a while, and then inotify is tried again. `watchfiles` needs a thread of its own and aborts the
+process if it cannot start one, so that is tested before.
+
+    state     event                                       next state
+    notified  a change, or `interval` has passed: yield   notified
+    notified  an error of watchfiles                      polling
+    polling   2 s have passed: yield                      polling
+    polling   60 s have passed                            the caller begins again: notified
 """
 
 from __future__ import annotations
@@ -25,54 +31,58 @@ if TYPE_CHECKING:
 
 log = logs.get("warcopier")
 
-_SETTLE = 50  # milliseconds without a change before one is followed; also how long a signal to stop may have to wait
-_LONGEST = 2_000  # milliseconds, however much goes on
+_QUIET_TIME = 50  # milliseconds without a change before an event; a signal to stop may wait as long
+_MAX_DELAY = 2_000  # milliseconds before an event, whatever number of changes there is
 _SOON = 1.0  # seconds
-_POLL = 2.0  # seconds between two looks while there is no inotify, at most
-_TRY_AGAIN = 60.0  # seconds after which inotify is tried again
-_NEEDED = 2  # threads: that of inotify, and one that has ended and may still count for an instant
+_POLL_INTERVAL = 2.0  # seconds between two looks without inotify, at most
+_RETRY_AFTER = 60.0  # seconds of polling before inotify is tried again
+_THREADS_NEEDED = 2  # that of inotify, and one that has ended and may still count for a moment
 
 
 class ChangeEvents:
-    """Tells when to look. `polls` is True while the source is only polled, and None before it is known."""
+    """The events of one process. `is_polling` is True while there is no inotify, None before the first event."""
 
-    def __init__(self, interval: float, pulse: Heartbeat, switched: Callable[[bool], None]) -> None:
-        """Look every `interval` seconds at least. `switched` is told whether the source is only polled from now on."""
+    def __init__(self, interval: float, heartbeat: Heartbeat, on_polling: Callable[[bool], None]) -> None:
+        """`interval` is the longest time between two events, in seconds. `on_polling` gets each new `is_polling`."""
         self._interval = interval
-        self._pulse = pulse
-        self._switched = switched
-        self.polls: bool | None = None
+        self._heartbeat = heartbeat
+        self._on_polling = on_polling
+        self.is_polling: bool | None = None
 
-    def of(self, directories: frozenset[str], stop: threading.Event, hurry: Callable[[], bool]) -> Iterator[None]:
-        """Return moments until told to stop, or until another directory may have the name of one of those.
+    def events(
+        self, directories: frozenset[str], stop: threading.Event, in_a_hurry: Callable[[], bool]
+    ) -> Iterator[None]:
+        """Yield events for changes in the directories, until `stop` is set or one of the names needs a new watch.
 
-        While `hurry` says True there is one at least every second. The first comes soon after the kernel
-        has begun to tell: for what happened just before.
+        While `in_a_hurry` returns True there is an event at least every second. The first event comes soon after
+        inotify has started: it stands for changes just before.
         """
         try:
-            yield from self._told(directories, stop, hurry)
-        except Exception as error:  # noqa: BLE001 - whatever the watcher has, it is an optimisation
-            self._note(polls=True, reason=str(error))
+            yield from self._notified(directories, stop, in_a_hurry)
+        except Exception as error:  # noqa: BLE001 - inotify is an optimisation, whatever its error
+            self._set_polling(is_polling=True, reason=str(error))
         else:
             return
-        tried = time.monotonic()
-        while not stop.is_set() and time.monotonic() < tried + _TRY_AGAIN:
-            self._pulse.idle()
-            stop.wait(min(self._interval, _SOON if hurry() else _POLL))
-            self._pulse.beat()
+        started = time.monotonic()
+        while not stop.is_set() and time.monotonic() < started + _RETRY_AFTER:
+            self._heartbeat.idle()
+            stop.wait(min(self._interval, _SOON if in_a_hurry() else _POLL_INTERVAL))
+            self._heartbeat.beat()
             yield
 
-    def _told(self, directories: frozenset[str], stop: threading.Event, hurry: Callable[[], bool]) -> Iterator[None]:
-        if not _may_start_threads(_NEEDED):
+    def _notified(
+        self, directories: frozenset[str], stop: threading.Event, in_a_hurry: Callable[[], bool]
+    ) -> Iterator[None]:
+        if not _can_start_threads(_THREADS_NEEDED):
             raise RuntimeError("there may be no more threads (--pids-limit, podPidsLimit, RLIMIT_NPROC)")
         due = 0.0
-        # `ignore_permission_denied` would also hide that there are no more watches.
+        # `ignore_permission_denied` would also hide the error for want of watches.
         readable = sorted(directory for directory in directories if os.access(directory, os.R_OK))
         for changes in watch(
             *readable,
             watch_filter=None,
-            debounce=_LONGEST,
-            step=_SETTLE,
+            debounce=_MAX_DELAY,
+            step=_QUIET_TIME,
             stop_event=stop,
             rust_timeout=int(min(self._interval, _SOON) * 1000),
             yield_on_timeout=True,
@@ -80,41 +90,41 @@ class ChangeEvents:
             recursive=False,
             ignore_permission_denied=False,
         ):
-            self._note(polls=False)
-            self._pulse.beat()
-            if changes or hurry() or time.monotonic() >= due:
+            self._set_polling(is_polling=False)
+            self._heartbeat.beat()
+            if changes or in_a_hurry() or time.monotonic() >= due:
                 yield
                 due = time.monotonic() + self._interval
             if any(path in directories for _, path in changes):
-                return  # removed, moved, or its permissions are others: the kernel watches the directory, not the name
+                return  # it was removed, moved, or got another mode: the kernel watches the directory, not the name
 
-    def _note(self, *, polls: bool, reason: str = "") -> None:
-        if polls == self.polls:
+    def _set_polling(self, *, is_polling: bool, reason: str = "") -> None:
+        if is_polling == self.is_polling:
             return
-        self.polls = polls
-        self._switched(polls)
-        if polls:
+        self.is_polling = is_polling
+        self._on_polling(is_polling)
+        if is_polling:
             log.warning(
-                "the kernel tells of no changes (inotify), so the source is polled: fs.inotify.max_user_instances or"
-                " max_user_watches may be used up, or the limit of threads",
-                every_seconds=min(self._interval, _POLL),
+                "inotify is not available, so the source is polled: fs.inotify.max_user_instances or max_user_watches"
+                " may be used up, or the limit of threads",
+                every_seconds=min(self._interval, _POLL_INTERVAL),
                 reason=reason,
             )
 
 
-def _may_start_threads(count: int) -> bool:
-    """Return True if so many more threads may run at a time."""
-    over = threading.Event()
+def _can_start_threads(count: int) -> bool:
+    """True if so many more threads can run at the same time."""
+    release = threading.Event()
     started: list[threading.Thread] = []
     try:
         for _ in range(count):
-            thread = threading.Thread(target=over.wait)
+            thread = threading.Thread(target=release.wait)
             thread.start()
             started.append(thread)
     except RuntimeError:  # "can't start new thread" has no class of its own
         return False
     finally:
-        over.set()
+        release.set()
         for thread in started:
             thread.join()
     return True

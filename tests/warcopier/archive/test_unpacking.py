@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from sidecars.warcopier.archive import verification
 from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
 from sidecars.warcopier.archive.verification import Limits
-from sidecars.warcopier.archive.zip_directory import BadArchive
-from sidecars.warcopier.transfer.copying import no_progress
+from sidecars.warcopier.archive.zip_format import BadArchive
+from sidecars.warcopier.transfer.progress import no_progress
 from tests.warcopier.archives import overlapping, packed, patched, streamed, twice, wide
 from tests.warcopier.support import TRACKER, noise, tree, war
 
-WIDE = Limits(entries=10**6, unpacked=1 << 50, ratio=10**6)
+WIDE = Limits(entries=10**6, uncompressed_size=1 << 50, ratio=10**6)
 
 
 def unpacked(data: bytes, folder: Path, limits: Limits = WIDE, mode: int = 0o644) -> dict[str, bytes]:

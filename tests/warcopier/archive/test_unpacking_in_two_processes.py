@@ -14,11 +14,11 @@ from sidecars.chassis.runtime.lifecycle import BadData
 from sidecars.warcopier.archive import verification
 from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
 from sidecars.warcopier.archive.verification import Contents
-from sidecars.warcopier.archive.zip_directory import BadArchive
-from sidecars.warcopier.transfer.copying import no_progress, reader_of
+from sidecars.warcopier.archive.zip_format import BadArchive
 from sidecars.warcopier.transfer.fork_pool import ForkPool
+from sidecars.warcopier.transfer.progress import no_progress
 from tests.warcopier.archives import WIDE, packed, streamed
-from tests.warcopier.support import noise, tree
+from tests.warcopier.support import noise, reader_of, tree
 
 if TYPE_CHECKING:
     from sidecars.warcopier.transfer.fork_pool import OnWritten
@@ -46,7 +46,7 @@ def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
             except BadArchive as refusal:
                 raise BadData(str(refusal)) from None
 
-        with ForkPool(len(found.parts), work, alone=alone) as tasks:
+        with ForkPool(len(found.parts), work, single_process=alone) as tasks:
             verification.require_no_overlap(tasks.run(no_progress))
     except (BadArchive, BadData) as refusal:
         return str(refusal)

@@ -8,6 +8,7 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,10 @@ from hypothesis import strategies as st
 
 from sidecars.warcopier.archive import verification
 from sidecars.warcopier.archive.verification import Contents, Limits, verify_archive
-from sidecars.warcopier.archive.zip_directory import BadArchive, ReadAt
+from sidecars.warcopier.archive.zip_format import BadArchive
+
+if TYPE_CHECKING:
+    from sidecars.warcopier.io_errors import ReadAt
 from tests.warcopier.archives import CENTRAL, END, WIDE, overlapping, packed, patched, streamed, twice, wide
 from tests.warcopier.support import noise, war
 
@@ -183,7 +187,7 @@ def test_a_name_with_dots_that_leads_nowhere_is_fine() -> None:
     assert check(packed({"a/..b/c..": b"x", "...": b"y"})).entries == 2
 
 
-@pytest.mark.parametrize("names", verification.NAMES)
+@pytest.mark.parametrize("names", verification.NAME_RULES)
 def test_a_name_that_is_not_utf_8_is_refused_since_java_would_open_none_of_the_archive(names: str) -> None:
     data = packed({"k?ln": b"x"}).replace(b"k?ln", b"k\xf6ln")
     with pytest.raises(BadArchive, match="its name is not UTF-8: k"):
@@ -201,7 +205,7 @@ def test_a_name_that_is_not_utf_8_is_refused_since_java_would_open_none_of_the_a
 def test_each_limit_has_a_sentence(limits: Limits, reason: str) -> None:
     with pytest.raises(BadArchive, match=reason):
         check(GOOD, limits)
-    assert check(GOOD, Limits(2, 200, 2)).unpacked == 200
+    assert check(GOOD, Limits(2, 200, 2)).uncompressed_size == 200
 
 
 def test_a_bomb_that_declares_little_is_stopped_by_what_comes_out() -> None:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import wait_until
 from tests.warcopier.support import UNPACK, Copier, deployed, entries, leftovers, tree_digest, war
-
-if TYPE_CHECKING:
-    pass
-
 
 LARGE = war("large", size=1_500_000)
 
@@ -27,22 +22,22 @@ from sidecars.warcopier.settings import Settings
 from sidecars.warcopier.transfer.fork_pool import ForkPool
 
 os.sched_getaffinity = lambda _: {0, 1}
-run, end_as_orphan = ForkPool.run, ForkPool._end_as_orphan
+run, exit_if_orphaned = ForkPool.run, ForkPool._exit_if_orphaned
 
 def die(*_):
     os.kill(os.getpid(), 9)
 
-def run_later(self, tick):
+def run_later(self, on_progress):
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-    return run(self, tick)
+    return run(self, on_progress)
 
 def hang(*_):
     os.read(0, 1)
 
-def end_when_orphaned(self):
+def exit_when_orphaned(self):
     while os.getppid() == self._parent:
         pass
-    end_as_orphan(self)
+    exit_if_orphaned(self)
 
 """
 
@@ -70,7 +65,7 @@ def altered(copier: Copier, how: str) -> subprocess.Popen[str]:
 
 
 def test_when_the_child_is_killed_nothing_is_published_and_the_reason_is_told(unpacking: Copier) -> None:
-    copier = altered(unpacking, "ForkPool._wrote_there, ForkPool.run = die, run_later")
+    copier = altered(unpacking, "ForkPool._on_child_written, ForkPool.run = die, run_later")
     _, said = copier.communicate()
     assert copier.returncode == 74, said
     assert "the process that shares the work has died" in said.splitlines()[-1]
@@ -79,7 +74,7 @@ def test_when_the_child_is_killed_nothing_is_published_and_the_reason_is_told(un
 
 
 def test_when_the_copier_is_killed_its_child_ends_and_the_next_run_cleans_up(unpacking: Copier) -> None:
-    copier = altered(unpacking, "ForkPool._end_as_orphan, ForkPool.run = end_when_orphaned, hang")
+    copier = altered(unpacking, "ForkPool._exit_if_orphaned, ForkPool.run = exit_when_orphaned, hang")
     listed = Path(f"/proc/{copier.pid}/task/{copier.pid}/children")
     child = int(wait_until(listed.read_text, "a child"))
     copier.kill()

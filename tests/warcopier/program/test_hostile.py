@@ -145,7 +145,7 @@ def test_a_record_that_names_something_elsewhere_is_of_no_use(copier: Copier, na
     (copier.target / MANIFEST).write_text(json.dumps(forged))
     copier.offer(shop=SHOP)
     outcome = published(copier.run(WARCOPIER_PRUNE="true"), "1 published")
-    assert outcome.warnings == ["the record of earlier runs is of no use: everything is read again"]
+    assert outcome.warnings == ["the manifest is not valid: everything is read again"]
     assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
     assert theirs.read_bytes() == OTHER
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from sidecars.warcopier.archive.verification import summarize, verify_archive
-from sidecars.warcopier.archive.zip_directory import BadArchive
+from sidecars.warcopier.archive.zip_format import BadArchive
 from tests.warcopier.archives import CENTRAL, WIDE, mutations, packed, patched, wide, with_comment, with_extra
 from tests.warcopier.java import Java
 from tests.warcopier.support import UNPACK, Copier, published, refused

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.warcopier.target.memory_limit import EACH_FILE, OWN_USE
+from sidecars.warcopier.target.memory_limit import BYTES_PER_FILE, OWN_USE
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
     UNPACK,
@@ -79,7 +79,7 @@ def test_a_war_that_does_not_fit_into_the_memory_limit_is_refused_and_one_that_d
 
 
 def test_many_empty_files_take_memory_too(copier: Copier, in_memory: Path) -> None:
-    copier.offer(shop=packed({f"{number}": b"" for number in range(LIMIT // EACH_FILE)}, zipfile.ZIP_STORED))
+    copier.offer(shop=packed({f"{number}": b"" for number in range(LIMIT // BYTES_PER_FILE)}, zipfile.ZIP_STORED))
     with limited(LIMIT) as group:
         outcome = copier.run_prepared(group.join, **UNPACK, WARCOPIER_TARGET=str(in_memory))
         refused(outcome, 74, f"WARCOPIER_TARGET={in_memory}: it is in memory", f"{LIMIT} bytes are needed for")

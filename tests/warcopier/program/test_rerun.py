@@ -129,7 +129,7 @@ def test_a_record_that_is_of_no_use_is_replaced(copier: Copier, raw: bytes) -> N
     (copier.target / MANIFEST).write_bytes(raw)
     outcome = copier.run()
     assert outcome.last == "nothing to do: 1 unchanged"
-    assert outcome.warnings == ["the record of earlier runs is of no use: everything is read again"]
+    assert outcome.warnings == ["the manifest is not valid: everything is read again"]
     assert (copier.target / MANIFEST).read_bytes() == good
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.warcopier.target.memory_limit import Room, file_system, is_in_memory, room
+from sidecars.warcopier.target.memory_limit import MemoryLeft, file_system, is_in_memory, memory_left
 from tests.warcopier.support import (
     disk,
 )
@@ -65,30 +65,30 @@ CASES = (
 @pytest.mark.parametrize(
     ("files", "found"),
     [
-        (V2, Room(54 * MIB, 64 * MIB, V2_LIMIT)),
-        (V1, Room(54 * MIB, 64 * MIB, V1_LIMIT)),
-        (V2 | SWAP, Room(74 * MIB, 64 * MIB, V2_LIMIT)),
-        (V1 | SWAP, Room(74 * MIB, 64 * MIB, V1_LIMIT)),
-        (NESTED, Room(1 * MIB, 30 * MIB, V2_LIMIT)),
-        (V2 | {"/sys/fs/cgroup/memory.current": f"{80 * MIB}\n"}, Room(0, 64 * MIB, V2_LIMIT)),
+        (V2, MemoryLeft(54 * MIB, 64 * MIB, V2_LIMIT)),
+        (V1, MemoryLeft(54 * MIB, 64 * MIB, V1_LIMIT)),
+        (V2 | SWAP, MemoryLeft(74 * MIB, 64 * MIB, V2_LIMIT)),
+        (V1 | SWAP, MemoryLeft(74 * MIB, 64 * MIB, V1_LIMIT)),
+        (NESTED, MemoryLeft(1 * MIB, 30 * MIB, V2_LIMIT)),
+        (V2 | {"/sys/fs/cgroup/memory.current": f"{80 * MIB}\n"}, MemoryLeft(0, 64 * MIB, V2_LIMIT)),
         (V2 | {"/sys/fs/cgroup/memory.max": "max\n"}, None),
         (V1 | {"/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
         (V2 | {"/sys/fs/cgroup/memory.max": "<garbage>"}, None),
-        (V2 | {"/proc/self/cgroup": "", "/sys/fs/cgroup/memory.max": "1"}, Room(0, 1, V2_LIMIT)),
+        (V2 | {"/proc/self/cgroup": "", "/sys/fs/cgroup/memory.max": "1"}, MemoryLeft(0, 1, V2_LIMIT)),
         (V2 | {"/proc/self/cgroup": "garbage\n"}, None),
         ({}, None),
     ],
     ids=CASES,
 )
 def test_file_pages_of_disks_and_swap_are_room_and_the_tightest_limit_counts(
-    files: Mapping[str, str], found: Room | None
+    files: Mapping[str, str], found: MemoryLeft | None
 ) -> None:
     def read(path: str) -> str:
         if path not in files:
             raise FileNotFoundError(path)
         return files[path]
 
-    assert room(read) == found
+    assert memory_left(read) == found
 
 
 def test_the_file_system_is_found_by_the_number_of_its_device() -> None:

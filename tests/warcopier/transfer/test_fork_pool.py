@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecars.chassis.runtime.lifecycle import BadData, IOFailed
-from sidecars.warcopier.transfer.copying import no_progress
 from sidecars.warcopier.transfer.fork_pool import MAX_TASKS, ForkPool
+from sidecars.warcopier.transfer.progress import no_progress
 
 if TYPE_CHECKING:
     from sidecars.warcopier.transfer.fork_pool import OnWritten
@@ -52,7 +52,7 @@ def turns() -> Turns:
 
 
 def shared(count: int, work: Callable[[int, OnWritten], Any], *, alone: bool = False) -> list[Any]:
-    with ForkPool(count, work, alone=alone) as tasks:
+    with ForkPool(count, work, single_process=alone) as tasks:
         return tasks.run(no_progress)
 
 
@@ -86,7 +86,7 @@ def test_where_there_may_be_no_more_processes_it_is_done_here(monkeypatch: pytes
 
 def test_more_tasks_than_a_pipe_holds_are_refused() -> None:
     with pytest.raises(ValueError, match="1001 tasks; at most 1000"):
-        ForkPool(MAX_TASKS + 1, lambda _number, _wrote: None, alone=False)
+        ForkPool(MAX_TASKS + 1, lambda _number, _wrote: None, single_process=False)
 
 
 def test_what_both_have_done_is_told_as_one_sum(turns: Turns) -> None:
@@ -101,7 +101,7 @@ def test_what_both_have_done_is_told_as_one_sum(turns: Turns) -> None:
             wrote(1_000_000)
             turns.tell()
 
-    with ForkPool(2, work, alone=False) as tasks:
+    with ForkPool(2, work, single_process=False) as tasks:
         tasks.run(sums.append)
     assert sums == [1_100_000]
 
@@ -155,7 +155,7 @@ def hang_there(_number: int, _wrote: OnWritten) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_child_that_is_killed_is_a_failure_and_never_an_end(number: int) -> None:
-    with ForkPool(2, hang_there, alone=False) as tasks:
+    with ForkPool(2, hang_there, single_process=False) as tasks:
         os.kill(children()[0], number)
         with pytest.raises(IOFailed, match=r"^the process that shares the work has died: give the container more mem"):
             tasks.run(no_progress)
@@ -175,7 +175,7 @@ def test_what_has_failed_here_is_told_though_the_child_is_killed(turns: Turns) -
 
 def test_work_that_is_interrupted_here_ends_the_child_at_once() -> None:
     def give_up() -> None:
-        with ForkPool(2, hang_there, alone=False):
+        with ForkPool(2, hang_there, single_process=False):
             assert len(children()) == 1
             raise KeyboardInterrupt
 

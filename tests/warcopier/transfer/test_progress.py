@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.warcopier.transfer.copying import Stopped
-from sidecars.warcopier.transfer.progress import Progress, bar
+from sidecars.warcopier.transfer.progress import Progress, Stopped, bar
 
 
 class Clock:
@@ -28,7 +27,7 @@ def test_nothing_is_said_for_two_seconds_and_then_a_line_every_five(caplog: pyte
     work = Progress(1000, clock=clock)
     for tenth in range(1, 101):
         clock.now = tenth / 10
-        work.tick(tenth * 10)
+        work.update(tenth * 10)
     assert shares(caplog) == [20, 70]
 
 
@@ -46,10 +45,10 @@ def test_whatever_is_done_at_a_time_it_never_goes_backwards(done: list[int]) -> 
         work = Progress(1000, clock=clock)
         for number, one in enumerate(done):
             clock.now = 3.0 + number
-            work.tick(one)
-        work.step(500)
+            work.update(one)
+        work.complete_step(500)
         clock.now += 1
-        work.tick(0)
+        work.update(0)
         work.end()
     percents = [int(text.split("]")[1].split("%")[0]) for text in said if text]
     assert percents == sorted(percents)
@@ -65,7 +64,7 @@ def test_a_bar_is_always_as_wide(share: float, rate: float) -> None:
 def test_a_run_that_is_to_end_is_told_at_its_next_step() -> None:
     over = [False]
     work = Progress(10, lambda: over[0])
-    work.tick(1)
+    work.update(1)
     over[0] = True
     with pytest.raises(Stopped):
-        work.tick(2)
+        work.update(2)

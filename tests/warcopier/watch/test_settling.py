@@ -33,14 +33,14 @@ def test_the_first_run_of_a_source_that_has_just_changed_is_due_and_its_failure_
 def test_where_nothing_changes_nothing_is_due() -> None:
     settling = quiet()
     for now in (1.0, 10.0, 1e6):
-        settling.see("first", now)
+        settling.observe("first", now)
         assert not settling.is_due(now)
-        assert not settling.waits()
+        assert not settling.is_waiting()
 
 
 def test_a_change_is_followed_at_once() -> None:
     settling = quiet()
-    settling.see("second", 10.0)
+    settling.observe("second", 10.0)
     assert settling.is_due(10.0)
 
 
@@ -49,30 +49,30 @@ def test_a_slow_copy_is_tried_once_and_then_when_it_is_quiet() -> None:
     tried = []
     for tenth in range(600):  # a minute, in which every look differs
         now = 10.0 + tenth / 10
-        settling.see(tenth, now)
+        settling.observe(tenth, now)
         if settling.is_due(now):
             tried.append(now)
             assert settling.is_changing(now)
-            settling.failed()
-        assert settling.waits()
+            settling.wait()
+        assert settling.is_waiting()
     assert tried == [10.0]
-    settling.see(599, 69.9 + QUIET - 0.1)
+    settling.observe(599, 69.9 + QUIET - 0.1)
     assert not settling.is_due(69.9 + QUIET - 0.1)
-    settling.see(599, 69.9 + QUIET)
+    settling.observe(599, 69.9 + QUIET)
     assert settling.is_due(69.9 + QUIET)
     assert not settling.is_changing(69.9 + QUIET)
     settling.settle()
-    assert not settling.waits()
+    assert not settling.is_waiting()
 
 
 def test_a_source_that_never_comes_to_rest_is_a_failure_after_a_while() -> None:
     settling = quiet()
-    settling.see("second", 0.0)
-    settling.failed()
+    settling.observe("second", 0.0)
+    settling.wait()
     now = 0.0
     while not settling.is_due(now):
         now += 1.0
-        settling.see(now, now)
+        settling.observe(now, now)
     assert now == LONGEST
     assert not settling.is_changing(now)
 
@@ -80,7 +80,7 @@ def test_a_source_that_never_comes_to_rest_is_a_failure_after_a_while() -> None:
 def test_where_a_part_could_be_taken_for_the_whole_nothing_is_due_before_it_is_quiet() -> None:
     settling = quiet(careful=True)
     for now in range(1_000):
-        settling.see(now, float(now))
+        settling.observe(now, float(now))
         assert not settling.is_due(float(now))
     assert settling.is_due(999 + QUIET)
 
@@ -95,13 +95,13 @@ def test_after_the_last_change_there_is_always_a_run_and_then_none(
     now, seen, ran_for = 0.0, "first", "first"
     for look, later in [*looks, (9, 1.0), (9, QUIET + 0.1)]:
         now += later
-        settling.see(look, now)
+        settling.observe(look, now)
         seen = str(look)
         if settling.is_due(now):
             ran_for = seen
             if settling.is_changing(now):
-                settling.failed()
+                settling.wait()
             else:
                 settling.settle()
     assert ran_for == seen
-    assert not settling.waits()
+    assert not settling.is_waiting()
