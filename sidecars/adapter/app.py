@@ -118,5 +118,5 @@ async def _agent(settings: Settings, handlers: Sequence[VerdictHandler]) -> Asyn
         return combine_routes(await gather_all([handler.judge(None) for handler in handlers]))
 
     async with haproxy_agent.serve(judge, sockets):
-        log.info("agent-checks are answered", address=bound_address(sockets))
+        log.info("listening for agent-checks", address=bound_address(sockets))
         yield

@@ -17,7 +17,7 @@ FAILURES: dict[str, tuple[Behaviour, str, str]] = {
     "hangs in the body": (
         hang(OK + b"Content-Length: 9\r\n\r\nabc"),
         "timeout",
-        f"began an answer with the status 200, but did not end it after 3 B of its body within {DEADLINE}",
+        f"began a response with the status 200, but did not end it after 3 B of its body within {DEADLINE}",
     ),
     "drips its head": (
         repeat_endlessly(b"X: y\r\n", begin=OK, pause=0.05),

@@ -45,7 +45,7 @@ class ScrapeTimeout(Exception):
     """The scraper's timeout is over before the request to the app has an outcome. It says nothing about the app."""
 
     def __init__(self, app_request: AppRequest, scrape_timeout: float) -> None:
-        self.phrase = f"has not answered yet after the {format_duration(scrape_timeout)} that the scrape leaves"
+        self.phrase = f"has not answered within the {format_duration(scrape_timeout)} that the scrape timeout leaves"
         self.sentence = f"{app_request.url} {self.phrase}"
         super().__init__(self.sentence)
 
@@ -144,8 +144,8 @@ class AppClient:
                 return _not_read_in_time(app_request, response)
             known = classify_error(error, app_request, progress)
             if known is None:
-                log.defect(f"a defect while asking {app_request.url}: please report the traceback", error)
-            return known or NoResponse("defect", f"could not be asked: {type(error).__name__}")
+                log.defect(f"a defect during a request for {app_request.url}: please report the traceback", error)
+            return known or NoResponse("defect", f"could not be requested: {type(error).__name__}")
 
     async def _interpreted(self, app_request: AppRequest, response: AppResponse) -> AppResponse:
         """Return the response with its interpretation, and record the faults of a metrics page."""

@@ -31,12 +31,12 @@ def decompress(response: AppResponse, max_body: int) -> bytes:
         return response.body
     wbits = _WBITS.get(encoding)
     if wbits is None:
-        raise BadEncoding("answered in a Content-Encoding that was not asked for")
+        raise BadEncoding("answered in a Content-Encoding that was not requested")
     unpacker = zlib.decompressobj(wbits)
     try:
         body = unpacker.decompress(response.body, max_body + 1)
     except zlib.error:
-        raise BadEncoding(f"answered with what is not {encoding}, though it says so") from None
+        raise BadEncoding(f"answered with the Content-Encoding {encoding}, but its body is not {encoding}") from None
     if len(body) > max_body:
         raise BadEncoding(f"answered with more than {format_size(max_body)} once unpacked")
     if not unpacker.eof or unpacker.unused_data:

@@ -30,9 +30,9 @@ def classify_error(error: Exception, app_request: AppRequest, progress: Response
         case ConnectionClosed():
             found = NoResponse("closed", f"{_so_far(progress)}: it closed the connection")
         case MalformedResponse():
-            found = NoResponse("malformed", "answered with what is not HTTP, or with too large a head")
+            found = NoResponse("malformed", "answered with bytes that are not HTTP, or with too large a head")
         case UnusableCredentials():
-            found = NoResponse("credentials", f"cannot be asked: {error}")
+            found = NoResponse("credentials", f"cannot be reached: {error}")
         case OSError():
             found = classify_connection_error(error)
     return found
@@ -41,20 +41,19 @@ def classify_error(error: Exception, app_request: AppRequest, progress: Response
 def _so_far(progress: ResponseProgress) -> str:
     if not progress.status:
         return "did not answer"
-    return (
-        f"began an answer with the status {progress.status}, but did not end it after {progress.received} B of its body"
-    )
+    status, received = progress.status, progress.received
+    return f"began a response with the status {status}, but did not end it after {received} B of its body"
 
 
 def classify_connection_error(error: OSError) -> NoResponse:
     """Return the reason why there is no connection."""
     match error:
         case socket.gaierror():
-            return NoResponse("unresolved", "cannot be asked: its host name has no address")
+            return NoResponse("unresolved", "cannot be reached: its host name has no address")
         case ssl.SSLCertVerificationError():
-            return NoResponse("tls", f"cannot be asked: its certificate is not trusted: {certificate_reason(error)}")
+            return NoResponse("tls", f"cannot be reached: its certificate is not trusted: {certificate_reason(error)}")
         case ssl.SSLError():
-            return NoResponse("tls", f"cannot be asked: TLS failed: {tls_reason(error)}")
+            return NoResponse("tls", f"cannot be reached: TLS failed: {tls_reason(error)}")
         case OSError(errno=errno.ECONNREFUSED):
-            return NoResponse("refused", "cannot be asked: connection refused; is the app up?")
-    return NoResponse("unreachable", f"cannot be asked: {os_reason(error) or type(error).__name__}")
+            return NoResponse("refused", "cannot be reached: connection refused; is the app up?")
+    return NoResponse("unreachable", f"cannot be reached: {os_reason(error) or type(error).__name__}")

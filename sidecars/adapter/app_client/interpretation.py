@@ -198,7 +198,7 @@ class _Interpreter:
         page = to_metrics.page_of_health(health, self._http_status, numbers=bool(self._options.status_words))
         valid = self._http_status in self._document_options.valid_statuses
         worse = not valid and (health.problem or health.status == "unknown")
-        problem = f"answered with the status {self._http_status}, and does not say that it is ill" if worse else ""
+        problem = f"answered with the status {self._http_status}, and does not report a failure" if worse else ""
         return Interpretation(self._translated(page), health, problem=problem)
 
     def _translated(self, page: bytes) -> Exposition:
@@ -217,5 +217,5 @@ def _has_marked_end(response: AppResponse) -> bool:
 
 def _why_nothing(exposition: Exposition) -> str:
     for name, fault in exposition.dropped.items():
-        return f"answered with no metric that can be used: {lexer.excerpt(name.encode())}: {fault}"
+        return f"answered without a usable metric: {lexer.excerpt(name.encode())}: {fault}"
     return "answered without a single metric"

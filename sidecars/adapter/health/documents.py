@@ -72,7 +72,7 @@ class DocumentOptions:
         """Return the document combined with the HTTP status: the worse of the two counts."""
         if not document.up or http_status in self.valid_statuses:
             return document
-        problem = f"the app says {document.status}, but answered with the status {http_status}"
+        problem = f"the app reports {document.status}, but answered with the status {http_status}"
         return replace(document, status="fail", problem=problem)
 
 
@@ -90,7 +90,7 @@ def with_unique_names(components: Iterable[Component], max_series: int) -> tuple
     for part in components:
         series += _SERIES + len(part.values)
         if series > max_series:
-            too_many = f"has more components than {max_series} series have room for: that is ADAPTER_MAX_SERIES"
+            too_many = f"has more components than {max_series} series have room for: the limit is ADAPTER_MAX_SERIES"
             raise NotAHealthDocument(too_many)
         name = part.name
         if name in kept:

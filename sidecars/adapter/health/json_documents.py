@@ -35,7 +35,7 @@ _CONTAINERS = ("checks", "entries", "components", "details")
 _COMPOUND = (dict, list)
 _REASONS = ("output", "Output", "message", "description", "error", "reason")  # members that hold a component's reason
 _TOO_DEEP = "too deep in the document"  # the status of a part that is nested too deep to be read
-_NO_DIALECT = "answered with JSON of no health dialect that is known: name what counts in it by ADAPTER_SELECT"
+_NO_DIALECT = "answered with JSON of no known health dialect: select numbers from it by ADAPTER_SELECT"
 
 
 def read_json(document: Any, http_status: int, options: DocumentOptions = DEFAULT_OPTIONS) -> HealthDocument:
@@ -167,7 +167,7 @@ class _Reader:
         for name, item in _compound_items(value):
             self._searched += 1
             if self._searched > self._max_series:
-                too_many = f"has more than {self._max_series} objects and arrays: that is ADAPTER_MAX_SERIES"
+                too_many = f"has more than {self._max_series} objects and arrays: the limit is ADAPTER_MAX_SERIES"
                 raise NotAHealthDocument(too_many)
             label = f"{prefix}{_cut(name)}"
             if not levels:

@@ -75,10 +75,10 @@ def select_values(
             else:
                 values[one] = SelectedValue(*one, number)
             if len(values) + len(unknown) > max_values:
-                too_many = f"has more than {max_values} values of ADAPTER_SELECT: that is ADAPTER_MAX_SERIES"
+                too_many = f"has more than {max_values} values of ADAPTER_SELECT: the limit is ADAPTER_MAX_SERIES"
                 raise NotAHealthDocument(too_many)
     if not values and not unknown:
-        raise NotAHealthDocument("answered with JSON that has nothing of what ADAPTER_SELECT names")
+        raise NotAHealthDocument("answered with JSON without any value of ADAPTER_SELECT")
     return Selection(tuple(values.values()), tuple(unknown.values()))
 
 

@@ -82,5 +82,5 @@ def describe_value(value: Any) -> str:
         text = json.dumps(value[:_MOST_SHOWN]).replace("\x7f", "\\u007f")
         return f'{text[:-1]}…"' if len(value) > _MOST_SHOWN else text
     if isinstance(value, int) and abs(value) >= 10**_MOST_SHOWN:
-        return "a number out of all bounds"
+        return "a number beyond all limits"
     return json.dumps(value)

@@ -16,14 +16,14 @@ def parse_json(body: bytes) -> Any:
     try:
         return json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_object)
     except _DuplicateMember:
-        duplicate = "answered with JSON in which an object has a member twice: which of them counts?"
+        duplicate = "answered with JSON in which an object has a member twice: it is unclear which one counts"
         raise NotAHealthDocument(duplicate) from None
     except UnicodeDecodeError:
-        raise NotAHealthDocument("answered with what is not JSON: it is not UTF-8") from None
+        raise NotAHealthDocument("answered with invalid JSON: it is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise NotAHealthDocument(f"answered with what is not JSON: line {error.lineno}, column {error.colno}") from None
+        raise NotAHealthDocument(f"answered with invalid JSON: line {error.lineno}, column {error.colno}") from None
     except (ValueError, RecursionError):  # NaN, a number of thousands of digits, thousands of brackets
-        raise NotAHealthDocument("answered with JSON that is out of all bounds") from None
+        raise NotAHealthDocument("answered with JSON beyond all limits: NaN, or too many digits or levels") from None
 
 
 class _DuplicateMember(Exception):

@@ -94,9 +94,9 @@ class Authenticator:
             return
         self._problems[scheme] = problem
         if problem:
-            log.error("nobody is let in: what says who may ask cannot be used", reason=problem)
+            log.error("no prober is accepted: the credentials of probers cannot be used", reason=problem)
         else:
-            log.info("what says who may ask can be used again", scheme=scheme)
+            log.info("the credentials of probers can be used again", scheme=scheme)
 
     async def _refusal_of_pair(self, name: str, password: str, users: dict[str, bytes]) -> ProbeResponse | None:
         # Check an unknown user against another user's hash, so that both cases take equal time.

@@ -81,9 +81,9 @@ def scrape_timeout_of(headers: Mapping[str, str]) -> float | None:
 def _log_change(path: str, response: ProbeResponse) -> None:
     """Log that a route fails, or that it passes again. There is no line for every probe."""
     if response.passing:
-        log.info("the route answers again", route=path, status=response.status)
+        log.info("the route passes again", route=path, status=response.status)
     else:
-        reason = response.reason or "the app says so"
+        reason = response.reason or "the app reports it"
         log.warning("the route fails", route=path, status=response.status, reason=reason)
 
 

@@ -125,7 +125,7 @@ def _checks_of_document(document: HealthDocument) -> Iterator[Check]:
 
 
 def _reported(status: HealthStatus) -> str:
-    return "" if status == "pass" else f"the app says {status}"
+    return "" if status == "pass" else f"the app reports {status}"
 
 
 def _first_of_each(unknown: UnknownValues) -> Iterator[UnknownValue]:

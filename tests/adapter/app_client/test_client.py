@@ -1,59 +1,20 @@
-"""The app client: outcomes of requests, single flight, and the reason for each error."""
+"""The app client: single flight, deadlines, and defects."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-import ssl
 from typing import Any
 
 import pytest
 
 from sidecars.adapter.app_client.client import AppClient
-from sidecars.adapter.app_client.failures import UnusableCredentials, classify_error
-from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Reason
+from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Statistics
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.http.client import BodyTooLarge, ConnectionClosed, MalformedResponse, ResponseProgress
 from sidecars.chassis.runtime.health import Health
 from tests.adapter.support import App, hang, respond
-
-APP_REQUEST = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
-
-
-def os_error(number: int) -> OSError:
-    return OSError(number, "words of the system")
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (socket.gaierror(-2, "hunter2"), "unresolved"),
-        (os_error(errno.ECONNREFUSED), "refused"),
-        (os_error(errno.EHOSTUNREACH), "unreachable"),
-        (os_error(errno.ECONNRESET), "unreachable"),
-        (OSError("hunter2"), "unreachable"),
-        (ssl.SSLError(1, "hunter2"), "tls"),
-        (TimeoutError("hunter2"), "timeout"),
-        (ConnectionClosed("hunter2"), "closed"),
-        (MalformedResponse("hunter2"), "malformed"),
-        (BodyTooLarge("hunter2"), "too_large"),
-        (UnusableCredentials("ADAPTER_TARGET_TOKEN cannot be read any more"), "credentials"),
-    ],
-)
-def test_every_error_is_a_reason_and_never_repeats_what_came(error: Exception, reason: Reason) -> None:
-    outcome = classify_error(error, APP_REQUEST, ResponseProgress())
-
-    assert outcome
-    assert outcome.reason == reason
-    assert "hunter2" not in outcome.phrase
-
-
-def test_what_nobody_thought_of_is_no_reason_but_a_defect() -> None:
-    assert classify_error(KeyError("hunter2"), APP_REQUEST, ResponseProgress()) is None
 
 
 class Clock:

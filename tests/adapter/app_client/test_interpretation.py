@@ -23,13 +23,13 @@ from sidecars.adapter.health.status_words import StatusWords
 from sidecars.adapter.setting_types import SourceFormat
 from tests.adapter.documents import ASPNET, CONSUL, DROPWIZARD, HEALTH_JSON, MICROPROFILE, SPRING
 
-LIMITS = InterpretationOptions(max_body=1_000_000, max_series=1000)
+OPTIONS = InterpretationOptions(max_body=1_000_000, max_series=1000)
 TEXT = "text/plain; version=0.0.4"
 METRICS = b'# TYPE up gauge\nup{job="app"} 1\n'
 
 
-def reading(
-    body: bytes, content_type: str = TEXT, status: int = 200, limits: InterpretationOptions = LIMITS, **headers: str
+def interpretation(
+    body: bytes, content_type: str = TEXT, status: int = 200, limits: InterpretationOptions = OPTIONS, **headers: str
 ) -> Interpretation:
     given_headers = {"content-type": content_type, **{name.replace("_", "-"): it for name, it in headers.items()}}
     return interpret(AppResponse(status, given_headers, body), limits)
@@ -37,7 +37,7 @@ def reading(
 
 def refusal(*given_: bytes, **rest: object) -> str:
     with pytest.raises(UnusableResponse) as caught:
-        reading(*given_, **rest)  # type: ignore[arg-type] # passed on as they are
+        interpretation(*given_, **rest)  # type: ignore[arg-type] # passed on as they are
     return caught.value.phrase
 
 
@@ -47,13 +47,13 @@ def value(found: Interpretation, name: str, /, **labels: str) -> float:
 
 
 def test_metrics_are_read() -> None:
-    assert value(reading(METRICS), "up", job="app") == 1
+    assert value(interpretation(METRICS), "up", job="app") == 1
 
 
 def test_openmetrics_are_read() -> None:
     page = b"# TYPE hits counter\nhits_total 5\n# EOF\n"
 
-    assert value(reading(page, "application/openmetrics-text; version=1.0.0; charset=utf-8"), "hits_total") == 5
+    assert value(interpretation(page, "application/openmetrics-text; version=1.0.0; charset=utf-8"), "hits_total") == 5
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_openmetrics_are_read() -> None:
 def test_a_health_document_of_each_dialect_becomes_the_same_metrics_also_with_an_error_status(
     document: object, status: int, up: int, content_type: str
 ) -> None:
-    found = reading(json.dumps(document).encode(), content_type, status)
+    found = interpretation(json.dumps(document).encode(), content_type, status)
 
     assert found.health
     assert value(found, "health_up") == up
@@ -85,7 +85,7 @@ def test_a_health_document_of_each_dialect_becomes_the_same_metrics_also_with_an
 
 
 def test_kubernetes_lines_become_metrics() -> None:
-    found = reading(b"[+]ping ok\n[-]etcd failed: reason withheld\nhealthz check failed\n", status=500)
+    found = interpretation(b"[+]ping ok\n[-]etcd failed: reason withheld\nhealthz check failed\n", status=500)
 
     assert value(found, "health_check_up", check="etcd") == 0
     assert value(found, "health_up") == 0
@@ -94,7 +94,7 @@ def test_kubernetes_lines_become_metrics() -> None:
 def test_numbers_are_selected_from_json_of_any_kind() -> None:
     limits = InterpretationOptions(1000, 1000, parse_json_paths("depth=$.queue.depth; free=$.disks[*]"))
 
-    found = reading(b'{"queue": {"depth": 7}, "disks": [1, 2]}', "application/json", 500, limits)
+    found = interpretation(b'{"queue": {"depth": 7}, "disks": [1, 2]}', "application/json", 500, limits)
 
     assert value(found, "depth") == 7
     assert value(found, "free", key="1") == 2
@@ -104,7 +104,7 @@ def test_numbers_are_selected_from_json_of_any_kind() -> None:
 def test_what_is_selected_and_no_number_is_counted_and_the_rest_is_kept() -> None:
     limits = InterpretationOptions(1000, 1000, parse_json_paths("depth=$.queue.depth; up=$.checks[*].state"))
 
-    found = reading(
+    found = interpretation(
         b'{"queue": {"depth": 7}, "checks": [{"state": "UP"}, {"state": "hm"}]}', "application/json", limits=limits
     )
 
@@ -119,7 +119,7 @@ def test_the_numbers_of_status_words_are_told_where_the_settings_give_some() -> 
     limits = InterpretationOptions(1000, 1000, status_words=StatusWords({"restricted": 0.5}))
     body = b'{"status": "RESTRICTED", "components": {"db": {"status": "UP"}, "mq": {"status": "hm"}}}'
 
-    found = reading(body, "application/json", limits=limits)
+    found = interpretation(body, "application/json", limits=limits)
 
     assert value(found, "health_status_value") == 0.5
     assert value(found, "health_status", status="warn") == 1
@@ -129,7 +129,7 @@ def test_the_numbers_of_status_words_are_told_where_the_settings_give_some() -> 
 
 
 def test_a_metric_whose_line_begins_with_a_brace_is_not_taken_for_json() -> None:
-    assert value(reading(b'{"a.metric"} 1\n', "text/plain; version=1.0.0"), "a.metric") == 1
+    assert value(interpretation(b'{"a.metric"} 1\n', "text/plain; version=1.0.0"), "a.metric") == 1
 
 
 def test_what_cannot_be_used_is_told() -> None:
@@ -138,16 +138,16 @@ def test_what_cannot_be_used_is_told() -> None:
     assert refusal(b"# TYPE up gauge\n") == "answered without a single metric"
     assert refusal(b"up 1\nup one\n").startswith("answered with malformed metrics: line 2")
     assert "malformed" in refusal(b"<html></html>", content_type="text/html")
-    assert "not JSON" in refusal(b"<html></html>", content_type="application/json")
-    assert "not JSON" in refusal(b"", content_type="application/json")
+    assert "invalid JSON" in refusal(b"<html></html>", content_type="application/json")
+    assert "invalid JSON" in refusal(b"", content_type="application/json")
     assert refusal(b"a 1\nb 1\n", limits=InterpretationOptions(100, 1)).startswith("answered with malformed metrics")
     with pytest.raises(UnusableResponse, match="is down"):
-        interpret(NoResponse("refused", "is down"), LIMITS)
+        interpret(NoResponse("refused", "is down"), OPTIONS)
 
 
 def test_metrics_that_are_called_json_or_html_are_read() -> None:
     for content_type in ("application/json", "text/html; charset=utf-8", "application/octet-stream"):
-        assert value(reading(METRICS, content_type), "up", job="app") == 1
+        assert value(interpretation(METRICS, content_type), "up", job="app") == 1
 
 
 def test_a_setting_names_the_format_where_the_content_type_is_wrong() -> None:
@@ -155,15 +155,15 @@ def test_a_setting_names_the_format_where_the_content_type_is_wrong() -> None:
         return InterpretationOptions(1000, 1000, source_format=source)
 
     document, page = b'{"status": "DOWN"}', b"# TYPE hits counter\nhits_total 5 # {} 1\n# EOF\n"
-    assert value(reading(document, "text/html", limits=limits("json")), "health_up") == 0
-    assert value(reading(page, TEXT, limits=limits("openmetrics")), "hits_total") == 5
-    assert value(reading(METRICS, "application/openmetrics-text", limits=limits("text")), "up", job="app") == 1
-    assert "not JSON" in refusal(METRICS, limits=limits("json"))
+    assert value(interpretation(document, "text/html", limits=limits("json")), "health_up") == 0
+    assert value(interpretation(page, TEXT, limits=limits("openmetrics")), "hits_total") == 5
+    assert value(interpretation(METRICS, "application/openmetrics-text", limits=limits("text")), "up", job="app") == 1
+    assert "invalid JSON" in refusal(METRICS, limits=limits("json"))
 
 
 def test_a_page_of_which_nothing_can_be_used_says_why() -> None:
     assert refusal(b"up 1\nup 2\n") == (
-        "answered with no metric that can be used: up: line 2: this series of up has come before, with another value"
+        "answered without a usable metric: up: line 2: this series of up has come before, with another value"
     )
 
 
@@ -171,7 +171,7 @@ def test_a_page_of_which_nothing_can_be_used_says_why() -> None:
 def test_compressed_answers_are_unpacked(encoding: str) -> None:
     packed = zlib.compress(METRICS) if encoding == "deflate" else gzip.compress(METRICS)
 
-    assert value(reading(packed, content_encoding=encoding), "up", job="app") == 1
+    assert value(interpretation(packed, content_encoding=encoding), "up", job="app") == 1
 
 
 def test_a_compression_bomb_is_refused_before_it_takes_memory() -> None:
@@ -186,7 +186,7 @@ def test_a_compression_bomb_is_refused_before_it_takes_memory() -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress"])
 def test_an_encoding_that_was_not_asked_for_is_refused(encoding: str) -> None:
-    assert "not asked for" in refusal(METRICS, content_encoding=encoding)
+    assert "not requested" in refusal(METRICS, content_encoding=encoding)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ PARTS = st.dictionaries(
 def test_any_health_document_becomes_a_page_that_is_well_formed(word: str, parts: dict[str, dict[str, object]]) -> None:
     body = json.dumps({"status": word, "components": parts}).encode()
 
-    found = reading(body, "application/json")
+    found = interpretation(body, "application/json")
 
     assert found.health
     assert len(found.health.components) == len(parts)
@@ -225,7 +225,7 @@ def test_any_health_document_becomes_a_page_that_is_well_formed(word: str, parts
 def test_any_selection_becomes_a_page_that_is_well_formed_or_is_refused(document: dict[str, object]) -> None:
     limits = InterpretationOptions(100_000, 1000, parse_json_paths("a=$.*; b=$.*.*"))
     try:
-        found = reading(json.dumps(document).encode(), "application/json", limits=limits)
+        found = interpretation(json.dumps(document).encode(), "application/json", limits=limits)
     except UnusableResponse:
         return
     assert found.exposition.sample_count
@@ -234,7 +234,7 @@ def test_any_selection_becomes_a_page_that_is_well_formed_or_is_refused(document
 def test_half_a_character_and_infinity_are_no_danger() -> None:
     body = b'{"status": "UP", "components": {"a\\ud800": {"status": "UP", "details": {"big": 1e999, "small": -1e999}}}}'
 
-    found = reading(body, "application/json")
+    found = interpretation(body, "application/json")
 
     assert value(found, "health_check_value", check="a?", name="big") == float("inf")
     assert value(found, "health_check_value", check="a?", name="small") == -float("inf")
@@ -245,7 +245,7 @@ def test_half_a_character_and_infinity_are_no_danger() -> None:
 )
 def test_any_bytes_are_read_or_refused(body: bytes, content_type: str, encoding: str) -> None:
     try:
-        found = reading(body, content_type, content_encoding=encoding)
+        found = interpretation(body, content_type, content_encoding=encoding)
     except UnusableResponse:
         return
     assert found.exposition.sample_count

@@ -82,7 +82,7 @@ def test_an_app_that_is_down_is_503_and_says_so(adapter: StartAdapter) -> None:
     response = running.get("/health")
 
     assert response.status_code == 503
-    assert response.text.endswith("/metrics cannot be asked: connection refused; is the app up?\n")
+    assert response.text.endswith("/metrics cannot be reached: connection refused; is the app up?\n")
     assert running.metric("adapter_upstream_errors_total", app="default", reason="refused") == 1
     assert running.metric("adapter_up", route="/health") == 0
 
@@ -133,7 +133,7 @@ def test_a_route_that_fails_is_logged_once_and_so_is_its_return(adapter: StartAd
     assert len(failed) == 1
     assert failed[0]["level"] == "warning"
     assert "connection refused" in failed[0]["reason"]
-    assert [line["msg"] for line in running.program.logs].count("the route answers again") == 1
+    assert [line["msg"] for line in running.program.logs].count("the route passes again") == 1
 
 
 def test_a_body_of_the_app_is_never_logged(adapter: StartAdapter) -> None:

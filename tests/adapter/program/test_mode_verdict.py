@@ -229,5 +229,5 @@ def test_the_apps_own_words_reach_the_prober_and_no_log_or_status(adapter: Start
         failed = running.program.wait_logged("the route fails")
 
     assert "db: hunter2 is wrong" in response.text
-    assert "db: the app says fail" in failed["reason"]
+    assert "db: the app reports fail" in failed["reason"]
     assert "hunter2" not in running.program.stderr + str(running.status())

@@ -58,7 +58,7 @@ def test_a_scrapers_own_timeout_shortens_the_deadline_and_spoils_nothing_for_oth
 
         assert app.seen == {"/metrics": 1}
     assert impatient.status_code == 503
-    assert "has not answered yet after the 180ms that the scrape leaves" in impatient.text
+    assert "has not answered within the 180ms that the scrape timeout leaves" in impatient.text
     assert patient[0].status_code == 200
 
 

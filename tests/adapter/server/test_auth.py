@@ -115,7 +115,7 @@ async def test_a_file_that_breaks_again_after_it_was_fine_is_logged_again(
         for _ in range(3):
             await status(authenticator, basic("prometheus", "hunter2"))
 
-    levels = [record.levelname for record in caplog.records if "who may ask" in record.getMessage()]
+    levels = [record.levelname for record in caplog.records if "credentials of probers" in record.getMessage()]
     assert levels == ["ERROR", "INFO", "ERROR"]
 
 

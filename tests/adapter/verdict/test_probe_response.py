@@ -25,10 +25,10 @@ def test_an_answer_of_the_app_is_handed_on_with_its_status_and_its_bytes(status:
 
 @pytest.mark.parametrize("reason", get_args(Reason))
 def test_no_answer_is_503_and_the_reason_in_a_sentence(reason: Reason) -> None:
-    response = forwarded_response(APP_REQUEST, NoResponse(reason, "cannot be asked: it is broken"))
+    response = forwarded_response(APP_REQUEST, NoResponse(reason, "cannot be reached: it is broken"))
 
     assert response.status == 503
-    assert response.body == b"http://127.0.0.1:8080/metrics cannot be asked: it is broken\n"
+    assert response.body == b"http://127.0.0.1:8080/metrics cannot be reached: it is broken\n"
     assert response.headers["Cache-Control"] == "no-store"
     assert not response.passing
 

@@ -43,7 +43,7 @@ def steady(number: float) -> Verdict:
         Check(
             "disk",
             "warn",
-            "the app says warn",
+            "the app reports warn",
             detail=f"{number * 1e9:.0f} bytes of 4096 are free, {number:g} % (5.5m)",
         ),
     ]
