@@ -41,8 +41,8 @@ def _parse_search(raw: str) -> str:
 def _parse_multiline(raw: str) -> str:
     from sidecars.logshipper.transform import multiline  # noqa: PLC0415 - loaded only where the setting is set
 
-    expected = f"expected none, {', '.join(multiline.CONTINUED)}, or the regex of an event's first line"
-    known = ("none", *multiline.CONTINUED)
+    expected = f"expected none, {', '.join(multiline.CONTINUATIONS)}, or the regex of an event's first line"
+    known = ("none", *multiline.CONTINUATIONS)
     if raw.isalpha() and raw not in known:
         raise ValueError(f"{expected}, such as ^{raw}")
     if raw not in known and all(word.lower() in known for word in re.split(r"[\s,;|+]+", raw)):

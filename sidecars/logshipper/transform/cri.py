@@ -1,9 +1,12 @@
-"""The format of container runtimes (CRI): `2026-01-31T10:00:00.123456789Z stdout F the line`.
+"""Framing of the format of container runtimes (CRI): `2026-01-31T10:00:00.123456789Z stdout F the line`.
 
-P marks a piece of a line that goes on in the next one of the same stream; F is a whole line, or the last piece. Lines
-of the other stream may come between the pieces. A line that is not of this format is one of its own, and ends nothing.
+| tag | the text is |
+|---|---|
+| P | a piece of a line that goes on in the next entry of the same stream |
+| F | a whole line, or its last piece |
 
-Lines are joined to events within a stream: one of the other stream ends an event.
+Entries of the other stream may come between the pieces. A line in another format is a line of its own, and completes no
+other line. Lines are joined to events within a stream: a line of the other stream ends an event.
 """
 
 from __future__ import annotations
@@ -24,19 +27,22 @@ _PIECE = re.compile(rb"^[^ \n]{19,40} std(?:out|err) P[: ]", re.MULTILINE)
 
 @dataclass(slots=True)
 class _Line:
+    """A line of the container, put together from its pieces."""
+
     text: str
     time: str
-    stream: str  # "" for what is not of the format
-    offset: int
-    size: int
-    end: int  # of its last piece
-    count: int = 1
-    open: bool = False
+    stream: str  # "" for a line in another format
+    offset: int  # of the first piece
+    size: int  # bytes of all pieces
+    end: int  # offset behind the last piece
+    count: int = 1  # pieces
+    open: bool = False  # the next piece is not there yet
 
 
 class CriFraming:
+    """Reads the entries of a container runtime. `limit`: bytes of a line that comes in pieces."""
+
     def __init__(self, splitter: Splitter | None, limit: int) -> None:
-        """`limit`: bytes of a line that comes in pieces."""
         self._splitter = splitter
         self._limit = limit
         self.boundary: Callable[[bytes], int] | None = self._boundary
@@ -63,9 +69,9 @@ class CriFraming:
         return _last_cut(groups)
 
     def _lines(self, data: bytes, start: int) -> list[_Line]:
-        """Whole lines, each where its first piece was."""
+        """Return the lines of the container, in the order of their first pieces."""
         lines: list[_Line] = []
-        pieces: dict[str, _Line] = {}  # stream -> what there is of a line
+        pieces: dict[str, _Line] = {}  # by stream: a line whose next piece is not there yet
         for raw in data.removesuffix(b"\n").split(b"\n"):
             end = start + len(raw) + 1
             text = raw.decode("utf-8", "replace").removesuffix("\r")
@@ -91,7 +97,7 @@ class CriFraming:
         return lines
 
     def _groups(self, lines: list[_Line]) -> list[list[_Line]]:
-        """The lines of each event."""
+        """Return the lines of each event."""
         if self._splitter is None:
             return [[line] for line in lines]
         groups: list[list[_Line]] = []
@@ -107,7 +113,7 @@ class CriFraming:
 
 
 def _last_cut(groups: list[list[_Line]]) -> int:
-    """Where the last event begins before which every line has ended."""
+    """Return the offset of the last event before which every line is complete."""
     last = reach = 0
     for group in groups:
         if reach <= group[0].offset:

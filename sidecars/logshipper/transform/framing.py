@@ -1,6 +1,6 @@
-"""From the bytes of a part to its events: what each says, where it begins, and how much of the file it is made of.
+"""Framing: the bytes of a chunk to events, each with its text, its offset, and its bytes and lines of the file.
 
-Every byte and line of the part belongs to exactly one event: the ledger rests on that.
+Every byte and every line of the chunk belongs to exactly one event. The ledger relies on that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """In columns. `sizes` and `counts` are bytes (with newlines) and lines of the file; no counts: one line each."""
+    """The events of a chunk, in columns.
+
+    `sizes` and `counts`: the bytes (with newlines) and lines of the file that an event is made of. No counts: each
+    event is one line.
+    """
 
     bodies: list[str]
     offsets: Sequence[int]
@@ -31,7 +35,7 @@ class Events:
         return len(self.bodies) if self.counts is None else sum(self.counts)
 
     def select(self, wanted: Sequence[bool]) -> Events:
-        """Those for which it is true."""
+        """Return the events for which `wanted` is true."""
 
         def chosen(column: Sequence[T] | None) -> list[T] | None:
             return None if column is None else list(compress(column, wanted))
@@ -47,18 +51,20 @@ class Events:
 
 
 class Framing(Protocol):
-    boundary: Callable[[bytes], int] | None
-    """Up to where a chunk of whole lines has complete events; what follows is one that may go on, if it is any.
+    """The way in which lines become events."""
 
-    None: each line is one.
+    boundary: Callable[[bytes], int] | None
+    """Returns the length of the complete events in a chunk of whole lines. The event after it may go on in the file.
+
+    None: each line is a complete event.
     """
 
     def events(self, data: bytes, start: int) -> Events:
-        """Of whole lines, or a piece of one, that begin at that offset of the file."""
+        """Return the events of whole lines, or of a piece of a line. `start`: the offset of `data` in the file."""
 
 
 class LineFraming:
-    """Each line is an event."""
+    """Makes each line an event."""
 
     boundary: Callable[[bytes], int] | None = None
 
@@ -74,7 +80,7 @@ class LineFraming:
 
 
 class MultilineFraming:
-    """Lines are joined."""
+    """Joins the lines of an event, which a splitter finds."""
 
     def __init__(self, splitter: Splitter) -> None:
         self._splitter = splitter
@@ -92,6 +98,7 @@ class MultilineFraming:
 
 
 def offsets(sizes: Sequence[int], start: int) -> list[int]:
+    """Return the offset of each event, from the sizes of all."""
     found = list(accumulate(sizes, initial=start))
     del found[-1]
     return found

@@ -1,11 +1,13 @@
-"""JSON objects that are shipped as the app wrote them: checked, looked into, but neither taken apart nor written anew.
+"""Ships JSON objects as the app wrote them: the text is checked, but neither parsed into a dict nor written again.
 
-msgspec checks a text to the letter of RFC 8259 and hands out only the members that are asked for, at a third of the
-cost of making dicts of it; a record is then made by putting our members before the app's. That goes where nothing but
-objects stand, and none has a member that is called like one of ours; else the whole block is read into dicts.
+msgspec checks a text against RFC 8259 and decodes only the members that are needed, at a third of the cost of a dict. A
+record is then the text with our members put before the app's.
 
-The members that become time and level are cut out of the text, where they certainly stand: as the first one, or
-anywhere in a text without escapes and without a second brace, in which no string and no inner object can look like it.
+That needs a block in which every text is an object and none has a member with a reserved name. Any other block is
+parsed into dicts.
+
+The members for time and level are cut out of the text at places that are certain: as the first member, or anywhere in a
+text without escapes and without a second brace, in which no string and no inner object can look like the member.
 """
 
 from __future__ import annotations
@@ -19,20 +21,23 @@ from sidecars.logshipper.model.field_columns import JsonObjects
 from sidecars.logshipper.transform.parsers import may_nest_deeply
 
 
-def create_reader(ours: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str]], JsonObjects | None]:
-    """Reads texts into documents; None where one is no object, is empty, or has a member that is called as ours."""
+def create_reader(reserved: Iterable[str], wanted: Iterable[str]) -> Callable[[Sequence[str]], JsonObjects | None]:
+    """Return a function that reads texts as JSON objects and decodes their members `wanted`.
+
+    It returns None if a text is no object, is an empty one, or has a member with a `reserved` name.
+    """
     names = {name: f"member_{number}" for number, name in enumerate(wanted)}
-    refused = {name: f"ours_{number}" for number, name in enumerate(ours) if name not in names}
+    refused = {name: f"reserved_{number}" for number, name in enumerate(reserved) if name not in names}
     members = [(attribute, Any, None) for attribute in names.values()]
     impossible = [(attribute, Literal["\0"], None) for attribute in refused.values()]
     renamed = {attribute: name for name, attribute in (names | refused).items()}
-    known = msgspec.defstruct("Known", [*members, *impossible], rename=renamed, gc=False)
-    decode = msgspec.json.Decoder(known).decode
+    members_type = msgspec.defstruct("Members", [*members, *impossible], rename=renamed, gc=False)
+    decode = msgspec.json.Decoder(members_type).decode
 
     def read(texts: Sequence[str]) -> JsonObjects | None:
         if not all(text.startswith('{"') for text in texts) or any(map(may_nest_deeply, texts)):
             return None
-        if "\r" in "".join(texts):  # a blank to JSON, and to some readers of NDJSON the end of a line
+        if "\r" in "".join(texts):  # white space in JSON, and the end of a line to some readers of NDJSON
             return None
         try:
             found = list(map(decode, texts))

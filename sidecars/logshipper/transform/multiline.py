@@ -1,14 +1,15 @@
-"""Which lines make one event: cut a text into events, and tell where the last one begins, which may go on.
+"""Joins several lines to one event, such as a stack trace.
 
-A kind either knows the lines that continue an event (`java`, `python`, `go`, `indent`) or those that begin one (a
-regex). What a line is never depends on the lines behind it. So the events are the same wherever the text is cut, as
-long as it is cut where an event begins: `boundary` says where.
+A splitter knows either the lines that continue an event (`java`, `python`, `go`, `indent`) or the line that begins one
+(a regex). It never looks at the lines behind a line. So the events are the same wherever a text is cut, as long as it
+is cut at the beginning of an event: `boundary` returns such a place.
 
-Python's tracebacks need a look back: the exception's own line, behind the indented lines of a traceback, looks like any
-other. An event that ends within a traceback is therefore *open*, and takes the next one in.
+Python's tracebacks need a look back: the line of the exception, after the indented lines of a traceback, looks like any
+other line. An event that ends within a traceback is *open*, and the next event is joined to it.
 
-An event of more bytes than the limit is cut into pieces of whole lines, counted from its beginning; so they, too, are
-the same everywhere. (But for a traceback that is cut so: the exception's line cannot be told any more: it is an event.)
+An event of more bytes than the limit is cut into pieces of whole lines, counted from its beginning, so that the pieces
+are the same everywhere, too. One exception: after a cut inside a traceback the line of the exception is an event of its
+own, since the look back does not reach the traceback's first line.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sidecars.logshipper.transform import linear_regex
 _BLANK = r"\r?(?:\n|\Z)"
 _TRACEBACK = r"Traceback \(most recent call last\):"
 
-CONTINUED = {
+CONTINUATIONS = {
     "java": (
         rf"[ \t]|{_BLANK}|Caused by: |Wrapped by: |Suppressed: "
         r"|(?:[A-Za-z_$][\w$]*\.)+[A-Z$_][\w$]*(?:: |:?\r?(?:\n|\Z))"  # the class of an exception
@@ -37,44 +38,46 @@ CONTINUED = {
     ),
     "indent": rf"[ \t]|{_BLANK}",
 }
-"""What begins the lines that continue an event; a blank line always does. Each takes time linear in the line."""
+"""Beginnings of the lines that continue an event; a blank line always does. The match takes linear time."""
 
 REGEX = "regex:"
 
 Split = tuple[list[str], list[int]]
-"""The events, and of each how many bytes it has in the file, with its newline."""
+"""The events, and the bytes of each in the file, with its newline."""
 
 
 class Splitter(Protocol):
-    def split(self, text: str, data: bytes) -> Split:
-        """The events of a text; `data` are its bytes. Both without the last newline."""
+    """Finds the events in a text of several lines."""
 
-    def boundary(self, block: bytes) -> int:
-        """Where the last event (or its last piece) begins in a chunk of whole lines."""
+    def split(self, text: str, data: bytes) -> Split:
+        """Return the events of a text; `data` are its bytes. Both without the last newline."""
+
+    def boundary(self, chunk: bytes) -> int:
+        """Return the offset in a chunk of whole lines at which the last event, or its last piece, begins."""
 
 
 def create_splitter(kind: str, limit: int) -> Splitter | None:
     """Return the splitter for a value of MULTILINE; None for `none`. `limit`: bytes of an event.
 
-    A value that is no kind is the regex of an event's first line, with `regex:` before it or without. Raises ValueError
-    for a bad regex.
+    A value that is no known kind is the regex of an event's first line, with or without `regex:` before it. Raises
+    ValueError for a bad regex.
     """
     if kind == "none":
         return None
-    return (
-        ContinuationSplitter(kind, limit) if kind in CONTINUED else FirstLineSplitter(kind.removeprefix(REGEX), limit)
-    )
+    if kind in CONTINUATIONS:
+        return ContinuationSplitter(kind, limit)
+    return FirstLineSplitter(kind.removeprefix(REGEX), limit)
 
 
 class ContinuationSplitter:
-    """A kind that knows the lines which continue an event."""
+    """Splits before each line that does not continue the event."""
 
     def __init__(self, kind: str, limit: int) -> None:
-        end = rf"\n(?!{CONTINUED[kind]})"
+        end = rf"\n(?!{CONTINUATIONS[kind]})"
         self._limit = limit
         self._texts = re.compile(end, re.ASCII).split
         self._bytes = re.compile(end.encode(), re.ASCII).split
-        self._goes_on = re.compile(CONTINUED[kind].encode(), re.ASCII).match
+        self._goes_on = re.compile(CONTINUATIONS[kind].encode(), re.ASCII).match
         self._tracebacks = kind == "python"
 
     def split(self, text: str, data: bytes) -> Split:
@@ -100,7 +103,7 @@ class ContinuationSplitter:
         return _last_piece(block, at, len(block), self._limit)
 
     def _event_before(self, block: bytes, end: int) -> int:
-        """Where the event begins that ends there, as far as the lines' beginnings tell."""
+        """Return the offset at which the event that ends at `end` begins, by the beginnings of its lines alone."""
         at = block.rfind(b"\n", 0, end - 1) + 1
         while at and self._goes_on(block, at):
             at = block.rfind(b"\n", 0, at - 1) + 1
@@ -108,7 +111,7 @@ class ContinuationSplitter:
 
 
 class FirstLineSplitter:
-    """A kind that knows the line which begins an event."""
+    """Splits before each line that matches the regex of a first line."""
 
     def __init__(self, pattern: str, limit: int) -> None:
         self._limit = limit
@@ -142,12 +145,12 @@ _OPEN_BYTES = re.compile(_OPEN.pattern.encode(), re.MULTILINE)
 
 
 def _is_open(event: AnyStr) -> bool:
-    """Whether the event ends with the indented lines of a traceback."""
+    """True if the event ends with the indented lines of a traceback."""
     return (_OPEN.search(event) if isinstance(event, str) else _OPEN_BYTES.search(event)) is not None
 
 
 def _joined(events: list[AnyStr], newline: AnyStr) -> list[AnyStr]:
-    """What follows an open event goes to it."""
+    """Return the events, with the event after each open one joined to it."""
     groups: list[list[AnyStr]] = []
     goes_on = False
     for event in events:
@@ -180,7 +183,7 @@ def _limited(events: list[str], sizes: list[int], data: bytes, limit: int) -> Sp
 
 
 def _piece_end(data: bytes, start: int, end: int, limit: int) -> int:
-    """Where the first piece ends of what lies between: all of it, or whole lines within the limit, or one line."""
+    """Return the end of the first piece of an event: whole lines within the limit, one longer line, or all of it."""
     if end - start <= limit:
         return end
     return data.rfind(b"\n", start, start + limit) + 1 or data.find(b"\n", start, end) + 1 or end

@@ -1,7 +1,7 @@
-"""From the texts of events to their fields: `json`, `logfmt` and `regex`.
+"""Parsers: the texts of events to fields, for the formats `json`, `logfmt` and `regex`.
 
-A text that is not of its format is shipped as it is: its fields are `message`, the text, and `parse_error`, the
-format's name. Nothing is dropped here. Fields are never empty: without any, the text is the `message`.
+A text in another format is shipped as it is: its fields are `message` with the text and `parse_error` with the name of
+the format. No event is dropped here. Fields are never empty: a text without fields is the `message`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Parse = Callable[[Sequence[str]], FieldColumns]
 
 
 def create_parser(form: str, regex: str | None) -> Parse | None:
-    """None for the formats that have no fields. Raises ValueError for a bad regex."""
+    """Return the parser of a format; None for a format without fields. Raises ValueError for a bad regex."""
     if form == "json":
         return parse_json
     if form == "logfmt":
@@ -29,11 +29,11 @@ def create_parser(form: str, regex: str | None) -> Parse | None:
 # -- JSON ----------------------------------------------------------------------------------------------------------
 
 
-DEEPEST = 254  # levels of nesting that can be written again
+DEEPEST = 254  # levels of nesting that orjson can write
 
 
 def parse_json(texts: Sequence[str]) -> list[Fields]:
-    """Each text is an object; its members are the fields."""
+    """Return the members of the object in each text."""
     if not any(map(may_nest_deeply, texts)):
         try:
             fields = list(map(orjson.loads, texts))
@@ -45,6 +45,7 @@ def parse_json(texts: Sequence[str]) -> list[Fields]:
 
 
 def may_nest_deeply(text: str) -> bool:
+    """True if the text may have more than `DEEPEST` levels: it has more brackets than that."""
     return text.count("{") + text.count("[") > DEEPEST
 
 
@@ -68,7 +69,7 @@ _PAIR = re.compile(rf'({_KEY})(?:=({_QUOTED}|[^\s"]*))?(?=\s|\Z)\s*', re.DOTALL)
 
 
 def parse_logfmt(texts: Sequence[str]) -> list[Fields]:
-    """`key=value key="a quoted value" flag`: values are strings, a key without one is true."""
+    """Parse `key=value key="a quoted value" flag`: values are strings, and a key without a value is true."""
     return [_logfmt(text) for text in texts]
 
 
@@ -101,9 +102,9 @@ def _unquoted(value: str) -> str:
 
 
 def _regex_parser(pattern: str) -> Parse:
-    """The named groups of the regex, which matches the first line of the event as a whole, are the fields.
+    """Return a parser whose fields are the named groups of the regex, which must match the whole first line.
 
-    Further lines go to the `message`; without such a group, the whole text is the message.
+    Further lines are added to the group `message`. Without such a group, the whole text is the message.
     """
     match, names = linear_regex.group_matcher(pattern), linear_regex.group_names(pattern)
     match_rows = linear_regex.row_matcher(pattern)

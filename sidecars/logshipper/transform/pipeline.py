@@ -1,60 +1,66 @@
-"""From a part to its records: framed, filtered, redacted, parsed, each step over all events of the part at once.
+"""The pipeline of one input: frames, filters, redacts and parses a chunk, and returns its records.
 
-The order matters. `KEEP` and `DROP` see an event as the app wrote it (without what a container runtime put before it).
-Then it is redacted, before anything else looks at it: no field, no dead letter and no sink ever has what was taken out.
-Ids are made of offsets in the file, and do not change by any of this.
+The order of the steps is a promise:
+
+1. Framing: the bytes become events.
+2. `KEEP` and `DROP` see an event as the app wrote it, without the prefix of a container runtime.
+3. Redaction is next. No field, no dead letter and no sink ever has the text that it replaced.
+4. Parsing reads the redacted text into fields; the time and the level are taken out of them.
+
+The id of an event is made of its offset in the file, and no step changes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
 
 from sidecars.logshipper.model import timestamps
 from sidecars.logshipper.model.chunk import Chunk
-from sidecars.logshipper.model.field_columns import MESSAGE, FieldColumns, Fields, JsonObjects, Table, unparsed
+from sidecars.logshipper.model.field_columns import MESSAGE, FieldColumns, unparsed
 from sidecars.logshipper.model.ledger import FILTERED
 from sidecars.logshipper.model.records import Dropped, Records
 from sidecars.logshipper.transform import parsers, redaction
 from sidecars.logshipper.transform.cri import CriFraming
+from sidecars.logshipper.transform.field_extraction import extract, read_levels, rename_reserved
 from sidecars.logshipper.transform.framing import Events, Framing, LineFraming, MultilineFraming
 from sidecars.logshipper.transform.linear_regex import Finder
 from sidecars.logshipper.transform.multiline import create_splitter
 from sidecars.logshipper.transform.parsers import Parse
 from sidecars.logshipper.transform.pipeline_settings import PipelineSettings
 
-T = TypeVar("T")
-
-_OURS = ("id", "file", "partial")
-_LONGEST_LEVEL = 64  # characters
+_RESERVED = ("id", "file", "partial")
 
 
 class Pipeline:
-    """Turns the parts of one input into records."""
+    """Makes records of the chunks of one input. Owned by the app, shared by all shippers. Has no state.
+
+    `pod`: labels of all records, from the downward API.
+    """
 
     def __init__(self, settings: PipelineSettings, pod: Mapping[str, str]) -> None:
         self._labels = {**pod, **(settings.labels or {})}
         self._framing = _framing(settings)
-        self.boundary = self._framing.boundary  # for whoever cuts the parts
+        self.boundary = self._framing.boundary  # see `Framing`: chunks are cut there
         self._keep = Finder(settings.keep) if settings.keep else None
         self._drop = Finder(settings.drop) if settings.drop else None
         self._redactor = redaction.Redactor(settings.redact) if settings.redact else None
-        self._form = settings.format
+        self._format = settings.format
         self._parse = parsers.create_parser(settings.format, settings.regex)
         self._time_key, self._level_key = settings.time_key, settings.level_key
         self._parse_times = timestamps.column_parser(settings.time_format or "rfc3339")
         with_time, with_level = settings.time_key or settings.format == "cri", settings.level_key
         added = (*(("time",) if with_time else ()), *(("level", "severity") if with_level else ()))
-        self._reserved = frozenset((*_OURS, *self._labels, *added))
+        self._reserved = frozenset((*_RESERVED, *self._labels, *added))
         if settings.format == "json":
             keys = [key for key in (self._time_key, self._level_key) if key]
-            self._parse = _documents_or(self._parse, self._reserved, keys)
+            self._parse = _passthrough_or(self._parse, self._reserved, keys)
 
     def process(self, chunk: Chunk) -> Records:
+        """Return the records of the chunk's events, without those that `KEEP` and `DROP` exclude."""
         events = self._framing.events(chunk.data, chunk.start)
         kept, dropped = self._filtered(events)
         bodies = self._redacted(kept.bodies)
-        untouched = bodies is events.bodies and self._form != "cri"
+        untouched = bodies is events.bodies and self._format != "cri"
         partial = chunk.partial and bool(bodies) and kept.offsets[-1] == events.offsets[-1]  # the piece was kept
         fields = self._fields(kept, bodies, partial=partial)
         times, fields = self._times(kept, fields)
@@ -68,13 +74,13 @@ class Pipeline:
             kept.counts,
             times=times,
             levels=levels,
-            fields=self._renamed(fields),
+            fields=rename_reserved(fields, self._reserved),
             partial=partial,
             dropped=dropped,
             raw=chunk.data if untouched else None,
         )
 
-    # -- what is shipped -----------------------------------------------------------------------------------------------
+    # -- filtering and redacting ---------------------------------------------------------------------------------------
 
     def _filtered(self, events: Events) -> tuple[Events, Dropped]:
         if self._keep is None and self._drop is None:
@@ -93,12 +99,12 @@ class Pipeline:
     def _redacted(self, bodies: list[str]) -> list[str]:
         if self._redactor is None:
             return bodies
-        return self._redactor.redact_json(bodies) if self._form == "json" else self._redactor.redact_texts(bodies)
+        return self._redactor.redact_json(bodies) if self._format == "json" else self._redactor.redact_texts(bodies)
 
-    # -- what is in it -------------------------------------------------------------------------------------------------
+    # -- parsing -------------------------------------------------------------------------------------------------------
 
     def _fields(self, events: Events, bodies: list[str], *, partial: bool) -> FieldColumns | None:
-        if self._form == "cri":
+        if self._format == "cri":
             streams = events.streams or ()
             return [
                 {"stream": stream, MESSAGE: body} if stream else unparsed("cri", body)
@@ -107,115 +113,47 @@ class Pipeline:
         if self._parse is None:
             return None
         if partial:
-            fields: FieldColumns = [*self._parse(bodies[:-1]), unparsed(self._form, bodies[-1])]
+            fields: FieldColumns = [*self._parse(bodies[:-1]), unparsed(self._format, bodies[-1])]
         else:
             fields = self._parse(bodies)
-        return fields if self._redactor is None or self._form == "json" else self._redactor.redact_fields(fields)
+        return fields if self._redactor is None or self._format == "json" else self._redactor.redact_fields(fields)
 
     def _times(
         self, events: Events, fields: FieldColumns | None
     ) -> tuple[list[int | None] | None, FieldColumns | None]:
-        """The events' times, and the fields without them."""
+        """Return the events' times, and the fields without them."""
         parse, key = self._parse_times, self._time_key
         if events.times is not None:
             return parse(events.times), fields
         if fields is None or key is None:
             return None, fields
-        return _taken(fields, key, parse)
+        return extract(fields, key, parse)
 
     def _levels(self, fields: FieldColumns | None) -> tuple[list[str | None] | None, FieldColumns | None]:
-        """The events' levels, and the fields without them."""
+        """Return the events' levels, and the fields without them."""
         if fields is None or self._level_key is None:
             return None, fields
-        return _taken(fields, self._level_key, _texts_of_levels)
-
-    def _renamed(self, fields: FieldColumns | None) -> FieldColumns | None:
-        """Fields that are called as something of ours get an underscore behind their name."""
-        reserved = self._reserved
-        if isinstance(fields, Table):
-            names = dict.fromkeys(fields.names)
-            return fields if reserved.isdisjoint(names) else Table(tuple(_renamed(names, reserved)), fields.rows)
-        if isinstance(fields, JsonObjects):
-            return fields  # none has a name of ours
-        if fields is None or all(map(reserved.isdisjoint, fields)):
-            return fields
-        return [one if reserved.isdisjoint(one) else _renamed(one, reserved) for one in fields]
+        return extract(fields, self._level_key, read_levels)
 
 
-def _taken(
-    fields: FieldColumns, key: str, read: Callable[[list[Any]], list[T | None]]
-) -> tuple[list[T | None], FieldColumns]:
-    """What one field says of each event, and the fields without it. What cannot be read stays where it is."""
-    if isinstance(fields, Table):
-        found = read(fields.column(key))
-        if None not in found and len(fields.names) > 1:
-            return found, fields.without(key)
-        fields = list(fields)
-    if isinstance(fields, JsonObjects):
-        found = read(fields.members[key])
-        try:
-            return found, fields.without(key, found)
-        except ValueError:
-            fields = list(fields)
-    found = read([one.get(key) for one in fields])
-    return found, _without(fields, key, found)
+def _passthrough_or(parse: Parse | None, reserved: Iterable[str], keys: list[str]) -> Parse:
+    """Return a parser that keeps JSON objects as they are if that is possible, and calls `parse` otherwise."""
+    from sidecars.logshipper.transform import json_passthrough  # noqa: PLC0415 - msgspec takes 3 MB: loaded for JSON only
 
+    read = json_passthrough.create_reader(reserved, keys)
 
-def _texts_of_levels(values: list[Any]) -> list[str | None]:
-    if set(map(type, values)) == {str} and max(map(len, values)) <= _LONGEST_LEVEL:
-        return values
-    return list(map(_level, values))
-
-
-def _level(value: Any) -> str | None:
-    """What may be a level: a word or a number."""
-    if type(value) is str:
-        return value if len(value) <= _LONGEST_LEVEL else None
-    return str(value) if type(value) is int else None
-
-
-def _renamed(fields: Mapping[str, Any], reserved: frozenset[str]) -> Fields:
-    taken = reserved | fields.keys()
-    clear: Fields = {}
-    for name, value in fields.items():
-        free = name
-        if name in reserved:
-            while free in taken or free in clear:
-                free += "_"
-        clear[free] = value
-    return clear
-
-
-def _without(fields: list[Fields], key: str, read: Sequence[Any]) -> list[Fields]:
-    """The fields without one, where it could be read. An event of nothing else has an empty message."""
-    for found, meant in zip(fields, read, strict=True):
-        if meant is not None:
-            del found[key]
-            if not found:
-                found[MESSAGE] = ""
-    return fields
-
-
-def _documents_or(parse: Parse | None, ours: Iterable[str], keys: list[str]) -> Parse:
-    from sidecars.logshipper.transform import json_passthrough  # noqa: PLC0415 - msgspec's 3 MB are for those who have JSON
-
-    read = json_passthrough.create_reader(ours, keys)
-
-    def parsed(texts: Sequence[str]) -> FieldColumns:
-        found = read(texts)
-        if found is None and parse is not None:
+    def read_or_parse(texts: Sequence[str]) -> FieldColumns:
+        objects = read(texts)
+        if objects is None and parse is not None:
             return parse(texts)
-        return found or []
+        return objects or []
 
-    return parsed
+    return read_or_parse
 
 
 def _framing(settings: PipelineSettings) -> Framing:
-    lines = (
-        create_splitter(settings.multiline, settings.max_line_size)
-        if settings.format not in ("json", "logfmt")
-        else None
-    )
+    limit = settings.max_line_size
+    splitter = create_splitter(settings.multiline, limit) if settings.format not in ("json", "logfmt") else None
     if settings.format == "cri":
-        return CriFraming(lines, settings.max_line_size)
-    return MultilineFraming(lines) if lines else LineFraming()
+        return CriFraming(splitter, limit)
+    return MultilineFraming(splitter) if splitter else LineFraming()

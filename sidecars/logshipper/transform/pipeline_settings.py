@@ -1,5 +1,7 @@
-"""The settings that a pipeline reads. `InputSettings` has them all, and is not imported here: it checks its values by
-making parsers, splitters and redactors of this package, and imports go one way.
+"""The settings that a pipeline reads.
+
+`config.input_settings.InputSettings` has all of them. It is not imported here, since imports go one way: the settings
+check their values by making parsers, splitters and redactors of this package.
 """
 
 from __future__ import annotations

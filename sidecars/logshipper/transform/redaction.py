@@ -1,9 +1,10 @@
-"""Blackening what must not leave: presets by name, and users' regexes, in linear time.
+"""Redaction: replaces secrets and personal data, found by presets and users' regexes, in linear time.
 
-All patterns together are searched for at once through all texts: most have none of it, and are done with. Where one may
-be, each rule looks for itself: it replaces what its regex matches, or only what its groups match if it has any, by its
-*token*, such as `[email]`, which is the same for ever. Tokens are never looked into again. It is repeated until no rule
-finds anything more, since what is left of a text may match where the whole did not.
+1. One search for all patterns together goes through all texts. Most texts have no match, and stay as they are.
+2. In a text with a possible match, each rule replaces the match of its regex (or of its groups, if it has any) by its
+   *token*, such as `[email]`. A token never changes, and no rule looks into one.
+3. Step 2 is repeated until no rule finds a match, since the rest of a text may match where the whole did not. After
+   `_ROUNDS` rounds the whole text is replaced.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import orjson
 from sidecars.logshipper.model.field_columns import FieldColumns
 from sidecars.logshipper.transform import linear_regex, redaction_presets
 from sidecars.logshipper.transform.parsers import may_nest_deeply
-from sidecars.logshipper.transform.redaction_presets import CHECKS, IN_DOCUMENTS, PRESETS, SETS, Spans
+from sidecars.logshipper.transform.redaction_presets import CHECKS, JSON_PATTERNS, PRESETS, SETS, Spans
 
 _ROUNDS = 8
-_TOKEN = "redacted"  # noqa: S105 - of users' regexes; and of a whole text in which the rounds have no end
+_TOKEN = "redacted"  # noqa: S105 - the token of users' regexes, and of a text that is replaced as a whole
 
 
 def parse_redact(raw: str) -> list[str]:
-    """The parts of a REDACT setting: names, and regexes between slashes. Raises ValueError."""
+    """Return the items of a REDACT setting: names, and regexes as `/regex`. Raises ValueError."""
     found = []
     rest = raw.strip()
     while rest:
@@ -46,17 +47,17 @@ def parse_redact(raw: str) -> list[str]:
 
 
 class Redactor:
-    """What a REDACT setting asks for. Raises ValueError when it cannot be."""
+    """The rules of one REDACT setting. Owned by a pipeline. Raises ValueError for a bad setting."""
 
     def __init__(self, raw: str) -> None:
         wanted = parse_redact(raw)
         self._rules = [rule for item in wanted for rule in _rules(item)]
         known = [pattern for item in wanted for pattern in PRESETS.get(item, ())]
         own = [item[1:] for item in wanted if item not in PRESETS]
-        # Each with its own: together they would need more states than RE2 has room for, and take fifty times as long.
+        # Two searches: one for all would need more states than RE2's memory has, and would take fifty times as long.
         self._finders = [_finder(patterns) for patterns in (known, own) if patterns]
-        in_documents = [pattern for item in wanted for pattern in IN_DOCUMENTS.get(item, ())]
-        self._in_documents = [_finder(in_documents)] if in_documents else []
+        json_patterns = [pattern for item in wanted for pattern in JSON_PATTERNS.get(item, ())]
+        self._json_finders = [_finder(json_patterns)] if json_patterns else []
         tokens = sorted({rule.token for rule in self._rules} | {_TOKEN})
         self._tokens = re.compile(rf"(\[(?:{'|'.join(tokens)})\])".encode())
 
@@ -64,7 +65,7 @@ class Redactor:
         return self.redact_texts([text])[0]
 
     def redact_texts(self, texts: list[str]) -> list[str]:
-        """The texts without what must not leave; the very list when there is none of it."""
+        """Return the redacted texts; the same list if nothing was replaced."""
         touched = self._touched(texts, self._finders)
         clean = list(texts) if touched else texts
         for _ in range(_ROUNDS):
@@ -76,7 +77,7 @@ class Redactor:
         return clean
 
     def redact_fields(self, fields: FieldColumns) -> FieldColumns:
-        """The fields, with clean texts: what a parser has cut out or unquoted may match where the whole did not."""
+        """Return the fields with redacted texts: a value that a parser cut out or unquoted may match by itself."""
         texts = [value for found in fields for value in found.values() if type(value) is str]
         clean = self.redact_texts(texts)
         if clean is texts:
@@ -89,12 +90,12 @@ class Redactor:
     # -- JSON ------------------------------------------------------------------------------------------------------
 
     def redact_json(self, texts: list[str]) -> list[str]:
-        """The texts of JSON objects, likewise; they stay JSON.
+        """Return the redacted texts of JSON objects, which stay JSON.
 
-        Where a text has neither a match nor an escape, its strings have no match either. All others are read and
-        written again, and each name, string and number is looked at by itself: what a text says twice is said once.
+        A text with neither a match nor an escape has no string with a match. Any other text is parsed, each name,
+        string and number in it is redacted by itself, and the object is written again.
         """
-        touched = set(self._touched(texts, self._finders + self._in_documents))
+        touched = set(self._touched(texts, self._finders + self._json_finders))
         touched.update(index for index, text in enumerate(texts) if "\\" in text)
         clean = list(texts) if touched else texts
         documents: dict[int, Any] = {}
@@ -103,10 +104,10 @@ class Redactor:
                 documents[index] = orjson.loads("" if may_nest_deeply(texts[index]) else texts[index])
             except orjson.JSONDecodeError:
                 clean[index] = self.redact_text(texts[index])
-        strings = list({string for document in documents.values() for string in _strings(document)})
+        strings = list({string for document in documents.values() for string in _texts_to_redact(document)})
         changes = {old: new for old, new in zip(strings, self.redact_texts(strings), strict=True) if old != new}
         for index, document in documents.items():
-            clean[index] = orjson.dumps(_changed(document, changes)).decode()
+            clean[index] = orjson.dumps(_redacted(document, changes)).decode()
         return clean
 
     @staticmethod
@@ -114,7 +115,7 @@ class Redactor:
         return sorted({index for finder in finders for index in finder.candidates(texts)})
 
     def _round(self, texts: list[str], touched: list[int]) -> list[int]:
-        """Which of the touched texts have changed."""
+        """Apply every rule to the touched texts, in place. Return the indices of those that changed."""
         changed = set()
         for rule in self._rules:
             for hit in rule.finder.candidates([texts[index] for index in touched]):
@@ -134,11 +135,13 @@ class Redactor:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """One pattern, and the token that replaces its matches."""
+
     pattern: str
     token: str
     regex: Any
     finder: linear_regex.Finder
-    check: Callable[[bytes], Spans]  # of what matched: the parts that are really meant
+    check: Callable[[bytes], Spans]  # returns the parts of a match that are really to be replaced
 
     def replaced(self, piece: bytes) -> bytes:
         clean, at = [], 0
@@ -156,43 +159,46 @@ class _Rule:
                         yield start + first, start + after
 
 
-def _strings(value: Any) -> Iterator[str]:
-    """All that is looked at in a document: strings, names and numbers, and of each name whether it is a secret's."""
+def _texts_to_redact(value: Any) -> Iterator[str]:
+    """Yield the texts in a JSON value to redact: strings, names, numbers, and for each name a test for secrets' names.
+
+    The test is the text `name=0`: a rule replaces the 0 if the name is that of a secret.
+    """
     if type(value) is str:
         yield value
     elif type(value) is dict:
         for name, member in value.items():
             yield name
             yield f"{name}={_ANY}"
-            yield from _strings(member)
+            yield from _texts_to_redact(member)
     elif type(value) is list:
         for member in value:
-            yield from _strings(member)
+            yield from _texts_to_redact(member)
     elif type(value) is int or type(value) is float:
         yield str(value)
 
 
-def _changed(value: Any, changes: Mapping[str, str]) -> Any:
+def _redacted(value: Any, changes: Mapping[str, str]) -> Any:
     if type(value) is str:
         return changes.get(value, value)
     if type(value) is dict:
-        return {changes.get(name, name): _member(name, member, changes) for name, member in value.items()}
+        return {changes.get(name, name): _redacted_member(name, member, changes) for name, member in value.items()}
     if type(value) is list:
-        return [_changed(member, changes) for member in value]
+        return [_redacted(member, changes) for member in value]
     if type(value) is int or type(value) is float:
         return changes.get(str(value), value)
     return value
 
 
-def _member(name: str, value: Any, changes: Mapping[str, str]) -> Any:
-    """A member of an object: its name may tell that it is a secret."""
+def _redacted_member(name: str, value: Any, changes: Mapping[str, str]) -> Any:
+    """Return the redacted value of an object's member. The name may be that of a secret."""
     if value is None or type(value) is bool:
         return value
-    told = changes.get(f"{name}={_ANY}", _ANY).rpartition("=")[2]
-    return _changed(value, changes) if told == _ANY else told
+    replacement = changes.get(f"{name}={_ANY}", _ANY).rpartition("=")[2]
+    return _redacted(value, changes) if replacement == _ANY else replacement
 
 
-_ANY = "0"  # any value
+_ANY = "0"  # stands for any value
 
 
 def _finder(patterns: Iterable[str]) -> linear_regex.Finder:

@@ -1,7 +1,7 @@
-"""What REDACT knows by name: how it looks, and how what looks like it is told from what is.
+"""The presets of REDACT: for each name its patterns, and a check that drops matches of a harmless kind.
 
-All patterns are for RE2, whose time is linear in the text. Where a pattern has groups, only those are meant: of
-`password=hunter2` the value. Rather too much is hidden than too little.
+All patterns are for RE2, whose time is linear in the text. If a pattern has groups, only they are replaced: in
+`password=hunter2` the value. In doubt, a text is replaced.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv6Address
 
 Spans = Iterable[tuple[int, int]]
-"""Of a match: the parts that are really meant."""
+"""Begin and end of the parts of a match that are to be replaced."""
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _HEX = "[0-9A-Fa-f]"
@@ -57,8 +57,8 @@ PRESETS: dict[str, tuple[str, ...]] = {
     ),
     "url": (r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/@:\"']*:([^\s/@\"']+)@",),
 }
-IN_DOCUMENTS: dict[str, tuple[str, ...]] = {"password": (rf"(?i){_NAMES_OF_SECRETS}\"[ \t]*:[ \t]*[\[{{]",)}
-"""What tells besides that a JSON object has something of a preset: there a name can be that of more than a text."""
+JSON_PATTERNS: dict[str, tuple[str, ...]] = {"password": (rf"(?i){_NAMES_OF_SECRETS}\"[ \t]*:[ \t]*[\[{{]",)}
+"""Further patterns by which the text of a JSON object may need redaction: a secret's name with an array or object."""
 
 SETS: dict[str, tuple[str, ...]] = {
     "secrets": ("bearer", "jwt", "apikey", "password", "url"),
@@ -70,11 +70,12 @@ SETS: dict[str, tuple[str, ...]] = {
 
 
 def whole(match: bytes) -> Spans:
+    """Return all of the match."""
     return [(0, len(match))]
 
 
 def _cards(match: bytes) -> Iterator[tuple[int, int]]:
-    """Card numbers in a run of groups of digits: they begin and end with groups, and pass Luhn's check."""
+    """Yield the card numbers in a run of groups of digits: whole groups that pass Luhn's check."""
     groups = [found.span() for found in re.finditer(rb"[0-9]+", match)]
     at = 0
     while at < len(groups):
@@ -85,7 +86,7 @@ def _cards(match: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _card_end(match: bytes, groups: Sequence[tuple[int, int]], first: int) -> int:
-    """Behind which group a card number ends that begins with this one; 0: none does."""
+    """Return the index behind the last group of the card number that begins with the group `first`; 0 if none does."""
     digits, best = b"", 0
     if match[groups[first][0]] not in b"23456":
         return 0
@@ -108,12 +109,12 @@ _ISSUED: dict[int, tuple[bytes, ...]] = {
     18: (b"50", b"56", b"57", b"58", b"6"),
     19: (b"4", b"50", b"56", b"57", b"58", b"6"),
 }
-"""Length -> how the numbers of the card networks begin: clocks in milliseconds and nanoseconds are none of them."""
+"""Beginnings of the card networks' numbers, by length. No clock in milliseconds or nanoseconds begins so."""
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 def passes_luhn(digits: bytes) -> bool:
-    """ISO/IEC 7812-1, annex B. Zeros alone pass, and are no card."""
+    """True if the digits pass the check of ISO/IEC 7812-1, annex B. Zeros alone pass it, but are no card number."""
     numbers = [digit - 48 for digit in reversed(digits)]
     total = sum(numbers[::2]) + sum(_DOUBLED[number] for number in numbers[1::2])
     return total % 10 == 0 and any(numbers)
@@ -131,13 +132,14 @@ _SCHEMES = (b"basic", b"bearer", b"digest", b"negotiate")
 _NO_SECRETS = (b"null", b"none", b"nil", b"undefined", b"true", b"false", b"***")
 
 
-def _but(words: tuple[bytes, ...]) -> Callable[[bytes], Spans]:
+def _except(words: tuple[bytes, ...]) -> Callable[[bytes], Spans]:
+    """Return a check that drops matches that are one of these words."""
     return lambda match: () if match.lower() in words else whole(match)
 
 
 CHECKS: dict[str, Callable[[bytes], Spans]] = {
     "card": _cards,
     "ipv6": _ipv6,
-    "bearer": _but(_SCHEMES),
-    "password": _but(_NO_SECRETS),
+    "bearer": _except(_SCHEMES),
+    "password": _except(_NO_SECRETS),
 }

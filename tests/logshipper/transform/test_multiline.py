@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.transform.multiline import CONTINUED, Splitter, create_splitter
+from sidecars.logshipper.transform.multiline import CONTINUATIONS, Splitter, create_splitter
 
 _LIMIT = 1 << 20
 
@@ -107,7 +107,7 @@ _PIECES = st.lists(
     min_size=1,
     max_size=25,
 )
-_KINDS = st.sampled_from([*CONTINUED, r"\d{4}", r"[A-Z]+:"])
+_KINDS = st.sampled_from([*CONTINUATIONS, r"\d{4}", r"[A-Z]+:"])
 
 
 @given(_KINDS, _PIECES, st.data(), st.sampled_from([_LIMIT, 60, 200]))
@@ -159,7 +159,7 @@ def test_an_event_above_the_limit_comes_in_pieces_of_whole_lines() -> None:
     assert len(got) == 4
 
 
-@pytest.mark.parametrize("kind", [*CONTINUED, r"\d+ (a|b)*c"])
+@pytest.mark.parametrize("kind", [*CONTINUATIONS, r"\d+ (a|b)*c"])
 @pytest.mark.parametrize(
     "line", ["a" * 300_000, "a." * 150_000, "A.B" * 100_000, "f(" * 150_000, "a(b)" * 70_000, "1 " + "ab" * 150_000]
 )
