@@ -7,8 +7,8 @@
 
 So searches use RE2. A regex whose groups are needed uses `re` if it is proved to be LL(1) (see `ll1`), and RE2 if not.
 
-Both engines read a regex in the same way: constructs that RE2 lacks are refused, classes of digits, words and blanks are
-ASCII, and `^` and `$` are the ends of a line.
+Both engines read a regex in the same way. Constructs that RE2 lacks are refused. Digits, words and blanks are ASCII.
+`^` and `$` are the ends of a line.
 """
 
 from __future__ import annotations
