@@ -1,4 +1,4 @@
-"""The ledger and the rest of what happens, read at scrape time: the hot path counts in plain integers."""
+"""The metrics of `/metrics`, made from the ledgers and counters at each scrape: the hot path counts plain integers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _OUTCOMES = ("delivered", "retried", "rejected", "split")
 
 
 class LedgerCollector(Collector):
+    """Reads the ledgers, queues, shippers and files. Registered once by the app."""
+
     def __init__(
         self,
         ledgers: Mapping[str, Ledger],
@@ -34,13 +36,13 @@ class LedgerCollector(Collector):
         self._clock = clock
 
     def describe(self) -> list[Metric]:
-        """Nothing is known before it happens; without this the registry would collect to find the names."""
+        """Return nothing: without this method the registry would collect once to find the names."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._books()
-        yield from self._deliveries()
-        files = GaugeMetricFamily("logshipper_files", "Log files by what is done with them.", labels=["state"])
+        yield from self._ledger_metrics()
+        yield from self._shipper_metrics()
+        files = GaugeMetricFamily("logshipper_files", "Log files by state.", labels=["state"])
         files.add_metric(["followed"], sum(not tail.dormant for tail in self._follower.tails.values()))
         files.add_metric(["unreadable"], len(self._follower.access.unreadable))
         for state, count in self._follower.open_files.status(self._follower.tails.values()).items():
@@ -49,17 +51,19 @@ class LedgerCollector(Collector):
         yield files
         yield GaugeMetricFamily(
             "logshipper_missing_rotated_files",
-            "Logs of which a rotated file was missing when a fresh state looked for the first time.",
+            "Logs of which a rotated file was missing at the first scan without a saved state.",
             value=len(self._follower.missing),
         )
         yield GaugeMetricFamily(
             "logshipper_state_saved", "1 while the positions can be saved, else 0.", value=not self._store.problem
         )
 
-    def _books(self) -> Iterator[Metric]:
+    def _ledger_metrics(self) -> Iterator[Metric]:
         read = CounterMetricFamily("logshipper_read_bytes", "Log bytes that were seen.", labels=["sink"])
-        delivered = CounterMetricFamily("logshipper_delivered_bytes", "Log bytes with the sink's yes.", labels=["sink"])
-        lines = CounterMetricFamily("logshipper_delivered_lines", "Lines with the sink's yes.", labels=["sink"])
+        delivered = CounterMetricFamily(
+            "logshipper_delivered_bytes", "Log bytes that the sink accepted.", labels=["sink"]
+        )
+        lines = CounterMetricFamily("logshipper_delivered_lines", "Lines that the sink accepted.", labels=["sink"])
         dropped = CounterMetricFamily(
             "logshipper_dropped_bytes", "Log bytes that will never be delivered.", labels=["sink", "reason"]
         )
@@ -78,7 +82,7 @@ class LedgerCollector(Collector):
                 dropped_lines.add_metric([sink, reason], total.dropped_lines[reason])
         yield from (read, delivered, lines, dropped, dropped_lines, pending)
 
-    def _deliveries(self) -> Iterator[Metric]:
+    def _shipper_metrics(self) -> Iterator[Metric]:
         batches = CounterMetricFamily("logshipper_batches", "Batches by outcome.", labels=["sink", "outcome"])
         oldest = GaugeMetricFamily(
             "logshipper_oldest_unacked_seconds", "How long the sink's oldest byte has been waiting.", labels=["sink"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sidecars.chassis.config.settings import load
-from sidecars.logshipper.app import rules
+from sidecars.logshipper.app import cutting_rules
 from sidecars.logshipper.delivery.in_flight import InFlightBatch
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
@@ -16,7 +16,6 @@ from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.settings import Settings
-from sidecars.logshipper.state.checkpoint import SinkState
 from sidecars.logshipper.state.store import Store
 from sidecars.logshipper.transform.pipeline import Pipeline
 
@@ -45,12 +44,11 @@ class Pod:
     def begin(self) -> None:
         self.store = Store(self.state_dir, "LOGSHIPPER_STATE_DIR")
         self.store.open()
-        for name in self.names:
-            self.store.state.sinks.setdefault(name, SinkState())
+        self.store.add_sinks(self.names)
         self.ledgers = {name: Ledger() for name in self.names}
         inputs = load(Settings, self.environ).inputs
         self.pipelines = {name: Pipeline(tailed, {}) for name, tailed in inputs.items()}
-        cutting = {name: rules(tailed, self.pipelines[name]) for name, tailed in inputs.items()}
+        cutting = {name: cutting_rules(tailed, self.pipelines[name]) for name, tailed in inputs.items()}
         self.follower = Follower(
             inputs,
             cutting,
@@ -59,14 +57,14 @@ class Pod:
             self.ledgers,
             lambda: self.now,
         )
-        self.follower.open_files.most = self.most or self.follower.open_files.most
+        self.follower.open_files.limit = self.most or self.follower.open_files.limit
         self.queues = {name: SinkQueue(name, self.follower, self.store) for name in self.names}
         self.follower.start()
 
     def kill(self) -> None:
         """As kill -9 does: everything that was not written is gone."""
         for tail in self.follower.tails.values():
-            tail.release()
+            tail.close()
         self.store.close()
 
     async def restart(self) -> None:

@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sidecars.logshipper.input.chunk_reader import FileTruncated
 from sidecars.logshipper.input.follower import Follower
-from sidecars.logshipper.input.tail import LINE_ROOM, FileTruncated, Tail
+from sidecars.logshipper.input.tail import LINE_ROOM, Tail
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.records import Dropped
-from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import ChunkRange
 from sidecars.logshipper.state.store import Store
 
@@ -40,8 +40,8 @@ class SinkQueue:
         """Return the bytes of complete lines that the sink has not been sent, `enough` at most."""
         sink, found = self._sink, 0
         for tail in self._follower.tails.values():
-            if not tail.idle(sink):
-                found += tail.waiting(sink)
+            if tail.has_event_for(sink):
+                found += tail.unread(sink)
                 if found >= enough:
                     return enough
         return found
@@ -49,7 +49,7 @@ class SinkQueue:
     def unsettled(self) -> int:
         """Return the bytes of complete lines that the sink has not decided on."""
         sink, tails = self._sink, self._follower.tails.values()
-        return sum(tail.pending(sink) for tail in tails if tail.in_flight(sink) or not tail.idle(sink))
+        return sum(tail.pending(sink) for tail in tails if tail.in_flight(sink) or tail.has_event_for(sink))
 
     def oldest(self) -> float | None:
         """Return the time since which the sink's oldest byte has been waiting; None if none is."""
@@ -67,7 +67,7 @@ class SinkQueue:
                 break
             chunk = self._read(tail, room, first=not chunks)
             if chunk is None:
-                too_long += not tail.idle(self._sink)
+                too_long += tail.has_event_for(self._sink)
                 continue
             chunks.append(chunk)
             room -= max(len(chunk.data), chunk.lines * LINE_ROOM)
@@ -80,7 +80,7 @@ class SinkQueue:
         They are in flight again. The caller sends them as they are, in this order.
         """
         batches = []
-        for sent in self._store.state.sinks[self._sink].sending:
+        for sent in self._store.sink(self._sink).sending:
             chunks = [chunk for item in sent if (chunk := self._reread(item)) is not None]
             if chunks:
                 batches.append(chunks)
@@ -89,30 +89,30 @@ class SinkQueue:
         return batches
 
     def _reread(self, sent: ChunkRange) -> Chunk | None:
-        tail = self._follower.tails.get(sent[0])
+        tail = self._follower.tails.get(sent.generation)
         try:
-            return tail.reread(sent, self._sink) if tail and self._follower.opened(tail) else None
+            return tail.reread(sent, self._sink) if tail and self._follower.ensure_open(tail) else None
         except FileTruncated:
             return None  # the next poll or read notices it
         finally:
-            self._follower.settle()
+            self._follower.trim_open_files()
 
     def _read(self, tail: Tail, room: int, *, first: bool) -> Chunk | None:
         try:
-            return tail.read(self._sink, room, first=first) if self._follower.opened(tail) else None
+            return tail.read(self._sink, room, first=first) if self._follower.ensure_open(tail) else None
         except FileTruncated:
-            self._follower.changed(tail)
+            self._follower.handle_truncation(tail)
         except OSError as error:
-            self._follower.make_dormant(tail, error)
+            self._follower.handle_read_error(tail, error)
         finally:
-            self._follower.settle()
+            self._follower.trim_open_files()
         return None
 
     def _turns(self) -> Iterable[Tail]:
         """Return the oldest generation of each name with unread lines. The name that was served last comes last."""
         oldest: dict[str, Tail] = {}
         for tail in self._follower.tails.values():
-            if tail.state.first_path not in oldest and not tail.idle(self._sink):
+            if tail.state.first_path not in oldest and tail.has_event_for(self._sink):
                 oldest[tail.state.first_path] = tail
         names = list(oldest)
         turn = names.index(self._last_served) + 1 if self._last_served in oldest else 0
@@ -128,14 +128,12 @@ class SinkQueue:
     def _mark_in_flight(self, chunks: Iterable[Chunk]) -> None:
         ranges: list[ChunkRange] = []
         for chunk in chunks:
-            ranges.append((chunk.generation, chunk.position, chunk.start, chunk.end, chunk.partial))
-            self._follower.tails[chunk.generation].sending(self._sink, chunk)
+            ranges.append(ChunkRange(chunk.generation, chunk.position, chunk.start, chunk.end, chunk.partial))
+            self._follower.tails[chunk.generation].mark_in_flight(self._sink, chunk)
         self._in_flight.append(ranges)
 
     def _write_ranges(self) -> None:
-        in_flight = list(self._in_flight)
-        self._store.state.sinks[self._sink].sending = in_flight
-        self._store.append(checkpoint.send_entry(self._sink, in_flight))
+        self._store.record_sending(self._sink, list(self._in_flight))
 
     def settle(self, chunks: Sequence[Chunk], dropped: Sequence[Dropped], receipt: Any) -> None:
         """Move the positions past the oldest batch in flight: the sink has decided on all of it.
@@ -148,11 +146,9 @@ class SinkQueue:
             tail = self._follower.tails[chunk.generation]  # a file with a batch in flight is never forgotten
             tail.settle(self._sink, chunk, not_delivered)
             positions[chunk.generation] = chunk.next_position
-        state = self._store.state.sinks[self._sink]
-        state.receipt, state.sending = receipt, list(self._in_flight)
-        self._store.append(checkpoint.done_entry(self._sink, positions, receipt))
+        self._store.record_decision(self._sink, positions, receipt, list(self._in_flight))
 
     @property
     def receipt(self) -> Any:
         """The receipt that the sink gave with its last settled batch, or when it was opened."""
-        return self._store.state.sinks[self._sink].receipt
+        return self._store.sink(self._sink).receipt

@@ -1,6 +1,7 @@
-"""Which log files are there: the globs, looked up, with what `stat` says of each; and opening them.
+"""Discovery: lists the log files that the globs match, with the result of `stat`, and opens them.
 
-A file that cannot be opened for now is told once, kept in `unreadable`, and tried again whenever it is found again.
+A file that cannot be opened is logged once, kept in `FileAccess.unreadable`, and opened again by each scan that finds
+it.
 """
 
 from __future__ import annotations
@@ -23,123 +24,78 @@ log = logs.get("discover")
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
-_STEP = 100  # files between two steps of a look
+_STEP = 100  # files between two steps of a listing
 
 FileKey = tuple[int, int]
-"""Device and inode."""
+"""Device and inode of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
+    """A regular file that was found at a path, at the time of a `stat`."""
+
     path: str
-    input: str
+    input: str  # name of the input whose glob matches it; "" if it was found beside a log
     key: FileKey
     size: int
     modified: int  # nanoseconds
 
 
-class Listing:
-    """The regular files that match now, each once whatever its names (symlinks, hard links), oldest first.
+# -- listing -----------------------------------------------------------------------------------------------------------
 
-    `refused` is called for a file or directory that we may not look at: it would otherwise just seem to be empty. Its
-    last argument is the input. A directory that only `**` met is told with the input "": nobody asked for it by name.
+
+class Listing:
+    """The regular files that the globs match now. Made for one scan.
+
+    Each file is listed once, whatever its names (symlinks, hard links). The oldest file comes first.
+
+    `refused(path, error, input)` is called for a file or directory without the right to look at it, which would
+    otherwise seem to be empty. `input` is "" for a directory that only `**` has reached: no glob names it.
     """
 
     def __init__(self, inputs: Mapping[str, InputSettings], refused: Callable[[str, OSError, str], None]) -> None:
         self._inputs = inputs
         self._refused = refused
-        self.found: dict[FileKey, FoundFile] = {}
-        self.folders: set[str] = set()  # the directories that names were looked for in
+        self.files: dict[FileKey, FoundFile] = {}
+        self.folders: set[str] = set()  # the directories in which names were looked for
 
     def steps(self) -> Iterator[None]:
-        """Look. Yields after each directory and after some files: the caller may let others work there."""
-        for name, tailed in self._inputs.items():
-            excluded = _excluder(tailed.exclude or ())
-            for pattern in tailed.paths:
-                for count, path in enumerate(globs.find(pattern, partial(self._no_directory, name), self.folders)):
+        """List the files. Yields after each directory and after _STEP files, so that the caller can do other work."""
+        for name, one in self._inputs.items():
+            excluded = _excluder(one.exclude or ())
+            for pattern in one.paths:
+                for count, path in enumerate(globs.find(pattern, partial(self._refused_folder, name), self.folders)):
                     if path is None or count % _STEP == 0:
                         yield
                     if path is not None and not excluded(path):
-                        self._take(path, name)
-        self.found = dict(sorted(self.found.items(), key=lambda item: (item[1].modified, item[1].path)))
+                        self._add(path, name)
+        self.files = dict(sorted(self.files.items(), key=lambda item: (item[1].modified, item[1].path)))
 
     def missing(self, inputs: Collection[str]) -> dict[str, str]:
         """Return, for each log of these inputs, the path of a rotated file that is missing."""
         folders: dict[str, dict[str, int]] = {}
-        for found in self.found.values():
+        for found in self.files.values():
             if found.input in inputs:
                 folder, name = os.path.split(found.path)
                 folders.setdefault(folder, {})[name] = found.modified
         paths: dict[str, str] = {}
         for folder, modified in folders.items():
             with contextlib.suppress(OSError), descriptors.reserved():
-                gone = rotated_file_gaps.missing(os.listdir(folder), modified)  # noqa: PTH208 - as above
-                paths |= {f"{folder}/{log}": f"{folder}/{name}" for log, name in gone.items()}
+                gaps = rotated_file_gaps.missing(os.listdir(folder), modified)  # noqa: PTH208 - paths are text
+                paths |= {f"{folder}/{log}": f"{folder}/{name}" for log, name in gaps.items()}
         return paths
 
-    def _no_directory(self, name: str, folder: str, error: OSError, named: bool) -> None:  # noqa: FBT001 - as globs calls
+    def _refused_folder(self, name: str, folder: str, error: OSError, named: bool) -> None:  # noqa: FBT001 - as globs calls
         self._refused(folder, error, name if named else "")
 
-    def _take(self, path: str, name: str) -> None:
+    def _add(self, path: str, name: str) -> None:
         try:
-            entry = _entry(path, name)
+            found = _stat(path, name)
         except PermissionError as error:
             self._refused(path, error, name)
             return
-        if entry is not None:
-            self.found.setdefault(entry.key, entry)
-
-
-def file_key(path: str) -> FileKey | None:
-    """Return which file is at the path; None where there is none, or it may not be looked at."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - as above
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino)
-
-
-def folder_of(path: str) -> str:
-    """The directory that a file is really in."""
-    return os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - paths are text: globs give it, records need it
-
-
-def can_look_into(folder: str) -> bool:
-    """Return True if the directory is there and we may list it: what is not found in it then is not there."""
-    return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)  # noqa: PTH112 - as above
-
-
-def files_in(folder: str) -> dict[str, FoundFile]:
-    """The regular files in a directory by their names, whatever these are: where a rotated file is looked for."""
-    entries: dict[str, FoundFile] = {}
-    with contextlib.suppress(OSError), descriptors.reserved():
-        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - as above
-            with contextlib.suppress(PermissionError):
-                entry = _entry(f"{folder}/{name}", "")
-                if entry is not None:
-                    entries[name] = entry
-    return entries
-
-
-def may_be_a_copy(name: str, path: str) -> bool:
-    """Whether a file's name could be one that rotation gives to a copy of the other: `app-1.log` of `app.log`."""
-    return os.path.basename(name).startswith(stem(path))  # noqa: PTH119 - as above
-
-
-def stem(path: str) -> str:
-    """Return the beginning of a file's name that rotation keeps."""
-    return os.path.basename(path).partition(".")[0]  # noqa: PTH119 - as above
-
-
-def watch_roots(inputs: Mapping[str, InputSettings]) -> set[str]:
-    """The directories that the globs begin with, or above them the first that is there: to be told when they come."""
-    return {_existing(globs.base(pattern)) for tailed in inputs.values() for pattern in tailed.paths}
-
-
-def _existing(folder: str) -> str:
-    while len(folder) > 1 and not os.path.lexists(folder):
-        folder = os.path.dirname(folder)  # noqa: PTH120 - as above
-    return folder
+        if found is not None:
+            self.files.setdefault(found.key, found)
 
 
 def _excluder(patterns: Iterable[str]) -> Callable[[str], bool]:
@@ -147,10 +103,10 @@ def _excluder(patterns: Iterable[str]) -> Callable[[str], bool]:
     return lambda path: any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def _entry(path: str, name: str) -> FoundFile | None:
-    """What is there; None when it is no regular file or vanished. Raises PermissionError."""
+def _stat(path: str, name: str) -> FoundFile | None:
+    """Return the file at the path; None if there is no regular file. Raises PermissionError."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - as above
+        status = os.stat(path)  # noqa: PTH116 - paths are text
     except PermissionError:
         raise
     except OSError:
@@ -160,25 +116,78 @@ def _entry(path: str, name: str) -> FoundFile | None:
     return FoundFile(path, name, (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
 
 
-class DirectoryTimes:
-    """Whether it is worth while to go through the globs again.
+# -- paths and directories ---------------------------------------------------------------------------------------------
 
-    A name that comes, goes or is given to another file changes the directory's time. That is not known to be true of
-    every file system, and its clock may be coarse, or be set; so it only saves most of the work, and never all.
+
+def file_key(path: str) -> FileKey | None:
+    """Return the key of the file at the path; None if there is none, or if `stat` is refused."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - paths are text
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
+
+
+def real_folder(path: str) -> str:
+    """Return the directory that a file is in once all symlinks are resolved."""
+    return os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - paths are text
+
+
+def is_readable(folder: str) -> bool:
+    """Return True if the directory exists and can be listed: a file that is not found in it does not exist."""
+    return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)  # noqa: PTH112 - paths are text
+
+
+def files_in(folder: str) -> dict[str, FoundFile]:
+    """Return the regular files in a directory by their names, matched by a glob or not: one may be a rotated file."""
+    files: dict[str, FoundFile] = {}
+    with contextlib.suppress(OSError), descriptors.reserved():
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - paths are text
+            with contextlib.suppress(PermissionError):
+                found = _stat(f"{folder}/{name}", "")
+                if found is not None:
+                    files[name] = found
+    return files
+
+
+def stem(path: str) -> str:
+    """Return the beginning of a file's name that rotation keeps: `app` of `app.log`, which may become `app-1.log`."""
+    return os.path.basename(path).partition(".")[0]  # noqa: PTH119 - paths are text
+
+
+def watch_roots(inputs: Mapping[str, InputSettings]) -> set[str]:
+    """Return the directories that the globs begin with, or for each the nearest one above that exists.
+
+    They are watched, to notice when a directory of log files is created.
+    """
+    return {_existing(globs.base(pattern)) for one in inputs.values() for pattern in one.paths}
+
+
+def _existing(folder: str) -> str:
+    while len(folder) > 1 and not os.path.lexists(folder):
+        folder = os.path.dirname(folder)  # noqa: PTH120 - paths are text
+    return folder
+
+
+class DirectoryTimes:
+    """The times of the globs' directories: they tell whether a scan may find other names than the last one.
+
+    A directory's time changes when a name is created, deleted or given to another file. But some file systems may not
+    do that, their clocks may be coarse, and a clock may be set. So the times save most scans and never all of them.
     """
 
-    _UNSURE = 2_000_000_000  # nanoseconds in which another change may leave the same time
-    _LOOKS = 10  # of which one is made in any case
+    _UNSURE = 2_000_000_000  # nanoseconds in which a further change may leave the same time
+    _LOOKS = 10  # calls of which one returns True in any case
 
     def __init__(self, inputs: Mapping[str, InputSettings]) -> None:
-        patterns = [pattern for tailed in inputs.values() for pattern in tailed.paths]
+        patterns = [pattern for one in inputs.values() for pattern in one.paths]
         self._folders = sorted({globs.base(pattern) for pattern in patterns})
-        self._flat = not any(globs.has_magic(os.path.dirname(pattern)) for pattern in patterns)  # noqa: PTH120 - as above
+        self._flat = not any(globs.has_magic(os.path.dirname(pattern)) for pattern in patterns)  # noqa: PTH120 - paths are text
         self._seen: list[tuple[int, int, int]] = []
         self._looks = 0
 
     def may_have_changed(self) -> bool:
-        """Call it before looking. False only when nothing can have changed since the last time that it was True."""
+        """Return False only if nothing can have changed since the last call that returned True. Call before a scan."""
         self._looks += 1
         now = time.time_ns()
         seen = [_times(folder) for folder in self._folders]
@@ -191,7 +200,7 @@ class DirectoryTimes:
 
 def _times(folder: str) -> tuple[int, int, int]:
     try:
-        status = os.stat(folder)  # noqa: PTH116 - as above
+        status = os.stat(folder)  # noqa: PTH116 - paths are text
     except OSError:
         return (0, 0, 0)
     return (status.st_dev, status.st_ino, status.st_mtime_ns)
@@ -201,49 +210,49 @@ def _times(folder: str) -> tuple[int, int, int]:
 
 
 class FileAccess:
-    """Opens what was found, and knows what could not be read: told once, and tried again by each scan."""
+    """Opens files, and keeps those that cannot be read. Owned by `FollowedFiles`."""
 
     def __init__(self) -> None:
-        self.unreadable: dict[str, str] = {}  # path -> why
-        self._reasons: dict[str, dict[str, OSError]] = {}  # input -> path -> why, of the files that it asks for
-        self._scanned: set[str] = set()  # what was refused since the scan began
-        self.make_room: Callable[[], bool] = lambda: False  # closes a file that we can do without
+        self.unreadable: dict[str, str] = {}  # path -> reason
+        self.make_room: Callable[[], bool] = lambda: False  # closes a file to free a descriptor; False if none can be
+        self._errors: dict[str, dict[str, OSError]] = {}  # input -> path -> error, of the paths that its globs name
+        self._refused: set[str] = set()  # the paths that were refused since the scan began
 
     def begin_scan(self) -> None:
-        """What is still refused will be noted again."""
-        self._scanned = set()
+        """Note that a scan begins: it will find again what is still unreadable."""
+        self._refused = set()
 
     def end_scan(self) -> None:
-        """Forget what was refused by earlier scans only."""
-        self.unreadable = {path: why for path, why in self.unreadable.items() if path in self._scanned}
-        for refused in self._reasons.values():
-            for path in refused.keys() - self._scanned:
-                del refused[path]
+        """Forget the paths that were unreadable before this scan and not in it."""
+        self.unreadable = {path: reason for path, reason in self.unreadable.items() if path in self._refused}
+        for errors in self._errors.values():
+            for path in errors.keys() - self._refused:
+                del errors[path]
 
     def refused(self, path: str, error: OSError, name: str = "") -> None:
-        """Note that a file or directory cannot be read, and that it is one that the input of that name asks for."""
+        """Note that a file or directory cannot be read. `name` is the input whose globs name the path."""
         reason = error.strerror or str(error)
         if descriptors.exhausted_resource(error):
-            name = ""  # that is our own affair, is told by `descriptors`, and passes
+            name = ""  # not the file's fault; `descriptors` logs it, and it passes
         elif self.unreadable.get(path) != reason:
             log.warning("a file cannot be read; it is tried again", file=path, reason=permissions.why(path, error))
         self.unreadable[path] = reason
-        self._scanned.add(path)
+        self._refused.add(path)
         if name:
-            self._reasons.setdefault(name, {})[path] = error
+            self._errors.setdefault(name, {})[path] = error
 
     def is_refused(self, path: str) -> bool:
         """Return True if the path was refused since the scan began."""
-        return path in self._scanned
+        return path in self._refused
 
     def refusals(self, name: str) -> Mapping[str, OSError]:
-        """Return what of the input's files and directories cannot be read, and why."""
-        return self._reasons.get(name, {})
+        """Return the unreadable files and directories that an input's globs name, with their errors."""
+        return self._errors.get(name, {})
 
     def open_if(self, found: FoundFile, test: Callable[[ReadAt], bool]) -> int | None:
-        """A descriptor of the found file, if its content passes the test.
+        """Return a descriptor of the file if its content passes the test.
 
-        None also when it cannot be read for now, which is noted, or is another or gone by now.
+        Return None, too, if the file cannot be read now (which is noted), was deleted, or is another one by now.
         """
         descriptor, passed = None, False
         try:
@@ -260,7 +269,7 @@ class FileAccess:
         return descriptor if passed else None
 
     def _open(self, path: str) -> int:
-        """Open a file for reading; where no descriptor is free, close another one for it. Raises OSError."""
+        """Open a file for reading. If no descriptor is free, another file is closed for it. Raises OSError."""
         try:
             return os.open(path, _FLAGS)
         except OSError as error:

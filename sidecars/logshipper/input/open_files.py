@@ -1,10 +1,11 @@
-"""The followed files that are open, as many as the limit of descriptors allows; the others are closed for now.
+"""The limit of open files: which of the followed files are open, where there are more than descriptors.
 
-A file is held open from the moment it is found, so that renaming or deleting it takes nothing away. Where there are
-more files than descriptors, the one that was used least recently is closed for another, as long as it can be opened
-again: it must still be where it was last seen, or stand beside that place under another name. Of those, one that every
-sink has is closed before one that some sink still needs. A file that was deleted is never closed before its end: nobody
-could open it again.
+A file is held open from the moment it is found, so that renaming or deleting it takes nothing away. If there are too
+many, the file that was used least recently is parked (closed for a time). The rules:
+
+- Only a file that can be opened again is parked: one that is where it was last seen, or stands beside that place under
+  another name. A deleted file is never parked before its end, because nothing could open it again.
+- A file that is settled for every sink is parked before a file that some sink still needs.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from sidecars.logshipper.input.tail import Tail
 
 log = logs.get("openfiles")
 
-_LOOKED_AT = 64  # files among which one that every sink has is looked for
-FEWEST = 1  # open files, however low the limit is
-MOST = 1 << 20  # open files, unless told otherwise
+_LOOKED_AT = 64  # least recently used files among which a settled one is searched
+MIN_OPEN = 1  # open files, however low the limit is
+UNLIMITED = 1 << 20  # open files, until `limit` is set
 
 
 class OpenFiles:
-    """At most `most` open files; a few more for as long as none can be closed."""
+    """The open files of the follower: at most `limit`, or a few more while none can be closed."""
 
     def __init__(self) -> None:
-        self.most = MOST
+        self.limit = UNLIMITED
         self._order: OrderedDict[str, Tail] = OrderedDict()  # by generation, least recently used first
-        self._told = False
+        self._is_logged = False
 
     def __len__(self) -> int:
         return len(self._order)
@@ -46,52 +47,50 @@ class OpenFiles:
         self._order.pop(tail.state.generation, None)
 
     def trim(self) -> None:
-        """Close files until no more are open than may be, as far as they can be opened again."""
-        if len(self._order) > self.most and not self._told:
-            self._told = True
+        """Park files until no more than `limit` are open, as far as they can be opened again."""
+        if len(self._order) > self.limit and not self._is_logged:
+            self._is_logged = True
             log.warning(
                 "there are more log files than may be open; they are read in turns: raise the limit of open files",
-                most=self.most,
+                most=self.limit,
             )
-        while len(self._order) > self.most and self._close_one():
+        while len(self._order) > self.limit and self.close_one():
             pass
 
     def status(self, tails: Iterable[Tail]) -> dict[str, int]:
-        """For `/status`: how many files may be open, are open, and are closed for now, with bytes that wait or not."""
+        """Return the numbers for `/status`: the limit, the open files, and the parked files without and with pending
+        bytes.
+        """
         parked = [tail for tail in tails if tail.parked]
         waiting = sum(not tail.settled() for tail in parked)
-        return {"most": self.most, "open": len(self._order), "closed": len(parked), "closed_with_pending": waiting}
+        return {"most": self.limit, "open": len(self._order), "closed": len(parked), "closed_with_pending": waiting}
 
     def close_one(self) -> bool:
-        """Close a file, for something else that needs a descriptor now. Return False if none can be closed."""
-        return self._close_one()
-
-    def _close_one(self) -> bool:
+        """Park a file, to free a descriptor. Return False if none can be closed."""
         for tail in self._candidates():
-            if _can_be_found(tail):
+            if _can_be_opened_again(tail):
                 tail.park()
                 self.forget(tail)
                 return True
-            self._order.move_to_end(tail.state.generation)  # where it is not looked at again soon
+            self._order.move_to_end(tail.state.generation)  # it is not looked at again soon
         return False
 
     def _candidates(self) -> Iterator[Tail]:
-        eldest = list(islice(self._order.values(), _LOOKED_AT))
-        yield from (tail for tail in eldest if tail.settled())
+        oldest = list(islice(self._order.values(), _LOOKED_AT))
+        yield from (tail for tail in oldest if tail.settled())
         for _ in range(len(self._order)):
             yield next(iter(self._order.values()))
 
 
-def _can_be_found(tail: Tail) -> bool:
-    """Return True if the file could be opened again; its path is set to where it is now."""
-    state = tail.state
-    key = (state.device, state.inode)
-    if discovery.file_key(state.path) == key:
+def _can_be_opened_again(tail: Tail) -> bool:
+    """Return True if the file can be opened again. Notes its path if it was renamed."""
+    if discovery.file_key(tail.state.path) == tail.key:
         return True
     if tail.descriptor is not None and not os.fstat(tail.descriptor).st_nlink:
         return False
-    for found in discovery.files_in(tail.folder or discovery.folder_of(state.path)).values():
-        if found.key == key:
-            state.path = found.path
+    folder = tail.folder or discovery.real_folder(tail.state.path)
+    for found in discovery.files_in(folder).values():
+        if found.key == tail.key:
+            tail.move(found.path, found.key, folder)
             return True
     return False

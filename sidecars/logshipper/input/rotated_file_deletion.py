@@ -1,4 +1,4 @@
-"""What becomes of rotated files, and how one is deleted while others are being rotated."""
+"""DELETE_DELIVERED: deletes a rotated file that every sink has, while rotation may give its name to another file."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from sidecars.logshipper.input.discovery import FileKey
 
 
 class RotatedFilePolicy(NamedTuple):
-    """What becomes of rotated files."""
+    """ROTATE_WAIT and DELETE_DELIVERED."""
 
-    wait: float  # seconds that one must be quiet before it is let go
-    delete: bool = False  # whether it is deleted then
+    wait: float  # seconds for which a rotated file must be quiet before it is over
+    delete: bool = False  # True if it is then deleted
 
 
-def delete(path: str, key: FileKey, mark: str) -> bool:
-    """Delete the file at the path if it is the one of that device and inode. Raises OSError when that cannot be done.
+def delete(path: str, key: FileKey, suffix: str) -> bool:
+    """Delete the file at the path if it has the key. Return True if it was deleted. Raises OSError.
 
-    Rotation may put another file there between a look and a deletion. So it is renamed first (`mark` makes the name its
-    own), then looked at, and put back if it is another: never over what may be there by now.
+    Rotation may put another file at the path between a check and a deletion. So the file is renamed first, to a name
+    that ends with `suffix` (unique to it), then checked, and renamed back if it is another one. A file that was
+    created at the path in the meantime is never overwritten.
     """
-    aside = f"{path}.{mark}"
+    aside = f"{path}.{suffix}"
     with contextlib.suppress(FileNotFoundError):
-        os.rename(path, aside)  # noqa: PTH104 - paths are text throughout
+        os.rename(path, aside)  # noqa: PTH104 - paths are text: globs give it, records need it
         status = os.lstat(aside)
-        ours = (status.st_dev, status.st_ino) == key
-        if not ours:
+        is_the_file = (status.st_dev, status.st_ino) == key
+        if not is_the_file:
             os.link(aside, path, follow_symlinks=False)
-        os.unlink(aside)  # noqa: PTH108 - as above
-        return ours
+        os.unlink(aside)  # noqa: PTH108 - paths are text: globs give it, records need it
+        return is_the_file
     return False

@@ -1,9 +1,12 @@
-"""Which rotated files are missing beside those that are there, told by their numbers. Without any I/O.
+"""Gaps between rotated files: find a numbered rotated file that should be there and is missing. Pure.
 
-The two ways to number: most rename `app.log` to `app.log.1` and that to `app.log.2`, so that the highest number is the
-oldest file; some count upwards, so that the lowest is. Times of modification tell which it is. Numbers are looked for
-at the end (`app.log.2`) and before the suffix; but `app.2.log` may as well be the log of the second of several writers,
-and counts only where there is an `app.log`, too.
+A missing file means that lines were rotated away before the process could read them. There are two ways to number:
+
+- most rotations rename `app.log` to `app.log.1` and that to `app.log.2`: the highest number is the oldest file;
+- some count upwards: the lowest number is the oldest file.
+
+The times of modification tell which one it is. The number is at the end (`app.log.2`) or before the suffix. But
+`app.2.log` may also be the log of the second of several writers: it counts only if there is an `app.log`, too.
 """
 
 from __future__ import annotations
@@ -18,14 +21,14 @@ _COMPRESSED = re.compile(r"\.(?:gz|bz2|xz|zst|Z|lz4)\Z")
 
 
 def missing(names: Collection[str], modified: Mapping[str, int]) -> dict[str, str]:
-    """Return, for each log that was rotated, a rotated file that should be there and is not: the newest such.
+    """Return, for each rotated log with a gap, the newest rotated file that is missing.
 
-    `names` are those of all files in one directory, `modified` the times of those that are to be shipped. The oldest
-    number that is there has no predecessor by nature: it may be gone, or may never have been there.
+    `names` are the names of all files in one directory. `modified` has the times of those that are to be shipped. The
+    oldest number that is there has no predecessor: it may have been deleted, or may never have existed.
     """
     numbered = _by_log(modified)
     there = _by_log(_COMPRESSED.sub("", name) for name in names)
-    found = {}
+    gaps = {}
     for log, rotated in numbered.items():
         if log not in modified and not _SURE.fullmatch(next(iter(rotated.values()))):
             continue
@@ -38,21 +41,21 @@ def missing(names: Collection[str], modified: Mapping[str, int]) -> dict[str, st
             wanted = (number for number in range(1, highest + 2) if number not in numbers)
         number = next(wanted, None)
         if number is not None:
-            found[log] = _NUMBERED.sub(partial(_renumbered, number), rotated[highest])
-    return found
+            gaps[log] = _NUMBERED.sub(partial(_renumbered, number), rotated[highest])
+    return gaps
 
 
 def _by_log(names: Iterable[str]) -> dict[str, dict[int, str]]:
     """Return the names of rotated files by the name of their log, and by number."""
-    found: dict[str, dict[int, str]] = {}
+    logs: dict[str, dict[int, str]] = {}
     for name in names:
         if match := _NUMBERED.fullmatch(name):
-            found.setdefault(match[1] + match[3], {})[int(match[2])] = name
-    return found
+            logs.setdefault(match[1] + match[3], {})[int(match[2])] = name
+    return logs
 
 
 def _renumbered(number: int, match: re.Match[str]) -> str:
-    """Return the matched name with another number, with as many digits where it has leading zeros."""
+    """Return the matched name with another number, with as many digits if it has leading zeros."""
     width = len(match[2]) if match[2].startswith("0") else 1
     name, start, end = match.string, match.start(2), match.end(2)
     return f"{name[:start]}{number:0{width}d}{name[end:]}"

@@ -1,14 +1,20 @@
-"""Whether a file that was found is one that we know already.
+"""Matching of rotated files: decide whether a file that was found is a generation that is known already.
 
-There are three occasions to ask, and all answers are by content, since names and inodes lie:
+A file that is renamed while it is open needs no matching: its descriptor is held, and its inode is known. There are
+three other cases. All are decided by content, because names and inodes are not reliable:
 
-- *After a restart* (`places`, `is_generation`): where is the file that the state tells of? By device and inode, by
-  path, or among the files beside it with a name that rotation could have given to it. The first that agrees with
-  everything that is remembered is it.
-- *After a cut* (`copy_of`): did `copytruncate` leave a copy in which the generation goes on? It may end before what
-  we have read, when lines were written after the copying.
-- *Before a new file is followed* (`CopiesInTheMaking`): does it equal the beginning of one that we follow? Then it may
-  be a copy whose original is about to be cut. It is held back until that one is cut, or until it was quiet for a while.
+| case | question | function |
+|---|---|---|
+| after a restart | Where is the file of a generation in the saved state? | `candidates`, `is_same_generation` |
+| after a truncation | Did `copytruncate` leave a copy that continues the generation? | `find_copy` |
+| a new file | Is it a copy that is still being written? | `HeadIndex`, `UnfinishedCopies` |
+
+- *After a restart*: the candidates are the file with the same device and inode, the file at the same path, and the
+  files in the same directory whose names a rotation could have made. The first that matches all fingerprints is the
+  one.
+- *After a truncation*: the copy may end before the end of what was read, if lines were written after the copying.
+- *A new file* that equals the beginning of a followed one may be a copy whose original is about to be truncated. It is
+  held back until the original is truncated, or until it has not grown for _COPY_QUIET seconds.
 """
 
 from __future__ import annotations
@@ -21,16 +27,16 @@ from itertools import islice, takewhile
 
 from sidecars.logshipper.input import discovery
 from sidecars.logshipper.input.discovery import FileAccess, FileKey, FoundFile
-from sidecars.logshipper.input.tail import HEAD, Tail, first_bytes
+from sidecars.logshipper.input.tail import HEAD, Tail, head_of
 from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH
 from sidecars.logshipper.state.checkpoint import FileState
 
-_COPY_QUIET = 10.0  # seconds after which what looks like a copy in the making is a file of its own
+_COPY_QUIET = 10.0  # seconds after which a file that looks like an unfinished copy is a file of its own
 
 
 class DirectoryFiles:
-    """The files in a directory, by what they are looked for."""
+    """The files in one directory at one time, indexed by key and by name."""
 
     def __init__(self, files: Mapping[str, FoundFile]) -> None:
         self._files = files
@@ -38,60 +44,70 @@ class DirectoryFiles:
         self._by_key = {found.key: found for found in files.values()}
 
     def candidates(self, key: FileKey, name: str, stem: str) -> Iterator[FoundFile]:
-        """The file with the key, then the one of that name, then those whose names begin with the stem."""
+        """Yield the file with the key, then the file with the name, then the files whose names begin with the stem."""
         for found in (self._by_key.get(key), self._files.get(name)):
             if found is not None:
                 yield found
-        yield from self.starting(stem)
+        yield from self.starting_with(stem)
 
-    def starting(self, stem: str) -> Iterator[FoundFile]:
-        """The files whose names begin with the stem."""
+    def starting_with(self, stem: str) -> Iterator[FoundFile]:
+        """Yield the files whose names begin with the stem."""
         start = bisect_left(self._names, stem)
         following = (self._names[at] for at in range(start, len(self._names)))
         yield from (self._files[one] for one in takewhile(lambda one: one.startswith(stem), following))
 
 
-def look_into(folder: str) -> DirectoryFiles:
-    """Return what is in the directory now."""
+def list_directory(folder: str) -> DirectoryFiles:
+    """Return the files that are in the directory now."""
     return DirectoryFiles(discovery.files_in(folder))
 
 
-Beside = Callable[[str], DirectoryFiles]
+ListDirectory = Callable[[str], DirectoryFiles]
+"""`list_directory`, or the same with a cache."""
 
 
-def candidates(state: FileState, listing: Mapping[FileKey, FoundFile], look_into: Beside) -> Iterator[FoundFile]:
-    """Where the file of the state may be, the likeliest first. `beside` tells what is in a directory."""
+def candidates(
+    state: FileState, listing: Mapping[FileKey, FoundFile], list_directory: ListDirectory
+) -> Iterator[FoundFile]:
+    """Yield the files that may be the one of the state, the likeliest first."""
     key = (state.device, state.inode)
     if key in listing:
         yield listing[key]
-    name = os.path.basename(state.path)  # noqa: PTH119 - paths are text throughout
-    yield from look_into(discovery.folder_of(state.path)).candidates(key, name, discovery.stem(state.first_path))
+    name = os.path.basename(state.path)  # noqa: PTH119 - paths are text: globs give it, records need it
+    directory = list_directory(discovery.real_folder(state.path))
+    yield from directory.candidates(key, name, discovery.stem(state.first_path))
 
 
 def is_same_generation(state: FileState, found: FoundFile, read_at: fingerprint.ReadAt) -> bool:
-    """Whether the found file is the one of the state, or a full copy."""
-    fingerprints = [state.prefix, *state.positions.values()]
+    """Return True if the found file is the one of the state, or a complete copy of it."""
+    known = [state.prefix, *state.positions.values()]
     if state.seen.offset <= found.size:
-        fingerprints.append(state.seen)
-    if not any(mark.length for mark in fingerprints):  # nothing was shipped: the inode is all there is to go by
+        known.append(state.seen)
+    if not any(one.length for one in known):  # nothing was shipped, so there is no content to compare
         return found.key == (state.device, state.inode) and found.size >= state.size
-    return fingerprint.same_content(fingerprints, found.size, read_at)
+    return fingerprint.same_content(known, found.size, read_at)
 
 
 def find_copy(
-    tail: Tail, original: FileKey, known: Container[FileKey], access: FileAccess, look_into: Beside = look_into
+    tail: Tail,
+    original: FileKey,
+    known: Container[FileKey],
+    access: FileAccess,
+    list_directory: ListDirectory = list_directory,
 ) -> tuple[FoundFile, int] | None:
-    """The copy, opened, in which the generation of a file that was cut goes on. The most similar names are tried first.
+    """Return the copy that continues the generation of a truncated file, and its descriptor; None if there is none.
 
-    `beside` must have looked after the cut was seen: the copy is older than the cut.
+    The files with the most similar names are tried first. `list_directory` must read the directory after the truncation
+    was noticed: the copy is older than the truncation.
     """
     fingerprints = tail.fingerprints()
-    whole = max(tail.state.size, *(mark.offset for mark in tail.state.positions.values()), 0)
-    near = look_into(discovery.folder_of(tail.state.path)).starting(discovery.stem(tail.state.first_path))
-    name = os.path.basename(tail.state.first_path)  # noqa: PTH119 - as above
+    whole = max(tail.state.size, *(position.offset for position in tail.state.positions.values()), 0)
+    directory = list_directory(discovery.real_folder(tail.state.path))
+    near = directory.starting_with(discovery.stem(tail.state.first_path))
+    name = os.path.basename(tail.state.first_path)  # noqa: PTH119 - paths are text: globs give it, records need it
 
     def similarity(found: FoundFile) -> int:
-        other = os.path.basename(found.path)  # noqa: PTH119 - as above
+        other = os.path.basename(found.path)  # noqa: PTH119 - paths are text: globs give it, records need it
         return next((at for at, (one, two) in enumerate(zip(name, other, strict=False)) if one != two), len(name))
 
     for found in sorted(near, key=similarity, reverse=True):
@@ -105,18 +121,18 @@ def find_copy(
 
 
 class UnfinishedCopies:
-    """Files that are held back, since they equal the beginning of another; and for how long they have not grown."""
+    """The files that are held back because each equals the beginning of a followed one. Owned by the `Follower`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._quiet = _COPY_QUIET
-        self._held_back: dict[FileKey, tuple[int, float]] = {}
+        self._held_back: dict[FileKey, tuple[int, float]] = {}  # size, and since when it has been that
 
     def __len__(self) -> int:
         return len(self._held_back)
 
     def hold_back(self, found: FoundFile) -> bool:
-        """Whether to hold back the file, which equals the beginning of another now."""
+        """Return True if the file, which equals the beginning of another, is not to be followed yet."""
         now = self._clock()
         size, since = self._held_back.get(found.key, (-1, now))
         if size != found.size:
@@ -125,28 +141,28 @@ class UnfinishedCopies:
         return now - since < self._quiet
 
     def finish(self) -> None:
-        """Nobody writes any more: rather than lose the lines of two files that are equal so far, ship a copy, too."""
+        """Hold back nothing any more: at the end a repeated line is better than the lost lines of a similar file."""
         self._quiet = 0.0
 
     def forget_all_but(self, keys: Container[FileKey]) -> None:
         self._held_back = {key: entry for key, entry in self._held_back.items() if key in keys}
 
 
-MOST_LIKE = 16  # files with the same beginning that are compared with a new one
+MAX_ALIKE = 16  # files with the same beginning that are compared with a new one
 
 
 class HeadIndex:
-    """The followed files in the order of their first bytes: those that begin like another need not be searched.
+    """An index of the followed files by directory and first bytes: which of them can a new file be a copy of?
 
-    A *head* is the first 64 bytes, and tells most files apart. Where more than MOST_LIKE files of a directory have the
-    same head (CSV files, say), their *beginnings* of a kilobyte are read and put in order, too. Of the files that are
-    the same even so, those with the nearest names are compared: a copy has nearly the name of its original. So what a
-    new file costs does not grow with the number of files.
+    Made for one scan. A *head* is the first 64 bytes, and tells most files apart. Where more than MAX_ALIKE files of
+    a directory have the same head (CSV files, for example), their *beginnings* of a kilobyte are read and sorted,
+    too. Of the files whose beginnings are the same as well, those with the nearest names are compared: a copy has
+    nearly the name of its original. So the cost of a new file does not grow with the number of files.
     """
 
     def __init__(self, tails: Iterable[Tail]) -> None:
         self._order = sorted(self._item(tail) for tail in tails)
-        self._same: dict[tuple[str, bytes], list[tuple[bytes, str, str]]] = {}  # (folder, head) -> beginnings, in order
+        self._same: dict[tuple[str, bytes], list[tuple[bytes, str, str]]] = {}  # (folder, head) -> sorted beginnings
 
     def _item(self, tail: Tail) -> tuple[str, bytes, str, str]:
         folder, name = os.path.split(tail.state.path)
@@ -158,9 +174,9 @@ class HeadIndex:
         if (folder, head) in self._same:
             insort(self._same[folder, head], (tail.beginning or head, name, generation))
 
-    def like(self, path: str, head: bytes) -> Iterator[str]:
-        """The generations in the same directory that begin with these bytes."""
-        folder = os.path.dirname(path)  # noqa: PTH120 - as above
+    def alike(self, path: str, head: bytes) -> Iterator[str]:
+        """Yield the generations in the directory of the path that begin with these bytes."""
+        folder = os.path.dirname(path)  # noqa: PTH120 - paths are text: globs give it, records need it
         start = bisect_left(self._order, (folder, head, "", ""))
         following = (self._order[at] for at in range(start, len(self._order)))
         return (
@@ -168,18 +184,18 @@ class HeadIndex:
             for _, _, _, generation in takewhile(lambda item: item[0] == folder and item[1].startswith(head), following)
         )
 
-    def candidates(self, found: FoundFile, read_at: fingerprint.ReadAt, beginning: Callable[[str], bytes]) -> list[str]:
-        """The generations that the found file may be a copy of; all but a few cannot be, and are left out.
+    def originals(self, found: FoundFile, read_at: fingerprint.ReadAt, beginning: Callable[[str], bytes]) -> list[str]:
+        """Return the few generations that the found file may be a copy of.
 
-        `beginning` gives the first bytes of a generation, PREFIX of them or all that it has.
+        `beginning` returns the first PREFIX_LENGTH bytes of a generation, or all that it has.
         """
-        head = first_bytes(read_at)[: found.size]
+        head = head_of(read_at)[: found.size]
         if not head:
             return []
-        alike = list(islice(self.like(found.path, head), MOST_LIKE + 1))
+        alike = list(islice(self.alike(found.path, head), MAX_ALIKE + 1))
         if (
-            len(alike) <= MOST_LIKE or len(head) < HEAD
-        ):  # a file that short equals the first of them, if it was read whole
+            len(alike) <= MAX_ALIKE or len(head) < HEAD
+        ):  # a shorter file is equal to the first one, if it was read whole
             return alike
         folder, name = os.path.split(found.path)
         group = self._same.get((folder, head))
@@ -190,5 +206,5 @@ class HeadIndex:
             self._same[folder, head] = group
         mine = read_at(0, min(found.size, PREFIX_LENGTH))
         at = bisect_left(group, (mine, name, ""))
-        near = group[max(0, at - MOST_LIKE // 2) : at + MOST_LIKE // 2]
+        near = group[max(0, at - MAX_ALIKE // 2) : at + MAX_ALIKE // 2]
         return [generation for theirs, _, generation in near if theirs.startswith(mine)]

@@ -1,13 +1,18 @@
-"""The loop that looks at the files, and knows when it was the last time.
+"""The scan loop: decides when to scan and when to poll, and notices the end of the input.
 
-A *scan* goes through the globs, every SCAN_INTERVAL and when the kernel tells of names that changed; a *poll* looks at
-the open files only, when something was written. A scan of very many files is made in slices, between which lines are
-shipped and probes are answered. Directories are watched before they are looked at, and looked at again when more are
-watched: so nothing can come between. The last look comes when
+- A *scan* goes through the globs: every SCAN_INTERVAL, and when the kernel reports that names have changed.
+- A *poll* looks at the followed files only: when the kernel reports that something was written.
 
-- we are told to stop, and nothing was written for `drain_quiet` (a plain container is told together with the app), or
-- the done-file is there, or something was written and then nothing for `exit_when_idle`: the end of a Job that has no
-  native sidecars.
+A scan of very many files is done in slices; between them lines are shipped and probes are answered. Directories are
+watched before they are scanned, and scanned again when more of them are watched: so no file can be missed in between.
+
+The end of the input, after which the final scan is made:
+
+| event | setting |
+|---|---|
+| SIGTERM, and nothing was written for a time: a plain container gets SIGTERM together with the app | DRAIN_QUIET |
+| a file exists: a Job without native sidecars | DONE_FILE |
+| something was written, and then nothing for a time: a Job without native sidecars | EXIT_WHEN_IDLE |
 """
 
 from __future__ import annotations
@@ -29,16 +34,19 @@ from sidecars.logshipper.settings import Settings
 
 log = logs.get("logshipper")
 
-_PULSE = 30.0  # seconds; reading one large directory takes some
-_SLICE = 0.05  # seconds that a scan takes at once
-_OTHERS = 0.01  # seconds that others get then
-_TELL = 0.25  # seconds between two wakings of the sinks in a scan
+_HEARTBEAT = 30.0  # seconds; reading one large directory takes some
+_SLICE = 0.05  # seconds of a scan without a pause
+_PAUSE = 0.01  # seconds for other tasks after a slice
+_WAKE = 0.25  # seconds between two wake-ups of the shippers during a scan
 
 T = TypeVar("T")
 
 
 class ScanLoop:
-    """`start` it, then `run` it. `ready` is set once lines that are written from then on cannot be missed."""
+    """Calls the follower. Owned by the app, which calls `start` and then `run`.
+
+    `ready` is set once lines that are written from then on cannot be missed.
+    """
 
     def __init__(
         self, settings: Settings, context: ServiceContext, follower: Follower, wake: Callable[[], None]
@@ -46,78 +54,78 @@ class ScanLoop:
         self._settings = settings
         self._context = context
         self._follower = follower
-        self._pulse = context.health.heartbeat("follow", _PULSE)
+        self._heartbeat = context.health.heartbeat("follow", _HEARTBEAT)
         self._readable = context.health.hold("files", "")
         self._wake = wake
         self._watcher = Watcher()
-        self._left = 0.0  # seconds without news until it is over; 0: that does not decide
-        self._first: Listing | None = None
+        self._quiet_left = 0.0  # seconds without growth until the input has ended; 0: no such end is set
+        self._first: Listing | None = None  # of the first scan, between its two halves
         self.ready = asyncio.Event()
 
     async def start(self) -> None:
-        """Find what the state knows. What is new is found by `run`, or here where the state has to tell it apart.
+        """Make the first half of the first scan, which finds the files of the saved state.
 
-        A fresh state with START_AT=end is saved only when all that is there is known: a restart would otherwise take
-        the rest for new, and ship it from its beginning.
+        `run` makes the second half, which follows new files. With a fresh state and START_AT=end it is made here: the
+        state may be saved only when all existing files are known. A restart would otherwise take the rest for new
+        files, and ship them from their beginnings.
         """
         self._watcher.watch(discovery.watch_roots(self._settings.inputs))
         self._first = await self._in_slices(self._follower.scan_known())
         self._follower.warn_about_missing(self._first)
         if self._follower.is_fresh and any(one.start_at == "end" for one in self._settings.inputs.values()):
-            await self._find_new()
+            await self._finish_first_scan()
 
     async def run(self) -> None:
-        """Look until the end; when this returns, nothing new will come."""
-        woken = asyncio.create_task(self._wake_when_told_to_stop())
+        """Scan and poll until the input has ended, then make the final scan."""
+        waking = asyncio.create_task(self._wake_on_stop())
         try:
-            await self._find_new()
+            await self._finish_first_scan()
             next_scan = 0.0
             self._watch()
             while not self._is_over():
                 began = time.monotonic()
                 next_scan = await self._look(next_scan)
-                await self._watcher.wait(self._pause(next_scan), time.monotonic() - began)
+                await self._watcher.wait(self._timeout(next_scan), time.monotonic() - began)
         finally:
-            woken.cancel()
+            waking.cancel()
             self._watcher.close()
-        self._pulse.idle()
+        self._heartbeat.idle()
         await self._in_slices(self._follower.final_scan_steps())
-        self._tell_unreadable()
+        self._update_readiness()
 
-    async def _find_new(self) -> None:
-        """Finish the first scan."""
+    async def _finish_first_scan(self) -> None:
         if self._first is not None:
             await self._in_slices(self._follower.scan_new(self._first, first=self._follower.is_fresh))
             self._first = None
-            self._tell_unreadable()
+            self._update_readiness()
 
     async def _look(self, next_scan: float) -> float:
-        """Scan or poll; return when the next scan is due."""
-        self._pulse.beat()
+        """Scan or poll. Return the time of the next scan."""
+        self._heartbeat.beat()
         names_changed, now = self._watcher.take(), time.monotonic()
         if not names_changed and now < next_scan:
             self._follower.poll()
-            self._tell_news()
+            self._wake_shippers()
             return next_scan
         if names_changed or not self.ready.is_set() or self._follower.needs_scan():
-            await self._in_slices(self._follower.steps(first=False))
-            self._tell_unreadable()
+            await self._in_slices(self._follower.scan_steps(first=False))
+            self._update_readiness()
         else:
             self._follower.poll()
-        self._tell_news()
+        self._wake_shippers()
         if self._watch():
             return now
         self.ready.set()
         return now + self._settings.scan_interval
 
     def _watch(self) -> bool:
-        """Watch where something may happen. Return True if that is more than before: look again."""
+        """Watch the directories of the follower. Return True if one is new: it must be scanned again."""
         return self._watcher.watch(self._follower.folders)
 
     async def _in_slices(self, steps: Generator[None, None, T]) -> T:
-        """Go through the steps, and let others work from time to time."""
+        """Run the steps of a scan, with pauses for other tasks. Return the scan's result."""
         until = time.monotonic() + _SLICE
-        told = 0.0
+        woken = 0.0
         while True:
             try:
                 next(steps)
@@ -125,19 +133,19 @@ class ScanLoop:
                 result: T = end.value
                 return result
             if (now := time.monotonic()) >= until:
-                self._pulse.beat()
-                if now >= told + _TELL:
-                    told = now
-                    self._tell_news()
-                await asyncio.sleep(_OTHERS)
+                self._heartbeat.beat()
+                if now >= woken + _WAKE:
+                    woken = now
+                    self._wake_shippers()
+                await asyncio.sleep(_PAUSE)
                 until = time.monotonic() + _SLICE
 
-    def _tell_news(self) -> None:
+    def _wake_shippers(self) -> None:
         if self._follower.take_has_news():
             self._wake()
 
-    def _tell_unreadable(self) -> None:
-        """Not ready while an input has files and none can be read; ready again when one can."""
+    def _update_readiness(self) -> None:
+        """Be ready only if no input has files of which none can be read."""
         self._readable.hold("; ".join(self.unreadable()))
 
     def unreadable(self) -> list[str]:
@@ -147,31 +155,32 @@ class ScanLoop:
             for name, why in self._follower.unreadable_inputs().items()
         ]
 
-    async def _wake_when_told_to_stop(self) -> None:
+    async def _wake_on_stop(self) -> None:
         await self._context.stopping.wait()
         self._watcher.wake()
 
-    def _pause(self, next_scan: float) -> float:
-        """Until there is something to do though nothing happens."""
+    def _timeout(self, next_scan: float) -> float:
+        """Return the seconds until there is something to do without an event of the kernel."""
         now = time.monotonic()
-        due = [next_scan, self._follower.event_due() or next_scan, now + _PULSE / 3]
-        if self._left:
-            due.append(now + self._left)
+        due = [next_scan, self._follower.event_due() or next_scan, now + _HEARTBEAT / 3]
+        if self._quiet_left:
+            due.append(now + self._quiet_left)
         return max(0.0, min(due) - now)
 
     def _is_over(self) -> bool:
-        settings, quiet = self._settings, time.monotonic() - self._follower.last_news
+        """Return True if the input has ended."""
+        settings, quiet = self._settings, time.monotonic() - self._follower.last_growth
         if self._context.stopping.is_set():
-            to_ship = self._context.drain_timeout / 2  # whoever never stops writing must not take all the time
+            to_ship = self._context.drain_timeout / 2  # an app that never stops writing must not use up the drain
             to_read = self._context.drain_time_left(asyncio.get_running_loop().time()) - to_ship
-            self._left = min(settings.drain_quiet - quiet, to_read)
-            return self._left <= 0
+            self._quiet_left = min(settings.drain_quiet - quiet, to_read)
+            return self._quiet_left <= 0
         if settings.done_file is not None and os.path.exists(settings.done_file):  # noqa: PTH110 - cheaper, each time
             log.info("the done-file is there: shipping what is left", file=str(settings.done_file))
             return True
-        if settings.exit_when_idle is not None and self._follower.has_news:
-            self._left = settings.exit_when_idle - quiet
-            if self._left <= 0:
+        if settings.exit_when_idle is not None and self._follower.has_grown:
+            self._quiet_left = settings.exit_when_idle - quiet
+            if self._quiet_left <= 0:
                 log.info("nothing was written for a while: shipping what is left", idle=f"{quiet:.1f}s")
                 return True
         return False

@@ -41,6 +41,17 @@ class Cut:
     blank: bool = False  # True if the block ends with NULs: the decision depends on the bytes after it in the file
 
 
+@dataclass(frozen=True, slots=True)
+class CuttingRules:
+    """How the files of one input are cut into chunks. Made from the input's settings, shared by all its tails."""
+
+    limit: int = 1024 * 1024  # bytes of a line, or of an event of several lines
+    cut: bool = False  # True: the end of a longer line is dropped; False: the line is shipped in pieces
+    boundary: Callable[[bytes], int] | None = None  # returns where the last event of whole lines begins; None: each
+    # line is an event
+    patience: float = 0.0  # seconds without growth after which the last event of several lines is over
+
+
 def cut(block: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
     """Decide how to cut a block. A line may have `limit` bytes without its newline.
 
@@ -86,6 +97,11 @@ def cut_at_events(block: bytes, cut: Cut, limit: int, boundary: Callable[[bytes]
     if len(body) > limit:
         return replace(cut, end=cut.hole + (body.rfind(b"\n", 0, limit) + 1 or body.find(b"\n") + 1))
     return Cut(cut.hole)
+
+
+def first_lines(data: bytes, most: int) -> bytes:
+    """Return the first `most` lines of data that has more lines."""
+    return data[: len(data) - len(data.split(b"\n", most)[-1])]
 
 
 def piece_before_hole(block: bytes) -> Cut:

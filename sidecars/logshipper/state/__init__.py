@@ -1,1 +1,11 @@
-"""The package `logshipper.state`."""
+"""The state on disk: how far each sink has each file, and which batches were in flight. It survives kill -9.
+
+    tails and sink queues ──changes──▶ Store ──each change──▶ journal-<n>      (written, not flushed)
+                                         └─────each second──▶ positions.json  (a snapshot, flushed and renamed)
+    at the start:  positions.json + the journals from its number on ──▶ State
+
+- `checkpoint`: `State` and the format of the two files. Pure.
+- `store`: the directory, its lock, and when which file is written.
+
+Read `checkpoint` first: it explains why there are two files.
+"""

@@ -1,19 +1,26 @@
-"""What must survive: the positions, and how they look on disk.
+"""Checkpoints: the state that must survive a crash, and its format on disk. Pure.
 
-Theory of operation. There are two files of state. The *snapshot* (`positions.json`) is everything, written aside,
-flushed and renamed, about once a second. The *journal* beside it has what happened since, a line for each event:
+Theory of operation. The state is in two files:
 
-    file    a generation is followed from now on, or is found elsewhere
-    send    the batches that are on their way to this sink from now on: exactly these ranges, in order
-    done    the sink said yes to these positions, or they were dropped and counted
-    gone    a generation is let go
+- The *snapshot*, `positions.json`, has the whole state. It is written to another file, flushed and renamed, about once
+  a second.
+- The *journal*, `journal-<n>`, has the changes since the snapshot, one line each:
 
-A journal line is written, not flushed: it survives kill -9, and costs microseconds. After a loss of power its end may
-be missing; then what was delivered since the snapshot is delivered again, and nothing is lost. Since `send` comes
-before a batch leaves, a process that was killed repeats the very batches that may have arrived, with the same keys.
+| entry | meaning |
+|---|---|
+| `file` | a generation is followed from now on, or was found under another path |
+| `send` | exactly these ranges are in flight to this sink from now on, in this order |
+| `done` | the sink has decided on everything up to these positions: it was delivered, or dropped and counted |
+| `gone` | a generation is forgotten |
 
-A line of the journal that does not match its checksum ends it. A snapshot that is not ours, torn or newer is an error
-that a person must see: reading on from nothing would silently ship everything again.
+A journal line is written and not flushed: it survives kill -9, and costs microseconds. After a loss of power the
+journal's end may be missing. Then lines that were delivered since the snapshot are delivered again; none is lost.
+
+`send` is written before a batch is sent. So a process that starts after kill -9 sends again exactly the batches that
+may have arrived, with the same keys.
+
+A journal ends at the first line that does not match its checksum. A snapshot that has another format, is torn, or is of
+a newer version is an error for a person: a start without it would silently ship everything again.
 """
 
 from __future__ import annotations
@@ -22,20 +29,29 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecars.logshipper.model.fingerprint import START, Fingerprint
 
 VERSION = 1
 
-Entry = list[Any]
-ChunkRange = tuple[str, int, int, int, bool]
-"""One part of a batch: generation, position, start, end, partial."""
+JournalEntry = list[Any]
+"""An entry of the journal: its kind, then its values, as JSON has them."""
+
+
+class ChunkRange(NamedTuple):
+    """The range of one chunk of a batch: enough to read the chunk again. See `model.chunk.Chunk` for the fields."""
+
+    generation: str
+    position: int
+    start: int
+    end: int
+    partial: bool
 
 
 @dataclass(slots=True)
 class FileState:
-    """A generation: who it is, and how far each sink has it."""
+    """A generation: how it is recognised, and how far each sink has it. Owned and changed by its `Tail`."""
 
     generation: str  # random id
     first_path: str  # under which it was first seen: records show it
@@ -43,38 +59,41 @@ class FileState:
     input: str
     device: int
     inode: int
-    size: int = 0
+    size: int = 0  # bytes that were seen
     prefix: Fingerprint = START
-    seen: Fingerprint = START  # the end of what was seen of it, shipped or not
-    positions: dict[str, Fingerprint] = field(default_factory=dict)
+    seen: Fingerprint = START  # the end of what was seen, shipped or not
+    positions: dict[str, Fingerprint] = field(default_factory=dict)  # sink -> the end of what it has decided on
 
 
 @dataclass(slots=True)
 class SinkState:
-    """A sink: the batches that may be on their way, and what the sink wants to remember with its last yes."""
+    """A sink: its batches in flight, and its receipt. Changed by the `Store` alone."""
 
-    sending: list[list[ChunkRange]] = field(default_factory=list)
-    receipt: Any = None
+    sending: list[list[ChunkRange]] = field(default_factory=list)  # of each batch in flight, oldest first
+    receipt: Any = None  # any JSON value that the sink returned with its last decision
 
 
 @dataclass(slots=True)
 class State:
-    files: dict[str, FileState] = field(default_factory=dict)
-    sinks: dict[str, SinkState] = field(default_factory=dict)
-    journal: int = 0  # the number of the journal that goes on from here
+    """The whole state, owned by the `Store`."""
+
+    files: dict[str, FileState] = field(default_factory=dict)  # by generation
+    sinks: dict[str, SinkState] = field(default_factory=dict)  # by name
+    journal: int = 0  # number of the first journal that continues this state
 
 
 # -- the snapshot ------------------------------------------------------------------------------------------------------
 
 
 def dump(state: State, journal: int) -> bytes:
+    """Return the snapshot of the state. `journal` is the number of the first journal that continues it."""
     files = [
         {
             **_describe(file),
             "size": file.size,
-            "prefix": _mark(file.prefix),
-            "seen": _mark(file.seen),
-            "positions": {sink: _mark(mark) for sink, mark in file.positions.items()},
+            "prefix": _as_list(file.prefix),
+            "seen": _as_list(file.seen),
+            "positions": {sink: _as_list(position) for sink, position in file.positions.items()},
         }
         for file in state.files.values()
     ]
@@ -85,7 +104,7 @@ def dump(state: State, journal: int) -> bytes:
 
 
 def load(data: bytes) -> State:
-    """The state of a snapshot. Raises ValueError, with the rest of a sentence, when it cannot be relied on."""
+    """Return the state of a snapshot. Raises ValueError, with the rest of a sentence, if the snapshot is not valid."""
     head_line, _, rest = data.partition(b"\n")
     body, end, _ = rest.partition(b"\n")
     try:
@@ -101,9 +120,9 @@ def load(data: bytes) -> State:
         page = json.loads(body)
         state = State(journal=int(journal))
         for item in page["files"]:
-            file = _file(item)
+            file = _file_state(item)
             file.size, file.prefix, file.seen = item["size"], Fingerprint(*item["prefix"]), Fingerprint(*item["seen"])
-            file.positions = {sink: Fingerprint(*mark) for sink, mark in item["positions"].items()}
+            file.positions = {sink: Fingerprint(*position) for sink, position in item["positions"].items()}
             state.files[file.generation] = file
         for name, item in page["sinks"].items():
             state.sinks[name] = SinkState(_batches(item["sending"]), item["receipt"])
@@ -115,29 +134,34 @@ def load(data: bytes) -> State:
 # -- the journal -------------------------------------------------------------------------------------------------------
 
 
-def file_entry(file: FileState) -> Entry:
-    return ["file", _describe(file), _mark(file.prefix), _mark(file.seen)]
+def file_entry(file: FileState) -> JournalEntry:
+    """Return the entry for a generation that is followed from now on, or was found under another path."""
+    return ["file", _describe(file), _as_list(file.prefix), _as_list(file.seen)]
 
 
-def send_entry(sink: str, batches: list[list[ChunkRange]]) -> Entry:
+def send_entry(sink: str, batches: list[list[ChunkRange]]) -> JournalEntry:
+    """Return the entry for the batches that are in flight to the sink from now on."""
     return ["send", sink, batches]
 
 
-def done_entry(sink: str, positions: dict[str, Fingerprint], receipt: Any) -> Entry:
-    return ["done", sink, {file: _mark(mark) for file, mark in positions.items()}, receipt]
+def done_entry(sink: str, positions: dict[str, Fingerprint], receipt: Any) -> JournalEntry:
+    """Return the entry for positions, by generation, up to which the sink has decided on everything."""
+    return ["done", sink, {generation: _as_list(position) for generation, position in positions.items()}, receipt]
 
 
-def gone_entry(file: str) -> Entry:
-    return ["gone", file]
+def gone_entry(generation: str) -> JournalEntry:
+    """Return the entry for a generation that is forgotten."""
+    return ["gone", generation]
 
 
-def journal_line(entry: Entry) -> bytes:
+def journal_line(entry: JournalEntry) -> bytes:
+    """Return the line of an entry: its checksum, a blank, and its JSON."""
     body = json.dumps(entry, separators=(",", ":")).encode()
     return b"%b %b\n" % (_checksum(body).encode(), body)
 
 
-def journal_entries(data: bytes) -> Iterator[Entry]:
-    """The entries up to the first line that is torn."""
+def journal_entries(data: bytes) -> Iterator[JournalEntry]:
+    """Yield the entries of a journal up to the first line that is torn."""
     for line in data.split(b"\n")[:-1]:
         checksum, _, body = line.partition(b" ")
         if checksum.decode("ascii", "replace") != _checksum(body):
@@ -145,11 +169,11 @@ def journal_entries(data: bytes) -> Iterator[Entry]:
         yield json.loads(body)
 
 
-def apply(state: State, entry: Entry) -> None:
-    """Bring the state to where it was after the entry. Entries about what is not known (any more) change nothing."""
+def apply(state: State, entry: JournalEntry) -> None:
+    """Apply an entry to the state. An entry about an unknown or forgotten generation changes nothing."""
     match entry:
         case ["file", dict(item), list(prefix), list(seen)]:
-            file = _file(item)
+            file = _file_state(item)
             known = state.files.setdefault(file.generation, file)
             known.path, known.device, known.inode = file.path, file.device, file.inode
             known.prefix, known.seen = Fingerprint(*prefix), Fingerprint(*seen)
@@ -157,21 +181,20 @@ def apply(state: State, entry: Entry) -> None:
         case ["send", str(sink), list(batches)]:
             state.sinks.setdefault(sink, SinkState()).sending = _batches(batches)
         case ["done", str(sink), dict(positions), receipt]:
-            for name, mark in positions.items():
+            for name, position in positions.items():
                 if name in state.files:
-                    settle(state.files[name], sink, Fingerprint(*mark))
+                    _move_position(state.files[name], sink, Fingerprint(*position))
             state.sinks.setdefault(sink, SinkState()).receipt = receipt
         case ["gone", str(name)]:
             state.files.pop(name, None)
 
 
-def settle(file: FileState, sink: str, mark: Fingerprint) -> None:
-    """The sink's position in the file is now here."""
-    file.positions[sink] = mark
-    file.size = max(file.size, mark.offset)
+def _move_position(file: FileState, sink: str, position: Fingerprint) -> None:
+    file.positions[sink] = position
+    file.size = max(file.size, position.offset)
 
 
-# -- pieces of both ----------------------------------------------------------------------------------------------------
+# -- parts of both formats ---------------------------------------------------------------------------------------------
 
 
 def _describe(file: FileState) -> dict[str, Any]:
@@ -185,7 +208,7 @@ def _describe(file: FileState) -> dict[str, Any]:
     }
 
 
-def _file(item: dict[str, Any]) -> FileState:
+def _file_state(item: dict[str, Any]) -> FileState:
     return FileState(
         str(item["id"]),
         str(item["name"]),
@@ -196,8 +219,8 @@ def _file(item: dict[str, Any]) -> FileState:
     )
 
 
-def _mark(mark: Fingerprint) -> list[Any]:
-    return [mark.offset, mark.length, mark.digest]
+def _as_list(fingerprint: Fingerprint) -> list[Any]:
+    return [fingerprint.offset, fingerprint.length, fingerprint.digest]
 
 
 def _batches(items: list[list[Any]]) -> list[list[ChunkRange]]:
@@ -205,8 +228,8 @@ def _batches(items: list[list[Any]]) -> list[list[ChunkRange]]:
 
 
 def _range(item: Any) -> ChunkRange:
-    file, position, start, end, partial = item
-    return (str(file), int(position), int(start), int(end), bool(partial))
+    generation, position, start, end, partial = item
+    return ChunkRange(str(generation), int(position), int(start), int(end), bool(partial))
 
 
 def _checksum(body: bytes) -> str:

@@ -74,7 +74,7 @@ def test_files_are_shipped_while_others_are_still_being_found(tmp_path: Path) ->
     pod = Pod(tmp_path)
     for number in range(300):
         append(pod.logs / f"{number}.log", f"{number}\n")
-    steps = pod.follower.steps(first=False)
+    steps = pod.follower.scan_steps(first=False)
     while not pod.follower.tails:
         next(steps)
     assert len(pod.follower.tails) < 300
@@ -90,7 +90,7 @@ def test_what_happens_to_files_in_the_middle_of_a_scan_loses_nothing(tmp_path: P
     pod = Pod(tmp_path)
     for number in range(100):
         append(pod.logs / f"{number}.log", f"{number}\n")
-    for at, _ in enumerate(pod.follower.steps(first=False)):
+    for at, _ in enumerate(pod.follower.scan_steps(first=False)):
         if at == 10:
             (pod.logs / "3.log").rename(pod.logs / "3.log.1")
             (pod.logs / "99.log").rename(pod.logs / "renamed.log")

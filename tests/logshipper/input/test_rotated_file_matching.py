@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.input.cutting_rules import CuttingRules
 from sidecars.logshipper.input.rotated_file_matching import HeadIndex
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model.ledger import Ledger
+from sidecars.logshipper.model.line_cutting import CuttingRules
 from sidecars.logshipper.state.checkpoint import FileState
 
 _HEADS = st.text("ab", max_size=4).map(str.encode)
@@ -27,4 +27,4 @@ def test_the_files_that_begin_alike_are_those_of_the_directory_whose_heads_begin
     expected = {
         str(number) for number, (folder, first) in enumerate(files) if folder == "/a" and first.startswith(head)
     }
-    assert set(HeadIndex(tails).like("/a/new.log", head)) == expected
+    assert set(HeadIndex(tails).alike("/a/new.log", head)) == expected

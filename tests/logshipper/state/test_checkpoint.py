@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
-from sidecars.logshipper.state.checkpoint import FileState, SinkState, State
+from sidecars.logshipper.state.checkpoint import ChunkRange, FileState, JournalEntry, SinkState, State
 
 _SIZE = st.integers(0, 2**50)
 _MARK = st.builds(Fingerprint, _SIZE, _SIZE, st.text("0123456789abcdef", max_size=24))
@@ -61,7 +61,7 @@ def test_a_newer_version_is_refused_by_its_number() -> None:
 
 
 @given(st.lists(_ENTRY, max_size=6), st.data())
-def test_a_torn_journal_gives_the_entries_before_the_tear(entries: list[checkpoint.Entry], data: st.DataObject) -> None:
+def test_a_torn_journal_gives_the_entries_before_the_tear(entries: list[JournalEntry], data: st.DataObject) -> None:
     lines = [checkpoint.journal_line(entry) for entry in entries]
     whole = b"".join(lines)
     cut = data.draw(st.integers(0, len(whole)))
@@ -71,9 +71,7 @@ def test_a_torn_journal_gives_the_entries_before_the_tear(entries: list[checkpoi
 
 
 @given(_STATE, st.lists(_ENTRY, max_size=6))
-def test_replaying_a_journal_twice_ends_where_replaying_it_once_does(
-    state: State, entries: list[checkpoint.Entry]
-) -> None:
+def test_replaying_a_journal_twice_ends_where_replaying_it_once_does(state: State, entries: list[JournalEntry]) -> None:
     """While no snapshot can be written, one journal serves for longer than its snapshot."""
     for entry in entries:
         checkpoint.apply(state, entry)
@@ -88,9 +86,9 @@ def test_a_position_moves_with_done_and_not_with_send() -> None:
     state, mark = State(), Fingerprint(5, 5, "abc")
     file = FileState("f1", "/logs/a.log", "/logs/a.log", "default", 1, 2)
     checkpoint.apply(state, checkpoint.file_entry(file))
-    checkpoint.apply(state, checkpoint.send_entry("default", [[("f1", 0, 0, 5, False)]]))
+    checkpoint.apply(state, checkpoint.send_entry("default", [[ChunkRange("f1", 0, 0, 5, False)]]))
     assert state.files["f1"].positions == {}
-    assert state.sinks["default"].sending == [[("f1", 0, 0, 5, False)]]
+    assert state.sinks["default"].sending == [[ChunkRange("f1", 0, 0, 5, False)]]
     checkpoint.apply(state, checkpoint.done_entry("default", {"f1": mark}, [7]))
     assert state.files["f1"].positions == {"default": mark}
     assert state.sinks["default"].receipt == [7]

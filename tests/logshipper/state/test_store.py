@@ -54,7 +54,7 @@ async def test_what_was_appended_after_the_last_snapshot_survives_kill_nine(stor
     done(store, 10)
     store = reopened(store)
     assert position(store) == 10
-    assert not store.fresh
+    assert not store.is_fresh
     store.close()
 
 
@@ -83,7 +83,7 @@ async def test_journals_of_a_state_that_was_removed_are_not_taken_for_ours(store
     done(store, 5)
     (tmp_path / "state" / SNAPSHOT).unlink()
     store = reopened(store)
-    assert store.fresh
+    assert store.is_fresh
     assert await store.save()
     store = reopened(store)
     assert store.state.files == {}

@@ -1,0 +1,99 @@
+"""The reader of chunks: reads the bytes after a position of an open file, verifies the file, and cuts the bytes.
+
+A read includes the bytes before the position and compares them with the position's fingerprint. So a file that was
+truncated and refilled is noticed by the read that would otherwise continue in the middle of a line.
+"""
+
+from __future__ import annotations
+
+import os
+
+from sidecars.logshipper.model import line_cutting
+from sidecars.logshipper.model.fingerprint import Fingerprint, ReadAt
+from sidecars.logshipper.model.line_cutting import UTF8_LONGEST, Cut, CuttingRules, Ending
+
+_SEARCH = 1024 * 1024  # bytes that are read at once in a search
+
+
+class FileTruncated(Exception):
+    """The file no longer has the bytes that were seen in it: it was truncated, or truncated and refilled."""
+
+
+class ChunkReader:
+    """Reads from one open file. Made by a tail for one read."""
+
+    __slots__ = ("_descriptor", "_ending", "_event_over", "_length", "_rules")
+
+    def __init__(
+        self, descriptor: int | None, length: int, rules: CuttingRules, ending: Ending, *, event_over: bool
+    ) -> None:
+        self._descriptor = descriptor
+        self._length = length  # of the file
+        self._rules = rules
+        self._ending = ending
+        self._event_over = event_over
+
+    def next(self, position: Fingerprint, length: int) -> tuple[bytes, Cut]:
+        """Return up to `length` bytes after the position, and how to cut them. Raises FileTruncated."""
+        block = self.block(position, length)
+        return block, self._cut(block, position.offset, whole=position.offset + len(block) >= self._length)
+
+    def block(self, position: Fingerprint, length: int) -> bytes:
+        """Return up to `length` bytes after the position. Raises FileTruncated if the bytes before it do not match."""
+        length = min(length, self._length - position.offset)
+        if self._descriptor is None or length <= 0:
+            return b""
+        data = os.pread(self._descriptor, position.length + length, position.offset - position.length)
+        if position.length and not position.matches(data[: position.length]):
+            raise FileTruncated
+        return data[position.length :]
+
+    def _cut(self, block: bytes, offset: int, *, whole: bool) -> Cut:
+        """Decide how to cut a block that begins at `offset`. `whole`: True if it reaches to the end of the file."""
+        limit, boundary = self._rules.limit, self._rules.boundary
+        cut = line_cutting.cut(block, limit, self._ending if whole else Ending.OPEN)
+        if not cut.blank:
+            if boundary is None or cut.partial:
+                return cut
+            over = whole and (self._event_over or self._ending is not Ending.OPEN)
+            return line_cutting.cut_at_events(block, cut, limit, boundary, over=over)
+        end = data_after(self._descriptor or 0, offset + len(block), self._length)
+        if end is None:  # nothing was written after the block
+            return line_cutting.cut(block, limit, self._ending)
+        if block.strip(b"\0"):
+            return line_cutting.piece_before_hole(block)
+        return Cut(hole=end - offset)  # a hole may be very long: it is skipped without being read
+
+
+def data_after(descriptor: int, offset: int, length: int) -> int | None:
+    """Return where the first byte after `offset` is that is not NUL; None if there is none in the file's length."""
+    while offset < length:
+        try:
+            offset = os.lseek(descriptor, offset, os.SEEK_DATA)
+        except OSError:
+            return None  # a hole up to the end of the file
+        data = os.pread(descriptor, _SEARCH, offset)
+        if not data:
+            return None
+        found = data.lstrip(b"\0")
+        if found:
+            return offset + len(data) - len(found)
+        offset += len(data)
+    return None
+
+
+def rest_of_a_cut_line(read_at: ReadAt, offset: int, length: int, limit: int) -> int:
+    """Return how many bytes after `offset` belong to a line of which `limit` bytes were shipped before `offset`.
+
+    These are the bytes that LONG_LINES=cut drops. 0 if the line before `offset` is not that long.
+    """
+    shipped = limit - UTF8_LONGEST  # a piece may be so much shorter
+    if offset < shipped or read_at(offset - 1, 1) == b"\n" or b"\n" in read_at(offset - shipped, shipped):
+        return 0
+    rest = 0
+    while block := read_at(offset + rest, min(_SEARCH, length - offset - rest)):
+        end = block.find(b"\n") + 1
+        if end:
+            return rest + end
+        rest += len(block)
+    return rest
