@@ -4,17 +4,17 @@ Both formats demand that a family's lines stand together: first its metadata, th
 at a time. Its samples go to the check that its type needs (`family_checks`). It ends where a line of another family
 comes, and at the end of the page; then it is checked as a whole.
 
-    state       meaning
-    described   the family has metadata, and no samples yet
-    open        its samples are checked
-    dropped     a check has failed: further samples are skipped
-    ended       another family has begun
-    resumed     lines of a family that had ended: only the offsets of its samples are kept
+    state       meaning                                                                   held in
+    described   the family has metadata, and no samples yet                               `_check` is None
+    open        its samples are checked                                                   `_check`
+    dropped     a check has failed: further samples are skipped                           `_fault`
+    resumed     lines of a family that had ended: only its samples' offsets are kept      `_resumed`
+    ended       another family has begun                                                  `families`, `dropped`
 
     state       metadata of the family       a sample of the family      a line of another family
     described   kept                         open                        ended
     open        fault, not used              open, or dropped            ended
-    dropped     fault, not used              dropped                     ended, left out
+    dropped     fault, not used              dropped                     ended
     ended       resumed, with a fault        resumed, with a fault       ended
     resumed     fault, not used              resumed                     ended
 
@@ -255,7 +255,7 @@ class FamilyParser:
             self._faults.add("metadata", line, f"the name {name} belongs to another metric already")
         self.families[name] = family
         if fault:
-            self._leave_out(family, fault)
+            self._drop_ended(family, fault)
         if metadata.suffixes != _NO_SUFFIX:
             self._claim_names(metadata, line)
         if self._used or family.suffixes not in _UNSUFFIXED:
@@ -273,7 +273,7 @@ class FamilyParser:
             family.repeated_series = check.repeated_series
         return None
 
-    def _leave_out(self, family: Family, fault: Fault) -> None:
+    def _drop_ended(self, family: Family, fault: Fault) -> None:
         """Drop a family that has ended. Read its samples' names again: its check may not have seen all of them."""
         self.dropped[family.name] = fault
         cut = len(family.name.encode())
@@ -322,5 +322,5 @@ class FamilyParser:
             fault = error.fault
         fault = fault or self._finish_check(check, family)
         if fault:
-            self._leave_out(family, fault)
+            self._drop_ended(family, fault)
         self._use_names(family)
