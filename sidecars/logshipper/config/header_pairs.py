@@ -1,4 +1,4 @@
-"""Pairs in a setting, as OpenTelemetry's variables have them: `name=value` between commas, percent-encoded.
+"""Header pairs: `name=value` pairs in a setting, separated by commas and percent-encoded, as in OpenTelemetry.
 
 https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specifying-headers-via-environment-variables
 """
@@ -24,7 +24,7 @@ _OURS = frozenset(
 
 
 def parse_pairs(raw: str) -> list[tuple[str, str]]:
-    """Raises ValueError with what is expected."""
+    """Return the pairs in order. Raises ValueError with the expected form."""
     found = []
     for item in raw.split(","):
         name, equals, value = item.partition("=")
@@ -35,11 +35,12 @@ def parse_pairs(raw: str) -> list[tuple[str, str]]:
 
 
 def show_pairs(pairs: dict[str, str]) -> str:
+    """Return the setting that `parse_pairs` parses into these pairs."""
     return ",".join(f"{quote(name, safe=' /')}={quote(value, safe=' /')}" for name, value in pairs.items())
 
 
 def parse(raw: str) -> list[tuple[str, str]]:
-    """The same for HTTP headers."""
+    """Return the pairs as HTTP headers. Raises ValueError with the expected form, also for a header that sinks set."""
     found = parse_pairs(raw)
     for name, _ in found:
         if name.lower() in _OURS:
@@ -50,10 +51,10 @@ def parse(raw: str) -> list[tuple[str, str]]:
 
 
 def can_be_a_value(text: str) -> bool:
-    """RFC 9110, section 5.5, without what is only there for the sake of the past."""
+    """Return True if a header can have this value: RFC 9110, section 5.5, without the obsolete forms."""
     return text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _is_token(name: str) -> bool:
-    """RFC 9110, section 5.6.2."""
+    """Return True if the name is a token: RFC 9110, section 5.6.2."""
     return bool(name) and name.isascii() and all(one.isalnum() or one in "!#$%&'*+-.^_`|~" for one in name)

@@ -1,7 +1,7 @@
-"""The schemes that a sink's URL may have: the table of sinks.
+"""The sink registry: the table of sinks by the scheme of the sink's URL.
 
-To add a sink, write its module in `sinks` and its row here. The row says how its URL looks and which of the sink's own
-settings it has a use for; what is set for none that has is refused at the start.
+To add a sink, write its module in `sinks` and its row here. The row has the form of its URL, and the settings that it
+uses. A setting that no configured sink uses is an error at the start.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _TLS = frozenset({"sink_ca", "sink_cert", "sink_key"})
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """`module` in `sinks`; `shape`: how its URLs look; `check`: what its path must be besides."""
+    """One row of the table."""
 
-    module: str
-    shape: str
-    check: Callable[[SplitResult], bool]
-    uses: frozenset[str] = frozenset()
+    module: str  # in `sidecars.logshipper.sinks`
+    shape: str  # the form of its URLs, for messages
+    check: Callable[[SplitResult], bool]  # returns True if the path, query and fragment are right
+    uses: frozenset[str] = frozenset()  # fields of `SinkSettings`, beside those that all sinks use
     compression: tuple[str, ...] = ("none",)
 
 
@@ -57,7 +57,7 @@ def _host(parts: SplitResult) -> bool:
 
 
 def _plain_and_tls(plain: str, secure: str, scheme: Scheme) -> dict[str, Scheme]:
-    """The two schemes of a sink that is reached with TLS or without."""
+    """Return the two rows of a sink that has a scheme without TLS and one with TLS."""
     return {plain: scheme, secure: replace(scheme, uses=scheme.uses | _TLS)}
 
 
@@ -101,11 +101,12 @@ _WITHOUT_CREDENTIALS = (
 
 
 def of(parts: SplitResult) -> Scheme:
+    """Return the row of a URL that `parse` has accepted."""
     return SCHEMES[parts.scheme]
 
 
 def parse(raw: str) -> SplitResult:
-    """The sink's URL. Raises ValueError with what is expected."""
+    """Return the URL of a sink. Raises ValueError with the expected form."""
     scheme = SCHEMES.get(raw.partition(":")[0])
     if scheme is None:
         shapes = list(dict.fromkeys(scheme.shape for scheme in SCHEMES.values()))

@@ -1,15 +1,19 @@
-"""Finding files by globs: one walk over the directories, each of which is read once for each part of a pattern.
+"""Globs: find the files that match a pattern, in one walk over the directories.
 
-The patterns mean what they mean to Python's `glob`: `*`, `?` and `[…]` match within a name, and a leading dot only
-where the pattern has one; `**` is any number of directories whose names have no leading dot.
+Patterns have the rules of Python's `glob`. `*`, `?` and `[…]` match within a name, and match a leading dot only if the
+pattern has one. `**` matches any number of directories whose names have no leading dot.
 
-Theory of operation. The walk is a list of directories that are still to be read, each with the part of the pattern that
-its names are matched against. Links to directories are followed, as people link their logs to other volumes. Below `**`
-a directory that was read before (the same device and inode, at the same part of the pattern) is not read again, so that
-links to a directory above end; links are followed last, so that a file is found under a path without links where there
-is one. Nothing recurses, and `**` goes down MOST_DEEP directories at most.
+Theory of operation. The walk has a list of directories that are still to be read, each with the part of the pattern
+that its names are matched against.
 
-The generator yields None after each directory: the caller may let others work there.
+- A directory is read once for each part of the pattern.
+- Links to directories are followed: logs are often linked to other volumes.
+- Below `**` a directory that was read before (the same device and inode, at the same part) is not read again, so that a
+  circle of links ends.
+- Links are followed last, so that a file is found under a path without links, if it has one.
+- Nothing recurses, and `**` goes down MAX_DEPTH directories at most.
+
+The generator yields None after each directory, so that the caller can do other work.
 """
 
 from __future__ import annotations
@@ -23,11 +27,11 @@ from functools import lru_cache
 
 from sidecars.chassis.runtime import descriptors
 
-MOST_DEEP = 64  # directories below the fixed part of a pattern
+MAX_DEPTH = 64  # directories below the fixed part of a pattern
 _MAGIC = re.compile(r"[*?[]")
 
 Refused = Callable[[str, OSError, bool], None]
-"""Is called with a directory that cannot be read, the error, and True if the pattern names it (False: `**` met it)."""
+"""Called with a directory that cannot be read, the error, and True if the pattern names it (False: `**` reached it)."""
 
 
 def has_magic(text: str) -> bool:
@@ -44,11 +48,15 @@ def base(pattern: str) -> str:
 
 
 def find(pattern: str, refused: Refused, folders: set[str]) -> Iterator[str | None]:
-    """Yield the paths that match, and None between directories. Where names were looked for goes to `folders`."""
+    """Yield the paths that match, and None after each directory. The directories that were read are added to
+    `folders`.
+    """
     return _Walk(pattern, refused, folders).paths()
 
 
 class _Walk:
+    """One walk for one pattern."""
+
     def __init__(self, pattern: str, refused: Refused, folders: set[str]) -> None:
         start = base(pattern)
         rest = pattern.removeprefix(start).strip("/")
@@ -68,7 +76,7 @@ class _Walk:
                 yield from self._named(folder, part, depth)
                 continue
             entries = self._read(folder, part)
-            while self._parts[part] == "**" and part < self._last:  # no directory at all is one way to match it
+            while self._parts[part] == "**" and part < self._last:  # `**` also matches no directory
                 self._descend(entries, part, depth)
                 part += 1
             if has_magic(self._parts[part]):
@@ -78,7 +86,7 @@ class _Walk:
             yield None
 
     def _named(self, folder: str, part: int, depth: int) -> Iterator[str]:
-        """Take the one name that a part without magic stands for."""
+        """Follow a part without magic: it is one name."""
         self._folders.add(folder or "/")
         path = f"{folder}/{self._parts[part]}"
         if part == self._last:
@@ -98,13 +106,13 @@ class _Walk:
             self._todo.extend((entry.path, part + 1, depth) for entry in found if _is_directory(entry))
 
     def _descend(self, entries: list[os.DirEntry[str]], part: int, depth: int) -> None:
-        if depth < MOST_DEEP:
+        if depth < MAX_DEPTH:
             for entry in entries:
                 if not entry.name.startswith(".") and _is_directory(entry):
                     (self._links if entry.is_symlink() else self._todo).append((entry.path, part, depth + 1))
 
     def _read(self, folder: str, part: int) -> list[os.DirEntry[str]]:
-        """Return what is in the directory, by name; nothing where it was read before, is none or cannot be read."""
+        """Return the sorted entries of a directory; none if it was read before, does not exist or cannot be read."""
         try:
             if "**" in self._parts[: part + 1]:
                 status = os.stat(folder or "/")  # noqa: PTH116 - as above
@@ -124,7 +132,7 @@ class _Walk:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """Return what is in the directory, by name, with a descriptor of the reserve where no other is free."""
+    """Return the sorted entries of a directory. If no descriptor is free, one of the reserve is used."""
     try:
         listing = os.scandir(folder)
     except OSError as error:
@@ -138,7 +146,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 @lru_cache(maxsize=256)
 def _matcher(pattern: str) -> Callable[[str], object]:
-    """Return what tells whether a name matches. A name with a leading dot only matches a pattern with one."""
+    """Return a function that is true for a name that matches. A leading dot is matched only by a pattern with one."""
     if pattern == "**":
         pattern = "*"
     match = re.compile(fnmatch.translate(pattern)).match

@@ -1,11 +1,12 @@
-"""When to look at the files: as soon as the kernel tells that something happened, and in any case from time to time.
+"""The inotify watcher: wakes the scan loop when the kernel reports a change, or after a time-out.
 
-inotify only makes it quick. It says nothing about what other machines write to a network volume, its queue is bounded,
-and the system may have no instance left; so what it says is never relied on. Directories are watched, not files: one
-watch each tells of all that happens in it, and no file has to be watched again after its rotation.
+inotify only makes the loop quick, and polling makes it right. inotify does not report what other machines write to a
+network volume, its queue is bounded, and the system may have no instance left.
 
-A writer that writes line by line causes thousands of events a second. So after each look there is a pause in which
-nothing is heard, and whatever came in it is taken at once.
+Directories are watched and not files: one watch reports all events in a directory, and a rotation needs no new watch.
+
+A writer that writes line by line causes thousands of events a second. So after each look there is a pause without
+listening, and the events of the pause are taken together.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _MANY = flags.Q_OVERFLOW | flags.IGNORED
 
 
 class Watcher:
-    """Wakes whoever waits in `wait`. Without inotify it only waits."""
+    """One inotify instance. Owned by the scan loop, which waits in `wait`. Without an instance it only waits."""
 
     def __init__(self) -> None:
         self._watches: dict[str, int] = {}  # by directory
@@ -43,9 +44,9 @@ class Watcher:
             log.warning("no inotify: files are only looked at every SCAN_INTERVAL", reason=error.strerror)
 
     def watch(self, folders: Iterable[str]) -> bool:
-        """Watch these directories and no others. One that cannot be watched is left to polling.
+        """Watch these directories and no others. One that cannot be watched is only polled.
 
-        Return True if one is watched from now on that was not before: what happened in it until now was not heard.
+        Return True if one was not watched before: events in it may have been missed.
         """
         wanted, more = set(folders), False
         if self._inotify is None or wanted == self._watches.keys():
@@ -61,14 +62,14 @@ class Watcher:
         return more
 
     def wake(self) -> None:
-        """End the waiting that goes on, or the next one."""
+        """End the current `wait`, or the next one."""
         self._awake.set()
 
-    async def wait(self, timeout: float, took: float = 0.0) -> None:  # noqa: ASYNC109 - that it has passed is no failure
-        """Until something happened in a directory, or `wake` was called, or the time has passed.
+    async def wait(self, timeout: float, took: float = 0.0) -> None:  # noqa: ASYNC109 - its end is no failure
+        """Wait until there is an event in a directory, `wake` is called, or the time-out is over.
 
-        `took`: seconds that the last look took. The pause is that long, at least, so that looking at very many files
-        takes half of a core at most.
+        `took`: seconds that the last look took. The pause is at least as long, so that very many files use half of a
+        core at most.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
@@ -78,7 +79,9 @@ class Watcher:
             await asyncio.sleep(pause)
 
     def take(self) -> bool:
-        """Take what was heard, and listen again. True when files came, went or were renamed since the last time."""
+        """Take the events since the last call, and listen again. Return True if a file was created, deleted or
+        renamed.
+        """
         loop = asyncio.get_running_loop()
         self._awake.clear()
         self._taken = loop.time()
@@ -90,12 +93,12 @@ class Watcher:
             if event.mask & flags.IGNORED:  # the directory is gone
                 self._watches = {folder: watch for folder, watch in self._watches.items() if watch != event.wd}
         if not self._listening:
-            loop.add_reader(self._inotify.fileno(), self._hear)
+            loop.add_reader(self._inotify.fileno(), self._on_event)
             self._listening = True
         return changed
 
-    def _hear(self) -> None:
-        """Something happened: that is enough until it is looked at."""
+    def _on_event(self) -> None:
+        """Stop listening at the first event: the loop looks at everything anyway."""
         self._stop_listening()
         self._awake.set()
 
@@ -105,6 +108,7 @@ class Watcher:
             self._listening = False
 
     def close(self) -> None:
+        """Close the instance."""
         self._stop_listening()
         if self._inotify is not None:
             self._inotify.close()

@@ -1,7 +1,8 @@
-"""Why a file cannot be read and how to change that, in a sentence: its mode, owner and group beside our own ids.
+"""Permissions: explain in a sentence why a file cannot be read, and how to change that.
 
-In Kubernetes the cure is a group: `fsGroup` gives a volume and all containers of the Pod one, `supplementalGroups`
-gives the containers the group that the app writes with. Neither helps where the app's umask denies the group reading.
+The sentence has the file's mode, owner and group, and the ids of this process. In Kubernetes the cure is a group.
+`fsGroup` gives a group to a volume and to all containers of the Pod. `supplementalGroups` gives the containers the
+group that the app writes with. Neither helps if the app's umask denies the group to read.
 https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
 """
 
@@ -12,12 +13,12 @@ import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 
-_READ, _SEARCH = 4, 1  # of the three bits of a class
+_READ, _SEARCH = 4, 1  # bits of a class (owner, group, others)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What stat(2) says of a file or directory."""
+    """The part of a file's stat(2) that decides about access."""
 
     path: str
     mode: int  # permission bits
@@ -68,7 +69,7 @@ def why(path: str, error: OSError) -> str:
 
 
 def _facts(path: str) -> Facts | None:
-    """Return the facts of the path, or of the nearest directory above it that may be looked at."""
+    """Return the facts of the path, or of the nearest directory above it for which `stat` is permitted."""
     while True:
         try:
             status = os.stat(path)  # noqa: PTH116 - paths are text throughout

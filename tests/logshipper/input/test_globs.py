@@ -71,7 +71,7 @@ def test_a_directory_is_read_once_for_a_pattern_however_many_links_lead_to_it(tm
 def test_an_absurd_depth_ends(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     try:
-        for _ in range(globs.MOST_DEEP + 20):
+        for _ in range(globs.MAX_DEPTH + 20):
             os.mkdir("d", dir_fd=here)
             inner = os.open("d", os.O_RDONLY, dir_fd=here)
             os.close(here)
@@ -80,7 +80,7 @@ def test_an_absurd_depth_ends(tmp_path: Path) -> None:
         os.close(here)
     folders: set[str] = set()
     assert not [path for path in globs.find(f"{tmp_path}/**/*.log", lambda *_: None, folders) if path]
-    assert len(folders) == globs.MOST_DEEP + 1
+    assert len(folders) == globs.MAX_DEPTH + 1
 
 
 @pytest.mark.parametrize(
