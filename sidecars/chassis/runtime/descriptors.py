@@ -1,13 +1,16 @@
 """File descriptors and the other resources of this process: limits, a reserve, and the errors that mean "used up".
 
-`raise_limit` runs once, at a service's start. It raises the soft limit of open files (RLIMIT_NOFILE), which is 1,024 in
-most containers, to the hard one, less a reserve. The reserve costs nothing while it is not used: the kernel gives out
-no descriptor whose number is the soft limit or above (setrlimit(2)), so the numbers between the soft and the hard limit
-stay free, whatever takes the rest. `reserved` lifts the soft limit for as long as one call needs to open something. A
-descriptor of the reserve that is closed is free for the reserve again, and for nobody else.
+`raise_limit` runs once, at the start of a service. It raises the soft limit of open files (RLIMIT_NOFILE), which is
+1,024 in most containers, to the hard limit less a reserve:
 
-The reserve is for the admin port, for state files and for connections without which nothing moves on. A job that ends
-by itself opens a handful of files and does not pay for any of this.
+    0 ──── descriptors for all uses ──── soft limit ── reserve ── hard limit
+
+The kernel gives out no descriptor whose number is the soft limit or above (setrlimit(2)), so the numbers of the reserve
+stay free. `reserved` raises the soft limit while one call opens a file or a socket. A descriptor of the reserve that is
+closed is free for the reserve again, and for no other use.
+
+The reserve is for the admin port, for state files, and for connections without which no work goes on. A job opens a
+handful of files and uses none of this.
 """
 
 from __future__ import annotations
@@ -28,12 +31,12 @@ if TYPE_CHECKING:
 
 log = logs.get("descriptors")
 
-# Descriptors that are asked for at most. It is the kernel's own ceiling (fs.nr_open) unless somebody raised that. Some
-# container runtimes set a hard limit of 2^30: a child that closes every possible descriptor would take minutes for it.
+# The highest soft limit that is set: the kernel's default ceiling (fs.nr_open). Some container runtimes set a hard
+# limit of 2^30; a child process that closes every possible descriptor would then take minutes.
 MOST = 1 << 20
 RESERVE = 32  # descriptors
-_SHARE = 4  # the reserve is at most this part of the limit: a quarter
-_EVERY = 10.0  # seconds between log lines about one resource
+_SHARE = 4  # the reserve is at most a quarter of the limit
+_LOG_INTERVAL = 10.0  # seconds between log lines about one resource
 
 DESCRIPTORS, MEMORY, PORTS = "descriptors", "memory", "ports"
 _RESOURCES = {
@@ -52,7 +55,7 @@ _SENTENCES = {
 
 @dataclass(frozen=True)
 class DescriptorLimits:
-    """The limits of open files in force. `reserve` is what lies between `soft` and what `reserved` may use."""
+    """The limits of open files in force. `reserve` is the number of descriptors above `soft` that `reserved` opens."""
 
     soft: int
     hard: int
@@ -67,23 +70,23 @@ def descriptor_limits(hard: int) -> DescriptorLimits:
 
 
 class _State:
-    """What this process has set and counted. There is one, as there is one table of descriptors."""
+    """The limits and counts of this process. There is one, as a process has one table of descriptors."""
 
     def __init__(self) -> None:
         self.limits: DescriptorLimits | None = None
         self.lock = threading.Lock()
-        self.lifted = 0  # contexts of `reserved` that are open
+        self.lifted = 0  # open contexts of `reserved`
         self.counts = dict.fromkeys(_SENTENCES, 0)
-        self.told: dict[str, float] = {}
+        self.logged_at: dict[str, float] = {}
 
 
 _state = _State()
 
 
 def raise_limit() -> DescriptorLimits:
-    """Set the soft limit of open files as high as it goes, less the reserve. Return the limits in force.
+    """Raise the soft limit of open files as far as possible, less the reserve. Return the limits in force.
 
-    Where the system refuses (a seccomp profile may), everything stays as it is and there is no reserve.
+    If the system refuses (a seccomp profile may), the limits stay, and there is no reserve.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = descriptor_limits(hard)
@@ -97,9 +100,9 @@ def raise_limit() -> DescriptorLimits:
 
 @contextmanager
 def reserved() -> Iterator[None]:
-    """Let what is opened meanwhile use the reserve. For single calls: other threads may use it in that time, too.
+    """Let files and sockets that are opened in this context use the reserve.
 
-    Never hold this over an `await`.
+    It is for single calls, because other threads may use the reserve meanwhile. Never hold it over an `await`.
     """
     limits = _state.limits
     if limits is None or not limits.reserve:
@@ -123,7 +126,7 @@ def _set_soft(soft: int, hard: int) -> None:
 
 
 def accept_with_reserve(bound: socket.socket) -> socket.socket:
-    """Accept a connection, with a descriptor of the reserve where no other is free. Raises OSError."""
+    """Accept a connection, with a descriptor of the reserve if no other is free. Raises OSError."""
     try:
         return bound.accept()[0]
     except OSError as error:
@@ -135,7 +138,7 @@ def accept_with_reserve(bound: socket.socket) -> socket.socket:
 
 
 def is_reserved(number: int) -> bool:
-    """Return True if this descriptor is one of the reserve, which other things may need next."""
+    """Return True if this descriptor is one of the reserve."""
     return _state.limits is not None and number >= _state.limits.soft
 
 
@@ -143,38 +146,38 @@ def is_reserved(number: int) -> bool:
 
 
 def exhausted_resource(error: BaseException) -> str | None:
-    """Return the resource of ours that the error says is used up: DESCRIPTORS, MEMORY or PORTS; None for other errors.
+    """Return the resource that is used up according to the error: DESCRIPTORS, MEMORY or PORTS; None if none is.
 
-    An error of connecting that has one says nothing about the peer. (For bind(2), EADDRNOTAVAIL means a wrong address.)
+    Such an error of connect(2) says nothing about the peer. (For bind(2), EADDRNOTAVAIL means a wrong address.)
     """
     if type(error) is not OSError or error.errno is None:
-        return None  # the kinds of OSError (of TLS, of name lookups) have numbers of their own, or mean something else
+        return None  # subclasses (of TLS, of name look-ups) have other numbers, or another meaning
     return _RESOURCES.get(error.errno)
 
 
 def count_exhaustion(error: BaseException) -> str | None:
-    """Count an error that means "used up", and log it, at most every 10 s for each resource. Return the resource."""
+    """Count an error that means "used up" and return the resource. Log it, at most every 10 s for each resource."""
     used_up = exhausted_resource(error)
     if used_up is None:
         return None
     _state.counts[used_up] += 1
     now = time.monotonic()
-    if now - _state.told.get(used_up, -_EVERY) >= _EVERY:
-        _state.told[used_up] = now
+    if now - _state.logged_at.get(used_up, -_LOG_INTERVAL) >= _LOG_INTERVAL:
+        _state.logged_at[used_up] = now
         log.warning(_SENTENCES[used_up], times=_state.counts[used_up])
     return used_up
 
 
 def exhaustion_counts() -> Mapping[str, int]:
-    """Return how often each resource was found used up."""
+    """Return the number of errors so far, for each resource."""
     return dict(_state.counts)
 
 
-# -- what is told -----------------------------------------------------------------------------------------------------
+# -- status -----------------------------------------------------------------------------------------------------
 
 
 def free_count() -> int:
-    """Return how many descriptors may still be opened without the reserve. Costs a directory listing."""
+    """Return the number of descriptors that are free without the reserve. It lists a directory."""
     limits = _state.limits
     soft = limits.soft if limits else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return max(0, soft - _open())
@@ -190,16 +193,16 @@ def is_any_free() -> bool:
 
 
 def status() -> dict[str, int]:
-    """For `/status`: limits, reserve and open descriptors."""
+    """Return limits, reserve and open descriptors, for `/status`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = _state.limits or DescriptorLimits(soft, hard, 0)
     return {"soft_limit": limits.soft, "hard_limit": limits.hard, "reserve": limits.reserve, "open": _open()}
 
 
 def _open() -> int:
-    """The number of open descriptors; 0 where the system does not tell."""
+    """Return the number of open descriptors; 0 without /proc."""
     try:
         with reserved():
-            return len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208 - it needs no more than names
+            return len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208 - only the number of names is needed
     except OSError:
         return 0

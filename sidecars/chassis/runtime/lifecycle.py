@@ -1,9 +1,14 @@
-"""From the first instant to the exit code: signals, the drain deadline, and the one sentence that says why it ended.
+"""The life of a process, from its start to its exit code: signals, the drain deadline, and the reason of its end.
 
-There are two kinds of programs. A *job* (an init container) is a plain function that ends when its work is done; it
-needs no event loop and pays for none. A *service* is a coroutine that is given its `ServiceContext`; it runs until
-`stopping` is set by SIGTERM or SIGINT, then finishes what it has begun. It has `drain_timeout` seconds for that; a
-second signal ends the drain at once. Which of the three ended it is logged.
+There are two types of programs. A *job* (an init container) is a function that returns when its work is done. It needs
+no event loop and loads none. A *service* is a coroutine that gets a `ServiceContext`:
+
+    running ──SIGTERM or SIGINT──▶ draining ──coroutine returns──▶ ended: exit code 0
+       │                              ├──`drain_timeout` passes──▶ cancelled: exit code 0
+       │                              └──a second signal─────────▶ cancelled: exit code 0
+       └──coroutine returns, or raises a Failure──▶ ended: exit code 0, or that of the Failure
+
+The log says which of the three ended the drain.
 
 Exit codes, after sysexits.h: 0 done or drained, 65 bad input data, 69 a needed service is unavailable, 70 a defect,
 74 I/O failed, 78 bad settings.
@@ -31,15 +36,14 @@ if TYPE_CHECKING:
 log = logs.get("lifecycle")
 
 TERMINATION_LOG = "/dev/termination-log"
-_TERMINATION_LIMIT = (
-    4096  # bytes; https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
-)
-_STANDARD = 3  # streams: in, out, err
+# Bytes; https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+_TERMINATION_LIMIT = 4096
+_STANDARD_STREAMS = 3  # in, out, error
 _CANCEL_GRACE = 1.0  # seconds for a cancelled service to unwind
 
 
 class Failure(Exception):
-    """Why the process cannot go on: one sentence for people, and the exit code for machines."""
+    """The process cannot go on. `reason` is one sentence for people, `exit_code` is for machines."""
 
     exit_code = 70
 
@@ -49,58 +53,66 @@ class Failure(Exception):
 
 
 class BadSettings(Failure):
+    """The settings, or files that they name, cannot be used."""
+
     exit_code = 78
 
 
 class BadData(Failure):
+    """The input data is malformed."""
+
     exit_code = 65
 
 
 class Unavailable(Failure):
+    """A service that the process needs is unavailable."""
+
     exit_code = 69
 
 
 class IOFailed(Failure):
+    """A read, a write or a socket operation failed."""
+
     exit_code = 74
 
 
 class ServiceContext:
-    """What a service is given: when to stop, how long it may take to, and where to say how it is."""
+    """The stop event, the drain deadline and the health of a running service. `run_service` owns it."""
 
     def __init__(self, drain_timeout: float) -> None:
-        import asyncio  # noqa: PLC0415 - a job must not pay for the event loop
+        import asyncio  # noqa: PLC0415 - a job does not load the event loop
 
-        from sidecars.chassis.runtime.health import Health  # noqa: PLC0415 - as above
+        from sidecars.chassis.runtime.health import Health  # noqa: PLC0415 - a job does not load it
 
         self.health = Health()
         self.stopping = asyncio.Event()
         self.drain_timeout = drain_timeout
-        self._drained_by: float | None = None
+        self._drain_deadline: float | None = None
 
     def begin_drain(self, now: float) -> None:
-        """Called once, by the first signal. `now` is the loop's time."""
-        self._drained_by = now + self.drain_timeout
+        """Set `stopping` and start the drain deadline. `now` is the loop's time. The first stop signal calls this."""
+        self._drain_deadline = now + self.drain_timeout
         self.health.hold("lifecycle", "draining after a signal to stop")
         self.stopping.set()
 
     def drain_time_left(self, now: float) -> float:
-        """Seconds that the drain may still take at the loop's time `now`."""
-        return self.drain_timeout if self._drained_by is None else max(0.0, self._drained_by - now)
+        """Return the seconds that are left of the drain at the loop's time `now`."""
+        return self.drain_timeout if self._drain_deadline is None else max(0.0, self._drain_deadline - now)
 
 
 def ensure_standard_streams() -> None:
-    """Where a standard stream is closed, put /dev/null: no file or socket of ours may get its number."""
-    for number in range(_STANDARD):
+    """Open /dev/null for each standard stream that is closed, so that no file or socket of ours gets its number."""
+    for number in range(_STANDARD_STREAMS):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is this one
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - as above
 
 
 def exit_on_stop_signal() -> None:
-    """Until a service has begun, a signal to stop simply ends it: as process 1 it would otherwise be ignored."""
+    """Exit with 0 at a stop signal that comes before the service runs: for process 1, the default is to ignore it."""
 
     def leave(_number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(0)
@@ -112,10 +124,10 @@ def exit_on_stop_signal() -> None:
 
 
 def run_job(job: Callable[[], None]) -> None:
-    """Run the job to its end. A signal unwinds it, so that its clean-up runs, and then counts as a failure.
+    """Run the job to its end. A stop signal raises IOFailed in it, so that its clean-up runs.
 
-    Exit code 0 of an init container starts the app, so a job that was stopped must not end with it, however early that
-    was. Once the job is done a signal changes nothing any more.
+    Exit code 0 of an init container starts the app, so a job that was stopped must end with another one, however early
+    the signal came. After the job is done, stop signals are ignored.
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
@@ -129,23 +141,23 @@ def run_job(job: Callable[[], None]) -> None:
 
 
 def run_service(service: Service, drain_timeout: float, loop_factory: LoopFactory | None = None) -> None:
-    """Run the service until it ends or is told to stop and has drained. Raises what the service raises.
+    """Run the service until it returns, or has drained after a stop signal. Raises the error of the service.
 
-    The limit of open files is raised first, before the event loop or anything of the service opens one.
+    The limit of open files is raised first, before the event loop or the service opens a file.
 
-    The loop is not closed: that would wait, without a limit, for tasks that do not let themselves be cancelled and for
-    threads that hang in a system call. `exit_now` ends the process, and them.
+    The loop is not closed: that would wait, without a limit, for tasks that refuse to be cancelled and for threads that
+    hang in a system call. `exit_now` ends the process with them.
     """
-    import asyncio  # noqa: PLC0415 - a job must not pay for the event loop
+    import asyncio  # noqa: PLC0415 - a job does not load the event loop
 
-    from sidecars.chassis.runtime import descriptors  # noqa: PLC0415 - nor for this
+    from sidecars.chassis.runtime import descriptors  # noqa: PLC0415 - nor this
 
     descriptors.raise_limit()
     asyncio.Runner(loop_factory=loop_factory).run(_supervise(service, drain_timeout))
 
 
 async def _supervise(service: Service, drain_timeout: float) -> None:
-    import asyncio  # noqa: PLC0415 - as above
+    import asyncio  # noqa: PLC0415 - a job does not load it
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_stray)
@@ -180,8 +192,8 @@ async def _supervise(service: Service, drain_timeout: float) -> None:
 
 
 async def _first(work: asyncio.Future[None], event: Coroutine[Any, Any, Any]) -> bool:
-    """Wait for either; True when the work has ended."""
-    import asyncio  # noqa: PLC0415 - as above
+    """Wait for the work or the event. Return True if the work has ended."""
+    import asyncio  # noqa: PLC0415 - a job does not load it
 
     waiter = asyncio.ensure_future(event)
     try:
@@ -192,15 +204,15 @@ async def _first(work: asyncio.Future[None], event: Coroutine[Any, Any, Any]) ->
 
 
 async def _cancelled(work: asyncio.Future[None]) -> None:
-    """Cancel the work and give it a moment to unwind. What it raises about itself then is still worth knowing."""
+    """Cancel the work and give it a moment to unwind. Raises its error, if it ends with one."""
     await _unwind({work})
     if work.done() and not work.cancelled() and (error := work.exception()):
         raise error
 
 
 async def _unwind(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
-    """Cancel the tasks, and wait a moment for their clean-up."""
-    import asyncio  # noqa: PLC0415 - as above
+    """Cancel the tasks, and wait at most _CANCEL_GRACE seconds for their clean-up."""
+    import asyncio  # noqa: PLC0415 - a job does not load it
 
     left = {task for task in tasks if task and not task.done()}
     for task in left:
@@ -210,7 +222,7 @@ async def _unwind(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
 
 
 def _log_stray(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An error in a callback that nobody awaits: a defect, but not one to die of."""
+    """Log an error of a callback or task that nobody awaits. It is a defect, and the process goes on."""
     error = context.get("exception")
     if isinstance(error, BaseException):
         log.defect(context["message"], error)
@@ -222,14 +234,14 @@ def _log_stray(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 
 def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_LOG) -> int:
-    """Do the work; turn however it ends into an exit code, the last log line and the termination message.
+    """Do the work and return the exit code of its end. A failure is the last log line and the termination message.
 
-    The message of an earlier run is removed first: it would be shown as the reason of a later kill, which writes none.
+    The message of an earlier run is removed first: a later SIGKILL, which writes none, would be shown with it.
     """
     write_termination_message("", termination_log)
     try:
         work()
-    except Exception as error:  # noqa: BLE001 - the outermost edge: everything becomes an exit code here
+    except Exception as error:  # noqa: BLE001 - the outermost edge: every error becomes an exit code here
         failure = failure_of(error)
         if failure is None:
             log.defect("a defect: please report the traceback", error)
@@ -241,9 +253,9 @@ def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_
 
 
 def exit_now(exit_code: int) -> NoReturn:
-    """End the process now: no thread that hangs, and no further signal, can hold it up or change its exit code.
+    """End the process now. No thread that hangs and no further signal can delay it or change its exit code.
 
-    Lines of the log that wait for a slow reader have half a second more.
+    Log lines that wait for a slow reader have half a second more.
     """
     logs.flush()
     for stream in (sys.stdout, sys.stderr):
@@ -253,7 +265,7 @@ def exit_now(exit_code: int) -> NoReturn:
 
 
 def failure_of(error: BaseException) -> Failure | None:
-    """The failure in an error, also in the groups that task groups raise; None where it is a defect."""
+    """Return the Failure in an error, also from the groups that task groups raise; None if the error is a defect."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, BaseExceptionGroup):
@@ -263,12 +275,12 @@ def failure_of(error: BaseException) -> Failure | None:
 
 
 def write_termination_message(message: str, termination_log: str = TERMINATION_LOG) -> None:
-    """Leave a message where `kubectl describe pod` shows it, in place of an earlier one; "" removes that.
+    """Write the message that `kubectl describe pod` shows, in place of an earlier one; "" removes that one.
 
-    Nothing happens where there is no such place. No terminal obeys the message.
+    Without a termination log (outside Kubernetes) nothing happens. Control characters are escaped.
     """
     try:
-        with open(termination_log, "r+b") as file:  # noqa: PTH123 - r+: never create it, only Kubernetes does
+        with open(termination_log, "r+b") as file:  # noqa: PTH123 - r+ does not create the file: only Kubernetes does
             text = printable(message, keep="\n\t").encode()[:_TERMINATION_LIMIT].decode(errors="ignore")
             file.write(text.encode())
             file.truncate()

@@ -1,18 +1,18 @@
-"""Frozen dataclasses that cost nothing to load.
+"""Frozen dataclasses that load fast.
 
-The standard library's `dataclasses` brings `inspect`, `ast` and `re` along and compiles several methods for each class:
-at the start of an init container that is more than a bare Python takes from start to finish. This is the part of it
-that settings and facts need: immutable, compared by value, shown by their fields. For type checkers it *is* a dataclass
-(PEP 681). Annotations are never looked into, but for `ClassVar`; a module that declares one begins with
-`from __future__ import annotations`.
+The standard library's `dataclasses` imports `inspect`, `ast` and `re`, and compiles several methods for each class. At
+the start of an init container that takes longer than a bare Python from start to end. This module has the part that
+settings and records need: immutable instances, compared by value, shown with their fields. For type checkers they *are*
+dataclasses (PEP 681). Annotations are not evaluated, except for `ClassVar`; a module that declares such a class begins
+with `from __future__ import annotations`.
 
-For the same reason the chassis imports `typing` for type checkers alone, and a generic class derives from the `Generic`
-that stands here.
+For the same reason a module that a job loads imports `typing` for type checkers alone, and a generic class in it
+derives from the `Generic` of this module.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # for type checkers it is true; typing itself costs as much as dataclasses
+TYPE_CHECKING = False  # True for type checkers. `typing` takes as long to load as `dataclasses`
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Generic, TypeVar, dataclass_transform
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
 
     class Generic:
-        """At run time a parameter of a class means nothing."""
+        """Ignores the parameters of a class at run time."""
 
         def __class_getitem__(cls, _parameter: object) -> type:
             return cls
@@ -39,7 +39,7 @@ _set = object.__setattr__
 
 
 class Field:
-    """One field: how its default is made (None: it has none), and what else is to be known about it."""
+    """One field. `make` returns its default (None: it has none); `metadata` is for the code that declares it."""
 
     __slots__ = ("make", "metadata", "name")
 
@@ -53,12 +53,12 @@ class Field:
 
 @dataclass_transform()
 def dataclass(*, frozen: bool = False, kw_only: bool = False, slots: bool = False) -> Callable[[type[T]], type[T]]:
-    """A class decorator. `frozen=True` is spelt out, for readers and type checkers; there is no other kind.
+    """Return a class decorator. Only `frozen=True` exists; it is written out for readers and type checkers.
 
-    `slots`: for facts of which there are thousands.
+    `slots` is for classes with thousands of instances.
     """
     if not frozen:
-        raise TypeError("only dataclass(frozen=True): what can change is a class of its own")
+        raise TypeError("only dataclass(frozen=True): write a plain class for instances that change")
 
     def declared(cls: type[T]) -> type[T]:
         known: dict[str, Field] = {}
@@ -77,24 +77,24 @@ def dataclass(*, frozen: bool = False, kw_only: bool = False, slots: bool = Fals
 
 
 def fields(cls: type) -> tuple[Field, ...]:
-    """The fields in their order. Raises TypeError for a class that was not declared with this module's `dataclass`."""
+    """Return the fields in their order. Raises TypeError for a class that is not declared with this `dataclass`."""
     if _FIELDS not in cls.__dict__:
         raise TypeError(f"{cls.__name__} is not declared with sidecars.chassis.runtime.light_dataclasses.dataclass")
     return tuple(getattr(cls, _FIELDS).values())
 
 
 def replace(record: T, **changes: Any) -> T:
-    """The record with some of its fields changed."""
+    """Return a copy of the record with these fields changed."""
     return type(record)(**{**asdict(record), **changes})
 
 
 def asdict(record: object) -> dict[str, Any]:
-    """The fields and their values. Values that are such records themselves stay so."""
+    """Return the fields and their values. A value that is itself a record stays one."""
     return {name: getattr(record, name) for name in getattr(type(record), _FIELDS)}
 
 
 def _with_slots(cls: type[T]) -> type[T]:
-    """The same class with places for its own fields alone: that can only be said when a class is made."""
+    """Return the same class with `__slots__`, which only the creation of a class can set."""
     parts = {name: part for name, part in cls.__dict__.items() if name not in ("__dict__", "__weakref__")}
     again: type[T] = type(cls.__name__, cls.__bases__, {**parts, "__slots__": tuple(cls.__annotations__)})
     return again

@@ -1,19 +1,20 @@
-"""Writing log lines to stderr so that nothing waits for their reader.
+"""Write log lines to stderr without ever waiting for its reader.
 
-stderr of a container is a pipe of 64 KiB to the container runtime. When the runtime's reader stalls, a write to a full
-pipe blocks, and with it the whole process. So:
+stderr of a container is a pipe of 64 KiB to the container runtime. If the runtime's reader stalls, a write to the full
+pipe blocks, and the whole process with it. So:
 
-1. A line is written at once, by whoever logs it, through a descriptor that never blocks. There is no thread then.
-2. What does not fit is kept in a queue of at most QUEUE bytes. A thread writes it when there is room again, and ends.
-3. A line that does not fit into the queue is dropped and counted. The next line that is taken says how many were.
+1. The thread that logs a line writes it at once, through a descriptor that never blocks. There is no other thread then.
+2. Bytes that the pipe has no room for are kept in a queue of at most QUEUE bytes. A thread writes them when there is
+   room, and ends when the queue is empty.
+3. A line that the queue has no room for is dropped and counted. The next line reports the number of dropped lines.
 
-O_NONBLOCK belongs to the open file description, and that of stderr is shared with other processes: the shell on the
-same terminal, our own children. Setting it there would make *their* writes fail. So stderr is opened a second time, by
-`/proc/self/fd/2`, which gives a description of our own. Where that cannot be done (a socket; a pipe of another user's;
-no /proc), the thread makes all writes, and is the only one that they block. A regular file is written to directly: it
-is always ready, and a second description of it would have a position of its own.
+O_NONBLOCK belongs to the open file description, which stderr shares with other processes: the shell on the same
+terminal, our own children. Set there, it would make *their* writes fail. So stderr is opened a second time, as
+`/proc/self/fd/2`, which gives a description of our own. If that is not possible (a socket, the pipe of another user, no
+/proc), the thread makes all writes, and they block only that thread. A regular file is written to directly: it is
+always ready, and a second description would have a position of its own.
 
-A forked child starts with an empty queue and no thread: the lines that wait are its parent's.
+A forked child starts with an empty queue and no thread, because the lines that wait are those of its parent.
 """
 
 from __future__ import annotations
@@ -31,26 +32,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 QUEUE = 256 * 1024  # bytes of lines that wait for room
-URGENT = 16 * 1024  # bytes beyond it, for lines such as the reason of the end
-LAST_CHANCE = 0.5  # seconds that a process which ends gives its reader
-_NO_ROOM_YET = 0.05  # seconds, where the system says that there is room, but not for so much
+URGENT = 16 * 1024  # bytes beyond it, for urgent lines such as the reason of the end
+LAST_CHANCE = 0.5  # seconds that a process waits for its reader at its end
+_RETRY = 0.05  # seconds until the next try, if poll(2) reports room but write(2) takes nothing
 
 
 class _Line:
-    """A line on its way. `told` is the number of dropped lines that it tells of."""
+    """A line that is not written yet. It reports `dropped_before` dropped lines."""
 
-    __slots__ = ("data", "lost", "told")
+    __slots__ = ("data", "dropped_before", "lost")
 
-    def __init__(self, data: bytes, told: int) -> None:
-        self.data = data  # what is left to be written
-        self.told = told
+    def __init__(self, data: bytes, dropped_before: int) -> None:
+        self.data = data  # the bytes that are left to write
+        self.dropped_before = dropped_before
         self.lost = False
 
 
 class LogWriter:
     """Writes lines to one descriptor. A process has one writer, which any thread may use.
 
-    `notice` makes the line that tells how many lines were dropped.
+    `notice` makes the line that reports a number of dropped lines.
     """
 
     def __init__(self, number: int, notice: Callable[[int], bytes]) -> None:
@@ -63,20 +64,19 @@ class LogWriter:
         atexit.register(self.finish)
 
     def _reset(self) -> None:
-        self._changed = (
-            threading.Condition()
-        )  # its lock is reentrant: a signal's handler may log in the middle of a line
+        # The lock of a condition is reentrant, as a signal's handler may log in the middle of a line.
+        self._changed = threading.Condition()
         self._queue: deque[_Line] = deque()
         self._queued = 0  # bytes
         self._writing = False
-        self._untold = 0  # dropped lines of which no line tells yet
+        self._unreported = 0  # dropped lines that no line has reported yet
         self._thread: threading.Thread | None = None
 
     def write(self, data: bytes, *, urgent: bool = False) -> None:
         """Write the line, keep it for later, or drop it. Never blocks and never raises."""
         with self._changed:
-            line = _Line(self.notice(self._untold) + data if self._untold else data, self._untold)
-            self._untold = 0
+            line = _Line(self.notice(self._unreported) + data if self._unreported else data, self._unreported)
+            self._unreported = 0
             if self._blocks or self._queue or self._writing:
                 self._keep(line, QUEUE + URGENT if urgent else QUEUE)
             else:
@@ -86,7 +86,7 @@ class LogWriter:
                 finally:  # a signal's handler may raise anywhere
                     self._writing = False
                     if not self._is_settled(line):
-                        self._queue.appendleft(line)  # before what a signal's handler has logged meanwhile
+                        self._queue.appendleft(line)  # before lines that a signal's handler has logged meanwhile
                         self._queued += len(line.data)
             if self._queue and self._thread is None:
                 self._start()
@@ -94,13 +94,13 @@ class LogWriter:
                 self._changed.notify_all()
 
     def draw(self, text: bytes) -> None:
-        """Write what may be left out, such as a progress bar, if nothing waits."""
+        """Write text that may be left out, such as a progress bar, if no line waits."""
         with self._changed:
             if not (self._blocks or self._queue or self._writing):
                 self._put(_Line(text, 0))
 
     def finish(self, seconds: float = LAST_CHANCE) -> None:
-        """Wait until everything is written, for so many seconds at most."""
+        """Wait until every line is written, for at most so many seconds."""
         with self._changed:
             if self._queue and self._thread is None:
                 self._start()
@@ -117,33 +117,33 @@ class LogWriter:
             self._queued += len(line.data)
 
     def _is_settled(self, line: _Line) -> bool:
-        """Return True if nothing is to be done about the line any more; count it if it is lost."""
+        """Return True if the line is written or lost; count it if it is lost."""
         if line.lost:
             self.dropped += 1
-            self._untold += 1 + line.told
+            self._unreported += 1 + line.dropped_before
         return line.lost or not line.data
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._drain, name="log writer", daemon=True)
-        with signals.block_stop():  # they are the main thread's
+        with signals.block_stop():  # the main thread handles them
             try:
                 self._thread.start()
-            except RuntimeError:  # no more threads are allowed: the next line tries again
+            except RuntimeError:  # the limit of threads is reached: the next line tries again
                 self._thread = None
 
     # -- without the lock -----------------------------------------------------------------------------------------
 
     def _put(self, line: _Line) -> None:
-        """Write as much of the line as there is room for."""
+        """Write as much of the line as the pipe has room for."""
         try:
             line.data = line.data[os.write(self._number, line.data) :]
         except BlockingIOError:
             pass
-        except OSError:  # nobody will ever read it, or the disk is full
+        except OSError:  # the reader has gone, or the disk is full
             line.lost = True
 
     def _drain(self) -> None:
-        """Write what is queued. The thread's work; it ends when nothing is left, unless all writes are its own."""
+        """Write the queued lines: the work of the thread. It ends with the queue, unless it makes all writes."""
         while True:
             with self._changed:
                 while self._blocks and not self._queue:
@@ -164,13 +164,13 @@ class LogWriter:
             self._wait_for_room(is_stuck=len(line.data) == before)
 
     def _wait_for_room(self, *, is_stuck: bool) -> None:
-        import select  # noqa: PLC0415 - as good as never needed
+        import select  # noqa: PLC0415 - almost never needed
 
         room = select.poll()
         room.register(self._number, select.POLLOUT)
         room.poll()
         if is_stuck:
-            select.select([], [], [], _NO_ROOM_YET)
+            select.select([], [], [], _RETRY)
 
 
 def _opened(number: int) -> tuple[int, bool]:

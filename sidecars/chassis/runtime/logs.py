@@ -1,14 +1,14 @@
-"""Logs: one line of JSON on stderr, or text on a terminal. No payload and no secret is ever logged.
+"""Log lines: JSON on stderr, or text on a terminal. No payload and no secret is ever logged.
 
 `log = logs.get("warcopier"); log.info("published", file=name, bytes=size)` gives
 `{"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"published","logger":"warcopier","file":"shop.war","bytes":1}`.
 The field names are those of Go's `log/slog`, which most neighbours in a cluster use.
 
-No line ever stops the work: one that stderr's reader does not take is kept, or dropped and counted (see `logwriter`).
+No line ever blocks the work: a line that stderr's reader does not take is kept, or dropped and counted (`log_writer`).
 
-The standard library's `logging` is only loaded where libraries are there that use it (`configure(libraries=True)`);
-what they say then has the same form. In a process that has not configured anything, such as one that runs tests, all
-lines go to `logging`, as a library's would.
+The standard library's `logging` is loaded only by `configure(libraries=True)`, for programs whose libraries use it;
+their lines then have the same form. In a process that has configured nothing, such as a test run, all lines go to
+`logging`.
 """
 
 from __future__ import annotations
@@ -37,30 +37,32 @@ _RESERVED = frozenset({"time", "level", "msg", "logger"})
 
 
 class _Unconfigured:
+    """Writes to `logging`, in a process that has not called `configure`."""
+
     def write(self, level: str, logger: str, msg: str, fields: dict[str, object], error: BaseException | None) -> None:
-        import logging  # noqa: PLC0415 - a program configures its output first of all
+        import logging  # noqa: PLC0415 - a program configures its output first
 
         logging.getLogger(logger).log(LEVELS[level], "%s", msg, exc_info=error, extra={"fields": fields})
 
-    def draw(self, _text: str) -> bool:
+    def show_progress(self, _text: str) -> bool:
         return False
 
 
 class _Output:
-    """Writes lines in one form, from one level on: to stderr, or to a test's stream."""
+    """Writes lines of one format, from one level on, to stderr or to the stream of a test."""
 
     def __init__(self, level: str, form: str, stream: TextIO | None) -> None:
-        self._least = LEVELS[level]
+        self._threshold = LEVELS[level]
         self._writer: LogWriter | _StreamWriter = _StreamWriter(stream) if stream else _standard_error()
         is_text = form == "text" or (form == "auto" and self._writer.is_terminal)
         self._line = _as_text if is_text else _as_json
         self._draws = form != "json" and self._writer.is_terminal
-        self._drawn = False  # True if something stands on the line that comes next
+        self._drawn = False  # True if progress stands on the terminal's current line
         self._writer.notice = self._notice
 
     def write(self, level: str, logger: str, msg: str, fields: dict[str, object], error: BaseException | None) -> None:
-        """Write a line. A field never hides what every line has."""
-        if LEVELS[level] < self._least:
+        """Write a line. A field with a reserved name gets a `_` behind it."""
+        if LEVELS[level] < self._threshold:
             return
         fields = {f"{name}_" if name in _RESERVED else name: value for name, value in fields.items()}
         if error is not None:
@@ -69,7 +71,7 @@ class _Output:
         self._drawn = False
         self._writer.write(self._bytes(level, logger, msg, fields, clear), urgent=level == "error")
 
-    def draw(self, text: str) -> bool:
+    def show_progress(self, text: str) -> bool:
         if self._draws:
             self._drawn = bool(text)
             self._writer.draw(f"{_CLEAR}{text}".encode())
@@ -85,7 +87,7 @@ class _Output:
 
 
 class _StreamWriter:
-    """Writes to a stream as a LogWriter does to stderr. For tests."""
+    """Writes to a stream with the methods of LogWriter. For tests."""
 
     notice: Callable[[int], bytes]
     dropped = 0
@@ -94,25 +96,25 @@ class _StreamWriter:
         self._stream = stream
         self.is_terminal = stream.isatty()
 
-    def write(self, data: bytes, *, urgent: bool = False) -> None:  # noqa: ARG002 - nothing is ever dropped here
+    def write(self, data: bytes, *, urgent: bool = False) -> None:  # noqa: ARG002 - this writer drops no line
         self.draw(data)
 
     def draw(self, text: bytes) -> None:
-        with suppress(ValueError):  # it is closed
+        with suppress(ValueError):  # the stream is closed
             self._stream.write(text.decode())
 
 
 class _StandardError(io.TextIOBase):
-    """What stands for `sys.stderr`, for all that writes there by itself: warnings, tracebacks of the interpreter."""
+    """The replacement of `sys.stderr`, for warnings and tracebacks of the interpreter. It writes whole lines."""
 
     encoding = "utf-8"
 
     def __init__(self, writer: LogWriter) -> None:
         self._writer = writer
-        self._begun = ""  # of a line
+        self._partial = ""  # the beginning of a line
 
     def write(self, text: str) -> int:
-        whole, newline, self._begun = f"{self._begun}{text}".rpartition("\n")
+        whole, newline, self._partial = f"{self._partial}{text}".rpartition("\n")
         if newline:
             self._writer.write(f"{whole}\n".encode(errors="backslashreplace"))
         return len(text)
@@ -131,8 +133,8 @@ _writer: LogWriter | None = None  # a process has one stderr
 
 
 def _standard_error() -> LogWriter:
-    """Return the writer of this process. From the first time on, what is written to `sys.stderr` goes by it, too."""
-    global _writer  # noqa: PLW0603 - as above: one
+    """Return the writer of this process. The first call makes it, and replaces `sys.stderr`."""
+    global _writer  # noqa: PLW0603 - a process has one log
     if _writer is None:
         _writer = LogWriter(_STDERR, lambda _lines: b"")
         sys.stderr = _StandardError(_writer)
@@ -143,7 +145,7 @@ _output: _Output | _Unconfigured = _Unconfigured()
 
 
 class Log:
-    """A logger whose calls take fields by keyword."""
+    """A logger. Its methods take the fields of the line by keyword."""
 
     __slots__ = ("_name",)
 
@@ -163,7 +165,7 @@ class Log:
         _output.write("error", self._name, msg, fields, None)
 
     def defect(self, msg: str, error: BaseException) -> None:
-        """An error that is ours: with its traceback."""
+        """Log an error of our own code, with its traceback."""
         _output.write("error", self._name, msg, {}, error)
 
 
@@ -172,44 +174,47 @@ def get(name: str) -> Log:
 
 
 def show_progress(text: str) -> bool:
-    """Where lines are text on a terminal: show this on the line that the next one overwrites. Whether it was shown."""
-    return _output.draw(text)
+    """Show the text, without a line end, if stderr is a terminal. The next line overwrites it. Return True if shown."""
+    return _output.show_progress(text)
 
 
 def configure(
     level: str = "info", form: str = "auto", stream: TextIO | None = None, *, libraries: bool = False
 ) -> None:
-    """Send all that is logged to the stream (stderr), with `libraries` what they log, too. `form` is one of FORMATS."""
-    global _output  # noqa: PLW0603 - as above: one
+    """Write log lines to the stream (default: stderr) in the format `form`, one of FORMATS.
+
+    `libraries` does the same for the lines of libraries that use `logging`.
+    """
+    global _output  # noqa: PLW0603 - a process has one log
     _output = _Output(level, form, stream)
     if libraries:
-        _take_from_libraries(level)
+        _forward_libraries(level)
 
 
 def flush() -> None:
-    """Give the reader of stderr a moment for the lines that wait for it. Called when the process ends."""
+    """Wait a moment until the reader of stderr has taken the lines that wait. Called when the process ends."""
     if _writer is not None:
         _writer.finish()
 
 
 def dropped_lines() -> int:
-    """Return how many lines of this process were dropped."""
+    """Return the number of lines that this process has dropped."""
     return 0 if _writer is None else _writer.dropped
 
 
-def _take_from_libraries(level: str) -> None:
-    import logging  # noqa: PLC0415 - a job has no library that logs, and must not pay for it
+def _forward_libraries(level: str) -> None:
+    import logging  # noqa: PLC0415 - a job has no library that logs
 
-    class Passing(logging.Handler):
+    class Forwarding(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             error = record.exc_info[1] if record.exc_info else None
             level = [name for name, number in LEVELS.items() if number <= record.levelno]
             _output.write(level[-1] if level else "debug", record.name, record.getMessage(), {}, error)
 
     root = logging.getLogger()
-    root.handlers[:] = [Passing()]
+    root.handlers[:] = [Forwarding()]
     root.setLevel(level.upper())
-    logging.raiseExceptions = False  # as above
+    logging.raiseExceptions = False  # a log line never stops the work
 
 
 def _traceback(error: BaseException) -> str:
