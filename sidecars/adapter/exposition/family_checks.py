@@ -68,7 +68,7 @@ class FamilyCheck(Protocol):
         ...
 
     def take(self, rows: list[Row], line: int) -> bool:
-        """Take the next rows, the first of which is the line `line`. False: the family needs `MetricPointCheck`."""
+        """Take the next rows; `line` is the number of the first. Return False if `MetricPointCheck` is needed."""
         ...
 
     def finish(self, page: bytes, spans: Sequence[Span]) -> None:

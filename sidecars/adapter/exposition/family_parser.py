@@ -129,7 +129,7 @@ class FamilyParser:
             self._faults.add("metadata", self._line, "this describes no metric: it has no name")
 
     def _with_quoted_name(self, row: lexer.Row) -> lexer.Row:
-        """Return the row with the metric's name in its place, which stands quoted between the braces."""
+        """Return the row with the metric's quoted name moved from the braces into `NAME`. Raises MalformedPage."""
         try:
             name, raw_labels = split_quoted_name(row[lexer.LABELS])
         except MalformedLabels as error:

@@ -66,7 +66,7 @@ class LabelShape:
     __slots__ = ("names", "plain", "sorted")
 
     def __init__(self, names: Sequence[bytes], *, plain: bool) -> None:
-        """Raises MalformedLabels if a name occurs twice."""
+        """Raises MalformedLabels if a name occurs twice, or is `__name__`."""
         self.names = tuple(names)
         self.plain = plain
         self.sorted = tuple(sorted(range(len(self.names)), key=self.names.__getitem__))

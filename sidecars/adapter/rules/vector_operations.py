@@ -158,7 +158,7 @@ class OneToOneCheck:
         self._taken: dict[Labels, Sample] = {}
 
     def take(self, sample: Sample) -> None:
-        """Raises MatchingError."""
+        """Take the next matched series. Raise MatchingError if another one has the same key."""
         first = self._taken.setdefault(matching_key(self._matching, sample), sample)
         if first is not sample:
             raise MatchingError(f"{first.notation()} and {sample.notation()} on the left match the same series")
