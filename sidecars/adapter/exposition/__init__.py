@@ -17,6 +17,6 @@
       v
     sample                one series with its value
 
-Read `parser` first, then `family_parser`. `unknown_values` holds series that exist without a usable value, and
-`cancellation` is how a thread that parses for nobody ends.
+Read `parser` first, then `family_parser`. Two modules stand beside this way: `unknown_values` has the series without a
+usable value, and `cancellation` the check by which long work ends if nobody waits for its result.
 """
