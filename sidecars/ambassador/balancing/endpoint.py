@@ -8,8 +8,7 @@ The *cost* is the expected time to a response in seconds, as a peak EWMA:
 - A failure is a sample of 5 s, or of its Retry-After: an endpoint that fails fast must not look like a fast one
   (linkerd2-proxy, "failure-aware").
 
-Only the methods of this class write its fields. Exceptions: `turn` belongs to the round-robin policy, and `idle` to the
-upstream's connections.
+Only the methods of this class write its fields. The exception is `idle`, which belongs to the upstream's connections.
 """
 
 from __future__ import annotations
@@ -59,7 +58,6 @@ class Endpoint:
         "server_name",
         "slow_start_at",
         "tls",
-        "turn",
         "unhealthy",
         "weight",
     )
@@ -95,7 +93,6 @@ class Endpoint:
 
         self.cost = FIRST_COST
         self.cost_at = 0.0  # when the cost was last sampled; a time to come delays the decay until then
-        self.turn = 0.0  # its deadline in the virtual time of the round-robin policy
 
         self.ejection = Ejection()
         self.unhealthy = False  # True while active checks fail

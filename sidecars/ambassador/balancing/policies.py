@@ -51,12 +51,14 @@ class RoundRobin:
         self._usable: Sequence[Endpoint] = ()
         self._next = 0
         self._heap: list[list[float]] = []  # deadline, index of the endpoint, distance to its next deadline
+        self._deadlines: dict[Endpoint, float] = {}  # in virtual time, kept over a `rebuild`
         self._equal = True
 
-    def rebuild(self, usable: Sequence[Endpoint], members: Sequence[Endpoint]) -> None:  # noqa: ARG002 - as the protocol
+    def rebuild(self, usable: Sequence[Endpoint], members: Sequence[Endpoint]) -> None:
         begin = min((item[0] for item in self._heap), default=0.0)
-        for deadline, place, _ in self._heap:
-            self._usable[int(place)].turn = deadline
+        for deadline, index, _ in self._heap:
+            self._deadlines[self._usable[int(index)]] = deadline
+        self._deadlines = {one: self._deadlines[one] for one in members if one in self._deadlines}
         self._usable = usable
         self._equal = _have_equal_weights(usable)
         self._heap = []
@@ -65,12 +67,13 @@ class RoundRobin:
             return
         for number, endpoint in enumerate(usable):
             distance = 1.0 / endpoint.weight
-            if not begin <= endpoint.turn <= begin + distance:
-                endpoint.turn = begin + distance * self._rand()
-            self._heap.append([endpoint.turn, float(number), distance])
+            deadline = self._deadlines.get(endpoint, 0.0)
+            if not begin <= deadline <= begin + distance:
+                deadline = begin + distance * self._rand()
+            self._heap.append([deadline, float(number), distance])
         heapify(self._heap)
 
-    def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
+    def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - the protocol gives it
         usable = self._usable
         if self._equal:
             number = self._next
@@ -93,7 +96,7 @@ class WeightedDraw:
         self._keep: list[float] = []
         self._alias: list[int] = []
 
-    def rebuild(self, usable: Sequence[Endpoint], members: Sequence[Endpoint]) -> None:  # noqa: ARG002 - as the protocol
+    def rebuild(self, usable: Sequence[Endpoint], members: Sequence[Endpoint]) -> None:  # noqa: ARG002 - the protocol gives it
         self._usable = usable
         self._count = len(usable)
         self._equal = _have_equal_weights(usable)
@@ -111,14 +114,14 @@ class WeightedDraw:
 class Random(WeightedDraw):
     """Chooses at random, by weight."""
 
-    def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
+    def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - the protocol gives it
         return self._usable[self._draw()]
 
 
 class LeastRequest(WeightedDraw):
     """Chooses of two candidates the one with fewer pending attempts for its weight."""
 
-    def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
+    def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - the protocol gives it
         count = self._count
         if count == 1:
             return self._usable[0]
@@ -135,7 +138,7 @@ class PeakEwma(WeightedDraw):
     Of two with equal costs it is the one with fewer pending attempts.
     """
 
-    def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - as the protocol
+    def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - the protocol gives it
         count = self._count
         if count == 1:
             return self._usable[0]

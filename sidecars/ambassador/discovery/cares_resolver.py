@@ -102,7 +102,7 @@ class CaresResolver:
 
 
 def _service(data: Any) -> SrvRecord:
-    # pycares gives a name beyond ASCII as bytes: no host has one.
+    # pycares returns a name beyond ASCII as bytes. Such a name is no host name.
     host = data.target.rstrip(".") if isinstance(data.target, str) else ""
     return SrvRecord(data.priority, data.weight, data.port, host)
 
@@ -155,9 +155,8 @@ class _Channel:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        flags = (
-            pycares.ARES_FLAG_EDNS
-        )  # larger answers over UDP; a server that knows nothing of it is asked again without
+        # EDNS allows larger answers over UDP. c-ares repeats a question without it for a server that does not know it.
+        flags = pycares.ARES_FLAG_EDNS
         flags |= 0 if settings.domains else pycares.ARES_FLAG_NOSEARCH
         flags |= pycares.ARES_FLAG_USEVC if settings.tcp else 0
         try:

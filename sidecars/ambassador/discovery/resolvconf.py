@@ -31,7 +31,7 @@ class ResolvConf:
     servers: tuple[str, ...] = ("127.0.0.1",)
     domains: tuple[str, ...] = ()
     ndots: int = 1
-    timeout: float = 2.0  # seconds for the first try at a server
+    timeout: float = 2.0  # seconds for the first question to a server
     attempts: int = 3
     rotate: bool = False
     tcp: bool = False
