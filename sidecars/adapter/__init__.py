@@ -1,7 +1,7 @@
 """The adapter: gives an app with only `/metrics` a `/health`, or the other way round, without any change to the app.
 
-A probe comes to the server, which asks the app client. The app's response is interpreted, judged, and answered in the
-dialect of the prober:
+The server gets a probe, and the app client requests the app. The app's response is interpreted and judged, and the
+result is sent in the dialect of the prober:
 
     prober ─▶ server ─▶ app_client ─▶ app
                 │            │

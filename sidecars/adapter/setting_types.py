@@ -34,7 +34,7 @@ _ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+;:@/-]*")  # a path without escapes,
 _TARGET = re.compile(r"/[!\"$-~]*")  # all visible ASCII but `#`; it is the target of the request line
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _CODES = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
-_LOWEST_STATUS = 200  # of a final answer
+_LOWEST_STATUS = 200  # of a final response
 _WANTED = "expected http://host[:port] or https://host[:port]"
 
 

@@ -1,7 +1,7 @@
-"""Ask the app, and find out what its response means.
+"""Send requests to the app, and interpret its responses.
 
-In: an `AppRequest` (one GET whose every byte follows from the settings). Out: an `Outcome`, which is the app's response
-with its interpretation, or the reason why there is none. An outcome always comes within the request's deadline.
+In: an `AppRequest`, which is one GET that follows from the settings alone. Out: an `Outcome`, which is the app's
+response with its interpretation, or the reason why there is none. An outcome comes by the request's deadline.
 
     AppRequest ─▶ client ─▶ app_connection ─▶ (the app) ─▶ interpretation ─▶ Outcome
                     │             │                              │

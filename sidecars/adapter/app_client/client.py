@@ -42,7 +42,7 @@ _OVERDUE = 10.0  # seconds after its deadline at which a request that is still i
 
 
 class ScrapeTimeout(Exception):
-    """The scraper's timeout is over before the request to the app has an outcome. It says nothing about the app."""
+    """The scraper's timeout is over before the request has an outcome. This is no failure of the app."""
 
     def __init__(self, app_request: AppRequest, scrape_timeout: float) -> None:
         self.phrase = f"has not answered within the {format_duration(scrape_timeout)} that the scrape timeout leaves"

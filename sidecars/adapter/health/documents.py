@@ -20,7 +20,7 @@ _SERIES = 6  # metrics series of a component, besides its values
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A part of the app whose health the app reports.
+    """A part of an app, with the health that the app reports for it.
 
     values   the numbers that the document has for it, by name
     number   the number of its status word (`StatusWords.number`); None if the word is unknown

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from sidecars.adapter.app_client.background_threads import LARGE
@@ -67,16 +67,14 @@ class MetricsHandler:
         """
         longest = self._longest if scrape_timeout is None else min(scrape_timeout, _LONGEST_WRITING)
         left = longest - (self._now() - begun)
-        task = page.in_progress.get(target)
-        if task is None:
 
-            def write(checkpoint: Checkpoint) -> bytes:
-                return page.write(target, checkpoint)
+        def write(checkpoint: Checkpoint) -> bytes:
+            return page.write(target, checkpoint)
 
-            work = self._app_client.background.run(self._route.path, page.size, write)
-            task = page.in_progress[target] = asyncio.create_task(_within(left, work))
-            task.add_done_callback(lambda _: page.in_progress.pop(target, None))
-        body = await asyncio.shield(task)
+        def begin() -> Coroutine[Any, Any, bytes | None]:
+            return _within(left, self._app_client.background.run(self._route.path, page.size, write))
+
+        body = await page.share(target, begin)
         if body is None:
             sentence = page.too_slow(longest)
             return text_response(503, sentence, sentence)
@@ -110,15 +108,14 @@ class _MetricsPage:
     With several apps, an app without a usable response is 0 in `adapter_app_up`. If no app has one, the response is
     503 with the reasons.
 
-    in_progress  the tasks that write the page, by format
-    size         bytes of the apps' own pages
+    size  bytes of the apps' own pages
     """
 
     def __init__(
         self, app_requests: Sequence[AppRequest], outcomes: Sequence[Outcome], options: Sequence[InterpretationOptions]
     ) -> None:
         several = len(outcomes) > 1
-        self.in_progress: dict[ExpositionFormat, asyncio.Task[bytes | None]] = {}
+        self._in_progress: dict[ExpositionFormat, asyncio.Task[bytes | None]] = {}
         self._urls = " and ".join(app_request.url for app_request in app_requests)
         self._responses: dict[ExpositionFormat, ProbeResponse] = {}
         self._parts: list[LabelledExposition] = []
@@ -138,6 +135,16 @@ class _MetricsPage:
     def is_large(self, target: ExpositionFormat) -> bool:
         """True if a background thread must write the page in this format."""
         return self.size >= LARGE and target not in self._responses
+
+    async def share(
+        self, target: ExpositionFormat, begin: Callable[[], Coroutine[Any, Any, bytes | None]]
+    ) -> bytes | None:
+        """Return the result of `begin`. Callers that need the same format at the same time share one call of it."""
+        task = self._in_progress.get(target)
+        if task is None:
+            task = self._in_progress[target] = asyncio.create_task(begin())
+            task.add_done_callback(lambda _: self._in_progress.pop(target, None))
+        return await asyncio.shield(task)
 
     def write(self, target: ExpositionFormat, checkpoint: Checkpoint) -> bytes:
         return render_metrics(self._parts, target, checkpoint)

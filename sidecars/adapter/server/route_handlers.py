@@ -4,8 +4,8 @@
     VerdictHandler  returns whether the apps are healthy, in the dialect of the prober
     MetricsHandler  returns the apps' metrics as one page (module `metrics_handler`)
 
-Everything that follows from an outcome is kept as long as that outcome is. So a thousand probers who share an outcome
-get one verdict, and mostly the same bytes.
+A verdict and its bodies are kept as long as the outcomes that they follow from. So a thousand probers that share an
+outcome get one verdict, and mostly the same bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Judge an app, and tell the verdict in the prober's dialect. No I/O, but for the rule file.
+"""Judge an app, and render the verdict in the prober's dialect. No I/O, except in `rule_file`.
 
 In: the outcome of a request to an app. Out: a `Verdict` (pass, warn or fail, with its checks), and a `ProbeResponse`
 that carries it in the dialect of one monitoring system.

@@ -21,7 +21,8 @@ time, and *good* is the first one without it:
 
 A threshold is a number of results in a row, or a time from the first result of the row to the latest. The number is
 about the app and not about its probers: a result within `INSTANT` after the last counted one is not counted, so that
-three probers that ask at the same moment count as one. (A shared response is one result; `judge` sees to that.)
+three probers that ask at the same moment count as one. (Probers that share a response cause one result: the judge
+judges each outcome once.)
 
 In the state good, a bad result is a warning until FAIL_AFTER is reached: an app that may be failing passes, but it is
 never reported as healthy. This holds for the first results after the start, too.

@@ -56,7 +56,7 @@ def consul(page: VerdictPage) -> str:
 
 
 def kubernetes(page: VerdictPage) -> str:
-    """Return `ok`, or a line for each check if the verdict fails or `?verbose` was asked for."""
+    """Return `ok`, or a line for each check if the verdict fails or the query has `verbose`."""
     if page.status != "fail" and not page.verbose:
         return "ok\n" if page.status == "pass" else f"ok\nwarning: {page.summary}\n"
     lines = []

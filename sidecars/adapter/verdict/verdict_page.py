@@ -21,7 +21,7 @@ class VerdictPage:
     checks    the checks that fit
     left_out  the number of checks that do not fit
     title     the name of the whole, for Kubernetes: the last segment of the path
-    verbose   True if Kubernetes' `?verbose` was asked for
+    verbose   True if the query has Kubernetes' `verbose`
     """
 
     verdict: Verdict

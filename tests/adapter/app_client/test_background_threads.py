@@ -56,8 +56,10 @@ def test_the_line_of_a_mistake_behind_lines_that_say_nothing_is_told() -> None:
 
 async def test_large_work_is_done_by_a_thread_and_the_loop_goes_on() -> None:
     gate, background = Gate(), BackgroundThreads()
-    reply, limits = AppResponse(200, HEADERS, PAGE), InterpretationOptions(1 << 30, 10, valid_statuses=gate)
-    reading = asyncio.create_task(background.run("shop", len(PAGE), lambda go: interpret_response(reply, limits, go)))
+    response, options = AppResponse(200, HEADERS, PAGE), InterpretationOptions(1 << 30, 10, valid_statuses=gate)
+    reading = asyncio.create_task(
+        background.run("shop", len(PAGE), lambda go: interpret_response(response, options, go))
+    )
     while not gate.asked_by:  # noqa: ASYNC110 - a thread changes the list
         await asyncio.sleep(0.001)
     gate.open.set()  # by the event loop, while the thread reads the response
@@ -115,10 +117,10 @@ async def test_an_answer_that_is_not_read_in_time_is_a_time_out() -> None:
     with App({"/metrics": respond(PAGE)}) as app:
         apps = load(Settings, {"ADAPTER_TARGET": app.url}).apps.values()
         app_request = AppRequest("default", f"{app.url}/metrics", timeout=5, max_body=1 << 30)
-        limits = {app_request: InterpretationOptions(1 << 30, 10, valid_statuses=gate)}
+        options = {app_request: InterpretationOptions(1 << 30, 10, valid_statuses=gate)}
         try:
-            async with AppClient(apps, Statistics(routes_of(apps)).apps, Health(), limits) as asked:
-                outcome = await asked.fetch(app_request)
+            async with AppClient(apps, Statistics(routes_of(apps)).apps, Health(), options) as client:
+                outcome = await client.fetch(app_request)
         finally:
             gate.open.set()
 

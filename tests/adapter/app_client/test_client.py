@@ -34,8 +34,8 @@ async def test_a_request_that_outlives_its_deadline_by_far_is_told_by_livez() ->
     health = Health(clock)
     with App({"/metrics": hang()}) as app:
         app_request = AppRequest("default", f"{app.url}/metrics", timeout=0.05, max_body=10)
-        async with app_client(health, ADAPTER_TARGET=app.url) as asked:
-            asking = asyncio.create_task(asked.fetch(app_request))
+        async with app_client(health, ADAPTER_TARGET=app.url) as client:
+            asking = asyncio.create_task(client.fetch(app_request))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             clock.now = 3600
@@ -48,9 +48,9 @@ async def test_a_request_that_outlives_its_deadline_by_far_is_told_by_livez() ->
 async def test_a_later_question_is_a_request_of_its_own() -> None:
     with App({"/metrics": respond(b"up 1\n")}) as app:
         app_request = AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10)
-        async with app_client(Health(), ADAPTER_TARGET=app.url) as asked:
+        async with app_client(Health(), ADAPTER_TARGET=app.url) as client:
             for _ in range(3):
-                assert isinstance(await asked.fetch(app_request), AppResponse)
+                assert isinstance(await client.fetch(app_request), AppResponse)
         assert app.seen["/metrics"] == 3
 
 
@@ -59,8 +59,8 @@ async def test_a_defect_of_our_own_is_an_outcome_too(monkeypatch: pytest.MonkeyP
         raise KeyError("nobody thought of this")
 
     monkeypatch.setattr("sidecars.adapter.app_client.client.AppConnection.get", broken)
-    async with app_client(Health()) as asked:
-        outcome = await asked.fetch(AppRequest("default", "http://127.0.0.1:1/metrics", timeout=10, max_body=10))
+    async with app_client(Health()) as client:
+        outcome = await client.fetch(AppRequest("default", "http://127.0.0.1:1/metrics", timeout=10, max_body=10))
 
     assert isinstance(outcome, NoResponse)
     assert outcome.reason == "defect"
@@ -69,9 +69,9 @@ async def test_a_defect_of_our_own_is_an_outcome_too(monkeypatch: pytest.MonkeyP
 
 async def test_the_largest_body_that_is_taken_is_taken() -> None:
     with App({"/metrics": respond(b"x" * 10)}) as app:
-        async with app_client(Health(), ADAPTER_TARGET=app.url) as asked:
-            taken = await asked.fetch(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10))
-            refused = await asked.fetch(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=9))
+        async with app_client(Health(), ADAPTER_TARGET=app.url) as client:
+            taken = await client.fetch(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=10))
+            refused = await client.fetch(AppRequest("default", f"{app.url}/metrics", timeout=10, max_body=9))
 
     assert isinstance(taken, AppResponse)
     assert isinstance(refused, NoResponse)

@@ -29,10 +29,10 @@ METRICS = b'# TYPE up gauge\nup{job="app"} 1\n'
 
 
 def interpretation(
-    body: bytes, content_type: str = TEXT, status: int = 200, limits: InterpretationOptions = OPTIONS, **headers: str
+    body: bytes, content_type: str = TEXT, status: int = 200, options: InterpretationOptions = OPTIONS, **headers: str
 ) -> Interpretation:
     given_headers = {"content-type": content_type, **{name.replace("_", "-"): it for name, it in headers.items()}}
-    return interpret(AppResponse(status, given_headers, body), limits)
+    return interpret(AppResponse(status, given_headers, body), options)
 
 
 def refusal(*given_: bytes, **rest: object) -> str:
@@ -92,9 +92,9 @@ def test_kubernetes_lines_become_metrics() -> None:
 
 
 def test_numbers_are_selected_from_json_of_any_kind() -> None:
-    limits = InterpretationOptions(1000, 1000, parse_json_paths("depth=$.queue.depth; free=$.disks[*]"))
+    options = InterpretationOptions(1000, 1000, parse_json_paths("depth=$.queue.depth; free=$.disks[*]"))
 
-    found = interpretation(b'{"queue": {"depth": 7}, "disks": [1, 2]}', "application/json", 500, limits)
+    found = interpretation(b'{"queue": {"depth": 7}, "disks": [1, 2]}', "application/json", 500, options)
 
     assert value(found, "depth") == 7
     assert value(found, "free", key="1") == 2
@@ -102,10 +102,10 @@ def test_numbers_are_selected_from_json_of_any_kind() -> None:
 
 
 def test_what_is_selected_and_no_number_is_counted_and_the_rest_is_kept() -> None:
-    limits = InterpretationOptions(1000, 1000, parse_json_paths("depth=$.queue.depth; up=$.checks[*].state"))
+    options = InterpretationOptions(1000, 1000, parse_json_paths("depth=$.queue.depth; up=$.checks[*].state"))
 
     found = interpretation(
-        b'{"queue": {"depth": 7}, "checks": [{"state": "UP"}, {"state": "hm"}]}', "application/json", limits=limits
+        b'{"queue": {"depth": 7}, "checks": [{"state": "UP"}, {"state": "hm"}]}', "application/json", options=options
     )
 
     assert value(found, "depth") == 7
@@ -116,10 +116,10 @@ def test_what_is_selected_and_no_number_is_counted_and_the_rest_is_kept() -> Non
 
 
 def test_the_numbers_of_status_words_are_told_where_the_settings_give_some() -> None:
-    limits = InterpretationOptions(1000, 1000, status_words=StatusWords({"restricted": 0.5}))
+    options = InterpretationOptions(1000, 1000, status_words=StatusWords({"restricted": 0.5}))
     body = b'{"status": "RESTRICTED", "components": {"db": {"status": "UP"}, "mq": {"status": "hm"}}}'
 
-    found = interpretation(body, "application/json", limits=limits)
+    found = interpretation(body, "application/json", options=options)
 
     assert value(found, "health_status_value") == 0.5
     assert value(found, "health_status", status="warn") == 1
@@ -140,7 +140,7 @@ def test_what_cannot_be_used_is_told() -> None:
     assert "malformed" in refusal(b"<html></html>", content_type="text/html")
     assert "invalid JSON" in refusal(b"<html></html>", content_type="application/json")
     assert "invalid JSON" in refusal(b"", content_type="application/json")
-    assert refusal(b"a 1\nb 1\n", limits=InterpretationOptions(100, 1)).startswith("answered with malformed metrics")
+    assert refusal(b"a 1\nb 1\n", options=InterpretationOptions(100, 1)).startswith("answered with malformed metrics")
     with pytest.raises(UnusableResponse, match="is down"):
         interpret(NoResponse("refused", "is down"), OPTIONS)
 
@@ -151,14 +151,14 @@ def test_metrics_that_are_called_json_or_html_are_read() -> None:
 
 
 def test_a_setting_names_the_format_where_the_content_type_is_wrong() -> None:
-    def limits(source: SourceFormat) -> InterpretationOptions:
+    def options(source: SourceFormat) -> InterpretationOptions:
         return InterpretationOptions(1000, 1000, source_format=source)
 
     document, page = b'{"status": "DOWN"}', b"# TYPE hits counter\nhits_total 5 # {} 1\n# EOF\n"
-    assert value(interpretation(document, "text/html", limits=limits("json")), "health_up") == 0
-    assert value(interpretation(page, TEXT, limits=limits("openmetrics")), "hits_total") == 5
-    assert value(interpretation(METRICS, "application/openmetrics-text", limits=limits("text")), "up", job="app") == 1
-    assert "invalid JSON" in refusal(METRICS, limits=limits("json"))
+    assert value(interpretation(document, "text/html", options=options("json")), "health_up") == 0
+    assert value(interpretation(page, TEXT, options=options("openmetrics")), "hits_total") == 5
+    assert value(interpretation(METRICS, "application/openmetrics-text", options=options("text")), "up", job="app") == 1
+    assert "invalid JSON" in refusal(METRICS, options=options("json"))
 
 
 def test_a_page_of_which_nothing_can_be_used_says_why() -> None:
@@ -223,9 +223,9 @@ def test_any_health_document_becomes_a_page_that_is_well_formed(word: str, parts
 
 @given(st.dictionaries(NAMES, NUMBERS | st.dictionaries(NAMES, NUMBERS, max_size=3), max_size=4))
 def test_any_selection_becomes_a_page_that_is_well_formed_or_is_refused(document: dict[str, object]) -> None:
-    limits = InterpretationOptions(100_000, 1000, parse_json_paths("a=$.*; b=$.*.*"))
+    options = InterpretationOptions(100_000, 1000, parse_json_paths("a=$.*; b=$.*.*"))
     try:
-        found = interpretation(json.dumps(document).encode(), "application/json", limits=limits)
+        found = interpretation(json.dumps(document).encode(), "application/json", options=options)
     except UnusableResponse:
         return
     assert found.exposition.sample_count

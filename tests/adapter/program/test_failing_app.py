@@ -23,7 +23,7 @@ def all_of(failing: dict[str, Behaviour]) -> str:
     return ",".join(f"{path}={path}" for path in failing)
 
 
-def answers(running: Adapter, paths: Iterable[str]) -> Iterator[tuple[str, httpx.Response, str]]:
+def probe_all(running: Adapter, paths: Iterable[str]) -> Iterator[tuple[str, httpx.Response, str]]:
     """Return, for each path, the response to a prober and words that must be in it. All are requested at once."""
     with ThreadPoolExecutor(len(FAILURES)) as pool:
         responses = pool.map(running.get, paths)
@@ -35,7 +35,7 @@ def test_whatever_the_app_does_a_prober_gets_503_and_the_reason(
 ) -> None:
     with App(failing) as app:
         running = adapter(app.url, all_of(failing), ADAPTER_TIMEOUT=DEADLINE, ADAPTER_MAX_BODY="64KiB")
-        for path, response, words in answers(running, failing):
+        for path, response, words in probe_all(running, failing):
             assert response.status_code == 503, path
             assert response.text.startswith(f"{app.url}{path} "), path
             assert words in response.text, path
@@ -55,7 +55,7 @@ def test_whatever_the_app_does_a_verdict_is_503_and_the_reason(
         running = adapter(
             app.url, all_of(failing), ADAPTER_MODE="verdict", ADAPTER_TIMEOUT=DEADLINE, ADAPTER_MAX_BODY="64KiB"
         )
-        for path, response, words in answers(running, failing):
+        for path, response, words in probe_all(running, failing):
             assert response.status_code == 503, path
             assert words in response.text, path
             assert len(response.content) < 4096
@@ -209,8 +209,8 @@ def test_an_app_that_answers_ever_new_garbage_is_answered_for_in_every_mode(adap
         running = adapter(
             app.url, "/f=/x,/v=/x,/m=/x", ADAPTER_MODE="forward,/v=verdict,/m=metrics", ADAPTER_TIMEOUT=DEADLINE
         )
-        asked = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        seen = {running.send_raw(asked % path).split(b" ", 2)[1] for path in (b"/f", b"/v", b"/m") * 60}
+        request = b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        seen = {running.send_raw(request % path).split(b" ", 2)[1] for path in (b"/f", b"/v", b"/m") * 60}
 
         assert {b"200", b"503"} <= seen
         assert running.program.stop() == 0

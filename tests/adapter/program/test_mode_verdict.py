@@ -38,13 +38,13 @@ def test_status_and_metrics_tell_each_rule_with_its_value_its_threshold_and_its_
         app.behaviours["/metrics"] = page()
         running.get("/health")
 
-    told = running.status()["routes"]["/health"]["verdict"]
-    db = told["checks"]["db"]
-    assert told["status"] == "pass"
+    reported = running.status()["routes"]["/health"]["verdict"]
+    db = reported["checks"]["db"]
+    assert reported["status"] == "pass"
     assert (db["status"], db["value"], db["threshold"]) == ("pass", 1, 1)
     assert "0" in db["last_error"]["reason"]
     assert db["since"] > db["last_error"]["at"]
-    assert told["checks"]["queue"]["last_error"] is None
+    assert reported["checks"]["queue"]["last_error"] is None
     assert running.metric("adapter_rule_value", route="/health", rule="queue") == 3
     assert running.metric("adapter_rule_pass", route="/health", rule="db") == 1
     assert running.metric("adapter_verdict", route="/health", status="pass") == 1
@@ -150,13 +150,13 @@ def test_rules_by_file_are_followed_and_a_bad_new_file_keeps_the_old(adapter: St
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_never_healthy(
-    adapter: StartAdapter, environ: dict[str, str], body: bytes, status: str, headers: bytes, told: str
+    adapter: StartAdapter, environ: dict[str, str], body: bytes, status: str, headers: bytes, reported: str
 ) -> None:
     with App({"/metrics": respond(body, status, headers)}) as app:
         response = adapter(app.url, ADAPTER_MODE="verdict", **environ).get("/health")
 
     assert response.status_code == 503
-    assert told in response.text
+    assert reported in response.text
 
 
 def test_thousands_of_checks_of_one_name_have_their_verdict(adapter: StartAdapter) -> None:
@@ -180,9 +180,9 @@ async def test_three_probers_who_share_an_answer_spend_one_failure_also_the_firs
             app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_FAIL_AFTER="3", ADAPTER_TIMEOUT="1m"
         )
 
-        told = await probe_together(running.port, ["/health"] * 3, release.set)
+        reported = await probe_together(running.port, ["/health"] * 3, release.set)
 
-    assert told == [200] * 3
+    assert reported == [200] * 3
     assert running.status()["routes"]["/health"]["verdict"]["holding"] == "failed 1 of 3 times in a row"
 
 

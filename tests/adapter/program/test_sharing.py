@@ -38,8 +38,8 @@ def test_a_failure_is_kept_like_any_answer(adapter: StartAdapter) -> None:
     with App({"/metrics": send_raw()}) as app:
         running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_CACHE_TTL="1h", ADAPTER_FAIL_AFTER="5")
 
-        told = {running.get("/health").text.partition(";")[0] for _ in range(20)}
-        assert told == {"warn: failed 1 of 5 times in a row"}
+        reported = {running.get("/health").text.partition(";")[0] for _ in range(20)}
+        assert reported == {"warn: failed 1 of 5 times in a row"}
         assert app.connections == 1
 
 
@@ -47,19 +47,19 @@ def test_a_scrapers_own_timeout_shortens_the_deadline_and_spoils_nothing_for_oth
     release = threading.Event()
     with App({"/metrics": hold_until(release, page())}) as app:
         running = adapter(app.url, "/metrics=/metrics", ADAPTER_MODE="metrics", ADAPTER_TIMEOUT="5m")
-        patient: list[httpx.Response] = []
-        thread = threading.Thread(target=lambda: patient.append(running.get("/metrics")))
+        unlimited: list[httpx.Response] = []
+        thread = threading.Thread(target=lambda: unlimited.append(running.get("/metrics")))
         thread.start()
-        wait_until(lambda: app.seen["/metrics"], "the request of the patient one to reach the app")
+        wait_until(lambda: app.seen["/metrics"], "the request without a limit to reach the app")
 
-        impatient = running.get("/metrics", X_Prometheus_Scrape_Timeout_Seconds="0.2")
+        limited = running.get("/metrics", X_Prometheus_Scrape_Timeout_Seconds="0.2")
         release.set()
         thread.join(60)
 
         assert app.seen == {"/metrics": 1}
-    assert impatient.status_code == 503
-    assert "has not answered within the 180ms that the scrape timeout leaves" in impatient.text
-    assert patient[0].status_code == 200
+    assert limited.status_code == 503
+    assert "has not answered within the 180ms that the scrape timeout leaves" in limited.text
+    assert unlimited[0].status_code == 200
 
 
 @pytest.mark.parametrize("timeout", ["x", "", "-1", "0", "nan", "inf", "1e9"])

@@ -122,9 +122,9 @@ async def test_a_file_that_breaks_again_after_it_was_fine_is_logged_again(
 async def test_who_guesses_by_the_hundred_is_told_to_wait() -> None:
     authenticator = Authenticator(None, secret(USERS))
 
-    told = await asyncio.gather(*(status(authenticator, basic("prometheus", str(guess))) for guess in range(200)))
+    statuses = await asyncio.gather(*(status(authenticator, basic("prometheus", str(guess))) for guess in range(200)))
 
-    assert set(told) == {401, 503}
+    assert set(statuses) == {401, 503}
 
 
 @pytest.mark.parametrize(

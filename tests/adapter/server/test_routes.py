@@ -47,14 +47,14 @@ def test_each_of_several_apps_is_asked_for_its_own_paths() -> None:
 
     assert isinstance(shop, Route)
     assert isinstance(cart, Route)
-    assert [(asked.app, asked.url, asked.timeout) for asked in shop.app_requests] == [
+    assert [(app_request.app, app_request.url, app_request.timeout) for app_request in shop.app_requests] == [
         (
             "shop",
             "http://127.0.0.1:8001/metrics",
             0.75,
         )
     ]
-    assert [(asked.app, asked.url, asked.timeout) for asked in cart.app_requests] == [
+    assert [(app_request.app, app_request.url, app_request.timeout) for app_request in cart.app_requests] == [
         (
             "cart",
             "http://[::1]:8002/metrics?all=1",

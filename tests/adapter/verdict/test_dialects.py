@@ -74,10 +74,10 @@ def test_what_does_not_fit_is_told_and_what_fails_is_left_out_last(form: Dialect
     for many in (300, 5000):
         checks = [Check(f"check-{number}", "pass", "", 1.0) for number in range(many)] + [QUEUE]
 
-        told = render_verdict(verdict_of(checks), form).body.decode()
+        text = render_verdict(verdict_of(checks), form).body.decode()
 
-        assert "no series queue_length" in told
-        assert re.search(rf"\d+ of {many + 1} checks are left out", told)
+        assert "no series queue_length" in text
+        assert re.search(rf"\d+ of {many + 1} checks are left out", text)
 
 
 @pytest.mark.parametrize("form", ["kubernetes", "health+json", "spring", "microprofile"])

@@ -17,7 +17,7 @@ def result(status: Status) -> Verdict:
 PASS, WARN, FAIL = result("pass"), result("warn"), result("fail")
 
 
-def damping(fail_after: str = "1", pass_after: str = "1", grace: float = 0, began: float = 0) -> Hysteresis:
+def hysteresis(fail_after: str = "1", pass_after: str = "1", grace: float = 0, began: float = 0) -> Hysteresis:
     return Hysteresis(threshold.parse(fail_after), threshold.parse(pass_after), grace, began)
 
 
@@ -26,30 +26,36 @@ def statuses(state: Hysteresis, *results: Verdict) -> list[Status]:
 
 
 def test_without_damping_the_verdict_is_the_result() -> None:
-    assert statuses(damping("1", "1", 0, 0), PASS, FAIL, WARN, FAIL, PASS) == ["pass", "fail", "warn", "fail", "pass"]
+    assert statuses(hysteresis("1", "1", 0, 0), PASS, FAIL, WARN, FAIL, PASS) == [
+        "pass",
+        "fail",
+        "warn",
+        "fail",
+        "pass",
+    ]
 
 
 def test_a_verdict_fails_after_so_many_failures_in_a_row_and_warns_until_then() -> None:
-    told = statuses(damping("3", "1", 0, 0), PASS, FAIL, FAIL, PASS, FAIL, FAIL, FAIL, FAIL)
+    reported = statuses(hysteresis("3", "1", 0, 0), PASS, FAIL, FAIL, PASS, FAIL, FAIL, FAIL, FAIL)
 
-    assert told == ["pass", "warn", "warn", "pass", "warn", "warn", "fail", "fail"]
+    assert reported == ["pass", "warn", "warn", "pass", "warn", "warn", "fail", "fail"]
 
 
 def test_a_verdict_passes_after_so_many_passes_in_a_row_and_fails_until_then() -> None:
-    told = statuses(damping("1", "3", 0, 0), FAIL, PASS, PASS, FAIL, PASS, WARN, PASS, PASS)
+    reported = statuses(hysteresis("1", "3", 0, 0), FAIL, PASS, PASS, FAIL, PASS, WARN, PASS, PASS)
 
-    assert told == ["fail", "fail", "fail", "fail", "fail", "fail", "pass", "pass"]
+    assert reported == ["fail", "fail", "fail", "fail", "fail", "fail", "pass", "pass"]
 
 
 def test_the_first_results_ever_follow_the_rule_too() -> None:
-    assert statuses(damping("3", "5"), FAIL, FAIL, FAIL, PASS) == ["warn", "warn", "fail", "fail"]
-    assert statuses(damping("1", "5"), FAIL) == ["fail"]
-    assert statuses(damping("5", "5"), PASS) == ["pass"]
-    assert damping("3").apply(FAIL, 0).holding == "failed 1 of 3 times in a row"
+    assert statuses(hysteresis("3", "5"), FAIL, FAIL, FAIL, PASS) == ["warn", "warn", "fail", "fail"]
+    assert statuses(hysteresis("1", "5"), FAIL) == ["fail"]
+    assert statuses(hysteresis("5", "5"), PASS) == ["pass"]
+    assert hysteresis("3").apply(FAIL, 0).holding == "failed 1 of 3 times in a row"
 
 
 def test_results_of_one_instant_count_once() -> None:
-    state = damping("3", "2")
+    state = hysteresis("3", "2")
     times = (0.0, 0.01, 0.02, 0.49, INSTANT, 0.6, 0.9, 2 * INSTANT)
 
     assert [state.apply(FAIL, now).status for now in times] == ["warn"] * 7 + ["fail"]
@@ -57,17 +63,17 @@ def test_results_of_one_instant_count_once() -> None:
 
 
 def test_a_pass_between_two_failures_of_one_instant_ends_the_row() -> None:
-    state = damping("2")
+    state = hysteresis("2")
 
-    told = [
+    reported = [
         state.apply(each, now).status for now, each in ((0, FAIL), (0.1, PASS), (0.2, FAIL), (0.3, FAIL), (1, FAIL))
     ]
 
-    assert told == ["warn", "pass", "warn", "warn", "fail"]
+    assert reported == ["warn", "pass", "warn", "warn", "fail"]
 
 
 def test_a_threshold_may_be_a_time_from_the_first_to_the_latest_result_of_the_row() -> None:
-    state = damping("10s", "1m")
+    state = hysteresis("10s", "1m")
 
     assert [state.apply(FAIL, now).status for now in (100, 100.1, 105, 109.5)] == ["warn"] * 4
     assert state.apply(FAIL, 109.75).holding == "failing for 9.7s of 10s"
@@ -78,15 +84,17 @@ def test_a_threshold_may_be_a_time_from_the_first_to_the_latest_result_of_the_ro
 
 
 def test_a_pass_begins_the_time_anew() -> None:
-    state = damping("10s")
+    state = hysteresis("10s")
 
-    told = [state.apply(each, now).status for now, each in ((0, FAIL), (8, PASS), (9, FAIL), (18, FAIL), (19, FAIL))]
+    reported = [
+        state.apply(each, now).status for now, each in ((0, FAIL), (8, PASS), (9, FAIL), (18, FAIL), (19, FAIL))
+    ]
 
-    assert told == ["warn", "pass", "warn", "warn", "fail"]
+    assert reported == ["warn", "pass", "warn", "warn", "fail"]
 
 
 def test_the_reason_says_how_far_the_count_has_come() -> None:
-    state = damping("3", "2", 0, 0)
+    state = hysteresis("3", "2", 0, 0)
     state.apply(PASS, 0)
 
     assert state.apply(FAIL, 1).reason == "failed 1 of 3 times in a row; db: db is away"
@@ -96,26 +104,26 @@ def test_the_reason_says_how_far_the_count_has_come() -> None:
 
 
 def test_in_the_grace_a_failure_is_a_warning_and_the_reason_says_so() -> None:
-    state = damping("1", "1", 30, 100)
+    state = hysteresis("1", "1", 30, 100)
 
-    told = state.apply(FAIL, 110)
+    reported = state.apply(FAIL, 110)
 
-    assert told.status == "warn"
-    assert told.reason == "start-up grace, 20s left; db: db is away"
+    assert reported.status == "warn"
+    assert reported.reason == "start-up grace, 20s left; db: db is away"
     assert state.apply(FAIL, 130).status == "fail"
 
 
 def test_the_grace_ends_with_the_first_pass() -> None:
-    state = damping("1", "1", 30, 0)
+    state = hysteresis("1", "1", 30, 0)
 
     assert [state.apply(each, 1).status for each in (FAIL, PASS, FAIL)] == ["warn", "pass", "fail"]
 
 
 def test_failures_in_the_grace_are_not_counted() -> None:
-    state = damping("2", "1", 10, 0)
-    told = [state.apply(each, now).status for now, each in ((1, FAIL), (2, PASS), (3, FAIL), (4, FAIL))]
+    state = hysteresis("2", "1", 10, 0)
+    reported = [state.apply(each, now).status for now, each in ((1, FAIL), (2, PASS), (3, FAIL), (4, FAIL))]
 
-    assert told == ["warn", "pass", "warn", "fail"]
+    assert reported == ["warn", "pass", "warn", "fail"]
 
 
 @given(
@@ -127,10 +135,10 @@ def test_failures_in_the_grace_are_not_counted() -> None:
 def test_a_failure_is_never_told_as_a_pass_nor_a_state_held_without_a_word(
     results: list[Verdict], fail_after: str, pass_after: str, grace: int
 ) -> None:
-    state = damping(fail_after, pass_after, grace)
+    state = hysteresis(fail_after, pass_after, grace)
     for now, each in enumerate(results):
-        told = state.apply(each, now)
+        reported = state.apply(each, now)
         if each.status == "fail":
-            assert told.status != "pass"
-        assert bool(told.holding) == (told.status != each.status)
-        assert told.checks == each.checks
+            assert reported.status != "pass"
+        assert bool(reported.holding) == (reported.status != each.status)
+        assert reported.checks == each.checks

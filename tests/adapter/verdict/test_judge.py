@@ -77,9 +77,9 @@ def test_a_health_document_counts_as_the_app_says() -> None:
 
 
 def test_a_failed_component_of_an_app_that_calls_itself_well_is_a_warning() -> None:
-    told = {"status": "pass", "checks": {"cache": [{"status": "fail", "output": "is cold"}]}}
+    health = {"status": "pass", "checks": {"cache": [{"status": "fail", "output": "is cold"}]}}
 
-    verdict = judge().judge(document(told))
+    verdict = judge().judge(document(health))
 
     assert verdict.status == "warn"
     assert verdict.reason == "cache: is cold"
@@ -184,15 +184,15 @@ def test_a_rule_and_an_error_status_are_both_told() -> None:
 
 
 def test_a_custom_status_is_judged_by_its_number() -> None:
-    told = {"status": "Up_With_Caution", "components": {"db": {"status": "UP"}}}
+    health = {"status": "Up_With_Caution", "components": {"db": {"status": "UP"}}}
 
-    unknown = judge().judge(document(told))
+    unknown = judge().judge(document(health))
     assert unknown.status == "fail"
     assert [check.name for check in unknown.checks] == ["app", "db"]
     assert 'its status is "Up_With_Caution"' in unknown.reason
     assert "ADAPTER_STATUS_VALUES" in unknown.log_reason
     for value, status in (("1", "pass"), ("0.5", "warn"), ("0", "fail")):
-        assert judge(ADAPTER_STATUS_VALUES=f"UP_WITH_CAUTION={value}").judge(document(told)).status == status
+        assert judge(ADAPTER_STATUS_VALUES=f"UP_WITH_CAUTION={value}").judge(document(health)).status == status
 
 
 def test_an_outcome_that_many_share_is_judged_once() -> None:
@@ -212,14 +212,14 @@ def test_three_probers_at_one_instant_are_one_failure_also_where_each_has_an_ans
     judging = judge(clock, ADAPTER_FAIL_AFTER="3", ADAPTER_RULES="db: up == 1")
     judging.judge(page("up 1\n"))
 
-    told = []
+    reported: list[str] = []
     for _ in range(3):
         clock.now += 10
         for _ in range(3):
             clock.now += 0.01
-            told.append(judging.judge(page("up 0\n")).status)
+            reported.append(judging.judge(page("up 0\n")).status)
 
-    assert told == ["warn"] * 6 + ["fail"] * 3
+    assert reported == ["warn"] * 6 + ["fail"] * 3
 
 
 def test_the_grace_begins_with_the_adapter() -> None:
