@@ -1,4 +1,4 @@
-"""What logshipper's benchmark ships to: a receiver that discards, in a process of its own, and one that tells when."""
+"""The receivers of logshipper's benchmark: one that discards, in its own process, and one that notes arrival times."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from pathlib import Path
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until the condition is true; end the benchmark if that takes too long."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            sys.exit("waited in vain")
+            sys.exit(f"a condition was not met within {seconds:g} s")
         time.sleep(0.01)
 
 
 def receiver(port_file: str) -> None:
-    """Read requests, and answer 204 to each."""
+    """Read requests for ever, and answer each with 204. The port is written to a file."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         Path(port_file).write_text(str(server.getsockname()[1]))
         while True:
@@ -53,6 +54,7 @@ def _head(connection: socket.socket) -> bytes:
 
 @contextlib.contextmanager
 def receiving(folder: Path) -> Iterator[int]:
+    """Run a discarding receiver as a process. Yields its port."""
     port_file = folder / "port"
     process = subprocess.Popen([sys.executable, __file__, str(port_file)])
     try:
@@ -64,10 +66,10 @@ def receiving(folder: Path) -> Iterator[int]:
 
 
 class Collector:
-    """A receiver in this process that tells when each line came."""
+    """A receiver in this process that notes the arrival time of each line."""
 
     def __init__(self) -> None:
-        self.arrived: dict[str, float] = {}  # message -> when
+        self.arrived: dict[str, float] = {}  # message -> time
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()

@@ -1,6 +1,6 @@
-"""The log files that logshipper's benchmark ships: 160-byte lines as Logback writes them, at a thousand a second.
+"""The log files of logshipper's benchmark: lines of 160 bytes in Logback's format, a thousand for each second.
 
-One line in 50 has something that redaction finds: an email address, a card's number or an IPv4 address.
+One line of 50 has a text for redaction: an email address, a card number or an IPv4 address.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ _TRACE = "java.lang.IllegalStateException: no stock\n" + "".join(
 
 
 def write_log(path: Path, size: int, kind: str = "java") -> None:
-    """160-byte lines as Logback writes them: as text, as JSON, or as text with a stack trace behind every 100th."""
+    """Write lines of 160 bytes: text (`java`), JSON (`json`), or text with a stack trace after one line of 100
+    (`traces`).
+    """
     rng, now = random.Random(1), 1767323045.0
     with path.open("wb") as file:
         written = 0

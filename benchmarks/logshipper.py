@@ -1,11 +1,12 @@
-"""logshipper beside `gzip -1 -c`: CPU seconds for the same file in the same run; and its memory, patience and haste.
+"""The benchmark of logshipper: its CPU time beside that of `gzip -1 -c` for the same file, its memory and its
+latencies.
 
     python -m benchmarks.logshipper [megabytes] [rounds] [case ...]
 
-Files of 160-byte Java log lines (as text, as JSON, with stack traces) are shipped to a receiver in another process that
-discards what it gets; every promise is kept (positions, journal, ids, snapshots). CPU is user and system time of the
-process, from the kernel: of several rounds the best counts, of memory the worst. The program's start is in it, so a
-smaller file makes a ratio worse, not better. rsyslog's imfile with plain TCP is beside it where it is installed.
+Files of 160-byte Java log lines (text, JSON, with stack traces) are shipped to a receiver in another process, which
+discards them. Every promise is kept (positions, journal, ids, snapshots). CPU time is the user and system time of the
+process, from the kernel. The best of several rounds counts, and for memory the worst. The start of the program is
+included, so a smaller file makes a ratio worse. rsyslog's imfile with plain TCP is measured, too, if it is installed.
 """
 
 from __future__ import annotations
@@ -33,17 +34,19 @@ from benchmarks.javalogs import write_log
 ROOT = Path(__file__).resolve().parent.parent
 REGEX = r"(?P<time>\S+ \S+) (?P<level>\w+) +\[(?P<thread>[^\]]*)\] (?P<logger>\S+) - (?P<message>.*)"
 LIFTED = {"TIME_KEY": "time", "LEVEL_KEY": "level"}
-_SILENCE = 10.0  # seconds after which a peer has sent what it will send
+_SILENCE = 10.0  # seconds of silence after which a peer has sent everything
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
+    """One setting of the program to be measured."""
+
     name: str
-    limit: float = 0  # times gzip -1; 0: nothing is promised
+    limit: float = 0  # times gzip -1; 0: no limit
     log: str = "java"
     scheme: str = "http"
     settings: dict[str, str] = field(default_factory=dict)
-    beyond: str = ""  # the limit is about what it costs more than this case
+    beyond: str = ""  # the limit is for the cost beyond that of this case
 
 
 CASES = (
@@ -86,14 +89,14 @@ def logshipper(paths: str, sink: str, state: str, **settings: str) -> Iterator[s
 
 
 def usage(process: subprocess.Popen[bytes]) -> tuple[float, float]:
-    """CPU seconds and the largest memory (bytes) of a process that ends now."""
+    """Wait for the end of a process. Return its CPU seconds and its largest memory in bytes."""
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
 
 
 def cpu_so_far(pid: int) -> float:
-    """Seconds on a processor of all threads, to the nanosecond."""
+    """Return the CPU seconds of all threads of a process, with nanosecond resolution."""
     return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
@@ -101,17 +104,18 @@ def cpu_so_far(pid: int) -> float:
 
 
 def gzip(path: Path) -> float:
+    """Return the CPU seconds of gzip for the file."""
     process = subprocess.Popen(["gzip", "-1", "-c", str(path)], stdout=subprocess.DEVNULL)
     return usage(process)[0]
 
 
 def ship(case: Case, path: Path, port: int) -> tuple[float, float]:
-    """CPU seconds and bytes of memory to ship the whole file."""
+    """Ship the whole file. Return CPU seconds and the largest memory in bytes."""
     with tempfile.TemporaryDirectory() as state:
         sink = f"{case.scheme}://127.0.0.1:{port}/"
         with logshipper(str(path), sink, state, DRAIN_TIMEOUT="10m", **case.settings) as process:
             wait_for((Path(state) / "admin").exists)
-            process.send_signal(signal.SIGTERM)  # a drain reads everything to its end, and that end is well defined
+            process.send_signal(signal.SIGTERM)  # a drain ends exactly when everything is shipped
             cpu, memory = usage(process)
         if process.returncode != 0:
             sys.exit((Path(state) / "stderr").read_text())
@@ -142,7 +146,7 @@ def compare(
         if case.limit:
             figures.append(Figure(f"{case.name}, of gzip -1", cost / theirs[case.log], case.limit, note=note))
         else:
-            print(f"{case.name}: {cost / theirs[case.log]:.2f} times gzip -1, of which nothing is promised")
+            print(f"{case.name}: {cost / theirs[case.log]:.2f} times gzip -1 (no limit)")
     figures.append(Figure("memory, throughout", memory / 1e6, LIMIT_RSS / 1e6, "MB"))
     seconds = {"gzip -1": theirs["java"], **{f"logshipper, {name}": cpu for name, cpu in ours.items()}}
     if shutil.which("rsyslogd"):
@@ -152,7 +156,9 @@ def compare(
 
 
 def rsyslog(folder: Path, path: Path) -> float:
-    """CPU seconds of rsyslog for the same file, by plain TCP: no ids, no answers, positions saved when it ends."""
+    """Return the CPU seconds of rsyslog for the same file over plain TCP: no ids, no responses, positions saved at
+    the end.
+    """
     state = folder / "rsyslog"
     shutil.rmtree(state, ignore_errors=True)
     state.mkdir()
@@ -174,7 +180,7 @@ def rsyslog(folder: Path, path: Path) -> float:
 
 
 def _count(server: socket.socket, size: int, received: threading.Semaphore) -> None:
-    """Take what comes until it is all there, or nothing comes any more: rsyslog does not send all that it read."""
+    """Read until all bytes have come or the peer is silent: rsyslog does not send everything that it has read."""
     buffer, left = bytearray(1 << 20), size
     with server.accept()[0] as connection, contextlib.suppress(TimeoutError):
         connection.settimeout(_SILENCE)
@@ -204,19 +210,21 @@ def wait_figures(folder: Path, seconds: int) -> list[Figure]:
         figures += [
             Figure("idle CPU, 100 quiet files", share, 0.2, "%", note=f"of a core, over {seconds} s"),
             Figure("idle memory", resident(process.pid) / 1e6, 35, "MB"),
-            Figure("a new file is seen", max(seen_after(collector, logs, number) for number in range(10)), 1, "s"),
+            Figure(
+                "a new file is seen", max(time_to_first_line(collector, logs, number) for number in range(10)), 1, "s"
+            ),
             Figure("line to sink, p99", latency(collector, logs / "1.log", seconds), 250, "ms", note="at 1 MB/s"),
         ]
     return figures
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory now."""
+    """Return the resident memory of a process in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def seen_after(collector: Collector, logs: Path, number: int) -> float:
-    """Seconds until the line of a new file is with the receiver."""
+def time_to_first_line(collector: Collector, logs: Path, number: int) -> float:
+    """Create a file. Return the seconds until its line has arrived."""
     time.sleep(random.Random(number).random())
     created = time.monotonic()
     (logs / f"new{number}.log").write_text(f"new {number}\n")
@@ -225,7 +233,7 @@ def seen_after(collector: Collector, logs: Path, number: int) -> float:
 
 
 def latency(collector: Collector, path: Path, seconds: int) -> float:
-    """Milliseconds from the write of a line to its arrival, of which 99 in 100 lines take less, at 1 MB/s."""
+    """Write 1 MB/s. Return the 99th percentile of the milliseconds from the write of a line to its arrival."""
     written: dict[str, float] = {}
     with path.open("ab", buffering=0) as file:
         started = time.monotonic()
@@ -241,35 +249,38 @@ def latency(collector: Collector, path: Path, seconds: int) -> float:
 
 
 def dead_sink_figures(folder: Path) -> list[Figure]:
-    """SIGTERM while nobody takes a line (refused, or never answered), and what is lost when somebody does again."""
+    """Measure the time from SIGTERM to the exit with a dead sink (connection refused, or no response).
+
+    Then count the lines that are lost after a start with a living sink.
+    """
     worst, lost, count = 0.0, 0, 50_000
     for hanging in (False, True):
         place = folder / f"dead{hanging:d}"
         state, path = place / "state", place / "app.log"
         state.mkdir(parents=True)
         path.write_text("".join(f"line {number}\n" for number in range(count)))
-        with socket.create_server(("127.0.0.1", 0)) as server:  # it takes connections, and never answers
-            worst = max(worst, told_to_end(path, server.getsockname()[1] if hanging else 9, state, 1.0))
+        with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts connections, and never responds
+            worst = max(worst, time_to_end(path, server.getsockname()[1] if hanging else 9, state, 1.0))
         collector = Collector()
-        told_to_end(path, collector.port, state, 0)
+        time_to_end(path, collector.port, state, 0)
         lost += count - len(collector.arrived)
         collector.close()
     return [
-        Figure("SIGTERM to exit, dead sink", worst, 2, "s", note="refused, and never answered"),
+        Figure("SIGTERM to exit, dead sink", worst, 2, "s", note="refused, and no response"),
         Figure("lines lost by that", lost, 0, "lines"),
     ]
 
 
-def told_to_end(path: Path, port: int, state: Path, after: float) -> float:
-    """Seconds from SIGTERM to the exit of a program that has run for a while."""
+def time_to_end(path: Path, port: int, state: Path, after: float) -> float:
+    """Run the program for `after` seconds. Return the seconds from SIGTERM to its exit."""
     with logshipper(str(path), f"http://127.0.0.1:{port}/", str(state)) as process:
         wait_for((state / "admin").exists)
         time.sleep(after)
-        told = time.monotonic()
+        signalled = time.monotonic()
         process.send_signal(signal.SIGTERM)
         process.wait()
         (state / "admin").unlink(missing_ok=True)
-        return time.monotonic() - told
+        return time.monotonic() - signalled
 
 
 def main(megabytes: str = "400", rounds: str = "3", *chosen: str) -> int:

@@ -1,11 +1,11 @@
-"""An app that logs hard and rotates its own log: numbered lines, and a stack trace now and then.
+"""An app that writes many log lines and rotates its own log: numbered lines, and sometimes a stack trace.
 
-    APP_LINES   how many lines to write, then end (0: until SIGTERM)
+    APP_LINES   number of lines to write before the end (0: write until SIGTERM)
     APP_RATE    lines a second
-    APP_LOG     where (/logs/app.log)
-    APP_DONE    a file to make at the very end, for a log shipper that has to know that this was all
+    APP_LOG     path of the log (/logs/app.log)
+    APP_DONE    file to create at the end: it tells the log shipper that no more lines will come
 
-Rotation is that of Python's own logging: app.log becomes app.log.1, that one app.log.2, and the oldest is deleted.
+Python's own logging rotates: app.log becomes app.log.1, app.log.1 becomes app.log.2, and the oldest file is deleted.
 """
 
 import itertools
@@ -17,8 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-TROUBLE = 500  # each order of that many goes wrong
-NAP = 0.01  # seconds; shorter pauses are saved up
+TROUBLE = 500  # one order of 500 fails
+NAP = 0.01  # seconds; shorter pauses are added up
 
 
 def work(order: int) -> None:
@@ -52,5 +52,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 gets no signal without a handler
     main()
