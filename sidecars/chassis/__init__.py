@@ -1,3 +1,16 @@
-"""What an operator must find identical in every image, and nothing else: settings, life and death, logs, admin."""
+"""The parts that are the same in every sidecar, so that an operator finds them in every image.
+
+    __main__ of a sidecar ──▶ commandline ──▶ config: settings from the environment
+                                         └──▶ runtime: life cycle, logs, limits, health
+                                         └──▶ admin_server ──▶ http: server, client, TLS
+
+Imports go one way: `probe` and `settings_tables` import `commandline` and `admin_server`, these import `http`, that
+imports `config`, and all import `runtime`.
+
+commandline      run, `--check`, `--help`, `--version`; read it first
+admin_server     `/livez`, `/readyz`, `/metrics`, `/status`
+probe            the health client of the images
+settings_tables  the settings tables of the READMEs
+"""
 
 __version__ = "0.1.0"

@@ -1,9 +1,9 @@
 """The admin server. No endpoint changes state, and none shows a secret.
 
-GET /livez     200 while every part of this process keeps moving; 503 and which has stopped
-GET /readyz    200 when no part holds readiness back; 503 and why not
+GET /livez     200 if every heartbeat is young enough; else 503 and the parts that have stopped
+GET /readyz    200 if no part holds a readiness latch; else 503 and the reasons
 GET /metrics   Prometheus text, or OpenMetrics by negotiation
-GET /status    JSON for people: version, uptime, effective settings, and what the sidecar says of itself
+GET /status    JSON for people: version, uptime, effective settings, and the sidecar's own status
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Status = Callable[[], Mapping[str, Any]]
 
 
 def registry() -> CollectorRegistry:
-    """Return a registry that already has the metrics of the process, and those that all sidecars share."""
+    """Return a registry with the metrics of the process and those that all sidecars share."""
     fresh = CollectorRegistry()
     ProcessCollector(registry=fresh)
     fresh.register(_SharedCollector())
@@ -44,7 +44,7 @@ def registry() -> CollectorRegistry:
 
 
 class _SharedCollector(Collector):
-    """The counters of the chassis, which are the same in every sidecar."""
+    """The counters of the chassis, the same in every sidecar."""
 
     def collect(self) -> Iterator[Metric]:
         used_up = CounterMetricFamily(
@@ -64,9 +64,9 @@ class _SharedCollector(Collector):
 async def serve(
     settings: ServiceSettings, health: Health, metrics: CollectorRegistry, status: Status = dict
 ) -> AsyncIterator[None]:
-    """Answer on `settings.admin_listen` for as long as the context is open. Raises IOFailed when it cannot listen.
+    """Serve the endpoints on `settings.admin_listen` while the context is open. Raises IOFailed if it cannot listen.
 
-    It answers also while the process has no free descriptor: that is when people ask.
+    They answer also while the process has no free file descriptor: an operator needs them then.
     """
     if not settings.admin_listen:
         yield
@@ -76,13 +76,13 @@ async def serve(
         name, chassis.__version__
     ).set(1)
     sockets = bind(settings.admin_listen, variable(type(settings), "admin_listen"))
-    async with server.serve(_Pages(settings, health, metrics, status).answer, sockets, reserved=True):
+    async with server.serve(_Endpoints(settings, health, metrics, status).answer, sockets, reserved=True):
         log.info("admin endpoints answer", address=bound_address(sockets))
         yield
 
 
-class _Pages:
-    """What the endpoints say."""
+class _Endpoints:
+    """The endpoints: one method for each path."""
 
     def __init__(self, settings: ServiceSettings, health: Health, metrics: CollectorRegistry, status: Status) -> None:
         self._settings = settings
@@ -90,35 +90,35 @@ class _Pages:
         self._metrics = metrics
         self._status = status
         self._started = time.monotonic()
-        self._pages: dict[str, Callable[[Request], Response]] = {
-            "/livez": lambda _: _verdict("alive", self._health.not_alive()),
-            "/readyz": lambda _: _verdict("ready", self._health.not_ready()),
+        self._by_path: dict[str, Callable[[Request], Response]] = {
+            "/livez": lambda _: _result("alive", self._health.not_alive()),
+            "/readyz": lambda _: _result("ready", self._health.not_ready()),
             "/metrics": self._exposition,
-            "/status": lambda _: self._page(),
+            "/status": lambda _: self._status_page(),
         }
 
     async def answer(self, request: Request) -> Response:
-        """An answer about now is never cached; a wrong path is told the right ones."""
-        page = self._pages.get(request.path)
-        if page is None:
-            *most, last = self._pages
+        """Return the response of the path's endpoint. It is never cached. A 404 lists the paths."""
+        endpoint = self._by_path.get(request.path)
+        if endpoint is None:
+            *most, last = self._by_path
             response = server.text(404, f"not found: try {', '.join(most)} or {last}\n")
         elif request.method not in _METHODS:
             allowed = {"Allow": ", ".join(_METHODS)}
             response = server.text(405, "not allowed: no endpoint changes anything\n", allowed)
         else:
-            with descriptors.reserved():  # the metrics of the process are read from files
-                response = page(request)
+            with descriptors.reserved():  # the metrics of the process come from files in /proc
+                response = endpoint(request)
         return replace(response, headers={**response.headers, "Cache-Control": "no-store"})
 
     def _exposition(self, request: Request) -> Response:
         try:
             encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        except (TypeError, ValueError):  # the library takes a version for numbers
+        except (TypeError, ValueError):  # the library converts a version to numbers without a check
             encode, content_type = choose_encoder("")
         return Response(body=encode(self._metrics), headers={"Content-Type": content_type})
 
-    def _page(self) -> Response:
+    def _status_page(self) -> Response:
         page = {
             "name": self._settings.PREFIX.lower(),
             "version": chassis.__version__,
@@ -134,7 +134,7 @@ class _Pages:
         return Response(body=body.encode(), headers={"Content-Type": "application/json; charset=utf-8"})
 
 
-def _verdict(good: str, problems: list[str]) -> Response:
+def _result(state: str, problems: list[str]) -> Response:
     if problems:
-        return server.text(503, "".join(f"not {good}: {problem}\n" for problem in problems))
-    return server.text(200, f"{good}\n")
+        return server.text(503, "".join(f"not {state}: {problem}\n" for problem in problems))
+    return server.text(200, f"{state}\n")

@@ -1,8 +1,8 @@
 """`python -m sidecars.X`: run, or `--check`, `--help`, `--version`. The same for every sidecar.
 
-`job`, `service` and `job_or_service` are what a sidecar's `__main__.py` calls. They return the exit code; one that has
-run ends the process with it there and then. The program's own imports belong inside the function that it passes, so
-that bad settings are told before anything heavy is loaded.
+A sidecar's `__main__.py` calls `job`, `service` or `job_or_service`. They return the exit code of a command such as
+`--check`. After a run they end the process themselves. The imports of the program belong inside the function that it
+passes, so that wrong settings are reported before heavy packages are loaded.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _WIDTH = 79  # columns of --help
 
 
 def job(cls: type[S], run: Callable[[S], None]) -> int:
-    """A program that does its work and ends."""
+    """Run a program that does its work and ends."""
     lifecycle.ensure_standard_streams()
     if sys.argv[1:]:
         return _command(cls)
     logs.configure()
 
     def work() -> None:
-        lifecycle.run_job(lambda: run(_begin(cls, os.environ)))
+        lifecycle.run_job(lambda: run(_load_settings(cls, os.environ)))
 
     return lifecycle.exit_now(lifecycle.exit_code_of(lambda: _with_packages(cls, work)))
 
 
 def service(cls: type[V], run: Callable[[V, lifecycle.ServiceContext], Coroutine[Any, Any, None]]) -> int:
-    """A program that keeps running until it is told to stop."""
+    """Run a program that keeps running until a stop signal."""
     lifecycle.ensure_standard_streams()
     if sys.argv[1:]:
         return _command(cls)
@@ -51,8 +51,8 @@ def service(cls: type[V], run: Callable[[V, lifecycle.ServiceContext], Coroutine
     logs.configure(libraries=True)
 
     def serve() -> None:
-        settings = _begin(cls, os.environ, libraries=True)
-        import uvloop  # noqa: PLC0415 - a job does not have it
+        settings = _load_settings(cls, os.environ, libraries=True)
+        import uvloop  # noqa: PLC0415 - the images of jobs do not have it
 
         lifecycle.run_service(lambda context: run(settings, context), settings.drain_timeout, uvloop.new_event_loop)
 
@@ -65,14 +65,14 @@ def job_or_service(
     serve: Callable[[V, lifecycle.ServiceContext], Coroutine[Any, Any, None]],
     stays: Callable[[V], bool],
 ) -> int:
-    """A program that does its work and ends, or that `stays`, as its settings say: until it is told to stop."""
+    """Run `serve` until a stop signal if `stays` returns True for the settings; else run `work`, which ends."""
     lifecycle.ensure_standard_streams()
     if sys.argv[1:]:
         return _command(cls)
     logs.configure()
 
     def run() -> None:
-        settings = _begin(cls, os.environ)
+        settings = _load_settings(cls, os.environ)
         if stays(settings):
             lifecycle.exit_on_stop_signal()
             logs.configure(settings.log_level, settings.log_format, libraries=True)
@@ -95,8 +95,8 @@ def _with_packages(cls: type[Settings], work: Callable[[], R]) -> R:
         raise lifecycle.Unavailable(f"the package {package} is not installed: pip install '{extra}'") from None
 
 
-def _begin(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:
-    """The settings, told in the log's first line. `libraries`: those that run here log, too."""
+def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:
+    """Return the settings, and log them in the first line. `libraries` includes the log lines of libraries."""
     try:
         settings = load(cls, environ)
     except SettingsError as error:
@@ -111,13 +111,13 @@ def _begin(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False)
 
 
 def _command(cls: type[Settings]) -> int:
-    from sidecars.chassis.runtime import streams  # noqa: PLC0415 - a job must not pay for it
+    from sidecars.chassis.runtime import streams  # noqa: PLC0415 - a job that runs does not load it
 
-    return streams.run_command(lambda: _answer(cls, sys.argv[1:], os.environ))
+    return streams.run_command(lambda: _run_arguments(cls, sys.argv[1:], os.environ))
 
 
-def _answer(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """What is asked on the command line, on stdout; the settings themselves are never taken from there."""
+def _run_arguments(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run the command of the arguments, which prints to stdout. No argument is a setting."""
     name = cls.PREFIX.lower()
     match argv:
         case ["--version"]:
@@ -146,11 +146,11 @@ def _answer(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]
 
 
 def help_text(cls: type[Settings]) -> str:
-    """The variables, for a terminal of any width: each with its default and kind, and under it what it means."""
+    """Return the text of `--help`: each variable with its default and type, and its meaning below."""
     from textwrap import TextWrapper  # noqa: PLC0415 - only for --help
 
     def wrapped(text: str, first: str = "", further: str = "") -> str:
-        """No word is broken, at a hyphen neither: `if-changed` is a value to be copied."""
+        """Return the text, wrapped between words. A hyphen is no place to break: `if-changed` is a value to copy."""
         return TextWrapper(
             _WIDTH,
             initial_indent=first,
@@ -191,7 +191,7 @@ def format_default(spec: Spec) -> str:
 
 
 def naming_note(cls: type[Settings]) -> str:
-    """How the settings of which there can be several are named; "" where there are none."""
+    """Return the sentence about variables with a name in them; "" if the class has no group."""
     grouped = [spec for spec in specs(cls) if spec.group]
     if not grouped:
         return ""

@@ -1,8 +1,8 @@
 """A health client for HEALTHCHECK and exec probes: `python -m sidecars.chassis.probe [/livez | /readyz | URL]`.
 
-It needs the standard library alone and starts in milliseconds. Without a URL it asks the sidecar that lies beside it
-(an image holds exactly one) at the admin address that the same environment gives it. It prints what was answered and
-exits 0 for a 200, else 1. A sidecar whose admin server is off, or that has none, has nothing to be asked: exit 0.
+It loads only the standard library, and starts in milliseconds. Without a URL it asks the sidecar of its image (an image
+has exactly one) at the admin address that the same environment gives. It prints the body of the response. The exit code
+is 0 for a 200, else 1. If the sidecar has no admin server, or it is off, there is nothing to ask: exit code 0.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sidecars.chassis.config.settings import Settings, SettingsError, load
 from sidecars.chassis.runtime import streams
 
 TIMEOUT = 2.0  # seconds
-_SHOWN = 2048  # bytes of the answer that are printed
+_SHOWN = 2048  # bytes of the body that are printed
 
 
-def ask(address: Address, path: str) -> tuple[int, str]:
-    """Status and beginning of the body. Raises OSError or http.client.HTTPException."""
+def get(address: Address, path: str) -> tuple[int, str]:
+    """Return the status and the beginning of the body. Raises OSError or http.client.HTTPException."""
     host = address.host if address.host not in ("", "0.0.0.0", "::") else "localhost"
     connection = http.client.HTTPConnection(host, address.port, timeout=TIMEOUT)
     if address.path:
@@ -39,8 +39,8 @@ def ask(address: Address, path: str) -> tuple[int, str]:
         connection.close()
 
 
-def own_address() -> Address:
-    """The admin address of the one sidecar that lies beside the chassis; `off` where it has none."""
+def own_admin_address() -> Address:
+    """Return the admin address of the one sidecar beside the chassis; `off` if it has none."""
     folder = Path(__file__).resolve().parent.parent
     names = [entry.name for entry in sorted(folder.iterdir()) if (entry / "settings.py").exists()]
     if len(names) != 1:
@@ -49,8 +49,8 @@ def own_address() -> Address:
     return load(cls, os.environ).admin_address()
 
 
-def elsewhere(url: str) -> tuple[Address, str]:
-    """Whom the URL means, and what to ask for. Raises ValueError."""
+def split_url(url: str) -> tuple[Address, str]:
+    """Return the address and the path of the URL. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError("expected a path or http://host[:port]/path")
@@ -61,13 +61,13 @@ def main(argv: list[str]) -> int:
     target = argv[0] if argv else "/livez"
     try:
         if target.startswith("/"):
-            address, path = own_address(), target
+            address, path = own_admin_address(), target
         else:
-            address, path = elsewhere(target)
+            address, path = split_url(target)
         if not address:
             print("there is no admin endpoint to ask")
             return 0
-        status, body = ask(address, path)
+        status, body = get(address, path)
     except (OSError, http.client.HTTPException, SettingsError, LookupError, ValueError) as error:
         print(f"{target}: {error}", file=sys.stderr)
         return 1

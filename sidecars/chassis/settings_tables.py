@@ -1,8 +1,8 @@
-"""The settings tables of the READMEs, from the declarations.
+"""The settings tables of the READMEs, rendered from the declarations.
 
 `python -m sidecars.chassis.settings_tables [--check | --write]`: each `sidecars/<name>/README.md` has a table between
-two marker comments. `--write` renders it anew. `--check` fails when it differs from the declaration. All tables are
-printed if there is no argument.
+two marker comments. `--write` renders it again. `--check` fails if it differs from the declaration. Without an argument
+all tables are printed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ END = "<!-- settings: end -->"
 
 
 def table(cls: type[Settings]) -> str:
-    """The Markdown table of a sidecar's settings."""
+    """Return the Markdown table of a sidecar's settings."""
     lines = ["| variable | type | default | meaning |", "|---|---|---|---|"]
     for spec in specs(cls):
         default = f"`{spec.default}`" if spec.default else format_default(spec)
@@ -37,7 +37,7 @@ def table(cls: type[Settings]) -> str:
 
 
 def rendered(readme: str, cls: type[Settings]) -> str:
-    """The README's text with the table in its place. Raises ValueError when it has no such place."""
+    """Return the README's text with the table between its markers. Raises ValueError if it has no markers."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -46,7 +46,7 @@ def rendered(readme: str, cls: type[Settings]) -> str:
 
 
 def sidecars(root: Path = ROOT) -> Iterator[tuple[Path, type[Settings]]]:
-    """Every sidecar's README and settings class."""
+    """Yield the README and the settings class of every sidecar."""
     for folder in sorted((root / "sidecars").iterdir()):
         if (folder / "settings.py").exists():
             module = importlib.import_module(f"sidecars.{folder.name}.settings")
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
 
 
 def _render(readme: Path, cls: type[Settings], *, write: bool) -> list[str]:
-    """Render one README's table anew, or only look. What is wrong with it, a sentence each."""
+    """Compare one README's table with its declaration; with `write`, render it. Return a sentence for each problem."""
     name = readme.relative_to(readme.parents[2])
     try:
         old = readme.read_text()

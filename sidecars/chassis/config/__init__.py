@@ -1,1 +1,17 @@
-"""Settings: environment variables in, one frozen dataclass out."""
+"""Settings: environment variables in, one frozen dataclass out, and every mistake reported at once.
+
+    settings.py of a sidecar            environment
+      class Settings:                     ADAPTER_TIMEOUT=2s
+        timeout = setting(duration(), …)      │
+          │                                   ▼
+          └──▶ specs(cls) ─────────────▶ load(cls, environ) ──▶ Settings(timeout=2.0)
+                   │                          └──▶ SettingsError with a sentence for each problem
+                   └──▶ --help, --check, the tables of the READMEs
+
+Begin with `settings`: its docstring has the rules.
+
+settings           declaration, loading and display of settings
+setting_types      the types of values: how a text is parsed and formatted
+unused_settings    settings that are set and have no effect
+source_position    line and column of a mistake in a longer text, such as a rule
+"""

@@ -1,8 +1,7 @@
-"""The kinds of values that a setting can have: how each is read, shown, and named in the tables.
+"""The types of settings: how a value is parsed, formatted, and named in the tables.
 
-A kind's `parse` raises `ValueError` with what it expects (`expected true or false`); the variable's name and value are
-put in front of that by `settings`, the one place that knows them. A default is written as a user would write
-it and goes through the same `parse`.
+`parse` raises ValueError with the expectation (`expected true or false`). `settings` puts the variable's name and value
+in front of it. A default is written as a user would write it, and is parsed like a user's value.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
     from typing import Any
     from urllib.parse import SplitResult
 
-# Values are taken apart by hand: even `re` is a noticeable part of a job's start.
+# Values are parsed by hand: even the import of `re` is a noticeable part of a job's start.
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE_UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-# User info ends at the last @ before the path. Where what follows its colon is no port, somebody may have written a
-# password with a slash in it as it is: then it ends at the last @ there is. Rather too much is hidden than too little.
+# User info ends at the last @ before the path. If the text behind its colon is no port, it may be a password with a
+# slash that is not escaped; then the user info ends at the last @ of all: better to hide too much than too little.
 _CREDENTIALS = (
     r"(?i)(?<=://)(?:[^/?#:\[\s,]*:(?![0-9]{1,5}(?:[/?#,\s]|$))(?:(?!,\w+://)\S)*@|[^/?#\s]*@)"
     r"|(?<=[?&;])([\w.-]*(?:key|token|secret|password|sig)[\w.-]*=)[^&;,\s]*"
@@ -30,13 +29,13 @@ _DIGITS = frozenset("0123456789")
 _IPV6 = frozenset("0123456789abcdefABCDEF:.")
 _NO_HOST = frozenset("[]:/")
 _MOST_DIGITS = 18
-_MOST_SECONDS, _MOST_DECIMALS = 13, 9  # digits before and behind the point of a duration
-_NANOSECONDS = 9  # decimals of a second
+_MOST_SECONDS, _MOST_DECIMALS = 13, 9  # digits before and after the point of a duration
+_NANOSECONDS = 9  # decimals of a second that are kept
 
 
 @dataclass(frozen=True)
 class SettingType(Generic[T]):
-    """How the text of a variable becomes a value, and back.
+    """The conversion of a variable's text to a value, and back.
 
     `from_file` makes the value of a text that a file gave, from the parsed value and the file's name. It is for values
     whose file is read again later.
@@ -50,10 +49,10 @@ class SettingType(Generic[T]):
 
 
 def redact_credentials(text: str) -> str:
-    """The text with what looks like a credential in a URL (user info, `?token=`) replaced by `***`."""
+    """Return the text with each credential of a URL (user info, `?token=`) replaced by `***`."""
     if "://" not in text and "=" not in text:
         return text
-    import re  # noqa: PLC0415 - only where there may be one
+    import re  # noqa: PLC0415 - a job rarely needs it
 
     return re.sub(_CREDENTIALS, lambda found: f"{found[1]}***" if found[1] else "***@", text)
 
@@ -72,7 +71,7 @@ text = SettingType("text", str)
 
 
 def _parse_path(raw: str) -> Path:
-    from pathlib import Path  # noqa: PLC0415 - a job that has no use for it must not pay for it
+    from pathlib import Path  # noqa: PLC0415 - a job that does not use it does not load it
 
     return Path(raw)
 
@@ -113,7 +112,7 @@ def choice(*words: str) -> SettingType[str]:
 
 
 def duration(minimum: str = "0", maximum: str | None = None) -> SettingType[float]:
-    """A time in seconds. A unit is demanded: `5` in one tool is seconds and in the next milliseconds."""
+    """Return the type of a time in seconds. A unit is required: a bare `5` means seconds in one tool, ms in another."""
 
     def parse(raw: str) -> float:
         seconds = _seconds(raw)
@@ -148,7 +147,7 @@ def format_duration(seconds: float) -> str:
 
 
 def size(minimum: str = "0", maximum: str | None = None) -> SettingType[int]:
-    """A number of bytes."""
+    """Return the type of a number of bytes."""
 
     def parse(raw: str) -> int:
         count = _bytes(raw)
@@ -180,14 +179,14 @@ def format_size(count: int) -> str:
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen. `host` "" is all interfaces, `port` 0 lets the system choose; `path` is a unix socket's."""
+    """An address to listen on. `host` "" is all interfaces; for port 0 the system chooses; `path` is a unix socket."""
 
     host: str = ""
     port: int | None = None
     path: str = ""
 
     def __bool__(self) -> bool:
-        """False for `off`."""
+        """Return False for `off`."""
         return self.port is not None or bool(self.path)
 
     def __str__(self) -> str:
@@ -225,12 +224,12 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def url(*schemes: str) -> SettingType[SplitResult]:
-    """A URL with one of the schemes and a host; its port, when given, is a real one."""
+    """Return the type of a URL with one of the schemes and a host. A port, if there is one, is from 1 to 65535."""
     wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
 
     def parse(raw: str) -> SplitResult:
-        import re  # noqa: PLC0415 - a job that has no use for it must not pay for it
-        from urllib.parse import urlsplit  # noqa: PLC0415 - as above
+        import re  # noqa: PLC0415 - a job that does not use it does not load it
+        from urllib.parse import urlsplit  # noqa: PLC0415 - a job that does not use it does not load it
 
         if re.search(r"[\s\x00-\x1f\x7f]", raw):
             raise ValueError(f"expected {wanted}, without spaces")
@@ -246,11 +245,11 @@ def url(*schemes: str) -> SettingType[SplitResult]:
     return SettingType("URL", parse, lambda value: redact_credentials(value.geturl()))
 
 
-# -- several of a kind --------------------------------------------------------------------------------------------
+# -- several values ----------------------------------------------------------------------------------------------
 
 
 def comma_separated(setting_type: SettingType[T]) -> SettingType[tuple[T, ...]]:
-    """One or more values between commas; blanks around each are ignored, an empty one is refused."""
+    """Return the type of one or more values between commas. Blanks around a value are ignored; no value is empty."""
 
     def parse(raw: str) -> tuple[T, ...]:
         items = [item.strip() for item in raw.split(",")]
@@ -265,7 +264,7 @@ def comma_separated(setting_type: SettingType[T]) -> SettingType[tuple[T, ...]]:
 
 
 def pairs(left: SettingType[Any] = text, right: SettingType[Any] = text) -> SettingType[dict[Any, Any]]:
-    """`key=value` pairs between commas; a key given twice is refused."""
+    """Return the type of `key=value` pairs between commas. Each key stands once."""
 
     def parse(raw: str) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
@@ -290,7 +289,7 @@ def pairs(left: SettingType[Any] = text, right: SettingType[Any] = text) -> Sett
 
 
 class Secret:
-    """A value that is never shown. One that came by file is read again at every use, so that a rotated one is seen."""
+    """A value that is never shown. If a file gave it, the file is read again at every use, for rotated secrets."""
 
     __slots__ = ("_read",)
 
@@ -298,7 +297,7 @@ class Secret:
         self._read = read
 
     def reveal(self) -> str:
-        """The value now. Raises OSError when its file cannot be read any more."""
+        """Return the current value. Raises OSError or UnicodeDecodeError if its file cannot be read."""
         return self._read()
 
     def __repr__(self) -> str:

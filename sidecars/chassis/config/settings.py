@@ -3,15 +3,17 @@
 A sidecar declares its settings once, as a dataclass of `light_dataclasses` whose fields are made by `setting`. The
 start, `--help`, `--check`, the tables in the READMEs and the log's first line all come from that declaration.
 
-Rules of the contract that are kept here and nowhere else:
+Rules that are implemented here and nowhere else:
 
 - The variable of field `drain_timeout` of a class with `PREFIX = "ADAPTER"` is `ADAPTER_DRAIN_TIMEOUT`.
-- Empty is unset. `NAME_FILE` gives a value by file; both set is an error.
-- Where there can be several of a thing (`group`), any of its settings may carry a name: `AMBASSADOR_ORDERS_UPSTREAM`.
-  A name exists when its *anchor* is set (here `UPSTREAM`): so a misspelt `AMBASSADOR_CONECT_TIMEOUT` is an error, not
-  the timeout of an upstream called "conect". Without a name a setting is that of the only one, or the default for all.
-- An unknown variable with the prefix is an error that names the nearest known one; what Kubernetes injects for
-  Services (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables) is ignored.
+- An empty variable is unset. `NAME_FILE` names a file with the value; it is an error to set both.
+- If there can be several members of a `group`, such as upstreams, a variable may have the name of one:
+  `AMBASSADOR_ORDERS_UPSTREAM`. A member exists if its *anchor* is set (here `UPSTREAM`). So a misspelt
+  `AMBASSADOR_CONECT_TIMEOUT` is an error, and not the timeout of an upstream called "conect". A variable without a name
+  is for the only member, or the default for all.
+- An unknown variable with the prefix is an error that names the most similar known one. Variables that Kubernetes
+  injects for Services (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables) are
+  ignored.
 """
 
 from __future__ import annotations
@@ -31,16 +33,16 @@ if TYPE_CHECKING:
     S = TypeVar("S", bound="Settings")
     ReadFile = Callable[[str], str]
 
-DEFAULT_NAME = "default"  # what the one without a name is called, in logs, labels and `/status`
+DEFAULT_NAME = "default"  # of the member without a name, in logs, labels and `/status`
 
 _INJECTED = r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 _INJECTED_VALUE = r"(tcp|udp|sctp)(://\S+)?|\d+|[0-9a-fA-F.:]+"
 _NAME = r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*"
-_SHOWN = 120  # characters of a bad value that are repeated to the user
+_SHOWN = 120  # characters of a wrong value that an error message repeats
 
 
 class SettingsError(Exception):
-    """What is wrong with the settings: all of it. `problems` holds one sentence each."""
+    """The settings are wrong. `problems` has a sentence for each problem, all of them at once."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -70,23 +72,23 @@ def setting(
 
 
 def group(cls: type, *, anchor: str) -> Any:
-    """A field that maps names to instances of `cls`: one for each name that sets the field `anchor`.
+    """Return a field that maps names to members, instances of `cls`: one for each name that sets the field `anchor`.
 
-    An instance whose class declares a field `set_by` has there, for each field that was set, the variable that set it:
-    its own, or the one without a name, which is the default for all. A field that was set to its own default is left
-    out: `--check` prints those, too, and what it prints is to mean the same.
+    If `cls` declares a field `set_by`, it maps each field that is set to the variable that set it: the member's own, or
+    the one without a name. A field that is set to its default is left out, because `--check` prints it, too, and its
+    output must mean the same when it is loaded.
     """
     return light_dataclasses.Field(dict, {"group": cls, "anchor": anchor})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every sidecar can be told. Subclasses set `PREFIX` and add fields."""
+    """The settings that every sidecar has. Subclasses set `PREFIX` and add fields."""
 
     PREFIX: ClassVar[str]
 
     log_level: str = setting(
-        choice("debug", "info", "warning", "error"), "the least level that is logged", default="info"
+        choice("debug", "info", "warning", "error"), "the lowest level that is logged", default="info"
     )
     log_format: str = setting(choice(*logs.FORMATS), "`auto` is text on a terminal and JSON elsewhere", default="auto")
 
@@ -99,22 +101,20 @@ class Settings:
     node_name: str | None = setting(text, "the node's name (downward API), in logs", env="NODE_NAME", default="")
 
     def check(self) -> Iterator[str]:
-        """Sentences about settings that are each right but do not fit together."""
+        """Yield a sentence for each problem of settings that are valid alone but do not fit together."""
         yield from ()
 
     def admin_address(self) -> Address:
-        """Where the admin endpoints answer with these settings; `off` where they do not."""
+        """Return the address of the admin endpoints; `off` if there are none."""
         return Address()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings(Settings):
-    """What every sidecar that keeps running can be told besides."""
+    """The settings that every sidecar that keeps running has in addition."""
 
-    admin_listen: Address = setting(
-        address, "where `/livez`, `/readyz`, `/metrics` and `/status` answer", default="off"
-    )
-    drain_timeout: float = setting(duration(), "how long after SIGTERM work in progress may take to end", default="25s")
+    admin_listen: Address = setting(address, "address of `/livez`, `/readyz`, `/metrics` and `/status`", default="off")
+    drain_timeout: float = setting(duration(), "time after SIGTERM in which work in progress may end", default="25s")
 
     def admin_address(self) -> Address:
         return self.admin_listen
@@ -125,7 +125,7 @@ class ServiceSettings(Settings):
 
 @dataclass(frozen=True)
 class Spec:
-    """One declared setting, as the loader and the tables see it."""
+    """One declared setting. The loader and the tables use it."""
 
     field: str
     suffix: str
@@ -136,12 +136,12 @@ class Spec:
     group: str | None = None
 
     def named(self, prefix: str, name: str) -> str:
-        """The variable for the thing called `name`, or for the only one."""
+        """Return the variable of the member called `name`."""
         return self.variable if name == DEFAULT_NAME else f"{prefix}_{name.upper()}_{self.suffix}"
 
 
 def specs(cls: type[Settings]) -> list[Spec]:
-    """Every setting of the class: its own first, then what all sidecars share."""
+    """Return every setting of the class: its own first, then those that all sidecars share."""
     own: list[Spec] = []
     shared: list[Spec] = []
     common = {item.name for item in light_dataclasses.fields(ServiceSettings)}
@@ -168,13 +168,13 @@ def _spec(prefix: str, item: light_dataclasses.Field, group_field: str | None = 
 
 
 def load(cls: type[S], environ: Mapping[str, str], read_file: ReadFile = read_text) -> S:
-    """The settings that the environment asks for. Raises SettingsError with every problem there is."""
+    """Return the settings of the environment. Raises SettingsError with every problem."""
     settings: S = _Loader(cls, environ, read_file).load()
     return settings
 
 
 class _Loader:
-    """One pass over an environment: sort the variables, build the groups, build the whole, collect the problems."""
+    """One pass over an environment: it sorts the variables, builds the groups and the whole, and collects problems."""
 
     def __init__(self, cls: type[Settings], environ: Mapping[str, str], read_file: ReadFile) -> None:
         self.cls = cls
@@ -201,10 +201,10 @@ class _Loader:
         return settings
 
     def _is_known(self, variable: str) -> bool:
-        """Whether the variable is ours, or is to be ignored. Notes the name that it carries."""
+        """Return True if the variable is a setting, or is ignored. Note the name of the member in it."""
         if any(variable in (spec.variable, f"{spec.variable}_FILE") for spec in self.specs):
             return True
-        import re  # noqa: PLC0415 - only where there is such a variable
+        import re  # noqa: PLC0415 - only if there is such a variable
 
         if re.fullmatch(_INJECTED, variable) and re.fullmatch(_INJECTED_VALUE, self.environ[variable]):
             return True
@@ -226,17 +226,19 @@ class _Loader:
     def _group(self, item: light_dataclasses.Field) -> dict[str, Any]:
         members = [spec for spec in self.specs if spec.group == item.name]
         anchor = next(spec for spec in members if spec.field == item.metadata["anchor"])
-        real = set()
+        anchored = set()
         for name in sorted(self.names[item.name]):
             variable = anchor.named(self.prefix, name)
             if self._is_set(variable):
-                real.add(name)
+                anchored.add(name)
             else:
                 self._name_without_anchor(name, members, variable)
-        if real and self._is_set(anchor.variable):
-            example = anchor.named(self.prefix, min(real))
+        if anchored and self._is_set(anchor.variable):
+            example = anchor.named(self.prefix, min(anchored))
             self.problems[anchor.variable] = f"{anchor.variable} is set beside {example}: give it a name, too"
-        return {name: self._member(item.metadata["group"], members, name) for name in sorted(real or {DEFAULT_NAME})}
+        return {
+            name: self._member(item.metadata["group"], members, name) for name in sorted(anchored or {DEFAULT_NAME})
+        }
 
     def _name_without_anchor(self, name: str, members: list[Spec], anchor: str) -> None:
         for spec in members:
@@ -265,23 +267,23 @@ class _Loader:
         return variable in self.environ or f"{variable}_FILE" in self.environ
 
     def _value(self, spec: Spec, variable: str) -> Any:
-        """The parsed value of one variable; None, and a problem noted, where it is wrong."""
-        from_file, raw = f"{variable}_FILE", self.environ.get(variable)
-        filename = self.environ.get(from_file)
-        if any(other.variable == from_file for other in self.specs):
-            filename = None  # a setting of its own that happens to end so
+        """Return the parsed value of one variable; note a problem and return None if it is wrong."""
+        file_variable, raw = f"{variable}_FILE", self.environ.get(variable)
+        filename = self.environ.get(file_variable)
+        if any(other.variable == file_variable for other in self.specs):
+            filename = None  # it is a setting whose own name ends with _FILE
         if raw is not None and filename is not None:
-            self.problems[variable] = f"{variable} and {from_file} are both set: keep one"
+            self.problems[variable] = f"{variable} and {file_variable} are both set: keep one"
             return None
         if filename is not None:
-            return self._value_by_file(spec, from_file, filename)
+            return self._value_from_file(spec, file_variable, filename)
         if raw is None:
             if spec.default is None:
                 self.problems[variable] = f"{variable} is not set: {_plain(spec.help)}"
             return spec.type.parse(spec.default) if spec.default else None
         return self._parsed(spec.type, variable, raw)
 
-    def _value_by_file(self, spec: Spec, from_file: str, filename: str) -> Any:
+    def _value_from_file(self, spec: Spec, file_variable: str, filename: str) -> Any:
         def read() -> str:
             return self.read_file(filename).rstrip("\r\n")
 
@@ -289,14 +291,14 @@ class _Loader:
             raw = read()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            self.problems[from_file] = f"{from_file}={filename}: the file cannot be read: {reason}"
+            self.problems[file_variable] = f"{file_variable}={filename}: the file cannot be read: {reason}"
             return None
         if not raw:
-            self.problems[from_file] = f"{from_file}={filename}: the file is empty"
+            self.problems[file_variable] = f"{file_variable}={filename}: the file is empty"
             return None
         if spec.type.secret:
             return Secret(read)
-        value = self._parsed(spec.type, from_file, raw)
+        value = self._parsed(spec.type, file_variable, raw)
         return spec.type.from_file(value, filename) if spec.type.from_file and value is not None else value
 
     def _parsed(self, setting_type: SettingType[Any], variable: str, raw: str) -> Any:
@@ -309,13 +311,13 @@ class _Loader:
 
 
 def _plain(text: str) -> str:
-    """A setting's help without the marks that are for Markdown."""
+    """Return a setting's help without the marks of Markdown."""
     return text.replace("`", "")
 
 
 def _closest(variable: str, known: set[str], cutoff: float) -> str:
-    """Return the known variable that is most like this one, or the only one that it begins; "" if there is none."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+    """Return the most similar known variable, or the only one that begins with this; "" if there is none."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only after a mistake
 
     longer = [name for name in known if name.startswith(f"{variable.upper()}_")]
     return next(iter(longer if len(longer) == 1 else get_close_matches(variable.upper(), sorted(known), 1, cutoff)), "")
@@ -325,19 +327,22 @@ def _closest(variable: str, known: set[str], cutoff: float) -> str:
 
 
 def effective(settings: Settings) -> dict[str, str]:
-    """Every variable with the value in force, secrets redacted; "" is unset. As an env file it means the same."""
+    """Return every variable with its value in force, secrets redacted; "" is unset.
+
+    Without secrets, the result as an environment means the same settings.
+    """
     shown: dict[str, str] = {}
     for spec in specs(type(settings)):
-        holders: Mapping[str, Any] = {DEFAULT_NAME: settings}
+        members: Mapping[str, Any] = {DEFAULT_NAME: settings}
         if spec.group:
-            holders = getattr(settings, spec.group)
-        for name, holder in holders.items():
-            value = getattr(holder, spec.field)
+            members = getattr(settings, spec.group)
+        for name, member in members.items():
+            value = getattr(member, spec.field)
             shown[spec.named(settings.PREFIX, name)] = "" if value is None else spec.type.show(value)
     return shown
 
 
 def variable(cls: type[Settings], field_name: str, name: str = DEFAULT_NAME) -> str:
-    """The environment variable behind a field, for a message at run time."""
+    """Return the environment variable of a field, for a message."""
     spec = next(spec for spec in specs(cls) if spec.field == field_name)
     return spec.named(cls.PREFIX, name)

@@ -1,4 +1,4 @@
-"""The place of a mistake in a text that a user has written, as a message shows it. No I/O."""
+"""The position of a mistake in a text of the user, as a message shows it. No I/O."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 
 from sidecars.chassis.runtime.printable import printable
 
-_WIDTH = 100  # characters of a long line that are shown around a mistake
+_WIDTH = 100  # characters of a long line that a message shows
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePosition:
-    """Line and column, both from 1, and the text's line with a caret under the column, as two lines."""
+    """Line and column, both from 1. `excerpt` is the line of the text, with a caret under the column in the next."""
 
     line: int
     column: int
-    shown: str
+    excerpt: str
 
-    def message(self, why: str) -> str:
-        """Return the sentence, and the two lines that show the place."""
-        return f"line {self.line}, column {self.column}: {printable(why)}\n{self.shown}"
+    def message(self, reason: str) -> str:
+        """Return the position with the reason, and the excerpt below."""
+        return f"line {self.line}, column {self.column}: {printable(reason)}\n{self.excerpt}"
 
 
 def position_of(text: str, offset: int) -> SourcePosition:
-    """Return the place of that offset. Of a long line the part around it is shown, in characters that are printed."""
+    """Return the position of the offset. The excerpt of a long line is the part around it, in printable characters."""
     begin = text.rfind("\n", 0, offset) + 1
     end = text.find("\n", offset)
     source = text[begin : end if end >= 0 else None].replace("\t", " ")

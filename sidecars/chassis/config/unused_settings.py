@@ -1,7 +1,7 @@
-"""Settings that are set and have no effect, judged for each variable by the things that it is for: inputs, sinks, apps.
+"""Settings that are set and have no effect. A variable is judged by the members of its group: inputs, sinks or apps.
 
-A variable with a name is for one of them. One without a name is the default for all that set none of their own: it may
-be of use for some of them only, and is unused when it is of use for none.
+A variable with a name is for one member. A variable without a name is the default for each member that does not set its
+own. It may have an effect for some of them only; it is unused if it has one for none.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Protocol, TypeVar
 
 
 class GroupMember(Protocol):
-    """One of several things of a kind (`sidecars.chassis.config.settings.group`)."""
+    """One member of a group of settings (`sidecars.chassis.config.settings.group`)."""
 
     @property
     def set_by(self) -> Mapping[str, str]:
-        """For each field that was set, the variable that set it."""
+        """The variable that set each field, for the fields that are set."""
 
 
 H = TypeVar("H", bound=GroupMember)
 WhyUnused = Callable[[H], str]
-"""Return why a field has no effect for the member, as the second half of a sentence; "" if it has one."""
+"""Returns the reason why a field has no effect for the member, as the end of a sentence; "" if it has one."""
 
 _OFF = (None, "none")
 
@@ -34,11 +34,11 @@ def members_by_variable(members: Iterable[H], field: str) -> dict[str, list[H]]:
     return found
 
 
-def unused_variables(members: Iterable[H], needs: Mapping[str, WhyUnused[H]]) -> Iterator[str]:
-    """Yield a sentence for each variable that has an effect for none of its members."""
-    everyone = list(members)
-    for field, why_not in needs.items():
-        for variable, concerned in members_by_variable(everyone, field).items():
-            reasons = [why_not(member) for member in concerned]
+def unused_variables(members: Iterable[H], checks: Mapping[str, WhyUnused[H]]) -> Iterator[str]:
+    """Yield a sentence for each variable that has no effect for any of its members."""
+    known = list(members)
+    for field, why_unused in checks.items():
+        for variable, concerned in members_by_variable(known, field).items():
+            reasons = [why_unused(member) for member in concerned]
             if all(reasons):
                 yield f"{variable} is set, but {'; '.join(dict.fromkeys(reasons))}"
