@@ -1,4 +1,4 @@
-"""A sink as a user makes one, from its variables; and what a test of one over the network needs."""
+"""Sinks that are made from variables, as a user makes them, and helpers for tests over the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support import PATIENCE
 
 
 def create(url: str, environ: Mapping[str, str] | None = None, /, **settings: str) -> Sink:
-    """`settings` are named without their prefix; `environ` is taken as it is."""
+    """Return a sink. `settings` are named without their prefix; `environ` has whole names."""
     ours = {f"LOGSHIPPER_{name.upper()}": value for name, value in settings.items()}
     loaded = load(
         Settings,
@@ -46,12 +46,12 @@ async def opened(url: str, environ: Mapping[str, str] | None = None, /, **settin
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - another thread or process has to do it
+        while not condition():  # noqa: ASYNC110 - another thread or process makes it true
             await asyncio.sleep(0.01)
 
 
 def an_authority(folder: Path) -> tuple[str, ssl.SSLContext]:
-    """The file of a new authority, and a receiver's TLS with a certificate that it has issued for localhost."""
+    """Return the file of a new authority, and a receiver's TLS context with its certificate for localhost."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.crt")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -27,7 +27,7 @@ async def post(url: str, text: str, **settings: str) -> None:
 
 @asynccontextmanager
 async def served(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server of one's own, byte by byte; its address."""
+    """Yield the address of a server whose bytes `serve` writes."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -23,28 +23,31 @@ def lines(batch: Batch) -> list[str]:
 
 
 class ScriptedSink:
-    """A sink that answers as it is told: the first answers in turn, then yes. A batch may be held until released."""
+    """A sink with a list of responses, the first one for the first attempt. It accepts everything after the last one.
 
-    def __init__(self, *answers: Response, max_in_flight: int = 64) -> None:
+    `held`: a batch with this first line waits for the event.
+    """
+
+    def __init__(self, *responses: Response, max_in_flight: int = 64) -> None:
         self.max_in_flight = max_in_flight
         self.health = Health()
-        self.answers = list(answers)
-        self.asked: list[list[str]] = []
+        self.responses = list(responses)
+        self.attempts: list[list[str]] = []
         self.ids: list[list[str]] = []
-        self.held: dict[str, asyncio.Event] = {}  # by first line
+        self.held: dict[str, asyncio.Event] = {}  # by the first line of the batch
 
     async def open(self, receipt: Any) -> Any:
         return receipt
 
     async def deliver(self, batch: Batch) -> Outcome:
-        self.asked.append(lines(batch))
+        self.attempts.append(lines(batch))
         self.ids.append(list(batch.ids()))
         if lines(batch)[0] in self.held:
             await self.held[lines(batch)[0]].wait()
-        answer = self.answers.pop(0)(batch) if self.answers else Outcome()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        response = self.responses.pop(0)(batch) if self.responses else Outcome()
+        if isinstance(response, Exception):
+            raise response
+        return response
 
     async def close(self) -> None:
         pass
@@ -52,7 +55,7 @@ class ScriptedSink:
 
 @contextlib.asynccontextmanager
 async def shipping(pod: Pod, sink: ScriptedSink, **environ: str) -> AsyncIterator[Shipper]:
-    """A shipper at work. Leaving the context is the end: everything is shipped."""
+    """Run a shipper. At the end of the context it drains: everything is shipped."""
     variables = {"LOGSHIPPER_BATCH_TIMEOUT": "0", "LOGSHIPPER_RETRY_MIN": "10ms", "LOGSHIPPER_RETRY_MAX": "20ms"}
     (settings,) = load(Settings, pod.environ | variables | environ).sinks.values()
     clock = asyncio.get_running_loop().time
@@ -69,7 +72,7 @@ async def shipping(pod: Pod, sink: ScriptedSink, **environ: str) -> AsyncIterato
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the conditions are those of a user, who has no event
+        while not condition():  # noqa: ASYNC110 - a user's condition has no event
             await asyncio.sleep(0)
 
 

@@ -1,4 +1,4 @@
-"""What an input's settings make of a part. They are named without their prefix: `shipped(data, FORMAT="json")`."""
+"""The records of data with an input's settings, which are named without prefix: `shipped(data, FORMAT="json")`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def shape(data: bytes | str, **values: str) -> Records:
 
 
 def shipped(data: bytes | str, **values: str) -> list[dict[str, Any]]:
-    """The records as a receiver of NDJSON has them, without what is the same for all."""
+    """Return the records as a receiver of NDJSON gets them, without the members that are the same for all."""
     body = b"".join(ndjson.encode(Batch("default", (shape(data, **values),))))
     records = [json.loads(line) for line in body.splitlines()]
     for record in records:

@@ -51,7 +51,7 @@ class Receiver:
         self.mode = "ok"
         self.delay = 0.0  # seconds before each answer
         self.headers: dict[str, str] = {}
-        self.words = b""  # the body of an answer that is no 2xx
+        self.error_body = b""  # the body of an answer that is no 2xx
         self.requests: list[dict[str, str]] = []  # the headers of all, in order
         self.stored: list[tuple[str, bytes]] = []  # Idempotency-Key and body
         self._closing = threading.Event()
@@ -93,7 +93,7 @@ class Receiver:
             status = 413
         if mode.startswith("poison:") and mode.removeprefix("poison:").encode() in body:
             status = 400
-        reply = self.words
+        reply = self.error_body
         if status < 300:
             status, reply = self.take(request.path, dict(request.headers.items()), body)
         if mode == "lost":

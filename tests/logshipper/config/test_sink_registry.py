@@ -1,4 +1,4 @@
-"""Each sink's settings: what it has no use for is refused, whatever the sink."""
+"""The settings of each sink: one that it does not use is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters: what is in one, and that they neither tear nor fill the disk."""
+"""Dead letters: the content of one; they neither tear nor fill the disk."""
 
 from __future__ import annotations
 

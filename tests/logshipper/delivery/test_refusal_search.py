@@ -12,7 +12,7 @@ from tests.logshipper.support import a_batch, a_chunk
 
 
 def searched(count: int, bad: set[int]) -> tuple[list[int], list[int], int, bool]:
-    """What the sink took, what was given up, the requests, and whether the search is stuck."""
+    """Return the accepted and the rejected events, the number of attempts, and True if the search is stuck."""
     search = RefusalSearch(a_batch(a_chunk(b"x\n" * count)))
     taken: list[int] = []
     dropped: list[int] = []

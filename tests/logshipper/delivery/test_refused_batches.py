@@ -1,4 +1,4 @@
-"""A sink that refuses a batch as a whole: only lines that were found out are dropped, and none while it refuses all."""
+"""A sink that refuses whole batches: only lines that are proved to be at fault are dropped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Picky(ScriptedSink):
 
     async def deliver(self, batch: Batch) -> Outcome:
         found = lines(batch)
-        self.asked.append(found)
+        self.attempts.append(found)
         if found[0] in self.held:
             await self.held[found[0]].wait()
         wrong = [index for index, line in enumerate(found) if self.broken or line in self.bad]
@@ -61,7 +61,7 @@ async def test_one_line_that_is_refused_takes_no_other_line_with_it(pod: Pod, ba
         await until(lambda: position(pod) == pod.log.stat().st_size)
     assert sorted(sink.taken, key=int) == [text for text in numbers(5000) if text != bad]
     assert pod.ledgers["default"].total.dropped_lines == {"rejected": 1}
-    assert len(sink.asked) <= 2 * math.ceil(math.log2(5000)) + 4
+    assert len(sink.attempts) <= 2 * math.ceil(math.log2(5000)) + 4
     pod.check()
 
 
@@ -109,8 +109,8 @@ async def test_hundreds_of_refused_lines_in_a_row_are_found_out_one_by_one(pod: 
     written(pod, ["1", *bad, "2", "3"])
     sink = Picky(*bad)
     async with shipping(pod, sink) as shipper:
-        await until(lambda: sink.asked)
-        for more in range(6):  # each is a witness for four times as many as the one before
+        await until(lambda: sink.attempts)
+        for more in range(6):  # each witness proves four times as many as the one before
             written(pod, [f"more {more}"])
             shipper.wake()
             await until(partial(sink.taken.__contains__, f"more {more}"))
@@ -140,9 +140,9 @@ async def test_a_sink_that_refuses_everything_gets_every_line_once_it_is_mended(
         (reason,) = sink.health.not_ready()
         assert reason.startswith("sink default: refused, and kept until")
         assert reason.endswith("the receiver responded with 400: bad")
-        asked = len(sink.asked)
-        await until(lambda: len(sink.asked) > asked + 70)
-        assert all(len(found) == 1 or named for found in sink.asked[asked + 60 :]), "one line is tried, again and again"
+        before = len(sink.attempts)
+        await until(lambda: len(sink.attempts) > before + 70)
+        assert all(len(found) == 1 or named for found in sink.attempts[before + 60 :]), "one line is retried"
         assert pod.dropped() == {}
         sink.broken = False
         await until(lambda: position(pod) == pod.log.stat().st_size)
@@ -175,7 +175,7 @@ async def test_a_413_to_everything_drops_nothing(pod: Pod) -> None:
     class Small(Picky):
         async def deliver(self, batch: Batch) -> Outcome:
             if broken:
-                self.asked.append(lines(batch))
+                self.attempts.append(lines(batch))
                 raise BatchTooLarge
             return await super().deliver(batch)
 
@@ -202,10 +202,10 @@ async def test_it_is_ready_again_once_the_lines_of_several_batches_were_found_ou
         sink.held["bad 6"], sink.held["good"] = asyncio.Event(), asyncio.Event()
         written(pod, [f"bad {number}" for number in range(4, 8)])
         shipper.wake()
-        await until(lambda: sink.asked[-1][0] == "bad 6")
+        await until(lambda: sink.attempts[-1][0] == "bad 6")
         written(pod, ["good"])
         shipper.wake()
-        await until(lambda: sink.asked[-1] == ["good"])
+        await until(lambda: sink.attempts[-1] == ["good"])
         sink.held["bad 6"].set()
         await until(sink.health.not_ready)
         sink.held["good"].set()
@@ -222,7 +222,7 @@ async def test_a_413_makes_later_batches_smaller(pod: Pod) -> None:
     class Small(Picky):
         async def deliver(self, batch: Batch) -> Outcome:
             if batch.size > 10_000:
-                self.asked.append(lines(batch))
+                self.attempts.append(lines(batch))
                 raise BatchTooLarge
             return await super().deliver(batch)
 
@@ -230,6 +230,6 @@ async def test_a_413_makes_later_batches_smaller(pod: Pod) -> None:
     written(pod, ["x" * 999] * 100)
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="32KiB"):
         await until(lambda: position(pod) == 100_000)
-        refused = [found for found in sink.asked if len(found) > 10]
+        refused = [found for found in sink.attempts if len(found) > 10]
         assert len(refused) <= 3, "the limit is learned, not met again by each batch"
     assert pod.dropped() == {}

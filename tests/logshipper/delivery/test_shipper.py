@@ -1,4 +1,4 @@
-"""The way to one sink: what is sent again, what is given up, and when a position may move."""
+"""The shipper: batches that are repeated, events that are rejected, and the moment when a position moves."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ async def test_the_position_moves_with_the_yes_and_not_before(pod: Pod) -> None:
     sink = ScriptedSink(lambda _: RetryLater("not now"))
     sink.held["1"] = asyncio.Event()
     async with shipping(pod, sink) as shipper:
-        await until(lambda: sink.asked)
+        await until(lambda: sink.attempts)
         assert position(pod) == 0
         sink.held["1"].set()
         await until(lambda: shipper.trouble == "not now")
         assert position(pod) == 0
         await until(lambda: position(pod) == 2)
         assert shipper.trouble == ""
-    assert sink.asked == [["1"], ["1"]]
+    assert sink.attempts == [["1"], ["1"]]
 
 
 async def test_what_the_sink_wants_again_is_sent_alone_with_the_same_ids_before_the_position_moves(pod: Pod) -> None:
@@ -44,7 +44,7 @@ async def test_what_the_sink_wants_again_is_sent_alone_with_the_same_ids_before_
     sink = ScriptedSink(second_again, note)
     async with shipping(pod, sink):
         await until(lambda: position(pod) == 6)
-    assert sink.asked == [["1", "2", "3"], ["2"]]
+    assert sink.attempts == [["1", "2", "3"], ["2"]]
     assert sink.ids[1] == [sink.ids[0][1]]
     assert seen == [0]
     assert pod.ledgers["default"].total.lines == 3
@@ -127,21 +127,21 @@ async def test_a_batch_that_is_too_large_is_halved_and_settled_as_a_whole(pod: P
 
 async def test_with_several_on_their_way_positions_still_move_in_order(tmp_path: Path) -> None:
     pod = Pod(tmp_path)
-    block = "x" * 4093  # with its name as much as a batch holds
+    block = "x" * 4093  # a batch holds this and the line before it
     for name in ("1", "2", "3"):
         append(pod.log, f"{name}\n{block}\n")
     pod.look()
     sink = ScriptedSink()
     sink.held = {"1": asyncio.Event(), "3": asyncio.Event()}
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="4KiB", LOGSHIPPER_IN_FLIGHT="3") as shipper:
-        await until(lambda: len(sink.asked) == 3)
+        await until(lambda: len(sink.attempts) == 3)
         await until(lambda: [flight.is_settled for flight in shipper._in_flight] == [False, True, False])
         assert position(pod) == 0, "the second has its yes, and the first has not"
         sink.held["1"].set()
         await until(lambda: position(pod) == 2 * (len(block) + 3))
         sink.held["3"].set()
     assert position(pod) == 3 * (len(block) + 3)
-    assert [asked[0] for asked in sink.asked] == ["1", "2", "3"]
+    assert [asked[0] for asked in sink.attempts] == ["1", "2", "3"]
 
 
 async def test_a_sink_that_keeps_order_gets_one_batch_at_a_time(pod: Pod) -> None:
@@ -151,12 +151,12 @@ async def test_a_sink_that_keeps_order_gets_one_batch_at_a_time(pod: Pod) -> Non
     sink = ScriptedSink(max_in_flight=1)
     sink.held = {"1" + "x" * 4094: asyncio.Event()}
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="4KiB", LOGSHIPPER_IN_FLIGHT="8"):
-        await until(lambda: sink.asked)
+        await until(lambda: sink.attempts)
         for _ in range(20):
             await asyncio.sleep(0)
-        assert len(sink.asked) == 1
+        assert len(sink.attempts) == 1
         sink.held.popitem()[1].set()
-    assert len(sink.asked) == 2
+    assert len(sink.attempts) == 2
 
 
 async def test_while_the_sink_is_in_trouble_the_eldest_alone_knocks(pod: Pod) -> None:
@@ -165,13 +165,13 @@ async def test_while_the_sink_is_in_trouble_the_eldest_alone_knocks(pod: Pod) ->
     pod.look()
     down = True
 
-    def answer(_batch: Batch) -> Outcome | Exception:
+    def response(_batch: Batch) -> Outcome | Exception:
         return RetryLater("down") if down else Outcome()
 
-    sink = ScriptedSink(*[answer] * 100)
+    sink = ScriptedSink(*[response] * 100)
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="4KiB", LOGSHIPPER_IN_FLIGHT="3"):
-        await until(lambda: len(sink.asked) >= 8)
-        assert [asked[0][0] for asked in sink.asked[3:]] == ["1"] * (len(sink.asked) - 3)
+        await until(lambda: len(sink.attempts) >= 8)
+        assert [asked[0][0] for asked in sink.attempts[3:]] == ["1"] * (len(sink.attempts) - 3)
         down = False
         await until(lambda: position(pod) == 3 * 4096)
 
@@ -188,7 +188,7 @@ async def test_after_kill_nine_all_batches_on_their_way_are_repeated_as_they_wer
     sink = ScriptedSink()
     async with shipping(pod, sink):
         pass
-    assert sink.asked == [["2"], ["3"], ["4", "5"]]
+    assert sink.attempts == [["2"], ["3"], ["4", "5"]]
     assert pod.ledgers["default"].total.read == 8, "what is left of the file"
     pod.check()
 
@@ -206,7 +206,7 @@ async def test_at_the_end_a_sink_that_takes_some_of_it_is_not_given_up(pod: Pod)
         shipper.begin_deadline()
         shipper._availability._last_decision = -10_000.0
         assert shipper.patience_left() < 0
-        await until(lambda: len(sink.asked) == 2)
+        await until(lambda: len(sink.attempts) == 2)
         assert shipper.patience_left() > 0
         sink.held["2"].set()
 

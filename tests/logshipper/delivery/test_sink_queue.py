@@ -1,4 +1,4 @@
-"""What a sink is given, and in which order."""
+"""The batches of a sink, and their order."""
 
 from __future__ import annotations
 

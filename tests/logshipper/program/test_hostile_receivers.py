@@ -23,13 +23,13 @@ _HOLLOW = 28 * 2**20
 
 
 def chunks(status: bytes = _HEAD) -> Iterator[bytes]:
-    """A body in chunks of one byte each, without end."""
+    """Yield a body in chunks of one byte each, without end."""
     yield status + b"Transfer-Encoding: chunked\r\n\r\n"
     yield from repeat(b"1\r\nx\r\n" * 1000)
 
 
 def bytes_of_a_long_answer() -> Iterator[bytes]:
-    """An answer whose last bytes never come."""
+    """Yield a response whose last bytes never come."""
     yield _HEAD + b"Content-Length: 60000\r\n\r\n"
     yield from repeat(b"x", 50_000)
 
@@ -50,7 +50,7 @@ def dripping_head() -> Iterator[bytes]:
 
 
 def msgpack_in_bytes() -> Iterator[bytes]:
-    """An array that never ends, a byte at a time."""
+    """Yield an array that never ends, a byte at a time."""
     yield b"\xdd\xff\xff\xff\xff"
     yield from repeat(b"\x91")
 
@@ -73,7 +73,7 @@ ANSWERS: dict[str, Callable[[], Iterator[bytes]]] = {
 
 
 class Hostile(Stream):
-    """Answers whatever comes with the same, as fast as it is read, and reads on in between."""
+    """Sends the same bytes on every connection, as fast as they are read, and reads in between."""
 
     def __init__(self, answer: str) -> None:
         self._answer = answer

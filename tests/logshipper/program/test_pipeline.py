@@ -1,4 +1,4 @@
-"""The real program shapes what it ships, and its books stay right."""
+"""The program transforms events while it ships them, and its ledger stays right."""
 
 from __future__ import annotations
 

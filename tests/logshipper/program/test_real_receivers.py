@@ -1,4 +1,4 @@
-"""The sinks before receivers of other people's: rsyslog, which tells what it understood, and nginx, which refuses."""
+"""The sinks with real receivers: rsyslog, which writes how it understood a message, and nginx, which refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.logshipper.opened_sinks import opened, until
 from tests.logshipper.support import a_batch, a_chunk, append, environ
 from tests.support import free_port, peer, serving, wait_until
 
-# What rsyslog understood of each message, as a JSON object a line.
+# rsyslog writes each message as it understood it: one JSON object a line.
 RSYSLOG = """
 global(workDirectory="{folder}" maxMessageSize="64k" %(tls)s)
 module(load="imtcp" %(driver)s)
@@ -69,7 +69,7 @@ def rsyslog(folder: Path, tls: str = "", driver: str = "") -> Iterator[int]:
 
 
 def understood(folder: Path) -> list[dict[str, str]]:
-    """The whole lines of it: rsyslog may be writing the next one."""
+    """Return the complete lines of the file: rsyslog may be writing the next one."""
     path = folder / "understood"
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
@@ -110,7 +110,7 @@ async def test_rsyslog_takes_messages_over_tls_from_whom_it_knows(tmp_path: Path
 
 
 def test_lines_go_to_rsyslog_through_its_restart(tmp_path: Path, start: Start) -> None:
-    """The real program; rsyslog is away for a while in the middle."""
+    """Run the program. rsyslog is down for a while in the middle."""
     admin = free_port()
     with rsyslog(tmp_path) as port:
         settings = environ(tmp_path, admin, LOGSHIPPER_SINK=f"syslog+tcp://127.0.0.1:{port}")

@@ -1,4 +1,4 @@
-"""The real program before a receiver that refuses one line, and before one that refuses everything."""
+"""The program with a receiver that refuses one line, and with one that refuses everything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DROPPED = 'logshipper_dropped_lines_total{reason="rejected",sink="default"}'
 
 
 class Picky(Receiver):
-    """Answers 422 to a body with a line that it cannot read, and while it is `broken` 400 to every body."""
+    """Responds with 422 to a body with an unreadable line, and with 400 to every body while it is `broken`."""
 
     broken = False
 
@@ -112,7 +112,7 @@ def test_at_the_end_a_receiver_that_refuses_everything_holds_it_up_no_longer_tha
 
 
 class Strict(Elasticsearch):
-    """An index whose mapping has no place for our fields, while it is `broken`."""
+    """An index whose mapping excludes our fields while it is `broken`."""
 
     broken = True
 

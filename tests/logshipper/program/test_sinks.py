@@ -1,4 +1,4 @@
-"""The real program with each of its sinks: an outage, an answer that is lost, kill -9 and a restart, and every line."""
+"""The program with each of its sinks: no line is lost in an outage, with a lost response, or after kill -9."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.logshipper.support import Receiver, append, environ, metric
 from tests.support import free_port, wait_until
 
 Seen = Callable[[Any], list[tuple[str, str]]]
-"""Of a receiver: the id and the text of each event that it has."""
+"""Returns the id and the text of each event that a receiver has."""
 
 
 def ndjson(receiver: Receiver) -> list[tuple[str, str]]:

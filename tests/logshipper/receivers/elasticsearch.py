@@ -1,4 +1,4 @@
-"""A bulk API as Elasticsearch and OpenSearch have it, with documents that are really kept by their ids."""
+"""The bulk API of Elasticsearch and OpenSearch, which keeps documents by their ids."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.logshipper.support import Receiver
 
 
 class Elasticsearch(Receiver):
-    """`verdicts[message]` are statuses for the document of that message, used up one by one (0 stores it)."""
+    """Stores documents. `verdicts[message]`: statuses for the document of that message, in order (0: store)."""
 
     path = "/logs"
 
@@ -21,7 +21,7 @@ class Elasticsearch(Receiver):
         self.url = f"elasticsearch+{self.url}"
         self.documents: dict[str, dict[str, Any]] = {}
         self.verdicts: dict[str, list[int]] = {}
-        self.asked: Counter[str] = Counter()  # id -> how often it was to be created
+        self.asked: Counter[str] = Counter()  # id -> number of attempts to create it
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(path)

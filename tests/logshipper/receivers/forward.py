@@ -1,4 +1,4 @@
-"""A receiver of the Forward protocol, version 1, as its specification has it."""
+"""A receiver of the Forward protocol, version 1, written from its specification."""
 
 from __future__ import annotations
 
@@ -48,26 +48,26 @@ def unpack(data: bytes) -> Any:
 
 
 def entries(packed: bytes, count: int) -> list[Any]:
-    """So many objects, one behind the other."""
+    """Return the `count` objects of a sequence."""
     found: list[Any] = unpack(struct.pack(">BI", 0xDD, count) + packed)
     return found
 
 
 def _string(data: bytes) -> bytes:
-    """A MessagePack string of 16 bytes, which need not be UTF-8: no library that checks strings writes it."""
+    """Return a MessagePack string of 16 bytes that is no UTF-8: a library that checks strings does not write it."""
     assert len(data) == _SHORTEST
     return b"\xb0" + data
 
 
 class Forward(Stream):
-    """A receiver that keeps what it was sent.
+    """A receiver that stores all events.
 
-    `mode`: ok · silent: stored, no acknowledgement · other: an acknowledgement of something else · close: closes
-    instead of one · garbage: answers in another protocol.
+    `mode`: ok · silent: stored, no acknowledgement · other: an acknowledgement of another chunk · close: closes
+    instead of an acknowledgement · garbage: responds in another protocol.
 
-    `like` is the implementation whose handshake it has. `fluentd` says its nonce as binary data and answers a wrong key
-    with a reason. `fluent-bit` says its nonce as a string of any bytes, takes a PING of at most 1,023 bytes of which
-    each member is a string, and hangs up at a wrong key.
+    `like`: the implementation whose handshake it has. `fluentd` sends its nonce as binary data, and a reason for a
+    wrong key. `fluent-bit` sends its nonce as a string of any bytes, accepts a PING of at most 1,023 bytes with strings
+    only, and closes the connection after a wrong key.
 
     `proves`: key: by the shared key · nothing: by another key · echo: with the digest and the name that it was sent.
     """
@@ -121,7 +121,7 @@ class Forward(Stream):
         return b"\x92" + head + b"\x82\xa5nonce" + _string(nonce) + b"\xa4auth" + _string(auth or bytes(_SHORTEST))
 
     def _shake_hands(self, connection: socket.socket) -> bool:
-        """HELO, PING and PONG, as "Handshake Messages" of the specification has them."""
+        """Exchange HELO, PING and PONG, by the specification's chapter "Handshake Messages"."""
         nonce = b"\xff" + os.urandom(_SHORTEST - 1)  # never UTF-8
         auth = os.urandom(_SHORTEST) if self._users else b""
         connection.sendall(self._helo(nonce, auth))

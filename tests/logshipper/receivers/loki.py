@@ -1,4 +1,4 @@
-"""Loki's push API, as its documentation and its push.proto have it."""
+"""Loki's push API, written from its documentation and its push.proto."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LABELS = re.compile(r'\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\.)*",?)+\}')
 
 
 def _messages() -> Any:
-    """push.proto's messages, declared here once more."""
+    """Return the messages of push.proto, declared here a second time."""
     file = descriptor_pb2.FileDescriptorProto(name="push.proto", package="logproto", syntax="proto3")
 
     def message(name: str, *fields: tuple[str, int, int, str, bool]) -> None:
@@ -86,8 +86,9 @@ def from_protobuf(body: bytes) -> list[Entry]:
 
 
 class Loki(Receiver):
-    """`mode` may also be blocked (260, and nothing is stored), old (no structured metadata), or late:<ns>: entries
-    before that time are ignored, with the ingester's 400. `shown`: the most that it names.
+    """Stores entries. `mode` may also be blocked (260, nothing is stored), old (no structured metadata), or late:<ns>.
+
+    late: entries before that time are ignored, with the ingester's 400. `shown`: the number of entries that it names.
     """
 
     path = ""
@@ -134,7 +135,7 @@ class Loki(Receiver):
 
 
 def _go(time: int) -> str:
-    """time.Time's String: without zeros at the end of the fraction."""
+    """Return the time as Go's time.Time.String: without zeros at the end of the fraction."""
     seconds, nanos = divmod(time, 10**9)
     fraction = f".{nanos:09}".rstrip("0").rstrip(".")
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"

@@ -11,7 +11,7 @@ from tests.logshipper.support import Receiver
 
 
 class Otlp(Receiver):
-    """`mode` may also be refuse:<n>: a partial success that refuses so many records."""
+    """Stores records. `mode` may also be refuse:<n>: a partial success that refuses n records."""
 
     path = ""
 

@@ -1,4 +1,4 @@
-"""What the receivers that no HTTP server can be made of share: connections on loopback, with TLS where it is wanted."""
+"""The base of receivers that are no HTTP servers: connections on loopback, with or without TLS."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import threading
 
 
 class Stream:
-    """Listens at once; each connection is handed to `converse` in a thread of its own.
+    """Listens from the start. Each connection gets a thread, which calls `converse`.
 
-    `window` is the size of the buffer in which the kernel keeps what was not read yet; 0 is the kernel's own choice.
+    `window`: bytes of the kernel's buffer for data that is not read yet; 0 is the kernel's choice.
     """
 
     def __init__(self, context: ssl.SSLContext | None, port: int = 0, window: int = 0) -> None:
@@ -26,7 +26,7 @@ class Stream:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def converse(self, connection: socket.socket) -> None:
-        """Until it returns, or raises EOFError or OSError: the connection has come to its end."""
+        """Serve the connection. It ends when this returns, or raises EOFError or OSError."""
         raise NotImplementedError
 
     def _accept(self) -> None:

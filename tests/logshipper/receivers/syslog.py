@@ -36,7 +36,7 @@ class Message:
 
 
 def parse(frame: bytes) -> Message:
-    """Raises AssertionError where the message is not as RFC 5424 has it."""
+    """Parse a message. Raises AssertionError if it differs from RFC 5424."""
     text = frame.decode()
     head = _HEADER.match(text)
     assert head, frame
@@ -57,7 +57,7 @@ def parse(frame: bytes) -> Message:
 
 
 def split(stream: bytes) -> tuple[list[bytes], bytes]:
-    """Whole frames, and the rest."""
+    """Return the complete frames, and the rest."""
     found, at = [], 0
     while length := _LENGTH.match(stream, at):
         stop = length.end() + int(length[1])
@@ -69,8 +69,9 @@ def split(stream: bytes) -> tuple[list[bytes], bytes]:
 
 
 class Syslog(Stream):
-    """`mode`: ok · deaf: connections are accepted and nothing is read · cut:N: closes when N bytes of a connection
-    were read, without reading what else has come · talkative: says something without end.
+    """Stores messages. `mode`: ok · deaf: accepts connections and reads nothing · cut:N · talkative: sends without end.
+
+    cut: closes a connection after N bytes, without reading the rest.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""The sinks elasticsearch+http:// and elasticsearch+https://: documents by their ids, and a verdict for each."""
+"""The sinks elasticsearch+http:// and elasticsearch+https://: documents by their ids, and a result for each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def messages(elasticsearch: Elasticsearch) -> list[Any]:
     return [document["message"] for document in elasticsearch.documents.values()]
 
 
-# -- what is sent --------------------------------------------------------------------------------------------------
+# -- requests ------------------------------------------------------------------------------------------------------
 
 
 @given(batches())
@@ -77,7 +77,7 @@ def test_an_index_that_cannot_be_is_refused(path: str) -> None:
         create(f"elasticsearch+http://localhost:9200{path}")
 
 
-# -- a verdict for each document -----------------------------------------------------------------------------------
+# -- results of documents ------------------------------------------------------------------------------------------
 
 
 async def test_a_document_that_is_there_already_has_its_yes(elasticsearch: Elasticsearch) -> None:
@@ -140,7 +140,7 @@ def test_an_error_that_is_only_a_text_is_a_reason_as_well() -> None:
 
 
 def test_where_no_document_is_taken_the_batch_is_refused_with_the_reason_of_each() -> None:
-    """Then it may be the mapping that is wrong, and not the lines."""
+    """The mapping may be wrong then, and not the lines."""
     verdict = '{"create":{"status":400,"error":{"type":"strict_dynamic_mapping_exception","reason":"not allowed"}}}'
     body = f'{{"errors":true,"items":[{verdict},{verdict}]}}'.encode()
     with pytest.raises(

@@ -1,23 +1,20 @@
-"""The sinks by themselves: what a yes means, and what becomes of a no."""
+"""The sink file:///directory: acceptance, crashes, full disks and rotation."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import fcntl
 import json
 import os
 from pathlib import Path
 
 import pytest
 
-from sidecars.chassis.runtime.lifecycle import IOFailed, Unavailable
+from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.file import FileSink
 from sidecars.logshipper.sinks.numbered_rotation import NumberedRotation
-from sidecars.logshipper.sinks.stdout import StdoutSink
-from tests.logshipper.support import a_batch, a_chunk, descriptors_up_to, full_disk
+from tests.logshipper.support import a_batch, a_chunk, full_disk
 
 
 def batch(text: str, start: int = 0) -> Batch:
@@ -26,9 +23,6 @@ def batch(text: str, start: int = 0) -> Batch:
 
 def messages(path: Path) -> list[str]:
     return [json.loads(line)["message"] for line in path.read_text().splitlines()]
-
-
-# -- file:///directory ---------------------------------------------------------------------------------------------
 
 
 def file_sink(folder: Path, size: int | None = None, keep: int | None = None) -> FileSink:
@@ -49,7 +43,7 @@ async def test_the_file_sink_appends_and_a_restart_goes_on(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("torn", [b'{"id":"f', b'{"id":"f00d-2","message":"2"}\n'])
 async def test_the_file_sink_cuts_off_what_was_not_acknowledged(tmp_path: Path, torn: bytes) -> None:
-    """Killed in the middle of a write, or between the write and the saving of the position."""
+    """The process is killed in a write, or between the write and the saving of the position."""
     sink = file_sink(tmp_path)
     await sink.open(None)
     receipt = (await sink.deliver(batch("1\n"))).receipt
@@ -135,7 +129,7 @@ def _no_device(_descriptor: int) -> None:
 
 
 async def test_a_file_that_could_not_be_begun_is_begun_on_a_new_line_later(tmp_path: Path) -> None:
-    """Somebody put a file with a torn line in place of ours while the disk was full."""
+    """While the disk was full, another program put a file with a torn line in place of ours."""
     sink = file_sink(tmp_path)
     await sink.open(None)
     await sink.deliver(batch("1\n"))
@@ -184,7 +178,7 @@ async def test_only_so_many_rotated_files_are_kept_and_their_numbers_only_rise(t
 
 @pytest.mark.parametrize("unsaved", [1, 2, 3, 5])
 async def test_a_crash_around_a_rotation_leaves_every_line_exactly_once(tmp_path: Path, unsaved: int) -> None:
-    """So many receipts were not saved before the crash: those batches are delivered again."""
+    """`unsaved` receipts were not saved before the crash: their batches are delivered again."""
     sink = file_sink(tmp_path, ROOM)
     receipts = [await sink.open(None)]
     receipts += [(await sink.deliver(batch(f"{number}\n", number * 2))).receipt for number in range(5)]
@@ -207,64 +201,3 @@ async def test_a_crash_between_renaming_and_the_new_file_is_none(tmp_path: Path)
     await sink.deliver(batch("2\n", 2))
     await sink.close()
     assert files(tmp_path) == {"logshipper.000001.ndjson": ["1"], "logshipper.ndjson": ["2"]}
-
-
-# -- stdout: -------------------------------------------------------------------------------------------------------
-
-
-async def test_stdout_gets_the_lines_as_they_are() -> None:
-    reader, writer = os.pipe()
-    await StdoutSink("LOGSHIPPER_SINK", writer).deliver(batch("1\r\n2\n"))
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        assert pipe.read() == b"1\r\n2\n"
-
-
-async def test_a_reader_that_stalls_holds_up_neither_the_loop_nor_the_line(tmp_path: Path) -> None:
-    reader, writer = os.pipe()
-    text = "x" * 500_000 + "\n"
-    delivery = asyncio.create_task(StdoutSink("LOGSHIPPER_SINK", writer).deliver(batch(text)))
-    for _ in range(100):
-        await asyncio.sleep(0)
-    assert not delivery.done()
-    got = b""
-    while len(got) < len(text):
-        got += await asyncio.to_thread(os.read, reader, 1 << 20)
-    await delivery
-    assert got == text.encode()
-    os.close(reader)
-    os.close(writer)
-
-
-@pytest.mark.parametrize("lowest", [0, 1024])
-async def test_a_write_that_failed_half_way_goes_on_from_there(monkeypatch: pytest.MonkeyPatch, lowest: int) -> None:
-    reader, end = os.pipe()
-    with descriptors_up_to(4096):
-        writer = fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, lowest)
-    os.close(end)
-    sink = StdoutSink("LOGSHIPPER_SINK", writer)
-    real, failures = os.write, [OSError(28, "No space left on device"), BlockingIOError()]
-
-    def write(descriptor: int, data: bytes) -> int:
-        if descriptor != writer:
-            return real(descriptor, data)
-        if len(data) < 4 and failures:
-            raise failures.pop()
-        return real(descriptor, bytes(data)[:1])
-
-    monkeypatch.setattr(os, "write", write)
-    with pytest.raises(RetryLater, match="No space"):
-        await sink.deliver(batch("1\n2\n"))
-    await sink.deliver(batch("1\n2\n"))
-    await sink.deliver(batch("1\n2\n"))
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        assert pipe.read() == b"1\n2\n1\n2\n"
-
-
-async def test_a_reader_that_is_gone_ends_the_program() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with pytest.raises(Unavailable, match="LOGSHIPPER_SINK=stdout: nobody reads"):
-        await StdoutSink("LOGSHIPPER_SINK", writer).deliver(batch("1\n"))
-    os.close(writer)

@@ -1,4 +1,4 @@
-"""The sinks forward:// and forward+tls://: what Fluentd is sent, the acknowledgement, and the handshake."""
+"""The sinks forward:// and forward+tls://: messages, the acknowledgement, and the handshake."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def messages(forward: Forward) -> list[Any]:
     return [event.record["message"] for event in forward.events]
 
 
-# -- what is sent --------------------------------------------------------------------------------------------------
+# -- messages ------------------------------------------------------------------------------------------------------
 
 
 @given(batches())
@@ -183,7 +183,7 @@ async def test_a_connection_that_the_receiver_will_not_keep_is_not_used_again() 
 
 @pytest.mark.parametrize("proves", ["key", "echo"])
 async def test_a_receiver_that_has_our_own_name_proves_nothing(proves: str) -> None:
-    """The digest of its PONG would be that of our PING, which anybody can send back."""
+    """The digest of its PONG would be that of our PING, which any receiver can send back."""
     async with (
         receiving(shared_key="s3cret", name="shop-1", proves=proves) as forward,
         opened(forward.url, {"POD_NAME": "shop-1"}, sink_token="s3cret") as sink,
@@ -235,7 +235,7 @@ async def test_over_tls_the_receiver_is_trusted_by_the_authority_that_is_set(tmp
         assert len(forward.events) == 20_000
 
 
-# -- whatever a receiver says --------------------------------------------------------------------------------------
+# -- hostile responses ---------------------------------------------------------------------------------------------
 
 SAID = st.recursive(
     st.none()
@@ -279,7 +279,7 @@ def test_no_pong_without_the_key_is_taken(pong: Any, nonce: bytes) -> None:
     ids=repr,
 )
 async def test_whatever_bytes_a_receiver_says_the_batch_is_tried_again(said: bytes) -> None:
-    """Deep nesting, lengths of gigabytes, bytes that mean nothing, keys that are lists, times out of range."""
+    """Responses: deep nesting, lengths of gigabytes, undefined bytes, keys that are lists, times out of range."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)

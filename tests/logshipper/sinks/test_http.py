@@ -18,7 +18,7 @@ from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.posting import YES, batch, post, request_of, served
 from tests.logshipper.support import Receiver
 
-# -- what is sent --------------------------------------------------------------------------------------------------
+# -- requests ------------------------------------------------------------------------------------------------------
 
 
 async def test_a_batch_is_one_post_with_its_key_and_token(receiver: Receiver) -> None:
@@ -124,7 +124,7 @@ async def test_a_token_that_no_header_can_carry_is_waited_for(receiver: Receiver
     assert receiver.requests == []
 
 
-# -- what an answer means ------------------------------------------------------------------------------------------
+# -- responses -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ async def test_what_an_answer_means(receiver: Receiver, status: str, outcome: ty
 
 @pytest.mark.parametrize("status", ["400", "404", "415", "422", "503"])
 async def test_the_receivers_own_words_are_told(receiver: Receiver, status: str) -> None:
-    receiver.mode, receiver.words = status, b'{"error":"no \\u001b[2J such schema: \'s3cret line\'"}'
+    receiver.mode, receiver.error_body = status, b'{"error":"no \\u001b[2J such schema: \'s3cret line\'"}'
     with pytest.raises(
         (RetryLater, BatchRefused), match=rf"the receiver responded with {status}: no \\x1b\[2J such schema: '…'"
     ):
@@ -176,7 +176,7 @@ async def test_what_people_have_to_mend_is_told(receiver: Receiver, status: str,
 
 
 async def test_an_error_page_of_any_length_is_heard_by_its_status(receiver: Receiver) -> None:
-    receiver.mode, receiver.words = "400", b"<p>x</p>" * 100_000
+    receiver.mode, receiver.error_body = "400", b"<p>x</p>" * 100_000
     with pytest.raises(BatchRefused, match=r"the receiver responded with 400$"):
         await post(receiver.url, "1\n")
 
@@ -199,7 +199,7 @@ async def test_retry_after_is_honoured(receiver: Receiver) -> None:
 
 @asynccontextmanager
 async def answering_too_early(answer: bytes) -> AsyncIterator[str]:
-    """The address of a server that answers as soon as it has read the head, and never reads the body."""
+    """Yield the address of a server that responds as soon as it has read the head, and never reads the body."""
     done = asyncio.Event()
 
     async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The sinks loki+http:// and loki+https://: what Loki is sent, and what its answers mean."""
+"""The sinks loki+http:// and loki+https://: requests and responses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def batch(text: str = "1\n2\n3\n") -> Batch:
     return a_batch(a_chunk(text.encode()), pod="shop-1")
 
 
-# -- what is sent --------------------------------------------------------------------------------------------------
+# -- requests ------------------------------------------------------------------------------------------------------
 
 
 @given(batches())
@@ -84,7 +84,7 @@ async def test_a_path_of_ones_own_is_kept(loki: Loki) -> None:
             await sink.deliver(batch())
 
 
-# -- what an answer means ------------------------------------------------------------------------------------------
+# -- responses -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("coding", ["none", "snappy"])
@@ -132,7 +132,7 @@ async def test_a_400_about_lines_of_several_files_refuses_the_batch_whose_halves
     ids=lambda text: text[:60],
 )
 async def test_whatever_a_400_says_the_batch_is_decided_or_refused(loki: Loki, text: str) -> None:
-    loki.mode, loki.words = "400", text.encode()
+    loki.mode, loki.error_body = "400", text.encode()
     async with opened(loki.url) as sink:
         with contextlib.suppress(BatchRefused):
             await sink.deliver(with_columns(batch(), times=TIMES))

@@ -1,4 +1,4 @@
-"""The sinks otlp+http:// and otlp+https://: what is sent, in the eyes of the official messages, and the answers."""
+"""The sinks otlp+http:// and otlp+https://: requests, read by the official messages, and responses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def batch(text: str = "1\n2\n3\n", **labels: str) -> Batch:
 
 
 def plain(value: Any) -> Any:
-    """An AnyValue as JSON would have it."""
+    """Return the value of JSON for an AnyValue."""
     kind = value.WhichOneof("value")
     if kind == "array_value":
         return [plain(item) for item in value.array_value.values]
@@ -59,7 +59,7 @@ def only_record(batch: Batch) -> Any:
     return record
 
 
-# -- what is sent --------------------------------------------------------------------------------------------------
+# -- requests ------------------------------------------------------------------------------------------------------
 
 
 @given(batches())
@@ -153,7 +153,7 @@ def test_attributes_that_are_none_are_refused() -> None:
         create("otlp+http://localhost", {"OTEL_RESOURCE_ATTRIBUTES": "nonsense"})
 
 
-# -- what an answer means ------------------------------------------------------------------------------------------
+# -- responses -----------------------------------------------------------------------------------------------------
 
 
 async def test_a_partial_success_is_counted_and_never_sent_again(otlp: Otlp) -> None:

@@ -1,4 +1,4 @@
-"""The sinks syslog+tcp:// and syslog+tls://: messages by the letter, and what a yes can mean without a response."""
+"""The sinks syslog+tcp:// and syslog+tls://: messages by the letter, and acceptance without a response."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def batch(text: str = "1\n2\n3\n", start: int = 0) -> Batch:
     return a_batch(a_chunk(text.encode(), start), pod="shop-1", app="shop")
 
 
-# -- what is sent --------------------------------------------------------------------------------------------------
+# -- messages ------------------------------------------------------------------------------------------------------
 
 
 @given(batches())
@@ -72,7 +72,7 @@ def test_an_event_of_several_lines_is_one_message() -> None:
     assert parse(split(b"".join(encode_frames(trace, NOW)))[0][0]).text == "java.lang.Error\n\tat a.b(C.java:1)"
 
 
-# -- what a yes means ----------------------------------------------------------------------------------------------
+# -- acceptance ----------------------------------------------------------------------------------------------------
 
 
 async def test_batches_go_over_one_connection(syslog: Syslog) -> None:

@@ -1,4 +1,4 @@
-"""What container runtimes write."""
+"""Framing of the format of container runtimes."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_wherever_the_stream_is_cut_the_events_are_the_same(
     kind: str, lines: list[str], data: st.DataObject, limit: int
 ) -> None:
     if kind == "python":
-        limit = _LIMIT  # a traceback that is cut by the limit is another matter
+        limit = _LIMIT  # the limit cuts a traceback in another way
     made = found(kind, limit)
     whole = "".join(f"{line}\n" for line in lines).encode()
     expected = made.split(whole[:-1].decode(), whole[:-1])

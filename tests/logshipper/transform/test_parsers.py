@@ -1,4 +1,4 @@
-"""From texts to fields, beside simple readers that are written in another way."""
+"""Parsers of texts to fields, compared with simple ones that are written in another way."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_json_lines_are_read_as_python_reads_them_each_by_itself(texts: list[str
     assert parsers.parse_json(texts) == [reference_json(text) for text in texts]
 
 
-def reference_logfmt(text: str) -> dict[str, Any]:  # noqa: C901 - a reader by hand is what it is
-    """Character by character."""
+def reference_logfmt(text: str) -> dict[str, Any]:  # noqa: C901 - a parser by hand has many branches
+    """Parse a text character by character."""
     fields: dict[str, Any] = {}
     paired, at, text_ = False, 0, text.strip()
     while at < len(text_):

@@ -1,4 +1,4 @@
-"""What becomes of a part: its records, and the books of them."""
+"""The pipeline: the records of a chunk, and the ledger of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not leave does not."""
+"""Redaction: no text that a rule matches leaves."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_nothing_that_a_preset_matches_is_left(texts: list[str]) -> None:
 
 
 def cards(text: str) -> list[str]:
-    """All card numbers, by trying every place and length."""
+    """Return all card numbers, found by trying every place and length."""
     found = []
     for start in range(len(text)):
         if not text[start].isdigit() or (start and re.match(r"\w", text[start - 1])):

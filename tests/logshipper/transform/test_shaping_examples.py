@@ -1,4 +1,4 @@
-"""What SHAPING.md says, run."""
+"""The examples of SHAPING.md, run."""
 
 from __future__ import annotations
 

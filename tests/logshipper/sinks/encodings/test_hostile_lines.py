@@ -1,4 +1,4 @@
-"""Lines that an app may write and nobody expects: every format and every sink makes of each line one event."""
+"""Unexpected lines of an app: every format and every sink makes one event of each line."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ SINKS: dict[str, Callable[[Batch], int]] = {
 
 
 def check(lines: list[bytes], settings: dict[str, str]) -> None:
-    """Whole, and in halves as after a refusal."""
+    """Return the number of events in the batch, and in its halves, as after a refusal."""
     batch = Batch("default", (shape(b"\n".join([*lines, b""]), **settings),))
     for some in (batch, *(batch.halves() or ())):
         for name, count in SINKS.items():

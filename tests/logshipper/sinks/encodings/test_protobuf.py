@@ -1,42 +1,17 @@
-"""What several sinks share of compression and protobuf, in the eyes of other libraries."""
+"""Protobuf, compared with the official library."""
 
 from __future__ import annotations
 
 import contextlib
-import zlib
-from collections.abc import Callable, Sequence
 
-import cramjam
-import pytest
-from backports import zstd
 from google.protobuf.wrappers_pb2 import UInt64Value
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
-from sidecars.logshipper.sinks.encodings.compression import compressor, snappy
 from sidecars.logshipper.sinks.encodings.protobuf import VARINT, padded_varint, parse_fields, varint
 
 _TAG = b"\x08"  # field 1, a varint
-_BLOCKS = st.lists(
-    st.binary(max_size=300) | st.sampled_from([b"", b"a line of a log\n" * 9000, bytes(200_000)]), max_size=5
-)
-_DECODERS: dict[str, Callable[[bytes], bytes]] = {
-    "none": bytes,
-    "gzip": lambda data: zlib.decompress(data, 31),
-    "zstd": zstd.decompress,
-}
-
-
-@pytest.mark.parametrize("coding", _DECODERS)
-@given(_BLOCKS)
-def test_what_was_compressed_block_by_block_is_the_whole_again(coding: str, blocks: Sequence[bytes]) -> None:
-    assert _DECODERS[coding](b"".join(compressor(coding)(blocks))) == b"".join(blocks)
-
-
-@given(_BLOCKS)
-def test_snappy_blocks_are_one_stream(blocks: Sequence[bytes]) -> None:
-    assert bytes(cramjam.snappy.decompress_raw(b"".join(snappy(blocks)))) == b"".join(blocks)
 
 
 @given(st.integers(1, 2**64 - 1))

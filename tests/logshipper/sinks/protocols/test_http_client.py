@@ -42,7 +42,7 @@ async def test_a_kept_connection_that_closes_under_a_request_costs_no_retry() ->
         await request_of(reader)
         writer.write(YES)
         answered += 1
-        await reader.readexactly(1)  # the next request has begun
+        await reader.readexactly(1)  # the next request begins
 
     async with served(serve) as address, opened(f"http://{address}/") as sink:
         for number in range(3):
@@ -129,7 +129,7 @@ async def test_a_proxy_of_the_environment_is_not_used(receiver: Receiver, monkey
 
 
 class Authority:
-    """Certificates of a test's own, in files as a Secret mounts them."""
+    """Certificates of one test, in files as a Secret mounts them."""
 
     def __init__(self, folder: Path) -> None:
         self.ca = folder / "ca.crt"

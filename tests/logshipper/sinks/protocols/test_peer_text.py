@@ -1,4 +1,4 @@
-"""What a receiver says, as it is shown: short, printable, without what it quotes."""
+"""A receiver's text as it is shown: short, printable, without quoted text."""
 
 from __future__ import annotations
 
