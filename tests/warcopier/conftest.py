@@ -42,7 +42,7 @@ def in_memory() -> Iterator[Path]:
 
 @pytest.fixture
 def watch(copier: Copier, start: Start) -> Iterator[Watch]:
-    """Start the copier so that it stays: `watch()`, or `watch("tests.warcopier.module", …)`, with more settings."""
+    """Start the copier with WATCH: `watch()`, or `watch("tests.warcopier.two_threads", …)`, with more settings."""
     programs: list[Program] = []
 
     def begin(*module: str, **told: str) -> Watcher:
