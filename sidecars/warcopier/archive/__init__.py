@@ -7,10 +7,10 @@ Modules in the order of the data:
 
 - `zip_format`      end of central directory record, central directory, local headers, data; nothing else parses a zip
 - `entry_names`     rules for the names of entries; duplicates; the number of directories
-- `entry_times`     modification times that follow from the archive
 - `verification`    limits, sizes, CRC-32 and overlaps of all entries, part by part; read this first
 - `archive_check`   the verification that the settings select, with errors that name the file
 - `unpacking`       the sink of `verification` that writes files; loaded only with WARCOPIER_UNPACK
+- `entry_times`     modification times of unpacked files, which follow from the archive
 
 All but `unpacking` are pure: they get a function that reads a range of the file, and open nothing.
 """

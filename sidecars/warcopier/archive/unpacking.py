@@ -20,7 +20,7 @@ from sidecars.chassis.runtime.file_io import write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import io_errors, tomcat_names
-from sidecars.warcopier.archive.entry_times import file_mtime_ns
+from sidecars.warcopier.archive.entry_times import directory_mtime_ns, dos_to_unix_time, file_mtime_ns
 from sidecars.warcopier.archive.zip_format import BadArchive
 from sidecars.warcopier.tomcat_names import escaped_prefix
 from sidecars.warcopier.transfer.copying import holds
@@ -28,6 +28,7 @@ from sidecars.warcopier.transfer.copying import holds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from sidecars.warcopier.archive.zip_format import Entry
     from sidecars.warcopier.settings import Owner
 
 _TRACKER = tomcat_names.WAR_TRACKER.encode()
@@ -58,8 +59,9 @@ class ExplodedDirectoryWriter:
             _require_not_tracker(plain, path, is_file=False)
             self._make_directory(plain, path)
 
-    def file(self, path: bytes, pieces: Iterable[bytes], crc: int, modified: int) -> None:
+    def file(self, entry: Entry, pieces: Iterable[bytes]) -> None:
         """Write the file of an entry and read it back. Raises BadArchive, IOFailed or OSError."""
+        path = entry.name
         plain = _normalized(path)
         if not plain:
             raise BadArchive(f"has a file without a name, so it is not unpacked: {_shown(path)}")
@@ -68,13 +70,14 @@ class ExplodedDirectoryWriter:
                 pass  # its data is verified like any other, but the tracker is ours
             return
         _require_not_tracker(plain, path, is_file=True)
-        self._write(plain, pieces, crc, file_mtime_ns(modified, crc))
+        modified = dos_to_unix_time(entry.dos_time) if entry.timestamp is None else entry.timestamp
+        self._write(plain, pieces, entry.crc, file_mtime_ns(modified, entry.crc))
 
-    def finish(self, mtime_ns: int, directories_ns: int | None = None) -> None:
+    def finish(self, mtime_ns: int, newest_dos_time: int | None = None) -> None:
         """Write the tracker, and give it and the deployment descriptors `mtime_ns`, so that Tomcat sees a change.
 
-        `directories_ns` is the mtime of all directories; None leaves them unchanged. Called once, by one process, after
-        all entries are written. Raises IOFailed or OSError.
+        All directories get the time of the newest entry; None leaves theirs unchanged. Called once, by one process,
+        after all entries are written. Raises IOFailed or OSError.
         """
         self._write(_TRACKER, (), 0, mtime_ns)
         for path in (_TRACKER, *_DESCRIPTORS):
@@ -83,8 +86,8 @@ class ExplodedDirectoryWriter:
         os.fchmod(self._root, self._directory_mode)
         if self._owner:
             io_errors.change_owner(self._root, self._owner)
-        if directories_ns is not None:
-            self._set_directory_times(directories_ns)
+        if newest_dos_time is not None:
+            self._set_directory_times(directory_mtime_ns(dos_to_unix_time(newest_dos_time)))
 
     def _set_directory_times(self, time_ns: int) -> None:
         """Set the mtime of every directory, the root too. Creating a file afterwards would change it again."""

@@ -28,7 +28,6 @@ from sidecars.warcopier.archive.entry_names import (
     require_safe_name,
     require_unpackable,
 )
-from sidecars.warcopier.archive.entry_times import dos_to_unix_time
 from sidecars.warcopier.archive.zip_format import BadArchive, CentralDirectory, ReadAhead
 
 if TYPE_CHECKING:
@@ -43,8 +42,8 @@ if TYPE_CHECKING:
 
         def directory(self, path: bytes) -> None: ...
 
-        def file(self, path: bytes, pieces: Iterable[bytes], crc: int, modified: int) -> None:
-            """Take a file. Its data is verified once `pieces` ends; `crc` is its CRC-32, `modified` a Unix time."""
+        def file(self, entry: Entry, pieces: Iterable[bytes]) -> None:
+            """Take a file. Its data is verified once `pieces` ends."""
 
     EntryRanges = bytes
     """The offsets in the file at which each entry begins and ends, as unsigned numbers of 8 bytes."""
@@ -82,14 +81,14 @@ class ArchiveSummary:
     """The contents that the central directory declares. No entry has been verified yet.
 
     `parts` are ranges of the directory, for `verify_part`. `disk_size` is the number of bytes that the files will take
-    in whole blocks, `files` the number of files and directories. `newest` is the Unix time of the newest entry.
+    in whole blocks, `files` the number of files and directories. `newest_dos_time` is that of the newest entry.
     """
 
     directory: CentralDirectory
     parts: tuple[CentralDirectory, ...]
     disk_size: int
     files: int
-    newest: int
+    newest_dos_time: int
     contents: Contents
 
 
@@ -131,7 +130,7 @@ def summarize(read: ReadAt, size: int, limits: Limits, name_rule: str = "safe", 
     files = directory.entries
     if counter is not None:
         files, disk_size = counter.files + len(counter), disk_size + len(counter) * block
-    return ArchiveSummary(directory, parts.all(), disk_size, files, dos_to_unix_time(newest), contents)
+    return ArchiveSummary(directory, parts.all(), disk_size, files, newest, contents)
 
 
 def verify_part(
@@ -165,7 +164,7 @@ def verify_part(
             sink.directory(entry.name)
             _require_no_data(entry, pieces)
         else:
-            sink.file(entry.name, pieces, entry.crc, entry.modified())
+            sink.file(entry, pieces)
     return ranges.tobytes()
 
 

@@ -13,7 +13,6 @@ import zlib
 from struct import Struct
 
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
-from sidecars.warcopier.archive.entry_times import dos_to_unix_time
 from sidecars.warcopier.tomcat_names import escaped_prefix
 
 if TYPE_CHECKING:
@@ -70,13 +69,13 @@ class Entry:
 
     `compressed_size` and `uncompressed_size` are bytes, `header_offset` is that of its local header, `central_end` is
     the end of its central directory header in the file. `dos_time` is its DOS date and time as one number that sorts by
-    time.
+    time; `timestamp` is the Unix time in its extended timestamp, None if it has none.
 
     Raises BadArchive if java.util.zip.ZipFile would not open the archive because of this entry.
     """
 
-    __slots__ = ("_timestamp", "central_end", "compressed_size", "crc", "dos_time", "flags", "header_offset", "method",
-                 "name", "uncompressed_size", "unix_mode")  # fmt: skip
+    __slots__ = ("central_end", "compressed_size", "crc", "dos_time", "flags", "header_offset", "method",
+                 "name", "timestamp", "uncompressed_size", "unix_mode")  # fmt: skip
 
     def __init__(self, fields: tuple[int, ...], rest: bytes, central_end: int) -> None:
         """`fields` are those of _CENTRAL_HEADER, `rest` is the entry's name, extra fields and comment."""
@@ -86,7 +85,7 @@ class Entry:
         self.flags, self.method, self.crc = fields[3], fields[4], fields[7]
         self.compressed_size, self.uncompressed_size, self.header_offset = fields[8], fields[9], fields[16]
         self.dos_time = fields[6] << 16 | fields[5]
-        self._timestamp: int | None = None
+        self.timestamp: int | None = None
         self.unix_mode = fields[15] >> 16 if fields[1] >> 8 in _UNIX_HOSTS else 0
         if not rest.isascii():
             self._require_utf8(self.name, "its name")
@@ -96,10 +95,6 @@ class Entry:
 
     def __str__(self) -> str:
         return escaped_prefix(self.name.decode(errors="surrogateescape"))
-
-    def modified(self) -> int:
-        """Return the Unix time of the last modification. A DOS time is read as UTC."""
-        return dos_to_unix_time(self.dos_time) if self._timestamp is None else self._timestamp
 
     def _require_utf8(self, raw: bytes, what: str) -> None:
         """Raise BadArchive if the bytes are not UTF-8: Java reads names so, whatever the UTF-8 flag (bit 11) says."""
@@ -122,7 +117,7 @@ class Entry:
                 self._read_zip64_field(extra[at : at + size], is_first=is_first)
                 is_first = False
             elif header_id == _TIMESTAMP_FIELD and size >= _TIMESTAMP.size and extra[at] & 1:
-                self._timestamp = _TIMESTAMP.unpack_from(extra, at)[1]
+                self.timestamp = _TIMESTAMP.unpack_from(extra, at)[1]
             at += size
 
     def _read_zip64_field(self, field: bytes, *, is_first: bool) -> None:

@@ -15,7 +15,6 @@ from sidecars.chassis.runtime import signals
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
-from sidecars.warcopier.target import directory_swap
 from sidecars.warcopier.tomcat_names import escaped
 
 if TYPE_CHECKING:
@@ -73,6 +72,8 @@ def publish_file(target: TargetDirectory, area: StagingArea, staging_name: str, 
 
 def publish_directory(target: TargetDirectory, area: StagingArea, staging_name: str, name: str) -> None:
     """Give a staged directory its final name. The staging area removes the directory that had it. Raises OSError."""
+    from sidecars.warcopier.target import directory_swap  # noqa: PLC0415 - not for a WAR
+
     aside = area.new_directory_name()
     if not directory_swap.replace_directory(staging_name, name, aside, target.descriptor):
         area.published(staging_name)

@@ -20,7 +20,6 @@ from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass, replace
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
 from sidecars.warcopier.archive import archive_check
-from sidecars.warcopier.archive.entry_times import directory_mtime_ns
 from sidecars.warcopier.source.expected_digests import require_digest
 from sidecars.warcopier.tomcat_names import escaped
 from sidecars.warcopier.transfer.background import BackgroundFlush, BackgroundTask
@@ -235,7 +234,7 @@ class Stager:
                 self._check.require_no_overlap(source.path, pool.run(flush.wrote))
                 with archive_check.naming(source.path):
                     mtime = self._mtime(source, time.time_ns())
-                    directory_writer(no_progress).finish(mtime, directory_mtime_ns(summary.newest))
+                    directory_writer(no_progress).finish(mtime, summary.newest_dos_time)
                 inode = os.fstat(root).st_ino
             with io_errors.reading(source.path):
                 return inode, digest.result()

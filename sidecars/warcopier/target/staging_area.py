@@ -20,7 +20,6 @@ from sidecars.chassis.runtime import logs, signals
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import tomcat_names
-from sidecars.warcopier.target import directory_swap
 from sidecars.warcopier.tomcat_names import META_INF, escaped
 
 if TYPE_CHECKING:
@@ -168,6 +167,8 @@ class StagingArea:
         """Remove an unfinished file or directory. Return False, after a warning, if it cannot be removed."""
         try:
             if name.startswith(f"{META_INF}/"):
+                from sidecars.warcopier.target import directory_swap  # noqa: PLC0415 - not for a WAR
+
                 directory_swap.remove_tree(name, self._target.descriptor)
             else:
                 os.unlink(name, dir_fd=self._target.descriptor)
