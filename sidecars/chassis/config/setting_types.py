@@ -11,8 +11,10 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, Generic, T
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
-    from typing import Any
+    from typing import Any, TypeVar
     from urllib.parse import SplitResult
+
+    N = TypeVar("N", int, float)
 
 # Values are parsed by hand: even the import of `re` is a noticeable part of a job's start.
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -111,17 +113,22 @@ def choice(*words: str) -> SettingType[str]:
 # -- quantities ---------------------------------------------------------------------------------------------------
 
 
+def _bounded(convert: Callable[[str], N], noun: str, minimum: str, maximum: str | None) -> Callable[[str], N]:
+    """Return a parser that converts a text and checks the bounds, which are written as a user would write them."""
+
+    def parse(raw: str) -> N:
+        value = convert(raw)
+        if value < convert(minimum) or (maximum is not None and value > convert(maximum)):
+            bounds = f"at least {minimum}" + (f", at most {maximum}" if maximum else "")
+            raise ValueError(f"expected a {noun} of {bounds}")
+        return value
+
+    return parse
+
+
 def duration(minimum: str = "0", maximum: str | None = None) -> SettingType[float]:
     """Return the type of a time in seconds. A unit is required: a bare `5` means seconds in one tool, ms in another."""
-
-    def parse(raw: str) -> float:
-        seconds = _seconds(raw)
-        if seconds < _seconds(minimum) or (maximum is not None and seconds > _seconds(maximum)):
-            bounds = f"at least {minimum}" + (f", at most {maximum}" if maximum else "")
-            raise ValueError(f"expected a duration of {bounds}")
-        return seconds
-
-    return SettingType("duration", parse, format_duration)
+    return SettingType("duration", _bounded(_seconds, "duration", minimum, maximum), format_duration)
 
 
 def _seconds(raw: str) -> float:
@@ -148,15 +155,7 @@ def format_duration(seconds: float) -> str:
 
 def size(minimum: str = "0", maximum: str | None = None) -> SettingType[int]:
     """Return the type of a number of bytes."""
-
-    def parse(raw: str) -> int:
-        count = _bytes(raw)
-        if count < _bytes(minimum) or (maximum is not None and count > _bytes(maximum)):
-            bounds = f"at least {minimum}" + (f", at most {maximum}" if maximum else "")
-            raise ValueError(f"expected a size of {bounds}")
-        return count
-
-    return SettingType("size", parse, format_size)
+    return SettingType("size", _bounded(_bytes, "size", minimum, maximum), format_size)
 
 
 def _bytes(raw: str) -> int:
