@@ -124,9 +124,10 @@ async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIter
 
     for bound in sockets:
         set_keepalive(bound, upstream.settings.tcp_keepalive)
-    upstream.listeners = [Listener(upstream.loop, bound, accept) for bound in sockets]
+    listeners = [Listener(upstream.loop, bound, accept) for bound in sockets]
+    upstream.clients.accept_from(listeners)
     try:
-        for listener in upstream.listeners:
+        for listener in listeners:
             await listener.start()
         for bound in sockets:
             name = bound.getsockname()
@@ -135,7 +136,7 @@ async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIter
         log.info("listening", upstream=upstream.name, address=bound_address(sockets))
         yield
     finally:
-        for listener in upstream.listeners:
+        for listener in listeners:
             listener.close()
         upstream.close()
 
@@ -158,7 +159,7 @@ async def _drain(upstreams: list[Upstream], quiet: float) -> None:
         now = time.monotonic()
         for upstream in upstreams:
             upstream.drain(now)
-        if any(upstream.is_busy(now) for upstream in upstreams):
+        if any(upstream.clients.is_busy(now) for upstream in upstreams):
             busy_at = now
         elif now - busy_at >= quiet:
             return

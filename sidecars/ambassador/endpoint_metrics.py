@@ -29,7 +29,7 @@ class EndpointCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         known = [
-            ([upstream.name, label], endpoints)
+            ([upstream.name, label], endpoints, upstream)
             for upstream in self._upstreams
             for label, endpoints in _by_address(upstream.endpoints).items()
         ]
@@ -38,7 +38,7 @@ class EndpointCollector(Collector):
             "From the start of an attempt to the head of its response.",
             labels=_LABELS,
         )
-        for labels, endpoints in known:
+        for labels, endpoints, _ in known:
             counts = map(sum, zip(*(endpoint.latencies for endpoint in endpoints), strict=True))
             latencies.add_metric(
                 labels, cumulative_buckets(BOUNDS, counts), sum(endpoint.latency_sum for endpoint in endpoints)
@@ -46,14 +46,18 @@ class EndpointCollector(Collector):
         yield latencies
         for name, documentation, count in _COUNTS:
             counter = CounterMetricFamily(name, documentation, labels=_LABELS)
-            for labels, endpoints in known:
+            for labels, endpoints, _ in known:
                 counter.add_metric(labels, sum(map(count, endpoints)))
             yield counter
         for name, documentation, level, combine in _LEVELS:
             gauge = GaugeMetricFamily(name, documentation, labels=_LABELS)
-            for labels, endpoints in known:
+            for labels, endpoints, _ in known:
                 gauge.add_metric(labels, combine(map(level, endpoints)))
             yield gauge
+        idle = GaugeMetricFamily("ambassador_endpoint_connections_idle", "Idle connections now.", labels=_LABELS)
+        for labels, endpoints, upstream in known:
+            idle.add_metric(labels, sum(map(upstream.pool.idle.count, endpoints)))
+        yield idle
 
 
 def _by_address(endpoints: Iterable[Endpoint]) -> dict[str, list[Endpoint]]:
@@ -72,7 +76,6 @@ _COUNTS: tuple[tuple[str, str, Callable[[Endpoint], int]], ...] = (
 )
 _LEVELS: tuple[tuple[str, str, Callable[[Endpoint], float], Combine], ...] = (
     ("ambassador_endpoint_connections_open", "Connections now.", lambda it: it.connections, sum),
-    ("ambassador_endpoint_connections_idle", "Idle connections now.", lambda it: len(it.idle), sum),
     ("ambassador_endpoint_pending", "Attempts without an outcome yet.", lambda it: it.pending, sum),
     ("ambassador_endpoint_weight", "Weight in force, a slow start included.", lambda it: it.weight, sum),
     ("ambassador_endpoint_cost_seconds", "Peak EWMA of its latency, failures included.", lambda it: it.cost, max),

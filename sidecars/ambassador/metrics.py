@@ -75,8 +75,8 @@ def _over_endpoints(read: Callable[..., int]) -> Callable[[Upstream], int]:
 
 _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     ("ambassador_downstream_connections", "Connections from the app.", lambda it: it.counters.accepted),
-    ("ambassador_upstream_connects", "Connections opened to endpoints.", lambda it: it.connects),
-    ("ambassador_upstream_connect_failures", "Connections that did not open.", lambda it: it.connect_failures),
+    ("ambassador_upstream_connects", "Connections opened to endpoints.", lambda it: it.pool.connects),
+    ("ambassador_upstream_connect_failures", "Connections that did not open.", lambda it: it.pool.connect_failures),
     ("ambassador_upstream_retries", "Attempts after a failure.", lambda it: it.counters.retries),
     ("ambassador_upstream_ejections", "Ejections of endpoints after failures.", lambda it: it.balancer.ejections),
     ("ambassador_upstream_dns_lookups", "DNS look-ups of its names.", lambda it: it.lookups),
@@ -96,7 +96,7 @@ _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     ("ambassador_downstream_sent_bytes", "Bytes sent to the app.", lambda it: it.counters.delivered),
 )
 _LEVELS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
-    ("ambassador_downstream_connections_open", "Connections from the app now.", lambda it: it.open_clients),
+    ("ambassador_downstream_connections_open", "Connections from the app now.", lambda it: len(it.clients.open)),
     (
         "ambassador_upstream_connections_open",
         "Connections to endpoints now.",
@@ -105,7 +105,7 @@ _LEVELS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     (
         "ambassador_upstream_connections_idle",
         "Idle connections to endpoints now.",
-        _over_endpoints(lambda endpoint: len(endpoint.idle)),
+        lambda it: sum(map(it.pool.idle.count, it.endpoints_and_leaving)),
     ),
     ("ambassador_upstream_endpoints", "Endpoints known.", lambda it: len(it.endpoints)),
     (

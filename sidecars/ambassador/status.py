@@ -26,29 +26,29 @@ def upstream_status(upstream: Upstream, now: float) -> dict[str, Any]:
         "upstream": str(upstream.settings.upstream),
         "balance": upstream.settings.balance,
         "panic": upstream.balancer.in_panic,
-        "connections": upstream.open_clients,
+        "connections": len(upstream.clients.open),
         "requests": upstream.counters.requests,
         "retries": upstream.counters.retries,
         "retry_budget_left": int(upstream.budget.saved),
         "idle_races": upstream.counters.races,
         "errors": dict(upstream.counters.errors),
         "defects": upstream.defects.count,
-        "targets": [_target(target, now) for target in upstream.dns_targets],
+        "targets": [_target(target, upstream, now) for target in upstream.dns_targets],
     }
 
 
-def _target(target: DnsTarget, now: float) -> dict[str, Any]:
+def _target(target: DnsTarget, upstream: Upstream, now: float) -> dict[str, Any]:
     return {
         "target": str(target.target),
         "dns_age_seconds": None if target.answered_at is None else round(now - target.answered_at, 3),
         "dns_holds_seconds": target.valid_for,
         "dns_error": target.error,
-        "endpoints": [_endpoint(endpoint) for endpoint in target.endpoints.values()],
-        "leaving": [_endpoint(endpoint) for endpoint in target.leaving.values()],
+        "endpoints": [_endpoint(endpoint, upstream) for endpoint in target.endpoints.values()],
+        "leaving": [_endpoint(endpoint, upstream) for endpoint in target.leaving.values()],
     }
 
 
-def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+def _endpoint(endpoint: Endpoint, upstream: Upstream) -> dict[str, Any]:
     return {
         "address": endpoint.label,
         "state": endpoint.ejection.state,
@@ -58,7 +58,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "priority": str(endpoint.priority),
         "cost_seconds": round(endpoint.cost, 6),
         "connections": endpoint.connections,
-        "idle": len(endpoint.idle),
+        "idle": upstream.pool.idle.count(endpoint),
         "pending": endpoint.pending,
         "requests": endpoint.requests,
         "failed": endpoint.failed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import h11
@@ -13,6 +13,7 @@ import h11
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.http.request_head import Request, RequestParser
 from sidecars.ambassador.proxy.client_connection import ClientConnection
+from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
@@ -37,7 +38,7 @@ class Wire:
         if self.on_write:
             self.on_write()
 
-    def writelines(self, pieces: Sequence[bytes]) -> None:
+    def writelines(self, pieces: Iterable[bytes]) -> None:
         self.write(b"".join(pieces))
 
     def can_write_eof(self) -> bool:
@@ -83,10 +84,9 @@ class Pair:
         self.app, self.there = Wire(), Wire()
         self.client = ClientConnection(self.upstream)
         self.client.connection_made(self.app)  # type: ignore[arg-type] # a fake transport
-        self.connection = UpstreamConnection(self.upstream, self.endpoint)
+        self.connection = self.upstream.pool.new_connection(self.endpoint)
         self.connection.connection_made(self.there)  # type: ignore[arg-type] # a fake transport
-        self.connection.since = self.client.since
-        self.endpoint.idle.append(self.connection)
+        self.connection.keep_idle(self.client.since)
 
     def __enter__(self) -> Pair:  # noqa: PYI034 - a helper of one class
         return self
@@ -99,6 +99,11 @@ class Pair:
             self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
 
+    @property
+    def idle(self) -> list[UpstreamConnection]:
+        """The idle connections to the endpoint, the newest last."""
+        return self.upstream.pool.idle.of(self.endpoint)
+
     def add_endpoints(self, count: int) -> None:
         """Give the upstream `count` more endpoints, each with an idle connection."""
         known = [endpoint.ip for endpoint in self.upstream.endpoints]
@@ -107,10 +112,27 @@ class Pair:
             self.upstream.dns_targets[0], DnsAnswer(tuple(map(ResolvedAddress, found)), 5.0), 0.0
         )
         for endpoint in self.upstream.endpoints[len(known) :]:
-            connection = UpstreamConnection(self.upstream, endpoint)
+            connection = self.upstream.pool.new_connection(endpoint)
             connection.connection_made(Wire())  # type: ignore[arg-type] # a fake transport
-            connection.since = self.client.since
-            endpoint.idle.append(connection)
+            connection.keep_idle(self.client.since)
+
+
+def tunnel_end(upstream: Upstream, wire: Wire, *, inbound: bool) -> TunnelEnd:
+    """Return an end of a tunnel whose connection is open."""
+    end = TunnelEnd(upstream, inbound=inbound)
+    end.connection_made(wire)  # type: ignore[arg-type] # a fake transport
+    return end
+
+
+def wire(end: TunnelEnd | ClientConnection | UpstreamConnection) -> Wire:
+    """Return the fake transport of a protocol."""
+    assert isinstance(end.transport, Wire)
+    return end.transport
+
+
+def tunnels(upstream: Upstream) -> set[TunnelEnd]:
+    """Return the app's ends of the tunnels that are open."""
+    return {each for each in upstream.clients.open if isinstance(each, TunnelEnd)}
 
 
 def parse(head: bytes) -> Request:

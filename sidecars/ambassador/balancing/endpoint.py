@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from math import exp
-from typing import Any, Final
+from typing import Final
 
 from sidecars.ambassador.balancing.outlier_ejection import Ejection
 
@@ -43,7 +43,6 @@ class Endpoint:
         "failed",
         "full_weight",
         "host",
-        "idle",
         "ip",
         "label",
         "latencies",
@@ -82,7 +81,6 @@ class Endpoint:
         self.priority = 0  # of SRV: a higher number serves only if no lower one can
         self.slow_start_at: float | None = None  # when its slow start began; None outside of one
 
-        self.idle: list[Any] = []
         self.connections = 0  # open, idle or not
         self.pending = 0  # attempts that have neither succeeded nor failed
         self.requests = 0  # attempts begun, ever

@@ -1,132 +1,305 @@
-"""The tries of an exchange: choose an endpoint, take or open a connection to it, and decide what follows a failure.
+"""The attempts of an exchange: choose an endpoint, take or open a connection to it, and decide what follows a failure.
 
-An exchange has at most one try at a time. `attempt` begins one; `failed`, `repeats` or the exchange's end ends it.
-What may be repeated is the policy's (`sidecars.ambassador.proxy.retry`), for how long the deadlines'.
+There is at most one attempt at a time. Its states, and what ends each:
+
+    none         before the first attempt, and after the last one
+    connecting   an endpoint is chosen, and a connection to it opens
+    connected    the request is sent, as far as it has come, and the response is awaited or read
+    pausing      the last attempt failed, and the next one begins after a pause
+
+    from         event                                       to
+    none         `begin_attempt`                             connected, if an idle connection is there; else connecting
+    connecting   the connection opens                        connected
+    connecting   it does not open                            pausing, connecting, connected or none, as `retry` decides
+    connected    a failure, or a response that is repeated   the same
+    connected    `release_attempt`: the response is complete         none; the connection becomes idle
+    connected    `switch_attempt`: a 101 response                    none; the connection is a tunnel's
+    any          `leave_attempt`: the exchange ends early            none; the connection is closed
+
+The policy in `sidecars.ambassador.proxy.retry` decides what may be repeated, and the time-outs for how long.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Final
+from abc import abstractmethod
+from typing import Final
 
+from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.http import local_replies
+from sidecars.ambassador.http.local_replies import Cause
+from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.http.response_head import Response
 from sidecars.ambassador.proxy import retry
-from sidecars.ambassador.proxy.tunnel import peer_host
+from sidecars.ambassador.proxy.response_writer import ResponseWriter
 from sidecars.ambassador.setting_types import CONNECT, RESET, TIMEOUT
-
-if TYPE_CHECKING:
-    from sidecars.ambassador.http.local_replies import Cause
-    from sidecars.ambassador.proxy.exchange import Exchange
+from sidecars.ambassador.transport.streams import peer_host
+from sidecars.ambassador.upstream.connection_pool import ConnectionWaiter
+from sidecars.ambassador.upstream.upstream import Upstream
+from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 
 monotonic: Final = time.monotonic
 
 
-def attempt(exchange: Exchange) -> None:
-    """Begin a try: the first one, or another one after a failure."""
-    if exchange.over:
-        return
-    again = bool(exchange.causes)
-    if again:
-        exchange.tried_at = monotonic()
-        exchange.label = ""
-    upstream, request = exchange.upstream, exchange.request
-    key = upstream.hash_key(request.after_host, peer_host(exchange.client.transport)) if upstream.hash_key else b""
-    endpoint = upstream.balancer.choose(exchange.tried_at, exchange.tried, key)
-    if endpoint is None:
-        exchange.give_up(local_replies.NO_ADDRESS)
-        return
-    exchange.endpoint = endpoint
-    endpoint.begin_attempt(is_retry=again)
-    idle = endpoint.idle
-    while idle and not exchange.fresh and (request.idempotent or exchange.tried_at - idle[-1].since < retry.FRESH):
-        connection = idle.pop()
-        if not connection.transport.is_closing():
-            exchange.attach(connection)
+class AttemptingExchange(ConnectionWaiter):
+    """The part of an exchange that makes its attempts. Only the current attempt has an endpoint and a connection."""
+
+    # What most exchanges never come to stands on the class, and costs them nothing.
+    over = False
+    connection: UpstreamConnection | None = None
+    endpoint: Endpoint | None = None
+    retries = 0  # attempts that were counted as retries
+    failures: tuple[tuple[str, Cause], ...] = ()  # the attempts that failed: the endpoint, and the cause
+    label = ""  # the endpoint of the current attempt, for the access log, if there is one
+    _tried: tuple[Endpoint, ...] = ()
+    _is_race_forgiven = False  # True if the race on an idle connection was lost once: no idle one is taken again
+    _is_on_used_connection = False  # True if the current attempt's connection had served an exchange before
+    _is_written = False  # True if anything of the request was given to a connection
+
+    def __init__(self, client: ResponseWriter, upstream: Upstream, request: Request, now: float) -> None:
+        self.client = client
+        self.upstream = upstream
+        self.request = request
+        self.attempt_started = now
+
+    # -- of the whole exchange ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def is_held(self) -> bool:
+        """Return True if all of the request that has come so far is held."""
+
+    @abstractmethod
+    def send(self, connection: UpstreamConnection) -> None:
+        """Send the request, as far as it has come."""
+
+    @abstractmethod
+    def on_attempt_end(self) -> None:
+        """Forget what belongs to the connection of the attempt, which is about to be closed."""
+
+    @abstractmethod
+    def give_up(self, cause: Cause) -> None:
+        """End with a local reply."""
+
+    # -- beginning ------------------------------------------------------------------------------------------------
+
+    def begin_attempt(self) -> None:
+        """Begin an attempt. An exception in it ends the exchange, and nothing else."""
+        try:
+            self._begin_attempt()
+        except Exception as error:  # noqa: BLE001 - as said
+            self.fail(error)
+
+    def _begin_attempt(self) -> None:
+        if self.over:
             return
-    if upstream.pending >= upstream.settings.max_pending:
-        upstream.balancer.on_inconclusive(endpoint, exchange.tried_at)
-        exchange.leave()
-        exchange.give_up(local_replies.TOO_MANY_PENDING)
-        return
-    upstream.open(endpoint, exchange)
+        upstream, request = self.upstream, self.request
+        is_retry = bool(self.failures)
+        if is_retry:
+            self.attempt_started = monotonic()
+            self.label = ""
+        started = self.attempt_started
+        key = upstream.hash_key(request.after_host, peer_host(self.client.transport)) if upstream.hash_key else b""
+        endpoint = upstream.balancer.choose(started, self._tried, key)
+        if endpoint is None:
+            self.give_up(local_replies.NO_ADDRESS)
+            return
+        self.endpoint = endpoint
+        endpoint.begin_attempt(is_retry=is_retry)
+        pool = upstream.pool
+        idle = pool.idle.of(endpoint)
+        while (
+            idle and not self._is_race_forgiven and (request.idempotent or started - idle[-1].idle_since < retry.FRESH)
+        ):
+            connection = idle.pop()
+            if not connection.transport.is_closing():
+                self.on_connected(connection)
+                return
+        if pool.opening >= upstream.settings.max_pending:
+            self.leave_attempt_inconclusive()
+            self.give_up(local_replies.TOO_MANY_PENDING)
+            return
+        pool.open(endpoint, self)
 
+    def on_connected(self, connection: UpstreamConnection) -> None:
+        self.connection = connection
+        self._is_on_used_connection = connection.has_served
+        self._is_written = True
+        if self.upstream.access_log is not None:
+            self.label = connection.endpoint.label
+        connection.serve(self)
+        self.send(connection)
 
-def failed(exchange: Exchange, cause: Cause) -> None:
-    """End a try that failed before its response began: try again, or answer with the cause."""
-    upstream, endpoint = exchange.upstream, exchange.endpoint
-    assert endpoint is not None  # noqa: S101 - a try has an endpoint
-    opened = exchange.connection is not None
-    reason = CONNECT if not opened else TIMEOUT if cause is local_replies.RESPONSE_TIMEOUT else RESET
-    raced = exchange.reused and cause is local_replies.CONNECTION_CLOSED
-    outcome = verdict(exchange, reason, closed=cause is local_replies.CONNECTION_CLOSED)
-    exchange.leave()
-    now = monotonic()
-    if raced or cause.own_fault:
-        upstream.balancer.on_inconclusive(endpoint, now)
-    else:
-        upstream.balancer.on_failure(endpoint, exchange.tried_at, now, unreachable=not opened)
-    exchange.causes += ((endpoint.label, cause),)
-    if outcome == retry.FORGIVEN:
-        exchange.fresh = True
-        upstream.counters.races += 1
-        attempt(exchange)
-        return
-    exchange.tried += (endpoint,)
-    if outcome == retry.GIVE_UP or not upstream.budget.spend():
-        exchange.give_up(cause)
-        return
-    _again(exchange, 0.0 if upstream.has_untried(exchange.tried) else _pause(exchange))
+    def on_connect_failed(self, cause: Cause) -> None:
+        self.fail_attempt(cause)
 
+    # -- outcomes -------------------------------------------------------------------------------------------------
 
-def repeats(exchange: Exchange, response: Response, retry_after: float) -> bool:
-    """Begin another try instead of passing this response on, and return True; return False if it is to be passed on.
+    def fail_attempt(self, cause: Cause) -> None:
+        """End an attempt that failed before its response began: try again, or give up."""
+        upstream, endpoint = self.upstream, self.endpoint
+        assert endpoint is not None  # noqa: S101 - an attempt has an endpoint
+        is_connected = self.connection is not None
+        is_closed = cause is local_replies.CONNECTION_CLOSED
+        reason = CONNECT if not is_connected else TIMEOUT if cause is local_replies.RESPONSE_TIMEOUT else RESET
+        is_race = self._is_on_used_connection and is_closed
+        verdict = self._judge(reason, closed=is_closed)
+        self.leave_attempt()
+        now = monotonic()
+        if is_race or cause.own_fault:
+            upstream.balancer.on_inconclusive(endpoint, now)
+        else:
+            upstream.balancer.on_failure(endpoint, self.attempt_started, now, unreachable=not is_connected)
+        self.failures += ((endpoint.label, cause),)
+        if verdict == retry.FORGIVEN:
+            self._is_race_forgiven = True
+            upstream.counters.count_race()
+            self.begin_attempt()
+            return
+        self._tried += (endpoint,)
+        if verdict == retry.GIVE_UP or not upstream.budget.spend():
+            self.give_up(cause)
+            return
+        self._begin_after(0.0 if upstream.has_untried(self._tried) else self._pause())
 
-    The next try goes to another endpoint if there is one. `retry_after`: seconds that the response asks to wait.
-    """
-    upstream, endpoint = exchange.upstream, exchange.endpoint
-    if endpoint is None or verdict(exchange, response.status) != retry.RETRY:
-        return False
-    tried = (*exchange.tried, endpoint)
-    wait = 0.0 if upstream.has_untried(tried) else max(_pause(exchange), retry_after)
-    if wait > retry.LONGEST_WAIT or not upstream.budget.spend():
-        return False
-    exchange.leave()
-    exchange.causes += ((endpoint.label, local_replies.unwanted_status(response.status)),)
-    exchange.tried = tried
-    _again(exchange, wait)
-    return True
+    def accept(self, response: Response, now: float) -> bool:
+        """Report the response's status to the balancer; return False if another attempt is made instead of it."""
+        endpoint, status = self.endpoint, response.status
+        if endpoint is None:
+            return True
+        if status < 429:
+            self.upstream.balancer.on_response(endpoint, status, self.attempt_started, now)
+            return True
+        connection = self.connection
+        try:
+            retry_after = retry.retry_after(response.fields, time.time())
+            self.upstream.balancer.on_response(endpoint, status, self.attempt_started, now, retry_after)
+            return not self._repeats(endpoint, status, retry_after)
+        except Exception as error:  # noqa: BLE001 - the app still gets its response
+            self.upstream.defects.note(error)
+            return self.connection is connection
 
+    def _repeats(self, endpoint: Endpoint, status: int, retry_after: float) -> bool:
+        """Begin another attempt and return True, or return False if the response is to be passed on.
 
-def verdict(exchange: Exchange, reason: str | int, *, closed: bool = False) -> str:
-    """Return what the retry policy says of a try that failed for this reason: FORGIVEN, RETRY or GIVE_UP."""
-    settings = exchange.upstream.settings
-    request = exchange.request
-    return retry.verdict(
-        retry.Failed(
-            reason=reason,
-            idempotent=request.idempotent,
-            written=exchange.written,
-            held=not request.length or exchange.held is not None,
-            reused=exchange.reused,
-            closed=closed,
-            redone=exchange.fresh,
-            retries=exchange.retries,
-        ),
-        settings.retries,
-        settings.retry_on,
-    )
+        The next attempt goes to another endpoint if there is one. `retry_after`: seconds that the response asks for.
+        """
+        upstream = self.upstream
+        if self._judge(status) != retry.RETRY:
+            return False
+        tried = (*self._tried, endpoint)
+        wait = 0.0 if upstream.has_untried(tried) else max(self._pause(), retry_after)
+        if wait > retry.LONGEST_WAIT or not upstream.budget.spend():
+            return False
+        self.leave_attempt()
+        self.failures += ((endpoint.label, local_replies.unwanted_status(status)),)
+        self._tried = tried
+        self._begin_after(wait)
+        return True
 
+    def is_attempt_late(self, now: float) -> bool:
+        """Return True if this attempt has had its time and another endpoint may be tried; if not, it may go on."""
+        limit = self.upstream.settings.try_timeout
+        return (
+            limit is not None
+            and now - self.attempt_started >= limit
+            and self.endpoint is not None
+            and self._judge(TIMEOUT) == retry.RETRY
+            and self.upstream.budget.saved >= 1
+            and self.upstream.has_untried((*self._tried, self.endpoint))
+        )
 
-def _pause(exchange: Exchange) -> float:
-    return retry.pause(exchange.retries + 1, random.random())  # noqa: S311 - to spread
+    def expire_attempt(self, now: float, *, is_request_sent: bool) -> Cause:
+        """End the attempt because the exchange's time is over; return the cause.
 
+        `is_request_sent` is True if the endpoint has the request, or does not take it: then it is to blame.
+        """
+        endpoint = self.endpoint
+        if endpoint is None:
+            return local_replies.RESPONSE_TIMEOUT
+        cause = local_replies.RESPONSE_TIMEOUT
+        balancer = self.upstream.balancer
+        if self.connection is None:  # the pool reports whether it opens
+            cause = local_replies.CONNECT_TIMEOUT
+        elif is_request_sent:
+            balancer.on_failure(endpoint, self.attempt_started, now)
+        else:
+            balancer.on_inconclusive(endpoint, now)
+        self.failures += ((endpoint.label, cause),)
+        self.leave_attempt()
+        return cause
 
-def _again(exchange: Exchange, wait: float) -> None:
-    exchange.retries += 1
-    exchange.upstream.counters.retries += 1
-    if wait:
-        exchange.client.loop.call_later(wait, exchange.attempt)
-    else:
-        attempt(exchange)
+    def abandon_attempt(self, *, has_response: bool) -> None:
+        """End the attempt because the app has left."""
+        if self.endpoint is not None and not has_response:
+            self.upstream.balancer.on_abandoned(self.endpoint, self.attempt_started, monotonic())
+        self.leave_attempt()
+
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def release_attempt(self) -> None:
+        """End the attempt, whose response is complete. The connection knows where it goes."""
+        self.connection = None
+        endpoint = self.endpoint
+        if endpoint is not None:
+            endpoint.end_attempt()
+            self.endpoint = None
+
+    def switch_attempt(self) -> UpstreamConnection:
+        """End the attempt with a 101 response, and return the connection.
+
+        The endpoint counts the attempt as pending until the tunnel ends.
+        """
+        connection = self.connection
+        assert connection is not None  # noqa: S101 - the response came on it
+        self.connection = self.endpoint = None
+        return connection
+
+    def leave_attempt(self) -> None:
+        """End the attempt, if there is one, and close its connection."""
+        connection, endpoint = self.connection, self.endpoint
+        self.connection = self.endpoint = None
+        self._is_on_used_connection = False
+        self.on_attempt_end()
+        if connection is not None:
+            connection.drop()
+        if endpoint is not None:
+            endpoint.end_attempt()
+
+    def leave_attempt_inconclusive(self) -> None:
+        """End the attempt, which says nothing of the endpoint: if it was its trial, the next attempt is."""
+        endpoint = self.endpoint
+        self.leave_attempt()
+        if endpoint is not None:
+            self.upstream.balancer.on_inconclusive(endpoint, monotonic())
+
+    # -- the policy -----------------------------------------------------------------------------------------------
+
+    def _judge(self, reason: str | int, *, closed: bool = False) -> str:
+        """Return what the retry policy says of an attempt that failed for this reason: FORGIVEN, RETRY or GIVE_UP."""
+        settings = self.upstream.settings
+        return retry.verdict(
+            retry.FailedAttempt(
+                reason=reason,
+                idempotent=self.request.idempotent,
+                written=self._is_written,
+                held=self.is_held(),
+                reused=self._is_on_used_connection,
+                closed=closed,
+                race_forgiven=self._is_race_forgiven,
+                retries=self.retries,
+            ),
+            settings.retries,
+            settings.retry_on,
+        )
+
+    def _pause(self) -> float:
+        return retry.pause(self.retries + 1, random.random())  # noqa: S311 - to spread
+
+    def _begin_after(self, seconds: float) -> None:
+        self.retries += 1
+        self.upstream.counters.count_retry()
+        if seconds:
+            self.upstream.loop.call_later(seconds, self.begin_attempt)
+        else:
+            self.begin_attempt()

@@ -1,15 +1,25 @@
-"""A connection from the app: reads requests, strictly and one at a time, and writes the responses in their order.
+"""A connection from the app: it reads requests, strictly and one at a time, and begins an exchange for each.
 
-Requests that arrive while one is being answered (pipelining) wait in the buffer; when that is full the connection is
-not read. A connection that closes after an answer which the app may not have read yet *lingers*: it says that it ends,
-and throws away what still comes for a moment, since closing with unread bytes would take the answer back (RFC 9112
-section 9.6).
+Its states (`state`), and what ends each:
 
-An app that takes nothing of what was written for it, for as long as a connection may be idle, is cut off.
+    from         event                                                          to
+    idle         the first bytes of a request                                   reading
+    reading      its head is complete                                           serving
+    reading      its head is rejected, or does not come in time                 lingering
+    serving      the response is written                                        idle; reading if more has come
+    serving      the response is the last one (Connection: close, EOF, drain)   closed, or lingering if bytes are unread
+    serving      the request's body is rejected before the response began       lingering
+    serving      the response broke off, or a body is rejected behind its head  closed
+    serving      101                                                            a tunnel has the transport
+    any          the app closes or resets, IDLE_TIMEOUT, or an abort            closed
+    lingering    2 s, or EOF                                                    closed
 
-An app may end its sending direction and still wants the answers to all that it has sent. One that has closed its
-connection wants nothing: its request is abandoned, the upstream's connection closes, and it counts as 499. Which of the
-two it is `disconnects` tells, when the end arrives, at each tick and before an answer is written.
+Requests that arrive while one is being served (pipelining) wait in the buffer; when that is full the connection is not
+read. An app that takes nothing of what was written to it for IDLE_TIMEOUT is reset.
+
+An app that sends EOF may still want the responses to all that it has sent. One that has closed its connection wants
+nothing: its exchange is abandoned and counts as 499. `disconnects` tells the two apart: when the EOF arrives, at each
+tick, and before a response is written.
 """
 
 from __future__ import annotations
@@ -17,308 +27,323 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final, cast
 
+from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import BodyReader, body_reader
-from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
+from sidecars.ambassador.http.head_rules import HTTP2, MessageRejected, check_beginning
+from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.request_head import Request
-from sidecars.ambassador.proxy import refusals
+from sidecars.ambassador.proxy import timeouts
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
-from sidecars.ambassador.proxy.timeouts import watch
-from sidecars.ambassador.proxy.tunnel import reset
-
-if TYPE_CHECKING:
-    from sidecars.ambassador.upstream.upstream import Upstream
+from sidecars.ambassador.proxy.response_writer import ResponseWriter
+from sidecars.ambassador.proxy.tunnel import Handover
+from sidecars.ambassador.transport.streams import Transport, discard_unread
+from sidecars.ambassador.upstream.upstream import Upstream
 
 _CR: Final = b"\r"[0]
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
-_BUFFERED: Final = 64 * 1024  # bytes of further requests that wait
+_MAX_PIPELINED: Final = 64 * 1024  # bytes of further requests that wait
 _QUIET: Final = 0.1  # seconds without a request after which a drain takes a connection for idle
+
+IDLE: Final = "idle"
+READING: Final = "reading"
+SERVING: Final = "serving"
+LINGERING: Final = "lingering"
 
 monotonic: Final = time.monotonic
 
 
-class ClientConnection:
-    """One connection from the app: a protocol of asyncio's by what it can do, not by what it inherits."""
+class ClientConnection(ResponseWriter):
+    """One connection from the app. The event loop owns it as a protocol, and the upstream's registry ticks it.
 
-    __slots__ = (
-        "acknowledged",
-        "body",
-        "buffer",
-        "ended",
-        "exchange",
-        "limit",
-        "lingers",
-        "loop",
-        "must_close",
-        "since",
-        "taken",
-        "transport",
-        "unread",
-        "unsent",
-        "upstream",
-        "write_paused",
-    )
+    It has the methods of asyncio.Protocol without inheriting from it, since a compiled class cannot.
+    """
+
+    __slots__ = ("_body", "_buffer", "_is_unread", "_max_header_size", "exchange")
 
     def __init__(self, upstream: Upstream) -> None:
-        self.upstream = upstream
-        self.loop = upstream.loop
-        self.transport: Any = None  # asyncio.Transport; Any, since every use would else need an assertion
-        self.exchange: Exchange | None = None
-        self.body: BodyReader | None = None  # of the request that is coming
-        self.buffer = b""
-        self.since = 0.0  # since when it waits for a request
-        self.must_close = False  # the response under way has said that it is the last
-        self.lingers = False  # nothing that still comes matters
-        self.ended = False  # the app will send no more
-        self.unread = False  # there is no room for more of what it sends
-        self.write_paused = False
-        self.unsent = 0  # bytes written that the app's side had not taken at the last tick
-        self.acknowledged = 0  # bytes that it had acknowledged then
-        self.taken = 0.0  # when one of these changed last
-        self.limit = upstream.settings.max_header_size
+        super().__init__(upstream)
+        self.exchange: Exchange | None = None  # the one under way
+        self._body: BodyReader | None = None  # of the request that is coming
+        self._buffer = b""  # of a head that is not complete, or of further requests
+        self._is_unread = False  # True if there is no room for more of what the app sends
+        self._max_header_size = upstream.settings.max_header_size
+
+    @property
+    def state(self) -> str:
+        if self.lingers:
+            return LINGERING
+        if self.exchange is not None:
+            return SERVING
+        return READING if self._buffer else IDLE
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("Transport", transport)
         self.since = monotonic()
-        self.upstream.clients.add(self)
-        self.upstream.counters.accepted += 1
-        cause = self.upstream.admit(transport)
+        self.upstream.counters.count_accepted()
+        cause = self.upstream.clients.admit(self, self.transport)
         if cause is not None:
-            refusals.turn_away(self, cause)
+            self._turn_away(cause)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.upstream.clients.remove(self)
+        self.upstream.clients.note_work(self.since)
+        exchange = self.exchange
+        if exchange is not None:
+            self.exchange = None
+            exchange.abandon(GONE)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._received(data)
+            self._receive(data)
         except Exception as error:  # noqa: BLE001 - whatever the app wrote, it ends no more than its connection
-            refusals.end_defect(self, error)
+            self._fail(error)
 
-    def _received(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         if self.exchange is not None:
-            if self.body is not None:
-                self._feed(self.exchange, self.body, data)
+            if self._body is not None:
+                self._feed(self.exchange, self._body, data)
             elif not self.lingers:
-                self.buffer += data
+                self._buffer += data
                 self.read_on()
-        elif self.write_paused and not self.lingers:
-            self.buffer += data  # the app must first take the answers that it has
+        elif self.is_full and not self.lingers:
+            self._buffer += data  # the app must first take the responses that it has
             self.read_on()
         elif not self.lingers:
-            if self.buffer:
-                self._next(self.buffer + data, len(self.buffer))
+            if self._buffer:
+                self._parse(self._buffer + data, len(self._buffer))
             else:
-                self._next(data)
+                self._parse(data)
 
-    def _next(self, data: bytes, known: int = 0) -> None:
-        """Begin the request at the front of what has come, if its head is complete.
-
-        The first `known` bytes have been looked at before.
-        """
+    def _parse(self, data: bytes, checked: int = 0) -> None:
+        """Begin the request at the front of `data`, if its head is complete. `checked` bytes of it were seen before."""
         if data[0] == _CR and data.startswith(b"\r\n"):
             data = _EMPTY_LINES.sub(b"", data)  # RFC 9112 section 2.2: before a request they are ignored
-            known = 0
-        end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0)  # the end mark may have begun in the bytes before
-        limit = self.limit
+            checked = 0
+        end = data.find(b"\r\n\r\n", checked - 3 if checked > 3 else 0)  # the mark may have begun before
+        limit = self._max_header_size
         try:
             if end < 0 or end > limit:
                 if len(data) > limit:
                     raise MessageRejected(431, f"the head of the request is larger than {limit} bytes")  # noqa: TRY301 - one way out
-                check_beginning(data, 400, known)
-                self.buffer = data
-                if not known:
+                check_beginning(data, 400, checked)
+                self._buffer = data
+                if not checked:
                     self.since = monotonic()
                 return
             request = self.upstream.request_parser.parse(data, end)
         except MessageRejected as error:
-            refusals.refuse(self, error.status, error.reason, error.protocol)
+            self.reject(error.status, error.reason, error.protocol)
             return
-        self.buffer = rest = data[end + 4 :]
+        self._begin(request, data[end + 4 :])
+
+    def _begin(self, request: Request, rest: bytes) -> None:
+        """Begin the exchange of a request, behind whose head `rest` has come."""
+        self._buffer = rest
         exchange = self.exchange = Exchange(self, self.upstream, request)
         if request.length:
-            self.body = body_reader(request.length, 400)
-            self.buffer = b""
+            body = self._body = body_reader(request.length, 400)
+            self._buffer = b""
             if rest:
-                self._feed(exchange, self.body, rest)
+                self._feed(exchange, body, rest)
             if exchange.over:
                 return
-        if self.upstream.admission.take(exchange):
+        if self.upstream.admission.admit(exchange):
             exchange.start(exchange.started)
 
     def _feed(self, exchange: Exchange, body: BodyReader, data: bytes) -> None:
         try:
             pieces = body.feed(data)
         except MessageRejected as error:
-            refusals.refuse(self, error.status, error.reason)
+            self.reject(error.status, error.reason)
             return
         if body.done:
-            self.body = None
-            self.buffer = body.surplus
-        exchange.feed(pieces, done=body.done, trailers=body.trailers)
+            self._body = None
+            self._buffer = body.surplus
+        exchange.feed(pieces, body.trailers, done=body.done)
         if self.exchange is exchange:  # or the connection has become a tunnel's
             self.read_on()
 
     def read_on(self) -> None:
-        """Read from the app, or do not, as there is room for what it sends."""
         exchange = self.exchange
-        full = len(self.buffer) > _BUFFERED or (
-            exchange is not None and exchange.wants_no_more and self.body is not None
+        no_room = len(self._buffer) > _MAX_PIPELINED or (
+            exchange is not None and exchange.takes_no_more and self._body is not None
         )
-        self.unread = full and not self.lingers
-        if self.unread:
+        self._is_unread = no_room and not self.lingers
+        if self._is_unread:
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """Return True if the connection stays open, for an app that still wants the answers to what it has sent."""
+        """Return True if the connection stays open, for an app that still wants the responses to what it has sent."""
         self.ended = True
         exchange = self.exchange  # its own name: compiled, `self.exchange` below would be taken for still there
         if self.lingers:
             return False
         if exchange is None:
-            return self.write_paused and bool(self.buffer)
+            return self.is_full and bool(self._buffer)
         if self.upstream.disconnects.has_closed(self.transport):
             self.abort()
             return False
-        self._lacks_nothing()
+        self._reject_truncated()
         return self.exchange is not None
 
-    def _lacks_nothing(self) -> None:
-        """Refuse a request whose body cannot come any more (RFC 9112 section 8): its sender has ended."""
-        if self.body is not None:
-            refusals.refuse(self, 400, "the request ended before its body was complete")
+    def _reject_truncated(self) -> None:
+        """Reject a request whose body cannot come any more (RFC 9112 section 8), since the app has sent EOF."""
+        if self._body is not None:
+            self.reject(400, "the request ended before its body was complete")
+
+    # -- for the exchange -----------------------------------------------------------------------------------------
+
+    def serves(self, exchange: object) -> bool:
+        return self.exchange is exchange
+
+    def closes_after(self, request: Request, *, complete: bool) -> bool:
+        is_last = self.ended and not self._buffer
+        return not request.keep_alive or not complete or is_last or self.upstream.clients.draining
 
     def has_left(self) -> bool:
-        """Return True, and end the exchange, if the app has closed the connection of which it had ended one direction.
-
-        To be called before an answer is written to such a connection, and now and then while there is none.
-        """
         if self.exchange is None or not self.upstream.disconnects.has_closed(self.transport):
             return False
         self.abort()
         return True
 
-    # -- writing --------------------------------------------------------------------------------------------------
-
-    def write(self, data: bytes) -> None:
-        self.upstream.counters.delivered += len(data)
-        self.transport.write(data)
-
-    def writelines(self, pieces: Sequence[bytes]) -> None:
-        self.upstream.counters.delivered += sum(map(len, pieces))
-        self.transport.writelines(pieces)
-
-    def pause_writing(self) -> None:
-        self.write_paused = True
-        if self.exchange is not None and self.exchange.connection is not None:
-            self.exchange.connection.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        self.unsent = 0
-        if self.exchange is None:
-            self._resume()
-        else:
-            self.exchange.moved = True
-            if self.exchange.connection is not None and self.exchange.agreed is None:
-                self.exchange.connection.transport.resume_reading()
-
-    # -- between requests -----------------------------------------------------------------------------------------
-
-    def closes_after(self, request: Request, *, complete: bool) -> bool:
-        """Return True if the connection ends after the response to this request."""
-        no_more = self.ended and not self.buffer
-        return not request.keep_alive or not complete or no_more or self.upstream.draining
-
-    def finished(self, now: float, *, close: bool) -> None:
-        """The exchange is over and its response written."""
+    def finish(self, now: float, *, close: bool) -> None:
         exchange = self.exchange
         self.exchange = None
         self.since = now
-        if close or self.must_close:
-            if self.buffer or (exchange is not None and not exchange.complete):
+        if close:
+            if self._buffer or (exchange is not None and not exchange.is_complete):
                 self.linger()
             else:
                 self.close()
             return
-        if self.buffer:
+        if self._buffer:
             self._resume()
         elif self.ended:
             self.close()
 
     def _resume(self) -> None:
-        """Go on with the requests that wait, unless the app does not take the answers that it has."""
-        if self.write_paused or self.lingers or not self.buffer:
+        """Go on with the requests that wait, unless the app does not take the responses that it has."""
+        if self.is_full or self.lingers or not self._buffer:
             return
-        data, self.buffer = self.buffer, b""
+        data, self._buffer = self._buffer, b""
         try:
-            self._next(data)
+            self._parse(data)
         except Exception as error:  # noqa: BLE001 - nor does a request that waited end the exchange before it
-            refusals.end_defect(self, error)
+            self._fail(error)
         self.read_on()
         if self.ended and not self.lingers:
-            self._lacks_nothing()
+            self._reject_truncated()
             if self.exchange is None:
                 self.close()
 
+    def leave(self) -> None:
+        self.exchange = self._body = None
+        self._buffer = b""
+
+    def hand_over(self) -> Handover:
+        unread = self._buffer
+        self.leave()
+        self.upstream.clients.remove(self)
+        return Handover(self.transport, unread, ended=self.ended, is_full=self.is_full)
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        if self.exchange is not None:
+            self.exchange.pause_response()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        self.delivery.restart()
+        if self.exchange is None:
+            self._resume()
+        else:
+            self.exchange.resume_response()
+
+    # -- rejections -----------------------------------------------------------------------------------------------
+
+    def _turn_away(self, cause: Cause) -> None:
+        """Answer a new connection before there is a request. A descriptor of the reserve is given back at once."""
+        self.write_local_reply(cause, (), head_only=False, close=True)
+        self.upstream.counters.count_response(cause.status, 0.0)
+        if cause.own_fault:
+            discard_unread(self.transport)
+            self.close()
+        else:
+            self.linger()
+
+    def reject(self, status: int, reason: str, protocol: str = "") -> None:
+        """Answer a request that is not passed on, and close: nothing that follows on the connection can be believed.
+
+        `protocol` is what the client speaks, if it is not HTTP/1.
+        """
+        upstream, exchange = self.upstream, self.exchange
+        if protocol:
+            upstream.log_protocol(protocol)
+        self.leave()
+        if exchange is None:
+            upstream.counters.count_response(status, 0.0)
+            if upstream.access_log is not None:
+                upstream.access_log.rejected(status, reason)
+        elif exchange.over:
+            self.linger()  # its response is written already
+            return
+        else:
+            has_begun = exchange.stream is not None
+            exchange.abandon(status)
+            if has_begun:
+                self.break_off(by_reset=True)
+                return
+        is_http2 = protocol == HTTP2
+        self.write(local_replies.http2_goaway(reason) if is_http2 else local_replies.rejection_reply(status, reason))
+        self.linger()
+
+    def _fail(self, error: Exception) -> None:
+        """End the exchange that failed in an unforeseen way, or answer a request that has not become one."""
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.fail(error)
+            return
+        self.upstream.defects.note(error)
+        if not self.lingers:
+            self.upstream.counters.count_error(local_replies.DEFECT.error_type)
+            self.reject(local_replies.DEFECT.status, local_replies.DEFECT.text)
+
     # -- ends -----------------------------------------------------------------------------------------------------
 
-    def cut(self, *, broken: bool) -> None:
-        """End the connection so that nobody takes what was delivered for all there is."""
-        self.exchange = None
-        self.lingers = True
-        if broken:
-            reset(self.transport)
-        else:
-            self.transport.close()
-
     def abort(self) -> None:
-        """End the connection now; one that is owed something is broken off."""
+        """Close at once; by a reset if the app is owed something."""
         exchange = self.exchange
-        broken = exchange is not None or bool(self.transport.get_write_buffer_size())
-        self.cut(broken=broken)
+        self.break_off(by_reset=exchange is not None or bool(self.transport.get_write_buffer_size()))
         if exchange is not None:
             exchange.abandon(GONE)
-
-    def close(self) -> None:
-        """End the connection behind what is written to it."""
-        self.lingers = True
-        self.transport.close()
-
-    def linger(self) -> None:
-        """End the connection behind what is written to it, and throw away for a moment what still comes."""
-        self.exchange = self.body = None
-        self.buffer = b""
-        self.lingers = True
-        self.since = monotonic()
-        self.transport.resume_reading()
-        if self.ended or self.transport.is_closing():
-            self.transport.close()
-        else:
-            self.transport.write_eof()
 
     def close_if_idle(self, now: float) -> None:
-        """For the drain. A connection that was at work a moment ago is spared: its next request may be on its way."""
-        if self.exchange is None and not self.buffer and not self.lingers and now - self.since >= _QUIET:
+        """Close, unless it was at work a moment ago: then its next request may be on its way."""
+        if self.state == IDLE and now - self.since >= _QUIET:
             self.close()
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        self.upstream.clients.discard(self)
-        self.upstream.at_work_until(self.since)
-        exchange = self.exchange
-        if exchange is not None:
-            self.exchange = None
-            exchange.abandon(GONE)
 
     def tick(self, now: float) -> None:
-        watch(self, now)
-
-    def time_out(self) -> None:
-        """It was silent for too long, in a head or between requests."""
-        if self.buffer:
-            refusals.refuse(self, 408, "the head of the request did not come in time")
-        else:
-            self.close()
+        """Close if the app has been silent, or has taken nothing, for too long."""
+        limit = self.upstream.settings.idle_timeout
+        unsent = self.delivery.tick(self.transport, now)
+        if unsent and now - self.delivery.changed_at >= limit:
+            self.abort()
+            return
+        exchange = self.exchange
+        if exchange is not None:
+            if not ((self.ended or self._is_unread) and self.has_left()):
+                exchange.tick(now)
+        elif self.lingers:
+            if not unsent and now - max(self.since, self.delivery.changed_at) >= timeouts.LINGER:
+                self.transport.abort()
+        elif now - self.since >= limit and not self.is_full:
+            if self._buffer:
+                self.reject(408, "the head of the request did not come in time")
+            else:
+                self.close()

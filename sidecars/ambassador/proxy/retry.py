@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import exp
 from typing import Final
 
 from sidecars.ambassador.setting_types import RetryOn
@@ -29,9 +28,6 @@ from sidecars.chassis.http import retry_after as field
 
 FRESH: Final = 1.0  # seconds for which an idle connection is good enough for a request that cannot be repeated
 
-_PER_SECOND: Final = 10.0  # retries that are always allowed
-_MOST: Final = 100.0  # retries that can always be saved up
-_SAVED_FOR: Final = 10.0  # seconds of traffic whose retries can be saved up
 _FIRST_PAUSE: Final = 0.025  # seconds
 _LONGEST_PAUSE: Final = 0.25  # seconds
 _MOST_ASKED: Final = 86_400.0  # seconds; more of a Retry-After is not told apart
@@ -39,7 +35,7 @@ LONGEST_WAIT: Final = 1.0  # seconds that a request waits here because of a Retr
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedAttempt:
     """A try that failed before any byte of a final response was passed on."""
 
     reason: str | int  # CONNECT, RESET or TIMEOUT, or the status of a response that could be held back
@@ -48,7 +44,7 @@ class Failed:
     held: bool  # all of the request that has come so far is still here
     reused: bool  # on a connection that had served a request before
     closed: bool  # by the upstream closing the connection, and not by a timeout or a malformed response
-    redone: bool  # the race has already been forgiven once
+    race_forgiven: bool  # the race has already been forgiven once
     retries: int  # counted retries so far
 
 
@@ -57,12 +53,12 @@ RETRY: Final = "retry"
 GIVE_UP: Final = "give up"
 
 
-def verdict(failed: Failed, allowed: int, retry_on: RetryOn) -> str:
+def verdict(failed: FailedAttempt, allowed: int, retry_on: RetryOn) -> str:
     """Whether to repeat the try: FORGIVEN (on a fresh connection, not counted), RETRY or GIVE_UP."""
     safe = failed.held and (failed.idempotent or not failed.written)
     if not safe:
         return GIVE_UP
-    if failed.written and failed.reused and failed.closed and not failed.redone:
+    if failed.written and failed.reused and failed.closed and not failed.race_forgiven:
         return FORGIVEN
     wanted = failed.reason in retry_on.failures or failed.reason in retry_on.statuses
     return RETRY if wanted and failed.retries < allowed else GIVE_UP
@@ -80,41 +76,3 @@ def retry_after(fields: Iterable[bytes], now: float) -> float:
         if name.lower() == b"retry-after":
             return field.retry_after(value.rstrip().decode("latin-1"), now, _MOST_ASKED) or 0.0
     return 0.0
-
-
-class RetryBudget:
-    """How many retries the traffic allows: a share of the requests, and ten a second in any case.
-
-    What is not used is saved up: as much as ten seconds of the present traffic earn, and a hundred in any case. So
-    a replica that takes a thousand requests with it costs none of them, and a lasting failure no more than its share.
-    """
-
-    __slots__ = ("_most", "_recent", "_refilled", "_requests", "_share", "saved")
-
-    def __init__(self, now: float, share: float) -> None:
-        self._share = share
-        self._refilled = now
-        self._requests = 0  # since the last refill
-        self._recent = 0.0  # requests of the last seconds, the more the newer
-        self._most = self.saved = _MOST
-
-    def earn(self) -> None:
-        """A request has begun."""
-        self._requests += 1
-        if self.saved < self._most:
-            self.saved += self._share
-
-    def spend(self) -> bool:
-        """Take a retry, if there is one."""
-        if self.saved < 1:
-            return False
-        self.saved -= 1
-        return True
-
-    def refill(self, now: float) -> None:
-        """To be called a few times a second."""
-        passed, self._refilled = now - self._refilled, now
-        self._recent = self._recent * exp(-passed / _SAVED_FOR) + self._requests
-        self._requests = 0
-        self._most = max(_MOST, self._share * self._recent)
-        self.saved = min(self._most, self.saved + passed * _PER_SECOND)

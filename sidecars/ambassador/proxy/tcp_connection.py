@@ -1,31 +1,29 @@
-"""An upstream of any protocol: each connection from the app becomes one connection to an endpoint.
+"""A connection from the app to an upstream of any protocol: it becomes one tunnel to an endpoint.
 
-Nothing of the app's is passed on before an endpoint's connection is open, so that trying another one is always safe,
-and a server that speaks first is heard at once: no protocol is guessed.
+Nothing of the app's is passed on before an endpoint's connection is open. So another attempt is always safe, and a
+server that speaks first is heard at once: no protocol is guessed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
 
+from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.http.local_replies import DEFECT, NO_ADDRESS, Cause
-from sidecars.ambassador.proxy.tunnel import TunnelEnd, peer_host
+from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.setting_types import CONNECT
+from sidecars.ambassador.transport.streams import peer_host
+from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.chassis.runtime import logs
-
-if TYPE_CHECKING:
-    from sidecars.ambassador.balancing.endpoint import Endpoint
-    from sidecars.ambassador.upstream.upstream import Upstream
 
 log = logs.get("ambassador.tcp")
 
 
 class TcpConnection(TunnelEnd):
-    """A connection from the app, and its search for the other half."""
+    """A connection from the app: it looks for an endpoint, and is the app's end of the tunnel from then on."""
 
-    __slots__ = ("_task", "causes", "label", "started", "tries")
+    __slots__ = ("_task", "failures", "label", "started", "tries")
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream, inbound=True)
@@ -34,38 +32,47 @@ class TcpConnection(TunnelEnd):
         self.started = time.monotonic()
         self.label = ""  # the endpoint at the other end
         self.tries = 0
-        self.causes: list[tuple[str, Cause]] = []
+        self.failures: list[tuple[str, Cause]] = []
+
+    @property
+    def sent(self) -> int:
+        return self.passed
+
+    @property
+    def received(self) -> int:
+        return self.peer.passed if self.peer is not None else 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.upstream.counters.accepted += 1
-        self.upstream.waiting.add(self)
-        cause = self.upstream.admit(transport)
+        self.upstream.counters.count_accepted()
+        cause = self.upstream.clients.admit(self, self.transport)
         if cause is not None:
             self._give_up(cause)
             return
         self._task = self.upstream.loop.create_task(self._find())
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.upstream.waiting.discard(self)
         now = time.monotonic()
-        self.upstream.at_work_until(now)
-        if self.upstream.access is not None and self.peer is not None:
+        if self.peer is None:
+            self.upstream.clients.remove(self)
+        elif self.upstream.access_log is not None:
             try:
-                self.upstream.access.connection(self, now)
+                self.upstream.access_log.connection(self, now)
             except Exception as defect:  # noqa: BLE001 - a log line is no reason to leave the other end open
                 self.upstream.defects.note(defect)
+        self.upstream.clients.note_work(now)
         super().connection_lost(error)
 
     async def _find(self) -> None:
         try:
-            await self._search()
+            await self._attempt_all()
         except Exception as error:  # noqa: BLE001 - the app must not wait for ever
             self.upstream.defects.note(error)
             if not self.lost and self.peer is None:
                 self._give_up(DEFECT)
 
-    async def _search(self) -> None:
+    async def _attempt_all(self) -> None:
+        """Open a connection to an endpoint, and to another one if that fails; then join the tunnel, or give up."""
         upstream = self.upstream
         tried: list[Endpoint] = []
         cause = NO_ADDRESS
@@ -77,34 +84,35 @@ class TcpConnection(TunnelEnd):
             endpoint = upstream.balancer.choose(started, tried, key)
             if endpoint is None or self.lost or (tried and started - self.started >= settings.timeout):
                 break
-            upstream.counters.retries += bool(tried)
+            if tried:
+                upstream.counters.count_retry()
             tried.append(endpoint)
             self.tries = len(tried)
             endpoint.begin_attempt(is_retry=len(tried) > 1)
             try:
-                made = await upstream.connect(endpoint, lambda: TunnelEnd(upstream, inbound=False))
+                opened = await upstream.pool.connect(endpoint, lambda: TunnelEnd(upstream, inbound=False))
             except Exception:
                 endpoint.end_attempt()
                 upstream.balancer.on_inconclusive(endpoint, started)
                 raise
-            if isinstance(made, TunnelEnd):
+            if isinstance(opened, TunnelEnd):
                 upstream.balancer.on_response(endpoint, 200, started, time.monotonic())
                 endpoint.connection_opened()
-                upstream.waiting.discard(self)
                 self.label = endpoint.label
-                self.join(made, endpoint)
+                self.join(opened, endpoint)
                 return
-            cause = made
-            self.causes.append((endpoint.label, cause))
+            cause = opened
+            self.failures.append((endpoint.label, cause))
             endpoint.end_attempt()
-            upstream.unreached(endpoint, cause, started)
+            upstream.pool.note_unreachable(endpoint, cause, started)
         if not self.lost:
             self._give_up(cause)
 
     def _give_up(self, cause: Cause) -> None:
-        self.upstream.counters.fail(cause.error_type)
-        if not cause.own_fault:  # that is logged where it is found, and not for each connection
-            log.warning("a connection could not be made", upstream=self.upstream.name, reason=cause.text)
-        if self.upstream.access is not None:
-            self.upstream.access.connection(self, time.monotonic(), error=cause.error_type)
+        upstream = self.upstream
+        upstream.counters.count_error(cause.error_type)
+        if not cause.own_fault:  # own faults are logged where they are found, and not for each connection
+            log.warning("a connection could not be made", upstream=upstream.name, reason=cause.text)
+        if upstream.access_log is not None:
+            upstream.access_log.connection(self, time.monotonic(), error=cause.error_type)
         self.transport.abort()

@@ -1,163 +1,133 @@
-"""Time-outs of connections and exchanges: every state of each has an end.
+"""Time-outs of connections and exchanges: every state of each has an end. No I/O; time is passed in.
 
-Nothing on the way of a request arms a timer: each connection of the app is looked at now and then, with the time. A
-time-out counts from the last *progress*, which bytes of a body are, and an interim response; bytes that only frame
-something (a head that is not complete, the size of a chunk, a trailer) are none. What a peer takes of that which waits
-for it is progress, too: TCP tells how much it has acknowledged.
+No request arms a timer: the registry of the upstream's clients ticks each connection of the app about once a second,
+with the time. A time-out counts from the last *progress*: bytes of a body, or an interim response. Bytes that only
+frame something (a head that is not complete, the size of a chunk, a trailer) are no progress. What a peer takes of that
+which waits for it is progress, too: TCP counts the bytes that it has acknowledged.
 
-A connection of the app (`watch`):
+A connection of the app (`client_connection`):
 
     state                                     ended by
     idle, between requests                    IDLE_TIMEOUT: it is closed
     in a request's head                       IDLE_TIMEOUT from its first byte: 408
     takes nothing of what is written to it    IDLE_TIMEOUT: it is reset
-    lingers after its last answer             2 s
-    closed by the app during an exchange      at once, the next look at the latest (`disconnects`)
+    lingers after its last response           2 s
+    closed by the app during an exchange      at once, the next tick at the latest (`disconnects`)
 
-An exchange (`look`); TOTAL_TIMEOUT, where it is set, ends each of these states too:
+An exchange (`exchange`); TOTAL_TIMEOUT, if it is set, ends each of these states too:
 
-    waits for its turn, for a connection to   TIMEOUT for all tries together: 504; CONNECT_TIMEOUT ends a try whose
-    open, or to try again                     connection does not open
-    the app owes the rest of its body         IDLE_TIMEOUT: 408; after 1 s it is told to continue if it expects that
-    the upstream takes nothing of the body    TIMEOUT: 504
-    the upstream owes the head of its answer  TIMEOUT for all tries together: 504; TRY_TIMEOUT ends a try that may be
-                                              repeated elsewhere
-    the body has an announced length          TIMEOUT: the app's connection breaks off
-    the body is chunked or ends by close      STREAM_IDLE_TIMEOUT: likewise
-    101 has come before the request's end     IDLE_TIMEOUT, as for a body that the app owes
+    CONNECTING   waits for admission, for a   TIMEOUT for all attempts together: 504; CONNECT_TIMEOUT ends an attempt
+    connection, or for another attempt        whose connection does not open
+    SENDING      the app owes the rest of     IDLE_TIMEOUT: 408; after 1 s it is told to continue if it expects that.
+    its body                                  A 101 that has come before the request's end waits in this state
+    BLOCKED      the upstream takes nothing   TIMEOUT: 504
+    of the body
+    AWAITING     the upstream owes the head   TIMEOUT for all attempts together: 504; TRY_TIMEOUT ends an attempt that
+    of its response                           may be repeated elsewhere
+    RECEIVING    the response's body has a    TIMEOUT: the app's connection breaks off
+    Content-Length
+    STREAMING    the response's body is       STREAM_IDLE_TIMEOUT: the app's connection breaks off
+    chunked, or ends by close
 
 A connection to an endpoint, of HTTP:
 
     opens, the TLS handshake included         CONNECT_TIMEOUT
-    serves an exchange                        with the exchange's try
+    serves an exchange                        with the exchange's attempt
     idle                                      IDLE_TIMEOUT, or what the upstream's Keep-Alive says
 
-A tunnel (`sidecars.ambassador.proxy.tunnel`, `sidecars.ambassador.proxy.tcp_connection`):
+A tunnel (`tunnel`, `tcp_connection`):
 
-    looks for an endpoint                     CONNECT_TIMEOUT for each try; none begins after TIMEOUT
-    both ends open                            TCP_KEEPALIVE, where a host is gone; else it may be silent
+    looks for an endpoint                     CONNECT_TIMEOUT for each attempt; none begins after TIMEOUT
+    both ends open                            TCP_KEEPALIVE, if a host is gone; else it may be silent
     one end closed or lost, the other stalls  IDLE_TIMEOUT: both are reset
-    closed by the app                         at once, the next look at the latest
+    closed by the app                         at once, the next tick at the latest
 
-Every TCP connection, of both sides: a host that is gone without a word is noticed by TCP keepalive while nothing is
-under way to it. With data under way an exchange has the time-outs above, and a tunnel is broken off when nothing is
-acknowledged for twice TCP_KEEPALIVE (`sidecars.ambassador.transport.tcp_keepalive`).
+Every TCP connection, of both sides: TCP keepalive notices a host that is gone without a word while nothing is under way
+to it. With data under way an exchange has the time-outs above, and a tunnel is reset if nothing is acknowledged for
+twice TCP_KEEPALIVE (`sidecars.ambassador.transport.tcp_keepalive`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from sidecars.ambassador.http import local_replies
-from sidecars.ambassador.proxy import attempts, refusals, retry
-from sidecars.ambassador.setting_types import TIMEOUT
-from sidecars.ambassador.transport import tcp_keepalive
+from sidecars.ambassador.settings import UpstreamSettings
+from sidecars.ambassador.transport.streams import Transport
+from sidecars.ambassador.transport.tcp_keepalive import acknowledged
 
-if TYPE_CHECKING:
-    from sidecars.ambassador.proxy.client_connection import ClientConnection
-    from sidecars.ambassador.proxy.exchange import Exchange
-    from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
+LINGER: Final = 2.0  # seconds that a connection stays open for an app to read its last response
+CONTINUE_AFTER: Final = 1.0  # seconds after which the ambassador itself tells a client to continue that expects it
 
-_LINGER: Final = 2.0  # seconds that a connection stays open for an app to read its last answer
-_CONTINUE_AFTER: Final = 1.0  # seconds after which a client that expects 100-continue is told so by us
-
-
-def watch(client: ClientConnection, now: float) -> None:
-    """End a connection of the app that has been silent, or has taken nothing, for too long."""
-    limit = client.upstream.settings.idle_timeout
-    unsent = client.transport.get_write_buffer_size()
-    acknowledged = _acknowledged(client.transport) if unsent else client.acknowledged
-    if unsent != client.unsent or acknowledged != client.acknowledged:
-        client.unsent, client.acknowledged, client.taken = unsent, acknowledged, now
-    elif unsent and now - client.taken >= limit:
-        client.abort()
-        return
-    if client.exchange is not None:
-        if not ((client.ended or client.unread) and client.has_left()):
-            look(client.exchange, now)
-    elif client.lingers:
-        if not unsent and now - max(client.since, client.taken) >= _LINGER:
-            client.transport.abort()
-    elif now - client.since >= limit and not client.write_paused:
-        client.time_out()
+# The states of an exchange.
+CONNECTING: Final = "connecting"
+SENDING: Final = "sending"
+BLOCKED: Final = "blocked"
+AWAITING: Final = "awaiting"
+RECEIVING: Final = "receiving"
+STREAMING: Final = "streaming"
 
 
-def look(exchange: Exchange, now: float) -> None:
-    """End the exchange, or its try, if somebody has been silent for too long or its whole time is over."""
-    if exchange.over:
-        return
-    settings = exchange.upstream.settings
-    if settings.total_timeout is not None and now - exchange.started >= settings.total_timeout:
-        _expire(exchange, now)
-        return
-    if exchange.request.length and exchange.connection is not None and _has_taken(exchange, exchange.connection):
-        exchange.moved = True
-    if exchange.moved:
-        exchange.moved = False
-        exchange.since = now
-        return
-    silent = now - exchange.since
-    response, connected = exchange.response, exchange.connection is not None
-    if response is not None:
-        limit = settings.timeout if response.content_length >= 0 else settings.stream_idle_timeout
-        if silent >= limit and not exchange.client.write_paused:  # `watch` ends what the app does not take
-            exchange.cut()
-    elif connected and not (exchange.complete or exchange.blocked):
-        _await_client(exchange, silent)
-    elif silent >= settings.timeout:
-        _expire(exchange, now)
-    elif connected and _is_late(exchange, now):
-        exchange.lost(local_replies.RESPONSE_TIMEOUT)
+def limit_of(state: str, settings: UpstreamSettings) -> float:
+    """Return the seconds without progress that end an exchange in this state."""
+    if state == SENDING:
+        return settings.idle_timeout
+    return settings.stream_idle_timeout if state == STREAMING else settings.timeout
 
 
-def _has_taken(exchange: Exchange, connection: UpstreamConnection) -> bool:
-    """Return True if the upstream has taken anything of the request since the last look, however little."""
-    before, exchange.acknowledged = exchange.acknowledged, _acknowledged(connection.transport)
-    return before >= 0 and exchange.acknowledged != before
+class Delivery:
+    """The bytes that were written to the app and that it has not taken. Its connection owns it, and ticks it."""
+
+    __slots__ = ("_acknowledged", "_unsent", "changed_at")
+
+    def __init__(self) -> None:
+        self._unsent = 0  # bytes that waited in this process at the last tick
+        self._acknowledged = 0  # bytes that the app's host had acknowledged then
+        self.changed_at = 0.0  # when one of these changed last
+
+    def tick(self, transport: Transport, now: float) -> int:
+        """Note what the app has taken; return the bytes that wait in this process."""
+        unsent = transport.get_write_buffer_size()
+        count = self._acknowledged
+        if unsent:
+            count = acknowledged(transport.get_extra_info("socket"))
+        if unsent != self._unsent or count != self._acknowledged:
+            self._unsent, self._acknowledged, self.changed_at = unsent, count, now
+        return unsent
+
+    def restart(self) -> None:
+        """Begin anew: the app takes more."""
+        self._unsent = 0
 
 
-def _acknowledged(transport: Any) -> int:
-    count: int = tcp_keepalive.acknowledged(transport.get_extra_info("socket"))
-    return count
+class Progress:
+    """When an exchange made progress last. Its exchange owns it."""
 
+    __slots__ = ("_acknowledged", "_has_moved", "since")
 
-def _expire(exchange: Exchange, now: float) -> None:
-    """End the exchange because its time is over; it is not tried again."""
-    if exchange.response is not None:
-        exchange.cut()
-        return
-    endpoint = exchange.endpoint
-    cause = local_replies.RESPONSE_TIMEOUT
-    if endpoint is not None:
-        balancer = exchange.upstream.balancer
-        if exchange.connection is None:  # what becomes of it is told when it has opened, or not
-            cause = local_replies.CONNECT_TIMEOUT
-        elif exchange.complete or exchange.blocked:
-            balancer.on_failure(endpoint, exchange.tried_at, now)
-        else:
-            balancer.on_inconclusive(endpoint, now)
-        exchange.causes += ((endpoint.label, cause),)
-        exchange.leave()
-    exchange.give_up(cause)
+    def __init__(self, now: float) -> None:
+        self.since = now  # when the last progress was noticed
+        self._has_moved = False  # True if there was progress since the last tick
+        self._acknowledged = -1  # bytes on the attempt's connection, as of the last tick; -1: none yet
 
+    def note(self) -> None:
+        """Note progress, which the next tick notices."""
+        self._has_moved = True
 
-def _is_late(exchange: Exchange, now: float) -> bool:
-    """Return True if this try has had its time and another endpoint may be asked instead; if not, it may go on."""
-    limit = exchange.upstream.settings.try_timeout
-    return (
-        limit is not None
-        and now - exchange.tried_at >= limit
-        and attempts.verdict(exchange, TIMEOUT) == retry.RETRY
-        and exchange.upstream.budget.saved >= 1
-        and exchange.endpoint is not None
-        and exchange.upstream.has_untried((*exchange.tried, exchange.endpoint))
-    )
+    def restart(self, now: float) -> None:
+        self.since = now
 
+    def forget_connection(self) -> None:
+        """Count what is acknowledged anew: the attempt has another connection, or none."""
+        self._acknowledged = -1
 
-def _await_client(exchange: Exchange, silent: float) -> None:
-    """The app owes us the rest of its request, or waits for a 100 that the upstream does not give."""
-    if exchange.request.expects_continue and not exchange.continued and silent >= _CONTINUE_AFTER:
-        exchange.continued = True
-        exchange.client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    elif silent >= exchange.upstream.settings.idle_timeout:
-        refusals.refuse(exchange.client, 408, "the rest of the request did not come in time")
+    def silent_for(self, now: float, transport: Transport | None) -> float:
+        """Return the seconds without progress. `transport`: a connection whose peer may have taken something."""
+        if transport is not None:
+            before = self._acknowledged
+            self._acknowledged = acknowledged(transport.get_extra_info("socket"))
+            if before >= 0 and self._acknowledged != before:
+                self._has_moved = True
+        if self._has_moved:
+            self._has_moved = False
+            self.since = now
+        return now - self.since

@@ -1,17 +1,26 @@
-"""Two connections as one: what comes on either goes out on the other, byte for byte.
+"""A tunnel: two connections as one. The bytes that come on either go out on the other.
 
-The end of one direction is passed on and the other goes on (half-close); when both have ended, both connections close.
-So they do when the app has closed its connection for good (`disconnects`): what it has sent still
-goes on, and nobody waits for an answer.
-A connection that breaks breaks the other one: a reset goes on as a reset, since an orderly end would say that all had
-come. Neither side is read faster than the other takes.
+Each end is a `TunnelEnd`. States of a tunnel, and what happens in each:
 
-TLS as it is spoken here has no end of one direction: that an app has ended is not passed on through it, and the
-upstream's end is the end of both.
+    joining      an end whose peer is not there yet keeps what comes, and is not read on
+    open         bytes go both ways; it may be silent for ever, unless a host is gone (`tcp_keepalive`)
+    half-closed  one end has sent EOF: that is passed on, and the other direction goes on
+    ending       one end is lost: the other one gets what is left, and is closed behind it
+    closed       both are lost
 
-A tunnel may be silent for as long as both ends are open. Once one has ended or is lost, the rest must keep moving: an
-end that neither takes what is left nor sends more for as long as the app may be silent is broken off. So is one whose
-host is gone (`sidecars.ambassador.transport.tcp_keepalive`).
+    from          event                                               to
+    joining       `join`                                              open, or the state that an end has reached
+    open          EOF of one end                                      half-closed
+    open          EOF of an app that has closed (`disconnects`)       ending: nobody waits for a response
+    half-closed   EOF of the other end                                ending
+    open, half-closed   a connection breaks, or is reset              closed: the other one is reset, since an orderly
+                                                                      end would say that all had come
+    half-closed, ending   nothing moves for IDLE_TIMEOUT              closed: both are reset
+    any           a host acknowledges nothing for 2 x TCP_KEEPALIVE   closed: both are reset
+    any           DNS has not named the endpoint for DRAIN_TIMEOUT    closed: both are reset, the app makes a new one
+
+Neither end is read faster than the other one takes. TLS as it is spoken here has no end of one direction: an app's EOF
+is not passed on through it, and the upstream's EOF ends both directions.
 """
 
 from __future__ import annotations
@@ -19,104 +28,96 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
-import struct
-from typing import TYPE_CHECKING, Any
+from typing import Final, cast
 
+from sidecars.ambassador.balancing.endpoint import Endpoint
+from sidecars.ambassador.transport.streams import Transport, reset
 from sidecars.ambassador.transport.tcp_keepalive import acknowledged, is_unreachable
+from sidecars.ambassador.upstream.upstream import Upstream
 
-if TYPE_CHECKING:
-    from sidecars.ambassador.balancing.endpoint import Endpoint
-    from sidecars.ambassador.proxy.client_connection import ClientConnection
-    from sidecars.ambassador.upstream.upstream import Upstream
-    from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
-
-
-_LOOKS = 8  # ticks, about as many seconds, between two questions whether the hosts at both ends are still there
+_TICKS_PER_PROBE: Final = 8  # about as many seconds between two questions whether the hosts at both ends are there
 
 # What is read is passed on before anything else is read, so one buffer serves all.
-_ROOM = memoryview(bytearray(256 * 1024))
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """Close so that the peer sees the connection broken: what was not taken is dropped, and there is no orderly end."""
-    with contextlib.suppress(OSError, AttributeError):
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
-
-
-def drop_unread(transport: asyncio.Transport) -> None:
-    """Read what has come and throw it away: a connection closed with unread bytes is reset, and the answer lost."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.read(transport.get_extra_info("socket").fileno(), len(_ROOM))
-
-
-def peer_host(transport: asyncio.BaseTransport) -> str:
-    """The host at the other end; "" where it has none, as with a unix socket."""
-    peer = transport.get_extra_info("peername")
-    return peer[0] if isinstance(peer, tuple) else ""
+_BUFFER: Final = memoryview(bytearray(256 * 1024))
 
 
 class TunnelEnd(asyncio.BufferedProtocol):
-    """One of the two ends. Until it has the other one it keeps what comes, little, and tells it then."""
+    """One end of a tunnel. The event loop owns it as the protocol of its transport.
+
+    The app's end is in the registry of the upstream's clients, and ticks for both.
+    """
 
     __slots__ = (
+        "_inbound",
+        "_since",
+        "_ticks",
+        "_untaken",
         "descriptor",
         "early",
         "ended",
         "endpoint",
-        "full",
-        "inbound",
-        "looks",
+        "is_full",
         "lost",
         "moved",
         "passed",
         "peer",
-        "since",
         "transport",
-        "untaken",
         "upstream",
     )
 
-    def __init__(self, upstream: Upstream, *, inbound: bool, transport: Any = None) -> None:
+    __deletable__ = ("transport",)  # for mypyc: `_release` deletes it
+
+    transport: Transport  # from `connection_made` on, until both ends are lost
+
+    def __init__(self, upstream: Upstream, *, inbound: bool) -> None:
+        """`inbound` is True for the app's end."""
         self.upstream = upstream
-        self.inbound = inbound  # whether this end is the app's
-        self.transport = transport
-        self.endpoint: Endpoint | None = None
-        self.descriptor = -1  # to write to directly, where it is neither encrypted nor unconnected
         self.peer: TunnelEnd | None = None
-        self.early: list[bytes] = []
-        self.ended = False
-        self.lost = False
-        self.full = False  # takes no more at present
         self.passed = 0  # bytes that came here and went on
-        # Of the app's end, for both: True if bytes came or an end changed since the last tick. It begins as True, since
-        # the first tick would else compare against a `since` that was never set.
+        self._inbound = inbound
+        self.endpoint: Endpoint | None = None  # of the upstream's end, from `join` until it is lost
+        self.descriptor = -1  # to write to directly, if the connection is open and not encrypted
+        self.early: list[bytes] = []  # what came before there was a peer
+        self.ended = False  # True after EOF
+        self.lost = False  # True if the connection is closed
+        self.is_full = False  # True if it takes no more at present
+        # Of the app's end, for both ends: True if bytes came or an end changed since the last tick. It begins as True,
+        # since the first tick would else compare against a `_since` that was never set.
         self.moved = True
-        self.untaken = 0  # the sum of `_untaken` of both ends at the last tick, once one of them has ended
-        self.since = 0.0  # when one of these changed
-        self.looks = upstream.counters.accepted  # so that not all tunnels come to `_LOOKS` at the same tick
+        self._untaken = 0  # the sum of `count_untaken` of both ends at the last tick, once one of them has ended
+        self._since = 0.0  # when one of these changed
+        self._ticks = upstream.counters.accepted  # so that not all tunnels probe at the same tick
+
+    # -- life -----------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("Transport", transport)
+
+    def take_over(self, transport: Transport, unread: bytes = b"", *, ended: bool = False) -> None:
+        """Become the protocol of an open connection, from which `unread` was read; `ended` is True after its EOF."""
         self.transport = transport
+        self.early = [unread] if unread else []
+        self.ended = ended
+        transport.pause_reading()  # how it is read changes with the protocol
+        transport.set_protocol(self)
 
     def join(self, other: TunnelEnd, endpoint: Endpoint) -> None:
-        """Called on the app's end, once: from now on the two are one.
+        """Make this end, the app's, and the upstream's end one tunnel. Called once.
 
-        The endpoint's connection is counted as open, and the endpoint as having a pending request, until it ends.
+        The endpoint counts its connection as open, and an attempt as pending, until the upstream's end is lost.
         """
         self.peer, other.peer = other, self
         other.endpoint = endpoint
-        self.upstream.tunnels.add(self)
+        self.upstream.clients.add(self)
         for end in (self, other):
             own = end.transport.get_extra_info("socket")
             with contextlib.suppress(OSError, AttributeError):
                 end.descriptor = own.fileno() if end.transport.can_write_eof() else -1
         for end in (self, other):
-            end._catch_up()  # noqa: SLF001 - of this class
+            end.catch_up()
 
-    def _catch_up(self) -> None:
-        """What has come before there was another end."""
+    def catch_up(self) -> None:
+        """Pass on what came before there was a peer."""
         early, self.early = self.early, []
         for data in early:
             self.take(data)
@@ -124,70 +125,8 @@ class TunnelEnd(asyncio.BufferedProtocol):
             self.connection_lost(None)
         elif self.ended and not self.eof_received():
             self.transport.close()
-        elif self.peer is not None and not self.peer.full:
+        elif self.peer is not None and not self.peer.is_full:
             self.transport.resume_reading()
-
-    def get_buffer(self, _hint: int) -> memoryview:
-        return _ROOM
-
-    def buffer_updated(self, count: int) -> None:
-        self.take(_ROOM[:count])
-
-    def take(self, data: bytes | memoryview) -> None:
-        """Pass on what has come. Nothing of it is kept here: its memory is used again at once."""
-        peer = self.peer
-        if peer is None:
-            self.early.append(bytes(data))
-            self.transport.pause_reading()
-            return
-        self.passed += len(data)
-        counters = self.upstream.counters
-        if self.inbound:
-            self.moved = True
-            counters.sent += len(data)
-        else:
-            peer.moved = True
-            counters.received += len(data)
-            counters.delivered += len(data)
-        if not peer.lost:
-            peer.write(data)
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Send to this end: at once as far as its socket takes it, and by its transport what that does not."""
-        transport = self.transport
-        if self.descriptor >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
-            with contextlib.suppress(OSError):  # it takes nothing now; an error the transport finds and tells itself
-                sent = os.write(self.descriptor, data)
-                if sent == len(data):
-                    return
-                data = data[sent:]
-        transport.write(bytes(data))
-
-    def eof_received(self) -> bool:
-        self.ended = True
-        self._note_change()
-        stays: bool = self.transport.can_write_eof()  # what TLS ends it ends both ways
-        peer = self.peer
-        if peer is None:
-            return stays
-        if peer.lost or self._has_left():
-            return False
-        if peer.ended:
-            peer.transport.close()
-            return False
-        if peer.transport.can_write_eof():
-            peer.transport.write_eof()
-        return stays
-
-    def pause_writing(self) -> None:
-        self.full = True
-        if self.peer is not None:
-            self.peer.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.full = False
-        if self.peer is not None and not self.peer.lost:
-            self.peer.transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
@@ -200,7 +139,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
             self.endpoint.end_attempt()
             self.endpoint = None
         if peer.lost:
-            self.upstream.tunnels.discard(self if self.inbound else peer)
+            self.upstream.clients.remove(self if self._inbound else peer)
             self._release(peer)
         elif error is None and self.ended:
             peer.transport.close()
@@ -215,72 +154,159 @@ class TunnelEnd(asyncio.BufferedProtocol):
         """
         if self.endpoint is None and peer.endpoint is None:  # else the other end, lost before `join`, is yet to settle
             self.peer = peer.peer = None
-            self.transport = peer.transport = None
-
-    def _has_left(self) -> bool:
-        """Return True if this end is the app's, and it has closed its connection for good."""
-        return self.inbound and self.upstream.disconnects.has_closed(self.transport)
-
-    def _is_stranded(self) -> bool:
-        """Return True if the host at this end is gone: it acknowledges nothing of what was sent to it."""
-        own = self.transport.get_extra_info("socket")
-        return not self.lost and is_unreachable(own, self.upstream.settings.tcp_keepalive)
-
-    def _untaken(self) -> int:
-        """Return a number that changes when this end takes anything of what is written to it, or more is written."""
-        unsent: int = self.transport.get_write_buffer_size()
-        return unsent - acknowledged(self.transport.get_extra_info("socket"))
-
-    def _note_change(self) -> None:
-        """Begin the time-out of a half-closed tunnel anew at the next tick."""
-        end = self if self.inbound else self.peer
-        if end is not None:
-            end.moved = True
-
-    def tick(self, now: float) -> None:
-        """Called on the app's end: break off what has stopped half-way."""
-        peer = self.peer
-        assert peer is not None  # noqa: S101 - it has been joined
-        if self.ended and not self.lost and self._has_left():
-            self.transport.abort()
-        self.looks += 1
-        if self.looks % _LOOKS == 0 and (self._is_stranded() or peer._is_stranded()):  # noqa: SLF001 - of this class
-            self.abort()
-            return
-        if not (self.ended or peer.ended or self.lost or peer.lost):
-            self.moved, self.since = False, now
-            return
-        untaken = sum(end._untaken() for end in (self, peer) if not end.lost)  # noqa: SLF001 - of this class
-        if self.moved or untaken != self.untaken:
-            self.moved, self.untaken, self.since = False, untaken, now
-        elif now - self.since >= self.upstream.settings.idle_timeout:
-            self.abort()
+            del self.transport, peer.transport
 
     def abort(self) -> None:
-        """Break both connections."""
+        """Reset both connections."""
         for end in (self, self.peer):
             if end is not None and not end.lost:
                 reset(end.transport)
 
+    def close_if_idle(self, _now: float) -> None:
+        """Do nothing: a tunnel is never idle, it ends when its peers end it."""
 
-def splice(client: ClientConnection, connection: UpstreamConnection, first: bytes, *, blocked: bool) -> None:
-    """Make an app's connection and an upstream's one tunnel, after 101; `first` is what the app gets before all else.
+    # -- bytes ----------------------------------------------------------------------------------------------------
 
-    `blocked`: True if the upstream's connection takes no more at present.
+    def get_buffer(self, _hint: int) -> memoryview:
+        return _BUFFER
+
+    def buffer_updated(self, count: int) -> None:
+        self.take(_BUFFER[:count])
+
+    def take(self, data: bytes | memoryview) -> None:
+        """Pass on what has come. Nothing of it is kept here: its memory is used again at once."""
+        peer = self.peer
+        if peer is None:
+            self.early.append(bytes(data))
+            self.transport.pause_reading()
+            return
+        size = len(data)
+        self.passed += size
+        counters = self.upstream.counters
+        if self._inbound:
+            self.moved = True
+            counters.count_sent(size)
+        else:
+            peer.moved = True
+            counters.count_received(size)
+            counters.count_delivered(size)
+        if not peer.lost:
+            peer.write(data)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Send to this end: at once as far as its socket takes it, and by its transport what that does not."""
+        transport = self.transport
+        if self.descriptor >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
+            with contextlib.suppress(OSError):  # it takes nothing now; the transport finds an error itself
+                sent = os.write(self.descriptor, data)
+                if sent == len(data):
+                    return
+                data = data[sent:]
+        transport.write(bytes(data))
+
+    def eof_received(self) -> bool:
+        """Return True if this end's connection stays open for the other direction."""
+        self.ended = True
+        self._note_change()
+        stays = self.transport.can_write_eof()  # TLS ends both directions at once
+        peer = self.peer
+        if peer is None:
+            return stays
+        if peer.lost or self._has_left():
+            return False
+        if peer.ended:
+            peer.transport.close()
+            return False
+        if peer.transport.can_write_eof():
+            peer.transport.write_eof()
+        return stays
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        if self.peer is not None:
+            self.peer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        if self.peer is not None and not self.peer.lost:
+            self.peer.transport.resume_reading()
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Reset a tunnel that is stuck, whose host is gone, or whose endpoint is. Called on the app's end."""
+        peer = self.peer
+        if peer is None:
+            return
+        if self.ended and not self.lost and self._has_left():
+            self.transport.abort()
+        self._ticks += 1
+        if self._ticks % _TICKS_PER_PROBE == 0 and (self.is_host_gone() or peer.is_host_gone()):
+            self.abort()
+            return
+        self._apply_idle_timeout(peer, now)
+        endpoint = peer.endpoint
+        if endpoint is not None and endpoint.removed and now - endpoint.removed_at >= self.upstream.drain_timeout:
+            self.abort()
+
+    def _apply_idle_timeout(self, peer: TunnelEnd, now: float) -> None:
+        """Reset a tunnel of which an end has ended or is lost, and in which nothing has moved for IDLE_TIMEOUT."""
+        if not (self.ended or peer.ended or self.lost or peer.lost):
+            self.moved, self._since = False, now
+            return
+        untaken = sum(end.count_untaken() for end in (self, peer) if not end.lost)
+        if self.moved or untaken != self._untaken:
+            self.moved, self._untaken, self._since = False, untaken, now
+        elif now - self._since >= self.upstream.settings.idle_timeout:
+            self.abort()
+
+    def _note_change(self) -> None:
+        """Begin the time-out of a half-closed tunnel anew at the next tick."""
+        end = self if self._inbound else self.peer
+        if end is not None:
+            end.moved = True
+
+    def _has_left(self) -> bool:
+        """Return True if this end is the app's, and the app has closed its connection."""
+        return self._inbound and self.upstream.disconnects.has_closed(self.transport)
+
+    def is_host_gone(self) -> bool:
+        """Return True if the host at this end is gone: it acknowledges nothing of what was sent to it."""
+        own = None if self.lost else self.transport.get_extra_info("socket")
+        return is_unreachable(own, self.upstream.settings.tcp_keepalive)
+
+    def count_untaken(self) -> int:
+        """Return a number that changes if this end takes anything of what is written to it, or more is written."""
+        return self.transport.get_write_buffer_size() - acknowledged(self.transport.get_extra_info("socket"))
+
+
+class Handover:
+    """An app's connection on its way from one protocol to another: the transport, and what was read from it."""
+
+    __slots__ = ("ended", "is_full", "transport", "unread")
+
+    def __init__(self, transport: Transport, unread: bytes, *, ended: bool, is_full: bool) -> None:
+        """`ended` is True after EOF, `is_full` if the app takes no more at present."""
+        self.transport = transport
+        self.unread = unread
+        self.ended = ended
+        self.is_full = is_full
+
+
+def splice(
+    upstream: Upstream, app: Handover, there: Transport, endpoint: Endpoint, first: bytes, *, is_full: bool
+) -> None:
+    """Make an app's connection and an endpoint's one tunnel, after 101.
+
+    `first` is what the app gets before all else. `is_full` is True if the endpoint takes no more at present.
     """
-    upstream, here, there = client.upstream, client.transport, connection.transport
-    client.exchange = None
-    upstream.clients.discard(client)
-    ours = TunnelEnd(upstream, inbound=True, transport=here)
-    theirs = TunnelEnd(upstream, inbound=False, transport=there)
-    for transport, protocol in ((here, ours), (there, theirs)):
-        transport.pause_reading()  # how it is read changes with the protocol
-        transport.set_protocol(protocol)
-    ours.early = [client.buffer] if client.buffer else []
-    ours.ended = client.ended
-    here.write(first)
-    ours.join(theirs, connection.endpoint)
-    if client.write_paused:
+    ours = TunnelEnd(upstream, inbound=True)
+    theirs = TunnelEnd(upstream, inbound=False)
+    ours.take_over(app.transport, app.unread, ended=app.ended)
+    theirs.take_over(there)
+    app.transport.write(first)
+    ours.join(theirs, endpoint)
+    if app.is_full:
         ours.pause_writing()
-    if blocked:
+    if is_full:
         theirs.pause_writing()

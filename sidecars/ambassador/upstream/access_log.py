@@ -1,34 +1,86 @@
-"""The access log: a line for each request, or connection, that has ended. Neither payload nor query nor field."""
+"""The access log: one line for each request, or connection, that has ended; no payload, no query, no header field."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
+from sidecars.ambassador.http.local_replies import Cause
+from sidecars.ambassador.http.request_head import Request
 from sidecars.chassis.runtime import logs
-
-if TYPE_CHECKING:
-    from sidecars.ambassador.proxy.exchange import Exchange
-    from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 
 log = logs.get("ambassador.access")
 
 OFF, ERRORS, ALL = "off", "errors", "all"
-_ERROR = 499  # the app left; from here on everything is one
+_ERROR = 499  # the app left; all statuses from here on are errors
+
+Failures = Sequence[tuple[str, Cause]]  # the attempts that failed: the endpoint, and the cause
+
+
+class LoggedExchange(Protocol):
+    """An exchange, as far as the log uses it."""
+
+    @property
+    def request(self) -> Request: ...
+
+    @property
+    def label(self) -> str:
+        """The endpoint of the last attempt; "" if it used no connection."""
+
+    @property
+    def failures(self) -> Failures: ...
+
+    @property
+    def started(self) -> float:
+        """When the request's head had come."""
+
+    @property
+    def attempt_started(self) -> float:
+        """When the last attempt began."""
+
+    @property
+    def response_at(self) -> float:
+        """When the head of a response came that did not come in one piece; 0 otherwise."""
+
+
+class LoggedConnection(Protocol):
+    """A connection of another protocol than HTTP, as far as the log uses it."""
+
+    @property
+    def label(self) -> str:
+        """The endpoint at the other end; "" if there is none."""
+
+    @property
+    def tries(self) -> int: ...
+
+    @property
+    def failures(self) -> Failures: ...
+
+    @property
+    def started(self) -> float: ...
+
+    @property
+    def sent(self) -> int:
+        """Bytes from the app to the endpoint."""
+
+    @property
+    def received(self) -> int:
+        """Bytes from the endpoint to the app."""
 
 
 class AccessLog:
-    """What is told of one upstream. `all` of it, or only requests that ended with an error."""
+    """The access log of one upstream: of `all` requests, or only of those that ended with an error."""
 
     def __init__(self, upstream: str, mode: str) -> None:
         self._upstream = upstream
         self._all = mode == ALL
 
-    def request(self, exchange: Exchange, status: int, now: float, *, whole: bool) -> None:
-        """A request has ended. Not `whole`: its answer, or the app, broke off."""
+    def request(self, exchange: LoggedExchange, status: int, now: float, *, whole: bool) -> None:
+        """Log a request that has ended. `whole` is False if its response, or the app, broke off."""
         if status < _ERROR and whole and not self._all:
             return
-        answered_at = exchange.answered_at or (now if exchange.label and whole else 0.0)
-        request = exchange.request
+        request, label = exchange.request, exchange.label
+        response_at = exchange.response_at or (now if label and whole else 0.0)
         log.info(
             "request",
             upstream=self._upstream,
@@ -36,30 +88,34 @@ class AccessLog:
             path=request.target.partition(b"?")[0].decode(),
             status=status,
             whole=whole,
-            endpoint=exchange.label,
-            tries=len(exchange.causes) + bool(exchange.label),
-            failed=[f"{endpoint}: {cause.text}" for endpoint, cause in exchange.causes],
+            endpoint=label,
+            tries=len(exchange.failures) + bool(label),
+            failed=_shown(exchange.failures),
             seconds=round(now - exchange.started, 6),
-            before_try_seconds=round(exchange.tried_at - exchange.started, 6),
-            until_answer_seconds=round(answered_at - exchange.started, 6) if answered_at else None,
+            before_try_seconds=round(exchange.attempt_started - exchange.started, 6),
+            until_answer_seconds=round(response_at - exchange.started, 6) if response_at else None,
         )
 
-    def refused(self, status: int, reason: str) -> None:
-        """A request was not understood, or not in time: nothing of it is told but why."""
+    def rejected(self, status: int, reason: str) -> None:
+        """Log a request that was rejected before its head was understood: only the reason, nothing of the request."""
         log.info("request refused", upstream=self._upstream, status=status, reason=reason)
 
-    def connection(self, client: TcpConnection, now: float, *, error: str = "") -> None:
-        """A connection of any other protocol has ended, or (with an `error`) was never made."""
+    def connection(self, connection: LoggedConnection, now: float, *, error: str = "") -> None:
+        """Log a connection that has ended or, with an error type of RFC 9209, was never made."""
         if not error and not self._all:
             return
         log.info(
             "connection",
             upstream=self._upstream,
-            endpoint=client.label,
-            tries=client.tries,
-            failed=[f"{endpoint}: {cause.text}" for endpoint, cause in client.causes],
+            endpoint=connection.label,
+            tries=connection.tries,
+            failed=_shown(connection.failures),
             error=error,
-            seconds=round(now - client.started, 6),
-            sent_bytes=client.passed,
-            received_bytes=client.peer.passed if client.peer else 0,
+            seconds=round(now - connection.started, 6),
+            sent_bytes=connection.sent,
+            received_bytes=connection.received,
         )
+
+
+def _shown(failures: Failures) -> list[str]:
+    return [f"{endpoint}: {cause.text}" for endpoint, cause in failures]

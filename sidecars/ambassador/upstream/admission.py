@@ -1,16 +1,16 @@
-"""When a request begins: at once, or in its turn. No I/O; what the event loop does soon is passed in.
+"""Admission of requests: each starts at once, or waits in a queue. No I/O; the event loop's `call_soon` is passed in.
 
 Theory of operation. When a thousand connections of the app are readable, the event loop reads all of them before it
-looks again at the upstream's. Were each request begun as it is read, each would need an upstream connection of its own,
-the first answer would lie there until the last request has been sent, and when it is read at last nothing of its two
-connections is left in the processor's caches. So with `AT_ONCE` requests under way a further one waits, first come
-first served, and the queue is served in *turns*, before each of which the loop looks for answers. As many begin as have
-been answered, on the connections that those have just left, warm and few.
+polls the upstream's sockets again. If each request started as it is read, each would need an upstream connection of its
+own: the first response would wait until the last request has been sent, and by then nothing of its two connections
+would be left in the processor's caches. So while `AT_ONCE` requests are under way, a further one waits in this queue,
+first in, first out. The queue is served in *turns*, with a poll of the sockets before each. A turn starts as many
+requests as responses have ended, on the connections that those have just left: few connections, with warm caches.
 
-This limits no concurrency: a turn begins at least `EACH`, however many are under way. Where the upstream is slow a turn
-follows the other as fast as the loop can look, and a request waits for the others before it to be sent, as it would
-have waited anyway. Where many streams stay open for long every further request takes its turn, and loses a few
-microseconds by it.
+The queue does not limit concurrency: a turn starts at least `EACH` requests, however many are under way. If the
+upstream is slow, one turn follows the other as fast as the loop can poll, and a request waits until those before it are
+sent, as it would without a queue. If many streams stay open for long, each further request passes the queue, which
+costs it a few microseconds.
 """
 
 from __future__ import annotations
@@ -20,49 +20,56 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-AT_ONCE: Final = 128  # requests under way up to which nobody waits
-EACH: Final = 16  # requests that a turn begins, at the least
+AT_ONCE: Final = 128  # requests under way up to which none waits
+EACH: Final = 16  # requests that a turn starts, at the least
 
 monotonic: Final = time.monotonic
 
-_Soon = Callable[[Callable[[], None]], object]
+_CallSoon = Callable[[Callable[[], None]], object]
 
 
-class Waiting(Protocol):
-    """What can wait for its turn: an exchange."""
+class Queued(Protocol):
+    """An exchange, as far as the queue uses it."""
 
-    over: bool  # it has ended while it waited
+    over: bool  # True if it has ended, maybe while it waited
 
     def start(self, now: float) -> None:
-        """Its turn has come."""
+        """Start its first attempt. It calls `count_start`, and `count_end` when it ends."""
 
 
 class AdmissionQueue:
-    """The requests to one upstream that wait for their turn, and how many are under way."""
+    """The requests to one upstream that wait for their start, and the number of those under way."""
 
-    __slots__ = ("_soon", "_waiting", "under_way")
+    __slots__ = ("_call_soon", "_waiting", "under_way")
 
-    def __init__(self, soon: _Soon) -> None:
-        self._soon = soon
-        self._waiting: deque[Waiting] = deque()
-        self.under_way = 0  # whoever starts one, and ends one, counts
+    def __init__(self, call_soon: _CallSoon) -> None:
+        self._call_soon = call_soon
+        self._waiting: deque[Queued] = deque()
+        self.under_way = 0
 
     @property
     def waiting(self) -> int:
+        """The number of exchanges in the queue, with those that have ended meanwhile."""
         return len(self._waiting)
 
-    def take(self, exchange: Waiting) -> bool:
-        """Whether it may start at once. If not it waits, and is started when its turn has come."""
+    def count_start(self) -> None:
+        self.under_way += 1
+
+    def count_end(self) -> None:
+        self.under_way -= 1
+
+    def admit(self, exchange: Queued) -> bool:
+        """Return True if the exchange may start at once; else queue it, start it in its turn and return False."""
         if self.under_way < AT_ONCE and not self._waiting:
             return True
         self._waiting.append(exchange)
         if len(self._waiting) == 1:
-            self._soon(self._look_first)
+            self._call_soon(self._poll_first)
         return False
 
-    def _look_first(self) -> None:
-        """What is to be done soon is done before the loop looks for answers; what that asks for soon, behind it."""
-        self._soon(self._turn)
+    def _poll_first(self) -> None:
+        """Run `_turn` after the next poll of the sockets: `call_soon` twice puts one poll between."""
+        self._call_soon(self._turn)
 
     def _turn(self) -> None:
         waiting = self._waiting
@@ -73,6 +80,6 @@ class AdmissionQueue:
                 if not exchange.over:
                     room -= 1
                     exchange.start(monotonic())
-        finally:  # one that fails is its own affair
+        finally:  # the others go on if one raises
             if waiting:
-                self._soon(self._turn)
+                self._call_soon(self._turn)

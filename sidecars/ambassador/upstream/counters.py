@@ -1,4 +1,4 @@
-"""What is counted of one upstream, in plain integers while requests pass. `sidecars.ambassador.metrics` shows it."""
+"""The counts of one upstream, in plain integers while requests pass; `sidecars.ambassador.metrics` exposes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STATUSES: Final = 1000
 
 
 class Counters:
-    """The counts of one upstream."""
+    """The counts of one upstream. All of its connections and exchanges add to them through the methods."""
 
     __slots__ = (
         "_codes",
@@ -28,8 +28,8 @@ class Counters:
 
     def __init__(self) -> None:
         self._codes = [0] * _STATUSES
-        self.durations = [0] * (len(BOUNDS) + 1)  # requests by how long they took, in the intervals of BOUNDS
-        self.seconds = 0.0  # that they took together
+        self.durations = [0] * (len(BOUNDS) + 1)  # requests by their duration, in the intervals of BOUNDS
+        self.seconds = 0.0  # the sum of their durations
         self.errors: dict[str, int] = {}  # by the error types of RFC 9209
         self.accepted = 0  # connections from the app
         self.retries = 0
@@ -38,15 +38,33 @@ class Counters:
         self.received = 0  # bytes from the upstream
         self.delivered = 0  # bytes to the app
 
-    def observe(self, status: int, seconds: float) -> None:
-        """A request has ended with this status, after this time."""
+    def count_response(self, status: int, seconds: float) -> None:
+        """Count a request that has ended with this status after this time."""
         self._codes[status] += 1
         self.durations[bisect_left(BOUNDS, seconds)] += 1
         self.seconds += seconds
 
-    def fail(self, error: str) -> None:
-        """The ambassador answered itself, or broke off an answer, because of this."""
-        self.errors[error] = self.errors.get(error, 0) + 1
+    def count_error(self, error_type: str) -> None:
+        """Count a local reply, or a response that broke off, by its error type of RFC 9209."""
+        self.errors[error_type] = self.errors.get(error_type, 0) + 1
+
+    def count_accepted(self) -> None:
+        self.accepted += 1
+
+    def count_retry(self) -> None:
+        self.retries += 1
+
+    def count_race(self) -> None:
+        self.races += 1
+
+    def count_sent(self, size: int) -> None:
+        self.sent += size
+
+    def count_received(self, size: int) -> None:
+        self.received += size
+
+    def count_delivered(self, size: int) -> None:
+        self.delivered += size
 
     @property
     def codes(self) -> list[tuple[int, int]]:

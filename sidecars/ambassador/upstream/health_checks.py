@@ -116,7 +116,7 @@ class HealthChecker:
         made: _Probe | Cause | None = None
         try:
             async with asyncio.timeout(max(_LEAST_PATIENCE, min(_MOST_PATIENCE, self._every))):
-                made = await self._upstream.connect(endpoint, lambda: _Probe(request))
+                made = await self._upstream.pool.connect(endpoint, lambda: _Probe(request))
                 if isinstance(made, Cause):
                     return None if made.own_fault else made.text
                 status = await made.outcome if request else 200

@@ -1,74 +1,198 @@
-"""A connection to an endpoint: reads responses, strictly, and hands them to the exchange that waits for them.
+"""A connection to an endpoint: it reads responses, strictly, and hands them to the exchange that waits for them.
 
-Between exchanges it is idle and belongs to its endpoint. Then the upstream has nothing to say: bytes that come all the
-same would be taken for the answer to the next request, so they end the connection (RFC 9112 section 9.2).
+States, and what ends each:
+
+    serving   an exchange has it     response complete: `idle`, or `closed` if it may not be used again
+                                     101: the tunnel's; any failure: `closed`
+    idle      in IdleConnections     taken for an exchange: `serving`; bytes or EOF from the upstream, IDLE_TIMEOUT,
+                                     a removed endpoint, no free descriptors: `closed`
+    closed    nobody has it
+
+Bytes that come while it is idle would be taken for the response to the next request, so they close the connection
+(RFC 9112 section 9.2).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Final, cast
 
+from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import BodyReader, UntilCloseReader, body_reader
 from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
+from sidecars.ambassador.http.local_replies import Cause
+from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.http.response_head import Response, parse_response
-from sidecars.ambassador.proxy import attempts
-from sidecars.ambassador.proxy.retry import retry_after
+from sidecars.ambassador.settings import UpstreamSettings
 from sidecars.ambassador.transport import connect_errors
+from sidecars.ambassador.transport.streams import Transport
+from sidecars.ambassador.upstream.counters import Counters
+from sidecars.ambassador.upstream.idle_connections import IdleConnections
 
-if TYPE_CHECKING:
-    from sidecars.ambassador.balancing.endpoint import Endpoint
-    from sidecars.ambassador.http.local_replies import Cause
-    from sidecars.ambassador.proxy.exchange import Exchange
-    from sidecars.ambassador.upstream.upstream import Upstream
-
-_MOST_INTERIM: Final = 64  # 1xx responses before the final one
+_MAX_INTERIM: Final = 64  # 1xx responses before the final one
 
 monotonic: Final = time.monotonic
 
 
+class ResponseReceiver(ABC):
+    """The exchange that waits for a response, as far as the connection uses it."""
+
+    request: Request
+
+    @abstractmethod
+    def accept(self, response: Response, now: float) -> bool:
+        """Report a final response's status to the balancer; return False if another attempt is made instead of it."""
+
+    @abstractmethod
+    def respond_whole(self, response: Response, body: bytes, now: float) -> None:
+        """Pass on a response that came in one piece. Its connection is released already."""
+
+    @abstractmethod
+    def respond(self, response: Response) -> None:
+        """Pass on the head of a response whose body follows through `pass_on` and `end`."""
+
+    @abstractmethod
+    def pass_on(self, pieces: Sequence[bytes]) -> None:
+        """Pass on pieces of the response's body."""
+
+    @abstractmethod
+    def end(self, trailers: Sequence[bytes], now: float) -> None:
+        """End the response. Its connection is released already."""
+
+    @abstractmethod
+    def interim(self, response: Response) -> None:
+        """Pass on a 1xx response."""
+
+    @abstractmethod
+    def switch(self, response: Response, surplus: bytes) -> None:
+        """Take a 101 response, and the bytes behind it: the connection becomes one end of a tunnel."""
+
+    @abstractmethod
+    def release(self) -> bool:
+        """Let go of the connection, whose response is complete; return True if the request leaves nothing on it."""
+
+    @abstractmethod
+    def lose(self, cause: Cause) -> None:
+        """Let go of the connection, which failed."""
+
+    @abstractmethod
+    def fail(self, error: Exception) -> None:
+        """End the exchange after an exception that nobody expected."""
+
+    @abstractmethod
+    def block(self) -> None:
+        """Send no more of the request for the time being: the endpoint does not take it."""
+
+    @abstractmethod
+    def unblock(self) -> None:
+        """Send on: the endpoint takes more of the request."""
+
+
 class UpstreamConnection:
-    """One connection to one endpoint: a protocol of asyncio's by what it can do, not by what it inherits."""
+    """One connection to one endpoint. The exchange that it serves owns it, or IdleConnections while it is idle.
+
+    It has the methods of asyncio.Protocol without inheriting from it, since a compiled class cannot.
+    """
 
     __slots__ = (
-        "body",
-        "buffer",
-        "closed",
-        "doubtful",
+        "_body",
+        "_buffer",
+        "_closed",
+        "_counters",
+        "_idle",
+        "_interims",
+        "_is_ambiguous",
+        "_is_paused",
+        "_max_header_size",
+        "_max_headers",
+        "_max_idle",
+        "_response",
         "endpoint",
         "exchange",
+        "has_served",
         "idle_limit",
-        "interims",
-        "limit",
-        "max_headers",
-        "response",
-        "served",
-        "since",
+        "idle_since",
         "transport",
-        "upstream",
     )
 
-    def __init__(self, upstream: Upstream, endpoint: Endpoint) -> None:
-        self.upstream = upstream
+    transport: Transport  # from `connection_made` on
+
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        endpoint: Endpoint,
+        idle: IdleConnections[UpstreamConnection],
+        counters: Counters,
+    ) -> None:
         self.endpoint = endpoint
-        self.transport: Any = None  # asyncio.Transport; Any, since every use would else need an assertion
-        self.exchange: Exchange | None = None
-        self.buffer = b""
-        self.response: Response | None = None
-        self.body: BodyReader | None = None
-        self.interims = 0
-        self.served = False  # whether it has served an exchange before
-        self.since = 0.0  # since when it is idle
-        self.idle_limit = upstream.settings.idle_timeout
-        self.closed = False
-        self.doubtful = False  # what came may have announced more than was taken: it serves no further exchange
-        self.limit = upstream.settings.max_header_size
-        self.max_headers = upstream.settings.max_headers
+        self.exchange: ResponseReceiver | None = None
+        self.has_served = False  # True if it has served an exchange before
+        self.idle_since = 0.0
+        self.idle_limit = settings.idle_timeout  # seconds; less if the upstream's Keep-Alive says so
+        self._idle = idle
+        self._counters = counters
+        self._max_idle = settings.idle_timeout
+        self._max_header_size = settings.max_header_size
+        self._max_headers = settings.max_headers
+        self._buffer = b""  # of a head that is not complete
+        self._response: Response | None = None  # the one whose body is read
+        self._body: BodyReader | None = None
+        self._interims = 0
+        self._is_ambiguous = False  # True if a 1xx announced a body: no further exchange is served
+        self._is_paused = False  # True if it is not read, since the app does not take more
+        self._closed = False
+
+    # -- for the exchange -----------------------------------------------------------------------------------------
+
+    def serve(self, exchange: ResponseReceiver) -> None:
+        """Serve this exchange from now on: it writes its request, and gets the response."""
+        self.exchange = exchange
+
+    def write(self, data: bytes) -> None:
+        self._counters.count_sent(len(data))
+        self.transport.write(data)
+
+    def writelines(self, pieces: Sequence[bytes], size: int) -> None:
+        """Write pieces that have this size together."""
+        self._counters.count_sent(size)
+        self.transport.writelines(pieces)
+
+    def pause_reading(self) -> None:
+        self._is_paused = True
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._is_paused = False
+        self.transport.resume_reading()
+
+    def hand_over(self) -> Transport:
+        """Return the transport, which is a tunnel's from now on."""
+        self.exchange = None
+        return self.transport
+
+    def drop(self) -> None:
+        """Close it in the middle of an exchange, which lets go of it."""
+        self.exchange = None
+        self.discard()
+
+    def keep_idle(self, now: float) -> None:
+        """Keep it for the next request."""
+        self.idle_since = now
+        self._idle.add(self.endpoint, self)
+
+    def discard(self) -> None:
+        """Close it at once. Nobody has it from now on."""
+        self._idle.remove(self.endpoint, self)
+        self.transport.abort()
+
+    # -- for the event loop ---------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("Transport", transport)
         self.endpoint.connection_opened()
 
     def data_received(self, data: bytes) -> None:
@@ -76,44 +200,66 @@ class UpstreamConnection:
         if exchange is None:
             self.discard()
             return
-        self.upstream.counters.received += len(data)
+        self._counters.count_received(len(data))
         try:
-            if self.body is not None:
-                self._pass_on(exchange, self.body, data)
-            elif self.buffer:
-                self._head(exchange, self.buffer + data, len(self.buffer))
+            if self._body is not None:
+                self._pass_on(exchange, self._body, data)
+            elif self._buffer:
+                self._head(exchange, self._buffer + data, len(self._buffer))
             else:
                 self._head(exchange, data)
         except MessageRejected as error:
-            self._fail(exchange, local_replies.malformed_response(error.reason))
+            exchange.lose(local_replies.malformed_response(error.reason))
         except Exception as defect:  # noqa: BLE001 - whatever the peer wrote, it ends no more than this exchange
-            exchange.defect(defect)
+            exchange.fail(defect)
             if self.exchange is None or self.exchange is exchange:
                 self.discard()
 
-    def _head(self, exchange: Exchange, data: bytes, known: int = 0) -> None:
-        """A head, of which the first `known` bytes have been looked at before, and what follows it."""
-        end = data.find(b"\r\n\r\n", known - 3 if known > 3 else 0)  # the end mark may have begun in the bytes before
-        limit = self.limit
+    def eof_received(self) -> bool:
+        exchange = self.exchange
+        if exchange is not None and isinstance(self._body, UntilCloseReader):
+            self._end(exchange, self._body)
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._closed:
+            self._closed = True
+            self.endpoint.connection_closed()
+        self._idle.remove(self.endpoint, self)
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.lose(local_replies.CONNECTION_CLOSED if error is None else connect_errors.of_breaking(error))
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.block()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.unblock()
+
+    # -- responses ------------------------------------------------------------------------------------------------
+
+    def _head(self, exchange: ResponseReceiver, data: bytes, checked: int = 0) -> None:
+        """Parse a head and what follows it. The first `checked` bytes were looked at when they came."""
+        end = data.find(b"\r\n\r\n", checked - 3 if checked > 3 else 0)  # the mark may have begun before
+        limit = self._max_header_size
         if end < 0 or end > limit:
             if len(data) > limit:
-                self._fail(exchange, local_replies.head_too_large(limit))
+                exchange.lose(local_replies.head_too_large(limit))
                 return
-            check_beginning(data, 502, known)
-            self.buffer = data
+            check_beginning(data, 502, checked)
+            self._buffer = data
             return
-        if known:
-            self.buffer = b""
-        response = parse_response(data[:end], exchange.request, self.max_headers)
+        if checked:
+            self._buffer = b""
+        response = parse_response(data[:end], exchange.request, self._max_headers)
         rest = data[end + 4 :]
-        status = response.status
-        if status < 200:
+        if response.status < 200:
             self._interim(exchange, response, rest)
             return
         now = monotonic()
-        if status < 429:
-            self.upstream.balancer.on_response(self.endpoint, status, exchange.tried_at, now)
-        elif self._is_repeated(exchange, response, now):
+        if not exchange.accept(response, now):
             return
         length = response.length
         if 0 <= length <= len(rest):
@@ -121,113 +267,55 @@ class UpstreamConnection:
             self._release(exchange, response, now, reusable=not surplus)
             exchange.respond_whole(response, rest[:length] if surplus else rest, now)
             return
-        self.response = response
-        self.body = body_reader(length, 502)
+        self._response = response
+        body = self._body = body_reader(length, 502)
         exchange.respond(response)
-        if rest and not exchange.over:
-            self._pass_on(exchange, self.body, rest)
+        if rest and self.exchange is exchange:
+            self._pass_on(exchange, body, rest)
 
-    def _is_repeated(self, exchange: Exchange, response: Response, now: float) -> bool:
-        """Return True if another try is made instead of passing on this response, which may mean trouble."""
-        try:
-            after = retry_after(response.fields, time.time())
-            self.upstream.balancer.on_response(self.endpoint, response.status, exchange.tried_at, now, after)
-            return attempts.repeats(exchange, response, after)
-        except Exception as error:  # noqa: BLE001 - the app still gets its answer
-            self.upstream.defects.note(error)
-            return exchange.connection is not self
-
-    def _interim(self, exchange: Exchange, response: Response, rest: bytes) -> None:
+    def _interim(self, exchange: ResponseReceiver, response: Response, rest: bytes) -> None:
         if response.status == 101:
-            self.upstream.balancer.on_response(self.endpoint, 101, exchange.tried_at, monotonic())
             exchange.switch(response, rest)
             return
-        self.doubtful |= response.is_ambiguous
-        self.interims += 1
-        if self.interims > _MOST_INTERIM:
-            raise MessageRejected(502, f"more than {_MOST_INTERIM} interim responses came before it")
+        self._is_ambiguous |= response.is_ambiguous
+        self._interims += 1
+        if self._interims > _MAX_INTERIM:
+            raise MessageRejected(502, f"more than {_MAX_INTERIM} interim responses came before it")
         exchange.interim(response)
         if rest and self.exchange is exchange:
             self._head(exchange, rest)
 
-    def _pass_on(self, exchange: Exchange, body: BodyReader, data: bytes) -> None:
+    def _pass_on(self, exchange: ResponseReceiver, body: BodyReader, data: bytes) -> None:
         pieces = body.feed(data)
         if pieces:
             exchange.pass_on(pieces)
         if body.done and self.exchange is exchange:
             self._end(exchange, body)
 
-    def _end(self, exchange: Exchange, body: BodyReader) -> None:
-        response = self.response
+    def _end(self, exchange: ResponseReceiver, body: BodyReader) -> None:
+        response = self._response
         assert response is not None  # noqa: S101 - a body has a head
         now = monotonic()
-        self.response = self.body = None
+        self._response = self._body = None
         self._release(exchange, response, now, reusable=not body.surplus)
         exchange.end(body.trailers, now)
 
-    def _release(self, exchange: Exchange, response: Response, now: float, *, reusable: bool) -> None:
-        """The response is complete: this connection is free, if nothing speaks against another use."""
+    def _release(self, exchange: ResponseReceiver, response: Response, now: float, *, reusable: bool) -> None:
+        """Leave the exchange, whose response is complete: keep the connection for another one, or close it."""
         self.exchange = None
-        self.interims = 0
-        self.served = True
-        exchange.connection = None
-        endpoint = self.endpoint
-        endpoint.end_attempt()
-        exchange.endpoint = None
+        self._interims = 0
+        self.has_served = True
         if (
-            reusable
-            and not self.doubtful
+            exchange.release()
+            and reusable
+            and not self._is_ambiguous
             and response.keep_alive
-            and exchange.complete
-            and not exchange.blocked
-            and not exchange.request.body_is_unusual
-            and not endpoint.removed
+            and not self.endpoint.removed
         ):
             if response.idle_timeout is not None:
-                self.idle_limit = min(self.upstream.settings.idle_timeout, max(0.0, response.idle_timeout - 1.0))
-            self.since = now
-            if exchange.client.write_paused:
-                self.transport.resume_reading()
-            endpoint.idle.append(self)
+                self.idle_limit = min(self._max_idle, max(0.0, response.idle_timeout - 1.0))
+            if self._is_paused:
+                self.resume_reading()
+            self.keep_idle(now)
         else:
             self.discard()
-
-    def _fail(self, exchange: Exchange, cause: Cause) -> None:
-        exchange.lost(cause)
-
-    def discard(self) -> None:
-        """Close without ceremony; from here on it belongs to nobody."""
-        idle = self.endpoint.idle
-        if self in idle:
-            idle.remove(self)
-        self.transport.abort()
-
-    def eof_received(self) -> bool:
-        exchange = self.exchange
-        if exchange is not None and isinstance(self.body, UntilCloseReader):
-            self._end(exchange, self.body)
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.closed:
-            self.closed = True
-            self.endpoint.connection_closed()
-        idle = self.endpoint.idle
-        if self in idle:
-            idle.remove(self)
-        exchange = self.exchange
-        if exchange is not None:
-            exchange.lost(local_replies.CONNECTION_CLOSED if error is None else connect_errors.of_breaking(error))
-
-    # What the endpoint does not take is not read from the app.
-
-    def pause_writing(self) -> None:
-        if self.exchange is not None:
-            self.exchange.blocked = True
-            self.exchange.client.read_on()
-
-    def resume_writing(self) -> None:
-        if self.exchange is not None:
-            self.exchange.blocked = False
-            self.exchange.moved = True
-            self.exchange.client.read_on()

@@ -81,7 +81,7 @@ def test_a_response_is_understood_or_refused(first: bytes, fields: list[bytes], 
         for close in (False, True):
             assert response.head(minor, close=close).endswith(b"\r\n\r\n")
     assert 0.0 <= retry.retry_after(response.fields, 1.7e9) <= 86_400.0
-    Counters().observe(response.status, 0.1)
+    Counters().count_response(response.status, 0.1)
 
 
 @given(st.lists(RAW | st.sampled_from([b"5\r\nhello\r\n", b"0\r\n", b"\r\n", b"5 ;x\r\n", b"f" * 15]), max_size=6))
@@ -139,7 +139,7 @@ def test_what_is_logged_of_a_request_is_text(caplog: pytest.LogCaptureFixture) -
     with Pair(AMBASSADOR_ACCESS_LOG="all") as pair:
         pair.client.data_received(b'GET /%ff%0a"<> HTTP/1.1\r\nHost: a\r\n\r\n')
         pair.connection.data_received(b"HTTP/1.1 999 \xff\r\nContent-Length: 0\r\n\r\n")
-        assert isinstance(pair.upstream.access, AccessLog)
+        assert isinstance(pair.upstream.access_log, AccessLog)
     json.dumps([record.__dict__.get("fields") for record in caplog.records])
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sidecars.ambassador.proxy.exchange import Exchange
 from sidecars.ambassador.proxy.tunnel import TunnelEnd
-from tests.ambassador.exchanges import REQUESTS, RESPONSES, Pair, Wire, parse, pieces, read
+from tests.ambassador.exchanges import REQUESTS, RESPONSES, Pair, Wire, parse, pieces, read, tunnel_end, tunnels, wire
 
 
 @pytest.mark.parametrize("message", REQUESTS)
@@ -69,7 +69,7 @@ def test_bodies_arrive_as_h11_sent_them(*, body: list[bytes], chunked: bool, up:
         for piece in pieces(response, down):
             pair.connection.data_received(piece)
         assert read(h11.CLIENT, pair.app.written, b"PUT")[-1][0] == content
-        assert pair.endpoint.idle == [pair.connection]
+        assert pair.idle == [pair.connection]
         assert pair.endpoint.pending == 0
 
 
@@ -121,7 +121,7 @@ def test_a_connection_whose_upstream_broke_off_the_body_is_closed_and_not_reused
         pair.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
         pair.connection.connection_lost(None)
         assert pair.app.closing
-        assert pair.endpoint.idle == []
+        assert pair.idle == []
         assert pair.endpoint.pending == 0
 
 
@@ -130,7 +130,7 @@ def test_a_get_with_a_body_does_not_share_its_connection() -> None:
     with Pair() as pair:
         pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
         pair.connection.data_received(RESPONSES[0])
-        assert pair.endpoint.idle == []
+        assert pair.idle == []
         assert pair.there.closing
         assert not pair.app.closing
 
@@ -139,7 +139,7 @@ def test_bytes_on_an_idle_connection_end_it() -> None:
     with Pair() as pair:
         pair.connection.data_received(RESPONSES[0])
         assert pair.there.closing
-        assert pair.endpoint.idle == []
+        assert pair.idle == []
 
 
 # -- an app that does not take its answer -------------------------------------------------------------------------
@@ -224,10 +224,10 @@ async def test_an_endpoint_that_does_not_open_is_down_although_the_app_did_not_w
 
     with Pair() as pair:
         monkeypatch.setattr(pair.loop, "create_connection", refused)
-        pair.endpoint.idle.clear()
+        pair.idle.clear()
         gone = Exchange(pair.client, pair.upstream, parse(b"GET / HTTP/1.1\r\nHost: a"))
         gone.over = True
-        await pair.upstream._open(pair.endpoint, gone)
+        await pair.upstream.pool._open(pair.endpoint, gone)
         assert pair.upstream.balancer.down == 1
 
 
@@ -237,8 +237,8 @@ async def test_an_endpoint_that_does_not_open_is_down_although_the_app_did_not_w
 def test_a_tunnel_reads_no_more_than_the_other_side_takes_from_its_first_byte_on() -> None:
     with Pair() as pair:
         here, there = Wire(), Wire()
-        ours = TunnelEnd(pair.upstream, inbound=True, transport=here)
-        theirs = TunnelEnd(pair.upstream, inbound=False, transport=there)
+        ours = tunnel_end(pair.upstream, here, inbound=True)
+        theirs = tunnel_end(pair.upstream, there, inbound=False)
         ours.take(b"x" * 100_000)
         there.on_write = theirs.pause_writing
         ours.join(theirs, pair.endpoint)
@@ -251,8 +251,8 @@ def test_a_tunnel_reads_no_more_than_the_other_side_takes_from_its_first_byte_on
 @contextlib.contextmanager
 def tunnel() -> Iterator[tuple[Pair, TunnelEnd, TunnelEnd]]:
     with Pair() as pair:
-        ours = TunnelEnd(pair.upstream, inbound=True, transport=Wire())
-        theirs = TunnelEnd(pair.upstream, inbound=False, transport=Wire())
+        ours = tunnel_end(pair.upstream, Wire(), inbound=True)
+        theirs = tunnel_end(pair.upstream, Wire(), inbound=False)
         ours.join(theirs, pair.endpoint)
         yield pair, ours, theirs
 
@@ -261,8 +261,8 @@ def test_a_tunnel_with_both_ends_open_may_be_silent_for_ever() -> None:
     with tunnel() as (_, ours, theirs):
         for now in (0.0, 1000.0, 100_000.0):
             ours.tick(now)
-        assert not ours.transport.aborted
-        assert not theirs.transport.aborted
+        assert not wire(ours).aborted
+        assert not wire(theirs).aborted
 
 
 @pytest.mark.parametrize("ends", ["app", "upstream"])
@@ -273,11 +273,11 @@ def test_a_tunnel_that_is_half_closed_before_anything_moved_has_the_whole_idle_t
         limit = pair.upstream.settings.idle_timeout
         for now in (1000.0, 1000.0 + limit - 1):
             ours.tick(now)
-        assert other.transport.ended
-        assert not ours.transport.aborted
-        assert not theirs.transport.aborted
+        assert wire(other).ended
+        assert not wire(ours).aborted
+        assert not wire(theirs).aborted
         ours.tick(1000.0 + limit)
-        assert ours.transport.aborted
+        assert wire(ours).aborted
 
 
 def test_a_half_close_in_a_tunnel_that_was_silent_begins_the_idle_timeout_anew() -> None:
@@ -287,9 +287,9 @@ def test_a_half_close_in_a_tunnel_that_was_silent_begins_the_idle_timeout_anew()
         ours.eof_received()
         for now in (1000.0 + 2 * limit, 1000.0 + 3 * limit - 1):
             ours.tick(now)
-            assert not theirs.transport.aborted
+            assert not wire(theirs).aborted
         ours.tick(1000.0 + 3 * limit)
-        assert theirs.transport.aborted
+        assert wire(theirs).aborted
 
 
 @pytest.mark.parametrize("ends", ["app", "upstream"])
@@ -302,32 +302,32 @@ def test_a_tunnel_with_one_end_closed_and_the_other_stalled_is_broken_off(ends: 
         other.take(b"still at work")
         ours.tick(limit)
         ours.tick(2 * limit - 1)
-        states = [ours.transport.aborted, theirs.transport.aborted]
+        states = [wire(ours).aborted, wire(theirs).aborted]
         ours.tick(2 * limit)
         assert states == [False, False]
-        assert ours.transport.aborted
-        assert theirs.transport.aborted
+        assert wire(ours).aborted
+        assert wire(theirs).aborted
 
 
 def test_what_a_lost_app_left_unsent_in_a_tunnel_is_not_kept_for_ever() -> None:
     with tunnel() as (pair, ours, theirs):
         ours.eof_received()
-        theirs.transport.unsent = 5000
+        wire(theirs).unsent = 5000
         ours.connection_lost(None)
-        assert theirs.transport.closing
-        assert pair.upstream.tunnels == {ours}
+        assert wire(theirs).closing
+        assert tunnels(pair.upstream) == {ours}
         ours.tick(0.0)
         ours.tick(pair.upstream.settings.idle_timeout)
-        assert theirs.transport.aborted
+        assert wire(theirs).aborted
         theirs.connection_lost(None)
-        assert pair.upstream.tunnels == set()
+        assert tunnels(pair.upstream) == set()
 
 
 @pytest.mark.parametrize("early", [b"", b"what came before"])
 def test_a_tunnel_whose_ends_were_both_lost_before_they_were_joined_leaves_nothing_counted(early: bytes) -> None:
     with Pair() as pair:
-        ours = TunnelEnd(pair.upstream, inbound=True, transport=Wire())
-        theirs = TunnelEnd(pair.upstream, inbound=False, transport=Wire())
+        ours = tunnel_end(pair.upstream, Wire(), inbound=True)
+        theirs = tunnel_end(pair.upstream, Wire(), inbound=False)
         pair.endpoint.pending += 1
         pair.endpoint.connections += 1
         before = pair.endpoint.pending, pair.endpoint.connections
@@ -337,5 +337,5 @@ def test_a_tunnel_whose_ends_were_both_lost_before_they_were_joined_leaves_nothi
             end.connection_lost(None)
         ours.join(theirs, pair.endpoint)
         assert (pair.endpoint.pending, pair.endpoint.connections) == (before[0] - 1, before[1] - 1)
-        assert pair.upstream.tunnels == set()
+        assert tunnels(pair.upstream) == set()
         assert (ours.peer, theirs.peer) == (None, None)

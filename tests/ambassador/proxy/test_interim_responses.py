@@ -31,14 +31,14 @@ def test_framing_fields_of_an_interim_response_are_taken_off(status: bytes, fiel
         assert pair.app.written.endswith(b"\r\n\r\nok")
         # An upstream that frames a 1xx may send a body with it, so no other request uses this connection.
         assert pair.there.aborted
-        assert pair.connection not in pair.endpoint.idle
+        assert pair.connection not in pair.idle
 
 
 def test_an_interim_response_without_framing_leaves_the_connection_of_use() -> None:
     with Pair() as pair:
         pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         pair.connection.data_received(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)
-        assert pair.connection in pair.endpoint.idle
+        assert pair.connection in pair.idle
 
 
 def test_a_body_behind_an_interim_response_is_not_taken_for_the_answer() -> None:

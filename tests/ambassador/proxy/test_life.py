@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.ambassador.proxy.client_connection import ClientConnection
-from tests.ambassador.exchanges import Pair, Wire
+from tests.ambassador.exchanges import Pair, Wire, tunnels
 
 CLIENT = (
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -102,7 +102,7 @@ class World:
         self.loop = pair.loop
         self.opening: deque[asyncio.Future[None]] = deque()
         self.there: list[Live] = []
-        pair.endpoint.idle.clear()
+        pair.idle.clear()
         pair.endpoint.connections = 0
         pair.loop.create_connection = self._connect  # type: ignore[method-assign,assignment] # no network
         self.client = ClientConnection(pair.upstream)
@@ -198,7 +198,7 @@ def test_nothing_is_left_when_all_have_ended(steps: list[tuple[str, int, int]]) 
         for _ in range(3):
             world.wait(FOREVER)
             world.settle()
-        if not pair.upstream.tunnels:  # a tunnel with both ends open may be silent
+        if not tunnels(pair.upstream):  # a tunnel with both ends open may be silent
             assert world.app.closing
             assert pair.endpoint.pending == 0
             assert [wire for wire in world.there if not wire.closing] == []
@@ -206,7 +206,7 @@ def test_nothing_is_left_when_all_have_ended(steps: list[tuple[str, int, int]]) 
         world.settle()
         assert pair.endpoint.pending == 0
         assert pair.endpoint.connections == 0
-        assert pair.endpoint.idle == []
+        assert pair.idle == []
         assert pair.upstream.admission.under_way == 0
-        assert not pair.upstream.tunnels
-        assert world.client not in pair.upstream.clients
+        assert not tunnels(pair.upstream)
+        assert world.client not in pair.upstream.clients.open

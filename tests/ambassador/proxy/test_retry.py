@@ -6,17 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.proxy.retry import FORGIVEN, GIVE_UP, RETRY, Failed, RetryBudget, pause, retry_after, verdict
+from sidecars.ambassador.proxy.retry import (
+    FORGIVEN,
+    GIVE_UP,
+    RETRY,
+    FailedAttempt,
+    pause,
+    retry_after,
+    verdict,
+)
 from sidecars.ambassador.setting_types import CONNECT, RESET, TIMEOUT
+from sidecars.ambassador.upstream.retry_budget import RetryBudget
 from tests.ambassador.balancing_support import settings
 
 USUAL = settings().retry_on
 ALWAYS = settings(RETRY_ON="connect,reset,timeout,5xx,429").retry_on
 
 
-def failed(**changes: str | bool | int) -> Failed:
-    usual = {"idempotent": True, "written": True, "held": True, "reused": False, "closed": True, "redone": False}
-    return Failed(**{**usual, "reason": RESET, "retries": 0, **changes})  # type: ignore[arg-type] # a table of changes
+def failed(**changes: str | bool | int) -> FailedAttempt:
+    usual = {"idempotent": True, "written": True, "held": True, "reused": False, "closed": True, "race_forgiven": False}
+    return FailedAttempt(**{**usual, "reason": RESET, "retries": 0, **changes})  # type: ignore[arg-type] # a table of changes
 
 
 @pytest.mark.parametrize(
@@ -29,7 +38,7 @@ def failed(**changes: str | bool | int) -> Failed:
         (failed(idempotent=False, written=False), 2, RETRY),
         (failed(held=False), 2, GIVE_UP),
         (failed(reused=True), 0, FORGIVEN),
-        (failed(reused=True, redone=True), 0, GIVE_UP),
+        (failed(reused=True, race_forgiven=True), 0, GIVE_UP),
         (failed(reused=True, idempotent=False), 2, GIVE_UP),
         (failed(reused=True, closed=False), 0, GIVE_UP),
         (failed(reason=CONNECT, written=False), 1, RETRY),
@@ -40,16 +49,22 @@ def failed(**changes: str | bool | int) -> Failed:
         (failed(reason=429), 1, GIVE_UP),
     ],
 )
-def test_what_may_be_repeated(what: Failed, allowed: int, expected: str) -> None:
+def test_what_may_be_repeated(what: FailedAttempt, allowed: int, expected: str) -> None:
     assert verdict(what, allowed, USUAL) == expected
 
 
 def test_what_was_written_and_is_not_idempotent_is_never_repeated() -> None:
     flags = [False, True]
     for reason in (CONNECT, RESET, TIMEOUT, 429, 500, 503):
-        for held, reused, closed, redone in itertools.product(flags, repeat=4):
+        for held, reused, closed, lost in itertools.product(flags, repeat=4):
             what = failed(
-                reason=reason, idempotent=False, written=True, held=held, reused=reused, closed=closed, redone=redone
+                reason=reason,
+                idempotent=False,
+                written=True,
+                held=held,
+                reused=reused,
+                closed=closed,
+                race_forgiven=lost,
             )
             assert verdict(what, 10, ALWAYS) == GIVE_UP
 
@@ -120,7 +135,7 @@ def test_the_race_on_an_idle_connection_is_forgiven_whatever_is_retried() -> Non
         ("timeout", failed(reason=TIMEOUT), RETRY),
     ],
 )
-def test_only_what_is_named_is_retried(words: str, what: Failed, expected: str) -> None:
+def test_only_what_is_named_is_retried(words: str, what: FailedAttempt, expected: str) -> None:
     assert verdict(what, 2, settings(RETRY_ON=words).retry_on) == expected
 
 

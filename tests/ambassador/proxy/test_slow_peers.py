@@ -6,10 +6,8 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
-from sidecars.ambassador.proxy.timeouts import look, watch
-from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.transport.tcp_keepalive import acknowledged
-from tests.ambassador.exchanges import Pair
+from tests.ambassador.exchanges import Pair, tunnel_end
 from tests.ambassador.support import GET
 from tests.support import wait_until
 
@@ -59,16 +57,16 @@ def test_an_upload_goes_on_for_as_long_as_the_upstream_takes_some_of_it() -> Non
         pair.connection.pause_writing()
         exchange = pair.client.exchange
         assert exchange is not None
-        now = exchange.since
-        look(exchange, now)
+        now = exchange.progress.since
+        exchange.tick(now)
         for _ in range(ROUNDS):
             upstream.take_some()
             now += MOST
-            look(exchange, now)
+            exchange.tick(now)
         assert not exchange.over
-        look(exchange, now + MOST)
+        exchange.tick(now + MOST)
         assert not exchange.over
-        look(exchange, now + 101.0)
+        exchange.tick(now + 101.0)
         assert pair.app.written.startswith(b"HTTP/1.1 504 ")
 
 
@@ -78,14 +76,14 @@ def test_a_whole_upload_that_is_being_taken_is_no_late_answer() -> None:
         pair.there.socket = upstream.own
         exchange = pair.client.exchange
         assert exchange is not None
-        now = exchange.since
-        look(exchange, now)
+        now = exchange.progress.since
+        exchange.tick(now)
         for _ in range(ROUNDS):
             upstream.take_some()
             now += MOST
-            look(exchange, now)
+            exchange.tick(now)
         assert not exchange.over
-        look(exchange, now + 101.0)
+        exchange.tick(now + 101.0)
         assert pair.app.written.startswith(b"HTTP/1.1 504 ")
 
 
@@ -96,20 +94,20 @@ def test_an_app_that_takes_some_of_its_answer_keeps_its_connection() -> None:
         pair.client.pause_writing()
         pair.app.socket, pair.app.unsent = app.own, 65536
         now = pair.client.since
-        watch(pair.client, now)
+        pair.client.tick(now)
         for _ in range(ROUNDS):
             app.take_some()
             now += MOST
-            watch(pair.client, now)
+            pair.client.tick(now)
         assert not pair.app.closing
-        watch(pair.client, now + 101.0)
+        pair.client.tick(now + 101.0)
         assert pair.app.aborted
 
 
 def test_a_half_closed_tunnel_goes_on_for_as_long_as_an_end_takes_some() -> None:
     with Pair(**LIMITS) as pair, full() as app:
-        ours = TunnelEnd(pair.upstream, inbound=True, transport=pair.app)
-        theirs = TunnelEnd(pair.upstream, inbound=False, transport=pair.there)
+        ours = tunnel_end(pair.upstream, pair.app, inbound=True)
+        theirs = tunnel_end(pair.upstream, pair.there, inbound=False)
         pair.endpoint.pending += 1
         ours.join(theirs, pair.endpoint)
         theirs.eof_received()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from sidecars.ambassador.proxy.exchange import Exchange
-from sidecars.ambassador.proxy.timeouts import look
 from sidecars.ambassador.upstream.admission import AT_ONCE
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import GET
@@ -45,7 +44,7 @@ def opening(pair: Pair) -> None:
     async def never(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
-    pair.endpoint.idle.clear()
+    pair.idle.clear()
     pair.loop.create_connection = never  # type: ignore[assignment,method-assign] # no network
     pair.client.data_received(GET)
 
@@ -116,11 +115,11 @@ def test_an_exchange_in_which_nothing_moves_has_an_end(
     with Pair(**LIMITS) as pair:
         state(pair)
         exchange = under_way(pair)
-        begun = exchange.since
-        look(exchange, begun)
-        look(exchange, begun + limit - 1)
+        begun = exchange.progress.since
+        exchange.tick(begun)
+        exchange.tick(begun + limit - 1)
         assert not is_over(exchange)
-        look(exchange, begun + limit + MOMENT)
+        exchange.tick(begun + limit + MOMENT)
         assert is_over(exchange)
         assert pair.app.written.startswith(answer)
         assert not pair.app.written.endswith(b"0\r\n\r\n")
@@ -141,11 +140,11 @@ def test_the_total_time_ends_an_exchange_in_each_state_though_all_moves(state: C
         state(pair)
         exchange = under_way(pair)
         for seconds in (0, 20, 40, 49):
-            exchange.moved = True
-            look(exchange, exchange.started + seconds)
+            exchange.progress.note()
+            exchange.tick(exchange.started + seconds)
         assert not is_over(exchange)
-        exchange.moved = True
-        look(exchange, exchange.started + 50 + MOMENT)
+        exchange.progress.note()
+        exchange.tick(exchange.started + 50 + MOMENT)
         assert is_over(exchange)
         assert pair.app.written.startswith((b"HTTP/1.1 504 ", b"HTTP/1.1 200 OK"))
         assert pair.endpoint.pending == 0
@@ -157,7 +156,7 @@ def test_a_request_without_a_total_time_may_move_for_ever() -> None:
         exchange = under_way(pair)
         for hours in range(100):
             pair.connection.data_received(b"1\r\nx\r\n")
-            look(exchange, exchange.started + 3600.0 * hours)
+            exchange.tick(exchange.started + 3600.0 * hours)
         assert not is_over(exchange)
 
 
@@ -174,11 +173,11 @@ def test_a_byte_now_and_then_of_what_is_no_payload_is_no_progress(state: Callabl
     with Pair(**LIMITS) as pair:
         state(pair)
         exchange = under_way(pair)
-        begun = exchange.since
-        look(exchange, begun)
+        begun = exchange.progress.since
+        exchange.tick(begun)
         for number, byte in enumerate(drip):
             pair.connection.data_received(bytes([byte]))
-            look(exchange, begun + 10.0 * number)
+            exchange.tick(begun + 10.0 * number)
             if exchange.over:
                 break
         assert is_over(exchange)
@@ -188,8 +187,8 @@ def test_an_app_that_drips_what_is_no_payload_is_answered_408() -> None:
     with Pair(**LIMITS) as pair:
         pair.client.data_received(CHUNKED_UPLOAD)
         exchange = under_way(pair)
-        begun = exchange.since
-        look(exchange, begun)
+        begun = exchange.progress.since
+        exchange.tick(begun)
         for number in range(50):
             pair.client.data_received(b"3;" if not number else b"x")
             pair.client.tick(begun + 10.0 * number)
@@ -213,10 +212,10 @@ def test_an_interim_response_is_progress() -> None:
     with Pair(**LIMITS) as pair:
         asked(GET)(pair)
         exchange = under_way(pair)
-        begun = exchange.since
+        begun = exchange.progress.since
         for number in range(1, 5):
             pair.connection.data_received(b"HTTP/1.1 102 Processing\r\n\r\n")
-            look(exchange, begun + number * (TIMEOUT - 1))
+            exchange.tick(begun + number * (TIMEOUT - 1))
         assert not is_over(exchange)
 
 
@@ -224,10 +223,10 @@ def test_an_app_that_expects_100_is_told_to_continue_and_then_has_its_idle_time(
     with Pair(**LIMITS) as pair:
         pair.client.data_received(EXPECTING)
         exchange = under_way(pair)
-        begun = exchange.since
-        look(exchange, begun + 2 + MOMENT)
+        begun = exchange.progress.since
+        exchange.tick(begun + 2 + MOMENT)
         assert pair.app.written == b"HTTP/1.1 100 Continue\r\n\r\n"
-        look(exchange, begun + IDLE + MOMENT)
+        exchange.tick(begun + IDLE + MOMENT)
         assert b"HTTP/1.1 408 " in pair.app.written
 
 
@@ -236,9 +235,9 @@ def test_what_the_app_does_not_take_is_no_silence_of_the_upstreams() -> None:
         asked(GET, CHUNKED)(pair)
         exchange = under_way(pair)
         pair.client.pause_writing()
-        begun = exchange.since
-        look(exchange, begun)
-        look(exchange, begun + 10 * STREAM)
+        begun = exchange.progress.since
+        exchange.tick(begun)
+        exchange.tick(begun + 10 * STREAM)
         assert not is_over(exchange)  # `watch` ends it, by what is unsent
 
 
@@ -262,7 +261,7 @@ def test_an_idle_connection_to_an_endpoint_is_closed() -> None:
     with Pair(**LIMITS) as pair:
         aborted = []
         for seconds in (IDLE - 1, IDLE + MOMENT):
-            pair.upstream.tick(pair.connection.since + seconds)
+            pair.upstream.tick(pair.connection.idle_since + seconds)
             aborted.append(pair.there.aborted)
         assert aborted == [False, True]
 
@@ -275,15 +274,15 @@ def test_failed_tries_take_from_the_time_of_the_next() -> None:
         pair.add_endpoints(4)
         pair.client.data_received(GET)
         exchange = under_way(pair)
-        begun = exchange.since
+        begun = exchange.progress.since
         for seconds in (0, 60, 120, 180):
-            look(exchange, begun + seconds)
+            exchange.tick(begun + seconds)
             assert exchange.connection is not None
             exchange.connection.data_received(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
         assert exchange.retries == 4
-        look(exchange, begun + TIMEOUT - 1)
+        exchange.tick(begun + TIMEOUT - 1)
         assert pair.app.written == b""
-        look(exchange, begun + TIMEOUT + MOMENT)
+        exchange.tick(begun + TIMEOUT + MOMENT)
         assert pair.app.written.startswith(b"HTTP/1.1 504 ")
 
 
@@ -293,7 +292,7 @@ def test_a_request_that_is_slower_than_its_time_is_executed_once() -> None:
         pair.add_endpoints(1)
         pair.client.data_received(GET)
         exchange = under_way(pair)
-        look(exchange, exchange.since + TIMEOUT + MOMENT)
+        exchange.tick(exchange.progress.since + TIMEOUT + MOMENT)
         assert is_over(exchange)
         assert pair.app.written.count(b"HTTP/1.1 504 ") == 1
         assert sorted(endpoint.requests for endpoint in pair.upstream.endpoints) == [0, 1]

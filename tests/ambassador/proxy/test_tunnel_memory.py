@@ -112,10 +112,10 @@ async def run_tunnels(
                 with contextlib.suppress(ConnectionResetError):
                     await loop.sock_recv(app, 65536)
     deadline = loop.time() + PATIENCE
-    while (upstream.open_clients or held() != before) and loop.time() < deadline:  # noqa: ASYNC110 - no event announces that an object is freed
+    while (upstream.clients.open or held() != before) and loop.time() < deadline:  # noqa: ASYNC110 - no event announces that an object is freed
         await asyncio.sleep(0.01)
     after = held()
-    assert not upstream.open_clients
+    assert not upstream.clients.open
     assert [(each.pending, each.connections) for each in upstream.endpoints] == [(0, 0)]
     server.close()
     upstream.close()

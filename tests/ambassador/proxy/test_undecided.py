@@ -36,7 +36,7 @@ def malformed_body(pair: Pair) -> None:
 
 def too_many_wait(pair: Pair) -> None:
     """Let another request wait for a connection to open, after it has left the trial to the next one."""
-    pair.endpoint.idle.clear()
+    pair.idle.clear()
     other = ClientConnection(pair.upstream)
     other.connection_made(Wire())  # type: ignore[arg-type] # a fake transport
     other.data_received(GET)

@@ -24,7 +24,7 @@ def test_an_upgrade_that_is_agreed_before_the_body_is_whole_begins_behind_it(req
             assert [*paused, pair.there.paused, pair.app.paused] == [True, False, False]
             assert pair.upstream.admission.under_way == 0
             assert pair.endpoint.pending == 1  # as long as the tunnel lasts
-            pair.upstream.tunnels.clear()
+            pair.upstream.clients.open.clear()
 
 
 def test_a_body_that_stalls_behind_an_agreed_upgrade_is_answered_408() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import uvloop
 from sidecars.ambassador.discovery.dns_refresh import keep_refreshed
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.http import local_replies
-from sidecars.ambassador.upstream.access_log import AccessLog
+from sidecars.ambassador.upstream import access_log
 from tests.ambassador.exchanges import Pair, Wire
 from tests.ambassador.support import answering, backends
 from tests.support import PATIENCE
@@ -23,10 +24,6 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 def broken(*_: object, **__: object) -> Any:
     raise ZeroDivisionError("a defect of a test")
-
-
-class BrokenLog(AccessLog):
-    request = refused = connection = broken
 
 
 def tracebacks(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -66,9 +63,11 @@ def test_a_defect_in_understanding_a_request_is_a_500_and_the_last_answer_of_its
         assert not pair.there.written
 
 
-def test_a_defect_in_what_is_done_beside_an_answer_does_not_hold_it_back(caplog: pytest.LogCaptureFixture) -> None:
-    with Pair() as pair:
-        pair.upstream.access = BrokenLog("default", "all")
+def test_a_defect_in_what_is_done_beside_an_answer_does_not_hold_it_back(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_log, "log", SimpleNamespace(info=broken))
+    with Pair(AMBASSADOR_ACCESS_LOG="all") as pair:
         for number in range(1, 4):
             pair.client.data_received(GET)
             pair.connection.data_received(OK)
@@ -126,11 +125,11 @@ def test_a_defect_at_a_tick_ends_the_connection_it_is_about_and_the_tick_goes_on
 
     with Pair() as pair:
         other = pair.client
-        pair.client.transport = BrokenWire()
+        broken_wire = pair.client.transport = BrokenWire()
         pair.upstream.tick(other.since + 0.1)
         pair.upstream.tick(other.since + 10.0)
         assert pair.upstream.defects.count >= 1
-        assert pair.client.transport.aborted
+        assert broken_wire.aborted
 
 
 class Resolver:
@@ -173,9 +172,9 @@ def test_a_defect_in_a_lookup_leaves_what_was_known_and_is_followed_by_another_o
 def test_a_name_that_tls_cannot_ask_for_is_a_cause_and_no_defect() -> None:
     with backends(answering()) as (backend,), Pair(AMBASSADOR_UPSTREAM="https://orders") as pair:
         pair.loop.close()
-        pair.loop = pair.upstream.loop = uvloop.new_event_loop()
+        pair.loop = pair.upstream.pool.loop = uvloop.new_event_loop()
         pair.endpoint.ip, pair.endpoint.port, pair.endpoint.server_name = "127.0.0.1", backend.port, "a..b"
-        made = pair.loop.run_until_complete(pair.upstream.connect(pair.endpoint, asyncio.Protocol))
+        made = pair.loop.run_until_complete(pair.upstream.pool.connect(pair.endpoint, asyncio.Protocol))
         assert isinstance(made, local_replies.Cause)
         assert made.error_type == "tls_protocol_error"
         assert pair.upstream.defects.count == 0
@@ -183,7 +182,7 @@ def test_a_name_that_tls_cannot_ask_for_is_a_cause_and_no_defect() -> None:
 
 def test_a_defect_in_connecting_ends_the_exchange_that_waits() -> None:
     with Pair() as pair:
-        pair.endpoint.idle.clear()
+        pair.idle.clear()
         object.__setattr__(pair.upstream.settings, "connect_timeout", "what is no time")
         answered = asyncio.Event()
         pair.app.on_write = answered.set

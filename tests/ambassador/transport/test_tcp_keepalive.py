@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.transport.tcp_keepalive import acknowledges_nothing, is_unreachable, set_keepalive
-from tests.ambassador.exchanges import Pair, Wire
+from tests.ambassador.exchanges import Pair, Wire, tunnel_end
 from tests.ambassador.support import GET, Ambassador, Peer, backends, hanging
 from tests.conftest import Start
 from tests.support import wait_until
@@ -137,8 +136,8 @@ class Vanished(Wire):
 def test_a_tunnel_to_a_host_that_is_gone_is_broken_off_though_both_ends_are_open(gone: str) -> None:
     wires = {end: Vanished() if end == gone else Wire() for end in ("app", "upstream")}
     with Pair() as pair:
-        ours = TunnelEnd(pair.upstream, inbound=True, transport=wires["app"])
-        ours.join(TunnelEnd(pair.upstream, inbound=False, transport=wires["upstream"]), pair.endpoint)
+        ours = tunnel_end(pair.upstream, wires["app"], inbound=True)
+        ours.join(tunnel_end(pair.upstream, wires["upstream"], inbound=False), pair.endpoint)
         for second in range(10):
             ours.tick(float(second))
         assert wires["app"].aborted

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.upstream.admission import AT_ONCE, EACH, AdmissionQueue
 from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
-from tests.ambassador.exchanges import Pair, Wire
+from tests.ambassador.exchanges import Pair, Wire, wire
 from tests.ambassador.support import GET, Ambassador, Peer, backends
 from tests.conftest import Start
 from tests.support import PATIENCE
@@ -58,7 +58,7 @@ class Crowd:
         for _ in range(count):
             one = Some(self, len(self.all))
             self.all.append(one)
-            if self.admission.take(one):
+            if self.admission.admit(one):
                 one.start(0.0)
 
     def end(self, count: int) -> None:
@@ -212,7 +212,7 @@ def test_whatever_ends_an_exchange_it_is_under_way_no_more() -> None:
             if lost:
                 pair.connection.connection_lost(None)
             assert pair.upstream.admission.under_way == 0, answer
-            pair.upstream.tunnels.clear()
+            pair.upstream.clients.open.clear()
 
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -221,11 +221,11 @@ CROWD = 1024
 
 def crowd_of_clients(pair: Pair, connections: int) -> tuple[list[UpstreamConnection], list[Wire]]:
     """Idle connections to the endpoint, and what a crowd that asks at once has been answered so far."""
-    pool = [UpstreamConnection(pair.upstream, pair.endpoint) for _ in range(connections)]
+    pool = [pair.upstream.pool.new_connection(pair.endpoint) for _ in range(connections)]
     for connection in pool:
         connection.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
-        connection.since = pair.client.since
-    pair.endpoint.idle[:] = pool
+        connection.idle_since = pair.client.since
+    pair.idle[:] = pool
     apps = [Wire() for _ in range(CROWD)]
     for app in apps:
         client = ClientConnection(pair.upstream)
@@ -259,7 +259,7 @@ def test_a_crowd_reaches_a_slow_upstream_whole() -> None:
     with Pair() as pair:
         pool, _ = crowd_of_clients(pair, CROWD)
         passes(pair, CROWD // EACH)
-        assert all(connection.transport.written for connection in pool)
+        assert all(wire(connection).written for connection in pool)
 
 
 def test_an_upstream_that_answers_nobody_until_all_have_asked_gets_to_answer(start: Start) -> None:

@@ -1,0 +1,52 @@
+"""The body of a request on its way upstream: framed anew, and held for another attempt. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecars.ambassador.http.bodies import encode_chunk, encode_last_chunk
+from sidecars.ambassador.http.head_rules import CHUNKED
+
+
+class RequestBody:
+    """The body of one request, which its exchange owns.
+
+    What has come so far is `held`, encoded as it goes out. It is dropped when it is larger than may be held, or has
+    been written for a method that must not be repeated. Only while all of it is held can the request be sent again.
+    """
+
+    __slots__ = ("_chunked", "_limit", "added", "held", "is_complete", "size")
+
+    def __init__(self, length: int, limit: int) -> None:
+        """`length` of the body in bytes, or CHUNKED. More than `limit` bytes are not held once they are written."""
+        self._chunked = length == CHUNKED
+        self._limit = limit
+        self.held: list[bytes] | None = []
+        self.size = 0  # bytes that were held, at the most
+        self.added = 0  # bytes of what came last, encoded
+        self.is_complete = False
+
+    def add(self, pieces: Sequence[bytes], trailers: Sequence[bytes], *, done: bool) -> list[bytes]:
+        """Add what has come, and return it encoded. `done` is True if that was all of the body."""
+        if self._chunked:
+            encoded = encode_chunk(pieces)
+            if done:
+                encoded.append(encode_last_chunk(trailers))
+        else:
+            encoded = list(pieces)
+        self.is_complete = done
+        self.added = sum(map(len, encoded))
+        if self.held is not None:
+            self.held += encoded
+            self.size += self.added
+        return encoded
+
+    @property
+    def is_too_large(self) -> bool:
+        """True if more has come than may be held."""
+        return self.size > self._limit
+
+    def note_written(self, *, repeatable: bool) -> None:
+        """Drop what is held if the request cannot be sent again."""
+        if self.is_too_large or not repeatable:
+            self.held = None

@@ -1,0 +1,114 @@
+"""The app's connections to one upstream: admitted or shed, looked at once a second, and ended when this drains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from sidecars.ambassador.http import local_replies
+from sidecars.ambassador.http.local_replies import Cause
+from sidecars.ambassador.settings import UpstreamSettings
+from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
+from sidecars.ambassador.transport.defects import Defects
+from sidecars.ambassador.transport.streams import Transport, reset
+
+_LOOK_EVERY: Final = 1.0  # seconds between two looks at each connection, unless a shorter time-out asks for more
+_NEXT_CONNECTION: Final = 0.5  # seconds that a drain waits for another connection of an app that is at work
+
+
+class AppConnection(Protocol):
+    """A connection from the app, as far as the registry uses it: of HTTP, or the app's end of a tunnel."""
+
+    transport: Transport
+
+    def tick(self, now: float) -> None:
+        """Apply its time-outs. Called about once a second."""
+
+    def close_if_idle(self, now: float) -> None:
+        """Close it if it has nothing to do. Called while this process drains."""
+
+    def abort(self) -> None:
+        """Close it at once."""
+
+
+class ClientRegistry:
+    """The connections from the app, which add and remove themselves, and the listeners that accept them."""
+
+    def __init__(self, settings: UpstreamSettings, defects: Defects, free_descriptor: Callable[[], None]) -> None:
+        """`free_descriptor` closes a connection of less use, so that its descriptor is free."""
+        self._defects = defects
+        self._free_descriptor = free_descriptor
+        self._max_connections = settings.max_connections
+        self._max_descriptors = most_descriptors()
+        self._listeners: Sequence[Listener] = ()
+        self._worked_until = 0.0  # when a connection that has ended was last at work
+        # A look at many connections costs time; with a fifth of the shortest time-out it is exact enough.
+        timeouts = [settings.timeout, settings.idle_timeout, settings.stream_idle_timeout]
+        timeouts += [limit for limit in (settings.try_timeout, settings.total_timeout) if limit is not None]
+        self._look_every = min(_LOOK_EVERY, min(timeouts) / 5)
+        self._look_at = 0.0
+        self.open: set[AppConnection] = set()
+        self.draining = False
+
+    # -- accepting ------------------------------------------------------------------------------------------------
+
+    def accept_from(self, listeners: Sequence[Listener]) -> None:
+        """Report descriptors to these listeners from now on."""
+        self._listeners = listeners
+
+    def use_reserve(self) -> None:
+        """Accept with the reserve of descriptors from now on: they are scarce."""
+        for listener in self._listeners:
+            listener.take_over()
+
+    def admit(self, connection: AppConnection, transport: Transport) -> Cause | None:
+        """Register a new connection; return the cause to turn it away with, or None if it is welcome."""
+        self.open.add(connection)
+        own = transport.get_extra_info("socket")
+        descriptor: int = -1 if own is None else own.fileno()
+        for listener in self._listeners:
+            listener.accepted(descriptor)
+        if descriptor >= self._max_descriptors:  # one of the reserve
+            self._free_descriptor()
+            return local_replies.NO_DESCRIPTORS
+        return local_replies.TOO_MANY_CONNECTIONS if len(self.open) > self._max_connections else None
+
+    # -- while open -----------------------------------------------------------------------------------------------
+
+    def add(self, connection: AppConnection) -> None:
+        self.open.add(connection)
+
+    def remove(self, connection: AppConnection) -> None:
+        self.open.discard(connection)
+
+    def note_work(self, until: float) -> None:
+        """Note that a connection has ended that was at work until then."""
+        self._worked_until = max(self._worked_until, until)
+
+    def tick(self, now: float) -> None:
+        if now < self._look_at:
+            return
+        self._look_at = now + self._look_every
+        for connection in list(self.open):
+            try:
+                connection.tick(now)
+            except Exception as error:  # noqa: BLE001 - the others' time-outs go on
+                self._defects.note(error)
+                reset(connection.transport)
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def drain(self, now: float) -> None:
+        """Let every connection end with its next response; call it until `is_busy` is False."""
+        self.draining = True
+        for connection in list(self.open):
+            connection.close_if_idle(now)
+
+    def is_busy(self, now: float) -> bool:
+        """Return True if connections are open, or the app was at work so recently that another one may come."""
+        return bool(self.open) or now - self._worked_until < _NEXT_CONNECTION
+
+    def abort(self) -> None:
+        """Close all connections at once."""
+        for connection in list(self.open):
+            connection.abort()
