@@ -1,29 +1,31 @@
-"""Chaos over the real program: kill -9, rotations and sink faults, with what arrived as the judge.
+"""The chaos program: kill -9, rotations and faults of sinks over the real program, judged by the lines that arrive.
 
     python -m tests.logshipper.chaos [--rounds N] [--seed N]
 
-An app writes numbered lines, in whole and in halves, and rotates its file in every way, and another file with stack
-traces; each of three sinks fails in every way by itself. The sinks are an HTTP receiver with several batches on their
-way, an Elasticsearch that wants single documents again or refuses them for good, and files. In each round a sink's
-mood changes, lines are written, the file is rotated in one of the ways, and the shipper is killed at whatever moment
-that is; now and then it is told to stop. Up to 50 rounds go over the same files. In the end:
+The app (`chaos_app`) writes numbered lines and stack traces, and rotates its file in every way. Three sinks fail
+independently: an HTTP receiver with several batches in flight, an Elasticsearch that rejects single documents or wants
+them again, and files. A round:
 
-- the HTTP receiver has every line, and once repeats are dropped by their ids exactly once;
-- Elasticsearch has every line exactly once, but for what it refused, which lies in the dead letters with its reason;
-- the files have every line exactly once, as they are;
-- every ledger says so: nothing is pending, nothing was dropped but what was refused.
+1. a sink's behaviour changes;
+2. lines are written;
+3. the file is rotated in one of the ways;
+4. the shipper is killed at any moment; sometimes it gets SIGTERM.
 
-Prints one line, exits 1 on any loss.
+Up to 50 rounds use the same files. At the end:
+
+- the HTTP receiver has every line, exactly once after repeats are dropped by their ids;
+- Elasticsearch has every line exactly once, except the rejected ones, which are in the dead letters with their reasons;
+- the files have every line exactly once, without dropping repeats;
+- in every ledger nothing is pending, and nothing was dropped except the rejected lines.
+
+The program prints one line. It exits with 1 if a line was lost or repeated.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
@@ -34,17 +36,17 @@ from typing import Any
 
 import httpx
 
+from tests.logshipper.chaos_app import BAD, ChaosApp
 from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.support import Receiver, environ, lines_of, status
 from tests.support import Program, free_port, wait_until
 
 _MODES = ("ok", "ok", "ok", "lost", "503", "429", "403", "hang", "limit:17000", "400")
-_BAD = "never mind "  # what a line begins with that Elasticsearch will never take
 _SINKS = ("web", "search", "files")
 
 
 class RefusalSearch(Elasticsearch):
-    """Refuses some documents for good, and wants others again."""
+    """An Elasticsearch that rejects the lines that begin with BAD, and wants some others again."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
@@ -52,7 +54,7 @@ class RefusalSearch(Elasticsearch):
 
     def _create(self, action: Any, line: bytes) -> dict[str, Any]:
         message = json.loads(line)["message"]
-        if message.startswith(_BAD):
+        if message.startswith(BAD):
             self.verdicts[message] = [400]
         elif self._chance.random() < 0.003:
             self.verdicts[message] = [429]
@@ -63,6 +65,8 @@ class RefusalSearch(Elasticsearch):
 
 
 class Chaos:
+    """One set of files with an app, a shipper and three sinks."""
+
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = random.Random(seed)
         self.folder = folder
@@ -89,94 +93,28 @@ class Chaos:
         )
         del self.environ["LOGSHIPPER_PATHS"]
         self.program: Program | None = None
-        self.log = folder / "logs" / "app.log"
-        self.app = self.log.open("ab", buffering=0)
-        self.unfinished = b""
-        self.written: list[str] = []
-        self.rotations = 0
+        self.app = ChaosApp(folder, self.random)
         self.kills = 0
         self.start()
 
-    # -- the app -------------------------------------------------------------------------------------------------------
-
-    def write(self) -> None:
-        block = self.unfinished
-        for _ in range(self.random.choice((1, 3, 30, 150))):
-            size = self.random.choice((0, 10, 100, 100, 100, 1000, 9000)) if len(block) < 50_000 else 0
-            head = _BAD if size < 1000 and self.random.random() < 0.02 else ""
-            line = f"{head}{len(self.written)} {'ü' * (size // 2)}{'x' * self.random.randrange(20)}"
-            self.written.append(line)
-            block += line.encode() + self.random.choice((b"\n", b"\n", b"\r\n"))
-        cut = self.random.randrange(len(block)) if self.random.random() < 0.3 else len(block)
-        self.app.write(block[:cut])
-        self.unfinished = block[cut:]
-
-    def finish_line(self) -> None:
-        self.app.write(self.unfinished)
-        self.unfinished = b""
-
-    def trace(self) -> None:
-        """Stack traces, now and then with a pause in one."""
-        for _ in range(self.random.choice((1, 5))):
-            lines = [f"{len(self.written)} ERROR failed"]
-            lines += [f"\tat shop.Order.pay(Order.java:{len(self.written) + number})" for number in range(1, 4)]
-            self.written += lines
-            at = self.random.randrange(1, len(lines))
-            self._append("traces.log", lines[:at])
-            if self.random.random() < 0.1:
-                time.sleep(0.15)
-            self._append("traces.log", lines[at:])
-
-    def _append(self, name: str, lines: list[str]) -> None:
-        with (self.folder / "logs" / name).open("ab", buffering=0) as file:
-            file.write("".join(f"{line}\n" for line in lines).encode())
-
-    # -- rotation ------------------------------------------------------------------------------------------------------
-
-    def rename(self) -> None:
-        """The writer may go on in the renamed file for a while, as one that waits for a signal does."""
-        self.rotations += 1
-        self.log.rename(self.folder / "logs" / f"app.log.{self.rotations}")
-        self.write()
-        self.finish_line()
-        self.app.close()
-        self.app = self.log.open("ab", buffering=0)
-
-    def copytruncate(self) -> None:
-        self.finish_line()
-        self.rotations += 1
-        shutil.copyfile(self.log, self.folder / "logs" / f"app.log.{self.rotations}")
-        os.truncate(self.log, 0)
-
-    def rename_again(self) -> None:
-        """Rotated files move on, as with logrotate's numbers; unless one is deleted just now."""
-        for path in sorted(self.folder.glob("logs/app.log.*")):
-            with contextlib.suppress(FileNotFoundError):
-                path.rename(
-                    path.with_name(f"{path.name}.{self.random.randrange(100)}"[-120:].replace("log.", "log.o", 1))
-                )
+    # -- the shipper and its sinks -------------------------------------------------------------------------------------
 
     def delete(self) -> None:
-        """Delete the file as soon as the shipper holds it; what is written to it afterwards still counts."""
+        """Delete the file once the shipper holds it open. Lines that are written to it afterwards must arrive, too."""
         if self.program is None or not self._holds_all():
             return
-        self.log.unlink()
-        self.write()
-        self.finish_line()
+        self.app.unlink()
         self.web.mode = self.search.mode = "ok"
-        self.app.close()
         self.wait_for_all()
-        self.app = self.log.open("ab", buffering=0)
+        self.app.reopen()
 
     def _holds_all(self) -> bool:
-        size = self.log.stat().st_size
+        size = self.app.log.stat().st_size
         try:
             sinks = status(self.admin_port)["sinks"]
-        except (httpx.HTTPError, KeyError):  # it is only just starting
+        except (httpx.HTTPError, KeyError):  # it has only just started
             return False
-        return any(item["path"] == str(self.log) and item["size"] == size for item in sinks["web"]["files"])
-
-    # -- the shipper and its sinks -------------------------------------------------------------------------------------
+        return any(item["path"] == str(self.app.log) and item["size"] == size for item in sinks["web"]["files"])
 
     def start(self) -> None:
         if self.program is None:
@@ -189,7 +127,9 @@ class Chaos:
             self.kills += 1
 
     def stop(self) -> None:
-        """As by Kubernetes. With a sink that fails it may say 69; before Python has begun it just ends."""
+        """Stop the shipper with SIGTERM. It exits with 69 if a sink fails, and by the signal if Python has not
+        started.
+        """
         if self.program is not None:
             code = self.program.stop()
             assert code in (0, 69, -15), f"exit {code}:\n{self.program.stderr}"
@@ -201,12 +141,12 @@ class Chaos:
     # -- judging -------------------------------------------------------------------------------------------------------
 
     def letters(self) -> list[dict[str, Any]]:
-        """Once each: a crash repeats them."""
+        """Return the dead letters, each once: a crash repeats them."""
         texts = [path.read_text() for path in self.folder.glob("letters/search*.ndjson")]
         return list({letter["id"]: letter for text in texts for letter in map(json.loads, text.splitlines())}.values())
 
     def files(self) -> Counter[str]:
-        """The lines in the file sink's files, as they are: nothing told apart by ids, only pieces put together."""
+        """Return the lines in the file sink's files. Pieces are joined, and repeats are not dropped."""
         lines: Counter[str] = Counter()
         pieces: dict[str, str] = {}
         for path in sorted(self.folder.glob("out/*.ndjson*")):
@@ -228,7 +168,7 @@ class Chaos:
         }
 
     def wait_for_all(self) -> None:
-        expected = dict.fromkeys(self.written, 1)
+        expected = dict.fromkeys(self.app.written, 1)
         latest = -1
 
         def all_there() -> bool:
@@ -251,17 +191,17 @@ class Chaos:
         wrong: list[str] = []
         for sink, lines in self.arrived().items():
             for what, found in {
-                "missing": [line[:30] for line in self.written if line not in lines],
+                "missing": [line[:30] for line in self.app.written if line not in lines],
                 "repeated": [line[:30] for line, count in lines.items() if count > 1],
-                "strange": [line[:40] for line in lines.keys() - set(self.written)],
+                "strange": [line[:40] for line in lines.keys() - set(self.app.written)],
             }.items():
                 if found:
                     wrong.append(f"{sink}: {len(found)} {what}: {found[:5]}")
         kept = [letter["message"] for letter in self.letters()]
-        if not all(message.startswith(_BAD) for message in kept):
-            wrong.append(f"dead letters that are none: {kept[:5]}")
-        if any(document["message"].startswith(_BAD) for document in self.search.documents.values()):
-            wrong.append("a document that was refused is there")
+        if not all(message.startswith(BAD) for message in kept):
+            wrong.append(f"dead letters that were not rejected: {kept[:5]}")
+        if any(document["message"].startswith(BAD) for document in self.search.documents.values()):
+            wrong.append("a rejected document was stored")
         assert not wrong, f"{wrong}\n{stderr[-20000:]}"
         assert '"a defect' not in stderr, stderr[-20000:]
 
@@ -273,23 +213,26 @@ class Chaos:
         self.finish()
 
     def round(self) -> None:
-        """Faults, lines, a rotation, and kill -9 (now and then SIGTERM) at whatever moment that is."""
+        """Change a sink's behaviour, write lines, rotate, and kill the shipper (sometimes with SIGTERM) at any
+        moment.
+        """
         if self.random.random() < 0.9:
             self.start()
         self.fail()
-        self.write()
-        self.random.choice((self.write, self.trace))()
+        app = self.app
+        app.write()
+        self.random.choice((app.write, app.trace))()
         time.sleep(self.random.choice((0, 0.02, 0.1)))
-        rotations = (self.rename, self.copytruncate, self.rename_again, self.delete, self.write)
+        rotations = (app.rename, app.copytruncate, app.rename_again, self.delete, app.write)
         self.random.choice(rotations)()
         if self.random.random() < 0.5:
-            self.write()
-        time.sleep(self.random.choice((0, 0.1, 0.4, 0.8)))  # how long it may work
+            app.write()
+        time.sleep(self.random.choice((0, 0.1, 0.4, 0.8)))  # the time that it has to work
         self.random.choice((self.kill, self.kill, self.kill, self.kill, self.kill, self.stop))()
 
     def finish(self) -> None:
         self.web.mode = self.search.mode = "ok"
-        self.finish_line()
+        self.app.finish_line()
         self.start()
         self.wait_for_all()
         assert self.program is not None
@@ -315,7 +258,7 @@ class Chaos:
             self.program.kill()
 
     def repeats(self) -> int:
-        """Records that the HTTP receiver got more than once."""
+        """Return how many records the HTTP receiver got more than once."""
         records = self.web.records()
         return len(records) - len({record["id"] for record in records})
 
@@ -341,7 +284,7 @@ def main() -> int:
             totals["repeats"] += chaos.repeats()
             totals["letters"] += len(chaos.letters())
         rounds, seed = rounds + options.episode, seed + 1
-        totals.update(rotations=chaos.rotations, kills=chaos.kills, lines=len(chaos.written))
+        totals.update(rotations=chaos.app.rotations, kills=chaos.kills, lines=len(chaos.app.written))
     print(  # noqa: T201 - as above
         f"seeds {options.seed} to {seed - 1}: {rounds} rounds, {totals['kills']} times kill -9, "
         f"{totals['rotations']} rotations: {totals['lines']} lines to each of {len(_SINKS)} sinks, none lost, none "
