@@ -33,5 +33,5 @@ def pod(tmp_path: Path) -> Pod:
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The program's own loop."""
+    """Run async tests on uvloop, as the program does."""
     return {"uvloop": uvloop.new_event_loop}

@@ -1,4 +1,4 @@
-"""A follower over a real directory, with a clock of its own and sinks that are lists."""
+"""A follower over a real directory, with a clock that the test sets, and lists as sinks."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ ROTATE_WAIT = 30.0
 
 
 class Pod:
+    """Log files and a logshipper without a process: the follower, queues and ledgers are real."""
+
     alive: ClassVar[list[Pod]] = []
-    """Those that were made in this test; `conftest` closes their files when it is over."""
+    """The pods of the current test; `conftest` closes their files at its end."""
 
     def __init__(self, folder: Path, *sinks: str, **environ: str) -> None:
         self.logs = folder / "logs"
@@ -62,13 +64,13 @@ class Pod:
         self.follower.start()
 
     def kill(self) -> None:
-        """As kill -9 does: everything that was not written is gone."""
+        """Stop as kill -9 does: everything that was not written is lost."""
         for tail in self.follower.tails.values():
             tail.close()
         self.store.close()
 
     async def restart(self) -> None:
-        """A clean end and a new beginning."""
+        """Save the state, stop and start again."""
         await self.store.save()
         self.kill()
         self.begin()
@@ -79,7 +81,7 @@ class Pod:
         self.check()
 
     def ship(self, sink: str = "default", room: int = 100_000, *, batches: int = 1000) -> list[str]:
-        """Deliver what there is; the lines that came."""
+        """Deliver everything, in batches of at most `room` bytes. Return the delivered lines."""
         lines: list[str] = []
         for _ in range(batches):
             chunks = self.queues[sink].collect(room)
@@ -93,12 +95,12 @@ class Pod:
         return lines
 
     def send(self, sink: str, chunks: list[Chunk]) -> InFlightBatch:
-        """A batch leaves for the sink."""
+        """Put a batch in flight."""
         self.queues[sink].sending(chunks)
         return InFlightBatch(sink, chunks, self.shape)
 
     def settle(self, flight: InFlightBatch) -> None:
-        """The sink has decided on all of it."""
+        """Accept all of a batch."""
         self.queues[flight.batch.sink].settle(flight.chunks, flight.dropped, flight.receipt)
 
     def shape(self, chunk: Chunk) -> Records:

@@ -1,4 +1,4 @@
-"""What logshipper's tests share: a receiver that can misbehave, and the oracle that reads what it got."""
+"""Support for logshipper's tests: a receiver that can misbehave, an oracle for the lines that it got, and settings."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ FAST = {
     "LOGSHIPPER_RETRY_MAX": "100ms",
     "LOGSHIPPER_REQUEST_TIMEOUT": "500ms",
 }
-"""Settings under which a test need not wait."""
+"""Settings with short times, so that tests are fast."""
 
 
 class Receiver:
-    """An HTTP receiver of NDJSON. `mode` is how it answers; it may be changed at any time.
+    """An HTTP receiver of NDJSON. `mode` decides its responses, and may be changed at any time.
 
     ok: 204 · hang: no answer until the client gives up · lost: stored, but the connection closes without a response ·
     a number: that status, nothing stored · limit:N: 413 for a body of more than N bytes · poison:TEXT: 400 for a body
     with that text
 
-    What a sink of records speaks to derives from this, and overrides `take`.
+    Receivers of other protocols derive from it, and override `take`.
     """
 
     path = "/logs"
 
     def __init__(self, port: int = 0) -> None:
         self.mode = "ok"
-        self.delay = 0.0  # seconds before each answer
+        self.delay = 0.0  # seconds before each response
         self.headers: dict[str, str] = {}
-        self.error_body = b""  # the body of an answer that is no 2xx
-        self.requests: list[dict[str, str]] = []  # the headers of all, in order
+        self.error_body = b""  # the body of a response that is no 2xx
+        self.requests: list[dict[str, str]] = []  # the headers of all requests, in order
         self.stored: list[tuple[str, bytes]] = []  # Idempotency-Key and body
         self._closing = threading.Event()
         receiver = self
@@ -78,7 +78,7 @@ class Receiver:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         if len(body) < int(request.headers["Content-Length"]):
             request.close_connection = True
-            return  # the client was killed in the middle
+            return  # the client was killed while it sent the body
         mode = self.mode
         self._closing.wait(self.delay)
         self.requests.append(dict(request.headers.items()))
@@ -108,7 +108,7 @@ class Receiver:
         request.wfile.write(reply)
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        """Store what has come; the status and body to answer with."""
+        """Store the body of a request. Return the status and the body of the response."""
         del path
         self.stored.append((headers["Idempotency-Key"], body))
         return 204, b""
@@ -119,7 +119,7 @@ class Receiver:
         self._server.server_close()
         self._thread.join()
 
-    # -- what arrived --------------------------------------------------------------------------------------------------
+    # -- the arrived records -------------------------------------------------------------------------------------------
 
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(line) for _, body in list(self.stored) for line in body.splitlines()]
@@ -129,9 +129,9 @@ class Receiver:
 
 
 def lines_of(records: Iterable[dict[str, Any]]) -> Counter[str]:
-    """The lines that the records make, once repeats are dropped by id and pieces of lines are put together.
+    """Return the lines of the records, after repeats are dropped by id and pieces of lines are joined.
 
-    Fails when an id stands for two different texts.
+    Fails if an id has two different texts.
     """
     texts: dict[str, dict[int, str]] = {}
     for record in records:
@@ -152,13 +152,13 @@ def status(admin_port: int) -> dict[str, Any]:
 
 
 def metric(admin_port: int, name: str) -> float:
-    """The value of one sample, such as `logshipper_pending_bytes{sink="default"}`."""
+    """Return the value of one sample, such as `logshipper_pending_bytes{sink="default"}`."""
     text = httpx.get(f"http://127.0.0.1:{admin_port}/metrics", trust_env=False).text
     return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 
 def environ(folder: Path, admin_port: int, **more: str) -> dict[str, str]:
-    """Settings for a logshipper over `folder/logs`, with its state in `folder/state`."""
+    """Return the settings of a logshipper that tails `folder/logs` and has its state in `folder/state`."""
     (folder / "logs").mkdir(exist_ok=True)
     return {
         **FAST,
@@ -203,7 +203,7 @@ def a_chunk(data: bytes, start: int = 0, generation: str = "f00d", *, partial: b
 
 
 def a_batch(*chunks: Chunk, **labels: str) -> Batch:
-    """A batch of raw lines."""
+    """Return a batch of unparsed lines."""
     tailed = load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:"}).inputs["default"]
     return Batch("default", tuple(Pipeline(tailed, labels).process(item) for item in chunks))
 
@@ -214,7 +214,7 @@ def now() -> float:
 
 @contextlib.contextmanager
 def full_disk(*, nothing: bool = False) -> Iterator[None]:
-    """Every write writes ten bytes, or `nothing`, and fails."""
+    """Let each write write ten bytes, or `nothing`, and then fail."""
     real = os.write
 
     def full(descriptor: int, data: bytes) -> int:

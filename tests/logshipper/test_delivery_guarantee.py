@@ -1,8 +1,8 @@
-"""A model of an app, its rotations, our crashes and sinks that fail, against what was received and the ledger.
+"""A model-based test of the delivery guarantee: an app, its rotations, crashes of logshipper, and sinks that fail.
 
-Hypothesis chooses what happens next; whatever it is, the ledger balances after each step, and in the end every line was
-received by every sink, or refused by it for good, and once repeats are dropped by their ids exactly once. What the
-second sink refused lies in its dead letters.
+Hypothesis chooses the steps. After each step the ledger is balanced. At the end every line was accepted or rejected by
+every sink, exactly once after repeats are dropped by their ids. The lines that the second sink rejected are in its dead
+letters.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ ANSWERS = ("yes", "no", "lost", "again", "reject some", "reject all", "too large
 
 
 class Moody:
-    """A sink that answers as it is told, then yes. It remembers what it took, and what it refused for good."""
+    """A sink with chosen responses; after those it accepts everything. It keeps the accepted and the rejected
+    records.
+    """
 
     max_in_flight = 64
 
@@ -68,7 +70,7 @@ class Moody:
                 self.refused += records[1::2]
                 return Outcome(rejected=[(index, "bad") for index in odd])
             case "reject all":
-                self.refused += records if batch.events == 1 else []  # of several, any may be taken the next time
+                self.refused += records if batch.events == 1 else []  # of several events, each may be accepted later
                 raise BatchRefused("bad")
             case "too large" if batch.events > 1:
                 raise BatchTooLarge
@@ -91,7 +93,7 @@ class LogShipping(RuleBasedStateMachine):
         most=st.sampled_from([0, 1]),
     )
     def begin(self, inside: bool, limit: str, multiline: str, in_flight: str, most: int) -> None:  # noqa: FBT001 - hypothesis passes by keyword
-        """`inside`: whether the globs match the rotated files, too."""
+        """Begin. `inside`: True if the globs match rotated files, too."""
         self.folder = Path(tempfile.mkdtemp())
         pattern = "app.log*" if inside else "app.log"
         environ = {
@@ -119,7 +121,7 @@ class LogShipping(RuleBasedStateMachine):
         self.written: list[str] = []
         self.unfinished = b""
         self.rotations = 0
-        self.began_unseen = False  # the log was cut while nobody looked: what is in it now is known to nobody
+        self.began_unseen = False  # the log was truncated while no process ran: nothing knows its content
         self.running = True
         self.save()
 
@@ -132,7 +134,7 @@ class LogShipping(RuleBasedStateMachine):
         head=st.sampled_from(["", "\tat "]),
     )
     def write(self, count: int, size: int, cut: int, head: str = "") -> None:
-        """`head`: that of a line which belongs to the event of the line before it."""
+        """Write a line. With a `head` it belongs to the event of the line before it."""
         block = self.unfinished
         for _ in range(count):
             self.written.append(f"{head}{len(self.written)} {'y' * size}")
@@ -150,7 +152,9 @@ class LogShipping(RuleBasedStateMachine):
         return self.pod.logs / f"app.log.{self.rotations}"
 
     def seen(self) -> bool:
-        """Whether a file that leaves the globs now is held, or could be recognised by what was shipped of it."""
+        """Return True if a file whose name no glob matches now is held open, or could be recognised by shipped
+        content.
+        """
         if self.running:
             self.pod.look()
         held = os.fstat(self.app.fileno())
@@ -160,7 +164,7 @@ class LogShipping(RuleBasedStateMachine):
 
     @rule(late=st.booleans())
     def rename(self, late: bool) -> None:  # noqa: FBT001 - as above
-        """`late`: the writer goes on in the renamed file for a while."""
+        """Rename the file. `late`: the writer continues in the renamed file for a while."""
         if not late:
             self.finish_line()
         if not self.seen():
@@ -182,14 +186,14 @@ class LogShipping(RuleBasedStateMachine):
 
     @rule()
     def rename_again(self) -> None:
-        """Rotated files move on, as with logrotate's numbers."""
+        """Rename the rotated files, as logrotate does with numbers."""
         for path in sorted(self.pod.logs.glob("app.log.*")):
             path.rename(self.rotated())
 
     @precondition(lambda self: self.running)
     @rule()
     def delete(self) -> None:
-        """Only a file that is held, and until every line of it was shipped nobody kills us: nothing could help that."""
+        """Delete a file that is held open. There is no crash until all of it was shipped: its lines would be lost."""
         self.finish_line()
         self.pod.look()
         inode = os.fstat(self.app.fileno()).st_ino
@@ -211,7 +215,7 @@ class LogShipping(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule()
     def much_later(self) -> None:
-        """Long enough for rotated files to be let go, unless something in them is not shipped."""
+        """Wait until rotated files are forgotten, unless something in them is not shipped."""
         self.pod.look(ROTATE_WAIT + 1)
 
     @precondition(lambda self: self.running)
@@ -221,20 +225,20 @@ class LogShipping(RuleBasedStateMachine):
         answers=st.lists(st.sampled_from(ANSWERS), max_size=6),
     )
     def ship(self, sink: str, room: int, answers: list[str]) -> None:
-        """All there is. A sink that hangs is where we are killed."""
+        """Ship everything. If a sink hangs, the process is killed."""
         self.sinks[sink].answers = answers
         if asyncio.run(self.shipped(sink, room)):
             return
         self.kill()
 
     async def shipped(self, name: str, room: int) -> bool:
-        """Whether all was shipped; False: the sink hangs."""
+        """Return True if everything was shipped, False if the sink hangs."""
         sink, feed = self.sinks[name], self.pod.queues[name]
         sink.hangs = asyncio.Event()
         health, clock = Health(), asyncio.get_running_loop().time
         collect = feed.collect
 
-        def little(_: int) -> list[Chunk]:  # less than settings allow
+        def little(_: int) -> list[Chunk]:  # smaller batches than the settings allow
             return collect(room)
 
         feed.collect = little  # type: ignore[method-assign,assignment] # an object's own
@@ -266,14 +270,14 @@ class LogShipping(RuleBasedStateMachine):
     @precondition(lambda self: not self.running)
     @rule()
     def start(self) -> None:
-        """Batches that were on their way are taken up by the next `ship`."""
+        """Start again. The next `ship` sends the batches again that were in flight."""
         self.pod.begin()
         self.running = True
         self.began_unseen = False
         self.save()
 
     def save(self) -> None:
-        """What `Store.save` does, without its thread."""
+        """Save the state as `Store.save` does, without its thread."""
         store = self.pod.store
         store._begin_journal()
         store._write(checkpoint.dump(store.state, store.state.journal), store.state.journal)

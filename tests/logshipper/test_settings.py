@@ -1,4 +1,4 @@
-"""What logshipper can be told, and what it says when it is told nonsense."""
+"""The settings of logshipper, and its error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files through every kind of rotation, in one process: what is read, in which order, and what is remembered."""
+"""Files through every kind of rotation in one process: the lines, their order, and the saved state."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def test_two_files_that_are_equal_when_the_pod_ends_are_both_shipped(pod: Pod) -
 
 
 def test_a_file_whose_unused_end_is_cut_off_is_not_read_again(pod: Pod) -> None:
-    """As by writers that map a region of the file, and trim it when they close it."""
+    """NULs of a writer that maps a region of the file, and truncates the file when it closes it."""
     pod.log.write_bytes(b"1\n2\n" + b"\0" * 5000)
     pod.look()
     assert pod.ship() == ["1", "2"]

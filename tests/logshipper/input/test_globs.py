@@ -1,4 +1,4 @@
-"""Finding files by globs: the same as Python's glob finds, in any tree, and an end however links are laid."""
+"""Globs: the same files as Python's glob finds, in any tree; the walk ends, whatever the links are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernel's word: what wakes us, and that nothing depends on it."""
+"""The inotify watcher: the events that wake the loop, and that nothing depends on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidecars.logshipper.input import inotify_watcher
 from sidecars.logshipper.input.inotify_watcher import Watcher
 from tests.logshipper.support import append
 
-LONG = 30.0  # seconds; whoever is woken does not wait for them
+LONG = 30.0  # seconds; a time-out that is not reached if an event comes
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def java(tmp_path: Path, **environ: str) -> Pod:
 
 
 def events(pod: Pod, room: int = 100_000) -> list[str]:
-    """Deliver what there is; each event as a text."""
+    """Deliver everything. Return the text of each event."""
     found: list[str] = []
     while chunks := pod.queues["default"].collect(room):
         flight = pod.send("default", chunks)

@@ -27,7 +27,7 @@ def fill(folder: Path, count: int, header: bytes, row: bytes) -> None:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many bytes each read asks for."""
+    """The length of each read."""
     real, asked = os.pread, list[int]()
 
     def counting(descriptor: int, length: int, offset: int) -> bytes:

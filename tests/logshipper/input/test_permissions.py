@@ -1,4 +1,4 @@
-"""Why a file cannot be read, and what to do."""
+"""Sentences about unreadable files: the reason and the cure."""
 
 from __future__ import annotations
 

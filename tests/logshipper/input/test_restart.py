@@ -1,4 +1,4 @@
-"""Files that we were not there to watch: what is found again after a restart, and where reading goes on."""
+"""Files that changed while no process ran: which are found again after a restart, and where reading continues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.logshipper.support import append
 
 
 def ship_one_of_two(pod: Pod) -> None:
-    """The log has two lines, of which the sink has the first."""
+    """Write two lines, and ship the first."""
     append(pod.log, "1\n2\n")
     pod.look()
     pod.ship(room=2, batches=1)
@@ -115,7 +115,7 @@ async def test_a_sink_that_is_new_gets_what_is_still_there(tmp_path: Path) -> No
 
 
 async def test_a_file_of_which_nothing_was_shipped_is_found_again_in_its_copy(pod: Pod) -> None:
-    """The sink was down from the beginning, and so were we when the file was copied and cut."""
+    """The sink was down from the beginning. The file was copied and truncated while no process ran."""
     await pod.store.save()
     append(pod.log, "1\n2\n")
     pod.look()

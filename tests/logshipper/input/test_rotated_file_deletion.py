@@ -40,7 +40,7 @@ def test_a_rotated_file_is_deleted_when_the_last_sink_has_all_of_it(tmp_path: Pa
 
 
 def test_what_is_written_to_a_file_after_its_deletion_is_still_shipped(tmp_path: Path) -> None:
-    """By a writer that did not let go of the rotated file for longer than ROTATE_WAIT."""
+    """The writer holds the rotated file open for longer than ROTATE_WAIT."""
     pod = deleting(tmp_path)
     append(pod.log, "1\n")
     pod.look()

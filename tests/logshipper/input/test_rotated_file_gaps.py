@@ -1,4 +1,4 @@
-"""Which rotated files are missing, told by their numbers."""
+"""Missing rotated files, found by their numbers."""
 
 from __future__ import annotations
 

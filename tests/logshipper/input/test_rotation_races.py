@@ -54,7 +54,7 @@ def test_delete_and_recreate_between_two_looks(pod: Pod) -> None:
 
 
 def test_a_file_that_is_recreated_with_the_very_same_first_lines_is_another_file(pod: Pod) -> None:
-    """Equal beginnings are no reason to leave a file out, as where a checksum of the first line is all there is."""
+    """A file is not skipped because it begins like another: a checksum of the first line alone would do that."""
     append(pod.log, "banner\n1\n")
     pod.look()
     pod.ship()
@@ -65,7 +65,7 @@ def test_a_file_that_is_recreated_with_the_very_same_first_lines_is_another_file
 
 
 def test_a_file_that_is_cut_between_the_look_and_the_read(pod: Pod) -> None:
-    """The race of copytruncate: the size was seen, and the bytes are gone or others by the time they are read."""
+    """The race of copytruncate: after the size was polled, the bytes are gone or others when they are read."""
     append(pod.log, "1\n2\n")
     pod.look()
     assert pod.ship(room=2, batches=1) == ["1"]
@@ -95,7 +95,7 @@ def test_a_file_that_vanishes_between_being_listed_and_being_opened(pod: Pod, mo
 
 
 def compress(path: Path, *, keep: bool = False) -> None:
-    """As gzip does: a new file grows beside the old one, which is then removed."""
+    """Compress a file as gzip does: a new file grows beside the old one, which is then removed."""
     packed = path.with_name(f"{path.name}.gz")
     packed.touch()
     packed.write_bytes(gzip.compress(path.read_bytes()))

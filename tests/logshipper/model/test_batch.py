@@ -1,4 +1,4 @@
-"""How lines look as records, and what makes a repeat recognisable."""
+"""Batches: the records of lines, and the keys and ids that make a repeat recognisable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file is this?"""
+"""Fingerprints: a file is recognised after any change, and never taken for another one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def reader_at(data: bytes) -> ReadAt:
 
 
 def marks(data: bytes, *offsets: int) -> list[Fingerprint]:
-    """What is remembered of a file that was shipped up to these offsets."""
+    """Return the fingerprints of a file that was shipped up to these offsets."""
     return [
         prefix_fingerprint(data[: max(offsets)]),
         *(position_fingerprint(offset, data[:offset]) for offset in offsets),

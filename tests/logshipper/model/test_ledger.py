@@ -1,4 +1,4 @@
-"""read = delivered + dropped + pending."""
+"""The ledger: read = delivered + dropped + pending."""
 
 from __future__ import annotations
 

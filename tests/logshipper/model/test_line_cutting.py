@@ -1,4 +1,4 @@
-"""How a chunk is cut."""
+"""Line cutting: the cut of a block of bytes, for lines, pieces and holes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _TEXT = st.binary(max_size=80) | st.lists(
 @given(_TEXT, st.integers(1, 12), st.integers(1, 20))
 @example(b"\1\0\0\0", 1, 1)
 def test_nothing_is_lost_or_shipped_twice_whatever_the_bytes_and_the_chunks(data: bytes, limit: int, room: int) -> None:
-    """The reader of a file that has ended: pieces and holes make the whole again, and every line keeps its limit."""
+    """Read a file that has ended: pieces and holes together are the whole file, and no piece exceeds the limit."""
     room, at, shipped = max(room, limit + 2), 0, b""
     while at < len(data):
         block = data[at : at + room]

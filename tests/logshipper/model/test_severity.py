@@ -1,4 +1,4 @@
-"""What levels mean."""
+"""The severities of levels."""
 
 from __future__ import annotations
 

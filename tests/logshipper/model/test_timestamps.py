@@ -1,4 +1,4 @@
-"""Times of apps, to the nanosecond."""
+"""Times in the formats of apps, parsed to the nanosecond."""
 
 from __future__ import annotations
 

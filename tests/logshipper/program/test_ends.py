@@ -14,7 +14,7 @@ from tests.support import free_port, wait_until
 
 @pytest.mark.parametrize("fault", ["refused", "503", "hang"])
 def test_a_dead_sink_does_not_hold_up_the_end_and_nothing_is_lost(tmp_path: Path, start: Start, fault: str) -> None:
-    """Given up long before the drain's deadline, which would be ten minutes."""
+    """The sink is given up long before the deadline of the drain, which is ten minutes."""
     port = free_port()
     variables = environ(
         tmp_path,
@@ -67,7 +67,7 @@ def test_a_sink_that_is_slow_and_not_dead_gets_all(tmp_path: Path, start: Start,
 def test_a_plain_container_reads_on_until_the_app_has_said_its_last_words(
     tmp_path: Path, start: Start, receiver: Receiver
 ) -> None:
-    """Both are told to stop at the same time."""
+    """The app and logshipper get SIGTERM at the same time."""
     log = tmp_path / "logs" / "app.log"
     program = start(
         "logshipper", **environ(tmp_path, free_port(), LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_DRAIN_QUIET="2s")
@@ -104,7 +104,7 @@ def test_a_job_ends_when_nothing_more_is_written(tmp_path: Path, start: Start, r
     variables = environ(tmp_path, free_port(), LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_EXIT_WHEN_IDLE="500ms")
     program = start("logshipper", **variables)
     with pytest.raises(Exception, match="timed out"):
-        program.wait(1.5)  # before the app has begun nothing is over
+        program.wait(1.5)  # EXIT_WHEN_IDLE counts from the first line on
     append(tmp_path / "logs" / "app.log", "1\nunfinished")
     assert program.wait() == 0
     assert lines_of(receiver.records()) == {"1": 1, "unfinished": 1}

@@ -1,4 +1,4 @@
-"""Debian's logrotate, in each of its ways, while the real program follows: no line is lost, and none arrives twice."""
+"""The real program with Debian's logrotate in each of its modes: no line is lost, and none arrives twice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Logrotate:
         lines = way.format(folder=folder)
         self._config.write_text(f"{folder}/logs/app.log {{\nrotate 3\nmissingok\n{lines}\n}}\n")
         self._config.chmod(0o644)
-        (folder / "logs").chmod(0o755)  # it refuses what others may write to
+        (folder / "logs").chmod(0o755)  # logrotate refuses a directory that others may write to
 
     def rotate(self) -> None:
         if self._by_the_second:
@@ -63,7 +63,7 @@ def test_logrotate_costs_no_line(tmp_path: Path, start: Start, receiver: Receive
         append(log, "".join(f"{line}\n" for line in lines))
 
     def seen() -> bool:
-        """Held open, and read as the file that it is now; no two have the same size."""
+        """The file is held open and read where it is now; no two files have the same size."""
         held = any(link.resolve() == log for link in Path(f"/proc/{program.process.pid}/fd").iterdir())
         files = status(port)["sinks"]["default"]["files"]
         return held and any(item["path"] == str(log) and item["size"] == log.stat().st_size for item in files)
@@ -72,7 +72,7 @@ def test_logrotate_costs_no_line(tmp_path: Path, start: Start, receiver: Receive
     for turn in range(4):
         write(100 + 20 * turn)
         wait_until(seen, "it has seen the file: what is gone before that nobody can ship")
-        receiver.mode = "503" if receiver.mode == "ok" else "ok"  # it lags behind at every other rotation
+        receiver.mode = "503" if receiver.mode == "ok" else "ok"  # the shipper lags behind at every other rotation
         write(10)
         rotation.rotate()
     receiver.mode = "ok"

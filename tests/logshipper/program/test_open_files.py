@@ -14,7 +14,7 @@ MANY = "there are more log files than may be open; they are read in turns: raise
 
 
 def limited(variables: dict[str, str], folder: Path, most: int) -> Program:
-    """A logshipper that may have `most` descriptors."""
+    """Start a logshipper with a limit of `most` descriptors."""
     code = (
         f"import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most})); "
         "runpy.run_module('sidecars.logshipper', run_name='__main__', alter_sys=True)"

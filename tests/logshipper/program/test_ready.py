@@ -1,4 +1,4 @@
-"""What ready promises: whatever is written from then on is seen by the kernel's word, and not only by the next scan."""
+"""Readiness: from then on each written line is noticed by inotify, and not only by the next scan."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_file_that_comes_after_ready_is_seen_at_once_also_in_a_directory_that_
 def test_lines_that_are_written_and_rotated_away_from_the_first_moment_of_being_ready_on_are_all_shipped(
     tmp_path: Path, start: Start, receiver: Receiver
 ) -> None:
-    """Each file stands for as long as it takes to be seen: the test goes on when it was."""
+    """Each file is rotated away as soon as it was seen: the test waits for nothing else."""
     port = free_port()
     program = start(
         "logshipper", **environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_SCAN_INTERVAL="1m")

@@ -58,7 +58,7 @@ def test_a_state_directory_that_cannot_be_written_is_74(tmp_path: Path, start: S
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk that is really full soon."""
+    """A file system of 64 KiB."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "tmpfs", str(folder)]

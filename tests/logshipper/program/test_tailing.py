@@ -62,7 +62,7 @@ def test_writers_are_never_blocked_and_files_never_locked(tmp_path: Path, start:
 
 
 def test_with_a_sink_down_the_files_are_the_only_buffer(tmp_path: Path, start: Start) -> None:
-    """However much is written and rotated: the lines are in the files, which are held, and not in memory."""
+    """However much is written and rotated, the lines stay in the files, which are held open, and not in memory."""
     port, dead = free_port(), free_port()
     log = tmp_path / "logs" / "app.log"
     variables = environ(tmp_path, port, LOGSHIPPER_SINK=f"http://127.0.0.1:{dead}/", LOGSHIPPER_ROTATE_WAIT="0")

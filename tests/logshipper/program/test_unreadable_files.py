@@ -14,7 +14,7 @@ from tests.support import Program, free_port, wait_until
 
 @pytest.fixture
 def as_nobody(tmp_path: Path) -> Iterator[Callable[[Mapping[str, str]], Program]]:
-    """Starts a logshipper as the user that the image has, whom permissions concern."""
+    """A function that starts a logshipper as the user of the image, who is not root."""
     if os.geteuid() != 0:
         pytest.skip("becoming another user needs root")
     programs: list[Program] = []
@@ -35,7 +35,7 @@ def as_nobody(tmp_path: Path) -> Iterator[Callable[[Mapping[str, str]], Program]
 AS_NOBODY = """
 import concurrent.futures.thread, encodings.idna, os, runpy, uvloop
 import sidecars.chassis.commandline, sidecars.logshipper.app
-import sidecars.logshipper.sinks.http  # Python's home may be root's alone
+import sidecars.logshipper.sinks.http  # Python's directory may be readable for root alone
 os.setgroups([]); os.setgid(65532); os.setuid(65532)
 runpy.run_module("sidecars.logshipper", run_name="__main__", alter_sys=True)
 """
@@ -68,7 +68,7 @@ def test_what_may_not_be_read_is_told_and_read_as_soon_as_it_may(
     wait_until(lambda: str(log) in not_ready(port), "a file that was followed before counts, too")
     assert status(port)["unreadable"] == {str(log): "Permission denied"}
     log.chmod(0o644)
-    # Killed before it heard the yes, it has sent the first line again, under the same id.
+    # It was killed before it read the response, and has sent the first line again, under the same id.
     wait_until(lambda: lines_of(receiver.records()) == {"1": 1, "2": 1}, "both lines arrive")
     assert status(port)["unreadable"] == {}
     assert again.stop() == 0
@@ -77,7 +77,7 @@ def test_what_may_not_be_read_is_told_and_read_as_soon_as_it_may(
 def test_an_end_at_which_nothing_could_be_read_is_no_success(
     tmp_path: Path, receiver: Receiver, as_nobody: Callable[[Mapping[str, str]], Program]
 ) -> None:
-    """As with an app that writes as another user with umask 0027: all would seem well, and nothing is delivered."""
+    """The app writes as another user with umask 0027: without the exit code all would seem well."""
     port = free_port()
     log, other = tmp_path / "logs" / "app.log", tmp_path / "logs" / "other.log"
     variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url)

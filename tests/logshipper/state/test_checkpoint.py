@@ -1,4 +1,4 @@
-"""The state as bytes: what is written can be read, and nothing else is taken for it."""
+"""The formats of the state: a snapshot and a journal are read as they were written, and torn ones are recognised."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_torn_journal_gives_the_entries_before_the_tear(entries: list[JournalE
 
 @given(_STATE, st.lists(_ENTRY, max_size=6))
 def test_replaying_a_journal_twice_ends_where_replaying_it_once_does(state: State, entries: list[JournalEntry]) -> None:
-    """While no snapshot can be written, one journal serves for longer than its snapshot."""
+    """A journal may begin before the snapshot: while no snapshot can be written, the same journal continues."""
     for entry in entries:
         checkpoint.apply(state, entry)
     once = {name: dict(file.positions) for name, file in state.files.items()}

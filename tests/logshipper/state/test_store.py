@@ -1,4 +1,4 @@
-"""The state directory: what survives, what is refused, and what a full disk does."""
+"""The store: the state after a crash, states that are refused, and a full disk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def done(store: Store, offset: int) -> None:
-    """A sink said yes, as `follow` notes it: in the live state and in the journal."""
+    """Note a decision of the sink in the state and in the journal."""
     store.state.files.setdefault(FILE.generation, FILE)
     entry = checkpoint.done_entry("default", {FILE.generation: Fingerprint(offset, 0, "")}, None)
     checkpoint.apply(store.state, entry)
@@ -131,7 +131,7 @@ async def test_a_failing_disk_is_told_and_healed_from_and_costs_no_position(
     real = os.write
 
     def full(descriptor: int, data: bytes) -> int:
-        """Half a line fits."""
+        """Write half of the line, then fail."""
         real(descriptor, data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
