@@ -110,6 +110,12 @@ class WeightedDraw:
             return number
         return self._alias[number]
 
+    def _draw_two(self) -> tuple[Endpoint, Endpoint]:
+        """Draw an endpoint by weight, and another one with equal chances. There must be at least two."""
+        first = self._draw()
+        second = int(self._rand() * (self._count - 1))
+        return self._usable[first], self._usable[second if second < first else second + 1]
+
 
 class Random(WeightedDraw):
     """Chooses at random, by weight."""
@@ -122,13 +128,9 @@ class LeastRequest(WeightedDraw):
     """Chooses of two candidates the one with fewer pending attempts for its weight."""
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - the protocol gives it
-        count = self._count
-        if count == 1:
+        if self._count == 1:
             return self._usable[0]
-        first = self._draw()
-        second = int(self._rand() * (count - 1))
-        one = self._usable[first]
-        other = self._usable[second if second < first else second + 1]
+        one, other = self._draw_two()
         return other if other.pending * one.weight < one.pending * other.weight else one
 
 
@@ -139,13 +141,9 @@ class PeakEwma(WeightedDraw):
     """
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - the protocol gives it
-        count = self._count
-        if count == 1:
+        if self._count == 1:
             return self._usable[0]
-        first = self._draw()
-        second = int(self._rand() * (count - 1))
-        one = self._usable[first]
-        other = self._usable[second if second < first else second + 1]
+        one, other = self._draw_two()
         cost, others = one.cost + _NOISE, other.cost + _NOISE
         if others < cost * _CLEARLY and cost < others * _CLEARLY:
             return other if other.pending * one.weight < one.pending * other.weight else one

@@ -170,6 +170,11 @@ def field_name(line: bytes) -> bytes:
     return line[: line.index(b":")].lower()
 
 
+def drop_fields(lines: list[bytes], names: frozenset[bytes]) -> None:
+    """Remove from our serialised lines those of the fields with these names, in lower case."""
+    lines[:] = [line for line in lines if field_name(line) not in names]
+
+
 def parse_trailer(line: bytes) -> bytes:
     """Return our serialisation of a trailer line, or b"" for a field that is dropped from trailers.
 

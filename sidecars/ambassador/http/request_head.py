@@ -16,7 +16,7 @@ from sidecars.ambassador.http.fields import (
     ControlField,
     Doorkeeper,
     FieldSyntaxError,
-    field_name,
+    drop_fields,
     list_items,
     parse_field_lines,
 )
@@ -177,7 +177,7 @@ class RequestParser:
             raise MessageRejected(400, f"malformed request: {error}") from None
         edits = self._edits
         if edits.removed:
-            forwarded = [line for line in forwarded if field_name(line) not in edits.removed]
+            drop_fields(forwarded, edits.removed)
         fields = _interpret(control, forwarded, edits.added)
         if not has_secret and len(section) <= _CACHED_LENGTH and self._doorkeeper.seen(section):
             if len(self._cache) >= _CACHED_SECTIONS:
@@ -265,8 +265,7 @@ def _interpret(control: list[ControlField], forwarded: list[bytes], added: Itera
     elif b"keep-alive" in connection:
         fields.keep_alive = True
     if listed:  # RFC 9110 section 7.6.1: they end here
-        dropped = frozenset(listed)
-        forwarded[:] = [line for line in forwarded if field_name(line) not in dropped]
+        drop_fields(forwarded, frozenset(listed))
     if has_codings:
         check_transfer_codings(tuple(codings), length, 1, 400)
         fields.length = CHUNKED

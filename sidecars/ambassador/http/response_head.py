@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sidecars.ambassador.http.fields import ControlField, Doorkeeper, FieldSyntaxError, field_name, parse_field_lines
+from sidecars.ambassador.http.fields import ControlField, Doorkeeper, FieldSyntaxError, drop_fields, parse_field_lines
 from sidecars.ambassador.http.head_rules import (
     CHUNKED,
     ENDS,
@@ -172,8 +172,7 @@ def _interpret(response: Response, control: list[ControlField], minor: int, requ
         elif b"keep-alive" in connection:
             response.keep_alive = True
         if listed:
-            dropped = frozenset(listed)
-            response.fields[:] = [line for line in response.fields if field_name(line) not in dropped]
+            drop_fields(response.fields, frozenset(listed))
     if has_codings:
         check_transfer_codings(tuple(codings), length, minor, 502)
     _frame_response(response, length, has_codings, request)

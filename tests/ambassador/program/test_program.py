@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.ambassador.support import GET, Ambassador, Peer, answering, backends, hanging, joined, load
+from tests.ambassador.loads import sigterm_under_load
+from tests.ambassador.support import GET, Ambassador, Peer, answering, backends, hanging, joined
 from tests.conftest import Start
 from tests.support import free_port, wait_until
 
@@ -162,16 +163,7 @@ def test_after_sigterm_requests_in_flight_and_new_ones_are_served(start: Start) 
 def test_sigterm_under_load_fails_no_request(start: Start) -> None:
     with backends(*[answering()] * 2) as running:
         ambassador = Ambassador(start, joined(running))
-        told = False
-
-        def enough(count: int) -> bool:
-            nonlocal told
-            if count > 500 and not told:
-                told = True
-                ambassador.program.signal(signal.SIGTERM)
-            return count > 1500
-
-        assert load(ambassador, clients=8, until=enough) == []
+        assert sigterm_under_load(ambassador, at=500, until=1500) == []
         assert ambassador.program.wait() == 0
 
 

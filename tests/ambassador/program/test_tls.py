@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import random
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.ambassador.loads import HeldUpload
 from tests.ambassador.support import GET, Ambassador, Backend, Handler, Peer, answering
 from tests.conftest import Start
 from tests.support import peer, serving, wait_until
@@ -194,35 +193,9 @@ def test_an_upgrade_passes_through_tls_as_well(start: Start, secrets: Secrets, s
 def test_a_large_upload_over_tls_waits_for_a_slow_upstream_with_little_memory(
     start: Start, secrets: Secrets, serve: Serve
 ) -> None:
-    size = 60_000_000
-    go = threading.Event()
-
-    def slow(peer: Peer) -> None:
-        peer.head()
-        go.wait(60)
-        left = size - len(peer.buffer)
-        while left:
-            left -= len(peer.socket.recv(1_000_000))
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    backend = serve(slow, secrets.server())
-    ambassador = before(start, backend, secrets)
-    memory = ambassador.rss()
-    with ambassador.connect() as app:
-        app.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-        app.socket.settimeout(1.0)
-        sent = 0
-        with contextlib.suppress(TimeoutError):
-            while sent < size:
-                sent += app.socket.send(b"x" * min(1_000_000, size - sent))
-        assert sent < size  # the upstream reads nothing, so our data is not read either
-        assert ambassador.rss() - memory < 20_000_000
-        app.socket.settimeout(60)
-        go.set()
-        while sent < size:
-            sent += app.socket.send(b"x" * min(1_000_000, size - sent))
-        assert app.response()[2] == b"ok"
-    assert ambassador.rss() - memory < 20_000_000
+    upload = HeldUpload(60_000_000)
+    backend = serve(upload.handle, secrets.server())
+    upload.send(before(start, backend, secrets), b"PUT / HTTP/1.1")
 
 
 @pytest.mark.parametrize("scheme", ["tls", "https"])

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.ambassador.support import GET, Ambassador, Peer, answering, backends, load
+from tests.ambassador.loads import sigterm_under_load
+from tests.ambassador.support import GET, Ambassador, Peer, answering, backends
 from tests.conftest import Start
 from tests.support import free_port, wait_until
 
@@ -95,16 +96,7 @@ def test_sigterm_drains_every_worker_under_load(start: Start) -> None:
     with backends(answering()) as (backend,):
         ambassador = Ambassador(start, backend.url, WORKERS="2")
         workers = pids(ambassador)
-        told = False
-
-        def enough(count: int) -> bool:
-            nonlocal told
-            if count > 200 and not told:
-                told = True
-                ambassador.program.signal(signal.SIGTERM)
-            return count > 800
-
-        assert load(ambassador, clients=8, until=enough) == []
+        assert sigterm_under_load(ambassador, at=200, until=800) == []
         assert ambassador.program.wait() == 0
         assert not any(map(is_alive, workers))
 
