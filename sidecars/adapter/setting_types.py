@@ -34,7 +34,7 @@ _ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+;:@/-]*")  # a path without escapes,
 _TARGET = re.compile(r"/[!\"$-~]*")  # all visible ASCII but `#`; it is the target of the request line
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _CODES = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?")
-_LOWEST_STATUS = 200  # of a final response
+_MIN_STATUS = 200  # of a final response
 _WANTED = "expected http://host[:port] or https://host[:port]"
 
 
@@ -147,7 +147,7 @@ def _parse_status_codes(raw: str) -> StatusCodes:
     for item in comma_separated(text).parse(raw):
         found = _CODES.fullmatch(item)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-        if not _LOWEST_STATUS <= first <= last:
+        if not _MIN_STATUS <= first <= last:
             raise ValueError("expected HTTP statuses such as 200 or 200-399, between 200 and 999")
         ranges.append((first, last))
     return StatusCodes(tuple(ranges))

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from sidecars.adapter.app_client.outcome import NoResponse
 from sidecars.adapter.metrics import StatisticsCollector
-from sidecars.adapter.server.route_statistics import BUCKETS, MOST_CHECKS
+from sidecars.adapter.server.route_statistics import BUCKETS, MAX_CHECKS
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Statistics
@@ -123,7 +123,7 @@ def test_of_thousands_of_an_apps_own_checks_status_tells_the_worst_and_how_many_
     route.record_verdict(verdict_of([*checks, Check("rule", "pass", is_rule=True)]))
 
     page = whole.status_page()["routes"]["/health"]["verdict"]
-    assert len(page["checks"]) == MOST_CHECKS + 1
+    assert len(page["checks"]) == MAX_CHECKS + 1
     assert page["checks_left_out"] == 2001 - len(page["checks"])
     assert page["checks"]["1999"]["status"] == "fail"
     assert "rule" in page["checks"]

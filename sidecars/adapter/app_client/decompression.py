@@ -1,7 +1,7 @@
 """Response bodies with a `Content-Encoding`, unpacked up to a limit. No I/O.
 
-The adapter asks for plain bytes (`Accept-Encoding: identity`). An app that compresses all the same gets no more room
-by it: the unpacked body has the same limit as a plain one.
+The adapter asks for plain bytes (`Accept-Encoding: identity`). If an app compresses anyway, the unpacked body has the
+same limit as a plain one.
 """
 
 from __future__ import annotations

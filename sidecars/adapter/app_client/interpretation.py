@@ -36,8 +36,8 @@ from sidecars.adapter.setting_types import SourceFormat
 
 _SUCCESS = range(200, 300)
 _JSON_BEGINS = (b"", b"{", b"[", b'"', b"<")  # first bytes of a body that is read as JSON if its label is JSON
-_LONGEST_WORD = 64  # bytes of a body that may be one status word
-_MOST_LINES = 64 * 1024  # bytes of a body in Kubernetes' lines
+_MAX_WORD = 64  # bytes of a body that may be one status word
+_MAX_LINES = 64 * 1024  # bytes of a body in Kubernetes' lines
 
 
 class UnusableResponse(Exception):
@@ -168,7 +168,7 @@ class _Interpreter:
 
     def _from_text(self, body: bytes) -> Interpretation | None:
         """Interpret JSON that is labelled as text, Kubernetes' lines, or one word. Return None for anything else."""
-        start = body[:_LONGEST_WORD].lstrip()
+        start = body[:_MAX_WORD].lstrip()
         if start.startswith((b"{", b"[")):
             try:
                 document = parse_json(body)
@@ -177,7 +177,7 @@ class _Interpreter:
                     return None  # a line of a metrics page may begin with a brace, too
             else:
                 return self._from_json(document)
-        if len(body) > (_MOST_LINES if start.startswith(b"[") else _LONGEST_WORD):
+        if len(body) > (_MAX_LINES if start.startswith(b"[") else _MAX_WORD):
             return None
         health = read_text(body.decode(errors="replace"), self._http_status, self._document_options)
         return self._from_document(health) if health else None

@@ -15,7 +15,7 @@ LabelKey = tuple[tuple[bytes, bytes], ...]
 _LATEST = 9 * 10**18  # milliseconds: below 64 bits by more than floats round
 _HUGE_EXPONENT = re.compile(rb"[eE][-+]?[0-9]{4}")
 _LONG = 18  # digits that always fit into 64 bits
-_LONGEST = 100  # characters of a timestamp: int() and decimal raise for thousands of digits
+_MAX_WORD = 100  # characters of a timestamp: int() and decimal raise for thousands of digits
 
 
 def parse_value(raw: bytes, line: int) -> float:
@@ -28,13 +28,13 @@ def parse_value(raw: bytes, line: int) -> float:
 
 def check_text_timestamp(raw: bytes, line: int) -> None:
     """Raise InconsistentFamily if a timestamp of text, in milliseconds, does not fit into 64 bits."""
-    if len(raw) > _LONG and (len(raw) > _LONGEST or abs(int(raw)) > _LATEST):
+    if len(raw) > _LONG and (len(raw) > _MAX_WORD or abs(int(raw)) > _LATEST):
         raise _too_late(raw, line)
 
 
 def check_openmetrics_timestamp(raw: bytes, line: int) -> None:
     """Raise InconsistentFamily if a timestamp of OpenMetrics, in seconds, is beyond 64 bits of milliseconds."""
-    if raw and (len(raw) > _LONGEST or _HUGE_EXPONENT.search(raw) or abs(float(raw)) * 1000 > _LATEST):
+    if raw and (len(raw) > _MAX_WORD or _HUGE_EXPONENT.search(raw) or abs(float(raw)) * 1000 > _LATEST):
         raise _too_late(raw, line)
 
 

@@ -14,7 +14,7 @@ from sidecars.adapter.health.strict_json import NotAHealthDocument
 from sidecars.chassis.runtime.printable import truncate
 
 SUCCESS: Container[int] = range(200, 400)
-LONGEST_TEXT = 200  # characters of a name or a reason that the app has chosen
+MAX_TEXT = 200  # characters of a name or a reason that the app has chosen
 _SERIES = 6  # metrics series of a component, besides its values
 
 
@@ -104,7 +104,7 @@ def with_unique_names(components: Iterable[Component], max_series: int) -> tuple
 
 
 def clean_text(text: str) -> str:
-    """Return the text on one line, in characters that can be sent, and at most `LONGEST_TEXT` of them."""
+    """Return the text on one line, in characters that can be sent, and at most `MAX_TEXT`."""
     line = " ".join(text.split())
     line = line if line.isascii() else line.encode(errors="replace").decode()
-    return truncate(line, LONGEST_TEXT)
+    return truncate(line, MAX_TEXT)

@@ -20,7 +20,7 @@ from typing import Any
 
 from sidecars.adapter.health.documents import (
     DEFAULT_OPTIONS,
-    LONGEST_TEXT,
+    MAX_TEXT,
     Component,
     DocumentOptions,
     HealthDocument,
@@ -30,7 +30,7 @@ from sidecars.adapter.health.documents import (
 from sidecars.adapter.health.status_words import HealthStatus, describe_value
 from sidecars.adapter.health.strict_json import NotAHealthDocument, as_float
 
-_DEEPEST = 16  # levels of components and details
+_MAX_DEPTH = 16  # levels of components and details
 _CONTAINERS = ("checks", "entries", "components", "details")
 _COMPOUND = (dict, list)
 _REASONS = ("output", "Output", "message", "description", "error", "reason")  # members that hold a component's reason
@@ -91,21 +91,21 @@ class _Reader:
         """
         parts = (part for key, item in rest.items() if key in _CONTAINERS for part in self._in_container(key, item))
         first = next(parts, None)
-        return self._nested(rest, "", _DEEPEST) if first is None else chain((first,), parts)
+        return self._nested(rest, "", _MAX_DEPTH) if first is None else chain((first,), parts)
 
     def _in_container(self, key: str, item: Any) -> Iterator[Component]:
         """Yield the components in the member `key`. An item that has not the dialect's form is an unknown component."""
         if item is None:  # the form in which some serializers write an empty collection
             return
         if key == "details":
-            yield from self._nested(item, "", _DEEPEST)
+            yield from self._nested(item, "", _MAX_DEPTH)
         elif isinstance(item, list):
             for each in item:
                 yield from self._listed(each)
         elif not isinstance(item, dict):
             yield self._component(key, item, {}, None)
         elif key == "components":
-            yield from self._spring(item, "", _DEEPEST)
+            yield from self._spring(item, "", _MAX_DEPTH)
         elif key == "checks":
             yield from self._health_json(item)
         else:
@@ -114,7 +114,7 @@ class _Reader:
     def _listed(self, item: Any) -> Iterator[Component]:
         part = self._microprofile(item)
         yield part
-        yield from self._nested(item, f"{part.name}/", _DEEPEST)
+        yield from self._nested(item, f"{part.name}/", _MAX_DEPTH)
 
     def _microprofile(self, item: Any) -> Component:
         if not isinstance(item, dict):
@@ -199,8 +199,8 @@ class _Reader:
         status, number = self._words.meaning(word)
         if status is None:
             colon = ": " if reason else ""
-            reason = f"its status is {describe_value(word)}, which is not known{colon}{reason[:LONGEST_TEXT]}"
-        values = dict(_flat(numbers, "", _DEEPEST)) if isinstance(numbers, dict) else {}
+            reason = f"its status is {describe_value(word)}, which is not known{colon}{reason[:MAX_TEXT]}"
+        values = dict(_flat(numbers, "", _MAX_DEPTH)) if isinstance(numbers, dict) else {}
         label = clean_text(str(name)) if isinstance(name, str | int | float) else ""
         return Component(label or "unnamed", status or "unknown", clean_text(reason), values, number)
 
@@ -241,4 +241,4 @@ def _cut(text: str) -> str:
 
     Joining long names level by level would cost quadratic time.
     """
-    return text[: LONGEST_TEXT + 1]
+    return text[: MAX_TEXT + 1]

@@ -29,8 +29,8 @@ from sidecars.chassis.runtime.printable import truncate
 
 _DECIMAL = re.compile(r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
 _PLAIN = re.compile(r"\w{1,40}", re.ASCII)
-_LONGEST_KEY = 200  # characters of a label's value that the app has chosen
-_LONGEST_PATH = 120  # characters of a path in a message
+_MAX_KEY = 200  # characters of a label's value that the app has chosen
+_MAX_PATH = 120  # characters of a path in a message
 _NO_NUMBER = "is neither a number nor a known status word (ADAPTER_STATUS_VALUES gives one its number)"
 _MISSING: Any = object()
 
@@ -154,7 +154,7 @@ def _key_of(trail: Trail) -> str:
 
 def _label_value(text: str) -> str:
     """Return the text in characters that can be sent, and not longer than a label's value may be."""
-    text = truncate(text, _LONGEST_KEY)
+    text = truncate(text, _MAX_KEY)
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
@@ -190,7 +190,7 @@ def _describe_path(steps: tuple[Step, ...], trail: Trail) -> str:
                 next(places, None)
                 parts.append(f"[?(@{_place(name)}=={json.dumps(value)})]")
     path = "".join(parts)
-    return path if len(path) <= _LONGEST_PATH else f"…{path[-_LONGEST_PATH:]}"
+    return path if len(path) <= _MAX_PATH else f"…{path[-_MAX_PATH:]}"
 
 
 def _place(name: str | int) -> str:

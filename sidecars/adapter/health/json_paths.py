@@ -33,7 +33,7 @@ _STEP = re.compile(
     re.VERBOSE,
 )
 _END = re.compile(r"[ \t]*(;|\n|$)\s*")
-_MOST_STEPS = 50  # of a path
+_MAX_STEPS = 50  # of a path
 _RESERVED = ("health_http_status_code", "health_select_unknown_values", "adapter_app_up")
 
 
@@ -97,8 +97,8 @@ def parse_json_paths(text: str) -> tuple[JsonPath, ...]:
             raise _mistake(text, name.start(1), f"expected each name once, but {name[1]} stands twice")
         if name[1] in _RESERVED:
             raise _mistake(text, name.start(1), f"{name[1]} is a metric of the adapter's own: choose another name")
-        if len(steps) > _MOST_STEPS:
-            raise _mistake(text, begin, f"expected a path of at most {_MOST_STEPS} steps")
+        if len(steps) > _MAX_STEPS:
+            raise _mistake(text, begin, f"expected a path of at most {_MAX_STEPS} steps")
         found[name[1]] = JsonPath(name[1], text[begin - 1 : place], tuple(steps))
         place = end.end()
     if not found:

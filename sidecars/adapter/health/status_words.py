@@ -17,8 +17,8 @@ _WORDS: dict[str, HealthStatus] = {
     **dict.fromkeys(("out_of_service", "outofservice", "not_ready", "maintenance"), "fail"),
     "unknown": "unknown",
 }
-_LONGEST = 64  # characters of a status word
-_MOST_SHOWN = 40  # characters of a value in a message
+_MAX_WORD = 64  # characters of a status word
+_MAX_SHOWN = 40  # characters of a value in a message
 
 
 class StatusWords:
@@ -60,7 +60,7 @@ class StatusWords:
     def _configured_number(self, word: object) -> float | None:
         if not self._numbers or isinstance(word, bool) or not isinstance(word, str | int):
             return None
-        plain = word if isinstance(word, str) else str(word) if abs(word) < 10**_LONGEST else ""
+        plain = word if isinstance(word, str) else str(word) if abs(word) < 10**_MAX_WORD else ""
         return self._numbers.get(normalize_word(plain))
 
 
@@ -69,7 +69,7 @@ BUILT_IN = StatusWords()
 
 def normalize_word(word: str) -> str:
     """Return the word in the form in which words are compared; "" if it is too long for a status word."""
-    if len(word) > _LONGEST:
+    if len(word) > _MAX_WORD:
         return ""
     return word.strip().lower().replace(" ", "_").replace("-", "_")
 
@@ -79,8 +79,8 @@ def describe_value(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
     if isinstance(value, str):
-        text = json.dumps(value[:_MOST_SHOWN]).replace("\x7f", "\\u007f")
-        return f'{text[:-1]}…"' if len(value) > _MOST_SHOWN else text
-    if isinstance(value, int) and abs(value) >= 10**_MOST_SHOWN:
+        text = json.dumps(value[:_MAX_SHOWN]).replace("\x7f", "\\u007f")
+        return f'{text[:-1]}…"' if len(value) > _MAX_SHOWN else text
+    if isinstance(value, int) and abs(value) >= 10**_MAX_SHOWN:
         return "a number beyond all limits"
     return json.dumps(value)

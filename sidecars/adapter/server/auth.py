@@ -25,8 +25,8 @@ log = logs.get("auth")
 
 _HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-7])\$[./A-Za-z0-9]{53}")  # the costs of htpasswd; cost 31 takes days
 _REMEMBERED = 256  # pairs that were right
-_MOST_WAITING = 32  # attempts that wait for their hash; the next one gets 503
-_LONGEST_PASSWORD = 72  # bytes: bcrypt ignores the rest
+_MAX_WAITING = 32  # attempts that wait for their hash; the next one gets 503
+_MAX_PASSWORD = 72  # bytes: bcrypt ignores the rest
 
 
 class BadCredentialsFile(ValueError):
@@ -105,7 +105,7 @@ class Authenticator:
         if digest in self._right:
             self._right.move_to_end(digest)
             return None
-        if self._waiting >= _MOST_WAITING:
+        if self._waiting >= _MAX_WAITING:
             return self._busy
         self._waiting += 1
         try:
@@ -133,7 +133,7 @@ def _user_and_password(value: str) -> tuple[str, str] | None:
 def _matches(password: bytes, hashed: bytes) -> bool:
     from bcrypt import checkpw  # noqa: PLC0415 - only an adapter with passwords pays for its import
 
-    possible = len(password) <= _LONGEST_PASSWORD and b"\0" not in password
+    possible = len(password) <= _MAX_PASSWORD and b"\0" not in password
     try:
         return checkpw(password if possible else b"", hashed) and possible
     except ValueError:  # the hash only looks like one

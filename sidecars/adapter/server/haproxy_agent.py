@@ -18,7 +18,7 @@ from sidecars.chassis.runtime import logs
 
 log = logs.get("agent")
 
-_MOST_CONNECTIONS = 256
+_MAX_CONNECTIONS = 256
 _SLOW_READER = 2.0  # seconds that a client may take to read one line
 
 VerdictSource = Callable[[], Awaitable[Verdict]]
@@ -54,7 +54,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast("asyncio.Transport", transport)
-        if len(self._tasks) >= _MOST_CONNECTIONS:
+        if len(self._tasks) >= _MAX_CONNECTIONS:
             stream.abort()
             return
         task = asyncio.get_running_loop().create_task(self._respond(stream))

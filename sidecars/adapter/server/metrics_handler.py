@@ -26,7 +26,7 @@ from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 from sidecars.chassis.config.setting_types import format_duration
 from sidecars.chassis.http.server import Request
 
-_LONGEST_WRITING = 60.0  # seconds
+_MAX_WRITING = 60.0  # seconds
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class MetricsHandler:
 
         The scraper's timeout is the limit; without one, the longest timeout of the apps.
         """
-        longest = self._longest if scrape_timeout is None else min(scrape_timeout, _LONGEST_WRITING)
+        longest = self._longest if scrape_timeout is None else min(scrape_timeout, _MAX_WRITING)
         left = longest - (self._now() - begun)
 
         def write(checkpoint: Checkpoint) -> bytes:

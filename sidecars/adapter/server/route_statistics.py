@@ -21,7 +21,7 @@ from sidecars.adapter.verdict.verdict import Check, Verdict, worst_first
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0)  # seconds
 
-MOST_CHECKS = 500  # components of a health document in `/status`
+MAX_CHECKS = 500  # components of a health document in `/status`
 
 Clock = Callable[[], float]
 
@@ -125,7 +125,7 @@ class RouteStatistics:
     def record_verdict(self, verdict: Verdict) -> None:
         """Record a new verdict. Checks that it does not have any more are forgotten.
 
-        A health document may have thousands of components. The worst `MOST_CHECKS` of them are kept.
+        A health document may have thousands of components. The worst `MAX_CHECKS` of them are kept.
         """
         now = self._clock()
         if self.verdict is None or self.verdict.status != verdict.status:
@@ -174,11 +174,11 @@ class ServerStatistics:
 
 
 def _kept_checks(verdict: Verdict) -> Sequence[Check]:
-    """Return all rules, and the worst components up to `MOST_CHECKS`."""
-    if len(verdict.checks) <= MOST_CHECKS:
+    """Return all rules, and the worst components up to `MAX_CHECKS`."""
+    if len(verdict.checks) <= MAX_CHECKS:
         return verdict.checks
     rules = [check for check in verdict.checks if check.is_rule]
-    return rules + worst_first(check for check in verdict.checks if not check.is_rule)[:MOST_CHECKS]
+    return rules + worst_first(check for check in verdict.checks if not check.is_rule)[:MAX_CHECKS]
 
 
 def format_time(seconds: float) -> str:

@@ -28,7 +28,7 @@ from sidecars.adapter.verdict.verdict import Check, Status, Verdict, verdict_of
 from sidecars.adapter.verdict.verdict_page import VerdictPage, fit_checks
 from sidecars.chassis.runtime.printable import printable
 
-_LONGEST_QUERY = 1000  # characters that are read
+_MAX_QUERY = 1000  # characters that are read
 _TEXT = TEXT_HEADERS["Content-Type"]
 
 
@@ -60,7 +60,7 @@ DIALECTS: Mapping[DialectName, Dialect] = {
 def render_verdict(verdict: Verdict, name: DialectName, path: str = "/health", query: str = "") -> ProbeResponse:
     """Return the verdict in the dialect of that name. `path` and `query` are those of the prober's request."""
     dialect = DIALECTS[name]
-    asked = parse_qs(query[:_LONGEST_QUERY], keep_blank_values=True) if query and name == "kubernetes" else {}
+    asked = parse_qs(query[:_MAX_QUERY], keep_blank_values=True) if query and name == "kubernetes" else {}
     excluded = frozenset(asked.get("exclude", ()))
     if excluded:
         verdict = _without(verdict, excluded)

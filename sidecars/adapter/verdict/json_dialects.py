@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from sidecars.adapter.verdict.verdict import Check, Status
-from sidecars.adapter.verdict.verdict_page import LONGEST_NAME, VerdictPage, shown_name
+from sidecars.adapter.verdict.verdict_page import MAX_NAME, VerdictPage, shown_name
 from sidecars.chassis.runtime.printable import truncate
 
 _EXACT = 2.0**53  # every whole number below has a float of its own
@@ -25,7 +25,7 @@ def health_json(page: VerdictPage) -> str:
             entry["wanted"] = check.wanted
         if check.status != "pass":
             entry["output"] = check.short_reason
-        checks.setdefault(truncate(key, LONGEST_NAME), []).append(entry)
+        checks.setdefault(truncate(key, MAX_NAME), []).append(entry)
     document: dict[str, Any] = {"status": page.status}
     if page.summary:
         document["output"] = page.summary
@@ -43,7 +43,7 @@ def spring(page: VerdictPage) -> str:
             place = components.setdefault(check.app, {"status": "UP", "components": {}})["components"]
         entry: dict[str, Any] = {"status": _up_or_down(check.status)}
         details = _details(check)
-        place[truncate(check.name, LONGEST_NAME)] = {**entry, "details": details} if details else entry
+        place[truncate(check.name, MAX_NAME)] = {**entry, "details": details} if details else entry
     for app in {check.app for check in page.checks if check.app}:
         inner = components[app]["components"].values()
         components[app]["status"] = "DOWN" if any(part["status"] == "DOWN" for part in inner) else "UP"

@@ -20,7 +20,7 @@ from sidecars.chassis.runtime import logs
 
 log = logs.get("rules")
 
-_LARGEST = 4 * MAX_LENGTH  # bytes of a file of rules: a character has four at most
+_MAX_BYTES = 4 * MAX_LENGTH  # bytes of a file of rules: a character has four at most
 
 _Stamp = tuple[int, int, int, int] | None
 _NEVER: _Stamp = (0, 0, 0, 0)  # before the first check: the file may have changed since the settings were read
@@ -100,11 +100,11 @@ def _read_text(path: str) -> str:
         with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open already
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise UnusableFile("it is no regular file")
-            content = file.read(_LARGEST + 1)
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UnusableFile(f"it cannot be read: {error.strerror}") from None
-    if len(content) > _LARGEST:
-        raise UnusableFile(f"it is larger than {format_size(_LARGEST)}")
+    if len(content) > _MAX_BYTES:
+        raise UnusableFile(f"it is larger than {format_size(_MAX_BYTES)}")
     try:
         return content.decode().replace("\r\n", "\n").replace("\r", "\n").rstrip("\r\n")
     except UnicodeDecodeError:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from sidecars.adapter.verdict.verdict import Check, Status, worst_first
-from sidecars.adapter.verdict.verdict_page import LONGEST_LINE, VerdictPage, shown_name
+from sidecars.adapter.verdict.verdict_page import MAX_LINE, VerdictPage, shown_name
 from sidecars.chassis.runtime.printable import truncate
 
-_LONGEST_AGENT_REASON = 120  # characters: HAProxy shows it in a column
-_MOST_NAMED = 10  # checks in the first line for Consul
+_MAX_AGENT_REASON = 120  # characters: HAProxy shows it in a column
+_MAX_NAMED = 10  # checks in the first line for Consul
 
 
 def plain_text(page: VerdictPage) -> str:
@@ -44,8 +44,8 @@ def consul(page: VerdictPage) -> str:
     Consul writes each change of a check's output to its catalogue. So a rule shows the comparison and not its value,
     and numbers in any other reason are replaced.
     """
-    head = [truncate(_MEASURED.sub("…", page.verdict.holding), LONGEST_LINE)] if page.verdict.holding else []
-    head += [shown_name(check) for check in worst_first(page.checks) if check.status != "pass"][:_MOST_NAMED]
+    head = [truncate(_MEASURED.sub("…", page.verdict.holding), MAX_LINE)] if page.verdict.holding else []
+    head += [shown_name(check) for check in worst_first(page.checks) if check.status != "pass"][:_MAX_NAMED]
     lines = [f"{page.status}: {', '.join(head)}" if head else page.status]
     for check in page.checks:
         wanted = f" (wanted {check.wanted})" if check.wanted else ""
@@ -123,4 +123,4 @@ def haproxy_agent(page: VerdictPage) -> str:
 
 def _printable_ascii(text: str) -> str:
     clean = "".join(letter if " " <= letter <= "~" else "?" for letter in text)
-    return clean[:_LONGEST_AGENT_REASON]
+    return clean[:_MAX_AGENT_REASON]

@@ -17,8 +17,8 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 _RANK: Mapping[Status, int] = {"pass": 0, "warn": 1, "fail": 2}
 NO_ANSWER = "no data"  # the reason of each rule if the app gave no response; the check `app` has the cause
-_MOST_REASONS = 10  # checks in one line of reasons
-_LONGEST_REASON = 300  # characters of one check's reason; probers cut long bodies at any place
+_MAX_REASONS = 10  # checks in one line of reasons
+_MAX_REASON = 300  # characters of one check's reason; probers cut long bodies at any place
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Check:
     def short_reason(self) -> str:
         """The detail, or the reason without one, on one line of at most 300 characters."""
         line = " ".join((self.detail or self.reason).split())
-        return truncate(line, _LONGEST_REASON)
+        return truncate(line, _MAX_REASON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ class Verdict:
     def _reason(self, reason_of: Callable[[Check], str]) -> str:
         bad = [check for check in worst_first(self.checks) if check.status != "pass"]
         shown = [check for check in bad if check.reason != NO_ANSWER]
-        parts = [f"{check.label}: {reason_of(check)}" for check in shown[:_MOST_REASONS]]
-        if len(shown) > _MOST_REASONS:
-            parts.append(f"and {len(shown) - _MOST_REASONS} more")
+        parts = [f"{check.label}: {reason_of(check)}" for check in shown[:_MAX_REASONS]]
+        if len(shown) > _MAX_REASONS:
+            parts.append(f"and {len(shown) - _MAX_REASONS} more")
         return "; ".join([self.holding, *parts] if self.holding else parts)
 
 

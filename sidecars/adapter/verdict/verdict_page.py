@@ -9,9 +9,9 @@ from sidecars.adapter.verdict.probe_response import MAX_BODY
 from sidecars.adapter.verdict.verdict import Check, Status, Verdict, worst_first
 from sidecars.chassis.runtime.printable import truncate
 
-LONGEST_NAME = 120  # characters of a check's name, which an app may have chosen
-LONGEST_LINE = 400  # characters of a summary
-_MOST_CHECKS = 400  # more than can fit into `MAX_BODY`
+MAX_NAME = 120  # characters of a check's name, which an app may have chosen
+MAX_LINE = 400  # characters of a summary
+_MAX_CHECKS = 400  # more than can fit into `MAX_BODY`
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class VerdictPage:
     @property
     def summary(self) -> str:
         """The verdict's reason on one line; "" if all checks pass."""
-        return truncate(" ".join(self.verdict.reason.split()), LONGEST_LINE)
+        return truncate(" ".join(self.verdict.reason.split()), MAX_LINE)
 
 
 def shown_name(check: Check) -> str:
-    """Return the check's label on one line, cut to `LONGEST_NAME` characters."""
-    return truncate(" ".join(check.label.split()), LONGEST_NAME)
+    """Return the check's label on one line, cut to `MAX_NAME` characters."""
+    return truncate(" ".join(check.label.split()), MAX_NAME)
 
 
 def fit_checks(checks: Sequence[Check], body: Callable[[Sequence[Check]], bytes]) -> bytes:
@@ -56,9 +56,9 @@ def fit_checks(checks: Sequence[Check], body: Callable[[Sequence[Check]], bytes]
 
     A binary search finds the number of checks.
     """
-    if len(checks) <= _MOST_CHECKS and len(whole := body(checks)) <= MAX_BODY:
+    if len(checks) <= _MAX_CHECKS and len(whole := body(checks)) <= MAX_BODY:
         return whole
-    ordered = worst_first(checks)[:_MOST_CHECKS]
+    ordered = worst_first(checks)[:_MAX_CHECKS]
     fits, too_many = 0, len(ordered) + 1
     while too_many - fits > 1:
         middle = (fits + too_many) // 2
