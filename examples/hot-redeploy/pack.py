@@ -1,7 +1,8 @@
-"""Packs a WAR that says its version: `python3 pack.py 2 artifacts/shop.war`. No JDK, since Tomcat compiles the page.
+"""Pack a WAR that shows its version: `python3 pack.py 2 artifacts/shop.war`.
 
-Every version has the same size and the same times inside, as reproducible builds have them, and this file puts the new
-one in place in one step, as a careful build does. Neither matters to the copier.
+It needs no JDK, because Tomcat compiles the page. Every version has the same size and the same times inside, as
+reproducible builds have them. The new WAR replaces the old one in one step, as in a careful build. The copier needs
+neither.
 """
 
 import os
@@ -9,7 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can say
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in the zip format
 _FILES = {
     "WEB-INF/web.xml": """<?xml version="1.0" encoding="UTF-8"?>
 <web-app xmlns="https://jakarta.ee/xml/ns/jakartaee" version="6.0">
@@ -28,7 +29,7 @@ def pack(version: str, war: Path) -> None:
         for name, text in _FILES.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text.replace("{version}", version))
     unfinished.chmod(0o644)
-    os.replace(unfinished, war)  # noqa: PTH105 - one step, as said above
+    os.replace(unfinished, war)  # noqa: PTH105 - one step
 
 
 if __name__ == "__main__":

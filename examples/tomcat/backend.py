@@ -1,4 +1,4 @@
-"""The external service of the example: answers `GET /offers/<id>` with JSON that names the replica that answered."""
+"""The external service of the example: responds to `GET /offers/<id>` with JSON that names the replica."""
 
 import json
 import signal
@@ -20,9 +20,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """The ambassador's metrics tell more."""
+        """Log no requests: the ambassador's metrics have them."""
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel ignores a signal to process 1 without a handler
     ThreadingHTTPServer(("", 8080), Handler).serve_forever()

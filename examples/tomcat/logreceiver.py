@@ -1,4 +1,4 @@
-"""The remote storage of the example: takes NDJSON by POST and prints it, so that its own log is what arrived."""
+"""The remote storage of the example: takes NDJSON by POST and prints it, so that its own log shows all that arrived."""
 
 import signal
 import sys
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 5  # seconds that an idle connection is kept; there is one thread, and nobody may hold it for long
+    timeout = 5  # seconds that an idle connection is kept; a client must not hold the only thread for long
 
     def do_POST(self) -> None:
         batch = self._body()
@@ -27,9 +27,9 @@ class Handler(BaseHTTPRequestHandler):
         return b"".join(chunks)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Nothing but the lines is printed."""
+        """Log no requests: only the lines are printed."""
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 is sent no signal that it has no handler for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel ignores a signal to process 1 without a handler
     HTTPServer(("", 8080), Handler).serve_forever()

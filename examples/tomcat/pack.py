@@ -1,12 +1,14 @@
-"""Pack folders as WARs, which are zips: `python3 pack.py FOLDER WAR [FOLDER WAR …]`. No JDK, since there is nothing to
-compile: Tomcat compiles the pages. The same files give the same bytes: entries are sorted and have one fixed time.
+"""Pack folders as WARs, which are zips: `python3 pack.py FOLDER WAR [FOLDER WAR …]`.
+
+It needs no JDK, because Tomcat compiles the pages. The same files give the same bytes: entries are sorted and have one
+fixed time.
 """
 
 import sys
 import zipfile
 from pathlib import Path
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can say
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in the zip format
 
 
 def pack(folder: Path, war: Path) -> None:

@@ -2,7 +2,7 @@
     import="java.io.IOException, java.lang.management.ManagementFactory, java.util.concurrent.atomic.AtomicLong,
             javax.management.MBeanServer, javax.management.ObjectName" %>
 <%!
-    /* What Tomcat counts anyway and publishes over JMX, in Prometheus' text format, for whatever WARs are deployed. */
+    /* The counters that Tomcat publishes over JMX, of all deployed WARs, in the text format of Prometheus. */
     private static long total(String counter) throws Exception {
         MBeanServer beans = ManagementFactory.getPlatformMBeanServer();
         long sum = 0;
@@ -16,12 +16,12 @@
         out.print("# HELP %2$s %3$s\n# TYPE %2$s %1$s\n%2$s %4$d\n".formatted(type, name, help, value));
     }
 
-    /* Requests of this page itself. They are left out of the total: probes would make the share of errors look small. */
+    /* Requests of this page itself. The total does not count them: probes would make the share of errors look small. */
     private static final AtomicLong OWN = new AtomicLong();
 %>
 <%
     Runtime runtime = Runtime.getRuntime();
-    long own = OWN.getAndIncrement(); // Tomcat counts a request when it has ended, so not yet this one
+    long own = OWN.getAndIncrement(); // Tomcat counts a request at its end, so this one not yet
     write(out, "counter", "tomcat_requests_total", "Requests answered, without those of this page.",
           Math.max(0, total("requestCount") - own));
     write(out, "counter", "tomcat_errors_total", "Requests answered with a status of 400 or above.", total("errorCount"));

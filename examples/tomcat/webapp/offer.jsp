@@ -3,14 +3,14 @@
             java.net.http.HttpClient, java.net.http.HttpRequest, java.net.http.HttpResponse,
             java.nio.charset.StandardCharsets" %>
 <%!
-    /* All that the app knows of the backend: one address on its own localhost. How many replicas there are, where, and
-       which of them is up, is the ambassador's business. */
+    /* The app knows only this address of the backend, on its own localhost. The ambassador knows how many replicas there
+       are, their addresses, and which of them are up. */
     private static final String BACKEND = "http://127.0.0.1:8500/offers/";
 
     private static final HttpClient CLIENT = HttpClient.newBuilder()
         .version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(5)).build();
 
-    private static HttpResponse<String> ask(String id) throws IOException, InterruptedException {
+    private static HttpResponse<String> requestOffer(String id) throws IOException, InterruptedException {
         URI uri = URI.create(BACKEND + URLEncoder.encode(id, StandardCharsets.UTF_8));
         HttpRequest request = HttpRequest.newBuilder(uri).timeout(Duration.ofSeconds(10)).build();
         return CLIENT.send(request, HttpResponse.BodyHandlers.ofString());
@@ -22,8 +22,8 @@
 %>
 <%
     String id = request.getParameter("id");
-    HttpResponse<String> answer = ask(id == null ? "1" : id);
-    response.setStatus(answer.statusCode());
+    HttpResponse<String> offer = requestOffer(id == null ? "1" : id);
+    response.setStatus(offer.statusCode());
 %>
 <!doctype html>
 <html lang="en">
@@ -35,6 +35,6 @@
 <body>
   <h1>an offer</h1>
   <p>The backend says:</p>
-  <pre><%= escape(answer.body()) %></pre>
+  <pre><%= escape(offer.body()) %></pre>
 </body>
 </html>
