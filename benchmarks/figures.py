@@ -1,4 +1,4 @@
-"""What a benchmark found, beside what is promised: printed as a table, kept for the report, judged by exit status."""
+"""The figures of a benchmark beside their limits: a printed table, a file for the report, and the exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS = Path(__file__).resolve().parent.parent / "build" / "bench"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One promise. `measured` and `limit` share the `unit`; "x" is a ratio to a peer that ran in the same minutes."""
+    """One figure and its limit, in the same `unit`; "x" is a ratio to a peer that ran in the same minutes."""
 
     name: str
     measured: float
@@ -35,7 +35,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One thing that was measured of us and of the peers, for a plot: `values` by who it is of."""
+    """One measurement of the sidecar and of its peers, for a plot: `values` by the name of the contender."""
 
     name: str
     unit: str
@@ -43,7 +43,7 @@ class Comparison:
 
 
 def conclude(sidecar: str, figures: Iterable[Figure], comparisons: Iterable[Comparison] = ()) -> int:
-    """Print the table, keep the results for the report, and give the exit status: 1 when a promise is not kept."""
+    """Print the table, write the results for the report, and return the exit code: 1 if a limit is missed."""
     figures = list(figures)
     width = max(len(figure.name) for figure in figures)
     print(f"\n{sidecar}: {sum(figure.kept for figure in figures)} of {len(figures)} promises kept")
@@ -63,6 +63,6 @@ def conclude(sidecar: str, figures: Iterable[Figure], comparisons: Iterable[Comp
 
 
 def refuse(sentence: str) -> int:
-    """Nothing can be measured here, and that must not read as passed."""
+    """Exit with an error: nothing can be measured here, and that must not read as passed."""
     print(f"cannot measure: {sentence}", file=sys.stderr)
     return 1

@@ -1,6 +1,6 @@
-"""One page of all that the benchmarks found, with plots: `python -m benchmarks.report` writes build/bench/report.html.
+"""One page of all benchmarks with plots: `python -m benchmarks.report` writes build/bench/report.html.
 
-It shows what the last run of each benchmark left in build/bench, and nothing else.
+It shows the results of the last run of each benchmark, from build/bench.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ svg text { font: 12px system-ui, sans-serif } figure { margin: 1rem 0 } figcapti
 
 
 def page(results: list[dict[str, Any]]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = [part for result in results for part in _chapter(result)]
     return (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>sidecars: benchmarks</title>'
@@ -49,7 +49,7 @@ def _chapter(result: dict[str, Any]) -> Iterator[str]:
 
 
 def _plot(comparison: Comparison, ours: str) -> str:
-    """Horizontal bars, one for each contender, ours in its own colour."""
+    """Return horizontal bars, one for each contender; the sidecar has a colour of its own."""
     longest = max(comparison.values.values(), default=1.0) or 1.0
     bars = []
     for row, (name, value) in enumerate(comparison.values.items()):

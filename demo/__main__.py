@@ -1,4 +1,4 @@
-"""`python -m demo [--plain]`: exit status 0 when every line of the ledger holds, else 1."""
+"""`python -m demo [--plain]`: exit code 0 if every line of the ledger holds, else 1."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The app of the demo: business code only, with no idea that it has helpers.
+"""The app of the demo: business code only. It does not know that it has sidecars.
 
-It serves a page out of the WAR that it finds in its webapps folder, takes orders by asking a backend at the one
-localhost address it knows, writes a log file, rotates it when told to (SIGHUP), and shows `/metrics`. It knows no
-`/health`, ships no logs, balances nothing and retries nothing.
+It serves a page of the WAR in its webapps folder, confirms orders by a request to the one localhost address that it
+knows, writes a log file, rotates it at SIGHUP, and has `/metrics`. It has no `/health`, ships no logs, balances nothing
+and retries nothing.
 
     python demo/app.py PORT WEBAPPS LOGFILE BACKEND_URL
 """
@@ -23,7 +23,7 @@ LINES_PER_ORDER = 20
 
 
 class LogFile:
-    """A log that rotates by renaming, and does it in the worst moment: in the middle of a line."""
+    """A log that is rotated by renaming at the worst time: in the middle of a line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -121,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments: object) -> None:
-        """The log is the shop's own."""
+        """Log nothing: the shop has its own log."""
 
 
 def main(arguments: list[str]) -> None:

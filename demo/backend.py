@@ -20,7 +20,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments: object) -> None:
-        """It has nothing to say."""
+        """Log nothing."""
 
 
 class Backend(ThreadingHTTPServer):

@@ -1,4 +1,4 @@
-"""The demo's ledger: what had to be true beside what was seen. It is checked, not narrated."""
+"""The demo's ledger: each expectation beside the figure that was seen. It decides the exit code."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Ledger:
 
     @property
     def holds(self) -> bool:
-        """True when there are entries, and every one of them holds."""
+        """Return True if there are entries and every one holds."""
         return bool(self.entries) and all(entry.holds for entry in self.entries)

@@ -1,4 +1,4 @@
-"""The remote log storage of the demo: takes NDJSON over HTTP, remembers what came, and can be out of order."""
+"""The remote log storage of the demo: it takes NDJSON over HTTP, keeps the lines, and can be broken."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver(ThreadingHTTPServer):
-    """Keeps each delivered event's id and message.
+    """Keeps the id and message of each delivered event.
 
-    While `broken` it answers 503 and keeps nothing. While `silent` it keeps what comes but does not say so.
+    While `broken` it answers 503 and keeps nothing. While `silent` it keeps the events but sends no response.
     """
 
     daemon_threads = True
@@ -58,4 +58,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_arguments: object) -> None:
-        """It has nothing to say."""
+        """Log nothing."""

@@ -21,11 +21,11 @@ PATIENCE = 60.0  # seconds; far more than anything takes, for busy machines
 
 
 class Broken(Exception):
-    """The demo cannot go on: something that must happen did not."""
+    """The demo cannot go on: a necessary event did not happen in time."""
 
 
 class Actor:
-    """A running process, and what it says on stderr."""
+    """A running process and its stderr."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, stderr: Path) -> None:
         self.name = name
@@ -36,7 +36,7 @@ class Actor:
         self.process.send_signal(number)
 
     async def ended(self) -> int:
-        """The exit code. Raises Broken when it does not end."""
+        """Wait for the end and return the exit code. Raises Broken if it does not end in time."""
         try:
             return await asyncio.wait_for(self.process.wait(), PATIENCE)
         except TimeoutError:
@@ -48,7 +48,7 @@ class Actor:
 
     @property
     def last_words(self) -> str:
-        """The message of its last log line."""
+        """Return the message of the last log line."""
         lines = self._stderr.read_text(errors="replace").strip().splitlines()
         with contextlib.suppress(ValueError, IndexError):
             return str(json.loads(lines[-1])["msg"])
@@ -56,7 +56,7 @@ class Actor:
 
 
 class Stage:
-    """Folders and processes of one performance; as an async context manager it leaves nothing running."""
+    """The folders and processes of one demo. At the end of its async context no process is left."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,7 +76,7 @@ class Stage:
                 await actor.process.wait()
 
     def port(self) -> int:
-        """A free port on loopback, never the same one twice."""
+        """Return a free port on loopback, never the same one twice."""
         while True:
             with socket.socket() as trial:
                 trial.bind(("127.0.0.1", 0))
@@ -86,7 +86,7 @@ class Stage:
                 return port
 
     async def sidecar(self, name: str, **environ: object) -> Actor:
-        """Start a sidecar as its container would be: configured by environment variables alone."""
+        """Start a sidecar as a container does, configured by environment variables alone."""
         return await self._start(name, ["-m", f"sidecars.{name}"], {key: str(value) for key, value in environ.items()})
 
     async def script(self, name: str, file: str, *arguments: object) -> Actor:
@@ -117,7 +117,7 @@ class Stage:
 
 
 async def until(condition: Callable[[], Awaitable[Any] | Any], what: str) -> Any:
-    """The first truthy value of the condition. Raises Broken with `what` when there is none in time."""
+    """Return the first truthy value of the condition. Raises Broken with `what` if there is none in time."""
     deadline = time.monotonic() + PATIENCE
     while True:
         value = condition()
@@ -130,7 +130,7 @@ async def until(condition: Callable[[], Awaitable[Any] | Any], what: str) -> Any
 
 
 async def answers(client: httpx.AsyncClient, url: str) -> bool:
-    """Whether a URL is answered with success."""
+    """Return True if a request to the URL gets a 2xx."""
     try:
         return (await client.get(url)).is_success
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""The story of the demo, act by act. Each act does something to the Pod and enters in the ledger what came of it."""
+"""The story of the demo, act by act. Each act does something to the Pod, and adds the results to the ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECOND_LOOK = 1.5  # seconds of load after each mishap
 
 @dataclass
 class Traffic:
-    """What the customers saw."""
+    """The orders of all customers so far."""
 
     confirmed: int = 0
     failed: int = 0
@@ -38,7 +38,7 @@ class Traffic:
 
 
 class Story:
-    """One performance."""
+    """One run of the demo."""
 
     def __init__(self, stage: Stage, view: View, ledger: Ledger, client: httpx.AsyncClient) -> None:
         self.stage, self.view, self.ledger, self.client = stage, view, ledger, client
@@ -182,7 +182,7 @@ class Story:
         self.view.say("logshipper", "the storage is back, and the lines are arriving")
 
     async def the_shipper_is_killed(self) -> None:
-        """In the worst moment: the storage has the lines, but the shipper has not heard so."""
+        """Kill it at the worst time: the storage has the lines, and the shipper has no response yet."""
         self.receiver.silent = True
         await until(lambda: self.receiver.kept_silently > 0, "a batch is on its way")
         self.shipper.process.kill()
@@ -227,7 +227,7 @@ class Story:
             self.view.say(name, f"drained and gone in {time.monotonic() - began:.2f} s, exit code {code}")
 
     def balance(self) -> None:
-        """What was written and asked for, against what arrived and was answered."""
+        """Compare lines written with lines delivered, and orders placed with orders confirmed."""
         files = sorted((self.stage.folder / "logs").iterdir())
         written = [line for path in files for line in path.read_text().splitlines()]
         received, ids = self.receiver.received, self.receiver.ids
@@ -242,10 +242,10 @@ class Story:
         if self.traffic.last_failure:
             self.view.say("ambassador", f"the last failure: {self.traffic.last_failure}")
 
-    # -- what goes on all the time -------------------------------------------------------------------------------
+    # -- running all the time ------------------------------------------------------------------------------------
 
     async def customer(self) -> None:
-        """Order, and order again, until the shop closes."""
+        """Place one order after the other until the shop closes."""
         while not self.closing.is_set():
             try:
                 answer = await self.client.get(f"http://127.0.0.1:{self.app_port}/shop/order")
@@ -258,7 +258,7 @@ class Story:
             await asyncio.sleep(PAUSE)
 
     async def watch(self) -> None:
-        """Keep the view's living rows up to date."""
+        """Update the live rows of the view."""
         while not self.closing.is_set():
             shares = " · ".join(f"replica {n}: {count}" for n, count in sorted(self.traffic.by_replica.items()))
             self.view.now("ambassador", f"{self.traffic.confirmed} orders, {self.traffic.failed} failed   {shares}")
@@ -266,7 +266,7 @@ class Story:
             await asyncio.sleep(0.1)
 
     async def health(self) -> tuple[int, float, str]:
-        """Status, seconds and the last line of the reason, as a monitoring system sees them."""
+        """Return status, seconds and the last line of the reason, as a monitoring system sees them."""
         began = time.monotonic()
         answer = await self.client.get(f"http://127.0.0.1:{self.health_port}/health")
         self.view.now("adapter", f"/health: {answer.status_code}")

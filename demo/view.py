@@ -1,4 +1,4 @@
-"""How the demo is shown: a live view on a terminal, plain lines elsewhere. Neither decides anything."""
+"""The display of the demo: a live view on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _EVENTS_SHOWN = 12
 
 class View(Protocol):
     def say(self, who: str, what: str) -> None:
-        """Something happened."""
+        """Show an event."""
 
     def now(self, who: str, what: str) -> None:
-        """How a sidecar is doing at this moment."""
+        """Show the present state of a sidecar."""
 
     def show(self, ledger: Ledger) -> None:
-        """The end."""
+        """Show the ledger at the end."""
 
 
 class Plain:
-    """A line for everything that happens; what merely moves is left out."""
+    """Prints a line for each event. It does not print states."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -55,7 +55,7 @@ class Plain:
 
 
 class Terminal:
-    """Four rows that live, and the latest events under them."""
+    """A live row for each sidecar, and the latest events below."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

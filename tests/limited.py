@@ -1,4 +1,4 @@
-"""`python -m tests.limited NAME`: a sidecar that may open OPEN_FILES descriptors."""
+"""`python -m tests.limited NAME`: a sidecar with the limit OPEN_FILES of open files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of real programs share: free ports, waiting for a condition, and a sidecar as a process."""
+"""Helpers for tests of real programs: free ports, waiting for a condition, and a sidecar as a process."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ T = TypeVar("T")
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody has, and never the same twice.
+    """Return a free TCP port on loopback, never the same one twice.
 
-    It is not of the range from which the system takes the ports of outgoing connections: one of those, in this test or
-    in another process, could otherwise come in between before the program under test listens.
+    It is outside the range from which the system takes the ports of outgoing connections. Otherwise such a connection,
+    of this test or of another process, could take the port before the program under test listens.
     """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     below = range(min(10_000, lowest - 1), lowest)
@@ -50,7 +50,7 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
-    """The first truthy value of the condition; fails with `what` when there is none in time."""
+    """Return the first truthy value of the condition. Fail with `what` if there is none in time."""
     deadline = time.monotonic() + patience
     while True:
         value = condition()
@@ -62,14 +62,14 @@ def wait_until(condition: Callable[[], T | None], what: str, patience: float = P
 
 
 def get(url: str, **headers: str) -> httpx.Response:
-    """What is answered, however long a busy machine takes for it."""
+    """Return the response, however long a busy machine takes for it."""
     return httpx.get(url, headers=headers, trust_env=False, timeout=PATIENCE)
 
 
 class Program:
-    """A program under test: started with nothing in its environment but what is given, its stderr kept in a file.
+    """A program under test. Its environment has only the given variables; its stderr goes to a file.
 
-    With `stderr` it is given that descriptor instead.
+    With `stderr` it goes to that descriptor instead.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class Program:
 
     @property
     def logs(self) -> list[dict[str, Any]]:
-        """The log lines so far; one still being written is left out."""
+        """Return the whole log lines so far."""
         return [json.loads(line) for line in self.stderr.split("\n")[:-1] if line.startswith("{")]
 
     def logged(self, msg: str) -> dict[str, Any] | None:
-        """The first log line with that message."""
+        """Wait for the first log line with that message, and return it."""
         return next((line for line in self.logs if line["msg"] == msg), None)
 
     def wait_logged(self, msg: str) -> dict[str, Any]:
@@ -129,11 +129,11 @@ class Program:
         self.process.send_signal(number)
 
     def wait(self, patience: float = PATIENCE) -> int:
-        """The exit code."""
+        """Wait for the end, and return the exit code."""
         return self.process.wait(patience)
 
     def stop(self, patience: float = PATIENCE) -> int:
-        """SIGTERM, then the exit code."""
+        """Send SIGTERM, and return the exit code."""
         self.signal(signal.SIGTERM)
         return self.wait(patience)
 
@@ -147,7 +147,7 @@ class Program:
 
 
 def peer(name: str) -> str:
-    """Where the program is. Without it the test is skipped; under CI that is a failure, lest it read as passed."""
+    """Return the path of the program. Without it the test is skipped; in CI it fails, so that no skip passes."""
     path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/lib/nagios/plugins")
     if path is None:
         if os.environ.get("CI"):
@@ -158,7 +158,7 @@ def peer(name: str) -> str:
 
 @contextlib.contextmanager
 def serving(folder: Path, config: str, command: list[str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The command with a file of that config behind it, once it listens on the config's `{port}`; its address."""
+    """Run the command with a file of that config as its last argument. Yield its address when it listens."""
     port = free_port()
     file = folder / f"{port}.conf"
     file.write_text(config.format(port=port, folder=folder))

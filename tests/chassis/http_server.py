@@ -22,7 +22,7 @@ LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 @dataclass
 class Served:
-    """A server in this process, and what its handler has seen and may do."""
+    """A server in this process, with the requests that its handler has seen."""
 
     port: int
     seen: list[Request] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Client:
             await self.writer.drain()
 
     async def rest(self) -> bytes:
-        """Everything until the server closes; a reset fails."""
+        """Return all bytes until the server closes the connection; a reset raises."""
         async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
@@ -106,7 +106,7 @@ async def serving(limits: ClientLimits | None = None, grace: float = 0.5) -> Asy
 
 
 def answers(received: bytes, methods: Sequence[str]) -> list[tuple[int, bytes]]:
-    """The answers in these bytes, read by another implementation's rules: h11's client."""
+    """Return status and body of each response in these bytes, parsed by h11's client."""
     client, found = h11.Connection(h11.CLIENT), []
     client.receive_data(received)
     client.receive_data(b"")

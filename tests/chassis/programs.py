@@ -1,7 +1,7 @@
-"""Small programs for the tests: `python -m tests.chassis.programs`, told by DEMO_DO what to do.
+"""Small programs for the tests: `python -m tests.chassis.programs`. DEMO_DO chooses one.
 
-`termination_log` of the lifecycle is moved by DEMO_TERMINATION_LOG, since only Kubernetes makes the usual one.
-OPEN_FILES="soft hard" sets the limits of open files before anything else. With SLOW_SETTINGS they are never read.
+DEMO_TERMINATION_LOG is the path of the termination log, because only Kubernetes makes the usual file.
+OPEN_FILES="soft hard" sets the limits of open files first of all. With SLOW_SETTINGS the settings are never read.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ async def do_wait(_settings: Settings, context: lifecycle.ServiceContext) -> Non
 
 
 async def do_end(_settings: Settings, _context: lifecycle.ServiceContext) -> None:
-    """Nothing more to do."""
+    """Return at once."""
 
 
 async def do_slow(_settings: Settings, context: lifecycle.ServiceContext) -> None:
-    """A drain that never ends by itself, but can be cut."""
+    """Drain without an end, but end when cancelled."""
     await context.stopping.wait()
     try:
         await asyncio.Event().wait()
@@ -86,7 +86,7 @@ async def do_slow(_settings: Settings, context: lifecycle.ServiceContext) -> Non
 
 
 async def do_stubborn(_settings: Settings, context: lifecycle.ServiceContext) -> None:
-    """A drain that does not let itself be cut."""
+    """Drain without an end, and refuse to be cancelled."""
     await context.stopping.wait()
     while True:
         try:
@@ -96,13 +96,13 @@ async def do_stubborn(_settings: Settings, context: lifecycle.ServiceContext) ->
 
 
 async def do_deaf(_settings: Settings, context: lifecycle.ServiceContext) -> None:
-    """A drain that ends, but for a thread that hangs."""
+    """Drain to the end, and leave a thread that hangs."""
     threading.Thread(target=time.sleep, args=[3600]).start()
     await context.stopping.wait()
 
 
 async def do_thread(_settings: Settings, context: lifecycle.ServiceContext) -> None:
-    """A drain that waits for a thread that hangs, such as a write to a disk that is gone."""
+    """Drain with a wait for a thread that hangs, such as a write to a lost disk."""
     await context.stopping.wait()
     await asyncio.to_thread(time.sleep, 3600)
 
@@ -131,7 +131,7 @@ async def do_mixed(settings: Settings, _context: lifecycle.ServiceContext) -> No
 
 
 async def do_stray(_settings: Settings, context: lifecycle.ServiceContext) -> None:
-    """An error in a callback: told, but not died of."""
+    """Raise an error in a callback, which is logged and ends nothing."""
 
     def broken() -> None:
         raise KeyError("in a callback")
@@ -146,7 +146,7 @@ async def do_admin(settings: Settings, context: lifecycle.ServiceContext) -> Non
 
 
 async def do_starve(settings: Settings, context: lifecycle.ServiceContext) -> None:
-    """Take every descriptor that can be had, again and again, while the admin server answers."""
+    """Open every free descriptor, again and again, while the admin server answers."""
     taken: list[int] = []
     told = False
     async with admin_server.serve(settings, context.health, admin_server.registry(), lambda: {"taken": len(taken)}):

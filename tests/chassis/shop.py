@@ -1,4 +1,4 @@
-"""Settings of a program that does not exist, with some of everything that settings can have."""
+"""Settings of a program that does not exist, with an example of each feature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log whose reader stalls: full pipes, terminals and sockets, for tests."""
+"""Full pipes, terminals and sockets, as the stderr of a program whose reader stalls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support import PATIENCE
 
 @dataclass
 class Stalled:
-    """Two ends, of which nobody has read `ours` yet. `theirs` is full."""
+    """The two ends of a stream: `theirs` is full, because no byte was read from `ours` yet."""
 
     ours: int
     theirs: int
@@ -33,7 +33,7 @@ class Stalled:
         os.set_blocking(self.theirs, True)
 
     def read(self, until: bytes, patience: float = PATIENCE) -> bytes:
-        """What has been written after the filling, until those bytes have come."""
+        """Return the bytes that were written after the filling, up to the given ones."""
         data = b""
         while until not in data[self.filled :]:
             ready, _, _ = select.select([self.ours], [], [], patience)
@@ -42,13 +42,13 @@ class Stalled:
         return data[self.filled :]
 
     def is_still_blocking(self) -> bool:
-        """True if the description that others share is as it was."""
+        """Return True if the flags of the shared description are unchanged."""
         return not fcntl.fcntl(self.theirs, fcntl.F_GETFL) & os.O_NONBLOCK
 
 
 @contextlib.contextmanager
 def stalled(kind: str) -> Iterator[Stalled]:
-    """A `pipe`, a `terminal` or a `socket`."""
+    """Make a full `pipe`, `terminal` or `socket`."""
     with contextlib.ExitStack() as stack:
         if kind == "socket":
             ends = tuple(each.detach() for each in socket.socketpair())

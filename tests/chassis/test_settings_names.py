@@ -1,4 +1,4 @@
-"""Which variables are settings: names that are none of ours, and names of several of a kind."""
+"""The names of variables: unknown ones, injected ones, and names of members of a group."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ KUBERNETES = {
 
 @pytest.mark.parametrize("prefix", ["DEMO", "DEMO_FOO", "DEMO_COUNT", "DEMO_UPSTREAM", "DEMO_CART_UPSTREAM", "DEMO_2"])
 def test_what_kubernetes_injects_for_a_service_is_ignored(prefix: str) -> None:
-    """Also for a Service whose name goes on after ours, such as `demo-foo`, be it that of a setting."""
+    """The Service may have a longer name, such as `demo-foo`, even that of a setting."""
     injected = {name.replace("DEMO", prefix, 1): value for name, value in KUBERNETES.items()}
 
     assert effective(loaded(injected)) == effective(loaded({}))

@@ -18,7 +18,7 @@ README = f"# demo\n\nbefore\n\n{BEGIN}\nold\n{END}\n\nafter\n"
 
 @pytest.fixture
 def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A README of the test's own, as the only one there is."""
+    """Make a README of the test the only one."""
     file = tmp_path / "README.md"
     file.write_text(README)
 

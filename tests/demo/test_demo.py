@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it, and with a sidecar that lies."""
+"""The demo as a newcomer runs it, and with a sidecar that reports false figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PERFORM = "import sys; sys.executable = sys.argv[1]; import demo.__main__; sys.e
 
 
 def demo(root: Path, *, python: Path | str = sys.executable) -> subprocess.CompletedProcess[str]:
-    """Run the demo of a tree; `python` runs the sidecars and the app in it."""
+    """Run the demo of a tree. `python` is the interpreter of its sidecars and its app."""
     environ = {"PATH": os.environ["PATH"]}
     command = [sys.executable, "-c", PERFORM, python]
     return subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The ledger decides the demo's exit status, so it must be able to say no."""
+"""The ledger decides the demo's exit code, so it must be able to fail."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Python as on another Unix: `python without_linux.py PROGRAM …` runs a program without the calls that only Linux has.
 
 The names are those that CPython on macOS lacks in `os`, `socket`, `select`, `fcntl` and `signal`. This is no macOS: it
-only finds code that takes such a call for granted.
+only finds code that uses such a call without a check.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""pause, built from its source with the machine's own compiler and held to what infra/README.md says.
+"""pause, built from its source with the machine's own compiler, does what infra/README.md promises.
 
-For arm64 on another machine a cross compiler and qemu-user are needed. Where a tool is missing the test is skipped
-and says which; under CI a missing tool is a failure, so that a skipped check is never read as a passed one.
+arm64 on another machine needs a cross compiler and qemu-user. If a tool is missing, the test is skipped with its name;
+in CI it fails, so that no skipped check reads as passed.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def tool(*names: str) -> str:
 
 
 def documented_flags() -> list[str]:
-    """The build command as infra/README.md gives it, so that the page stays true."""
+    """Return the build command of infra/README.md, so that the page stays true."""
     command = re.search(r"^cc (.*) -o pause infra/pause\.S$", (ROOT / "infra/README.md").read_text(), re.MULTILINE)
     assert command is not None
     return command[1].split()
@@ -76,7 +76,7 @@ def sleeps(pid: int) -> bool:
 
 
 def exists(pid: int) -> bool:
-    """A zombie exists too, until it is reaped."""
+    """Return True if the process exists. A zombie does, until it is reaped."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -86,7 +86,7 @@ def exists(pid: int) -> bool:
 
 @pytest.fixture
 def start(command: list[str]) -> Iterator[Start]:
-    """Starts pause, hands it over once it sleeps, and leaves nothing behind."""
+    """Start pause, yield it when it sleeps, and end it."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*prefix: str, **options: Any) -> subprocess.Popen[bytes]:

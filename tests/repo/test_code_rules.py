@@ -13,7 +13,7 @@ STATUS_NAMES = frozenset(HTTPStatus.__members__)
 
 
 def test_an_http_status_is_written_as_its_number() -> None:
-    """Logs, docs and RFCs call it by its number. `HTTPStatus` is for phrases; its import would cost a job's start."""
+    """Logs, docs and RFCs use the number. `HTTPStatus` is for phrases, and a job would wait for its import."""
     found = []
     for path in tracked("sidecars/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""The manifests and compose files of the examples: valid, and every variable that they give to our images exists."""
+"""The manifests and compose files of the examples are valid, and each variable that they set exists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 
 def containers(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Our containers of a file: the sidecar's name, and the environment that the file gives it."""
+    """Yield the containers of a file that are sidecars: the name, and the environment in the file."""
     for document in documents(path):
         if "services" in document:
             for service in document["services"].values():

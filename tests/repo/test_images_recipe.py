@@ -1,4 +1,4 @@
-"""What must hold for the recipe, the table of images and what is deployed, as far as no engine is needed to tell."""
+"""The Dockerfile, the table of images and the deployments agree. These checks need no engine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RESTRICTED = {
 
 
 def stage(name: str) -> str:
-    """The instructions of one stage of the recipe."""
+    """Return the instructions of one stage of the Dockerfile."""
     found = re.search(rf"^FROM [^\n]* AS {name}\n(.*?)(?=^FROM |\Z)", RECIPE, re.MULTILINE | re.DOTALL)
     assert found is not None, name
     return found[1]
@@ -120,7 +120,7 @@ def test_the_war_is_the_same_bytes_each_time_it_is_packed(tmp_path: Path) -> Non
 
 
 def test_a_war_of_ones_own_gets_into_the_image_and_a_shop_war_takes_the_place_of_the_examples() -> None:
-    """The real build is tried in tests/images; this is about what the engine is sent at all."""
+    """tests/images builds it; this checks the files that the engine gets."""
     ignored = (EXAMPLE / ".dockerignore").read_text().splitlines()
     assert "!artifacts" in ignored
     assert not [line for line in ignored if line.endswith(".war")]
@@ -184,7 +184,7 @@ def test_a_manifest_names_our_images_by_the_version_that_this_tree_builds(path: 
 
 
 def component(name: str) -> dict[str, Any]:
-    """The one patch of a Component, which is a strategic merge into a workload."""
+    """Return the one patch of a Component, a strategic merge into a workload."""
     loaded = yaml.safe_load((COMPONENTS / name / "kustomization.yaml").read_text())
     assert (loaded["apiVersion"], loaded["kind"]) == ("kustomize.config.k8s.io/v1alpha1", "Component")
     (patch,) = loaded["patches"]
@@ -212,7 +212,7 @@ def test_a_component_adds_one_restricted_container_that_kubernetes_accepts(name:
 
 
 def native_sidecars() -> list[str]:
-    """The sidecars of the example's Pod that keep running: the copier there ends before the app starts."""
+    """Return the sidecars of the example's Pod that keep running; the copier ends before the app starts."""
     return [container["name"] for container in pod()["initContainers"] if container.get("restartPolicy") == "Always"]
 
 

@@ -1,4 +1,4 @@
-"""The tables that name the sidecars agree with each other: folders, extras, locks, images, READMEs, contracts."""
+"""All lists of the sidecars agree: folders, extras, locks, images, READMEs, contracts."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_sidecar_imports_only_what_its_extra_installs(name: str) -> None:
 
 
 def _imported(source: str) -> set[str]:
-    """The top-level packages that a module imports, anywhere in it."""
+    """Return the top-level packages that a module imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""The texts name things that exist: tests in Markdown, and modules in Markdown, docstrings and comments."""
+"""Tests, modules and paths that a text names exist: in Markdown, docstrings and comments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the texts of the repository must hold to: links that lead somewhere, reasons beside exceptions, no hosts."""
+"""Rules of the repository's texts: links lead to files, exceptions have reasons, locks name no host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of values: what each accepts, refuses, and shows."""
+"""Setting types: accepted values, refused values, and how values are shown."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WORDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1,
 
 
 def expected(setting_type: SettingType[Any], raw: str) -> str:
-    """What is expected instead of a value that is refused."""
+    """Return the expectation in the error of a refused value."""
     with pytest.raises(ValueError, match="expected") as caught:
         setting_type.parse(raw)
     return str(caught.value)

@@ -1,4 +1,4 @@
-"""Settings: the whole contract of environment variables, on a class of our own."""
+"""The rules of environment variables, with a settings class of the tests."""
 
 from __future__ import annotations
 

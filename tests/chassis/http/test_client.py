@@ -1,4 +1,4 @@
-"""The small HTTP client, against servers that do what a test tells them."""
+"""The small HTTP client against servers whose bytes a test chooses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[No
 
 
 class Place:
-    """A server, and a client of it. `connections` counts those that were accepted."""
+    """A server, and a client of it. `connections` counts the accepted connections."""
 
     def __init__(self, port: int, keep: float = 60.0) -> None:
         self.connections = 0
@@ -47,7 +47,7 @@ class Place:
 
 @asynccontextmanager
 async def place(serve: Connection, keep: float = 60.0) -> AsyncIterator[Place]:
-    """`serve` has each connection, from the first to the last byte."""
+    """Start a server that gives each connection to `serve`, and a client of it."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,7 +74,7 @@ async def head(reader: asyncio.StreamReader) -> bytes:
 
 
 def always(*answers: bytes) -> Connection:
-    """These answers, one after the other, to the requests of each connection; then it closes."""
+    """Return a server that sends these responses to the requests of each connection in turn, and then closes it."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for answer in answers:
@@ -211,7 +211,7 @@ async def test_how_far_an_answer_has_come_is_told_while_it_comes() -> None:
 
 
 def endless(head: bytes, piece: bytes) -> Connection:
-    """Send the piece again and again, for as long as somebody reads it."""
+    """Send the piece again and again, until the client stops reading."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(head)
@@ -253,7 +253,7 @@ async def test_an_answer_that_drips_is_ended_by_the_callers_deadline() -> None:
 
 
 async def test_an_answer_in_small_pieces_is_taken_and_others_have_their_turn_between_them() -> None:
-    """All of it comes at once; the loop goes round for each few pieces."""
+    """All pieces come at once; the event loop runs once for every few of them."""
     pieces, rounds = 2000, 0
     done = asyncio.Event()
 
@@ -276,7 +276,7 @@ async def test_an_answer_in_small_pieces_is_taken_and_others_have_their_turn_bet
 
 
 def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> ClientResponse | None:
-    """The answer in these bytes, which come in pieces, and then the end; None where there is none."""
+    """Return the response in these bytes, which come in pieces before the end of the connection; None without one."""
     connection = response_parser.protocol()
     connection.send(GET)
     connection.send(h11.EndOfMessage())

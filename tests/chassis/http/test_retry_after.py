@@ -1,4 +1,4 @@
-"""Retry-After: a number of seconds or one of the three forms of a date, and nothing that a peer writes raises."""
+"""Retry-After: a number of seconds or one of three forms of a date. No value of a peer raises."""
 
 from __future__ import annotations
 

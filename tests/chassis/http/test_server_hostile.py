@@ -20,7 +20,7 @@ from tests.chassis.http_server import GET, LAST, serving
     ],
 )
 async def test_a_request_with_a_length_and_an_encoding_is_the_last_of_its_connection(head: bytes) -> None:
-    """RFC 9112, section 6.1: what follows may be a request that somebody has hidden."""
+    """RFC 9112, section 6.1: the bytes behind it may be a smuggled request."""
     async with serving() as served:
         client = await served.connect()
         await client.send(head + b"0\r\n\r\n" + GET)

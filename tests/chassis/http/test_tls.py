@@ -1,4 +1,4 @@
-"""TLS files: what is told of bad ones, and what becomes of new ones."""
+"""TLS files: the errors of unusable ones, and the change to new ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecars.chassis.http.tls import PemFile
 
 
 class Files:
-    """The files of one client, as a Secret mounts them."""
+    """The files of one client, as a mounted Secret has them."""
 
     def __init__(self, folder: Path) -> None:
         self.ca = PemFile("X_CA", str(folder / "ca.crt"))
@@ -112,7 +112,7 @@ def test_certificate_and_key_may_be_one_file(files: Files) -> None:
 
 
 class Pair:
-    """An authority, a server's certificate of it for localhost, and a client's."""
+    """Return an authority, its certificate for the server localhost, and one for a client."""
 
     def __init__(self, folder: Path, name: str) -> None:
         authority = trustme.CA()
@@ -128,7 +128,7 @@ class Pair:
 
 
 def shaken_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> bool:
-    """Whether the two come to terms."""
+    """Return True if the two complete a handshake."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ours = server.wrap_bio(to_server, to_client, server_side=True)
     theirs = client.wrap_bio(to_client, to_server, server_hostname="localhost")

@@ -31,7 +31,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One program for all the tests that only ask."""
+    """One program for all tests that only send requests."""
     port = free_port()
     environ = {"DEMO_DO": "admin", "DEMO_ADMIN_LISTEN": f"127.0.0.1:{port}", "DEMO_PASSWORD": "hunter2"}
     program = Program(["-m", "tests.chassis.programs"], environ, tmp_path_factory.mktemp("admin"))

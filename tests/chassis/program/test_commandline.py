@@ -1,4 +1,4 @@
-"""What is asked on the command line, and the first line of the log."""
+"""The arguments of the command line, and the first line of the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = [readme.parent.name for readme, _ in sidecars()]
 
 
 def env_file(text: str) -> dict[str, str]:
-    """A file for `docker run --env-file`: a variable a line."""
+    """Return the variables of a file for `docker run --env-file`, one a line."""
     return dict(line.split("=", 1) for line in text.splitlines())
 
 

@@ -18,7 +18,7 @@ DEMO = "tests.chassis.programs"
 
 @pytest.fixture
 def starving(start: Start) -> tuple[Program, str]:
-    """A program that takes every descriptor that becomes free, with a handful of them in all."""
+    """Start a program that opens every free descriptor, with a low limit of them."""
     port = free_port()
     program = start(DEMO, DEMO_DO="starve", DEMO_ADMIN_LISTEN=f"127.0.0.1:{port}", OPEN_FILES="60 60")
     program.wait_logged("starving")

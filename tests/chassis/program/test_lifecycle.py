@@ -1,4 +1,4 @@
-"""From the first instant to the exit code, with real programs and real signals."""
+"""The life of real programs, from the start to the exit code, with real signals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOON = 120.0  # seconds; far below the hour for which these programs would go on
 
 @pytest.fixture
 def demo(start: Start) -> Demo:
-    """A program of tests.chassis.programs, that has begun what it does."""
+    """Start a program of `tests.chassis.programs`, and wait until its work has begun."""
 
     def begin(do: str, **environ: str) -> Program:
         program = start("tests.chassis.programs", DEMO_DO=do, **environ)
@@ -164,7 +164,7 @@ def test_a_job_that_is_stopped_while_it_still_reads_its_settings_has_failed(star
 
 
 def test_a_signal_before_the_start_ends_the_program_quietly(start: Start, tmp_path: Path) -> None:
-    """As process 1 a program is deaf to a signal that it has not asked for; so it asks first of all."""
+    """The kernel ignores a signal for process 1 that has no handler, so the program sets one first of all."""
     script = (
         "import os, signal, sys\n"
         "from sidecars.chassis.runtime import lifecycle\n"

@@ -20,7 +20,7 @@ Probe = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def probe(tmp_path: Path) -> Probe:
-    """Run the probe where exactly one sidecar lies beside the chassis, as in its image."""
+    """Run the probe in a tree with one sidecar beside the chassis, as in an image."""
     for part in ("sidecars/chassis", "sidecars/adapter"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "sidecars/__init__.py", tmp_path / "sidecars")
@@ -35,7 +35,7 @@ def probe(tmp_path: Path) -> Probe:
 
 @contextmanager
 def server(answer: bytes, listener: socket.socket | None = None) -> Iterator[tuple[int, list[bytes]]]:
-    """Gives everyone the same answer; yields its port and what it was asked."""
+    """Run a server that gives every client the same response; yield its port and the requests."""
     asked: list[bytes] = []
     with listener or socket.create_server(("127.0.0.1", 0)) as listening:
 

@@ -1,4 +1,4 @@
-"""Each of the four programs while nobody reads its log: it works, it answers, and it ends when it is told to."""
+"""Each sidecar while no process reads its log: it works, it answers, and it ends at a stop signal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[Stalled]:
 
 @pytest.fixture
 def begin(log: Stalled, tmp_path: Path) -> Iterator[Begin]:
-    """Start a sidecar whose log nobody reads."""
+    """Start a sidecar whose log no process reads."""
     running: list[Program] = []
 
     def start(name: str, **environ: str) -> Program:
@@ -45,7 +45,7 @@ def begin(log: Stalled, tmp_path: Path) -> Iterator[Begin]:
 
 @pytest.fixture
 def app() -> Iterator[str]:
-    """An app that answers everything, and has one metric."""
+    """An app that answers every request, and has one metric."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -30,7 +30,7 @@ GET = h11.Request(method="GET", target="/", headers=[("Host", "x")])
 
 @pytest.fixture
 def limits() -> Iterator[descriptors.DescriptorLimits]:
-    """Limits with a reserve in this process, which has them back as they were at the end."""
+    """Set limits with a reserve in this process, and restore them at the end."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield descriptors.raise_limit()
     descriptors._state.limits = None
@@ -39,7 +39,7 @@ def limits() -> Iterator[descriptors.DescriptorLimits]:
 
 @pytest.fixture
 def few(limits: descriptors.DescriptorLimits) -> None:
-    """A handful of descriptors beside the reserve."""
+    """Leave a few free descriptors beside the reserve."""
     used = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
     descriptors._state.limits = descriptors.DescriptorLimits(used + 50, limits.hard, descriptors.RESERVE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 50, limits.hard))
@@ -101,7 +101,7 @@ def test_a_client_asks_and_is_answered_while_no_descriptor_is_left(
 
 @contextmanager
 def taken() -> Iterator[None]:
-    """Take every descriptor that is free without the reserve."""
+    """Open every descriptor that is free without the reserve."""
     own: list[int] = []
     try:
         while descriptors.is_any_free():

@@ -1,4 +1,4 @@
-"""Whether a process lives and is ready."""
+"""Liveness and readiness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON out: whatever is written can be read, and means the same."""
+"""JSON out: every text can be parsed, and means the same."""
 
 from __future__ import annotations
 

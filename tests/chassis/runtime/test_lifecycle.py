@@ -48,7 +48,7 @@ def test_no_terminal_obeys_the_message(tmp_path: Path) -> None:
 
 
 def test_a_message_with_bytes_that_are_no_text_is_left_all_the_same(tmp_path: Path) -> None:
-    """A bad setting is repeated as it came; the environment may hold any bytes."""
+    """An error repeats a wrong value, and the environment may hold any bytes."""
     place = tmp_path / "termination-log"
     place.touch()
 

@@ -1,4 +1,4 @@
-"""Frozen dataclasses: what the standard library's do, without what they cost."""
+"""Light dataclasses behave as those of the standard library, and load faster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of the log and a reader that stalls: nothing waits, and every line is either written or counted."""
+"""Log lines and a reader that stalls: no call waits, and every line is written or counted."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_reader_that_has_gone_is_counted_and_raises_nothing(kind: str) -> None
 
 @given(st.lists(st.one_of(st.integers(1, 100_000), st.none()), max_size=60))
 def test_every_line_is_written_whole_or_counted_and_none_changes_places(steps: list[int | None]) -> None:
-    """A step is a line of that size, or the reader takes all that there is."""
+    """A step is a line of that size, or a read of all bytes in the pipe."""
     with stalled("pipe") as ends:
         writer = LogWriter(ends.theirs, notice)
         numbers = itertools.count()

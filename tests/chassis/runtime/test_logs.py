@@ -1,4 +1,4 @@
-"""Logs: what a line looks like, and what never stands in one."""
+"""The form of log lines, and the characters that they never have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sidecars.chassis.runtime import logs
 
 
 class Stream(io.StringIO):
-    """Where a test's log goes."""
+    """The stream of a test's log."""
 
     def __init__(self, *, terminal: bool = False) -> None:
         super().__init__()

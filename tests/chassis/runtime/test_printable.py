@@ -1,4 +1,4 @@
-"""Text for terminals: nothing in it is obeyed instead of shown."""
+"""Text that a terminal shows and does not obey."""
 
 from __future__ import annotations
 
