@@ -69,8 +69,8 @@ def _by_address(endpoints: Iterable[Endpoint]) -> dict[str, list[Endpoint]]:
 
 Combine = Callable[[Iterable[float]], float]
 _COUNTS: tuple[tuple[str, str, Callable[[Endpoint], int]], ...] = (
-    ("ambassador_endpoint_requests", "Attempts begun; for TCP: connections.", lambda it: it.requests),
-    ("ambassador_endpoint_failures", "Attempts that failed or got a 5xx.", lambda it: it.failed),
+    ("ambassador_endpoint_requests", "Attempts begun; for TCP: connections.", lambda it: it.attempts),
+    ("ambassador_endpoint_failures", "Attempts that failed or got a 5xx.", lambda it: it.failures),
     ("ambassador_endpoint_retries", "Attempts begun after a failed one.", lambda it: it.retries),
     ("ambassador_endpoint_ejections", "Ejections.", lambda it: it.ejection.count),
 )

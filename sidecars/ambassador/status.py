@@ -60,8 +60,8 @@ def _endpoint(endpoint: Endpoint, upstream: Upstream) -> dict[str, Any]:
         "connections": endpoint.connections,
         "idle": upstream.pool.idle.count(endpoint),
         "pending": endpoint.pending,
-        "requests": endpoint.requests,
-        "failed": endpoint.failed,
+        "requests": endpoint.attempts,
+        "failed": endpoint.failures,
         "failures_in_a_row": endpoint.ejection.consecutive_failures,
         "ejections": endpoint.ejection.count,
     }

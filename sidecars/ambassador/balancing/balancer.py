@@ -67,7 +67,7 @@ class Balancer:
         slowly = self._settings.slow_start > 0 and bool(known)
         mean = _mean_cost(known)
         for endpoint in new:
-            if not endpoint.requests:
+            if not endpoint.attempts:
                 endpoint.reset_cost(mean, now)
             endpoint.begin_slow_start(now if slowly else None)
         self._endpoints = [*known, *new]
@@ -231,7 +231,7 @@ def _mean_cost(endpoints: Collection[Endpoint], but: Endpoint | None = None) -> 
 
     An endpoint without samples begins with it, so that it is neither avoided nor flooded.
     """
-    costs = [endpoint.cost for endpoint in endpoints if endpoint is not but and endpoint.requests]
+    costs = [endpoint.cost for endpoint in endpoints if endpoint is not but and endpoint.attempts]
     return sum(costs, 0.0) / len(costs) if costs else FIRST_COST
 
 

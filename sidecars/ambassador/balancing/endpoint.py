@@ -33,6 +33,7 @@ class Endpoint:
     """One address of an upstream. Its DnsTarget owns it. `idle` are its idle connections, newest last."""
 
     __slots__ = (
+        "attempts",
         "check_error",
         "check_failures",
         "checked",
@@ -40,7 +41,7 @@ class Endpoint:
         "cost",
         "cost_at",
         "ejection",
-        "failed",
+        "failures",
         "full_weight",
         "host",
         "ip",
@@ -52,7 +53,6 @@ class Endpoint:
         "priority",
         "removed",
         "removed_at",
-        "requests",
         "retries",
         "server_name",
         "slow_start_at",
@@ -83,9 +83,9 @@ class Endpoint:
 
         self.connections = 0  # open, idle or not
         self.pending = 0  # attempts that have neither succeeded nor failed
-        self.requests = 0  # attempts begun, ever
+        self.attempts = 0  # attempts begun, ever
         self.retries = 0  # attempts begun after a failed one, ever
-        self.failed = 0  # attempts failed, ever
+        self.failures = 0  # attempts failed, ever
         self.latencies = [0] * (len(BOUNDS) + 1)  # responses by the time to their head
         self.latency_sum = 0.0  # seconds
 
@@ -130,7 +130,7 @@ class Endpoint:
     def begin_attempt(self, *, is_retry: bool) -> None:
         """Count an attempt that begins here. The caller ends it with `end_attempt`."""
         self.pending += 1
-        self.requests += 1
+        self.attempts += 1
         self.retries += is_retry
 
     def end_attempt(self) -> None:
@@ -144,7 +144,7 @@ class Endpoint:
         self.connections -= 1
 
     def count_failure(self) -> None:
-        self.failed += 1
+        self.failures += 1
 
     def record_latency(self, seconds: float) -> None:
         """Count a response in the histogram of the times to its head."""

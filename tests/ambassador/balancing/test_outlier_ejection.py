@@ -136,7 +136,7 @@ def test_a_burst_of_failures_ejects_once() -> None:
     balancer = make_balancer(known)
     fail(balancer, known[0], 0.0, times=50)
     assert known[0].ejection.count == balancer.ejections == 1
-    assert known[0].failed == 50
+    assert known[0].failures == 50
 
 
 @pytest.mark.parametrize(

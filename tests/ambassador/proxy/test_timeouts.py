@@ -295,5 +295,5 @@ def test_a_request_that_is_slower_than_its_time_is_executed_once() -> None:
         exchange.tick(exchange.progress.since + TIMEOUT + MOMENT)
         assert is_over(exchange)
         assert pair.app.written.count(b"HTTP/1.1 504 ") == 1
-        assert sorted(endpoint.requests for endpoint in pair.upstream.endpoints) == [0, 1]
+        assert sorted(endpoint.attempts for endpoint in pair.upstream.endpoints) == [0, 1]
         assert sorted(endpoint.ejection.consecutive_failures for endpoint in pair.upstream.endpoints) == [0, 1]

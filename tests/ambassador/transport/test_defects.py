@@ -45,7 +45,7 @@ def test_a_defect_before_the_try_is_a_500_that_says_so(caplog: pytest.LogCapture
         pair.connection.data_received(OK)
         assert pair.app.written.endswith(OK[-2:])
         assert pair.upstream.counters.errors == {"proxy_internal_error": 3}
-        assert pair.endpoint.failed == 0
+        assert pair.endpoint.failures == 0
         assert pair.upstream.admission.under_way == 0
 
 
@@ -93,7 +93,7 @@ def test_a_defect_in_sending_a_request_is_a_500_and_costs_its_connection() -> No
         assert pair.app.written.startswith(b"HTTP/1.1 500 ")
         assert pair.there.aborted
         assert pair.endpoint.pending == 0
-        assert pair.endpoint.failed == 0
+        assert pair.endpoint.failures == 0
 
 
 def test_a_defect_in_passing_an_answer_on_breaks_the_apps_connection_and_no_other() -> None:
