@@ -26,7 +26,7 @@ def test_a_slow_get_is_asked_once_and_answered_504(start: Start) -> None:
         status, head, body = ambassador.ask()
         assert status == 504
         assert b"error=http_response_timeout" in head
-        assert body.count(b"try ") == 1
+        assert body.count(b"attempt ") == 1
         assert ambassador.metric("ambassador_upstream_retries_total") == 0
     assert len(heads) == 1
 
