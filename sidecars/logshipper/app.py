@@ -45,7 +45,6 @@ from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
-from sidecars.logshipper.input.open_files import MIN_OPEN
 from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.input.scan_loop import ScanLoop
 from sidecars.logshipper.metrics import LedgerCollector
@@ -115,7 +114,7 @@ class _App:
         """
         for name, sink in self._sinks.items():
             self._store.set_receipt(name, await sink.open(self._store.sink(name).receipt))
-        self._follower.open_files.limit = max(MIN_OPEN, descriptors.free_count() - self._needed_descriptors())
+        self._follower.open_files.set_limit(descriptors.free_count() - self._needed_descriptors())
         self._follower.load_state()
         await self._scan_loop.start()
         if not await self._store.save():

@@ -59,7 +59,7 @@ class Pod:
             self.ledgers,
             lambda: self.now,
         )
-        self.follower.open_files.limit = self.most or self.follower.open_files.limit
+        self.follower.open_files.set_limit(self.most or self.follower.open_files.limit)
         self.queues = {name: SinkQueue(name, self.follower, self.store) for name in self.names}
         self.follower.start()
 

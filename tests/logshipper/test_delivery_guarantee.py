@@ -103,7 +103,7 @@ class LogShipping(RuleBasedStateMachine):
         }
         self.pod = Pod(self.folder, *SINKS, **environ)
         self.pod.most = most  # open files, or no limit
-        self.pod.follower.open_files.limit = most or self.pod.follower.open_files.limit
+        self.pod.follower.open_files.set_limit(most or self.pod.follower.open_files.limit)
         delivery = {"BATCH_TIMEOUT": "0", "RETRY_MIN": "10ms", "RETRY_MAX": "10ms", "IN_FLIGHT": in_flight}
         self.settings = load(
             Settings,

@@ -212,9 +212,9 @@ def _times(folder: str) -> tuple[int, int, int]:
 class FileAccess:
     """Opens files, and keeps those that cannot be read. Owned by `FollowedFiles`."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_room: Callable[[], bool]) -> None:
         self.unreadable: dict[str, str] = {}  # path -> reason
-        self.make_room: Callable[[], bool] = lambda: False  # closes a file to free a descriptor; False if none can be
+        self._make_room = make_room  # closes a file to free a descriptor; returns False if none can be closed
         self._errors: dict[str, dict[str, OSError]] = {}  # input -> path -> error, of the paths that its globs name
         self._refused: set[str] = set()  # the paths that were refused since the scan began
 
@@ -273,7 +273,7 @@ class FileAccess:
         try:
             return os.open(path, _FLAGS)
         except OSError as error:
-            if descriptors.count_exhaustion(error) is None or not self.make_room():
+            if descriptors.count_exhaustion(error) is None or not self._make_room():
                 raise
         return os.open(path, _FLAGS)
 

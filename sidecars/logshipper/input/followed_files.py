@@ -45,8 +45,7 @@ class FollowedFiles:
         self._clock = clock
         self.tails: dict[str, Tail] = {}  # by generation, oldest first
         self.open_files = OpenFiles()
-        self.access = FileAccess()
-        self.access.make_room = self.open_files.close_one
+        self.access = FileAccess(make_room=self.open_files.close_one)
         self.has_grown = False  # True if a file has grown since the start
         self.last_growth = clock()
         self._by_key: dict[FileKey, Tail] = {}  # the files that are open or parked
@@ -121,7 +120,7 @@ class FollowedFiles:
                 self._store.record_file(tail.state)
             if news:
                 self.has_grown, self.last_growth = True, now
-                self._store.changed.set()
+                self._store.note_change()
                 if tail.descriptor is not None:
                     self.open_files.use(tail)
         except OSError as error:

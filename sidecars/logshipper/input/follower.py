@@ -1,7 +1,7 @@
 """The follower: finds the log files, keeps them through every kind of rotation, and forgets them when they are over.
 
 Theory of operation. `scan` looks at the globs. `poll` looks at the followed files only, and is called more often. Both
-depend only on what the file system shows now: there is no notification that could be missed.
+depend only on the present state of the file system, and on no notification, which could be missed.
 
 | event | what the follower does |
 |---|---|
@@ -18,7 +18,7 @@ depend only on what the file system shows now: there is no notification that cou
 A sink that is down keeps each file open until it has all of it.
 
 A scan is a generator. Between its steps lines are shipped and probes are answered, so that a very large number of files
-delays nothing. So a step checks again what earlier steps have seen.
+delays nothing. So a step does not rely on the state that an earlier step has seen.
 
 `rotated_file_matching` decides whether a found file is known. `delivery.sink_queue` decides which file a sink reads
 next.

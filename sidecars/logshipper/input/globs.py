@@ -43,7 +43,7 @@ def base(pattern: str) -> str:
     """Return the directory that the pattern begins with: its fixed part."""
     folder = os.path.dirname(pattern)  # noqa: PTH120 - paths are text: globs give it, records need it
     while has_magic(folder):
-        folder = os.path.dirname(folder)  # noqa: PTH120 - as above
+        folder = os.path.dirname(folder)  # noqa: PTH120 - paths are text
     return folder
 
 
@@ -115,7 +115,7 @@ class _Walk:
         """Return the sorted entries of a directory; none if it was read before, does not exist or cannot be read."""
         try:
             if "**" in self._parts[: part + 1]:
-                status = os.stat(folder or "/")  # noqa: PTH116 - as above
+                status = os.stat(folder or "/")  # noqa: PTH116 - paths are text
                 key = (status.st_dev, status.st_ino, part)
                 if key in self._seen:
                     return []

@@ -34,6 +34,10 @@ class OpenFiles:
         self._order: OrderedDict[str, Tail] = OrderedDict()  # by generation, least recently used first
         self._is_logged = False
 
+    def set_limit(self, limit: int) -> None:
+        """Set the limit. It is never lower than MIN_OPEN."""
+        self.limit = max(MIN_OPEN, limit)
+
     def __len__(self) -> int:
         return len(self._order)
 

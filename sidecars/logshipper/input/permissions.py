@@ -74,7 +74,7 @@ def _facts(path: str) -> Facts | None:
         try:
             status = os.stat(path)  # noqa: PTH116 - paths are text throughout
         except PermissionError:
-            path = os.path.dirname(path)  # noqa: PTH120 - as above
+            path = os.path.dirname(path)  # noqa: PTH120 - paths are text
             continue
         except OSError:
             return None

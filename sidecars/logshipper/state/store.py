@@ -126,6 +126,10 @@ class Store:
             receipt = self.state.sinks[sink].receipt if sink in self.state.sinks else None
             self.append(checkpoint.done_entry(sink, {file.generation: position}, receipt))
 
+    def note_change(self) -> None:
+        """Note a change that needs no journal entry: the next snapshot has it."""
+        self.changed.set()
+
     def record_file(self, file: FileState) -> None:
         """Write where a generation is now, and its fingerprints."""
         self.append(checkpoint.file_entry(file))
@@ -156,7 +160,7 @@ class Store:
         Shipping continues after a failure: a full disk must not keep lines from their sink, and a repeated line is
         not a lost one. Later entries are right without a missing one, since each has a place and not a movement.
         """
-        self.changed.set()
+        self.note_change()
         if self._journal is None:
             return
         line = checkpoint.journal_line(entry)

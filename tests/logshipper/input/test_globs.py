@@ -35,7 +35,8 @@ def test_what_python_finds_is_found_in_any_tree(paths: list[list[str]], parts: l
                     target.touch()
         pattern = "/".join([folder, *parts])
         matches = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - the meaning that is promised
-        expected = {path.rstrip("/") for path in matches if Path(path).is_file()}
+        # For `a/**` Python also yields "a/" where `a` is a file: os.path.isfile is false for that, as for a directory.
+        expected = {path for path in matches if os.path.isfile(path)}  # noqa: PTH113 - pathlib drops the slash
         assert {path for path in found(pattern) if Path(path).is_file()} == expected
 
 

@@ -8,21 +8,9 @@ from pathlib import Path
 import pytest
 
 from sidecars.logshipper.input import globs
+from tests.logshipper.alike_files import HEADERS, fill
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import append
-
-HEADERS = {
-    "64 bytes": b"#Software: Internet Services\n#Version: 1.0\n#Fields: date time s-ip cs\n",
-    "less than a kilobyte": b"a,b,c," * 50 + b"\n",
-    "more than a kilobyte": b"a,b,c," * 400 + b"\n",
-    "all of it": b"the very same file in each Pod of the set, with the same lines in it\n" * 40,
-}
-
-
-def fill(folder: Path, count: int, header: bytes, row: bytes) -> None:
-    folder.mkdir(exist_ok=True)
-    for number in range(count):
-        (folder / f"data-{number:05d}.log").write_bytes(header + row.replace(b"N", b"%d" % number))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def crowded(tmp_path: Path, count: int, *sinks: str, most: int = 3) -> Pod:
     """A pod with `count` log files of one line each, of which `most` may be open."""
     pod = Pod(tmp_path, *sinks, LOGSHIPPER_PATHS=f"{tmp_path}/logs/*.log*")
     pod.most = most
-    pod.follower.open_files.limit = most
+    pod.follower.open_files.set_limit(most)
     for number in range(count):
         append(pod.logs / f"{number}.log", f"{number} first\n")
     return pod
@@ -177,7 +177,8 @@ async def test_closed_files_go_on_after_a_restart(tmp_path: Path) -> None:
 
 def test_a_closed_file_with_an_unfinished_event_is_shipped_when_it_is_over(tmp_path: Path) -> None:
     pod = Pod(tmp_path, LOGSHIPPER_MULTILINE="indent", LOGSHIPPER_MULTILINE_TIMEOUT="5s")
-    pod.most = pod.follower.open_files.limit = 1
+    pod.most = 1
+    pod.follower.open_files.set_limit(1)
     for number in range(4):
         append(pod.logs / f"{number}.log", f"{number}\n  more\n")
     pod.look()

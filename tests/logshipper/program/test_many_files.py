@@ -5,21 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.conftest import Start
+from tests.logshipper.alike_files import HEADERS, fill
 from tests.logshipper.support import Receiver, append, environ, lines_of
 from tests.support import free_port, wait_until
-
-HEADERS = {
-    "64 bytes": b"#Software: Internet Services\n#Version: 1.0\n#Fields: date time s-ip cs\n",
-    "less than a kilobyte": b"a,b,c," * 50 + b"\n",
-    "more than a kilobyte": b"a,b,c," * 400 + b"\n",
-    "all of it": b"the very same file in each Pod of the set, with the same lines in it\n" * 40,
-}
-
-
-def fill(folder: Path, count: int, header: bytes, row: bytes) -> None:
-    folder.mkdir(exist_ok=True)
-    for number in range(count):
-        (folder / f"data-{number:05d}.log").write_bytes(header + row.replace(b"N", b"%d" % number))
 
 
 def test_thousands_of_files_arrive_whole(tmp_path: Path, start: Start, receiver: Receiver) -> None:
