@@ -69,7 +69,7 @@ class Balancer:
         for endpoint in new:
             if not endpoint.attempts:
                 endpoint.reset_cost(mean, now)
-            endpoint.begin_slow_start(now if slowly else None)
+            endpoint.set_slow_start(now, enabled=slowly)
         self._endpoints = [*known, *new]
         self._rebuild(now)
 
@@ -206,7 +206,7 @@ class Balancer:
     def _return(self, endpoint: Endpoint, now: float, cost: float) -> None:
         """Let a returned endpoint begin with this cost, and slowly if SLOW_START is set."""
         endpoint.reset_cost(cost, now)
-        endpoint.begin_slow_start(now if self._settings.slow_start else None)
+        endpoint.set_slow_start(now, enabled=self._settings.slow_start > 0)
         self._state_changed(endpoint, now)
 
     def _state_changed(self, endpoint: Endpoint, now: float) -> None:

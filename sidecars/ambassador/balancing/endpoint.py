@@ -8,7 +8,7 @@ The *cost* is the expected time to a response in seconds, as a peak EWMA:
 - A failure is a sample of 5 s, or of its Retry-After: an endpoint that fails fast must not look like a fast one
   (linkerd2-proxy, "failure-aware").
 
-Only the methods of this class write its fields. The exception is `idle`, which belongs to the upstream's connections.
+Only the methods of this class write its fields. Its idle connections are in `upstream.idle_connections`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FIRST_SHARE: Final = 0.1  # of its weight, at the beginning of a slow start
 
 
 class Endpoint:
-    """One address of an upstream. Its DnsTarget owns it. `idle` are its idle connections, newest last."""
+    """One address of an upstream. Its DnsTarget owns it."""
 
     __slots__ = (
         "attempts",
@@ -112,9 +112,9 @@ class Endpoint:
         """Mark it as removed: DNS does not name it any more."""
         self.removed, self.removed_at = True, now
 
-    def begin_slow_start(self, now: float | None) -> None:
-        """Begin a slow start; with None, end it."""
-        self.slow_start_at = now
+    def set_slow_start(self, now: float, *, enabled: bool) -> None:
+        """Begin a slow start; if it is not `enabled`, give the full weight from now on."""
+        self.slow_start_at = now if enabled else None
 
     def update_weight(self, now: float, window: float) -> None:
         """Set the weight in force. A slow start grows from a tenth to the full weight in `window` seconds."""
