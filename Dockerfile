@@ -1,4 +1,4 @@
-# The one recipe of every image. SIDECAR chooses the folder (sidecars/<name>) and the packages (locks/<name>.txt).
+# The recipe of every image. SIDECAR chooses the folder (sidecars/<name>) and the packages (locks/<name>.txt).
 #
 #   docker buildx bake                                        all five, from the table in docker-bake.hcl
 #   docker build --build-arg SIDECAR=adapter -t adapter .     one of them, without the table
@@ -7,29 +7,34 @@
 #
 # Operator's notes
 #
-#   What is inside    `scratch` plus exactly what runs: glibc, Debian's Python, CA certificates, the packages of the
-#                     lock, the chassis and one sidecar, all byte-compiled. No shell, no package manager. A scanner
+#   Contents          `scratch` plus only the files that run: glibc, Debian's Python, CA certificates, the packages of
+#                     the lock, the chassis and one sidecar, all byte-compiled. No shell, no package manager. A scanner
 #                     finds the Debian packages in /var/lib/dpkg/status.d, the Python ones by their dist-info.
 #   Start             /usr/local/bin/sidecar runs the sidecar: no argument, or --check, --help, --version.
-#                     /usr/local/bin/probe [/livez | /readyz] asks it, for the HEALTHCHECK below and exec probes.
-#   User              65532:65532, by number, so that runAsNonRoot can be verified. Any other user works too, if it can
-#                     write where the sidecar writes; for a group of volumes set fsGroup (Kubernetes).
-#   Root              may be read-only (read_only, readOnlyRootFilesystem): nothing writes outside the volumes.
-#   Capabilities      none are needed: drop ALL. A port below 1024 needs NET_BIND_SERVICE, or a higher port.
-#   Volumes           these exist and belong to 65532, so that a fresh named volume is writable:
+#                     /usr/local/bin/probe [/livez | /readyz] asks it, for the HEALTHCHECK below and for exec probes.
+#   User              65532:65532, by number, so that runAsNonRoot can be verified. Any other user works, too, if it may
+#                     write to the sidecar's volumes; in Kubernetes set fsGroup for the group of the volumes.
+#   Root              It may be read-only (read_only, readOnlyRootFilesystem): nothing writes outside the volumes.
+#   Capabilities      None is needed: drop ALL. A port below 1024 needs NET_BIND_SERVICE; a higher port does not.
+#   Volumes           These folders exist and belong to 65532, so that a new named volume is writable:
 #                     warcopier /artifacts (reads) and /webapps (writes) · logshipper /logs (reads), /state and /audit
 #                     · all /tmp
-#   Signals           SIGTERM or SIGINT drains and exits 0, a second one ends the drain. The process is process 1
-#                     without an init: a child that it starts it waits for itself.
-#   Derive            an image that brings a WAR needs no tool of its own:
+#   Signals           SIGTERM or SIGINT drains and exits 0; a second one ends the drain. The sidecar is process 1,
+#                     without an init: it waits for the children that it starts.
+#   Derive            An image with a WAR needs no tool of its own:
 #                         FROM sidecars/warcopier
 #                         COPY shop.war /artifacts/
-#   Reproducible      the same sources on the same base give the same layers: files carry no time, bytecode no timestamps
-#   Proxy             the build secret `ca` is a CA bundle for apt and pip. It is mounted, never copied.
+#   Reproducible      The same sources on the same base give the same layers: files and bytecode have no timestamps.
+#   Proxy             The build secret `ca` is a CA bundle for apt and pip. It is mounted and never copied.
 #
-# Stages: `debian` has the tools; `runtime` is the root that all four share, and the first layer; `packages` and `code`
-# are a sidecar's own two layers; `compiled` makes the code, with extension modules for those modules that compile.py names;
-# `code` also tries out the three together, so an image that lacks something is not built.
+# Stages
+#
+#   debian      the build tools
+#   runtime     the root file system of all sidecars: the first layer
+#   packages    the Python packages of one sidecar: the second layer
+#   compiled    its code, with extension modules for the packages that compile.py names
+#   code        its code and programs: the third layer. It runs the three layers together, so that no image is
+#               built that lacks a file
 
 ARG BASE=debian:trixie-slim
 
@@ -53,8 +58,8 @@ mkdir -p $root/etc/ssl/certs $root/usr/bin $root/usr/local/bin $root/usr/lib/ssl
 install -d -m 1777 $root/tmp
 for link in /lib /lib64; do [ ! -L $link ] || cp -P $link $root/; done
 
-# Python: the standard library without what needs libraries that are left out (curses, databases, readline), what is for
-# a person at a terminal or another system, and what tests or installs Python itself. The check in `code` imports all that is left.
+# Python: the standard library without the modules that need libraries which are left out (curses, databases, readline),
+# that are for terminals or other systems, or that test or install Python itself. `code` imports each of the others.
 cp -P /usr/bin/python3 "$python" $root/usr/bin/
 cp -r --no-dereference "$library" $root/usr/lib/
 find "$root$library" -name __pycache__ -prune -exec rm -r {} +
@@ -67,8 +72,8 @@ for name in _curses _dbm _gdbm _sqlite3 readline _tkinter _ctypes_test _test _xx
 done
 python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $root -p / "$root$library"
 
-# The shared libraries that these need, the loader among them; libgcc_s, which glibc loads by itself when a thread ends; and
-# what else a wheel may take for granted (PEP 600): libstdc++ and the old names of parts of libc, a few KB each.
+# The shared libraries that these need, with the loader; libgcc_s, which glibc loads when a thread ends; and the others
+# that a wheel may expect (PEP 600): libstdc++, and the old names of parts of libc, a few KB each.
 ldd "$python" "$root$library"/lib-dynload/*.so > /tmp/needed
 if grep 'not found' /tmp/needed; then exit 1; fi
 sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/[^ ]*\) (.*/\1/p' /tmp/needed | sort -u > /tmp/libraries
@@ -79,19 +84,19 @@ while read -r file; do
     install -D "$file" "$root$(readlink -f "$(dirname "$file")")/$(basename "$file")"
 done < /tmp/libraries
 
-# Names: who 65532 is, and that a host is looked up in /etc/hosts and then by DNS (both are part of glibc itself).
+# Names: the user 65532, and the order of host look-ups: /etc/hosts, then DNS (both are in glibc itself).
 printf '%s\n' root:x:0:0:root:/:/sbin/nologin nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin > $root/etc/passwd
 printf '%s\n' root:x:0: nonroot:x:65532: > $root/etc/group
 printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' > $root/etc/nsswitch.conf
 
-# TLS: Debian's certificates, where OpenSSL looks for them.
+# TLS: Debian's certificates, at OpenSSL's default paths.
 cp /etc/ssl/certs/ca-certificates.crt $root/etc/ssl/certs/
 cp /etc/ssl/openssl.cnf $root/etc/ssl/
 ln -s /etc/ssl/certs/ca-certificates.crt $root/usr/lib/ssl/cert.pem
 ln -s /etc/ssl/certs $root/usr/lib/ssl/certs
 ln -s /etc/ssl/openssl.cnf $root/usr/lib/ssl/openssl.cnf
 
-# Origin: what a scanner reads, and the licences.
+# Origin: the files that a scanner reads, and the licences.
 cp -L /etc/os-release /etc/debian_version $root/etc/
 { echo "$python"; find "$library" -type f -not -path '*/__pycache__/*'; xargs -n1 readlink -f < /tmp/libraries
   echo /usr/sbin/update-ca-certificates; echo /etc/debian_version; } |
@@ -110,7 +115,7 @@ EOS
 FROM debian AS packages
 ARG SIDECAR
 COPY locks/${SIDECAR}.txt /lock.txt
-# Wheels only, each with a hash from the lock. Sources, stubs, headers and tests that they bring do not run.
+# Wheels only, each with a hash from the lock. Their sources, stubs, headers and tests do not run, and are deleted.
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false --mount=type=cache,target=/root/.cache/pip <<EOS
 site=/packages/usr/lib/python3/dist-packages
 mkdir -p $site
@@ -131,7 +136,7 @@ EOS
 FROM debian AS compiled
 ARG SIDECAR
 COPY compile.py locks/compile.txt /source/
-# The compilers, for a sidecar that has something to compile. Nothing of them gets into an image.
+# The compilers, for a sidecar with packages to compile. No file of them gets into an image.
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false --mount=type=cache,target=/root/.cache/pip <<EOS
 if [ -n "$(python3 /source/compile.py --packages "$SIDECAR")" ]; then
     apt-get update -qq
@@ -173,8 +178,8 @@ esac
 find /code -exec touch --no-dereference --date @0 {} +
 EOS
 
-# The image, tried out before it is one: every ELF file finds its libraries, every module of the standard library, of the
-# packages and of the sidecar can be imported, compiled where that was meant, and the program says its name.
+# A trial of the image: every ELF file finds its libraries; every module of the standard library, of the packages and of
+# the sidecar can be imported, in its compiled form if it has one; and the program prints its version.
 RUN --mount=type=bind,from=runtime,source=/runtime,target=/layers/1 \
     --mount=type=bind,from=packages,source=/packages,target=/layers/2 <<EOS
 mkdir /image
@@ -184,7 +189,7 @@ loader=$(readelf --program-headers /image/usr/bin/python3 | sed -n 's/.*interpre
 find /image/usr -type f \( -name '*.so' -o -name '*.so.*' -o -path '*/bin/python3.*' \) -printf '/usr/%P\n' > /tmp/elf
 while read -r file; do
     run "$loader" --list "$file" > /tmp/needed 2>&1 || grep -q 'statically linked' /tmp/needed || { cat /tmp/needed; exit 1; }
-    if grep 'not found' /tmp/needed; then echo "is what $file needs"; exit 1; fi
+    if grep 'not found' /tmp/needed; then echo "$file needs it"; exit 1; fi
 done < /tmp/elf
 python3 /compile.py --packages "$SIDECAR" | run /usr/bin/python3 -I -W error::ImportWarning -c '
 import importlib, importlib.metadata, pkgutil, sys

@@ -1,4 +1,4 @@
-# Everything that CI runs can be run here. Each target sets up what it needs, from the hash-pinned locks, in .venv.
+# Every command of CI is a target here. Each target installs its packages into .venv, from the hash-pinned locks.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -13,10 +13,10 @@ export CA_BUNDLE ?= $(SSL_CERT_FILE)
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 
-demo: $(VENV)/demo.stamp ## the Pod as processes on loopback, with things going wrong, and a checked ledger
+demo: $(VENV)/demo.stamp ## the Pod as processes on loopback, with faults, and a checked ledger
 	@$(BIN)/python -m demo
 
-test: $(VENV)/dev.stamp ## everything that needs no container engine; with an engine, the images too
+test: $(VENV)/dev.stamp ## every test that needs no container engine; with an engine, the images too
 	$(BIN)/python -m pytest -m "not engine"
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory e2e; else \
 	  echo; echo 'NOT RUN: tests/images. No container engine answers here, so the images were neither built nor run.'; fi
@@ -29,7 +29,7 @@ e2e: $(VENV)/dev.stamp ## build the images and run the examples in them (needs a
 
 check: check-code check-images ## lint, types, import contracts, docs, Dockerfile, manifests, compose, bake
 
-check-code: $(VENV)/dev.stamp ## the part of it that needs no docker command
+check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -39,7 +39,7 @@ check-code: $(VENV)/dev.stamp ## the part of it that needs no docker command
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
 	$(BIN)/python -m pytest -q tests/repo
 
-check-images: ## the part that needs docker's compose and buildx, but no engine
+check-images: ## the checks that need docker's compose and buildx, but no engine
 	@docker compose version >/dev/null && docker buildx version >/dev/null || \
 	  { echo 'make check needs docker with compose and buildx: install them, or run make check-code'; exit 1; }
 	@set -e; for file in examples/*/compose.yaml; do echo "docker compose -f $$file config"; docker compose -f $$file config --quiet; done
@@ -62,10 +62,10 @@ chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (
 soak: compiled ## REQUESTS through the ambassador (10 million), as the images have it, while memory and descriptors are watched; needs nginx and wrk
 	PYTHONSAFEPATH=1 PYTHONPATH=build/compiled:. $(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}
 
-compiled: $(VENV)/dev.stamp ## the code as the images have it, what each request passes through compiled, in build/compiled
+compiled: $(VENV)/dev.stamp ## the code as the images have it, with the ambassador's data path compiled, in build/compiled
 	$(BIN)/python compile.py build/compiled
 
-test-compiled: compiled ## the tests of what is compiled, against that
+test-compiled: compiled ## the tests of the compiled packages, against the compiled form
 	FORM=compiled $(BIN)/python -m pytest -o pythonpath='build/compiled .' tests/ambassador
 
 locks: $(VENV)/dev.stamp ## compile each extra with hashes, for every platform
@@ -73,7 +73,7 @@ locks: $(VENV)/dev.stamp ## compile each extra with hashes, for every platform
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make locks' \
 	  --extra $$name pyproject.toml --output-file locks/$$name.txt; done
 
-clean: ## remove what these targets made
+clean: ## remove the files that these targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:

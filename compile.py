@@ -1,13 +1,13 @@
-"""Compile what stands on the way of every request to machine code: `python compile.py <folder>`.
+"""Compile the packages that every request passes through to machine code: `python compile.py <folder>`.
 
-The folder gets the chassis and the sidecars as they are here and, beside the sources of the packages in COMPILED, the
-extension modules that mypyc makes of them: Python takes those, and whoever reads a traceback the sources. Nothing is
-made in this tree, so that it never holds an extension that is older than its source.
+The folder gets a copy of the chassis and the sidecars. Beside the sources of the packages in COMPILED it gets the
+extension modules that mypyc makes of them. Python imports those; tracebacks show the sources. No extension is made in
+this tree, so that none can be older than its source.
 
 `python compile.py --packages <sidecar>` prints the packages of a sidecar that are compiled; it needs no sources.
 
-It needs the extra `compile`, a C compiler and Python's headers. The images are made with it; without it everything runs
-as plain Python, with the same tests. Why: docs/decisions/0015-the-data-path-is-compiled-by-mypyc.md.
+It needs the extra `compile`, a C compiler and Python's headers. The images contain the compiled form. Without it the
+code runs as plain Python, with the same tests. Reasons: docs/decisions/0015-the-data-path-is-compiled-by-mypyc.md.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 
-# The packages of a sidecar that each request passes through. All their modules are compiled together, because compiled
-# modules call each other without Python between only within one compilation.
+# The packages of a sidecar that each request passes through. All their modules are compiled together: only modules of
+# one compilation call each other without Python between them.
 COMPILED = {"ambassador": ("http", "balancing", "upstream", "proxy")}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("folder", nargs="?", type=Path, help="where the compiled code goes")
+    what.add_argument("folder", nargs="?", type=Path, help="the folder for the compiled code")
     what.add_argument(
         "--packages", metavar="SIDECAR", help="print the packages of it that are compiled, and compile nothing"
     )
@@ -58,19 +58,19 @@ def compile_into(folder: Path) -> None:
     shutil.copytree(ROOT / "sidecars", folder / "sidecars", ignore=shutil.ignore_patterns("__pycache__", "*.md"))
     os.chdir(folder)
     for sidecar in COMPILED:
-        if (folder / "sidecars" / sidecar).exists():  # the recipe of the images has one sidecar at a time
+        if (folder / "sidecars" / sidecar).exists():  # the Dockerfile copies one sidecar
             make(sidecar)
             print(f"{len(sources(sidecar))} modules of the {sidecar} are compiled in {folder}")
 
 
 def make(sidecar: str) -> None:
     """Compile the modules of this sidecar, in the working directory."""
-    from mypyc.build import mypycify  # noqa: PLC0415 - heavy; and it must come before setuptools
-    from setuptools import Distribution  # noqa: PLC0415 - likewise
-    from setuptools.command.build_ext import build_ext  # noqa: PLC0415 - likewise
+    from mypyc.build import mypycify  # noqa: PLC0415 - heavy, and it must be imported before setuptools
+    from setuptools import Distribution  # noqa: PLC0415 - heavy
+    from setuptools.command.build_ext import build_ext  # noqa: PLC0415 - heavy
 
     with tempfile.TemporaryDirectory() as scratch:
-        # What a module merely mentions need not be installed where it is compiled.
+        # Packages that a module imports need not be installed to compile it.
         options = ["--strict", "--ignore-missing-imports", "--follow-imports=silent", f"--cache-dir={os.devnull}"]
         extensions = mypycify(
             [*options, *sources(sidecar)],

@@ -1,9 +1,9 @@
-# The table of images. `docker buildx bake` builds all five and leaves them in the local engine.
+# The table of images. `docker buildx bake` builds all five into the local engine.
 #
 #   VERSION=1.2.3 docker buildx bake adapter                    one of them, under another version
 #   CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt docker buildx bake        behind a proxy that inspects TLS
 #   RELEASE=true PLATFORMS=linux/amd64,linux/arm64 docker buildx bake --push --set '*.tags=…'       a release
-#   docker buildx bake --print                                  what would be built, as JSON
+#   docker buildx bake --print                                  the build as JSON, without building
 
 # The version in tags and labels; the same as in pyproject.toml.
 variable "VERSION" { default = "0.1.0" }
@@ -17,7 +17,7 @@ variable "PLATFORMS" { default = "" }
 # A CA bundle (PEM) for apt and pip, where a proxy inspects TLS. It is a build secret: no layer holds it.
 variable "CA_BUNDLE" { default = "" }
 
-# Attach provenance and an SBOM. The classic image store of an engine cannot hold them, so only for a release.
+# Attach provenance and an SBOM: only for a release, as the classic image store of an engine cannot hold them.
 variable "RELEASE" { default = false }
 
 # The base of the builder stages; the images themselves are `scratch`.
