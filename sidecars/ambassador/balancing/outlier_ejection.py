@@ -47,20 +47,20 @@ _FORGOTTEN_AFTER: Final = 3.0  # times the last ejection
 class Ejection:
     """The ejection state of one endpoint, which owns it. Only these methods change it."""
 
-    __slots__ = ("consecutive_failures", "count", "ends_at", "seconds", "since", "state")
+    __slots__ = ("consecutive_failures", "count", "duration", "ends_at", "entered_at", "state")
 
     def __init__(self) -> None:
         self.state = READY
-        self.since = 0.0  # when the state began
+        self.entered_at = 0.0  # when the state began
         self.ends_at = 0.0  # when EJECTED or TRIAL ends by time
         self.consecutive_failures = 0
         self.count = 0  # ejections, ever
-        self.seconds = 0.0  # the duration of the last ejection, before the random part
+        self.duration = 0.0  # seconds of the last ejection, before the random part
 
     def on_success(self, started: float, now: float) -> bool:
         """Count a success of an attempt that began at `started`. Return True if it returns the endpoint."""
         self.consecutive_failures = 0
-        if self.state is READY or started < self.since:
+        if self.state is READY or started < self.entered_at:
             return False
         self._enter(READY, now, 0.0)
         return True
@@ -71,16 +71,16 @@ class Ejection:
         `unreachable`: no connection could be opened.
         """
         if self.state is TRIAL:
-            return started >= self.since
+            return started >= self.entered_at
         self.consecutive_failures += 1
         return self.state is READY and (unreachable or self.consecutive_failures >= eject_after)
 
     def eject(self, now: float, eject_for: float, random: float) -> None:
         """Enter EJECTED. `eject_for` is the setting in seconds, `random` a number from 0 to less than 1."""
-        again = self.state is not READY or now - self.since < _FORGOTTEN_AFTER * self.seconds
-        self.seconds = min(eject_for * _LONGEST_EJECTION, self.seconds * 2.0) if again else eject_for
+        again = self.state is not READY or now - self.entered_at < _FORGOTTEN_AFTER * self.duration
+        self.duration = min(eject_for * _LONGEST_EJECTION, self.duration * 2.0) if again else eject_for
         self.count += 1
-        self._enter(EJECTED, now, self.seconds * (0.75 + 0.5 * random))
+        self._enter(EJECTED, now, self.duration * (0.75 + 0.5 * random))
 
     def begin_trial(self, now: float) -> None:
         """Leave PROBATION: an attempt has been chosen as the trial."""
@@ -110,7 +110,7 @@ class Ejection:
         return self.state is TRIAL and self.ends_at <= now
 
     def _enter(self, state: str, now: float, lasts: float) -> None:
-        self.state, self.since, self.ends_at = state, now, now + lasts
+        self.state, self.entered_at, self.ends_at = state, now, now + lasts
 
 
 def may_eject_another(out: int, endpoints: int, max_ejected: float) -> bool:

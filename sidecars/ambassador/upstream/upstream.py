@@ -170,7 +170,7 @@ class Upstream:
                 upstream=self.name,
                 address=endpoint.label,
                 failures=endpoint.ejection.consecutive_failures,
-                seconds=round(endpoint.ejection.ends_at - endpoint.ejection.since, 1),
+                seconds=round(endpoint.ejection.ends_at - endpoint.ejection.entered_at, 1),
             )
         elif endpoint.ejection.state is READY:
             log.info("an ejected endpoint has returned", upstream=self.name, address=endpoint.label)

@@ -60,7 +60,7 @@ def test_a_trial_that_fails_sends_it_away_for_longer_each_time() -> None:
     times = []
     for _ in range(8):
         now = known[0].ejection.ends_at
-        times.append(now - known[0].ejection.since)
+        times.append(now - known[0].ejection.entered_at)
         balancer.tick(now)
         assert balancer.choose(now) is known[0]
         balancer.on_failure(known[0], now, now)
@@ -78,7 +78,7 @@ def test_one_that_was_well_for_a_while_begins_anew() -> None:
         balancer.tick(now + 3.0)
         balancer.choose(now + 3.0)
         balancer.on_response(known[0], 200, now + 3.0, now + 3.0)
-        assert known[0].ejection.seconds == {0.0: 1.0, 5.0: 2.0, 1000.0: 1.0}[now]
+        assert known[0].ejection.duration == {0.0: 1.0, 5.0: 2.0, 1000.0: 1.0}[now]
 
 
 def test_a_trial_without_an_outcome_has_failed_and_is_repeated_later() -> None:
