@@ -131,7 +131,7 @@ def test_rules_by_file_are_followed_and_a_bad_new_file_keeps_the_old(adapter: St
 
 
 @pytest.mark.parametrize(
-    ("environ", "body", "status", "headers", "told"),
+    ("environ", "body", "status", "headers", "reported"),
     [
         (
             {"ADAPTER_SELECT": "u=$.nodes[*].state", "ADAPTER_RULES": "nodes: u == 1"},
