@@ -88,7 +88,7 @@ class Pod:
             if not chunks:
                 break
             flight = self.send(sink, chunks)
-            lines += b"".join(flight.batch.raw()).decode().splitlines()
+            lines += b"".join(flight.content.raw()).decode().splitlines()
             self.settle(flight)
             self.check()
         self.got[sink] += lines
@@ -101,7 +101,7 @@ class Pod:
 
     def settle(self, flight: InFlightBatch) -> None:
         """Accept all of a batch."""
-        self.queues[flight.batch.sink].settle(flight.chunks, flight.dropped, flight.receipt)
+        self.queues[flight.content.sink].settle(flight.chunks, flight.dropped, flight.receipt)
 
     def shape(self, chunk: Chunk) -> Records:
         return self.pipelines[chunk.input].process(chunk)

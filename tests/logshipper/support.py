@@ -38,7 +38,7 @@ FAST = {
 class Receiver:
     """An HTTP receiver of NDJSON. `mode` decides its responses, and may be changed at any time.
 
-    ok: 204 · hang: no answer until the client gives up · lost: stored, but the connection closes without a response ·
+    ok: 204 · hang: no response until the client gives up · lost: stored, but the connection closes without a response ·
     a number: that status, nothing stored · limit:N: 413 for a body of more than N bytes · poison:TEXT: 400 for a body
     with that text
 
@@ -61,7 +61,7 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                receiver._answer(self)
+                receiver._respond(self)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
                 pass
@@ -74,7 +74,7 @@ class Receiver:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
-    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+    def _respond(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         if len(body) < int(request.headers["Content-Length"]):
             request.close_connection = True

@@ -1,12 +1,12 @@
-"""Takes a batch in flight to its settlement, also if the sink refuses it.
+"""The delivery of one batch, until it is settled, also if the sink refuses it.
 
 `RefusalSearch` chooses the piece to send next, `RetryLoop` sends it, and this module connects the two. It decides when
 a batch *stands by*: the sink refuses single events of it and has accepted nothing since. Such a batch keeps its
-positions, and waits for a proof:
+positions, and waits for one of these events:
 
-- Another batch is accepted (a *witness*): the refusals are about the lines. The search goes on and rejects them.
-- The pause of the oldest batch ends: it sends one suspect again.
-- The drain has sent everything, the sink has accepted earlier lines, and no witness can come: the suspect is rejected.
+- Another batch is accepted, a *witness*. Now the lines are proved to be the cause: the search goes on and rejects them.
+- The pause of the oldest batch ends. It sends one suspect again.
+- The drain has sent everything, and no witness can come. The suspect is rejected if earlier lines were accepted.
 
 While the sink refuses events of several batches, or everything that it was ever sent, no more lines are read for it and
 the process is not ready. Lines are never dropped to get past such a sink.
@@ -54,27 +54,27 @@ class BatchDelivery:
         """True while the sink refuses every line."""
         return bool(self._latch.reason)
 
-    async def deliver(self, owner: InFlightBatch) -> None:
+    async def deliver(self, batch: InFlightBatch) -> None:
         """Send the batch until every event of it is accepted or rejected."""
-        search = RefusalSearch(owner.batch)
+        search = RefusalSearch(batch.content)
         failures = 0
         while (piece := search.next_piece()) is not None:
             try:
-                await self._retry.send(piece, owner)
+                await self._retry.send(piece, batch)
             except BatchRefused as refusal:
-                if not await self._go_on(owner, search, piece, refusal):
+                if not await self._go_on(batch, search, piece, refusal):
                     failures += 1
-                    await self._stand_by(owner, search, failures, refusal.reason)
+                    await self._stand_by(batch, search, failures, refusal.reason)
             else:
                 search.accepted()
                 self._retry.log_recovery(failures)
                 failures = 0
-                owner.resumes()
+                batch.resumes()
                 self._update_readiness()
-        owner.settle()
+        batch.settle()
         self._update_readiness()
 
-    async def _go_on(self, owner: InFlightBatch, search: RefusalSearch, piece: Batch, refusal: BatchRefused) -> bool:
+    async def _go_on(self, batch: InFlightBatch, search: RefusalSearch, piece: Batch, refusal: BatchRefused) -> bool:
         """Continue the search after a refusal of `piece`. Return False if the search is stuck."""
         if isinstance(refusal, BatchTooLarge):
             self._size_limit.too_large(piece)
@@ -83,27 +83,27 @@ class BatchDelivery:
         accepted, attempted = availability.last_accepted, availability.last_attempt
         if search.refused(piece, last_accepted=accepted, last_attempt=attempted, named=named):
             reasons = refusal.event_reasons or [refusal.reason] * piece.events
-            await self._retry.reject(owner, piece, list(enumerate(reasons)))
+            await self._retry.reject(batch, piece, list(enumerate(reasons)))
             search.resume()
-            owner.resumes()
+            batch.resumes()
         elif piece.events > 1 and not named:
-            self._retry.batches["split"] += 1
+            self._retry.count_split()
         if search.is_stuck:
             return False
         availability.made_progress()
         return True
 
-    async def _stand_by(self, owner: InFlightBatch, search: RefusalSearch, failures: int, reason: str) -> None:
+    async def _stand_by(self, batch: InFlightBatch, search: RefusalSearch, failures: int, reason: str) -> None:
         """Wait until the sink accepts something. The oldest batch sends one suspect again after a pause."""
         availability = self._availability
-        owner.stands_by(search.suspects)
-        trouble = f"refused, and kept until the sink takes other lines: {reason}"
-        pause = self._retry.note_failure(owner, failures, trouble)
+        batch.stands_by(search.suspects)
+        trouble = f"refused, and kept until the sink accepts other lines: {reason}"
+        pause = self._retry.note_failure(batch, failures, trouble)
         self._update_readiness()
         availability.forget_acceptance()
         self._in_flight.count_slots()  # there may be one for a witness
         if not search.is_proven(availability.last_accepted):
-            await wait_for(availability.accepting, pause if self._in_flight.is_oldest(owner) else None)
+            await wait_for(availability.accepting, pause if self._in_flight.is_oldest(batch) else None)
         if search.is_proven(availability.last_accepted):
             search.resume()
         elif self._no_witness_will_come(search):

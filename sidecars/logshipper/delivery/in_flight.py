@@ -30,7 +30,7 @@ class InFlightBatch:
     ) -> None:
         records = tuple(process(chunk) for chunk in chunks if chunk.data)  # a chunk without data is a gap
         self.chunks = chunks
-        self.batch = Batch(sink, records)
+        self.content = Batch(sink, records)
         self.receipt = receipt
         self.is_settled = False  # every event is accepted or rejected
         self.trouble = ""  # the reason of the last failed attempt; "" after a decision

@@ -29,24 +29,24 @@ class Rejections:
         self._back_off = back_off
 
     async def settle(
-        self, owner: InFlightBatch, batch: Batch, rejected: Sequence[tuple[int, str]], count: int | None = None
+        self, batch: InFlightBatch, piece: Batch, rejected: Sequence[tuple[int, str]], count: int | None = None
     ) -> None:
-        """Settle the events with these indices, each with its reason, as rejected.
+        """Settle events of `piece`, which is made of events of `batch`, as rejected: index and reason of each.
 
         `count`: the number that the sink really rejected, if it does not name them.
         """
         if not rejected or count == 0:
             return
         if self._letters is not None:
-            await self._write_letters(owner, self._letters, batch, rejected)
-        owner.drop(batch, [index for index, _ in rejected[:count]], DEAD_LETTER if self._letters else REJECTED)
-        self._report(batch, rejected, len(rejected[:count]))
+            await self._write_letters(batch, self._letters, piece, rejected)
+        batch.drop(piece, [index for index, _ in rejected[:count]], DEAD_LETTER if self._letters else REJECTED)
+        self._report(piece, rejected, len(rejected[:count]))
 
-    def _report(self, batch: Batch, rejected: Sequence[tuple[int, str]], events: int) -> None:
+    def _report(self, piece: Batch, rejected: Sequence[tuple[int, str]], events: int) -> None:
         """Keep the rejection for `/status`, and log the 1st, 2nd, 4th, 8th … one."""
         self.times += 1
         index, reason = rejected[0]
-        first, at = batch.find(index)
+        first, at = piece.find(index)
         where = {"file": first.chunk.first_path, "generation": first.chunk.generation, "first_byte": first.offsets[at]}
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.last = {"time": now, "reason": reason, **where, "events": events, "times": self.times}
@@ -55,17 +55,17 @@ class Rejections:
             log.error(message, sink=self._sink, reason=reason, **where, events=events, times=self.times)
 
     async def _write_letters(
-        self, owner: InFlightBatch, letters: DeadLetters, batch: Batch, rejected: Sequence[tuple[int, str]]
+        self, batch: InFlightBatch, letters: DeadLetters, piece: Batch, rejected: Sequence[tuple[int, str]]
     ) -> None:
         """Write the letters before the position moves. A full disk is retried, as a failing sink is."""
         failures = 0
         while True:
             try:
-                await letters.append(batch, rejected)
+                await letters.append(piece, rejected)
             except OSError as error:
                 failures += 1
-                await self._back_off(owner, failures, f"{letters.path}: {error.strerror}", None)
+                await self._back_off(batch, failures, f"{letters.path}: {error.strerror}", None)
                 continue
             if failures:
-                owner.recovered()
+                batch.recovered()
             return

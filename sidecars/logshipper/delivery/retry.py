@@ -52,75 +52,79 @@ class RetryLoop:
         self._size_limit = size_limit
         self._draining = draining
 
-    async def send(self, batch: Batch, owner: InFlightBatch) -> None:
-        """Send events of `owner` until the sink has decided on each of them.
+    async def send(self, piece: Batch, batch: InFlightBatch) -> None:
+        """Send `piece`, which is made of events of `batch`, until the sink has decided on each event.
 
-        Raises BatchRefused (or BatchTooLarge) when the sink has accepted none of those that are left.
+        Raises BatchRefused or BatchTooLarge if the sink refuses the events that are left.
         """
         failures = 0
-        while batch.events:
+        while piece.events:
             attempt = self._availability.begin_attempt()
             try:
-                outcome = await self._sink.deliver(batch)
+                outcome = await self._sink.deliver(piece)
             except RetryLater as error:
                 failures += 1
-                await self.back_off(owner, failures, error.reason, error.retry_after)
+                await self.back_off(batch, failures, error.reason, error.retry_after)
                 continue
             except BatchRefused:
                 self._availability.responded(attempt)
                 raise
-            owner.keep_receipt(outcome.receipt)
-            if outcome.accepts_some(batch.events):
+            batch.keep_receipt(outcome.receipt)
+            if outcome.accepts_some(piece.events):
                 self._availability.accepted(attempt)
-            await self._settle_named(owner, batch, outcome)
+            await self._settle_named(batch, piece, outcome)
             if not outcome.retry:
                 self._availability.decided(attempt)
-                owner.recovered()
+                batch.recovered()
                 self.log_recovery(failures)
-                self._size_limit.accepted(batch)
+                self._size_limit.accepted(piece)
                 return
-            if len(outcome.retry) < batch.events:
+            if len(outcome.retry) < piece.events:
                 self._availability.made_progress()
-            batch = batch.select(outcome.retry)
+            piece = piece.select(outcome.retry)
             failures += 1
-            await self.back_off(owner, failures, outcome.retry_reason, outcome.retry_after)
+            await self.back_off(batch, failures, outcome.retry_reason, outcome.retry_after)
+
+    def count_split(self) -> None:
+        """Count a refused batch whose halves are sent."""
+        self.batches["split"] += 1
 
     # -- rejected events -----------------------------------------------------------------------------------------------
 
-    async def _settle_named(self, owner: InFlightBatch, batch: Batch, outcome: Outcome) -> None:
+    async def _settle_named(self, batch: InFlightBatch, piece: Batch, outcome: Outcome) -> None:
         """Settle the events that the outcome rejects."""
         self.batches["delivered"] += 1
         if outcome.unnamed_rejections is None:
-            await self.reject(owner, batch, list(outcome.rejected))
+            await self.reject(batch, piece, list(outcome.rejected))
         else:
             count, reason = outcome.unnamed_rejections
-            await self.reject(owner, batch, [(index, reason) for index in range(batch.events)], count)
+            await self.reject(batch, piece, [(index, reason) for index in range(piece.events)], count)
 
     async def reject(
-        self, owner: InFlightBatch, batch: Batch, rejected: list[tuple[int, str]], count: int | None = None
+        self, batch: InFlightBatch, piece: Batch, rejected: list[tuple[int, str]], count: int | None = None
     ) -> None:
         """Settle these events (index and reason) as rejected. `count`: the number of them that the sink rejected."""
         if rejected and count != 0:
             self.batches["rejected"] += 1
-            await self.rejections.settle(owner, batch, rejected, count)
+            await self.rejections.settle(batch, piece, rejected, count)
 
     # -- pauses --------------------------------------------------------------------------------------------------------
 
-    async def back_off(self, owner: InFlightBatch, failures: int, reason: str, retry_after: float | None) -> None:
+    async def back_off(self, batch: InFlightBatch, failures: int, reason: str, retry_after: float | None) -> None:
         """Wait before the next attempt: for the pause if the batch is the oldest, else until the sink responds."""
         self._availability.failed()
-        pause = self.note_failure(owner, failures, reason, retry_after)
-        if not self._in_flight.is_oldest(owner):
+        pause = self.note_failure(batch, failures, reason, retry_after)
+        if not self._in_flight.is_oldest(batch):
             await self._availability.responding.wait()
         elif self._draining.is_set():
             await asyncio.sleep(min(pause, self._settings.retry_min))
         else:
             await wait_for(self._draining, pause)
 
-    def note_failure(self, owner: InFlightBatch, failures: int, reason: str, retry_after: float | None = None) -> float:
+    def note_failure(self, batch: InFlightBatch, failures: int, reason: str, retry_after: float | None = None) -> float:
         """Count a failed attempt, log it unless many are logged already, and return the seconds of the pause."""
         self.batches["retried"] += 1
-        owner.failed(reason)
+        batch.failed(reason)
         shortest, longest = self._settings.retry_min, self._settings.retry_max
         chance = random.random()  # noqa: S311 - jitter
         pause = backoff.delay(failures, shortest, longest, random=chance, retry_after=retry_after)

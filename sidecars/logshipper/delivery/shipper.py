@@ -12,7 +12,7 @@ The states of a batch:
 - *collected*: its chunks are read, and the journal has their ranges. After kill -9 the same batch is sent again.
 - *sending*: an attempt is running.
 - *backing off*: the last attempt failed; the next one waits for a pause (the oldest batch) or for the oldest batch.
-- *searching*: the sink refused the batch, and parts of it are sent to find the events that it refuses.
+- *searching*: the sink refused the batch, and halves of it are sent to find the events that it refuses.
 - *standing by*: single events were refused, and the sink has accepted nothing since.
 - *settled*: every event is accepted or rejected. The positions move once all older batches are settled, too.
 
@@ -23,12 +23,12 @@ The states of a batch:
 | sending | the sink wants some events again, or accepts nothing now | backing off | `retry` |
 | backing off | the pause is over, or the oldest batch has its decision | sending | `retry` |
 | sending | the sink refuses the batch, or it is too large | searching | `batch_delivery` |
-| searching | a part is accepted, or its event is rejected | searching; after the last part settled | `batch_delivery` |
+| searching | a piece is accepted, or its event is rejected | searching, or settled at the end | `batch_delivery` |
 | searching | only suspects are left | standing by | `batch_delivery` |
 | standing by | another batch is accepted, or the pause is over | searching | `batch_delivery` |
 
-The end: `drain` ships what is there. The app gives a sink up when it decides on nothing for `patience_left` seconds;
-undecided lines stay in the files, and their positions do not move.
+The end: `drain` ships all lines that are there. The app gives a sink up if it makes no decision for `patience_left`
+seconds: undecided lines stay in the files, and their positions do not move.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Shipper:
         self._new_lines.set()
 
     def drain(self) -> None:
-        """Ship what is there without waiting for more, and then return from `run`."""
+        """Ship all lines that are there, without waiting for more. `run` returns after that."""
         self._draining.set()
         self._new_lines.set()
 
@@ -128,7 +128,7 @@ class Shipper:
         self._availability.made_progress()
 
     def patience_left(self) -> float:
-        """Return the seconds until the sink is taken for dead, unless it makes a decision."""
+        """Return the seconds until the app gives the sink up, unless it makes a decision."""
         return self._availability.patience_left(self._settings.give_up_after)
 
     # -- the loop ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The facts that the attempts have shown about one sink: whether it responds, and whether it accepts anything.
 
 Attempts are numbered, since several batches may be in flight: a refusal is compared with an acceptance by the order in
-which the two attempts *began*. An acceptance that was on its way when the sink began to refuse proves nothing.
+which the two attempts *began*. An attempt that began before the first refusal proves nothing when it is accepted.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ class SinkAvailability:
     # -- the drain -----------------------------------------------------------------------------------------------------
 
     def patience_left(self, give_up_after: float) -> float:
-        """Return the seconds that the sink still has for its next decision, at the end, before it is taken for dead.
+        """Return the seconds that the sink still has for its next decision, in the drain, before it is given up.
 
-        A slow sink is not dead: it gets at least twice the time of its recent decisions.
+        A slow sink gets at least twice the time of its recent decisions.
         """
         return self._last_decision + max(give_up_after, 2 * self._slowest) - self._clock()
 

@@ -61,7 +61,7 @@ class SinkQueue:
     def collect(self, room: int) -> list[Chunk]:
         """Read the chunks of a batch of at most `room` bytes (or of one longer line), in turns over the names."""
         chunks: list[Chunk] = []
-        too_long = 0  # events that do not fit into what is left
+        too_long = 0  # events that do not fit into the rest of the batch
         for tail in self._turns():
             if room <= 0 or too_long >= _TOO_LONG:
                 break

@@ -73,7 +73,7 @@ class BatchRefused(Exception):
 class BatchTooLarge(BatchRefused):
     """The receiver refused the batch for its size. It may accept the halves."""
 
-    def __init__(self, reason: str = "it is too large for the receiver, even by itself") -> None:
+    def __init__(self, reason: str = "it is too large for the receiver, even alone") -> None:
         super().__init__(reason)
 
 

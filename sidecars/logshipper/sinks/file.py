@@ -94,7 +94,11 @@ class FileSink:
             elif self._truncate_rotated(inode, acknowledged):
                 self._length = 0
         if self._length < status.st_size:
-            log.info("cutting off what was not acknowledged", file=str(self._path), bytes=status.st_size - self._length)
+            log.info(
+                "cutting off bytes that were not acknowledged",
+                file=str(self._path),
+                bytes=status.st_size - self._length,
+            )
             os.ftruncate(descriptor, self._length)
         elif self._length and self._read_at(self._length - 1, 1) != b"\n":
             self._length += os.write(descriptor, b"\n")
@@ -111,10 +115,12 @@ class FileSink:
             if acknowledged.offset > size or not acknowledged.matches_file(partial(_read_at, file.fileno())):
                 return False
             if acknowledged.offset < size:
-                log.info("cutting off what was not acknowledged", file=str(path), bytes=size - acknowledged.offset)
+                log.info(
+                    "cutting off bytes that were not acknowledged", file=str(path), bytes=size - acknowledged.offset
+                )
                 file.truncate(acknowledged.offset)
         for name in later:
-            log.info("removing what was not acknowledged", file=str(name))
+            log.info("removing a file that was not acknowledged", file=str(name))
             name.unlink()
         return True
 

@@ -150,7 +150,7 @@ class ForwardSink:
     def _no_acknowledgement(self, response: Any) -> str:
         if isinstance(response, list) and response[:1] == [b"HELO"]:
             return f"the receiver asks for a shared key: set {variable(Settings, 'sink_token', self._settings.name)}"
-        return "the receiver's response is not an acknowledgement of what was sent"
+        return "the receiver's response is not an acknowledgement of the chunk"
 
     async def close(self) -> None:
         while self._idle:

@@ -111,7 +111,7 @@ def _regex_parser(pattern: str) -> Parse:
     if not any(names):
         raise ValueError("expected named groups, such as (?P<level>[A-Z]+): they become the fields")
     if PARSE_ERROR in names:
-        raise ValueError(f"a group cannot be called {PARSE_ERROR}: that tells what does not match")
+        raise ValueError(f"a group cannot be called {PARSE_ERROR}: that field marks events that do not match")
     has_message, all_named = MESSAGE in names, all(names)
 
     def parse(texts: Sequence[str]) -> FieldColumns:

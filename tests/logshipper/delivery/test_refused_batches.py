@@ -82,7 +82,9 @@ async def test_a_lone_line_that_is_refused_waits_for_a_witness_and_is_dropped_th
         await until(lambda: position(pod) == 2)
         written(pod, ["bad"])
         shipper.wake()
-        await until(lambda: "kept until the sink takes other lines: the receiver responded with 400" in shipper.trouble)
+        await until(
+            lambda: "kept until the sink accepts other lines: the receiver responded with 400" in shipper.trouble
+        )
         assert sink.health.not_ready() == [], "one line is no proof that the sink is wrong"
         assert position(pod) == 2
         written(pod, ["3"])

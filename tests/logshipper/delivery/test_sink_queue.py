@@ -26,7 +26,7 @@ async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(po
     append(pod.log, "3\n")
     pod.begin()
     (again,) = pod.queues["default"].resend()
-    assert InFlightBatch("default", again, pod.shape).batch.key == sent.batch.key
+    assert InFlightBatch("default", again, pod.shape).content.key == sent.content.key
     assert again[0].data == b"1\n"
 
 
@@ -42,6 +42,6 @@ def test_a_batch_of_empty_lines_does_not_grow_far_beyond_its_room_as_records(pod
         append(pod.logs / f"{name}.log", name + "\n" * 50_000)
     pod.look()
     flight = pod.send("default", pod.queues["default"].collect(10_000))
-    assert len(b"".join(ndjson.encode(flight.batch))) < 100_000
+    assert len(b"".join(ndjson.encode(flight.content))) < 100_000
     pod.settle(flight)
-    assert flight.batch.events + len(pod.ship(room=10_000)) == 100_000
+    assert flight.content.events + len(pod.ship(room=10_000)) == 100_000

@@ -48,7 +48,7 @@ def events(pod: Pod, room: int = 100_000) -> list[str]:
     found: list[str] = []
     while chunks := pod.queues["default"].collect(room):
         flight = pod.send("default", chunks)
-        found += [body for records in flight.batch.records for body in records.bodies]
+        found += [body for records in flight.content.records for body in records.bodies]
         pod.settle(flight)
         pod.check()
     return found
@@ -108,7 +108,7 @@ async def test_kill_nine_while_an_event_waits_ships_it_once(tmp_path: Path, *, u
     await pod.store.save()
     pod.look()
     sent = pod.send("default", pod.queues["default"].collect(10_000))
-    assert sent.batch.events == 1
+    assert sent.content.events == 1
     pod.kill()
     pod.begin()
     (again,) = pod.queues["default"].resend()

@@ -135,7 +135,7 @@ def test_a_receiver_with_a_small_limit_gets_smaller_batches(tmp_path: Path, star
     append(tmp_path / "logs" / "app.log", "\n".join([*lines, "x" * 2000, "after"]) + "\n")
     program = start("logshipper", **variables)
     wait_for(receiver, *lines, "after")
-    assert program.wait_logged("lines were dropped")["reason"] == "it is too large for the receiver, even by itself"
+    assert program.wait_logged("lines were dropped")["reason"] == "it is too large for the receiver, even alone"
 
 
 def test_stdout_gets_the_raw_lines(tmp_path: Path, start: Start) -> None:

@@ -28,7 +28,7 @@ def chunks(status: bytes = _HEAD) -> Iterator[bytes]:
     yield from repeat(b"1\r\nx\r\n" * 1000)
 
 
-def bytes_of_a_long_answer() -> Iterator[bytes]:
+def bytes_of_a_long_response() -> Iterator[bytes]:
     """Yield a response whose last bytes never come."""
     yield _HEAD + b"Content-Length: 60000\r\n\r\n"
     yield from repeat(b"x", 50_000)
@@ -62,7 +62,7 @@ def talk() -> Iterator[bytes]:
 ANSWERS: dict[str, Callable[[], Iterator[bytes]]] = {
     "chunks of one byte": chunks,
     "chunks of one byte with a 400": lambda: chunks(b"HTTP/1.1 400 Bad Request\r\n"),
-    "a long answer in bytes": bytes_of_a_long_answer,
+    "a long answer in bytes": bytes_of_a_long_response,
     "endless 100 Continue": interim_answers,
     "28 MiB of []": hollow,
     "a head in bytes": dripping_head,
@@ -75,15 +75,15 @@ ANSWERS: dict[str, Callable[[], Iterator[bytes]]] = {
 class Hostile(Stream):
     """Sends the same bytes on every connection, as fast as they are read, and reads in between."""
 
-    def __init__(self, answer: str) -> None:
-        self._answer = answer
+    def __init__(self, response: str) -> None:
+        self._respond = response
         super().__init__(None)
 
     def converse(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.recv(1 << 16)
         threading.Thread(target=self._read_on, args=(connection,), daemon=True).start()
-        for piece in ANSWERS[self._answer]():
+        for piece in ANSWERS[self._respond]():
             connection.sendall(piece)
         self._read_on(connection)
 
@@ -96,21 +96,21 @@ class Hostile(Stream):
 
 HTTP = [name for name in ANSWERS if name not in ("msgpack in bytes", "talk")]
 CASES = [
-    *(("http", "/", answer) for answer in HTTP),
-    *(("elasticsearch+http", "/logs", answer) for answer in ("28 MiB of []", "chunks of one byte")),
+    *(("http", "/", response) for response in HTTP),
+    *(("elasticsearch+http", "/logs", response) for response in ("28 MiB of []", "chunks of one byte")),
     ("loki+http", "", "chunks of one byte with a 400"),
     ("otlp+http", "", "a long answer in bytes"),
-    *(("forward", "", answer) for answer in ("msgpack in bytes", "talk", "nothing")),
+    *(("forward", "", response) for response in ("msgpack in bytes", "talk", "nothing")),
 ]
 
 
-@pytest.mark.parametrize(("scheme", "path", "answer"), CASES)
+@pytest.mark.parametrize(("scheme", "path", "response"), CASES)
 def test_a_hostile_receiver_holds_up_nothing_but_its_own_lines(
-    tmp_path: Path, start: Start, receiver: Receiver, scheme: str, path: str, answer: str
+    tmp_path: Path, start: Start, receiver: Receiver, scheme: str, path: str, response: str
 ) -> None:
     admin = free_port()
     log = tmp_path / "logs" / "app.log"
-    with closing(Hostile(answer)) as hostile:
+    with closing(Hostile(response)) as hostile:
         variables = environ(
             tmp_path,
             admin,

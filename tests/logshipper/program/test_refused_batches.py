@@ -41,10 +41,10 @@ def picky() -> Iterator[Picky]:
 
 def not_ready(admin: int) -> str:
     try:
-        answer = httpx.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False)
+        response = httpx.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False)
     except httpx.TransportError as error:
         return str(error)
-    return "" if answer.is_success else answer.text
+    return "" if response.is_success else response.text
 
 
 def test_one_line_that_gets_a_422_is_dropped_alone_and_told_with_the_receivers_words(
@@ -106,7 +106,7 @@ def test_at_the_end_a_receiver_that_refuses_everything_holds_it_up_no_longer_tha
     variables = environ(tmp_path, admin, LOGSHIPPER_SINK=picky.url, LOGSHIPPER_DRAIN_TIMEOUT="10m")
     append(tmp_path / "logs" / "app.log", "1\n2\n3\n")
     shipper = start("logshipper", **variables)
-    wait_until(lambda: "answered 400" in not_ready(admin), "not ready")
+    wait_until(lambda: "responded with 400" in not_ready(admin), "not ready")
     assert shipper.stop() == 69
     assert "stopped before all was shipped: 6 bytes for LOGSHIPPER_SINK (refused, and kept" in shipper.stderr
 

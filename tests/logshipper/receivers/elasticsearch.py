@@ -35,7 +35,7 @@ class Elasticsearch(Receiver):
         lines = body.split(b"\n")[:-1]
         pairs = zip(lines[::2], lines[1::2], strict=True)
         items = [self._create(json.loads(action), document) for action, document in pairs]
-        answer: dict[str, Any] = {
+        response: dict[str, Any] = {
             "took": 1,
             "errors": any(item["create"]["status"] > 299 for item in items),
             "items": items,
@@ -44,10 +44,10 @@ class Elasticsearch(Receiver):
         if "filter_path" in self.queries:
             wanted = "errors,items.*.status,items.*.error.type,items.*.error.reason"
             assert self.queries["filter_path"] == [wanted]
-            del answer["took"]
+            del response["took"]
             for item in items:
                 del item["create"]["_id"]
-        return 200, json.dumps(answer).encode()
+        return 200, json.dumps(response).encode()
 
     def _create(self, action: Any, line: bytes) -> dict[str, Any]:
         assert list(action) == ["create"], "a data stream accepts nothing else"

@@ -107,9 +107,9 @@ def test_a_tag_that_cannot_be_is_refused(url: str) -> None:
     ("mode", "reason"),
     [
         ("silent", r"no acknowledgement within 0\.3 s"),
-        ("other", "the receiver's response is not an acknowledgement of what was sent"),
+        ("other", "the receiver's response is not an acknowledgement of the chunk"),
         ("close", "the receiver closed the connection without an acknowledgement"),
-        ("garbage", "the receiver's response is not an acknowledgement of what was sent"),
+        ("garbage", "the receiver's response is not an acknowledgement of the chunk"),
     ],
 )
 async def test_without_its_acknowledgement_a_batch_is_sent_again_with_the_same_chunk(mode: str, reason: str) -> None:

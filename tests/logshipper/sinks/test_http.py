@@ -198,13 +198,13 @@ async def test_retry_after_is_honoured(receiver: Receiver) -> None:
 
 
 @asynccontextmanager
-async def answering_too_early(answer: bytes) -> AsyncIterator[str]:
+async def responding_too_early(response: bytes) -> AsyncIterator[str]:
     """Yield the address of a server that responds as soon as it has read the head, and never reads the body."""
     done = asyncio.Event()
 
     async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
+        writer.write(response)
         await done.wait()
 
     async with served(hasty) as address:
@@ -213,13 +213,13 @@ async def answering_too_early(answer: bytes) -> AsyncIterator[str]:
 
 
 async def test_a_yes_before_the_whole_batch_has_left_is_none() -> None:
-    async with answering_too_early(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as address:
+    async with responding_too_early(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as address:
         with pytest.raises(RetryLater, match="before it had the whole batch"):
             await post(f"http://{address}/", "x" * 16_000_000 + "\n")
 
 
 async def test_a_413_is_heard_while_the_body_is_on_its_way() -> None:
     no = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    async with answering_too_early(no) as address:
+    async with responding_too_early(no) as address:
         with pytest.raises(BatchTooLarge):
             await post(f"http://{address}/", "x" * 16_000_000 + "\n")

@@ -176,7 +176,7 @@ _OLD = (
 
 
 @pytest.mark.parametrize(
-    ("answer", "indices"),
+    ("response", "indices"),
     [
         (_LONG, [1]),
         (_LONG.lower().replace("shop", "s"), [1]),
@@ -189,8 +189,8 @@ _OLD = (
         ("", None),
     ],
 )
-def test_what_the_text_of_a_400_says(answer: str, indices: list[int] | None) -> None:
-    assert refused_entries(answer, ["a", "\u00fc\u00fc\u00fc", "12345"], [10**9, 3 * 10**9, 3 * 10**9]) == indices
+def test_what_the_text_of_a_400_says(response: str, indices: list[int] | None) -> None:
+    assert refused_entries(response, ["a", "\u00fc\u00fc\u00fc", "12345"], [10**9, 3 * 10**9, 3 * 10**9]) == indices
 
 
 @pytest.mark.parametrize(

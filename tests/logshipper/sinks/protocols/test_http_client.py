@@ -35,19 +35,19 @@ async def test_a_connection_is_kept_and_used_again() -> None:
 
 
 async def test_a_kept_connection_that_closes_under_a_request_costs_no_retry() -> None:
-    answered = 0
+    responded = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal answered
+        nonlocal responded
         await request_of(reader)
         writer.write(YES)
-        answered += 1
+        responded += 1
         await reader.readexactly(1)  # the next request begins
 
     async with served(serve) as address, opened(f"http://{address}/") as sink:
         for number in range(3):
             await sink.deliver(batch(f"{number}\n"))
-    assert answered == 3
+    assert responded == 3
 
 
 async def test_an_answer_that_asks_for_the_end_of_the_connection_gets_it() -> None:
@@ -79,7 +79,7 @@ async def test_batches_on_their_way_together_have_a_connection_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (b"", "the receiver closed the connection without a response"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the response cannot be used: it is not HTTP/1.1"),
@@ -91,10 +91,10 @@ async def test_batches_on_their_way_together_have_a_connection_each() -> None:
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "the response cannot be used: it is not HTTP/1.1"),
     ],
 )
-async def test_an_answer_that_is_none_is_tried_again(answer: bytes, reason: str) -> None:
+async def test_an_answer_that_is_none_is_tried_again(response: bytes, reason: str) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_of(reader)
-        writer.write(answer)
+        writer.write(response)
         await writer.drain()
 
     async with served(serve) as address:
