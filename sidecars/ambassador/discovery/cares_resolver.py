@@ -75,14 +75,14 @@ class CaresResolver:
         async with self._channel() as channel:
             result = await channel.query(lambda done: channel.cares.search(name, pycares.QUERY_TYPE_SRV, callback=done))
             named = [
-                (_service(each.data), float(each.ttl))
+                (_srv_record(each.data), float(each.ttl))
                 for each in result.answer
                 if isinstance(each.data, pycares.SRVRecordData)
             ]
-            named = [(service, ttl) for service, ttl in named if service.is_usable]
+            named = [(record, ttl) for record, ttl in named if record.is_usable]
             if not named:
                 raise LookupFailed("the name has no SRV records that name a host")
-            hosts = sorted({service.host for service, _ in named})
+            hosts = sorted({record.host for record, _ in named})
             # The final dot: a record's host is a full name and gets no search domain.
             found = await asyncio.gather(*(_addresses(channel, f"{host}.") for host in hosts), return_exceptions=True)
         known: dict[str, list[str]] = {}
@@ -98,10 +98,10 @@ class CaresResolver:
         if not any(known.values()):
             raise LookupFailed("none of the hosts that its SRV records name has an address")
         self._last = known
-        return DnsAnswer(addresses_of_records([(service, known[service.host]) for service, _ in named]), min(ttls))
+        return DnsAnswer(addresses_of_records([(record, known[record.host]) for record, _ in named]), min(ttls))
 
 
-def _service(data: Any) -> SrvRecord:
+def _srv_record(data: Any) -> SrvRecord:
     # pycares returns a name beyond ASCII as bytes. Such a name is no host name.
     host = data.target.rstrip(".") if isinstance(data.target, str) else ""
     return SrvRecord(data.priority, data.weight, data.port, host)

@@ -48,7 +48,7 @@ class ResolvedAddress:
 class DnsAnswer:
     """A good answer of a name server, with its TTL in seconds."""
 
-    found: tuple[ResolvedAddress, ...]
+    addresses: tuple[ResolvedAddress, ...]
     ttl: float
 
 
@@ -83,16 +83,16 @@ def addresses_of_records(records: Sequence[tuple[SrvRecord, Sequence[str]]]) -> 
     priority the mean weight is 1, so that the weights of records and of other targets can be compared.
     """
     found: list[ResolvedAddress] = []
-    records = [(service, addresses) for service, addresses in records if service.is_usable]
-    for priority in sorted({service.priority for service, _ in records}):
-        tier = [(service, addresses) for service, addresses in records if service.priority == priority and addresses]
+    records = [(record, addresses) for record, addresses in records if record.is_usable]
+    for priority in sorted({record.priority for record, _ in records}):
+        tier = [(record, addresses) for record, addresses in records if record.priority == priority and addresses]
         if not tier:
             continue
-        weights = [float(service.weight) or _LEAST_SHARE for service, _ in tier]
+        weights = [float(record.weight) or _LEAST_SHARE for record, _ in tier]
         mean = sum(weights) / sum(len(addresses) for _, addresses in tier)
-        for weight, (service, addresses) in zip(weights, tier, strict=True):
+        for weight, (record, addresses) in zip(weights, tier, strict=True):
             found += (
-                ResolvedAddress(address, service.port, service.host, weight / len(addresses) / mean, service.priority)
+                ResolvedAddress(address, record.port, record.host, weight / len(addresses) / mean, record.priority)
                 for address in addresses
             )
     return tuple(found)
@@ -124,29 +124,29 @@ class DnsTarget:
         self, answer: DnsAnswer, now: float, min_ttl: float, max_ttl: float
     ) -> tuple[list[Endpoint], list[Endpoint]]:
         """Apply a good answer. Return the endpoints that are new or back, and those that are removed."""
-        if not answer.found:
+        if not answer.addresses:
             self.note_failure("the name has no addresses")
             return [], []
         self.answered_at, self.error = now, ""
         self.valid_for = max(min_ttl, min(max_ttl, answer.ttl))
-        named = {(found.ip, found.port or self.target.port): found for found in answer.found}
-        gone = [self.endpoints.pop(where) for where in list(self.endpoints) if where not in named]
+        named = {(each.ip, each.port or self.target.port): each for each in answer.addresses}
+        gone = [self.endpoints.pop(key) for key in list(self.endpoints) if key not in named]
         for endpoint in gone:
             endpoint.remove(now)
             self.leaving[endpoint.ip, endpoint.port] = endpoint
         new = []
-        for where, found in named.items():
-            endpoint = self.endpoints.get(where) or self.leaving.pop(where, None) or self._make_endpoint(found)
-            endpoint.place(found.weight * self.target.weight, found.priority)
-            if where not in self.endpoints:
-                self.endpoints[where] = endpoint
+        for key, address in named.items():
+            endpoint = self.endpoints.get(key) or self.leaving.pop(key, None) or self._make_endpoint(address)
+            endpoint.place(address.weight * self.target.weight, address.priority)
+            if key not in self.endpoints:
+                self.endpoints[key] = endpoint
                 new.append(endpoint)
         return new, gone
 
-    def _make_endpoint(self, found: ResolvedAddress) -> Endpoint:
-        host, port = found.host or self.target.host, found.port or self.target.port
+    def _make_endpoint(self, address: ResolvedAddress) -> Endpoint:
+        host, port = address.host or self.target.host, address.port or self.target.port
         return Endpoint(
-            authority(self.target.scheme, host, port).encode(), found.ip, port, tls=self.target.tls, server_name=host
+            authority(self.target.scheme, host, port).encode(), address.ip, port, tls=self.target.tls, server_name=host
         )
 
     def note_failure(self, error: str) -> None:
@@ -155,9 +155,9 @@ class DnsTarget:
 
     def drop_drained(self) -> None:
         """Forget removed endpoints that have no connection and no attempt any more."""
-        for where, endpoint in list(self.leaving.items()):
+        for key, endpoint in list(self.leaving.items()):
             if not endpoint.connections and not endpoint.pending:
-                del self.leaving[where]
+                del self.leaving[key]
 
 
 def authority(scheme: str, host: str, port: int) -> str:

@@ -137,7 +137,7 @@ class Upstream:
 
     def on_dns_answer(self, target: DnsTarget, answer: DnsAnswer, now: float) -> None:
         """Take up the endpoints that are new, and close the idle connections to those that are gone."""
-        if target.error and answer.found:
+        if target.error and answer.addresses:
             log.info("a name can be looked up again", upstream=self.name, host=target.target.host)
         new, gone = target.apply_answer(answer, now, self.settings.dns_min_ttl, self.settings.dns_max_ttl)
         self.balancer.update(new, gone, now)

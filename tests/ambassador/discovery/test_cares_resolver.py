@@ -27,7 +27,7 @@ def resolver(dns_server: NameServer, tmp_path: Path) -> CaresResolver:
 
 
 def addresses(answer: DnsAnswer) -> list[str]:
-    return sorted(found.ip for found in answer.found)
+    return sorted(found.ip for found in answer.addresses)
 
 
 async def test_a_name_means_all_its_addresses_for_the_shortest_ttl(
@@ -175,7 +175,7 @@ async def test_srv_records_are_followed_to_the_addresses_of_their_hosts(
     answer = await resolver.lookup_srv("_http._tcp.orders.example")
     assert answer.ttl == 9.0
     assert not [name for name, _ in dns_server.asked if name.endswith("example.shop.local")]
-    assert sorted(answer.found, key=lambda found: found.ip) == [
+    assert sorted(answer.addresses, key=lambda found: found.ip) == [
         ResolvedAddress("10.0.0.1", 8080, "a.example", 1.5, 10),
         ResolvedAddress("10.0.0.2", 8081, "b.example", 0.5, 10),
         ResolvedAddress("10.0.0.3", 80, "c.example", 1.0, 20),
@@ -226,7 +226,7 @@ async def test_srv_records_that_name_no_host_or_no_port_are_left_out(
     dns_server.says("good.example", "10.0.0.1")
     for _ in range(2):
         answer = await resolver.lookup_srv("_http._tcp.orders.example")
-        assert answer.found == (ResolvedAddress("10.0.0.1", 8080, "good.example", 1.0, 1),)
+        assert answer.addresses == (ResolvedAddress("10.0.0.1", 8080, "good.example", 1.0, 1),)
 
 
 async def test_a_line_of_resolv_conf_that_names_no_address_hides_no_name_server(
