@@ -60,8 +60,8 @@ def removed_address_in_use(zone: NameServer, folder: Path) -> float:
     }
     program = subprocess.Popen([sys.executable, "-m", "sidecars.ambassador"], env=environ, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: answered(f"http://127.0.0.1:{admin}/readyz"), "ready")
-        assert answered(f"http://127.0.0.1:{listen}/") == "old"
+        wait_until(lambda: text_of(f"http://127.0.0.1:{admin}/readyz"), "ready")
+        assert text_of(f"http://127.0.0.1:{listen}/") == "old"
         zone.says(NAME, "127.0.0.3", ttl=TTL)
         began = time.monotonic()
         assert ended.wait(30), "the connection to the old address did not end"
@@ -73,7 +73,7 @@ def removed_address_in_use(zone: NameServer, folder: Path) -> float:
             backend.stop()
 
 
-def answered(url: str) -> str:
+def text_of(url: str) -> str:
     try:
         response = httpx.get(url, trust_env=False)
     except httpx.TransportError:

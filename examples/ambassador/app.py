@@ -38,9 +38,9 @@ def ask(url: str) -> tuple[int, bytes]:
 def many(count: int) -> dict[str, object]:
     """Request `count` orders and count the replicas that served them."""
     with ThreadPoolExecutor(AT_A_TIME) as threads:
-        answers = list(threads.map(ask, (f"{ORDERS}/orders/{number}" for number in range(count))))
-    errors = [body.decode() for status, body in answers if status != 200]  # noqa: PLR2004 - OK
-    replicas = Counter(json.loads(body)["mode"] for status, body in answers if status == 200)  # noqa: PLR2004 - OK
+        responses = list(threads.map(ask, (f"{ORDERS}/orders/{number}" for number in range(count))))
+    errors = [body.decode() for status, body in responses if status != 200]  # noqa: PLR2004 - OK
+    replicas = Counter(json.loads(body)["mode"] for status, body in responses if status == 200)  # noqa: PLR2004 - OK
     return {"asked": count, "errors": len(errors), "answered by": replicas, "first errors": errors[:3]}
 
 
