@@ -19,7 +19,7 @@ from sidecars.chassis.runtime.health import ReadinessLatch
 from sidecars.logshipper.delivery.batch_size import BatchSizeLimit
 from sidecars.logshipper.delivery.in_flight import InFlightBatch, InFlightBatches
 from sidecars.logshipper.delivery.refusal_search import RefusalSearch
-from sidecars.logshipper.delivery.retry import RetryLoop, wait_for
+from sidecars.logshipper.delivery.retry import RetryLoop, wait_for_event
 from sidecars.logshipper.delivery.sink_availability import SinkAvailability
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge
@@ -103,7 +103,7 @@ class BatchDelivery:
         availability.forget_acceptance()
         self._in_flight.count_slots()  # there may be one for a witness
         if not search.is_proven(availability.last_accepted):
-            await wait_for(availability.accepting, pause if self._in_flight.is_oldest(batch) else None)
+            await wait_for_event(availability.accepting, pause if self._in_flight.is_oldest(batch) else None)
         if search.is_proven(availability.last_accepted):
             search.resume()
         elif self._no_witness_will_come(search):

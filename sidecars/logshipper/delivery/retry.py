@@ -119,7 +119,7 @@ class RetryLoop:
         elif self._draining.is_set():
             await asyncio.sleep(min(pause, self._settings.retry_min))
         else:
-            await wait_for(self._draining, pause)
+            await wait_for_event(self._draining, pause)
 
     def note_failure(self, batch: InFlightBatch, failures: int, reason: str, retry_after: float | None = None) -> float:
         """Count a failed attempt, log it unless many are logged already, and return the seconds of the pause."""
@@ -144,7 +144,7 @@ class RetryLoop:
             log.info("delivery works again", sink=self._settings.name, failures=failures)
 
 
-async def wait_for(event: asyncio.Event, timeout: float | None) -> None:  # noqa: ASYNC109 - None is without limit
+async def wait_for_event(event: asyncio.Event, timeout: float | None) -> None:  # noqa: ASYNC109 - None is without limit
     """Wait until the event is set, or for `timeout` seconds."""
     try:
         async with asyncio.timeout(timeout):

@@ -44,7 +44,7 @@ from sidecars.logshipper.delivery.batch_delivery import BatchDelivery
 from sidecars.logshipper.delivery.batch_size import BatchSizeLimit
 from sidecars.logshipper.delivery.in_flight import InFlightBatch, InFlightBatches
 from sidecars.logshipper.delivery.rejections import Rejections
-from sidecars.logshipper.delivery.retry import RetryLoop, wait_for
+from sidecars.logshipper.delivery.retry import RetryLoop, wait_for_event
 from sidecars.logshipper.delivery.sink_availability import SinkAvailability
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.model.chunk import Chunk
@@ -166,7 +166,7 @@ class Shipper:
                 pause = waiting_since + self._settings.batch_timeout - self._clock()
                 if pause <= 0:
                     return True
-            await wait_for(self._new_lines, pause)
+            await wait_for_event(self._new_lines, pause)
 
     def _start(self, chunks: list[Chunk], tasks: asyncio.TaskGroup) -> None:
         batch = InFlightBatch(self.name, chunks, self._process, self._queue.receipt)

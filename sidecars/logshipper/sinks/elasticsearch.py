@@ -46,7 +46,6 @@ from sidecars.logshipper.sinks.protocols.peer_text import sanitized
 
 _FILTER = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
 _CREATE = '{"create":{"_id":"<id>"}}'
-_EXISTS = 409
 _RESULT_SIZE, _MAX_RESPONSE = 128, 8 * 2**20  # bytes of a response for each document, and in all
 _NO_ERRORS = re.compile(rb'\s*\{(?:\s*"took"\s*:\s*\d+\s*,)?\s*"errors"\s*:\s*false\s*[,}]')
 
@@ -99,9 +98,9 @@ def _outcome(response: ClientResponse, events: int) -> Outcome:
     rejected: list[tuple[int, str]] = []
     retry: list[int] = []
     for index, (status, error) in enumerate(results):
-        if is_rejected(status) and status != _EXISTS:
+        if is_rejected(status) and status != 409:
             rejected.append((index, _reason(status, error)))
-        elif not is_accepted(status) and status != _EXISTS:
+        elif not is_accepted(status) and status != 409:
             retry.append(index)
     if len(rejected) == events:
         raise BatchRefused(f"the receiver refused every document: {rejected[0][1]}", [why for _, why in rejected])

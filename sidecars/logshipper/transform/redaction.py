@@ -66,13 +66,13 @@ class Redactor:
 
     def redact_texts(self, texts: list[str]) -> list[str]:
         """Return the redacted texts; the same list if nothing was replaced."""
-        touched = self._touched(texts, self._finders)
-        clean = list(texts) if touched else texts
+        candidates = self._candidates(texts, self._finders)
+        clean = list(texts) if candidates else texts
         for _ in range(_ROUNDS):
-            if not touched:
+            if not candidates:
                 return clean
-            touched = self._round(clean, touched)
-        for index in touched:
+            candidates = self._round(clean, candidates)
+        for index in candidates:
             clean[index] = f"[{_TOKEN}]"
         return clean
 
@@ -95,11 +95,11 @@ class Redactor:
         A text with neither a match nor an escape has no string with a match. Any other text is parsed, each name,
         string and number in it is redacted by itself, and the object is written again.
         """
-        touched = set(self._touched(texts, self._finders + self._json_finders))
-        touched.update(index for index, text in enumerate(texts) if "\\" in text)
-        clean = list(texts) if touched else texts
+        candidates = set(self._candidates(texts, self._finders + self._json_finders))
+        candidates.update(index for index, text in enumerate(texts) if "\\" in text)
+        clean = list(texts) if candidates else texts
         documents: dict[int, Any] = {}
-        for index in touched:
+        for index in candidates:
             try:
                 documents[index] = orjson.loads("" if may_nest_deeply(texts[index]) else texts[index])
             except orjson.JSONDecodeError:
@@ -111,15 +111,15 @@ class Redactor:
         return clean
 
     @staticmethod
-    def _touched(texts: list[str], finders: list[linear_regex.Finder]) -> list[int]:
+    def _candidates(texts: list[str], finders: list[linear_regex.Finder]) -> list[int]:
         return sorted({index for finder in finders for index in finder.candidates(texts)})
 
-    def _round(self, texts: list[str], touched: list[int]) -> list[int]:
-        """Apply every rule to the touched texts, in place. Return the indices of those that changed."""
+    def _round(self, texts: list[str], candidates: list[int]) -> list[int]:
+        """Apply every rule to the candidates, in place. Return the indices of those that changed."""
         changed = set()
         for rule in self._rules:
-            for hit in rule.finder.candidates([texts[index] for index in touched]):
-                index = touched[hit]
+            for hit in rule.finder.candidates([texts[index] for index in candidates]):
+                index = candidates[hit]
                 clean = self._apply(rule, texts[index].encode()).decode("utf-8", "replace")
                 if clean != texts[index]:
                     texts[index] = clean
@@ -169,7 +169,7 @@ def _texts_to_redact(value: Any) -> Iterator[str]:
     elif type(value) is dict:
         for name, member in value.items():
             yield name
-            yield f"{name}={_ANY}"
+            yield f"{name}={_ANY_VALUE}"
             yield from _texts_to_redact(member)
     elif type(value) is list:
         for member in value:
@@ -194,11 +194,11 @@ def _redacted_member(name: str, value: Any, changes: Mapping[str, str]) -> Any:
     """Return the redacted value of an object's member. The name may be that of a secret."""
     if value is None or type(value) is bool:
         return value
-    replacement = changes.get(f"{name}={_ANY}", _ANY).rpartition("=")[2]
-    return _redacted(value, changes) if replacement == _ANY else replacement
+    replacement = changes.get(f"{name}={_ANY_VALUE}", _ANY_VALUE).rpartition("=")[2]
+    return _redacted(value, changes) if replacement == _ANY_VALUE else replacement
 
 
-_ANY = "0"  # stands for any value
+_ANY_VALUE = "0"  # stands for any value
 
 
 def _finder(patterns: Iterable[str]) -> linear_regex.Finder:

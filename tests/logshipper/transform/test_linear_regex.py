@@ -35,9 +35,9 @@ def test_one_search_through_all_texts_finds_those_that_a_search_in_each_finds(te
     expected = [index for index, text in enumerate(texts) if wanted.search(text)]
     finder = linear_regex.Finder(pattern)
     assert finder.matching(texts) == expected
-    touched = finder.candidates(texts)
-    assert touched == sorted(set(touched))
-    assert set(expected) <= set(touched)
+    candidates = finder.candidates(texts)
+    assert candidates == sorted(set(candidates))
+    assert set(expected) <= set(candidates)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def _level(level: str | None) -> tuple[int, bytes]:
 
 
 def event_time(time: int) -> bytes:
+    """Encode nanoseconds since 1970 as an EventTime; a time out of its range becomes the nearest one."""
     seconds, nanos = divmod(max(0, time), _SECOND)
     return b"\xd7\x00" + struct.pack(">II", min(seconds, _LATEST), nanos)
 
@@ -100,6 +101,7 @@ def _members(members: Mapping[str, Any]) -> bytes:
 
 @lru_cache(maxsize=256)
 def map_head(count: int) -> bytes:
+    """Encode the head of a map of `count` members."""
     if count < _FIXMAP:
         return bytes((0x80 | count,))
     return struct.pack(">BH", 0xDE, count) if count < _MAP16 else struct.pack(">BI", 0xDF, count)

@@ -56,6 +56,7 @@ VARINT = MemoizedBytes(varint)
 
 
 def field_tag(field: int, wire: int = _LEN) -> bytes:
+    """Encode a tag: the number of a field, and the wire type of its value."""
     return varint(field << 3 | wire)
 
 
@@ -65,10 +66,12 @@ def bytes_field(field: int, content: bytes) -> bytes:
 
 
 def string_field(field: int, content: str) -> bytes:
+    """Encode a field that is a string."""
     return bytes_field(field, content.encode())
 
 
 def varint_field(field: int, value: int) -> bytes:
+    """Encode a field that is a number, which is not negative."""
     return field_tag(field, 0) + varint(value)
 
 
