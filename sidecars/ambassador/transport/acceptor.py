@@ -1,9 +1,10 @@
-"""Accepting the app's connections, also where descriptors are scarce.
+"""Accept the app's connections, even if descriptors are scarce.
 
-The event loop's own server is the fastest, but libuv resets connections where no descriptor is free, and tells nobody.
-So when a third of the descriptors is in use the acceptor of the chassis takes over, which then accepts with the
-reserve: the connection can be told why it is turned away. A third, since each connection of the app may open one to an
-endpoint before the next is accepted. There is no way back: it would save some 40 µs a connection.
+The event loop's own server is the fastest. But if no descriptor is free, libuv resets connections, and nothing in this
+process notices. So when a third of the descriptors is in use, the acceptor of the chassis takes over. It accepts with
+the reserve of descriptors, so that a connection gets a response that says why it is turned away. The limit is a third,
+because each connection of the app may open one to an endpoint before the next is accepted. There is no
+way back: it would save only some 40 µs a connection.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ _SCARCE: Final = 3  # a third of the descriptors
 
 
 def most_descriptors() -> int:
-    """Return how many descriptors this process may have open: the soft limit."""
+    """Return the number of descriptors that this process may have open: the soft limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 class Listener:
-    """Accepts from one listening socket until it is closed. It owns the socket."""
+    """One listening socket, which it owns, and the server that accepts from it. The data path owns it."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]
@@ -41,7 +42,10 @@ class Listener:
         self._scarce_at = most_descriptors() // _SCARCE
 
     async def start(self) -> None:
-        """Begin to accept. A unix socket may be shared with other workers, which take turns only with the acceptor."""
+        """Begin to accept.
+
+        A unix socket may be shared with other workers. Only the acceptor takes turns with them.
+        """
         if self._bound.family == socket.AF_UNIX:
             self._acceptor = Acceptor(self._loop, self._bound, self._protocol)
         else:
@@ -49,19 +53,19 @@ class Listener:
             self._server = await self._loop.create_server(self._protocol, sock=server, backlog=BACKLOG)
 
     def accepted(self, descriptor: int) -> None:
-        """Note the number of a connection's descriptor: the lowest that was free, so all below it are in use."""
+        """Note the descriptor of a new connection. It was the lowest free number, so all below it are in use."""
         if descriptor >= self._scarce_at:
             self.take_over()
 
     def take_over(self) -> None:
-        """Accept with the chassis's acceptor from now on: descriptors are scarce, here or on the whole node."""
+        """Accept with the acceptor of the chassis from now on: descriptors are scarce, here or on the whole node."""
         if self._server is not None:
             self._server.close()
             self._server = None
             self._acceptor = Acceptor(self._loop, self._bound, self._protocol)
 
     def close(self) -> None:
-        """Accept no more."""
+        """Stop accepting, and close the socket."""
         if self._server is not None:
             self._server.close()
         if self._acceptor is not None:

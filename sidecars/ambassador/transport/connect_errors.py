@@ -1,7 +1,7 @@
-"""Why a connection failed: from an error of the operating system or of TLS to a `Cause`.
+"""Translate errors of the operating system and of TLS to a `Cause`.
 
-What this process or its node has used up (descriptors, memory, local ports) is told apart from what an endpoint does:
-such a cause is `own`, is counted and logged by `descriptors`, and no endpoint is blamed for it.
+If this process or its node has no descriptors, memory or local ports left, no endpoint is blamed: such a cause has
+`own_fault`, and `descriptors` counts and logs it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _USED_UP: Final = {
 
 
 def of_connecting(error: OSError, ip: str) -> Cause:
-    """Return why no connection to this IP address was made."""
+    """Return the cause why no connection to this IP address opened."""
     if isinstance(error, SSLError):
         return upstream_tls.cause_of(error)
     if isinstance(error, ConnectionRefusedError):
@@ -42,7 +42,7 @@ def of_connecting(error: OSError, ip: str) -> Cause:
 
 
 def of_breaking(error: Exception | None) -> Cause:
-    """Return why an open connection broke."""
+    """Return the cause why an open connection broke."""
     if error is not None and descriptors.count_exhaustion(error) is not None:
         return local_replies.NO_MEMORY
     return local_replies.CONNECTION_CLOSED

@@ -1,8 +1,8 @@
-"""Exceptions that nobody expected, in handling what a peer sent.
+"""Defects: unexpected exceptions in handling the bytes of a peer.
 
-The data path catches them where one exchange, connection, look-up or check can be ended without the others. Each is
-counted; the first at each place in the code is logged with its traceback, so that a peer that repeats it cannot flood
-the log.
+The data path catches them where it can end one exchange, connection, look-up or check without the others. Each is
+counted. Only the first at each place in the code is logged, with its traceback, so that a peer that repeats it cannot
+flood the log.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from sidecars.chassis.runtime import logs
 
 log = logs.get("ambassador")
 
-_PLACES = 100  # that are told apart
+_MAX_PLACES = 100  # that are distinguished
 
 
 class Defects:
-    """The defects found in one upstream's data path."""
+    """The defects found in the data path of one upstream, which owns it."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._told: set[tuple[str, str, int]] = set()
+        self._logged: set[tuple[str, str, int]] = set()
 
     def note(self, error: Exception) -> None:
         """Count a defect, and log it if it is the first of its kind at its place."""
         self.count += 1
         place = _place(error)
-        if place not in self._told and len(self._told) < _PLACES:
-            self._told.add(place)
+        if place not in self._logged and len(self._logged) < _MAX_PLACES:
+            self._logged.add(place)
             log.defect("a defect in handling a message; it is logged once: please report the traceback", error)
 
 

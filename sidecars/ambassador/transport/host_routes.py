@@ -1,4 +1,4 @@
-"""Routes of this host: may packets to an address leave at all?"""
+"""Routes of this host: find out if packets to an address would leave at all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NO_ROUTE = frozenset(
 
 
 def has_route(address: str) -> bool:
-    """Return True if packets to this IP address would leave: many Pods have no IPv6, and names have AAAA records.
+    """Return True if packets to this IP address would leave. Many Pods have no IPv6, while names have AAAA records.
 
-    Nothing is sent. Where it cannot be found out, since this process may open no socket, it is True.
+    Nothing is sent. If this process may open no socket, the result is True.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:

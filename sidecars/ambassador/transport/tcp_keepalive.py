@@ -1,9 +1,9 @@
-"""Notice a host that is gone without a word: TCP keepalive (RFC 1122 section 4.2.3.6), and what TCP_INFO says.
+"""Detect a host that is gone without closing: TCP keepalive (RFC 1122 section 4.2.3.6) and TCP_INFO.
 
-The kernel sends no probes while data is under way: it repeats the data, for about 15 minutes (tcp_retries2).
-TCP_USER_TIMEOUT would shorten that, but breaks off a live peer too that takes nothing for as long, such as an app that
-works through a batch. So `is_unreachable` asks what the kernel knows: a live peer acknowledges probes of its closed
-window, one that is gone acknowledges nothing.
+The kernel sends no keepalive probes while data is under way: it retransmits the data, for about 15 minutes
+(tcp_retries2). TCP_USER_TIMEOUT would shorten that, but would also end a live peer that takes nothing for as long, such
+as an app that works through a batch. So `is_unreachable` reads TCP_INFO: a live peer acknowledges probes of its closed
+window, and a peer that is gone acknowledges nothing.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _LAST_ACK = -1  # milliseconds since it came
 
 
 def set_keepalive(own: Any, seconds: float) -> None:
-    """Have the kernel probe the peer of this socket after so many seconds of silence; 0: never.
+    """Let the kernel probe the peer of this socket after this many seconds of silence; 0: never.
 
     Three probes follow at intervals of a third of that time, at least 1 s, which is also the kernel's unit: a peer that
     is gone is noticed after twice the time. Connections that a listening socket accepts inherit what is set on it. A
-    socket that is not TCP's, such as a unix socket, needs none and is left alone.
+    socket of another protocol, such as a unix socket, needs no probes and is not changed.
     """
     if not seconds or own is None or own.family not in (socket.AF_INET, socket.AF_INET6):
         return  # None: its transport has closed meanwhile
@@ -47,7 +47,7 @@ def set_keepalive(own: Any, seconds: float) -> None:
 
 
 def is_unreachable(own: Any, seconds: float) -> bool:
-    """Return True if the peer of this TCP socket acknowledges nothing, as long as keepalive would wait for a reply."""
+    """Return True if the peer of this TCP socket has acknowledged nothing for twice `seconds`."""
     if not seconds or own is None or _TCP_INFO is None:
         return False
     with contextlib.suppress(OSError):  # it was reset meanwhile, or is a unix socket
@@ -56,10 +56,10 @@ def is_unreachable(own: Any, seconds: float) -> bool:
 
 
 def acknowledged(own: Any) -> int:
-    """Return how many bytes the peer of this TCP socket has ever acknowledged; 0 where the kernel does not tell.
+    """Return the number of bytes that the peer of this TCP socket has acknowledged; 0 if it is not known.
 
-    It tells a peer that takes little from one that takes nothing: the event loop hears that the kernel has room only
-    when a third of its send buffer, which may be of megabytes, is free.
+    It distinguishes a peer that takes little from one that takes nothing. The event loop learns that the kernel has
+    room only when a third of the send buffer is free, which may have megabytes.
     """
     if own is None or _TCP_INFO is None:
         return 0
@@ -70,7 +70,7 @@ def acknowledged(own: Any) -> int:
 
 
 def acknowledges_nothing(info: bytes, seconds: float) -> bool:
-    """Return True if a tcp_info says that data is sent again and nothing was acknowledged for so many seconds."""
+    """Return True if, by this tcp_info, data is retransmitted and nothing was acknowledged for so many seconds."""
     if len(info) < _INFO.size:
         return False
     known = _INFO.unpack_from(info)

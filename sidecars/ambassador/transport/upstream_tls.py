@@ -1,4 +1,4 @@
-"""TLS to an upstream: what is offered and demanded, and what a handshake that fails is called."""
+"""TLS to an upstream: the context with its files and versions, and the cause of a handshake that failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def client(settings: UpstreamSettings) -> tls.ReloadingContext:
-    """The upstream's TLS. Raises IOFailed where its files cannot be used at the start."""
+    """Return the TLS context of an upstream. Raises IOFailed if its files cannot be used at the start."""
     ca, cert, key = (
         tls.pem_file(settings, field, Settings, settings.name) for field in ("tls_ca", "tls_cert", "tls_key")
     )
@@ -36,7 +36,7 @@ def client(settings: UpstreamSettings) -> tls.ReloadingContext:
 
 
 def cause_of(error: ssl.SSLError) -> Cause:
-    """Why no connection was made, by the error types of RFC 9209 sections 2.3.16 to 2.3.18."""
+    """Return the cause of a handshake that failed, by the error types of RFC 9209 sections 2.3.16 to 2.3.18."""
     if isinstance(error, ssl.SSLCertVerificationError):
         found = certificate_reason(error)
         return Cause("tls_certificate_error", 502, f"the certificate is not accepted: {found}")

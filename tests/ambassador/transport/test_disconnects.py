@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from sidecars.ambassador.transport import disconnects
-from sidecars.ambassador.transport.disconnects import Disconnects, SockDiag, Table, inode_of, question
+from sidecars.ambassador.transport.disconnects import Disconnects, ProcNetTcp, SockDiag, encode_query, parse_inode
 from tests.support import free_port
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Accepted:
-    """What is asked of a transport: its socket, and the addresses of both ends."""
+    """A fake transport: a socket, and the addresses of both ends."""
 
     def __init__(self, own: socket.socket) -> None:
         self._known = {"socket": own, "sockname": own.getsockname(), "peername": own.getpeername()}
@@ -64,7 +64,9 @@ def listening(kind: str) -> socket.socket:
     )
 
 
-@pytest.mark.parametrize("way", [SockDiag, lambda: Table(clock=iter(range(100)).__next__)], ids=["sock_diag", "proc"])
+@pytest.mark.parametrize(
+    "way", [SockDiag, lambda: ProcNetTcp(clock=iter(sorted([*range(100)] * 2)).__next__)], ids=["sock_diag", "proc"]
+)
 @pytest.mark.parametrize("kind", ["IPv4", "IPv6", "mapped"])
 def test_a_closed_connection_is_told_from_a_half_closed_one(kind: str, way: Callable[[], Any], tmp_path: Path) -> None:
     with connection(kind, tmp_path) as (app, own), asking(way) as asked:
@@ -118,7 +120,7 @@ def test_where_the_kernel_tells_nothing_every_end_is_taken_for_a_half_close(tmp_
     def refused() -> Any:
         raise PermissionError
 
-    class KnowsNothing(Table):
+    class KnowsNothing(ProcNetTcp):
         def __call__(self, local: Any, remote: Any) -> None:
             pass
 
@@ -157,11 +159,11 @@ def test_a_listening_socket_is_not_taken_for_the_peers() -> None:
 
 def test_an_answer_of_the_kernel_is_read_whatever_its_length() -> None:
     local, remote = ("127.0.0.1", 1), ("127.0.0.1", 2)
-    asked = question(local, remote, 7)
+    asked = encode_query(local, remote, 7)
     answer = struct.pack("=IHHII", 88, 20, 0, 7, 0) + bytes(4) + struct.pack("!HH", 1, 2) + bytes(60) + b"\5\0\0\0"
-    assert inode_of(answer, 2) == 5
-    assert [inode_of(answer[:length], 2) for length in range(16, len(answer))] == [None] * (len(answer) - 16)
-    assert inode_of(answer, 3) is None
+    assert parse_inode(answer, 2) == 5
+    assert [parse_inode(answer[:length], 2) for length in range(16, len(answer))] == [None] * (len(answer) - 16)
+    assert parse_inode(answer, 3) is None
     assert len(asked) == 72
 
 
@@ -172,7 +174,7 @@ def test_a_row_of_the_table_is_found_by_both_addresses(tmp_path: Path) -> None:
         "   1: 0100007F:C35A 0100007F:1F90 05 00000000:00000000 03:00001750 00000000     0        0 0 3 00\n"
         "   2: 0100007F:C35A 0100007F:1F9"
     )
-    table = Table(tmp_path)
+    table = ProcNetTcp(tmp_path)
     here, peer = ("127.0.0.1", 8080), ("127.0.0.1", 50010)
     assert table(here, peer) == 4711
     assert table(("::ffff:127.0.0.1", 50010), ("::ffff:127.0.0.1", 8080, 0, 0)) == 0
@@ -182,7 +184,7 @@ def test_a_row_of_the_table_is_found_by_both_addresses(tmp_path: Path) -> None:
 
 def test_one_reading_of_the_table_serves_all_that_ask_at_the_same_time(tmp_path: Path) -> None:
     now = [0.0]
-    table = Table(tmp_path, lambda: now[0])
+    table = ProcNetTcp(tmp_path, lambda: now[0])
     row = "   0: 0100007F:1F90 0100007F:C35A 08 00000000:00000000 00:00000000 00000000  1000        0 %d 1\n"
     asked = ("127.0.0.1", 8080), ("127.0.0.1", 50010)
     (tmp_path / "tcp").write_text(row % 1)
@@ -191,3 +193,21 @@ def test_one_reading_of_the_table_serves_all_that_ask_at_the_same_time(tmp_path:
     assert table(*asked) == 1
     now[0] = 2 * disconnects._TABLE_HOLDS
     assert table(*asked) == 2
+
+
+def test_a_table_that_is_slow_to_read_is_not_read_again_for_each_app_that_leaves(tmp_path: Path) -> None:
+    """With many sockets a reading takes longer than a table is used, and a thousand apps may leave at once."""
+    now, readings = [0.0], []
+
+    class Slow(type(tmp_path)):  # type: ignore[misc] # the class of paths on this platform
+        def read_text(self, *_: object, **__: object) -> str:
+            readings.append(now[0])
+            now[0] += 1.0
+            return ""
+
+    (tmp_path / "tcp").touch()
+    table = ProcNetTcp(Slow(tmp_path), lambda: now[0])
+    for _ in range(1000):
+        table(("127.0.0.1", 1), ("127.0.0.1", 2))
+        now[0] += 0.03
+    assert len(readings) == 2
