@@ -32,15 +32,15 @@ class LoggedExchange(Protocol):
 
     @property
     def started(self) -> float:
-        """When the request's head had come."""
+        """The time when the request's head had come."""
 
     @property
     def attempt_started(self) -> float:
-        """When the last attempt began."""
+        """The time when the last attempt began."""
 
     @property
     def response_at(self) -> float:
-        """When the head of a response came that did not come in one piece; 0 otherwise."""
+        """The time when the head of a streamed response came; 0 if there was none."""
 
 
 class LoggedConnection(Protocol):

@@ -1,44 +1,47 @@
-"""Active health checks: each endpoint is asked again and again, with traffic or without.
+"""Active health checks: each endpoint is checked every HEALTH_EVERY seconds, with traffic or without.
 
-A check opens a connection of its own. Where there is a HEALTH_PATH it asks for that, and 2xx or 3xx in time passes;
-else it passes when the connection is open (with TLS, when that is agreed). What follows from it is decided by
-`sidecars.ambassador.balancing.balancer`. An ejected endpoint is checked when its time is over: that is its trial.
+A check opens a connection of its own. If there is a HEALTH_PATH, the check requests that, and passes with a 2xx or 3xx
+in time. Otherwise it passes when the connection is open (with TLS, when the handshake is done). The balancer decides
+the consequences. An ejected endpoint is checked as soon as its ejection ends: that check is its trial.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import cast
 
+from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.balancing.outlier_ejection import PROBATION
 from sidecars.ambassador.http.head_rules import MessageRejected
 from sidecars.ambassador.http.local_replies import RESPONSE_TIMEOUT, Cause
 from sidecars.ambassador.http.response_head import STATUS_LINES
+from sidecars.ambassador.transport.streams import Transport
+from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.chassis.runtime import logs
-
-if TYPE_CHECKING:
-    from sidecars.ambassador.balancing.endpoint import Endpoint
-    from sidecars.ambassador.upstream.upstream import Upstream
 
 log = logs.get("ambassador")
 
-_STEP = 0.1  # seconds; how exactly checks keep their time
-_LEAST_PATIENCE, _MOST_PATIENCE = 1.0, 5.0  # seconds for one check; within these the interval
-_FIRST_LINE = 8 * 1024  # bytes within which it must end
+_STEP = 0.1  # seconds; the accuracy of the intervals
+_MIN_TIMEOUT, _MAX_TIMEOUT = 1.0, 5.0  # seconds for one check: the interval, within these limits
+_MAX_FIRST_LINE = 8 * 1024  # bytes
 
 
 class _Probe(asyncio.Protocol):
-    """Sends the request and waits for a status line; without a request for nothing but the connection."""
+    """The connection of one check: it sends the request, and waits for a status line.
+
+    Without a request it only opens.
+    """
+
+    transport: Transport  # from `connection_made` on
 
     def __init__(self, request: bytes) -> None:
         self._request = request
         self._seen = b""
-        self.transport: Any = None
         self.outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("Transport", transport)
         if self._request:
             self.transport.write(self._request)
 
@@ -52,17 +55,17 @@ class _Probe(asyncio.Protocol):
                 self.outcome.set_result(STATUS_LINES[line][0])
             except MessageRejected as error:
                 self.outcome.set_exception(error)
-        elif len(line) > _FIRST_LINE:
+        elif len(line) > _MAX_FIRST_LINE:
             self.outcome.set_exception(MessageRejected(502, "it is no HTTP"))
 
     def connection_lost(self, _error: Exception | None) -> None:
         if not self.outcome.done():
             self.outcome.set_exception(MessageRejected(502, "the connection was closed before a response came"))
-        self.outcome.exception()  # nobody may be waiting for it
+        self.outcome.exception()  # retrieve it, since no check may be waiting
 
 
 class HealthChecker:
-    """The checks of one upstream's endpoints."""
+    """The checks of the endpoints of one upstream. The data path runs it as a task."""
 
     def __init__(self, upstream: Upstream, every: float) -> None:
         self._upstream = upstream
@@ -71,12 +74,12 @@ class HealthChecker:
         self._running: dict[Endpoint, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Check for as long as this is not cancelled. Those that are new or on probation come first."""
+        """Check until this is cancelled. New endpoints, and those on probation, are checked at once."""
         try:
             while True:
                 now = time.monotonic()
-                there = self._upstream.endpoints
-                self._due = {endpoint: self._due.get(endpoint, now) for endpoint in there}
+                endpoints = self._upstream.endpoints
+                self._due = {endpoint: self._due.get(endpoint, now) for endpoint in endpoints}
                 for endpoint, due in self._due.items():
                     if endpoint not in self._running and (due <= now or endpoint.ejection.state is PROBATION):
                         self._due[endpoint] = now + self._every
@@ -100,12 +103,12 @@ class HealthChecker:
         endpoint.note_check_error(error)
         self._upstream.balancer.on_health_check(endpoint, time.monotonic(), passed=not error)
         if endpoint.unhealthy is not was_unhealthy:
-            tell = log.warning if endpoint.unhealthy else log.info
-            what = f"an endpoint is {'unhealthy' if endpoint.unhealthy else 'healthy again'}"
-            tell(what, upstream=self._upstream.name, address=endpoint.label, reason=error)
+            write = log.warning if endpoint.unhealthy else log.info
+            message = f"an endpoint is {'unhealthy' if endpoint.unhealthy else 'healthy again'}"
+            write(message, upstream=self._upstream.name, address=endpoint.label, reason=error)
 
     async def _try(self, endpoint: Endpoint) -> str | None:
-        """What is wrong with the endpoint; "" when the check has passed, None where it could not be made."""
+        """Return the fault of the endpoint; "" if the check has passed, None if it could not be made."""
         path = self._upstream.settings.health_path
         request = b""
         if path:
@@ -115,7 +118,7 @@ class HealthChecker:
             )
         made: _Probe | Cause | None = None
         try:
-            async with asyncio.timeout(max(_LEAST_PATIENCE, min(_MOST_PATIENCE, self._every))):
+            async with asyncio.timeout(max(_MIN_TIMEOUT, min(_MAX_TIMEOUT, self._every))):
                 made = await self._upstream.pool.connect(endpoint, lambda: _Probe(request))
                 if isinstance(made, Cause):
                     return None if made.own_fault else made.text

@@ -1,8 +1,9 @@
-"""What a worker tells of itself, and what the workers are together. No I/O.
+"""Reports of the workers: encoding, decoding, and merging them to one page and one set of metrics. No I/O.
 
-A report is one line of JSON: why the worker is not ready or not alive, its part of `/status`, and its metrics. Of the
-workers together counters and histograms are the sums, also of workers that are gone: a restart makes no counter fall.
-Of gauges some are sums, and of those that say the same in every worker the greatest or the least counts.
+A report is one line of JSON: the reasons why the worker is not ready or not alive, its part of `/status`, and its
+metrics. Merged counters and histograms are sums over all workers, those that have ended included, so that a restart
+makes no counter fall. Some merged gauges are sums. Gauges that mean the same in every worker are merged to the greatest
+or the least value.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-LONGEST = 16 * 1024 * 1024  # bytes of one report
+MAX_SIZE = 16 * 1024 * 1024  # bytes of one report
 
-_ADD_UP = frozenset({"counter", "histogram"})
-# What the workers are together, for each gauge that they have.
+_CUMULATIVE = frozenset({"counter", "histogram"})
+# How each gauge of the workers is merged.
 SUMMED = frozenset(
     {
         "ambassador_downstream_connections_open",
@@ -52,7 +53,7 @@ Key = tuple[str, tuple[tuple[str, str], ...]]  # a sample's name and labels
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric with its samples."""
+    """One metric of one worker, or of several merged, with its samples."""
 
     name: str
     type: str
@@ -62,7 +63,7 @@ class Family:
 
 @dataclass(slots=True)
 class Report:
-    """What a worker said last."""
+    """The last report of a worker. Its supervisor holds it."""
 
     not_ready: list[str] = field(default_factory=list)
     not_alive: list[str] = field(default_factory=list)
@@ -71,7 +72,7 @@ class Report:
 
 
 def encode(not_ready: Sequence[str], not_alive: Sequence[str], status: Mapping[str, Any], registry: Collector) -> bytes:
-    """A report, as it is sent."""
+    """Return a report as it is sent, with a line feed at its end."""
     families = [
         [metric.name, metric.type, metric.documentation, [[one.name, one.labels, one.value] for one in metric.samples]]
         for metric in registry.collect()
@@ -93,36 +94,36 @@ def _key(name: str, labels: Mapping[str, str]) -> Key:
     return name, tuple(labels.items())
 
 
-# -- together -----------------------------------------------------------------------------------------------------
+# -- merging ------------------------------------------------------------------------------------------------------
 
 
 def add_up(into: dict[str, Family], families: Iterable[Family]) -> None:
-    """Add what only ever grows: what a worker that is gone has counted is not forgotten."""
+    """Add the counters and histograms of a worker that has ended to `into`."""
     for family in families:
-        if family.type in _ADD_UP:
+        if family.type in _CUMULATIVE:
             known = into.setdefault(family.name, Family(family.name, family.type, family.documentation, {}))
             for key, value in family.samples.items():
                 known.samples[key] = known.samples.get(key, 0.0) + value
 
 
-def together(several: Iterable[Mapping[str, Family]]) -> Iterator[Metric]:
-    """The metrics of all, each family once."""
+def merge_metrics(several: Iterable[Mapping[str, Family]]) -> Iterator[Metric]:
+    """Yield the merged metrics of all workers, each family once."""
     merged: dict[str, Family] = {}
     for families in several:
         for family in families.values():
             known = merged.setdefault(family.name, Family(family.name, family.type, family.documentation, {}))
             for key, value in family.samples.items():
-                known.samples[key] = _merged(family, known.samples.get(key), value)
+                known.samples[key] = _merge_values(family, known.samples.get(key), value)
     for family in merged.values():
         metric = Metric(family.name, family.documentation, family.type)
         metric.samples = [Sample(name, dict(labels), value) for (name, labels), value in family.samples.items()]
         yield metric
 
 
-def _merged(family: Family, known: float | None, value: float) -> float:
+def _merge_values(family: Family, known: float | None, value: float) -> float:
     if known is None:
         return value
-    if family.type not in _ADD_UP:
+    if family.type not in _CUMULATIVE:
         if family.name in GREATEST:
             return max(known, value)
         if family.name in LEAST:
@@ -130,27 +131,27 @@ def _merged(family: Family, known: float | None, value: float) -> float:
     return known + value
 
 
-def summed(pages: Sequence[Any]) -> Any:
-    """The pages of `/status` as one: counts add up, of measures the greatest counts, lists join by their names."""
+def merge_pages(pages: Sequence[Any]) -> Any:
+    """Merge pages of `/status`: add ints, take the greatest float, and merge the items of lists by their names."""
     pages = [page for page in pages if page is not None]
     if not pages:
         return None
     first = pages[0]
     if all(isinstance(page, dict) for page in pages):
         keys = dict.fromkeys(key for page in pages for key in page)
-        return {key: summed([page.get(key) for page in pages]) for key in keys}
+        return {key: merge_pages([page.get(key) for page in pages]) for key in keys}
     if all(isinstance(page, list) for page in pages):
-        return _joined([item for page in pages for item in page])
+        return _merge_items([item for page in pages for item in page])
     if all(isinstance(page, int | float) and not isinstance(page, bool) for page in pages):
         return sum(pages) if all(isinstance(page, int) for page in pages) else max(pages)
     different = list(dict.fromkeys(map(str, pages)))
     return first if len(different) == 1 else ", ".join(different)
 
 
-def _joined(items: list[Any]) -> list[Any]:
-    """Those that are of the same target or address are one."""
+def _merge_items(items: list[Any]) -> list[Any]:
+    """Merge the items that have the same target or address."""
     groups: dict[str, list[Any]] = {}
     for item in items:
         name = item.get("address") or item.get("target") if isinstance(item, dict) else item
         groups.setdefault(str(name), []).append(item)
-    return [summed(group) for group in groups.values()]
+    return [merge_pages(group) for group in groups.values()]

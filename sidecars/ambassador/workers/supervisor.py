@@ -1,12 +1,19 @@
-"""Several data paths behind one port: the ambassador as the parent of its workers.
+"""The supervisor: it starts several workers behind one port, restarts them, and serves the admin port for all.
 
-The parent binds every address, once for each worker, and keeps the sockets: the kernel spreads the connections over
-them, and while a worker that died is started again its connections wait in their queue. (A unix socket cannot be bound
-twice: all workers accept from the same one.) The parent answers on the admin port for all, from the reports that each
-sends twice a second; it carries no traffic itself. What a worker balances, ejects, limits and resolves it does alone.
+It binds every address once for each worker and keeps the sockets. The kernel spreads the connections over them, and
+while a worker is restarted its connections wait in the socket's queue. (A unix socket cannot be bound twice: all
+workers accept from the same one.) The admin port's pages come from the reports that each worker sends twice a second.
+The supervisor carries no traffic. Each worker balances, ejects, limits and resolves for itself.
 
-A worker that ends by itself is started again, at once and then with growing pauses; until it reports, the ambassador is
-not ready, and one that reports no more makes it not alive.
+States of a worker:
+
+    from       event                                     to
+    starting   its first report                          running: the ambassador is ready
+    starting   no process can be started                 pausing
+    running    no report for 5 s                         running, but the ambassador is not alive
+    any        its process ends                          pausing: the ambassador is not ready
+    pausing    the pause is over (0 s, then 0.1 to 10 s) starting
+    any        SIGTERM                                   draining, then ended
 """
 
 from __future__ import annotations
@@ -37,17 +44,17 @@ from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 log = logs.get("ambassador")
 
-_LIVES = 5.0  # seconds without a report after which a worker counts as stuck
+_STUCK_AFTER = 5.0  # seconds without a report
 _FIRST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 10.0  # seconds
-_STEADY = 10.0  # seconds; a worker that lived longer is started again at once
-_LAST_CHANCE = 0.5  # seconds from the last signal to the kill
+_STEADY = 10.0  # seconds; a worker that ran longer is restarted without a pause
+_KILL_AFTER = 0.5  # seconds from the last signal to the kill
 
 Listeners = dict[str, list[socket.socket]]
 
 
 class Worker:
-    """One worker: its process, while there is one, and what it said last."""
+    """One worker: its process, while there is one, its sockets and its last report. The fleet owns it."""
 
     def __init__(self, number: int, context: ServiceContext) -> None:
         self.number = number
@@ -56,48 +63,48 @@ class Worker:
         self.process: asyncio.subprocess.Process | None = None
         self.restarts = 0
         self._latch = context.health.hold(f"worker {number}", "it has not started yet")
-        self._pulse = context.health.heartbeat(f"worker {number}", _LIVES)
+        self._pulse = context.health.heartbeat(f"worker {number}", _STUCK_AFTER)
 
-    def take(self, report: Report) -> None:
+    def accept_report(self, report: Report) -> None:
         self.report = report
         self._latch.hold("; ".join(report.not_ready))
         if not report.not_alive:
             self._pulse.beat()
 
-    def gone(self) -> Report:
-        """It has ended; its last report."""
+    def note_end(self) -> Report:
+        """Note that the process has ended; return its last report."""
         self.process = None
         self._latch.hold("it has ended and is started again")
         self._pulse.idle()
         last, self.report = self.report, Report()
         return last
 
-    def tell(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
 
-    def page(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         pid = self.process.pid if self.process else None
         return {"worker": self.number, "pid": pid, "restarts": self.restarts, **self.report.status}
 
 
 class Fleet(Collector):
-    """All workers, and what they are together."""
+    """All workers, and the Prometheus collector of their merged metrics. `supervise` owns it."""
 
     def __init__(self, settings: Settings, context: ServiceContext) -> None:
         self.workers = [Worker(number, context) for number in range(1, settings.workers + 1)]
         self._own = admin_server.registry()
-        self._gone: dict[str, Family] = {}  # what workers that are gone have counted
+        self._ended: dict[str, Family] = {}  # the counters and histograms of workers that have ended
         self._context = context
 
     def status(self) -> dict[str, Any]:
-        pages = [worker.page() for worker in self.workers]
-        return {**reports.summed([worker.report.status for worker in self.workers]), "workers": pages}
+        pages = [worker.status() for worker in self.workers]
+        return {**reports.merge_pages([worker.report.status for worker in self.workers]), "workers": pages}
 
     def collect(self) -> Iterator[Metric]:
         own = reports.decode(reports.encode((), (), {}, self._own)).families
-        yield from reports.together([self._gone, *(worker.report.families for worker in self.workers), own])
+        yield from reports.merge_metrics([self._ended, *(worker.report.families for worker in self.workers), own])
         running = sum(worker.process is not None for worker in self.workers)
         yield GaugeMetricFamily("ambassador_workers", "Worker processes that run.", running)
         restarts = sum(worker.restarts for worker in self.workers)
@@ -109,13 +116,13 @@ class Fleet(Collector):
             for worker, sockets in zip(self.workers, each, strict=True):
                 worker.listeners[name] = sockets
 
-    async def keep(self, worker: Worker) -> None:
-        """Run the worker, again and again, until we are told to stop and it has ended."""
+    async def keep_running(self, worker: Worker) -> None:
+        """Run the worker, again and again, until the context stops and the worker has ended."""
         pause = 0.0
         while True:
             began = time.monotonic()
             code = await self._run_if_possible(worker)
-            reports.add_up(self._gone, worker.gone().families.values())
+            reports.add_up(self._ended, worker.note_end().families.values())
             if self._context.stopping.is_set():
                 close(worker.listeners)  # from here on the others get its connections
                 return
@@ -130,7 +137,7 @@ class Fleet(Collector):
                 return
 
     async def _run_if_possible(self, worker: Worker) -> int | None:
-        """Run the worker and return its exit code, or None where no process can be started at present."""
+        """Run the worker and return its exit code, or None if no process can be started at present."""
         try:
             return await self._run(worker)
         except OSError as error:
@@ -139,7 +146,7 @@ class Fleet(Collector):
             return None
 
     async def _run(self, worker: Worker) -> int:
-        """Start the worker, follow its reports, and give its exit code (or, negative, the signal that ended it)."""
+        """Start the worker, read its reports, and return its exit code (or, negative, the signal that ended it)."""
         ours, theirs = socket.socketpair()
         listening = {name: [each.fileno() for each in sockets] for name, sockets in worker.listeners.items()}
         plan = WorkerPlan(worker.number, theirs.fileno(), listening)
@@ -154,12 +161,12 @@ class Fleet(Collector):
             stack.pop_all()  # from here on it is the stream's
         log.info("a worker runs", worker=worker.number, pid=worker.process.pid)
         if self._context.stopping.is_set():
-            worker.tell(signal.SIGTERM)  # it missed that the others were told
-        reader, writer = await asyncio.open_connection(sock=ours, limit=reports.LONGEST)
+            worker.send_signal(signal.SIGTERM)  # it was started after the others got theirs
+        reader, writer = await asyncio.open_connection(sock=ours, limit=reports.MAX_SIZE)
         try:
             while line := await reader.readline():
                 if line.endswith(b"\n"):
-                    worker.take(reports.decode(line))
+                    worker.accept_report(reports.decode(line))
         except ConnectionError:
             pass  # it was killed with something of ours unread
         finally:
@@ -174,39 +181,39 @@ def close(listeners: Listeners) -> None:
 
 
 async def supervise(settings: Settings, context: ServiceContext) -> None:
-    """Run the workers until told to stop, and then until each has drained."""
+    """Run the workers until the context stops, and then until each has drained."""
     fleet = Fleet(settings, context)
     registry = CollectorRegistry()
     registry.register(fleet)
     async with admin_server.serve(settings, context.health, registry, fleet.status):
         fleet.bind(settings)
-        keeping = [asyncio.create_task(fleet.keep(worker)) for worker in fleet.workers]
+        keeping = [asyncio.create_task(fleet.keep_running(worker)) for worker in fleet.workers]
         try:
             await _first_failure_or(keeping, context.stopping)
             for worker in fleet.workers:
-                worker.tell(signal.SIGTERM)
+                worker.send_signal(signal.SIGTERM)
             await asyncio.gather(*keeping)
         finally:
             await _end(fleet, keeping)
 
 
 async def _first_failure_or(keeping: list[asyncio.Task[None]], stopping: asyncio.Event) -> None:
-    """Wait until we are told to stop. A defect in what keeps a worker ends the wait, too, and is raised."""
-    told = asyncio.create_task(stopping.wait())
+    """Wait until the context stops. If a task that keeps a worker running raises, raise that."""
+    stop = asyncio.create_task(stopping.wait())
     try:
-        done, _ = await asyncio.wait({told, *keeping}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({stop, *keeping}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        told.cancel()
+        stop.cancel()
 
 
 async def _end(fleet: Fleet, keeping: list[asyncio.Task[None]]) -> None:
-    """Leave no worker behind: a second signal cuts its drain short, and one that does not go then is killed."""
+    """End all workers: a second signal ends a drain early, and a worker that does not end then is killed."""
     for worker in fleet.workers:
-        worker.tell(signal.SIGTERM)
+        worker.send_signal(signal.SIGTERM)
     if any(not task.done() for task in keeping):
-        await asyncio.wait(keeping, timeout=_LAST_CHANCE)
+        await asyncio.wait(keeping, timeout=_KILL_AFTER)
     for worker in fleet.workers:
         if worker.process is not None:
             with contextlib.suppress(ProcessLookupError):

@@ -1,7 +1,7 @@
-"""`python -m sidecars.ambassador.workers.worker`: one of several data paths, started by the ambassador alone.
+"""A worker: one of several data paths, `python -m sidecars.ambassador.workers.worker`. Only the supervisor starts it.
 
-It is given listening sockets that the ambassador has bound, and a connection on which it reports twice a second. When
-that connection ends the ambassador is gone, and the worker drains as after a signal.
+It inherits listening sockets that the supervisor has bound, and a connection on which it reports twice a second. If
+that connection ends, the supervisor is gone, and the worker drains as after SIGTERM.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
             await report()
             await asyncio.sleep(_REPORT_EVERY)
 
-    async def watch() -> None:
+    async def drain_without_supervisor() -> None:
         await reader.read()
         log.warning("the ambassador is gone: this worker drains", worker=plan.number)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    beside = [asyncio.create_task(keep_reporting()), asyncio.create_task(watch())]
+    beside = [asyncio.create_task(keep_reporting()), asyncio.create_task(drain_without_supervisor())]
     try:
         await path.run(listeners)
         await report()
@@ -59,7 +59,7 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
 
 
 def main(raw: str) -> int:
-    """The exit code."""
+    """Run the worker with this plan, and return its exit code."""
     lifecycle.exit_on_stop_signal()
     plan = WorkerPlan.parse(raw)
 

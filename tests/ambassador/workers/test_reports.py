@@ -14,8 +14,8 @@ from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 
-def told(requests: int, open_now: int, age: float, seconds: list[float]) -> dict[str, Family]:
-    """What a worker with these numbers reports."""
+def reported(requests: int, open_now: int, age: float, seconds: list[float]) -> dict[str, Family]:
+    """Return the metrics in the report of a worker with these numbers."""
     registry = CollectorRegistry()
     Counter("ambassador_requests", "", ["code"], registry=registry).labels("200").inc(requests)
     Gauge("ambassador_connections_open", "", registry=registry).set(open_now)
@@ -50,9 +50,9 @@ def test_counts_of_all_workers_add_up_and_survive_those_that_are_gone(
 ) -> None:
     gone: dict[str, Family] = {}
     for worker in workers[:dead]:
-        reports.add_up(gone, told(*worker).values())
-    alive = [told(*worker) for worker in workers[dead:]]
-    metrics = list(reports.together([gone, *alive]))
+        reports.add_up(gone, reported(*worker).values())
+    alive = [reported(*worker) for worker in workers[dead:]]
+    metrics = list(reports.merge_metrics([gone, *alive]))
     assert value(metrics, "ambassador_requests_total", code="200") == sum(worker[0] for worker in workers)
     every = [seconds for worker in workers for seconds in worker[3]]
     assert value(metrics, "ambassador_seconds_bucket", le="0.1") == sum(seconds < 0.1 for seconds in every)
@@ -75,7 +75,7 @@ def test_pages_become_one_page() -> None:
             }
         }
 
-    one = reports.summed([page(3, 1.5, "ready"), {}, page(4, 2.5, "ejected"), page(0, None, "ready")])
+    one = reports.merge_pages([page(3, 1.5, "ready"), {}, page(4, 2.5, "ejected"), page(0, None, "ready")])
     (target,) = one["upstreams"]["orders"].pop("targets")
     assert one == {"upstreams": {"orders": {"requests": 7}}}
     assert target["dns_age_seconds"] == 2.5

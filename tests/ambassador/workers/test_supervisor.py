@@ -1,4 +1,4 @@
-"""Several workers behind one port: together they are one ambassador, whatever becomes of one of them."""
+"""Several workers behind one port are one ambassador, even if one of them ends or hangs."""
 
 from __future__ import annotations
 
