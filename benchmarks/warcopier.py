@@ -1,17 +1,18 @@
-"""The copier beside what people use today: `python -m benchmarks.warcopier [megabytes]`.
+"""The copier beside the tools that people use today: `python -m benchmarks.warcopier [megabytes]`.
 
-- one big WAR beside `cp` + `sync` (without a digest: `WARCOPIER_DIGEST=false`, `WARCOPIER_VALIDATE=none`, a plain and
-  safe copy), and beside `cp` + `sync` + `sha256sum` (with all that is on by default: every entry's checksum, and the
-  digests of source and copy)
-- 10,000 files of 5 KB: a WAR of as many entries, unpacked, beside `cp -r` of the same tree; and, without a promise,
-  beside `unzip`; and as many WARs, each of which is opened, checked, digested and read back, beside `cp -r` of them
-- from start to finish for a WAR of 5 MB beside a Python that does nothing; the code is byte-compiled before, as it is
-  in the image
-- the most memory that runs take: with the big WAR, with a file of 10 GB, with 10,000 files both ways
+- One big WAR beside `cp` + `sync`: without a digest (`WARCOPIER_DIGEST=false`, `WARCOPIER_VALIDATE=none`), which is a
+  plain and safe copy. The same WAR beside `cp` + `sync` + `sha256sum`: with the defaults, which are the checksum of
+  every entry and the digests of source and copy.
+- 10,000 files of 5 KB: a WAR of as many entries, unpacked, beside `cp -r` of the same tree and, without a limit, beside
+  `unzip`. As many WARs, each of which is opened, verified, digested and read back, beside `cp -r` of them.
+- A WAR of 5 MB, from start to finish, beside a Python that does nothing. The code is byte-compiled before, as in the
+  image.
+- The peak memory of runs: with the big WAR, with a file of 10 GB, with 10,000 files both ways.
 
-All in turns, in one run, from warm files, the best of each. Every run has a directory of its own. Those with many
-files are only removed at the end: ext4 does not use the inode of a file again that was removed in the last minutes, and
-looks for another one very slowly where there are thousands of them. A fresh volume has none.
+All contenders take turns in one run, with warm files; the best time of each counts. Every run has a directory of its
+own. The directories with many files are only removed at the end. ext4 does not use the inode of a file again that was
+removed in the last minutes, and is very slow at finding another one if there are thousands of them. A fresh volume has
+none.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ from benchmarks.figures import Comparison, Figure, conclude
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, STARTS = 5, 25
 SMALL = 5_000_000  # bytes
-MANY = 10_000  # files of
+MANY = 10_000  # files of EACH bytes
 EACH = 5_000  # bytes
-HUGE = 10_000_000_000  # bytes, of a file that is a hole: it takes no room in the source
+HUGE = 10_000_000_000  # bytes, of a file that is a hole: it takes no space in the source
 ANY_SIZE = {"WARCOPIER_MAX_UNPACKED_SIZE": "1TiB"}
 PLAIN = {"WARCOPIER_VALIDATE": "none", "WARCOPIER_DIGEST": "false"}
 UNPACK = {"WARCOPIER_UNPACK": "true"}
 
 
 def write_war(path: Path, size: int) -> None:
-    """As WARs are: mostly libraries, which are archives themselves and hardly shrink any more, and some text."""
+    """Write a WAR of typical content: mostly libraries, which are compressed archives themselves, and some text."""
     rng = random.Random(1)
     text = "\n".join(f"shop.item.{number}={rng.getrandbits(64):x}" for number in range(20_000)).encode()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -56,7 +57,7 @@ def write_war(path: Path, size: int) -> None:
 
 
 def write_many(folder: Path) -> tuple[Path, Path, Path]:
-    """A tree of many small files, a WAR of the same, and a folder with as many WARs."""
+    """Write a tree of many small files, a WAR of the same files, and a folder with as many WARs."""
     rng = random.Random(2)
     tree, war, wars = folder / "tree", folder / "many" / "app.war", folder / "wars"
     war.parent.mkdir()
@@ -75,19 +76,19 @@ def write_many(folder: Path) -> tuple[Path, Path, Path]:
 
 
 class Time(NamedTuple):
-    """Seconds."""
+    """Seconds of one run: wall time and CPU time."""
 
     wall: float
     cpu: float
 
 
 class Bench:
-    """Commands, timed in a folder of their own."""
+    """Runs commands and times them, in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.targets = 0
-        self.keep = False  # what is in the present directory, although the next run begins
+        self.keep = False  # keep the present directory when the next run begins
         self.environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
@@ -97,11 +98,11 @@ class Bench:
 
     @property
     def target(self) -> Path:
-        """The directory of the present run."""
+        """Return the directory of the present run."""
         return self.folder / f"webapps{self.targets}"
 
     def begin(self) -> None:
-        """Make a new directory, and remove the one before unless it is to be kept."""
+        """Make a new directory, and remove the one before unless `keep` is set."""
         if not self.keep:
             shutil.rmtree(self.target, ignore_errors=True)
         self.targets += 1
@@ -119,9 +120,9 @@ class Bench:
         return self.seconds(sys.executable, "-m", "sidecars.warcopier", WARCOPIER_SOURCE=str(source), **environ)
 
     def peak(self, source: Path, **environ: str) -> float:
-        """The most memory of one run in MB: of the process as the kernel counts it, and of it together with its child.
+        """Return the peak memory of one run in MB: of the process, or of it together with its child.
 
-        What both share counts once. Not from wait4, which counts our own fork, too.
+        The kernel counts the process. Shared memory counts once. wait4 would also count the fork of this process.
         """
         self.begin()
         command = [sys.executable, "-m", "sidecars.warcopier"]
@@ -140,7 +141,7 @@ class Bench:
         return self.seconds("sh", "-c", script, "sh", str(source), str(self.target / source.name))
 
     def best(self, contenders: dict[str, Callable[[], Time]], rounds: int) -> dict[str, Time]:
-        """The best times of each, taken in turns."""
+        """Run all contenders in turns. Return the best times of each."""
         times: dict[str, list[Time]] = {name: [] for name in contenders}
         for _ in range(rounds):
             for name, run in contenders.items():
@@ -152,7 +153,7 @@ class Bench:
 
 
 def read(place: str) -> str:
-    """A file in /proc; "" when that process is no more."""
+    """Return the text of a file in /proc; "" if its process has ended."""
     try:
         return Path(place).read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -167,14 +168,14 @@ Found = tuple[list[Figure], Comparison]
 
 
 def beside(name: str, ours: Time, peer: str, theirs: Time, limit: float) -> Figure:
-    """Wall times beside each other. The CPU seconds tell how much of it a busy machine or disk has added."""
+    """Return the ratio of two wall times. The ratio of CPU times shows the share of a busy machine or disk."""
     return Figure(name, ours.wall / theirs.wall, limit, note=f"{peer}; in CPU seconds {ours.cpu / theirs.cpu:.2f} x")
 
 
 def big(bench: Bench, size: int) -> Found:
     source = bench.folder / "big.war"
     write_war(source, size)
-    bench.begin()  # what is kept is the last run with many files, too
+    bench.begin()  # the last run with many files is kept until here
     bench.keep = False
     found = bench.best(
         {
@@ -228,7 +229,7 @@ def small(bench: Bench) -> Found:
     source = bench.folder / "small.war"
     write_war(source, SMALL)
     bench.begin()
-    bench.copier(source)  # compiles
+    bench.copier(source)  # byte-compiles
     found = bench.best(
         {
             "python -I -c pass": lambda: bench.seconds(sys.executable, "-I", "-c", "pass"),

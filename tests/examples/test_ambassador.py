@@ -1,7 +1,7 @@
 """The twin of examples/ambassador: its app and its services as processes, with the settings of its pod.yaml.
 
-Only what a laptop lacks is replaced: the cluster's DNS by a small name server on loopback, the addresses of the
-replicas by 127.0.0.2 and the next ones, ports by free ones, and the certificate by one that is made here.
+A laptop has no cluster: its DNS is a small name server on loopback, the addresses of the replicas are 127.0.0.2 and the
+next ones, ports are free ones, and the test makes the certificate. Everything else is as in the example.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MODES = {"127.0.0.2": "well", "127.0.0.3": "slow", "127.0.0.4": "failing"}
 
 
 def environment(upstreams: dict[str, str]) -> dict[str, str]:
-    """The variables that pod.yaml gives the ambassador, with these upstreams in the places of the cluster's."""
+    """Return the variables of the ambassador in pod.yaml, with these upstreams instead of those of the cluster."""
     pod = next(iter(yaml.safe_load_all((EXAMPLE / "pod.yaml").read_text())))
     environ = {item["name"]: item["value"] for item in pod["spec"]["initContainers"][0]["env"] if "value" in item}
     for name, ours in upstreams.items():
@@ -34,7 +34,7 @@ def environment(upstreams: dict[str, str]) -> dict[str, str]:
 
 @dataclass
 class World:
-    """The Pod and what is outside of it."""
+    """The Pod, and the services outside of it."""
 
     app: str
     admin: str
@@ -123,10 +123,10 @@ def test_what_the_ambassador_knows_is_in_its_status(world: World) -> None:
 
 
 def test_payments_are_reached_through_tls_that_the_app_does_not_speak(world: World) -> None:
-    answer = get(f"{world.app}/payments/7")
-    assert answer.status_code == 200
-    assert answer.json()["service"] == "payments"
-    assert answer.json()["host"].startswith("payments:")
+    response = get(f"{world.app}/payments/7")
+    assert response.status_code == 200
+    assert response.json()["service"] == "payments"
+    assert response.json()["host"].startswith("payments:")
 
 
 def test_a_replica_that_is_killed_and_one_that_is_new_are_not_noticed(world: World, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The twin of examples/health-adapter: its apps, its monitor and its pod.yaml's settings, as processes on loopback.
+"""The twin of examples/health-adapter: its apps, its monitor and the settings of its pod.yaml, on loopback.
 
-Only what a laptop lacks is replaced: the Pod's ports by free ones, and the image of Prometheus by Debian's package.
+A laptop has no Pod: ports are free ones, and Prometheus is Debian's package. Everything else is as in the example.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def documents() -> list[dict[str, Any]]:
 
 
 def environment() -> dict[str, str]:
-    """The variables that pod.yaml gives the adapter, as they are written there."""
+    """Return the variables of the adapter in pod.yaml, unchanged."""
     [container] = documents()[0]["spec"]["initContainers"]
     return {item["name"]: item["value"] for item in container["env"] if "value" in item}
 
 
 class Pod:
-    """The example's processes, and where the adapter answers."""
+    """The processes of the example, and the address of the adapter."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,15 +55,15 @@ class Pod:
         self.processes[name].send_signal(number)
 
     def told(self) -> list[str]:
-        """What the monitor has printed."""
+        """Return the lines that the monitor has printed."""
         return (self.folder / "monitor.out").read_text().splitlines()
 
-    def wait_told(self, beginning: str) -> str:
+    def wait_for_status(self, beginning: str) -> str:
         wait_until(lambda: (self.told() or [""])[-1].startswith(beginning), f"the monitor is told {beginning}")
         return self.told()[-1]
 
     def value(self, query: str) -> str | None:
-        """Prometheus's answer; None while it has none."""
+        """Return the value of a query from Prometheus; None if it has none."""
         url = f"http://127.0.0.1:{self.prometheus}/api/v1/query"
         try:
             result = httpx.get(url, params={"query": query}, trust_env=False, timeout=PATIENCE).json()["data"]["result"]
@@ -81,7 +81,7 @@ class Pod:
 
 @pytest.fixture
 def pod(tmp_path: Path, start: Start) -> Iterator[Pod]:
-    """The two apps, and the adapter as pod.yaml sets it."""
+    """Start the two apps, and the adapter with the settings of pod.yaml."""
     pod = Pod(tmp_path)
     try:
         for name, port in pod.ports.items():
@@ -99,17 +99,17 @@ def pod(tmp_path: Path, start: Start) -> Iterator[Pod]:
 
 def test_a_monitor_that_only_asks_for_health_is_told_of_an_app_that_has_only_metrics(pod: Pod) -> None:
     pod.begin_script("monitor", MONITOR_URL=f"http://127.0.0.1:{pod.health}/health")
-    pod.wait_told("200 pass")
+    pod.wait_for_status("200 pass")
 
     pod.signal("tickets", signal.SIGUSR1)
-    assert "printer_up" in pod.wait_told("503 fail: printer: ")
+    assert "printer_up" in pod.wait_for_status("503 fail: printer: ")
     pod.signal("tickets", signal.SIGUSR1)
-    pod.wait_told("200 pass")
+    pod.wait_for_status("200 pass")
 
     pod.signal("tickets", signal.SIGSTOP)
-    assert "did not answer within 750ms" in pod.wait_told("503 fail: app: ")
+    assert "did not answer within 750ms" in pod.wait_for_status("503 fail: app: ")
     pod.signal("tickets", signal.SIGCONT)
-    pod.wait_told("200 pass")
+    pod.wait_for_status("200 pass")
 
 
 def test_a_prometheus_scrapes_an_app_that_has_only_a_health_document(pod: Pod) -> None:

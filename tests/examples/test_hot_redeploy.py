@@ -1,7 +1,7 @@
 """The twin of examples/hot-redeploy: its WAR and the settings of its pod.yaml, with the copier as a process.
 
-Only what a laptop lacks is replaced: mount paths by folders, the port by a free one, and Tomcat by a look into the
-directory as Tomcat takes it (the real one is in tests/images, which needs an engine).
+A laptop has no Pod: mount paths are folders, the port is a free one, and the tests look into the directory as Tomcat
+does. A real Tomcat is in tests/images, which needs an engine. Everything else is as in the example.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def manifests() -> list[dict[str, Any]]:
 
 
 def environment() -> dict[str, str]:
-    """The variables that pod.yaml gives the copier."""
+    """Return the variables of the copier in pod.yaml."""
     (container,) = manifests()[0]["spec"]["initContainers"]
     assert container["restartPolicy"] == "Always"
     return {item["name"]: item["value"] for item in container["env"]}
@@ -39,7 +39,7 @@ def pack(version: int, war: Path) -> bytes:
 
 @pytest.fixture
 def copier(start: Start, tmp_path: Path) -> Program:
-    """The copier of the Pod, ready."""
+    """Start the copier of the Pod, and wait until it is ready."""
     (tmp_path / "webapps").mkdir()
     pack(1, tmp_path / "artifacts" / "shop.war")
     port = free_port()
@@ -50,7 +50,7 @@ def copier(start: Start, tmp_path: Path) -> Program:
 
 
 def served(folder: Path) -> dict[str, str]:
-    """What each WAR that Tomcat finds there holds."""
+    """Return a digest of the contents of each WAR that Tomcat finds in the folder."""
     return {name: tree_digest(entries((folder / name).read_bytes())) for name in deployed(folder)}
 
 

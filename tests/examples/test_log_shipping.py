@@ -1,6 +1,7 @@
 """The twin of examples/log-shipping: its app and the settings of its manifests, as processes on loopback.
 
-Only what a laptop lacks is replaced: mount paths by folders, and the names of Services by addresses.
+A laptop has no Pod: mount paths are folders, and the names of Services are addresses. Everything else is as in the
+example.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ EXAMPLE = ROOT / "examples" / "log-shipping"
 
 
 def container(manifest: str, name: str) -> dict[str, str]:
-    """The variables that the manifest gives the container, as they are written there."""
+    """Return the variables of the container in the manifest, unchanged."""
     document = next(iter(yaml.safe_load_all((EXAMPLE / manifest).read_text())))
     spec = document["spec"].get("template", document)["spec"]
     (found,) = (item for item in [*spec.get("initContainers", []), *spec["containers"]] if item["name"] == name)
@@ -33,7 +34,7 @@ def container(manifest: str, name: str) -> dict[str, str]:
 
 
 class Twin:
-    """The Pod of a manifest: its app, its logshipper, and the receivers that the sinks name."""
+    """The Pod of a manifest: its app, its logshipper, and the receivers in the settings of its sinks."""
 
     def __init__(self, folder: Path, start: Start, manifest: str) -> None:
         self.folder = folder
@@ -76,7 +77,7 @@ def receivers() -> Iterator[list[Receiver]]:
 
 
 def numbers(receiver: Receiver) -> Counter[int]:
-    """How often each of the app's lines arrived, once repeats are dropped by their ids."""
+    """Count the arrivals of each of the app's lines, without repeats of one id."""
     records: dict[str, dict[str, Any]] = {record["id"]: record for record in receiver.records()}
     found = (re.search(r"line (\d+)", record["message"]) for record in records.values())
     return Counter(int(match[1]) for match in found if match)
@@ -118,7 +119,7 @@ def test_the_job_ends_with_every_line_shipped_although_a_sink_was_down_when_its_
     app = twin.app(APP_LINES="9000")
     assert app.wait(60) == 0
     assert (tmp_path / "logs" / "app.log.2").exists(), "it did rotate"
-    program.process.send_signal(signal.SIGTERM)  # as the kubelet does once the app has ended
+    program.process.send_signal(signal.SIGTERM)  # as the kubelet does after the app has ended
     wait_until(lambda: len(numbers(receivers[1])) == 9000, "the living sink has every line")
     assert program.process.poll() is None, "it waits for the other one"
     receivers[0].mode = "ok"
@@ -130,17 +131,17 @@ def test_the_job_ends_with_every_line_shipped_although_a_sink_was_down_when_its_
 def test_a_logshipper_that_starts_late_says_that_lines_were_rotated_away(
     tmp_path: Path, start: Start, receivers: list[Receiver]
 ) -> None:
-    """As with plain containers that start in any order: nobody can ship what is gone, and it is not passed over."""
+    """Plain containers start in any order. Lines that are gone cannot be shipped, and that is reported."""
     twin = Twin(tmp_path, start, "job.yaml")
     receivers += [Receiver(port) for port in twin.ports.values()]
     assert twin.app(APP_LINES="12000", APP_RATE="100000").wait(60) == 0
     program = twin.logshipper()
-    said = program.wait_logged(
+    output = program.wait_logged(
         "the log was rotated before the first look, and an earlier file is not there: "
         "its lines are not shipped; let the app start after logshipper is ready"
     )
     log = tmp_path / "logs" / "app.log"
-    assert (said["file"], said["missing"]) == (str(log), f"{log}.3")
+    assert (output["file"], output["missing"]) == (str(log), f"{log}.3")
     program.wait_ready(twin.admin)
     assert status(twin.admin)["missing_rotated_files"] == {str(log): f"{log}.3"}
     assert metric(twin.admin, "logshipper_missing_rotated_files") == 1
@@ -175,7 +176,7 @@ def test_in_compose_the_job_ends_by_the_apps_own_file(tmp_path: Path, start: Sta
 def test_the_compose_file_says_the_same_as_the_manifests() -> None:
     compose = yaml.safe_load((EXAMPLE / "compose.yaml").read_text())["services"]
     assert compose["logshipper"]["environment"] == container("pod.yaml", "logshipper")
-    # Compose has no native sidecars: there the app's file ends the Job, in Kubernetes the kubelet's SIGTERM.
+    # Compose has no native sidecars: a file of the app ends the Job there, and SIGTERM of the kubelet in Kubernetes.
     only_compose, only_kubernetes = {"LOGSHIPPER_DONE_FILE"}, {"LOGSHIPPER_DRAIN_TIMEOUT", "LOGSHIPPER_GIVE_UP_AFTER"}
     here, there = compose["job-logshipper"]["environment"], container("job.yaml", "logshipper")
     assert here.keys() - there.keys() == only_compose

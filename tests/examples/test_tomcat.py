@@ -1,7 +1,7 @@
-"""The twin of examples/tomcat: its WAR and the settings of its pod.yaml, with the sidecars as processes on loopback.
+"""The twin of examples/tomcat: its WAR and the settings of its pod.yaml, with the sidecars as processes.
 
-Only what a laptop lacks is replaced: mount paths by folders, the Pod's ports by free ones, the names of Services by
-addresses, and Tomcat by a small server (the real one is in tests/images, which needs an engine).
+A laptop has no Pod: mount paths are folders, ports are free ones, the names of Services are addresses, and Tomcat is a
+small server. A real Tomcat is in tests/images, which needs an engine. Everything else is as in the example.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EXAMPLE = ROOT / "examples" / "tomcat"
 
 
 def environment(name: str) -> dict[str, str]:
-    """The variables that pod.yaml gives the container, as they are written there."""
+    """Return the variables of the container in pod.yaml, unchanged."""
     pod = next(iter(yaml.safe_load_all((EXAMPLE / "pod.yaml").read_text())))
     container = next(item for item in pod["spec"]["initContainers"] if item["name"] == name)
     return {item["name"]: item["value"] for item in container.get("env", []) if "value" in item}
@@ -41,7 +41,7 @@ TRACE = (
 
 
 class World(ThreadingHTTPServer):
-    """One server: answers every GET with `page`, and keeps what is sent to it by POST."""
+    """One server. Its response to every GET is `page`; it keeps the lines of every POST."""
 
     daemon_threads = True
 
@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_arguments: object) -> None:
-        """Nobody asks."""
+        """Log no requests."""
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_the_war_is_packed_and_published_and_is_the_same_every_time(start: Start
 
 
 def metrics(requests: int, errors: int) -> str:
-    """What monitor/metrics.jsp writes of such a Tomcat."""
+    """Return the page of monitor/metrics.jsp after so many requests and errors."""
     return (
         f"# TYPE tomcat_requests_total counter\ntomcat_requests_total {requests}\n"
         f"# TYPE tomcat_errors_total counter\ntomcat_errors_total {errors}\n"
@@ -133,9 +133,9 @@ def test_health_is_a_verdict_on_the_requests_and_alive_only_asks_whether_tomcat_
     app.page = metrics(1000, 100).encode()
     assert get("/health").status_code == 200, "an error in ten requests is no failure"
     app.page = metrics(9000, 8100).encode()
-    answer = get("/health")
-    assert answer.status_code == 503
-    assert "errors" in answer.text
+    response = get("/health")
+    assert response.status_code == 503
+    assert "errors" in response.text
     assert get("/alive").status_code == 200
     assert set(app.asked) == {"/monitor/metrics"}
 
@@ -149,8 +149,8 @@ def test_the_ambassador_reaches_every_replica_of_the_backend(start: Start, world
     start("ambassador", **environ).wait_ready(admin)
 
     def every_replica_was_asked() -> bool:
-        answer = httpx.get(f"http://127.0.0.1:{port}/offers/1", trust_env=False)
-        assert answer.status_code == 200
+        response = httpx.get(f"http://127.0.0.1:{port}/offers/1", trust_env=False)
+        assert response.status_code == 200
         return all(replica.asked for replica in replicas)
 
     wait_until(every_replica_was_asked, "each of the three replicas answers")

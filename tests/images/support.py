@@ -1,4 +1,4 @@
-"""The engine, as its own command line shows it: no library between a test and what a reader of the READMEs types."""
+"""The engine, by its own command line: the tests type what a reader of the READMEs types."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.support import ROOT, wait_until
 
 NAMES = sorted(path.parent.name for path in (ROOT / "sidecars").glob("*/__main__.py"))
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
-PATIENCE = 120.0  # seconds for a condition: containers start on busy machines too
+PATIENCE = 120.0  # seconds for a condition: containers also start on busy machines
 
 
 def run(
     *command: str | Path, expect: int = 0, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run it in the repository, and show all that it said when it ends as it should not."""
+    """Run a command in the repository. Show all of its output if its exit code is not the expected one."""
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **(environ or {})}, capture_output=True, text=True, check=False
     )
@@ -32,7 +32,7 @@ def docker(*arguments: str | Path, environ: Mapping[str, str] | None = None) -> 
 
 
 def inspect(thing: str) -> dict[str, Any]:
-    """An image or a container."""
+    """Return the description of an image or a container."""
     (found,) = json.loads(docker("inspect", thing))
     assert isinstance(found, dict)
     return found
@@ -44,7 +44,7 @@ def state(container: str) -> dict[str, Any]:
 
 
 def wait_healthy(container: str) -> None:
-    """Wait for the container's own HEALTHCHECK; a container that ended will never be healthy, and its log says why."""
+    """Wait for the container's own HEALTHCHECK. If the container has ended, fail with its log."""
 
     def healthy() -> bool:
         found = state(container)

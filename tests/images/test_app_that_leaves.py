@@ -1,4 +1,4 @@
-"""A Pod of two containers: an app that closes its connection is told from one that half-closes, by the kernel."""
+"""A Pod of two containers: the kernel tells an app that closes its connection from one that half-closes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.engine
 
 PYTHON = "python:3.13-slim-trixie"
 
-# The app, and the service that it asks: one that never answers, and says how each of its connections ends.
+# The app, and its upstream: it sends no response, and prints how each of its connections ends.
 APP = """
 import socket, sys, threading, time, urllib.request
 
@@ -54,7 +54,7 @@ print(*[line for line in page.splitlines() if line.startswith("ambassador_reques
 
 @pytest.fixture(params=["closes", "half-closes"])
 def app(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
-    """The app's container, whose network is the Pod's, and what the app does."""
+    """Start the app's container, which owns the network of the Pod."""
     user = ("--user", "1000", *CONFINED, "--network", "none")
     name = docker("run", "--detach", *user, PYTHON, "python3", "-c", APP, request.param).strip()
     yield name, request.param
@@ -63,7 +63,7 @@ def app(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def ambassador(app: tuple[str, str]) -> Iterator[str]:
-    """The ambassador's container: another user, another process namespace, the same network."""
+    """Start the ambassador's container: another user, another process namespace, the same network."""
     settings = ("--env", "AMBASSADOR_UPSTREAM=http://127.0.0.1:8080", "--env", "AMBASSADOR_DRAIN_TIMEOUT=10m")
     options = ("--network", f"container:{app[0]}", *CONFINED, *settings)
     name = docker("run", "--detach", *options, "sidecars/ambassador").strip()
@@ -76,6 +76,6 @@ def test_the_leaving_of_an_app_in_another_container_is_told_to_the_upstream(
 ) -> None:
     name, does = app
     wait_until(lambda: docker("inspect", "--format", "{{.State.Status}}", name).strip() == "exited", "its end", 120)
-    said = run("docker", "logs", name).stdout.splitlines()
+    output = run("docker", "logs", name).stdout.splitlines()
     first = ["waited for"] if does == "half-closes" else []
-    assert said == [*first, "told", 'ambassador_requests_total{code="499",upstream="default"} 1.0'], ambassador
+    assert output == [*first, "told", 'ambassador_requests_total{code="499",upstream="default"} 1.0'], ambassador

@@ -1,4 +1,4 @@
-"""The engine itself as the upstream: its own client execs and attaches through the ambassador."""
+"""The engine itself as the upstream: its own client runs exec and attach through the ambassador."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.images.support import docker
 
 pytestmark = pytest.mark.engine
 
-IMAGE = "debian:trixie-slim"  # what our own images are made from, so that it is here
+IMAGE = "debian:trixie-slim"  # the base of our own images, so the engine has it
 INPUT = bytes(range(256)) * 4000
 
 
 def engine(peer: Peer) -> None:
-    """A connection to the engine's socket: the ambassador reaches upstreams over TCP alone."""
+    """Forward TCP to the engine's socket: the ambassador reaches upstreams over TCP only."""
     path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
     with socket.socket(socket.AF_UNIX) as there:
         there.connect(path)
@@ -43,7 +43,7 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
 
 @pytest.fixture
 def host(start: Start) -> Iterator[str]:
-    """The engine's address, through the ambassador."""
+    """Return the engine's address, through the ambassador."""
     backend = Backend(engine)
     ambassador = Ambassador(start, backend.url)
     yield f"tcp://127.0.0.1:{ambassador.port}"

@@ -1,4 +1,4 @@
-"""examples/ambassador in real containers: what its README promises, asked from outside as a reader would ask.
+"""examples/ambassador in real containers: the promises of its README, tested from outside.
 
 The tests share one Pod and run in this order; the last one stops it.
 """
@@ -18,12 +18,12 @@ from tests.support import ROOT, wait_until
 pytestmark = pytest.mark.engine
 
 FILE = ROOT / "examples/ambassador/compose.yaml"
-PORTS = {"APP_PORT": "0", "AMBASSADOR_ADMIN": "0"}  # the engine chooses some that are free
+PORTS = {"APP_PORT": "0", "AMBASSADOR_ADMIN": "0"}  # the engine chooses free ports
 PROJECT = "test-example-ambassador"
 
 
 class Pod:
-    """The Pod and the services around it, as `docker compose up` made them."""
+    """The Pod and the services around it, as `docker compose up` starts them."""
 
     def __init__(self) -> None:
         self.client = httpx.Client(trust_env=False, timeout=120)
@@ -82,8 +82,8 @@ def test_the_failing_replica_and_the_slow_one_cost_no_order(pod: Pod) -> None:
 
 
 def test_payments_are_reached_through_tls_that_the_app_does_not_speak(pod: Pod) -> None:
-    answer = pod.get("/payments/7")
-    assert (answer.status_code, answer.json()["service"]) == (200, "payments")
+    response = pod.get("/payments/7")
+    assert (response.status_code, response.json()["service"]) == (200, "payments")
 
 
 def test_a_replica_that_is_killed_is_not_noticed_and_serves_again_when_it_is_back(pod: Pod) -> None:

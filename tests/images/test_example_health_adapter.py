@@ -1,4 +1,4 @@
-"""examples/health-adapter with real containers: what its README promises, asked from outside as a reader would ask.
+"""examples/health-adapter in real containers: the promises of its README, tested from outside.
 
 The tests share one Pod and run in this order; the last one stops it.
 """
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.engine
 
 FILE = ROOT / "examples/health-adapter/compose.yaml"
 SERVICES = ["pod", "adapter", "tickets", "orders", "monitor", "prometheus"]
-# Port 0: the engine chooses one that is free, so that the tests disturb nobody and nobody them.
+# Port 0: the engine chooses a free port, so that tests and other programs do not disturb each other.
 PORTS = dict.fromkeys(["HEALTH_PORT", "ADAPTER_ADMIN", "PROMETHEUS_PORT"], "0")
 
 
 @dataclass
 class Kiosk:
-    """The Pod and the world around it, as `docker compose up` made them."""
+    """The Pod and the services around it, as `docker compose up` starts them."""
 
     project: str
     client: httpx.Client
@@ -46,22 +46,24 @@ class Kiosk:
     def get(self, path: str, service: str = "pod", port: int = 8081) -> httpx.Response:
         return self.client.get(self.url(service, port) + path)
 
-    def wait_told(self, beginning: str) -> str:
-        """Wait until the last thing that the monitor was told begins so."""
+    def wait_for_status(self, beginning: str) -> str:
+        """Wait until the last line of the monitor begins with this text."""
 
         def last() -> str | None:
             lines = docker("logs", self.container("monitor")).splitlines()
             return lines[-1] if lines and lines[-1].startswith(beginning) else None
 
-        return wait_until(last, f"the monitor is told {beginning}", PATIENCE)
+        return wait_until(last, f"{beginning} in the log of the monitor", PATIENCE)
 
     def wait_value(self, query: str, value: str) -> None:
         def found() -> bool:
             try:
-                answer = self.client.get(f"{self.url('prometheus', 9090)}/api/v1/query", params={"query": query}).json()
+                response = self.client.get(
+                    f"{self.url('prometheus', 9090)}/api/v1/query", params={"query": query}
+                ).json()
             except (httpx.TransportError, ValueError):
                 return False
-            result = answer.get("data", {}).get("result")
+            result = response.get("data", {}).get("result")
             return bool(result) and result[0]["value"][1] == value
 
         wait_until(found, f"{query} is {value}", PATIENCE)
@@ -73,7 +75,7 @@ def kiosk() -> Iterator[Kiosk]:
         kiosk = Kiosk(f"sidecars-test-{uuid.uuid4().hex[:8]}", client)
         try:
             kiosk.compose("up", "--build", "--detach", "--quiet-pull")
-            kiosk.wait_told("200 pass")
+            kiosk.wait_for_status("200 pass")
             yield kiosk
         except BaseException:
             print(kiosk.compose("ps", "--all"), kiosk.compose("logs", "--no-color", "--tail", "40"))  # noqa: T201 - what went wrong
@@ -83,10 +85,10 @@ def kiosk() -> Iterator[Kiosk]:
 
 
 def test_health_is_judged_from_the_metrics_of_the_legacy_app(kiosk: Kiosk) -> None:
-    answer = kiosk.get("/health")
+    response = kiosk.get("/health")
 
-    assert answer.status_code == 200
-    assert answer.text.splitlines()[0] == "pass"
+    assert response.status_code == 200
+    assert response.text.splitlines()[0] == "pass"
     assert kiosk.get("/status", port=9914).json()["routes"]["/health"]["verdict"]["checks"]["queue"]["value"] == 3
 
 
@@ -99,18 +101,18 @@ def test_metrics_are_translated_from_the_health_document_of_the_other(kiosk: Kio
 
 def test_the_monitor_is_told_that_the_printer_jams_and_that_it_prints_again(kiosk: Kiosk) -> None:
     kiosk.compose("kill", "-s", "USR1", "tickets")
-    assert "printer_up" in kiosk.wait_told("503 fail: printer: ")
+    assert "printer_up" in kiosk.wait_for_status("503 fail: printer: ")
     kiosk.compose("kill", "-s", "USR1", "tickets")
-    kiosk.wait_told("200 pass")
+    kiosk.wait_for_status("200 pass")
 
 
 def test_health_is_promptly_503_with_a_reason_while_the_app_hangs(kiosk: Kiosk) -> None:
     kiosk.compose("pause", "tickets")
     try:
-        assert "did not answer within 750ms" in kiosk.wait_told("503 fail: app: ")
+        assert "did not answer within 750ms" in kiosk.wait_for_status("503 fail: app: ")
     finally:
         kiosk.compose("unpause", "tickets")
-    kiosk.wait_told("200 pass")
+    kiosk.wait_for_status("200 pass")
 
 
 def test_prometheus_has_what_the_other_app_says_of_its_database_and_when_it_is_gone(kiosk: Kiosk) -> None:

@@ -26,12 +26,12 @@ pytestmark = pytest.mark.engine
 
 EXAMPLE = ROOT / "examples/hot-redeploy"
 CLIENTS = 4
-_SLACK = 2.0  # seconds between what Tomcat's log says and what a client sees of it, on a busy machine
+_SLACK = 2.0  # seconds between a line in Tomcat's log and its effect for a client, on a busy machine
 
 
 @dataclass
-class Seen:
-    """What one request was answered with."""
+class Exchange:
+    """One request: its times in seconds, and the status and text of its response."""
 
     begun: float
     ended: float
@@ -41,14 +41,14 @@ class Seen:
 
 @dataclass
 class Pod:
-    """The Pod of the example, as `docker compose up` made it, and its WARs."""
+    """The Pod of the example, as `docker compose up` starts it, and its WARs."""
 
     project: str
     artifacts: Path
     client: httpx.Client
     unpack: bool
     url: str = ""
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[Exchange] = field(default_factory=list)
 
     def compose(self, *arguments: str) -> str:
         environ = {
@@ -70,17 +70,17 @@ class Pod:
     def pack(self, version: int, name: str = "shop.war") -> None:
         subprocess.run([sys.executable, EXAMPLE / "pack.py", str(version), self.artifacts / name], check=True)
 
-    def ask(self) -> Seen:
+    def ask(self) -> Exchange:
         begun = time.time()
-        answer = self.client.get(f"{self.url}/shop/")
-        return Seen(begun, time.time(), answer.status_code, answer.text.strip())
+        response = self.client.get(f"{self.url}/shop/")
+        return Exchange(begun, time.time(), response.status_code, response.text.strip())
 
     def wait_version(self, version: int) -> None:
         wait_until(lambda: self.ask().text == f"version {version}", f"version {version}", PATIENCE)
 
     @contextmanager
     def load(self) -> Iterator[None]:
-        """Clients that ask one request after the other as long as the block runs; whatever they see is kept."""
+        """Send requests from several clients, one after another, during the context. Keep every exchange."""
         over = threading.Event()
         self.seen.clear()
 
@@ -97,10 +97,10 @@ class Pod:
             for client in asking:
                 client.result()  # a connection that was refused or cut is a failure
 
-    def tomcat_said(self, pattern: str) -> list[float]:
-        """When Tomcat logged lines like that, as the engine has it."""
-        said = run("docker", "logs", "--timestamps", self.container("tomcat"))
-        lines = [line for line in (said.stdout + said.stderr).splitlines() if re.search(pattern, line)]
+    def tomcat_log_times(self, pattern: str) -> list[float]:
+        """Return the times at which Tomcat logged a line with this pattern, from the log of the engine."""
+        output = run("docker", "logs", "--timestamps", self.container("tomcat"))
+        lines = [line for line in (output.stdout + output.stderr).splitlines() if re.search(pattern, line)]
         return [datetime.fromisoformat(f"{line[:26]}Z").timestamp() for line in lines]
 
 
@@ -118,7 +118,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         )
         pods.append(pod)
         pod.pack(1)
-        for place in (tmp_path, *tmp_path.parents):  # user 65532 must be able to come here
+        for place in (tmp_path, *tmp_path.parents):  # user 65532 must be able to enter it
             if place.stat().st_mode & 0o005 != 0o005:
                 place.chmod(0o755)
         pod.compose("up", "--detach", "--quiet-pull")
@@ -151,8 +151,8 @@ def test_a_swapped_war_is_redeployed_and_no_request_fails_but_while_tomcat_itsel
         with pod.load():
             pod.pack(version)
             pod.wait_version(version)
-        gone = pod.tomcat_said(r"Undeploying context \[/shop\]")
-        back = pod.tomcat_said(r"Deployment of web application archive .*shop\.war.* has finished")
+        gone = pod.tomcat_log_times(r"Undeploying context \[/shop\]")
+        back = pod.tomcat_log_times(r"Deployment of web application archive .*shop\.war.* has finished")
         assert len(gone) == version - 1, "one redeployment for one change"
         assert {seen.status for seen in pod.seen} <= {200, 404}
         texts = {seen.text for seen in pod.seen if seen.status == 200}
@@ -172,19 +172,19 @@ def test_a_new_version_beside_the_old_one_is_served_without_a_single_failed_requ
         pod.pack(2, "shop##2.war")
         pod.wait_version(2)
     assert {seen.status for seen in pod.seen} == {200}
-    assert pod.tomcat_said("Deployment of web application archive .*shop##2.war.* has finished")
+    assert pod.tomcat_log_times("Deployment of web application archive .*shop##2.war.* has finished")
 
 
 def test_an_unpacked_directory_is_accepted_as_it_is_and_reloaded_without_a_failed_request(start: Start) -> None:
     pod = start(unpack=True)
-    assert len(pod.tomcat_said("Deploying web application directory .*/shop")) == 1
+    assert len(pod.tomcat_log_times("Deploying web application directory .*/shop")) == 1
     with pod.load():
         pod.pack(2)
         pod.wait_version(2)
     assert {seen.status for seen in pod.seen} == {200}
-    assert len(pod.tomcat_said(r"Reloading Context with name \[/shop\] is completed")) == 1
-    assert pod.tomcat_said("Undeploying context") == []
-    assert len(pod.tomcat_said("Deploying web application")) == 1, "neither unpacked nor deployed a second time"
+    assert len(pod.tomcat_log_times(r"Reloading Context with name \[/shop\] is completed")) == 1
+    assert pod.tomcat_log_times("Undeploying context") == []
+    assert len(pod.tomcat_log_times("Deploying web application")) == 1, "neither unpacked nor deployed a second time"
 
 
 def test_a_broken_war_never_reaches_tomcat_and_the_sidecar_says_why(start: Start) -> None:
@@ -194,7 +194,7 @@ def test_a_broken_war_never_reaches_tomcat_and_the_sidecar_says_why(start: Start
         page = f"{pod.port(9911)}/status"
         wait_until(lambda: "cut short" in httpx.get(page, trust_env=False).json()["last_failure"], "refused", PATIENCE)
     assert {(seen.status, seen.text) for seen in pod.seen} == {(200, "version 1")}
-    assert pod.tomcat_said("Undeploying context") == []
+    assert pod.tomcat_log_times("Undeploying context") == []
 
 
 BRINGS_ITS_OWN = """
@@ -208,7 +208,7 @@ services:
 def test_a_new_image_of_the_copier_publishes_the_war_that_it_brings_and_tomcat_is_not_restarted(
     start: Start, tmp_path: Path
 ) -> None:
-    """As `kubectl set image` does it: the container is replaced by one of the other image, on the same volume."""
+    """A container of the new image replaces the old one, on the same volume, as after `kubectl set image`."""
     pod = start()
     tomcat = state(pod.container("tomcat"))["StartedAt"]
     for version in (2, 3):
@@ -229,4 +229,4 @@ def test_the_sidecar_ends_with_0_and_a_second_start_changes_nothing(start: Start
     docker("start", container)
     wait_until(lambda: "nothing to do: 1 unchanged" in pod.compose("logs", "warcopier"), "a second run", PATIENCE)
     assert pod.ask().text == "version 1"
-    assert pod.tomcat_said("Undeploying context") == []
+    assert pod.tomcat_log_times("Undeploying context") == []

@@ -1,4 +1,4 @@
-"""examples/log-shipping in containers: what its README promises, asked from outside as a reader would ask."""
+"""examples/log-shipping in real containers: the promises of its README, tested from outside."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Example:
         return found
 
     def numbers(self, receiver: str) -> Counter[int]:
-        """How often each of the app's lines arrived there, once repeats are dropped by their ids."""
+        """Count the arrivals of each of the app's lines at a receiver, without repeats of one id."""
         records = [json.loads(line) for line in docker("logs", self.container(receiver)).splitlines()]
         messages = {record["id"]: record["message"] for record in records}.values()
         found = (re.search(r"line (\d+)", message) for message in messages)
@@ -85,7 +85,7 @@ services:
 def test_the_job_ends_by_itself_with_every_line_delivered_although_its_logshipper_starts_late(
     example: Example, tmp_path: Path
 ) -> None:
-    """Without the order of the compose file the app would have rotated its first lines away by then."""
+    """Without the order in the compose file the app would rotate its first lines away before the logshipper starts."""
     late = tmp_path / "late.yaml"
     late.write_text(LATE)
     example.compose("--file", late, "up", "--build", "--detach", "--quiet-pull", "job-app", "job-logshipper")

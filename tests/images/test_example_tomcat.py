@@ -1,4 +1,4 @@
-"""examples/tomcat with a real Tomcat: what its README promises, asked from outside as a reader would ask.
+"""examples/tomcat with a real Tomcat: the promises of its README, tested from outside.
 
 The tests share one Pod and run in this order; the last one stops it.
 """
@@ -31,13 +31,13 @@ FILE = ROOT / "examples/tomcat/compose.yaml"
 POD = ["pod", "warcopier", "logshipper", "ambassador", "adapter", "tomcat"]
 OURS = ["pod", "logshipper", "ambassador", "adapter"]
 OTHERS = ["backend", "logreceiver"]
-# Port 0: the engine chooses one that is free, so that the tests disturb nobody and nobody them.
+# Port 0: the engine chooses a free port, so that tests and other programs do not disturb each other.
 PORTS = dict.fromkeys(["APP_PORT", "HEALTH_PORT", "LOGSHIPPER_ADMIN", "AMBASSADOR_ADMIN", "ADAPTER_ADMIN"], "0")
 
 
 @dataclass
 class Shop:
-    """The Pod and the world around it, as `docker compose up` made them."""
+    """The Pod and the services around it, as `docker compose up` starts them."""
 
     project: str
     client: httpx.Client
@@ -56,7 +56,7 @@ class Shop:
 
     @cached_property
     def ports(self) -> dict[str, str]:
-        """Where on loopback each port of the Pod was published."""
+        """Return the address on loopback at which each port of the Pod is published."""
         bindings = inspect(self.container("pod"))["NetworkSettings"]["Ports"]
         return {port: f"http://127.0.0.1:{published[0]['HostPort']}" for port, published in bindings.items()}
 
@@ -73,22 +73,22 @@ class Shop:
             return None
 
     def wait_health(self, status: int) -> httpx.Response:
-        def answered() -> httpx.Response | None:
-            answer = self.health()
-            return answer if answer is not None and answer.status_code == status else None
+        def has_status() -> httpx.Response | None:
+            response = self.health()
+            return response if response is not None and response.status_code == status else None
 
-        return wait_until(answered, f"{status} from /health", PATIENCE)
+        return wait_until(has_status, f"{status} from /health", PATIENCE)
 
     def replica(self) -> str:
-        """Ask for an offer; which replica answered."""
-        answer = self.get("/shop/offer?id=7")
-        assert answer.status_code == 200, answer.text
-        found = re.search(r'"replica": "(\w+)"', answer.text)
-        assert found is not None, answer.text
+        """Request an offer, and return the name of the replica that served it."""
+        response = self.get("/shop/offer?id=7")
+        assert response.status_code == 200, response.text
+        found = re.search(r'"replica": "(\w+)"', response.text)
+        assert found is not None, response.text
         return found[1]
 
     def visit(self, number: int) -> list[str]:
-        """Requests that can be told apart in the access log; their names."""
+        """Send requests that differ in the access log. Return their names."""
         names = [uuid.uuid4().hex for _ in range(number)]
         app = self.url(8080)
         for name in names:
@@ -96,7 +96,7 @@ class Shop:
         return names
 
     def received(self) -> list[str]:
-        """The lines that arrived at the log receiver."""
+        """Return the lines that arrived at the log receiver."""
         return docker("logs", self.container("logreceiver")).splitlines()
 
     def wait_received(self, names: list[str]) -> list[str]:
@@ -108,7 +108,7 @@ class Shop:
 
     def assert_received_once(self, names: list[str]) -> None:
         self.wait_received(names)
-        lines = self.wait_received(self.visit(1))  # what is written later arrives later: no copy is still on its way
+        lines = self.wait_received(self.visit(1))  # a later line arrives later, so no repeat can still arrive
         assert {name: sum(name in line for line in lines) for name in names} == dict.fromkeys(names, 1)
 
 
@@ -192,7 +192,7 @@ def test_no_request_fails_while_a_replica_goes_away_and_it_is_used_again_when_it
     victim = shop.containers("backend")[0]
     name = inspect(victim)["Config"]["Hostname"]
     wait_until(lambda: shop.replica() == name, "an answer from the replica that is to go", PATIENCE)
-    with traffic(shop, clients=4):  # each request must be answered with 200
+    with traffic(shop, clients=4):  # the status of each response must be 200
         docker(how, victim)
         assert name not in {shop.replica() for _ in range(60)}
         docker("start", victim)
@@ -201,7 +201,7 @@ def test_no_request_fails_while_a_replica_goes_away_and_it_is_used_again_when_it
 
 @contextmanager
 def traffic(shop: Shop, clients: int) -> Iterator[None]:
-    """Clients that ask for offers, one after the other, as long as the block runs."""
+    """Request offers from several clients, one after another, during the context."""
     over = threading.Event()
 
     def ask() -> None:
@@ -239,16 +239,16 @@ def test_health_is_503_while_every_request_fails_and_alive_stays_200_so_tomcat_i
 ) -> None:
     def fail() -> bool:
         assert shop.get("/shop/broken").status_code == 500
-        answer = shop.health()
-        return answer is not None and answer.status_code == 503 and "errors" in answer.text
+        response = shop.health()
+        return response is not None and response.status_code == 503 and "errors" in response.text
 
     wait_until(fail, "503 from /health while every request fails", PATIENCE)
     assert shop.get("/alive", 8081).status_code == 200
 
     def recover() -> bool:
         shop.visit(50)
-        answer = shop.health()
-        return answer is not None and answer.status_code == 200
+        response = shop.health()
+        return response is not None and response.status_code == 200
 
     wait_until(recover, "200 from /health once requests succeed", PATIENCE)
 
@@ -261,7 +261,7 @@ def test_every_line_arrives_exactly_once_although_the_logshipper_was_restarted_m
     container = shop.container("logshipper")
     names = shop.visit(20)
     docker("stop", container)
-    names += shop.visit(20)  # nobody reads these yet
+    names += shop.visit(20)  # the logshipper does not run yet
     docker("start", container)
     names += shop.visit(20)
     shop.assert_received_once(names)
@@ -279,11 +279,11 @@ def test_every_line_arrives_exactly_once_although_the_receiver_was_away_for_a_wh
 
 def test_health_is_503_with_a_reason_while_tomcat_hangs_and_200_when_it_goes_on(shop: Shop) -> None:
     container = shop.container("tomcat")
-    docker("pause", container)  # connections are still accepted, by the kernel: the worst way to be down
+    docker("pause", container)  # the kernel still accepts connections: the worst kind of outage
     try:
-        answer = shop.wait_health(503)
-        assert "did not answer within" in answer.text
-        assert answer.elapsed.total_seconds() < 10  # far above the adapter's deadline, far below a hanging client's
+        response = shop.wait_health(503)
+        assert "did not answer within" in response.text
+        assert response.elapsed.total_seconds() < 10  # far above the adapter's deadline, far below a hanging client's
     finally:
         docker("unpause", container)
     shop.wait_health(200)
@@ -296,7 +296,7 @@ def test_every_container_runs_as_65532_with_a_read_only_root_and_no_capabilities
             assert config["HostConfig"]["ReadonlyRootfs"] is True, service
             assert config["HostConfig"]["CapDrop"] == ["ALL"], service
             assert config["Config"]["User"] == "65532:65532", service
-            if config["State"]["Running"]:  # and what really runs:
+            if config["State"]["Running"]:  # the processes that run:
                 assert _uids(container) == {"65532"}, service
 
 
@@ -321,7 +321,7 @@ def test_every_sidecar_says_on_its_admin_port_that_it_lives_and_is_ready(shop: S
 
 def test_all_end_in_seconds_and_ours_with_0_and_tomcats_last_words_are_delivered(shop: Shop) -> None:
     shop.compose("stop")
-    for service in OURS:  # a container that needed SIGKILL, after the 30 s of its grace period, would say 137
+    for service in OURS:  # the exit code after SIGKILL, at the end of the 30 s of grace, would be 137
         assert state(shop.container(service))["ExitCode"] == 0, service
     assert {state(container)["ExitCode"] for container in shop.containers("backend")} == {0}
     assert any("Stopping service [Catalina]" in line for line in shop.received())

@@ -1,4 +1,4 @@
-"""The images as an operator meets them: what is in them, as whom they run, and how they begin and end."""
+"""The images for an operator: their contents, their user, their start and their end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.images.support import CONFINED, NAMES, docker, inspect, run, state, w
 pytestmark = pytest.mark.engine
 
 SERVICES = [name for name in NAMES if name != "warcopier"]
-MINIMUM = {  # the settings that have no default, and the volume that is written
+MINIMUM = {  # the settings without a default, and the volumes that it writes to
     "logshipper": ["--env", "LOGSHIPPER_PATHS=/logs/*.log", "--env", "LOGSHIPPER_SINK=stdout:", "--volume", "/state"],
     "ambassador": ["--env", "AMBASSADOR_UPSTREAM=http://127.0.0.1:1"],
     "adapter": [],
@@ -31,7 +31,7 @@ SITE = PurePosixPath("usr/lib/python3/dist-packages")
 
 @cache
 def contents(name: str) -> dict[str, tarfile.TarInfo]:
-    """Every file of an image by its path; what the engine itself puts into a container is left out."""
+    """Return every file of an image by its path, without the files that the engine adds to a container."""
     container = docker("create", f"sidecars/{name}", "x").strip()
     try:
         exported = subprocess.run(["docker", "export", container], capture_output=True, check=True).stdout
@@ -45,7 +45,7 @@ def contents(name: str) -> dict[str, tarfile.TarInfo]:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a container in the background; it is gone, with its volumes, when the test ends."""
+    """Start a container in the background. It is removed, with its volumes, when the test ends."""
     started: list[str] = []
 
     def begin(*arguments: str) -> str:
@@ -69,7 +69,7 @@ def test_an_image_says_in_its_labels_what_it_is(name: str) -> None:
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert labels["org.opencontainers.image.description"]
     assert config["User"] == "65532:65532"
-    assert len(config["Entrypoint"]) == 1  # one program, no shell that would swallow signals
+    assert len(config["Entrypoint"]) == 1  # one program, and no shell, which would not pass on signals
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -140,8 +140,8 @@ def test_the_bundle_of_a_proxy_is_in_no_layer(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_tells_its_version_on_a_read_only_root_without_network_or_capabilities(name: str) -> None:
-    said = docker("run", "--rm", "--network", "none", *CONFINED, f"sidecars/{name}", "--version")
-    assert said == f"{name} {chassis.__version__}\n"
+    output = docker("run", "--rm", "--network", "none", *CONFINED, f"sidecars/{name}", "--version")
+    assert output == f"{name} {chassis.__version__}\n"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -154,7 +154,7 @@ def test_an_unknown_variable_is_refused_with_78_and_named(name: str, arguments: 
         expect=78,
     )
     assert wrong in refused.stderr
-    assert f"{name.upper()}_LOG_LEVEL" in refused.stderr  # the nearest known one
+    assert f"{name.upper()}_LOG_LEVEL" in refused.stderr  # the nearest known name
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -180,7 +180,7 @@ def test_infra_ends_with_0(signal: str, start: Start) -> None:
     assert docker("wait", container) == "0\n"
 
 
-# Begets processes whose parent ends before they do, and ends itself once none of them is left, not even as a zombie.
+# Starts processes whose parent ends first, and ends when none of them is left, not even as a zombie.
 ORPHANS = """
 import os, pathlib, time
 

@@ -1,4 +1,4 @@
-"""Who may read the logs: apps of several users and umasks on a real volume, and what the logshipper makes of it."""
+"""Permissions of logs: apps of several users and umasks on a real volume, and the logshipper that reads them."""
 
 from __future__ import annotations
 
@@ -110,20 +110,20 @@ def test_the_file_sink_of_the_readme_can_write_to_a_fresh_named_volume(volume: s
 def test_logs_that_may_not_be_read_make_the_container_unready_and_its_end_a_failure_that_names_the_cure(
     volume: str, ship: Ship, umask: str
 ) -> None:
-    """An app of uid 1000 in a Pod without fsGroup: nothing can be delivered, and that does not pass for well."""
+    """An app of uid 1000 in a Pod without fsGroup: no line can be delivered, and the container reports that."""
     write_logs(volume, "0:0", umask)
     container = ship()
 
     def refusal() -> str:
-        """Return what the probe prints once it asks in vain; "" before that."""
+        """Return the output of the probe if the container is not ready because of the file; "" before that."""
         command = ["docker", "exec", container, "/usr/local/bin/probe", "/readyz"]
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
-        printed = asked.stdout + asked.stderr
-        return printed if asked.returncode == 1 and "app.log" in printed else ""
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        printed = ended.stdout + ended.stderr
+        return printed if ended.returncode == 1 and "app.log" in printed else ""
 
-    answer = wait_until(refusal, "not ready, because of the file", PATIENCE)
-    assert "/logs/app.log" in answer
-    assert ("fsGroup" if umask == "0027" else "umask") in answer
+    output = wait_until(refusal, "not ready, because of the file", PATIENCE)
+    assert "/logs/app.log" in output
+    assert ("fsGroup" if umask == "0027" else "umask") in output
     assert not shipped(container)
     docker("stop", container)
     assert state(container)["ExitCode"] == 74

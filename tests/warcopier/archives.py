@@ -1,4 +1,4 @@
-"""Archives to try things on: as every tool makes them, and as none should."""
+"""Archives for tests: as tools write them, damaged, and hostile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ END = struct.Struct("<4sHHHHLLH")
 
 
 def packed(entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED, comment: bytes = b"") -> bytes:
-    """As the standard library makes it."""
+    """Return an archive with these entries, as the standard library writes it to a file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, data in entries.items():
@@ -27,7 +27,7 @@ def packed(entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED, c
 
 
 def streamed(entries: dict[str, bytes]) -> bytes:
-    """As written to a pipe: sizes and checksums stand behind the data, in data descriptors."""
+    """Return an archive as it is written to a pipe: sizes and checksums follow the data, in data descriptors."""
 
     class Pipe(io.RawIOBase):
         def __init__(self) -> None:
@@ -48,7 +48,7 @@ def streamed(entries: dict[str, bytes]) -> bytes:
 
 
 def wide(entries: dict[str, bytes]) -> bytes:
-    """With zip64 fields in every local header."""
+    """Return an archive with zip64 fields in every local header."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in entries.items():
@@ -58,14 +58,14 @@ def wide(entries: dict[str, bytes]) -> bytes:
 
 
 def patched(data: bytes, needle: bytes, offset: int, replacement: bytes, *, last: bool = False) -> bytes:
-    """With other bytes in one place, so far behind the first (or `last`) needle."""
+    """Return the data with other bytes at an offset from the first (or `last`) needle."""
     at = (data.rfind(needle) if last else data.find(needle)) + offset
     assert at >= offset
     return data[:at] + replacement + data[at + len(replacement) :]
 
 
 def twice(name: str) -> bytes:
-    """With two entries of that name, not one after the other."""
+    """Return an archive with two entries of this name, not next to each other."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings(action="ignore"):
         archive.writestr("WEB-INF/web.xml", "<web-app/>")
@@ -76,7 +76,7 @@ def twice(name: str) -> bytes:
 
 
 def overlapping() -> bytes:
-    """Two entries of the directory that share one stored file: b's whole local file is inside a's data."""
+    """Return an archive with two entries that share one stored file: b's whole local file is inside a's data."""
     inner = packed({"b": b"B" * 50}, zipfile.ZIP_STORED)
     inner_local = inner[: inner.find(CENTRAL)]
     outer = packed({"a": inner_local}, zipfile.ZIP_STORED)
@@ -91,17 +91,17 @@ def overlapping() -> bytes:
 
 
 def with_extra(data: bytes, extra: bytes) -> bytes:
-    """An archive whose first directory entry, without one before, has this extra field."""
+    """Return the archive with this extra field in its first central directory header, which must have none."""
     return _inserted(data, 30, extra)
 
 
 def with_comment(data: bytes, comment: bytes) -> bytes:
-    """An archive whose first directory entry, without one before, has this comment."""
+    """Return the archive with this comment in its first central directory header, which must have none."""
     return _inserted(data, 32, comment)
 
 
 def _inserted(data: bytes, field: int, what: bytes) -> bytes:
-    """With something behind the name of the first directory entry, whose 16-bit length stands in that field."""
+    """Insert bytes after the name in the first central directory header, and set the 16-bit length at `field`."""
     at, end = data.find(CENTRAL), data.rfind(b"PK\5\6")
     name = at + 46 + int.from_bytes(data[at + 28 : at + 30], "little")
     header = bytearray(data[at:name])
@@ -120,7 +120,7 @@ FIELDS = (*range(4, 46, 2), 46, 47, 50, 54, 58)
 
 @st.composite
 def mutations(draw: st.DrawFn) -> bytes:
-    """An archive in which some numbers of its headers, or any bytes, are others; now and then one that is whole."""
+    """Draw an archive in which some numbers of its headers, or any bytes, are changed; sometimes none."""
     extra = draw(st.sampled_from([b"", bytes(4), struct.pack("<HHBl", 0x5455, 5, 1, -1), b"\1\0\20\0" + b"\xff" * 16]))
     whole = with_extra(packed({"WEB-INF/web.xml": b"<web-app/>" * 9, "d/k\u00f6ln.txt": b"x", "d/": b""}), extra)
     data = bytearray(draw(st.sampled_from([whole, wide({"a": b"a", "b/c": b"c" * 99}), streamed({"a": b"a" * 50})])))

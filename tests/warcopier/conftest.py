@@ -26,7 +26,7 @@ def copier(tmp_path: Path) -> Copier:
 
 @pytest.fixture
 def umask_of_its_own() -> Iterator[None]:
-    """For a test that runs the copier in this very process: its umask is gone with the test."""
+    """Restore the umask after a test that runs the copier in this process."""
     before = os.umask(0)
     os.umask(before)
     yield

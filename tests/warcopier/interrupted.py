@@ -1,8 +1,8 @@
-"""The copier, interrupted on purpose: `python -m tests.warcopier.interrupted KILL|TERM|TRACE N [shared]`.
+"""The copier, interrupted at a step: `python -m tests.warcopier.interrupted KILL|TERM|TRACE N [shared]`.
 
-Every call of the job that can change what is on the disk is counted. Before the Nth the process is sent the signal;
-TRACE sends none and writes the calls to stderr, one a line. Strides are made small, so that one WAR takes several.
-`shared`: two processes do the work, and their calls count together, about; the signal is for the first.
+Every call of the job that can change the disk is counted. Before the Nth call the process gets the signal. TRACE sends
+none and writes the calls to stderr, one a line. The kernel copies small pieces, so that one WAR takes several calls.
+`shared` means that two processes unpack. Their calls are counted together, almost exactly; the signal is for the first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Interruption:
         def counted(*args: Any, **kwargs: Any) -> Any:
             if name == "write" and not stat.S_ISREG(os.fstat(args[0]).st_mode):
                 return call(*args, **kwargs)  # a log line
-            calls = self.calls[0] + 1  # when two count at a time one may be lost, but no number is left out
+            calls = self.calls[0] + 1  # two processes may count one call less, but no number is skipped
             self.calls[0] = calls
             if self.mode == "TRACE":
                 _write(2, f"{name} {args[0]!r}\n".encode())

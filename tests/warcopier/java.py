@@ -1,4 +1,4 @@
-"""The judge of archives: a real Java, which opens them as Tomcat does."""
+"""The oracle for archives: a real Java, which opens them as Tomcat does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROGRAM = Path(__file__).with_name("Opens.java")
 
 
 class Java:
-    """One Java program that opens an archive after another."""
+    """One Java program, which opens one archive after another."""
 
     def __init__(self, folder: Path) -> None:
         peer("javac")  # a JRE has none, and cannot run a program from its source

@@ -1,4 +1,4 @@
-"""The copier to which a source that has changed never counts as quiet: a test need not be faster than it."""
+"""The copier with a quiet time that never passes, so that a test need not be faster than it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The copier on a disk that takes its time, 20 ms for each 64 KiB of a WAR: `python -m tests.warcopier.slowly`."""
+"""The copier on a slow disk, 20 ms for each 64 KiB of a WAR: `python -m tests.warcopier.slowly`."""
 
 from __future__ import annotations
 

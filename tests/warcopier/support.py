@@ -1,4 +1,4 @@
-"""What the tests of the copier share: WARs good and bad, a watcher that plays Tomcat, and real disks of a few pages."""
+"""Helpers for tests of the copier: good and bad WARs, the view of Tomcat, and real disks of a few pages."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
 sys.exit(commandline.job(Settings, app.run))
 """
-"""What starts the program, for whoever alters something in it first."""
+"""Starts the program, after a test has changed something in it."""
 
 
 def war(text: str = "hello", *, size: int = 0, compression: int = zipfile.ZIP_DEFLATED, seed: int = 0) -> bytes:
-    """A small WAR; `size` more bytes in it that cannot be compressed."""
+    """Return a small WAR, with `size` more bytes in it that cannot be compressed."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         archive.writestr("WEB-INF/web.xml", "<web-app/>")
@@ -67,10 +67,10 @@ def sha256(data: bytes) -> str:
 
 
 def deployed(webapps: Path) -> dict[str, str]:
-    """What Tomcat would serve from this directory right now: the digest of each WAR and of each directory by name.
+    """Return what Tomcat would serve from this directory now: the digest of each WAR and directory, by name.
 
-    As HostConfig does it: every regular file that ends in .war in any case, and every directory, dot directories too,
-    but for META-INF and WEB-INF. Fails on a WAR that is not whole: Tomcat would have deployed it.
+    HostConfig deploys every regular file that ends in .war, in any case, and every directory, dot directories too,
+    except META-INF and WEB-INF. Fails for a WAR that is not whole: Tomcat would have deployed it.
     """
     found = {}
     for path in list(webapps.iterdir()):
@@ -86,18 +86,18 @@ def deployed(webapps: Path) -> dict[str, str]:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a directory."""
+    """Return every file below a directory."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def entries(data: bytes) -> dict[str, bytes]:
-    """Every file in an archive."""
+    """Return every file in an archive."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
 
 
 def tree_digest(files: Mapping[str, bytes]) -> str:
-    """One digest for all names and contents: equal for an archive's `entries` and the `tree` it is unpacked to."""
+    """Return one digest of all names and contents: equal for an archive's `entries` and the unpacked `tree`."""
     return sha256(b"".join(f"{name} {sha256(data)}\n".encode() for name, data in sorted(files.items())))
 
 
@@ -106,7 +106,7 @@ def names(folder: Path) -> list[str]:
 
 
 def leftovers(webapps: Path) -> list[str]:
-    """What a run has left that is neither a WAR nor the record."""
+    """Return the names that a run has left, without artifacts and the manifest."""
     found = [name for name in names(webapps) if name not in deployed(webapps) and name != MANIFEST]
     with contextlib.suppress(FileNotFoundError):
         found += [f"META-INF/{name}" for name in names(webapps / "META-INF")]
@@ -115,7 +115,7 @@ def leftovers(webapps: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """The end of a run: its exit code and its log."""
 
     code: int
     logs: list[dict[str, Any]]
@@ -131,7 +131,7 @@ class Outcome:
 
 
 def without_power() -> None:
-    """Take from root what lets it read and write everything, before a program starts."""
+    """Take root's power over all files from a program, before it starts."""
     if os.geteuid() == 0:
         for capability in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
             assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
@@ -148,15 +148,15 @@ class Copier:
         return self._ended(["-m", module, *arguments], environ)
 
     def run_altered(self, alteration: str, **environ: str) -> Outcome:
-        """Run it with something in it, or below it, altered by these lines of Python before it starts."""
+        """Run it after these lines of Python have changed something in it, or below it."""
         return self._ended(["-c", alteration + START], environ)
 
     def run_without_power(self, **environ: str) -> Outcome:
-        """Run it as any user may, be it root or not: root cannot read and write everything then."""
+        """Run it as a user with no power over the files of others, even if the tests run as root."""
         return self.run_prepared(without_power, **environ)
 
     def run_prepared(self, before: Callable[[], None], **environ: str) -> Outcome:
-        """Run it in a process that `before` has been called in."""
+        """Run it in a process in which `before` was called."""
         return self._ended(["-m", "sidecars.warcopier"], environ, before)
 
     def _ended(
@@ -190,7 +190,7 @@ class Copier:
 
 
 def refused(outcome: Outcome, code: int, *said: str) -> None:
-    """It ended with that code, and its last line says why in one sentence."""
+    """Assert that a run ended with this code, and that its last line has these reasons in one sentence."""
     assert outcome.code == code, outcome.stderr
     assert outcome.logs[-1]["level"] == "error"
     assert outcome.logs[-1]["exit_code"] == code
@@ -201,16 +201,16 @@ def refused(outcome: Outcome, code: int, *said: str) -> None:
 
 
 def published(outcome: Outcome, last: str = "") -> Outcome:
-    """It ended well, and its last line says that."""
+    """Assert that a run ended well, with this text in its last line."""
     assert outcome.code == 0, outcome.stderr
     assert last in outcome.last
     return outcome
 
 
 class Disk:
-    """A real tmpfs of that size (as for mount: `1m`), in a mount namespace of its own; `path` leads there.
+    """A real tmpfs of this size (as for mount: `1m`), in a mount namespace of its own. `path` leads to it.
 
-    Needs no root where user namespaces are allowed. Where neither is, this fails: nothing is skipped.
+    It needs no root where user namespaces are allowed. Where neither is possible the test fails: nothing is skipped.
     """
 
     SCRIPT = """
@@ -255,6 +255,6 @@ class Disk:
 
 @contextlib.contextmanager
 def disk(size: str, folder: Path) -> Iterator[Path]:
-    """The path of a small disk, for as long as the context is open."""
+    """Return the path of a small disk, which exists as long as the context is open."""
     with Disk(size, folder) as small:
         yield small.path

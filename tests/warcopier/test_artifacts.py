@@ -1,4 +1,4 @@
-"""Decisions: what is copied, compared, checked or kept, and which mtime makes Tomcat look."""
+"""Rules about artifacts: trust in the manifest, duplicates, and the mtime that Tomcat notices."""
 
 from __future__ import annotations
 

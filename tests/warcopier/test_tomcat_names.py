@@ -1,4 +1,4 @@
-"""Names: what Tomcat makes of them, and that nothing of ours is ever deployed."""
+"""Names: the contexts that Tomcat reads from them, and names of our own that it never deploys."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_versions_are_sorted_as_tomcat_sorts_them() -> None:
         "2",
         "9",
     ]
-    # Java compares UTF-16 units: what lies beyond them is a pair of surrogates, and these come before the last of them.
+    # Java compares UTF-16 units: a character beyond them is a pair of surrogates, which sort before the last units.
     assert sorted(["\uffff", "\U0001f600"], key=tomcat_names.version_sort_key) == ["\U0001f600", "\uffff"]
 
 

@@ -1,6 +1,6 @@
-"""The copier where its user may have two processes or threads, as with `--pids-limit 2`.
+"""The copier with at most two processes or threads for its user, as with `--pids-limit 2`.
 
-Root is exempt from that limit, so a real user of its own, in whose name nothing else runs, is what the limit counts.
+The limit does not apply to root. So the copier runs as a uid without other processes, which are what the limit counts.
 """
 
 from __future__ import annotations

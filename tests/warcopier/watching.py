@@ -1,4 +1,4 @@
-"""The copier as it stays: what the tests of WATCH share."""
+"""Helpers for tests of WARCOPIER_WATCH."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.warcopier.support import Copier, deployed, sha256, war
 
 ONE, TWO, THREE = war("version one"), war("version two"), war("version three")
 SOON = {"WARCOPIER_WATCH_INTERVAL": "100ms"}
-SELDOM = {"WARCOPIER_WATCH_INTERVAL": "1h"}  # so that only the kernel can have told
+SELDOM = {"WARCOPIER_WATCH_INTERVAL": "1h"}  # so that only inotify can cause an event
 
 
 class Watcher:
-    """The copier as it stays, and what its admin port says."""
+    """A copier that watches, with its admin port."""
 
     def __init__(self, copier: Copier, program: Program, port: int) -> None:
         self.copier = copier

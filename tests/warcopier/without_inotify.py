@@ -1,6 +1,6 @@
-"""The copier where the kernel gives no inotify instance, or no watch: `python -m tests.warcopier.without_inotify WHAT`.
+"""The copier without an inotify instance, or watch: `python -m tests.warcopier.without_inotify WHAT`.
 
-`WHAT` is `instances` or `watches`. A user namespace of its own has limits of its own; here that limit is 0.
+`WHAT` is `instances` or `watches`. A user namespace of its own has a limit of its own; here that limit is 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Unpacking: what is in the archive lies in the directory, and nothing can lie anywhere else."""
+"""Unpacking: every entry of the archive becomes a file of the directory, and no file is created elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDE = Limits(entries=10**6, uncompressed_size=1 << 50, ratio=10**6)
 
 
 def unpacked(data: bytes, folder: Path, limits: Limits = WIDE, mode: int = 0o644) -> dict[str, bytes]:
-    """Unpack it; every file that is there then, but the tracker."""
+    """Unpack an archive, and return the files that it made, without the tracker."""
 
     def read(offset: int, length: int) -> bytes:
         return data[offset : offset + length]
@@ -95,7 +95,7 @@ def test_whatever_the_names_are_nothing_lies_outside_and_what_is_accepted_is_com
 
 
 def with_mode(mode: int, name: str = "a", system: int = 3) -> bytes:
-    """An archive whose one entry says that it has been a file of that Unix mode."""
+    """Return an archive with one entry whose Unix mode is this one."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         entry = zipfile.ZipInfo(name)

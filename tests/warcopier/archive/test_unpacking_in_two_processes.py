@@ -31,7 +31,7 @@ Unpacked = tuple[Contents, dict[str, bytes]] | str
 
 
 def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
-    """What comes of unpacking a file: what is there then, or why it is refused."""
+    """Unpack a file. Return its contents and the files that it made, or the reason of the refusal."""
     folder.mkdir()
     reader, root = os.open(path, os.O_RDONLY), os.open(folder, os.O_RDONLY)
     read = reader_of(reader)

@@ -1,4 +1,4 @@
-"""Archives: every good one passes, whatever made it; everything else is refused with a reason."""
+"""Verification: every good archive passes, whichever tool made it; any other is refused with a reason."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_whatever_is_done_to_its_bytes_the_answer_is_a_verdict(data: st.DataObje
     except BadArchive as verdict:
         assert str(verdict)  # noqa: PT017 - passing is a verdict, too
     else:
-        # The oracle declines versions and flags that Java never looks at; what it does read, it must find good.
+        # The oracle refuses versions and flags that Java ignores. An archive that the oracle reads must be good.
         with contextlib.suppress(NotImplementedError), zipfile.ZipFile(io.BytesIO(damaged)) as oracle:
             assert oracle.testzip() is None
 
@@ -232,7 +232,7 @@ def test_more_entries_than_16_bits_can_count() -> None:
 
 
 class Sparse:
-    """A file with a hole of five GiB in it, of which only the ends exist."""
+    """A file with a hole of five GiB in it. Only its ends are stored."""
 
     def __init__(self, head: bytes, tail: bytes, size: int) -> None:
         self.head, self.tail, self.size = head, tail, size

@@ -1,4 +1,4 @@
-"""WARCOPIER_CONTEXT_PATH and WARCOPIER_VERSION: where, and as which version, an application is served."""
+"""WARCOPIER_CONTEXT_PATH and WARCOPIER_VERSION: the context path and the version of a published WAR."""
 
 from __future__ import annotations
 

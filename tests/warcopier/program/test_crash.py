@@ -1,4 +1,4 @@
-"""Killed or told to stop at every step of a run: what Tomcat sees is whole at every instant, and the next run mends."""
+"""Killed or stopped at every step of a run: Tomcat always sees whole WARs, and the next run repairs the rest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.warcopier.support import (
     war,
 )
 
-pytestmark = pytest.mark.timeout(900)  # hundreds of runs of the program, each a few seconds on a machine that is busy
+pytestmark = pytest.mark.timeout(900)  # hundreds of runs of the program, each a few seconds on a busy machine
 
 OLD = {"shop": war("old", size=1000), "gone": war("gone")}
 NEW = {"ROOT": war("root", size=200_000, seed=1), "shop": war("new", size=100_000, seed=2), "tiny": war("tiny")}
@@ -42,7 +42,7 @@ INTERRUPTED = "tests.warcopier.interrupted"
 
 @dataclass(frozen=True)
 class Scenario:
-    """What an earlier run was told, what this one is told, and what Tomcat is to see before and after it."""
+    """The settings of an earlier run and of this one, and the artifacts that Tomcat sees before and after it."""
 
     earlier: dict[str, str]
     told: dict[str, str]
@@ -73,7 +73,7 @@ SCENARIOS = {
 
 
 def fresh(folder: Path, scenario: Scenario) -> Copier:
-    """A target with what an earlier run published, and a source with something new."""
+    """Return a copier whose target has the artifacts of an earlier run, and whose source has new WARs."""
     copier = Copier(folder / "artifacts", folder / "webapps")
     copier.source.mkdir(parents=True)
     copier.target.mkdir()
@@ -87,13 +87,13 @@ def fresh(folder: Path, scenario: Scenario) -> Copier:
 
 
 def duplicate(template: Copier, folder: Path) -> Copier:
-    """The same source and target somewhere else, with a record of what the files look like there."""
+    """Copy the source and the target to another folder, with a manifest for the files there."""
     shutil.copytree(template.source.parent, folder, symlinks=True)
     copier = Copier(folder / template.source.name, folder / template.target.name)
-    record = json.loads((copier.target / MANIFEST).read_text())
-    for name, entry in record["artifacts"].items():
+    manifest = json.loads((copier.target / MANIFEST).read_text())
+    for name, entry in manifest["artifacts"].items():
         entry["file"] = asdict(fingerprint((copier.target / name).stat()))
-    (copier.target / MANIFEST).write_text(json.dumps(record))
+    (copier.target / MANIFEST).write_text(json.dumps(manifest))
     return copier
 
 
@@ -104,7 +104,7 @@ def steps(copier: Copier, **told: str) -> list[str]:
 
 
 def at_every_step(mode: str, folder: Path, scenario: Scenario) -> list[tuple[int, Copier, Outcome]]:
-    """One interrupted run for each step that a whole run takes, and one that is not interrupted."""
+    """Interrupt one run at each step of a whole run, and let one run to its end."""
     template = fresh(folder / "template", scenario)
     count = len(steps(duplicate(template, folder / "trace"), **scenario.told))
     assert count > 20
@@ -217,7 +217,7 @@ def test_a_watcher_that_plays_tomcat_sees_only_whole_wars_while_it_publishes(cop
             try:
                 seen.append(deployed(copier.target))
             except FileNotFoundError:
-                pass  # a name that was listed and renamed away is no file that Tomcat deploys
+                pass  # the file was renamed after it was listed, so Tomcat does not deploy it
             except BaseException as problem:  # noqa: BLE001 - whatever Tomcat would trip over
                 problems.append(problem)
 
@@ -278,7 +278,7 @@ def test_a_run_that_lives_is_not_swept_away_by_another(copier: Copier, tmp_path:
     first = subprocess.Popen([sys.executable, "-c", holding], env=copier.environ({}), stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: len(leftovers(copier.target)) == 4, "a lock and three staged files")
-        # Opened for writing only once the first run waits there: its lock is held, all is staged.
+        # Opening for writing waits until the first run reads: then its lock is held and everything is staged.
         with pipe.open("w"):
             held = leftovers(copier.target)
             assert copier.run().code == 0

@@ -1,4 +1,4 @@
-"""Depth: however deep an archive, a leftover or a source is, nothing recurses over it."""
+"""Depth: no part of the copier recurses over an archive, a leftover or a source, however deep it is."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GONE = "0123456789abcdef"
 
 
 def deep(folder: Path, levels: int) -> None:
-    """Make directories in one another, more of them than a path can name, each with a file."""
+    """Make directories in one another, more than a path can name, each with a file."""
     at = os.open(folder, os.O_RDONLY)
     for level in range(levels):
         os.mkdir("d", dir_fd=at)
@@ -73,7 +73,7 @@ def test_an_absurd_depth_or_length_is_refused_each_time_and_leaves_nothing(
 
 
 def many_directories(count: int) -> bytes:
-    """An archive of a few KB an entry, each of which makes 200 directories."""
+    """Return an archive whose entries, a few KB each, make 200 directories each."""
     return packed({f"{number}/{'d/' * 199}file": b"" for number in range(count)}, zipfile.ZIP_STORED)
 
 

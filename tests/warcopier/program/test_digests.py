@@ -1,4 +1,4 @@
-"""SHA-256 digests: those that are demanded, those in a file beside the source, and doing without."""
+"""SHA-256 digests: those in a setting, those in a file beside the source, and none at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks that are full or read-only: real ones, of a few pages."""
+"""Disks that are full or read-only: real file systems of a few pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SMALL, BIG = war("small"), war(size=2_000_000)
 
 
 def blinded(copier: Copier, folder: Path) -> str:
-    """A PYTHONPATH on which the program believes every disk to be huge, so that no precheck helps it."""
+    """Return a PYTHONPATH on which the program takes every disk for huge, so that no precheck refuses."""
     (folder / "sitecustomize.py").write_text(
         "import os\n"
         "class Wide:\n    f_blocks = f_bavail = 1 << 40\n    f_frsize = f_files = f_favail = 4096\n"
@@ -68,7 +68,7 @@ def test_room_is_needed_beside_the_old_war_which_stays_when_there_is_none(copier
 def test_a_disk_that_fills_up_in_the_act_leaves_the_old_war_and_nothing_else(
     copier: Copier, tmp_path: Path, allowed: int
 ) -> None:
-    """It is the number of files that this disk limits. The precheck does not count the lock."""
+    """The limit of this disk is its number of files. The precheck does not count the lock file."""
     copier.offer(shop=SMALL)
     with disk("1m", tmp_path / "disk") as target:
         assert copier.run(WARCOPIER_TARGET=str(target)).code == 0
@@ -153,7 +153,7 @@ def test_room_for_what_is_unpacked_is_asked_for_before_any_is_written(copier: Co
 def test_a_disk_that_fills_up_while_it_is_unpacked_leaves_the_old_directory_and_nothing_else(
     copier: Copier, tmp_path: Path, inodes: int
 ) -> None:
-    """The precheck is blind here: the archive declares nothing of the directories and the lock."""
+    """The precheck passes: the archive declares neither its directories nor the lock file."""
     copier.offer(shop=packed(TREE))
     with disk(f"2m,nr_inodes={inodes}", tmp_path / "disk") as target:
         (target / "theirs.war").write_bytes(SMALL)

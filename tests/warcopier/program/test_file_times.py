@@ -24,7 +24,7 @@ def test_a_date_that_is_none_is_no_error(copier: Copier, stamp: int) -> None:
 
 
 def times(folder: Path) -> dict[Path, int]:
-    """The mtime of everything below a directory that a server may serve."""
+    """Return the mtime of everything below a directory that a server may serve."""
     found = {path.relative_to(folder): path.stat().st_mtime_ns for path in folder.rglob("*")}
     return {path: time for path, time in found.items() if path not in NOT_SERVED}
 
@@ -36,13 +36,13 @@ def test_replicas_give_files_and_directories_the_same_times(copier: Copier, tmp_
     for pod, zone in zip(pods, ("UTC", "Asia/Tokyo"), strict=True):
         pod.mkdir()
         published(copier.run(**UNPACK, WARCOPIER_TARGET=str(pod), TZ=zone))
-        os.utime(copier.source / "shop.war", ns=(1, 1))  # what the time of the archive is does not matter
+        os.utime(copier.source / "shop.war", ns=(1, 1))  # the mtime of the archive does not matter
     assert times(pods[0] / "shop") == times(pods[1] / "shop")
     assert (pods[0] / "shop").stat().st_mtime_ns == (pods[1] / "shop").stat().st_mtime_ns
 
 
 def reproducible(files: dict[str, bytes], path: Path) -> bytes:
-    """An archive all of whose entries have one time, as reproducible builds make them."""
+    """Write an archive whose entries all have one time, as reproducible builds do."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in files.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 2, 1, 0, 0, 0)), data)

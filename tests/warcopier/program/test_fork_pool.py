@@ -58,7 +58,7 @@ def test_a_large_archive_is_unpacked_as_a_small_one(unpacking: Copier) -> None:
 
 
 def altered(copier: Copier, how: str) -> subprocess.Popen[str]:
-    """The program with something else in the place of `ForkPool`'s methods."""
+    """Start the program with other functions in place of methods of `ForkPool`."""
     program = [sys.executable, "-c", f"{ALTERED}{how}\n{RUN}"]
     environ = copier.environ(UNPACK)
     return subprocess.Popen(program, env=environ, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

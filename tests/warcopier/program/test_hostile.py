@@ -1,4 +1,4 @@
-"""Whatever others write, in archives or beside them, a run ends with success or with a sentence: 0, 65 or 74."""
+"""Hostile input, in archives or beside them: a run ends with success or with a sentence, and 0, 65 or 74."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SENTENCES = (0, 65, 74)
 
 @pytest.fixture
 def umask_stays(umask_of_its_own: None) -> None:
-    """Runs in this process change it."""
+    """Restore the umask, which runs in this process change."""
 
 
 def run_here(folder: Path, data: bytes, *, unpack: bool, sums: bytes = b"", validate: str = "war") -> int:
-    """Run the job in this process, as its outermost edge does it; its exit code."""
+    """Run the job in this process, with the outermost error handling. Return its exit code."""
     source, target = folder / "artifacts", folder / "webapps"
     source.mkdir()
     target.mkdir()

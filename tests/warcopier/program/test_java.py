@@ -1,6 +1,6 @@
-"""What is published can be opened by Java, and what Java opens is not refused for how it was written.
+"""Published archives can be opened by Java, and archives that Java opens are not refused for their form.
 
-A real JDK (17 or newer) is the judge: it opens archives with JarFile, as Tomcat does.
+The oracle is a real JDK (17 or newer), which opens archives with JarFile, as Tomcat does.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def zip64(raw: bytes) -> bytes:
 
 
 def needless(data: bytes) -> bytes:
-    """With a zip64 end record that is not needed, as some streaming writers add one."""
+    """Return an archive with a zip64 end record that is not needed, as some streaming writers add one."""
     end = data.rfind(b"PK\5\6")
     _, _, _, _, total, length, offset, _ = struct.unpack("<4sHHHHLLH", data[end : end + 22])
     long = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, total, total, length, offset)

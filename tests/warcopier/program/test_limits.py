@@ -1,4 +1,4 @@
-"""Limits of the machine and of the container: no more threads, and what others have closed to us."""
+"""Limits of the machine and the container: no more threads, and directories of other users."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ LARGE = war("large", size=3_000_000)
 
 
 def alone() -> None:
-    """Before a program starts: let its user have one process or thread, itself, as `--pids-limit 1` does."""
-    if os.geteuid() == 0:  # root is exempt; a real user of its own, in whose name nothing else runs, is not
+    """Limit the user of a program, before it starts, to one process or thread, as `--pids-limit 1` does."""
+    if os.geteuid() == 0:  # the limit does not apply to root, so take a uid without other processes
         for capability in (21, 24):  # CAP_SYS_ADMIN, CAP_SYS_RESOURCE
             assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
@@ -88,7 +88,7 @@ def test_a_large_file_that_is_no_archive_is_refused_before_a_byte_of_it_is_writt
 ) -> None:
     (copier.source / "shop.war").touch()
     os.truncate(copier.source / "shop.war", 5 << 30)
-    with disk("64k", tmp_path / "disk") as target:  # where there is no room for it, that would be said later
+    with disk("64k", tmp_path / "disk") as target:  # the check of the free space would come later
         outcome = copier.run(WARCOPIER_UNPACK=unpack, WARCOPIER_TARGET=str(target))
         refused(outcome, 65, f"{copier.source}/shop.war: is not a zip")
         assert names(target) == []
@@ -107,7 +107,7 @@ def test_a_large_archive_beyond_a_limit_is_refused_before_a_byte_of_it_is_writte
 
 
 def unpacked_by_root(copier: Copier) -> Path:
-    """What Tomcat as root leaves beside a WAR: a directory that others may not look into."""
+    """Make the directory that Tomcat as root unpacks beside a WAR: other users may not enter it."""
     place = copier.target / "shop"
     (place / "META-INF").mkdir(parents=True)
     (place / TRACKER).touch()

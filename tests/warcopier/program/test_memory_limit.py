@@ -38,7 +38,7 @@ SMALL = war(size=4 * MIB, compression=zipfile.ZIP_STORED)
 
 
 class Group:
-    """A real cgroup of this machine with a memory limit; who calls `join` is in it."""
+    """A real cgroup of this machine with a memory limit. A process that calls `join` is in it."""
 
     def __init__(self, limit: int) -> None:
         v1 = Path("/sys/fs/cgroup/memory")
@@ -52,7 +52,7 @@ class Group:
 
 @contextlib.contextmanager
 def limited(limit: int) -> Iterator[Group]:
-    """The memory of a group is charged to its parent where files in memory outlive it, so those go first."""
+    """Make a cgroup for the context. Remove files in memory first: their memory would be charged to its parent."""
     group = Group(limit)
     try:
         yield group

@@ -1,4 +1,4 @@
-"""Owners and modes: those asked for, and those that stand in the way."""
+"""Owners and modes: those of the settings, and those that prevent a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real program around its work: what it loads, how it talks, and how it is told to stop."""
+"""The program around its work: the modules that it loads, its log and termination message, and signals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_loads_neither_an_event_loop_nor_an_http_stack_nor_what_else_it_has_n
 def test_told_to_stop_in_the_middle_of_a_copy_it_leaves_nothing(copier: Copier, number: signal.Signals) -> None:
     big = copier.source / "shop.war"
     big.touch()
-    os.truncate(big, 2 << 30)  # a hole that takes a while to copy and to read; a check would refuse it before
+    os.truncate(big, 2 << 30)  # a hole, which takes a while to copy and to read; the check would refuse it
     running = subprocess.Popen(
         [sys.executable, "-m", "sidecars.warcopier"],
         env=copier.environ({"WARCOPIER_VALIDATE": "none"}), stderr=subprocess.PIPE, text=True,
@@ -59,7 +59,7 @@ def test_what_was_done_is_the_termination_message(copier: Copier, monkeypatch: p
 
     said: list[str] = []
     monkeypatch.setattr(lifecycle, "write_termination_message", said.append)
-    monkeypatch.setattr(signals, "ignore_stop", lambda: None)  # the tests themselves can still be stopped
+    monkeypatch.setattr(signals, "ignore_stop", lambda: None)  # a signal must still stop the tests
     copier.offer(shop=SHOP)
     app.run(Settings(source=(str(copier.source),), target=str(copier.target), reserve=0))
     assert len(said) == 1
@@ -74,7 +74,7 @@ SLOWLY = [sys.executable, "-m", "tests.warcopier.slowly"]
 
 
 def large(copier: Copier) -> None:
-    """A source that is a hole: it takes no room, and minutes to be copied slowly."""
+    """Make a source that is a hole: it takes no space, and minutes to copy slowly."""
     big = copier.source / "shop.war"
     big.touch()
     os.truncate(big, 1 << 30)

@@ -1,4 +1,4 @@
-"""WARCOPIER_PRUNE: what an earlier run published and the source no longer has is removed, and nothing else."""
+"""WARCOPIER_PRUNE: artifacts of an earlier run that the source no longer has are removed, and nothing else."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def test_what_somebody_has_put_beside_a_directory_is_told(copier: Copier, put: C
 def test_a_record_with_a_name_that_no_file_can_have_prunes_nothing(copier: Copier) -> None:
     copier.offer(shop=SHOP, old=OTHER)
     published(copier.run())
-    record = copier.target / MANIFEST
-    record.write_text(record.read_text().replace('"old.war"', f'"{"x" * 300}"'))
+    manifest = copier.target / MANIFEST
+    manifest.write_text(manifest.read_text().replace('"old.war"', f'"{"x" * 300}"'))
     (copier.source / "old.war").unlink()
     published(copier.run(**PRUNE), "nothing to do: 1 unchanged")
     assert sorted(deployed(copier.target)) == ["old.war", "shop.war"]

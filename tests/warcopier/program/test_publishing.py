@@ -1,4 +1,4 @@
-"""What is published, under which name, and what is told of it."""
+"""A first run: the published artifacts, their names, the log and the warnings."""
 
 from __future__ import annotations
 

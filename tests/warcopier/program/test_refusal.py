@@ -1,4 +1,4 @@
-"""What is refused, with nothing published: a broken WAR, a bomb, a target of no use, a copy that went wrong."""
+"""Refusals, with nothing published: a broken WAR, a zip bomb, a useless target, a bad copy."""
 
 from __future__ import annotations
 

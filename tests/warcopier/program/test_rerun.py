@@ -1,4 +1,4 @@
-"""Running again: only what differs is touched, whoever has changed it; WARCOPIER_OVERWRITE has it otherwise."""
+"""Further runs: only artifacts that differ are touched; WARCOPIER_OVERWRITE changes that."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.warcopier.support import (
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """The directory and all in it: inodes and times."""
+    """Return the inodes and times of a directory and everything in it."""
     return {
         path.name: (path.lstat().st_ino, path.lstat().st_mtime_ns, path.lstat().st_ctime_ns)
         for path in [folder, *folder.iterdir()]
@@ -69,7 +69,7 @@ def test_an_identical_but_broken_war_that_somebody_else_put_there_is_refused(cop
 
 @pytest.mark.parametrize("mtime", [SECOND, 1_700_000_000 * SECOND + 123_456_789])
 def test_a_changed_war_of_the_same_size_and_time_is_noticed_here_and_by_tomcat(copier: Copier, mtime: int) -> None:
-    """Reproducible builds stamp every WAR alike."""
+    """Reproducible builds give every WAR the same mtime."""
     one, other = war("version 1"), war("version 2")
     assert len(one) == len(other)
     for data in (one, other, one):
@@ -136,9 +136,9 @@ def test_a_record_that_is_of_no_use_is_replaced(copier: Copier, raw: bytes) -> N
 def test_a_record_that_lies_about_the_digest_does_not_keep_a_change_away(copier: Copier) -> None:
     copier.offer(shop=SHOP)
     copier.run()
-    record = json.loads((copier.target / MANIFEST).read_text())
-    record["artifacts"]["shop.war"]["sha256"] = sha256(b"something else")
-    (copier.target / MANIFEST).write_text(json.dumps(record))
+    manifest = json.loads((copier.target / MANIFEST).read_text())
+    manifest["artifacts"]["shop.war"]["sha256"] = sha256(b"something else")
+    (copier.target / MANIFEST).write_text(json.dumps(manifest))
     assert copier.run().last == "1 published, 0 unchanged"
     assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
 

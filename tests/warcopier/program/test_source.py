@@ -1,4 +1,4 @@
-"""What WARCOPIER_SOURCE may be: files, directories, globs and links; and what it may not be."""
+"""WARCOPIER_SOURCE: files, directories, globs and links, and values that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WARCOPIER_UNPACK: directories are published instead of archives, each whole or not at all."""
+"""WARCOPIER_UNPACK: exploded directories instead of WARs, each published whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""To stay and publish again: whatever way the source changes, and whatever goes wrong meanwhile."""
+"""WARCOPIER_WATCH: a run after each kind of change of the source, and after failures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_told_to_stop_in_the_middle_of_a_copy_it_leaves_the_old_war_and_ends_wit
 
 
 def exchange(copier: Copier, data: bytes) -> None:
-    """Put another directory in the place of the source, as a deployment that makes a whole directory does it."""
+    """Put another directory in place of the source, as a deployment of whole directories does."""
     new = copier.source.with_name("new")
     new.mkdir()
     (new / "shop.war").write_bytes(data)
@@ -115,7 +115,7 @@ def test_a_change_is_published_when_the_kernel_tells_of_it(
 
 
 def mount(folder: Path, number: int, data: bytes) -> None:
-    """What the kubelet's AtomicWriter does: a new directory, and `..data` renamed over to lead to it."""
+    """Do the step of AtomicWriter in the kubelet: a new directory, and `..data` renamed to lead to it."""
     (folder / f"..2026_{number}").mkdir()
     (folder / f"..2026_{number}" / "shop.war").write_bytes(data)
     (folder / "..data_tmp").symlink_to(f"..2026_{number}")
@@ -135,7 +135,7 @@ def test_the_swap_of_a_config_map_is_one_change(copier: Copier, watch: Watch) ->
 
 
 def test_a_link_to_a_directory_that_is_swapped_is_followed(copier: Copier, watch: Watch) -> None:
-    """As where several image volumes are mounted, and a link says which of them is in force."""
+    """Several image volumes are mounted, and a link leads to the current one."""
     for name, data in {"v1": ONE, "v2": TWO}.items():
         (copier.source / name).mkdir()
         (copier.source / name / "shop.war").write_bytes(data)
@@ -150,7 +150,7 @@ def test_a_link_to_a_directory_that_is_swapped_is_followed(copier: Copier, watch
 
 
 def test_what_the_kernel_does_not_tell_is_found_by_looking(copier: Copier, watch: Watch) -> None:
-    """A file below a second link, whose own directory nobody watches."""
+    """A second link leads to the file, and its directory is not watched."""
     far = copier.source.parent / "far" / "away"
     far.mkdir(parents=True)
     (far / "shop.war").write_bytes(ONE)

@@ -1,4 +1,4 @@
-"""To stay in spite of faults: no inotify, a source that is being written, a restart while the source is broken."""
+"""WARCOPIER_WATCH with faults: no inotify, an incomplete source, a restart while the source is broken."""
 
 from __future__ import annotations
 

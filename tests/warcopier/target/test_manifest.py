@@ -1,4 +1,4 @@
-"""The record: it survives a round trip, and nothing that it is not is ever taken for one."""
+"""The manifest: it survives a round trip, and no other file is ever taken for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copying: whatever the kernel refuses, the bytes arrive."""
+"""Copying: the bytes arrive, whichever calls the kernel refuses."""
 
 from __future__ import annotations
 

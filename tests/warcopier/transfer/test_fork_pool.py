@@ -28,20 +28,20 @@ def children() -> list[int]:
 
 
 class Turns:
-    """Lets a task wait for the other process."""
+    """Pipes by which a task waits for the other process."""
 
     def __init__(self) -> None:
         self._ends = {True: os.pipe(), False: os.pipe()}
 
     def tell(self) -> None:
-        """Let the other one go on."""
+        """Let the other process go on."""
         os.write(self._ends[os.getpid() != US][1], b".")
 
     def wait(self) -> None:
         os.read(self._ends[os.getpid() == US][0], 1)
 
     def meet(self) -> None:
-        """Go on when the other one has come as far."""
+        """Wait until the other process is here, too."""
         self.tell()
         self.wait()
 

@@ -1,4 +1,4 @@
-"""How far a run is: when it is said, and that it never goes backwards."""
+"""Progress: the times of its reports, and that it never goes back."""
 
 from __future__ import annotations
 

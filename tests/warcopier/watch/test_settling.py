@@ -1,4 +1,4 @@
-"""A source that is being written: one state, and no failure. Times are made up."""
+"""Settling: a source that is being written is one state and no failure. Times are invented."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONG_AGO = -1e6
 
 
 def quiet(*, careful: bool = False) -> Settling:
-    """A source that was published at the time 0 and has not changed since."""
+    """Return a source that was published at the time 0 and has not changed since."""
     settling = Settling("first", LONG_AGO, 0.0, careful=careful)
     settling.settle()
     return settling
