@@ -163,7 +163,7 @@ COPY --from=compiled /compiled /code/usr/lib/python3/dist-packages
 COPY compile.py /
 COPY LICENSE /code/usr/share/doc/sidecars/copyright
 RUN <<EOS
-# Isolated (-I): no variable of the Pod and no file beside the program can change what Python imports.
+# Isolated (-I): no variable of the Pod and no file beside the program changes the imports of Python.
 program() { printf '#!/usr/bin/python3 -I\nimport runpy\n\nrunpy.run_module("%s", run_name="__main__", alter_sys=True)\n' "$1"; }
 mkdir -p /code/usr/local/bin
 program "sidecars.$SIDECAR" > /code/usr/local/bin/sidecar

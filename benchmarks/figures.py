@@ -22,7 +22,7 @@ class Figure:
     limit: float
     unit: str = "x"
     at_least: bool = False  # the limit is a floor and not a ceiling
-    note: str = ""  # what was compared, in a few words
+    note: str = ""  # the comparison, in a few words
 
     @property
     def kept(self) -> bool:

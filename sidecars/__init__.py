@@ -6,6 +6,6 @@
     adapter     adapter          monitoring ──▶ /health ──▶ /metrics of the app, or the other way round
     chassis     shared           settings, life cycle, logs, admin endpoints, HTTP
 
-Each sidecar has the same files in its root: `settings.py` declares its settings, `__main__.py` starts it, `app.py` wires
-it up. No sidecar imports another one, and the chassis imports none.
+Each sidecar has the same files in its root: `settings.py` declares its settings, `__main__.py` starts it, `app.py`
+connects its parts. No sidecar imports another one, and the chassis imports none.
 """

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import Program
 
 # Here property tests look for new examples each time; in CI they try the same ones: a red run must be about the change.
-# No example has a deadline, and none is made too slowly: how fast a busy machine is says nothing about the property.
+# No example has a deadline, and none is too slow: the speed of a busy machine has no influence on the property.
 SLOWLY = [HealthCheck.too_slow]
 settings.register_profile("here", deadline=None, suppress_health_check=SLOWLY)
 settings.register_profile("ci", deadline=None, suppress_health_check=SLOWLY, derandomize=True, database=None)

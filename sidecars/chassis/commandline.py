@@ -197,6 +197,6 @@ def naming_note(cls: type[Settings]) -> str:
         return ""
     example = grouped[0].named(cls.PREFIX, "orders")
     return (
-        f"Several of a kind are told apart by a name after the prefix, such as {example}; without a name a setting is"
-        " that of the only one, or the default for all."
+        f"Where there can be several, a variable may have a name after the prefix, such as {example}; a variable"
+        " without a name is for the only one, or the default for all."
     )

@@ -32,7 +32,10 @@ def table(cls: type[Settings]) -> str:
     grouped = [spec for spec in specs(cls) if spec.group]
     if grouped:
         example = grouped[0].named(cls.PREFIX, "orders")
-        lines += ["", f"⁺ Where there are several, these may carry a name after the prefix, such as `{example}`."]
+        lines += [
+            "",
+            f"⁺ Where there can be several, these variables may have a name after the prefix, such as `{example}`.",
+        ]
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ MANIFESTS = sorted((ROOT / "examples").glob("*/*.yaml"))
 PODS = [path for path in MANIFESTS if path.name != "compose.yaml"]
 KUBERNETES = "1.33"
 DERIVED = {"example/shop-war": "warcopier"}  # images that a Dockerfile of an example derives from one of ours
-DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")  # what a compose file takes where the reader's environment says nothing
+DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")  # the default of a variable in a compose file
 
 
 def documents(path: Path) -> list[dict[str, Any]]:

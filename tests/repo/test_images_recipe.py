@@ -204,7 +204,7 @@ def test_a_component_adds_one_restricted_container_that_kubernetes_accepts(name:
     assert added.get("restartPolicy") == (None if name == "warcopier" else "Always")
     # Logs of mode 0640 are read by their group, and the group of a volume is the Pod's to set.
     assert spec.get("securityContext") == ({"fsGroup": 65532} if name == "logshipper" else None)
-    # What kustomize makes of it, with a workload of one container:
+    # The result of kustomize, with a workload of one container:
     spec["containers"] = [{"name": "app", "image": "app"}]
     workload["spec"]["selector"] = {"matchLabels": {"app": "app"}}
     workload["spec"]["template"]["metadata"] = {"labels": {"app": "app"}}

@@ -71,6 +71,6 @@ class _Connection(asyncio.Protocol):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), _SLOW_READER)
         except Exception as error:  # noqa: BLE001 - no other code waits for this task, so it logs its own defects
-            log.defect("a defect while answering an agent-check: please report the traceback", error)
+            log.defect("a defect in an agent-check: please report the traceback", error)
         finally:
             transport.abort()

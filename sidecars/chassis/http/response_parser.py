@@ -155,7 +155,7 @@ class ResponseParser:
             case h11.InformationalResponse():
                 self._interim += 1
                 if self._interim > _INTERIM:
-                    raise MalformedResponse(f"there are more than {_INTERIM} interim answers before it")
+                    raise MalformedResponse(f"there are more than {_INTERIM} interim responses before it")
             case h11.EndOfMessage():
                 self.is_whole = True
             case _:  # h11.ConnectionClosed, or PAUSED after a whole response

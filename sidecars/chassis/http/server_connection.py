@@ -179,7 +179,7 @@ class ServerConnection(asyncio.Protocol):
         try:
             response = await self._server.handler(request)
         except Exception as error:  # noqa: BLE001 - the client gets a response after any defect, and the log has it
-            log.defect("a defect while answering: please report the traceback", error)
+            log.defect("a defect in a request: please report the traceback", error)
             response = text(500, "a defect: see the log\n")
         self._working = False
         if self._ended:
@@ -187,7 +187,7 @@ class ServerConnection(asyncio.Protocol):
         try:
             self._send(response)
         except (h11.LocalProtocolError, UnicodeEncodeError) as error:  # no byte of it was sent
-            log.defect("a defect: an answer that cannot be sent; please report the traceback", error)
+            log.defect("a defect: a response that cannot be sent; please report the traceback", error)
             self._transport.write(_UNSENDABLE)
             self._end()
 

@@ -108,7 +108,7 @@ def ensure_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is this one
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - as above
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
 
 
 def exit_on_stop_signal() -> None:

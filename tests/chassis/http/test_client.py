@@ -188,7 +188,7 @@ async def test_an_answer_that_comes_before_the_body_has_left_is_heard_and_says_s
         await head(reader)
         writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
-        await reader.read()  # what is still on its way
+        await reader.read()  # bytes that are still in transit
 
     blocks = [b"x" * 1_000_000] * 100
     post = h11.Request(method="POST", target="/", headers=[("Host", "x"), ("Content-Length", "100000000")])

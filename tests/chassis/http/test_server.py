@@ -45,7 +45,7 @@ async def test_head_and_204_come_without_a_body_and_the_connection_goes_on() -> 
         received = await client.rest()
 
         assert answers(received, ["HEAD", "GET", "GET"]) == [(200, b""), (204, b""), (200, b"/last")]
-        assert received.count(b"Content-Length: 2\r\n") == 1  # of what GET would have got
+        assert received.count(b"Content-Length: 2\r\n") == 1  # the length of GET's body
 
 
 async def test_a_request_is_told_with_its_path_query_and_headers() -> None:

@@ -50,7 +50,7 @@ def test_the_description_that_other_processes_share_stays_as_it_is(full: Stalled
     LogWriter(full.theirs, notice).write(b"line\n")
 
     assert full.is_still_blocking()
-    assert full.read(b"line\n") == b"line\n"  # before the descriptor's number belongs to somebody else
+    assert full.read(b"line\n") == b"line\n"  # before another file gets the descriptor's number
 
 
 def test_what_does_not_fit_into_the_queue_is_dropped_and_the_next_line_says_how_many(full: Stalled) -> None:
