@@ -6,8 +6,6 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,30 +14,11 @@ from sidecars.warcopier.transfer import copying
 from sidecars.warcopier.transfer.background import BackgroundFlush, BackgroundTask
 from sidecars.warcopier.transfer.progress import Stopped
 from tests.support import wait_until
-from tests.warcopier.support import noise, sha256
+from tests.warcopier.open_files import DATA, Files, refuse
+from tests.warcopier.support import sha256
 
 if TYPE_CHECKING:
     from sidecars.warcopier.io_errors import ReadAt
-
-DATA = noise(700_001)
-Files = tuple[int, int]
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Iterator[Files]:
-    (tmp_path / "from").write_bytes(DATA)
-    reader = os.open(tmp_path / "from", os.O_RDONLY)
-    writer = os.open(tmp_path / "to", os.O_RDWR | os.O_CREAT)
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
-def refuse(code: int) -> Callable[..., int]:
-    def refused(*args: object) -> int:
-        raise OSError(code, os.strerror(code))
-
-    return refused
 
 
 def broken_disk() -> None:

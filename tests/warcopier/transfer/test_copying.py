@@ -4,33 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from sidecars.warcopier.transfer import copying
-from tests.warcopier.support import noise, reader_of, sha256
-
-DATA = noise(700_001)
-Files = tuple[int, int]
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Iterator[Files]:
-    (tmp_path / "from").write_bytes(DATA)
-    reader = os.open(tmp_path / "from", os.O_RDONLY)
-    writer = os.open(tmp_path / "to", os.O_RDWR | os.O_CREAT)
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
-def refuse(code: int) -> Callable[..., int]:
-    def refused(*args: object) -> int:
-        raise OSError(code, os.strerror(code))
-
-    return refused
+from tests.warcopier.open_files import DATA, Files, refuse
+from tests.warcopier.support import reader_of, sha256
 
 
 def copied(files: Files) -> bytes:
