@@ -1,6 +1,6 @@
-"""The attempts of an exchange: choose an endpoint, take or open a connection to it, and decide what follows a failure.
+"""The attempts of an exchange: each chooses an endpoint, and takes or opens a connection to it.
 
-There is at most one attempt at a time. Its states, and what ends each:
+There is at most one attempt at a time. A failure is followed by another attempt or by the end of the exchange. States:
 
     none         before the first attempt, and after the last one
     connecting   an endpoint is chosen, and a connection to it opens
@@ -16,7 +16,7 @@ There is at most one attempt at a time. Its states, and what ends each:
     connected    `switch_attempt`: a 101 response                    none; the connection is a tunnel's
     any          `leave_attempt`: the exchange ends early            none; the connection is closed
 
-The policy in `sidecars.ambassador.proxy.retry` decides what may be repeated, and the time-outs for how long.
+The policy in `sidecars.ambassador.proxy.retry` decides which failures are followed by another attempt.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ monotonic: Final = time.monotonic
 class AttemptingExchange(ConnectionWaiter):
     """The part of an exchange that makes its attempts. Only the current attempt has an endpoint and a connection."""
 
-    # What most exchanges never come to stands on the class, and costs them nothing.
+    # Defaults that most exchanges keep stand on the class: they cost nothing.
     over = False
     connection: UpstreamConnection | None = None
     endpoint: Endpoint | None = None
@@ -75,7 +75,7 @@ class AttemptingExchange(ConnectionWaiter):
 
     @abstractmethod
     def on_attempt_end(self) -> None:
-        """Forget what belongs to the connection of the attempt, which is about to be closed."""
+        """Reset the state that belongs to the connection of the attempt, which is about to be closed."""
 
     @abstractmethod
     def give_up(self, cause: Cause) -> None:
@@ -189,7 +189,7 @@ class AttemptingExchange(ConnectionWaiter):
             return False
         tried = (*self._tried, endpoint)
         wait = 0.0 if upstream.has_untried(tried) else max(self._pause(), retry_after)
-        if wait > retry.LONGEST_WAIT or not upstream.budget.spend():
+        if wait > retry.MAX_WAIT or not upstream.budget.spend():
             return False
         self.leave_attempt()
         self.failures += ((endpoint.label, local_replies.unwanted_status(status)),)
@@ -276,7 +276,7 @@ class AttemptingExchange(ConnectionWaiter):
     # -- the policy -----------------------------------------------------------------------------------------------
 
     def _judge(self, reason: str | int, *, closed: bool = False) -> str:
-        """Return what the retry policy says of an attempt that failed for this reason: FORGIVEN, RETRY or GIVE_UP."""
+        """Return the verdict of the retry policy on an attempt that failed for this reason."""
         settings = self.upstream.settings
         return retry.verdict(
             retry.FailedAttempt(

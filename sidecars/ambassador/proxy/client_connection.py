@@ -1,6 +1,6 @@
 """A connection from the app: it reads requests, strictly and one at a time, and begins an exchange for each.
 
-Its states (`state`), and what ends each:
+Its states (`state`) and their transitions:
 
     from         event                                                          to
     idle         the first bytes of a request                                   reading
@@ -15,9 +15,9 @@ Its states (`state`), and what ends each:
     lingering    2 s, or EOF                                                    closed
 
 Requests that arrive while one is being served (pipelining) wait in the buffer; when that is full the connection is not
-read. An app that takes nothing of what was written to it for IDLE_TIMEOUT is reset.
+read. An app that takes none of the bytes written to it for IDLE_TIMEOUT is reset.
 
-An app that sends EOF may still want the responses to all that it has sent. One that has closed its connection wants
+An app that sends EOF may still want the responses to all of its requests. One that has closed its connection wants
 nothing: its exchange is abandoned and counts as 499. `disconnects` tells the two apart: when the EOF arrives, at each
 tick, and before a response is written.
 """
@@ -67,7 +67,7 @@ class ClientConnection(ResponseWriter):
         self.exchange: Exchange | None = None  # the one under way
         self._body: BodyReader | None = None  # of the request that is coming
         self._buffer = b""  # of a head that is not complete, or of further requests
-        self._is_unread = False  # True if there is no room for more of what the app sends
+        self._is_unread = False  # True if there is no room for more bytes of the app
         self._max_header_size = upstream.settings.max_header_size
 
     @property
@@ -179,7 +179,7 @@ class ClientConnection(ResponseWriter):
             self.transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """Return True if the connection stays open, for an app that still wants the responses to what it has sent."""
+        """Return True if the connection stays open, for an app that still wants the responses to its requests."""
         self.ended = True
         exchange = self.exchange  # its own name: compiled, `self.exchange` below would be taken for still there
         if self.lingers:
@@ -280,7 +280,7 @@ class ClientConnection(ResponseWriter):
     def reject(self, status: int, reason: str, protocol: str = "") -> None:
         """Answer a request that is not passed on, and close: nothing that follows on the connection can be believed.
 
-        `protocol` is what the client speaks, if it is not HTTP/1.
+        `protocol` is the client's protocol, if it is not HTTP/1.
         """
         upstream, exchange = self.upstream, self.exchange
         if protocol:

@@ -12,7 +12,7 @@ Its states are those of `timeouts`. It ends in exactly one way, after which it i
     abandon    the app is gone, or its request was rejected in the middle
     _switch    a 101 response: the two connections are a tunnel
 
-Neither side is read faster than the other one takes: what a peer's transport does not want yet stops the reading here.
+Back-pressure: a side is not read while the transport of the other one is full.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ monotonic: Final = time.monotonic
 class Exchange(AttemptingExchange):
     """A request on its way to an endpoint, and its response on the way back. Its client's connection owns it."""
 
-    # What most exchanges never come to stands on the class, and costs them nothing.
+    # Defaults that most exchanges keep stand on the class: they cost nothing.
     body: RequestBody | None = None  # None if the request has none
     stream: ResponseStream | None = None  # the response, once its head has been passed on
     response_at = 0.0  # when that was, for the access log, if there is one
     _is_started = False  # True while admission counts it
     _is_blocked = False  # True if the upstream does not take more of the request at present
-    _agreed: tuple[Response, bytes] | None = None  # a 101 that came before the end of the request, and what followed
+    _agreed: tuple[Response, bytes] | None = None  # a 101 before the end of the request, and the bytes behind it
     _is_continued = False  # True if the client has been told to continue
 
     def __init__(self, client: ResponseWriter, upstream: Upstream, request: Request) -> None:
@@ -74,12 +74,10 @@ class Exchange(AttemptingExchange):
     @property
     def is_complete(self) -> bool:
         """True if all of the request has come."""
-        body = self.body
-        return body is None or body.is_complete
+        return self.body is None or self.body.is_complete
 
     def is_held(self) -> bool:
-        body = self.body
-        return body is None or body.held is not None
+        return self.body is None or self.body.held is not None
 
     def send(self, connection: UpstreamConnection) -> None:
         host = self.request.host if self.upstream.preserves_host else None
@@ -99,7 +97,7 @@ class Exchange(AttemptingExchange):
     def feed(self, pieces: Sequence[bytes], trailers: Sequence[bytes], *, done: bool) -> None:
         """Take more of the request's body; `done` is True if that was all."""
         body = self.body
-        assert body is not None  # noqa: S101 - what is fed has a body
+        assert body is not None  # noqa: S101 - a request that is fed has a body
         encoded = body.add(pieces, trailers, done=done)
         if done or encoded:
             self.progress.note()
@@ -113,10 +111,8 @@ class Exchange(AttemptingExchange):
     @property
     def takes_no_more(self) -> bool:
         """True if the client should not be read: the upstream is behind, or there is no connection yet."""
-        if self._is_blocked:
-            return True
-        body = self.body
-        return body is not None and body.is_too_large and self.connection is None
+        waits = self.body is not None and self.body.is_too_large and self.connection is None
+        return self._is_blocked or waits
 
     def block(self) -> None:
         self._is_blocked = True
@@ -147,7 +143,6 @@ class Exchange(AttemptingExchange):
             self.fail_attempt(cause)
 
     def _closes(self) -> bool:
-        """Return True if the client's connection ends with the response."""
         return self.client.closes_after(self.request, complete=self.is_complete)
 
     def interim(self, response: Response) -> None:
@@ -283,7 +278,7 @@ class Exchange(AttemptingExchange):
         self.client.finish(now, close=close)
 
     def give_up(self, cause: Cause) -> None:
-        """End with a local reply, which says what was tried and how it failed."""
+        """End with a local reply, which lists the attempts and their causes."""
         if self.client.ended and self.client.has_left():
             return
         self.over = True

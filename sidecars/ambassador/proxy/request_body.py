@@ -11,7 +11,7 @@ from sidecars.ambassador.http.head_rules import CHUNKED
 class RequestBody:
     """The body of one request, which its exchange owns.
 
-    What has come so far is `held`, encoded as it goes out. It is dropped when it is larger than may be held, or has
+    The part that has come is `held`, encoded as it goes out. It is dropped when it is larger than may be held, or has
     been written for a method that must not be repeated. Only while all of it is held can the request be sent again.
     """
 
@@ -23,11 +23,11 @@ class RequestBody:
         self._limit = limit
         self.held: list[bytes] | None = []
         self.size = 0  # bytes that were held, at the most
-        self.added = 0  # bytes of what came last, encoded
+        self.added = 0  # bytes that were added last, encoded
         self.is_complete = False
 
     def add(self, pieces: Sequence[bytes], trailers: Sequence[bytes], *, done: bool) -> list[bytes]:
-        """Add what has come, and return it encoded. `done` is True if that was all of the body."""
+        """Add pieces that have come, and return them encoded. `done` is True if that was all of the body."""
         if self._chunked:
             encoded = encode_chunk(pieces)
             if done:
@@ -47,6 +47,6 @@ class RequestBody:
         return self.size > self._limit
 
     def note_written(self, *, repeatable: bool) -> None:
-        """Drop what is held if the request cannot be sent again."""
+        """Drop the held body if the request cannot be sent again."""
         if self.is_too_large or not repeatable:
             self.held = None

@@ -1,7 +1,7 @@
 """The writing half of an app's connection: it writes responses, and closes the connection in the ways that HTTP needs.
 
 A connection that closes behind a response which the app may not have read yet *lingers*: it sends EOF, and drops for a
-moment what still comes, since closing with unread bytes would take the response back (RFC 9112 section 9.6).
+moment the bytes that still come, since closing with unread bytes would take the response back (RFC 9112 section 9.6).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ResponseWriter(ABC):
 
     @abstractmethod
     def read_on(self) -> None:
-        """Read from the app if there is room for what it sends, else pause."""
+        """Read from the app if there is room for its bytes, else pause."""
 
     @abstractmethod
     def reject(self, status: int, reason: str, protocol: str = "") -> None:
@@ -70,7 +70,7 @@ class ResponseWriter(ABC):
 
     @abstractmethod
     def leave(self) -> None:
-        """Leave the exchange, and drop what was read."""
+        """Leave the exchange, and drop the bytes that were read."""
 
     @abstractmethod
     def has_left(self) -> bool:
@@ -102,7 +102,7 @@ class ResponseWriter(ABC):
     # -- ends -----------------------------------------------------------------------------------------------------
 
     def break_off(self, *, by_reset: bool) -> None:
-        """Close so that the app cannot take what was delivered for a whole response.
+        """Close so that the app cannot take the delivered part for a whole response.
 
         `by_reset` is True if an orderly end would look like one: the response's length was not announced.
         """
@@ -114,12 +114,12 @@ class ResponseWriter(ABC):
             self.transport.close()
 
     def close(self) -> None:
-        """Close behind what is written."""
+        """Close behind the bytes that are written."""
         self.lingers = True
         self.transport.close()
 
     def linger(self) -> None:
-        """Close behind what is written, and drop for a moment what still comes."""
+        """Close behind the bytes that are written, and drop for a moment those that still come."""
         self.leave()
         self.lingers = True
         self.since = monotonic()

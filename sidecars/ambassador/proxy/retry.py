@@ -1,20 +1,23 @@
-"""What may be tried again, and how often. No I/O.
+"""The retry policy: which attempts are repeated, and after which pause. No I/O.
 
-RFC 9110 section 9.2.2: a proxy must not repeat a non-idempotent request by itself. So a failed try is repeated when
+RFC 9110 section 9.2.2: a proxy must not repeat a non-idempotent request on its own account. So a failed attempt is
+repeated if
 
 - nothing of the request was written (the connection did not open), whatever its method; or
 - it is idempotent, no byte of a final response has been passed on, and all of the request is still held. PUT and DELETE
-  with a precondition are not, since their own effect may fail it; POST and PATCH with an Idempotency-Key are;
+  with a precondition are not idempotent here, since their own effect may fail it. POST and PATCH with an
+  Idempotency-Key are;
 
-and if RETRY_ON names the way in which it failed. A response whose status RETRY_ON names is held back only where another
-try may follow; else the app gets it as it is. What an endpoint asks for with Retry-After is never cut short: it is not
-tried again before, and where it is the only one and the time is long the app gets the answer.
+and if RETRY_ON names the way in which it failed. A response whose status RETRY_ON names is held back only if another
+attempt may follow; else the app gets it as it is. The time of a Retry-After is never cut short: the endpoint gets no
+attempt before. If it is the only one and the time is long, the app gets the response.
 
-The idle keep-alive race (the upstream closes a connection just as we write on it) is not a failure of the endpoint: the
-first time, such a request is repeated on a fresh connection without being counted, so that even RETRIES=0 never shows
-it to the app. A non-idempotent request avoids the race: it uses only a connection that was at work a moment ago.
+The idle keep-alive race is no failure of the endpoint: the upstream closes an idle connection just as a request is
+written on it. The first time, such a request is repeated on a new connection without being counted as a retry, so that
+even RETRIES=0 never shows the race to the app. A non-idempotent request avoids the race: it uses only a connection that
+was at work a moment ago.
 
-Retries are a bounded part of the traffic (a budget): when everything fails they must not multiply the load.
+A retry budget (`sidecars.ambassador.upstream.retry_budget`) bounds the retries of all requests together.
 """
 
 from __future__ import annotations
@@ -26,26 +29,26 @@ from typing import Final
 from sidecars.ambassador.setting_types import RetryOn
 from sidecars.chassis.http import retry_after as field
 
-FRESH: Final = 1.0  # seconds for which an idle connection is good enough for a request that cannot be repeated
+FRESH: Final = 1.0  # seconds for which an idle connection may serve a request that cannot be repeated
 
 _FIRST_PAUSE: Final = 0.025  # seconds
-_LONGEST_PAUSE: Final = 0.25  # seconds
-_MOST_ASKED: Final = 86_400.0  # seconds; more of a Retry-After is not told apart
-LONGEST_WAIT: Final = 1.0  # seconds that a request waits here because of a Retry-After
+_MAX_PAUSE: Final = 0.25  # seconds
+_MAX_RETRY_AFTER: Final = 86_400.0  # seconds; a longer Retry-After counts as this
+MAX_WAIT: Final = 1.0  # seconds that a request waits here because of a Retry-After
 
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """A try that failed before any byte of a final response was passed on."""
+    """An attempt that failed before any byte of a final response was passed on."""
 
     reason: str | int  # CONNECT, RESET or TIMEOUT, or the status of a response that could be held back
     idempotent: bool
-    written: bool  # anything of the request was given to a connection
-    held: bool  # all of the request that has come so far is still here
-    reused: bool  # on a connection that had served a request before
-    closed: bool  # by the upstream closing the connection, and not by a timeout or a malformed response
-    race_forgiven: bool  # the race has already been forgiven once
-    retries: int  # counted retries so far
+    written: bool  # True if anything of the request was written to a connection
+    held: bool  # True if all of the request that has come so far is held
+    reused: bool  # True if its connection had served a request before
+    closed: bool  # True if the upstream closed the connection; False after a time-out or a malformed response
+    race_forgiven: bool  # True if the race has been forgiven once already
+    retries: int  # retries that were counted so far
 
 
 FORGIVEN: Final = "forgiven"
@@ -54,7 +57,7 @@ GIVE_UP: Final = "give up"
 
 
 def verdict(failed: FailedAttempt, allowed: int, retry_on: RetryOn) -> str:
-    """Whether to repeat the try: FORGIVEN (on a fresh connection, not counted), RETRY or GIVE_UP."""
+    """Return FORGIVEN (repeat on a new connection, not counted), RETRY or GIVE_UP."""
     safe = failed.held and (failed.idempotent or not failed.written)
     if not safe:
         return GIVE_UP
@@ -65,14 +68,14 @@ def verdict(failed: FailedAttempt, allowed: int, retry_on: RetryOn) -> str:
 
 
 def pause(retries: int, chance: float) -> float:
-    """Seconds to wait before an endpoint is tried that has already been tried; `chance` from 0 to 1 spreads them."""
-    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**retries) * (0.5 + chance)
+    """Return the seconds to wait before another attempt at the same endpoint; `chance` from 0 to 1 spreads them."""
+    return min(_MAX_PAUSE, _FIRST_PAUSE * 2.0**retries) * (0.5 + chance)
 
 
 def retry_after(fields: Iterable[bytes], now: float) -> float:
-    """Seconds that a response with these field lines asks us to wait; 0 where it does not say. `now` is a Unix time."""
+    """Return the seconds of Retry-After in these field lines; 0 if there is none. `now` is a Unix time."""
     for line in fields:
         name, _, value = line.partition(b":")
         if name.lower() == b"retry-after":
-            return field.retry_after(value.rstrip().decode("latin-1"), now, _MOST_ASKED) or 0.0
+            return field.retry_after(value.rstrip().decode("latin-1"), now, _MAX_RETRY_AFTER) or 0.0
     return 0.0

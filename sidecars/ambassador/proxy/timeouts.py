@@ -2,15 +2,15 @@
 
 No request arms a timer: the registry of the upstream's clients ticks each connection of the app about once a second,
 with the time. A time-out counts from the last *progress*: bytes of a body, or an interim response. Bytes that only
-frame something (a head that is not complete, the size of a chunk, a trailer) are no progress. What a peer takes of that
-which waits for it is progress, too: TCP counts the bytes that it has acknowledged.
+frame something (a head that is not complete, the size of a chunk, a trailer) are no progress. Bytes that a peer takes
+are progress, too: TCP counts those that it has acknowledged.
 
 A connection of the app (`client_connection`):
 
     state                                     ended by
     idle, between requests                    IDLE_TIMEOUT: it is closed
     in a request's head                       IDLE_TIMEOUT from its first byte: 408
-    takes nothing of what is written to it    IDLE_TIMEOUT: it is reset
+    takes none of the bytes written to it     IDLE_TIMEOUT: it is reset
     lingers after its last response           2 s
     closed by the app during an exchange      at once, the next tick at the latest (`disconnects`)
 
@@ -33,7 +33,7 @@ A connection to an endpoint, of HTTP:
 
     opens, the TLS handshake included         CONNECT_TIMEOUT
     serves an exchange                        with the exchange's attempt
-    idle                                      IDLE_TIMEOUT, or what the upstream's Keep-Alive says
+    idle                                      IDLE_TIMEOUT, or less if the upstream's Keep-Alive asks for it
 
 A tunnel (`tunnel`, `tcp_connection`):
 
@@ -85,7 +85,7 @@ class Delivery:
         self.changed_at = 0.0  # when one of these changed last
 
     def tick(self, transport: Transport, now: float) -> int:
-        """Note what the app has taken; return the bytes that wait in this process."""
+        """Note how much the app has taken; return the number of bytes that wait in this process."""
         unsent = transport.get_write_buffer_size()
         count = self._acknowledged
         if unsent:
@@ -100,7 +100,7 @@ class Delivery:
 
 
 class Progress:
-    """When an exchange made progress last. Its exchange owns it."""
+    """The time of the last progress of an exchange, which owns it."""
 
     __slots__ = ("_acknowledged", "_has_moved", "since")
 
@@ -117,7 +117,7 @@ class Progress:
         self.since = now
 
     def forget_connection(self) -> None:
-        """Count what is acknowledged anew: the attempt has another connection, or none."""
+        """Count acknowledged bytes anew: the attempt has another connection, or none."""
         self._acknowledged = -1
 
     def silent_for(self, now: float, transport: Transport | None) -> float:

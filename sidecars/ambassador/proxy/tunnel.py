@@ -1,11 +1,11 @@
 """A tunnel: two connections as one. The bytes that come on either go out on the other.
 
-Each end is a `TunnelEnd`. States of a tunnel, and what happens in each:
+Each end is a `TunnelEnd`. States of a tunnel, and the events:
 
-    joining      an end whose peer is not there yet keeps what comes, and is not read on
+    joining      an end without a peer keeps the bytes that come, and pauses
     open         bytes go both ways; it may be silent for ever, unless a host is gone (`tcp_keepalive`)
     half-closed  one end has sent EOF: that is passed on, and the other direction goes on
-    ending       one end is lost: the other one gets what is left, and is closed behind it
+    ending       one end is lost: the other one gets the bytes that are left, and is closed behind them
     closed       both are lost
 
     from          event                                               to
@@ -37,7 +37,7 @@ from sidecars.ambassador.upstream.upstream import Upstream
 
 _TICKS_PER_PROBE: Final = 8  # about as many seconds between two questions whether the hosts at both ends are there
 
-# What is read is passed on before anything else is read, so one buffer serves all.
+# All bytes are passed on before anything else is read, so one buffer serves all tunnels.
 _BUFFER: Final = memoryview(bytearray(256 * 1024))
 
 
@@ -77,7 +77,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
         self._inbound = inbound
         self.endpoint: Endpoint | None = None  # of the upstream's end, from `join` until it is lost
         self.descriptor = -1  # to write to directly, if the connection is open and not encrypted
-        self.early: list[bytes] = []  # what came before there was a peer
+        self.early: list[bytes] = []  # bytes that came before there was a peer
         self.ended = False  # True after EOF
         self.lost = False  # True if the connection is closed
         self.is_full = False  # True if it takes no more at present
@@ -117,7 +117,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
             end.catch_up()
 
     def catch_up(self) -> None:
-        """Pass on what came before there was a peer."""
+        """Pass on the bytes that came before there was a peer."""
         early, self.early = self.early, []
         for data in early:
             self.take(data)
@@ -147,7 +147,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
             reset(peer.transport)
 
     def _release(self, peer: TunnelEnd) -> None:
-        """Drop what refers to either end, once both have settled their loss, so that no reference cycle outlives them.
+        """Drop the references to either end once both have settled their loss: no reference cycle outlives them.
 
         A transport of uvloop for TLS has a buffer of 256 KB, and refers to its BufferedProtocol even when it is lost.
         The garbage collector counts objects, not their size, and would come late.
@@ -174,7 +174,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
         self.take(_BUFFER[:count])
 
     def take(self, data: bytes | memoryview) -> None:
-        """Pass on what has come. Nothing of it is kept here: its memory is used again at once."""
+        """Pass on bytes that have come. None is kept here: their memory is used again at once."""
         peer = self.peer
         if peer is None:
             self.early.append(bytes(data))
@@ -194,7 +194,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
             peer.write(data)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Send to this end: at once as far as its socket takes it, and by its transport what that does not."""
+        """Send to this end: directly as far as its socket takes it, and the rest by its transport."""
         transport = self.transport
         if self.descriptor >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
             with contextlib.suppress(OSError):  # it takes nothing now; the transport finds an error itself
@@ -271,17 +271,17 @@ class TunnelEnd(asyncio.BufferedProtocol):
         return self._inbound and self.upstream.disconnects.has_closed(self.transport)
 
     def is_host_gone(self) -> bool:
-        """Return True if the host at this end is gone: it acknowledges nothing of what was sent to it."""
+        """Return True if the host at this end is gone: it acknowledges no byte that was sent to it."""
         own = None if self.lost else self.transport.get_extra_info("socket")
         return is_unreachable(own, self.upstream.settings.tcp_keepalive)
 
     def count_untaken(self) -> int:
-        """Return a number that changes if this end takes anything of what is written to it, or more is written."""
+        """Return a number that changes if this end takes any of the bytes written to it, or more are written."""
         return self.transport.get_write_buffer_size() - acknowledged(self.transport.get_extra_info("socket"))
 
 
 class Handover:
-    """An app's connection on its way from one protocol to another: the transport, and what was read from it."""
+    """An app's connection on its way from one protocol to another: the transport, and the bytes read from it."""
 
     __slots__ = ("ended", "is_full", "transport", "unread")
 
@@ -298,7 +298,7 @@ def splice(
 ) -> None:
     """Make an app's connection and an endpoint's one tunnel, after 101.
 
-    `first` is what the app gets before all else. `is_full` is True if the endpoint takes no more at present.
+    The app gets `first` before all else. `is_full` is True if the endpoint takes no more at present.
     """
     ours = TunnelEnd(upstream, inbound=True)
     theirs = TunnelEnd(upstream, inbound=False)

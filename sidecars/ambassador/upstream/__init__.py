@@ -1,1 +1,17 @@
-"""The package `ambassador.upstream`."""
+"""One upstream: the collaborators that all connections and exchanges with it share.
+
+    DNS answers --> upstream --> balancer (balancing): which endpoint
+                       |
+                       +-- client_registry     the app's connections: admitted, ticked, drained
+                       +-- admission           the queue of requests that wait for their start
+                       +-- connection_pool     opens connections to endpoints
+                       |     +-- idle_connections      those without an exchange
+                       |     +-- upstream_connection   one connection: it reads responses
+                       +-- retry_budget        how many retries the traffic may have
+                       +-- counters, access_log        totals, and a line for each request
+    health_checks      asks each endpoint, and reports to the balancer
+
+Read `upstream` first, then `connection_pool` and `upstream_connection`. Nothing here imports the package `proxy`: an
+exchange is known by the abstract classes `ResponseReceiver` and `ConnectionWaiter`, an app's connection by the Protocol
+`AppConnection`.
+"""

@@ -1,4 +1,4 @@
-"""Active health checks: each endpoint is checked every HEALTH_EVERY seconds, with traffic or without.
+"""Active health checks: each endpoint is checked every HEALTH_INTERVAL, with traffic or without.
 
 A check opens a connection of its own. If there is a HEALTH_PATH, the check requests that, and passes with a 2xx or 3xx
 in time. Otherwise it passes when the connection is open (with TLS, when the handshake is done). The balancer decides

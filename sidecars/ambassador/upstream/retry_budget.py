@@ -1,8 +1,8 @@
 """The retry budget of one upstream: retries are a bounded share of its traffic. No I/O; time is passed in.
 
 If everything fails, retries must not multiply the load. A share of the requests (RETRY_BUDGET) may be retried, and ten
-requests a second in any case. Unused retries are saved: at most what ten seconds of the present traffic earn, and a
-hundred in any case. So a replica that breaks with a thousand requests under way costs none of them, and a lasting
+requests a second in any case. Unused retries are saved: at most as many as ten seconds of the present traffic earn, and
+a hundred in any case. So a replica that breaks with a thousand requests under way costs none of them, and a lasting
 failure adds no more than its share to the load.
 """
 

@@ -1,6 +1,6 @@
 """A connection to an endpoint: it reads responses, strictly, and hands them to the exchange that waits for them.
 
-States, and what ends each:
+States and their transitions:
 
     serving   an exchange has it     response complete: `idle`, or `closed` if it may not be used again
                                      101: the tunnel's; any failure: `closed`
@@ -241,7 +241,7 @@ class UpstreamConnection:
     # -- responses ------------------------------------------------------------------------------------------------
 
     def _head(self, exchange: ResponseReceiver, data: bytes, checked: int = 0) -> None:
-        """Parse a head and what follows it. The first `checked` bytes were looked at when they came."""
+        """Parse a head and the bytes behind it. The first `checked` bytes were looked at when they came."""
         end = data.find(b"\r\n\r\n", checked - 3 if checked > 3 else 0)  # the mark may have begun before
         limit = self._max_header_size
         if end < 0 or end > limit:
