@@ -57,7 +57,7 @@ class FileSink:
         self._rotation = rotation
         self._where = f"{variable_name}: {path}"
         self._descriptor: int | None = None
-        self._length = 0  # acknowledged
+        self._length = 0  # acknowledged bytes of the open file
         self._thread = BlockingThread("file")
 
     async def open(self, receipt: Any) -> Any:
@@ -81,6 +81,7 @@ class FileSink:
             raise
 
     def _continue(self, descriptor: int, receipt: Any) -> Any:
+        """Lock the open file, bring it to the acknowledged length, and return the new receipt."""
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fsync_directory(self._path.parent)
         status = os.fstat(descriptor)
@@ -94,11 +95,7 @@ class FileSink:
             elif self._truncate_rotated(inode, acknowledged):
                 self._length = 0
         if self._length < status.st_size:
-            log.info(
-                "cutting off bytes that were not acknowledged",
-                file=str(self._path),
-                bytes=status.st_size - self._length,
-            )
+            _log_cut(self._path, status.st_size - self._length)
             os.ftruncate(descriptor, self._length)
         elif self._length and self._read_at(self._length - 1, 1) != b"\n":
             self._length += os.write(descriptor, b"\n")
@@ -115,9 +112,7 @@ class FileSink:
             if acknowledged.offset > size or not acknowledged.matches_file(partial(_read_at, file.fileno())):
                 return False
             if acknowledged.offset < size:
-                log.info(
-                    "cutting off bytes that were not acknowledged", file=str(path), bytes=size - acknowledged.offset
-                )
+                _log_cut(path, size - acknowledged.offset)
                 file.truncate(acknowledged.offset)
         for name in later:
             log.info("removing a file that was not acknowledged", file=str(name))
@@ -170,6 +165,10 @@ class FileSink:
 
     async def close(self) -> None:
         await self._thread.call(self._close_file)
+
+
+def _log_cut(path: Path, count: int) -> None:
+    log.info("cutting off bytes that were not acknowledged", file=str(path), bytes=count)
 
 
 def _append_blocks(descriptor: int, blocks: list[bytes]) -> int:

@@ -72,33 +72,33 @@ class ForwardSink:
 
     async def deliver(self, batch: Batch) -> Outcome:
         message = batch.encoded(self._encode)
-        chunk = _chunk(batch)
+        chunk_id = _chunk_id(batch)
         try:
             async with asyncio.timeout(self._settings.request_timeout):
-                await self._deliver(message, chunk)
+                await self._deliver(message, chunk_id)
         except TimeoutError:
             raise RetryLater(f"no acknowledgement within {self._settings.request_timeout:g} s") from None
         except (ConnectionFailed, ProtocolFailed) as error:
             raise RetryLater(error.reason) from None
         return Outcome()
 
-    async def _deliver(self, message: Sequence[bytes], chunk: str) -> None:
+    async def _deliver(self, message: Sequence[bytes], chunk_id: str) -> None:
         context = self._tls.context() if self._tls else None
         while idle := self._idle_connection(context):
             try:
-                return await self._exchange(idle, message, chunk)
+                return await self._exchange(idle, message, chunk_id)
             except ConnectionFailed:
                 pass  # the receiver closed the idle connection: no failure yet, the next connection may work
-        return await self._exchange(await self._connect(context), message, chunk)
+        return await self._exchange(await self._connect(context), message, chunk_id)
 
-    async def _exchange(self, connection: _Connection, message: Sequence[bytes], chunk: str) -> None:
+    async def _exchange(self, connection: _Connection, message: Sequence[bytes], chunk_id: str) -> None:
         try:
             await connection.send(message)
             response = await connection.receive()
         except BaseException:
             connection.abort()
             raise
-        if not isinstance(response, dict) or response.get(b"ack") != chunk.encode():
+        if not isinstance(response, dict) or response.get(b"ack") != chunk_id.encode():
             connection.abort()
             raise ProtocolFailed(self._no_acknowledgement(response))
         if connection.can_be_reused:
@@ -137,11 +137,12 @@ class ForwardSink:
             name = variable(Settings, "sink_token", settings.name)
             raise ProtocolFailed(f"the receiver closed the connection at our PING: is {name} its shared key?") from None
         handshake.check(pong, helo)
-        connection.can_be_reused = helo.keepalive
+        if not helo.keepalive:
+            connection.end_after_next_message()
 
     def _encode(self, batch: Batch) -> list[bytes]:
         packed = self._compress(encode_entries(batch, time.time_ns()))
-        option = {"size": batch.events, "chunk": _chunk(batch)}
+        option = {"size": batch.events, "chunk": _chunk_id(batch)}
         if self._settings.compression != "none":
             option["compressed"] = self._settings.compression
         head: bytes = b"\x93" + msgpack.packb(self._tag) + struct.pack(">BI", 0xC6, sum(map(len, packed)))
@@ -157,7 +158,7 @@ class ForwardSink:
             self._idle.pop().abort()
 
 
-def _chunk(batch: Batch) -> str:
+def _chunk_id(batch: Batch) -> str:
     """Return the chunk id: base64 of 128 bits, the same whenever the same events are sent."""
     return b64encode(bytes.fromhex(batch.key)).decode("ascii")
 
@@ -180,6 +181,10 @@ class _Connection:
         reader = asyncio.StreamReader(loop=loop)
         transport, protocol = await connect(lambda: asyncio.StreamReaderProtocol(reader), host, port, context)
         return cls(context, reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+    def end_after_next_message(self) -> None:
+        """Note that the receiver takes one message on this connection."""
+        self.can_be_reused = False
 
     def is_open(self) -> bool:
         return not (self._writer.is_closing() or self._reader.at_eof())

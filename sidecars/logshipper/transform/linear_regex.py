@@ -15,17 +15,37 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from operator import methodcaller
-from typing import Any
+from typing import Protocol
 
 from sidecars.logshipper.transform.ll1 import is_ll1, may_skip_groups
 
 _MEMORY = 8 * 1024 * 1024  # bytes of RE2's tables; RE2 is fifty times as slow if they do not fit
 
 
-def compile_re2(pattern: str, *, groups: bool = True) -> Any:
+class Re2Match(Protocol):
+    """A match of RE2. Offsets count bytes."""
+
+    def span(self, group: int = 0) -> tuple[int, int]: ...
+    def groups(self) -> Sequence[bytes | None]: ...
+
+
+class Re2Regex(Protocol):
+    """A compiled regex of RE2, which has no type stubs."""
+
+    @property
+    def groups(self) -> int: ...
+    @property
+    def groupindex(self) -> Mapping[bytes, int]: ...
+    def search(self, data: bytes, pos: int = 0) -> Re2Match | None: ...
+    def match(self, data: bytes) -> Re2Match | None: ...
+    def fullmatch(self, data: bytes) -> Re2Match | None: ...
+    def finditer(self, data: bytes) -> Iterator[Re2Match]: ...
+
+
+def compile_re2(pattern: str, *, groups: bool = True) -> Re2Regex:
     """Compile the pattern for RE2, on UTF-8. Raises ValueError with the mistake and its place."""
     import re2  # type: ignore[import-untyped]  # noqa: PLC0415 - it takes 3 MB: loaded for regexes only
 
@@ -37,9 +57,10 @@ def compile_re2(pattern: str, *, groups: bool = True) -> Any:
         place = f"{anchor[1]} at character {anchor.start(1) + 1}"
         raise ValueError(f"has {place}: many events are searched at once, and the ends of one's lines are ^ and $")
     try:
-        return re2.compile(f"(?m){pattern}".encode(), options)
+        compiled: Re2Regex = re2.compile(f"(?m){pattern}".encode(), options)
     except re2.error as error:
         raise ValueError(_why(pattern, str(error))) from None
+    return compiled
 
 
 def _why(pattern: str, message: str) -> str:
@@ -147,7 +168,7 @@ def row_matcher(pattern: str) -> Rows | None:
     return found
 
 
-def prefix_matcher(pattern: str) -> Callable[[str], Any]:
+def prefix_matcher(pattern: str) -> Callable[[str], object]:
     """Return a function that is true for lines with the pattern at their beginning."""
     compiled = compile_re2(pattern, groups=False)
     if is_ll1(pattern):

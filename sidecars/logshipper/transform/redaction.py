@@ -139,7 +139,7 @@ class _Rule:
 
     pattern: str
     token: str
-    regex: Any
+    regex: linear_regex.Re2Regex
     finder: linear_regex.Finder
     check: Callable[[bytes], Spans]  # returns the parts of a match that are really to be replaced
 
