@@ -114,8 +114,8 @@ def change_owner(descriptor: int, owner: Owner) -> None:
         os.fchown(descriptor, *owner)
     except PermissionError:
         raise IOFailed(
-            f"WARCOPIER_OWNER={owner[0]}:{owner[1]}: user {os.geteuid()} may not give files to others: run as root with"
-            " the capability CHOWN, or let fsGroup do it"
+            f"WARCOPIER_OWNER={owner[0]}:{owner[1]}: user {os.geteuid()} may not change the owner of files: run as root"
+            " with the capability CHOWN, or use fsGroup"
         ) from None
 
 

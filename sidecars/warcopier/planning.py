@@ -66,8 +66,8 @@ class Plan:
         name = tomcat_names.exploded_directory_name(source.name) if unpack else source.name
         if name.upper() in tomcat_names.NEVER_DEPLOYED:
             raise BadData(
-                f"{escaped(source.path)}: Tomcat takes no directory of that name for an application: publish it under"
-                " another name, or without WARCOPIER_UNPACK; nothing was published"
+                f"{escaped(source.path)}: Tomcat deploys no directory of that name: publish it under another"
+                " name, or without WARCOPIER_UNPACK; nothing was published"
             )
         self._selected.add(name)
         expected = self._expected_digests.of(source)
@@ -183,7 +183,7 @@ class Plan:
         place = escaped(f"{self._target.path}/{name}")
         if has_tracker is None:
             raise IOFailed(
-                f"{place}: user {os.geteuid()}, group {os.getegid()} may not look into it, so nobody can tell whether"
+                f"{place}: user {os.geteuid()}, group {os.getegid()} may not look into it, so it is unknown whether"
                 " Tomcat has unpacked it: run both as one user or with one fsGroup, or remove it"
             )
         if not has_tracker:
@@ -219,11 +219,13 @@ class Plan:
         if name in self._manifest:
             log.info("an older version that was removed is not published again", file=escaped(name), newer=newer[-1])
             return True
-        older = f"would be an older version than {escaped(newer[-1])}, which is there (Tomcat sorts versions as text)"
-        remedy = "so it would not be served: raise it, or set WARCOPIER_ALLOW_OLDER=true"
+        older = f"would be an older version than {escaped(newer[-1])}, which is in the target"
+        remedy = (
+            "(Tomcat sorts versions as text), so it would not be served: raise it, or set WARCOPIER_ALLOW_OLDER=true"
+        )
         if self._settings.version is not None:
-            raise BadSettings(f"WARCOPIER_VERSION={self._settings.version} {older}, {remedy}")
-        raise BadData(f"{escaped(source.path)}: it {older}, {remedy}")
+            raise BadSettings(f"WARCOPIER_VERSION={self._settings.version} {older} {remedy}")
+        raise BadData(f"{escaped(source.path)}: it {older} {remedy}")
 
     def _note_other_form(self, source: Source, name: str) -> None:
         """Note the same application in the other form, if an earlier run published it. Raises IOFailed."""

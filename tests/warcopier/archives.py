@@ -38,7 +38,7 @@ def streamed(entries: dict[str, bytes]) -> bytes:
 
         def write(self, data: object) -> int:
             self.data += bytes(data)  # type: ignore[call-overload] # whatever the zipfile hands over
-            return len(bytes(data))  # type: ignore[call-overload] # as above
+            return len(bytes(data))  # type: ignore[call-overload] # whatever the zipfile hands over
 
     pipe = Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -126,8 +126,8 @@ class Entry:
         wanted = [name for name in names if getattr(self, name) == _ALL_ONES_32]
         if len(field) not in _ZIP64_SIZES and (field or "uncompressed_size" in wanted or "compressed_size" in wanted):
             raise BadArchive(
-                f"has an entry that Java cannot read: its zip64 field has {len(field)} bytes, which is none of the"
-                f" sizes of one: {self}"
+                f"has an entry that Java cannot read: its zip64 field has {len(field)} bytes, which is no valid"
+                f" size: {self}"
             )
         for place, name in enumerate(wanted if is_first else ()):
             if (place + 1) * _U64.size <= len(field):

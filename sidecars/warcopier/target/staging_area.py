@@ -5,7 +5,7 @@ WAR as `.warcopier-TOKEN-N.staging`, beside its final place and therefore on the
 exploded directory as `META-INF/.warcopier-TOKEN-N.staging`: below its appBase, `META-INF` is the only place where
 Tomcat does not deploy a directory that we may create.
 
-A later run removes the files of a run whose lock nobody holds. It keeps those of a run that lives, because several Pods
+A later run removes the files of a run whose lock no process holds. It keeps those of a live run, because several Pods
 may share a volume.
 """
 
@@ -122,14 +122,14 @@ class StagingArea:
 
     def _meta_inf_failure(self) -> IOFailed:
         place = escaped(f"{self._target.path}/{META_INF}")
-        return IOFailed(f"{place}: it is no directory, and directories are unpacked below it first: remove it")
+        return IOFailed(f"{place}: it is no directory, and exploded directories are staged below it: remove it")
 
     # -- removal -----------------------------------------------------------------------------------------------------
 
     def remove_stale(self, names: Iterable[str]) -> list[str]:
         """Remove the files and directories of killed runs, among the target's `names` and in META-INF.
 
-        Return the removed names. Only names are removed that are exactly of our form, of a run whose lock nobody holds.
+        Return the removed names. Only names exactly of our form are removed, of runs whose lock no process holds.
         """
         by_token: dict[str, list[str]] = {}
         for name in (*names, *self._names_in_meta_inf()):

@@ -124,7 +124,7 @@ def test_an_entry_in_the_place_of_the_tracker_is_refused_where_it_is_unpacked(
 @pytest.mark.parametrize("name", ["META-INF", "WEB-INF", "meta-inf"])
 def test_an_application_that_tomcat_would_never_serve_unpacked_is_refused(copier: Copier, name: str) -> None:
     (copier.source / f"{name}.war").write_bytes(SHOP)
-    refused(copier.run(**UNPACK), 65, f"{name}.war: ", "Tomcat takes no directory of that name for an application")
+    refused(copier.run(**UNPACK), 65, f"{name}.war: ", "Tomcat deploys no directory of that name")
     assert copier.names() == []
 
 

@@ -55,7 +55,7 @@ def test_told_to_stop_in_the_middle_of_a_copy_it_leaves_nothing(copier: Copier, 
 @pytest.mark.usefixtures("umask_of_its_own")
 def test_what_was_done_is_the_termination_message(copier: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
     from sidecars.chassis.runtime import lifecycle, signals  # noqa: PLC0415 - to be patched
-    from sidecars.warcopier import app  # noqa: PLC0415 - as above
+    from sidecars.warcopier import app  # noqa: PLC0415 - only in this test
 
     said: list[str] = []
     monkeypatch.setattr(lifecycle, "write_termination_message", said.append)

@@ -79,7 +79,7 @@ def test_a_name_that_is_no_text_is_published_as_it_is(copier: Copier) -> None:
         file.write(SHOP)
     assert copier.run().code == 0
     assert copier.run().last == "nothing to do: 1 unchanged"
-    assert b"k\xf6ln.war" in os.listdir(os.fsencode(copier.target))  # noqa: PTH208 - as above
+    assert b"k\xf6ln.war" in os.listdir(os.fsencode(copier.target))  # noqa: PTH208 - names are bytes
 
 
 def test_a_suffix_in_capitals_is_published_in_the_form_that_all_of_tomcat_knows(copier: Copier) -> None:

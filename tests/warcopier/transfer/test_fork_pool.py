@@ -81,7 +81,7 @@ def test_where_there_may_be_no_more_processes_it_is_done_here(monkeypatch: pytes
     monkeypatch.setattr(os, "fork", none_left)
     before = os.listdir("/proc/self/fd")  # noqa: PTH208 - of numbers
     assert set(shared(5, lambda _number, _wrote: os.getpid())) == {US}
-    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208 - as above
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208 - of numbers
 
 
 def test_more_tasks_than_a_pipe_holds_are_refused() -> None:
