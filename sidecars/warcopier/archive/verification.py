@@ -95,7 +95,7 @@ class ArchiveSummary:
 def verify_archive(read: ReadAt, size: int, limits: Limits, name_rule: str = "safe") -> Contents:
     """Verify all of an archive of `size` bytes. `name_rule` is one of NAME_RULES.
 
-    Raises BadArchive, or what `read` raises.
+    Raises BadArchive, or the error of `read`.
     """
     summary = summarize(read, size, limits, name_rule)
     require_no_overlap(verify_part(read, summary, part, name_rule) for part in summary.parts)

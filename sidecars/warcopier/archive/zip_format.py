@@ -97,7 +97,7 @@ class Entry:
         return escaped_prefix(self.name.decode(errors="surrogateescape"))
 
     def _require_utf8(self, raw: bytes, what: str) -> None:
-        """Raise BadArchive if the bytes are not UTF-8: Java reads names so, whatever the UTF-8 flag (bit 11) says."""
+        """Raise BadArchive if the bytes are not UTF-8: Java reads them as UTF-8 with or without the flag (bit 11)."""
         try:
             raw.decode()
         except UnicodeDecodeError:

@@ -7,13 +7,13 @@ Modules in the order of the data; read `commit` first, then `stager`:
 
 - `directory`        the target directory, held open, and questions about the artifacts in it
 - `free_space`       disk space and inodes, checked before the first byte; `memory_limit` for a target in memory
-- `staging_area`     names, files and lock of the run's unfinished work; removal of what killed runs have left
+- `staging_area`     names, files and lock of the run's unfinished work; removal of those of killed runs
 - `stager`           one artifact from its source to a staged file or directory that is verified
 - `commit`           the step in which each staged artifact becomes the published one
 - `directory_swap`   exchange of two directories in one step; removal of a directory of any depth
 - `manifest`         `.warcopier.json`, the artifacts that earlier runs published
 
-What lies in the target after a `kill -9`, and what the next run does:
+The target after a `kill -9`, and the next run:
 
     killed                             on the disk                                  the next run
     before the lock                    nothing new                                  does everything

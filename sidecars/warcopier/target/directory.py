@@ -58,7 +58,7 @@ class TargetDirectory:
             return sorted(os.listdir(self.descriptor))  # noqa: PTH208 - pathlib has no listing of a descriptor
 
     def contains_file(self, path: str) -> bool:
-        """True if the file lies in this very directory, whatever path leads to it. Raises IOFailed."""
+        """True if the file lies in this very directory, by any path. Raises IOFailed."""
         with io_errors.reading(path):
             parent = os.stat(os.path.dirname(os.path.realpath(path)))  # noqa: PTH116, PTH120 - paths are text
             return os.path.samestat(parent, os.fstat(self.descriptor))
@@ -66,7 +66,7 @@ class TargetDirectory:
     # -- one artifact ------------------------------------------------------------------------------------------------
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return the status of what has this name, of a link itself; None if nothing has it. Raises OSError."""
+        """Return the status of the file, link or directory with this name; None if there is none. Raises OSError."""
         try:
             return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
@@ -134,7 +134,7 @@ class TargetDirectory:
             log.warning("its mode or owner differs and cannot be set", file=escaped(name), reason=error.strerror)
         return None
 
-    # -- what Tomcat sees --------------------------------------------------------------------------------------------
+    # -- the view of Tomcat -------------------------------------------------------------------------------------------
 
     def is_hidden_by_directory(self, war: str) -> bool:
         """True if Tomcat will serve a directory beside the WAR that it did not unpack itself, instead of the WAR."""

@@ -93,7 +93,7 @@ class StagingArea:
             os.mkdir(META_INF, 0o755, dir_fd=self._target.descriptor)
 
     def new_directory_name(self) -> str:
-        """Return a new name in META-INF. What has the name when the context is left is removed then. Raises OSError."""
+        """Return a new name in META-INF. A directory with the name is removed at the end. Raises OSError."""
         return self._new_name(f"{META_INF}/")
 
     def published(self, name: str) -> None:

@@ -139,7 +139,7 @@ class BackgroundTask(Generic[T]):
             self._thread.join()
 
     def result(self, on_progress: OnProgress = no_progress) -> T:
-        """Wait for the result. `on_progress` gets the offset of the last read. Raises what the work raised."""
+        """Wait for the result. `on_progress` gets the offset of the last read. Raises the error of the work."""
         if not self._has_thread:
             self._on_progress = on_progress
             return self._work(self._read)

@@ -35,7 +35,7 @@ _REFUSED = (
 
 
 def copy(reader: int, writer: int, size: int, on_progress: OnProgress = no_progress) -> int:
-    """Copy the first `size` bytes from one open file to another. Raises OSError, or what `on_progress` raises.
+    """Copy the first `size` bytes from one open file to another. Raises OSError, or the error of `on_progress`.
 
     Return the number of bytes copied: fewer than `size` if the file became shorter.
     """
@@ -103,7 +103,7 @@ def flush_file_system(directory: int) -> None:
 
 
 def sha256_of(read: ReadAt) -> str:
-    """Return the hexadecimal SHA-256 of everything that `read` returns. Raises what `read` raises."""
+    """Return the hexadecimal SHA-256 of everything that `read` returns. Raises the error of `read`."""
     digest = hashlib.sha256()
     offset = 0
     while piece := read(offset, _PIECE):
@@ -117,7 +117,7 @@ def sha256_of_bytes(data: bytes) -> str:
 
 
 def are_equal(one: ReadAt, other: ReadAt) -> bool:
-    """True if both return the same bytes. Raises what they raise."""
+    """True if both return the same bytes. Raises their errors."""
     offset = 0
     while piece := one(offset, _PIECE):
         if piece != other(offset, len(piece)):

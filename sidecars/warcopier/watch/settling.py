@@ -28,8 +28,8 @@ class Settling:
     def __init__(self, source_state: Hashable, changed: float, now: float, *, careful: bool) -> None:
         """Begin before the first run. `changed` is when the source changed last.
 
-        `careful` True means that no run comes before the source is quiet, since a run could not tell a part from the
-        whole.
+        `careful` True means that no run comes before the source is quiet, since a run could not distinguish a part from
+        the whole.
         """
         self._careful = careful
         self._source_state = source_state

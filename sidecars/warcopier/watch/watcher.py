@@ -2,8 +2,8 @@
 
 At each of the `change_events` the state of the source is observed, which costs a `stat` for each WAR. If the state
 differs there is a run, and in the run the digests decide whether anything is published. The swap of a ConfigMap or a
-Secret is one rename of a link (`..data`) in a watched directory. `settling` says when an incomplete source is worth a
-run.
+Secret is one rename of a link (`..data`) in a watched directory. `settling` decides when a changed source is worth
+a run.
 
 The first run must succeed unless the target has good artifacts, else the process ends as a job would: there is nothing
 to stay for. Any other failure is logged, counted and shown in `/status`. The artifacts stay, also those that an earlier
