@@ -1,4 +1,4 @@
-"""The data path without sockets: both protocols between two transports that only remember, so every split is exact."""
+"""The data path without sockets: both protocols on fake transports, so that each split of the bytes is exact."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_pipelined_requests_that_wait_are_answered_although_the_app_sends_no_mor
 
 
 def test_a_last_answer_is_not_taken_back_by_requests_that_came_behind_it() -> None:
-    """Closing at once would reset the connection when more comes; so it says that it ends, and reads on."""
+    """A close at once would reset the connection when more bytes come. So the connection sends EOF, and reads on."""
     with Pair() as pair:
         pair.client.data_received(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + REQUESTS[0])
         pair.connection.data_received(RESPONSES[0])
@@ -202,7 +202,7 @@ def test_a_last_answer_is_not_taken_back_by_requests_that_came_behind_it() -> No
 
 
 def test_an_endpoint_is_well_again_when_its_answer_begins() -> None:
-    """An answer may never end: a stream of events, or a connection that is upgraded."""
+    """A response may never end: a stream of events, or a connection that is upgraded."""
     upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     stream = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

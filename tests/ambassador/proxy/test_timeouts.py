@@ -1,4 +1,4 @@
-"""Every state of a connection and of an exchange has an end: the rows of the table in `deadlines`."""
+"""Every state of a connection and of an exchange has an end: the rows of the table in `timeouts`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def under_way(pair: Pair) -> Exchange:
 
 
 def opening(pair: Pair) -> None:
-    """A request whose connection never opens."""
+    """Send a request whose connection never opens."""
 
     async def never(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
@@ -50,13 +50,13 @@ def opening(pair: Pair) -> None:
 
 
 def waiting(pair: Pair) -> None:
-    """A request that waits for its turn."""
+    """Send a request that waits for admission."""
     pair.upstream.admission.under_way = AT_ONCE
     pair.client.data_received(GET)
 
 
 def pausing(pair: Pair) -> None:
-    """A request whose only endpoint has failed, and is asked again after a pause."""
+    """Send a request whose only endpoint fails, and gets another attempt after a pause."""
     pair.client.data_received(GET)
     pair.connection.data_received(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
     assert pair.client.exchange is not None
@@ -64,13 +64,13 @@ def pausing(pair: Pair) -> None:
 
 
 def blocked(pair: Pair) -> None:
-    """An upload that the upstream does not take."""
+    """Send an upload that the upstream does not take."""
     pair.client.data_received(UPLOAD)
     pair.connection.pause_writing()
 
 
 def asked(*messages: bytes) -> Callable[[Pair], None]:
-    """A request, and what has been answered so far."""
+    """Return a state: a request is sent, and a part of its response has come."""
 
     def go(pair: Pair) -> None:
         pair.client.data_received(messages[0])
@@ -287,7 +287,7 @@ def test_failed_tries_take_from_the_time_of_the_next() -> None:
 
 
 def test_a_request_that_is_slower_than_its_time_is_executed_once() -> None:
-    """However many endpoints there are, and whatever may be repeated: TIMEOUT is the app's patience."""
+    """TIMEOUT is the whole patience of the app, for any number of endpoints and for each retry policy."""
     with Pair(**LIMITS) as pair:
         pair.add_endpoints(1)
         pair.client.data_received(GET)

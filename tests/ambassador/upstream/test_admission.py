@@ -1,9 +1,8 @@
-"""Requests that wait for their turn: with a loop that only remembers, and with a thousand connections."""
+"""The admission queue: with a fake event loop, and with a thousand connections."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import Counter, deque
 from collections.abc import Callable
 
@@ -15,13 +14,11 @@ from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.upstream.admission import AT_ONCE, EACH, AdmissionQueue
 from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 from tests.ambassador.exchanges import Pair, Wire, wire
-from tests.ambassador.support import GET, Ambassador, Peer, backends
-from tests.conftest import Start
-from tests.support import PATIENCE
+from tests.ambassador.support import GET
 
 
 class Loop:
-    """Remembers what is to be done soon; `go` does it, and gives what that asks for to the next time."""
+    """A fake event loop. `go` runs the scheduled callbacks, and leaves those that they schedule to the next `go`."""
 
     def __init__(self) -> None:
         self.soon: deque[Callable[[], None]] = deque()
@@ -32,7 +29,7 @@ class Loop:
 
 
 class Some:
-    """Something that can wait."""
+    """An exchange that can wait in the queue."""
 
     def __init__(self, crowd: Crowd, number: int) -> None:
         self.crowd = crowd
@@ -41,7 +38,7 @@ class Some:
 
     def start(self, _now: float) -> None:
         assert not self.over
-        self.crowd.admission.under_way += 1
+        self.crowd.admission.count_start()
         self.crowd.started.append(self.number)
 
 
@@ -220,7 +217,7 @@ CROWD = 1024
 
 
 def crowd_of_clients(pair: Pair, connections: int) -> tuple[list[UpstreamConnection], list[Wire]]:
-    """Idle connections to the endpoint, and what a crowd that asks at once has been answered so far."""
+    """Send a request on each of `CROWD` connections; return those to the endpoint, and the apps' fake transports."""
     pool = [pair.upstream.pool.new_connection(pair.endpoint) for _ in range(connections)]
     for connection in pool:
         connection.connection_made(Wire())  # type: ignore[arg-type] # a transport as far as it goes
@@ -260,22 +257,3 @@ def test_a_crowd_reaches_a_slow_upstream_whole() -> None:
         pool, _ = crowd_of_clients(pair, CROWD)
         passes(pair, CROWD // EACH)
         assert all(wire(connection).written for connection in pool)
-
-
-def test_an_upstream_that_answers_nobody_until_all_have_asked_gets_to_answer(start: Start) -> None:
-    clients = 2 * AT_ONCE
-    together = threading.Barrier(clients)
-
-    def handle(peer: Peer) -> None:
-        while peer.head():
-            together.wait(PATIENCE)
-            peer.send(ANSWER)
-
-    with backends(handle) as (backend,):
-        ambassador = Ambassador(start, backend.url)
-        apps = [ambassador.connect() for _ in range(clients)]
-        for app in apps:
-            app.send(GET)
-        assert {app.response()[0] for app in apps} == {200}
-        for app in apps:
-            app.close()
