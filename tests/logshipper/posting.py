@@ -13,7 +13,7 @@ from tests.logshipper.support import a_batch, a_chunk
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
-YES = b"HTTP/1.1 204 No Content\r\n\r\n"
+ACCEPTED = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 def batch(text: str, start: int = 0) -> Batch:

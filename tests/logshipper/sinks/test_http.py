@@ -15,7 +15,7 @@ from backports import zstd
 from sidecars.chassis.config.settings import SettingsError
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
 from tests.logshipper.opened_sinks import create, opened
-from tests.logshipper.posting import YES, batch, post, request_of, served
+from tests.logshipper.posting import ACCEPTED, batch, post, request_of, served
 from tests.logshipper.support import Receiver
 
 # -- requests ------------------------------------------------------------------------------------------------------
@@ -36,7 +36,7 @@ async def test_path_and_query_are_sent_as_they_were_written() -> None:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append((await request_of(reader))[0])
-        writer.write(YES)
+        writer.write(ACCEPTED)
 
     async with served(serve) as address:
         await post(f"http://{address}/a%2Fb;c?d=e&f=%20", "1\n")

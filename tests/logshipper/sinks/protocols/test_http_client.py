@@ -12,7 +12,7 @@ import trustme
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.sinks.base import RetryLater
 from tests.logshipper.opened_sinks import create, opened
-from tests.logshipper.posting import YES, batch, post, request_of, served
+from tests.logshipper.posting import ACCEPTED, batch, post, request_of, served
 from tests.logshipper.support import Receiver
 
 # -- connections ---------------------------------------------------------------------------------------------------
@@ -25,7 +25,7 @@ async def test_a_connection_is_kept_and_used_again() -> None:
         connections.append(0)
         while True:
             await request_of(reader)
-            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" + YES)
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" + ACCEPTED)
             connections[-1] += 1
 
     async with served(serve) as address, opened(f"http://{address}/") as sink:
@@ -40,7 +40,7 @@ async def test_a_kept_connection_that_closes_under_a_request_costs_no_retry() ->
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal responded
         await request_of(reader)
-        writer.write(YES)
+        writer.write(ACCEPTED)
         responded += 1
         await reader.readexactly(1)  # the next request begins
 
@@ -68,7 +68,7 @@ async def test_batches_on_their_way_together_have_a_connection_each() -> None:
         await request_of(reader)
         waiting.release()
         await together.wait()
-        writer.write(YES)
+        writer.write(ACCEPTED)
 
     async with served(serve) as address, opened(f"http://{address}/") as sink, asyncio.TaskGroup() as tasks:
         for number in range(3):
@@ -161,7 +161,7 @@ def authority(tmp_path: Path) -> Authority:
 async def yes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while True:
         await request_of(reader)
-        writer.write(YES)
+        writer.write(ACCEPTED)
 
 
 async def test_a_receiver_is_trusted_by_the_authority_that_is_set(authority: Authority) -> None:
