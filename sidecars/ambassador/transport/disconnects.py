@@ -48,10 +48,19 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _ROW = re.compile(r"^ *\d+: ([0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4})(?: +\S+){6} +(\d+) ", re.MULTILINE)
 
 
+Address = tuple[Any, ...]  # of a socket: (host, port) or, of IPv6, (host, port, flow, scope)
+
+
+class HasSocket(Protocol):
+    """A transport, as far as its socket and its addresses can be had from it."""
+
+    def get_extra_info(self, name: str, /) -> Any: ...
+
+
 class InodeSource(Protocol):
     """A source of the inodes of TCP sockets."""
 
-    def __call__(self, local: Any, remote: Any) -> int | None:
+    def __call__(self, local: Address, remote: Address) -> int | None:
         """Return the inode of the socket with these addresses; None if there is no such socket."""
 
     def close(self) -> None:
@@ -65,7 +74,7 @@ class Disconnects:
         self._untested = list((SockDiag, ProcNetTcp) if sources is None else sources)  # the best one first
         self._source: InodeSource | None = None  # the one that works here
 
-    def has_closed(self, transport: Any) -> bool:
+    def has_closed(self, transport: HasSocket) -> bool:
         """Return True if the process at the other end has closed this connection; False if that is unknown."""
         own = transport.get_extra_info("socket")
         here, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
@@ -80,7 +89,7 @@ class Disconnects:
             return source is not None and source(peer, here) == 0
         return False
 
-    def _find_source(self, descriptor: int, here: Any, peer: Any) -> InodeSource | None:
+    def _find_source(self, descriptor: int, here: Address, peer: Address) -> InodeSource | None:
         """Return the source that works here: it must know the inode of our own socket. Raises OSError."""
         while self._source is None and self._untested:
             try:
@@ -112,7 +121,7 @@ class SockDiag:
         self._socket.setblocking(False)
         self._sequence = 0
 
-    def __call__(self, local: Any, remote: Any) -> int | None:
+    def __call__(self, local: Address, remote: Address) -> int | None:
         """Return the inode of the socket with these addresses; None if there is no such socket."""
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         self._socket.send(encode_query(local, remote, self._sequence))
@@ -132,7 +141,7 @@ def _is_hung_up(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def encode_query(local: Any, remote: Any, sequence: int) -> bytes:
+def encode_query(local: Address, remote: Address, sequence: int) -> bytes:
     """Return the netlink message that queries the socket with these addresses."""
     ours, theirs = _packed(local[0]), _packed(remote[0])
     family = socket.AF_INET if len(ours) == len(theirs) == _IPV4 else socket.AF_INET6
@@ -165,7 +174,7 @@ class ProcNetTcp:
         self._inodes: dict[str, int] = {}
         self._fresh_until = float("-inf")
 
-    def __call__(self, local: Any, remote: Any) -> int | None:
+    def __call__(self, local: Address, remote: Address) -> int | None:
         """Return the inode of the socket with these addresses; None if there is no such socket."""
         now = self._clock()
         if now >= self._fresh_until:
@@ -188,7 +197,7 @@ def parse_table(table: str) -> dict[str, int]:
     return {addresses: int(inode) for addresses, inode in _ROW.findall(table)}
 
 
-def _shown(address: Any, *, mapped: bool) -> str:
+def _shown(address: Address, *, mapped: bool) -> str:
     """Return an address as the kernel prints it there: words of 32 bits in the machine's own order, and the port."""
     packed = _packed(address[0])
     if mapped and len(packed) == _IPV4:

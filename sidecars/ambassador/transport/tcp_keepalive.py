@@ -12,7 +12,6 @@ import contextlib
 import math
 import socket
 import struct
-from typing import Any
 
 # Seconds of silence before the first probe: Linux's name of the option, and that of macOS. TCP_INFO is Linux's alone.
 _IDLE: int = getattr(socket, "TCP_KEEPIDLE", 0) or getattr(socket, "TCP_KEEPALIVE", 0)
@@ -24,7 +23,7 @@ _RETRANSMITS = 2  # consecutive ones, none of which was acknowledged
 _LAST_ACK = -1  # milliseconds since it came
 
 
-def set_keepalive(own: Any, seconds: float) -> None:
+def set_keepalive(own: socket.socket | None, seconds: float) -> None:
     """Let the kernel probe the peer of this socket after this many seconds of silence; 0: never.
 
     Three probes follow at intervals of a third of that time, at least 1 s, which is also the kernel's unit: a peer that
@@ -46,7 +45,7 @@ def set_keepalive(own: Any, seconds: float) -> None:
             shared.detach()
 
 
-def is_unreachable(own: Any, seconds: float) -> bool:
+def is_unreachable(own: socket.socket | None, seconds: float) -> bool:
     """Return True if the peer of this TCP socket has acknowledged nothing for twice `seconds`."""
     if not seconds or own is None or _TCP_INFO is None:
         return False
@@ -55,7 +54,7 @@ def is_unreachable(own: Any, seconds: float) -> bool:
     return False
 
 
-def acknowledged(own: Any) -> int:
+def acknowledged(own: socket.socket | None) -> int:
     """Return the number of bytes that the peer of this TCP socket has acknowledged; 0 if it is not known.
 
     It distinguishes a peer that takes little from one that takes nothing. The event loop learns that the kernel has

@@ -43,7 +43,7 @@ class Some:
 
 
 class Crowd:
-    """Arrivals at `Turns`, in the order of their numbers."""
+    """An admission queue and its exchanges, in the order of their numbers."""
 
     def __init__(self) -> None:
         self.loop = Loop()
