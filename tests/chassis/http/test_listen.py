@@ -67,7 +67,7 @@ def test_a_host_name_is_all_its_addresses() -> None:
         assert {each.getsockname()[0] for each in sockets} == expected
 
 
-def test_a_listen_socket_does_not_block() -> None:
+def test_a_listening_socket_does_not_block() -> None:
     with bound("127.0.0.1:0") as sockets, pytest.raises(BlockingIOError):
         sockets[0].accept()
 
