@@ -304,7 +304,7 @@ def main() -> int:
     found: Measurements = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         origin = Origin(Path(name))
-        stack.enter_context(running(origin.prepare(), 1, {}, [origin.port, origin.secure]))
+        stack.enter_context(running(origin.prepare(), 1, {}, [origin.port, origin.tls_port]))
         script = origin.folder / "unique.lua"
         script.write_text(UNIQUE)
         others, missing = peers(origin)

@@ -48,11 +48,11 @@ frontend raw
 backend raw_origin
   mode tcp
   server origin 127.0.0.1:{origin}
-frontend secure
+frontend tls
   bind 127.0.0.1:{tls}
-  default_backend secure_origin
-backend secure_origin
-  server origin 127.0.0.1:{secure} ssl verify required ca-file {folder}/ca.pem verifyhost localhost
+  default_backend tls_origin
+backend tls_origin
+  server origin 127.0.0.1:{tls_origin} ssl verify required ca-file {folder}/ca.pem verifyhost localhost
 """
 
 NGINX = """
@@ -67,7 +67,7 @@ http {{
 ORIGIN = """
   sendfile on;
   server {{
-    listen 127.0.0.1:{origin} backlog=4096; listen 127.0.0.1:{secure} ssl backlog=4096; root {folder};
+    listen 127.0.0.1:{origin} backlog=4096; listen 127.0.0.1:{tls_origin} ssl backlog=4096; root {folder};
     location = /served {{ stub_status; }}
     ssl_certificate {folder}/origin.pem; ssl_certificate_key {folder}/origin.pem;
   }}
@@ -94,9 +94,9 @@ static_resources:
   - address: {{socket_address: {{address: 127.0.0.1, port_value: {tls}}}}}
     filter_chains: [{{filters: [{{name: http, typed_config: {{
       "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
-      stat_prefix: secure,
+      stat_prefix: tls,
       route_config: {{virtual_hosts: [
-        {{name: all, domains: ["*"], routes: [{{match: {{prefix: /}}, route: {{cluster: secure}}}}]}}]}},
+        {{name: all, domains: ["*"], routes: [{{match: {{prefix: /}}, route: {{cluster: tls}}}}]}}]}},
       http_filters: [*router]}}}}]}}]
   - address: {{socket_address: {{address: 127.0.0.1, port_value: {tcp}}}}}
     filter_chains: [{{filters: [{{name: tcp, typed_config: {{
@@ -110,15 +110,15 @@ static_resources:
       thresholds: [{{max_connections: 8192, max_pending_requests: 8192, max_requests: 8192}}]}}
     load_assignment: {{cluster_name: origin, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{
       socket_address: {{address: 127.0.0.1, port_value: {origin}}}}}}}}}]}}]}}
-  - name: secure
+  - name: tls
     type: STATIC
     lb_policy: LEAST_REQUEST
     circuit_breakers: *limits
     transport_socket: {{name: tls, typed_config: {{
       "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext,
       common_tls_context: {{validation_context: {{trusted_ca: {{filename: {folder}/ca.pem}}}}}}}}}}
-    load_assignment: {{cluster_name: secure, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{
-      socket_address: {{address: 127.0.0.1, port_value: {secure}}}}}}}}}]}}]}}
+    load_assignment: {{cluster_name: tls, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{
+      socket_address: {{address: 127.0.0.1, port_value: {tls_origin}}}}}}}}}]}}]}}
 """
 
 AIOHTTP = """
@@ -195,7 +195,7 @@ class Origin:
 
     folder: Path
     port: int = field(default_factory=free_port)
-    secure: int = field(default_factory=free_port)
+    tls_port: int = field(default_factory=free_port)
 
     def served(self) -> int:
         """Return the number of requests that it has served so far."""
@@ -213,7 +213,7 @@ class Origin:
         authority.cert_pem.write_to_path(self.folder / "ca.pem")
         certificate = authority.issue_cert("127.0.0.1", "localhost").private_key_and_cert_chain_pem
         certificate.write_to_path(self.folder / "origin.pem")
-        content = ORIGIN.format(origin=self.port, secure=self.secure, folder=self.folder)
+        content = ORIGIN.format(origin=self.port, tls_origin=self.tls_port, folder=self.folder)
         (self.folder / "origin.conf").write_text(NGINX.format(folder=self.folder, content=content))
         return ["nginx", "-c", str(self.folder / "origin.conf")]
 
@@ -251,7 +251,7 @@ def ambassador(name: str, origin: Origin, form: Form, **settings: str) -> Proxy:
     upstreams = {
         HTTP: f"http://127.0.0.1:{origin.port}",
         TCP: f"tcp://127.0.0.1:{origin.port}",
-        TLS: f"https://127.0.0.1:{origin.secure}",
+        TLS: f"https://127.0.0.1:{origin.tls_port}",
     }
     environ = {"AMBASSADOR_ADMIN_LISTEN": f"127.0.0.1:{free_port()}", "AMBASSADOR_TLS_CA": f"{origin.folder}/ca.pem"}
     for kind, port in ports.items():
@@ -277,7 +277,7 @@ def peers(origin: Origin) -> tuple[list[Proxy], list[str]]:
         own = origin.folder / name
         own.mkdir()
         ports = {kind: free_port() for kind in (HTTP, TCP, TLS)}
-        content = text.format(**ports, origin=origin.port, secure=origin.secure, folder=origin.folder)
+        content = text.format(**ports, origin=origin.port, tls_origin=origin.tls_port, folder=origin.folder)
         if name == "nginx":
             content = NGINX.format(folder=own, content=content)
         config = own / "config.yaml"

@@ -31,7 +31,7 @@ log = logs.get("adapter")
 
 
 async def run(settings: Settings, context: ServiceContext) -> None:
-    """Serve the routes until the process must stop. Ready once it listens: it never waits for the app."""
+    """Serve the routes until the process must stop. The process is ready once it listens, whatever the app does."""
     listening = context.health.hold("listener", "not listening yet")
     routes = routes_of(settings.apps.values())
     statistics = Statistics(routes)

@@ -1,4 +1,4 @@
-"""Types of settings that only the adapter has. The error of each names the expected form of a value."""
+"""Types of settings that only the adapter has. A refused value raises ValueError with the expected form."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ routes = pairs(path, SettingType("app's path", _parse_route_target))
 
 @dataclass(frozen=True)
 class ByRoute(Generic[T]):
-    """A value for all routes of an app, and exceptions by path."""
+    """The value of a setting for all routes of an app, and the values of single paths that differ from it."""
 
     value: T
     exceptions: Mapping[str, T]

@@ -158,7 +158,7 @@ class App:
         return {self.mode[route] for route in self.routes}
 
     @property
-    def secure(self) -> bool:
+    def uses_tls(self) -> bool:
         return self.target.scheme == "https"
 
     @property
@@ -292,7 +292,7 @@ def _credentials(app: App) -> Iterator[str]:
         return variable(Settings, field, app.name)
 
     for field in ("target_ca", "target_cert", "target_key"):
-        if getattr(app, field) and not app.secure:
+        if getattr(app, field) and not app.uses_tls:
             yield f"{named(field)} is set, but {named('target')} is not https"
     if app.target_key and not app.target_cert:
         yield f"{named('target_key')} is set, but {named('target_cert')} is not: set both"

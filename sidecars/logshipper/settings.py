@@ -30,7 +30,8 @@ class Settings(ServiceSettings):
     )
     rotate_wait: float = setting(
         duration("0", "1h"),
-        "how long a rotated or deleted file must be quiet before its unfinished last line is shipped and it is closed",
+        "the time for which a rotated or deleted file must be quiet; then its unfinished last line is shipped, and it "
+        "is closed",
         default="30s",
     )
     delete_delivered: bool = setting(

@@ -105,7 +105,7 @@ def _running(folder: Path, data: Path) -> Iterator[Prometheus]:
 
 @contextmanager
 def scraping(folder: Path, targets: Mapping[str, tuple[int, str]]) -> Iterator[Prometheus]:
-    """Start Prometheus that scrapes these ports and paths of loopback, each as a job. Waits until each was scraped."""
+    """Start Prometheus with one job for each of these ports and paths of loopback. Waits until each was scraped."""
     jobs = "".join(
         f"  - job_name: '{name}'\n    metrics_path: '{path}'\n    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
         for name, (port, path) in targets.items()

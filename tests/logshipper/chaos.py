@@ -277,7 +277,7 @@ def main() -> int:
             try:
                 chaos.run(min(options.episode, options.rounds - rounds))
             except AssertionError as error:
-                print(f"seed {seed}: {error}")  # noqa: T201 - a program's answer
+                print(f"seed {seed}: {error}")  # noqa: T201 - a program's output
                 return 1
             finally:
                 chaos.close()

@@ -97,13 +97,13 @@ class Pod:
     def send(self, sink: str, chunks: list[Chunk]) -> InFlightBatch:
         """Put a batch in flight."""
         self.queues[sink].sending(chunks)
-        return InFlightBatch(sink, chunks, self.shape)
+        return InFlightBatch(sink, chunks, self.process)
 
     def settle(self, flight: InFlightBatch) -> None:
         """Accept all of a batch."""
         self.queues[flight.content.sink].settle(flight.chunks, flight.dropped, flight.receipt)
 
-    def shape(self, chunk: Chunk) -> Records:
+    def process(self, chunk: Chunk) -> Records:
         return self.pipelines[chunk.input].process(chunk)
 
     def rotate(self) -> None:

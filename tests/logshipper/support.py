@@ -214,7 +214,7 @@ def now() -> float:
 
 @contextlib.contextmanager
 def full_disk(*, nothing: bool = False) -> Iterator[None]:
-    """Let each write write ten bytes, or `nothing`, and then fail."""
+    """Make each `os.write` fail with a full disk, after it has written ten bytes or `nothing`."""
     real = os.write
 
     def full(descriptor: int, data: bytes) -> int:

@@ -20,7 +20,7 @@ _KEEP_ALIVE = 4.0  # seconds; node and uvicorn close an idle connection after 5
 
 
 class AppConnection:
-    """The way to one app. Owned by the app client.
+    """The pool of connections to one app. Owned by the app client.
 
     A secret that came by file is read again for each request, so that a new secret is used at once.
     """
@@ -30,7 +30,7 @@ class AppConnection:
         self._app = app
         self._origin = f"{app.target.scheme}://{app.target.netloc}"
         self._requests: dict[AppRequest, tuple[str, h11.Request]] = {}
-        tls_context = _tls_context(app) if app.secure else None
+        tls_context = _tls_context(app) if app.uses_tls else None
         context = tls_context.context if tls_context else lambda: None
         self._client = HttpClient(app.target.hostname or "", app.port, context, keep_alive=_KEEP_ALIVE)
 

@@ -56,7 +56,7 @@ class AppRequest:
 class AppResponse:
     """A complete HTTP response of the app, with any status.
 
-    headers         names in lower case; of several with one name the first
+    headers         by their names in lower case; of several with one name the first
     interpretation  the result of `interpretation.interpret_response`, if it was made while the request was in flight
     """
 

@@ -1,8 +1,8 @@
 """Cancellation of long work on a page: a check between its parts. No I/O.
 
 Parsing and writing a large page run in a thread of their own. A thread cannot be cancelled from outside. So the work
-calls a `Checkpoint` after each part of the page, and the one of `app_client.background` raises if nobody waits for the
-result any more.
+calls a `Checkpoint` after each part of the page. The `Checkpoint` of `app_client.background_threads` raises an
+exception if nobody waits for the result any more.
 """
 
 from __future__ import annotations

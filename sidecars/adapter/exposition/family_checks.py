@@ -2,8 +2,8 @@
 
 A check takes the family in runs of rows. Its kind depends on the family's type:
 
-    UniqueSeriesCheck   One value a series: checks only the names, the numbers, and that no series occurs twice. It does
-                        nearly all of it for many rows at a time.
+    UniqueSeriesCheck   One value a series: checks only the names, the numbers, and that no series occurs twice. Most of
+                        this check is done for many rows at a time.
     DistributionCheck   Text's histograms and summaries, whose rows depend on each other.
     MetricPointCheck    All other families of OpenMetrics, which orders the samples of a series, its points in time and
                         its exemplars strictly (`metric_points`).
@@ -192,7 +192,7 @@ class UniqueSeriesCheck:
 
 
 class _Distribution:
-    """The state of one histogram or summary of text. Numbers are NaN before the first."""
+    """The state of one histogram or summary of text. A number is NaN until a sample has given it."""
 
     __slots__ = ("bound", "bucket", "count", "line", "sum")
 

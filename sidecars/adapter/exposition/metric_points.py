@@ -1,13 +1,13 @@
-"""The check of OpenMetrics' order: families, in them metrics, in them points in time, in them samples. No I/O.
+"""The check of OpenMetrics' order: a family has metrics, a metric has points in time, a point has samples. No I/O.
 
 A *metric* is a label set, without the label that belongs to a point's own samples (a bucket's `le`, a quantile's
 `quantile`, a state's name). A *point* is the metric's samples with one timestamp. None of these may be interleaved.
 
-    a row whose metric and timestamp are              effect
-    those of the open point                           goes on with the point
-    the open metric's, with a later timestamp         ends the point, opens the metric's next one
-    those of a metric that was not there before       ends the point, opens the first one of that metric
-    anything else                                     InconsistentFamily
+    metric of a row        timestamp of the row    effect
+    that of the open point the same                goes on with the open point
+    that of the open point later                   ends the open point, opens the next point of the metric
+    a new one              any                     ends the open point, opens the first point of the new metric
+    anything else                                  InconsistentFamily
 
 Each point is checked as a whole when it ends.
 """

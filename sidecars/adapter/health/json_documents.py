@@ -7,7 +7,7 @@
     consul         [{"CheckID": "db", "Name": "…", "Status": "passing"}], or the same as an object by ID
     dropwizard     {"db": {"healthy": true, "message": "…"}}
 
-The dialect follows from the shape of the document, since most apps label all of it application/json. A part that is
+The dialect follows from the form of the document, since most apps label all of it application/json. A part that is
 not understood is `unknown`, with its reason; the parts that are understood are kept. An object with a `status` is a
 component wherever it stands.
 """

@@ -7,9 +7,9 @@
     any other value         unknown (`UnknownValue`): a rule that reads it fails
     no value at the path    no sample
 
-An item of `[*]` or of a filter is also unknown if it lacks the member or element of the path's last step, right behind
-`[*]` or the filter. So in `$.nodes[*].state` each node must have a state (a node that is no object has none), whereas
-`$.parts[*].data.ms` takes only the parts that have such a number.
+If the path's last step stands directly behind `[*]` or a filter, an item without that member or element is unknown,
+too. So in `$.nodes[*].state` each node must have a state (a node that is no object has none). With another step between
+them it is only left out: `$.parts[*].data.ms` takes the parts that have such a number.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ def _walk(document: Any, steps: tuple[Step, ...]) -> Iterator[Found]:
 
 
 def _follow(step: Step, found: Iterator[Found], *, required: bool = False) -> Iterator[Found]:
-    """Follow the step from each value. If `required`, yield `_MISSING` for a value from which it leads nowhere.
+    """Follow the step from each value. If it is `required`, yield `_MISSING` for a value from which it leads nowhere.
 
-    A wildcard or a filter may lead nowhere in an empty object or array.
+    From an empty object or array a wildcard or a filter leads nowhere, which is no fault.
     """
     for trail, value in found:
         any_found = False

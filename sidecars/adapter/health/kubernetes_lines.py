@@ -9,7 +9,7 @@ same:
     result   = name " check passed" | name " check failed"
 
 This adapter adds `[+]name ok (warning: reason)` and `warning: reason`. Any other line is a failed check with its
-reason. An indented line is one of these: it belongs to the line before it, and may report a failure.
+reason. An indented line is a failed check, too: it belongs to the line before it, and may report a failure.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ _LINE_NAME = "line {0}"  # the name of a check whose line has none
 
 
 def read_text(text: str, http_status: int, options: DocumentOptions = DEFAULT_OPTIONS) -> HealthDocument | None:
-    """Return the health document in this text; None if it is none, as a metrics page. Raises NotAHealthDocument.
+    """Return the health document in this text; None if it is another text, such as a metrics page.
+
+    Raises NotAHealthDocument if it has too many checks.
 
     If `http_status` contradicts the text, the worse of the two counts.
     """
@@ -56,7 +58,7 @@ def read_text(text: str, http_status: int, options: DocumentOptions = DEFAULT_OP
     statuses = {part.status for part in parts}
     whole: HealthStatus = "fail" if "fail" in statuses else "warn" if "warn" in statuses else "pass"
     if all(_is_not_understood(part) for part in parts if part.status == "fail") and whole == "fail":
-        return HealthDocument(whole, parts, problem="a line of its answer is not understood")
+        return HealthDocument(whole, parts, problem="a line of its response is not understood")
     return options.with_http_status(HealthDocument(whole, parts), http_status)
 
 

@@ -140,7 +140,7 @@ class FamilyConverter:
     def _output(
         self, base: str, name: str, kind: str, help_: str, unit: str, rows: Iterable[_SampleRow]
     ) -> OutputFamily:
-        """Return the family `name`, which is `base` and a suffix; only `base` is escaped."""
+        """Return a family with these rows. `name` is `base` with a suffix; `base` is escaped, the suffix is not."""
         scheme = self._target.escaping
         stem = escape_name(base, scheme)
         family = OutputFamily(stem + name[len(base) :], kind, help_, unit)

@@ -3,8 +3,8 @@
 An expression is evaluated from its leaves up. A selector finds samples, without those that are stale (older than the
 lookback of five minutes). Operations and functions combine them.
 
-A rule without data is never healthy. If a selector finds no series, or a range function too few points, that leaves a
-note. If the whole rule then has no value, the first note is its reason.
+A rule without data is never healthy. A selector that finds no series leaves a note, and so does a range function with
+too few points. If the whole rule has no value in the end, the first note is its reason.
 """
 
 from __future__ import annotations
@@ -254,12 +254,12 @@ def _selected_names(selector: VectorSelector, names: Iterable[str]) -> Iterable[
 
 
 def _label_tests(selector: VectorSelector) -> LabelTests:
-    """Return the tests of the selector's labels, without the metric's name."""
+    """Return the selector's tests of labels. A test of the metric's name is not among them."""
     return [(one.label, one.matches) for one in selector.matchers if one.label != NAME_LABEL]
 
 
 def _may_have_duplicates(node: Expression) -> bool:
-    """True if the value may have series of different names, which may be equal without their names."""
+    """True if the value may have series that differ in nothing but their names."""
     match node:
         case VectorSelector(name=name):
             return not name

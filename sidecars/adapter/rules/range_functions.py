@@ -11,12 +11,12 @@ from sidecars.adapter.rules.series_history import RangeWindow
 
 
 def delta(window: RangeWindow) -> float | None:
-    """Return how much a gauge has risen over the range; None with fewer than two points."""
+    """Return the rise of a gauge over the range; None with fewer than two points."""
     return _extrapolate(window, counter=False)
 
 
 def increase(window: RangeWindow) -> float | None:
-    """Return how much a counter has grown over the range; None with fewer than two points.
+    """Return the growth of a counter over the range; None with fewer than two points.
 
     A counter that falls was reset, and has begun again at zero.
     """
@@ -40,9 +40,9 @@ def stale(window: RangeWindow) -> float | None:
 def _extrapolate(window: RangeWindow, *, counter: bool) -> float | None:
     """Return the difference over the range, as `extrapolatedRate` of Prometheus 2.42 calculates it.
 
-    The difference between the first and the last point is extrapolated to both ends of the range if an end is at most
-    about as far away as the points are apart, and by half that distance otherwise. A counter is not extrapolated to
-    below zero.
+    The difference between the first and the last point is extrapolated at both sides. If an end of the range is less
+    than 1.1 of the points' average distance away, the difference is extrapolated to that end; otherwise by half of that
+    distance. A counter is not extrapolated to below zero.
     """
     times, values = window.series.times, window.series.values
     count = len(times)

@@ -122,7 +122,7 @@ class SelectorHistory:
         return self._series.setdefault((sample.name, sample.labels), SeriesHistory())
 
     def _drop_gone(self, before: float) -> None:
-        """Drop the series that are gone and have no point after `before`; all that are gone if there are too many."""
+        """Drop the gone series that have no point since `before`. With too many series, drop all that are gone."""
         present = set(map(id, self._present.values()))
         crowded = len(self._series) > MAX_SERIES
         self._series = {

@@ -8,7 +8,7 @@ from sidecars.adapter.rules.lexer import BadRule, Token, tokenize
 class TokenStream:
     """The tokens of one rule, from an offset of the text on. The parser of the rule owns it.
 
-    `next` is the next token. `end` is the offset where the last token ended that was taken.
+    `next` is the next token. `end` is the offset at which the token that was taken last ends.
     """
 
     def __init__(self, text: str, start: int) -> None:

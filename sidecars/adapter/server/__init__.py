@@ -1,4 +1,4 @@
-"""Answer probers: over HTTP, and over TCP for HAProxy's agent-check.
+"""Respond to probers: over HTTP, and over TCP for HAProxy's agent-check.
 
 In: a prober's request. Out: a `ProbeResponse`, made from the outcomes of the requests to the route's apps.
 

@@ -26,7 +26,7 @@ VerdictSource = Callable[[], Awaitable[Verdict]]
 
 @asynccontextmanager
 async def serve(source: VerdictSource, sockets: list[socket.socket]) -> AsyncIterator[None]:
-    """Answer on the sockets while the context is open. At its end connections get `_SLOW_READER` seconds to finish."""
+    """Serve on the sockets while the context is open. At its end connections get `_SLOW_READER` seconds to finish."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
     listeners: list[asyncio.AbstractServer] = []

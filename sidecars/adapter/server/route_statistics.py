@@ -50,7 +50,7 @@ class LastResponse:
 
 
 class CheckHistory:
-    """One check of a verdict: its latest result, the time since it has that status, and its last failure."""
+    """One check of a verdict: its latest result, the time at which it got that status, and its last failure."""
 
     __slots__ = ("_last_error", "_last_error_at", "_since", "check")
 

@@ -101,7 +101,7 @@ class Judge:
             yield from self._checks_of_numbers(interpretation)
 
     def _checks_of_numbers(self, interpretation: Interpretation) -> Iterator[Check]:
-        """Yield the checks of metrics or of selected numbers without any rule."""
+        """Yield the checks of metrics, or of selected numbers, for which no rules are set."""
         if interpretation.problem:
             yield Check("app", "fail", f"{self._app_request.url} {interpretation.problem}")
         for value in _first_of_each(interpretation.unknown):
@@ -111,7 +111,7 @@ class Judge:
 
 
 def _checks_of_document(document: HealthDocument) -> Iterator[Check]:
-    """Yield the checks of a health document without any rule.
+    """Yield the checks of a health document for which no rules are set.
 
     A component that fails while the whole document passes or warns is only a warning.
     """

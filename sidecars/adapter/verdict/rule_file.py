@@ -83,7 +83,7 @@ class ReloadingRules:
         log.error("the new rules cannot be used; the earlier ones stay in force", reason=self._problem)
 
     def _stamp(self) -> _Stamp:
-        """Return a value that changes with the file; an error of the file is such a value, too."""
+        """Return a value that differs after each change of the file: from its `stat`, or from the error of `stat`."""
         try:
             status = os.stat(self._file)  # noqa: PTH116 - a stat is all that is wanted
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The settings of one input: which files are tailed, and how their lines become events and fields."""
+"""The settings of one input: the files to tail, and the way from their lines to events and fields."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class InputSettings:
     )
     start_at: str = setting(
         choice("beginning", "end"),
-        "where reading begins in files that exist at the start, as long as no position is saved",
+        "the end at which reading begins in a file that exists at the start, as long as no position is saved",
         default="beginning",
     )
     max_line_size: int = setting(
@@ -43,8 +43,8 @@ class InputSettings:
     )
     format: str = setting(
         choice("raw", "json", "logfmt", "cri", "regex"),
-        "how an event is parsed into fields (`cri` is the format of container runtimes); an event that cannot be "
-        "parsed is shipped raw",
+        "the format by which an event is parsed into fields (`cri` is the format of container runtimes); an event that "
+        "cannot be parsed is shipped raw",
         default="raw",
     )
     regex: str | None = setting(
@@ -66,13 +66,13 @@ class InputSettings:
     )
     multiline: str = setting(
         setting_types.multiline,
-        "which lines make one event: each line (`none`), a line and its stack trace (`java`, `python`, `go`), a line "
-        "and the indented lines after it (`indent`), or all lines from one that a regex matches to the next such line "
-        "(the regex, also written `regex:…`)",
+        "the lines that make one event: each line (`none`), a line and its stack trace (`java`, `python`, `go`), a "
+        "line and the indented lines after it (`indent`), or a line that a regex matches and all lines before the next "
+        "such line (the regex, also written `regex:…`)",
         default="none",
     )
     multiline_timeout: float = setting(
-        duration("10ms", "1m"), "how long the last event of a file waits for further lines", default="1s"
+        duration("10ms", "1m"), "the time for which the last event of a file waits for further lines", default="1s"
     )
     labels: dict[str, str] | None = setting(
         pairs(setting_types.label), "fields that are added to each record, such as `app=shop,env=prod`", default=""

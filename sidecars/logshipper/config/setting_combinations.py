@@ -42,7 +42,7 @@ def _inputs(inputs: list[InputSettings], variable: Variable) -> Iterator[str]:
 def _contradictions(one: InputSettings, variable: Variable) -> Iterator[str]:
     name, regex = one.name, variable("regex", one.name)
     if one.format == "regex" and one.regex is None:
-        yield f"{variable('format', name)}=regex, but {regex} is not set: it tells what the fields are"
+        yield f"{variable('format', name)}=regex, but {regex} is not set: its named groups become the fields"
     for field in ("time_key", "level_key"):
         key = getattr(one, field)
         if one.format == "regex" and key and f"(?P<{key}>" not in (one.regex or f"(?P<{key}>"):

@@ -25,7 +25,7 @@ class Scheme:
     """One row of the table."""
 
     module: str  # in `sidecars.logshipper.sinks`
-    shape: str  # the form of its URLs, for messages
+    url_form: str  # the form of its URLs, for messages
     check: Callable[[SplitResult], bool]  # returns True if the path, query and fragment are right
     uses: frozenset[str] = frozenset()  # fields of `SinkSettings`, beside those that all sinks use
     compression: tuple[str, ...] = ("none",)
@@ -56,9 +56,9 @@ def _host(parts: SplitResult) -> bool:
     return parts.path in ("", "/") and not (parts.query or parts.fragment)
 
 
-def _plain_and_tls(plain: str, secure: str, scheme: Scheme) -> dict[str, Scheme]:
+def _plain_and_tls(plain: str, tls: str, scheme: Scheme) -> dict[str, Scheme]:
     """Return the two rows of a sink that has a scheme without TLS and one with TLS."""
-    return {plain: scheme, secure: replace(scheme, uses=scheme.uses | _TLS)}
+    return {plain: scheme, tls: replace(scheme, uses=scheme.uses | _TLS)}
 
 
 SCHEMES = {
@@ -109,8 +109,8 @@ def parse(raw: str) -> SplitResult:
     """Return the URL of a sink. Raises ValueError with the expected form."""
     scheme = SCHEMES.get(raw.partition(":")[0])
     if scheme is None:
-        shapes = list(dict.fromkeys(scheme.shape for scheme in SCHEMES.values()))
-        raise ValueError(f"expected {', '.join(shapes[:-1])} or {shapes[-1]}")
+        url_forms = list(dict.fromkeys(scheme.url_form for scheme in SCHEMES.values()))
+        raise ValueError(f"expected {', '.join(url_forms[:-1])} or {url_forms[-1]}")
     if scheme.module in ("stdout", "file"):
         parts = urlsplit(raw)
     elif not raw.isascii():
@@ -120,5 +120,5 @@ def parse(raw: str) -> SplitResult:
         if "@" in parts.netloc:
             raise ValueError(_WITHOUT_CREDENTIALS)
     if not scheme.check(parts):
-        raise ValueError(f"expected {scheme.shape}")
+        raise ValueError(f"expected {scheme.url_form}")
     return parts

@@ -72,10 +72,10 @@ class SinkSettings:
         default="512KiB",
     )
     batch_timeout: float = setting(
-        duration("0", "1m"), "how long lines may wait for more lines to fill the batch", default="1s"
+        duration("0", "1m"), "the time for which lines may wait for more lines to fill the batch", default="1s"
     )
     request_timeout: float = setting(
-        duration("100ms", "10m"), "how long an HTTP sink may take to answer a batch", default="30s"
+        duration("100ms", "10m"), "the time that a receiver has for its response to a batch", default="30s"
     )
     retry_min: float = setting(
         duration("10ms", "1h"),
@@ -93,12 +93,12 @@ class SinkSettings:
     )
     on_reject: Path | None = setting(
         setting_types.dead_letters,
-        "where rejected events go: `drop` (they are only counted), or a directory for dead letters",
+        "the place for rejected events: `drop` (they are only counted), or a directory for dead letters",
         default="drop",
     )
     give_up_after: float = setting(
         duration("50ms", "1h"),
-        "after the end has begun: how long a sink may be silent before the process stops waiting for it; a sink whose "
-        "recent responses took longer gets twice their time",
+        "after the end has begun: the time for which a sink may be silent before the process stops waiting for it; a "
+        "sink whose recent responses took longer gets twice their time",
         default="1500ms",
     )

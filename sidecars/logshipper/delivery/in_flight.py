@@ -45,7 +45,7 @@ class InFlightBatch:
         return [self._dropped[chunk.generation, chunk.start] for chunk in self.chunks]
 
     def drop(self, batch: Batch, indices: Iterable[int], reason: str) -> None:
-        """Count these events of `batch`, which is made of events of this one, as dropped."""
+        """Count these events as dropped. `batch` holds them; it is this batch, or a selection from it."""
         for index in indices:
             records, at = batch.find(index)
             size, lines = records.extent(at)

@@ -30,8 +30,8 @@ _GROWTH = 4
 class RefusalSearch:
     """The search in one batch. Owned by the delivery of that batch.
 
-    The owner numbers its attempts: `last_attempt` is the latest, `last_accepted` the latest of which the sink accepted
-    something.
+    The owner numbers its attempts. `last_attempt` is the number of the latest attempt; `last_accepted` is that of the
+    latest attempt of which the sink accepted something.
     """
 
     def __init__(self, batch: Batch) -> None:

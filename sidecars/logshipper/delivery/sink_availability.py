@@ -74,7 +74,7 @@ class SinkAvailability:
         self.accepting.set()
 
     def wake_all(self) -> None:
-        """Wake every batch that waits: the one that it waited for is settled."""
+        """Wake every batch that waits for the oldest one: that is settled now."""
         self.responding.set()
         self.accepting.set()
 

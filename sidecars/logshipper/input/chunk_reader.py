@@ -66,7 +66,7 @@ class ChunkReader:
 
 
 def data_after(descriptor: int, offset: int, length: int) -> int | None:
-    """Return where the first byte after `offset` is that is not NUL; None if there is none in the file's length."""
+    """Return the offset of the first byte, from `offset` on, that is not NUL; None if only NULs are left."""
     while offset < length:
         try:
             offset = os.lseek(descriptor, offset, os.SEEK_DATA)
@@ -83,9 +83,10 @@ def data_after(descriptor: int, offset: int, length: int) -> int | None:
 
 
 def rest_of_a_cut_line(read_at: ReadAt, offset: int, length: int, limit: int) -> int:
-    """Return how many bytes after `offset` belong to a line of which `limit` bytes were shipped before `offset`.
+    """Return the number of bytes after `offset` that LONG_LINES=cut drops.
 
-    These are the bytes that LONG_LINES=cut drops. 0 if the line before `offset` is not that long.
+    They are the rest of a line whose first `limit` bytes, up to `offset`, were shipped. Return 0 if `offset` is not
+    within such a line.
     """
     shipped = limit - UTF8_LONGEST  # a piece may be so much shorter
     if offset < shipped or read_at(offset - 1, 1) == b"\n" or b"\n" in read_at(offset - shipped, shipped):

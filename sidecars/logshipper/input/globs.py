@@ -86,7 +86,7 @@ class _Walk:
             yield None
 
     def _named(self, folder: str, part: int, depth: int) -> Iterator[str]:
-        """Follow a part without magic: it is one name."""
+        """Follow a part of the pattern that is a plain name: no directory has to be read for it."""
         self._folders.add(folder or "/")
         path = f"{folder}/{self._parts[part]}"
         if part == self._last:

@@ -2,7 +2,7 @@
 
 | status | meaning | outcome |
 |---|---|---|
-| 2xx, but 260 | 204, or 200 from a proxy in front of Loki | accepted |
+| 2xx, except 260 | 204, or 200 from a proxy in front of Loki | accepted |
 | 260 | ingestion is blocked, and nothing is stored | `RetryLater` |
 | 400 | structured metadata is disallowed: people have to change the configuration | `RetryLater` |
 | 400 | Loki refused some entries, and may have stored the others | the named ones are rejected, see `loki_refusal` |

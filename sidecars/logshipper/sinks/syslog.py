@@ -109,7 +109,7 @@ def _time_left(deadline: float) -> float:
 
 
 def _send_all(connection: socket.socket, block: bytes, deadline: float) -> None:
-    """Send the block in steps. (`sendall` over TLS gives each step the whole time-out.)"""
+    """Send the block by the deadline, in steps. (Over TLS, `sendall` would begin a new time-out with each step.)"""
     left = memoryview(block)
     while left:
         connection.settimeout(_time_left(deadline))

@@ -40,7 +40,7 @@ class _Line:
 
 
 class CriFraming:
-    """Reads the entries of a container runtime. `limit`: bytes of a line that comes in pieces."""
+    """Reads the entries of a container runtime. `limit`: the largest number of bytes of a line that comes in pieces."""
 
     def __init__(self, splitter: Splitter | None, limit: int) -> None:
         self._splitter = splitter
@@ -113,7 +113,7 @@ class CriFraming:
 
 
 def _last_cut(groups: list[list[_Line]]) -> int:
-    """Return the offset of the last event before which every line is complete."""
+    """Return the offset of an event: the last one before which no line lacks a piece."""
     last = reach = 0
     for group in groups:
         if reach <= group[0].offset:

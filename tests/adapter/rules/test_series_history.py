@@ -1,4 +1,4 @@
-"""Histories of series: bounded in time, in series and in density, and gone with the series."""
+"""Histories of series: limits of their age, number and density; the history of a series that is gone is dropped."""
 
 from __future__ import annotations
 

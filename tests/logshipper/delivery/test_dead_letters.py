@@ -1,4 +1,4 @@
-"""Dead letters: the content of one; they neither tear nor fill the disk."""
+"""Dead letters: the content of one letter, no torn letter after a failure, and the limit of their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipper: batches that are repeated, events that are rejected, and the moment when a position moves."""
+"""The shipper: batches that are repeated, events that are rejected, and the step at which a position moves."""
 
 from __future__ import annotations
 

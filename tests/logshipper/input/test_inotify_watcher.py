@@ -1,4 +1,4 @@
-"""The inotify watcher: the events that wake the loop, and that nothing depends on them."""
+"""The inotify watcher: the events that wake the loop. Everything works without them, only later."""
 
 from __future__ import annotations
 

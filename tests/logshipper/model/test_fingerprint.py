@@ -23,7 +23,7 @@ def reader_at(data: bytes) -> ReadAt:
     return lambda offset, length: data[offset : offset + length]
 
 
-def marks(data: bytes, *offsets: int) -> list[Fingerprint]:
+def fingerprints(data: bytes, *offsets: int) -> list[Fingerprint]:
     """Return the fingerprints of a file that was shipped up to these offsets."""
     return [
         prefix_fingerprint(data[: max(offsets)]),
@@ -38,14 +38,14 @@ _CONTENT = st.binary(min_size=1, max_size=3 * PREFIX_LENGTH)
 def test_a_file_that_grew_is_the_same(content: bytes, more: bytes, data: st.DataObject) -> None:
     offset = data.draw(st.integers(1, len(content)))
     grown = content + more
-    assert same_content(marks(content, offset), len(grown), reader_at(grown))
+    assert same_content(fingerprints(content, offset), len(grown), reader_at(grown))
 
 
 @given(_CONTENT, st.data())
 def test_a_file_that_was_cut_before_a_position_is_not(content: bytes, data: st.DataObject) -> None:
     offset = data.draw(st.integers(1, len(content)))
     cut = content[: data.draw(st.integers(0, offset - 1))]
-    assert not same_content(marks(content, offset), len(cut), reader_at(cut))
+    assert not same_content(fingerprints(content, offset), len(cut), reader_at(cut))
 
 
 @given(_CONTENT, _CONTENT, st.data())
@@ -54,13 +54,13 @@ def test_a_file_that_was_cut_and_refilled_beyond_the_position_is_another(
 ) -> None:
     offset = data.draw(st.integers(1, len(content)))
     assume(other[max(0, offset - POSITION_LENGTH) : offset] != content[max(0, offset - POSITION_LENGTH) : offset])
-    assert not same_content(marks(content, offset), len(other), reader_at(other))
+    assert not same_content(fingerprints(content, offset), len(other), reader_at(other))
 
 
 def test_an_equal_banner_does_not_make_two_files_one() -> None:
     banner = b"=" * PREFIX_LENGTH
     mine, other = banner + b"mine\n" * 10, banner + b"others\n" * 10
-    assert not same_content(marks(mine, len(mine)), len(other), reader_at(other))
+    assert not same_content(fingerprints(mine, len(mine)), len(other), reader_at(other))
 
 
 def test_a_file_of_which_nothing_is_known_is_never_recognised() -> None:
@@ -70,9 +70,11 @@ def test_a_file_of_which_nothing_is_known_is_never_recognised() -> None:
 def test_a_copy_that_ends_before_the_position_is_recognised_by_an_earlier_one() -> None:
     content = b"".join(b"line %d\n" % number for number in range(1000))
     copy = content[:5000]
-    assert short_copy(marks(content, 4900, 7000), len(copy), reader_at(copy))
-    assert not short_copy(marks(content, 2000, 7000), len(copy), reader_at(copy)), "a banner alone proves nothing"
-    assert not short_copy(marks(content, 4900), len(copy), reader_at(copy[::-1]))
+    assert short_copy(fingerprints(content, 4900, 7000), len(copy), reader_at(copy))
+    assert not short_copy(fingerprints(content, 2000, 7000), len(copy), reader_at(copy)), (
+        "a banner alone proves nothing"
+    )
+    assert not short_copy(fingerprints(content, 4900), len(copy), reader_at(copy[::-1]))
 
 
 def test_a_copy_in_the_making_equals_the_beginning_of_the_original() -> None:

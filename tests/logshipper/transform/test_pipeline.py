@@ -13,7 +13,7 @@ from sidecars.chassis.config.settings import SettingsError, load
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.encodings import ndjson
-from tests.logshipper.shaping import settings, shape, shaped, shipped
+from tests.logshipper.pipelines import processed, records_of, settings, shipped
 from tests.logshipper.support import a_chunk
 
 REGEX = r"(?P<at>\S+) (?P<level>\w+) (?P<message>.*)"
@@ -51,7 +51,7 @@ def test_bytes_and_lines_in_are_those_of_the_events_and_of_what_was_dropped(
     data = data.removesuffix(b"\n") + (b"" if partial else b"\n")
     if not data:
         return
-    records = shaped(a_chunk(data, start, partial=partial), **FORMATS[name])
+    records = processed(a_chunk(data, start, partial=partial), **FORMATS[name])
     extents = [records.extent(index) for index in range(len(records.bodies))]
     dropped = list(records.dropped.values())
     assert sum(size for size, _ in extents + dropped) == len(data)
@@ -123,7 +123,7 @@ def test_what_is_too_long_for_a_time_or_a_level_is_neither() -> None:
 
 def test_names_of_ours_are_not_taken_from_us() -> None:
     line = '{"id":1,"file":2,"partial":3,"pod":4,"app":5,"id_":6}\n'
-    body = ndjson.encode(Batch("default", (shape(line, FORMAT="json", LABELS="app=shop"),)))
+    body = ndjson.encode(Batch("default", (records_of(line, FORMAT="json", LABELS="app=shop"),)))
     assert json.loads(b"".join(body)) == {
         "id": "f00d-0", "file": "/logs/a%d.log", "pod": "shop-1", "app": "shop",
         "id__": 1, "file_": 2, "partial_": 3, "pod_": 4, "app_": 5, "id_": 6,
@@ -148,7 +148,7 @@ def test_a_container_runtimes_time_and_stream_are_lifted() -> None:
 
 
 def test_keep_and_drop_see_the_event_as_it_was_written_and_are_counted() -> None:
-    records = shape("a bob@x.org\nb\n  a\nab\n", KEEP="bob|^b|b$", DROP="ab", REDACT="email", MULTILINE="indent")
+    records = records_of("a bob@x.org\nb\n  a\nab\n", KEEP="bob|^b|b$", DROP="ab", REDACT="email", MULTILINE="indent")
     assert list(records.bodies) == ["a [email]", "b\n  a"]
     assert records.offsets == [0, 12]
     assert records.dropped == {"filtered": (3, 1)}
@@ -156,7 +156,7 @@ def test_keep_and_drop_see_the_event_as_it_was_written_and_are_counted() -> None
 
 
 def test_lines_that_nothing_changes_are_handed_on_as_they_were() -> None:
-    assert shape(b"a\r\n\xff\n", REDACT="email", KEEP=".*").raw == b"a\r\n\xff\n"
+    assert records_of(b"a\r\n\xff\n", REDACT="email", KEEP=".*").raw == b"a\r\n\xff\n"
 
 
 def test_what_a_parser_unquotes_is_redacted_as_well() -> None:
@@ -168,7 +168,7 @@ def test_what_a_parser_unquotes_is_redacted_as_well() -> None:
 
 
 def test_a_piece_of_a_line_is_not_parsed() -> None:
-    records = shaped(a_chunk(b'{"a":1}\n{"b":', partial=True), FORMAT="json")
+    records = processed(a_chunk(b'{"a":1}\n{"b":', partial=True), FORMAT="json")
     assert records.fields == [{"a": 1}, {"message": '{"b":', "parse_error": "json"}]
     assert records.partial
 
@@ -186,12 +186,12 @@ _KINDS = "LOGSHIPPER_MULTILINE={}: expected none, java, python, go, indent, or t
 
 
 def test_a_piece_that_is_not_kept_leaves_no_mark_on_the_others() -> None:
-    records = shaped(a_chunk(b"ab\ncd", partial=True), DROP="c")
+    records = processed(a_chunk(b"ab\ncd", partial=True), DROP="c")
     assert (records.bodies, records.partial, records.dropped) == (["ab"], False, {"filtered": (2, 1)})
 
 
 def test_a_carriage_return_between_members_is_not_handed_on() -> None:
-    body = b"".join(ndjson.encode(Batch("default", (shape(b'{"a":1,\r"b":2}\n', FORMAT="json"),))))
+    body = b"".join(ndjson.encode(Batch("default", (records_of(b'{"a":1,\r"b":2}\n', FORMAT="json"),))))
     assert b"\r" not in body
     assert json.loads(body)["b"] == 2
 
@@ -204,7 +204,10 @@ def test_a_carriage_return_between_members_is_not_handed_on() -> None:
             {"REGEX": "(?P<a>.)"},
             "LOGSHIPPER_REGEX is set, but LOGSHIPPER_FORMAT=raw has no use for it: it is for regex",
         ),
-        ({"FORMAT": "regex"}, "LOGSHIPPER_FORMAT=regex, but LOGSHIPPER_REGEX is not set: it tells what the fields are"),
+        (
+            {"FORMAT": "regex"},
+            "LOGSHIPPER_FORMAT=regex, but LOGSHIPPER_REGEX is not set: its named groups become the fields",
+        ),
         (
             {"FORMAT": "regex", "REGEX": "(?P<a>"},
             "LOGSHIPPER_REGEX=(?P<a>: is not a regex: missing ), unterminated subpattern at character 1",

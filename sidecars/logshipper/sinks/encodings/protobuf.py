@@ -36,7 +36,7 @@ def padded_varint(number: int, width: int, *, goes_on: bool = False) -> bytes:
 
 
 class MemoizedBytes(dict[int, bytes]):
-    """The results of a function of numbers. Those of small numbers, as most lengths are, are computed once.
+    """The results of a function of numbers. The result for a small number is computed once: most lengths are small.
 
     Used as `map(memoized.__getitem__, lengths)`.
     """

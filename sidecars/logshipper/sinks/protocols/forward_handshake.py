@@ -62,7 +62,7 @@ class Handshake:
         return Helo(nonce, auth, options.get(b"keepalive") is not False)
 
     def ping(self, helo: Helo) -> bytes:
-        """Return the PING that answers the HELO."""
+        """Return the PING, our response to the HELO."""
         user, password = "", ""
         if helo.auth:
             user = self.username

@@ -17,11 +17,11 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.elasticsearch import _CREATE
 from sidecars.logshipper.sinks.encodings import forward_entries, loki_push, ndjson, otlp_logs, syslog_frames
 from tests.conftest import Start
+from tests.logshipper.pipelines import records_of
 from tests.logshipper.receivers.forward import Forward, entries
 from tests.logshipper.receivers.loki import PushRequest
 from tests.logshipper.receivers.otlp import Otlp
 from tests.logshipper.receivers.syslog import split
-from tests.logshipper.shaping import shape
 from tests.logshipper.support import environ, metric
 from tests.support import free_port, wait_until
 
@@ -139,7 +139,7 @@ SINKS: dict[str, Callable[[Batch], int]] = {
 
 def check(lines: list[bytes], settings: dict[str, str]) -> None:
     """Return the number of events in the batch, and in its halves, as after a refusal."""
-    batch = Batch("default", (shape(b"\n".join([*lines, b""]), **settings),))
+    batch = Batch("default", (records_of(b"\n".join([*lines, b""]), **settings),))
     for some in (batch, *(batch.halves() or ())):
         for name, count in SINKS.items():
             assert count(some) == some.events, name
@@ -181,7 +181,7 @@ def test_any_lines_are_so_many_events_to_every_sink(lines: list[bytes], settings
 
 
 def test_a_document_that_has_no_dict_is_shipped_as_it_is_or_unparsed_but_never_lost() -> None:
-    batch = Batch("default", (shape(b'{"a":1e999}\n{"b":2}\n', FORMAT="json"),))
+    batch = Batch("default", (records_of(b'{"a":1e999}\n{"b":2}\n', FORMAT="json"),))
     first, second = b"".join(ndjson.encode(batch)).splitlines()
     assert first.endswith(b',"a":1e999}')
     assert second.endswith(b',"b":2}')
@@ -191,7 +191,7 @@ def test_a_document_that_has_no_dict_is_shipped_as_it_is_or_unparsed_but_never_l
 
 
 def test_in_halves_a_document_stays_as_it_was_written() -> None:
-    batch = Batch("default", (shape(b'{"n":12345678901234567890123}\n{"n":1.0e2}\n', FORMAT="json"),))
+    batch = Batch("default", (records_of(b'{"n":12345678901234567890123}\n{"n":1.0e2}\n', FORMAT="json"),))
     halves = b"".join(block for half in batch.halves() or () for block in ndjson.encode(half))
     assert halves == b"".join(ndjson.encode(batch))
 

@@ -1,4 +1,4 @@
-"""The examples of SHAPING.md, run."""
+"""The examples of RECORDS.md, run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import sidecars.logshipper
-from tests.logshipper.shaping import shipped
+from tests.logshipper.pipelines import shipped
 
-_TEXT = (Path(sidecars.logshipper.__file__).parent / "SHAPING.md").read_text()
+_TEXT = (Path(sidecars.logshipper.__file__).parent / "RECORDS.md").read_text()
 _EXAMPLES = re.findall(r"^```\n(.*?)^```$", _TEXT, re.DOTALL | re.MULTILINE)
 
 

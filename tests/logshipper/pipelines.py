@@ -20,17 +20,17 @@ def settings(**values: str) -> Settings:
     return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:", **environ})
 
 
-def shaped(item: Chunk, **values: str) -> Records:
+def processed(item: Chunk, **values: str) -> Records:
     return Pipeline(settings(**values).inputs["default"], {"pod": "shop-1"}).process(item)
 
 
-def shape(data: bytes | str, **values: str) -> Records:
-    return shaped(a_chunk(data if isinstance(data, bytes) else data.encode()), **values)
+def records_of(data: bytes | str, **values: str) -> Records:
+    return processed(a_chunk(data if isinstance(data, bytes) else data.encode()), **values)
 
 
 def shipped(data: bytes | str, **values: str) -> list[dict[str, Any]]:
     """Return the records as a receiver of NDJSON gets them, without the members that are the same for all."""
-    body = b"".join(ndjson.encode(Batch("default", (shape(data, **values),))))
+    body = b"".join(ndjson.encode(Batch("default", (records_of(data, **values),))))
     records = [json.loads(line) for line in body.splitlines()]
     for record in records:
         assert record.pop("pod") == "shop-1"
