@@ -115,7 +115,7 @@ def measure() -> tuple[list[Figure], list[Comparison]]:
     figures.append(Figure("choice, 2,000 endpoints / 3", growth, MOST_GROWTH, note=f"the worst of all, {worst}"))
     shown = {f"ambassador {policy}, {FEW}": few[policy] for policy in POLICIES}
     shown |= {f"ambassador {policy}, {MANY}": many[policy] for policy in POLICIES}
-    return figures, [Comparison("choice of an endpoint and its answer noted", "µs", shown)]
+    return figures, [Comparison("choice of an endpoint, and its response noted", "µs", shown)]
 
 
 if __name__ == "__main__":

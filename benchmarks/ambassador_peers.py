@@ -129,11 +129,11 @@ from aiohttp import web
 async def proxy(request):
     async with request.app["client"].request(
         request.method, "http://127.0.0.1:{origin}" + request.rel_url.raw_path_qs, data=request.content
-    ) as answer:
-        response = web.StreamResponse(status=answer.status)
-        response.content_length = answer.content_length
+    ) as received:
+        response = web.StreamResponse(status=received.status)
+        response.content_length = received.content_length
         await response.prepare(request)
-        async for piece in answer.content.iter_any():
+        async for piece in received.content.iter_any():
             await response.write(piece)
         return response
 

@@ -73,8 +73,8 @@ class Shop(ThreadingHTTPServer):
             self.orders += 1
             number = self.orders
         try:
-            with urllib.request.urlopen(f"{self.backend}/orders/{number}", timeout=10) as answer:
-                confirmed: dict[str, object] = json.load(answer)
+            with urllib.request.urlopen(f"{self.backend}/orders/{number}", timeout=10) as response:
+                confirmed: dict[str, object] = json.load(response)
         except OSError:
             with self._lock:
                 self.failures += 1

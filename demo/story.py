@@ -248,9 +248,9 @@ class Story:
         """Place one order after the other until the shop closes."""
         while not self.closing.is_set():
             try:
-                answer = await self.client.get(f"http://127.0.0.1:{self.app_port}/shop/order")
-                answer.raise_for_status()
-                self.traffic.by_replica[answer.json()["replica"]] += 1
+                response = await self.client.get(f"http://127.0.0.1:{self.app_port}/shop/order")
+                response.raise_for_status()
+                self.traffic.by_replica[response.json()["replica"]] += 1
                 self.traffic.confirmed += 1
             except httpx.HTTPError as error:
                 self.traffic.failed += 1
@@ -268,9 +268,9 @@ class Story:
     async def health(self) -> tuple[int, float, str]:
         """Return status, seconds and the last line of the reason, as a monitoring system sees them."""
         began = time.monotonic()
-        answer = await self.client.get(f"http://127.0.0.1:{self.health_port}/health")
-        self.view.now("adapter", f"/health: {answer.status_code}")
-        return answer.status_code, time.monotonic() - began, answer.text.strip().rpartition("\n")[2]
+        response = await self.client.get(f"http://127.0.0.1:{self.health_port}/health")
+        self.view.now("adapter", f"/health: {response.status_code}")
+        return response.status_code, time.monotonic() - began, response.text.strip().rpartition("\n")[2]
 
 
 def _digest(path: Path) -> str:

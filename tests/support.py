@@ -165,7 +165,7 @@ def serving(folder: Path, config: str, command: list[str]) -> Iterator[tuple[str
     with (folder / f"{port}.log").open("wb") as log:
         process = subprocess.Popen([*command, str(file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        wait_until(lambda: answers(port) or process.poll() is not None, f"{command[0]} listening")
+        wait_until(lambda: responds(port) or process.poll() is not None, f"{command[0]} listening")
         assert process.poll() is None, (folder / f"{port}.log").read_text()
         yield f"http://127.0.0.1:{port}", process
     finally:
@@ -173,6 +173,6 @@ def serving(folder: Path, config: str, command: list[str]) -> Iterator[tuple[str
         process.wait(30)
 
 
-def answers(port: int, host: str = "127.0.0.1") -> bool:
+def responds(port: int, host: str = "127.0.0.1") -> bool:
     with socket.socket() as trial:
         return trial.connect_ex((host, port)) == 0

@@ -281,7 +281,7 @@ def load(ambassador: Ambassador, *, clients: int, until: Callable[[int], bool], 
     over.set()
     for thread in threads:
         thread.join(PATIENCE)
-    assert until(count), f"only {count} answers in {PATIENCE:g} s"
+    assert until(count), f"only {count} responses in {PATIENCE:g} s"
     return wrong
 
 

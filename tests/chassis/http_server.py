@@ -30,7 +30,7 @@ class Served:
     came: asyncio.Condition = field(default_factory=asyncio.Condition)
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def answer(self, request: Request) -> Response:
+    async def response(self, request: Request) -> Response:
         self.seen.append(request)
         async with self.came:
             self.came.notify_all()
@@ -54,7 +54,7 @@ class Served:
         return self.clients[-1]
 
     async def has_seen(self, count: int) -> None:
-        """Wait until so many requests have come."""
+        """Wait until `count` requests have come."""
         async with asyncio.timeout(PATIENCE), self.came:
             await self.came.wait_for(lambda: len(self.seen) >= count)
 
@@ -98,14 +98,14 @@ async def serving(limits: ClientLimits | None = None, grace: float = 0.5) -> Asy
     sockets = bind(Address("127.0.0.1", 0), "TEST")
     served = Served(sockets[0].getsockname()[1])
     try:
-        async with server.serve(served.answer, sockets, limits=limits, grace=grace):
+        async with server.serve(served.response, sockets, limits=limits, grace=grace):
             yield served
     finally:
         for client in served.clients:
             await client.close()
 
 
-def answers(received: bytes, methods: Sequence[str]) -> list[tuple[int, bytes]]:
+def responses(received: bytes, methods: Sequence[str]) -> list[tuple[int, bytes]]:
     """Return status and body of each response in these bytes, parsed by h11's client."""
     client, found = h11.Connection(h11.CLIENT), []
     client.receive_data(received)

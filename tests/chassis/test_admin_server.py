@@ -14,7 +14,7 @@ from tests.support import PATIENCE, free_port
 async def test_livez_and_readyz_say_no_and_why() -> None:
     health = Health()
     health.hold("listener", "not listening yet")
-    pulse = health.heartbeat("reader", max_age=0)
+    heartbeat = health.heartbeat("reader", max_age=0)
     port = free_port()
     settings = Settings(admin_listen=Address("127.0.0.1", port))
 
@@ -24,7 +24,7 @@ async def test_livez_and_readyz_say_no_and_why() -> None:
     ):
         ready = await client.get(f"http://127.0.0.1:{port}/readyz")
         alive = await client.get(f"http://127.0.0.1:{port}/livez")
-        pulse.idle()
+        heartbeat.idle()
         again = await client.get(f"http://127.0.0.1:{port}/livez")
 
     assert (ready.status_code, ready.text) == (503, "not ready: listener: not listening yet\n")

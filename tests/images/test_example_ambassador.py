@@ -59,14 +59,14 @@ def pod() -> Iterator[Pod]:
     try:
         made.compose("up", "--build", "--detach")
         wait_healthy(made.container("ambassador"))
-        wait_until(lambda: answers(made, "/orders/1"), "the app, and an order", PATIENCE)
+        wait_until(lambda: responds(made, "/orders/1"), "the app, and an order", PATIENCE)
         yield made
     finally:
         made.client.close()
         made.compose("down", "--volumes", "--timeout", "5")
 
 
-def answers(pod: Pod, path: str) -> bool:
+def responds(pod: Pod, path: str) -> bool:
     try:
         return pod.get(path).status_code == 200
     except httpx.TransportError:

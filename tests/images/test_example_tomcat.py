@@ -183,7 +183,7 @@ def test_the_adapter_answers_health_from_the_metrics_of_the_app(shop: Shop) -> N
 
 def test_the_app_reaches_all_replicas_of_the_backend_through_one_address_on_localhost(shop: Shop) -> None:
     seen: set[str] = set()
-    wait_until(lambda: seen.add(shop.replica()) or len(seen) == 3, "answers from three replicas", PATIENCE)  # type: ignore[func-returns-value] # add, then look
+    wait_until(lambda: seen.add(shop.replica()) or len(seen) == 3, "responses from three replicas", PATIENCE)  # type: ignore[func-returns-value] # add, then look
     assert seen == {inspect(container)["Config"]["Hostname"] for container in shop.containers("backend")}
 
 
@@ -191,12 +191,12 @@ def test_the_app_reaches_all_replicas_of_the_backend_through_one_address_on_loca
 def test_no_request_fails_while_a_replica_goes_away_and_it_is_used_again_when_it_is_back(shop: Shop, how: str) -> None:
     victim = shop.containers("backend")[0]
     name = inspect(victim)["Config"]["Hostname"]
-    wait_until(lambda: shop.replica() == name, "an answer from the replica that is to go", PATIENCE)
+    wait_until(lambda: shop.replica() == name, "a response from the replica that is to go", PATIENCE)
     with traffic(shop, clients=4):  # the status of each response must be 200
         docker(how, victim)
         assert name not in {shop.replica() for _ in range(60)}
         docker("start", victim)
-        wait_until(lambda: shop.replica() == name, "an answer from the replica that is back", PATIENCE)
+        wait_until(lambda: shop.replica() == name, "a response from the replica that is back", PATIENCE)
 
 
 @contextmanager

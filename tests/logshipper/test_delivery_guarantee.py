@@ -34,7 +34,7 @@ from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import lines_of
 
 SINKS = ("counted", "kept")
-ANSWERS = ("yes", "no", "lost", "again", "reject some", "reject all", "too large", "hang")
+RESPONSES = ("yes", "no", "lost", "again", "reject some", "reject all", "too large", "hang")
 
 
 class Moody:
@@ -45,7 +45,7 @@ class Moody:
     max_in_flight = 64
 
     def __init__(self) -> None:
-        self.answers: list[str] = []
+        self.responses: list[str] = []
         self.taken: list[dict[str, Any]] = []
         self.refused: list[dict[str, Any]] = []
         self.hangs = asyncio.Event()
@@ -56,12 +56,12 @@ class Moody:
     async def deliver(self, batch: Batch) -> Outcome:
         records = [json.loads(line) for line in b"".join(ndjson.encode(batch)).splitlines()]
         odd = [index for index in range(batch.events) if index % 2]
-        match self.answers.pop(0) if self.answers else "yes":
+        match self.responses.pop(0) if self.responses else "yes":
             case "no":
                 raise RetryLater("not now")
             case "lost":
                 self.taken += records
-                raise RetryLater("the answer was lost")
+                raise RetryLater("the response was lost")
             case "again":
                 self.taken += records[::2]
                 return Outcome(retry=odd, retry_reason="busy")
@@ -222,11 +222,11 @@ class LogShipping(RuleBasedStateMachine):
     @rule(
         sink=st.sampled_from(SINKS),
         room=st.sampled_from([10, 1000, 100_000]),
-        answers=st.lists(st.sampled_from(ANSWERS), max_size=6),
+        responses=st.lists(st.sampled_from(RESPONSES), max_size=6),
     )
-    def ship(self, sink: str, room: int, answers: list[str]) -> None:
+    def ship(self, sink: str, room: int, responses: list[str]) -> None:
         """Ship everything. If a sink hangs, the process is killed."""
-        self.sinks[sink].answers = answers
+        self.sinks[sink].responses = responses
         if asyncio.run(self.shipped(sink, room)):
             return
         self.kill()

@@ -2,7 +2,7 @@
 
 Time and random numbers are passed in.
 
-Theory of operation: after each event that changes who may serve (`_rebuild`) the balancer finds the serving endpoints:
+Theory of operation: after each event that changes which endpoints may serve, `_rebuild` finds the serving endpoints:
 
     all endpoints ──▶ usable: not ejected (`outlier_ejection`) and not unhealthy (active checks)
                   ──▶ serving: the usable ones of the first priority with enough of them (`priority_tiers`)
@@ -88,7 +88,7 @@ class Balancer:
             self._policy.rebuild(self._serving, tier.members)
 
     def _is_usable(self, endpoint: Endpoint) -> bool:
-        """Return True if the endpoint's own health allows to choose it."""
+        """Return True if the endpoint may be chosen, as far as its own health is concerned."""
         if endpoint.unhealthy:
             return False
         state = endpoint.ejection.state

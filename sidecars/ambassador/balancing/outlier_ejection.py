@@ -114,5 +114,5 @@ class Ejection:
 
 
 def may_eject_another(out: int, endpoints: int, max_ejected: float) -> bool:
-    """Return True if one more of the endpoints may be ejected. `out` are not READY; `max_ejected` is a share."""
+    """Return True if one more endpoint may be ejected, of which `out` are not READY. `max_ejected` is a share."""
     return out < ceil(max_ejected * endpoints)

@@ -1,8 +1,8 @@
 """The load-balancing policies: one class for each value of BALANCE. No I/O; random numbers are passed in.
 
 `rebuild` gives a policy its endpoints, whenever they or their weights change, and prepares all that a choice needs. So
-`choose` takes the same few steps for three endpoints as for three thousand (for `round_robin` with unequal weights and
-for `hash`: the logarithm of that).
+`choose` takes the same few steps for three endpoints as for three thousand. Two policies take more steps for more
+endpoints, in proportion to the logarithm of their number: `round_robin` with unequal weights, and `hash`.
 
     BALANCE        class         choice
     ewma           PeakEwma      of two candidates the one with the lower cost times pending attempts
@@ -125,7 +125,7 @@ class Random(WeightedDraw):
 
 
 class LeastRequest(WeightedDraw):
-    """Chooses of two candidates the one with fewer pending attempts for its weight."""
+    """Draws two candidates and chooses the one with fewer pending attempts for its weight."""
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - the protocol gives it
         if self._count == 1:
@@ -135,9 +135,9 @@ class LeastRequest(WeightedDraw):
 
 
 class PeakEwma(WeightedDraw):
-    """Chooses of two candidates the one whose response should take less time: its cost times its pending attempts.
+    """Draws two candidates and chooses the one with the lower product of cost and pending attempts.
 
-    Of two with equal costs it is the one with fewer pending attempts.
+    That one should respond sooner. If their costs are equal, it is the one with fewer pending attempts.
     """
 
     def choose(self, key: bytes) -> Endpoint:  # noqa: ARG002 - the protocol gives it

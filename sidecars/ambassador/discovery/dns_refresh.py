@@ -1,4 +1,4 @@
-"""The loop that keeps the endpoints of one target as DNS has them, with traffic or without."""
+"""The loop that refreshes the endpoints of one target from DNS, with traffic or without."""
 
 from __future__ import annotations
 

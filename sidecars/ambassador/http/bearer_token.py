@@ -1,7 +1,8 @@
 """The bearer token of the setting `TOKEN`, sent to the upstream instead of the app's `Authorization` (RFC 6750).
 
-The data path's tick reads the token's file once a second, not the requests: a projected service-account token is
-replaced long before it expires. A file that cannot be used leaves the earlier token in force and is logged once.
+The data path's tick reads the token's file once a second; no request reads it. That is often enough: a projected
+service-account token is replaced long before it expires. If the file cannot be used, the earlier token stays in force,
+and the failure is logged once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _REFRESH_EVERY = 1.0  # seconds
 
 
 class BearerToken:
-    """The token in force. Its upstream owns it. `line` is the field line that follows the Host's value in a request."""
+    """The token in force. Its upstream owns it. `line` is its field line, written behind the value of Host."""
 
     def __init__(self, secret: Secret, variable: str) -> None:
         self._secret = secret

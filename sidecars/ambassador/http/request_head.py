@@ -286,7 +286,7 @@ def _interpret(control: list[ControlField], forwarded: list[bytes], added: Itera
 
 
 def _max_forwards(method: bytes, field: ControlField) -> bytes:
-    """Return the line to send on: it counts the hops of OPTIONS and means nothing elsewhere (RFC 9110 section 7.6.2).
+    """Return the line of Max-Forwards to send on (RFC 9110 section 7.6.2): only OPTIONS counts hops with it.
 
     Raises MessageRejected, with 204 for a request that may go no further.
     """

@@ -183,7 +183,7 @@ def _interpret(response: Response, control: list[ControlField], minor: int, requ
 
 
 def _frame_response(response: Response, length: ControlField | None, has_codings: bool, request: Request) -> None:  # noqa: FBT001 - one caller
-    """Set where the body of this response ends (RFC 9112 section 6.3). Raises MessageRejected."""
+    """Set the framing of the response's body (RFC 9112 section 6.3). Raises MessageRejected."""
     status = response.status
     if status == 204 or status < 200:
         if has_codings or (length is not None and length.number):

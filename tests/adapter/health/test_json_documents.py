@@ -66,7 +66,7 @@ def test_older_forms_of_springs_document_are_read(document: dict[str, Any]) -> N
 
 
 def inside(levels: int, innermost: dict[str, Any]) -> dict[str, Any]:
-    """Return a document of Spring Boot with so many components, each inside the one before."""
+    """Return a document of Spring Boot with nested components, as many as `levels`."""
     document = innermost
     for _ in range(levels):
         document = {"status": "UP", "components": {"a": document}}

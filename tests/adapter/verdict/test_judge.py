@@ -168,10 +168,10 @@ def test_an_error_status_that_agrees_with_the_document_leaves_the_rules_their_sa
 
 
 def test_metrics_with_a_status_that_is_made_valid_are_judged() -> None:
-    answer = AppResponse(503, {"content-type": "text/plain"}, b"up 1\n")
+    response = AppResponse(503, {"content-type": "text/plain"}, b"up 1\n")
 
-    assert judge(ADAPTER_RULES="up == 1").judge(answer).status == "fail"
-    assert judge(ADAPTER_RULES="up == 1", ADAPTER_VALID_STATUS_CODES="200,503").judge(answer).status == "pass"
+    assert judge(ADAPTER_RULES="up == 1").judge(response).status == "fail"
+    assert judge(ADAPTER_RULES="up == 1", ADAPTER_VALID_STATUS_CODES="200,503").judge(response).status == "pass"
 
 
 def test_a_rule_and_an_error_status_are_both_told() -> None:

@@ -4,9 +4,9 @@ from sidecars.ambassador.http import local_replies
 
 
 def test_an_answer_tells_what_was_tried_and_how_it_failed() -> None:
-    tries = [("10.0.0.1:80", local_replies.CONNECTION_REFUSED), ("10.0.0.2:80", local_replies.RESPONSE_TIMEOUT)]
+    attempts = [("10.0.0.1:80", local_replies.CONNECTION_REFUSED), ("10.0.0.2:80", local_replies.RESPONSE_TIMEOUT)]
     text = local_replies.failure_reply(
-        local_replies.RESPONSE_TIMEOUT, "orders", tries, head_only=False, close=False
+        local_replies.RESPONSE_TIMEOUT, "orders", attempts, head_only=False, close=False
     ).decode()
     head, _, body = text.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 504 Gateway Timeout\r\n")
@@ -18,8 +18,8 @@ def test_an_answer_tells_what_was_tried_and_how_it_failed() -> None:
 
 
 def test_the_answer_to_head_has_no_body() -> None:
-    answer = local_replies.failure_reply(local_replies.NO_ADDRESS, "orders", (), head_only=True, close=True)
-    assert answer.endswith(b"Connection: close\r\n\r\n")
+    reply = local_replies.failure_reply(local_replies.NO_ADDRESS, "orders", (), head_only=True, close=True)
+    assert reply.endswith(b"Connection: close\r\n\r\n")
 
 
 def test_a_refusal_cannot_break_out_of_its_field() -> None:

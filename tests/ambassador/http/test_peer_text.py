@@ -116,13 +116,13 @@ def test_nothing_that_an_app_writes_is_a_defect(first: bytes, fields: list[bytes
 @given(st.integers(100, 999), st.text(max_size=40))
 def test_every_status_and_every_reason_makes_an_answer(status: int, reason: str) -> None:
     cause = local_replies.malformed_response(reason)
-    for answer in (
+    for message in (
         local_replies.rejection_reply(status, reason),
         local_replies.failure_reply(
             cause, "orders", [("a", cause), ("b", local_replies.unwanted_status(status))], head_only=False, close=True
         ),
     ):
-        lines = answer.partition(b"\r\n\r\n")[0]
+        lines = message.partition(b"\r\n\r\n")[0]
         assert lines.isascii()
         assert b"\n" not in lines.replace(b"\r\n", b"")
 

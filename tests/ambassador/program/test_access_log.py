@@ -1,4 +1,4 @@
-"""The access log: enough to see what became of a request, and nothing that was said in it."""
+"""The access log: each line has the outcome of a request, and nothing of its content."""
 
 from __future__ import annotations
 

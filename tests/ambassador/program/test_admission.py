@@ -9,7 +9,7 @@ from tests.ambassador.support import GET, Ambassador, Peer, backends
 from tests.conftest import Start
 from tests.support import PATIENCE
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def test_an_upstream_that_answers_nobody_until_all_have_asked_gets_to_answer(start: Start) -> None:
@@ -19,7 +19,7 @@ def test_an_upstream_that_answers_nobody_until_all_have_asked_gets_to_answer(sta
     def handle(peer: Peer) -> None:
         while peer.head():
             together.wait(PATIENCE)
-            peer.send(ANSWER)
+            peer.send(RESPONSE)
 
     with backends(handle) as (backend,):
         ambassador = Ambassador(start, backend.url)

@@ -1,4 +1,4 @@
-"""Shortages of this process or its node are 503, counted and logged, never blamed on endpoints, and they end."""
+"""Shortages of this process or its node: the app gets 503, no endpoint is blamed, and the shortage is logged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMITED = "tests.ambassador.limited"
 HOLD = b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-def answers_again(ambassador: Ambassador | Inside) -> bool:
+def responds_again(ambassador: Ambassador | Inside) -> bool:
     with contextlib.suppress(OSError, AssertionError):
         return ambassador.ask()[0] == 200
     return False
@@ -96,7 +96,7 @@ def test_without_a_free_local_port_the_endpoint_is_not_blamed(start: Start, tmp_
         assert 'sidecar_resource_exhausted_total{resource="ports"}' in inside.metrics()
         lines = [line for line in inside.program.logs if "local port" in line["msg"]]
         assert 1 <= len(lines) <= 3  # far fewer than requests
-    wait_until(lambda: answers_again(inside), "an answer when ports are free again")
+    wait_until(lambda: responds_again(inside), "a response when ports are free again")
 
 
 def test_without_a_free_local_port_another_endpoint_is_tried(start: Start, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_tunnel_without_a_free_local_port_does_not_blame_the_endpoint(start: S
                 assert not peer.rest()
         (endpoint,) = inside.endpoints()
         assert (endpoint["state"], endpoint["failed"], endpoint["pending"]) == ("ready", 0, 4)
-    wait_until(lambda: answers_again(inside), "an answer when ports are free again")
+    wait_until(lambda: responds_again(inside), "a response when ports are free again")
 
 
 # -- descriptors --------------------------------------------------------------------------------------------------
@@ -167,10 +167,10 @@ def test_without_a_free_descriptor_it_says_so_and_lives_on(start: Start, files: 
         for _ in range(30):  # rejected connections do not use up the reserve
             peers.append(ambassador.connect())
             peers[-1].send(GET)
-            answer = peers[-1].rest()
-            assert answer.startswith(b"HTTP/1.1 503 ")
-            assert b"Proxy-Status: ambassador; error=connection_limit_reached" in answer
-            assert b"may not open more" in answer
+            response = peers[-1].rest()
+            assert response.startswith(b"HTTP/1.1 503 ")
+            assert b"Proxy-Status: ambassador; error=connection_limit_reached" in response
+            assert b"may not open more" in response
         assert alive(ambassador)
         assert ambassador.endpoint(backend)["state"] == "ready"
         assert ambassador.endpoint(backend)["failed"] == 0
@@ -180,7 +180,7 @@ def test_without_a_free_descriptor_it_says_so_and_lives_on(start: Start, files: 
     finally:
         for peer in peers:
             peer.close()
-    wait_until(lambda: answers_again(ambassador), "an answer when descriptors are free again")
+    wait_until(lambda: responds_again(ambassador), "a response when descriptors are free again")
     backend.stop()
 
 
@@ -234,5 +234,5 @@ def test_connections_to_tcp_without_a_free_descriptor_are_closed_counted_and_tol
     finally:
         for peer in peers:
             peer.close()
-    wait_until(lambda: answers_again(ambassador), "an answer when descriptors are free again")
+    wait_until(lambda: responds_again(ambassador), "a response when descriptors are free again")
     backend.stop()

@@ -1,4 +1,4 @@
-"""The real program while its upstreams fail or are slow, and the app must not notice."""
+"""The real program while its upstreams fail or are slow: the app does not notice."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_killed_replica_is_used_again_when_it_is_back(start: Start) -> None:
         running[0].stop()
         assert {ambassador.ask()[2] for _ in range(20)} == {b"b"}
         running[0] = Backend(answering(b"a"), port)
-        wait_until(lambda: ambassador.ask()[2] == b"a", "an answer of the replica that is back")
+        wait_until(lambda: ambassador.ask()[2] == b"a", "a response of the replica that is back")
 
 
 # -- what is repeated and what is not -----------------------------------------------------------------------------
@@ -190,12 +190,12 @@ def test_more_requests_than_may_wait_for_a_connection_are_told_so(start: Start) 
         ambassador = Ambassador(start, f"http://127.0.0.1:{where[1]}", MAX_PENDING="2", CONNECT_TIMEOUT="20s")
         for _ in range(2):
             stack.enter_context(ambassador.connect()).send(GET)
-        status, head, _ = wait_until(lambda: answered(ambassador), "a request that need not wait")
+        status, head, _ = wait_until(lambda: responded(ambassador), "a request that need not wait")
         assert status == 503
         assert b"too many requests wait for a connection" in head
 
 
-def answered(ambassador: Ambassador) -> tuple[int, bytes, bytes] | None:
+def responded(ambassador: Ambassador) -> tuple[int, bytes, bytes] | None:
     with ambassador.connect() as peer, contextlib.suppress(TimeoutError):
         peer.socket.settimeout(1.0)
         peer.send(GET)

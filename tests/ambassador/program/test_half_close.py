@@ -1,4 +1,4 @@
-"""The real program with apps that leave and apps that only end their sending direction."""
+"""The real program with apps that close their connections, and with apps that only end their sending direction."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ def test_pipelined_requests_before_a_half_close_are_all_answered(start: Start, c
     with backends(echo) as (backend,), Ambassador(start, backend.url).connect() as peer:
         peer.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(count)))
         peer.socket.shutdown(socket.SHUT_WR)
-        answers = [peer.response() for _ in range(count)]
-        assert [body for _, _, body in answers] == [b"/%d" % number for number in range(count)]
+        responses = [peer.response() for _ in range(count)]
+        assert [body for _, _, body in responses] == [b"/%d" % number for number in range(count)]
         assert peer.rest() == b""
 
 

@@ -26,8 +26,8 @@ def test_an_answer_with_an_odd_retry_after_reaches_the_app(start: Start, status:
     with backends(handle) as (backend,):
         ambassador = Ambassador(start, backend.url, RETRY_ON="429,503", RETRIES="1")
         for number, value in enumerate(ODD_PAUSES):
-            answer, head, body = ambassador.ask(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
-            assert answer == int(status[:3])
+            response, head, body = ambassador.ask(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+            assert response == int(status[:3])
             assert b"Retry-After: %b\r\n" % value in head
             assert body == b"bad\n"
         assert ambassador.metric("ambassador_defects_total") == 0

@@ -115,9 +115,9 @@ def test_it_is_not_ready_and_says_why_while_a_name_has_no_address(start: Start) 
     ready = httpx.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False)
     assert ready.status_code == 503
     assert "upstream default: it has no address yet: nowhere.invalid: " in ready.text
-    answer = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
-    assert answer.status_code == 503
-    assert "error=dns_error" in answer.headers["proxy-status"]
+    response = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+    assert response.status_code == 503
+    assert "error=dns_error" in response.headers["proxy-status"]
 
 
 # -- the end ------------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_after_sigterm_requests_in_flight_and_new_ones_are_served(start: Start) 
             wait_until(lambda: backend.connections, "the request upstream")
             ambassador.program.signal(signal.SIGTERM)
             ambassador.program.wait_logged("draining")
-            status, head, _ = wait_until(ambassador.ask, "an answer while draining")
+            status, head, _ = wait_until(ambassador.ask, "a response while draining")
             assert status == 200
             assert b"Connection: close\r\n" in head
             go.set()

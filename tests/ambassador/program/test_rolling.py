@@ -16,7 +16,7 @@ import pytest
 from tests.ambassador.nameserver import name_server
 from tests.ambassador.support import Ambassador, load
 from tests.conftest import Start
-from tests.support import answers, free_port, peer, wait_until
+from tests.support import free_port, peer, responds, wait_until
 
 NGINX = """
 user root; master_process off; daemon off; pid {folder}/{port}.pid; error_log {folder}/{port}.error;
@@ -39,7 +39,7 @@ frontend app
   {rules}
 """
 SLOW = "tcp-request inspect-delay 300ms\n  tcp-request content accept if WAIT_END\n  option httpclose\n"
-ANSWERS = "  http-request return status 200 content-type text/plain string ok"
+RESPONSES = "  http-request return status 200 content-type text/plain string ok"
 FAILING = "http-request return status 503 content-type text/plain string no"
 BREAKING = "http-request reject"
 
@@ -63,7 +63,7 @@ class Replica:
         silent = subprocess.DEVNULL
         process = subprocess.Popen([*self._command, str(self._file)], stdin=silent, stdout=silent, stderr=silent)
         self._process = process
-        wait_until(lambda: answers(self.port, self.host) or process.poll() is not None, "a replica that listens")
+        wait_until(lambda: responds(self.port, self.host) or process.poll() is not None, "a replica that listens")
         assert process.poll() is None, self._file
 
     def stop(self, how: int = signal.SIGTERM) -> None:
@@ -130,7 +130,7 @@ def test_replicas_restarted_one_after_the_other_cost_no_request(start: Start, ng
 def test_a_slow_a_failing_and_a_breaking_replica_cost_no_request_however_it_is_balanced(
     start: Start, nginx: Make, haproxy: Make, balance: str
 ) -> None:
-    replicas = [nginx(), haproxy(SLOW + ANSWERS), haproxy(FAILING), haproxy(BREAKING)]
+    replicas = [nginx(), haproxy(SLOW + RESPONSES), haproxy(FAILING), haproxy(BREAKING)]
     ambassador = Ambassador(start, joined(replicas), BALANCE=balance, RETRIES="3", EJECT_FOR="200ms")
     assert load(ambassador, clients=8, until=lambda count: count > 300) == []
 

@@ -269,5 +269,5 @@ def test_what_nginx_serves_over_tls_arrives_unchanged_also_after_its_certificate
             assert ambassador.ask(GET.replace(b"/", b"/said", 1))[0] == 200
         secrets.write("ca", other.cert_pem.bytes())
         wait_until(
-            lambda: ambassador.ask(GET.replace(b"/", b"/said", 1))[0] == 200, "an answer under the new authority"
+            lambda: ambassador.ask(GET.replace(b"/", b"/said", 1))[0] == 200, "a response under the new authority"
         )

@@ -78,11 +78,11 @@ def test_300_fields_of_a_request_are_passed_on(start: Start) -> None:
 
 def test_the_number_of_fields_is_a_setting_for_both_directions(start: Start) -> None:
     fields = b"".join(b"X-%d: %d\r\n" % (number, number) for number in range(65))
-    answers = [
+    responses = [
         b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\nok" % fields,
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     ]
-    with backends(saying(answers[0]), saying(answers[1])) as (many, few):
+    with backends(saying(responses[0]), saying(responses[1])) as (many, few):
         ambassador = Ambassador(start, many.url, MAX_HEADERS="64")
         status, _, body = ambassador.ask()
         assert status == 502
@@ -117,12 +117,12 @@ def test_http2_on_an_http_port_is_told_what_to_do_in_its_own_frames(start: Start
         for _ in range(3):
             with ambassador.connect() as peer:
                 peer.send(PREFACE + SETTINGS + GET)
-                answer = frames(peer.rest())
-                assert [kind for kind, _ in answer] == [4, 7]  # SETTINGS, GOAWAY
-                last, code = struct.unpack(">II", answer[1][1][:8])
+                response = frames(peer.rest())
+                assert [kind for kind, _ in response] == [4, 7]  # SETTINGS, GOAWAY
+                last, code = struct.unpack(">II", response[1][1][:8])
                 assert (last, code) == (0, 0xD)  # HTTP_1_1_REQUIRED
-                assert b"HTTP/1.1" in answer[1][1][8:]
-                assert b"tcp://" in answer[1][1][8:]
+                assert b"HTTP/1.1" in response[1][1][8:]
+                assert b"tcp://" in response[1][1][8:]
         assert ambassador.metric("ambassador_requests_total", code="505") == 3
         assert ambassador.program.wait_logged("a client does not speak HTTP/1.1")["protocol"] == "HTTP/2"
         assert sum("does not speak" in line["msg"] for line in ambassador.program.logs) == 1

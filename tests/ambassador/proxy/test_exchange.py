@@ -82,8 +82,8 @@ def test_pipelined_requests_reach_the_upstream_one_at_a_time(cuts: list[int], co
         for number in range(count):
             assert pair.there.written.count(b"GET /") == number + 1
             pair.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
-        answers = pair.app.written.split(b"\r\n\r\n")[1:]
-        assert [answer[:1] for answer in answers] == [b"%d" % number for number in range(count)]
+        responses = pair.app.written.split(b"\r\n\r\n")[1:]
+        assert [response[:1] for response in responses] == [b"%d" % number for number in range(count)]
 
 
 def test_the_upstream_is_not_read_while_the_app_does_not_read() -> None:
@@ -100,7 +100,7 @@ def test_the_upstream_is_not_read_while_the_app_does_not_read() -> None:
         states.append(pair.there.paused)  # idle now, it must be able to say that it ends
         assert states == [False, True, False, False]
         pair.client.data_received(REQUESTS[0])
-        assert pair.there.written.count(b"GET ") == 1  # the next answer would have no place to go
+        assert pair.there.written.count(b"GET ") == 1  # the next response would have no place to go
         pair.client.data_received(b"x" * 100_000)
         assert pair.app.paused
 
@@ -142,7 +142,7 @@ def test_bytes_on_an_idle_connection_end_it() -> None:
         assert pair.idle == []
 
 
-# -- an app that does not take its answer -------------------------------------------------------------------------
+# -- an app that does not take its response ----------------------------------------------------------------------
 
 
 def test_an_answer_is_not_cut_short_because_its_connection_is_old() -> None:
@@ -206,12 +206,12 @@ def test_an_endpoint_is_well_again_when_its_answer_begins() -> None:
     upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     stream = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    for request, answer in ((upgrade, switched), (REQUESTS[0], stream)):
+    for request, response in ((upgrade, switched), (REQUESTS[0], stream)):
         with Pair() as pair:
             pair.upstream.balancer.on_failure(pair.endpoint, pair.client.since, pair.client.since, unreachable=True)
             assert pair.upstream.balancer.down == 1
             pair.client.data_received(request)
-            pair.connection.data_received(answer)
+            pair.connection.data_received(response)
             assert pair.upstream.balancer.down == 0
             assert pair.endpoint.ejection.consecutive_failures == 0
 

@@ -137,10 +137,10 @@ class World:
 
     def act(self, action: str, which: int, size: int) -> None:
         if action == "serve":
-            for each in ("request", "open", "answer"):
+            for each in ("request", "open", "response"):
                 self.act(each, which, size)
             return
-        request, answer = CLIENT[which % len(CLIENT)], SERVER[which % len(SERVER)]
+        request, response = CLIENT[which % len(CLIENT)], SERVER[which % len(SERVER)]
         last = self.there[-1] if self.there and not self.there[-1].closing else None
         here: dict[str, Callable[[], object]] = {
             "request": lambda: self.app.take(request),
@@ -155,8 +155,8 @@ class World:
             "the app reads on": self.app.go_on,
         }
         there: dict[str, Callable[[Live], object]] = {
-            "answer": lambda wire: wire.take(answer),
-            "a part of an answer": lambda wire: wire.take(answer[:size]),
+            "response": lambda wire: wire.take(response),
+            "a part of a response": lambda wire: wire.take(response[:size]),
             "the server ends": Live.end,
             "the server breaks": Live.abort,
             "the server stops reading": Live.stop,
@@ -174,8 +174,8 @@ class World:
 
 
 ACTIONS = (
-    *("request", "open", "answer", "serve") * 3,
-    *("a part of a request", "the rest of a request", "a part of an answer", "pass", "refuse"),
+    *("request", "open", "response", "serve") * 3,
+    *("a part of a request", "the rest of a request", "a part of a response", "pass", "refuse"),
     *("the app ends", "the app leaves", "the app stops reading", "the app reads on"),
     *("the server ends", "the server breaks", "the server stops reading", "the server reads on"),
 )

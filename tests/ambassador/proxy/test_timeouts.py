@@ -81,7 +81,7 @@ def asked(*messages: bytes) -> Callable[[Pair], None]:
 
 
 @pytest.mark.parametrize(
-    ("state", "limit", "answer"),
+    ("state", "limit", "response"),
     [
         (waiting, TIMEOUT, b"HTTP/1.1 504 "),
         (opening, TIMEOUT, b"HTTP/1.1 504 "),
@@ -110,7 +110,7 @@ def asked(*messages: bytes) -> Callable[[Pair], None]:
     ],
 )
 def test_an_exchange_in_which_nothing_moves_has_an_end(
-    state: Callable[[Pair], None], limit: float, answer: bytes
+    state: Callable[[Pair], None], limit: float, response: bytes
 ) -> None:
     with Pair(**LIMITS) as pair:
         state(pair)
@@ -121,7 +121,7 @@ def test_an_exchange_in_which_nothing_moves_has_an_end(
         assert not is_over(exchange)
         exchange.tick(begun + limit + MOMENT)
         assert is_over(exchange)
-        assert pair.app.written.startswith(answer)
+        assert pair.app.written.startswith(response)
         assert not pair.app.written.endswith(b"0\r\n\r\n")
         assert pair.endpoint.pending == 0
         assert pair.upstream.admission.under_way in (0, AT_ONCE)
@@ -266,7 +266,7 @@ def test_an_idle_connection_to_an_endpoint_is_closed() -> None:
         assert aborted == [False, True]
 
 
-# -- the tries of a request share the app's patience --------------------------------------------------------------
+# -- the attempts of a request share the app's patience ------------------------------------------------------------
 
 
 def test_failed_tries_take_from_the_time_of_the_next() -> None:

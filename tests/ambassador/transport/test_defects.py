@@ -184,9 +184,9 @@ def test_a_defect_in_connecting_ends_the_exchange_that_waits() -> None:
     with Pair() as pair:
         pair.idle.clear()
         object.__setattr__(pair.upstream.settings, "connect_timeout", "what is no time")
-        answered = asyncio.Event()
-        pair.app.on_write = answered.set
+        responded = asyncio.Event()
+        pair.app.on_write = responded.set
         pair.client.data_received(GET)
-        pair.loop.run_until_complete(asyncio.wait_for(answered.wait(), PATIENCE))
+        pair.loop.run_until_complete(asyncio.wait_for(responded.wait(), PATIENCE))
         assert pair.app.written.startswith(b"HTTP/1.1 500 ")
         assert pair.upstream.defects.count == 1

@@ -196,7 +196,7 @@ def test_a_malformed_body_is_refused_while_its_request_waits() -> None:
 def test_whatever_ends_an_exchange_it_is_under_way_no_more() -> None:
     switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    for request, answer, lost in (
+    for request, response, lost in (
         (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", False),
         (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no", True),  # cut
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1", b"nonsense\r\n\r\n", False),  # given up
@@ -205,14 +205,14 @@ def test_whatever_ends_an_exchange_it_is_under_way_no_more() -> None:
         with Pair() as pair:
             pair.client.data_received(request)
             assert pair.upstream.admission.under_way == 1
-            pair.connection.data_received(answer)
+            pair.connection.data_received(response)
             if lost:
                 pair.connection.connection_lost(None)
-            assert pair.upstream.admission.under_way == 0, answer
+            assert pair.upstream.admission.under_way == 0, response
             pair.upstream.clients.open.clear()
 
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CROWD = 1024
 
 
@@ -240,16 +240,16 @@ def passes(pair: Pair, count: int) -> None:
 def test_a_crowd_shares_few_connections_to_a_fast_upstream() -> None:
     with Pair() as pair:
         pool, apps = crowd_of_clients(pair, CROWD)
-        answered: Counter[int] = Counter()
+        responded: Counter[int] = Counter()
         while pair.upstream.admission.under_way or pair.upstream.admission.waiting:
             for number, connection in enumerate(pool):
                 if connection.exchange is not None:
-                    connection.data_received(ANSWER)
-                    answered[number] += 1
+                    connection.data_received(RESPONSE)
+                    responded[number] += 1
             passes(pair, 1)
-        assert answered.total() == CROWD
+        assert responded.total() == CROWD
         assert all(app.written.endswith(b"ok") for app in apps)
-        assert len(answered) <= AT_ONCE + EACH
+        assert len(responded) <= AT_ONCE + EACH
 
 
 def test_a_crowd_reaches_a_slow_upstream_whole() -> None:

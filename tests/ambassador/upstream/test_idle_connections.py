@@ -8,7 +8,7 @@ from tests.ambassador.balancing_support import make_endpoints
 
 
 class Fake:
-    """A connection that only knows since when it is idle."""
+    """A connection that has nothing but the time since which it is idle."""
 
     def __init__(self, store: IdleConnections[Fake], endpoint: Endpoint, since: float, limit: float = 60.0) -> None:
         self.store, self.endpoint = store, endpoint

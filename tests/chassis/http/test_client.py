@@ -73,13 +73,13 @@ async def head(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"\r\n\r\n")
 
 
-def always(*answers: bytes) -> Connection:
+def always(*responses: bytes) -> Connection:
     """Return a server that sends these responses to the requests of each connection in turn, and then closes it."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for answer in answers:
+        for response in responses:
             await head(reader)
-            writer.write(answer)
+            writer.write(response)
             await writer.drain()
 
     return serve
@@ -88,9 +88,9 @@ def always(*answers: bytes) -> Connection:
 async def test_an_answer_is_told_whole() -> None:
     raw = b"HTTP/1.1 418 Odd\r\nX-A: 1\r\nX-a: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
     async with place(always(b"HTTP/1.1 103 Early Hints\r\n\r\n" + raw)) as there:
-        answer = await there.ask()
+        response = await there.ask()
 
-    assert (answer.status, answer.body, answer.headers["x-a"], answer.early) == (418, b"abc", "1", False)
+    assert (response.status, response.body, response.headers["x-a"], response.early) == (418, b"abc", "1", False)
 
 
 async def test_a_kept_connection_is_used_again() -> None:
@@ -193,9 +193,9 @@ async def test_an_answer_that_comes_before_the_body_has_left_is_heard_and_says_s
     blocks = [b"x" * 1_000_000] * 100
     post = h11.Request(method="POST", target="/", headers=[("Host", "x"), ("Content-Length", "100000000")])
     async with place(serve) as there, asyncio.timeout(PATIENCE):
-        answer = await there.client.request(post, blocks, max_body=10)
+        response = await there.client.request(post, blocks, max_body=10)
 
-    assert (answer.status, answer.early) == (413, True)
+    assert (response.status, response.early) == (413, True)
 
 
 async def test_how_far_an_answer_has_come_is_told_while_it_comes() -> None:
@@ -207,7 +207,7 @@ async def test_how_far_an_answer_has_come_is_told_while_it_comes() -> None:
     assert (progress.status, progress.received) == (200, 3)
 
 
-# -- hostile answers --------------------------------------------------------------------------------------------------
+# -- hostile responses ------------------------------------------------------------------------------------------------
 
 
 def endless(head: bytes, piece: bytes) -> Connection:
@@ -265,13 +265,13 @@ async def test_an_answer_in_small_pieces_is_taken_and_others_have_their_turn_bet
 
     async with place(always(CHUNKED + b"1\r\nx\r\n" * pieces + b"0\r\n\r\n", OK)) as there:
         other = asyncio.create_task(turn())
-        answer = await there.ask(max_body=pieces)
+        response = await there.ask(max_body=pieces)
         done.set()
         await other
         assert (await there.ask()).body == b"ok"
         assert there.connections == 1
 
-    assert answer.body == b"x" * pieces
+    assert response.body == b"x" * pieces
     assert rounds > pieces / 100
 
 
@@ -292,7 +292,7 @@ def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> ClientRespon
                 return reader.response(early=False)
     except NoResponse:
         return None
-    raise AssertionError("after its end an answer is whole, or there is none")
+    raise AssertionError("after its end a response is whole, or there is none")
 
 
 HEADS = st.sampled_from(

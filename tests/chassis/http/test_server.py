@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.chassis.http_server import GET, LAST, answers, serving
+from tests.chassis.http_server import GET, LAST, responses, serving
 
 
 async def test_requests_sent_ahead_are_answered_in_order() -> None:
@@ -19,7 +19,7 @@ async def test_requests_sent_ahead_are_answered_in_order() -> None:
         await client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + GET + LAST)
         served.release.set()
 
-        assert answers(await client.rest(), ["GET"] * 3) == [(200, b"/held"), (200, b"/a"), (200, b"/last")]
+        assert responses(await client.rest(), ["GET"] * 3) == [(200, b"/held"), (200, b"/a"), (200, b"/last")]
 
 
 @settings(max_examples=30, deadline=None)
@@ -33,7 +33,7 @@ def test_however_the_bytes_are_split_the_answers_are_the_same(cuts: list[int]) -
             for begin, end in pairwise(ends):
                 await client.send(stream[begin:end])
                 await asyncio.sleep(0)
-            assert [status for status, _ in answers(await client.rest(), ["GET"] * 3)] == [200] * 3
+            assert [status for status, _ in responses(await client.rest(), ["GET"] * 3)] == [200] * 3
 
     asyncio.run(run())
 
@@ -44,7 +44,7 @@ async def test_head_and_204_come_without_a_body_and_the_connection_goes_on() -> 
         await client.send(b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\nGET /empty HTTP/1.1\r\nHost: x\r\n\r\n" + LAST)
         received = await client.rest()
 
-        assert answers(received, ["HEAD", "GET", "GET"]) == [(200, b""), (204, b""), (200, b"/last")]
+        assert responses(received, ["HEAD", "GET", "GET"]) == [(200, b""), (204, b""), (200, b"/last")]
         assert received.count(b"Content-Length: 2\r\n") == 1  # the length of GET's body
 
 
@@ -69,7 +69,7 @@ async def test_who_has_sent_all_and_half_closed_is_answered() -> None:
         await served.has_seen(1)
         served.release.set()
 
-        assert answers(await client.rest(), ["GET"]) == [(200, b"/held")]
+        assert responses(await client.rest(), ["GET"]) == [(200, b"/held")]
 
 
 async def test_http_1_0_is_answered_and_closed() -> None:
@@ -85,7 +85,7 @@ async def test_a_short_body_is_dropped_and_the_connection_goes_on() -> None:
         client = await served.connect()
         await client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello" + LAST)
 
-        assert answers(await client.rest(), ["POST", "GET"]) == [(200, b"/a"), (200, b"/last")]
+        assert responses(await client.rest(), ["POST", "GET"]) == [(200, b"/a"), (200, b"/last")]
 
 
 async def test_a_long_body_is_refused_and_the_refusal_can_be_read() -> None:

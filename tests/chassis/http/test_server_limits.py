@@ -15,7 +15,7 @@ from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.http import server, tls
 from sidecars.chassis.http.listen import bind
 from sidecars.chassis.http.server import ClientLimits, Request, Response
-from tests.chassis.http_server import GET, LAST, answers, serving
+from tests.chassis.http_server import GET, LAST, responses, serving
 
 
 async def test_a_request_that_drips_is_given_up_with_408() -> None:
@@ -67,7 +67,7 @@ async def test_at_the_end_idle_connections_close_and_a_request_at_work_is_finish
 
     nothing, received = await rests
     assert nothing == b""
-    assert answers(received, ["GET"]) == [(200, b"/held")]
+    assert responses(received, ["GET"]) == [(200, b"/held")]
     assert b"Connection: close\r\n" in received
 
 
@@ -87,7 +87,7 @@ async def test_a_defect_is_500_and_told_in_the_log_alone(caplog: pytest.LogCaptu
         await client.send(b"GET /defect HTTP/1.1\r\nHost: x\r\n\r\n" + LAST)
         received = await client.rest()
 
-    assert [status for status, _ in answers(received, ["GET", "GET"])] == [500, 200]
+    assert [status for status, _ in responses(received, ["GET", "GET"])] == [500, 200]
     assert b"hunter2" not in received
     assert "hunter2" in json.dumps([str(record.exc_info) for record in caplog.records])
 
@@ -110,11 +110,11 @@ async def test_tls_is_spoken_with_the_files_as_they_are_now(tmp_path: Path) -> N
         with contextlib.closing(writer):
             return await reader.read()
 
-    async def answer(request: Request) -> Response:
+    async def response(request: Request) -> Response:
         return server.text(200, request.path)
 
     old = renew()
-    async with server.serve(answer, sockets, tls=tls.server_context(tls.PemFile("DEMO_CERT", str(path)))):
+    async with server.serve(response, sockets, tls=tls.server_context(tls.PemFile("DEMO_CERT", str(path)))):
         assert (await ask(old)).endswith(b"/last")
         new = renew()
         assert (await ask(new)).endswith(b"/last")

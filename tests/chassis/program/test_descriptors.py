@@ -70,10 +70,10 @@ def test_idle_connections_that_hold_the_whole_reserve_are_closed_for_a_probe(sta
         for _ in range(2 * descriptors.RESERVE):
             stack.enter_context(socket.create_connection((where.host, where.port or 0), timeout=PATIENCE))
 
-        def answered() -> bool:
+        def responded() -> bool:
             try:
                 return get(f"{url}/livez").is_success
             except httpx.TransportError:
                 return False
 
-        wait_until(answered, "an answer")
+        wait_until(responded, "a response")

@@ -34,7 +34,7 @@ def probe(tmp_path: Path) -> Probe:
 
 
 @contextmanager
-def server(answer: bytes, listener: socket.socket | None = None) -> Iterator[tuple[int, list[bytes]]]:
+def server(response: bytes, listener: socket.socket | None = None) -> Iterator[tuple[int, list[bytes]]]:
     """Run a server that gives every client the same response; yield its port and the requests."""
     asked: list[bytes] = []
     with listener or socket.create_server(("127.0.0.1", 0)) as listening:
@@ -47,7 +47,7 @@ def server(answer: bytes, listener: socket.socket | None = None) -> Iterator[tup
                     return
                 with connection:
                     asked.append(connection.recv(4096))
-                    connection.sendall(answer)
+                    connection.sendall(response)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -105,9 +105,9 @@ def test_503_is_a_failure_that_says_why(probe: Probe) -> None:
     assert (ended.returncode, ended.stdout) == (1, "not alive: reader died\n")
 
 
-@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"])
-def test_any_other_answer_is_a_failure(probe: Probe, answer: bytes) -> None:
-    with server(answer) as (port, _):
+@pytest.mark.parametrize("response", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"])
+def test_any_other_answer_is_a_failure(probe: Probe, response: bytes) -> None:
+    with server(response) as (port, _):
         ended = probe(ADAPTER_ADMIN_LISTEN=f"127.0.0.1:{port}")
 
     assert ended.returncode == 1

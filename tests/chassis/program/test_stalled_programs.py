@@ -106,8 +106,8 @@ def test_the_ambassador_serves_every_request_and_says_how_many_lines_it_has_drop
         for number in range(2 * int(workers) * log_writer.QUEUE // 2000):
             client = clients[number % len(clients)]
             client.request("GET", path)
-            answer = client.getresponse()
-            assert (answer.status, answer.read()[:3]) == (200, b"# T")
+            response = client.getresponse()
+            assert (response.status, response.read()[:3]) == (200, b"# T")
     assert lives(admin)
     wait_until(lambda: metric(admin, DROPPED) > 0, "lines are counted as dropped")
     assert log.is_still_blocking()

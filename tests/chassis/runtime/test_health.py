@@ -49,27 +49,27 @@ def test_a_part_says_why_it_is_not_ready_and_may_take_hold_again() -> None:
 def test_a_part_that_stops_beating_is_dead_and_says_since_when() -> None:
     clock = Clock()
     health = Health(clock)
-    pulse = health.heartbeat("reader", max_age=5)
+    heartbeat = health.heartbeat("reader", max_age=5)
 
     clock.now += 5
     assert health.not_alive() == []
     clock.now += 0.5
     assert health.not_alive() == ["reader: no beat for 5.5 s, at most 5 s promised"]
-    pulse.beat()
+    heartbeat.beat()
     assert health.not_alive() == []
 
 
 def test_an_idle_part_owes_no_beat() -> None:
     clock = Clock()
     health = Health(clock)
-    pulse = health.heartbeat("reader", max_age=5)
+    heartbeat = health.heartbeat("reader", max_age=5)
 
-    pulse.idle()
+    heartbeat.idle()
     clock.now += 3600
     assert health.not_alive() == []
-    assert pulse.age() == 0
+    assert heartbeat.age() == 0
 
-    pulse.beat()
+    heartbeat.beat()
     clock.now += 6
     assert len(health.not_alive()) == 1
 

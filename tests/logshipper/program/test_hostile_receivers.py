@@ -59,7 +59,7 @@ def talk() -> Iterator[bytes]:
     yield from repeat(b"blah\n" * 1000)
 
 
-ANSWERS: dict[str, Callable[[], Iterator[bytes]]] = {
+RESPONSES: dict[str, Callable[[], Iterator[bytes]]] = {
     "chunks of one byte": chunks,
     "chunks of one byte with a 400": lambda: chunks(b"HTTP/1.1 400 Bad Request\r\n"),
     "a long answer in bytes": bytes_of_a_long_response,
@@ -83,7 +83,7 @@ class Hostile(Stream):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.recv(1 << 16)
         threading.Thread(target=self._read_on, args=(connection,), daemon=True).start()
-        for piece in ANSWERS[self._respond]():
+        for piece in RESPONSES[self._respond]():
             connection.sendall(piece)
         self._read_on(connection)
 
@@ -94,7 +94,7 @@ class Hostile(Stream):
                 pass
 
 
-HTTP = [name for name in ANSWERS if name not in ("msgpack in bytes", "talk")]
+HTTP = [name for name in RESPONSES if name not in ("msgpack in bytes", "talk")]
 CASES = [
     *(("http", "/", response) for response in HTTP),
     *(("elasticsearch+http", "/logs", response) for response in ("28 MiB of []", "chunks of one byte")),

@@ -37,7 +37,7 @@ GONE = "0123456789abcdef"
 
 
 def deep(folder: Path, levels: int) -> None:
-    """Make directories in one another, more than a path can name, each with a file."""
+    """Make `levels` nested directories, more than a path can name, with a file in each."""
     at = os.open(folder, os.O_RDONLY)
     for level in range(levels):
         os.mkdir("d", dir_fd=at)

@@ -1,4 +1,4 @@
-"""Progress: the times of its reports, and that it never goes back."""
+"""Progress: the times of its reports, whose numbers never fall."""
 
 from __future__ import annotations
 
