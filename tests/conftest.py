@@ -1,8 +1,9 @@
-"""Fixtures for the tests of real programs, and the choice of the tests that start none: `pytest --units`.
+"""Fixtures for the tests of real programs, and the choice of the quick tests that start none: `pytest --units`.
 
 A unit test lies in `tests/<sidecar>/<package>/`, which mirrors the package that it tests. A test that starts a program
 lies in `tests/<sidecar>/program/` or in one of the other folders of PROGRAMS. A test of a package that needs a process,
-such as the fork pool's, bears the mark `processes`.
+such as the fork pool's, bears the mark `processes`. A unit test that takes seconds of CPU, such as that of an archive
+with 65,536 entries, bears the mark `slow`: `--units` leaves it out, too.
 """
 
 from __future__ import annotations
@@ -15,30 +16,32 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import Program
+from tests.support import UNITS, Program
 
 # Here property tests look for new examples each time; in CI they try the same ones: a red run must be about the change.
 # No example has a deadline, and none is too slow: the speed of a busy machine has no influence on the property.
 SLOWLY = [HealthCheck.too_slow]
 settings.register_profile("here", deadline=None, suppress_health_check=SLOWLY)
 settings.register_profile("ci", deadline=None, suppress_health_check=SLOWLY, derandomize=True, database=None)
-settings.register_profile("units", settings.get_profile("ci"), max_examples=20)
+settings.register_profile(UNITS, settings.get_profile("ci"), max_examples=20)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
 """Audit events of Python that start a process (https://docs.python.org/3/library/audit_events.html)."""
 PROGRAMS = frozenset({"program", "demo", "examples", "images", "infra", "installed", "repo"})
+LEFT_OUT = ("processes", "slow")
+HERE = Path(__file__).parent
 
 Start = Callable[..., Program]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--units", action="store_true", help="only tests that start no process; one that starts one fails")
+    parser.addoption("--units", action="store_true", help="only quick tests that start no process: one that does fails")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--units"):
-        settings.load_profile("units")
+        settings.load_profile(UNITS)
         config.pluginmanager.register(NoProcesses())
 
 
@@ -62,16 +65,17 @@ class NoProcesses:
             self._in_a_test = False
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--units`, the folders of programs are not even imported."""
+    left_out = config.getoption("--units") and not PROGRAMS.isdisjoint(collection_path.relative_to(HERE).parts)
+    return True if left_out else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--units"):
-        units = [item for item in items if is_unit(item, config.rootpath)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(units)])
-        items[:] = units
-
-
-def is_unit(item: pytest.Item, root: Path) -> bool:
-    """True if the test may start no process: by its folder, and by its mark."""
-    return not PROGRAMS & set(item.path.relative_to(root).parts) and item.get_closest_marker("processes") is None
+        left_out = {item for item in items if any(item.get_closest_marker(mark) for mark in LEFT_OUT)}
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture

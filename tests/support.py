@@ -18,17 +18,29 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from sidecars import chassis
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = Path(chassis.__file__).resolve().parents[2]  # where programs find theirs: where the tests have found it
+UNITS = "units"  # profile of Hypothesis with few examples, for `pytest --units`
 PATIENCE = 120.0  # seconds; generous, since a busy machine is no failure
 
 _ENOUGH = 5_000  # ports to choose from, for parallel runs to keep out of each other's way
 _given: set[int] = set()
 
 T = TypeVar("T")
+
+
+def examples(count: int, **more: Any) -> settings:
+    """Return the settings of a property test with that many examples; with `--units` it has no more than the others.
+
+    A test asks for another number than the 100 of Hypothesis by it, and not by `settings(max_examples=…)`, which would
+    hold with `--units`, too.
+    """
+    few = settings.get_current_profile_name() == UNITS
+    return settings(max_examples=min(count, settings().max_examples) if few else count, **more)
 
 
 def free_port() -> int:

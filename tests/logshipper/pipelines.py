@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from sidecars.chassis.config.settings import load
@@ -15,13 +16,18 @@ from sidecars.logshipper.transform.pipeline import Pipeline
 from tests.logshipper.support import a_chunk
 
 
+@lru_cache(maxsize=64)
 def settings(**values: str) -> Settings:
     environ = {f"LOGSHIPPER_{name}": value for name, value in values.items()}
     return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:", **environ})
 
 
+def pipeline(**values: str) -> Pipeline:
+    return Pipeline(settings(**values).inputs["default"], {"pod": "shop-1"})
+
+
 def processed(item: Chunk, **values: str) -> Records:
-    return Pipeline(settings(**values).inputs["default"], {"pod": "shop-1"}).process(item)
+    return pipeline(**values).process(item)
 
 
 def records_of(data: bytes | str, **values: str) -> Records:

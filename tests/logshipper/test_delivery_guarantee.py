@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -32,6 +32,7 @@ from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.state import checkpoint
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import lines_of
+from tests.support import examples
 
 SINKS = ("counted", "kept")
 RESPONSES = ("yes", "no", "lost", "again", "reject some", "reject all", "too large", "hang")
@@ -321,7 +322,5 @@ class LogShipping(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-LogShipping.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+LogShipping.TestCase.settings = examples(60, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 TestLogShipping = LogShipping.TestCase

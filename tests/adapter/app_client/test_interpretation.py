@@ -174,6 +174,7 @@ def test_compressed_answers_are_unpacked(encoding: str) -> None:
     assert value(interpretation(packed, content_encoding=encoding), "up", job="app") == 1
 
 
+@pytest.mark.slow
 def test_a_compression_bomb_is_refused_before_it_takes_memory() -> None:
     bomb = gzip.compress(bytes(200_000_000))
     tracemalloc.start()

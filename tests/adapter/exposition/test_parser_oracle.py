@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import HealthCheck, assume, event, given, reject, settings
+from hypothesis import assume, event, given, reject
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info, Metric, Summary
 from prometheus_client import generate_latest as generate_text
@@ -24,6 +24,7 @@ from sidecars.adapter.exposition.page_faults import MalformedPage
 from sidecars.adapter.exposition.parser import parse_page
 from tests.adapter.pages import OPENMETRICS, TEXT, Family, as_openmetrics, as_text, broken, openmetrics_pages, pages
 from tests.adapter.parser_oracle import Samples, bare_name, client_samples, own_samples
+from tests.support import examples
 
 # Reasons to refuse a page that prometheus-client takes. Prometheus's "Exposition formats" (T) and OpenMetrics 1.0 (O):
 LAX = (
@@ -139,16 +140,13 @@ def compare(page: str, content_type: str, client: Parser) -> None:
     assert own_samples(exposition, text=text) == {key: it for key, it in theirs.items() if key[0] not in dropped}
 
 
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@SETTINGS
+@examples(150)
 @given(broken(pages(), as_text))
 def test_a_broken_page_of_text_is_refused_for_a_known_reason_or_read_alike(page: str) -> None:
     compare(page, TEXT, text_families)
 
 
-@SETTINGS
+@examples(150)
 @given(broken(openmetrics_pages(), as_openmetrics))
 def test_a_broken_page_of_openmetrics_is_refused_for_a_known_reason_or_read_alike(page: str) -> None:
     compare(page, OPENMETRICS, OPENMETRICS_CLIENT)
@@ -163,6 +161,7 @@ def test_any_bytes_are_a_page_or_malformed_and_nothing_else(page: bytes) -> None
             assert refused.fault.reason  # noqa: PT017 - no reason is empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "openmetrics"])
 def test_a_hostile_line_takes_no_longer_than_its_bytes(kind: str) -> None:
     """A backtracking expression would take hours for each of these. The test's own time limit is the assertion."""

@@ -199,6 +199,7 @@ def test_a_rule_of_as_many_operators_as_there_may_be_is_judged() -> None:
     assert result.value == 250
 
 
+@pytest.mark.slow
 def test_thousands_of_rules_are_read_in_one_pass() -> None:
     text = "\n".join(f"rule{number}: up == {number}  # of many" for number in range(20_000))
 

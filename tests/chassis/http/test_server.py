@@ -7,10 +7,11 @@ import socket
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chassis.http_server import GET, LAST, responses, serving
+from tests.support import examples
 
 
 async def test_requests_sent_ahead_are_answered_in_order() -> None:
@@ -22,7 +23,7 @@ async def test_requests_sent_ahead_are_answered_in_order() -> None:
         assert responses(await client.rest(), ["GET"] * 3) == [(200, b"/held"), (200, b"/a"), (200, b"/last")]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.integers(1, len(GET * 2 + LAST) - 1), max_size=6))
 def test_however_the_bytes_are_split_the_answers_are_the_same(cuts: list[int]) -> None:
     async def run() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chassis.http_server import GET, LAST, serving
+from tests.support import examples
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,7 @@ async def test_a_request_with_very_many_headers_is_refused_also_when_it_comes_at
     assert not served.seen
 
 
+@pytest.mark.slow
 async def test_a_flood_of_requests_sent_ahead_holds_up_nobody_else() -> None:
     async with serving() as served:
         flood = await served.connect()
@@ -117,7 +119,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.lists(st.one_of(PARTS, st.binary(max_size=10)), max_size=12), min_size=1, max_size=4))
 def test_whatever_a_client_writes_is_answered_or_closed_and_is_never_a_defect(streams: list[list[bytes]]) -> None:
     async def run() -> list[dict[str, object]]:

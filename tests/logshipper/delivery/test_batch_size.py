@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +12,7 @@ from sidecars.logshipper.model.batch import Batch
 from tests.logshipper.support import a_batch, a_chunk
 
 
+@lru_cache(maxsize=4)
 def sized(size: int) -> Batch:
     return a_batch(a_chunk(b"x" * (size - 1) + b"\n"))
 

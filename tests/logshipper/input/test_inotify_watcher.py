@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import inotify_simple
 import pytest
 
 from sidecars.logshipper.input import inotify_watcher
@@ -16,7 +17,9 @@ LONG = 30.0  # seconds; a time-out that is not reached if an event comes
 
 
 @pytest.fixture
-async def watcher() -> AsyncIterator[Watcher]:
+async def watcher(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watcher]:
+    # inotify_simple looks for libc by a process, ldconfig. None is the program itself, which has libc loaded.
+    monkeypatch.setattr(inotify_simple, "find_library", lambda _name: None)
     made = Watcher()
     yield made
     made.close()

@@ -176,6 +176,7 @@ def test_what_json_says_twice_leaves_neither_time() -> None:
         assert _CLEAN.redact_json([line]) == ['{"m":"y"}']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["4 " * 30_000, "a@" * 200_000, "::1 " * 50_000, "password=" * 50_000, "a.b" * 100_000]
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,75 +14,15 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.elasticsearch import _CREATE
 from sidecars.logshipper.sinks.encodings import forward_entries, loki_push, ndjson, otlp_logs, syslog_frames
-from tests.conftest import Start
-from tests.logshipper.pipelines import records_of
-from tests.logshipper.receivers.forward import Forward, entries
+from sidecars.logshipper.transform.pipeline import Pipeline
+from tests.logshipper.hostile_lines import LINES, NUMBERS, TEXTS, TIMES
+from tests.logshipper.pipelines import pipeline, records_of
+from tests.logshipper.receivers.forward import entries
 from tests.logshipper.receivers.loki import PushRequest
-from tests.logshipper.receivers.otlp import Otlp
 from tests.logshipper.receivers.syslog import split
-from tests.logshipper.support import environ, metric
-from tests.support import free_port, wait_until
+from tests.logshipper.support import a_chunk
 
 NOW = 1_790_000_000_123_456_789
-
-NUMBERS = [
-    b"1e999",
-    b"-1e999",
-    b"9" * 5000,
-    b"-" + b"9" * 5000,
-    b"1." + b"9" * 5000,
-    b"1e-999",
-    b"18446744073709551616",
-    b"-9223372036854775809",
-    b"NaN",
-    b"Infinity",
-    b"-0.0",
-    b"1.7e18",
-]
-TEXTS = [
-    rb'"\ud800"',
-    rb'"\udfff\ud800"',
-    rb'"\u0000"',
-    b'"\xff\xfe"',
-    b'"\xed\xa0\x80"',
-    b'"' + b"x" * 5000 + b'"',
-    b'""',
-]
-TIMES = [
-    b'"9999-12-31T23:59:60-23:59"',
-    b'"0000-00-00T00:00:00Z"',
-    b'"0001-01-01T00:00:00+99:99"',
-    b"-1",
-    b"1e308",
-    b"true",
-    b'"' + b"9" * 5000 + b'"',
-    b'"2026-01-02T03:04:05.' + b"9" * 5000 + b'Z"',
-    '"\uff12\uff10\uff12\uff16-01-02T03:04:05Z"'.encode(),
-]
-DEEP = [b"[" * levels + b"]" * levels for levels in (252, 253, 300, 5000)]
-DEEP += [b'{"a":' * levels + b"1" + b"}" * levels for levels in (252, 254, 5000)]
-VALUES = [*NUMBERS, *TEXTS, *TIMES, *DEEP, b"null", b"{}", b"[]"]
-LINES = [
-    *(b'{"%b":%b}' % (name, value) for name in (b"a", b"time", b"level", b"message") for value in VALUES),
-    *(b'{"x":{"y":%b},"time":"2026-01-02T03:04:05Z","level":"info"}' % value for value in VALUES),
-    *(b'{"password":%b,"mail":"a@b.example"}' % value for value in VALUES),
-    *(b"a=%b time=%b level=%b" % (value, value, value) for value in NUMBERS + TEXTS),
-    *VALUES,
-    b"",
-    b"\x00" * 10,
-    b'{"a":tru',
-    b'{"a":1}x',
-    b'\xef\xbb\xbf{"a":1}',
-    b'{"%s":"%d%%"}',
-    rb'{"\ud800":1}',
-    b'{"a":1,"a":2}',
-    b'{"id":1,"file":2,"partial":3,"time":"x","level":"y"}',
-    b"[" * 5000,
-    b'a="' + b"\\" * 999 + b'"',
-    b"9999-99-99T99:99:99Z stdout F x",
-    b"0001-01-01T00:00:00+99:99 stderr F \xff",
-    b"2026-01-02T03:04:05Z stdout P x",
-]
 
 KEYS = {"TIME_KEY": "time", "LEVEL_KEY": "level"}
 SHAPES = [
@@ -137,9 +75,9 @@ SINKS: dict[str, Callable[[Batch], int]] = {
 }
 
 
-def check(lines: list[bytes], settings: dict[str, str]) -> None:
-    """Return the number of events in the batch, and in its halves, as after a refusal."""
-    batch = Batch("default", (records_of(b"\n".join([*lines, b""]), **settings),))
+def check(lines: list[bytes], shaping: Pipeline) -> None:
+    """Assert that each line is one event to every sink, in a batch of them and in its halves, as after a refusal."""
+    batch = Batch("default", (shaping.process(a_chunk(b"\n".join([*lines, b""]))),))
     for some in (batch, *(batch.halves() or ())):
         for name, count in SINKS.items():
             assert count(some) == some.events, name
@@ -147,9 +85,10 @@ def check(lines: list[bytes], settings: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("settings", SHAPES, ids=lambda settings: " ".join(settings.values()) or "raw")
 def test_each_hostile_line_is_one_event_alone_and_among_others(settings: dict[str, str]) -> None:
+    shaping = pipeline(**settings)
     for line in LINES:
-        check([line], settings)
-    check([b'{"a":1}', *LINES], settings)
+        check([line], shaping)
+    check([b'{"a":1}', *LINES], shaping)
 
 
 NAMES = st.sampled_from([b"a", b"time", b"level", b"message", b"id", rb"\u0000", b""])
@@ -177,7 +116,7 @@ JSON = st.recursive(
     st.sampled_from(SHAPES),
 )
 def test_any_lines_are_so_many_events_to_every_sink(lines: list[bytes], settings: dict[str, str]) -> None:
-    check(lines, settings)
+    check(lines, pipeline(**settings))
 
 
 def test_a_document_that_has_no_dict_is_shipped_as_it_is_or_unparsed_but_never_lost() -> None:
@@ -204,17 +143,3 @@ def test_what_is_nested_deeper_than_otlp_receivers_take_is_text() -> None:
     for _ in range(12):
         found = found.kvlist_value.values[0].value.array_value.values[0]
     assert found.string_value == '{"a":[' * 108 + "1" + "]}" * 108
-
-
-@pytest.mark.parametrize("kind", [Otlp, Forward])
-def test_the_program_ships_hostile_lines_and_lives(tmp_path: Path, start: Start, kind: type[Otlp | Forward]) -> None:
-    admin = free_port()
-    with closing(kind()) as receiver:
-        more = {"LOGSHIPPER_FORMAT": "json", "LOGSHIPPER_TIME_KEY": "time", "LOGSHIPPER_LEVEL_KEY": "level"}
-        variables = environ(tmp_path, admin, LOGSHIPPER_SINK=receiver.url, **more)
-        (tmp_path / "logs" / "app.log").write_bytes(b"\n".join([*LINES, b""]))
-        shipper = start("logshipper", **variables)
-        delivered = 'logshipper_delivered_lines_total{sink="default"}'
-        shipper.wait_ready(admin)
-        wait_until(lambda: metric(admin, delivered) == len(LINES), "every line")
-        assert shipper.stop() == 0
