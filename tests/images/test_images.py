@@ -86,7 +86,7 @@ def test_an_image_holds_python_the_sidecar_and_the_probe_and_no_other_program(na
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_holds_one_sidecar_and_no_tools_to_install_more(name: str) -> None:
     folders = {path.name for path in map(PurePosixPath, contents(name)) if path.parent == SITE / "sidecars"}
-    assert folders == {"__init__.py", "__pycache__", name}
+    assert folders == {"__init__.py", "__pycache__", "chassis", name}
     tops = {path.name for path in map(PurePosixPath, contents(name)) if path.parent == SITE}
     assert not tops & {"pip", "setuptools", "wheel", "tests", "bin"}
 
