@@ -8,6 +8,7 @@ with 65,536 entries, bears the mark `slow`: `--units` leaves it out, too.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -43,6 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--units"):
         settings.load_profile(UNITS)
         config.pluginmanager.register(NoProcesses())
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the thousands of collected tests, which stay until the end, from the passes of the garbage collector."""
+    gc.collect()
+    gc.freeze()
 
 
 class NoProcesses:

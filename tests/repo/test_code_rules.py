@@ -24,6 +24,12 @@ def test_an_http_status_is_written_as_its_number() -> None:
     assert found == []
 
 
+def test_a_property_test_asks_for_its_examples_so_that_make_test_fast_can_limit_them() -> None:
+    """A number that the test gives to `settings` itself would hold there, too. `tests.support.examples` is the way."""
+    own = [path for path in tracked("tests/*.py") if re.search(r"\bsettings\(\s*max_examples", path.read_text())]
+    assert own == [ROOT / "tests" / "support.py"]
+
+
 LIGHT = re.compile(r"sidecars/(warcopier/.*|chassis/runtime/.*|.*/(setting_types|(\w+_)?settings))\.py")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from sidecars.adapter.exposition.exposition import Exposition
@@ -25,6 +25,7 @@ from sidecars.adapter.rules.parser import parse_expression
 from sidecars.adapter.rules.series_history import SelectorHistory
 from sidecars.adapter.rules.vector_operations import MatchingError
 from tests.adapter.prometheus import Page, Prometheus, prometheus
+from tests.support import examples
 
 BEGIN = 1_700_000_000.0
 STEPS = (0, 5, 7.5, 10, 10, 3, 11, 10, 10, 10, 1, 10, 19)  # seconds from one scrape to the next
@@ -287,7 +288,7 @@ def _larger(vectors: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(400, suppress_health_check=list(HealthCheck))
 @given(st.recursive(SELECTORS, _larger, max_leaves=5))
 def test_any_expression_is_worth_what_prometheus_says(server: Prometheus, expression: str) -> None:
     assert comparable(here(expression)) == comparable(there(server, expression))

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sidecars.warcopier.archive import verification
@@ -18,6 +18,7 @@ from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
 from sidecars.warcopier.archive.verification import Limits
 from sidecars.warcopier.archive.zip_format import BadArchive
 from sidecars.warcopier.transfer.progress import no_progress
+from tests.support import examples
 from tests.warcopier.archives import overlapping, packed, patched, streamed, twice, wide
 from tests.warcopier.support import TRACKER, noise, tree, war
 
@@ -71,7 +72,7 @@ FAMOUS = ["/etc/passwd", "../../x", "a/../../x", "a\\..\\x", "C:\\x", "//x", "..
 HOSTILE = PATHS | st.sampled_from(FAMOUS)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.dictionaries(HOSTILE, st.binary(max_size=20), min_size=1, max_size=5))
 @example({"..": b""})
 @example({"a": b"", "a/b": b""})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.chassis.runtime.lifecycle import BadData
@@ -17,12 +17,14 @@ from sidecars.warcopier.archive.verification import Contents
 from sidecars.warcopier.archive.zip_format import BadArchive
 from sidecars.warcopier.transfer.fork_pool import ForkPool
 from sidecars.warcopier.transfer.progress import no_progress
+from tests.support import examples
 from tests.warcopier.archives import WIDE, packed, streamed
 from tests.warcopier.support import noise, reader_of, tree
 
 if TYPE_CHECKING:
     from sidecars.warcopier.transfer.fork_pool import OnWritten
 
+pytestmark = pytest.mark.processes
 
 FILES = {"WEB-INF/web.xml": b"<web-app/>", "WEB-INF/lib/a.jar": noise(700_000), "text": b"la" * 200_000, "empty": b""}
 
@@ -66,7 +68,7 @@ NAMES = st.text("abc/", min_size=1, max_size=4)
 DATA = st.binary(max_size=50) | st.just(noise(300_000))
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.dictionaries(NAMES, DATA, min_size=1, max_size=6))
 def test_the_same_comes_out_as_of_one(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
     path = tmp_path_factory.mktemp("shared") / "a.war"

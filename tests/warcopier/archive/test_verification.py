@@ -208,6 +208,7 @@ def test_each_limit_has_a_sentence(limits: Limits, reason: str) -> None:
     assert check(GOOD, Limits(2, 200, 2)).uncompressed_size == 200
 
 
+@pytest.mark.slow
 def test_a_bomb_that_declares_little_is_stopped_by_what_comes_out() -> None:
     bomb = patched(packed({"a": bytes(100_000_000)}), CENTRAL, 24, struct.pack("<L", 10))
     with pytest.raises(BadArchive, match="does not have the 10 bytes"):
@@ -227,6 +228,7 @@ def test_entries_that_stand_in_another_order_than_in_the_directory_are_fine() ->
     assert check(GOOD[:begin] + GOOD[middle:end] + GOOD[begin:middle] + GOOD[end:]).entries == 2
 
 
+@pytest.mark.slow
 def test_more_entries_than_16_bits_can_count() -> None:
     assert check(packed({str(number): b"" for number in range(66_000)})).entries == 66_000
 
@@ -267,12 +269,14 @@ def test_an_archive_beyond_four_gib() -> None:
         verify_archive(broken.read, broken.size, WIDE)
 
 
+@pytest.mark.slow
 def test_a_zip64_locator_that_leads_nowhere_is_found() -> None:
     data = packed({str(number): b"" for number in range(66_000)})
     with pytest.raises(BadArchive, match="zip64 end record"):
         check(patched(data, b"PK\6\6", 0, b"XX", last=True))
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_however_much_comes_out() -> None:
     data = packed({"a": bytes(200_000_000)})
     tracemalloc.start()

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime import lifecycle
 from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
+from tests.support import examples
 from tests.warcopier.archives import CENTRAL, mutations, packed, patched, with_extra
 from tests.warcopier.support import MANIFEST, OTHER, SHOP, TRACKER, UNPACK, Copier, deployed, published, refused, sha256
 
@@ -53,7 +54,7 @@ FAR = patched(with_extra(packed({"a": b"x"}), b"\1\0\x08\0" + b"\xff" * 7 + b"\x
 
 
 @pytest.mark.usefixtures("umask_stays")
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=mutations(), unpack=st.booleans(), validate=st.sampled_from(["war", "zip"]))
 @example(data=FAR, unpack=False, validate="war")
 @example(data=FAR, unpack=True, validate="war")
@@ -70,7 +71,7 @@ def test_whatever_is_in_an_archive_the_run_ends_with_a_sentence(
 
 
 @pytest.mark.usefixtures("umask_stays")
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=400), unpack=st.booleans())
 def test_whatever_bytes_are_offered_the_run_ends_with_a_sentence(
     tmp_path_factory: pytest.TempPathFactory,
@@ -86,7 +87,7 @@ PIECES = st.sampled_from([DIGEST, b" ", b"  ", b"\\", b"\n", b"\xff", b"\0", b"s
 
 
 @pytest.mark.usefixtures("umask_stays")
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200) | st.lists(PIECES, max_size=8).map(b"".join))
 @example(DIGEST + b"  a\xff\n" + DIGEST[::-1] + b"  a\xff\n")
 @example(DIGEST + b"  a\nb\n")

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from sidecars.warcopier.archive.verification import summarize, verify_archive
 from sidecars.warcopier.archive.zip_format import BadArchive
+from tests.support import examples
 from tests.warcopier.archives import CENTRAL, WIDE, mutations, packed, patched, wide, with_comment, with_extra
 from tests.warcopier.java import Java
 from tests.warcopier.support import UNPACK, Copier, published, refused
@@ -93,7 +94,7 @@ def test_odd_archives_are_taken_where_java_takes_them(java: Java, name: str) -> 
         assert not java.opens(data)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(mutations())
 @example(LATIN_1)
 def test_whatever_is_accepted_java_can_open(java: Java, data: bytes) -> None:

@@ -6,10 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.warcopier.source.sha256sums import parse
+from tests.support import examples
 from tests.warcopier.support import sha256
 
 DIGEST = sha256(b"x")
@@ -18,7 +19,7 @@ NAMES = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size
 )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(NAMES, st.sampled_from([["--text"], ["--binary"], ["--tag"]]))
 def test_what_sha256sum_writes_is_read(tmp_path_factory: pytest.TempPathFactory, name: str, how: list[str]) -> None:
     folder = tmp_path_factory.mktemp("sums")

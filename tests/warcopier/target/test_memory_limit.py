@@ -101,6 +101,7 @@ def test_the_file_system_is_found_by_the_number_of_its_device() -> None:
     assert file_system(mounts, os.makedev(0, 46)) == ""
 
 
+@pytest.mark.processes
 def test_a_file_system_in_memory_is_found_where_it_is_not_among_our_mounts(tmp_path: Path) -> None:
     with disk("1m", tmp_path / "disk") as place:
         directory = os.open(place, os.O_RDONLY)

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.chassis.runtime.lifecycle import BadData, IOFailed
 from sidecars.warcopier.transfer.fork_pool import MAX_TASKS, ForkPool
 from sidecars.warcopier.transfer.progress import no_progress
+from tests.support import examples
 
 if TYPE_CHECKING:
     from sidecars.warcopier.transfer.fork_pool import OnWritten
+
+pytestmark = pytest.mark.processes
 
 US = os.getpid()
 
@@ -57,7 +60,7 @@ def shared(count: int, work: Callable[[int, OnWritten], Any], *, alone: bool = F
 
 
 @given(count=st.integers(0, MAX_TASKS), alone=st.booleans())
-@settings(max_examples=20)
+@examples(20)
 def test_every_task_is_done_once_and_the_results_come_in_their_order(count: int, *, alone: bool) -> None:
     assert shared(count, lambda number, _wrote: number * 2, alone=alone) == [number * 2 for number in range(count)]
 
