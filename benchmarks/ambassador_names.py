@@ -50,7 +50,7 @@ def removed_address_in_use(zone: NameServer, folder: Path) -> float:
 
     port, listen, admin = free_port(), free_port(), free_port()
     there = [Backend(old, port, host="127.0.0.2"), Backend(answering(b"new"), port, host="127.0.0.3")]
-    zone.says(NAME, "127.0.0.2", ttl=TTL)
+    zone.set_records(NAME, "127.0.0.2", ttl=TTL)
     environ = {
         "PATH": os.environ["PATH"],
         "AMBASSADOR_UPSTREAM": f"http://{NAME}:{port}",
@@ -62,7 +62,7 @@ def removed_address_in_use(zone: NameServer, folder: Path) -> float:
     try:
         wait_until(lambda: text_of(f"http://127.0.0.1:{admin}/readyz"), "ready")
         assert text_of(f"http://127.0.0.1:{listen}/") == "old"
-        zone.says(NAME, "127.0.0.3", ttl=TTL)
+        zone.set_records(NAME, "127.0.0.3", ttl=TTL)
         began = time.monotonic()
         assert ended.wait(30), "the connection to the old address did not end"
         return time.monotonic() - began

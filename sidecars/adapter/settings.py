@@ -251,7 +251,7 @@ class Settings(ServiceSettings):
     def _agent(self) -> Iterator[str]:
         modes = [(app, route, app.mode[route]) for app in self.apps.values() for route in app.routes]
         if self.agent_listen and not any(mode == "verdict" for *_, mode in modes):
-            yield "ADAPTER_AGENT_LISTEN is set, but no route has a verdict to tell: set ADAPTER_MODE=verdict"
+            yield "ADAPTER_AGENT_LISTEN is set, but no route has the mode verdict: set ADAPTER_MODE=verdict"
         for app, route, mode in modes:
             if not self.agent_listen and mode == "verdict" and app.format[route] == "haproxy-agent":
                 name = variable(Settings, "format", app.name)

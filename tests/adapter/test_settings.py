@@ -137,7 +137,7 @@ def test_apps_share_a_path_where_their_answers_can_be_made_one() -> None:
         ),
         ({"ADAPTER_FORMAT": "consul"}, "ADAPTER_FORMAT is set, but no route has a verdict"),
         ({"ADAPTER_SELECT": "a=$.a"}, "ADAPTER_SELECT is set, but every route is forwarded"),
-        ({"ADAPTER_AGENT_LISTEN": ":8082"}, "no route has a verdict to tell"),
+        ({"ADAPTER_AGENT_LISTEN": ":8082"}, "no route has the mode verdict"),
         ({"ADAPTER_MODE": "verdict", "ADAPTER_FORMAT": "haproxy-agent"}, "set ADAPTER_AGENT_LISTEN"),
         (
             {"ADAPTER_MODE": "verdict", "ADAPTER_AGENT_LISTEN": ":8081"},

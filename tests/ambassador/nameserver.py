@@ -23,7 +23,7 @@ _WITHOUT_EDNS = 512  # bytes of an answer over UDP
 
 
 class NameServer:
-    """The name server. `says` sets records, `failure` a response code for all questions; `asked` counts questions."""
+    """The name server. `failure` is the response code for all questions, if it is set; `asked` counts questions."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -45,11 +45,11 @@ class NameServer:
         for serve in (self._serve_udp, self._serve_tcp):
             threading.Thread(target=serve, daemon=True).start()
 
-    def says(self, name: str, *records: str, kind: str = "A", ttl: int = 1) -> None:
+    def set_records(self, name: str, *records: str, kind: str = "A", ttl: int = 1) -> None:
         """Give the name these records of this type; without records it exists and has none."""
         self._zone[name, kind] = (ttl, list(records))
 
-    def forgets(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Remove the name: it does not exist any more."""
         for known in [known for known in self._zone if known[0] == name]:
             del self._zone[known]

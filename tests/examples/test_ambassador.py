@@ -70,8 +70,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     pem = str(tmp_path / "payments.pem")
     begin([service], HOST="127.0.0.5", PORT=str(payments), SERVICE="payments", TLS_CERT=pem, TLS_KEY=pem)
     with name_server() as zone:
-        zone.says("orders", *MODES)
-        zone.says("payments", "127.0.0.5")
+        zone.set_records("orders", *MODES)
+        zone.set_records("payments", "127.0.0.5")
         listen = {name: f"127.0.0.1:{free_port()}" for name in ("ORDERS", "PAYMENTS")}
         environ = environment(
             {
@@ -135,7 +135,7 @@ def test_a_replica_that_is_killed_and_one_that_is_new_are_not_noticed(world: Wor
     port = next(iter(world.endpoints().values()))["address"].partition(":")[2]
     program = Program([str(EXAMPLE / "service.py")], {"HOST": "127.0.0.6", "PORT": port}, tmp_path)
     try:
-        world.zone.says("orders", "127.0.0.3", "127.0.0.4", "127.0.0.6")
+        world.zone.set_records("orders", "127.0.0.3", "127.0.0.4", "127.0.0.6")
         wait_until(lambda: "127.0.0.6" in world.endpoints() and "127.0.0.2" not in world.endpoints(), "what DNS says")
         story = world.many(200)
         assert story["errors"] == 0, story

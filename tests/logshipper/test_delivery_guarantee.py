@@ -234,20 +234,20 @@ class LogShipping(RuleBasedStateMachine):
 
     async def shipped(self, name: str, room: int) -> bool:
         """Return True if everything was shipped, False if the sink hangs."""
-        sink, feed = self.sinks[name], self.pod.queues[name]
+        sink, queue = self.sinks[name], self.pod.queues[name]
         sink.hangs = asyncio.Event()
         health, clock = Health(), asyncio.get_running_loop().time
-        collect = feed.collect
+        collect = queue.collect
 
         def little(_: int) -> list[Chunk]:  # smaller batches than the settings allow
             return collect(room)
 
-        feed.collect = little  # type: ignore[method-assign,assignment] # an object's own
-        shipper = Shipper(self.settings[name], self.pod.pipelines, sink, feed, health, clock)
+        queue.collect = little  # type: ignore[method-assign,assignment] # an object's own
+        shipper = Shipper(self.settings[name], self.pod.pipelines, sink, queue, health, clock)
         shipper.drain()
         running, hanging = asyncio.ensure_future(shipper.run()), asyncio.ensure_future(sink.hangs.wait())
         await asyncio.wait({running, hanging}, return_when=asyncio.FIRST_COMPLETED)
-        feed.collect = collect  # type: ignore[method-assign] # as above
+        queue.collect = collect  # type: ignore[method-assign] # as above
         if not hanging.done():
             hanging.cancel()
             await running

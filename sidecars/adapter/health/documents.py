@@ -87,19 +87,19 @@ def with_unique_names(components: Iterable[Component], max_series: int) -> tuple
     kept: dict[str, Component] = {}
     numbers: dict[str, int] = {}
     series = 0
-    for part in components:
-        series += _SERIES + len(part.values)
+    for component in components:
+        series += _SERIES + len(component.values)
         if series > max_series:
             too_many = f"has more components than {max_series} series have room for: the limit is ADAPTER_MAX_SERIES"
             raise NotAHealthDocument(too_many)
-        name = part.name
+        name = component.name
         if name in kept:
             number = numbers.get(name, 2)
-            while (name := f"{part.name}#{number}") in kept:
+            while (name := f"{component.name}#{number}") in kept:
                 number += 1
-            numbers[part.name] = number + 1
-            part = Component(name, part.status, part.reason, part.values, part.number)  # noqa: PLW2901 - renamed
-        kept[name] = part
+            numbers[component.name] = number + 1
+            component = Component(name, component.status, component.reason, component.values, component.number)  # noqa: PLW2901 - renamed
+        kept[name] = component
     return tuple(kept.values())
 
 

@@ -77,21 +77,23 @@ class _Reader:
         detail = f"its status is {describe_value(word)}, which is {hint}"
         return HealthDocument("unknown", components, None, f"its status is {hint}", detail)
 
-    def _without_status(self, parts: Iterator[Component]) -> HealthDocument:
+    def _without_status(self, found: Iterator[Component]) -> HealthDocument:
         """Return a document without a status for the whole: it is as bad as its worst component."""
-        components = with_unique_names(parts, self._max_series)
-        found = {component.status for component in components}
+        components = with_unique_names(found, self._max_series)
+        statuses = {component.status for component in components}
         worst_first: tuple[HealthStatus, ...] = ("fail", "unknown", "warn", "pass")
-        return HealthDocument(next((status for status in worst_first if status in found), "pass"), components)
+        return HealthDocument(next((status for status in worst_first if status in statuses), "pass"), components)
 
     def _components(self, rest: dict[str, Any]) -> Iterator[Component]:
         """Yield the components in the members that the dialects have for them, or, without any, those found anywhere.
 
         Spring Boot 1 has its components beside the status, and apps have `services`, `results` and the like.
         """
-        parts = (part for key, item in rest.items() if key in _CONTAINERS for part in self._in_container(key, item))
-        first = next(parts, None)
-        return self._nested(rest, "", _MAX_DEPTH) if first is None else chain((first,), parts)
+        components = (
+            component for key, item in rest.items() if key in _CONTAINERS for component in self._in_container(key, item)
+        )
+        first = next(components, None)
+        return self._nested(rest, "", _MAX_DEPTH) if first is None else chain((first,), components)
 
     def _in_container(self, key: str, item: Any) -> Iterator[Component]:
         """Yield the components in the member `key`. An item that has not the dialect's form is an unknown component."""
@@ -112,9 +114,9 @@ class _Reader:
             yield from (self._aspnet(name, each) for name, each in item.items())
 
     def _listed(self, item: Any) -> Iterator[Component]:
-        part = self._microprofile(item)
-        yield part
-        yield from self._nested(item, f"{part.name}/", _MAX_DEPTH)
+        component = self._microprofile(item)
+        yield component
+        yield from self._nested(item, f"{component.name}/", _MAX_DEPTH)
 
     def _microprofile(self, item: Any) -> Component:
         if not isinstance(item, dict):
@@ -129,8 +131,8 @@ class _Reader:
                 if not isinstance(entry, dict):  # a status without anything beside it
                     yield self._component(key, entry, {}, None)
                     continue
-                part = entry.get("componentId") if len(many) > 1 else None
-                name = f"{_cut(key)}/{_cut(part)}" if isinstance(part, str) and part else key
+                component_id = entry.get("componentId") if len(many) > 1 else None
+                name = f"{_cut(key)}/{_cut(component_id)}" if isinstance(component_id, str) and component_id else key
                 numbers = {"observedValue": entry.get("observedValue")}
                 # A check without a status of its own passes: the draft makes `status` optional.
                 yield self._component(name, entry.get("status", "pass"), entry, numbers)

@@ -160,8 +160,8 @@ def _label_value(text: str) -> str:
 
 def _unknown(path: JsonPath, key: str, trail: Trail, value: Any) -> UnknownValue:
     reason = "leads nowhere for an item" if value is _MISSING else f"has a value that {_NO_NUMBER}"
-    tell = partial(_detail, path, trail, value)
-    return UnknownValue(path.name, {"key": key} if key else {}, f"{path.text} {reason}", tell)
+    make_detail = partial(_detail, path, trail, value)
+    return UnknownValue(path.name, {"key": key} if key else {}, f"{path.text} {reason}", make_detail)
 
 
 def _detail(path: JsonPath, trail: Trail, value: Any) -> str:

@@ -51,20 +51,20 @@ def read_text(text: str, http_status: int, options: DocumentOptions = DEFAULT_OP
         return options.with_http_status(HealthDocument(status, number=number), http_status) if status else None
     if not any(_MARKED.match(line) or _RESULT.fullmatch(line) for line in full):
         return None
-    checks = [part for number, line in enumerate(lines, 1) if line and (part := _check(line, number))]
-    if not any(part.status == "fail" for part in checks):
-        checks += [part for line in full if (part := _failed_result(line))]
-    parts = with_unique_names(checks, options.max_series)
-    statuses = {part.status for part in parts}
+    checks = [component for number, line in enumerate(lines, 1) if line and (component := _check(line, number))]
+    if not any(component.status == "fail" for component in checks):
+        checks += [component for line in full if (component := _failed_result(line))]
+    components = with_unique_names(checks, options.max_series)
+    statuses = {component.status for component in components}
     whole: HealthStatus = "fail" if "fail" in statuses else "warn" if "warn" in statuses else "pass"
-    if all(_is_not_understood(part) for part in parts if part.status == "fail") and whole == "fail":
-        return HealthDocument(whole, parts, problem="a line of its response is not understood")
-    return options.with_http_status(HealthDocument(whole, parts), http_status)
+    if all(_is_not_understood(component) for component in components if component.status == "fail") and whole == "fail":
+        return HealthDocument(whole, components, problem="a line of its response is not understood")
+    return options.with_http_status(HealthDocument(whole, components), http_status)
 
 
-def _is_not_understood(part: Component) -> bool:
+def _is_not_understood(component: Component) -> bool:
     """True if the check stands for a line that is not understood."""
-    return part.reason.endswith(_NOT_UNDERSTOOD)
+    return component.reason.endswith(_NOT_UNDERSTOOD)
 
 
 def _check(line: str, number: int) -> Component | None:

@@ -78,39 +78,45 @@ def _http_status(http_status: int) -> Iterator[str]:
 
 
 def _health_lines(document: HealthDocument, http_status: int, *, numbers: bool) -> Iterator[str]:
-    parts = document.components
+    components = document.components
     yield from _family("health_up", "1 when the app reports pass or warn.", [({}, int(document.up))])
     yield from _family(
         "health_status",
         "1 for the status that the app reports.",
         (({"status": each}, int(each == document.status)) for each in HEALTH_STATUSES),
     )
-    yield from _component_lines(parts)
+    yield from _component_lines(components)
     yield from _family(
         "health_check_value",
         "A number that the app reports for the component.",
-        (({"check": part.name, "name": name}, value) for part in parts for name, value in part.values.items()),
+        (
+            ({"check": component.name, "name": name}, value)
+            for component in components
+            for name, value in component.values.items()
+        ),
     )
     if numbers:
         whole: LabelledSamples = [] if document.number is None else [({}, document.number)]
         yield from _family("health_status_value", "The number of the app's status word.", whole)
-        known = (({"check": part.name}, part.number) for part in parts if part.number is not None)
+        known = (
+            ({"check": component.name}, component.number) for component in components if component.number is not None
+        )
         yield from _family("health_check_status_value", "The number of the component's status word.", known)
     yield from _http_status(http_status)
 
 
-def _component_lines(parts: Sequence[Component]) -> Iterator[str]:
+def _component_lines(components: Sequence[Component]) -> Iterator[str]:
     """Yield five lines for each component. There may be thousands, so each name is escaped once."""
-    if not parts:
+    if not components:
         return
-    names = [escape(part.name) for part in parts]
+    names = [escape(component.name) for component in components]
     yield from _head("health_check_up", "1 when the component passes or warns.")
-    for part, name in zip(parts, names, strict=True):
-        yield f'health_check_up{{check="{name}"}} {int(part.status in UP)}'
+    for component, name in zip(components, names, strict=True):
+        yield f'health_check_up{{check="{name}"}} {int(component.status in UP)}'
     yield from _head("health_check_status", "1 for the status that the app reports for the component.")
-    for part, name in zip(parts, names, strict=True):
+    for component, name in zip(components, names, strict=True):
         for each in HEALTH_STATUSES:
-            yield f'health_check_status{{check="{name}",status="{each}"}} {int(each == part.status)}'
+            yield f'health_check_status{{check="{name}",status="{each}"}} {int(each == component.status)}'
 
 
 def _selected_lines(selected: Iterable[SelectedValue], http_status: int, unknown: Mapping[str, int]) -> Iterator[str]:

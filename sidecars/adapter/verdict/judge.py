@@ -35,7 +35,7 @@ from sidecars.adapter.rules.results import RuleResult
 from sidecars.adapter.settings import App
 from sidecars.adapter.verdict.hysteresis import Hysteresis
 from sidecars.adapter.verdict.rule_file import ReloadingRules
-from sidecars.adapter.verdict.verdict import NO_ANSWER, Check, Status, Verdict, verdict_of
+from sidecars.adapter.verdict.verdict import NO_RESPONSE, Check, Status, Verdict, verdict_of
 
 Clock = Callable[[], float]
 
@@ -88,7 +88,7 @@ class Judge:
         except UnusableResponse as error:
             yield Check("app", "fail", f"{self._app_request.url} {error.phrase}")
             if self._rules:
-                yield from map(_check_of, self._rules.evaluator().no_data_results(NO_ANSWER))
+                yield from map(_check_of, self._rules.evaluator().no_data_results(NO_RESPONSE))
             return
         if self._rules:
             if interpretation.problem:
@@ -117,11 +117,11 @@ def _checks_of_document(document: HealthDocument) -> Iterator[Check]:
     """
     reason = document.problem or _reported(document.status)
     yield Check("app", _STATUS[document.status], reason, detail=document.detail)
-    for part in document.components:
-        status = _STATUS[part.status]
-        detail = "" if status == "pass" else part.reason
+    for component in document.components:
+        status = _STATUS[component.status]
+        detail = "" if status == "pass" else component.reason
         capped: Status = "warn" if status == "fail" and document.up else status
-        yield Check(part.name, capped, _reported(part.status), detail=detail)
+        yield Check(component.name, capped, _reported(component.status), detail=detail)
 
 
 def _reported(status: HealthStatus) -> str:

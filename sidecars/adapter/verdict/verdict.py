@@ -16,7 +16,7 @@ Status = Literal["pass", "warn", "fail"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 _RANK: Mapping[Status, int] = {"pass": 0, "warn": 1, "fail": 2}
-NO_ANSWER = "no data"  # the reason of each rule if the app gave no response; the check `app` has the cause
+NO_RESPONSE = "no data"  # the reason of each rule if the app gave no response; the check `app` has the cause
 _MAX_REASONS = 10  # checks in one line of reasons
 _MAX_REASON = 300  # characters of one check's reason; probers cut long bodies at any place
 
@@ -86,7 +86,7 @@ class Verdict:
 
     def _reason(self, reason_of: Callable[[Check], str]) -> str:
         bad = [check for check in worst_first(self.checks) if check.status != "pass"]
-        shown = [check for check in bad if check.reason != NO_ANSWER]
+        shown = [check for check in bad if check.reason != NO_RESPONSE]
         parts = [f"{check.label}: {reason_of(check)}" for check in shown[:_MAX_REASONS]]
         if len(shown) > _MAX_REASONS:
             parts.append(f"and {len(shown) - _MAX_REASONS} more")

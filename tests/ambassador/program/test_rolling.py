@@ -140,7 +140,7 @@ def test_replicas_that_move_to_new_addresses_cost_no_request(start: Start, nginx
     port = free_port()
     old = [nginx(host=f"127.0.0.{number}", port=port) for number in (2, 3, 4)]
     with name_server() as zone:
-        zone.says("orders.example", *(replica.host for replica in old))
+        zone.set_records("orders.example", *(replica.host for replica in old))
         ambassador = Ambassador(
             start, f"http://orders.example:{port}", RESOLV_CONF=str(zone.resolv_conf(tmp_path)), DNS_MIN_TTL="100ms"
         )
@@ -154,7 +154,7 @@ def test_replicas_that_move_to_new_addresses_cost_no_request(start: Start, nginx
             nonlocal moved
             if moved < 3 and count > 200 and (not moved or serves(there[moved - 1])):
                 there[moved] = nginx(host=f"127.0.0.{moved + 5}", port=port)
-                zone.says("orders.example", *(replica.host for replica in there))
+                zone.set_records("orders.example", *(replica.host for replica in there))
                 old[moved].stop(signal.SIGQUIT)
                 moved += 1
             return moved == 3 and serves(there[2])

@@ -64,12 +64,12 @@ def test_an_address_that_is_gone_is_left_when_its_ttl_is_over_without_any_traffi
     zone: NameServer, ambassador: Callable[..., Ambassador]
 ) -> None:
     with replicas(answering(b"old"), answering(b"new")) as (old, _):
-        zone.says(NAME, "127.0.0.2", ttl=1)
+        zone.set_records(NAME, "127.0.0.2", ttl=1)
         made = ambassador(f"http://{NAME}:{old.port}")
         assert made.ask()[2] == b"old"
         assert made.metric("ambassador_upstream_connections_idle") == 1
         assert made.metric("ambassador_endpoint_requests_total", endpoint=f"127.0.0.2:{old.port}") == 1
-        zone.says(NAME, "127.0.0.3", ttl=1)
+        zone.set_records(NAME, "127.0.0.3", ttl=1)
         wait_until(lambda: made.metric("ambassador_upstream_connections_idle") == 0, "no connection to the old address")
         assert addresses(made) == ["127.0.0.3"]
         assert made.metric("ambassador_endpoint_requests_total", endpoint=f"127.0.0.2:{old.port}") == 0
@@ -81,7 +81,7 @@ def test_an_answer_is_asked_for_again_when_its_ttl_is_over_or_the_longest_time_t
     zone: NameServer, ambassador: Callable[..., Ambassador]
 ) -> None:
     with replicas(answering()) as (backend,):
-        zone.says(NAME, "127.0.0.2", ttl=3600)
+        zone.set_records(NAME, "127.0.0.2", ttl=3600)
         made = ambassador(f"http://{NAME}:{backend.port}", DNS_MAX_TTL="200ms", DNS_MIN_TTL="100ms")
         assert target(made)["dns_holds_seconds"] == 0.2
         wait_until(lambda: zone.asked[NAME, "A"] >= 4, "four questions")
@@ -96,7 +96,7 @@ def test_whatever_dns_does_the_last_good_addresses_hold(
         zone.failure = failure
 
     with replicas(answering()) as (backend,):
-        zone.says(NAME, "127.0.0.2", ttl=0)
+        zone.set_records(NAME, "127.0.0.2", ttl=0)
         made = ambassador(f"http://{NAME}:{backend.port}", DNS_MIN_TTL="100ms")
         breaks: list[tuple[Callable[[], None], str]] = [
             (lambda: fail(dns.rcode.SERVFAIL), "SERVFAIL"),
@@ -136,7 +136,7 @@ def test_it_is_ready_when_every_upstream_has_an_address(start: Start, zone: Name
         assert readiness() == (
             "not ready: upstream orders: it has no address yet: orders.example: the name does not exist (NXDOMAIN)\n"
         )
-        zone.says(NAME, "127.0.0.2")
+        zone.set_records(NAME, "127.0.0.2")
         wait_until(lambda: readiness() == "ready\n", "readiness")
         assert program.process.poll() is None
 
@@ -154,12 +154,12 @@ def test_a_response_under_way_is_finished_although_its_address_is_gone(
         peer.rest()
 
     with replicas(slow, answering(b"new")) as (old, _):
-        zone.says(NAME, "127.0.0.2", ttl=1)
+        zone.set_records(NAME, "127.0.0.2", ttl=1)
         made = ambassador(f"http://{NAME}:{old.port}", DNS_MIN_TTL="100ms")
         with made.connect() as app:
             app.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             app.until(b"first")
-            zone.says(NAME, "127.0.0.3", ttl=1)
+            zone.set_records(NAME, "127.0.0.3", ttl=1)
             wait_until(lambda: addresses(made) == ["127.0.0.3"], "the new address")
             (leaving,) = target(made)["leaving"]
             assert (leaving["address"], leaving["connections"]) == (f"127.0.0.2:{old.port}", 1)
@@ -177,12 +177,12 @@ def test_a_tunnel_to_an_address_that_is_gone_ends_after_the_drain_timeout(
             peer.send(data)
 
     with replicas(echo, answering()) as (old, _):
-        zone.says(NAME, "127.0.0.2", ttl=1)
+        zone.set_records(NAME, "127.0.0.2", ttl=1)
         made = ambassador(f"tcp://{NAME}:{old.port}", DRAIN_TIMEOUT="1s")
         with made.connect() as app:
             app.send(b"hello")
             assert app.exactly(5) == b"hello"
-            zone.says(NAME, "127.0.0.3", ttl=1)
+            zone.set_records(NAME, "127.0.0.3", ttl=1)
             wait_until(lambda: addresses(made) == ["127.0.0.3"], "the new address")
             app.send(b"still")
             assert app.exactly(5) == b"still"
@@ -197,13 +197,13 @@ def test_an_address_that_comes_back_keeps_its_tunnels(zone: NameServer, ambassad
         peer.rest()
 
     with replicas(hello, hello) as (one, _):
-        zone.says(NAME, "127.0.0.2", ttl=1)
+        zone.set_records(NAME, "127.0.0.2", ttl=1)
         made = ambassador(f"tcp://{NAME}:{one.port}", DNS_MIN_TTL="100ms")
         with made.connect() as app:
             assert app.exactly(5) == b"hello"
-            zone.says(NAME, "127.0.0.3", ttl=1)
+            zone.set_records(NAME, "127.0.0.3", ttl=1)
             wait_until(lambda: addresses(made) == ["127.0.0.3"], "one address")
-            zone.says(NAME, "127.0.0.2", "127.0.0.3", ttl=1)
+            zone.set_records(NAME, "127.0.0.2", "127.0.0.3", ttl=1)
             wait_until(lambda: addresses(made) == ["127.0.0.3", "127.0.0.2"], "both addresses")
             (back,) = [each for each in target(made)["endpoints"] if each["address"].startswith("127.0.0.2:")]
             assert back["connections"] == 1
@@ -219,9 +219,9 @@ def test_srv_records_name_ports_weights_and_a_second_choice(
         for backend in (light, heavy, spare):
             stack.callback(backend.stop)
         for host in ("light", "heavy", "spare"):
-            zone.says(f"{host}.example", "127.0.0.1")
+            zone.set_records(f"{host}.example", "127.0.0.1")
         service = "_http._tcp.orders.example"
-        zone.says(
+        zone.set_records(
             service,
             f"1 1 {light.port} light.example.", f"1 3 {heavy.port} heavy.example.", f"2 0 {spare.port} spare.example.",
             kind="SRV",
@@ -241,8 +241,8 @@ def test_a_name_with_ipv6_and_ipv4_addresses_means_both(
     with socket.socket(socket.AF_INET6) as six, replicas(answering(b"four")) as (four,):
         six.bind(("::1", four.port))
         six.listen()
-        zone.says(NAME, "127.0.0.2")
-        zone.says(NAME, "::1", kind="AAAA")
+        zone.set_records(NAME, "127.0.0.2")
+        zone.set_records(NAME, "::1", kind="AAAA")
         made = ambassador(f"http://{NAME}:{four.port}")
         assert sorted(each["address"] for each in target(made)["endpoints"]) == [
             f"127.0.0.2:{four.port}",

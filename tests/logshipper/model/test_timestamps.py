@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecars.logshipper.model import timestamps
 
-_MOMENTS = st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31))  # noqa: DTZ001 - the zone is drawn by itself
+_TIMES = st.datetimes(datetime(1000, 1, 1), datetime(9999, 12, 31))  # noqa: DTZ001 - the zone is drawn apart
 _ZONES = st.integers(-14 * 60, 14 * 60)  # minutes
 
 
@@ -19,7 +19,7 @@ def nanoseconds(moment: datetime, more: int = 0) -> int:
     return whole * 1000 + more
 
 
-@given(_MOMENTS, _ZONES, st.sampled_from("Tt "), st.sampled_from(".,"), st.integers(0, 999))
+@given(_TIMES, _ZONES, st.sampled_from("Tt "), st.sampled_from(".,"), st.integers(0, 999))
 def test_rfc_3339_is_read_to_the_nanosecond_in_any_zone(
     moment: datetime, zone: int, between: str, point: str, more: int
 ) -> None:
@@ -38,7 +38,7 @@ def test_what_is_written_as_rfc_3339_is_read_as_the_same_time(time: int) -> None
     assert timestamps.parser("rfc3339")(timestamps.rfc3339(time)) == time
 
 
-@given(_MOMENTS, _ZONES)
+@given(_TIMES, _ZONES)
 def test_a_pattern_reads_what_strftime_wrote(moment: datetime, zone: int) -> None:
     there = moment.replace(tzinfo=timezone(timedelta(minutes=zone)))
     for form in (
