@@ -64,7 +64,7 @@ class App:
         target_url, "URL of the app: `http://host[:port]` or `https://host[:port]`", default="http://127.0.0.1:8080"
     )
     routes: dict[str, str] = setting(
-        routes, "paths to answer, each with the path to request from the app", default="/health=/metrics"
+        routes, "paths to serve, each with the path to request from the app", default="/health=/metrics"
     )
     mode: ByRoute[Mode] = setting(
         by_route(choice(*get_args(Mode)), "forward"),

@@ -66,7 +66,7 @@ async def serve(
 ) -> AsyncIterator[None]:
     """Serve the endpoints on `settings.admin_listen` while the context is open. Raises IOFailed if it cannot listen.
 
-    They answer also while the process has no free file descriptor: an operator needs them then.
+    They also work while the process has no free file descriptor: an operator needs them then.
     """
     if not settings.admin_listen:
         yield

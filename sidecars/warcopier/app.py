@@ -82,7 +82,7 @@ def report(outcome: Outcome, seconds: float) -> None:
 def publish(
     settings: Settings, stop: Callable[[], bool] = never, on_committed: Callable[[], None] = lambda: None
 ) -> Outcome:
-    """Do one run. `stop` returns True once the run must end; `on_committed` is called once it is too late for that.
+    """Do one run. `stop` returns True if the run must end. `on_committed` is called when it can no longer be stopped.
 
     Raises BadSettings, BadData, IOFailed or Stopped.
     """

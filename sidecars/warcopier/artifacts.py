@@ -1,9 +1,9 @@
 """Rules about artifacts, without I/O: names that collide, trust in the manifest, and the mtime that Tomcat notices.
 
 An artifact is a WAR or an exploded directory in the target. The manifest of earlier runs (`target.manifest`) only ever
-saves reading. An entry is trusted about a file as long as the file has the inode, size, mtime and ctime that were noted
-when it was published: the file system itself sets the ctime, and no program can set it back. An exploded directory is
-trusted as long as its inode is the same, because an application may write into its own directory.
+saves reading. The entry of a file is trusted as long as the file has the inode, size, mtime and ctime that were noted
+when it was published: the file system itself sets the ctime, and no program can set it back. The entry of an exploded
+directory is trusted as long as its inode is the same, because an application may write into its own directory.
 
 The source is read in every run. It may lie in an image whose file system makes up inode, mtime and ctime (erofs,
 squashfs), and with reproducible builds two different WARs of one size then look the same.

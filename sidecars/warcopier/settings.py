@@ -165,8 +165,9 @@ class Settings(ServiceSettings):
 
     def check(self) -> Iterator[str]:
         if self.unpack and self.validate != "war":
-            yield f"WARCOPIER_UNPACK=true and WARCOPIER_VALIDATE={self.validate}: only what passes war is unpacked"
+            unpack = "WARCOPIER_UNPACK=true and WARCOPIER_VALIDATE"
+            yield f"{unpack}={self.validate}: only an archive that passes the check war is unpacked"
         if self.unpack and not self.digest:
-            yield "WARCOPIER_UNPACK=true and WARCOPIER_DIGEST=false: only a digest tells what was unpacked; keep one"
+            yield "WARCOPIER_UNPACK=true and WARCOPIER_DIGEST=false: only digests identify unpacked archives; keep one"
         if self.require_sha256 and not self.digest:
             yield "WARCOPIER_REQUIRE_SHA256=true and WARCOPIER_DIGEST=false: keep one"

@@ -1,4 +1,4 @@
-"""A Pod of two containers: the kernel tells an app that closes its connection from one that half-closes it."""
+"""A Pod of two containers: the kernel distinguishes an app that closes its connection from one that half-closes it."""
 
 from __future__ import annotations
 

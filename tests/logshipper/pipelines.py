@@ -22,12 +22,12 @@ def settings(**values: str) -> Settings:
     return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:", **environ})
 
 
-def pipeline(**values: str) -> Pipeline:
+def make_pipeline(**values: str) -> Pipeline:
     return Pipeline(settings(**values).inputs["default"], {"pod": "shop-1"})
 
 
 def processed(item: Chunk, **values: str) -> Records:
-    return pipeline(**values).process(item)
+    return make_pipeline(**values).process(item)
 
 
 def records_of(data: bytes | str, **values: str) -> Records:

@@ -164,7 +164,7 @@ class LogShipping(RuleBasedStateMachine):
         return self.inside or self.running or (shipped and not self.began_unseen)
 
     @rule(late=st.booleans())
-    def rename(self, late: bool) -> None:  # noqa: FBT001 - as above
+    def rename(self, late: bool) -> None:  # noqa: FBT001 - hypothesis passes by keyword
         """Rename the file. `late`: the writer continues in the renamed file for a while."""
         if not late:
             self.finish_line()

@@ -87,7 +87,7 @@ class Ejection:
         self._enter(TRIAL, now, _TRIAL_TIMEOUT)
 
     def on_inconclusive(self, now: float) -> bool:
-        """Note an outcome that reveals nothing. Return True if it was the trial: the next attempt is another one."""
+        """Note an outcome that reveals nothing. Return True if it was the trial: the next attempt is the new trial."""
         if self.state is not TRIAL:
             return False
         self._enter(PROBATION, now, 0.0)

@@ -87,7 +87,7 @@ class AttemptingExchange(ConnectionWaiter):
         """Begin an attempt. An exception in it ends the exchange, and nothing else."""
         try:
             self._begin_attempt()
-        except Exception as error:  # noqa: BLE001 - as said
+        except Exception as error:  # noqa: BLE001 - any defect ends this exchange alone
             self.fail(error)
 
     def _begin_attempt(self) -> None:
@@ -267,7 +267,7 @@ class AttemptingExchange(ConnectionWaiter):
             endpoint.end_attempt()
 
     def leave_attempt_inconclusive(self) -> None:
-        """End the attempt, which says nothing of the endpoint: if it was its trial, the next attempt is."""
+        """End the attempt without a judgement of the endpoint. If it was the trial, the next attempt is the trial."""
         endpoint = self.endpoint
         self.leave_attempt()
         if endpoint is not None:

@@ -234,7 +234,7 @@ class ClientConnection(ResponseWriter):
         data, self._buffer = self._buffer, b""
         try:
             self._parse(data)
-        except Exception as error:  # noqa: BLE001 - nor does a request that waited end the exchange before it
+        except Exception as error:  # noqa: BLE001 - a request that waited must not end the exchange before it
             self._fail(error)
         self.read_on()
         if self.ended and not self.lingers:
@@ -268,7 +268,7 @@ class ClientConnection(ResponseWriter):
     # -- rejections -----------------------------------------------------------------------------------------------
 
     def _turn_away(self, cause: Cause) -> None:
-        """Answer a new connection before there is a request. A descriptor of the reserve is given back at once."""
+        """Send a response before there is a request, and close. A descriptor of the reserve is given back at once."""
         self.write_local_reply(cause, (), head_only=False, close=True)
         self.upstream.counters.count_response(cause.status, 0.0)
         if cause.own_fault:
@@ -278,7 +278,7 @@ class ClientConnection(ResponseWriter):
             self.linger()
 
     def reject(self, status: int, reason: str, protocol: str = "") -> None:
-        """Answer a request that is not passed on, and close: nothing that follows on the connection can be believed.
+        """Respond to a request that is not passed on, and close: nothing behind it on the connection can be trusted.
 
         `protocol` is the client's protocol, if it is not HTTP/1.
         """
@@ -304,7 +304,7 @@ class ClientConnection(ResponseWriter):
         self.linger()
 
     def _fail(self, error: Exception) -> None:
-        """End the exchange that failed in an unforeseen way, or answer a request that has not become one."""
+        """End the exchange after an unexpected exception; without an exchange, respond to the request."""
         exchange = self.exchange
         if exchange is not None:
             exchange.fail(error)

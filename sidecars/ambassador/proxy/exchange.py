@@ -63,7 +63,7 @@ class Exchange(AttemptingExchange):
     def start(self, now: float) -> None:
         """Begin the first attempt: admission has let it pass."""
         self._is_started = True
-        self.attempt_started = now  # the time that it has waited is not the endpoint's
+        self.attempt_started = now  # the time in the admission queue does not count for the endpoint
         self.progress.restart(now)
         self.upstream.admission.count_start()
         self.upstream.budget.earn()
@@ -146,7 +146,7 @@ class Exchange(AttemptingExchange):
         return self.client.closes_after(self.request, complete=self.is_complete)
 
     def interim(self, response: Response) -> None:
-        """Pass a 1xx on (RFC 9110 section 15.2), unless the client cannot know it or has been told already."""
+        """Pass a 1xx on (RFC 9110 section 15.2), unless the client does not know 1xx, or has had a 100 already."""
         self.progress.note()
         if response.status == 100:
             if self._is_continued:
@@ -314,7 +314,7 @@ class Exchange(AttemptingExchange):
         self._count(status, monotonic(), whole=False)
 
     def fail(self, error: Exception) -> None:
-        """End after an exception that nobody expected, and end nothing else: answer 500, or break off."""
+        """End this exchange alone, after an unexpected exception: respond with 500, or break off."""
         self.upstream.defects.note(error)
         try:
             if self.over:

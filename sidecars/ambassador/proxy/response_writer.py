@@ -24,7 +24,7 @@ monotonic: Final = time.monotonic
 
 
 class ResponseWriter(ABC):
-    """The app's connection, as its exchange uses it. `ClientConnection` is the whole: it reads the requests, too."""
+    """The half of the app's connection that an exchange uses. The whole, `ClientConnection`, derives from it."""
 
     __slots__ = (
         "delivery",
@@ -66,7 +66,7 @@ class ResponseWriter(ABC):
 
     @abstractmethod
     def reject(self, status: int, reason: str, protocol: str = "") -> None:
-        """Answer the request under way with an error of its own, and close."""
+        """Respond to the request under way with an error of its own, and close."""
 
     @abstractmethod
     def leave(self) -> None:

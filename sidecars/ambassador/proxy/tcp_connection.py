@@ -1,7 +1,7 @@
 """A connection from the app to an upstream of any protocol: it becomes one tunnel to an endpoint.
 
-Nothing of the app's is passed on before an endpoint's connection is open. So another attempt is always safe, and a
-server that speaks first is heard at once: no protocol is guessed.
+No byte of the app is passed on before a connection to an endpoint is open, so another attempt is always safe. No
+protocol is assumed: the server may be the first to send.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logs.get("ambassador.tcp")
 class TcpConnection(TunnelEnd):
     """A connection from the app: it looks for an endpoint, and is the app's end of the tunnel from then on."""
 
-    __slots__ = ("_task", "failures", "label", "started", "tries")
+    __slots__ = ("_task", "attempts", "failures", "label", "started")
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream, inbound=True)
@@ -31,7 +31,7 @@ class TcpConnection(TunnelEnd):
         # For the access log:
         self.started = time.monotonic()
         self.label = ""  # the endpoint at the other end
-        self.tries = 0
+        self.attempts = 0
         self.failures: list[tuple[str, Cause]] = []
 
     @property
@@ -87,7 +87,7 @@ class TcpConnection(TunnelEnd):
             if tried:
                 upstream.counters.count_retry()
             tried.append(endpoint)
-            self.tries = len(tried)
+            self.attempts = len(tried)
             endpoint.begin_attempt(is_retry=len(tried) > 1)
             try:
                 opened = await upstream.pool.connect(endpoint, lambda: TunnelEnd(upstream, inbound=False))

@@ -152,7 +152,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
         A transport of uvloop for TLS has a buffer of 256 KB, and refers to its BufferedProtocol even when it is lost.
         The garbage collector counts objects, not their size, and would come late.
         """
-        if self.endpoint is None and peer.endpoint is None:  # else the other end, lost before `join`, is yet to settle
+        if self.endpoint is None and peer.endpoint is None:  # an end that was lost before `join` settles later
             self.peer = peer.peer = None
             del self.transport, peer.transport
 

@@ -51,7 +51,7 @@ class LoggedConnection(Protocol):
         """The endpoint at the other end; "" if there is none."""
 
     @property
-    def tries(self) -> int: ...
+    def attempts(self) -> int: ...
 
     @property
     def failures(self) -> Failures: ...
@@ -101,14 +101,14 @@ class AccessLog:
         log.info("request refused", upstream=self._upstream, status=status, reason=reason)
 
     def connection(self, connection: LoggedConnection, now: float, *, error: str = "") -> None:
-        """Log a connection that has ended or, with an error type of RFC 9209, was never made."""
+        """Log a connection that has ended; with an error type (RFC 9209) if it had no connection to an endpoint."""
         if not error and not self._all:
             return
         log.info(
             "connection",
             upstream=self._upstream,
             endpoint=connection.label,
-            tries=connection.tries,
+            tries=connection.attempts,
             failed=_shown(connection.failures),
             error=error,
             seconds=round(now - connection.started, 6),

@@ -59,7 +59,7 @@ class AdmissionQueue:
         self.under_way -= 1
 
     def admit(self, exchange: Queued) -> bool:
-        """Return True if the exchange may start at once; else queue it, start it in its turn and return False."""
+        """Return True if the exchange may start at once. Otherwise queue it, to be started later, and return False."""
         if self.under_way < AT_ONCE and not self._waiting:
             return True
         self._waiting.append(exchange)

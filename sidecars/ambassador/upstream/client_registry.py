@@ -1,4 +1,4 @@
-"""The app's connections to one upstream: admitted or shed, looked at once a second, and ended when this drains."""
+"""The app's connections to one upstream: admitted or turned away, ticked once a second, and ended by the drain."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ClientRegistry:
         self.open.discard(connection)
 
     def note_work(self, until: float) -> None:
-        """Note that a connection has ended that was at work until then."""
+        """Note the end of a connection that was at work until then."""
         self._worked_until = max(self._worked_until, until)
 
     def tick(self, now: float) -> None:

@@ -118,7 +118,7 @@ class Upstream:
 
     @property
     def dns_age(self) -> float:
-        """Seconds since the oldest of the last good answers about names; 0 if there are only addresses."""
+        """Seconds since the last good DNS answer, of the name for which it is oldest; 0 if there are only addresses."""
         ages = [
             time.monotonic() - target.answered_at
             for target in self.dns_targets

@@ -81,7 +81,7 @@ class ResponseReceiver(ABC):
 
     @abstractmethod
     def fail(self, error: Exception) -> None:
-        """End the exchange after an exception that nobody expected."""
+        """End the exchange after an unexpected exception."""
 
     @abstractmethod
     def block(self) -> None:

@@ -63,19 +63,19 @@ class Worker:
         self.process: asyncio.subprocess.Process | None = None
         self.restarts = 0
         self._latch = context.health.hold(f"worker {number}", "it has not started yet")
-        self._pulse = context.health.heartbeat(f"worker {number}", _STUCK_AFTER)
+        self._heartbeat = context.health.heartbeat(f"worker {number}", _STUCK_AFTER)
 
     def accept_report(self, report: Report) -> None:
         self.report = report
         self._latch.hold("; ".join(report.not_ready))
         if not report.not_alive:
-            self._pulse.beat()
+            self._heartbeat.beat()
 
     def note_end(self) -> Report:
         """Note that the process has ended; return its last report."""
         self.process = None
         self._latch.hold("it has ended and is started again")
-        self._pulse.idle()
+        self._heartbeat.idle()
         last, self.report = self.report, Report()
         return last
 
@@ -198,7 +198,7 @@ async def supervise(settings: Settings, context: ServiceContext) -> None:
 
 
 async def _first_failure_or(keeping: list[asyncio.Task[None]], stopping: asyncio.Event) -> None:
-    """Wait until the context stops. If a task that keeps a worker running raises, raise that."""
+    """Wait until the context stops. Raises the error of a task that keeps a worker running."""
     stop = asyncio.create_task(stopping.wait())
     try:
         done, _ = await asyncio.wait({stop, *keeping}, return_when=asyncio.FIRST_COMPLETED)

@@ -26,7 +26,7 @@ _REPORT_EVERY = 0.5  # seconds
 
 async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) -> None:
     from sidecars.ambassador.data_path import DataPath  # noqa: PLC0415 - heavy, and only wanted once the settings are right
-    from sidecars.ambassador.workers import reports  # noqa: PLC0415 - as above
+    from sidecars.ambassador.workers import reports  # noqa: PLC0415 - wanted only once the settings are right
 
     control = socket.socket(fileno=plan.control)
     reader, writer = await asyncio.open_connection(sock=control)
@@ -69,7 +69,7 @@ def main(raw: str) -> int:
         except SettingsError as error:
             raise lifecycle.BadSettings(str(error)) from None
         logs.configure(settings.log_level, settings.log_format, libraries=True)
-        import uvloop  # noqa: PLC0415 - as above
+        import uvloop  # noqa: PLC0415 - wanted only once the settings are right
 
         lifecycle.run_service(
             lambda context: work(settings, context, plan), settings.drain_timeout, uvloop.new_event_loop

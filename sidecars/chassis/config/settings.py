@@ -201,7 +201,7 @@ class _Loader:
         return settings
 
     def _is_known(self, variable: str) -> bool:
-        """Return True if the variable is a setting, or is ignored. Note the name of the member in it."""
+        """Return True if the variable is a setting, or is ignored. Add the name of its member, if it has one."""
         if any(variable in (spec.variable, f"{spec.variable}_FILE") for spec in self.specs):
             return True
         import re  # noqa: PLC0415 - only if there is such a variable

@@ -1,7 +1,7 @@
 """Settings that are set and have no effect. A variable is judged by the members of its group: inputs, sinks or apps.
 
 A variable with a name is for one member. A variable without a name is the default for each member that does not set its
-own. It may have an effect for some of them only; it is unused if it has one for none.
+own. It is in use if it has an effect for at least one of them.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from sidecars.chassis.http.response_parser import (
     ClientResponse,
     ConnectionClosed,
     MalformedResponse,
-    NoResponse,
+    RequestFailed,
     ResponseParser,
     ResponseProgress,
 )
@@ -44,7 +44,7 @@ __all__ = [
     "ConnectionClosed",
     "HttpClient",
     "MalformedResponse",
-    "NoResponse",
+    "RequestFailed",
     "ResponseProgress",
     "connect",
 ]
@@ -301,7 +301,7 @@ class _Connection(asyncio.Protocol):
             return
         try:
             is_done = self._parser.advance(_STEPS)
-        except NoResponse as error:
+        except RequestFailed as error:
             self._fail(error)
             return
         if self._parser.is_whole:
@@ -317,7 +317,7 @@ class _Connection(asyncio.Protocol):
         response.set_result(self._parser.response(early=early))
         self._may_write.set()
 
-    def _fail(self, error: NoResponse) -> None:
+    def _fail(self, error: RequestFailed) -> None:
         self.is_open = False
         if self._response is not None and not self._response.done():
             self._response.set_exception(error)

@@ -28,19 +28,19 @@ _OVERHEAD = 256 * 1024  # bytes of heads and framing, at most
 _FRAMING = 4  # times `max_body`: bytes beyond it
 
 
-class NoResponse(Exception):
-    """There is no usable response. The text never repeats bytes of the peer."""
+class RequestFailed(Exception):
+    """A request has no usable response. The text never repeats bytes of the peer."""
 
 
-class ConnectionClosed(NoResponse):
+class ConnectionClosed(RequestFailed):
     """The peer closed the connection, or it broke, before the end of the response."""
 
 
-class MalformedResponse(NoResponse):
+class MalformedResponse(RequestFailed):
     """The bytes are not HTTP/1.1, or are beyond a limit of its form. The text names the limit."""
 
 
-class BodyTooLarge(NoResponse):
+class BodyTooLarge(RequestFailed):
     """The response's body has more than `max_body` bytes."""
 
 
@@ -99,7 +99,7 @@ class ResponseParser:
     def advance(self, steps: int) -> bool:
         """Take up to `steps` steps. Return True if the response is whole or needs more bytes.
 
-        Raises Closed, Malformed or TooLarge.
+        Raises ConnectionClosed, MalformedResponse or BodyTooLarge.
         """
         try:
             for _ in range(steps):

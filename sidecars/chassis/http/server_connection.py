@@ -33,7 +33,7 @@ class Owner(Protocol):
 
     @property
     def handler(self) -> Handler:
-        """The function that answers a request."""
+        """The function that returns the response to a request."""
 
     @property
     def limits(self) -> ClientLimits:
@@ -90,7 +90,7 @@ class ServerConnection(asyncio.Protocol):
             self._set_deadline(self._server.limits.request)
         self._unread += data
         if self._working:
-            self._transport.pause_reading()  # the next request waits until this one is answered
+            self._transport.pause_reading()  # the next request waits until this one has its response
         self._advance()
 
     def eof_received(self) -> bool:
@@ -223,7 +223,7 @@ class ServerConnection(asyncio.Protocol):
         self._advance()
 
     def _refuse(self, status: int) -> None:
-        """Answer a malformed request, and end: the next request could not be told apart from its rest."""
+        """Respond to a malformed request, and end: its rest could be taken for the next request."""
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._send(Response(status, _REASONS[status] + b"\n", {**TEXT, "Connection": "close"}))
         self._end()

@@ -38,7 +38,7 @@ class ReadinessLatch:
 
 
 class Heartbeat:
-    """The promise of one part to beat at least every `max_age` seconds. An idle part owes no beat."""
+    """The promise of one part to call `beat` at least every `max_age` seconds. An idle part need not."""
 
     __slots__ = ("_clock", "_last", "max_age", "part")
 
@@ -52,7 +52,7 @@ class Heartbeat:
         self._last = self._clock()
 
     def idle(self) -> None:
-        """Owe no beat until the next `beat`."""
+        """Suspend the promise until the next `beat`."""
         self._last = None
 
     def age(self) -> float:

@@ -1,6 +1,6 @@
 """The zip format: end of central directory record, central directory, local headers, and the data of entries.
 
-After APPNOTE.TXT 6.3.10 (PKWARE), with the restrictions of java.util.zip.ZipFile, which Tomcat opens a WAR with. The
+Source: APPNOTE.TXT 6.3.10 (PKWARE), with the restrictions of java.util.zip.ZipFile, by which Tomcat opens a WAR. The
 file is given as a function that reads a range (`ReadAt`), so that nothing here opens a file. Memory stays flat: the
 central directory is read through a small buffer, and data comes in pieces.
 
@@ -121,7 +121,7 @@ class Entry:
             at += size
 
     def _read_zip64_field(self, field: bytes, *, is_first: bool) -> None:
-        """Check a zip64 extra field as Java does, and take the numbers that did not fit from the first one."""
+        """Check a zip64 extra field as Java does. Take the numbers that the header cannot hold from the first field."""
         names = ("uncompressed_size", "compressed_size", "header_offset")
         wanted = [name for name in names if getattr(self, name) == _ALL_ONES_32]
         if len(field) not in _ZIP64_SIZES and (field or "uncompressed_size" in wanted or "compressed_size" in wanted):
@@ -205,7 +205,7 @@ def _find_end_record(read: ReadAt, size: int) -> int:
 
 
 def _find_zip64_end_record(read: ReadAt, end: int, *, needed: bool) -> int | None:
-    """Return the offset of the zip64 record as Java finds it: as its locator says, from the start of the file.
+    """Return the offset of the zip64 record as Java finds it: by its locator, from the start of the file.
 
     None if there is no locator, or no record at that offset. `needed` True means that a number of the end record stands
     in the zip64 record; then a locator without a record raises BadArchive.

@@ -41,7 +41,7 @@ class ExpectedDigests:
         if self._required and not found:
             raise BadData(
                 f"{escaped(source.path)}: WARCOPIER_REQUIRE_SHA256=true, and neither WARCOPIER_SHA256 nor a line of"
-                f" {escaped(path)} says which digest it should have; nothing was published"
+                f" {escaped(path)} gives its digest; nothing was published"
             )
         return found
 

@@ -1,4 +1,4 @@
-"""Progress of a run: reported only if the run takes longer than two seconds, and the place where a run is stopped.
+"""Progress of a run: reports, if the run takes longer than two seconds; and Stopped, if a run must end.
 
 On a terminal the report is a bar that is redrawn several times a second. Elsewhere it is a log line every few seconds.
 A byte counts twice: when it is copied, and when the copy is verified.

@@ -1,4 +1,4 @@
-"""The decision when a changed source is worth a run: at once, and again when it is no longer written to.
+"""The decision when a changed source is published: at once, and again when it is no longer written to.
 
 A rename brings a complete file, and its change is followed by a run at once. A copy in place, an upload or a build
 writes for a while, and a run meanwhile reads an incomplete archive. That is no failure, but the state `waiting`.

@@ -74,7 +74,7 @@ def _require_threads() -> None:
 
 
 class Publisher:
-    """Does run after run in a second thread, and owns their latest outcome and failure."""
+    """Does the runs, one after the other, in a second thread. Owns their latest outcome and failure."""
 
     def __init__(self, settings: Settings, metrics: Metrics, health: Health) -> None:
         self._settings = settings
@@ -168,7 +168,7 @@ class Publisher:
         self._waiting = failure.reason
 
     def _beat_and_check(self, stop: threading.Event) -> bool:
-        """Return True if the run must end. It is called at every step of a run, and so is the heartbeat's beat."""
+        """Beat the heartbeat, and return True if the run must end. Called at every step of a run."""
         self._heartbeat.beat()
         return stop.is_set()
 
@@ -195,7 +195,7 @@ def _age(source_state: SourceState, now: float) -> float:
 
 
 def _source_state(settings: Settings) -> SourceState:
-    """Return the metadata of the source: where each WAR and each `SHA256SUMS` lies, and their fingerprints.
+    """Return the metadata of the source: the place and the fingerprint of each WAR and each `SHA256SUMS`.
 
     If the source cannot be listed, the state is the reason.
     """

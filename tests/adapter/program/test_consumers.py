@@ -28,8 +28,8 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
     running: list[subprocess.Popen[bytes]] = []
 
     def start(*command: str) -> subprocess.Popen[bytes]:
-        with (tmp_path / f"peer-{len(running)}.log").open("wb") as said:
-            running.append(subprocess.Popen(command, cwd=tmp_path, stdout=said, stderr=said))
+        with (tmp_path / f"peer-{len(running)}.log").open("wb") as output:
+            running.append(subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output))
         return running[-1]
 
     yield start

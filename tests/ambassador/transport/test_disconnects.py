@@ -1,4 +1,4 @@
-"""An app that closes its connection is told from one that only ends its sending direction."""
+"""An app that closes its connection is distinguished from one that only ends its sending direction."""
 
 from __future__ import annotations
 

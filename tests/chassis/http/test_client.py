@@ -20,7 +20,7 @@ from sidecars.chassis.http.client import (
     ConnectionClosed,
     HttpClient,
     MalformedResponse,
-    NoResponse,
+    RequestFailed,
     ResponseProgress,
 )
 from sidecars.chassis.http.response_parser import ResponseParser
@@ -170,7 +170,7 @@ async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
         (CHUNKED + b"fffffffffffffffffffff\r\n", MalformedResponse),
     ],
 )
-async def test_an_answer_that_is_none_is_told_by_its_kind(raw: bytes, error: type[NoResponse]) -> None:
+async def test_an_answer_that_is_none_is_told_by_its_kind(raw: bytes, error: type[RequestFailed]) -> None:
     async with place(always(raw)) as there:
         with pytest.raises(error):
             await there.ask()
@@ -233,7 +233,7 @@ def endless(head: bytes, piece: bytes) -> Connection:
         (b"HTTP/1.1 200 OK\r\n\r\n", b"[]", BodyTooLarge),
     ],
 )
-async def test_an_answer_without_an_end_is_ended(head_: bytes, piece: bytes, error: type[NoResponse]) -> None:
+async def test_an_answer_without_an_end_is_ended(head_: bytes, piece: bytes, error: type[RequestFailed]) -> None:
     async with place(endless(head_, piece)) as there:
         with pytest.raises(error):
             await there.ask(max_body=2**20)
@@ -290,7 +290,7 @@ def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> ClientRespon
                 pass
             if reader.is_whole:
                 return reader.response(early=False)
-    except NoResponse:
+    except RequestFailed:
         return None
     raise AssertionError("after its end a response is whole, or there is none")
 

@@ -38,7 +38,7 @@ def test_a_war_without_a_digest_to_check_is_refused_where_one_is_required(copier
     told = {"WARCOPIER_REQUIRE_SHA256": "true"}
     refused(copier.run(**told), 65, "WARCOPIER_REQUIRE_SHA256=true", f"{copier.source}/SHA256SUMS")
     (copier.source / "SHA256SUMS").write_text(f"{sha256(SHOP)}  another.war\n")
-    refused(copier.run(WARCOPIER_REQUIRE_SHA256="true"), 65, "which digest it should have")
+    refused(copier.run(WARCOPIER_REQUIRE_SHA256="true"), 65, "gives its digest")
     published(copier.run())
 
 

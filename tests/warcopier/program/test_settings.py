@@ -44,7 +44,7 @@ def test_a_value_that_cannot_be_is_told_before_anything_is_touched(copier: Copie
 @pytest.mark.parametrize(
     ("together", "said"),
     [
-        ({"UNPACK": "true", "VALIDATE": "none"}, "only what passes war is unpacked"),
+        ({"UNPACK": "true", "VALIDATE": "none"}, "only an archive that passes the check war is unpacked"),
         ({"UNPACK": "true", "DIGEST": "false"}, "WARCOPIER_UNPACK=true and WARCOPIER_DIGEST=false"),
         ({"REQUIRE_SHA256": "true", "DIGEST": "false"}, "WARCOPIER_REQUIRE_SHA256=true and WARCOPIER_DIGEST=false"),
     ],

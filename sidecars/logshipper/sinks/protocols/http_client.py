@@ -11,7 +11,7 @@ import h11
 from sidecars import chassis
 from sidecars.chassis.config.setting_types import DEFAULT_PORTS
 from sidecars.chassis.http import client
-from sidecars.chassis.http.client import BodyTooLarge, ClientResponse, ConnectionClosed, NoResponse, ResponseProgress
+from sidecars.chassis.http.client import BodyTooLarge, ClientResponse, ConnectionClosed, RequestFailed, ResponseProgress
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.protocols.connecting import connect_error
@@ -61,7 +61,7 @@ class ReceiverClient:
             if progress.status in _SUCCESS:
                 raise ResponseTooLong(f"the response is longer than {max_body} bytes") from None
             return ClientResponse(progress.status, {}, b"", early=False)
-        except NoResponse as error:
+        except RequestFailed as error:
             raise RetryLater(_no_response_reason(error, progress)) from None
         except OSError as error:
             raise RetryLater(connect_error(error, self._host, self._port)) from None
@@ -70,7 +70,7 @@ class ReceiverClient:
         self._client.close()
 
 
-def _no_response_reason(error: NoResponse, progress: ResponseProgress) -> str:
+def _no_response_reason(error: RequestFailed, progress: ResponseProgress) -> str:
     if isinstance(error, ConnectionClosed):
         place = "in the middle of its" if progress.status else "without a"
         return f"the receiver closed the connection {place} response"

@@ -16,7 +16,7 @@ from sidecars.logshipper.sinks.elasticsearch import _CREATE
 from sidecars.logshipper.sinks.encodings import forward_entries, loki_push, ndjson, otlp_logs, syslog_frames
 from sidecars.logshipper.transform.pipeline import Pipeline
 from tests.logshipper.hostile_lines import LINES, NUMBERS, TEXTS, TIMES
-from tests.logshipper.pipelines import pipeline, records_of
+from tests.logshipper.pipelines import make_pipeline, records_of
 from tests.logshipper.receivers.forward import entries
 from tests.logshipper.receivers.loki import PushRequest
 from tests.logshipper.receivers.syslog import split
@@ -25,7 +25,7 @@ from tests.logshipper.support import a_chunk
 NOW = 1_790_000_000_123_456_789
 
 KEYS = {"TIME_KEY": "time", "LEVEL_KEY": "level"}
-SHAPES = [
+PIPELINE_SETTINGS = [
     {},
     {"FORMAT": "cri"},
     {"FORMAT": "json"},
@@ -75,20 +75,20 @@ SINKS: dict[str, Callable[[Batch], int]] = {
 }
 
 
-def check(lines: list[bytes], shaping: Pipeline) -> None:
-    """Assert that each line is one event to every sink, in a batch of them and in its halves, as after a refusal."""
-    batch = Batch("default", (shaping.process(a_chunk(b"\n".join([*lines, b""]))),))
+def check(lines: list[bytes], pipeline: Pipeline) -> None:
+    """Assert that every sink makes one event of each line: in a batch, and in its halves, as after a refusal."""
+    batch = Batch("default", (pipeline.process(a_chunk(b"\n".join([*lines, b""]))),))
     for some in (batch, *(batch.halves() or ())):
         for name, count in SINKS.items():
             assert count(some) == some.events, name
 
 
-@pytest.mark.parametrize("settings", SHAPES, ids=lambda settings: " ".join(settings.values()) or "raw")
+@pytest.mark.parametrize("settings", PIPELINE_SETTINGS, ids=lambda settings: " ".join(settings.values()) or "raw")
 def test_each_hostile_line_is_one_event_alone_and_among_others(settings: dict[str, str]) -> None:
-    shaping = pipeline(**settings)
+    pipeline = make_pipeline(**settings)
     for line in LINES:
-        check([line], shaping)
-    check([b'{"a":1}', *LINES], shaping)
+        check([line], pipeline)
+    check([b'{"a":1}', *LINES], pipeline)
 
 
 NAMES = st.sampled_from([b"a", b"time", b"level", b"message", b"id", rb"\u0000", b""])
@@ -113,10 +113,10 @@ JSON = st.recursive(
 
 @given(
     st.lists(JSON | st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), min_size=1, max_size=6),
-    st.sampled_from(SHAPES),
+    st.sampled_from(PIPELINE_SETTINGS),
 )
 def test_any_lines_are_so_many_events_to_every_sink(lines: list[bytes], settings: dict[str, str]) -> None:
-    check(lines, pipeline(**settings))
+    check(lines, make_pipeline(**settings))
 
 
 def test_a_document_that_has_no_dict_is_shipped_as_it_is_or_unparsed_but_never_lost() -> None:
