@@ -55,7 +55,7 @@ def writing(target: str) -> Iterator[None]:
 
 
 def range_reader(descriptor: int, path: str) -> ReadAt:
-    """Return a function that reads ranges of an open file. It raises IOFailed with the path, also within `writing`."""
+    """Return a function that reads ranges of an open file. It raises IOFailed with this path, even inside `writing`."""
 
     def read(offset: int, length: int) -> bytes:
         try:

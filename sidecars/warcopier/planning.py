@@ -1,4 +1,4 @@
-"""The plan of a run: for each source stage or keep, and the artifacts of earlier runs to remove.
+"""The plan of a run: the sources to stage, the artifacts to keep, and the artifacts of earlier runs to remove.
 
 The target is only read here. The one exception is a kept WAR whose mode or owner differs from the settings: these are
 set at once, which Tomcat does not notice.
@@ -79,7 +79,7 @@ class Plan:
             self.to_stage.append((source, expected))
 
     def other_forms(self) -> list[str]:
-        """Return the artifacts to remove since the same application is published in the other form.
+        """Return the artifacts to remove because the same application is published in the other form.
 
         The forms are WAR and exploded directory. Only artifacts that an earlier run published are listed.
         """

@@ -67,7 +67,7 @@ class SeriesHistory:
             return
         times.append(time)
         values.append(value)
-        if len(times) > 2 * _MAX_DENSITY:  # of a value that falls all the time
+        if len(times) > 2 * _MAX_DENSITY:  # a value that falls all the time gets a point each time
             del times[0], values[0]
 
 
@@ -90,7 +90,7 @@ class SelectorHistory:
         self._length = length
         self._now = 0.0
         self._series: dict[SeriesId, SeriesHistory] = {}
-        self._present: dict[WrittenSeries, SeriesHistory] = {}  # those of the last exposition
+        self._present: dict[WrittenSeries, SeriesHistory] = {}  # the series of the last exposition
 
     def __len__(self) -> int:
         """Return the number of series."""

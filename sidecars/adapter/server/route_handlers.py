@@ -65,7 +65,7 @@ class VerdictHandler:
         self._statistics = statistics
         self._app_client = app_client
         self._judges = judges
-        self._parts: list[Verdict] = []
+        self._verdicts: list[Verdict] = []
         self._verdict: Verdict | None = None
         self._rendered: dict[DialectName, ProbeResponse] = {}
 
@@ -73,10 +73,11 @@ class VerdictHandler:
         """Return the present verdict. Raises ScrapeTimeout if there is none after `scrape_timeout` seconds."""
         pairs = zip(self._judges, self._route.app_requests, strict=True)
         await gather_all([self._judge_app(judge, app_request, scrape_timeout) for judge, app_request in pairs])
-        parts = [judge.verdict for judge in self._judges if judge.verdict]  # the latest, by whichever route
-        if self._verdict is None or any(new is not old for new, old in zip(parts, self._parts, strict=True)):
+        # The latest verdict of each judge: another route may share the judge and have caused it.
+        verdicts = [judge.verdict for judge in self._judges if judge.verdict]
+        if self._verdict is None or any(new is not old for new, old in zip(verdicts, self._verdicts, strict=True)):
             apps = [app_request.app for app_request in self._route.app_requests]
-            self._parts, self._verdict = parts, combine_apps(dict(zip(apps, parts, strict=True)))
+            self._verdicts, self._verdict = verdicts, combine_apps(dict(zip(apps, verdicts, strict=True)))
             self._rendered.clear()
             self._statistics.record_verdict(self._verdict)
         return self._verdict

@@ -104,7 +104,7 @@ class Balancer:
     def choose(self, now: float, tried: Collection[Endpoint] = (), key: bytes = b"") -> Endpoint | None:
         """Return the endpoint for the next attempt of a request; None without endpoints.
 
-        It is none of the `tried` ones if there is another. `key` is the request's hash key, b"" for none.
+        An endpoint of `tried` is returned only if there is no other. `key` is the request's hash key, b"" for none.
         """
         if not self._serving:
             return None

@@ -156,8 +156,8 @@ class Endpoint:
     def record_check(self, *, passed: bool) -> bool:
         """Count an active check. Return True if it changes `unhealthy`.
 
-        One that passes makes the endpoint healthy, the second in a row that fails unhealthy. For an endpoint that has
-        not been checked before the first that fails is enough.
+        A check that passes makes the endpoint healthy. Two checks in a row that fail make it unhealthy. If its first
+        check of all fails, that one is enough.
         """
         self.check_failures = 0 if passed else self.check_failures + 1
         healthy = passed or (self.checked and not self.unhealthy and self.check_failures < _UNHEALTHY_AFTER)

@@ -123,7 +123,7 @@ class ClientConnection(ResponseWriter):
         if data[0] == _CR and data.startswith(b"\r\n"):
             data = _EMPTY_LINES.sub(b"", data)  # RFC 9112 section 2.2: before a request they are ignored
             checked = 0
-        end = data.find(b"\r\n\r\n", checked - 3 if checked > 3 else 0)  # the mark may have begun before
+        end = data.find(b"\r\n\r\n", checked - 3 if checked > 3 else 0)  # its end may have begun before
         limit = self._max_header_size
         try:
             if end < 0 or end > limit:
@@ -181,7 +181,7 @@ class ClientConnection(ResponseWriter):
     def eof_received(self) -> bool:
         """Return True if the connection stays open, for an app that still wants the responses to its requests."""
         self.ended = True
-        exchange = self.exchange  # its own name: compiled, `self.exchange` below would be taken for still there
+        exchange = self.exchange  # a local: mypyc would keep the narrowed type of `self.exchange` after the calls
         if self.lingers:
             return False
         if exchange is None:

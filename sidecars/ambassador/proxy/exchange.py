@@ -46,7 +46,7 @@ class Exchange(AttemptingExchange):
     # Defaults that most exchanges keep stand on the class: they cost nothing.
     body: RequestBody | None = None  # None if the request has none
     stream: ResponseStream | None = None  # the response, once its head has been passed on
-    response_at = 0.0  # when that was, for the access log, if there is one
+    response_at = 0.0  # the time when it was passed on, for the access log, if there is one
     _is_started = False  # True while admission counts it
     _is_blocked = False  # True if the upstream does not take more of the request at present
     _agreed: tuple[Response, bytes] | None = None  # a 101 before the end of the request, and the bytes behind it

@@ -16,7 +16,7 @@ import struct
 # Seconds of silence before the first probe: Linux's name of the option, and that of macOS. TCP_INFO is Linux's alone.
 _IDLE: int = getattr(socket, "TCP_KEEPIDLE", 0) or getattr(socket, "TCP_KEEPALIVE", 0)
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
-_PROBES = 3  # that get no reply until the connection is broken off
+_PROBES = 3  # probes without a reply after which the kernel ends the connection
 _INFO = struct.Struct("=BBBBBxxx13I")  # tcp_info up to the time since the last acknowledgement came
 _ACKNOWLEDGED = struct.Struct("=120xQ")  # tcp_info up to tcpi_bytes_acked, which Linux has since 4.1
 _RETRANSMITS = 2  # consecutive ones, none of which was acknowledged

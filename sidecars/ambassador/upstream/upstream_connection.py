@@ -242,7 +242,7 @@ class UpstreamConnection:
 
     def _head(self, exchange: ResponseReceiver, data: bytes, checked: int = 0) -> None:
         """Parse a head and the bytes behind it. The first `checked` bytes were looked at when they came."""
-        end = data.find(b"\r\n\r\n", checked - 3 if checked > 3 else 0)  # the mark may have begun before
+        end = data.find(b"\r\n\r\n", checked - 3 if checked > 3 else 0)  # its end may have begun before
         limit = self._max_header_size
         if end < 0 or end > limit:
             if len(data) > limit:

@@ -161,7 +161,7 @@ class Fleet(Collector):
             stack.pop_all()  # from here on it is the stream's
         log.info("a worker runs", worker=worker.number, pid=worker.process.pid)
         if self._context.stopping.is_set():
-            worker.send_signal(signal.SIGTERM)  # it was started after the others got theirs
+            worker.send_signal(signal.SIGTERM)  # it was started after the other workers got their signal
         reader, writer = await asyncio.open_connection(sock=ours, limit=reports.MAX_SIZE)
         try:
             while line := await reader.readline():

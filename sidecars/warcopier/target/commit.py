@@ -37,8 +37,9 @@ def commit(
 
     Return the fingerprint of each published artifact; one that another run has replaced already is missing.
 
-    A signal to stop waits until the end, so that it never publishes a part of a set. `on_committed` is called then:
-    from there on a signal is too late. Raises IOFailed, which names the artifacts that were already published.
+    A stop signal takes effect only after the commit, so no set is published in part. After the commit, and before such
+    a signal, `on_committed` is called: the run has succeeded. Raises IOFailed, which names the artifacts that were
+    already published.
     """
     fingerprints: dict[str, Fingerprint] = {}
     published: list[str] = []

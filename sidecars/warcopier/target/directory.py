@@ -137,7 +137,7 @@ class TargetDirectory:
     # -- the view of Tomcat -------------------------------------------------------------------------------------------
 
     def is_hidden_by_directory(self, war: str) -> bool:
-        """True if Tomcat will serve a directory beside the WAR that it did not unpack itself, instead of the WAR."""
+        """True if Tomcat will not serve the WAR, but a directory beside it that it did not unpack itself."""
         exploded = tomcat_names.exploded_directory_name(war)
         if exploded == war or not self.exists(exploded):
             return False
