@@ -272,7 +272,7 @@ class Settings(ServiceSettings):
         if upstream.health_path:
             yield f"{of('health_path')}: {of('upstream')} is not HTTP; set {of('health_interval')} alone"
         if upstream.balance.startswith(("hash:header", "hash:cookie")):
-            yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP and has none; hash:source works"
+            yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP: there only hash:source works"
 
 
 def _is_own_address(target: Target, listen: Address) -> bool:

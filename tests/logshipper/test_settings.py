@@ -98,7 +98,7 @@ def test_two_sinks_on_one_stdout_or_in_one_directory_are_refused() -> None:
     ],
 )
 def test_what_we_write_where_our_own_globs_would_find_it_is_refused(environ: dict[str, str]) -> None:
-    assert "lines would go round for ever" in " ".join(problems(**environ))
+    assert "its lines would be shipped for ever" in " ".join(problems(**environ))
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ def _max_forwards(method: bytes, field: ControlField) -> bytes:
     if field.number < 0:
         raise MessageRejected(400, "malformed request: its Max-Forwards is not a number")
     if field.number == 0:
-        raise MessageRejected(204, "the request wanted to come this far and no further")
+        raise MessageRejected(204, "the request's Max-Forwards is 0: it goes no further")
     return b"Max-Forwards: %d\r\n" % (field.number - 1)
 
 

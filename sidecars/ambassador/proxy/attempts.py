@@ -11,7 +11,7 @@ There is at most one attempt at a time. A failure is followed by another attempt
     none         `begin_attempt`                             connected, if an idle connection is there; else connecting
     connecting   the connection opens                        connected
     connecting   it does not open                            pausing, connecting, connected or none, as `retry` decides
-    connected    a failure, or a response that is repeated   the same
+    connected    a failure, or a response that is repeated   pausing, connecting, connected or none, as `retry` decides
     connected    `release_attempt`: the response is complete         none; the connection becomes idle
     connected    `switch_attempt`: a 101 response                    none; the connection is a tunnel's
     any          `leave_attempt`: the exchange ends early            none; the connection is closed

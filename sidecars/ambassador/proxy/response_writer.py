@@ -54,7 +54,7 @@ class ResponseWriter(ABC):
 
     @abstractmethod
     def closes_after(self, request: Request, *, complete: bool) -> bool:
-        """Return True if the connection ends after the response to this request; `complete` if all of it has come."""
+        """Return True if the connection ends after the response to this request. `complete`: all of it has come."""
 
     @abstractmethod
     def finish(self, now: float, *, close: bool) -> None:

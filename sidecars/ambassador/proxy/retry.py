@@ -4,13 +4,14 @@ RFC 9110 section 9.2.2: a proxy must not repeat a non-idempotent request on its 
 repeated if
 
 - nothing of the request was written (the connection did not open), whatever its method; or
-- it is idempotent, no byte of a final response has been passed on, and all of the request is still held. PUT and DELETE
-  with a precondition are not idempotent here, since their own effect may fail it. POST and PATCH with an
-  Idempotency-Key are;
+- it is idempotent, no byte of a final response has been passed on, and all of the request is still held;
 
-and if RETRY_ON names the way in which it failed. A response whose status RETRY_ON names is held back only if another
-attempt may follow; else the app gets it as it is. The time of a Retry-After is never cut short: the endpoint gets no
-attempt before. If it is the only one and the time is long, the app gets the response.
+and if RETRY_ON names the way in which it failed. PUT and DELETE with a precondition do not count as idempotent, since
+their own effect may make the precondition fail. POST and PATCH with an Idempotency-Key count as idempotent.
+
+A response whose status RETRY_ON names is held back only if another attempt may follow. Otherwise the app gets it as it
+is. The time of a Retry-After is never cut short: the endpoint gets no attempt before it is over. If the endpoint is the
+only one and the time is long, the app gets the response.
 
 The idle keep-alive race is no failure of the endpoint: the upstream closes an idle connection just as a request is
 written on it. The first time, such a request is repeated on a new connection without being counted as a retry, so that

@@ -102,7 +102,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
         transport.set_protocol(self)
 
     def join(self, other: TunnelEnd, endpoint: Endpoint) -> None:
-        """Make this end, the app's, and the upstream's end one tunnel. Called once.
+        """Join this end, which is the app's, and the upstream's end to one tunnel. Called once.
 
         The endpoint counts its connection as open, and an attempt as pending, until the upstream's end is lost.
         """
@@ -234,7 +234,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
     # -- time -----------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Reset a tunnel that is stuck, whose host is gone, or whose endpoint is. Called on the app's end."""
+        """Reset a tunnel that is stuck, whose host is gone, or whose endpoint was removed. Called on the app's end."""
         peer = self.peer
         if peer is None:
             return
@@ -296,7 +296,7 @@ class Handover:
 def splice(
     upstream: Upstream, app: Handover, there: Transport, endpoint: Endpoint, first: bytes, *, is_full: bool
 ) -> None:
-    """Make an app's connection and an endpoint's one tunnel, after 101.
+    """Join an app's connection and a connection to an endpoint to one tunnel, after a 101.
 
     The app gets `first` before all else. `is_full` is True if the endpoint takes no more at present.
     """

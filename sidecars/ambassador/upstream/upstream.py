@@ -113,7 +113,7 @@ class Upstream:
 
     @property
     def endpoints_and_leaving(self) -> list[Endpoint]:
-        """The endpoints that DNS names, and those that it names no more but that have connections."""
+        """The endpoints that DNS names, and the removed ones that still have connections."""
         return self.endpoints + [endpoint for target in self.dns_targets for endpoint in target.leaving.values()]
 
     @property

@@ -100,7 +100,7 @@ class RefusalSearch:
         return bool(self._suspects) and (not self._pieces or self.suspects >= SAMPLES)
 
     def probe(self) -> None:
-        """Make the suspect whose last attempt is the oldest the next piece."""
+        """Choose the next piece: the suspect whose last attempt is the oldest."""
         self._pieces.insert(0, self._suspects.pop(0))
         self._look_elsewhere = False
         self._probing = True

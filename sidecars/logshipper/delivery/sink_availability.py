@@ -23,7 +23,7 @@ class Attempt(NamedTuple):
 
 
 class SinkAvailability:
-    """Shared by all batches in flight to one sink. Owned by the sink's shipper. `clock` gives seconds."""
+    """The availability of one sink, shared by its batches in flight. Owned by its shipper. `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -81,7 +81,7 @@ class SinkAvailability:
     # -- the log -------------------------------------------------------------------------------------------------------
 
     def is_failure_logged(self, failures: int) -> bool:
-        """True if the failure is to be logged: the 1st, 2nd, 4th, 8th … in a row, and few first ones."""
+        """True if the failure is to be logged: the 1st, 2nd, 4th, 8th … in a row, but not every 1st one."""
         if is_power_of_two(failures) and (failures > 1 or self._clock() >= self._last_warning + _QUIET):
             self._last_warning = self._clock()
             return True

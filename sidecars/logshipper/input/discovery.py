@@ -49,8 +49,8 @@ class Listing:
 
     Each file is listed once, whatever its names (symlinks, hard links). The oldest file comes first.
 
-    `refused(path, error, input)` is called for a file or directory without the right to look at it, which would
-    otherwise seem to be empty. `input` is "" for a directory that only `**` has reached: no glob names it.
+    `refused(path, error, input)` is called for a file or directory that may not be looked at. Without the call it would
+    seem to be empty. `input` is "" for a directory that only `**` has reached: no glob names it.
     """
 
     def __init__(self, inputs: Mapping[str, InputSettings], refused: Callable[[str, OSError, str], None]) -> None:
@@ -170,7 +170,7 @@ def _existing(folder: str) -> str:
 
 
 class DirectoryTimes:
-    """The times of the globs' directories: they tell whether a scan may find other names than the last one.
+    """The times of the globs' directories. They show if a scan may find other names than the last one.
 
     A directory's time changes when a name is created, deleted or given to another file. But some file systems may not
     do that, their clocks may be coarse, and a clock may be set. So the times save most scans and never all of them.

@@ -132,7 +132,7 @@ class FollowedFiles:
         return news
 
     def event_due(self) -> float | None:
-        """Return when the next last event of a file is over if the file stays quiet: call `poll` then."""
+        """Return the time for the next `poll`: the first time at which the last event of a quiet file is over."""
         return min((due for tail in self.tails.values() if (due := tail.event_due()) is not None), default=None)
 
     # -- following -----------------------------------------------------------------------------------------------------

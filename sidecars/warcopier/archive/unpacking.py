@@ -116,7 +116,7 @@ class ExplodedDirectoryWriter:
                 io_errors.change_owner(file, self._owner)
             if not _is_whole(file, piece, size, crc):
                 raise IOFailed(
-                    f"{_shown(path)}: what was unpacked is not what was written; suspect the disk of the target"
+                    f"{_shown(path)}: the unpacked file differs from what was written; suspect the disk of the target"
                 )
             os.utime(file, ns=(mtime_ns, mtime_ns))
         finally:

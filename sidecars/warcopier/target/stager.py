@@ -257,7 +257,7 @@ def _require_unchanged(source: Source, reader: int, copied: int) -> None:
 
 def _copy_differs(source: Source) -> IOFailed:
     return IOFailed(
-        f"{escaped(source.path)}: the copy is not what was read; suspect the memory, or the disk of the target"
+        f"{escaped(source.path)}: the copy differs from what was read; suspect the memory, or the disk of the target"
     )
 
 

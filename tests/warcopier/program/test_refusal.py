@@ -97,5 +97,5 @@ def test_a_copy_that_differs_from_what_was_read_is_refused(copier: Copier) -> No
         "stager.copy = lambda r, w, *n: (copy(r, w, *n), os.pwrite(w, b'?', 5000))[0]"
     )
     outcome = copier.run_altered(flipping, WARCOPIER_VALIDATE="none")
-    refused(outcome, 74, "the copy is not what was read; suspect the memory")
+    refused(outcome, 74, "the copy differs from what was read; suspect the memory")
     assert copier.names() == []
