@@ -197,6 +197,11 @@ def naming_note(cls: type[Settings]) -> str:
         return ""
     example = grouped[0].named(cls.PREFIX, "orders")
     return (
-        f"Where there can be several, a variable may have a name after the prefix, such as {example}; a variable"
-        " without a name is for the only one, or the default for all."
+        f"There can be several {group_names(grouped)}: a variable may have the name of one after the prefix, such as"
+        f" {example}; a variable without a name is for the only one, or the default for all."
     )
+
+
+def group_names(grouped: Sequence[Spec]) -> str:
+    """Return the names of the groups to which these settings belong: `inputs and sinks`."""
+    return " and ".join(dict.fromkeys(spec.group or "" for spec in grouped))

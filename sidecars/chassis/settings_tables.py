@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sidecars.chassis.commandline import format_default
+from sidecars.chassis.commandline import format_default, group_names
 from sidecars.chassis.config.settings import Settings, specs
 from sidecars.chassis.runtime import streams
 
@@ -32,10 +32,8 @@ def table(cls: type[Settings]) -> str:
     grouped = [spec for spec in specs(cls) if spec.group]
     if grouped:
         example = grouped[0].named(cls.PREFIX, "orders")
-        lines += [
-            "",
-            f"⁺ Where there can be several, these variables may have a name after the prefix, such as `{example}`.",
-        ]
+        several = f"⁺ There can be several {group_names(grouped)}"
+        lines += ["", f"{several}: these variables may have the name of one after the prefix, such as `{example}`."]
     return "\n".join(lines)
 
 

@@ -41,7 +41,7 @@ def test_a_setting_of_which_there_can_be_several_is_marked() -> None:
 
     assert any(row.startswith("| `DEMO_TIMEOUT` ⁺ |") for row in rows)
     assert any(row.startswith("| `DEMO_COUNT` |") for row in rows)
-    assert rows[-1].startswith("⁺ Where there can be several")
+    assert rows[-1].startswith("⁺ There can be several ")
     assert "⁺" not in table(Plain)
 
 

@@ -174,4 +174,4 @@ def _self_ingestion(
             for one in inputs.values() if folder else ():
                 if self_ingestion.is_tailed(f"{folder}/{name}.ndjson", one.paths, one.exclude or ()):
                     ours, paths = variable(field, name), variable("paths", one.name)
-                    yield f"{paths} matches the file of {ours}: its lines would be shipped for ever; take another directory"
+                    yield f"{paths} matches the file of {ours}: its lines would be shipped for ever; change one"
