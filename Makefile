@@ -22,7 +22,8 @@ test: $(VENV)/dev.stamp ## every test that needs no container engine; with an en
 	  echo; echo 'NOT RUN: tests/images. No container engine answers here, so the images were neither built nor run.'; fi
 
 test-fast: $(VENV)/dev.stamp ## the unit tests of all parts, on all cores: no processes, no engine
-	$(BIN)/python -m pytest -q --units -n auto
+	@# Bytecode is kept, whatever the environment says: each worker would rewrite the assertions of all tests each time.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q --units -n auto
 
 e2e: $(VENV)/dev.stamp ## build the images and run the examples in them (needs an engine)
 	$(BIN)/python -m pytest -m engine --timeout 900 tests/images

@@ -24,7 +24,7 @@ from tests.support import UNITS, Program
 SLOWLY = [HealthCheck.too_slow]
 settings.register_profile("here", deadline=None, suppress_health_check=SLOWLY)
 settings.register_profile("ci", deadline=None, suppress_health_check=SLOWLY, derandomize=True, database=None)
-settings.register_profile(UNITS, settings.get_profile("ci"), max_examples=20)
+settings.register_profile(UNITS, settings.get_profile("ci"), max_examples=10)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
