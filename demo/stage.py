@@ -129,7 +129,7 @@ async def until(condition: Callable[[], Awaitable[Any] | Any], what: str) -> Any
         await asyncio.sleep(0.02)
 
 
-async def answers(client: httpx.AsyncClient, url: str) -> bool:
+async def responds(client: httpx.AsyncClient, url: str) -> bool:
     """Return True if a request to the URL gets a 2xx."""
     try:
         return (await client.get(url)).is_success

@@ -16,7 +16,7 @@ import httpx
 
 from demo.ledger import Ledger
 from demo.receiver import Receiver
-from demo.stage import Actor, Broken, Stage, answers, until
+from demo.stage import Actor, Broken, Stage, responds, until
 from demo.view import View
 
 REPLICAS = 3
@@ -132,7 +132,7 @@ class Story:
             f"http://127.0.0.1:{self.ambassador_port}",
         )
         page = f"http://127.0.0.1:{self.app_port}/shop/"
-        await until(lambda: answers(self.client, page), "the app serves its page")
+        await until(lambda: responds(self.client, page), "the app serves its page")
         self.view.say("app", f"serves {page} and dials one address only, 127.0.0.1:{self.ambassador_port}")
 
     async def _start_shipper(self) -> Actor:
@@ -146,7 +146,7 @@ class Story:
 
     async def _ready(self, name: str) -> None:
         url = f"http://127.0.0.1:{self.admin[name]}/readyz"
-        await until(lambda: answers(self.client, url), f"{name} is ready")
+        await until(lambda: responds(self.client, url), f"{name} is ready")
 
     async def health_is_answered_from_metrics(self) -> None:
         status, seconds, _ = await self.health()
@@ -236,9 +236,9 @@ class Story:
         self.ledger.expect("logshipper", "lines written = lines delivered", len(written), len(received))
         self.ledger.expect("logshipper", "and each is the line that was written", True, set(written) == set(received))
         repeats = received.total() - len(received)
-        told = ids.total() - len(ids)
+        repeated_ids = ids.total() - len(ids)
         self.ledger.expect("logshipper", "lines sent again after kill -9", True, repeats > 0)
-        self.ledger.expect("logshipper", "of these, lines that carry an id already seen", repeats, told)
+        self.ledger.expect("logshipper", "of these, lines that carry an id already seen", repeats, repeated_ids)
         if self.traffic.last_failure:
             self.view.say("ambassador", f"the last failure: {self.traffic.last_failure}")
 

@@ -94,14 +94,14 @@ def world(tmp_path: Path) -> Iterator[World]:
         )
         made = World(f"http://127.0.0.1:{app}", f"http://127.0.0.1:{admin}", zone, replicas)
         try:
-            wait_until(lambda: answers(f"{made.app}/orders/1"), "the app, and an order")
+            wait_until(lambda: responds(f"{made.app}/orders/1"), "the app, and an order")
             yield made
         finally:
             for program in running:
                 program.kill()
 
 
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
     try:
         return get(url).status_code == 200
     except httpx.TransportError:

@@ -87,9 +87,9 @@ class Pod:
             chunks = self.queues[sink].collect(room)
             if not chunks:
                 break
-            flight = self.send(sink, chunks)
-            lines += b"".join(flight.content.raw()).decode().splitlines()
-            self.settle(flight)
+            in_flight = self.send(sink, chunks)
+            lines += b"".join(in_flight.content.raw()).decode().splitlines()
+            self.settle(in_flight)
             self.check()
         self.got[sink] += lines
         return lines
@@ -99,9 +99,9 @@ class Pod:
         self.queues[sink].sending(chunks)
         return InFlightBatch(sink, chunks, self.process)
 
-    def settle(self, flight: InFlightBatch) -> None:
+    def settle(self, in_flight: InFlightBatch) -> None:
         """Accept all of a batch."""
-        self.queues[flight.content.sink].settle(flight.chunks, flight.dropped, flight.receipt)
+        self.queues[in_flight.content.sink].settle(in_flight.chunks, in_flight.dropped, in_flight.receipt)
 
     def process(self, chunk: Chunk) -> Records:
         return self.pipelines[chunk.input].process(chunk)

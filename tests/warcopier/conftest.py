@@ -45,9 +45,9 @@ def watch(copier: Copier, start: Start) -> Iterator[Watch]:
     """Start the copier with WATCH: `watch()`, or `watch("tests.warcopier.two_threads", …)`, with more settings."""
     programs: list[Program] = []
 
-    def begin(*module: str, **told: str) -> Watcher:
+    def begin(*module: str, **settings: str) -> Watcher:
         port = free_port()
-        environ = copier.environ({"WARCOPIER_WATCH": "true", "WARCOPIER_ADMIN_LISTEN": f"127.0.0.1:{port}", **told})
+        environ = copier.environ({"WARCOPIER_WATCH": "true", "WARCOPIER_ADMIN_LISTEN": f"127.0.0.1:{port}", **settings})
         programs.append(start(*(module or ("warcopier",)), **environ))
         return Watcher(copier, programs[-1], port)
 

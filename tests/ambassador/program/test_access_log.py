@@ -33,12 +33,12 @@ def test_a_request_is_told_with_its_endpoint_its_tries_and_its_times_and_no_secr
         ambassador = Ambassador(start, f"http://127.0.0.1:{nobody},{backend.url}", ACCESS_LOG="all")
         while ambassador.metric("ambassador_upstream_retries_total") == 0:
             assert ambassador.ask(SECRET)[0] == 200
-        told = next(line for line in lines(ambassador, 1) if line["failed"])
-    assert (told["msg"], told["method"], told["path"]) == ("request", "GET", "/orders/7")
-    assert (told["status"], told["whole"], told["tries"]) == (200, True, 2)
-    assert told["endpoint"] == f"127.0.0.1:{backend.port}"
-    assert told["failed"] == [f"127.0.0.1:{nobody}: the connection was refused"]
-    assert 0 <= told["before_try_seconds"] <= told["until_answer_seconds"] <= told["seconds"]
+        line = next(line for line in lines(ambassador, 1) if line["failed"])
+    assert (line["msg"], line["method"], line["path"]) == ("request", "GET", "/orders/7")
+    assert (line["status"], line["whole"], line["tries"]) == (200, True, 2)
+    assert line["endpoint"] == f"127.0.0.1:{backend.port}"
+    assert line["failed"] == [f"127.0.0.1:{nobody}: the connection was refused"]
+    assert 0 <= line["before_try_seconds"] <= line["until_answer_seconds"] <= line["seconds"]
     assert "hidden" not in ambassador.program.stderr
 
 
@@ -70,15 +70,20 @@ def test_a_connection_of_another_protocol_is_told_with_its_bytes(start: Start) -
         with ambassador.connect() as peer:
             peer.send(b"x" * 1000)
             assert peer.rest() == b"x" * 10
-        (told,) = lines(ambassador, 1)
-    assert (told["msg"], told["tries"], told["sent_bytes"], told["received_bytes"]) == ("connection", 1, 1000, 10)
-    assert told["endpoint"] == f"127.0.0.1:{running[0].port}"
+        (line,) = lines(ambassador, 1)
+    assert (line["msg"], line["tries"], line["sent_bytes"], line["received_bytes"]) == (
+        "connection",
+        1,
+        1000,
+        10,
+    )
+    assert line["endpoint"] == f"127.0.0.1:{running[0].port}"
 
 
 def test_a_connection_that_was_never_made_is_an_error(start: Start) -> None:
     ambassador = Ambassador(start, f"tcp://127.0.0.1:{free_port()}", ACCESS_LOG="errors", RETRIES="0")
     with ambassador.connect() as peer:
         peer.send(GET)
-        (told,) = lines(ambassador, 1)
-    assert told["error"] == "connection_refused"
-    assert told["endpoint"] == ""
+        (line,) = lines(ambassador, 1)
+    assert line["error"] == "connection_refused"
+    assert line["endpoint"] == ""

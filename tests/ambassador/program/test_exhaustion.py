@@ -229,8 +229,8 @@ def test_connections_to_tcp_without_a_free_descriptor_are_closed_counted_and_tol
         use_up(ambassador, peers, 100)
         assert alive(ambassador)
         assert ambassador.endpoint(backend)["failed"] == 0
-        told = [line for line in ambassador.program.logs if line["level"] == "warning"]
-        assert len(told) < 10
+        logged = [line for line in ambassador.program.logs if line["level"] == "warning"]
+        assert len(logged) < 10
     finally:
         for peer in peers:
             peer.close()

@@ -51,8 +51,8 @@ def test_the_leaving_of_an_app_is_told_to_the_upstream(start: Start, listen: str
         wait_until(lambda: ambassador.metric("ambassador_requests_total", code="499") == 1, "the count of it")
         assert ambassador.metric("ambassador_requests_total") == 1  # and no 200
         assert ambassador.program.stop(patience=60) == 0
-    (told,) = [line for line in ambassador.program.logs if line["logger"] == "ambassador.access"]
-    assert (told["status"], told["whole"]) == (499, False)
+    (logged,) = [line for line in ambassador.program.logs if line["logger"] == "ambassador.access"]
+    assert (logged["status"], logged["whole"]) == (499, False)
 
 
 def test_an_app_that_ends_its_direction_first_and_leaves_later_is_noticed(start: Start) -> None:
@@ -201,8 +201,8 @@ def test_a_tunnel_looks_for_an_endpoint_no_longer_than_the_timeout(start: Start)
         )
         with ambassador.connect() as peer, contextlib.suppress(ConnectionResetError):
             assert peer.rest() == b""
-        told = wait_until(lambda: ambassador.program.logged("connection"), "its line")
-    assert (told["tries"], told["error"]) == (1, "connection_timeout")
+        logged = wait_until(lambda: ambassador.program.logged("connection"), "its line")
+    assert (logged["tries"], logged["error"]) == (1, "connection_timeout")
 
 
 @pytest.mark.parametrize("closing", [False, True], ids=["kept", "closed after each answer"])

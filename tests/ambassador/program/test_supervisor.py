@@ -85,8 +85,10 @@ def test_a_worker_that_hangs_makes_the_ambassador_not_alive(start: Start) -> Non
         os.kill(pid, signal.SIGSTOP)
         try:
             url = f"http://127.0.0.1:{ambassador.admin}/livez"
-            told = wait_until(lambda: next((a for a in [httpx.get(url, trust_env=False)] if a.is_error), None), "503")
-            assert "worker 1: no beat" in told.text
+            response = wait_until(
+                lambda: next((a for a in [httpx.get(url, trust_env=False)] if a.is_error), None), "503"
+            )
+            assert "worker 1: no beat" in response.text
         finally:
             os.kill(pid, signal.SIGCONT)
         wait_until(lambda: httpx.get(url, trust_env=False).is_success, "alive again")

@@ -64,7 +64,7 @@ def test_a_reset_in_a_tunnel_arrives_as_a_reset(start: Start) -> None:
 SILENCE = 1.5  # seconds: longer than the time between two looks at a tunnel
 
 
-def answer_late(peer: Peer) -> None:
+def respond_late(peer: Peer) -> None:
     """Wait for the end of what the other side sends, and for some time more."""
     data = peer.rest()
     threading.Event().wait(SILENCE)  # there is nothing to wait for: the silence is what is tested
@@ -72,7 +72,7 @@ def answer_late(peer: Peer) -> None:
 
 
 def test_a_half_close_before_anything_moved_leaves_the_server_its_time_to_answer(start: Start) -> None:
-    with backends(answer_late) as (backend,):
+    with backends(respond_late) as (backend,):
         ambassador = Ambassador(start, f"tcp://127.0.0.1:{backend.port}")
         with ambassador.connect() as peer:
             peer.socket.shutdown(socket.SHUT_WR)
@@ -83,7 +83,7 @@ def test_a_half_close_right_after_an_upgrade_leaves_the_server_its_time_to_answe
     def upgrade(peer: Peer) -> None:
         peer.head()
         peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-        answer_late(peer)
+        respond_late(peer)
 
     with backends(upgrade) as (backend,), Ambassador(start, backend.url).connect() as peer:
         peer.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")

@@ -151,7 +151,7 @@ def test_a_defect_in_a_lookup_leaves_what_was_known_and_is_followed_by_another_o
     with Pair(AMBASSADOR_DNS_MIN_TTL="100ms") as pair:
         resolver = Resolver()
 
-        async def until_answered() -> None:
+        async def until_responded() -> None:
             task = asyncio.create_task(
                 keep_refreshed(
                     pair.upstream, pair.upstream.dns_targets[0], resolver, pair.upstream.settings.dns_min_ttl
@@ -163,7 +163,7 @@ def test_a_defect_in_a_lookup_leaves_what_was_known_and_is_followed_by_another_o
             await asyncio.sleep(0)
             task.cancel()
 
-        pair.loop.run_until_complete(asyncio.wait_for(until_answered(), 30))
+        pair.loop.run_until_complete(asyncio.wait_for(until_responded(), 30))
         assert [each.ip for each in pair.upstream.endpoints] == ["10.0.0.9"]
         assert pair.upstream.defects.count == 2
         assert pair.upstream.lookup_failures == 2

@@ -45,8 +45,8 @@ def test_small_batches_prove_nothing_about_larger_ones() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 300_000)), max_size=60))
-def test_the_room_is_never_less_than_the_smallest_nor_more_than_the_setting(told: list[tuple[bool, int]]) -> None:
+def test_the_room_is_never_less_than_the_smallest_nor_more_than_the_setting(decisions: list[tuple[bool, int]]) -> None:
     limit = BatchSizeLimit(100_000)
-    for is_taken, size in told:
+    for is_taken, size in decisions:
         (limit.accepted if is_taken else limit.too_large)(sized(size))
         assert SMALLEST <= limit.bytes <= 100_000

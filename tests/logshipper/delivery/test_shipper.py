@@ -135,7 +135,7 @@ async def test_with_several_on_their_way_positions_still_move_in_order(tmp_path:
     sink.held = {"1": asyncio.Event(), "3": asyncio.Event()}
     async with shipping(pod, sink, LOGSHIPPER_BATCH_SIZE="4KiB", LOGSHIPPER_IN_FLIGHT="3") as shipper:
         await until(lambda: len(sink.attempts) == 3)
-        await until(lambda: [flight.is_settled for flight in shipper._in_flight] == [False, True, False])
+        await until(lambda: [in_flight.is_settled for in_flight in shipper._in_flight] == [False, True, False])
         assert position(pod) == 0, "the second has its yes, and the first has not"
         sink.held["1"].set()
         await until(lambda: position(pod) == 2 * (len(block) + 3))

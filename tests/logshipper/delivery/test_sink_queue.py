@@ -41,7 +41,7 @@ def test_a_batch_of_empty_lines_does_not_grow_far_beyond_its_room_as_records(pod
     for name in ("a", "b"):
         append(pod.logs / f"{name}.log", name + "\n" * 50_000)
     pod.look()
-    flight = pod.send("default", pod.queues["default"].collect(10_000))
-    assert len(b"".join(ndjson.encode(flight.content))) < 100_000
-    pod.settle(flight)
-    assert flight.content.events + len(pod.ship(room=10_000)) == 100_000
+    in_flight = pod.send("default", pod.queues["default"].collect(10_000))
+    assert len(b"".join(ndjson.encode(in_flight.content))) < 100_000
+    pod.settle(in_flight)
+    assert in_flight.content.events + len(pod.ship(room=10_000)) == 100_000

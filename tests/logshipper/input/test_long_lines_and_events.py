@@ -47,9 +47,9 @@ def events(pod: Pod, room: int = 100_000) -> list[str]:
     """Deliver everything. Return the text of each event."""
     found: list[str] = []
     while chunks := pod.queues["default"].collect(room):
-        flight = pod.send("default", chunks)
-        found += [body for records in flight.content.records for body in records.bodies]
-        pod.settle(flight)
+        in_flight = pod.send("default", chunks)
+        found += [body for records in in_flight.content.records for body in records.bodies]
+        pod.settle(in_flight)
         pod.check()
     return found
 

@@ -34,7 +34,7 @@ def bytes_of_a_long_response() -> Iterator[bytes]:
     yield from repeat(b"x", 50_000)
 
 
-def interim_answers() -> Iterator[bytes]:
+def interim_responses() -> Iterator[bytes]:
     yield from repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
 
 
@@ -63,7 +63,7 @@ RESPONSES: dict[str, Callable[[], Iterator[bytes]]] = {
     "chunks of one byte": chunks,
     "chunks of one byte with a 400": lambda: chunks(b"HTTP/1.1 400 Bad Request\r\n"),
     "a long answer in bytes": bytes_of_a_long_response,
-    "endless 100 Continue": interim_answers,
+    "endless 100 Continue": interim_responses,
     "28 MiB of []": hollow,
     "a head in bytes": dripping_head,
     "msgpack in bytes": msgpack_in_bytes,

@@ -66,8 +66,8 @@ def test_one_line_that_gets_a_422_is_dropped_alone_and_told_with_the_receivers_w
     assert sink["trouble"] == ""
     assert sink["balanced"]
     assert not_ready(admin) == ""
-    told = shipper.wait_logged("lines were dropped")
-    assert (told["reason"], told["events"]) == (sink["last_rejection"]["reason"], 1)
+    logged = shipper.wait_logged("lines were dropped")
+    assert (logged["reason"], logged["events"]) == (sink["last_rejection"]["reason"], 1)
     assert shipper.stop() == 0
 
 

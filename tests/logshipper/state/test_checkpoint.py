@@ -11,11 +11,23 @@ from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import ChunkRange, FileState, JournalEntry, SinkState, State
 
 _SIZE = st.integers(0, 2**50)
-_MARK = st.builds(Fingerprint, _SIZE, _SIZE, st.text("0123456789abcdef", max_size=24))
+_CONTENT = st.builds(Fingerprint, _SIZE, _SIZE, st.text("0123456789abcdef", max_size=24))
 _PATH = st.text(min_size=1, max_size=20)
 _ID = st.text("0123456789abcdef", min_size=1, max_size=16)
 _SINK = st.sampled_from(["default", "loki"])
-_FILE = st.builds(FileState, _ID, _PATH, _PATH, _PATH, _SIZE, _SIZE, _SIZE, _MARK, _MARK, st.dictionaries(_SINK, _MARK))
+_FILE = st.builds(
+    FileState,
+    _ID,
+    _PATH,
+    _PATH,
+    _PATH,
+    _SIZE,
+    _SIZE,
+    _SIZE,
+    _CONTENT,
+    _CONTENT,
+    st.dictionaries(_SINK, _CONTENT),
+)
 _RANGE = st.tuples(_ID, _SIZE, _SIZE, _SIZE, st.booleans())
 _BATCH = st.lists(_RANGE, max_size=3)
 _STATE = st.builds(
@@ -27,7 +39,7 @@ _STATE = st.builds(
 _ENTRY = st.one_of(
     st.builds(checkpoint.file_entry, _FILE),
     st.builds(checkpoint.send_entry, _SINK, st.lists(_BATCH, max_size=3)),
-    st.builds(checkpoint.done_entry, _SINK, st.dictionaries(_ID, _MARK, max_size=2), st.none()),
+    st.builds(checkpoint.done_entry, _SINK, st.dictionaries(_ID, _CONTENT, max_size=2), st.none()),
     st.builds(checkpoint.gone_entry, _ID),
 )
 

@@ -13,15 +13,15 @@ from tests.warcopier.support import SECOND
 MOMENTS = st.datetimes(dt.datetime(1980, 1, 1), dt.datetime(2107, 12, 31))  # noqa: DTZ001 - DOS has no zone
 
 
-def dos(moment: dt.datetime) -> int:
-    date = (moment.year - 1980) << 9 | moment.month << 5 | moment.day
-    return date << 16 | moment.hour << 11 | moment.minute << 5 | moment.second // 2
+def dos(time: dt.datetime) -> int:
+    date = (time.year - 1980) << 9 | time.month << 5 | time.day
+    return date << 16 | time.hour << 11 | time.minute << 5 | time.second // 2
 
 
 @given(MOMENTS)
-def test_a_dos_time_is_read_as_utc(moment: dt.datetime) -> None:
-    even = moment.replace(second=moment.second // 2 * 2, microsecond=0, tzinfo=dt.UTC)
-    assert dos_to_unix_time(dos(moment)) == even.timestamp()
+def test_a_dos_time_is_read_as_utc(time: dt.datetime) -> None:
+    even = time.replace(second=time.second // 2 * 2, microsecond=0, tzinfo=dt.UTC)
+    assert dos_to_unix_time(dos(time)) == even.timestamp()
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))

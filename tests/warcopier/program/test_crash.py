@@ -45,7 +45,7 @@ class Scenario:
     """The settings of an earlier run and of this one, and the artifacts that Tomcat sees before and after it."""
 
     earlier: dict[str, str]
-    told: dict[str, str]
+    settings: dict[str, str]
     old: dict[str, str]
     new: dict[str, str]
 
@@ -97,8 +97,8 @@ def duplicate(template: Copier, folder: Path) -> Copier:
     return copier
 
 
-def steps(copier: Copier, **told: str) -> list[str]:
-    outcome = copier.run("TRACE", "0", module=INTERRUPTED, **told)
+def steps(copier: Copier, **settings: str) -> list[str]:
+    outcome = copier.run("TRACE", "0", module=INTERRUPTED, **settings)
     assert outcome.code == 0, outcome.stderr
     return [line.split()[0] for line in outcome.stderr.splitlines() if not line.startswith("{")]
 
@@ -106,12 +106,12 @@ def steps(copier: Copier, **told: str) -> list[str]:
 def at_every_step(mode: str, folder: Path, scenario: Scenario) -> list[tuple[int, Copier, Outcome]]:
     """Interrupt one run at each step of a whole run, and let one run to its end."""
     template = fresh(folder / "template", scenario)
-    count = len(steps(duplicate(template, folder / "trace"), **scenario.told))
+    count = len(steps(duplicate(template, folder / "trace"), **scenario.settings))
     assert count > 20
 
     def run(step: int) -> tuple[int, Copier, Outcome]:
         copier = duplicate(template, folder / f"step{step}")
-        return step, copier, copier.run(mode, str(step), module=INTERRUPTED, **scenario.told)
+        return step, copier, copier.run(mode, str(step), module=INTERRUPTED, **scenario.settings)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(run, range(1, count + 2)))
@@ -130,7 +130,7 @@ def test_killed_at_any_step_it_leaves_every_artifact_old_or_new_and_the_next_run
             assert seen.get(name) in (scenario.old.get(name), scenario.new.get(name)), (step, name)
         some_left = some_left or bool(leftovers(copier.target))
         some_old = some_old or seen == scenario.old
-        again = copier.run(**scenario.told)
+        again = copier.run(**scenario.settings)
         assert again.code == 0, again.stderr
         assert deployed(copier.target) == scenario.new, step
         assert copier.names() == sorted([MANIFEST, *scenario.new]), step

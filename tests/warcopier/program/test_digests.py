@@ -35,8 +35,8 @@ def test_a_file_of_digests_beside_the_source_is_heeded(copier: Copier) -> None:
 
 def test_a_war_without_a_digest_to_check_is_refused_where_one_is_required(copier: Copier) -> None:
     copier.offer(shop=SHOP)
-    told = {"WARCOPIER_REQUIRE_SHA256": "true"}
-    refused(copier.run(**told), 65, "WARCOPIER_REQUIRE_SHA256=true", f"{copier.source}/SHA256SUMS")
+    settings = {"WARCOPIER_REQUIRE_SHA256": "true"}
+    refused(copier.run(**settings), 65, "WARCOPIER_REQUIRE_SHA256=true", f"{copier.source}/SHA256SUMS")
     (copier.source / "SHA256SUMS").write_text(f"{sha256(SHOP)}  another.war\n")
     refused(copier.run(WARCOPIER_REQUIRE_SHA256="true"), 65, "gives its digest")
     published(copier.run())
@@ -61,12 +61,12 @@ def test_the_digest_in_the_file_is_that_of_the_source_whatever_name_it_gets(copi
 
 @pytest.mark.parametrize("size", [0, 2_000_000])
 def test_without_digests_bytes_are_compared(copier: Copier, size: int) -> None:
-    told, one, two = {"WARCOPIER_DIGEST": "false"}, war("one", size=size), war("two", size=size)
+    settings, one, two = {"WARCOPIER_DIGEST": "false"}, war("one", size=size), war("two", size=size)
     copier.offer(shop=one)
-    published(copier.run(**told), "1 published")
-    assert published(copier.run(**told), "nothing to do").logs[-1]["sha256"] == ""
+    published(copier.run(**settings), "1 published")
+    assert published(copier.run(**settings), "nothing to do").logs[-1]["sha256"] == ""
     copier.offer(shop=two)
-    published(copier.run(**told), "1 published")
+    published(copier.run(**settings), "1 published")
     assert deployed(copier.target) == {"shop.war": sha256(two)}
-    refused(copier.run(**told, WARCOPIER_SHA256=sha256(b"")), 65, "was expected")
+    refused(copier.run(**settings, WARCOPIER_SHA256=sha256(b"")), 65, "was expected")
     assert published(copier.run(), "nothing to do").logs[-1]["sha256"] == f"shop.war sha256:{sha256(two)}"

@@ -106,13 +106,13 @@ def test_a_read_only_leftover_of_another_user_is_replaced(copier: Copier) -> Non
 
 def test_read_only_directories_of_an_earlier_run_are_replaced_and_removed(copier: Copier) -> None:
     copier.offer(shop=SHOP)
-    told = {"WARCOPIER_UNPACK": "true", "WARCOPIER_MODE": "0444"}
-    assert copier.run_without_power(**told).code == 0
+    settings = {"WARCOPIER_UNPACK": "true", "WARCOPIER_MODE": "0444"}
+    assert copier.run_without_power(**settings).code == 0
     for place in (copier.target / "shop").rglob("*"):
         if place.is_dir():
             place.chmod(0o555)
     copier.offer(shop=OTHER)
-    outcome = copier.run_without_power(**told)
+    outcome = copier.run_without_power(**settings)
     assert outcome.code == 0, outcome.stderr
     assert deployed(copier.target) == {"shop": tree_digest(entries(OTHER))}
     assert leftovers(copier.target) == []

@@ -233,8 +233,8 @@ def test_what_was_the_systems_fault_is_tried_again_although_the_source_stays_the
     wait_until(lambda: "there is no such directory" in watcher.get("/status").json()["last_failure"], "the failure")
     away.rename(copier.target)
     watcher.wait_deployed(shop=TWO)
-    told = [line for line in watcher.program.logs if "no such directory" in line["msg"]]
-    assert len(told) == 1, "once, however often it was tried"
+    logged = [line for line in watcher.program.logs if "no such directory" in line["msg"]]
+    assert len(logged) == 1, "once, however often it was tried"
 
 
 def test_digests_that_come_after_the_war_are_heeded(copier: Copier, watch: Watch) -> None:

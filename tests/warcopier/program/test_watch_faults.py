@@ -89,8 +89,8 @@ def test_what_is_being_written_is_waited_for_and_is_no_failure(copier: Copier, w
         assert watcher.get("/status").json()["last_failure"] == ""
     assert watcher.metrics()["warcopier_runs_total", "failed"] == 0
     assert deployed(copier.target) == {"shop.war": sha256(ONE)}
-    told = [line for line in watcher.program.logs if "being written" in line["msg"]]
-    assert len(told) == 1, "one state, and not a failure for each look"
+    logged = [line for line in watcher.program.logs if "being written" in line["msg"]]
+    assert len(logged) == 1, "one state, and not a failure for each look"
 
 
 @pytest.mark.parametrize("validate", ["war", "none"])
