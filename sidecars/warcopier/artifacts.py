@@ -68,7 +68,7 @@ class DuplicateContext(Exception):
 
 
 def without_duplicates(sources: Iterable[Source]) -> list[Source]:
-    """Return the sources sorted by name, with a file that was listed twice once. Raises DuplicateContext."""
+    """Return the sources sorted by name. A file that was listed twice is in it once. Raises DuplicateContext."""
     by_context: dict[tomcat_names.ContextName, Source] = {}
     for source in sources:
         first = by_context.setdefault(tomcat_names.context_name(source.name), source)

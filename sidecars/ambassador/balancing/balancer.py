@@ -157,7 +157,7 @@ class Balancer:
             self._count_failure(endpoint, started, now)
 
     def on_failure(self, endpoint: Endpoint, started: float, now: float, *, unreachable: bool = False) -> None:
-        """Note an attempt that failed without a response; `unreachable` if no connection could be opened."""
+        """Note an attempt that failed without a response. `unreachable`: no connection could be opened."""
         endpoint.penalize(now)
         self._count_failure(endpoint, started, now, unreachable=unreachable)
 

@@ -39,7 +39,7 @@ class ResponseStream:
             self._client.writelines(pieces)
 
     def end(self, trailers: Sequence[bytes], *, close: bool) -> bool:
-        """Write the end of the body; return True if the connection ends with it, since `close` or the head says so."""
+        """Write the end of the body; return True if the connection ends with it, because of `close` or of the head."""
         if self._sends_chunks:
             self._client.write(encode_last_chunk(trailers) if trailers else LAST_CHUNK)
         return close or self._must_close

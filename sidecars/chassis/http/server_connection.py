@@ -213,7 +213,7 @@ class ServerConnection(asyncio.Protocol):
             self._begin_next()
 
     def _begin_next(self) -> None:
-        """Turn to the next request, unless the client has to read its response first."""
+        """Begin the next request, unless the client has to read its response first."""
         if self._write_paused or self._ended:
             return
         self._request = None

@@ -115,7 +115,7 @@ class TargetDirectory:
             os.close(descriptor)
 
     def set_mode_and_owner(self, name: str, settings: Settings) -> Fingerprint | None:
-        """Set the mode and owner of a file that is kept, where they differ. Return its new fingerprint if they did.
+        """Set the mode and owner of a kept file. Return its new fingerprint; None if nothing was changed.
 
         Tomcat does not redeploy because of that. A failure is a warning.
         """

@@ -133,7 +133,7 @@ def test_a_defect_at_a_tick_ends_the_connection_it_is_about_and_the_tick_goes_on
 
 
 class Resolver:
-    """Fails with a defect, and then answers."""
+    """Fails with a defect at first, and then returns addresses."""
 
     def __init__(self) -> None:
         self.asked = 0

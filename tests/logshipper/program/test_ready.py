@@ -1,4 +1,4 @@
-"""Readiness: from then on each written line is noticed by inotify, and not only by the next scan."""
+"""Readiness: once the process is ready, inotify notices each written line, before the next scan."""
 
 from __future__ import annotations
 

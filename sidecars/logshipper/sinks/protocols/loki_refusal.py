@@ -46,7 +46,7 @@ def refused_entries(text: str, lines: Sequence[str], times: Sequence[int]) -> li
 
 
 def ignored_count(text: str) -> int | None:
-    """Return the number of refused entries of one stream in the text; None if it has none."""
+    """Return the number of refused entries of one stream that the text gives; None if it gives no number."""
     totals = _TOTAL.findall(text)
     return int(totals[0]) if len(totals) == 1 else None
 
