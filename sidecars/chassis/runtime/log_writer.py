@@ -68,45 +68,60 @@ class LogWriter:
         self._changed = threading.Condition()
         self._queue: deque[_Line] = deque()
         self._queued = 0  # bytes
-        self._writing = False
         self._unreported = 0  # dropped lines that no line has reported yet
-        self._thread: threading.Thread | None = None
+        # These locks never wait. A signal's handler may run between a check and an assignment, but not in an acquire().
+        self._direct_write = threading.Lock()  # held by the call that writes its line at once
+        self._draining = threading.Lock()  # held while the thread runs
 
     def write(self, data: bytes, *, urgent: bool = False) -> None:
         """Write the line, keep it for later, or drop it. Never blocks and never raises."""
         with self._changed:
             line = _Line(self.notice(self._unreported) + data if self._unreported else data, self._unreported)
             self._unreported = 0
-            if self._blocks or self._queue or self._writing:
-                self._keep(line, QUEUE + URGENT if urgent else QUEUE)
+            most = QUEUE + URGENT if urgent else QUEUE
+            if self._blocks or not self._direct_write.acquire(blocking=False):
+                self._keep(line, most)
             else:
-                self._writing = True
                 try:
-                    self._put(line)
+                    self._put_or_keep(line, most)
                 finally:  # a signal's handler may raise anywhere
-                    self._writing = False
-                    if not self._is_settled(line):
-                        self._queue.appendleft(line)  # before lines that a signal's handler has logged meanwhile
-                        self._queued += len(line.data)
-            if self._queue and self._thread is None:
+                    self._direct_write.release()
+            if self._queue:
                 self._start()
-            elif self._blocks:
+            if self._blocks:
                 self._changed.notify_all()
 
     def draw(self, text: bytes) -> None:
         """Write text that may be left out, such as a progress bar, if no line waits."""
         with self._changed:
-            if not (self._blocks or self._queue or self._writing):
-                self._put(_Line(text, 0))
+            if self._blocks or not self._direct_write.acquire(blocking=False):
+                return
+            try:
+                if not self._queue:
+                    self._put(_Line(text, 0))
+            finally:
+                self._direct_write.release()
 
     def finish(self, seconds: float = LAST_CHANCE) -> None:
         """Wait until every line is written, for at most so many seconds."""
         with self._changed:
-            if self._queue and self._thread is None:
+            if self._queue:
                 self._start()
             self._changed.wait_for(lambda: not self._queue, seconds)
 
     # -- with the lock --------------------------------------------------------------------------------------------
+
+    def _put_or_keep(self, line: _Line, most: int) -> None:
+        """Write the line, and keep the rest of it. The call that holds `_direct_write` does this."""
+        if self._queue:
+            self._keep(line, most)
+            return
+        try:
+            self._put(line)
+        finally:
+            if not self._is_settled(line):
+                self._queue.appendleft(line)  # before lines that a signal's handler has logged meanwhile
+                self._queued += len(line.data)
 
     def _keep(self, line: _Line, most: int) -> None:
         if self._queued + len(line.data) > most:
@@ -124,12 +139,15 @@ class LogWriter:
         return line.lost or not line.data
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._drain, name="log writer", daemon=True)
+        """Start the thread if it does not run yet."""
+        if not self._draining.acquire(blocking=False):
+            return
+        thread = threading.Thread(target=self._drain, name="log writer", daemon=True)
         with signals.block_stop():  # the main thread handles them
             try:
-                self._thread.start()
+                thread.start()
             except RuntimeError:  # the limit of threads is reached: the next line tries again
-                self._thread = None
+                self._draining.release()
 
     # -- without the lock -----------------------------------------------------------------------------------------
 
@@ -149,7 +167,7 @@ class LogWriter:
                 while self._blocks and not self._queue:
                     self._changed.wait()
                 if not self._queue:
-                    self._thread = None
+                    self._draining.release()
                     return
                 line = self._queue[0]
                 before = len(line.data)
