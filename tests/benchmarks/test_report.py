@@ -1,4 +1,4 @@
-"""What benchmarks found is judged and shown as it is."""
+"""The report of the benchmarks: it judges and shows each result as it is."""
 
 from __future__ import annotations
 

@@ -285,7 +285,7 @@ def main() -> int:
             totals["letters"] += len(chaos.letters())
         rounds, seed = rounds + options.episode, seed + 1
         totals.update(rotations=chaos.app.rotations, kills=chaos.kills, lines=len(chaos.app.written))
-    print(  # noqa: T201 - as above
+    print(  # noqa: T201 - a program's output
         f"seeds {options.seed} to {seed - 1}: {rounds} rounds, {totals['kills']} times kill -9, "
         f"{totals['rotations']} rotations: {totals['lines']} lines to each of {len(_SINKS)} sinks, none lost, none "
         f"twice once told apart by id ({totals['repeats']} records were repeats), {totals['letters']} refused and kept"

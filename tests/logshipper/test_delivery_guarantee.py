@@ -247,7 +247,7 @@ class LogShipping(RuleBasedStateMachine):
         shipper.drain()
         running, hanging = asyncio.ensure_future(shipper.run()), asyncio.ensure_future(sink.hangs.wait())
         await asyncio.wait({running, hanging}, return_when=asyncio.FIRST_COMPLETED)
-        queue.collect = collect  # type: ignore[method-assign] # as above
+        queue.collect = collect  # type: ignore[method-assign] # an object's own
         if not hanging.done():
             hanging.cancel()
             await running

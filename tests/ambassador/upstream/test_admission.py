@@ -226,7 +226,7 @@ def crowd_of_clients(pair: Pair, connections: int) -> tuple[list[UpstreamConnect
     apps = [Wire() for _ in range(CROWD)]
     for app in apps:
         client = ClientConnection(pair.upstream)
-        client.connection_made(app)  # type: ignore[arg-type] # as above
+        client.connection_made(app)  # type: ignore[arg-type] # a transport as far as it goes
         client.data_received(GET)
     return pool, apps
 
