@@ -101,8 +101,9 @@ def publish(
         pruned = plan.to_prune() if settings.prune else []
         new_manifest = plan.next_manifest(pruned=pruned)
         staged = _stage(plan, settings, check, target, area, stop)
-        if staged or pruned:
-            found = commit(target, area, staged, [*plan.other_forms(), *pruned], on_committed)
+        superseded = [*plan.other_forms(), *pruned]
+        if staged or superseded:
+            found = commit(target, area, staged, superseded, on_committed)
             _log_changes(staged, pruned, target, settings)
             for one in staged:
                 new_manifest[one.name] = ManifestEntry(one.sha256, check.name, found.get(one.name, _UNKNOWN))

@@ -74,9 +74,11 @@ class Plan:
         entry = self._kept_directory(source, name, expected) if unpack else self._kept_war(source, expected)
         if entry:
             self.kept[name] = entry
-        elif not self._is_undeployed_version(source, name):
-            self._note_other_form(source, name)
+        elif self._is_undeployed_version(source, name):
+            return
+        else:
             self.to_stage.append((source, expected))
+        self._note_other_form(source, name)
 
     def other_forms(self) -> list[str]:
         """Return the artifacts to remove because the same application is published in the other form.
@@ -228,13 +230,14 @@ class Plan:
         raise BadData(f"{escaped(source.path)}: it {older} {remedy}")
 
     def _note_other_form(self, source: Source, name: str) -> None:
-        """Note the same application in the other form, if an earlier run published it. Raises IOFailed."""
+        """Note the same application in the other form, if an earlier run published it. Raises IOFailed.
+
+        A kept artifact may have one, too: from a run that was killed after its rename and before the removal.
+        """
         other = source.name if self._settings.unpack else tomcat_names.exploded_directory_name(source.name)
-        if not self._target.exists(other):
-            return
         if self._is_as_published(other):
             self._other_forms.append(other)
-        elif self._settings.unpack:
+        elif self._settings.unpack and name not in self.kept and self._target.exists(other):
             place = escaped(f"{self._target.path}/{other}")
             raise IOFailed(
                 f"{place}: Tomcat would unpack that one and not take the directory {escaped(name)}: remove it"

@@ -23,8 +23,8 @@ The target after a `kill -9`, and the next run:
     between the two renames of a       no directory of that name, only where the    publishes it
     directory                          file system has no exchange (NFS)
     after an exchange of directories   the new one; the old one as a staging file   removes the old one
-    before a superseded artifact is    new artifacts, and the superseded one        removes it if it prunes, or if it
-    removed                                                                         publishes a directory in its place
+    before a superseded artifact is    new artifacts, and the superseded one        removes it
+    removed
     before the manifest is saved       new artifacts, the manifest of before        keeps equal WARs, publishes
                                                                                     directories again, saves a manifest
     after the manifest is saved        new artifacts; lock, replaced directories    removes these

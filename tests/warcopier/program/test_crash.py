@@ -63,6 +63,9 @@ SCENARIOS = {
     "archives": Scenario({}, PRUNE, archives(OLD), archives(NEW)),
     "directories": Scenario(UNPACK, UNPACK | PRUNE, directories(OLD), directories(NEW)),
     "archives, then directories": Scenario({}, UNPACK | PRUNE, archives(OLD), directories(NEW)),
+    "directories, then archives": Scenario(
+        UNPACK, {}, directories(OLD), directories({"gone": OLD["gone"]}) | archives(NEW)
+    ),
     "a version": Scenario(
         {"WARCOPIER_VERSION": "1"},
         {"WARCOPIER_VERSION": "2"},
