@@ -39,8 +39,8 @@ def many(count: int) -> dict[str, object]:
     """Request `count` orders and count the replicas that served them."""
     with ThreadPoolExecutor(AT_A_TIME) as threads:
         responses = list(threads.map(ask, (f"{ORDERS}/orders/{number}" for number in range(count))))
-    errors = [body.decode() for status, body in responses if status != 200]  # noqa: PLR2004 - OK
-    replicas = Counter(json.loads(body)["mode"] for status, body in responses if status == 200)  # noqa: PLR2004 - OK
+    errors = [body.decode() for status, body in responses if status != 200]
+    replicas = Counter(json.loads(body)["mode"] for status, body in responses if status == 200)
     return {"asked": count, "errors": len(errors), "answered by": replicas, "first errors": errors[:3]}
 
 

@@ -12,7 +12,7 @@ import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any
+from typing import cast
 
 from sidecars.ambassador import status
 from sidecars.ambassador.discovery.dns_refresh import Resolver, is_address, keep_refreshed
@@ -119,8 +119,9 @@ async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIter
     """Accept the app's connections while the context is open."""
     protocol = ClientConnection if upstream.settings.upstream.protocol == "http" else TcpConnection
 
-    def accept() -> Any:  # an asyncio protocol by its methods, not by inheritance
-        return protocol(upstream)
+    def accept() -> asyncio.BaseProtocol:
+        # It has the methods of one without inheriting from it: see ClientConnection.
+        return cast("asyncio.BaseProtocol", protocol(upstream))
 
     for bound in sockets:
         set_keepalive(bound, upstream.settings.tcp_keepalive)

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
+from sidecars.ambassador.proxy.exchange import Exchange
 from sidecars.ambassador.transport.tcp_keepalive import acknowledged
 from tests.ambassador.exchanges import Pair, tunnel_end
 from tests.ambassador.support import GET
@@ -50,6 +51,17 @@ def full() -> Iterator[Full]:
         yield Full(own, stack.enter_context(listener.accept()[0]))
 
 
+def tick_while_it_takes(exchange: Exchange, upstream: Full) -> float:
+    """Tick an exchange ROUNDS times, MOST seconds apart, while the upstream takes some of it; return the time."""
+    now = exchange.progress.since
+    exchange.tick(now)
+    for _ in range(ROUNDS):
+        upstream.take_some()
+        now += MOST
+        exchange.tick(now)
+    return now
+
+
 def test_an_upload_goes_on_for_as_long_as_the_upstream_takes_some_of_it() -> None:
     with Pair(**LIMITS) as pair, full() as upstream:
         pair.client.data_received(UPLOAD)
@@ -57,12 +69,7 @@ def test_an_upload_goes_on_for_as_long_as_the_upstream_takes_some_of_it() -> Non
         pair.connection.pause_writing()
         exchange = pair.client.exchange
         assert exchange is not None
-        now = exchange.progress.since
-        exchange.tick(now)
-        for _ in range(ROUNDS):
-            upstream.take_some()
-            now += MOST
-            exchange.tick(now)
+        now = tick_while_it_takes(exchange, upstream)
         assert not exchange.over
         exchange.tick(now + MOST)
         assert not exchange.over
@@ -76,12 +83,7 @@ def test_a_whole_upload_that_is_being_taken_is_no_late_answer() -> None:
         pair.there.socket = upstream.own
         exchange = pair.client.exchange
         assert exchange is not None
-        now = exchange.progress.since
-        exchange.tick(now)
-        for _ in range(ROUNDS):
-            upstream.take_some()
-            now += MOST
-            exchange.tick(now)
+        now = tick_while_it_takes(exchange, upstream)
         assert not exchange.over
         exchange.tick(now + 101.0)
         assert pair.app.written.startswith(b"HTTP/1.1 504 ")
