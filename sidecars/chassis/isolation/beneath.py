@@ -242,7 +242,7 @@ class _Parent:
     def __enter__(self) -> Self:
         directory, _, self.last = self._name.rpartition("/")
         if self.last in _NO_COMPONENTS or "\0" in self.last:
-            raise LeavesRoot(os.path.join(self._root.path, self._name), "the name leads out of its directory")  # noqa: PTH118
+            raise LeavesRoot(self._root._full(self._name), "the name leads out of its directory")  # noqa: SLF001 - a part of Root
         if directory:
             self._owned = self.descriptor = self._root._open(directory, _DIRECTORY)  # noqa: SLF001 - a part of Root
         return self
@@ -253,7 +253,7 @@ class _Parent:
         if self._owned >= 0:
             os.close(self._owned)
         if isinstance(error, OSError) and error.filename == self.last:
-            error.filename = os.path.join(self._root.path, self._name)  # noqa: PTH118 - only for messages
+            error.filename = self._root._full(self._name)  # noqa: SLF001 - a part of Root
 
 
 def _open_chain(root: int, components: list[str], flags: int, mode: int) -> int:
