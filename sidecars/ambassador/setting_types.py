@@ -12,6 +12,7 @@ from sidecars.chassis.runtime.light_dataclasses import dataclass
 _TARGET = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?"
 )
+_SRV_LABELS = re.compile(r"^(?:_[^.]*\.)+")
 _SCHEMES = ("http", "https", "tcp", "tls")
 _HIGHEST_PORT = 65535
 _LARGEST_WEIGHT = 1000
@@ -39,6 +40,11 @@ class Target:
     @property
     def tls(self) -> bool:
         return self.scheme in ("https", "tls")
+
+    @property
+    def service(self) -> str:
+        """The name of the service: the host, and of SRV records the name behind `_service._proto` (RFC 2782)."""
+        return _SRV_LABELS.sub("", self.host) if self.is_srv else self.host
 
     @property
     def protocol(self) -> str:

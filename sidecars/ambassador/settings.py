@@ -179,7 +179,8 @@ class UpstreamSettings:
     )
     tls_server_name: str | None = setting(
         setting_types.host_name,
-        "`https` and `tls`: the name that the upstream's certificate must have, instead of the host in `UPSTREAM`",
+        "`https` and `tls`: the name that the upstream's certificate must have, instead of the host in `UPSTREAM` (of "
+        "SRV records: the name behind `_service._proto`)",
         default="",
     )
     tls_min_version: str = setting(choice("1.2", "1.3"), "`https` and `tls`: the oldest version of TLS", default="1.2")

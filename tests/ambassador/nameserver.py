@@ -66,6 +66,16 @@ class NameServer:
                 own.shutdown(socket.SHUT_RDWR)
             own.close()
 
+    def _records(self, name: str, kind: str) -> list[dns.rrset.RRset]:
+        """Return the records of the name, with its alias and the alias's records if it has one."""
+        found = []
+        if alias := self._zone.get((name, "CNAME")):
+            found.append(dns.rrset.from_text_list(f"{name}.", alias[0], "IN", "CNAME", alias[1]))
+            name = alias[1][0].rstrip(".")
+        if (known := self._zone.get((name, kind))) and known[1]:
+            found.append(dns.rrset.from_text_list(f"{name}.", known[0], "IN", kind, known[1]))
+        return found
+
     def _answer(self, question: bytes, *, tcp: bool) -> bytes | None:
         query = dns.message.from_wire(question)
         if not tcp and self.old and query.edns >= 0:
@@ -81,15 +91,14 @@ class NameServer:
         if self.garbled:
             return (question[:2] if self.asked.total() % 2 else b"") + random.randbytes(random.randrange(200))
         response = dns.message.make_response(query)
-        known = self._zone.get((name, kind))
         if self.failure is not None:
             response.set_rcode(self.failure)
         elif self.failing & {name, (name, kind)}:
             response.set_rcode(dns.rcode.SERVFAIL)
         elif self.truncated and not tcp:
             response.flags |= dns.flags.TC
-        elif known and known[1]:
-            response.answer.append(dns.rrset.from_text_list(f"{name}.", known[0], "IN", kind, known[1]))
+        elif records := self._records(name, kind):
+            response.answer.extend(records)
         elif not any(each == name for each, _ in self._zone):
             response.set_rcode(dns.rcode.NXDOMAIN)
         wire = response.to_wire(max_size=_BUFFER)

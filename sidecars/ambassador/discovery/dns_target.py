@@ -65,8 +65,8 @@ class SrvRecord:
     def is_usable(self) -> bool:
         """True if it has a host and a port.
 
-        The host becomes the Host of requests and the name that certificates must have. A name in DNS may hold any
-        bytes (RFC 2181 section 11), and "." means that there is no such service.
+        The host becomes the Host of requests without TLS. A name in DNS may hold any bytes (RFC 2181 section 11), and
+        "." means that there is no such service.
         """
         return (
             isinstance(self.host, str)
@@ -144,10 +144,18 @@ class DnsTarget:
         return new, gone
 
     def _make_endpoint(self, address: ResolvedAddress) -> Endpoint:
-        host, port = address.host or self.target.host, address.port or self.target.port
-        return Endpoint(
-            authority(self.target.scheme, host, port).encode(), address.ip, port, tls=self.target.tls, server_name=host
-        )
+        """Return an endpoint at the address.
+
+        With TLS its names, `Host` and the one of its certificate, are those of the settings and never those of an SRV
+        record: whoever answers DNS queries would choose the certificate that is good enough (RFC 9525 section 6.1). A
+        port is of the settings or of none, as with other records that only say where to connect (RFC 9460 section 9).
+        """
+        target, port = self.target, address.port or self.target.port
+        if target.tls:
+            host = authority(target.scheme, target.service, target.port or DEFAULT_PORTS.get(target.scheme, port))
+        else:
+            host = authority(target.scheme, address.host or target.host, port)
+        return Endpoint(host.encode(), address.ip, port, tls=target.tls, server_name=target.service)
 
     def note_failure(self, error: str) -> None:
         """Note that a look-up failed; the endpoints stay as they are."""

@@ -27,6 +27,7 @@ from sidecars.ambassador.upstream.client_registry import ClientRegistry
 from sidecars.ambassador.upstream.connection_pool import ConnectionPool
 from sidecars.ambassador.upstream.counters import Counters
 from sidecars.ambassador.upstream.retry_budget import RetryBudget
+from sidecars.chassis.config.setting_types import DEFAULT_PORTS
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import ReadinessLatch
@@ -58,7 +59,8 @@ class Upstream:
 
         self._authorities: set[bytes] = set()  # shared with the parser
         for target in settings.upstream.targets:
-            self._authorities |= _authorities(target.scheme, target.host, target.port)
+            port = target.port or DEFAULT_PORTS.get(target.scheme, 0)
+            self._authorities |= _authorities(target.scheme, target.service, port)
         self.request_parser = RequestParser(
             self._authorities,
             combine_edits(settings.headers, has_token=settings.token is not None),

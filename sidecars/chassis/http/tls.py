@@ -113,6 +113,8 @@ def _make_client_context(ca: PemFile | None, cert: PemFile | None, key: PemFile 
     else:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         load_authorities(context, ca)
+    # RFC 9525 section 2: a name in the subject's CN identifies no server. OpenSSL takes it if there is no other name.
+    context.hostname_checks_common_name = False
     if cert is not None:
         load_certificate(context, cert, key)
     return context

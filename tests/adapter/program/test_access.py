@@ -12,6 +12,7 @@ import trustme
 
 from tests.adapter.conftest import StartAdapter
 from tests.adapter.support import Adapter, App, page
+from tests.certificates import named_by_cn_only
 from tests.conftest import Start
 
 
@@ -76,6 +77,17 @@ def test_an_app_whose_certificate_is_not_trusted_is_not_asked(
     assert response.status_code == 503
     assert "its certificate is not trusted" in response.text
     assert running.metric("adapter_upstream_errors_total", app="default", reason="tls") == 1
+
+
+def test_an_app_whose_certificate_has_its_name_only_as_cn_is_not_asked(
+    adapter: StartAdapter, ours: Authority, tmp_path: Path
+) -> None:
+    with App({"/metrics": page()}, tls=named_by_cn_only(ours.ca, "localhost", tmp_path)) as app:
+        running = adapter(app.url.replace("127.0.0.1", "localhost"), ADAPTER_TARGET_CA=ours.file)
+        response = running.get("/health")
+        assert not app.seen
+    assert response.status_code == 503
+    assert "its certificate" in response.text
 
 
 def test_an_app_that_speaks_no_tls_is_told_as_that(adapter: StartAdapter) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,6 +138,23 @@ def test_srv_records_bring_their_port_their_host_and_their_weight() -> None:
         ("10.0.0.2:8081", b"orders-1.shop:8081", 1.0, 10),
         ("10.0.0.3:80", b"spare.shop", 2.0, 20),
     ]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "host", "server_name"),
+    [
+        ("https", "_http._tcp.orders.shop", b"orders.shop", "orders.shop"),
+        ("https", "_web._tcp.orders", b"orders", "orders"),
+        ("https", "orders.service.consul", b"orders.service.consul", "orders.service.consul"),
+        ("http", "_http._tcp.orders.shop", b"evil.example:8443", "orders.shop"),
+    ],
+)
+def test_with_tls_no_srv_record_changes_a_name(scheme: str, name: str, host: bytes, server_name: str) -> None:
+    """RFC 9525 section 6.1: a name from a DNS answer is no name to verify."""
+    orders = DnsTarget(Target(scheme, name, 0))
+    found = addresses_of_records([(SrvRecord(1, 1, 8443, "evil.example"), ["10.0.0.1"])])
+    (endpoint,), _ = orders.apply_answer(DnsAnswer(found, 5.0), 1.0, 1.0, 30.0)
+    assert (endpoint.host, endpoint.server_name, endpoint.label) == (host, server_name, "10.0.0.1:8443")
 
 
 def test_the_authority_names_a_port_only_where_it_is_not_the_usual_one() -> None:
