@@ -8,15 +8,15 @@ older file. New rules begin without a history.
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
 
 from sidecars.adapter.rules.lexer import BadRule
 from sidecars.adapter.rules.rule import MAX_LENGTH, parse_rules
 from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 from sidecars.adapter.setting_types import RulesText
 from sidecars.chassis.config.setting_types import format_size
-from sidecars.chassis.runtime import logs
+from sidecars.chassis.runtime import file_io, logs
 
 log = logs.get("rules")
 
@@ -96,15 +96,11 @@ class ReloadingRules:
 def _read_text(path: str) -> str:
     """Return the file's text. Raises UnusableFile. A pipe or a device is refused, since reading it could block."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - it is open already
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UnusableFile("it is no regular file")
-            content = file.read(_MAX_BYTES + 1)
+        content = file_io.read_small(path, _MAX_BYTES)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise UnusableFile(f"it is larger than {format_size(_MAX_BYTES)}") from None
         raise UnusableFile(f"it cannot be read: {error.strerror}") from None
-    if len(content) > _MAX_BYTES:
-        raise UnusableFile(f"it is larger than {format_size(_MAX_BYTES)}")
     try:
         return content.decode().replace("\r\n", "\n").replace("\r", "\n").rstrip("\r\n")
     except UnicodeDecodeError:

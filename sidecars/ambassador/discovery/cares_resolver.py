@@ -29,8 +29,10 @@ from sidecars.ambassador.discovery.dns_target import (
 )
 from sidecars.ambassador.discovery.resolvconf import ResolvConf
 from sidecars.ambassador.transport.host_routes import has_route
+from sidecars.chassis.runtime import file_io
 
 _LOOKUP_TIMEOUT = 15.0  # seconds for a whole look-up, all servers, retries and search domains together
+_LARGEST_CONF = 64 * 1024  # bytes of a resolv.conf
 _POLL_EVERY = 0.1  # seconds; the delay with which c-ares notices that a server does not answer
 _NO_SORT = 1 << 7  # ARES_AI_NOSORT: the balancer, not the resolver, ranks addresses
 
@@ -57,9 +59,10 @@ class CaresResolver:
 
     def _channel(self) -> _Channel:
         try:
-            return _Channel(resolvconf.parse(self._resolv_conf.read_text(errors="replace")))
+            text = file_io.read_small(str(self._resolv_conf), _LARGEST_CONF).decode(errors="replace")
         except OSError as error:
             raise LookupFailed(f"{self._resolv_conf} cannot be read: {error.strerror}") from None
+        return _Channel(resolvconf.parse(text))
 
     async def lookup(self, host: str) -> DnsAnswer:
         """Return the addresses of a name. Raises LookupFailed."""

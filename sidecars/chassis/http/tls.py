@@ -7,15 +7,18 @@ without its key, the earlier context stays in force. That is logged once. The fi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sidecars.chassis.config.settings import DEFAULT_NAME, Settings, variable
-from sidecars.chassis.runtime import logs
+from sidecars.chassis.runtime import file_io, logs
 
 log = logs.get("tls")
+
+_LARGEST = 4 << 20  # bytes of a PEM file: many times the authorities of a system
 
 _Stamp = tuple[tuple[int, int, int, int] | None, ...]
 
@@ -160,30 +163,42 @@ def context_for_listener(reloading: ReloadingContext) -> ssl.SSLContext:
 
 def load_authorities(context: ssl.SSLContext, ca: PemFile) -> None:
     """Make the context trust the authorities of the file. Raises UnusableTLSFiles."""
-    try:
-        context.load_verify_locations(ca.path)
-    except ssl.SSLError:
-        raise UnusableTLSFiles(f"{ca} has no certificate in PEM form") from None
-    except OSError as error:
-        raise UnusableTLSFiles(f"{ca} cannot be read: {error.strerror}") from None
+    with _opened(ca) as path:
+        try:
+            context.load_verify_locations(path)
+        except ssl.SSLError:
+            raise UnusableTLSFiles(f"{ca} has no certificate in PEM form") from None
+        except OSError as error:
+            raise UnusableTLSFiles(f"{ca} cannot be read: {error.strerror}") from None
 
 
 def load_certificate(context: ssl.SSLContext, cert: PemFile, key: PemFile | None) -> None:
     """Make the context show the certificate. Raises UnusableTLSFiles."""
-    for file in (cert, key) if key else (cert,):
+    with _opened(cert) as cert_path, _opened(key or cert) as key_path:
         try:
-            with open(file.path, "rb"):  # noqa: PTH123 - OpenSSL's error does not name the file
-                pass
+            # Without a password OpenSSL would ask on the terminal for that of an encrypted key, and wait.
+            context.load_cert_chain(cert_path, key_path, password="")
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                raise UnusableTLSFiles(f"{key or cert} is not the key of the certificate {cert}") from None
+            raise UnusableTLSFiles(
+                f"{cert} and {key or 'its key'} are no certificate with a plain key in PEM form"
+            ) from None
         except OSError as error:
-            raise UnusableTLSFiles(f"{file} cannot be read: {error.strerror}") from None
+            raise UnusableTLSFiles(f"{cert} cannot be read: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _opened(file: PemFile) -> Iterator[str]:
+    """Open the file, and yield a path of the open file for OpenSSL, which can only read by path.
+
+    OpenSSL would wait for the writer of a pipe, and its errors do not name the file. Raises UnusableTLSFiles.
+    """
     try:
-        # Without a password OpenSSL would ask on the terminal for that of an encrypted key, and wait.
-        context.load_cert_chain(cert.path, key.path if key else None, password="")
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise UnusableTLSFiles(f"{key or cert} is not the key of the certificate {cert}") from None
-        raise UnusableTLSFiles(
-            f"{cert} and {key or 'its key'} are no certificate with a plain key in PEM form"
-        ) from None
+        descriptor = file_io.open_small(file.path, _LARGEST)
     except OSError as error:
-        raise UnusableTLSFiles(f"{cert} cannot be read: {error.strerror}") from None
+        raise UnusableTLSFiles(f"{file} cannot be read: {error.strerror}") from None
+    try:
+        yield f"/dev/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

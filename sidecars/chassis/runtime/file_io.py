@@ -1,4 +1,8 @@
-"""Steps of file I/O that a `pathlib` call does not give: whole writes, names on the disk, texts of bounded size."""
+"""Steps of file I/O that a `pathlib` call does not give: whole writes, names on the disk, reads of bounded size.
+
+The operator's small files (a setting by file, a certificate, a token, rules, `resolv.conf`) are all read through
+`open_small`. So a pipe or a device in the place of one blocks nothing, and a huge file costs no memory.
+"""
 
 from __future__ import annotations
 
@@ -30,19 +34,44 @@ def fsync_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
+def open_small(filename: str, largest: int = LARGEST_TEXT) -> int:
+    """Open a regular file of at most `largest` bytes for reading, and return its descriptor. Raises OSError.
+
+    A pipe or a device is refused at once, without waiting for data, and so is a file whose writer holds a lease.
+    """
+    descriptor = os.open(filename, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    is_regular = stat.S_ISREG(status.st_mode)
+    if is_regular and status.st_size <= largest:
+        return descriptor
+    os.close(descriptor)
+    raise _too_large(largest) if is_regular else OSError(errno.EINVAL, "it is no regular file")
+
+
+def read_small(filename: str, largest: int = LARGEST_TEXT) -> bytes:
+    """Return the bytes of a regular file of at most `largest` bytes, however it grows meanwhile. Raises OSError."""
+    descriptor = open_small(filename, largest)
+    try:
+        parts: list[bytes] = []
+        left = largest + 1
+        while left and (part := os.read(descriptor, left)):
+            parts.append(part)
+            left -= len(part)
+    finally:
+        os.close(descriptor)
+    if not left:
+        raise _too_large(largest)
+    return b"".join(parts)
+
+
 def read_text(filename: str) -> str:
     """Return the text of a regular file of at most LARGEST_TEXT bytes. Raises OSError or UnicodeDecodeError.
 
-    A pipe or a device is refused at once, without waiting for data: a secret is read again at every use.
+    Line ends are those of Unix in the result, as in a file that `open` reads as text.
     """
-    descriptor = os.open(filename, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        if status.st_size > LARGEST_TEXT:
-            raise OSError(errno.EFBIG, f"it has more than {LARGEST_TEXT} bytes")
-        with open(descriptor, encoding="utf-8", closefd=False) as text:
-            return text.read(LARGEST_TEXT)
-    finally:
-        os.close(descriptor)
+    text = read_small(filename).decode()
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _too_large(largest: int) -> OSError:
+    return OSError(errno.EFBIG, f"it has more than {largest} bytes")

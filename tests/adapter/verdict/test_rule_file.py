@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from sidecars.adapter.setting_types import RulesText
 from sidecars.adapter.verdict import rule_file
 from sidecars.adapter.verdict.rule_file import ReloadingRules
+from tests.hostile_files import NO_SMALL_FILES, unblocked
 from tests.support import wait_until
 
 
@@ -98,18 +99,16 @@ def test_a_defect_while_rules_are_read_again_leaves_the_old_in_force_and_shows_i
     assert "the earlier ones stay in force" in caplog.text
 
 
-def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", NO_SMALL_FILES)
+def test_what_is_no_small_file_is_refused_and_never_waited_for(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "rules"
     file.write_text("a: up == 1\n")
     book = book_of(file)
     file.unlink()
-    os.mkfifo(file)
+    put, reason = NO_SMALL_FILES[kind]
+    put(file)
 
-    assert "no regular file" in book.problem
-    assert names(book) == ["a"]
-    file.unlink()
-    file.mkdir()
-    assert book.problem
+    assert re.search("it is larger than" if kind == "huge" else reason, unblocked(lambda: book.problem))
     assert names(book) == ["a"]
 
 

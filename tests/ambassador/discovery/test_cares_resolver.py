@@ -12,6 +12,7 @@ import pytest
 from sidecars.ambassador.discovery.cares_resolver import CaresResolver
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, LookupFailed, ResolvedAddress
 from tests.ambassador.nameserver import NameServer, name_server
+from tests.hostile_files import NO_SMALL_FILES, unblocked
 from tests.support import free_port
 
 
@@ -237,3 +238,11 @@ async def test_a_line_of_resolv_conf_that_names_no_address_hides_no_name_server(
     odd.append(f"nameserver {'1' * 5000}")
     resolver = CaresResolver(dns_server.resolv_conf(tmp_path, *odd))
     assert addresses(await resolver.lookup("orders.example")) == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize("kind", NO_SMALL_FILES)
+def test_what_is_no_small_resolv_conf_fails_the_lookup_and_blocks_nothing(tmp_path: Path, kind: str) -> None:
+    put, reason = NO_SMALL_FILES[kind]
+    put(tmp_path / "resolv.conf")
+    with pytest.raises(LookupFailed, match=f"cannot be read: {reason}"):
+        unblocked(lambda: asyncio.run(CaresResolver(tmp_path / "resolv.conf").lookup("orders")))

@@ -10,6 +10,7 @@ import trustme
 
 from sidecars.chassis.http import tls
 from sidecars.chassis.http.tls import PemFile
+from tests.hostile_files import NO_SMALL_FILES, unblocked
 
 
 class Files:
@@ -93,6 +94,29 @@ def test_what_cannot_be_used_is_named(files: Files, name: str, content: bytes | 
         path.write_bytes(content)
     with pytest.raises(tls.UnusableTLSFiles, match=sentence):
         tls.client_context(files.ca, files.cert, files.key)
+
+
+@pytest.mark.parametrize("kind", NO_SMALL_FILES)
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+def test_what_is_no_small_file_is_named_and_blocks_nothing(files: Files, name: str, kind: str) -> None:
+    path = Path(getattr(files, name).path)
+    put, reason = NO_SMALL_FILES[kind]
+    reloading = tls.client_context(files.ca, files.cert, files.key)
+    first = reloading.context()
+    path.unlink()
+    put(path)
+    with pytest.raises(tls.UnusableTLSFiles, match=rf"X_{name.upper()}=\S+ cannot be read: {reason}"):
+        unblocked(lambda: tls.client_context(files.ca, files.cert, files.key))
+    assert unblocked(reloading.context) is first
+
+
+def test_no_descriptor_stays_open(files: Files) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    tls.client_context(files.ca, files.cert, files.key)
+    Path(files.key.path).write_bytes(b"garbage")
+    with pytest.raises(tls.UnusableTLSFiles):
+        tls.client_context(files.ca, files.cert, files.key)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_key_that_is_not_the_certificates_is_named(files: Files) -> None:
