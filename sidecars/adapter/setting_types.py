@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
-from sidecars.chassis.config.setting_types import SettingType, comma_separated, duration, integer, pairs, text, url
+from sidecars.chassis.config.setting_types import SettingType, comma_separated, duration, integer, pairs, text
+from sidecars.chassis.config.urls import RequestTarget, Url, path_only, split_url
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, Generic, T, dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from urllib.parse import SplitResult
 
     from sidecars.adapter.health.json_paths import JsonPath
 
@@ -28,7 +28,6 @@ SourceFormat = Literal["auto", "text", "openmetrics", "json"]
 
 SOURCE_FORMATS: tuple[SourceFormat, ...] = get_args(SourceFormat)
 
-_URL = url("http", "https")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
 _ROUTE = re.compile(r"/[A-Za-z0-9._~!$&'()*+;:@/-]*")  # a path without escapes, so that it matches as it is written
 _TARGET = re.compile(r"/[!\"$-~]*")  # all visible ASCII but `#`; it is the target of the request line
@@ -41,8 +40,8 @@ _WANTED = "expected http://host[:port] or https://host[:port]"
 # -- the app's URL and the routes -----------------------------------------------------------------------------------
 
 
-def _parse_target(raw: str) -> SplitResult:
-    parts = _URL.parse(raw)
+def _parse_target(raw: str) -> Url:
+    parts = split_url(raw, ("http", "https"))
     if "@" in parts.netloc:
         raise ValueError(
             f"{_WANTED} without credentials: ADAPTER_TARGET_USERNAME and ADAPTER_TARGET_PASSWORD have those"
@@ -51,24 +50,24 @@ def _parse_target(raw: str) -> SplitResult:
         raise ValueError(f"{_WANTED} alone: the path that the app is asked for belongs in ROUTES")
     if not _HOST.fullmatch(parts.hostname or ""):
         raise ValueError(f"{_WANTED} with a host name, an IPv4 address or an [IPv6 address]")
-    return parts
+    return Url(parts, path_only)
 
 
 def _parse_route(raw: str) -> str:
     if not _ROUTE.fullmatch(raw):
-        raise ValueError(f"expected a path such as /health, without ? # or %, but it has {raw}")
+        raise ValueError("expected a path such as /health, without ? # or %, as the path that is served")
     return raw
 
 
-def _parse_route_target(raw: str) -> str:
+def _parse_route_target(raw: str) -> RequestTarget:
     if not _TARGET.fullmatch(raw):
-        raise ValueError(f"expected the app's path, such as /metrics, but it has {raw}")
-    return raw
+        raise ValueError("expected the app's path behind the =, such as /metrics, in visible ASCII without #")
+    return RequestTarget(raw)
 
 
-target_url = SettingType("URL", _parse_target, _URL.show)
+target_url = SettingType("URL", _parse_target, sensitive=True)
 path = SettingType("path", _parse_route)
-routes = pairs(path, SettingType("app's path", _parse_route_target))
+routes = pairs(path, SettingType("app's path", _parse_route_target, sensitive=True))
 
 
 # -- values by route -----------------------------------------------------------------------------------------------

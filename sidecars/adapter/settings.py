@@ -26,7 +26,6 @@ from sidecars.adapter.setting_types import (
 )
 from sidecars.chassis.config import unused_settings
 from sidecars.chassis.config.setting_types import (
-    DEFAULT_PORTS,
     Address,
     Secret,
     address,
@@ -39,12 +38,12 @@ from sidecars.chassis.config.setting_types import (
     text,
 )
 from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
+from sidecars.chassis.config.urls import DEFAULT_PORTS, RequestTarget, Url
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from urllib.parse import SplitResult
 
     from sidecars.adapter.health.json_paths import JsonPath
 
@@ -60,10 +59,10 @@ class App:
 
     name: str
     set_by: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
-    target: SplitResult = setting(
+    target: Url = setting(
         target_url, "URL of the app: `http://host[:port]` or `https://host[:port]`", default="http://127.0.0.1:8080"
     )
-    routes: dict[str, str] = setting(
+    routes: dict[str, RequestTarget] = setting(
         routes, "paths to serve, each with the path to request from the app", default="/health=/metrics"
     )
     mode: ByRoute[Mode] = setting(
@@ -226,7 +225,7 @@ class Settings(ServiceSettings):
         nearby = app.target.hostname in _LOOPBACK and self.listen.host in _EVERYWHERE | _LOOPBACK
         if self.listen.port and app.port == self.listen.port and nearby:
             name = variable(Settings, "target", app.name)
-            yield f"{name}={app.target.geturl()}: that is ADAPTER_LISTEN itself; it must be the app's address"
+            yield f"{name}={app.target}: that is ADAPTER_LISTEN itself; it must be the app's address"
 
     def _shared_paths(self) -> Iterator[str]:
         """Check that apps share a route only if their responses can be combined. All routes are on one port."""

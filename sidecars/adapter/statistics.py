@@ -39,7 +39,7 @@ class Statistics:
         page: dict[str, Any] = {
             "routes": {
                 route.path: {
-                    "asks": {request.app: request.url for request in route.app_requests},
+                    "asks": {request.app: str(request.url) for request in route.app_requests},
                     "mode": route.mode,
                     **self.server.routes[route.path].status_page(),
                 }

@@ -6,7 +6,8 @@ import contextlib
 import re
 import socket
 
-from sidecars.chassis.config.setting_types import DEFAULT_PORTS, SettingType
+from sidecars.chassis.config.setting_types import SettingType
+from sidecars.chassis.config.urls import DEFAULT_PORTS, RequestTarget
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _TARGET = re.compile(
@@ -83,7 +84,8 @@ class Targets:
 
 
 def _parse_targets(raw: str) -> Targets:
-    targets = tuple(_parse_target(item.strip()) for item in raw.split(","))
+    items = raw.split(",")
+    targets = tuple(_parse_target(item.strip(), f"URL {n}: " * (len(items) > 1)) for n, item in enumerate(items, 1))
     schemes = sorted({target.scheme for target in targets})
     if len({target.protocol for target in targets}) > 1:
         raise ValueError(f"expected HTTP or TCP, but there are {' and '.join(schemes)}")
@@ -92,7 +94,15 @@ def _parse_targets(raw: str) -> Targets:
     return Targets(targets)
 
 
-def _parse_target(raw: str) -> Target:
+def _parse_target(raw: str, where: str) -> Target:
+    """Return the target. Raises ValueError, whose message begins with `where` and repeats no text."""
+    try:
+        return _parse_one_target(raw)
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from None
+
+
+def _parse_one_target(raw: str) -> Target:
     raw, *parameters = (part.strip() for part in raw.split(";"))
     weight = _parse_weight(parameters)
     scheme, _, rest = raw.partition("://")
@@ -100,7 +110,7 @@ def _parse_target(raw: str) -> Target:
         raise ValueError(_EXPECTED)
     plain = scheme.removesuffix("+srv")
     if plain not in _SCHEMES:
-        raise ValueError(f"{_EXPECTED}; the scheme {scheme} is not one of them")
+        raise ValueError(f"{_EXPECTED}; the scheme is not one of them")
     if "@" in rest:
         raise ValueError(f"{_EXPECTED}, without a user name or password")
     if rest.endswith("/") and "/" not in rest[:-1]:
@@ -124,7 +134,7 @@ def _parse_port(scheme: str, given: str | None, v6: str | None) -> int:
     if given is None and scheme not in DEFAULT_PORTS:
         raise ValueError(f"{_EXPECTED}; {scheme} has no usual port, so it must be given")
     if v6 and not _is_ipv6(v6):
-        raise ValueError(f"{_EXPECTED}; [{v6}] is not an IPv6 address")
+        raise ValueError(f"{_EXPECTED}; between the brackets there is no IPv6 address")
     port = int(given or DEFAULT_PORTS[scheme])
     if not 0 < port <= _HIGHEST_PORT:
         raise ValueError(f"{_EXPECTED}, with a port from 1 to {_HIGHEST_PORT}")
@@ -149,7 +159,7 @@ def _is_ipv6(literal: str) -> bool:
     return True
 
 
-targets = SettingType("URLs", _parse_targets)
+targets = SettingType("URLs", _parse_targets, sensitive=True)
 
 
 # -- balancing ----------------------------------------------------------------------------------------------------
@@ -177,13 +187,13 @@ def _parse_percent(raw: str) -> float:
 percent = SettingType("percentage", _parse_percent, lambda share: f"{share * 100:.0f}%")
 
 
-def _parse_health_path(raw: str) -> str:
+def _parse_health_path(raw: str) -> RequestTarget:
     if not re.fullmatch(r"/[\x21\x22\x24-\x7e]*", raw):
         raise ValueError("expected a path that begins with /, without blanks")
-    return raw
+    return RequestTarget(raw)
 
 
-health_path = SettingType("path", _parse_health_path)
+health_path = SettingType("path", _parse_health_path, sensitive=True)
 
 # -- names --------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from sidecars.chassis.config.setting_types import (
     size,
 )
 from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
+from sidecars.chassis.config.urls import RequestTarget
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -50,7 +51,7 @@ class UpstreamSettings:
     slow_start: float = setting(
         duration(maximum="1h"), "the time in which a new or returned endpoint reaches its full share", default="0"
     )
-    health_path: str | None = setting(
+    health_path: RequestTarget | None = setting(
         setting_types.health_path,
         "the path of active health checks, to which a healthy endpoint responds with 2xx or 3xx; unset: a check only "
         "opens a connection",

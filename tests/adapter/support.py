@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from sidecars.chassis.config.urls import Url, path_only
 from tests.support import Program, free_port
 
 Behaviour = Callable[["Exchange"], Awaitable[None]]
@@ -21,6 +23,11 @@ Behaviour = Callable[["Exchange"], Awaitable[None]]
 METRICS = b'# TYPE up gauge\nup{job="app"} 1\n'
 JSON = b"Content-Type: application/json\r\n"
 PROMPT = 60.0  # seconds; far longer than any deadline of the adapter, and shorter than a hanging app
+
+
+def app_url(raw: str) -> Url:
+    """Return a URL that the adapter requests from an app."""
+    return Url(urlsplit(raw), path_only)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def problems(**environ: str) -> list[str]:
 def test_a_target_that_is_no_plain_http_address_is_refused(target: str) -> None:
     [problem] = problems(ADAPTER_TARGET=target)
 
-    assert problem.startswith(f"ADAPTER_TARGET={target}: expected http://host[:port]")
+    assert problem.startswith("ADAPTER_TARGET=***: expected http://host[:port]")
 
 
 def test_a_target_with_credentials_is_refused_without_repeating_them() -> None:
@@ -146,7 +146,22 @@ def test_any_text_is_a_value_of_its_kind_or_one_mistake_and_what_is_shown_is_the
 def test_the_apps_path_may_have_a_query() -> None:
     settings = load(Settings, {"ADAPTER_ROUTES": "/health=/metrics?name=up&all=1 , /live=/ping"})
 
-    assert settings.apps["default"].routes == {"/health": "/metrics?name=up&all=1", "/live": "/ping"}
+    routes = settings.apps["default"].routes
+    assert {path: target.reveal() for path, target in routes.items()} == {
+        "/health": "/metrics?name=up&all=1",
+        "/live": "/ping",
+    }
+    assert effective(settings)["ADAPTER_ROUTES"] == "/health=/metrics?***,/live=/ping"
+
+
+@pytest.mark.parametrize(
+    "routes", ["/health=/metrics,/hunter2?x=/y", "/health=/metrics,/x=hunter2", "/health=/metrics,/health=/hunter2"]
+)
+def test_a_wrong_route_is_told_by_its_position_and_not_by_its_text(routes: str) -> None:
+    [problem] = problems(ADAPTER_ROUTES=routes)
+
+    assert problem.startswith("ADAPTER_ROUTES=***: pair 2: expected ")
+    assert "hunter2" not in problem
 
 
 def test_what_is_shown_is_what_was_given() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
-from urllib.parse import SplitResult
 
 import pytest
 
@@ -18,16 +17,16 @@ from sidecars.chassis.config.setting_types import (
     secret,
     size,
     text,
-    url,
 )
 from sidecars.chassis.config.settings import ServiceSettings, SettingsError, group, load, setting
+from sidecars.chassis.config.urls import Url, url
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
     name: str
-    upstream: SplitResult = setting(url("http"), "where it is")
+    upstream: Url = setting(url("http"), "where it is")
     timeout: float = setting(duration(), "how long", default="1s")
     connect_timeout: float = setting(duration(), "how long to connect", default="100ms")
     token: Secret | None = setting(secret, "who we are", default="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.chassis.config.settings import SettingsError, load
+from sidecars.chassis.config.settings import SettingsError, effective, load
 from sidecars.logshipper.settings import Settings
 
 
@@ -32,10 +32,28 @@ def test_an_unknown_name_that_begins_only_one_setting_is_told_that_one() -> None
 
 
 @pytest.mark.parametrize(
-    "sink", ["stdout:", "file:///out", "http://collector:8080/logs", "https://collector/logs?source=shop"]
+    ("sink", "shown"),
+    [
+        ("stdout:", "stdout:"),
+        ("file:///var/out", "file:///var/out"),
+        ("http://collector:8080", "http://collector:8080"),
+        ("https://collector/", "https://collector/"),
+        ("https://collector/HUNTER2/hunter2?source=hunter2#hunter2", "https://collector/***?***"),
+        ("loki+http://loki:3100/hunter2", "loki+http://loki:3100/***"),
+        ("otlp+https://[::1]:4318/hunter2", "otlp+https://[::1]:4318/***"),
+        ("elasticsearch+http://es:9200/shop-logs", "elasticsearch+http://es:9200/shop-logs"),
+        (
+            "elasticsearch+http://es:9200/hunter2/shop-logs?pipeline=hunter2",
+            "elasticsearch+http://es:9200/***/shop-logs?***",
+        ),
+        ("forward://fluentd/shop.logs", "forward://fluentd/shop.logs"),
+        ("syslog+tls://rsyslog:6514", "syslog+tls://rsyslog:6514"),
+    ],
 )
-def test_the_scheme_of_the_url_chooses_the_sink(sink: str) -> None:
-    assert settings(LOGSHIPPER_SINK=sink).sinks["default"].url.geturl() == sink
+def test_the_scheme_of_the_url_chooses_the_sink_and_what_is_shown_of_its_path(sink: str, shown: str) -> None:
+    loaded = settings(LOGSHIPPER_SINK=sink)
+    assert loaded.sinks["default"].url.scheme == sink.partition(":")[0]
+    assert effective(loaded)["LOGSHIPPER_SINK"] == shown
 
 
 @pytest.mark.parametrize(
@@ -43,7 +61,7 @@ def test_the_scheme_of_the_url_chooses_the_sink(sink: str) -> None:
 )
 def test_a_sink_that_is_none_is_refused(sink: str) -> None:
     (problem,) = problems(LOGSHIPPER_SINK=sink)
-    assert problem.startswith(f"LOGSHIPPER_SINK={sink}: expected ")
+    assert problem.startswith("LOGSHIPPER_SINK=***: expected ")
 
 
 def test_credentials_in_the_url_are_refused_and_not_shown() -> None:
@@ -196,3 +214,15 @@ def test_inputs_know_which_variable_set_each_of_their_fields() -> None:
     found = settings(**TWO, LOGSHIPPER_FORMAT="json", LOGSHIPPER_A_FORMAT="cri").inputs
     assert found["a"].set_by == {"paths": "LOGSHIPPER_A_PATHS", "format": "LOGSHIPPER_A_FORMAT"}
     assert found["b"].set_by == {"paths": "LOGSHIPPER_B_PATHS", "format": "LOGSHIPPER_FORMAT"}
+
+
+@pytest.mark.parametrize("variable", ["LOGSHIPPER_SINK_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"])
+def test_headers_are_shown_by_their_names_and_a_wrong_one_by_its_position(variable: str) -> None:
+    sink = {"LOGSHIPPER_SINK": "otlp+http://collector"}
+    shown = effective(settings(**sink, **{variable: "X-Scope-OrgID=hunter2,Authorization=Basic%20hunter2"}))
+    assert shown[variable] == "X-Scope-OrgID=***,Authorization=***"
+    for wrong in ("X-Scope-OrgID=shop,hunter2", "X-Scope-OrgID=shop,hunter2 x=y", "X-Scope-OrgID=shop,X=%0Ahunter2"):
+        (problem,) = problems(**sink, **{variable: wrong})
+        assert problem.startswith(f"{variable}=***: expected ")
+        assert "pair 2" in problem
+        assert "hunter2" not in problem

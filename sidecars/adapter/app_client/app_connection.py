@@ -28,11 +28,10 @@ class AppConnection:
     def __init__(self, app: App) -> None:
         """Raises UnusableTLSFiles."""
         self._app = app
-        self._origin = f"{app.target.scheme}://{app.target.netloc}"
         self._requests: dict[AppRequest, tuple[str, h11.Request]] = {}
         tls_context = _tls_context(app) if app.uses_tls else None
         context = tls_context.context if tls_context else lambda: None
-        self._client = HttpClient(app.target.hostname or "", app.port, context, keep_alive=_KEEP_ALIVE)
+        self._client = HttpClient(app.target.hostname, app.port, context, keep_alive=_KEEP_ALIVE)
 
     async def get(self, app_request: AppRequest, progress: ResponseProgress) -> AppResponse:
         """Send the request and return the whole response. Raises whatever `failures.classify_error` knows."""
@@ -59,7 +58,7 @@ class AppConnection:
         passes the compressed bytes on.
         """
         headers = [
-            ("Host", self._app.target.netloc),
+            ("Host", self._app.target.host_port),
             ("User-Agent", f"sidecars-adapter/{chassis.__version__}"),
             ("Accept", app_request.accept),
             ("Accept-Encoding", "identity"),
@@ -67,7 +66,7 @@ class AppConnection:
         if credentials:
             headers.append(("Authorization", credentials))
         try:
-            return h11.Request(method="GET", target=app_request.url.removeprefix(self._origin), headers=headers)
+            return h11.Request(method="GET", target=app_request.url.target.reveal(), headers=headers)
         except (h11.LocalProtocolError, UnicodeEncodeError):
             raise UnusableCredentials(f"{self._credential()} has characters that cannot be sent") from None
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sidecars.chassis.config.urls import Url
+
 Reason = Literal[
     "refused",
     "unreachable",
@@ -45,7 +47,7 @@ class AppRequest:
     """
 
     app: str
-    url: str
+    url: Url
     timeout: float
     max_body: int
     accept: str = ANYTHING

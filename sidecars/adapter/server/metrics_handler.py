@@ -116,7 +116,7 @@ class _MetricsPage:
     ) -> None:
         several = len(outcomes) > 1
         self._in_progress: dict[ExpositionFormat, asyncio.Task[bytes | None]] = {}
-        self._urls = " and ".join(app_request.url for app_request in app_requests)
+        self._urls = " and ".join(str(app_request.url) for app_request in app_requests)
         self._responses: dict[ExpositionFormat, ProbeResponse] = {}
         self._parts: list[LabelledExposition] = []
         problems: dict[str, str] = {}

@@ -13,6 +13,7 @@ from sidecars.adapter.app_client.outcome import ANYTHING, AppRequest
 from sidecars.adapter.setting_types import AUTO
 from sidecars.adapter.settings import App, Mode
 from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
+from sidecars.chassis.config.urls import RequestTarget
 
 METHODS = ("GET", "HEAD")
 OTHER = "other"  # the label of all requests that no route answers
@@ -86,6 +87,6 @@ def routes_of(apps: Iterable[App]) -> Routes:
     return Routes(found.values())
 
 
-def _app_request(app: App, path: str, target: str) -> AppRequest:
-    url = f"{app.target.scheme}://{app.target.netloc}{target}"
+def _app_request(app: App, path: str, target: RequestTarget) -> AppRequest:
+    url = app.target.with_target(target)
     return AppRequest(app.name, url, app.timeout, app.max_body, _ACCEPT[app.mode[path]], app.cache_ttl)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.setting_types import Target
-from sidecars.chassis.config.setting_types import DEFAULT_PORTS
+from sidecars.chassis.config.urls import DEFAULT_PORTS
 
 _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*").fullmatch
 _LONGEST_NAME = 253

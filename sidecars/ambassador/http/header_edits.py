@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sidecars.ambassador.http.fields import CONTROL_FIELDS, TOKEN
 from sidecars.ambassador.http.request_head import CombinedEdits
-from sidecars.chassis.config.setting_types import SettingType
+from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType
 
 _EDIT = re.compile(rf"([+-]?)({TOKEN.decode()})[\t ]*(?::[\t ]*([\t\x20-\x7e]*))?")
 _EXPECTED = "expected one edit a line: `Name: value` sets, `+Name: value` adds, `-Name` removes"
@@ -24,14 +24,22 @@ class HeaderEdit:
 
     sign: str
     name: str
-    value: str
+    value: Secret
 
     def __str__(self) -> str:
-        return f"-{self.name}" if self.sign == "-" else f"{self.sign}{self.name}: ***"
+        return f"-{self.name}" if self.sign == "-" else f"{self.sign}{self.name}: {HIDDEN}"
 
 
 def _parse_edits(raw: str) -> tuple[HeaderEdit, ...]:
-    return tuple(_parse_edit(line.strip()) for line in raw.splitlines() if line.strip())
+    """Return the edits. Raises ValueError, whose message names the line and repeats no text of it but known names."""
+    found = []
+    for number, line in enumerate(raw.splitlines(), 1):
+        if line.strip():
+            try:
+                found.append(_parse_edit(line.strip()))
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+    return tuple(found)
 
 
 def _parse_edit(line: str) -> HeaderEdit:
@@ -42,11 +50,10 @@ def _parse_edit(line: str) -> HeaderEdit:
     if name.lower().encode() in CONTROL_FIELDS | {b"via"}:
         instead = "; Host is decided by HOST" if name.lower() == "host" else ""
         raise ValueError(f"{_EXPECTED}; {name} frames the message or belongs to one connection{instead}")
-    return HeaderEdit(sign, name, value)
+    return HeaderEdit(sign, name, Secret(lambda: value))
 
 
-# A value may be a credential, so no value is shown.
-edits = SettingType("header edits", _parse_edits, lambda several: " | ".join(map(str, several)))
+edits = SettingType("header edits", _parse_edits, lambda several: " | ".join(map(str, several)), sensitive=True)
 
 
 def combine_edits(edits: tuple[HeaderEdit, ...] | None, *, has_token: bool) -> CombinedEdits:
@@ -56,5 +63,5 @@ def combine_edits(edits: tuple[HeaderEdit, ...] | None, *, has_token: bool) -> C
     """
     several = edits or ()
     removed = {edit.name.lower().encode() for edit in several if edit.sign != "+"}
-    added = [f"{edit.name}: {edit.value}\r\n".encode() for edit in several if edit.sign != "-"]
+    added = [f"{edit.name}: {edit.value.reveal()}\r\n".encode() for edit in several if edit.sign != "-"]
     return CombinedEdits(removed | {_AUTHORIZATION} if has_token else removed, added)

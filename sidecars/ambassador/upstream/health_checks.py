@@ -113,7 +113,7 @@ class HealthChecker:
         request = b""
         if path:
             request = b"GET %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: ambassador-health\r\nConnection: close\r\n\r\n" % (
-                path.encode(),
+                path.reveal().encode(),
                 endpoint.host,
             )
         made: _Probe | Cause | None = None

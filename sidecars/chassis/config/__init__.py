@@ -11,7 +11,9 @@
 Begin with `settings`: its docstring has the rules.
 
 settings           declaration, loading and display of settings
-setting_types      the types of values: how a text is parsed and formatted
+setting_types      the types of values: how a text is parsed and formatted; secrets
+urls               the types of URLs: what is shown of them
+wrong_values       the sentences about wrong values
 unused_settings    settings that are set and have no effect
 source_position    line and column of a mistake in a longer text, such as a rule
 """

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
     from typing import Any, TypeVar
-    from urllib.parse import SplitResult
 
     N = TypeVar("N", int, float)
 
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE_UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-# User info ends at the last @ before the path. If the text behind its colon is no port, it may be a password with a
-# slash that is not escaped; then the user info ends at the last @ of all: better to hide too much than too little.
-_CREDENTIALS = (
-    r"(?i)(?<=://)(?:[^/?#:\[\s,]*:(?![0-9]{1,5}(?:[/?#,\s]|$))(?:(?!,\w+://)\S)*@|[^/?#\s]*@)"
-    r"|(?<=[?&;])([\w.-]*(?:key|token|secret|password|sig)[\w.-]*=)[^&;,\s]*"
-)
 _HIGHEST_PORT = 65535
 _DIGITS = frozenset("0123456789")
 _IPV6 = frozenset("0123456789abcdefABCDEF:.")
@@ -34,29 +27,27 @@ _MOST_DIGITS = 18
 _MOST_SECONDS, _MOST_DECIMALS = 13, 9  # digits before and after the point of a duration
 _NANOSECONDS = 9  # decimals of a second that are kept
 
+HIDDEN = "***"
+"""The text that stands for what is not shown."""
+
 
 @dataclass(frozen=True)
 class SettingType(Generic[T]):
     """The conversion of a variable's text to a value, and back.
 
-    `from_file` makes the value of a text that a file gave, from the parsed value and the file's name. It is for values
-    whose file is read again later.
+    secret     nothing of the value is ever shown
+    sensitive  a part of the value is not shown, so a wrong value is not repeated in its error message: it may have the
+               secret in any place. The messages of `parse` give a position instead
+    from_file  makes the value of a text that a file gave, from the parsed value and the file's name. It is for values
+               whose file is read again later
     """
 
     name: str
     parse: Callable[[str], T]
     show: Callable[[T], str] = str
     secret: bool = False
+    sensitive: bool = False
     from_file: Callable[[T, str], T] | None = None
-
-
-def redact_credentials(text: str) -> str:
-    """Return the text with each credential of a URL (user info, `?token=`) replaced by `***`."""
-    if "://" not in text and "=" not in text:
-        return text
-    import re  # noqa: PLC0415 - a job rarely needs it
-
-    return re.sub(_CREDENTIALS, lambda found: f"{found[1]}***" if found[1] else "***@", text)
 
 
 # -- plain values -------------------------------------------------------------------------------------------------
@@ -219,31 +210,6 @@ def _is_ipv6(text: str) -> bool:
 address = SettingType("address", _parse_address)
 
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-def url(*schemes: str) -> SettingType[SplitResult]:
-    """Return the type of a URL with one of the schemes and a host. A port, if there is one, is from 1 to 65535."""
-    wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
-
-    def parse(raw: str) -> SplitResult:
-        import re  # noqa: PLC0415 - a job that does not use it does not load it
-        from urllib.parse import urlsplit  # noqa: PLC0415 - a job that does not use it does not load it
-
-        if re.search(r"[\s\x00-\x1f\x7f]", raw):
-            raise ValueError(f"expected {wanted}, without spaces")
-        try:
-            parts = urlsplit(raw)
-            known = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-        except ValueError:  # a bad port or a bad IPv6 literal
-            known = False
-        if not known:
-            raise ValueError(f"expected {wanted}")
-        return parts
-
-    return SettingType("URL", parse, lambda value: redact_credentials(value.geturl()))
-
-
 # -- several values ----------------------------------------------------------------------------------------------
 
 
@@ -259,48 +225,70 @@ def comma_separated(setting_type: SettingType[T]) -> SettingType[tuple[T, ...]]:
     def show(values: Iterable[T]) -> str:
         return ",".join(setting_type.show(value) for value in values)
 
-    return SettingType(f"{setting_type.name}, …", parse, show, setting_type.secret)
+    return SettingType(f"{setting_type.name}, …", parse, show, setting_type.secret, setting_type.sensitive)
 
 
 def pairs(left: SettingType[Any] = text, right: SettingType[Any] = text) -> SettingType[dict[Any, Any]]:
     """Return the type of `key=value` pairs between commas. Each key stands once."""
+    sensitive = left.sensitive or right.sensitive
 
     def parse(raw: str) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
-        for item in comma_separated(text).parse(raw):
+        for number, item in enumerate(comma_separated(text).parse(raw), 1):
             key, equals, value = item.partition("=")
             if not equals or not key.strip() or not value.strip():
                 raise ValueError("expected name=value pairs separated by commas")
-            parsed = left.parse(key.strip())
+            where = f"pair {number}: " if sensitive else ""
+            parsed = _at(where, left, key.strip())
             if parsed in found:
-                raise ValueError(f"expected each name once, but {key.strip()} stands twice")
-            found[parsed] = right.parse(value.strip())
+                raise ValueError(
+                    f"{where}expected each name once, but {'its name' if sensitive else key.strip()} stands twice"
+                )
+            found[parsed] = _at(where, right, value.strip())
         return found
 
     return SettingType(
         f"{left.name}={right.name}, …",
         parse,
         lambda value: ",".join(f"{left.show(key)}={right.show(item)}" for key, item in value.items()),
+        sensitive=sensitive,
     )
+
+
+def _at(where: str, setting_type: SettingType[Any], raw: str) -> Any:
+    """Return the parsed value. Raises ValueError whose message begins with its position."""
+    try:
+        return setting_type.parse(raw)
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from None
 
 
 # -- secrets ------------------------------------------------------------------------------------------------------
 
 
 class Secret:
-    """A value that is never shown. If a file gave it, the file is read again at every use, for rotated secrets."""
+    """A value that is never shown. If a file gave it, the file is read again at every use, for rotated secrets.
 
-    __slots__ = ("_read",)
+    As text, in each form that Python has, it is `shown`: `***`, or a part that is no secret, such as a field's name.
+    """
 
-    def __init__(self, read: Callable[[], str]) -> None:
+    __slots__ = ("_read", "_shown")
+
+    def __init__(self, read: Callable[[], str], shown: str = HIDDEN) -> None:
         self._read = read
+        self._shown = shown
 
     def reveal(self) -> str:
         """Return the current value. Raises OSError or UnicodeDecodeError if its file cannot be read."""
         return self._read()
 
     def __repr__(self) -> str:
-        return "***"
+        return self._shown
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(self._shown, spec)
 
 
 secret = SettingType("secret", lambda raw: Secret(lambda: raw), repr, secret=True)

@@ -18,11 +18,10 @@ Rules that are implemented here and nowhere else:
 
 from __future__ import annotations
 
-from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, redact_credentials, text
+from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, text
 from sidecars.chassis.runtime import light_dataclasses, logs
 from sidecars.chassis.runtime.file_io import read_text
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
-from sidecars.chassis.runtime.printable import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +37,6 @@ DEFAULT_NAME = "default"  # of the member without a name, in logs, labels and `/
 _INJECTED = r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 _INJECTED_VALUE = r"(tcp|udp|sctp)(://\S+)?|\d+|[0-9a-fA-F.:]+"
 _NAME = r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*"
-_SHOWN = 120  # characters of a wrong value that an error message repeats
 
 
 class SettingsError(Exception):
@@ -291,23 +289,27 @@ class _Loader:
             raw = read()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            self.problems[file_variable] = f"{file_variable}={filename}: the file cannot be read: {reason}"
+            self._note(file_variable, filename, spec.type, f"the file cannot be read: {reason}")
             return None
         if not raw:
-            self.problems[file_variable] = f"{file_variable}={filename}: the file is empty"
+            self._note(file_variable, filename, spec.type, "the file is empty")
             return None
         if spec.type.secret:
             return Secret(read)
-        value = self._parsed(spec.type, file_variable, raw)
+        value = self._parsed(spec.type, file_variable, raw, filename)
         return spec.type.from_file(value, filename) if spec.type.from_file and value is not None else value
 
-    def _parsed(self, setting_type: SettingType[Any], variable: str, raw: str) -> Any:
+    def _parsed(self, setting_type: SettingType[Any], variable: str, raw: str, filename: str = "") -> Any:
         try:
             return setting_type.parse(raw)
         except ValueError as error:
-            shown = "***" if setting_type.secret else redact_credentials(raw)
-            self.problems[variable] = f"{variable}={truncate(shown, _SHOWN)}: {error}"
+            self._note(variable, filename or raw, setting_type, str(error))
             return None
+
+    def _note(self, variable: str, value: str, setting_type: SettingType[Any], problem: str) -> None:
+        from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
+
+        self.problems[variable] = wrong_values.sentence(variable, value, setting_type, problem)
 
 
 def _plain(text: str) -> str:
@@ -316,11 +318,9 @@ def _plain(text: str) -> str:
 
 
 def _closest(variable: str, known: set[str], cutoff: float) -> str:
-    """Return the most similar known variable, or the only one that begins with this; "" if there is none."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only after a mistake
+    from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
 
-    longer = [name for name in known if name.startswith(f"{variable.upper()}_")]
-    return next(iter(longer if len(longer) == 1 else get_close_matches(variable.upper(), sorted(known), 1, cutoff)), "")
+    return wrong_values.closest(variable, known, cutoff)
 
 
 # -- showing ------------------------------------------------------------------------------------------------------

@@ -24,12 +24,12 @@ _OURS = frozenset(
 
 
 def parse_pairs(raw: str) -> list[tuple[str, str]]:
-    """Return the pairs in order. Raises ValueError with the expected form."""
+    """Return the pairs in order. Raises ValueError with the expected form. It repeats no text: it may be a secret."""
     found = []
-    for item in raw.split(","):
+    for number, item in enumerate(raw.split(","), 1):
         name, equals, value = item.partition("=")
         if not equals or not name.strip():
-            raise ValueError("expected name=value pairs separated by commas")
+            raise ValueError(f"expected name=value pairs separated by commas, which pair {number} is not")
         found.append((unquote(name.strip()), unquote(value.strip())))
     return found
 
@@ -45,8 +45,12 @@ def parse(raw: str) -> list[tuple[str, str]]:
     for name, _ in found:
         if name.lower() in _OURS:
             raise ValueError(f"expected other headers than {name}: that one is ours to set")
-    if not all(_is_token(name) and can_be_a_value(value) for name, value in found):
-        raise ValueError("expected Name=value pairs separated by commas, in characters that a header can carry")
+    for number, (name, value) in enumerate(found, 1):
+        if not (_is_token(name) and can_be_a_value(value)):
+            raise ValueError(
+                f"expected Name=value pairs separated by commas, in characters that a header can carry, which pair"
+                f" {number} is not"
+            )
     return found
 
 

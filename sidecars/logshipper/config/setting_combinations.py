@@ -158,7 +158,7 @@ def _too_many_labels(
 def _shared_outputs(sinks: Mapping[str, SinkSettings], variable: Variable) -> Iterator[str]:
     if sum(sink.url.scheme == "stdout" for sink in sinks.values()) > 1:
         yield f"more than one {variable('url')} is stdout: lines of both would be mixed there"
-    directories = [sink.url.path for sink in sinks.values() if sink.url.scheme == "file"]
+    directories = [str(sink.url.target) for sink in sinks.values() if sink.url.scheme == "file"]
     if len(set(directories)) < len(directories):
         yield f"more than one {variable('url')} writes into the same directory: give each its own"
 
@@ -169,7 +169,7 @@ def _self_ingestion(
     """Yield a sentence for each file that a sink writes and an input would tail."""
     for name, sink in sinks.items():
         written = {"on_reject": sink.on_reject and str(sink.on_reject)}
-        written["url"] = sink.url.path if sink.url.scheme == "file" else None
+        written["url"] = str(sink.url.target) if sink.url.scheme == "file" else None
         for field, folder in written.items():
             for one in inputs.values() if folder else ():
                 if self_ingestion.is_tailed(f"{folder}/{name}.ndjson", one.paths, one.exclude or ()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sidecars.chassis.config.setting_types import Secret, SettingType, redact_credentials, text
+from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, text
 from sidecars.logshipper.config import header_pairs, sink_registry
 
 RESERVED = ("id", "file", "partial", "time", "level", "severity", "message")
@@ -88,8 +88,8 @@ label = SettingType(text.name, _parse_label)
 
 
 def _parse_headers(raw: str) -> Secret:
-    header_pairs.parse(raw)
-    return Secret(lambda: raw)
+    names = [name for name, _ in header_pairs.parse(raw)]
+    return Secret(lambda: raw, ",".join(f"{name}={HIDDEN}" for name in names))
 
 
 def _parse_attributes(raw: str) -> dict[str, str]:
@@ -102,7 +102,7 @@ def _parse_on_reject(raw: str) -> Path | None:
     return None if raw == "drop" else Path(raw)
 
 
-sink_url = SettingType("URL", sink_registry.parse, lambda parts: redact_credentials(parts.geturl()))
+sink_url = SettingType("URL", sink_registry.parse, sensitive=True)
 http_headers = SettingType("Name=value, …", _parse_headers, repr, secret=True)
 attributes = SettingType("name=value, …", _parse_attributes, header_pairs.show_pairs)
 dead_letters: SettingType[Path | None] = SettingType(

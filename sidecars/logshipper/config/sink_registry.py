@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from sidecars.chassis.config.setting_types import url
+from sidecars.chassis.config import urls
+from sidecars.chassis.config.setting_types import HIDDEN
+from sidecars.chassis.config.urls import Url
 
 _INDEX = re.compile(r"[^A-Z\\/*?\"<>| ,#:+_.-][^A-Z\\/*?\"<>| ,#:]{0,254}")
 _TAG = re.compile(r"[\w.-]{1,255}", re.ASCII)
@@ -29,6 +31,7 @@ class Scheme:
     check: Callable[[SplitResult], bool]  # returns True if the path, query and fragment are right
     uses: frozenset[str] = frozenset()  # fields of `SinkSettings`, beside those that all sinks use
     compression: tuple[str, ...] = ("none",)
+    show_path: Callable[[str], str] = urls.hidden  # returns what is shown of the path: a webhook's may be its secret
 
 
 def _any(_url: SplitResult) -> bool:
@@ -56,6 +59,17 @@ def _host(parts: SplitResult) -> bool:
     return parts.path in ("", "/") and not (parts.query or parts.fragment)
 
 
+def _all_of_it(path: str) -> str:
+    """Show the path of a local directory, or a tag."""
+    return path
+
+
+def _index_only(path: str) -> str:
+    """Show the name of the index, which is the last segment."""
+    before, _, index = path.rpartition("/")
+    return f"/{HIDDEN}/{index}" if before else f"/{index}"
+
+
 def _plain_and_tls(plain: str, tls: str, scheme: Scheme) -> dict[str, Scheme]:
     """Return the two rows of a sink that has a scheme without TLS and one with TLS."""
     return {plain: scheme, tls: replace(scheme, uses=scheme.uses | _TLS)}
@@ -63,7 +77,13 @@ def _plain_and_tls(plain: str, tls: str, scheme: Scheme) -> dict[str, Scheme]:
 
 SCHEMES = {
     "stdout": Scheme("stdout", "stdout:", _nothing),
-    "file": Scheme("file", "file:///directory", _directory, frozenset({"sink_rotate_size", "sink_rotate_count"})),
+    "file": Scheme(
+        "file",
+        "file:///directory",
+        _directory,
+        frozenset({"sink_rotate_size", "sink_rotate_count"}),
+        show_path=_all_of_it,
+    ),
     **_plain_and_tls(
         "http",
         "https",
@@ -77,7 +97,14 @@ SCHEMES = {
     **_plain_and_tls(
         "elasticsearch+http",
         "elasticsearch+https",
-        Scheme("elasticsearch", "elasticsearch+http(s)://host[:port]/index", _index, _HTTP, ("none", "gzip")),
+        Scheme(
+            "elasticsearch",
+            "elasticsearch+http(s)://host[:port]/index",
+            _index,
+            _HTTP,
+            ("none", "gzip"),
+            show_path=_index_only,
+        ),
     ),
     **_plain_and_tls(
         "otlp+http",
@@ -87,7 +114,14 @@ SCHEMES = {
     **_plain_and_tls(
         "forward",
         "forward+tls",
-        Scheme("forward", "forward(+tls)://host[:port][/tag]", _tag, _SHARED_KEY, ("none", "gzip", "zstd")),
+        Scheme(
+            "forward",
+            "forward(+tls)://host[:port][/tag]",
+            _tag,
+            _SHARED_KEY,
+            ("none", "gzip", "zstd"),
+            show_path=_all_of_it,
+        ),
     ),
     **_plain_and_tls(
         "syslog+tcp",
@@ -100,12 +134,12 @@ _WITHOUT_CREDENTIALS = (
 )
 
 
-def of(parts: SplitResult) -> Scheme:
+def of(url: Url) -> Scheme:
     """Return the row of a URL that `parse` has accepted."""
-    return SCHEMES[parts.scheme]
+    return SCHEMES[url.scheme]
 
 
-def parse(raw: str) -> SplitResult:
+def parse(raw: str) -> Url:
     """Return the URL of a sink. Raises ValueError with the expected form."""
     scheme = SCHEMES.get(raw.partition(":")[0])
     if scheme is None:
@@ -116,9 +150,9 @@ def parse(raw: str) -> SplitResult:
     elif not raw.isascii():
         raise ValueError("expected a URL in ASCII: a path percent-encoded, a host name in its xn-- form")
     else:
-        parts = url(raw.partition(":")[0]).parse(raw)
+        parts = urls.split_url(raw, (raw.partition(":")[0],))
         if "@" in parts.netloc:
             raise ValueError(_WITHOUT_CREDENTIALS)
     if not scheme.check(parts):
         raise ValueError(f"expected {scheme.url_form}")
-    return parts
+    return Url(parts, scheme.show_path)

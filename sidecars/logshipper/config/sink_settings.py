@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import SplitResult
 
 from sidecars.chassis.config.setting_types import Secret, choice, duration, integer, path, secret, size, text
 from sidecars.chassis.config.settings import setting
+from sidecars.chassis.config.urls import Url
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 from sidecars.logshipper.config import setting_types
 
@@ -23,7 +23,7 @@ class SinkSettings:
 
     name: str
     set_by: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
-    url: SplitResult = setting(
+    url: Url = setting(
         setting_types.sink_url,
         "receiver of the lines: `stdout:`, `file:///directory`, `http(s)://…` for NDJSON by POST, `loki+http(s)://…`, "
         "`elasticsearch+http(s)://…/index`, `otlp+http(s)://…`, `forward(+tls)://…`, `syslog+tcp://…` or `syslog+tls://…`",

@@ -63,8 +63,9 @@ class ElasticsearchSink:
         self._poster = HttpPoster(settings)
         self._compress = compressor(settings.compression)
         self._headers = [("Content-Type", "application/x-ndjson"), *content_encoding(settings.compression)]
-        query = "&".join(part for part in (settings.url.query, _FILTER) if part)
-        self._target = f"{settings.url.path}/_bulk?{query}"
+        path, _, own_query = settings.url.target.reveal().partition("?")
+        query = "&".join(part for part in (own_query, _FILTER) if part)
+        self._target = f"{path}/_bulk?{query}"
 
     async def open(self, _receipt: Any) -> None:
         self._poster.open()

@@ -42,7 +42,7 @@ def create(settings: Settings, sink: SinkSettings) -> FileSink:
     own = "logshipper" if sink.name == DEFAULT_NAME else sink.name
     parts = [settings.pod_namespace, settings.pod_name, own]
     name = re.sub(r"[^\w.-]", "_", "_".join(part for part in parts if part))
-    path = Path(sink.url.path) / f"{name}.ndjson"
+    path = Path(str(sink.url.target)) / f"{name}.ndjson"
     rotation = NumberedRotation(path, sink.sink_rotate_size, sink.sink_rotate_count)
     return FileSink(path, variable(Settings, "url", sink.name), rotation)
 

@@ -58,9 +58,9 @@ class ForwardSink:
 
     def __init__(self, settings: Settings, sink: SinkSettings) -> None:
         self._settings = sink
-        self._host = sink.url.hostname or ""
+        self._host = sink.url.hostname
         self._port = sink.url.port or _PORT
-        self._tag = sink.url.path.strip("/") or _TAG
+        self._tag = str(sink.url.target).strip("/") or _TAG
         self._hostname = settings.pod_name or socket.gethostname()
         self._compress = compressor(sink.compression)
         self._tls: ReloadingContext | None = None

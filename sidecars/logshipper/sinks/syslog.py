@@ -47,7 +47,7 @@ class SyslogSink:
 
     def __init__(self, settings: SinkSettings) -> None:
         self._settings = settings
-        self._host = settings.url.hostname or ""
+        self._host = settings.url.hostname
         self._port = settings.url.port or _PORTS[settings.url.scheme]
         self._tls: ReloadingContext | None = None
         self._context: object = None  # the TLS context of the connection

@@ -18,7 +18,7 @@ from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Statistics
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.health import Health
-from tests.adapter.support import App, respond
+from tests.adapter.support import App, app_url, respond
 
 HEADERS = {"content-type": "text/plain", "content-length": "1"}
 PAGE = b"up 1\n" + b"# a note\n" * (LARGE // 9)
@@ -116,7 +116,7 @@ async def test_an_answer_that_is_not_read_in_time_is_a_time_out() -> None:
     gate = Gate()
     with App({"/metrics": respond(PAGE)}) as app:
         apps = load(Settings, {"ADAPTER_TARGET": app.url}).apps.values()
-        app_request = AppRequest("default", f"{app.url}/metrics", timeout=5, max_body=1 << 30)
+        app_request = AppRequest("default", app_url(f"{app.url}/metrics"), timeout=5, max_body=1 << 30)
         options = {app_request: InterpretationOptions(1 << 30, 10, valid_statuses=gate)}
         try:
             async with AppClient(apps, Statistics(routes_of(apps)).apps, Health(), options) as client:

@@ -11,8 +11,9 @@ import pytest
 from sidecars.adapter.app_client.failures import UnusableCredentials, classify_error
 from sidecars.adapter.app_client.outcome import AppRequest, Reason
 from sidecars.chassis.http.client import BodyTooLarge, ConnectionClosed, MalformedResponse, ResponseProgress
+from tests.adapter.support import app_url
 
-APP_REQUEST = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+APP_REQUEST = AppRequest("default", app_url("http://127.0.0.1:8080/metrics"), 0.8, 4096)
 
 
 def os_error(number: int) -> OSError:

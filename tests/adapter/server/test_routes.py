@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.adapter.app_client.outcome import AppRequest
 from sidecars.adapter.server.routes import METHODS, OTHER, Refusal, Route, Routes, routes_of
 from sidecars.adapter.settings import Settings
 from sidecars.chassis.config.settings import load
@@ -15,11 +16,16 @@ def routes(**environ: str) -> Routes:
     return routes_of(load(Settings, environ).apps.values())
 
 
+def asked(app_request: AppRequest) -> tuple[str, str, str, float]:
+    url = app_request.url
+    return app_request.app, url.host_port, url.target.reveal(), app_request.timeout
+
+
 def test_by_default_health_is_answered_from_metrics() -> None:
     found = routes().find("GET", "/health")
 
     assert isinstance(found, Route)
-    assert found.app_requests[0].url == "http://127.0.0.1:8080/metrics"
+    assert str(found.app_requests[0].url) == "http://127.0.0.1:8080/metrics"
     assert found.mode == "forward"
 
 
@@ -47,23 +53,27 @@ def test_each_of_several_apps_is_asked_for_its_own_paths() -> None:
 
     assert isinstance(shop, Route)
     assert isinstance(cart, Route)
-    assert [(app_request.app, app_request.url, app_request.timeout) for app_request in shop.app_requests] == [
+    assert [asked(one) for one in shop.app_requests] == [
         (
             "shop",
-            "http://127.0.0.1:8001/metrics",
+            "127.0.0.1:8001",
+            "/metrics",
             0.75,
         )
     ]
-    assert [(app_request.app, app_request.url, app_request.timeout) for app_request in cart.app_requests] == [
+    assert [asked(one) for one in cart.app_requests] == [
         (
             "cart",
-            "http://[::1]:8002/metrics?all=1",
+            "[::1]:8002",
+            "/metrics?all=1",
             2,
         )
     ]
 
 
-@pytest.mark.parametrize("path", ["/", "/health/", "/Health", "/healthz", "/metrics", "//health", "/../health", ""])
+@pytest.mark.parametrize(
+    "path", ["/", "/health/", "/Health", "/healthz", "127.0.0.1:8001", "/metrics", "//health", "/../health", ""]
+)
 def test_a_path_that_is_not_a_route_is_told_the_routes(path: str) -> None:
     found = routes(ADAPTER_ROUTES="/health=/metrics,/live=/metrics").find("GET", path)
 

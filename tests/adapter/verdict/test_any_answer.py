@@ -20,8 +20,9 @@ from sidecars.adapter.verdict.rule_file import ReloadingRules
 from sidecars.adapter.verdict.verdict import STATUSES
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.http.accept_header import media_ranges
+from tests.adapter.support import app_url
 
-APP_REQUEST = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 1 << 20)
+APP_REQUEST = AppRequest("default", app_url("http://127.0.0.1:8080/metrics"), 0.8, 1 << 20)
 RULES = (
     "a: health_up == 1; b: age(u) < 60s; c: u * 1e300 ^ 3 % 7 < 5; d: sum(u) / count(v) < bool 5; e: rate(u[1m]) < 1"
 )

@@ -12,8 +12,9 @@ from sidecars.adapter.verdict.judge import Judge
 from sidecars.adapter.verdict.rule_file import ReloadingRules
 from sidecars.chassis.config.settings import load
 from tests.adapter.documents import HEALTH_JSON, SPRING
+from tests.adapter.support import app_url
 
-APP_REQUEST = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+APP_REQUEST = AppRequest("default", app_url("http://127.0.0.1:8080/metrics"), 0.8, 4096)
 RULES = "db: up == 1 fail; queue: depth < 10 warn"
 
 

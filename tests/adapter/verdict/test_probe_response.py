@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Reason
 from sidecars.adapter.verdict.probe_response import FORWARDED_HEADERS, forwarded_response
+from tests.adapter.support import app_url
 
-APP_REQUEST = AppRequest("default", "http://127.0.0.1:8080/metrics", 0.8, 4096)
+APP_REQUEST = AppRequest("default", app_url("http://127.0.0.1:8080/metrics"), 0.8, 4096)
 
 
 @given(st.integers(200, 599), st.binary(max_size=64))

@@ -4,6 +4,8 @@ import pytest
 
 from sidecars.ambassador.http.header_edits import combine_edits, edits
 from sidecars.ambassador.http.request_head import RequestParser
+from sidecars.ambassador.settings import Settings
+from sidecars.chassis.config.settings import SettingsError, load
 
 
 def sent(headers: str, *fields: bytes, token: bool = False) -> bytes:
@@ -42,3 +44,23 @@ def test_the_value_of_an_edit_is_never_shown() -> None:
 def test_with_a_token_the_apps_own_credentials_go_no_further() -> None:
     assert b"hidden" not in sent("X: 1", b"Authorization: Basic hidden", token=True)
     assert b"hidden" in sent("X: 1", b"Authorization: Basic hidden")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["X-Key hunter2", "Authorization Bearer hunter2", "hunter2", "-X-Key: hunter2", "Host: hunter2", "X: \x01hunter2"],
+)
+def test_a_wrong_line_is_told_by_its_number_and_not_by_its_text(wrong: str) -> None:
+    environ = {"AMBASSADOR_UPSTREAM": "http://a", "AMBASSADOR_HEADERS": f"X-Good: hunter2\n\n{wrong}\n"}
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, environ)
+
+    assert str(caught.value).startswith("AMBASSADOR_HEADERS=***: line 3: expected one edit a line")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_edit_as_text_has_no_value() -> None:
+    (edit,) = edits.parse("X-Key: hunter2")
+
+    assert "hunter2" not in f"{edit} {edit!r} {[edit]}"
+    assert edit.value.reveal() == "hunter2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,11 @@ from sidecars.chassis.config.setting_types import (
     integer,
     pairs,
     path,
-    redact_credentials,
     secret,
     size,
     text,
-    url,
 )
+from sidecars.chassis.runtime import json_text
 
 DURATIONS = st.builds(
     lambda number, decimals, unit: f"{number}{decimals}{unit}",
@@ -181,23 +181,6 @@ def test_an_address_that_is_shown_reads_back_as_the_same(value: Address) -> None
     assert address.parse(address.show(value)) == value
 
 
-@pytest.mark.parametrize(
-    "raw", ["http://a", "http://a:1/b?c#d", "https://[::1]:443", "http://a/@b/c", "http://a:80/x@y"]
-)
-def test_a_url_that_is_shown_reads_back_as_the_same(raw: str) -> None:
-    setting_type = url("http", "https")
-
-    assert setting_type.show(setting_type.parse(raw)) == raw
-
-
-@pytest.mark.parametrize(
-    "raw",
-    ["a:80", "ftp://a", "http://", "http://:80", "http://a:0", "http://a:x", "http://[::1", "http://a b", "http://a\n"],
-)
-def test_what_is_no_url_of_the_schemes_is_refused(raw: str) -> None:
-    assert expected(url("http", "https"), raw).startswith("expected http://host[:port] or https://host[:port]")
-
-
 # -- several of a kind --------------------------------------------------------------------------------------------
 
 
@@ -240,9 +223,14 @@ def test_a_secret_is_never_shown() -> None:
     value = secret.parse("hunter2")
 
     assert value.reveal() == "hunter2"
-    for shown in (secret.show(value), repr(value), str(value), f"{value}", f"{[value]}"):
+    texts = (secret.show(value), repr(value), str(value), f"{value}", f"{value:>9}", f"{[value]}")
+    for shown in (*texts, json_text.dumps(value), json.dumps(value, default=str)):
         assert "hunter2" not in shown
         assert "***" in shown
+
+
+def test_a_part_of_a_secret_may_be_shown() -> None:
+    assert str(Secret(lambda: "X-Key=hunter2", "X-Key=***")) == "X-Key=***"
 
 
 def test_a_secret_is_read_again_at_every_use() -> None:
@@ -250,37 +238,3 @@ def test_a_secret_is_read_again_at_every_use() -> None:
     value = Secret(lambda: next(values))
 
     assert (value.reveal(), value.reveal()) == ("old", "new")
-
-
-@pytest.mark.parametrize(
-    ("raw", "shown"),
-    [
-        ("http://joe:hunter2@host/x", "http://***@host/x"),
-        ("http://joe@host", "http://***@host"),
-        ("http://joe:hun@ter2@host/x@y", "http://***@y"),
-        ("http://joe:hunter2/hunter2@host", "http://***@host"),
-        ("http://joe:hunter2?hunter2@host/x", "http://***@host/x"),
-        ("http://joe:hunter2#hunter2@host", "http://***@host"),
-        ("http://a,http://joe:hunter2@b", "http://a,http://***@b"),
-        ("http://joe:hunter2@a,http://b/@c", "http://***@a,http://b/@c"),
-        ("http://joe@corp:hunter2/hunter2@host", "http://***@host"),
-        ("http://joe:80@host", "http://***@host"),
-        ("http://a:80,http://b:81/@c", "http://a:80,http://b:81/@c"),
-        ("http://host:80/@scope/x", "http://host:80/@scope/x"),
-        ("http://[::1]:80/@scope", "http://[::1]:80/@scope"),
-        ("http://host/?token=hunter2&x=1", "http://host/?token=***&x=1"),
-        ("http://host/?x=1&X-Api-Key=hunter2", "http://host/?x=1&X-Api-Key=***"),
-        ("http://host/?client_secret=hunter2", "http://host/?client_secret=***"),
-        ("no url, but joe@host", "no url, but joe@host"),
-    ],
-)
-def test_credentials_in_a_url_are_not_shown(raw: str, shown: str) -> None:
-    assert redact_credentials(raw) == shown
-    assert "hunter2" not in shown
-
-
-@given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=1, max_size=12))
-def test_no_password_is_shown_whatever_it_is_made_of(password: str) -> None:
-    marked = f"hunter2{password}hunter2"
-
-    assert "hunter2" not in redact_credentials(f"https://joe:{marked}@host:443/path")

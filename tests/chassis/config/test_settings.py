@@ -151,7 +151,24 @@ def test_a_file_that_is_none_or_huge_is_told_and_never_waited_for(tmp_path: Path
 def test_a_wrong_value_in_a_file_names_the_variable_of_the_file() -> None:
     [problem] = problems({"DEMO_COUNT_FILE": "/count"}, {"/count": "x"})
 
-    assert problem.startswith("DEMO_COUNT_FILE=x: expected")
+    assert problem.startswith("DEMO_COUNT_FILE=/count: expected")
+
+
+def test_the_text_of_a_file_is_not_repeated_since_it_may_be_another_file_than_was_meant() -> None:
+    told = problems(
+        {"DEMO_COUNT_FILE": "/token", "DEMO_LIMIT_FILE": "/token", "DEMO_LABELS_FILE": "/token"},
+        {"/token": "hunter2\n"},
+    )
+
+    assert len(told) == 3
+    assert "hunter2" not in str(told)
+
+
+@pytest.mark.parametrize("variable", ["DEMO_PASSWORD_FILE", "DEMO_TOKEN_FILE", "DEMO_UPSTREAM_FILE"])
+def test_a_secret_in_the_place_of_a_files_name_is_not_shown(variable: str) -> None:
+    environ = {variable: "hunter2", "DEMO_UPSTREAM": "" if variable == "DEMO_UPSTREAM_FILE" else "http://shop"}
+
+    assert problems(environ) == [f"{variable}=***: the file cannot be read: No such file or directory"]
 
 
 def test_a_rotated_secret_is_read_again_at_its_next_use(tmp_path: Path) -> None:
@@ -221,7 +238,7 @@ def test_the_effective_settings_show_every_variable_and_no_secret() -> None:
     assert "hunter2" not in str(shown)
     assert set(shown) == {spec.variable for spec in specs(Settings)}
     assert shown["DEMO_PASSWORD"] == shown["DEMO_TOKEN"] == "***"
-    assert shown["DEMO_UPSTREAM"] == "http://***@shop/?token=***"
+    assert shown["DEMO_UPSTREAM"] == "http://***@shop/?***"
     assert shown["DEMO_TIMEOUT"] == "1.5s"
     assert shown["DEMO_LABELS"] == ""
 

@@ -121,7 +121,7 @@ def test_more_labels_than_loki_takes_are_refused() -> None:
 )
 def test_a_url_that_cannot_be_sent_is_refused(url: str) -> None:
     (problem,) = problems({"SINK": url})
-    assert problem.startswith(f"LOGSHIPPER_SINK={url}: expected ")
+    assert problem.startswith("LOGSHIPPER_SINK=***: expected ")
 
 
 def test_pairs_are_shown_as_they_are_read() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import SplitResult
 
 import h11
 
 from sidecars import chassis
-from sidecars.chassis.config.setting_types import DEFAULT_PORTS
+from sidecars.chassis.config.urls import DEFAULT_PORTS, Url
 from sidecars.chassis.http import client
 from sidecars.chassis.http.client import BodyTooLarge, ClientResponse, ConnectionClosed, RequestFailed, ResponseProgress
 from sidecars.chassis.http.tls import ReloadingContext
@@ -33,10 +32,10 @@ class ReceiverClient:
     `timeout`: seconds of a request, from the connection to the last byte of the response.
     """
 
-    def __init__(self, scheme: str, url: SplitResult, timeout: float, tls: ReloadingContext | None) -> None:
-        self._host = url.hostname or ""
+    def __init__(self, scheme: str, url: Url, timeout: float, tls: ReloadingContext | None) -> None:
+        self._host = url.hostname
         self._port = url.port or DEFAULT_PORTS[scheme]
-        self._authority = url.netloc
+        self._authority = url.host_port
         self._timeout = timeout
         self._client = client.HttpClient(
             self._host, self._port, tls.context if tls else lambda: None, keep_alive=_KEEP_ALIVE

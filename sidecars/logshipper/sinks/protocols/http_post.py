@@ -51,6 +51,5 @@ class HttpPoster:
 
 def request_target(settings: SinkSettings, default: str) -> str:
     """Return path and query of the sink's URL, with the `default` path if the URL has none."""
-    url = settings.url
-    query = f"?{url.query}" if url.query else ""
-    return f"{default if url.path in ('', '/') else url.path}{query}"
+    path, question_mark, query = settings.url.target.reveal().partition("?")
+    return f"{default if path in ('', '/') else path}{question_mark}{query}"

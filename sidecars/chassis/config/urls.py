@@ -1,0 +1,151 @@
+"""URLs and request targets as settings. The type decides what is shown: never user info, a query or a fragment.
+
+A path may be a secret, too: a webhook's token is a part of its path. `hidden` shows none of it, `path_only` shows the
+path of a request to a neighbour, which an operator must see to understand why it fails.
+
+    https://joe:pw@host:8443/in/TOKEN?key=SECRET   is shown as   https://***@host:8443/***?***    (`hidden`)
+    /metrics;id=SECRET?key=SECRET                  is shown as   /metrics;***?***                 (`path_only`)
+
+The part that is not shown is returned by `Url.target.reveal`. A test of the repository lists the modules that call it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import SplitResult, urlsplit
+
+from sidecars.chassis.config.setting_types import HIDDEN, SettingType
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f]")
+# User info ends at the last @ before the path. If the text behind its colon is no port, it may be a password with a
+# slash that is not escaped; then the user info ends at the last @ of all: better to hide too much than too little.
+_CREDENTIALS = re.compile(
+    r"(?i)(?<=://)(?:[^/?#:\[\s,]*:(?![0-9]{1,5}(?:[/?#,\s]|$))(?:(?!,\w+://)\S)*@|[^/?#\s]*@)"
+    r"|(?<=[?&;])([\w.-]*(?:key|token|secret|password|sig)[\w.-]*=)[^&;,\s]*"
+)
+
+
+def redact_credentials(text: str) -> str:
+    """Return the text with each credential of a URL (user info, `?token=`) replaced by `***`.
+
+    For a wrong value of a setting that should hold no URL at all.
+    """
+    return _CREDENTIALS.sub(lambda found: f"{found[1]}{HIDDEN}" if found[1] else f"{HIDDEN}@", text)
+
+
+# -- what is shown of a path and a query ----------------------------------------------------------------------------
+
+
+def hidden(path: str) -> str:
+    """Show nothing of a path but that there is one."""
+    return path if path in ("", "/") else f"/{HIDDEN}"
+
+
+def path_only(path: str) -> str:
+    """Show a path without its parameters, which are what follows a `;` (RFC 3986, section 3.3)."""
+    shown, parameters, _ = path.partition(";")
+    return f"{shown};{HIDDEN}" if parameters else shown
+
+
+class RequestTarget:
+    """The path and the query of a URL. As text it is what may be shown of them; equality is that of the whole."""
+
+    __slots__ = ("_hash", "_raw", "_shown")
+
+    def __init__(self, raw: str, show_path: Callable[[str], str] = path_only) -> None:
+        self._raw = raw
+        self._hash = hash(raw)
+        path, question_mark, _ = raw.partition("?")
+        self._shown = show_path(path) + (f"?{HIDDEN}" if question_mark else "")
+
+    def reveal(self) -> str:
+        """Return the whole target, as it is sent."""
+        return self._raw
+
+    def __str__(self) -> str:
+        return self._shown
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RequestTarget) and self._raw == other._raw
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class Url:
+    """A URL. As text it is what may be shown of it: the scheme, the host, the port, and what `target` shows.
+
+    hostname   without the brackets of an IPv6 address; "" if there is none
+    port       None if the URL has none
+    host_port  the host and the port as they are written, without user info
+    """
+
+    __slots__ = ("_prefix", "host_port", "hostname", "port", "scheme", "target")
+
+    def __init__(self, parts: SplitResult, show_path: Callable[[str], str] = hidden) -> None:
+        self.scheme = parts.scheme
+        self.hostname = parts.hostname or ""
+        self.port = parts.port
+        user, _, self.host_port = parts.netloc.rpartition("@")
+        self._prefix = f"{parts.scheme}:" if not (parts.netloc or parts.path) else f"{parts.scheme}://"
+        self._prefix += f"{HIDDEN}@" if user else ""
+        self.target = RequestTarget(f"{parts.path}?{parts.query}" if parts.query else parts.path, show_path)
+
+    def with_target(self, target: RequestTarget) -> Url:
+        """Return the URL of another target on the same host."""
+        made = object.__new__(Url)
+        for name in ("_prefix", "scheme", "hostname", "port", "host_port"):
+            setattr(made, name, getattr(self, name))
+        made.target = target
+        return made
+
+    def __str__(self) -> str:
+        return f"{self._prefix}{self.host_port}{self.target}"
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Url) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self.target)
+
+    def _key(self) -> tuple[str, str, RequestTarget]:
+        return self.scheme, self.host_port, self.target
+
+
+# -- types of settings ------------------------------------------------------------------------------------------------
+
+
+def split_url(raw: str, schemes: tuple[str, ...]) -> SplitResult:
+    """Return the parts of a URL with one of the schemes and a host. A port, if there is one, is from 1 to 65535.
+
+    Raises ValueError with the expected form. It never repeats the text.
+    """
+    wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
+    if _FORBIDDEN.search(raw):
+        raise ValueError(f"expected {wanted}, without spaces")
+    try:
+        parts = urlsplit(raw)
+        known = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a bad port or a bad IPv6 literal
+        known = False
+    if not known:
+        raise ValueError(f"expected {wanted}")
+    return parts
+
+
+def url(*schemes: str) -> SettingType[Url]:
+    """Return the type of a URL with one of the schemes."""
+    return SettingType("URL", lambda raw: Url(split_url(raw, schemes)), sensitive=True)
