@@ -27,8 +27,8 @@ from sidecars.ambassador.upstream.client_registry import ClientRegistry
 from sidecars.ambassador.upstream.connection_pool import ConnectionPool
 from sidecars.ambassador.upstream.counters import Counters
 from sidecars.ambassador.upstream.retry_budget import RetryBudget
-from sidecars.chassis.config.setting_types import DEFAULT_PORTS
 from sidecars.chassis.config.settings import variable
+from sidecars.chassis.config.urls import DEFAULT_PORTS
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import ReadinessLatch
 
