@@ -19,7 +19,7 @@ from sidecars.chassis.config.setting_types import HIDDEN, SettingType
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f]")
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f]")
 # User info ends at the last @ before the path. If the text behind its colon is no port, it may be a password with a
 # slash that is not escaped; then the user info ends at the last @ of all: better to hide too much than too little.
 _CREDENTIALS = re.compile(
@@ -134,7 +134,7 @@ def split_url(raw: str, schemes: tuple[str, ...]) -> SplitResult:
     Raises ValueError with the expected form. It never repeats the text.
     """
     wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
-    if _FORBIDDEN.search(raw):
+    if _BLANKS.search(raw):
         raise ValueError(f"expected {wanted}, without spaces")
     try:
         parts = urlsplit(raw)
