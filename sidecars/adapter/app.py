@@ -21,9 +21,9 @@ from sidecars.adapter.verdict.judge import Judge, options_of
 from sidecars.adapter.verdict.rule_file import ReloadingRules
 from sidecars.adapter.verdict.verdict import Verdict, combine_routes
 from sidecars.chassis import admin_server
+from sidecars.chassis.accept.listen import bind, bound_address
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
-from sidecars.chassis.http.listen import bind, bound_address
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.lifecycle import BadSettings, ServiceContext
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sidecars.ambassador.data_path import DataPath, Resolvers, cares_resolver
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis import admin_server
+from sidecars.chassis.accept.listen import bind
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.http.listen import bind
 from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 

@@ -26,7 +26,7 @@ from sidecars.ambassador.transport.tcp_keepalive import set_keepalive
 from sidecars.ambassador.upstream.health_checks import HealthChecker
 from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.chassis import admin_server
-from sidecars.chassis.http.listen import bound_address
+from sidecars.chassis.accept.listen import bound_address
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health
 from sidecars.chassis.runtime.lifecycle import ServiceContext
@@ -78,14 +78,21 @@ class DataPath:
             "upstreams": {upstream.name: status.upstream_status(upstream, now) for upstream in self._upstreams},
         }
 
-    async def run(self, listeners: Mapping[str, list[socket.socket]]) -> None:
+    def connections(self) -> int:
+        """Return the number of connections that the app has open."""
+        return sum(len(upstream.clients.open) for upstream in self._upstreams)
+
+    async def run(
+        self, listeners: Mapping[str, list[socket.socket]], is_my_turn: Callable[[], bool] | None = None
+    ) -> None:
         """Accept on the sockets until the context stops and the app's connections have ended.
 
-        `listeners` are the listening sockets of each upstream, by its name.
+        `listeners` are the listening sockets of each upstream, by its name. `is_my_turn` is given if other workers
+        accept from the same sockets.
         """
         async with contextlib.AsyncExitStack() as stack:
             for upstream in self._upstreams:
-                await stack.enter_async_context(_listen(upstream, listeners[upstream.name]))
+                await stack.enter_async_context(_listen(upstream, listeners[upstream.name], is_my_turn))
             self._listening.release()
             gc.collect()
             gc.freeze()  # objects that live for ever need no further collection
@@ -115,7 +122,9 @@ def _check_descriptor_limit(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIterator[None]:
+async def _listen(
+    upstream: Upstream, sockets: list[socket.socket], is_my_turn: Callable[[], bool] | None
+) -> AsyncIterator[None]:
     """Accept the app's connections while the context is open."""
     protocol = ClientConnection if upstream.settings.upstream.protocol == "http" else TcpConnection
 
@@ -125,7 +134,7 @@ async def _listen(upstream: Upstream, sockets: list[socket.socket]) -> AsyncIter
 
     for bound in sockets:
         set_keepalive(bound, upstream.settings.tcp_keepalive)
-    listeners = [Listener(upstream.loop, bound, accept) for bound in sockets]
+    listeners = [Listener(upstream.loop, bound, accept, is_my_turn) for bound in sockets]
     upstream.clients.accept_from(listeners)
     try:
         for listener in listeners:

@@ -290,4 +290,6 @@ def _overlap(one: Address, other: Address) -> bool:
         return one.path == other.path
     if one.port != other.port or one.port == 0:
         return False
+    if one.host in _LOOPBACK and other.host in _LOOPBACK:
+        return True  # both are bound for IPv4 and IPv6
     return one.host == other.host or one.host in _EVERYWHERE or other.host in _EVERYWHERE

@@ -2,11 +2,11 @@
 
     __main__ of a sidecar ──▶ commandline ──▶ config: settings from the environment
                                          └──▶ runtime: life cycle, logs, limits, health
-                                         └──▶ admin_server ──▶ http: server, client, TLS
+                                         └──▶ admin_server ──▶ http: server, client, TLS ──▶ accept: listening sockets
                                          └──▶ isolation: names beneath a directory, safe beside a hostile neighbour
 
 Imports go one way: `probe` and `settings_tables` import `commandline` and `admin_server`, these import `http`, that
-imports `config`, this imports `isolation`, and all import `runtime`.
+imports `accept`, this imports `config`, which imports `isolation`, and all import `runtime`.
 
 commandline      run, `--check`, `--help`, `--version`; read it first
 admin_server     `/livez`, `/readyz`, `/metrics`, `/status`

@@ -22,9 +22,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from sidecars import chassis
+from sidecars.chassis.accept.listen import bind, bound_address
 from sidecars.chassis.config.settings import ServiceSettings, effective, variable
 from sidecars.chassis.http import server
-from sidecars.chassis.http.listen import bind, bound_address
 from sidecars.chassis.http.server import Request, Response
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.health import Health

@@ -63,6 +63,13 @@ def test_an_upstream_that_is_not_one_is_refused_in_words(value: str, why: str) -
     assert "secret" not in problem
 
 
+@pytest.mark.parametrize("other", ["[::1]:8500", "localhost:8500", ":8500"])
+def test_two_upstreams_cannot_listen_on_one_port_of_loopback(other: str) -> None:
+    """Both families are bound, whichever is named."""
+    (problem,) = problems(AMBASSADOR_A_UPSTREAM="http://a", AMBASSADOR_B_UPSTREAM="http://b", AMBASSADOR_B_LISTEN=other)
+    assert f"AMBASSADOR_B_LISTEN={other}: AMBASSADOR_A_LISTEN is 127.0.0.1:8500" in problem
+
+
 def test_two_upstreams_cannot_listen_on_one_address() -> None:
     (problem,) = problems(AMBASSADOR_A_UPSTREAM="http://a", AMBASSADOR_B_UPSTREAM="http://b")
     assert "AMBASSADOR_B_LISTEN=127.0.0.1:8500: AMBASSADOR_A_LISTEN is 127.0.0.1:8500" in problem

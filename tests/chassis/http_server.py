@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import h11
 
+from sidecars.chassis.accept.listen import bind
 from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.http import server
-from sidecars.chassis.http.listen import bind
 from sidecars.chassis.http.server import ClientLimits, Request, Response
 from tests.support import PATIENCE
 

@@ -13,7 +13,7 @@ from typing import cast
 
 from sidecars.adapter.verdict.dialects import agent_line
 from sidecars.adapter.verdict.verdict import Verdict
-from sidecars.chassis.http.listen import BACKLOG
+from sidecars.chassis.accept.listen import BACKLOG
 from sidecars.chassis.runtime import logs
 
 log = logs.get("agent")

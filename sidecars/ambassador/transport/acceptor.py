@@ -5,6 +5,8 @@ process notices. So when a third of the descriptors is in use, the acceptor of t
 the reserve of descriptors, so that a connection gets a response that says why it is turned away. The limit is a third,
 because each connection of the app may open one to an endpoint before the next is accepted. There is no
 way back: it would save only some 40 µs a connection.
+
+Several workers accept from the same socket. Only the acceptor of the chassis takes turns with them.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from sidecars.chassis.http.acceptor import Acceptor
-from sidecars.chassis.http.listen import BACKLOG
+from sidecars.chassis.accept.acceptor import Acceptor, Starter
+from sidecars.chassis.accept.listen import BACKLOG
 
 _SCARCE: Final = 3  # a third of the descriptors
 
@@ -32,22 +34,25 @@ class Listener:
     """One listening socket, which it owns, and the server that accepts from it. The data path owns it."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bound: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        is_my_turn: Callable[[], bool] | None = None,
     ) -> None:
+        """`is_my_turn` is given if other workers accept from the same socket."""
         self._loop = loop
         self._bound = bound
         self._protocol = protocol
+        self._is_my_turn = is_my_turn
         self._server: asyncio.AbstractServer | None = None
         self._acceptor: Acceptor | None = None
         self._scarce_at = most_descriptors() // _SCARCE
 
     async def start(self) -> None:
-        """Begin to accept.
-
-        A unix socket may be shared with other workers. Only the acceptor takes turns with them.
-        """
-        if self._bound.family == socket.AF_UNIX:
-            self._acceptor = Acceptor(self._loop, self._bound, self._protocol)
+        """Begin to accept."""
+        if self._bound.family == socket.AF_UNIX or self._is_my_turn is not None:
+            self._accept_by_ourselves()
         else:
             server = self._bound.dup()  # for the server to close, while the socket goes on listening
             self._server = await self._loop.create_server(self._protocol, sock=server, backlog=BACKLOG)
@@ -62,7 +67,11 @@ class Listener:
         if self._server is not None:
             self._server.close()
             self._server = None
-            self._acceptor = Acceptor(self._loop, self._bound, self._protocol)
+            self._accept_by_ourselves()
+
+    def _accept_by_ourselves(self) -> None:
+        starter = Starter(self._loop, self._protocol)
+        self._acceptor = Acceptor(self._loop, self._bound, starter, is_my_turn=self._is_my_turn)
 
     def close(self) -> None:
         """Stop accepting, and close the socket."""

@@ -1,9 +1,10 @@
 """The supervisor: it starts several workers behind one port, restarts them, and serves the admin port for all.
 
-It binds every address once for each worker and keeps the sockets. The kernel spreads the connections over them, and
-while a worker is restarted its connections wait in the socket's queue. (A unix socket cannot be bound twice: all
-workers accept from the same one.) The admin port's pages come from the reports that each worker sends twice a second.
-The supervisor carries no traffic. Each worker balances, ejects, limits and resolves for itself.
+It binds every address once and keeps the sockets. All workers inherit the same ones and accept from them in turns
+(`shares`), so no other process can join them (SO_REUSEPORT would let each one of the same user do so). The connections
+that wait while a worker is restarted are accepted by the others. The admin port's pages come from the reports that each
+worker sends twice a second. The supervisor carries no traffic. Each worker balances, ejects, limits and resolves for
+itself.
 
 States of a worker:
 
@@ -36,9 +37,10 @@ from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.workers import reports
 from sidecars.ambassador.workers.plan import WorkerPlan
 from sidecars.ambassador.workers.reports import Family, Report
+from sidecars.ambassador.workers.shares import Shares
 from sidecars.chassis import admin_server
+from sidecars.chassis.accept.listen import bind
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.http.listen import bind_per_process
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.lifecycle import ServiceContext
 
@@ -54,11 +56,10 @@ Listeners = dict[str, list[socket.socket]]
 
 
 class Worker:
-    """One worker: its process, while there is one, its sockets and its last report. The fleet owns it."""
+    """One worker: its process, while there is one, and its last report. The fleet owns it."""
 
     def __init__(self, number: int, context: ServiceContext) -> None:
         self.number = number
-        self.listeners: Listeners = {}
         self.report = Report()
         self.process: asyncio.subprocess.Process | None = None
         self.restarts = 0
@@ -90,10 +91,12 @@ class Worker:
 
 
 class Fleet(Collector):
-    """All workers, and the Prometheus collector of their merged metrics. `supervise` owns it."""
+    """All workers, their sockets, and the Prometheus collector of their merged metrics. `supervise` owns it."""
 
     def __init__(self, settings: Settings, context: ServiceContext) -> None:
         self.workers = [Worker(number, context) for number in range(1, settings.workers + 1)]
+        self._listeners: Listeners = {}
+        self._shares = Shares.create(settings.workers)
         self._own = admin_server.registry()
         self._ended: dict[str, Family] = {}  # the counters and histograms of workers that have ended
         self._context = context
@@ -112,9 +115,13 @@ class Fleet(Collector):
 
     def bind(self, settings: Settings) -> None:
         for name, upstream in settings.upstreams.items():
-            each = bind_per_process(upstream.listen, variable(Settings, "listen", name), len(self.workers))
-            for worker, sockets in zip(self.workers, each, strict=True):
-                worker.listeners[name] = sockets
+            self._listeners[name] = bind(upstream.listen, variable(Settings, "listen", name))
+
+    def close(self) -> None:
+        """Close the listening sockets. The workers that still run keep theirs."""
+        for sockets in self._listeners.values():
+            for each in sockets:
+                each.close()
 
     async def keep_running(self, worker: Worker) -> None:
         """Run the worker, again and again, until the context stops and the worker has ended."""
@@ -123,8 +130,8 @@ class Fleet(Collector):
             began = time.monotonic()
             code = await self._run_if_possible(worker)
             reports.add_up(self._ended, worker.note_end().families.values())
+            self._shares.leave(worker.number)
             if self._context.stopping.is_set():
-                close(worker.listeners)  # from here on the others get its connections
                 return
             lived = time.monotonic() - began
             pause = 0.0 if lived > _STEADY else min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * pause))
@@ -148,15 +155,16 @@ class Fleet(Collector):
     async def _run(self, worker: Worker) -> int:
         """Start the worker, read its reports, and return its exit code (or, negative, the signal that ended it)."""
         ours, theirs = socket.socketpair()
-        listening = {name: [each.fileno() for each in sockets] for name, sockets in worker.listeners.items()}
-        plan = WorkerPlan(worker.number, theirs.fileno(), listening)
+        listening = {name: [each.fileno() for each in sockets] for name, sockets in self._listeners.items()}
+        counts = self._shares.descriptor
+        plan = WorkerPlan(worker.number, theirs.fileno(), counts, listening)
         isolated = ["-I"] if sys.flags.isolated else []
         with theirs, contextlib.ExitStack() as stack:
             stack.callback(ours.close)
             worker.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *isolated, "-m", "sidecars.ambassador.workers.worker", str(plan)),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *(number for numbers in listening.values() for number in numbers)),
+                pass_fds=(theirs.fileno(), counts, *(number for numbers in listening.values() for number in numbers)),
             )
             stack.pop_all()  # from here on it is the stream's
         log.info("a worker runs", worker=worker.number, pid=worker.process.pid)
@@ -172,12 +180,6 @@ class Fleet(Collector):
         finally:
             writer.close()
         return await worker.process.wait()
-
-
-def close(listeners: Listeners) -> None:
-    for sockets in listeners.values():
-        for each in sockets:
-            each.close()
 
 
 async def supervise(settings: Settings, context: ServiceContext) -> None:
@@ -218,6 +220,6 @@ async def _end(fleet: Fleet, keeping: list[asyncio.Task[None]]) -> None:
         if worker.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker.process.pid, signal.SIGKILL)
-        close(worker.listeners)
+    fleet.close()
     for task in keeping:
         task.cancel()

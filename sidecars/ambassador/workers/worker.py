@@ -1,6 +1,7 @@
 """A worker: one of several data paths, `python -m sidecars.ambassador.workers.worker`. Only the supervisor starts it.
 
-It inherits listening sockets that the supervisor has bound, and a connection on which it reports twice a second. If
+It inherits the listening sockets that the supervisor has bound, the table of connections (`shares`), and a connection
+on which it reports twice a second. If
 that connection ends, the supervisor is gone, and the worker drains as after SIGTERM.
 """
 
@@ -27,10 +28,12 @@ _REPORT_EVERY = 0.5  # seconds
 async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) -> None:
     from sidecars.ambassador.data_path import DataPath  # noqa: PLC0415 - heavy, and only wanted once the settings are right
     from sidecars.ambassador.workers import reports  # noqa: PLC0415 - wanted only once the settings are right
+    from sidecars.ambassador.workers.shares import Shares  # noqa: PLC0415 - nor is this
 
     control = socket.socket(fileno=plan.control)
     reader, writer = await asyncio.open_connection(sock=control)
     path = DataPath(settings, context)
+    shares = Shares(plan.counts, settings.workers)
     listeners = {name: [socket.socket(fileno=number) for number in numbers] for name, numbers in plan.listeners.items()}
 
     async def report() -> None:
@@ -51,7 +54,7 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
 
     beside = [asyncio.create_task(keep_reporting()), asyncio.create_task(drain_without_supervisor())]
     try:
-        await path.run(listeners)
+        await path.run(listeners, lambda: shares.is_turn_of(plan.number, path.connections()))
         await report()
     finally:
         for task in beside:

@@ -1,11 +1,11 @@
-"""A small HTTP/1.1 server, a small HTTP/1.1 client, and TLS and sockets for both.
+"""A small HTTP/1.1 server, a small HTTP/1.1 client, and TLS for both.
 
 The server answers probes and scrapes: the admin endpoints of each sidecar and the routes of the adapter. The client
 asks one place again and again: the app behind the adapter, or a receiver of the logshipper. The data path of the
 ambassador uses neither; it has a protocol of its own.
 
-    address ── listen ──▶ sockets ── acceptor ──▶ server_connection ──▶ Request ──▶ handler ──▶ Response
-                                        (tls)        (h11, limits)        (messages)
+    sockets ── package accept ──▶ server_connection ──▶ Request ──▶ handler ──▶ Response
+                  (tls)             (h11, limits)        (messages)
 
     request ── client ──▶ connection (tls) ──▶ response_parser (h11, limits) ──▶ ClientResponse
 
@@ -15,8 +15,6 @@ a peer sends.
 messages           Request, Response and ClientLimits of the server
 server             the server: listeners, deadlines, drain
 server_connection  one connection of a client, from its first byte to its end
-acceptor           accepts connections also while no file descriptor is free
-listen             listening sockets from an `Address`
 client             the client, with kept connections
 response_parser    one response from bytes that may be hostile
 tls                TLS contexts from files that are replaced while the process runs

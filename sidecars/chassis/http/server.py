@@ -31,8 +31,8 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from sidecars.chassis.http.acceptor import Acceptor
-from sidecars.chassis.http.listen import BACKLOG
+from sidecars.chassis.accept.acceptor import Acceptor, Starter
+from sidecars.chassis.accept.listen import BACKLOG
 from sidecars.chassis.http.messages import ClientLimits, Handler, Request, Response, text
 from sidecars.chassis.http.server_connection import ServerConnection
 
@@ -71,7 +71,8 @@ async def serve(
     handshake = server.limits.request if tls else None
     for bound in sockets:
         if reserved and not tls:
-            listeners.append(Acceptor(loop, bound, lambda: ServerConnection(server), server.close_longest_idle))
+            starter = Starter(loop, lambda: ServerConnection(server))
+            listeners.append(Acceptor(loop, bound, starter, server.close_longest_idle))
             continue
         create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
         listeners.append(

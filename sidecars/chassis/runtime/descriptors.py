@@ -28,6 +28,7 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 
 if TYPE_CHECKING:
     import socket
+    from typing import Any
 
 log = logs.get("descriptors")
 
@@ -125,16 +126,19 @@ def _set_soft(soft: int, hard: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def accept_with_reserve(bound: socket.socket) -> socket.socket:
-    """Accept a connection, with a descriptor of the reserve if no other is free. Raises OSError."""
+def accept_with_reserve(bound: socket.socket) -> tuple[socket.socket, Any]:
+    """Return a connection and its peer's address, with a descriptor of the reserve if no other is free.
+
+    Raises OSError.
+    """
     try:
-        return bound.accept()[0]
+        return bound.accept()
     except OSError as error:
         if exhausted_resource(error) != DESCRIPTORS:
             raise
         count_exhaustion(error)
     with reserved():
-        return bound.accept()[0]
+        return bound.accept()
 
 
 def is_reserved(number: int) -> bool:

@@ -188,7 +188,7 @@ def test_the_drain_has_a_deadline(start: Start) -> None:
         assert ambassador.program.logged("the drain was cut short")
 
 
-def test_a_port_in_use_ends_it_with_74_and_names_the_variable(start: Start) -> None:
+def test_a_port_in_use_ends_it_with_69_and_names_the_variable(start: Start) -> None:
     with backends(answering()) as (backend,):
         program = start(
             "ambassador",
@@ -196,7 +196,7 @@ def test_a_port_in_use_ends_it_with_74_and_names_the_variable(start: Start) -> N
             AMBASSADOR_ADMIN_LISTEN="off",
             AMBASSADOR_UPSTREAM="http://127.0.0.1:1",
         )
-        assert program.wait() == 74
+        assert program.wait() == 69
         last = program.logs[-1]["msg"]
     assert last.startswith(f"AMBASSADOR_LISTEN=127.0.0.1:{backend.port}: cannot listen there")
 

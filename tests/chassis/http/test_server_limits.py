@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from sidecars.chassis.accept.listen import bind
 from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.http import server, tls
-from sidecars.chassis.http.listen import bind
 from sidecars.chassis.http.server import ClientLimits, Request, Response
 from tests.chassis.http_server import GET, LAST, responses, serving
 

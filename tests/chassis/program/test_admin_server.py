@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -149,10 +150,11 @@ def test_without_an_address_nothing_is_opened(start: Start) -> None:
     assert not program.logged("admin endpoints answer")
 
 
-def test_an_address_in_use_is_74_and_names_the_variable(start: Start) -> None:
+def test_an_address_in_use_is_69_and_names_the_variable_and_the_user_that_has_it(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         program = start("tests.chassis.programs", DEMO_DO="admin", DEMO_ADMIN_LISTEN=address)
 
-        assert program.wait() == 74
-    assert program.logs[-1]["msg"] == f"DEMO_ADMIN_LISTEN={address}: cannot listen there: Address already in use"
+        assert program.wait() == 69
+    held = f"{address} is in use by a process of uid {os.getuid()}"
+    assert program.logs[-1]["msg"] == f"DEMO_ADMIN_LISTEN={address}: cannot listen there: {held}"

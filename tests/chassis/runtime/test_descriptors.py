@@ -18,10 +18,10 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.chassis.accept.listen import bind
 from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.http import server
 from sidecars.chassis.http.client import HttpClient
-from sidecars.chassis.http.listen import bind
 from sidecars.chassis.runtime import descriptors
 from tests.support import PATIENCE
 
