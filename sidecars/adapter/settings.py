@@ -38,7 +38,7 @@ from sidecars.chassis.config.setting_types import (
     text,
 )
 from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
-from sidecars.chassis.config.urls import DEFAULT_PORTS, RequestTarget, Url
+from sidecars.chassis.config.urls import DEFAULT_PORTS, RequestTarget, Url, is_loopback
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 
 if TYPE_CHECKING:
@@ -212,6 +212,13 @@ class Settings(ServiceSettings):
             yield from _credentials(app)
         yield from unused_settings.unused_variables(self.apps.values(), _NEEDS)
         yield from self._agent()
+
+    def warn(self) -> Iterator[str]:
+        for app in self.apps.values():
+            for field in ("target_token", "target_password"):
+                if getattr(app, field) and not app.uses_tls and not is_loopback(app.target.hostname):
+                    secret_name, target = (variable(Settings, each, app.name) for each in (field, "target"))
+                    yield f"{secret_name} is sent to {target}={app.target} without encryption: use https://"
 
     def _same_addresses(self) -> Iterator[str]:
         ours = [(name, getattr(self, name)) for name in ("listen", "agent_listen", "admin_listen")]

@@ -21,7 +21,7 @@ from sidecars.chassis.config.setting_types import (
     size,
 )
 from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
-from sidecars.chassis.config.urls import RequestTarget
+from sidecars.chassis.config.urls import RequestTarget, is_loopback
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -270,11 +270,39 @@ class Settings(ServiceSettings):
         if upstream.upstream.protocol == "tcp":
             yield from self._check_tcp(upstream, of)
 
+        schemes = {target.scheme for target in upstream.upstream.targets}
+        for field in _credentials(upstream) if len(schemes) > 1 else ():
+            yield (
+                f"{of(field)} would be sent to the http:// targets of {of('upstream')} without encryption: let all of"
+                " them be https://"
+            )
+
+    def warn(self) -> Iterator[str]:
+        for name, upstream in self.upstreams.items():
+            plain = [
+                target.host_port
+                for target in upstream.upstream.targets
+                if target.scheme == "http" and not is_loopback(target.host)
+            ]
+            for field in _credentials(upstream) if plain else ():
+                credential = variable(type(self), field, name)
+                yield f"{credential} is sent to {', '.join(plain)} without encryption: use https://"
+
     def _check_tcp(self, upstream: UpstreamSettings, of: Callable[[str], str]) -> Iterator[str]:
         if upstream.health_path:
             yield f"{of('health_path')}: {of('upstream')} is not HTTP; set {of('health_interval')} alone"
         if upstream.balance.startswith(("hash:header", "hash:cookie")):
             yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP: there only hash:source works"
+
+
+def _credentials(upstream: UpstreamSettings) -> Iterator[str]:
+    """Yield the fields of the settings whose secrets are sent with each request to the upstream."""
+    if upstream.upstream.protocol != "http":
+        return
+    if upstream.token is not None:
+        yield "token"
+    if any(edit.is_credential for edit in upstream.headers or ()):
+        yield "headers"
 
 
 def _is_own_address(target: Target, listen: Address) -> bool:

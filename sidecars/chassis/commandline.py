@@ -107,6 +107,8 @@ def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool 
     name = cls.PREFIX.lower()
     shown = {variable: value for variable, value in effective(settings).items() if value}
     logs.get(name).info("starting", name=name, version=chassis.__version__, **shown)
+    for sentence in settings.warn():
+        logs.get(name).warning(sentence)
     return settings
 
 
@@ -135,6 +137,8 @@ def _run_arguments(cls: type[Settings], argv: Sequence[str], environ: Mapping[st
                 return error.exit_code
             for variable, value in effective(settings).items():
                 print(f"{variable}={value}")
+            for sentence in settings.warn():
+                print(f"warning: {sentence}", file=sys.stderr)
         case _:
             print(f"{name}: no such argument: {' '.join(argv)}; settings are environment variables", file=sys.stderr)
             print(f"usage: {_program(name)} [--check | --help | --version]", file=sys.stderr)

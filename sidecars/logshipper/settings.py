@@ -80,6 +80,10 @@ class Settings(ServiceSettings):
         """Yield a sentence for each pair of settings that do not fit together."""
         yield from setting_combinations.check(self.inputs, self.sinks, _variable)
 
+    def warn(self) -> Iterator[str]:
+        """Yield a sentence for each secret that is sent without encryption."""
+        yield from setting_combinations.sent_in_clear(self.sinks, self.otel_exporter_otlp_headers, _variable)
+
     def pod_fields(self) -> dict[str, str]:
         """Return the fields that describe the Pod, from the variables of the downward API that are set."""
         fields = {

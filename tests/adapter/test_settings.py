@@ -167,3 +167,16 @@ def test_rules_for_all_apps_are_right_where_one_of_them_has_no_verdict() -> None
     for shop in ({}, {"ADAPTER_SHOP_RULES": "db: up == 1"}):  # the other app has the same value
         [problem] = problems(**TWO, **routes, **shop, ADAPTER_CART_RULES="db: up == 1")
     assert problem == "ADAPTER_CART_RULES is set, but no route has a verdict: set ADAPTER_CART_MODE=verdict"
+
+
+def test_a_secret_for_an_app_beyond_this_host_is_warned_of_without_tls() -> None:
+    def warnings(**environ: str) -> list[str]:
+        return list(load(Settings, environ).warn())
+
+    assert warnings(ADAPTER_TARGET="http://app:8080", ADAPTER_TARGET_TOKEN="abc") == [
+        "ADAPTER_TARGET_TOKEN is sent to ADAPTER_TARGET=http://app:8080 without encryption: use https://"
+    ]
+    basic = {"ADAPTER_TARGET_USERNAME": "joe", "ADAPTER_TARGET_PASSWORD": "abc"}
+    assert len(warnings(ADAPTER_TARGET="http://app", **basic)) == 1
+    assert warnings(ADAPTER_TARGET="https://app", **basic) == []
+    assert warnings(ADAPTER_TARGET_TOKEN="abc") == []

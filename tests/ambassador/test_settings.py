@@ -198,3 +198,33 @@ def test_defaults_for_all_need_not_mean_something_to_each() -> None:
         },
     )
     assert set(settings.upstreams) == {"orders", "db"}
+
+
+# -- secrets without encryption ---------------------------------------------------------------------------------------
+
+CREDENTIALS = [("TOKEN", "abc"), ("HEADERS", "X-Other: 1\nX-Api-Key: abc"), ("HEADERS", "+Cookie: abc")]
+
+
+@pytest.mark.parametrize(("name", "value"), CREDENTIALS)
+def test_a_credential_for_targets_with_and_without_tls_is_refused(name: str, value: str) -> None:
+    environ = {"AMBASSADOR_UPSTREAM": "https://a,http://b", f"AMBASSADOR_{name}": value}
+    (problem,) = problems(**environ)
+    assert problem.startswith(f"AMBASSADOR_{name} would be sent to the http:// targets of AMBASSADOR_UPSTREAM without")
+
+
+@pytest.mark.parametrize(("name", "value"), CREDENTIALS)
+def test_a_credential_for_a_target_without_tls_is_warned_of_beyond_loopback(name: str, value: str) -> None:
+    def warnings(upstream: str) -> list[str]:
+        return list(load(Settings, {"AMBASSADOR_UPSTREAM": upstream, f"AMBASSADOR_{name}": value}).warn())
+
+    assert warnings("http://a,http://127.0.0.1:8080") == [
+        f"AMBASSADOR_{name} is sent to a:80 without encryption: use https://"
+    ]
+    assert warnings("https://a") == []
+    assert warnings("http://localhost,http://[::1]:81") == []
+
+
+@pytest.mark.parametrize("headers", ["X-Shop: 1", "-Authorization", "-Cookie"])
+def test_other_edits_may_go_to_targets_with_and_without_tls(headers: str) -> None:
+    loaded = load(Settings, {"AMBASSADOR_UPSTREAM": "https://a,http://b", "AMBASSADOR_HEADERS": headers})
+    assert list(loaded.warn()) == []

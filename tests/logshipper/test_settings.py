@@ -226,3 +226,30 @@ def test_headers_are_shown_by_their_names_and_a_wrong_one_by_its_position(variab
         assert problem.startswith(f"{variable}=***: expected ")
         assert "pair 2" in problem
         assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    ("sink", "is_clear"),
+    [
+        ("http://collector", True),
+        ("loki+http://loki:3100", True),
+        ("https://collector", False),
+        ("http://127.0.0.1:8080", False),
+        ("http://localhost", False),
+    ],
+)
+@pytest.mark.parametrize("secret", ["SINK_TOKEN", "SINK_PASSWORD", "SINK_HEADERS"])
+def test_a_secret_that_is_sent_without_encryption_is_warned_of(sink: str, secret: str, *, is_clear: bool) -> None:
+    environ = {"SINK_TOKEN": "abc", "SINK_PASSWORD": "abc", "SINK_HEADERS": "X-Key=abc"}
+    user = {"LOGSHIPPER_SINK_USERNAME": "joe"} if secret == "SINK_PASSWORD" else {}
+    found = list(settings(LOGSHIPPER_SINK=sink, **user, **{f"LOGSHIPPER_{secret}": environ[secret]}).warn())
+    wanted = f"LOGSHIPPER_{secret} is sent to LOGSHIPPER_SINK={sink} without encryption: use https"
+    assert found == ([wanted] if is_clear else [])
+
+
+def test_the_headers_of_opentelemetry_are_warned_of_for_otlp_alone() -> None:
+    def warnings(sink: str) -> list[str]:
+        return list(settings(LOGSHIPPER_SINK=sink, OTEL_EXPORTER_OTLP_HEADERS="a=b").warn())
+
+    assert len(warnings("otlp+http://collector")) == 1
+    assert warnings("http://collector") == []

@@ -15,6 +15,7 @@ from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType
 
 _EDIT = re.compile(rf"([+-]?)({TOKEN.decode()})[\t ]*(?::[\t ]*([\t\x20-\x7e]*))?")
 _EXPECTED = "expected one edit a line: `Name: value` sets, `+Name: value` adds, `-Name` removes"
+_CREDENTIAL = re.compile(r"(?i)authorization|cookie|token|secret|password|api-?key|access-?key")
 _AUTHORIZATION = b"authorization"
 
 
@@ -25,6 +26,11 @@ class HeaderEdit:
     sign: str
     name: str
     value: Secret
+
+    @property
+    def is_credential(self) -> bool:
+        """True if the field is sent, and its name says that its value is a secret."""
+        return self.sign != "-" and bool(_CREDENTIAL.search(self.name))
 
     def __str__(self) -> str:
         return f"-{self.name}" if self.sign == "-" else f"{self.sign}{self.name}: {HIDDEN}"

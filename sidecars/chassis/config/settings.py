@@ -102,6 +102,10 @@ class Settings:
         """Yield a sentence for each problem of settings that are valid alone but do not fit together."""
         yield from ()
 
+    def warn(self) -> Iterator[str]:
+        """Yield a sentence for each setting that is accepted and has a risk. The start and `--check` show it."""
+        yield from ()
+
     def admin_address(self) -> Address:
         """Return the address of the admin endpoints; `off` if there are none."""
         return Address()
@@ -218,8 +222,7 @@ class _Loader:
     def _nearest(self, variable: str) -> str:
         known = {spec.variable for spec in self.specs}
         named = {spec.named(self.prefix, name) for spec in self.specs if spec.group for name in self.names[spec.group]}
-        close = _closest(variable, known | named, cutoff=0.6)
-        return f"; did you mean {close}?" if close else f"; --help lists the {len(known)} there are"
+        return _closest(variable, known | named, 0.6, otherwise=f"; --help lists the {len(known)} there are")
 
     def _group(self, item: light_dataclasses.Field) -> dict[str, Any]:
         members = [spec for spec in self.specs if spec.group == item.name]
@@ -243,8 +246,7 @@ class _Loader:
             variable = spec.named(self.prefix, name)
             for present in (variable, f"{variable}_FILE"):
                 if present in self.environ:
-                    close = _closest(present, {spec.variable for spec in self.specs}, cutoff=0.9)
-                    hint = f"; did you mean {close}?" if close else ": set both"
+                    hint = _closest(present, {spec.variable for spec in self.specs}, 0.9, otherwise=": set both")
                     self.problems[present] = f"{present} is set, but {anchor} is not{hint}"
 
     def _member(self, cls: type, members: list[Spec], name: str) -> Any:
@@ -277,7 +279,7 @@ class _Loader:
             return self._value_from_file(spec, file_variable, filename)
         if raw is None:
             if spec.default is None:
-                self.problems[variable] = f"{variable} is not set: {_plain(spec.help)}"
+                self.problems[variable] = f"{variable} is not set: " + spec.help.replace("`", "")
             return spec.type.parse(spec.default) if spec.default else None
         return self._parsed(spec.type, variable, raw)
 
@@ -312,15 +314,11 @@ class _Loader:
         self.problems[variable] = wrong_values.sentence(variable, value, setting_type, problem)
 
 
-def _plain(text: str) -> str:
-    """Return a setting's help without the marks of Markdown."""
-    return text.replace("`", "")
-
-
-def _closest(variable: str, known: set[str], cutoff: float) -> str:
+def _closest(variable: str, known: set[str], cutoff: float, *, otherwise: str) -> str:
     from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
 
-    return wrong_values.closest(variable, known, cutoff)
+    close = wrong_values.closest(variable, known, cutoff)
+    return f"; did you mean {close}?" if close else otherwise
 
 
 # -- showing ------------------------------------------------------------------------------------------------------

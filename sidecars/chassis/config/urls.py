@@ -19,6 +19,7 @@ from sidecars.chassis.config.setting_types import HIDDEN, SettingType
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+_LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f]")
 # User info ends at the last @ before the path. If the text behind its colon is no port, it may be a password with a
 # slash that is not escaped; then the user info ends at the last @ of all: better to hide too much than too little.
@@ -123,6 +124,12 @@ class Url:
 
     def _key(self) -> tuple[str, str, RequestTarget]:
         return self.scheme, self.host_port, self.target
+
+
+def is_loopback(host: str) -> bool:
+    """Return True if the host is this one: what is sent to it stays in the Pod."""
+    host = host.lower().rstrip(".")
+    return host in ("localhost", "::1") or host.endswith(".localhost") or bool(_LOOPBACK.fullmatch(host))
 
 
 # -- types of settings ------------------------------------------------------------------------------------------------

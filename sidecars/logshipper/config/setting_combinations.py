@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from sidecars.chassis.config import unused_settings
+from sidecars.chassis.config.setting_types import Secret
+from sidecars.chassis.config.urls import is_loopback
 from sidecars.logshipper.config import self_ingestion, sink_registry
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.config.sink_settings import SinkSettings
@@ -140,6 +142,26 @@ def _credentials(sink: SinkSettings, variable: Variable) -> Iterator[str]:
     if not is_forward and sink.sink_token is not None and sink.sink_username is not None:
         token, user = variable("sink_token", name), variable("sink_username", name)
         yield f"{token} and {user} are both set, and a request has one Authorization: keep one"
+
+
+def sent_in_clear(
+    sinks: Mapping[str, SinkSettings], standard_headers: Secret | None, variable: Variable
+) -> Iterator[str]:
+    """Yield a sentence for each secret that is sent over HTTP without TLS, beyond this host.
+
+    `standard_headers` are those of OpenTelemetry's variable, for `otlp`. `forward` sends a digest of its key.
+    """
+    for name, sink in sinks.items():
+        if sink.url.scheme.rpartition("+")[2] != "http" or is_loopback(sink.url.hostname):
+            continue
+        secrets = [variable(field, name) for field in _SECRETS if getattr(sink, field) is not None]
+        if standard_headers is not None and sink_registry.of(sink.url).module == "otlp":
+            secrets.append(variable("otel_exporter_otlp_headers"))
+        for each in secrets:
+            yield f"{each} is sent to {variable('url', name)}={sink.url} without encryption: use https"
+
+
+_SECRETS = ("sink_token", "sink_password", "sink_headers")
 
 
 # -- inputs and sinks ----------------------------------------------------------------------------------------------

@@ -137,6 +137,17 @@ def test_a_secret_is_shown_nowhere(start: Start) -> None:
     assert "hunter2" not in mistaken.stderr
 
 
+def test_a_setting_with_a_risk_is_warned_of_by_check_and_at_the_start(start: Start) -> None:
+    environ = {"ADAPTER_TARGET": "http://app.invalid", "ADAPTER_TARGET_TOKEN": "abc", "ADAPTER_LISTEN": "127.0.0.1:0"}
+    warning = "ADAPTER_TARGET_TOKEN is sent to ADAPTER_TARGET=http://app.invalid without encryption: use https://"
+    check = start("adapter", "--check", **environ)
+    assert check.wait() == 0
+    assert check.stderr == f"warning: {warning}\n"
+
+    program = start("adapter", **environ, ADAPTER_ADMIN_LISTEN="off")
+    assert program.wait_logged(warning)["level"] == "warning"
+
+
 def test_the_first_line_of_the_log_tells_name_version_and_settings(start: Start) -> None:
     program = start(DEMO, DEMO_DO="end", DEMO_PASSWORD="hunter2")
 
