@@ -18,6 +18,7 @@ from sidecars.warcopier.tomcat_names import escaped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sidecars.chassis.isolation.beneath import Root
     from sidecars.warcopier.settings import Owner
 
     ReadAt = Callable[[int, int], bytes]
@@ -64,6 +65,16 @@ def range_reader(descriptor: int, path: str) -> ReadAt:
             raise _read_failure(path, error) from None
 
     return read
+
+
+@contextmanager
+def opened_for_reading(directory: Root) -> Iterator[int]:
+    """Open a directory that a root holds (O_PATH) again, to list or flush it, or to set its times. Raises OSError."""
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.descriptor)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def require_regular_file(path: str, mode: int) -> None:

@@ -17,6 +17,7 @@ from sidecars.warcopier import artifacts, io_errors, tomcat_names
 from sidecars.warcopier.artifacts import ManifestEntry
 from sidecars.warcopier.source.expected_digests import ExpectedDigests, require_digest
 from sidecars.warcopier.target import free_space
+from sidecars.warcopier.target.directory import is_unpacked
 from sidecars.warcopier.target.stager import SMALL
 from sidecars.warcopier.tomcat_names import escaped
 from sidecars.warcopier.transfer.background import BackgroundTask
@@ -181,15 +182,16 @@ class Plan:
         return ManifestEntry(sha256, self._check.name, entry.file)
 
     def _require_unpacked_by_tomcat(self, name: str) -> None:
-        has_tracker = self._target.exists(f"{name}/{tomcat_names.WAR_TRACKER}")
         place = escaped(f"{self._target.path}/{name}")
-        if has_tracker is None:
+        try:
+            if is_unpacked(self._target.root, name):
+                return
+        except OSError:  # Tomcat as root unpacks into directories that other users may not enter (mode 0750)
             raise IOFailed(
                 f"{place}: user {os.geteuid()}, group {os.getegid()} may not look into it, so it is unknown whether"
                 " Tomcat has unpacked it: run both as one user or with one fsGroup, or remove it"
-            )
-        if not has_tracker:
-            raise IOFailed(f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it")
+            ) from None
+        raise IOFailed(f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it")
 
     def _is_as_published(self, name: str) -> bool:
         """True if an earlier run published this artifact and it is unchanged, with no link or pipe in its place."""
@@ -257,14 +259,14 @@ class Plan:
             os.close(reader)
 
     def _target_sha256(self, name: str) -> str | None:
-        with suppress(PermissionError), self._target.open_file(name) as present:  # another user's: it can be replaced
+        with suppress(OSError), self._target.open_file(name) as present:  # not to be read: it can be replaced
             return sha256_of(io_errors.range_reader(present, f"{self._target.path}/{name}"))
         return None
 
     def _is_equal(self, source: Source) -> bool:
         reader = io_errors.open_regular_file(source.path)
         try:
-            with suppress(PermissionError), self._target.open_file(source.name) as present:
+            with suppress(OSError), self._target.open_file(source.name) as present:
                 read_present = io_errors.range_reader(present, f"{self._target.path}/{source.name}")
                 return are_equal(io_errors.range_reader(reader, source.path), read_present)
         finally:

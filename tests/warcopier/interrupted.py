@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sidecars.chassis import commandline
+from sidecars.chassis.isolation import openat2
 from sidecars.warcopier import app
 from sidecars.warcopier.settings import Settings
 from sidecars.warcopier.target import directory_swap, stager
@@ -64,11 +65,18 @@ def main() -> int:
         create = interruption.around("create", opened) if flags & os.O_CREAT else opened
         return int(create(path, flags, *args, **kwargs))
 
+    opened_beneath = openat2.open_beneath
+
+    def beneath(directory: int, name: bytes, flags: int, mode: int = 0) -> int:
+        create = interruption.around("create", opened_beneath) if flags & os.O_CREAT else opened_beneath
+        return int(create(directory, name, flags, mode))
+
     def run(settings: Settings) -> None:
         copying._KERNEL_PIECE = stager.SMALL = 1 << 16
         for name in CHANGING:
             setattr(os, name, interruption.around(name, getattr(os, name)))
         os.open = open_
+        openat2.open_beneath = beneath
         fcntl.flock = interruption.around("flock", fcntl.flock)
         directory_swap.exchange = interruption.around("exchange", directory_swap.exchange)
         for module in (app, stager):

@@ -1,8 +1,11 @@
 """Unpacking: the sink of `verification` that writes an archive's entries as files of an exploded directory.
 
-The directory is new, private and ours alone, so it contains no link. Every name has passed the rule `unpackable`. Each
-file is created with O_EXCL and its final permissions, written, and read back. The times of files and directories follow
-from the archive (see `entry_times`), so that replicas agree.
+The directory is new and private, but a neighbour with our uid can still plant links in it and exchange its directories.
+So each directory is opened beneath the open root without following a link (`chassis.isolation.beneath`). Entries of one
+directory mostly follow each other: its descriptor is kept, and a file costs one openat(2) of one component. Every name
+has passed the rule `unpackable`. Each file is created with O_EXCL and its final permissions, written, and read back.
+The times of files and directories follow from the archive (see `entry_times`), so that replicas agree. Modes, owners
+and times are set through descriptors only.
 
 Tomcat marks a directory that it has unpacked with `META-INF/war-tracker`, which has the mtime of the WAR. This module
 writes one too. If a WAR of that name ever appears beside the directory, Tomcat then sees that the directory is not that
@@ -14,7 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import zlib
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from sidecars.chassis.runtime.file_io import write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
@@ -27,15 +30,17 @@ from sidecars.warcopier.transfer.copying import holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import Self
 
+    from sidecars.chassis.isolation.beneath import Root
     from sidecars.warcopier.archive.zip_format import Entry
     from sidecars.warcopier.settings import Owner
 
 _TRACKER = tomcat_names.WAR_TRACKER.encode()
 _BELOW_TRACKER, _ABOVE_TRACKER = _TRACKER + b"/", os.path.dirname(_TRACKER)  # noqa: PTH120 - bytes
-_DESCRIPTORS = (b"WEB-INF/web.xml", b"WEB-INF/tomcat-web.xml")  # Tomcat reloads the app if the mtime of one differs
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# Tomcat reloads the application if the mtime of one of the last two differs.
+_GETS_NEW_TIME = (tomcat_names.WAR_TRACKER, "WEB-INF/web.xml", "WEB-INF/tomcat-web.xml")
 _READ_BITS, _READ_TO_SEARCH = 0o444, 2  # a user who may read a directory may also search it
 _OWNER_BITS = 0o300  # the owner of a directory may fill and empty it
 _INSIGNIFICANT = (b"", b"/", b".")
@@ -43,15 +48,26 @@ _PIECE = 1 << 16  # bytes read at a time
 
 
 class ExplodedDirectoryWriter:
-    """Writes the entries of one archive below `root`, an open directory. Each process that unpacks owns one."""
+    """Writes the entries of one archive below `root`. Each process that unpacks owns one, and closes it."""
 
-    def __init__(self, root: int, mode: int, owner: Owner | None, on_written: Callable[[int], None]) -> None:
+    def __init__(self, root: Root, mode: int, owner: Owner | None, on_written: Callable[[int], None]) -> None:
         """`mode` is that of files; `on_written` is called with the number of further bytes that are written."""
         self._root = root
         self._mode = mode
         self._directory_mode = mode | ((mode & _READ_BITS) >> _READ_TO_SEARCH) | _OWNER_BITS
         self._owner = owner
         self._on_written = on_written
+        self._directory: Root | None = None  # the directory of the last entry, kept open
+        self._path = b""  # of that directory
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._directory is not None:
+            self._directory.close()
 
     def directory(self, path: bytes) -> None:
         """Create the directory of an entry. Raises BadArchive, IOFailed or OSError."""
@@ -80,28 +96,33 @@ class ExplodedDirectoryWriter:
         after all entries are written. Raises IOFailed or OSError.
         """
         self._write(_TRACKER, (), 0, mtime_ns)
-        for path in (_TRACKER, *_DESCRIPTORS):
+        for path in _GETS_NEW_TIME:
             with suppress(FileNotFoundError, NotADirectoryError):
-                os.utime(path, ns=(mtime_ns, mtime_ns), dir_fd=self._root)
-        os.fchmod(self._root, self._directory_mode)
-        if self._owner:
-            io_errors.change_owner(self._root, self._owner)
+                file = self._root.open_file(path)
+                try:
+                    os.utime(file, ns=(mtime_ns, mtime_ns))
+                finally:
+                    os.close(file)
+        with io_errors.opened_for_reading(self._root) as root:
+            os.fchmod(root, self._directory_mode)
+            if self._owner:
+                io_errors.change_owner(root, self._owner)
         if newest_dos_time is not None:
             self._set_directory_times(directory_mtime_ns(dos_to_unix_time(newest_dos_time)))
 
     def _set_directory_times(self, time_ns: int) -> None:
         """Set the mtime of every directory, the root too. Creating a file afterwards would change it again."""
-        below = [b"."]
+        below = [""]
         while below:
             path = below.pop()
-            directory = os.open(path, _DIRECTORY, dir_fd=self._root)
-            try:
-                with os.scandir(directory) as found:
-                    names = [os.fsencode(one.name) for one in found if one.is_dir(follow_symlinks=False)]
-                os.utime(directory, ns=(time_ns, time_ns))
-            finally:
-                os.close(directory)
-            below += [path + b"/" + name for name in names]
+            with (
+                self._root.subdirectory(path) if path else nullcontext(self._root) as directory,
+                io_errors.opened_for_reading(directory) as descriptor,
+            ):
+                with os.scandir(descriptor) as found:
+                    names = [one.name for one in found if one.is_dir(follow_symlinks=False)]
+                os.utime(descriptor, ns=(time_ns, time_ns))
+            below += [f"{path}/{name}" if path else name for name in names]
 
     def _write(self, path: bytes, pieces: Iterable[bytes], crc: int, mtime_ns: int) -> None:
         file = self._create(path)
@@ -123,47 +144,56 @@ class ExplodedDirectoryWriter:
             os.close(file)
 
     def _create(self, path: bytes) -> int:
+        directory, _, name = path.rpartition(b"/")
         try:
-            try:
-                return os.open(path, _CREATE, self._mode, dir_fd=self._root)
-            except FileNotFoundError:
-                self._make_directory(os.path.dirname(path), path)  # noqa: PTH120 - bytes
-                return os.open(path, _CREATE, self._mode, dir_fd=self._root)
+            return self._open_directory(directory, path).create(os.fsdecode(name), self._mode, os.O_RDWR)
         except OSError as error:
             raise _refusal(error, path) from None
 
+    def _open_directory(self, directory: bytes, path: bytes) -> Root:
+        """Return the directory of the entry with this path. It is made if it is missing."""
+        if not directory:
+            return self._root
+        if self._directory is None or directory != self._path:
+            try:
+                found = self._root.subdirectory(os.fsdecode(directory))
+            except FileNotFoundError:
+                self._make_directory(directory, path)
+                found = self._root.subdirectory(os.fsdecode(directory))
+            if self._directory is not None:
+                self._directory.close()
+            self._directory, self._path = found, directory
+        return self._directory
+
     def _make_directory(self, directory: bytes, path: bytes) -> None:
         """Make a directory and its parents. An archive may list them in any order, twice, or not at all."""
-        missing = [directory]
+        missing = [os.fsdecode(directory)]
         while missing:
             try:
-                os.mkdir(missing[-1], self._directory_mode, dir_fd=self._root)
+                self._root.make_directory(missing[-1], self._directory_mode)
             except FileNotFoundError:
-                parent = os.path.dirname(missing[-1])  # noqa: PTH120 - bytes
+                parent = missing[-1].rpartition("/")[0]
                 if not parent:
                     raise  # another process has removed the root itself
                 missing.append(parent)
                 continue
             except FileExistsError:
-                os.close(self._open_directory(missing[-1], path))
+                self._use_directory(missing[-1], path, is_new=False)
             except OSError as error:
                 raise _refusal(error, path) from None
             else:
-                self._change_owner(missing[-1], path)
+                self._use_directory(missing[-1], path, is_new=True)
             missing.pop()
 
-    def _change_owner(self, directory: bytes, path: bytes) -> None:
-        """Set the owner of a new directory, if WARCOPIER_OWNER is set."""
-        if self._owner:
-            made = self._open_directory(directory, path)
-            try:
-                io_errors.change_owner(made, self._owner)
-            finally:
-                os.close(made)
-
-    def _open_directory(self, directory: bytes, path: bytes) -> int:
+    def _use_directory(self, directory: str, path: bytes, *, is_new: bool) -> None:
+        """Set the owner of a new directory, if WARCOPIER_OWNER is set; require that an old one is a directory."""
+        if is_new and not self._owner:
+            return
         try:
-            return os.open(directory, _DIRECTORY, dir_fd=self._root)
+            with self._root.subdirectory(directory) as made:
+                if is_new and self._owner:
+                    with io_errors.opened_for_reading(made) as descriptor:
+                        io_errors.change_owner(descriptor, self._owner)
         except OSError as error:
             raise _refusal(error, path) from None
 

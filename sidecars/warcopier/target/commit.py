@@ -15,6 +15,7 @@ from sidecars.chassis.runtime import signals
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
+from sidecars.warcopier.target import directory
 from sidecars.warcopier.tomcat_names import escaped
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def commit(
 
 def publish_file(target: TargetDirectory, area: StagingArea, staging_name: str, name: str) -> None:
     """Rename a staged file to its final name, over the file that has it. Raises OSError."""
-    os.rename(staging_name, name, src_dir_fd=target.descriptor, dst_dir_fd=target.descriptor)
+    target.root.rename(staging_name, name)
     area.published(staging_name)
 
 
@@ -75,8 +76,8 @@ def publish_directory(target: TargetDirectory, area: StagingArea, staging_name: 
     """Give a staged directory its final name. The staging area removes the directory that had it. Raises OSError."""
     from sidecars.warcopier.target import directory_swap  # noqa: PLC0415 - not for a WAR
 
-    aside = area.new_directory_name()
-    if not directory_swap.replace_directory(staging_name, name, aside, target.descriptor):
+    meta_inf, aside = area.new_directory_name()
+    if not directory_swap.replace_directory(meta_inf, staging_name, target.root, name, aside, directory.is_unpacked):
         area.published(staging_name)
 
 
@@ -93,8 +94,9 @@ def _remove(target: TargetDirectory, area: StagingArea, name: str) -> None:
     """Remove an artifact: a WAR at once, a directory by one rename into the staging area. Raises OSError."""
     if tomcat_names.is_war(name):
         with suppress(FileNotFoundError):  # another process was faster
-            os.unlink(name, dir_fd=target.descriptor)
+            target.root.remove(name)
         return
-    area.create_meta_inf()
-    aside = area.new_directory_name()
-    os.rename(name, aside, src_dir_fd=target.descriptor, dst_dir_fd=target.descriptor)
+    from sidecars.warcopier.target import directory_swap  # noqa: PLC0415 - not for a WAR
+
+    meta_inf, aside = area.new_directory_name()
+    directory_swap.put_aside(target.root, name, meta_inf, aside, directory.is_unpacked)

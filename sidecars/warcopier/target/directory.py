@@ -1,5 +1,6 @@
-"""The target directory, held open: questions about the artifacts in it, all asked relative to its descriptor.
+"""The target directory, held open: questions about the artifacts in it, all asked beneath its descriptor.
 
+Others may write into it: no link is followed, neither in the place of an artifact nor on the way into a directory.
 Nothing is published here (see `commit`). The one change is `set_mode_and_owner`, which Tomcat does not notice.
 """
 
@@ -9,11 +10,11 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 
+from sidecars.chassis.isolation.beneath import LeavesRoot, Root
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
-from sidecars.warcopier.io_errors import READ_FLAGS
 from sidecars.warcopier.tomcat_names import escaped
 
 if TYPE_CHECKING:
@@ -28,13 +29,17 @@ log = logs.get("warcopier")
 
 
 class TargetDirectory:
-    """WARCOPIER_TARGET for the length of one run. `descriptor` is open until the context is left."""
+    """WARCOPIER_TARGET for the length of one run. `root` and `descriptor` are open until the context is left.
+
+    `descriptor` is open for reading: it can be listed and flushed.
+    """
 
     def __init__(self, path: str) -> None:
         """Open the directory. Raises IOFailed."""
         self.path = path
         try:
-            self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with Root.open(path) as found, io_errors.opened_for_reading(found) as descriptor:
+                self.descriptor = os.dup(descriptor)
         except FileNotFoundError:
             raise IOFailed(
                 f"WARCOPIER_TARGET={escaped(path)}: there is no such directory: mount the volume there"
@@ -43,6 +48,7 @@ class TargetDirectory:
             raise IOFailed(f"WARCOPIER_TARGET={escaped(path)}: it is not a directory") from None
         except OSError as error:
             raise IOFailed(f"WARCOPIER_TARGET={escaped(path)}: cannot be opened: {error.strerror}") from None
+        self.root = Root(self.descriptor, path)
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +56,7 @@ class TargetDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        os.close(self.descriptor)
+        self.root.close()
 
     def names(self) -> list[str]:
         """Return the names of everything in the directory, sorted. Raises IOFailed."""
@@ -66,9 +72,12 @@ class TargetDirectory:
     # -- one artifact ------------------------------------------------------------------------------------------------
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return the status of the file, link or directory with this name; None if there is none. Raises OSError."""
+        """Return the status of the file, link or directory with this name; None if there is none.
+
+        Raises OSError, which is LeavesRoot if a link stands on the way.
+        """
         try:
-            return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            return self.root.status(name)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -107,8 +116,8 @@ class TargetDirectory:
 
     @contextmanager
     def open_file(self, name: str) -> Iterator[int]:
-        """Open a file of the directory for reading, but never a link. Raises OSError."""
-        descriptor = os.open(name, READ_FLAGS | os.O_NOFOLLOW, dir_fd=self.descriptor)
+        """Open a regular file of the directory for reading. Raises OSError."""
+        descriptor = self.root.open_file(name)
         try:
             yield descriptor
         finally:
@@ -156,3 +165,18 @@ class TargetDirectory:
             found = self.stat(name)
             return found.st_mtime_ns if found else None
         return None
+
+
+def is_unpacked(root: Root, name: str) -> bool:
+    """True if a copier or Tomcat has unpacked the directory with this name in `root`, so that it may be replaced.
+
+    `META-INF/war-tracker` shows it. In a directory of ours others may have made one, to have the directory removed: so
+    there it must be ours, too. Raises OSError if that cannot be known.
+    """
+    try:
+        found = [root.status(path) for path in (name, f"{name}/META-INF", f"{name}/{tomcat_names.WAR_TRACKER}")]
+    except (FileNotFoundError, NotADirectoryError, LeavesRoot):
+        return False
+    if not stat.S_ISDIR(found[0].st_mode) or not stat.S_ISREG(found[-1].st_mode):
+        return False
+    return found[0].st_uid != os.geteuid() or all(one.st_uid == found[0].st_uid for one in found)

@@ -36,6 +36,7 @@ from sidecars.warcopier.transfer.progress import no_progress
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sidecars.chassis.isolation.beneath import Root
     from sidecars.warcopier.archive.archive_check import ArchiveCheck
     from sidecars.warcopier.archive.verification import ArchiveSummary, EntryRanges
     from sidecars.warcopier.artifacts import Source
@@ -201,13 +202,13 @@ class Stager:
         try:
             inode, sha256 = self._unpack(source, reader, summary, root)
         finally:
-            os.close(root)
+            root.close()
         _require_unchanged(source, reader, size)
         require_digest(source, sha256, expected_sha256)
         name = tomcat_names.exploded_directory_name(source.name)
         return StagedArtifact(source, name, staging_name, inode, sha256, summary.contents.has_web_inf)
 
-    def _unpack(self, source: Source, reader: int, summary: ArchiveSummary, root: int) -> tuple[int, str]:
+    def _unpack(self, source: Source, reader: int, summary: ArchiveSummary, root: Root) -> tuple[int, str]:
         """Fill the directory from the archive. Return the directory's inode and the archive's digest."""
         from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter  # noqa: PLC0415 - not for a WAR
         from sidecars.warcopier.transfer.fork_pool import ForkPool  # noqa: PLC0415 - not for a WAR
@@ -218,7 +219,8 @@ class Stager:
             return ExplodedDirectoryWriter(root, self._settings.mode, self._settings.owner, on_written)
 
         def unpack_part(number: int, on_written: OnWritten) -> EntryRanges:
-            return self._check.unpack_part(source.path, read, summary, number, directory_writer(on_written))
+            with directory_writer(on_written) as writer:
+                return self._check.unpack_part(source.path, read, summary, number, writer)
 
         single_process = source.fingerprint.size < WORTH_A_PROCESS or not self._may_fork
         with (
@@ -228,14 +230,15 @@ class Stager:
             with (
                 io_errors.writing(self._target.path),
                 BackgroundFlush(
-                    lambda: flush_file_system(root), _FLUSH_INTERVAL_OF_MANY, self._progress.update
+                    lambda: flush_file_system(self._target.descriptor), _FLUSH_INTERVAL_OF_MANY, self._progress.update
                 ) as flush,
             ):
                 self._check.require_no_overlap(source.path, pool.run(flush.wrote))
                 with archive_check.naming(source.path):
                     mtime = self._mtime(source, time.time_ns())
-                    directory_writer(no_progress).finish(mtime, summary.newest_dos_time)
-                inode = os.fstat(root).st_ino
+                    with directory_writer(no_progress) as writer:
+                        writer.finish(mtime, summary.newest_dos_time)
+                inode = root.status().st_ino
             with io_errors.reading(source.path):
                 return inode, digest.result()
 

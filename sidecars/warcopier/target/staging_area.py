@@ -6,7 +6,8 @@ exploded directory as `META-INF/.warcopier-TOKEN-N.staging`: below its appBase, 
 Tomcat does not deploy a directory that we may create.
 
 A later run removes the files of a run whose lock no process holds. It keeps those of a live run, because several Pods
-may share a volume.
+may share a volume. Others may write into the target. They can plant such names, so a directory is removed only from a
+`META-INF` that is ours and that nobody else may write into: nobody but us has moved anything there.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from contextlib import suppress
 
+from sidecars.chassis.isolation.beneath import LeavesRoot
 from sidecars.chassis.runtime import logs, signals
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
@@ -27,14 +30,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from sidecars.chassis.isolation.beneath import Root
     from sidecars.warcopier.target.directory import TargetDirectory
 
 log = logs.get("warcopier")
 
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LOCK_MODE = 0o644
 _PRIVATE = 0o700  # mode of a directory while it is being filled
+_META_INF_MODE = 0o755
+_WRITTEN_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _ATTEMPTS = 10  # to create a directory in META-INF, which another run may remove whenever it is empty
 
 
@@ -45,7 +49,8 @@ class StagingArea:
         self._target = target
         self._token = ""
         self._lock: int | None = None  # descriptor of the lock file; None until something is staged
-        self._unfinished: dict[str, None] = {}  # names, in the order of their creation
+        self._meta_inf: Root | None = None  # META-INF of the target, once something was staged there
+        self._unfinished: dict[str, Root] = {}  # the directory of each name, in the order of their creation
         self._created = 0
 
     def __enter__(self) -> Self:
@@ -56,9 +61,10 @@ class StagingArea:
     ) -> None:
         with signals.block_stop():
             # The lock file goes last: while it exists and is locked, no other run takes our files for stale.
-            for name in reversed(self._unfinished):
-                self._remove(name)
-            if any(name.startswith(META_INF) for name in self._unfinished):
+            for name, root in reversed(self._unfinished.items()):
+                self._remove(root, name)
+            if self._meta_inf is not None:
+                self._meta_inf.close()
                 self._remove_meta_inf()
             if self._lock is not None:
                 os.close(self._lock)
@@ -67,55 +73,79 @@ class StagingArea:
 
     def create_file(self, mode: int) -> tuple[str, int]:
         """Create a staging file. Return its name, and a descriptor for reading and writing. Raises OSError."""
-        name = self._new_name()
-        return name, os.open(name, _CREATE, mode, dir_fd=self._target.descriptor)
+        name = self._new_name(self._target.root)
+        return name, self._target.root.create(name, mode, os.O_RDWR)
 
-    def create_directory(self) -> tuple[str, int]:
-        """Create a staging directory in META-INF. Return its name and descriptor. Raises OSError or IOFailed."""
-        name = self.new_directory_name()
+    def create_directory(self) -> tuple[str, Root]:
+        """Create a staging directory in META-INF. Return its name, and the directory. Raises OSError or IOFailed."""
         for attempt in range(_ATTEMPTS):
-            self.create_meta_inf()
+            meta_inf, name = self.new_directory_name()
             try:
-                os.mkdir(name, _PRIVATE, dir_fd=self._target.descriptor)
+                meta_inf.make_directory(name, _PRIVATE)
                 break
-            except NotADirectoryError:
-                raise self._meta_inf_failure() from None
-            except FileNotFoundError:
+            except FileNotFoundError:  # another run has removed META-INF
+                self._forget_meta_inf(name)
                 if attempt == _ATTEMPTS - 1:
-                    if self._target.stat(META_INF):  # a link to nothing
-                        raise self._meta_inf_failure() from None
                     raise
-        return name, os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=self._target.descriptor)
+        directory = meta_inf.subdirectory(name)
+        made = directory.status()
+        if not self.is_own_user(made.st_uid):
+            directory.close()
+            raise IOFailed(f"{escaped(directory.path)}: something else took the place of this directory; try again")
+        return name, directory
 
-    def create_meta_inf(self) -> None:
-        """Create META-INF of the target unless it exists. Raises OSError."""
-        with suppress(FileExistsError):
-            os.mkdir(META_INF, 0o755, dir_fd=self._target.descriptor)
+    def new_directory_name(self) -> tuple[Root, str]:
+        """Return META-INF, which is created if it is missing, and a new name in it.
 
-    def new_directory_name(self) -> str:
-        """Return a new name in META-INF. A directory with the name is removed at the end. Raises OSError."""
-        return self._new_name(f"{META_INF}/")
+        A directory with the name is removed at the end. Raises OSError or IOFailed.
+        """
+        if self._meta_inf is None:
+            try:
+                self._meta_inf = self._target.root.subdirectory(META_INF, create=True, mode=_META_INF_MODE)
+            except (LeavesRoot, NotADirectoryError):
+                raise self._meta_inf_failure() from None
+        return self._meta_inf, self._new_name(self._meta_inf)
+
+    def _forget_meta_inf(self, name: str) -> None:
+        del self._unfinished[name]
+        if self._meta_inf is not None and self._meta_inf not in self._unfinished.values():
+            self._meta_inf.close()
+            self._meta_inf = None
+
+    def is_own_user(self, user: int) -> bool:
+        """True if the file system gives our files to this user. Some network file systems map all users to one.
+
+        Raises OSError.
+        """
+        if user == os.geteuid():
+            return True
+        if self._lock is None:
+            self._lock = self._create_lock()
+        return os.fstat(self._lock).st_uid == user
 
     def published(self, name: str) -> None:
         """Note that the staged file or directory has been renamed to its final name."""
         del self._unfinished[name]
 
-    def _new_name(self, place: str = "") -> str:
+    def _new_name(self, place: Root) -> str:
         if self._lock is None:
             self._lock = self._create_lock()
         self._created += 1
-        name = f"{place}{tomcat_names.staging_name(self._token, self._created)}"
-        self._unfinished[name] = None  # noted before it is created: a signal may come between any two lines
+        name = tomcat_names.staging_name(self._token, self._created)
+        self._unfinished[name] = place  # noted before it is created: a signal may come between any two lines
         return name
 
     def _create_lock(self) -> int:
+        root = self._target.root
         while True:
             self._token = os.urandom(8).hex()
             name = tomcat_names.lock_name(self._token)
-            self._unfinished[name] = None
-            lock = os.open(name, _CREATE, _LOCK_MODE, dir_fd=self._target.descriptor)
-            with suppress(OSError):  # a file system without locks: `remove_stale` then never takes our files for stale
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            self._unfinished[name] = root
+            lock = root.create(name, _LOCK_MODE, os.O_RDWR)
+            # Without waiting: a neighbour may hold a lock on it already. Then, as on a file system without locks,
+            # `remove_stale` never takes our files for stale.
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(lock).st_nlink:
                 return lock
             os.close(lock)  # another run removed it before it was locked
@@ -131,28 +161,39 @@ class StagingArea:
 
         Return the removed names. Only names exactly of our form are removed, of runs whose lock no process holds.
         """
-        by_token: dict[str, list[str]] = {}
-        for name in (*names, *self._names_in_meta_inf()):
-            if token := tomcat_names.run_token(name.removeprefix(f"{META_INF}/")):
-                by_token.setdefault(token, []).append(name)
-        removed: list[str] = []
-        for token, stale in by_token.items():
-            if self._is_abandoned(token):
-                # The lock file goes last: a run that is killed here leaves nothing that looks alive.
-                removed += filter(self._remove, sorted(stale, key=tomcat_names.lock_name(token).__eq__))
-        if META_INF in names:
+        root = self._target.root
+        has_meta_inf = META_INF in names
+        by_token: dict[str, list[tuple[Root, str]]] = {}
+        meta_inf = self._own_meta_inf() if has_meta_inf else None
+        try:
+            found = [(root, name) for name in names]
+            if meta_inf is not None:
+                found += [(meta_inf, entry.name) for entry in meta_inf.scan()]
+            for place, name in found:
+                if token := tomcat_names.run_token(name):
+                    by_token.setdefault(token, []).append((place, name))
+            removed: list[str] = []
+            for token, stale in by_token.items():
+                if self._is_abandoned(token):
+                    # The lock file goes last: a run that is killed here leaves nothing that looks alive.
+                    stale.sort(key=lambda one: (one[1] == tomcat_names.lock_name(token), one[1]))
+                    removed += [name for place, name in stale if self._remove(place, name)]
+        finally:
+            if meta_inf is not None:
+                meta_inf.close()
+        if has_meta_inf:
             self._remove_meta_inf()
         return removed
 
-    def _names_in_meta_inf(self) -> list[str]:
+    def _own_meta_inf(self) -> Root | None:
+        """Return META-INF of the target if it is ours and nobody else may write into it, else None."""
         with suppress(OSError):
-            directory = os.open(META_INF, _DIRECTORY, dir_fd=self._target.descriptor)
-            try:
-                names = os.listdir(directory)  # noqa: PTH208 - pathlib has no listing of a descriptor
-                return [f"{META_INF}/{name}" for name in sorted(names)]
-            finally:
-                os.close(directory)
-        return []
+            meta_inf = self._target.root.subdirectory(META_INF)
+            found = meta_inf.status()
+            if not found.st_mode & _WRITTEN_BY_OTHERS and self.is_own_user(found.st_uid):
+                return meta_inf
+            meta_inf.close()
+        return None
 
     def _is_abandoned(self, token: str) -> bool:
         """True if no process holds the lock of the run with this token."""
@@ -163,15 +204,15 @@ class StagingArea:
             return error.errno == errno.ENOENT
         return True
 
-    def _remove(self, name: str) -> bool:
+    def _remove(self, root: Root, name: str) -> bool:
         """Remove an unfinished file or directory. Return False, after a warning, if it cannot be removed."""
         try:
-            if name.startswith(f"{META_INF}/"):
+            if root is self._target.root:
+                root.remove(name)
+            else:
                 from sidecars.warcopier.target import directory_swap  # noqa: PLC0415 - not for a WAR
 
-                directory_swap.remove_tree(name, self._target.descriptor)
-            else:
-                os.unlink(name, dir_fd=self._target.descriptor)
+                directory_swap.remove_tree(root, name)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 log.warning("cannot be removed; a later run tries again", file=name, reason=error.strerror)
@@ -180,4 +221,4 @@ class StagingArea:
 
     def _remove_meta_inf(self) -> None:
         with suppress(OSError):  # it belongs to another user, or is not empty
-            os.rmdir(META_INF, dir_fd=self._target.descriptor)
+            self._target.root.remove_directory(META_INF)

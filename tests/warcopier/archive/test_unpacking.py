@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sidecars.chassis.isolation.beneath import Root
 from sidecars.warcopier.archive import verification
 from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
 from sidecars.warcopier.archive.verification import Limits
@@ -32,18 +33,16 @@ def unpacked(data: bytes, folder: Path, limits: Limits = WIDE, mode: int = 0o644
         return data[offset : offset + length]
 
     folder.mkdir(parents=True, exist_ok=True)
-    root = os.open(folder, os.O_RDONLY)
     before = os.umask(0)
     try:
-        sink = ExplodedDirectoryWriter(root, mode, None, no_progress)
-        whole = verification.summarize(read, len(data), limits, "unpackable")
-        verification.require_no_overlap(
-            verification.verify_part(read, whole, part, "unpackable", sink) for part in whole.parts
-        )
-        sink.finish(1_700_000_000 * 10**9)
+        with Root.open(folder) as root, ExplodedDirectoryWriter(root, mode, None, no_progress) as sink:
+            whole = verification.summarize(read, len(data), limits, "unpackable")
+            verification.require_no_overlap(
+                verification.verify_part(read, whole, part, "unpackable", sink) for part in whole.parts
+            )
+            sink.finish(1_700_000_000 * 10**9)
     finally:
         os.umask(before)
-        os.close(root)
     found = tree(folder)
     assert found.pop(TRACKER) == b""
     return found

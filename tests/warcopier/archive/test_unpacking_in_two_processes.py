@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime.lifecycle import BadData
 from sidecars.warcopier.archive import verification
 from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
@@ -35,16 +36,15 @@ Unpacked = tuple[Contents, dict[str, bytes]] | str
 def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
     """Unpack a file. Return its contents and the files that it made, or the reason of the refusal."""
     folder.mkdir()
-    reader, root = os.open(path, os.O_RDONLY), os.open(folder, os.O_RDONLY)
+    reader, root = os.open(path, os.O_RDONLY), Root.open(folder)
     read = reader_of(reader)
     try:
         found = verification.summarize(read, path.stat().st_size, WIDE, "unpackable")
 
         def work(number: int, wrote: OnWritten) -> bytes:
             try:
-                return verification.verify_part(
-                    read, found, found.parts[number], "unpackable", ExplodedDirectoryWriter(root, 0o644, None, wrote)
-                )
+                with ExplodedDirectoryWriter(root, 0o644, None, wrote) as sink:
+                    return verification.verify_part(read, found, found.parts[number], "unpackable", sink)
             except BadArchive as refusal:
                 raise BadData(str(refusal)) from None
 
@@ -54,7 +54,7 @@ def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
         return str(refusal)
     finally:
         os.close(reader)
-        os.close(root)
+        root.close()
     return found.contents, tree(folder)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecars.chassis.isolation.beneath import Root
 from sidecars.warcopier.archive.entry_names import MAX_DEPTH, MAX_NAME_BYTES
 from sidecars.warcopier.source.globbing import glob_paths
 from sidecars.warcopier.target import directory_swap
@@ -172,9 +173,8 @@ def test_a_glob_goes_as_deep_as_a_path_can(copier: Copier) -> None:
     published(copier.run(WARCOPIER_SOURCE=f"{copier.source}/**/*.war"))
     assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
     copier.source.rename(copier.source.parent / "away")  # too deep for pytest to remove
-    at = os.open(copier.source.parent, os.O_RDONLY)
-    directory_swap.remove_tree("away", at)
-    os.close(at)
+    with Root.open(copier.source.parent) as root:
+        directory_swap.remove_tree(root, "away")
 
 
 def test_links_in_a_circle_do_not_hold_a_glob_up(copier: Copier) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.chassis.isolation.beneath import Root
 from sidecars.warcopier.target import directory_swap
 from tests.warcopier.support import (
     names,
@@ -41,10 +42,7 @@ def test_whatever_is_in_a_directory_and_whatever_its_name_is_it_can_be_removed(
 ) -> None:
     folder = tmp_path_factory.mktemp("trees")
     make(folder / "gone", what)
-    at = os.open(folder, os.O_RDONLY)
-    try:
-        directory_swap.remove_tree("gone", at)
-    finally:
-        os.close(at)
+    with Root.open(folder) as root:
+        directory_swap.remove_tree(root, "gone")
     assert names(folder) == []
     assert Path("/etc/hostname").exists()
