@@ -1,0 +1,323 @@
+"""The planter: a process that does what a compromised app can do to the volumes that it shares with a sidecar.
+
+It reads one step a line from stdin, `["link", "/volume/token.log", "/outside/secret"]`, and answers each with a line:
+`"ok"`, or the name of the error with which the kernel refused (`"EXDEV"`). A storm goes on in a child until stdin ends.
+It runs as a program of its own, isolated, with the user that the test gives it, and needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import itertools
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+EXCHANGE = 2  # RENAME_EXCHANGE, renameat2(2)
+AT_FDCWD = -100
+PDEATHSIG = 1  # PR_SET_PDEATHSIG, prctl(2)
+PAUSE = 0.001  # seconds between the turns of a storm that would otherwise starve a machine with few cores
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_kept: list[Any] = []  # descriptors and sockets, which stay open until the end
+
+
+def exchange(one: bytes, other: bytes) -> bool:
+    """Exchange two names in one step. Return False if one of them is not there now."""
+    return int(_libc.renameat2(AT_FDCWD, one, AT_FDCWD, other, EXCHANGE)) == 0
+
+
+# -- what stays where it is planted ------------------------------------------------------------------------------------
+
+
+def link(name: str, target: str) -> None:
+    os.symlink(target, name)
+
+
+def hard_link(name: str, target: str) -> None:
+    os.link(target, name, follow_symlinks=False)
+
+
+def file(name: str, text: str = "", mode: int = 0o644) -> None:
+    with open(name, "w", encoding="utf-8", errors="surrogateescape") as made:
+        made.write(text)
+    os.chmod(name, mode)
+
+
+def bytes_of(name: str, digits: str) -> None:
+    with open(name, "wb") as made:
+        made.write(bytes.fromhex(digits))
+
+
+def append(name: str, text: str) -> None:
+    with open(name, "a", encoding="utf-8") as opened:
+        opened.write(text)
+
+
+def fifo(name: str) -> None:
+    os.mkfifo(name, 0o666)
+    os.chmod(name, 0o666)
+
+
+def unix_socket(name: str) -> None:
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(name)
+    made.listen()
+    _kept.append(made)
+
+
+def device(name: str, major: int, minor: int) -> None:
+    os.mknod(name, 0o666 | stat.S_IFCHR, os.makedev(major, minor))
+
+
+def directory(name: str, mode: int = 0o777) -> None:
+    os.makedirs(name, exist_ok=True)
+    os.chmod(name, mode)
+
+
+def sparse(name: str, size: int) -> None:
+    with open(name, "ab") as made:
+        made.truncate(size)
+
+
+def deep(name: str, depth: int, file_name: str) -> None:
+    """Make directories in each other, each called `d`, and a file in the last one: no path is as long as that."""
+    here = os.open(".", os.O_RDONLY)
+    try:
+        os.makedirs(name, exist_ok=True)
+        os.chdir(name)
+        for _ in range(depth):
+            os.mkdir("d")
+            os.chdir("d")
+        with open(file_name, "w", encoding="utf-8") as made:
+            made.write("a line far below\n")
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def many(folder: str, count: int, suffix: str) -> None:
+    os.makedirs(folder, exist_ok=True)
+    parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    for number in range(count):
+        os.close(os.open(f"{number:06}{suffix}", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=parent))
+    os.close(parent)
+
+
+def rename(name: str, new: str) -> None:
+    os.rename(name, new)
+
+
+def remove(name: str) -> None:
+    os.unlink(name)
+
+
+def swap(name: str, other: str) -> None:
+    if not exchange(os.fsencode(name), os.fsencode(other)):
+        raise OSError(ctypes.get_errno(), "renameat2")
+
+
+def forge_record(folder: str, name: str, digest: str) -> None:
+    """Write a record of the copier which says that the file with this name has that digest and passed every check."""
+    found = os.stat(f"{folder}/{name}")
+    fields = {
+        "size": found.st_size,
+        "mtime_ns": found.st_mtime_ns,
+        "ctime_ns": found.st_ctime_ns,
+        "inode": found.st_ino,
+    }
+    entry = {"sha256": digest, "check": "war", "file": fields}
+    file(f"{folder}/.warcopier.json", json.dumps({"version": 1, "artifacts": {name: entry}}))
+
+
+# -- locks -------------------------------------------------------------------------------------------------------------
+
+
+def lease(name: str) -> None:
+    """Take a write lease, and never give it back: `open` of another process waits for 45 seconds without O_NONBLOCK."""
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    _kept.append(descriptor)
+
+
+def flock(name: str) -> None:
+    descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    _kept.append(descriptor)
+
+
+# -- storms, which go on in a child ------------------------------------------------------------------------------------
+
+
+def storm(turns: Iterator[None], pause: float = PAUSE) -> None:
+    """Let a child take turns until this process ends. `pause` is the time between two of them, in seconds."""
+    parent = os.getpid()
+    if os.fork() == 0:
+        _libc.prctl(PDEATHSIG, signal.SIGKILL)
+        try:
+            if os.getppid() == parent:
+                for _ in turns:
+                    time.sleep(pause)
+        finally:
+            os._exit(0)
+
+
+def _swaps(name: bytes, other: bytes) -> Iterator[None]:
+    while True:
+        for _ in range(20):
+            exchange(name, other)
+        yield
+
+
+def swap_storm(name: str, other: str) -> None:
+    storm(_swaps(os.fsencode(name), os.fsencode(other)))
+
+
+def _hunt(root: bytes, target: bytes) -> Iterator[None]:
+    """Leave a link to `target` at the place of each directory below `root` for a moment, again and again."""
+    traps = [os.path.join(root, b"trap-%d" % number) for number in range(64)]
+    for trap in traps:
+        os.symlink(target, trap)
+    while True:
+        found = []
+        with contextlib.suppress(OSError):
+            for folder, names, _ in os.walk(root):
+                found += [os.path.join(folder, name) for name in names if not name.startswith(b"trap-")]
+        pairs = list(zip(reversed(found), traps, strict=False))  # the deepest first: the others would take them along
+        for path, trap in pairs:
+            exchange(path, trap)
+        yield
+        for path, trap in reversed(pairs):
+            exchange(path, trap)
+        yield
+
+
+def hunt(root: str, target: str) -> None:
+    storm(_hunt(os.fsencode(root), os.fsencode(target)), pause=0)
+
+
+def _rotations(name: str) -> Iterator[None]:
+    for number in itertools.count():
+        with contextlib.suppress(OSError):
+            os.rename(name, f"{name}.{number % 3}")
+            file(name, f"a line of rotation {number}\n")
+        yield
+
+
+def rotation_storm(name: str) -> None:
+    storm(_rotations(name))
+
+
+def _lengths(name: str) -> Iterator[None]:
+    for number in itertools.count():
+        with open(name, "r+b") as opened:
+            opened.truncate(number % 7 * 10_000)
+            opened.write(b"a line that shrinks\n" * (number % 5 * 100))
+        yield
+
+
+def shrink_storm(name: str) -> None:
+    file(name)
+    storm(_lengths(name))
+
+
+def _kinds(name: str, target: str) -> Iterator[None]:
+    made: list[Callable[[], None]] = [
+        lambda: os.symlink(target, name),
+        lambda: os.mkfifo(name),
+        lambda: os.mkdir(name),
+        lambda: file(name, "a line of a name of many kinds\n"),
+    ]
+    for make in itertools.cycle(made):
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        with contextlib.suppress(OSError):
+            os.rmdir(name)
+        with contextlib.suppress(OSError):
+            make()
+        yield
+
+
+def kind_storm(name: str, target: str) -> None:
+    storm(_kinds(name, target))
+
+
+def _births(folder: str) -> Iterator[None]:
+    for number in itertools.count():
+        name = f"{folder}/born-{number % 50}.log"
+        with contextlib.suppress(OSError):
+            file(name, "a line that is soon gone\n")
+            os.unlink(name)
+        yield
+
+
+def birth_storm(folder: str) -> None:
+    storm(_births(folder))
+
+
+def _feed(name: str, text: str) -> Iterator[None]:
+    while True:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(name, os.O_WRONLY | os.O_NONBLOCK)
+            with contextlib.suppress(OSError):
+                os.write(descriptor, text.encode())
+            os.close(descriptor)
+        yield
+
+
+def feed_fifo(name: str, text: str) -> None:
+    fifo(name)
+    storm(_feed(name, text))
+
+
+STEPS: dict[str, Callable[..., None]] = {
+    step.__name__: step
+    for step in (
+        *(
+            link,
+            hard_link,
+            file,
+            bytes_of,
+            append,
+            fifo,
+            unix_socket,
+            device,
+            forge_record,
+            directory,
+            sparse,
+            deep,
+            many,
+            rename,
+            remove,
+            swap,
+        ),
+        *(lease, flock, swap_storm, hunt, rotation_storm, shrink_storm, kind_storm, birth_storm, feed_fifo),
+    )
+}
+
+
+def main() -> None:
+    os.umask(0)
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        answer = "ok"
+        try:
+            STEPS[name](*arguments)
+        except OSError as error:
+            answer = errno.errorcode.get(error.errno or 0, str(error))
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
