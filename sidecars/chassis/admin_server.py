@@ -26,7 +26,7 @@ from sidecars.chassis.accept.listen import bind, bound_address
 from sidecars.chassis.config.settings import ServiceSettings, effective, variable
 from sidecars.chassis.http import server
 from sidecars.chassis.http.server import Request, Response
-from sidecars.chassis.runtime import descriptors, logs
+from sidecars.chassis.runtime import descriptors, logs, scrubber
 from sidecars.chassis.runtime.health import Health
 
 log = logs.get("admin")
@@ -57,6 +57,10 @@ class _SharedCollector(Collector):
         yield used_up
         yield CounterMetricFamily(
             "sidecar_log_lines_dropped", "Lines of the log that stderr's reader was too slow for.", logs.dropped_lines()
+        )
+
+        yield CounterMetricFamily(
+            "sidecar_secrets_scrubbed", "Secrets that were replaced in an output; each is a defect.", scrubber.net.hits
         )
 
 
@@ -130,11 +134,12 @@ class _Endpoints:
             "settings": effective(self._settings),
             **self._status(),
         }
-        body = json.dumps(page, indent=2, default=str) + "\n"
+        body = logs.scrubbed(json.dumps(page, indent=2, default=str), "/status") + "\n"
         return Response(body=body.encode(), headers={"Content-Type": "application/json; charset=utf-8"})
 
 
 def _result(state: str, problems: list[str]) -> Response:
     if problems:
-        return server.text(503, "".join(f"not {state}: {problem}\n" for problem in problems))
+        text = "".join(f"not {state}: {problem}\n" for problem in problems)
+        return server.text(503, logs.scrubbed(text, f"not {state}"))
     return server.text(200, f"{state}\n")

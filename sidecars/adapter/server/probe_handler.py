@@ -88,7 +88,10 @@ def _log_change(path: str, response: ProbeResponse) -> None:
 
 
 def _http_response(response: ProbeResponse) -> Response:
-    return Response(response.status, response.body, {**response.headers, "Server": "adapter"})
+    body = response.body
+    if response.reason:  # the text is ours; a peer's words may be in it
+        body = logs.scrubbed(body.decode(errors="surrogateescape"), "response").encode(errors="surrogateescape")
+    return Response(response.status, body, {**response.headers, "Server": "adapter"})
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sidecars.ambassador.http.fields import CONTROL_FIELDS, TOKEN
 from sidecars.ambassador.http.request_head import CombinedEdits
-from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType
+from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, fixed_secret
 
 _EDIT = re.compile(rf"([+-]?)({TOKEN.decode()})[\t ]*(?::[\t ]*([\t\x20-\x7e]*))?")
 _EXPECTED = "expected one edit a line: `Name: value` sets, `+Name: value` adds, `-Name` removes"
@@ -56,7 +56,7 @@ def _parse_edit(line: str) -> HeaderEdit:
     if name.lower().encode() in CONTROL_FIELDS | {b"via"}:
         instead = "; Host is decided by HOST" if name.lower() == "host" else ""
         raise ValueError(f"{_EXPECTED}; {name} frames the message or belongs to one connection{instead}")
-    return HeaderEdit(sign, name, Secret(lambda: value))
+    return HeaderEdit(sign, name, fixed_secret(value))
 
 
 edits = SettingType("header edits", _parse_edits, lambda several: " | ".join(map(str, several)), sensitive=True)

@@ -38,6 +38,7 @@ class SettingType(Generic[T]):
     secret     nothing of the value is ever shown
     sensitive  a part of the value is not shown, so a wrong value is not repeated in its error message: it may have the
                secret in any place. The messages of `parse` give a position instead
+    parts      returns the secret texts in a secret's value, such as the values of header fields
     from_file  makes the value of a text that a file gave, from the parsed value and the file's name. It is for values
                whose file is read again later
     """
@@ -47,6 +48,7 @@ class SettingType(Generic[T]):
     show: Callable[[T], str] = str
     secret: bool = False
     sensitive: bool = False
+    parts: Callable[[str], Iterable[str]] = str.splitlines
     from_file: Callable[[T, str], T] | None = None
 
 
@@ -270,17 +272,32 @@ class Secret:
     """A value that is never shown. If a file gave it, the file is read again at every use, for rotated secrets.
 
     As text, in each form that Python has, it is `shown`: `***`, or a part that is no secret, such as a field's name.
+    The `parts` of each new value are looked for in all outputs (`runtime.scrubber`).
     """
 
-    __slots__ = ("_read", "_shown")
+    __slots__ = ("_known", "_parts", "_read", "_shown")
 
-    def __init__(self, read: Callable[[], str], shown: str = HIDDEN) -> None:
+    def __init__(
+        self, read: Callable[[], str], shown: str = HIDDEN, parts: Callable[[str], Iterable[str]] = str.splitlines
+    ) -> None:
         self._read = read
         self._shown = shown
+        self._parts = parts
+        self._known = ""
+
+    def note(self, value: str) -> None:
+        """Hide this value in all outputs. `reveal` does this, too, when it has read a new value."""
+        from sidecars.chassis.runtime import scrubber  # noqa: PLC0415 - only a process with a secret loads it
+
+        self._known = value
+        scrubber.hide(self, self._parts(value))
 
     def reveal(self) -> str:
         """Return the current value. Raises OSError or UnicodeDecodeError if its file cannot be read."""
-        return self._read()
+        value = self._read()
+        if value != self._known:
+            self.note(value)
+        return value
 
     def __repr__(self) -> str:
         return self._shown
@@ -291,4 +308,11 @@ class Secret:
         return format(self._shown, spec)
 
 
-secret = SettingType("secret", lambda raw: Secret(lambda: raw), repr, secret=True)
+def fixed_secret(raw: str, shown: str = HIDDEN, parts: Callable[[str], Iterable[str]] = str.splitlines) -> Secret:
+    """Return a secret that does not change."""
+    made = Secret(lambda: raw, shown, parts)
+    made.note(raw)
+    return made
+
+
+secret = SettingType("secret", fixed_secret, repr, secret=True)

@@ -297,7 +297,9 @@ class _Loader:
             self._note(file_variable, filename, spec.type, "the file is empty")
             return None
         if spec.type.secret:
-            return Secret(read)
+            made = Secret(read, parts=spec.type.parts)
+            made.note(raw)
+            return made
         value = self._parsed(spec.type, file_variable, raw, filename)
         return spec.type.from_file(value, filename) if spec.type.from_file and value is not None else value
 

@@ -12,13 +12,15 @@ The part that is not shown is returned by `Url.target.reveal`. A test of the rep
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Callable, Iterable
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from sidecars.chassis.config.setting_types import HIDDEN, SettingType
+from sidecars.chassis.runtime import scrubber
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+_TOKEN = re.compile(r"(?=.*[0-9]).{16,}")  # of a path or a query: it looks like a secret
 _LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f]")
 # User info ends at the last @ before the path. If the text behind its colon is no port, it may be a password with a
@@ -59,8 +61,17 @@ class RequestTarget:
     def __init__(self, raw: str, show_path: Callable[[str], str] = path_only) -> None:
         self._raw = raw
         self._hash = hash(raw)
-        path, question_mark, _ = raw.partition("?")
-        self._shown = show_path(path) + (f"?{HIDDEN}" if question_mark else "")
+        path, question_mark, query = raw.partition("?")
+        shown_path = show_path(path)
+        self._shown = shown_path + (f"?{HIDDEN}" if question_mark else "")
+        hidden_parts = {*re.split("[&;=]", query), *re.split("[/;=]", path)} - set(re.split("[/;=]", shown_path))
+        self._hide(hidden_parts)
+
+    def _hide(self, parts: Iterable[str]) -> None:
+        """Hide the parts that look like a secret in all outputs. Words such as `push` and `json` do not."""
+        texts = [text for text in parts if _TOKEN.fullmatch(text)]
+        if texts:
+            scrubber.hide(self, [each for text in texts for each in {text, unquote(text)}])
 
     def reveal(self) -> str:
         """Return the whole target, as it is sent."""

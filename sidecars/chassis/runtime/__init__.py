@@ -5,7 +5,7 @@
                                context.stopping      set by SIGTERM or SIGINT
                                context.health        latches and heartbeats behind /readyz and /livez
 
-    log.info(…) ──▶ logs (JSON or text) ──▶ log_writer (never blocks) ──▶ stderr
+    log.info(…) ──▶ logs (JSON or text) ──▶ scrubber ──▶ log_writer (never blocks) ──▶ stderr
 
 Begin with `lifecycle`.
 
@@ -14,6 +14,7 @@ signals            SIGTERM and SIGINT: handled, blocked or ignored
 health             liveness and readiness
 descriptors        limits of open files, a reserve, and errors that mean "used up"
 logs, log_writer   log lines, and their way to stderr
+scrubber           the net under the types of settings: no output has a secret in it
 streams            standard output of a command
 blocking_thread    blocking calls beside the event loop
 file_io            whole writes, fsync of a directory, text of bounded size

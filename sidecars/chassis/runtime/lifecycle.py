@@ -281,7 +281,8 @@ def write_termination_message(message: str, termination_log: str = TERMINATION_L
     """
     try:
         with open(termination_log, "r+b") as file:  # noqa: PTH123 - r+ does not create the file: only Kubernetes does
-            text = printable(message, keep="\n\t").encode()[:_TERMINATION_LIMIT].decode(errors="ignore")
+            whole = printable(logs.scrubbed(message, "the termination message"), keep="\n\t").encode()
+            text = whole[:_TERMINATION_LIMIT].decode(errors="ignore")
             file.write(text.encode())
             file.truncate()
     except OSError:

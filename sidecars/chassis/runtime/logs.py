@@ -83,6 +83,8 @@ class _Output:
 
     def _bytes(self, level: str, logger: str, msg: str, fields: dict[str, object], before: str) -> bytes:
         line = self._line(level, logger, msg, fields, colours=self._writer.is_terminal)
+        if _scrub is not None:
+            line = _scrub(line, f"log line of {logger}")
         return f"{before}{line}\n".encode(errors="backslashreplace")
 
 
@@ -116,7 +118,7 @@ class _StandardError(io.TextIOBase):
     def write(self, text: str) -> int:
         whole, newline, self._partial = f"{self._partial}{text}".rpartition("\n")
         if newline:
-            self._writer.write(f"{whole}\n".encode(errors="backslashreplace"))
+            self._writer.write(f"{scrubbed(whole, 'stderr')}\n".encode(errors="backslashreplace"))
         return len(text)
 
     def isatty(self) -> bool:
@@ -142,6 +144,7 @@ def _standard_error() -> LogWriter:
 
 
 _output: _Output | _Unconfigured = _Unconfigured()
+_scrub: Callable[[str, str], str] | None = None  # None in a process without a secret
 
 
 class Log:
@@ -189,6 +192,17 @@ def configure(
     _output = _Output(level, form, stream)
     if libraries:
         _forward_libraries(level)
+
+
+def set_scrubber(scrub: Callable[[str, str], str]) -> None:
+    """Let this function remove secrets from all lines (`scrubber`). Its second argument names the output."""
+    global _scrub  # noqa: PLW0603 - a process has one log
+    _scrub = scrub
+
+
+def scrubbed(text: str, place: str) -> str:
+    """Return the text of another output without a secret. `place` names the output."""
+    return text if _scrub is None else _scrub(text, place)
 
 
 def flush() -> None:

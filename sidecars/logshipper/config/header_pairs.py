@@ -54,6 +54,14 @@ def parse(raw: str) -> list[tuple[str, str]]:
     return found
 
 
+def values(raw: str) -> list[str]:
+    """Return the values of the pairs; of a text that has none, the text."""
+    try:
+        return [value for _, value in parse_pairs(raw)]
+    except ValueError:
+        return [raw]
+
+
 def can_be_a_value(text: str) -> bool:
     """Return True if a header can have this value: RFC 9110, section 5.5, without the obsolete forms."""
     return text.isascii() and text.isprintable() and text == text.strip()

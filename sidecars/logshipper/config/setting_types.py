@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, text
+from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, fixed_secret, text
 from sidecars.logshipper.config import header_pairs, sink_registry
 
 RESERVED = ("id", "file", "partial", "time", "level", "severity", "message")
@@ -89,7 +89,7 @@ label = SettingType(text.name, _parse_label)
 
 def _parse_headers(raw: str) -> Secret:
     names = [name for name, _ in header_pairs.parse(raw)]
-    return Secret(lambda: raw, ",".join(f"{name}={HIDDEN}" for name in names))
+    return fixed_secret(raw, ",".join(f"{name}={HIDDEN}" for name in names), header_pairs.values)
 
 
 def _parse_attributes(raw: str) -> dict[str, str]:
@@ -103,7 +103,7 @@ def _parse_on_reject(raw: str) -> Path | None:
 
 
 sink_url = SettingType("URL", sink_registry.parse, sensitive=True)
-http_headers = SettingType("Name=value, …", _parse_headers, repr, secret=True)
+http_headers = SettingType("Name=value, …", _parse_headers, repr, secret=True, parts=header_pairs.values)
 attributes = SettingType("name=value, …", _parse_attributes, header_pairs.show_pairs)
 dead_letters: SettingType[Path | None] = SettingType(
     "drop · directory", _parse_on_reject, lambda value: str(value or "drop")
