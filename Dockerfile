@@ -172,8 +172,8 @@ python3 -m compileall -q --invalidation-mode unchecked-hash -s /code -p / /code/
 chmod -R u=rwX,go=rX /code
 chmod 0755 /code/usr/local/bin/*
 case $SIDECAR in
-    warcopier)  install -d -o 65532 -g 65532 /code/artifacts /code/webapps ;;
-    logshipper) install -d -o 65532 -g 65532 /code/logs /code/state /code/audit ;;
+    warcopier)  install -d -m 0775 -o 65532 -g 65532 /code/artifacts /code/webapps ;;
+    logshipper) install -d -m 0775 -o 65532 -g 65532 /code/logs /code/state /code/audit ;;
 esac
 find /code -exec touch --no-dereference --date @0 {} +
 EOS

@@ -118,7 +118,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         )
         pods.append(pod)
         pod.pack(1)
-        for place in (tmp_path, *tmp_path.parents):  # user 65532 must be able to enter it
+        for place in (tmp_path, *tmp_path.parents):  # user 64911 must be able to enter it
             if place.stat().st_mode & 0o005 != 0o005:
                 place.chmod(0o755)
         pod.compose("up", "--detach", "--quiet-pull")

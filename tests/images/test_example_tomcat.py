@@ -289,15 +289,19 @@ def test_health_is_503_with_a_reason_while_tomcat_hangs_and_200_when_it_goes_on(
     shop.wait_health(200)
 
 
-def test_every_container_runs_as_65532_with_a_read_only_root_and_no_capabilities(shop: Shop) -> None:
+def test_every_container_has_a_user_of_its_own_a_read_only_root_and_no_capabilities(shop: Shop) -> None:
+    users: dict[str, str] = {}
     for service in [*POD, *OTHERS]:
         for container in shop.containers(service):
             config = inspect(container)
             assert config["HostConfig"]["ReadonlyRootfs"] is True, service
             assert config["HostConfig"]["CapDrop"] == ["ALL"], service
-            assert config["Config"]["User"] == "65532:65532", service
+            users[service], _, group = config["Config"]["User"].partition(":")
+            assert group == "65532", service
             if config["State"]["Running"]:  # the processes that run:
-                assert _uids(container) == {"65532"}, service
+                assert _uids(container) == {users[service]}, service
+    assert len({users[service] for service in POD}) == len(POD)
+    assert "0" not in users.values()
 
 
 def _uids(container: str) -> set[str]:
