@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
-LOCKS  := $(NAMES) compile demo dev
+LOCKS  := $(NAMES) compile demo dev fuzz
 # Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check check-code check-images docs images e2e bench chaos soak compiled test-compiled locks clean
+.PHONY: help demo test test-fast check check-code check-images docs images e2e bench chaos fuzz soak compiled test-compiled locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -59,6 +59,9 @@ bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fa
 
 chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000), and no line may be lost
 	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000}
+
+fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp ## mutated bytes for every parser, SECONDS_EACH (30) for each of TARGETS (all); Linux on x86-64
+	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-30} $(TARGETS)
 
 soak: compiled ## REQUESTS through the ambassador (10 million), as the images have it, while memory and descriptors are watched; needs nginx and wrk
 	PYTHONSAFEPATH=1 PYTHONPATH=build/compiled:. $(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}

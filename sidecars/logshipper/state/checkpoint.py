@@ -28,12 +28,14 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sidecars.logshipper.model.fingerprint import START, Fingerprint
+from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH, START, Fingerprint
 
 VERSION = 1
+_COUNT_LIMIT = 2**64  # of a device, an inode, an offset
 
 JournalEntry = list[Any]
 """An entry of the journal: its kind, then its values, as JSON has them."""
@@ -116,18 +118,16 @@ def load(data: bytes) -> State:
         raise ValueError(f"has version {version}, and this logshipper reads version {VERSION}")
     if not end or checksum != _checksum(body):
         raise ValueError("is torn: its checksum does not match")
-    try:
+    with _wrong_content():
         page = json.loads(body)
-        state = State(journal=int(journal))
+        state = State(journal=_count(journal))
         for item in page["files"]:
             file = _file_state(item)
-            file.size, file.prefix, file.seen = item["size"], Fingerprint(*item["prefix"]), Fingerprint(*item["seen"])
-            file.positions = {sink: Fingerprint(*position) for sink, position in item["positions"].items()}
+            file.size, file.prefix, file.seen = _count(item["size"]), _read(item["prefix"]), _read(item["seen"])
+            file.positions = {sink: _read(position) for sink, position in item["positions"].items()}
             state.files[file.generation] = file
         for name, item in page["sinks"].items():
             state.sinks[name] = SinkState(_batches(item["sending"]), item["receipt"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"has a right checksum and a wrong content ({error})") from None
     return state
 
 
@@ -161,32 +161,44 @@ def journal_line(entry: JournalEntry) -> bytes:
 
 
 def journal_entries(data: bytes) -> Iterator[JournalEntry]:
-    """Yield the entries of a journal up to the first line that is torn."""
+    """Yield the entries of a journal up to the first line that is torn. Raises ValueError as `load` does."""
     for line in data.split(b"\n")[:-1]:
         checksum, _, body = line.partition(b" ")
         if checksum.decode("ascii", "replace") != _checksum(body):
             return
-        yield json.loads(body)
+        with _wrong_content():
+            entry = json.loads(body)
+        yield entry
 
 
 def apply(state: State, entry: JournalEntry) -> None:
-    """Apply an entry to the state. An entry about an unknown or forgotten generation changes nothing."""
+    """Apply an entry to the state. An entry about an unknown or forgotten generation changes nothing.
+
+    Raises ValueError, with the rest of a sentence, if the entry is not one that this module writes.
+    """
+    with _wrong_content():
+        _apply(state, entry)
+
+
+def _apply(state: State, entry: JournalEntry) -> None:
     match entry:
         case ["file", dict(item), list(prefix), list(seen)]:
             file = _file_state(item)
             known = state.files.setdefault(file.generation, file)
             known.path, known.device, known.inode = file.path, file.device, file.inode
-            known.prefix, known.seen = Fingerprint(*prefix), Fingerprint(*seen)
+            known.prefix, known.seen = _read(prefix), _read(seen)
             known.size = max(known.size, known.seen.offset)
         case ["send", str(sink), list(batches)]:
             state.sinks.setdefault(sink, SinkState()).sending = _batches(batches)
         case ["done", str(sink), dict(positions), receipt]:
             for name, position in positions.items():
                 if name in state.files:
-                    _move_position(state.files[name], sink, Fingerprint(*position))
+                    _move_position(state.files[name], sink, _read(position))
             state.sinks.setdefault(sink, SinkState()).receipt = receipt
         case ["gone", str(name)]:
             state.files.pop(name, None)
+        case _:
+            raise TypeError("an entry of no known kind")
 
 
 def _move_position(file: FileState, sink: str, position: Fingerprint) -> None:
@@ -210,12 +222,12 @@ def _describe(file: FileState) -> dict[str, Any]:
 
 def _file_state(item: dict[str, Any]) -> FileState:
     return FileState(
-        str(item["id"]),
-        str(item["name"]),
-        str(item["path"]),
-        str(item["input"]),
-        int(item["device"]),
-        int(item["inode"]),
+        _text(item["id"]),
+        _text(item["name"]),
+        _text(item["path"]),
+        _text(item["input"]),
+        _count(item["device"]),
+        _count(item["inode"]),
     )
 
 
@@ -229,7 +241,39 @@ def _batches(items: list[list[Any]]) -> list[list[ChunkRange]]:
 
 def _range(item: Any) -> ChunkRange:
     generation, position, start, end, partial = item
-    return ChunkRange(str(generation), int(position), int(start), int(end), bool(partial))
+    return ChunkRange(_text(generation), _count(position), _count(start), _count(end), bool(partial))
+
+
+# -- checks ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _wrong_content() -> Iterator[None]:
+    """Raise ValueError for every way in which a content can be wrong. Whoever can write the file can seal it, too."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"has a right checksum and a wrong content ({type(error).__name__}: {error})") from None
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError("a text was expected")
+    return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _COUNT_LIMIT:
+        raise TypeError("a whole number was expected")
+    return value
+
+
+def _read(item: Any) -> Fingerprint:
+    """Return the fingerprint of its three values. Its length is what the reader will read, so it is bounded."""
+    offset, length, digest = item
+    if _count(length) > min(_count(offset), PREFIX_LENGTH):
+        raise ValueError("a fingerprint is longer than those that are written")
+    return Fingerprint(offset, length, _text(digest))
 
 
 def _checksum(body: bytes) -> str:

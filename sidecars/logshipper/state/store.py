@@ -88,9 +88,17 @@ class Store:
         self.is_fresh = False
         for number in self._journals():
             if number >= self.state.journal:
-                for entry in checkpoint.journal_entries(self._read_journal(number)):
-                    checkpoint.apply(self.state, entry)
+                self._replay(number)
                 self.state.journal = number
+
+    def _replay(self, number: int) -> None:
+        try:
+            for entry in checkpoint.journal_entries(self._read_journal(number)):
+                checkpoint.apply(self.state, entry)
+        except ValueError as error:
+            raise IOFailed(
+                f"{self._where}: journal-{number} {error}; remove it to ship again what it was to remember"
+            ) from None
 
     def _read_journal(self, number: int) -> bytes:
         try:

@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.model.fingerprint import Fingerprint
+from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH, Fingerprint
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import ChunkRange, FileState, JournalEntry, SinkState, State
 
 _SIZE = st.integers(0, 2**50)
-_CONTENT = st.builds(Fingerprint, _SIZE, _SIZE, st.text("0123456789abcdef", max_size=24))
+_CONTENT = st.builds(
+    lambda offset, length, digest: Fingerprint(offset, min(offset, length), digest),
+    _SIZE,
+    st.integers(0, PREFIX_LENGTH),
+    st.text("0123456789abcdef", max_size=24),
+)
 _PATH = st.text(min_size=1, max_size=20)
 _ID = st.text("0123456789abcdef", min_size=1, max_size=16)
 _SINK = st.sampled_from(["default", "loki"])
@@ -104,3 +109,30 @@ def test_a_position_moves_with_done_and_not_with_send() -> None:
     checkpoint.apply(state, checkpoint.done_entry("default", {"f1": mark}, [7]))
     assert state.files["f1"].positions == {"default": mark}
     assert state.sinks["default"].receipt == [7]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'["file",{"id":"g"},[5,5,"a"],[5,5,"a"]]',
+        b'["file",{"id":1,"name":"n","path":"p","input":"i","device":1,"inode":1},[5,5,"a"],[5,5,"a"]]',
+        b'["done","s",{"g":[5,5]},null]',
+        b'["done","s",{"g":[1000000000000,1000000000000,"a"]},null]',
+        b'["send","s",[[["g",-1,0,5,false]]]]',
+        b'["send","s",[[["g",1e999,0,5,false]]]]',
+        b'["unknown"]',
+        b"{}",
+        b"no JSON",
+        b"[" * 100_000,
+    ],
+)
+def test_an_entry_with_a_right_checksum_and_a_wrong_content_is_refused(body: bytes) -> None:
+    state = State(files={"g": FileState("g", "n", "p", "i", 1, 1)})
+    line = b"%b %b\n" % (checkpoint._checksum(body).encode(), body)
+
+    def replay() -> None:
+        for entry in checkpoint.journal_entries(line):
+            checkpoint.apply(state, entry)
+
+    with pytest.raises(ValueError, match="wrong content"):
+        replay()
