@@ -6,7 +6,7 @@ import contextlib
 import io
 import zipfile
 
-from sidecars.warcopier.archive.verification import Limits, verify_archive
+from sidecars.warcopier.archive.verification import Contents, Limits, verify_archive
 from sidecars.warcopier.archive.zip_format import BadArchive
 from sidecars.warcopier.source import sha256sums
 from sidecars.warcopier.target import manifest
@@ -26,11 +26,12 @@ def zip_archive(data: bytes) -> None:
         return
     assert contents.entries <= _LIMITS.entries
     assert contents.uncompressed_size <= _LIMITS.uncompressed_size
-    try:
-        other = zipfile.ZipFile(io.BytesIO(archive))
-    except NotImplementedError:
-        return  # a "version needed" that is too high for Python; Java does not read that field
-    with other:
+    with contextlib.suppress(NotImplementedError):  # a version or a flag that Python refuses, and Java does not read
+        _check_with_zipfile(archive, contents)
+
+
+def _check_with_zipfile(archive: bytes, contents: Contents) -> None:
+    with zipfile.ZipFile(io.BytesIO(archive)) as other:
         assert len(other.infolist()) == contents.entries
         assert sum(len(other.read(each)) for each in other.infolist()) == contents.uncompressed_size
 
