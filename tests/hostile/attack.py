@@ -49,7 +49,8 @@ class Life:
     environ: dict[str, str] = field(default_factory=dict)
     ends: frozenset[int] = FINE
     works: bool = True  # False: nothing is promised for the innocent files, only that nothing escapes
-    wars: int = 0  # files in the WAR that the copier unpacks, beyond a few
+    wars: tuple[str, ...] = ("shop", "other")  # what the copier's source has
+    pages: int = 3  # in each WAR
 
 
 @dataclass(frozen=True)
@@ -80,4 +81,10 @@ EVERY = [
 ]
 FEW = [Layers("", landlock=False, same_user=True), Layers("EPERM", landlock=False, same_user=False)]
 """Each way of resolving alone, without Landlock behind it: the harder half. `make hostile` runs all twelve."""
-CHOSEN = EVERY if os.environ.get("HOSTILE") == "all" else FEW
+
+
+def chosen(life: Life, number: int) -> list[Layers]:
+    """Return the layers for the `number`th life. Without HOSTILE=all a life of one attack gets one of them, in turn."""
+    if os.environ.get("HOSTILE") == "all":
+        return EVERY
+    return FEW if len(life.attacks) > 1 else [FEW[number % len(FEW)]]

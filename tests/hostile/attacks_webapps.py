@@ -33,12 +33,12 @@ def alone(
     outside: tuple[str, ...] = ("secret.log",),
     refuses: bool = False,
     same_user_only: bool = False,
-    wars: int = 0,
+    pages: int = 3,
 ) -> Life:
     """Return a life with one attack. Unless it `refuses`, the copier must publish all that the source has."""
     attack = Attack(name, sentence, before=steps, outside=outside, same_user_only=same_user_only)
     ends = REFUSES if refuses else FINE
-    return Life(name, "warcopier", (attack,), {**COPIES, **(environ or {})}, ends=ends, works=not refuses, wars=wars)
+    return Life(name, "warcopier", (attack,), {**COPIES, **(environ or {})}, ends=ends, works=not refuses, pages=pages)
 
 
 FORGERIES = (
@@ -92,30 +92,94 @@ FORGERIES = (
     alone("record is locked", "The app holds every lock on the record.", ("flock", "{target}/.warcopier.json")),
 )
 
-OBSTACLES = (
-    alone(
-        "WAR is a link",
-        "The name of a WAR is a link to a file outside, which the copier may write.",
-        ("link", "{target}/shop.war", "{out}/secret.log"),
+OBSTACLES = Life(
+    "names of WARs",
+    "warcopier",
+    (
+        Attack(
+            "WAR is a link",
+            "The name of a WAR is a link to a file outside, which the copier may write.",
+            before=(("link", "{target}/link.war", "{out}/secret.log"),),
+        ),
+        Attack(
+            "WAR is a dangling link",
+            "The name of a WAR is a link to a file outside that does not exist.",
+            before=(("link", "{target}/dangling.war", "{out}/new.war"),),
+        ),
+        Attack(
+            "WAR is a hard link",
+            "The name of a WAR is a second name of a file of the copier's own user outside.",
+            before=(("hard_link", "{target}/hard.war", "{out}/secret.log"),),
+            same_user_only=True,
+        ),
+        Attack("WAR is a FIFO", "The name of a WAR is a FIFO.", before=(("fifo", "{target}/fifo.war"),)),
+        Attack("WAR is a socket", "The name of a WAR is a socket.", before=(("unix_socket", "{target}/socket.war"),)),
+        Attack(
+            "WAR has 4 TiB",
+            "A WAR of 4 TiB of zeros has the name of ours.",
+            before=(("sparse", "{target}/sparse.war", 4 << 40),),
+        ),
+        Attack(
+            "WAR under a lease",
+            "The app holds a write lease on the WAR that is there.",
+            before=(("lease", "{target}/lease.war"),),
+        ),
+        Attack(
+            "names in the target that are not UTF-8",
+            "The volume has names that are no text, of 255 bytes, and with newlines.",
+            before=(
+                ("file", "{target}/\udcff.war", "x"),
+                ("file", "{target}/" + "n" * 251 + ".war", "x"),
+                ("file", "{target}/a\nb.war", "x"),
+            ),
+        ),
+        Attack(
+            "many names in the target",
+            "The volume has 5,000 names.",
+            before=(("many", "{target}/", 5_000, ".txt"),),
+        ),
+        Attack(
+            "locks of runs that never were",
+            "The app holds the lock of a run that never was; a FIFO and a link have the names of others.",
+            before=(
+                ("flock", "{target}/.warcopier-" + TOKEN + ".lock"),
+                ("fifo", "{target}/.warcopier-" + TOKEN[::-1] + ".lock"),
+                ("link", "{target}/.warcopier-" + "0" * 16 + ".lock", "{out}/secret.log"),
+            ),
+        ),
     ),
-    alone(
-        "WAR is a dangling link",
-        "The name of a WAR is a link to a file outside that does not exist.",
-        ("link", "{target}/shop.war", "{out}/new.war"),
+    {**COPIES, **PRUNE},
+    wars=("shop", "other", "link", "dangling", "hard", "fifo", "socket", "sparse", "lease"),
+)
+
+LEFTOVERS = Life(
+    "leftovers",
+    "warcopier",
+    (
+        Attack(
+            "leftovers with links",
+            "What looks like the staging directory of a killed run has links to outside in it: it is cleared away.",
+            before=(
+                ("file", "{target}/.warcopier-" + TOKEN + ".lock", ""),
+                ("directory", "{target}/META-INF/.warcopier-" + TOKEN + "-1.staging/a"),
+                ("link", "{target}/META-INF/.warcopier-" + TOKEN + "-1.staging/a/b", "{out}"),
+                ("link", "{target}/META-INF/.warcopier-" + TOKEN + "-2.staging", "{out}"),
+                ("link", "{target}/.warcopier-" + TOKEN + "-3.staging", "{out}/secret.log"),
+            ),
+        ),
+        Attack(
+            "leftovers 1,000 directories deep",
+            "What looks like the staging directory of a killed run is 1,000 directories deep.",
+            before=(("deep", "{target}/META-INF/.warcopier-" + TOKEN[::-1] + "-1.staging", 1000, "x"),),
+        ),
     ),
-    alone(
-        "WAR is a hard link",
-        "The name of a WAR is a second name of a file of the app, which must keep its content.",
-        ("file", "{target}/mine.txt", "mine\n"),
-        ("hard_link", "{target}/shop.war", "{target}/mine.txt"),
-    ),
-    alone("WAR is a FIFO", "The name of a WAR is a FIFO.", ("fifo", "{target}/shop.war"), refuses=True),
-    alone("WAR is a socket", "The name of a WAR is a socket.", ("unix_socket", "{target}/shop.war"), refuses=True),
+    {**COPIES, **UNPACK},
+)
+
+OBSTACLES_WHILE_UNPACKING = (
     alone(
         "WAR is a directory", "The name of a WAR is a directory.", ("directory", "{target}/shop.war/x"), refuses=True
     ),
-    alone("WAR has 4 TiB", "A WAR of 4 TiB of zeros has the name of ours.", ("sparse", "{target}/shop.war", 4 << 40)),
-    alone("WAR under a lease", "The app holds a write lease on the WAR that is there.", ("lease", "{target}/shop.war")),
     alone(
         "unpacked WAR is a link",
         "The directory of the application is a link to a directory outside.",
@@ -140,48 +204,6 @@ OBSTACLES = (
         environ=UNPACK,
         refuses=True,
     ),
-    alone(
-        "names that are not UTF-8",
-        "The volume has names that are no text, of 255 bytes, and with newlines.",
-        ("file", "{target}/\udcff.war", "x"),
-        ("file", "{target}/" + "n" * 251 + ".war", "x"),
-        ("file", "{target}/a\nb.war", "x"),
-        environ=PRUNE,
-    ),
-    alone(
-        "many names in the target", "The volume has 20,000 names.", ("many", "{target}", 5_000, ".txt"), environ=PRUNE
-    ),
-)
-
-LEFTOVERS = (
-    alone(
-        "leftovers with links",
-        "What looks like the staging directory of a killed run has links to outside in it: it is cleared away.",
-        ("file", "{target}/.warcopier-" + TOKEN + ".lock", ""),
-        ("directory", "{target}/META-INF/.warcopier-" + TOKEN + "-1.staging/a"),
-        ("link", "{target}/META-INF/.warcopier-" + TOKEN + "-1.staging/a/b", "{out}"),
-        ("link", "{target}/META-INF/.warcopier-" + TOKEN + "-2.staging", "{out}"),
-        ("link", "{target}/.warcopier-" + TOKEN + "-3.staging", "{out}/secret.log"),
-        environ=UNPACK,
-    ),
-    alone(
-        "leftovers 1,000 directories deep",
-        "What looks like the staging directory of a killed run is 1,000 directories deep.",
-        ("directory", "{target}/META-INF"),
-        ("deep", "{target}/META-INF/.warcopier-" + TOKEN + "-1.staging", 1000, "x"),
-        environ=UNPACK,
-    ),
-    alone(
-        "lock of a run that never was",
-        "The app holds the lock of a run that never was, and a FIFO has the name of another one's.",
-        ("flock", "{target}/.warcopier-" + TOKEN + ".lock"),
-        ("fifo", "{target}/.warcopier-" + TOKEN[::-1] + ".lock"),
-    ),
-    alone(
-        "lock is a link",
-        "What looks like the lock of a killed run is a link to a file outside.",
-        ("link", "{target}/.warcopier-" + TOKEN + ".lock", "{out}/secret.log"),
-    ),
 )
 
 STORMS = (
@@ -191,7 +213,7 @@ STORMS = (
         ("hunt", "{target}", "{out}"),
         environ=UNPACK,
         refuses=True,
-        wars=600,
+        pages=600,
     ),
     alone(
         "swap storm of META-INF",
@@ -201,7 +223,7 @@ STORMS = (
         ("swap_storm", "{target}/META-INF", "{target}/trap"),
         environ=UNPACK,
         refuses=True,
-        wars=200,
+        pages=200,
     ),
     alone(
         "storm of kinds at a WAR",
@@ -223,4 +245,4 @@ STORMS = (
     ),
 )
 
-LIVES = (*FORGERIES, *OBSTACLES, *LEFTOVERS, *STORMS)
+LIVES = (*FORGERIES, OBSTACLES, LEFTOVERS, *OBSTACLES_WHILE_UNPACKING, *STORMS)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 
 from tests.hostile import wars
 from tests.hostile.attack import Attack, Layers, Life
@@ -28,19 +26,11 @@ class Report:
     answers: dict[str, list[str]]  # of the planter's steps, by the attack's name
     changed: dict[str, list[str]]  # canaries that were changed, by the attack's name
     leaked: dict[str, bool]
-    in_force: dict[str, bool] = field(default_factory=dict)  # layers that the trace has seen at work
+    in_force: dict[str, bool]  # layers that the trace has seen at work
 
 
 def attacks_of(life: Life, layers: Layers) -> tuple[Attack, ...]:
     return tuple(attack for attack in life.attacks if layers.same_user or not attack.same_user_only)
-
-
-@cache
-def report(life_name: str, layers: Layers) -> Report:
-    """Return the report of a run, which is made once."""
-    from tests.hostile.table import LIVES  # noqa: PLC0415 - the table imports the attacks, which need no runs
-
-    return run(next(life for life in LIVES if life.name == life_name), layers)
 
 
 def run(life: Life, layers: Layers) -> Report:
@@ -74,16 +64,18 @@ def _in_force(here: Neighbourhood) -> dict[str, bool]:
 def _copy(
     here: Neighbourhood, life: Life, attacks: tuple[Attack, ...], answers: dict[str, list[str]], environ: dict[str, str]
 ) -> tuple[int, list[str]]:
-    data = wars.war(life.wars or 3)
-    for name in ("shop", "other"):
+    data = wars.war(life.pages)
+    for name in life.wars:
         (here.folder / "source" / f"{name}.war").write_bytes(data)
     (here.folder / "source" / "SHA256SUMS").write_text(
-        "".join(f"{wars.digest(data)}  {name}.war\n" for name in ("shop", "other"))
+        "".join(f"{wars.digest(data)}  {name}.war\n" for name in life.wars)
     )
     for attack in attacks:
         answers[attack.name] += here.plant(attack, attack.before)
     code = here.start(**environ).wait()
-    undone = wars.unpublished(here.folder / "target", unpacked="WARCOPIER_UNPACK" in environ) if life.works else []
+    undone = (
+        wars.unpublished(here.folder / "target", life, unpacked="WARCOPIER_UNPACK" in environ) if life.works else []
+    )
     return code, undone
 
 
@@ -132,6 +124,3 @@ def _ship(
 def _looked(here: Neighbourhood) -> bool:
     """True if the sidecar has reached the innocent files, or whatever it does instead."""
     return "innocent" in here.outputs()
-
-
-__all__ = ["Report", "attacks_of", "report", "run", "signal"]

@@ -8,6 +8,8 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+from tests.hostile.attack import Life
+
 TEXT = b"a page of the shop, as its author wrote it\n"
 EVIL = b"a page of the shop, as its thief wrote it.\n"
 
@@ -28,13 +30,17 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def unpublished(target: Path, *, unpacked: bool) -> list[str]:
+def unpublished(target: Path, life: Life, *, unpacked: bool) -> list[str]:
     """Return the WARs that are not in the target as the source has them."""
-    with zipfile.ZipFile(io.BytesIO(war())) as archive:
+    with zipfile.ZipFile(io.BytesIO(war(life.pages))) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     expected = {}
-    for name in ("shop", "other"):
-        files = {f"{name}/{member}": data for member, data in members.items()} if unpacked else {f"{name}.war": war()}
+    for name in life.wars:
+        files = (
+            {f"{name}/{member}": data for member, data in members.items()}
+            if unpacked
+            else {f"{name}.war": war(life.pages)}
+        )
         expected.update(files)
     return [name for name, data in expected.items() if not _holds(target / name, data)]
 
