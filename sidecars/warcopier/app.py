@@ -92,15 +92,15 @@ def publish(
         sources = listing.list_sources(settings)
         _require_elsewhere(sources, target)
         names = target.names()
-        old_manifest = _load_manifest(target)
-        plan = Plan(settings, check, target, names, old_manifest)
+        old_manifest = _load_manifest(target, area)
+        plan = Plan(settings, check, target, names, old_manifest, area.is_own_user)
         for source in sources:
             plan.add(source)
         if stale := area.remove_stale(names):
             log.info("removed the files of a killed run", files=len(stale))
         pruned = plan.to_prune() if settings.prune else []
         new_manifest = plan.next_manifest(pruned=pruned)
-        staged = _stage(plan, settings, check, target, area, stop)
+        staged, found = _stage(plan, settings, check, target, area, stop), {}
         superseded = [*plan.other_forms(), *pruned]
         if staged or superseded:
             found = commit(target, area, staged, superseded, on_committed)
@@ -109,16 +109,25 @@ def publish(
                 new_manifest[one.name] = ManifestEntry(one.sha256, check.name, found.get(one.name, _UNKNOWN))
         if new_manifest != old_manifest:
             _save_manifest(target, area, new_manifest)
+        plan.require_published([one for one in staged if one.name not in found])
     published = tuple(one.name for one in staged)
-    digests = {name: new_manifest[name].sha256 for name in sorted((*published, *plan.kept))}
+    digests = {
+        name: "" if name in plan.without_digest else new_manifest[name].sha256
+        for name in sorted((*published, *plan.kept))
+    }
     copied = sum(one.source.fingerprint.size for one in staged)
     return Outcome(published, tuple(plan.kept), tuple(pruned), digests, copied)
 
 
 def earlier_outcome(settings: Settings) -> Outcome | None:
     """Return the unchanged artifacts that earlier runs published; None if there is none, or on any failure."""
-    with suppress(Failure, OSError, ValueError), TargetDirectory(settings.target) as target:
-        plan = Plan(settings, ArchiveCheck(settings), target, target.names(), manifest.load(target.descriptor))
+    with (
+        suppress(Failure, OSError, ValueError),
+        TargetDirectory(settings.target) as target,
+        StagingArea(target) as area,
+    ):
+        known = manifest.load(target.root, area.is_own_user)
+        plan = Plan(settings, ArchiveCheck(settings), target, (), known, area.is_own_user)
         if found := plan.intact():
             return Outcome((), tuple(found), (), found, 0)
     return None
@@ -182,9 +191,9 @@ def _log_changes(staged: list[StagedArtifact], pruned: list[str], target: Target
         log.info("removed: the source no longer has it", file=escaped(name))
 
 
-def _load_manifest(target: TargetDirectory) -> Manifest:
+def _load_manifest(target: TargetDirectory, area: StagingArea) -> Manifest:
     try:
-        return manifest.load(target.descriptor)
+        return manifest.load(target.root, area.is_own_user)
     except (OSError, ValueError) as error:
         log.warning("the manifest is not valid: everything is read again", file=MANIFEST, reason=str(error))
         return {}

@@ -1,9 +1,9 @@
-"""Rules about artifacts, without I/O: names that collide, trust in the manifest, and the mtime that Tomcat notices.
+"""Rules about artifacts, without I/O: names that collide, the use of the manifest, and the mtime that Tomcat notices.
 
-An artifact is a WAR or an exploded directory in the target. The manifest of earlier runs (`target.manifest`) only ever
-saves reading. The entry of a file is trusted as long as the file has the inode, size, mtime and ctime that were noted
-when it was published: the file system itself sets the ctime, and no program can set it back. The entry of an exploded
-directory is trusted as long as its inode is the same, because an application may write into its own directory.
+An artifact is a WAR or an exploded directory in the target. The manifest of earlier runs (`target.manifest`) lies in
+the target, where others may write: it is a hint, and no digest in it is believed. A run takes each digest that it
+states itself, of the bytes in the source and of those in the target. The manifest only says which artifacts may be ours
+to remove, and which check the bytes with a digest have passed.
 
 The source is read in every run. It may lie in an image whose file system makes up inode, mtime and ctime (erofs,
 squashfs), and with reproducible builds two different WARs of one size then look the same.
@@ -76,11 +76,6 @@ def without_duplicates(sources: Iterable[Source]) -> list[Source]:
         if first is not source and not (same and first.name == source.name):
             raise DuplicateContext(first, source)
     return sorted(by_context.values(), key=lambda source: source.name)
-
-
-def trusted_sha256(present: Fingerprint, entry: ManifestEntry | None) -> str:
-    """Return the digest that the manifest has of the file with this fingerprint; "" if it has none to be trusted."""
-    return entry.sha256 if entry and entry.file == present else ""
 
 
 def has_passed(entry: ManifestEntry | None, sha256: str, check: str) -> bool:

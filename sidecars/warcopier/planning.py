@@ -11,20 +11,21 @@ import stat
 from contextlib import suppress
 
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.lifecycle import BadData, BadSettings, IOFailed
+from sidecars.chassis.runtime.lifecycle import BadData, BadSettings, Failure, IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
 from sidecars.warcopier.artifacts import ManifestEntry
+from sidecars.warcopier.contents import TargetContents
+from sidecars.warcopier.source import listing
 from sidecars.warcopier.source.expected_digests import ExpectedDigests, require_digest
 from sidecars.warcopier.target import free_space
 from sidecars.warcopier.target.directory import is_unpacked
 from sidecars.warcopier.target.stager import SMALL
 from sidecars.warcopier.tomcat_names import escaped
-from sidecars.warcopier.transfer.background import BackgroundTask
-from sidecars.warcopier.transfer.copying import are_equal, sha256_of
+from sidecars.warcopier.transfer.copying import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sidecars.warcopier.archive.archive_check import ArchiveCheck
     from sidecars.warcopier.archive.verification import ArchiveSummary
@@ -32,13 +33,15 @@ if TYPE_CHECKING:
     from sidecars.warcopier.settings import Settings
     from sidecars.warcopier.target.directory import TargetDirectory
     from sidecars.warcopier.target.manifest import Manifest
+    from sidecars.warcopier.target.stager import StagedArtifact
 
 log = logs.get("warcopier")
 
 
 class Plan:
     """The plan of one run. `to_stage` has each source to publish with its expected digest ("" if there is none);
-    `kept` has the manifest entry of each artifact that stays, by its name in the target.
+    `kept` has the manifest entry of each artifact that stays, by its name in the target. `without_digest` has the names
+    of those that are not as in the source, or were not compared: no digest is stated of them.
     """
 
     def __init__(
@@ -48,14 +51,21 @@ class Plan:
         target: TargetDirectory,
         names: Iterable[str],
         manifest: Manifest,
+        is_own_user: Callable[[int], bool],
     ) -> None:
-        """`names` are those in the target, `manifest` is that of earlier runs."""
+        """`names` are those in the target, `manifest` is that of earlier runs.
+
+        `is_own_user` returns True for the user to whom our new files belong.
+        """
         self.to_stage: list[tuple[Source, str]] = []
         self.kept: dict[str, ManifestEntry] = {}
+        self.without_digest: set[str] = set()
         self._settings = settings
         self._check = check
         self._target = target
+        self._contents = TargetContents(target, check)
         self._manifest = manifest
+        self._is_own_user = is_own_user
         self._contexts = set(map(_context_name, names))
         self._expected_digests = ExpectedDigests(settings)
         self._selected: set[str] = set()
@@ -103,8 +113,17 @@ class Plan:
         return gone
 
     def intact(self) -> dict[str, str]:
-        """Return the digests of the artifacts that earlier runs published and that are unchanged."""
-        return {name: entry.sha256 for name, entry in sorted(self._manifest.items()) if self._is_as_published(name)}
+        """Return the digests of the artifacts that earlier runs published and that are unchanged.
+
+        That of a directory is "": without its archive, which is not there or not good, nothing can be compared.
+        """
+        found = {}
+        for name, entry in sorted(self._manifest.items()):
+            if self._is_as_published(name):
+                sha256 = entry.sha256 if tomcat_names.is_war(name) else ""
+                if not self._settings.require_sha256 or sha256 in self._known_digests():
+                    found[name] = sha256
+        return found
 
     def next_manifest(self, *, pruned: Iterable[str]) -> Manifest:
         """Return the manifest after this run, without the artifacts that it publishes."""
@@ -130,6 +149,16 @@ class Plan:
             os.close(reader)
         return summary if self._settings.unpack else None
 
+    def require_published(self, replaced: Iterable[StagedArtifact]) -> None:
+        """Require that the artifacts, in whose place is something else than what was staged, have the same contents.
+
+        Another run may have published them at this moment, too. Raises IOFailed, or BadData.
+        """
+        for one in replaced:
+            if not self._contents.is_published(one.source, one.name, one.sha256):
+                place = escaped(f"{self._target.path}/{one.name}")
+                raise IOFailed(f"{place}: something else took its place as it was published; run again")
+
     # -- the artifacts in the target -------------------------------------------------------------------------------
 
     def _kept_war(self, source: Source, expected: str) -> ManifestEntry | None:
@@ -137,23 +166,23 @@ class Plan:
         present, entry = self._target.file_fingerprint(source.name), self._manifest.get(source.name)
         if present is None or self._settings.overwrite == "always":
             return None
-        trusted = artifacts.trusted_sha256(present, entry)
         if self._settings.overwrite == "never":
-            sha256 = trusted or (self._target_sha256(source.name) or "" if self._settings.digest else "")
+            most = max(source.fingerprint.size, self._settings.max_unpacked_size)
+            sha256 = self._contents.sha256(source.name, most) if self._settings.digest else ""
             return ManifestEntry(sha256, entry.check if entry and entry.sha256 == sha256 else "", present)
         if present.size != source.fingerprint.size:
             return None
         if self._settings.digest or expected:
-            sha256, target_sha256 = self._digests(source, trusted)
+            sha256, target_sha256 = self._contents.digests(source)
             require_digest(source, sha256, expected)
             same = sha256 == target_sha256
         else:
-            sha256, same = "", self._is_equal(source)
+            sha256, same = "", self._contents.is_equal(source)
         if not same:
             return None
         if not (entry and entry.file == present and artifacts.has_passed(entry, sha256, self._check.name)):
-            self._verify(source)
-        present = self._target.set_mode_and_owner(source.name, self._settings) or present
+            self._contents.verify(source)
+        present = self._target.set_mode_and_owner(source.name, present, self._settings) or present
         return ManifestEntry(sha256, self._check.name, present)
 
     def _kept_directory(self, source: Source, name: str, expected: str) -> ManifestEntry | None:
@@ -165,6 +194,7 @@ class Plan:
         if not published:
             self._require_unpacked_by_tomcat(name)
         if self._settings.overwrite == "never":
+            self.without_digest.add(name)
             return entry if entry and published else ManifestEntry("", "", present)
         if self._settings.overwrite == "always" or not entry or not published:
             return None
@@ -175,8 +205,12 @@ class Plan:
             require_digest(source, sha256, expected)
             if sha256 != entry.sha256:
                 return None
-            if not artifacts.has_passed(entry, sha256, self._check.name):
-                self._check.verify_archive(source.path, read, source.fingerprint.size)
+            if difference := self._contents.difference(source, read, name):
+                if expected:
+                    log.warning("it differs from the archive: it is replaced", file=escaped(name), first=difference)
+                    return None
+                log.warning("it differs from the archive, and stays", file=escaped(name), first=difference)
+                self.without_digest.add(name)
         finally:
             os.close(reader)
         return ManifestEntry(sha256, self._check.name, entry.file)
@@ -194,22 +228,40 @@ class Plan:
         raise IOFailed(f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it")
 
     def _is_as_published(self, name: str) -> bool:
-        """True if an earlier run published this artifact and it is unchanged, with no link or pipe in its place."""
+        """True if an earlier run published this artifact and it is unchanged, with no link or pipe in its place.
+
+        The manifest alone shows nothing. An artifact is ours by its user, a WAR by its bytes, and a directory by the
+        tracker of ours in it, too.
+        """
         entry = self._manifest.get(name)
-        if entry is None:
-            return False
         try:
             found = self._target.stat(name)
-        except OSError:  # such as a name that is too long: others can write the manifest
+            if entry is None or found is None or not self._is_ours(found.st_uid):
+                return False
+            if not tomcat_names.is_war(name):
+                return found.st_ino == entry.file.inode and is_unpacked(self._target.root, name)
+        except OSError:  # such as a directory that we may not look into
             return False
-        if found is None:
+        if not stat.S_ISREG(found.st_mode) or found.st_size != entry.file.size:
             return False
-        if not tomcat_names.is_war(name):
-            return stat.S_ISDIR(found.st_mode) and found.st_ino == entry.file.inode
-        if not stat.S_ISREG(found.st_mode):
-            return False
-        is_same_file = artifacts.fingerprint(found) == entry.file
-        return is_same_file or (entry.sha256 != "" and self._target_sha256(name) == entry.sha256)
+        if entry.sha256:
+            return self._contents.sha256(name, entry.file.size) == entry.sha256
+        return artifacts.fingerprint(found) == entry.file
+
+    def _is_ours(self, user: int) -> bool:
+        """True if an artifact of this user may be one that an earlier run published. Raises OSError."""
+        return user == (self._settings.owner or (None,))[0] or self._is_own_user(user)
+
+    def _known_digests(self) -> set[str]:
+        """Return the digests that the sources must have, as far as they are known although a source is missing."""
+        if self._settings.sha256:
+            return {self._settings.sha256}
+        found = set()
+        with suppress(Failure):
+            for source in listing.list_sources(self._settings):
+                with suppress(Failure):
+                    found.add(self._expected_digests.of(source))
+        return found - {""}
 
     def _is_undeployed_version(self, source: Source, name: str) -> bool:
         """True if the source is an older version that an earlier run published and Tomcat has removed since.
@@ -244,41 +296,6 @@ class Plan:
             raise IOFailed(
                 f"{place}: Tomcat would unpack that one and not take the directory {escaped(name)}: remove it"
             )
-
-    # -- content ---------------------------------------------------------------------------------------------------
-
-    def _digests(self, source: Source, trusted: str) -> tuple[str, str | None]:
-        """Return the digests of the source and of the WAR with its name; None for one that may not be read."""
-        reader = io_errors.open_regular_file(source.path)
-        try:
-            with BackgroundTask(reader, sha256_of) as digest:
-                target_sha256 = trusted or self._target_sha256(source.name)
-                with io_errors.reading(source.path):
-                    return digest.result(), target_sha256
-        finally:
-            os.close(reader)
-
-    def _target_sha256(self, name: str) -> str | None:
-        with suppress(OSError), self._target.open_file(name) as present:  # not to be read: it can be replaced
-            return sha256_of(io_errors.range_reader(present, f"{self._target.path}/{name}"))
-        return None
-
-    def _is_equal(self, source: Source) -> bool:
-        reader = io_errors.open_regular_file(source.path)
-        try:
-            with suppress(OSError), self._target.open_file(source.name) as present:
-                read_present = io_errors.range_reader(present, f"{self._target.path}/{source.name}")
-                return are_equal(io_errors.range_reader(reader, source.path), read_present)
-        finally:
-            os.close(reader)
-        return False
-
-    def _verify(self, source: Source) -> None:
-        """Verify the WAR in the target, which has the bytes of the source. Raises BadData or IOFailed."""
-        place = f"{self._target.path}/{source.name}"
-        with io_errors.reading(place), self._target.open_file(source.name) as present:
-            read = io_errors.range_reader(present, place)
-            self._check.verify_archive(source.path, read, source.fingerprint.size)
 
 
 def _context_name(name: str) -> tomcat_names.ContextName:

@@ -1,7 +1,8 @@
 """An archive: the zip format, the verification of everything in it, and its unpacking.
 
     bytes of a WAR ─▶ zip_format ─▶ verification ─▶ Contents, or BadArchive with the reason
-                                         └────────▶ unpacking ─▶ files of an exploded directory
+                                         ├────────▶ unpacking ─▶ files of an exploded directory
+                                         └────────▶ matching ◀── files of an exploded directory
 
 Modules in the order of the data:
 
@@ -10,7 +11,8 @@ Modules in the order of the data:
 - `verification`    limits, sizes, CRC-32 and overlaps of all entries, part by part; read this first
 - `archive_check`   the verification that the settings select, with errors that name the file
 - `unpacking`       the sink of `verification` that writes files; loaded only with WARCOPIER_UNPACK
+- `matching`        the sink that compares an exploded directory with the archive; loaded only with WARCOPIER_UNPACK
 - `entry_times`     modification times of unpacked files, which follow from the archive
 
-All but `unpacking` are pure: they get a function that reads a range of the file, and open nothing.
+All but `unpacking` and `matching` are pure: they get a function that reads a range of the file, and open nothing.
 """

@@ -14,6 +14,7 @@ from sidecars.warcopier.tomcat_names import escaped
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from sidecars.chassis.isolation.beneath import Root
     from sidecars.warcopier.archive.verification import ArchiveSummary, Contents, EntryRanges, EntrySink
     from sidecars.warcopier.io_errors import ReadAt
     from sidecars.warcopier.settings import Settings
@@ -54,6 +55,16 @@ class ArchiveCheck:
         """Verify the part with this number, and hand its entries to the sink. Raises BadData."""
         with naming(path):
             return verification.verify_part(read, summary, summary.parts[number], self._name_rule, sink)
+
+    def require_match(self, path: str, read: ReadAt, size: int, root: Root) -> None:
+        """Verify all of an archive, and compare it with an exploded directory. Raises BadData, or Differs."""
+        from sidecars.warcopier.archive.matching import ExplodedDirectoryMatcher  # noqa: PLC0415 - not for a WAR
+
+        summary = self.summarize(path, read, size)
+        with naming(path), ExplodedDirectoryMatcher(root) as matcher:
+            verification.require_no_overlap(
+                verification.verify_part(read, summary, part, self._name_rule, matcher) for part in summary.parts
+            )
 
     def require_no_overlap(self, path: str, parts: Iterable[EntryRanges]) -> None:
         """Raise BadData if two entries share bytes."""

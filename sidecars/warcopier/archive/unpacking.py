@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from sidecars.warcopier.archive.zip_format import Entry
     from sidecars.warcopier.settings import Owner
 
-_TRACKER = tomcat_names.WAR_TRACKER.encode()
-_BELOW_TRACKER, _ABOVE_TRACKER = _TRACKER + b"/", os.path.dirname(_TRACKER)  # noqa: PTH120 - bytes
+TRACKER = tomcat_names.WAR_TRACKER.encode()
+_BELOW_TRACKER, _ABOVE_TRACKER = TRACKER + b"/", os.path.dirname(TRACKER)  # noqa: PTH120 - bytes
 # Tomcat reloads the application if the mtime of one of the last two differs.
 _GETS_NEW_TIME = (tomcat_names.WAR_TRACKER, "WEB-INF/web.xml", "WEB-INF/tomcat-web.xml")
 _READ_BITS, _READ_TO_SEARCH = 0o444, 2  # a user who may read a directory may also search it
@@ -71,17 +71,17 @@ class ExplodedDirectoryWriter:
 
     def directory(self, path: bytes) -> None:
         """Create the directory of an entry. Raises BadArchive, IOFailed or OSError."""
-        if plain := _normalized(path):
+        if plain := normalized(path):
             _require_not_tracker(plain, path, is_file=False)
             self._make_directory(plain, path)
 
     def file(self, entry: Entry, pieces: Iterable[bytes]) -> None:
         """Write the file of an entry and read it back. Raises BadArchive, IOFailed or OSError."""
         path = entry.name
-        plain = _normalized(path)
+        plain = normalized(path)
         if not plain:
-            raise BadArchive(f"has a file without a name, so it is not unpacked: {_shown(path)}")
-        if plain == _TRACKER:
+            raise BadArchive(f"has a file without a name, so it is not unpacked: {shown(path)}")
+        if plain == TRACKER:
             for _ in pieces:
                 pass  # its data is verified like any other, but the tracker is ours
             return
@@ -95,7 +95,7 @@ class ExplodedDirectoryWriter:
         All directories get the time of the newest entry; None leaves theirs unchanged. Called once, by one process,
         after all entries are written. Raises IOFailed or OSError.
         """
-        self._write(_TRACKER, (), 0, mtime_ns)
+        self._write(TRACKER, (), 0, mtime_ns)
         for path in _GETS_NEW_TIME:
             with suppress(FileNotFoundError, NotADirectoryError):
                 file = self._root.open_file(path)
@@ -137,7 +137,7 @@ class ExplodedDirectoryWriter:
                 io_errors.change_owner(file, self._owner)
             if not _is_whole(file, piece, size, crc):
                 raise IOFailed(
-                    f"{_shown(path)}: the unpacked file differs from what was written; suspect the disk of the target"
+                    f"{shown(path)}: the unpacked file differs from what was written; suspect the disk of the target"
                 )
             os.utime(file, ns=(mtime_ns, mtime_ns))
         finally:
@@ -198,7 +198,7 @@ class ExplodedDirectoryWriter:
             raise _refusal(error, path) from None
 
 
-def _normalized(path: bytes) -> bytes:
+def normalized(path: bytes) -> bytes:
     """Return the path without its insignificant parts: `a//b/./c/` becomes `a/b/c`."""
     first, last = path[:1], path[-1:]
     if first not in _INSIGNIFICANT and last not in _INSIGNIFICANT and b"//" not in path and b"/./" not in path:
@@ -208,11 +208,11 @@ def _normalized(path: bytes) -> bytes:
 
 def _require_not_tracker(plain: bytes, path: bytes, *, is_file: bool) -> None:
     """Raise BadArchive if the entry would replace the tracker, or be a file in place of the tracker's directory."""
-    in_its_place = plain == _TRACKER or plain.startswith(_BELOW_TRACKER)
+    in_its_place = plain == TRACKER or plain.startswith(_BELOW_TRACKER)
     if in_its_place or (is_file and plain == _ABOVE_TRACKER):
         raise BadArchive(
             f"has an entry in the place of {tomcat_names.WAR_TRACKER}, by which Tomcat knows an unpacked directory:"
-            f" {_shown(path)}"
+            f" {shown(path)}"
         )
 
 
@@ -230,11 +230,11 @@ def _is_whole(file: int, last: bytes, size: int, crc: int) -> bool:
 def _refusal(error: OSError, path: bytes) -> Exception:
     """Return BadArchive if the error is about the name of the entry, else the error itself."""
     if error.errno in (errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
-        return BadArchive(f"has two entries that want to be the same file, so it is not unpacked: {_shown(path)}")
+        return BadArchive(f"has two entries that want to be the same file, so it is not unpacked: {shown(path)}")
     if error.errno == errno.ENAMETOOLONG:
-        return BadArchive(f"has an entry whose name is too long to be a file's: {_shown(path)}")
+        return BadArchive(f"has an entry whose name is too long to be a file's: {shown(path)}")
     return error
 
 
-def _shown(path: bytes) -> str:
+def shown(path: bytes) -> str:
     return escaped_prefix(path.decode(errors="surrogateescape"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import suppress
 
 from sidecars.chassis.runtime import signals
@@ -36,7 +37,8 @@ def commit(
 ) -> dict[str, Fingerprint]:
     """Publish all staged artifacts, remove the superseded ones, and flush the directory.
 
-    Return the fingerprint of each published artifact; one that another run has replaced already is missing.
+    Return the fingerprint of each published artifact. One is missing if something else than what was staged has its
+    name: what another run has published, or what a neighbour has put there.
 
     A stop signal takes effect only after the commit, so no set is published in part. After the commit, and before such
     a signal, `on_committed` is called: the run has succeeded. Raises IOFailed, which names the artifacts that were
@@ -52,7 +54,7 @@ def commit(
                     publish(target, area, artifact.staging_name, artifact.name)
                     published.append(artifact.name)
                     found = target.stat(artifact.name)
-                    if found and found.st_ino == artifact.inode:  # else another run has replaced it meanwhile
+                    if found and _is_staged(found, artifact):
                         fingerprints[artifact.name] = artifacts.fingerprint(found)
                 for name in superseded:
                     _remove(target, area, name)
@@ -64,6 +66,15 @@ def commit(
             raise IOFailed(f"{failure.reason}; published before that: {names}; run again for the rest") from None
         on_committed()
     return fingerprints
+
+
+def _is_staged(found: os.stat_result, artifact: StagedArtifact) -> bool:
+    """True if what has the final name is the staged file or directory."""
+    if tomcat_names.is_war(artifact.name):
+        is_alike = stat.S_ISREG(found.st_mode) and found.st_size == artifact.source.fingerprint.size
+    else:
+        is_alike = stat.S_ISDIR(found.st_mode)
+    return is_alike and (found.st_ino, found.st_uid) == artifact.identity
 
 
 def publish_file(target: TargetDirectory, area: StagingArea, staging_name: str, name: str) -> None:

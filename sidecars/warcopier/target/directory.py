@@ -6,6 +6,7 @@ Nothing is published here (see `commit`). The one change is `set_mode_and_owner`
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
@@ -123,19 +124,20 @@ class TargetDirectory:
         finally:
             os.close(descriptor)
 
-    def set_mode_and_owner(self, name: str, settings: Settings) -> Fingerprint | None:
+    def set_mode_and_owner(self, name: str, present: Fingerprint, settings: Settings) -> Fingerprint | None:
         """Set the mode and owner of a kept file. Return its new fingerprint; None if nothing was changed.
 
-        Tomcat does not redeploy because of that. A failure is a warning.
+        Tomcat does not redeploy because of that. A failure is a warning, and so is another file than `present`, or one
+        with a second name: that may be a file that somebody protects by its mode.
         """
-        found = self.stat(name)
-        if found is None:
-            return None
-        owner = settings.owner or (found.st_uid, found.st_gid)
-        if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (settings.mode, *owner):
-            return None
         try:
             with self.open_file(name) as descriptor:
+                found = os.fstat(descriptor)
+                owner = settings.owner or (found.st_uid, found.st_gid)
+                if (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (settings.mode, *owner):
+                    return None
+                if found.st_nlink > 1 or artifacts.fingerprint(found) != present:
+                    raise OSError(errno.EPERM, "it has a second name (a hard link), or was changed just now")  # noqa: TRY301 - one warning
                 os.fchown(descriptor, *owner)
                 os.fchmod(descriptor, settings.mode)
                 return artifacts.fingerprint(os.fstat(descriptor))

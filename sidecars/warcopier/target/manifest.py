@@ -1,10 +1,12 @@
 """The manifest `.warcopier.json`: the artifacts that earlier runs published into the target, with their digests.
 
-It is a cache and a record. It saves a second run from reading and checking the artifacts in the target again
-(`artifacts` says when it is trusted), and it lists the artifacts that WARCOPIER_PRUNE may remove. Without a valid
-manifest everything is read and compared again, nothing is pruned, and a new one is written. Removing it is always safe.
+It lies where others may write, so it is a hint and no authority (`artifacts`, `planning`). It saves a second run from
+checking archives again, and it lists the artifacts that WARCOPIER_PRUNE may remove if they are ours. A file of another
+user, or one that others may write into, is not read. Without a valid manifest everything is checked again, nothing is
+pruned, and a new one is written. Removing it is always safe.
 
-A name that ends in `.war` is an archive. Any other name is an exploded directory.
+A name that ends in `.war` is an archive. Any other name is an exploded directory. Each artifact is one line, and lines
+are read one by one, so that a file that was planted takes little memory.
 """
 
 from __future__ import annotations
@@ -20,36 +22,42 @@ from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry
 from sidecars.warcopier.target import commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import BinaryIO
 
+    from sidecars.chassis.isolation.beneath import Root
     from sidecars.warcopier.target.directory import TargetDirectory
     from sidecars.warcopier.target.staging_area import StagingArea
 
     Manifest = dict[str, ManifestEntry]
     """The entry of each artifact by its name in the target."""
 
-VERSION = 1
-_MAX_BYTES = 64 << 20  # a larger file was not written by us
+_BEGIN, _END = b'{"version":1,"artifacts":{\n', b"}}\n"
+_MAX_BYTES = 4 << 20  # of some 15,000 artifacts; a larger file was not written by us
+_MAX_LINE = 4096  # bytes; each byte of a name of 255 may be an escape of 6
 _MODE = 0o644
+_WRITTEN_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _WRITE_SIZE = 1 << 16  # bytes written at a time
 
 
-def load(directory: int) -> Manifest:
-    """Return the manifest of an open directory; {} if it has none. Raises OSError, or ValueError if it is not valid."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+def load(root: Root, is_own_user: Callable[[int], bool]) -> Manifest:
+    """Return the manifest of the target; {} if it has none. Raises OSError, or ValueError if it is not valid.
+
+    `is_own_user` returns True for the user to whom our new files belong.
+    """
     try:
-        descriptor = os.open(tomcat_names.MANIFEST, flags, dir_fd=directory)
+        descriptor = root.open_file(tomcat_names.MANIFEST)
     except FileNotFoundError:
         return {}
-    try:
+    with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
+        if found.st_size > _MAX_BYTES:
             raise ValueError("it is not a manifest")
-        manifest = parse(os.pread(descriptor, found.st_size, 0))
-    finally:
-        os.close(descriptor)
-    if not all(map(_can_be_a_name, manifest)):
-        raise ValueError("it has a name that no file can have")
+        if found.st_mode & _WRITTEN_BY_OTHERS or not is_own_user(found.st_uid):
+            raise ValueError(f"it belongs to user {found.st_uid} and has mode {stat.S_IMODE(found.st_mode):04o}")
+        manifest = parse(file)
+    if not all(map(_is_published_name, manifest)):
+        raise ValueError("it has a name that no artifact can have")
     return manifest
 
 
@@ -67,22 +75,27 @@ def save(target: TargetDirectory, area: StagingArea, manifest: Mapping[str, Mani
         commit.flush_names(target)
 
 
-def parse(raw: bytes) -> Manifest:
-    """Return the manifest in these bytes. Raises ValueError if this version did not write them."""
+def parse(file: BinaryIO) -> Manifest:
+    """Return the manifest in this file. Raises ValueError if this version did not write it."""
     import json  # noqa: PLC0415 - a first run, which an application waits for, has no manifest
 
+    manifest: Manifest = {}
     try:
-        data = json.loads(raw)
-        if data["version"] != VERSION:
-            raise ValueError(f"its version is {data['version']}, not {VERSION}")
-        return {name: _parse_entry(entry) for name, entry in data["artifacts"].items()}
+        if file.readline(_MAX_LINE) not in (_BEGIN, _BEGIN[:-1]):
+            raise ValueError("its first line is not that of a manifest")
+        while (line := file.readline(_MAX_LINE)) != _END:
+            ((name, entry),) = json.loads(b"{%s}" % line.removesuffix(b"\n").removesuffix(b",")).items()
+            manifest[name] = _parse_entry(entry)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is not a manifest: {error}") from None
+    if file.readline(1):
+        raise ValueError("it goes on after its end")
+    return manifest
 
 
 def render(manifest: Mapping[str, ManifestEntry]) -> Iterator[bytes]:
     """Yield the JSON of the manifest: one line an artifact, sorted by name. Equal manifests have equal bytes."""
-    yield b'{"version":%d,"artifacts":{' % VERSION
+    yield _BEGIN.removesuffix(b"\n")
     comma = b"\n"
     for name in sorted(manifest):
         entry = manifest[name]
@@ -113,13 +126,16 @@ def _escaped(char: str) -> str:
     return f"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char
 
 
-def _can_be_a_name(name: str) -> bool:
-    """True if a directory can have an entry of that name. Others can write the manifest: it must not lead elsewhere."""
-    try:
-        raw = os.fsencode(name)
-    except UnicodeEncodeError:
+def _is_published_name(name: str) -> bool:
+    """True if a run could have published an artifact of that name: one component, which Tomcat would serve."""
+    if "/" in name or "\0" in name or name.upper() in tomcat_names.NEVER_DEPLOYED:
         return False
-    return raw not in (b"", b".", b"..") and b"/" not in raw and b"\0" not in raw
+    try:
+        war = name if tomcat_names.is_war(name) else f"{name}{tomcat_names.WAR_SUFFIX}"
+        os.fsencode(name)
+        return name not in ("", ".", "..") and tomcat_names.published_name(war) == war
+    except ValueError:  # UnicodeEncodeError, too
+        return False
 
 
 def _parse_entry(entry: Mapping[str, object]) -> ManifestEntry:

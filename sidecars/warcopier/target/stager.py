@@ -62,13 +62,14 @@ class SourceChanged(IOFailed):
 class StagedArtifact:
     """An artifact that is complete and verified: `commit` renames `staging_name` to `name`.
 
-    `sha256` is the digest of the archive, "" if none was taken. `inode` is that of the staged file or directory.
+    `sha256` is the digest of the archive, "" if none was taken. `identity` is the inode and the user of the staged file
+    or directory.
     """
 
     source: Source
     name: str
     staging_name: str
-    inode: int
+    identity: tuple[int, int]
     sha256: str
     has_web_inf: bool
 
@@ -122,7 +123,7 @@ class Stager:
             staging_name, writer = self._area.create_file(self._settings.mode)
             try:
                 write_all(writer, data)
-                inode = self._set_metadata(source, writer)
+                identity = self._set_metadata(source, writer)
                 with _flushing(writer, in_thread=size > _WORTH_A_THREAD) if flush else nullcontext():
                     sha256 = sha256_of_bytes(data) if needs_digest else ""
                     require_digest(source, sha256, expected_sha256)
@@ -132,7 +133,7 @@ class Stager:
             finally:
                 os.close(writer)
         has_web_inf = contents is None or contents.has_web_inf
-        return StagedArtifact(source, source.name, staging_name, inode, sha256, has_web_inf)
+        return StagedArtifact(source, source.name, staging_name, identity, sha256, has_web_inf)
 
     def _stage_large(self, source: Source, reader: int, expected_sha256: str) -> StagedArtifact:
         size, update = source.fingerprint.size, self._progress.update
@@ -166,16 +167,16 @@ class Stager:
             BackgroundTask(writer, sha256_of if sha256 else _no_digest) as digest,
             io_errors.writing(self._target.path),
         ):
-            inode = self._set_metadata(source, writer)
+            identity = self._set_metadata(source, writer)
             os.fsync(writer)
             if digest.result(update) != sha256:
                 raise _copy_differs(source)
             contents = check.result(update)
         has_web_inf = contents is None or contents.has_web_inf
-        return StagedArtifact(source, source.name, staging_name, inode, sha256, has_web_inf)
+        return StagedArtifact(source, source.name, staging_name, identity, sha256, has_web_inf)
 
-    def _set_metadata(self, source: Source, writer: int) -> int:
-        """Set mode, owner and mtime of a staged WAR. Return its inode. Raises IOFailed or OSError."""
+    def _set_metadata(self, source: Source, writer: int) -> tuple[int, int]:
+        """Set mode, owner and mtime of a staged WAR. Return its inode and user. Raises IOFailed or OSError."""
         found = os.fstat(writer)
         if stat.S_IMODE(found.st_mode) != self._settings.mode:
             with suppress(PermissionError):  # some network file systems have modes of their own
@@ -184,7 +185,7 @@ class Stager:
             io_errors.change_owner(writer, self._settings.owner)
         now_ns = time.time_ns()
         os.utime(writer, ns=(now_ns, self._mtime(source, now_ns)))
-        return found.st_ino
+        return found.st_ino, self._settings.owner[0] if self._settings.owner else found.st_uid
 
     def _mtime(self, source: Source, now_ns: int) -> int:
         return artifacts.new_mtime(now_ns, self._target.mtimes_known_to_tomcat(source.name))
@@ -200,16 +201,16 @@ class Stager:
         with io_errors.writing(self._target.path):
             staging_name, root = self._area.create_directory()
         try:
-            inode, sha256 = self._unpack(source, reader, summary, root)
+            identity, sha256 = self._unpack(source, reader, summary, root)
         finally:
             root.close()
         _require_unchanged(source, reader, size)
         require_digest(source, sha256, expected_sha256)
         name = tomcat_names.exploded_directory_name(source.name)
-        return StagedArtifact(source, name, staging_name, inode, sha256, summary.contents.has_web_inf)
+        return StagedArtifact(source, name, staging_name, identity, sha256, summary.contents.has_web_inf)
 
-    def _unpack(self, source: Source, reader: int, summary: ArchiveSummary, root: Root) -> tuple[int, str]:
-        """Fill the directory from the archive. Return the directory's inode and the archive's digest."""
+    def _unpack(self, source: Source, reader: int, summary: ArchiveSummary, root: Root) -> tuple[tuple[int, int], str]:
+        """Fill the directory from the archive. Return the directory's identity and the archive's digest."""
         from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter  # noqa: PLC0415 - not for a WAR
         from sidecars.warcopier.transfer.fork_pool import ForkPool  # noqa: PLC0415 - not for a WAR
 
@@ -238,9 +239,9 @@ class Stager:
                     mtime = self._mtime(source, time.time_ns())
                     with directory_writer(no_progress) as writer:
                         writer.finish(mtime, summary.newest_dos_time)
-                inode = root.status().st_ino
+                status = root.status()
             with io_errors.reading(source.path):
-                return inode, digest.result()
+                return (status.st_ino, status.st_uid), digest.result()
 
 
 def _no_digest(_read: ReadAt) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.chassis.isolation.beneath import Root
 from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry
 from sidecars.warcopier.target import manifest
 from sidecars.warcopier.tomcat_names import MANIFEST
@@ -21,13 +23,13 @@ RECORDS = st.dictionaries(NAMES, st.builds(ManifestEntry, st.text(), st.text(), 
 
 @given(RECORDS)
 def test_what_is_written_is_what_is_read(known: manifest.Manifest) -> None:
-    assert manifest.parse(b"".join(manifest.render(known))) == known
+    assert manifest.parse(io.BytesIO(b"".join(manifest.render(known)))) == known
 
 
 @given(st.binary(max_size=200))
 def test_garbage_is_told_from_a_record(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        manifest.parse(raw)
+        manifest.parse(io.BytesIO(raw))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_garbage_is_told_from_a_record(raw: bytes) -> None:
 )
 def test_what_looks_like_a_record_but_is_none_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        manifest.parse(raw)
+        manifest.parse(io.BytesIO(raw))
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "huge"])
@@ -64,17 +66,10 @@ def test_only_a_plain_file_of_a_sane_size_is_read(tmp_path: Path, kind: str) -> 
     else:
         place.touch()
         os.truncate(place, 1 << 30)
-    directory = os.open(tmp_path, os.O_RDONLY)
-    try:
-        with pytest.raises((OSError, ValueError)):
-            manifest.load(directory)
-    finally:
-        os.close(directory)
+    with Root.open(tmp_path) as root, pytest.raises((OSError, ValueError)):
+        manifest.load(root, os.geteuid().__eq__)
 
 
 def test_without_a_record_nothing_is_known(tmp_path: Path) -> None:
-    directory = os.open(tmp_path, os.O_RDONLY)
-    try:
-        assert manifest.load(directory) == {}
-    finally:
-        os.close(directory)
+    with Root.open(tmp_path) as root:
+        assert manifest.load(root, os.geteuid().__eq__) == {}
