@@ -49,6 +49,6 @@ def sha256sums_file(data: bytes) -> None:
 def copier_manifest(data: bytes) -> None:
     """A manifest is refused with ValueError, or what is written of it means the same."""
     with contextlib.suppress(ValueError):
-        found = manifest.parse(data)
+        found = manifest.parse(io.BytesIO(data))
         written = b"".join(manifest.render(found))
-        assert b"".join(manifest.render(manifest.parse(written))) == written
+        assert b"".join(manifest.render(manifest.parse(io.BytesIO(written)))) == written
