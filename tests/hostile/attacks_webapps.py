@@ -20,8 +20,9 @@ ANY = {"size": 1, "mtime_ns": 1, "ctime_ns": 1, "inode": 1}
 
 def record(*names: str) -> str:
     """Return a record of these names, with the braces doubled as a step needs it."""
-    artifacts = {name: {"sha256": "0" * 64, "check": "war", "file": ANY} for name in names}
-    text = json.dumps({"version": 1, "artifacts": artifacts})
+    entry = json.dumps({"sha256": "0" * 64, "check": "war", "file": ANY})
+    lines = ",\n".join(f"{json.dumps(name)}:{entry}" for name in names)
+    text = f'{{"version":1,"artifacts":{{\n{lines}\n}}}}\n'  # one line an artifact, as the copier writes it
     return text.replace("{", "{{").replace("}", "}}").replace("[[", "{").replace("]]", "}")
 
 

@@ -136,7 +136,9 @@ def forge_record(folder: str, name: str, digest: str) -> None:
         "inode": found.st_ino,
     }
     entry = {"sha256": digest, "check": "war", "file": fields}
-    file(f"{folder}/.warcopier.json", json.dumps({"version": 1, "artifacts": {name: entry}}))
+    text = f'{{"version":1,"artifacts":{{\n{json.dumps(name)}:{json.dumps(entry)}\n}}}}\n'  # as the copier writes it
+    file(f"{folder}/.warcopier.json", text)
+    os.chmod(f"{folder}/.warcopier.json", 0o644)  # the copier reads none that others may write
 
 
 # -- locks -------------------------------------------------------------------------------------------------------------
