@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import urllib.parse
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from sidecars.chassis.config.setting_types import Secret, fixed_secret
 from sidecars.chassis.config.urls import RequestTarget, hidden
-from sidecars.chassis.runtime import logs, scrubber
+from sidecars.chassis.runtime import lifecycle, logs, scrubber
 from sidecars.chassis.runtime.scrubber import Net
 
 TOKEN = 's3cret/+"\\ü&:tok'
@@ -99,6 +100,27 @@ def test_a_hit_is_counted_and_each_place_is_reported_once(own: Net) -> None:
     assert [line["msg"] for line in lines if line["logger"] == "test"] == 3 * ["sent ***"]
     reports = [line["place"] for line in lines if line["logger"] == "scrubber"]
     assert reports == ["log line of test", "/status"]
+
+
+def test_a_crash_with_a_secret_in_its_text_shows_it_neither_in_the_log_nor_in_the_termination_message(
+    own: Net, tmp_path: Path
+) -> None:
+    stream = io.StringIO()
+    logs.configure(stream=stream, form="json")
+    fixed_secret(TOKEN)
+    termination = tmp_path / "termination-log"
+    termination.touch()
+
+    def crash() -> None:
+        raise RuntimeError(f"cannot send {TOKEN}")
+
+    assert lifecycle.exit_code_of(crash, str(termination)) == 70
+    escaped = json.dumps(TOKEN, ensure_ascii=False)[1:-1]
+    assert "cannot send ***" in termination.read_text()
+    for output in (stream.getvalue(), termination.read_text()):
+        assert TOKEN not in output
+        assert escaped not in output
+    assert own.hits
 
 
 def test_a_rotated_secret_is_hidden_from_its_next_use_on(own: Net) -> None:
