@@ -8,7 +8,7 @@ LOCKS  := $(NAMES) compile demo dev fuzz
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check check-code check-images docs images e2e bench chaos fuzz hostile soak compiled test-compiled locks clean
+.PHONY: help demo test test-fast check check-code check-images docs images e2e bench chaos fuzz hostile soak compiled test-compiled world locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -64,6 +64,9 @@ fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp ## mutated bytes for every parser, SE
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-30} $(TARGETS)
 hostile: $(VENV)/dev.stamp ## the suite of the hostile neighbour in all its layers, each alone and together; needs strace, and root for other users
 	HOSTILE=all $(BIN)/python -m pytest tests/hostile
+
+world: $(VENV)/dev.stamp ## SEEDS (1000) of each sidecar on a virtual clock, network and disk; a seed that fails can be replayed
+	$(BIN)/python -m tests.world --seeds 0-$$(($${SEEDS:-1000} - 1))
 
 soak: compiled ## REQUESTS through the ambassador (10 million), as the images have it, while memory and descriptors are watched; needs nginx and wrk
 	PYTHONSAFEPATH=1 PYTHONPATH=build/compiled:. $(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}

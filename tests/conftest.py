@@ -29,7 +29,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
 """Audit events of Python that start a process (https://docs.python.org/3/library/audit_events.html)."""
-PROGRAMS = frozenset({"program", "demo", "examples", "hostile", "images", "infra", "installed", "repo"})
+PROGRAMS = frozenset(
+    {"program", "demo", "examples", "hostile", "images", "infra", "installed", "model", "repo", "world"}
+)
 LEFT_OUT = ("processes", "slow")
 HERE = Path(__file__).parent
 

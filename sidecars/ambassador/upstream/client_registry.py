@@ -47,7 +47,7 @@ class ClientRegistry:
         timeouts += [limit for limit in (settings.try_timeout, settings.total_timeout) if limit is not None]
         self._look_every = min(_LOOK_EVERY, min(timeouts) / 5)
         self._look_at = 0.0
-        self.open: set[AppConnection] = set()
+        self.open: dict[AppConnection, None] = {}  # in the order of their admission
         self.draining = False
 
     # -- accepting ------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ class ClientRegistry:
 
     def admit(self, connection: AppConnection, transport: Transport) -> Cause | None:
         """Register a new connection; return the cause to turn it away with, or None if it is welcome."""
-        self.open.add(connection)
+        self.open[connection] = None
         own = transport.get_extra_info("socket")
         descriptor: int = -1 if own is None else own.fileno()
         for listener in self._listeners:
@@ -76,10 +76,10 @@ class ClientRegistry:
     # -- while open -----------------------------------------------------------------------------------------------
 
     def add(self, connection: AppConnection) -> None:
-        self.open.add(connection)
+        self.open[connection] = None
 
     def remove(self, connection: AppConnection) -> None:
-        self.open.discard(connection)
+        self.open.pop(connection, None)
 
     def note_work(self, until: float) -> None:
         """Note the end of a connection that was at work until then."""

@@ -61,7 +61,8 @@ class _Probe(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         if not self.outcome.done():
             self.outcome.set_exception(MessageRejected(502, "the connection was closed before a response came"))
-        self.outcome.exception()  # retrieve it, since no check may be waiting
+        if not self.outcome.cancelled():  # by the time-out of the check
+            self.outcome.exception()  # retrieve it, since no check may be waiting
 
 
 class HealthChecker:
