@@ -32,7 +32,7 @@ from sidecars.chassis.config.setting_types import (
     choice,
     duration,
     integer,
-    path,
+    path_to_read,
     secret,
     size,
     text,
@@ -138,13 +138,13 @@ class App:
         default="0",
     )
     target_ca: Path | None = setting(
-        path,
+        path_to_read,
         "PEM file with the authorities to trust for an `https` target, instead of the system's authorities",
         default="",
     )
-    target_cert: Path | None = setting(path, "PEM file with the client certificate for the app", default="")
+    target_cert: Path | None = setting(path_to_read, "PEM file with the client certificate for the app", default="")
     target_key: Path | None = setting(
-        path,
+        path_to_read,
         "PEM file with the private key of `ADAPTER_TARGET_CERT`; unset, that file must have the key, too",
         default="",
     )
@@ -177,13 +177,17 @@ class Settings(ServiceSettings):
         address, "address of HAProxy's agent-check, over TCP, with one verdict of all apps", default="off"
     )
     tls_cert: Path | None = setting(
-        path, "PEM file with the certificate of `ADAPTER_LISTEN`, which serves https then", default=""
+        path_to_read, "PEM file with the certificate of `ADAPTER_LISTEN`, which serves https then", default=""
     )
     tls_key: Path | None = setting(
-        path, "PEM file with the private key of `ADAPTER_TLS_CERT`; unset, that file must have the key, too", default=""
+        path_to_read,
+        "PEM file with the private key of `ADAPTER_TLS_CERT`; unset, that file must have the key, too",
+        default="",
     )
     client_ca: Path | None = setting(
-        path, "PEM file with authorities; a prober must present a certificate that one of them signed", default=""
+        path_to_read,
+        "PEM file with authorities; a prober must present a certificate that one of them signed",
+        default="",
     )
     basic_auth: Secret | None = setting(
         secret,

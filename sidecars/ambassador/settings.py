@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from sidecars.chassis.config.setting_types import (
     choice,
     duration,
     integer,
-    path,
+    path_to_read,
     secret,
     size,
 )
 from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
 from sidecars.chassis.config.urls import RequestTarget, is_loopback
+from sidecars.chassis.isolation import roots
+from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -140,7 +143,7 @@ class UpstreamSettings:
         default="30s",
     )
     resolv_conf: Path = setting(
-        path, "the file with the DNS servers, search domains and options", default="/etc/resolv.conf"
+        path_to_read, "the file with the DNS servers, search domains and options", default="/etc/resolv.conf"
     )
     dns_min_ttl: float = setting(
         duration("100ms", "1h"), "the shortest time for which a DNS answer is valid, whatever its TTL", default="1s"
@@ -161,19 +164,19 @@ class UpstreamSettings:
         integer(64, 10_000), "the number of header fields that a request or a response may have", default="1000"
     )
     tls_ca: Path | None = setting(
-        path,
+        path_to_read,
         "`https` and `tls`: PEM file of the authorities to trust, instead of the system's; a new file is used as soon "
         "as it is there",
         default="",
     )
     tls_cert: Path | None = setting(
-        path,
+        path_to_read,
         "`https` and `tls`: PEM file of the client certificate, for an upstream that asks for one; a new file is used "
         "as soon as it is there",
         default="",
     )
     tls_key: Path | None = setting(
-        path,
+        path_to_read,
         "PEM file with the private key of `TLS_CERT`, if that file does not contain it; a new file is used as soon as "
         "it is there",
         default="",
@@ -235,6 +238,11 @@ class Settings(ServiceSettings):
         "together with the app and goes on serving",
         default="0",
     )
+
+    def further_roots(self) -> Iterator[DeclaredRoot]:
+        """Yield the right to execute Python, where the workers are programs of their own."""
+        if self.workers > 1:
+            yield from roots.to_execute(sys.executable)
 
     def check(self) -> Iterator[str]:
         if self.drain_quiet and self.drain_quiet >= self.drain_timeout:

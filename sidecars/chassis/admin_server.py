@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -26,6 +26,7 @@ from sidecars.chassis.accept.listen import bind, bound_address
 from sidecars.chassis.config.settings import ServiceSettings, effective, variable
 from sidecars.chassis.http import server
 from sidecars.chassis.http.server import Request, Response
+from sidecars.chassis.isolation import confine
 from sidecars.chassis.runtime import descriptors, logs, scrubber
 from sidecars.chassis.runtime.health import Health
 
@@ -55,6 +56,12 @@ class _SharedCollector(Collector):
         for resource, times in descriptors.exhaustion_counts().items():
             used_up.add_metric([resource], times)
         yield used_up
+        confinement = GaugeMetricFamily(
+            "sidecar_confinement", "1 if this layer of the process's confinement is in force.", labels=["layer"]
+        )
+        for layer, in_force in confine.layers().items():
+            confinement.add_metric([layer], in_force)
+        yield confinement
         yield CounterMetricFamily(
             "sidecar_log_lines_dropped", "Lines of the log that stderr's reader was too slow for.", logs.dropped_lines()
         )
@@ -131,6 +138,7 @@ class _Endpoints:
             "not_alive": self._health.not_alive(),
             "not_ready": self._health.not_ready(),
             "descriptors": descriptors.status(),
+            "confinement": confine.status(),
             "settings": effective(self._settings),
             **self._status(),
         }

@@ -11,7 +11,10 @@ import os
 import sys
 
 from sidecars import chassis
+from sidecars.chassis.config.declared_roots import declared_roots
 from sidecars.chassis.config.settings import SettingsError, effective, load, specs
+from sidecars.chassis.config.settings import variable as variable_of
+from sidecars.chassis.isolation import confine
 from sidecars.chassis.runtime import lifecycle, logs
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 
@@ -96,7 +99,10 @@ def _with_packages(cls: type[Settings], work: Callable[[], R]) -> R:
 
 
 def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:
-    """Return the settings, and log them in the first line. `libraries` includes the log lines of libraries."""
+    """Return the settings, and log them in the first line. The process is confined to their roots from here on.
+
+    `libraries` includes the log lines of libraries.
+    """
     try:
         settings = load(cls, environ)
     except SettingsError as error:
@@ -104,12 +110,20 @@ def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool 
         logs.configure(form=form if form in logs.FORMATS else "auto")
         raise lifecycle.BadSettings(str(error)) from None
     logs.configure(settings.log_level, settings.log_format, libraries=libraries)
+    confine_to_roots(settings, environ)  # before the first line, which may need a thread
     name = cls.PREFIX.lower()
     shown = {variable: value for variable, value in effective(settings).items() if value}
     logs.get(name).info("starting", name=name, version=chassis.__version__, **shown)
     for sentence in settings.warn():
         logs.get(name).warning(sentence)
+    confine.log_status()
     return settings
+
+
+def confine_to_roots(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Confine this process to the roots of its settings. Raises Unavailable if they are required and not to be had."""
+    variable = variable_of(type(settings), "confinement")
+    confine.confine(declared_roots(settings, environ), settings.confinement, variable)
 
 
 def _command(cls: type[Settings]) -> int:

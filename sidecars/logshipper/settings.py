@@ -6,8 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from sidecars.chassis.config.setting_types import Address, Secret, address, boolean, duration, path, text
+from sidecars.chassis.config.setting_types import (
+    Address,
+    Secret,
+    address,
+    boolean,
+    directory_to_write,
+    duration,
+    path_to_read,
+    text,
+)
 from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
+from sidecars.chassis.isolation import roots
+from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 from sidecars.logshipper.config import setting_combinations, setting_types
 from sidecars.logshipper.config.input_settings import InputSettings
@@ -23,7 +34,9 @@ class Settings(ServiceSettings):
     inputs: dict[str, InputSettings] = group(InputSettings, anchor="paths")
     sinks: dict[str, SinkSettings] = group(SinkSettings, anchor="url")
     state_dir: Path = setting(
-        path, "directory for the positions: a volume that lives as long as the log files", default="/state"
+        directory_to_write,
+        "directory for the positions: a volume that lives as long as the log files",
+        default="/state",
     )
     scan_interval: float = setting(
         duration("10ms", "1m"), "the time between two scans for new, renamed and deleted files", default="1s"
@@ -47,7 +60,7 @@ class Settings(ServiceSettings):
         default="0",
     )
     done_file: Path | None = setting(
-        path,
+        path_to_read,
         "when this file exists, ship everything that is there and exit 0: for a Job with a plain container",
         default="",
     )
@@ -83,6 +96,11 @@ class Settings(ServiceSettings):
     def warn(self) -> Iterator[str]:
         """Yield a sentence for each secret that is sent without encryption."""
         yield from setting_combinations.sent_in_clear(self.sinks, self.otel_exporter_otlp_headers, _variable)
+
+    def further_roots(self) -> Iterator[DeclaredRoot]:
+        """Yield the right to remove rotated files, where it is needed."""
+        for one in self.inputs.values() if self.delete_delivered else ():
+            yield from (DeclaredRoot(roots.glob_base(pattern), roots.REMOVE) for pattern in one.paths)
 
     def pod_fields(self) -> dict[str, str]:
         """Return the fields that describe the Pod, from the variables of the downward API that are set."""

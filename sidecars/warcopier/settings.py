@@ -15,11 +15,13 @@ from sidecars.chassis.config.setting_types import (
     text,
 )
 from sidecars.chassis.config.settings import ServiceSettings, setting
+from sidecars.chassis.isolation import roots
+from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 from sidecars.warcopier import tomcat_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import ClassVar
 
     Owner = tuple[int, int]
@@ -54,6 +56,10 @@ def _parse_owner(raw: str) -> Owner:
     return numbers[0], numbers[1]
 
 
+def _target_roots(path: str) -> Iterable[DeclaredRoot]:
+    return (DeclaredRoot(path, roots.MOVE),)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings(ServiceSettings):
     """The validated settings of one process."""
@@ -61,12 +67,12 @@ class Settings(ServiceSettings):
     PREFIX: ClassVar[str] = "WARCOPIER"
 
     source: tuple[str, ...] = setting(
-        comma_separated(text),
+        comma_separated(SettingType(text.name, str, roots=lambda part: roots.to_read(roots.glob_base(part)))),
         "WARs to publish: files, directories (the `*.war` in them) or globs",
         default="/artifacts",
     )
     target: str = setting(
-        SettingType("path", str),  # text: pathlib would be loaded at every start for this alone
+        SettingType("path", str, roots=_target_roots),  # text: pathlib would be loaded at every start for this alone
         "directory to publish into, such as Tomcat's `webapps`",
         default="/webapps",
     )
@@ -162,6 +168,10 @@ class Settings(ServiceSettings):
 
     def admin_address(self) -> Address:
         return self.admin_listen if self.watch else Address()
+
+    def further_roots(self) -> Iterator[DeclaredRoot]:
+        """Yield where the kernel tells the container's memory limit, which is that of a target in memory."""
+        yield DeclaredRoot("/sys/fs/cgroup", roots.READ)
 
     def check(self) -> Iterator[str]:
         if self.unpack and self.validate != "war":

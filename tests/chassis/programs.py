@@ -17,8 +17,10 @@ import time
 from typing import ClassVar, NoReturn
 
 from sidecars.chassis import admin_server, commandline
-from sidecars.chassis.config.setting_types import Secret, choice, path, secret, text
+from sidecars.chassis.config.setting_types import Secret, SettingType, choice, secret, text
 from sidecars.chassis.config.settings import ServiceSettings, setting
+from sidecars.chassis.isolation import roots
+from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.chassis.runtime import lifecycle, logs
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
@@ -55,7 +57,11 @@ class Settings(ServiceSettings):
     kind: str = setting(text, "the failure's kind", default="IOFailed")
     reason: str = setting(text, "the failure's reason", default="DEMO_DO: it failed")
     password: Secret | None = setting(secret, "nobody may see it", default="")
-    termination_log: object = setting(path, "instead of the usual one", default="/nowhere")
+    termination_log: object = setting(
+        SettingType("path", str, roots=lambda path: [DeclaredRoot(path, roots.OVERWRITE, alone=True)]),
+        "instead of the usual one",
+        default="/nowhere",
+    )
 
 
 def failure(settings: Settings) -> lifecycle.Failure:

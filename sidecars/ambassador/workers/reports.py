@@ -46,7 +46,9 @@ GREATEST = frozenset(
         "ambassador_upstream_panic",
     }
 )
-LEAST = frozenset({"ambassador_endpoint_healthy", "process_max_fds", "process_start_time_seconds"})
+LEAST = frozenset(
+    {"ambassador_endpoint_healthy", "process_max_fds", "process_start_time_seconds", "sidecar_confinement"}
+)
 
 Key = tuple[str, tuple[tuple[str, str], ...]]  # a sample's name and labels
 

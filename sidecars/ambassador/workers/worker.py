@@ -16,6 +16,7 @@ import sys
 
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.workers.plan import WorkerPlan
+from sidecars.chassis import commandline
 from sidecars.chassis.config.settings import SettingsError, load
 from sidecars.chassis.runtime import lifecycle, logs
 from sidecars.chassis.runtime.lifecycle import ServiceContext
@@ -71,6 +72,7 @@ def main(raw: str) -> int:
             settings = load(Settings, os.environ)
         except SettingsError as error:
             raise lifecycle.BadSettings(str(error)) from None
+        commandline.confine_to_roots(settings, os.environ)  # exec has reset a part of it
         logs.configure(settings.log_level, settings.log_format, libraries=True)
         import uvloop  # noqa: PLC0415 - wanted only once the settings are right
 

@@ -6,12 +6,15 @@ in front of it. A default is written as a user would write it, and is parsed lik
 
 from __future__ import annotations
 
+from sidecars.chassis.isolation import roots
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, Generic, T, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
     from typing import Any, TypeVar
+
+    from sidecars.chassis.isolation.roots import DeclaredRoot
 
     N = TypeVar("N", int, float)
 
@@ -41,6 +44,8 @@ class SettingType(Generic[T]):
     parts      returns the secret texts in a secret's value, such as the values of header fields
     from_file  makes the value of a text that a file gave, from the parsed value and the file's name. It is for values
                whose file is read again later
+    roots      returns the roots of a value that names a path: what the process does there (`chassis.isolation.roots`).
+               Landlock denies everything else, so a type of a path always has it
     """
 
     name: str
@@ -50,6 +55,7 @@ class SettingType(Generic[T]):
     sensitive: bool = False
     parts: Callable[[str], Iterable[str]] = str.splitlines
     from_file: Callable[[T, str], T] | None = None
+    roots: Callable[[T], Iterable[DeclaredRoot]] | None = None
 
 
 # -- plain values -------------------------------------------------------------------------------------------------
@@ -71,7 +77,8 @@ def _parse_path(raw: str) -> Path:
     return Path(raw)
 
 
-path = SettingType("path", _parse_path)
+path_to_read = SettingType("path", _parse_path, roots=roots.to_read)
+directory_to_write = SettingType("path", _parse_path, roots=roots.to_write)
 
 
 def integer(minimum: int = 0, maximum: int | None = None) -> SettingType[int]:
@@ -209,7 +216,11 @@ def _is_ipv6(text: str) -> bool:
     return ":" in literal and _IPV6.issuperset(literal) and in_zone and bool(zone) == bool(percent)
 
 
-address = SettingType("address", _parse_address)
+def _address_roots(value: Address) -> Iterable[DeclaredRoot]:
+    return roots.to_listen(value.path) if value.path else ()
+
+
+address = SettingType("address", _parse_address, roots=_address_roots)
 
 
 # -- several values ----------------------------------------------------------------------------------------------
@@ -227,7 +238,11 @@ def comma_separated(setting_type: SettingType[T]) -> SettingType[tuple[T, ...]]:
     def show(values: Iterable[T]) -> str:
         return ",".join(setting_type.show(value) for value in values)
 
-    return SettingType(f"{setting_type.name}, …", parse, show, setting_type.secret, setting_type.sensitive)
+    def all_roots(values: Iterable[T]) -> Iterable[DeclaredRoot]:
+        return [root for value in values for root in setting_type.roots(value)] if setting_type.roots else ()
+
+    name = f"{setting_type.name}, …"
+    return SettingType(name, parse, show, setting_type.secret, setting_type.sensitive, roots=all_roots)
 
 
 def pairs(left: SettingType[Any] = text, right: SettingType[Any] = text) -> SettingType[dict[Any, Any]]:

@@ -19,6 +19,7 @@ Rules that are implemented here and nowhere else:
 from __future__ import annotations
 
 from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, text
+from sidecars.chassis.isolation import roots
 from sidecars.chassis.runtime import light_dataclasses, logs
 from sidecars.chassis.runtime.file_io import read_text
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, TypeVar
 
     from sidecars.chassis.config.setting_types import SettingType
+    from sidecars.chassis.isolation.roots import DeclaredRoot
 
     S = TypeVar("S", bound="Settings")
     ReadFile = Callable[[str], str]
@@ -98,12 +100,23 @@ class Settings:
     pod_ip: str | None = setting(text, "the Pod's address (downward API), in logs", env="POD_IP", default="")
     node_name: str | None = setting(text, "the node's name (downward API), in logs", env="NODE_NAME", default="")
 
+    confinement: str = setting(
+        choice(*roots.MODES),
+        "what the kernel denies this process outside the files of its settings: `best-effort` uses what the kernel has,"
+        " `required` ends with exit code 69 if it lacks Landlock, `off` denies nothing, for debugging",
+        default=roots.BEST_EFFORT,
+    )
+
     def check(self) -> Iterator[str]:
         """Yield a sentence for each problem of settings that are valid alone but do not fit together."""
         yield from ()
 
     def warn(self) -> Iterator[str]:
         """Yield a sentence for each setting that is accepted and has a risk. The start and `--check` show it."""
+        yield from ()
+
+    def further_roots(self) -> Iterator[DeclaredRoot]:
+        """Yield roots that no type of a setting declares, because they follow from several settings or from none."""
         yield from ()
 
     def admin_address(self) -> Address:

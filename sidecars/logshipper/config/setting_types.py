@@ -7,9 +7,12 @@ start sooner without RE2.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, fixed_secret, text
+from sidecars.chassis.isolation import roots
+from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.logshipper.config import header_pairs, sink_registry
 
 RESERVED = ("id", "file", "partial", "time", "level", "severity", "message")
@@ -76,7 +79,7 @@ def _parse_label(raw: str) -> str:
     return raw
 
 
-glob = SettingType("glob", _parse_glob)
+glob = SettingType("glob", _parse_glob, roots=lambda pattern: roots.to_read(roots.glob_base(pattern)))
 groups = SettingType("regex", _parse_regex)
 search = SettingType("regex", _parse_search)
 multiline = SettingType("none · java · python · go · indent · regex", _parse_multiline)
@@ -102,9 +105,13 @@ def _parse_on_reject(raw: str) -> Path | None:
     return None if raw == "drop" else Path(raw)
 
 
-sink_url = SettingType("URL", sink_registry.parse, sensitive=True)
+def _roots_of_letters(folder: Path | None) -> Iterable[DeclaredRoot]:
+    return roots.to_write(folder) if folder else ()
+
+
+sink_url = SettingType("URL", sink_registry.parse, sensitive=True, roots=sink_registry.roots_of)
 http_headers = SettingType("Name=value, …", _parse_headers, repr, secret=True, parts=header_pairs.values)
 attributes = SettingType("name=value, …", _parse_attributes, header_pairs.show_pairs)
 dead_letters: SettingType[Path | None] = SettingType(
-    "drop · directory", _parse_on_reject, lambda value: str(value or "drop")
+    "drop · directory", _parse_on_reject, lambda value: str(value or "drop"), roots=_roots_of_letters
 )

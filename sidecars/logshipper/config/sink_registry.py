@@ -7,13 +7,15 @@ uses. A setting that no configured sink uses is an error at the start.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from sidecars.chassis.config import urls
 from sidecars.chassis.config.setting_types import HIDDEN
 from sidecars.chassis.config.urls import Url
+from sidecars.chassis.isolation import roots
+from sidecars.chassis.isolation.roots import DeclaredRoot
 
 _INDEX = re.compile(r"[^A-Z\\/*?\"<>| ,#:+_.-][^A-Z\\/*?\"<>| ,#:]{0,254}")
 _TAG = re.compile(r"[\w.-]{1,255}", re.ASCII)
@@ -137,6 +139,11 @@ _WITHOUT_CREDENTIALS = (
 def of(url: Url) -> Scheme:
     """Return the row of a URL that `parse` has accepted."""
     return SCHEMES[url.scheme]
+
+
+def roots_of(url: Url) -> Iterable[DeclaredRoot]:
+    """Return the directory that a sink writes to, if it has one."""
+    return roots.to_write(str(url.target)) if of(url).module == "file" else ()
 
 
 def parse(raw: str) -> Url:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from sidecars.chassis.config.setting_types import Secret, choice, duration, integer, path, secret, size, text
+from sidecars.chassis.config.setting_types import Secret, choice, duration, integer, path_to_read, secret, size, text
 from sidecars.chassis.config.settings import setting
 from sidecars.chassis.config.urls import Url
 from sidecars.chassis.runtime.light_dataclasses import dataclass
@@ -42,15 +42,15 @@ class SinkSettings:
         default="",
     )
     sink_ca: Path | None = setting(
-        path,
+        path_to_read,
         "for schemes with TLS: PEM file of the certificate authorities to trust, instead of the system's",
         default="",
     )
     sink_cert: Path | None = setting(
-        path, "PEM file with the client certificate, for a receiver that asks for one", default=""
+        path_to_read, "PEM file with the client certificate, for a receiver that asks for one", default=""
     )
     sink_key: Path | None = setting(
-        path, "PEM file with the private key of `SINK_CERT`, if that file does not contain it", default=""
+        path_to_read, "PEM file with the private key of `SINK_CERT`, if that file does not contain it", default=""
     )
     sink_rotate_size: int | None = setting(
         size("4KiB", "1TiB"),

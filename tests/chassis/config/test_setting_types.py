@@ -23,7 +23,7 @@ from sidecars.chassis.config.setting_types import (
     format_duration,
     integer,
     pairs,
-    path,
+    path_to_read,
     secret,
     size,
     text,
@@ -79,8 +79,8 @@ def test_a_choice_names_its_words() -> None:
 @given(st.text())
 def test_text_and_paths_are_taken_as_they_are(raw: str) -> None:
     assert text.parse(raw) == raw
-    assert path.parse(raw) == Path(raw)
-    assert path.parse(path.show(path.parse(raw))) == path.parse(raw)
+    assert path_to_read.parse(raw) == Path(raw)
+    assert path_to_read.parse(path_to_read.show(path_to_read.parse(raw))) == path_to_read.parse(raw)
 
 
 # -- quantities ---------------------------------------------------------------------------------------------------
