@@ -23,7 +23,8 @@ from prometheus_client.registry import Collector
 
 from sidecars import chassis
 from sidecars.chassis.accept.listen import bind, bound_address
-from sidecars.chassis.config.settings import ServiceSettings, effective, variable
+from sidecars.chassis.config.effective_settings import effective
+from sidecars.chassis.config.settings import ServiceSettings, variable
 from sidecars.chassis.http import server
 from sidecars.chassis.http.server import Request, Response
 from sidecars.chassis.isolation import confine

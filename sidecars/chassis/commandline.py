@@ -11,8 +11,8 @@ import os
 import sys
 
 from sidecars import chassis
-from sidecars.chassis.config.declared_roots import declared_roots
-from sidecars.chassis.config.settings import SettingsError, effective, load, specs
+from sidecars.chassis.config.effective_settings import declared_roots, effective
+from sidecars.chassis.config.settings import SettingsError, load, specs
 from sidecars.chassis.config.settings import variable as variable_of
 from sidecars.chassis.isolation import confine
 from sidecars.chassis.runtime import lifecycle, logs

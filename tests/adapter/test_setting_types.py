@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from sidecars.adapter import setting_types
 from sidecars.adapter.settings import Settings
+from sidecars.chassis.config.effective_settings import effective
 from sidecars.chassis.config.setting_types import SettingType
-from sidecars.chassis.config.settings import SettingsError, effective, load
+from sidecars.chassis.config.settings import SettingsError, load
 
 
 def problems(**environ: str) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sidecars.adapter.settings import Settings
-from sidecars.chassis.config.settings import SettingsError, effective, load
+from sidecars.chassis.config.effective_settings import effective
+from sidecars.chassis.config.settings import SettingsError, load
 
 
 def problems(**environ: str) -> list[str]:

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import pytest
 
+from sidecars.chassis.config.effective_settings import effective
 from sidecars.chassis.config.setting_types import text
-from sidecars.chassis.config.settings import ServiceSettings, effective, group, load, setting, specs
+from sidecars.chassis.config.settings import ServiceSettings, group, load, setting, specs
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 from tests.chassis.shop import Settings, loaded, problems
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.chassis.config.settings import SettingsError, effective, load
+from sidecars.chassis.config.effective_settings import effective
+from sidecars.chassis.config.settings import SettingsError, load
 from sidecars.logshipper.settings import Settings
 
 

@@ -30,7 +30,7 @@ def test_a_property_test_asks_for_its_examples_so_that_make_test_fast_can_limit_
     assert own == [ROOT / "tests" / "support.py"]
 
 
-LIGHT = re.compile(r"sidecars/(warcopier/.*|chassis/runtime/.*|.*/(setting_types|(\w+_)?settings))\.py")
+LIGHT = re.compile(r"sidecars/(warcopier/.*|chassis/(isolation|runtime)/.*|.*/(setting_types|(\w+_)?settings))\.py")
 
 
 def test_dataclasses_are_light_where_a_job_or_the_settings_need_them_and_standard_elsewhere() -> None:

@@ -10,8 +10,9 @@
 
 Begin with `settings`: its docstring has the rules.
 
-settings           declaration, loading and display of settings
-setting_types      the types of values: how a text is parsed and formatted; secrets
+settings           declaration and loading of settings
+setting_types      the types of values: how a text is parsed and formatted; secrets; the roots of paths
+effective_settings the values as text that may be shown, and as the roots of the process
 urls               the types of URLs: what is shown of them
 wrong_values       the sentences about wrong values
 unused_settings    settings that are set and have no effect

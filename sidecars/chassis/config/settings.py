@@ -336,25 +336,6 @@ def _closest(variable: str, known: set[str], cutoff: float, *, otherwise: str) -
     return f"; did you mean {close}?" if close else otherwise
 
 
-# -- showing ------------------------------------------------------------------------------------------------------
-
-
-def effective(settings: Settings) -> dict[str, str]:
-    """Return every variable with its value in force, secrets redacted; "" is unset.
-
-    Without secrets, the result as an environment means the same settings.
-    """
-    shown: dict[str, str] = {}
-    for spec in specs(type(settings)):
-        members: Mapping[str, Any] = {DEFAULT_NAME: settings}
-        if spec.group:
-            members = getattr(settings, spec.group)
-        for name, member in members.items():
-            value = getattr(member, spec.field)
-            shown[spec.named(settings.PREFIX, name)] = "" if value is None else spec.type.show(value)
-    return shown
-
-
 def variable(cls: type[Settings], field_name: str, name: str = DEFAULT_NAME) -> str:
     """Return the environment variable of a field, for a message."""
     spec = next(spec for spec in specs(cls) if spec.field == field_name)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.chassis.config.effective_settings import effective
 from sidecars.chassis.config.setting_types import SettingType
-from sidecars.chassis.config.settings import ServiceSettings, SettingsError, effective, load, setting, specs, variable
+from sidecars.chassis.config.settings import ServiceSettings, SettingsError, load, setting, specs, variable
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 from tests.chassis.shop import GOOD, Settings, loaded, problems
 from tests.hostile_files import NO_SMALL_FILES, unblocked
