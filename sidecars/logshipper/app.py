@@ -31,6 +31,7 @@ The state on disk is never ahead of what a sink has accepted.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -41,9 +42,11 @@ from sidecars.chassis.runtime import descriptors
 from sidecars.chassis.runtime.health import ReadinessLatch
 from sidecars.chassis.runtime.lifecycle import IOFailed, ServiceContext, Unavailable
 from sidecars.logshipper import status
+from sidecars.logshipper.config import own_paths
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
+from sidecars.logshipper.input.followed_files import Inputs
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.input.scan_loop import ScanLoop
@@ -55,6 +58,8 @@ from sidecars.logshipper.sinks.base import Sink
 from sidecars.logshipper.sinks.factory import create_sink
 from sidecars.logshipper.state.store import Store
 from sidecars.logshipper.transform.pipeline import Pipeline
+from sidecars.logshipper.volumes import globs
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 _SAVE = 1.0  # seconds between snapshots, at least
 _SAVE_SHARE = 20  # a snapshot that took t seconds is followed by a pause of at least 20 t: the journal has the changes
@@ -93,7 +98,8 @@ class _App:
         pipelines = {name: Pipeline(one, settings.pod_fields()) for name, one in settings.inputs.items()}
         rules = {name: cutting_rules(one, pipelines[name]) for name, one in settings.inputs.items()}
         rotated = RotatedFilePolicy(settings.rotate_wait, settings.delete_delivered)
-        self._follower = Follower(settings.inputs, rules, rotated, store, self._ledgers, time.monotonic)
+        inputs = Inputs(settings.inputs, rules, log_volumes(settings, os.environ))
+        self._follower = Follower(inputs, rotated, store, self._ledgers, time.monotonic)
         self._queues = {name: SinkQueue(name, self._follower, store) for name in settings.sinks}
         self._sinks: dict[str, Sink] = {name: create_sink(settings, sink) for name, sink in settings.sinks.items()}
         self._shippers = [
@@ -220,6 +226,12 @@ class _App:
 
     def status(self) -> Mapping[str, Any]:
         return status.page(self._shippers, self._ledgers, self._follower, self._store)
+
+
+def log_volumes(settings: Settings, environ: Mapping[str, str]) -> LogVolumes:
+    """Return the volumes of all globs, open as far as they exist. `environ` names the files with secrets."""
+    folders = [globs.base(pattern) for one in settings.inputs.values() for pattern in one.paths]
+    return LogVolumes(folders, settings.link_roots or (), own_paths.own_files(settings, environ))
 
 
 def cutting_rules(one: InputSettings, pipeline: Pipeline) -> CuttingRules:

@@ -44,7 +44,8 @@ class LedgerCollector(Collector):
         yield from self._shipper_metrics()
         files = GaugeMetricFamily("logshipper_files", "Log files by state.", labels=["state"])
         files.add_metric(["followed"], sum(not tail.dormant for tail in self._follower.tails.values()))
-        files.add_metric(["unreadable"], len(self._follower.access.unreadable))
+        files.add_metric(["unreadable"], self._follower.access.unreadable_count)
+        files.add_metric(["not_followed"], self._follower.access.not_followed)
         for state, count in self._follower.open_files.status(self._follower.tails.values()).items():
             if state != "most":
                 files.add_metric([state], count)

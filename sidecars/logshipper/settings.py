@@ -11,6 +11,7 @@ from sidecars.chassis.config.setting_types import (
     Secret,
     address,
     boolean,
+    comma_separated,
     directory_to_write,
     duration,
     path_to_read,
@@ -33,6 +34,12 @@ class Settings(ServiceSettings):
 
     inputs: dict[str, InputSettings] = group(InputSettings, anchor="paths")
     sinks: dict[str, SinkSettings] = group(SinkSettings, anchor="url")
+    link_roots: tuple[str, ...] | None = setting(
+        comma_separated(setting_types.directory),
+        "directories in which log files may be reached through links, such as `/var/log/pods` for the links in "
+        "`/var/log/containers`; unset: no link is followed",
+        default="",
+    )
     state_dir: Path = setting(
         directory_to_write,
         "directory for the positions: a volume that lives as long as the log files",
@@ -98,9 +105,10 @@ class Settings(ServiceSettings):
         yield from setting_combinations.sent_in_clear(self.sinks, self.otel_exporter_otlp_headers, _variable)
 
     def further_roots(self) -> Iterator[DeclaredRoot]:
-        """Yield the right to remove rotated files, where it is needed."""
+        """Yield the right to rename and remove rotated files, where it is needed."""
         for one in self.inputs.values() if self.delete_delivered else ():
-            yield from (DeclaredRoot(roots.glob_base(pattern), roots.REMOVE) for pattern in one.paths)
+            access = roots.REMOVE | roots.MAKE_REG  # a file gets another name before it is checked and removed
+            yield from (DeclaredRoot(roots.glob_base(pattern), access) for pattern in one.paths)
 
     def pod_fields(self) -> dict[str, str]:
         """Return the fields that describe the Pod, from the variables of the downward API that are set."""

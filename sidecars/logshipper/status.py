@@ -18,6 +18,8 @@ def page(
     return {
         "sinks": {shipper.name: _sink(shipper, ledgers[shipper.name], follower) for shipper in shippers},
         "unreadable": follower.access.unreadable,
+        "unreadable_count": follower.access.unreadable_count,
+        "not_followed": follower.access.not_followed,
         "unreadable_inputs": follower.unreadable_inputs(),
         "missing_rotated_files": follower.missing,
         "open_files": follower.open_files.status(follower.tails.values()),

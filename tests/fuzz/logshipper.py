@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from io import BytesIO
 
 import msgpack
 import orjson
@@ -134,7 +135,7 @@ def state_snapshot_and_journal(data: bytes) -> None:
             state = checkpoint.load(snapshot)
     lines = b"".join(b"%b %b\n" % (checkpoint._checksum(line).encode(), line) for line in journal.split(b"\n"))
     with contextlib.suppress(ValueError):
-        for entry in checkpoint.journal_entries(lines):
+        for entry in checkpoint.journal_entries(BytesIO(lines)):
             checkpoint.apply(state, entry)
     written = checkpoint.dump(state, 1)
     assert checkpoint.dump(checkpoint.load(written), 1) == written

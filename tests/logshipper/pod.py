@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from sidecars.chassis.config.settings import load
-from sidecars.logshipper.app import cutting_rules
+from sidecars.logshipper.app import cutting_rules, log_volumes
 from sidecars.logshipper.delivery.in_flight import InFlightBatch
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
+from sidecars.logshipper.input.followed_files import Inputs
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.model.chunk import Chunk
@@ -35,6 +36,7 @@ class Pod:
         self.state_dir = folder / "state"
         self.names = sinks or ("default",)
         self.environ = {"LOGSHIPPER_PATHS": f"{self.logs}/*.log", "LOGSHIPPER_SINK": "stdout:", **environ}
+        self.environ.setdefault("LOGSHIPPER_STATE_DIR", str(self.state_dir))
         self.delete = False
         self.most = 0  # open files; 0: no limit
         self.now = 0.0
@@ -48,12 +50,12 @@ class Pod:
         self.store.open()
         self.store.add_sinks(self.names)
         self.ledgers = {name: Ledger() for name in self.names}
-        inputs = load(Settings, self.environ).inputs
+        settings = load(Settings, self.environ)
+        inputs = settings.inputs
         self.pipelines = {name: Pipeline(tailed, {}) for name, tailed in inputs.items()}
         cutting = {name: cutting_rules(tailed, self.pipelines[name]) for name, tailed in inputs.items()}
         self.follower = Follower(
-            inputs,
-            cutting,
+            Inputs(inputs, cutting, log_volumes(settings, self.environ)),
             RotatedFilePolicy(ROTATE_WAIT, delete=self.delete),
             self.store,
             self.ledgers,

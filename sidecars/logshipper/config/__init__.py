@@ -9,9 +9,10 @@ The modules, from the types of single values to the checks over all settings:
 - `sink_registry`: the table of sinks, by the scheme of the sink's URL. A new sink gets a row here.
 - `setting_types`: parsers of values (globs, regexes, time formats, …), on top of the chassis' `setting_types`.
 - `input_settings`, `sink_settings`: one declaration for each setting, with its type, default and help.
+- `own_paths`: the files that are never read as logs: state, sinks, dead letters, keys and secrets.
 - `self_ingestion`: does a glob of an input match a file that a sink writes?
 - `setting_combinations`: settings that are right each and do not fit together.
 
 Read `input_settings` first. `sidecars.logshipper.settings` has the settings of the whole process; `make docs` renders
-it into the README. This package imports `transform` and `model` only, to check a value by making its parser.
+it into the README. This package imports `transform`, `volumes` and `model` only, to check a value by making its parser.
 """

@@ -27,6 +27,12 @@ def _parse_glob(raw: str) -> str:
     return raw
 
 
+def _parse_directory(raw: str) -> str:
+    if not raw.startswith("/") or {".", ".."}.intersection(raw.split("/")):
+        raise ValueError("expected absolute directories without . and .., such as /var/log/pods")
+    return raw
+
+
 def _parse_regex(raw: str) -> str:
     from sidecars.logshipper.transform import parsers  # noqa: PLC0415 - loaded only where the setting is set
 
@@ -80,6 +86,7 @@ def _parse_label(raw: str) -> str:
 
 
 glob = SettingType("glob", _parse_glob, roots=lambda pattern: roots.to_read(roots.glob_base(pattern)))
+directory = SettingType("directory", _parse_directory, roots=roots.to_read)
 groups = SettingType("regex", _parse_regex)
 search = SettingType("regex", _parse_search)
 multiline = SettingType("none · java · python · go · indent · regex", _parse_multiline)

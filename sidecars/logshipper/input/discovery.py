@@ -1,33 +1,34 @@
-"""Discovery: lists the log files that the globs match, with the result of `stat`, and opens them.
+"""Discovery: lists the log files that the globs match, with their status.
 
-A file that cannot be opened is logged once, kept in `FileAccess.unreadable`, and opened again by each scan that finds
-it.
+A neighbour can make names without end. One process follows MAX_FILES files, and at most MAX_FILES_OF_OWNER of one
+user. Of more new files the ones with content and the latest change are followed first; the others are counted.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fnmatch
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
-from sidecars.chassis.runtime import descriptors, logs
+from sidecars.chassis.runtime import descriptors
 from sidecars.logshipper.config.input_settings import InputSettings
-from sidecars.logshipper.input import globs, permissions, rotated_file_gaps
-from sidecars.logshipper.model.fingerprint import ReadAt
+from sidecars.logshipper.input import rotated_file_gaps
+from sidecars.logshipper.model.file_key import FileKey, file_key
+from sidecars.logshipper.volumes import globs, path_matching
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
-log = logs.get("discover")
-
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-
+MAX_FILES = 20_000  # followed files: about 50 MiB
+MAX_FILES_OF_OWNER = 15_000  # of one user: the files of another container always find room
+_MOST_NAMES = 20_000  # of one directory in which a rotated file is searched
 _STEP = 100  # files between two steps of a listing
-
-FileKey = tuple[int, int]
-"""Device and inode of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class FoundFile:
     key: FileKey
     size: int
     modified: int  # nanoseconds
+    owner: int = 0  # user id
 
 
 # -- listing -----------------------------------------------------------------------------------------------------------
@@ -47,28 +49,43 @@ class FoundFile:
 class Listing:
     """The regular files that the globs match now. Made for one scan.
 
-    Each file is listed once, whatever its names (symlinks, hard links). The oldest file comes first.
+    Each file is listed once, whatever its names (links, hard links). The oldest file comes first. `followed` has the
+    keys of the files that are followed: they are listed in any case.
 
     `refused(path, error, input)` is called for a file or directory that may not be looked at. Without the call it would
-    seem to be empty. `input` is "" for a directory that only `**` has reached: no glob names it.
+    seem to be empty. `input` is "" for a path that does not make the input unreadable: a directory that only `**` has
+    reached, or a name that is no log file.
     """
 
-    def __init__(self, inputs: Mapping[str, InputSettings], refused: Callable[[str, OSError, str], None]) -> None:
+    def __init__(
+        self,
+        inputs: Mapping[str, InputSettings],
+        volumes: LogVolumes,
+        refused: Callable[[str, OSError, str], None],
+        followed: Collection[FileKey] = (),
+    ) -> None:
         self._inputs = inputs
+        self._volumes = volumes
         self._refused = refused
+        self._followed = followed
+        self._new: dict[FileKey, FoundFile] = {}  # files that are not followed yet
         self.files: dict[FileKey, FoundFile] = {}
         self.folders: set[str] = set()  # the directories in which names were looked for
+        self.left_out = 0  # files for which there is no room
+        self.left_out_with_content = 0
 
     def steps(self) -> Iterator[None]:
         """List the files. Yields after each directory and after _STEP files, so that the caller can do other work."""
         for name, one in self._inputs.items():
             excluded = _excluder(one.exclude or ())
+            refused = partial(self._refused_path, name, excluded)
             for pattern in one.paths:
-                for count, path in enumerate(globs.find(pattern, partial(self._refused_folder, name), self.folders)):
-                    if path is None or count % _STEP == 0:
+                for count, match in enumerate(globs.find(pattern, self._volumes, refused, self.folders)):
+                    if match is None or count % _STEP == 0:
                         yield
-                    if path is not None and not excluded(path):
-                        self._add(path, name)
+                    if match is not None and not excluded(match.path):
+                        self._add(match, name)
+        self._choose()
         self.files = dict(sorted(self.files.items(), key=lambda item: (item[1].modified, item[1].path)))
 
     def missing(self, inputs: Collection[str]) -> dict[str, str]:
@@ -81,21 +98,54 @@ class Listing:
         paths: dict[str, str] = {}
         for folder, modified in folders.items():
             with contextlib.suppress(OSError), descriptors.reserved():
-                gaps = rotated_file_gaps.missing(os.listdir(folder), modified)  # noqa: PTH208 - paths are text
+                names = [entry.name for entry in islice(self._volumes.scan(folder), _MOST_NAMES)]
+                gaps = rotated_file_gaps.missing(names, modified)
                 paths |= {f"{folder}/{log}": f"{folder}/{name}" for log, name in gaps.items()}
         return paths
 
-    def _refused_folder(self, name: str, folder: str, error: OSError, named: bool) -> None:  # noqa: FBT001 - as globs calls
-        self._refused(folder, error, name if named else "")
+    def _refused_path(
+        self,
+        name: str,
+        excluded: Callable[[str], bool],
+        path: str,
+        error: OSError,
+        named: bool,  # noqa: FBT001 - as globs calls
+    ) -> None:
+        if not excluded(path):
+            self._refused(path, error, name if named else "")
 
-    def _add(self, path: str, name: str) -> None:
-        try:
-            found = _stat(path, name)
-        except PermissionError as error:
-            self._refused(path, error, name)
+    def _add(self, match: globs.Match, name: str) -> None:
+        path, status = match
+        if not stat.S_ISREG(status.st_mode):
+            self._refused(path, OSError(errno.EINVAL, "it is no regular file", path), "")
             return
-        if found is not None:
-            self.files.setdefault(found.key, found)
+        key = file_key(status)
+        files = self.files if key in self._followed else self._new
+        known = files.get(key)
+        if known is not None and not (path < known.path and os.path.dirname(path) == os.path.dirname(known.path)):  # noqa: PTH120 - paths are text
+            return
+        owner = status.st_uid
+        files[key] = FoundFile(path, known.input if known else name, key, status.st_size, status.st_mtime_ns, owner)
+        if len(self._new) > 2 * MAX_FILES:
+            self._choose_new(MAX_FILES)
+
+    def _choose(self) -> None:
+        """Take the new files for which there is room."""
+        self._choose_new(max(0, MAX_FILES - len(self._followed)))
+        self.files |= self._new
+
+    def _choose_new(self, room: int) -> None:
+        """Keep as many new files as there is room for: first those with content, and of these the newest."""
+        owners = Counter(found.owner for found in self.files.values())
+        chosen: dict[FileKey, FoundFile] = {}
+        for found in sorted(self._new.values(), key=lambda one: (one.size > 0, one.modified), reverse=True):
+            if len(chosen) < room and owners[found.owner] < MAX_FILES_OF_OWNER:
+                owners[found.owner] += 1
+                chosen[found.key] = found
+            else:
+                self.left_out += 1
+                self.left_out_with_content += found.size > 0
+        self._new = chosen
 
 
 def _excluder(patterns: Iterable[str]) -> Callable[[str], bool]:
@@ -103,56 +153,36 @@ def _excluder(patterns: Iterable[str]) -> Callable[[str], bool]:
     return lambda path: any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def _stat(path: str, name: str) -> FoundFile | None:
-    """Return the file at the path; None if there is no regular file. Raises PermissionError."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - paths are text
-    except PermissionError:
-        raise
-    except OSError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return FoundFile(path, name, (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
-
-
 # -- paths and directories ---------------------------------------------------------------------------------------------
 
 
-def file_key(path: str) -> FileKey | None:
-    """Return the key of the file at the path; None if there is none, or if `stat` is refused."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - paths are text
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino)
+def files_in(volumes: LogVolumes, folder: str) -> dict[str, FoundFile]:
+    """Return the regular files in a directory by their names, matched by a glob or not: one may be a rotated file.
 
-
-def real_folder(path: str) -> str:
-    """Return the directory that a file is in once all symlinks are resolved."""
-    return os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - paths are text
-
-
-def is_readable(folder: str) -> bool:
-    """Return True if the directory exists and can be listed: a file that is not found in it does not exist."""
-    return os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)  # noqa: PTH112 - paths are text
-
-
-def files_in(folder: str) -> dict[str, FoundFile]:
-    """Return the regular files in a directory by their names, matched by a glob or not: one may be a rotated file."""
+    In a directory with very many names only some of them are looked at.
+    """
     files: dict[str, FoundFile] = {}
     with contextlib.suppress(OSError), descriptors.reserved():
-        for name in sorted(os.listdir(folder)):  # noqa: PTH208 - paths are text
-            with contextlib.suppress(PermissionError):
-                found = _stat(f"{folder}/{name}", "")
-                if found is not None:
-                    files[name] = found
-    return files
+        for entry in islice(volumes.scan(folder), _MOST_NAMES):
+            with contextlib.suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    path, name = f"{folder}/{entry.name}", entry.name
+                    files[name] = FoundFile(path, "", file_key(status), status.st_size, status.st_mtime_ns)
+    return dict(sorted(files.items()))
+
+
+def inputs_of(path: str, inputs: Mapping[str, InputSettings]) -> list[str]:
+    """Return the inputs of which a glob matches the path, as a text; else those that look into its directory."""
+    globs = [(one.name, glob) for one in inputs.values() for glob in one.paths]
+    by_path = [name for name, glob in globs if path_matching.matches(glob, path)]
+    return by_path or [name for name, glob in globs if path_matching.looks_beside(glob, path)]
 
 
 def stem(path: str) -> str:
     """Return the beginning of a file's name that rotation keeps: `app` of `app.log`, which may become `app-1.log`."""
-    return os.path.basename(path).partition(".")[0]  # noqa: PTH119 - paths are text
+    name = os.path.basename(path)  # noqa: PTH119 - paths are text
+    return name[:1] + name[1:].partition(".")[0]
 
 
 def watch_roots(inputs: Mapping[str, InputSettings]) -> set[str]:
@@ -204,79 +234,3 @@ def _times(folder: str) -> tuple[int, int, int]:
     except OSError:
         return (0, 0, 0)
     return (status.st_dev, status.st_ino, status.st_mtime_ns)
-
-
-# -- opening -----------------------------------------------------------------------------------------------------------
-
-
-class FileAccess:
-    """Opens files, and keeps those that cannot be read. Owned by `FollowedFiles`."""
-
-    def __init__(self, make_room: Callable[[], bool]) -> None:
-        self.unreadable: dict[str, str] = {}  # path -> reason
-        self._make_room = make_room  # closes a file to free a descriptor; returns False if none can be closed
-        self._errors: dict[str, dict[str, OSError]] = {}  # input -> path -> error, of the paths that its globs name
-        self._refused: set[str] = set()  # the paths that were refused since the scan began
-
-    def begin_scan(self) -> None:
-        """Note that a scan begins: it will find again what is still unreadable."""
-        self._refused = set()
-
-    def end_scan(self) -> None:
-        """Forget the paths that were unreadable before this scan and not in it."""
-        self.unreadable = {path: reason for path, reason in self.unreadable.items() if path in self._refused}
-        for errors in self._errors.values():
-            for path in errors.keys() - self._refused:
-                del errors[path]
-
-    def refused(self, path: str, error: OSError, name: str = "") -> None:
-        """Note that a file or directory cannot be read. `name` is the input whose globs name the path."""
-        reason = error.strerror or str(error)
-        if descriptors.exhausted_resource(error):
-            name = ""  # not the file's fault; `descriptors` logs it, and it passes
-        elif self.unreadable.get(path) != reason:
-            log.warning("a file cannot be read; it is tried again", file=path, reason=permissions.why(path, error))
-        self.unreadable[path] = reason
-        self._refused.add(path)
-        if name:
-            self._errors.setdefault(name, {})[path] = error
-
-    def is_refused(self, path: str) -> bool:
-        """Return True if the path was refused since the scan began."""
-        return path in self._refused
-
-    def refusals(self, name: str) -> Mapping[str, OSError]:
-        """Return the unreadable files and directories that an input's globs name, with their errors."""
-        return self._errors.get(name, {})
-
-    def open_if(self, found: FoundFile, test: Callable[[ReadAt], bool]) -> int | None:
-        """Return a descriptor of the file if its content passes the test.
-
-        Return None, too, if the file cannot be read now (which is noted), was deleted, or is another one by now.
-        """
-        descriptor, passed = None, False
-        try:
-            descriptor = self._open(found.path)
-            status = os.fstat(descriptor)
-            same = (status.st_dev, status.st_ino) == found.key and stat.S_ISREG(status.st_mode)
-            passed = same and test(reader_at(descriptor))
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            self.refused(found.path, error, found.input)
-        if descriptor is not None and not passed:
-            os.close(descriptor)
-        return descriptor if passed else None
-
-    def _open(self, path: str) -> int:
-        """Open a file for reading. If no descriptor is free, another file is closed for it. Raises OSError."""
-        try:
-            return os.open(path, _FLAGS)
-        except OSError as error:
-            if descriptors.count_exhaustion(error) is None or not self._make_room():
-                raise
-        return os.open(path, _FLAGS)
-
-
-def reader_at(descriptor: int) -> ReadAt:
-    return lambda offset, length: os.pread(descriptor, length, offset)

@@ -9,22 +9,34 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
+from typing import NamedTuple
 
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.config.input_settings import InputSettings
-from sidecars.logshipper.input import discovery, rotated_file_matching
+from sidecars.logshipper.input import rotated_file_matching
 from sidecars.logshipper.input.chunk_reader import FileTruncated
-from sidecars.logshipper.input.discovery import FileAccess, FileKey, FoundFile
+from sidecars.logshipper.input.discovery import FoundFile
+from sidecars.logshipper.input.file_access import FileAccess, reader_at
 from sidecars.logshipper.input.open_files import OpenFiles
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import fingerprint
+from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.fingerprint import POSITION_LENGTH, PREFIX_LENGTH
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules
 from sidecars.logshipper.state.checkpoint import FileState
 from sidecars.logshipper.state.store import Store
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 log = logs.get("follow")
+
+
+class Inputs(NamedTuple):
+    """The inputs, how their files are cut into chunks, and the volumes that they are on."""
+
+    settings: Mapping[str, InputSettings]
+    rules: Mapping[str, CuttingRules]
+    volumes: LogVolumes
 
 
 class FollowedFiles:
@@ -32,25 +44,24 @@ class FollowedFiles:
 
     def __init__(
         self,
-        inputs: Mapping[str, InputSettings],
-        rules: Mapping[str, CuttingRules],
+        inputs: Inputs,
         store: Store,
         ledgers: Mapping[str, Ledger],
         clock: Callable[[], float],
     ) -> None:
-        self._inputs = inputs
-        self._rules = rules
+        self._inputs = inputs.settings
+        self._rules = inputs.rules
+        self._volumes = inputs.volumes
         self._store = store
         self._ledgers = ledgers
         self._clock = clock
         self.tails: dict[str, Tail] = {}  # by generation, oldest first
-        self.open_files = OpenFiles()
-        self.access = FileAccess(make_room=self.open_files.close_one)
+        self.open_files = OpenFiles(inputs.volumes)
+        self.access = FileAccess(inputs.volumes, make_room=self.open_files.close_one)
         self.has_grown = False  # True if a file has grown since the start
         self.last_growth = clock()
         self._by_key: dict[FileKey, Tail] = {}  # the files that are open or parked
         self._has_news = False  # since `take_has_news`
-        self._real_folders: dict[str, str] = {}  # a cache for one scan: directory -> the directory without symlinks
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -110,7 +121,7 @@ class FollowedFiles:
         """Look at one file. Return True if there may be something new to read. Raises FileTruncated."""
         try:
             if tail.parked:
-                if tail.looks_unchanged(os.stat(tail.state.path)):  # noqa: PTH116 - paths are text
+                if tail.looks_unchanged(self._volumes.status(tail.state.path)):
                     return tail.poll_unchanged(now)
                 if not self.ensure_open(tail):
                     return False
@@ -150,7 +161,7 @@ class FollowedFiles:
 
     def _skip_to_end(self, state: FileState, descriptor: int) -> None:
         """Set all positions after the last whole line: a line that is being written is shipped whole."""
-        read_at, size = discovery.reader_at(descriptor), os.fstat(descriptor).st_size
+        read_at, size = reader_at(descriptor), os.fstat(descriptor).st_size
         limit = self._input(state.input).max_line_size
         begin = max(0, size - limit)
         last = read_at(begin, limit)
@@ -183,13 +194,8 @@ class FollowedFiles:
         self._poll_one(tail)
 
     def _folder_of(self, path: str) -> str:
-        """Return the real directory of a file. Each directory is resolved once in a scan."""
-        folder = os.path.dirname(path)  # noqa: PTH120 - paths are text
-        if os.path.islink(path):  # noqa: PTH114 - paths are text
-            return discovery.real_folder(path)
-        if folder not in self._real_folders:
-            self._real_folders[folder] = os.path.realpath(folder)
-        return self._real_folders[folder]
+        """Return the directory of a file once the declared links are followed."""
+        return self._volumes.real_folder(path)
 
     def handle_truncation(
         self, tail: Tail, list_directory: rotated_file_matching.ListDirectory = rotated_file_matching.list_directory
@@ -202,7 +208,9 @@ class FollowedFiles:
         tail.detach()
         self.open_files.forget(tail)
         del self._by_key[original.key]
-        copy = rotated_file_matching.find_copy(tail, original.key, self._by_key, self.access, list_directory)
+        copy = rotated_file_matching.find_copy(
+            tail, original.key, self._by_key, self.access, self._volumes, list_directory
+        )
         copied_to = copy[0].path if copy else "none"
         log.info("a file was truncated", file=state.path, generation=state.generation, copy=copied_to)
         if copy:
@@ -216,6 +224,26 @@ class FollowedFiles:
         self._by_key.pop(tail.key, None)
         self.open_files.forget(tail)
         tail.close()
+
+    def _forget(self, tail: Tail) -> None:
+        tail.stop()
+        del self.tails[tail.state.generation]
+        self._store.forget_file(tail.state.generation)
+        log.info("done with a file", file=tail.state.first_path, generation=tail.state.generation)
+
+    def _leave_own_files(self) -> None:
+        """Close each followed file that has become one of ours: it was moved to where we write."""
+        for key in self._volumes.own_files.keys() & self._by_key.keys():
+            tail = self._by_key[key]
+            log.error("a log file has become a file of logshipper itself, and is left", file=tail.state.path)
+            self._close(tail)  # its bytes are counted as lost by this scan
+
+    def _forget_empty_files(self, wanted: int) -> None:
+        """Forget up to `wanted` files that have no content, so that the next scan has room for those that have some."""
+        empty = [tail for tail in self.tails.values() if wanted and tail.reachable and not tail.state.size]
+        for tail in empty[:wanted]:
+            self._close(tail)
+            self._forget(tail)
 
     def _become_dormant(self, tail: Tail) -> None:
         """Close a file that cannot be opened where it was: the next scans look for it."""

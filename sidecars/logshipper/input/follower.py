@@ -26,22 +26,21 @@ next.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import cache, partial
 
 from sidecars.chassis.runtime import logs
-from sidecars.logshipper.config.input_settings import InputSettings
-from sidecars.logshipper.input import discovery, permissions, rotated_file_deletion, rotated_file_matching
-from sidecars.logshipper.input.discovery import DirectoryTimes, FileKey, FoundFile, Listing
-from sidecars.logshipper.input.followed_files import FollowedFiles
+from sidecars.logshipper.input import discovery, rotated_file_deletion, rotated_file_matching
+from sidecars.logshipper.input.discovery import DirectoryTimes, FoundFile, Listing
+from sidecars.logshipper.input.followed_files import FollowedFiles, Inputs
 from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.input.rotated_file_matching import HeadIndex, UnfinishedCopies
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import fingerprint
+from sidecars.logshipper.model.file_key import FileKey, file_key
 from sidecars.logshipper.model.fingerprint import START, Fingerprint
 from sidecars.logshipper.model.ledger import Ledger
-from sidecars.logshipper.model.line_cutting import CuttingRules, Ending
+from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.state.checkpoint import FileState
 from sidecars.logshipper.state.store import Store
 
@@ -56,18 +55,17 @@ class Follower(FollowedFiles):
 
     def __init__(
         self,
-        inputs: Mapping[str, InputSettings],
-        rules: Mapping[str, CuttingRules],
+        inputs: Inputs,
         rotated: RotatedFilePolicy,
         store: Store,
         ledgers: Mapping[str, Ledger],
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(inputs, rules, store, ledgers, clock)
+        super().__init__(inputs, store, ledgers, clock)
         self._rotated = rotated
         self.folders: set[str] = set()  # to be watched: those of the followed files, and those of new files
         self.missing: dict[str, str] = {}  # log -> a rotated file of it that was missing at the first scan
-        self._directory_times = DirectoryTimes(inputs)
+        self._directory_times = DirectoryTimes(inputs.settings)
         self._ignored: dict[FileKey, str] = {}  # compressed files
         self._copies = UnfinishedCopies(clock)
 
@@ -80,7 +78,22 @@ class Follower(FollowedFiles):
                 del state.positions[removed]
             for sink in self._ledgers:
                 state.positions.setdefault(sink, self._first_position(state))
-            self._follow(state).make_dormant()
+            self._follow(state).make_dormant(dormant=self._is_in_reach(state))
+
+    def _is_in_reach(self, state: FileState) -> bool:
+        """Return True if a glob looks into the directory of a saved path. Give the generation the input of its path.
+
+        The saved state is a hint: it can name no other file, and no other input's redaction. A generation that is out
+        of reach is neither dormant nor open, so that the next scan counts its bytes as lost.
+        """
+        if self._volumes.is_below_a_link_root(state.path):
+            return True  # `_find_dormant` compares its directory with those of the listed files
+        names = discovery.inputs_of(state.path, self._inputs)
+        if not names:
+            log.warning("a saved path is in no directory of the globs, and is not looked at", file=state.path)
+        elif state.input not in names:
+            self.tails[state.generation].assign(names[0], self._rules[names[0]])
+        return bool(names)
 
     @property
     def is_fresh(self) -> bool:
@@ -109,8 +122,8 @@ class Follower(FollowedFiles):
             if self._clock() > since + _STALE:  # other work was done during the yield
                 list_directory, since = cache(rotated_file_matching.list_directory), self._clock()
             state = tail.state
-            tail.make_dormant(dormant=not discovery.is_readable(discovery.real_folder(state.path)))
-            for found in rotated_file_matching.candidates(state, listing, list_directory):
+            tail.make_dormant(dormant=not self._volumes.is_readable(self._volumes.real_folder(state.path)))
+            for found in rotated_file_matching.candidates(state, listing, self._volumes, list_directory):
                 if found.key in self._by_key:
                     continue
                 descriptor = self.access.open_if(found, partial(rotated_file_matching.is_same_generation, state, found))
@@ -130,7 +143,7 @@ class Follower(FollowedFiles):
         One call in ten returns True in any case: see `DirectoryTimes`.
         """
         unreachable = any(not tail.reachable for tail in self.tails.values())
-        return bool(self.access.unreadable or self._copies or unreachable) or self._directory_times.may_have_changed()
+        return bool(self.access.needs_scan or self._copies or unreachable) or self._directory_times.may_have_changed()
 
     def look(self, *, changed: bool) -> bool:
         """Scan, or poll if that is enough and nothing is known to have `changed`. Return True if there may be news."""
@@ -152,9 +165,11 @@ class Follower(FollowedFiles):
     def scan_known(self) -> Generator[None, None, Listing]:
         """Do the first half of a scan: list the files, poll the followed ones, and find those of dormant tails."""
         self.access.begin_scan()
-        self._real_folders.clear()
-        listing = Listing(self._inputs, self.access.refused)
+        self._volumes.refresh(self.access.refused)
+        listing = Listing(self._inputs, self._volumes, self.access.refused, self._by_key.keys())
         yield from listing.steps()
+        self.access.note_left_out(listing.left_out)
+        self._leave_own_files()
         self.poll()  # after the listing: a copy that is listed was made before a truncation that is noticed now
         yield from self._find_dormant(listing.files)
         return listing
@@ -163,6 +178,7 @@ class Follower(FollowedFiles):
         """Do the second half of a scan: follow new files, and close those that are over."""
         files = listing.files
         yield from self._follow_new(files, first=first)
+        self._forget_empty_files(listing.left_out_with_content)
         for gone in [key for key in self._ignored if key not in files]:
             del self._ignored[gone]
         self._copies.forget_all_but(files)
@@ -220,7 +236,7 @@ class Follower(FollowedFiles):
             if refused and not any(tail.reachable and tail.state.input == name for tail in self.tails.values()):
                 path, error = next(iter(refused.items()))
                 more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-                inputs[name] = permissions.why(path, error) + more
+                inputs[name] = self.access.why(path, error) + more
         return inputs
 
     # -- new files -----------------------------------------------------------------------------------------------------
@@ -293,18 +309,18 @@ class Follower(FollowedFiles):
     def _is_still_there(self, tail: Tail) -> bool:
         """Return True if the file is where it was, although the globs did not find it."""
         try:
-            status = os.stat(tail.state.path)  # noqa: PTH116 - paths are text
+            status = self._volumes.status(tail.state.path)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
             return True
-        return (status.st_dev, status.st_ino) == tail.key
+        return file_key(status) == tail.key
 
     def _delete(self, tail: Tail) -> None:
         """Delete a rotated file that every sink has. The tail stays for ROTATE_WAIT, as for any deleted file."""
         state = tail.state
         try:
-            deleted = rotated_file_deletion.delete(state.path, tail.key, state.generation)
+            deleted = rotated_file_deletion.delete(self._volumes, state.path, tail.key, state.generation)
         except OSError as error:
             self.access.refused(state.path, error)
             return
@@ -322,9 +338,3 @@ class Follower(FollowedFiles):
                 )
         if tail.reachable and tail.settled():
             self._close(tail)
-
-    def _forget(self, tail: Tail) -> None:
-        tail.stop()
-        del self.tails[tail.state.generation]
-        self._store.forget_file(tail.state.generation)
-        log.info("done with a file", file=tail.state.first_path, generation=tail.state.generation)

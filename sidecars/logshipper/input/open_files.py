@@ -18,6 +18,7 @@ from itertools import islice
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.input import discovery
 from sidecars.logshipper.input.tail import Tail
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 log = logs.get("openfiles")
 
@@ -29,8 +30,9 @@ UNLIMITED = 1 << 20  # open files, until `limit` is set
 class OpenFiles:
     """The open files of the follower: at most `limit`, or a few more while none can be closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, volumes: LogVolumes) -> None:
         self.limit = UNLIMITED
+        self._volumes = volumes
         self._order: OrderedDict[str, Tail] = OrderedDict()  # by generation, least recently used first
         self._is_logged = False
 
@@ -72,7 +74,7 @@ class OpenFiles:
     def close_one(self) -> bool:
         """Park a file, to free a descriptor. Return False if none can be closed."""
         for tail in self._candidates():
-            if _can_be_opened_again(tail):
+            if _can_be_opened_again(tail, self._volumes):
                 tail.park()
                 self.forget(tail)
                 return True
@@ -86,14 +88,14 @@ class OpenFiles:
             yield next(iter(self._order.values()))
 
 
-def _can_be_opened_again(tail: Tail) -> bool:
+def _can_be_opened_again(tail: Tail, volumes: LogVolumes) -> bool:
     """Return True if the file can be opened again. Notes its path if it was renamed."""
-    if discovery.file_key(tail.state.path) == tail.key:
+    if volumes.file_key(tail.state.path) == tail.key:
         return True
     if tail.descriptor is not None and not os.fstat(tail.descriptor).st_nlink:
         return False
-    folder = tail.folder or discovery.real_folder(tail.state.path)
-    for found in discovery.files_in(folder).values():
+    folder = tail.folder or volumes.real_folder(tail.state.path)
+    for found in discovery.files_in(volumes, folder).values():
         if found.key == tail.key:
             tail.move(found.path, found.key, folder)
             return True

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 _READ, _SEARCH = 4, 1  # bits of a class (owner, group, others)
+
+Look = Callable[[str], os.stat_result]
+"""Returns the status of a path, as os.stat does. Raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +61,21 @@ def _cure(facts: Facts, uid: int, groups: Collection[int]) -> str:
     return cure
 
 
-def why(path: str, error: OSError) -> str:
+def why(path: str, error: OSError, look: Look = os.stat) -> str:
     """Return the sentence for a path at which opening or looking failed with the error."""
     if not isinstance(error, PermissionError):
         return f"{path}: {error.strerror or error}"
-    facts = _facts(path)
+    facts = _facts(path, look)
     if facts is None:
         return f"{path}: {error.strerror}"
     return explain(facts, os.geteuid(), {os.getegid(), *os.getgroups()})
 
 
-def _facts(path: str) -> Facts | None:
-    """Return the facts of the path, or of the nearest directory above it for which `stat` is permitted."""
+def _facts(path: str, look: Look) -> Facts | None:
+    """Return the facts of the path, or of the nearest directory above it for which a look is permitted."""
     while True:
         try:
-            status = os.stat(path)  # noqa: PTH116 - paths are text throughout
+            status = look(path)
         except PermissionError:
             path = os.path.dirname(path)  # noqa: PTH120 - paths are text
             continue

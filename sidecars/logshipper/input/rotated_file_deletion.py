@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import NamedTuple
 
-from sidecars.logshipper.input.discovery import FileKey
+from sidecars.logshipper.model.file_key import FileKey, file_key
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 
 class RotatedFilePolicy(NamedTuple):
@@ -16,20 +16,24 @@ class RotatedFilePolicy(NamedTuple):
     delete: bool = False  # True if it is then deleted
 
 
-def delete(path: str, key: FileKey, suffix: str) -> bool:
+def delete(volumes: LogVolumes, path: str, key: FileKey, suffix: str) -> bool:
     """Delete the file at the path if it has the key. Return True if it was deleted. Raises OSError.
 
     Rotation may put another file at the path between a check and a deletion. So the file is renamed first, to a name
     that ends with `suffix` (unique to it), then checked, and renamed back if it is another one. A file that was
     created at the path in the meantime is never overwritten.
+
+    All of this is done in one directory, which is held open. A file that is reached through a link is not deleted, and
+    LeavesRoot is raised.
     """
-    aside = f"{path}.{suffix}"
     with contextlib.suppress(FileNotFoundError):
-        os.rename(path, aside)  # noqa: PTH104 - paths are text: globs give it, records need it
-        status = os.lstat(aside)
-        is_the_file = (status.st_dev, status.st_ino) == key
-        if not is_the_file:
-            os.link(aside, path, follow_symlinks=False)
-        os.unlink(aside)  # noqa: PTH108 - paths are text: globs give it, records need it
-        return is_the_file
+        folder, name = volumes.parent_without_links(path)
+        with folder:
+            aside = f"{name}.{suffix}"
+            folder.rename(name, aside)
+            is_the_file = file_key(folder.status(aside)) == key
+            if not is_the_file:
+                folder.link(aside, name)
+            folder.remove(aside)
+            return is_the_file
     return False

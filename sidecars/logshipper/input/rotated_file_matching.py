@@ -10,8 +10,9 @@ three other cases. All are decided by content, because names and inodes are not 
 | a new file | Is it a copy that is still being written? | `HeadIndex`, `UnfinishedCopies` |
 
 - *After a restart*: the candidates are the file with the same device and inode, the file at the same path, and the
-  files in the same directory whose names a rotation could have made. The first that matches all fingerprints is the
-  one.
+  files in the same directory whose names a rotation could have made: they begin like the first name. The first that
+  matches all fingerprints is the one. The saved state is a hint, so that a file which no glob matches needs at least
+  one fingerprint.
 - *After a truncation*: the copy may end before the end of what was read, if lines were written after the copying.
 - *A new file* that equals the beginning of a followed one may be a copy whose original is about to be truncated. It is
   held back until the original is truncated, or until it has not grown for _COPY_QUIET seconds.
@@ -26,12 +27,16 @@ from functools import partial
 from itertools import islice, takewhile
 
 from sidecars.logshipper.input import discovery
-from sidecars.logshipper.input.discovery import FileAccess, FileKey, FoundFile
+from sidecars.logshipper.input.discovery import FoundFile
+from sidecars.logshipper.input.file_access import FileAccess
 from sidecars.logshipper.input.tail import HEAD, Tail, head_of
 from sidecars.logshipper.model import fingerprint
+from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH
 from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
+_MOST_COMPARED = 256  # files of a directory that are compared with a truncated one
 _COPY_QUIET = 10.0  # seconds after which a file that looks like an unfinished copy is a file of its own
 
 
@@ -44,11 +49,11 @@ class DirectoryFiles:
         self._by_key = {found.key: found for found in files.values()}
 
     def candidates(self, key: FileKey, name: str, stem: str) -> Iterator[FoundFile]:
-        """Yield the file with the key, then the file with the name, then the files whose names begin with the stem."""
+        """Yield the files whose names begin with the stem: first the one with the key, then the one with the name."""
         for found in (self._by_key.get(key), self._files.get(name)):
-            if found is not None:
+            if found is not None and os.path.basename(found.path).startswith(stem):  # noqa: PTH119 - paths are text
                 yield found
-        yield from self.starting_with(stem)
+        yield from islice(self.starting_with(stem), _MOST_COMPARED)
 
     def starting_with(self, stem: str) -> Iterator[FoundFile]:
         """Yield the files whose names begin with the stem."""
@@ -57,25 +62,35 @@ class DirectoryFiles:
         yield from (self._files[one] for one in takewhile(lambda one: one.startswith(stem), following))
 
 
-def list_directory(folder: str) -> DirectoryFiles:
+def list_directory(volumes: LogVolumes, folder: str) -> DirectoryFiles:
     """Return the files that are in the directory now."""
-    return DirectoryFiles(discovery.files_in(folder))
+    return DirectoryFiles(discovery.files_in(volumes, folder))
 
 
-ListDirectory = Callable[[str], DirectoryFiles]
+ListDirectory = Callable[[LogVolumes, str], DirectoryFiles]
 """`list_directory`, or the same with a cache."""
 
 
 def candidates(
-    state: FileState, listing: Mapping[FileKey, FoundFile], list_directory: ListDirectory
+    state: FileState, listing: Mapping[FileKey, FoundFile], volumes: LogVolumes, list_directory: ListDirectory
 ) -> Iterator[FoundFile]:
     """Yield the files that may be the one of the state, the likeliest first."""
     key = (state.device, state.inode)
     if key in listing:
         yield listing[key]
+    if volumes.is_below_a_link_root(state.path) and not _is_beside(state.path, listing, volumes):
+        return
     name = os.path.basename(state.path)  # noqa: PTH119 - paths are text: globs give it, records need it
-    directory = list_directory(discovery.real_folder(state.path))
+    directory = list_directory(volumes, volumes.real_folder(state.path))
     yield from directory.candidates(key, name, discovery.stem(state.first_path))
+
+
+def _is_beside(path: str, listing: Mapping[FileKey, FoundFile], volumes: LogVolumes) -> bool:
+    """Return True if a listed file is in the directory of the path: of many directories below a root of links, the
+    globs reach a few.
+    """
+    folder = volumes.real_folder(path)
+    return any(volumes.real_folder(found.path) == folder for found in listing.values())
 
 
 def is_same_generation(state: FileState, found: FoundFile, read_at: fingerprint.ReadAt) -> bool:
@@ -84,7 +99,7 @@ def is_same_generation(state: FileState, found: FoundFile, read_at: fingerprint.
     if state.seen.offset <= found.size:
         known.append(state.seen)
     if not any(one.length for one in known):  # nothing was shipped, so there is no content to compare
-        return found.key == (state.device, state.inode) and found.size >= state.size
+        return bool(found.input) and found.key == (state.device, state.inode) and found.size >= state.size
     return fingerprint.same_content(known, found.size, read_at)
 
 
@@ -93,6 +108,7 @@ def find_copy(
     original: FileKey,
     known: Container[FileKey],
     access: FileAccess,
+    volumes: LogVolumes,
     list_directory: ListDirectory = list_directory,
 ) -> tuple[FoundFile, int] | None:
     """Return the copy that continues the generation of a truncated file, and its descriptor; None if there is none.
@@ -102,7 +118,7 @@ def find_copy(
     """
     fingerprints = tail.fingerprints()
     whole = max(tail.state.size, *(position.offset for position in tail.state.positions.values()), 0)
-    directory = list_directory(discovery.real_folder(tail.state.path))
+    directory = list_directory(volumes, volumes.real_folder(tail.state.path))
     near = directory.starting_with(discovery.stem(tail.state.first_path))
     name = os.path.basename(tail.state.first_path)  # noqa: PTH119 - paths are text: globs give it, records need it
 
@@ -110,7 +126,7 @@ def find_copy(
         other = os.path.basename(found.path)  # noqa: PTH119 - paths are text: globs give it, records need it
         return next((at for at, (one, two) in enumerate(zip(name, other, strict=False)) if one != two), len(name))
 
-    for found in sorted(near, key=similarity, reverse=True):
+    for found in sorted(near, key=similarity, reverse=True)[:_MOST_COMPARED]:
         if found.key == original or found.key in known or not found.size:
             continue
         same = fingerprint.same_content if found.size >= whole else fingerprint.short_copy

@@ -35,10 +35,10 @@ from collections.abc import Mapping
 
 from sidecars.logshipper.input import chunk_reader
 from sidecars.logshipper.input.chunk_reader import ChunkReader, FileTruncated
-from sidecars.logshipper.input.discovery import FileKey
 from sidecars.logshipper.input.sink_positions import SinkPositions
 from sidecars.logshipper.model import fingerprint, line_cutting
 from sidecars.logshipper.model.chunk import Chunk
+from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.fingerprint import (
     POSITION_LENGTH,
     PREFIX_LENGTH,

@@ -27,15 +27,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH, START, Fingerprint
+from sidecars.logshipper.model.fingerprint import START, Fingerprint
+from sidecars.logshipper.state import saved_values
 
 VERSION = 1
-_COUNT_LIMIT = 2**64  # of a device, an inode, an offset
+HIGHEST_JOURNAL = 10**15  # number of a journal, exclusive
 
 JournalEntry = list[Any]
 """An entry of the journal: its kind, then its values, as JSON has them."""
@@ -112,7 +113,7 @@ def load(data: bytes) -> State:
     try:
         head = json.loads(head_line)
         version, journal, checksum = head["version"], head["journal"], head["checksum"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError("is not a state file of logshipper, or is torn") from None
     if version != VERSION:
         raise ValueError(f"has version {version}, and this logshipper reads version {VERSION}")
@@ -120,11 +121,11 @@ def load(data: bytes) -> State:
         raise ValueError("is torn: its checksum does not match")
     with _wrong_content():
         page = json.loads(body)
-        state = State(journal=_count(journal))
+        state = State(journal=saved_values.number(journal, HIGHEST_JOURNAL))
         for item in page["files"]:
             file = _file_state(item)
-            file.size, file.prefix, file.seen = _count(item["size"]), _read(item["prefix"]), _read(item["seen"])
-            file.positions = {sink: _read(position) for sink, position in item["positions"].items()}
+            file.size, file.prefix = saved_values.offset(item["size"]), saved_values.fingerprint(item["prefix"])
+            file.seen, file.positions = saved_values.fingerprint(item["seen"]), _positions(item["positions"])
             state.files[file.generation] = file
         for name, item in page["sinks"].items():
             state.sinks[name] = SinkState(_batches(item["sending"]), item["receipt"])
@@ -160,11 +161,11 @@ def journal_line(entry: JournalEntry) -> bytes:
     return b"%b %b\n" % (_checksum(body).encode(), body)
 
 
-def journal_entries(data: bytes) -> Iterator[JournalEntry]:
+def journal_entries(lines: Iterable[bytes]) -> Iterator[JournalEntry]:
     """Yield the entries of a journal up to the first line that is torn. Raises ValueError as `load` does."""
-    for line in data.split(b"\n")[:-1]:
-        checksum, _, body = line.partition(b" ")
-        if checksum.decode("ascii", "replace") != _checksum(body):
+    for line in lines:
+        checksum, _, body = line.removesuffix(b"\n").partition(b" ")
+        if not line.endswith(b"\n") or checksum.decode("ascii", "replace") != _checksum(body):
             return
         with _wrong_content():
             entry = json.loads(body)
@@ -184,16 +185,17 @@ def _apply(state: State, entry: JournalEntry) -> None:
     match entry:
         case ["file", dict(item), list(prefix), list(seen)]:
             file = _file_state(item)
+            file.prefix, file.seen = saved_values.fingerprint(prefix), saved_values.fingerprint(seen)
             known = state.files.setdefault(file.generation, file)
             known.path, known.device, known.inode = file.path, file.device, file.inode
-            known.prefix, known.seen = _read(prefix), _read(seen)
+            known.prefix, known.seen = file.prefix, file.seen
             known.size = max(known.size, known.seen.offset)
         case ["send", str(sink), list(batches)]:
             state.sinks.setdefault(sink, SinkState()).sending = _batches(batches)
         case ["done", str(sink), dict(positions), receipt]:
-            for name, position in positions.items():
+            for name, position in _positions(positions).items():
                 if name in state.files:
-                    _move_position(state.files[name], sink, _read(position))
+                    _move_position(state.files[name], sink, position)
             state.sinks.setdefault(sink, SinkState()).receipt = receipt
         case ["gone", str(name)]:
             state.files.pop(name, None)
@@ -222,13 +224,17 @@ def _describe(file: FileState) -> dict[str, Any]:
 
 def _file_state(item: dict[str, Any]) -> FileState:
     return FileState(
-        _text(item["id"]),
-        _text(item["name"]),
-        _text(item["path"]),
-        _text(item["input"]),
-        _count(item["device"]),
-        _count(item["inode"]),
+        saved_values.generation(item["id"]),
+        saved_values.text(item["name"]),
+        saved_values.text(item["path"]),
+        saved_values.text(item["input"]),
+        saved_values.number(item["device"]),
+        saved_values.number(item["inode"]),
     )
+
+
+def _positions(items: dict[str, Any]) -> dict[str, Fingerprint]:
+    return {name: saved_values.fingerprint(position) for name, position in items.items()}
 
 
 def _as_list(fingerprint: Fingerprint) -> list[Any]:
@@ -241,7 +247,9 @@ def _batches(items: list[list[Any]]) -> list[list[ChunkRange]]:
 
 def _range(item: Any) -> ChunkRange:
     generation, position, start, end, partial = item
-    return ChunkRange(_text(generation), _count(position), _count(start), _count(end), bool(partial))
+    return ChunkRange(
+        saved_values.generation(generation), *saved_values.chunk_range(position, start, end), bool(partial)
+    )
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------
@@ -254,26 +262,6 @@ def _wrong_content() -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"has a right checksum and a wrong content ({type(error).__name__}: {error})") from None
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise TypeError("a text was expected")
-    return value
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < _COUNT_LIMIT:
-        raise TypeError("a whole number was expected")
-    return value
-
-
-def _read(item: Any) -> Fingerprint:
-    """Return the fingerprint of its three values. Its length is what the reader will read, so it is bounded."""
-    offset, length, digest = item
-    if _count(length) > min(_count(offset), PREFIX_LENGTH):
-        raise ValueError("a fingerprint is longer than those that are written")
-    return Fingerprint(offset, length, _text(digest))
 
 
 def _checksum(body: bytes) -> str:

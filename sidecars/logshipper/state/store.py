@@ -8,6 +8,9 @@ the snapshot is written. So whichever snapshot a later process finds, the journa
 | killed before the snapshot was renamed | the old snapshot, then the old and the new journal |
 | killed after that | the new snapshot, then the new journal |
 | the disk is full | the last snapshot and what the journal has; `problem` says so, and shipping continues |
+
+All names are looked up beneath the descriptor of the directory, and no link is followed. A file that is no regular
+file, has a second name or belongs to another user is not ours, and is neither read nor written.
 """
 
 from __future__ import annotations
@@ -19,23 +22,30 @@ import fcntl
 import os
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from sidecars.chassis.isolation.beneath import LeavesRoot, NotOurFile, Root
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
+from sidecars.chassis.runtime.file_io import write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import ChunkRange, FileState, JournalEntry, SinkState, State
+from sidecars.logshipper.volumes import configured_paths
+from sidecars.logshipper.volumes.own_files import removal
 
 log = logs.get("state")
 
 SNAPSHOT = "positions.json"
 _TEMPORARY = "positions.json.new"
 _LOCK = "lock"
-_JOURNAL = re.compile(r"journal-(\d+)")
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_JOURNAL = re.compile(r"journal-([0-9]{1,15})")
+_MOST_JOURNALS = 1000  # after the one of the snapshot: a name with a far higher number is not of ours
+_LARGEST_SNAPSHOT = 256 * 1024 * 1024  # bytes; 20,000 files take about 12 MiB
+_LONGEST_ENTRY = 16 * 1024 * 1024  # bytes of a line of a journal
 
 
 class Store:
@@ -48,6 +58,7 @@ class Store:
     def __init__(self, folder: Path, variable: str) -> None:
         self._folder = folder
         self._where = f"{variable}={folder}"
+        self._root: Root | None = None
         self._lock: int | None = None
         self._journal: int | None = None
         self._written = 0  # bytes of complete lines in the journal
@@ -61,54 +72,64 @@ class Store:
     def open(self) -> None:
         """Lock the directory and load its state. Raises IOFailed if it is in use, not writable, or not valid."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._root = configured_paths.open_directory(str(self._folder), create=True)
+            self._lock = self._root.open_own(_LOCK, os.O_RDWR | os.O_CREAT)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise IOFailed(f"{self._where} is in use by another logshipper: give each a directory of its own") from None
+        except (LeavesRoot, NotOurFile) as error:
+            raise IOFailed(f"{self._where} cannot be used: {error.filename}: {error.strerror}") from None
         except OSError as error:
             raise IOFailed(f"{self._where} cannot be written: {_reason(error)}") from None
         self._load()
 
+    @property
+    def root(self) -> Root:
+        """The state directory. Raises RuntimeError before `open`."""
+        if self._root is None:
+            raise RuntimeError("the store is not open")
+        return self._root
+
     def _load(self) -> None:
-        snapshot = self._folder / SNAPSHOT
         try:
-            data = snapshot.read_bytes()
+            with self._opened(SNAPSHOT) as file:
+                data = file.read(_LARGEST_SNAPSHOT + 1)
         except FileNotFoundError:
             self.state.journal = max(self._journals(), default=0)  # journals of a removed snapshot
             return
         except OSError as error:
             raise IOFailed(f"{self._where}: {SNAPSHOT} cannot be read: {error.strerror}") from None
         try:
-            self.state = checkpoint.load(data)
+            self.state = checkpoint.load(data)  # of a larger file the end is missing: it is torn
         except ValueError as error:
             raise IOFailed(
                 f"{self._where}: {SNAPSHOT} {error}; restore it, or remove it to ship all log files again from START_AT"
             ) from None
         self.is_fresh = False
+        first = self.state.journal
         for number in self._journals():
-            if number >= self.state.journal:
+            if first <= number < first + _MOST_JOURNALS:
                 self._replay(number)
                 self.state.journal = number
 
     def _replay(self, number: int) -> None:
+        """Apply the entries of a journal to the state. Raises IOFailed."""
+        name = f"journal-{number}"
         try:
-            for entry in checkpoint.journal_entries(self._read_journal(number)):
-                checkpoint.apply(self.state, entry)
-        except ValueError as error:
-            raise IOFailed(
-                f"{self._where}: journal-{number} {error}; remove it to ship again what it was to remember"
-            ) from None
-
-    def _read_journal(self, number: int) -> bytes:
-        try:
-            return (self._folder / f"journal-{number}").read_bytes()
+            with self._opened(name) as file:
+                for entry in checkpoint.journal_entries(iter(partial(file.readline, _LONGEST_ENTRY), b"")):
+                    checkpoint.apply(self.state, entry)
         except OSError as error:
-            raise IOFailed(f"{self._where}: journal-{number} cannot be read: {error.strerror}") from None
+            raise IOFailed(f"{self._where}: {name} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise IOFailed(f"{self._where}: {name} {error}; remove it to ship again what it was to remember") from None
+
+    def _opened(self, name: str) -> BinaryIO:
+        return os.fdopen(self.root.open_own(name, os.O_RDONLY), "rb")
 
     def _journals(self) -> list[int]:
         with descriptors.reserved():
-            names = [entry.name for entry in self._folder.iterdir()]
+            names = [entry.name for entry in self.root.scan()]
         return sorted(int(found[1]) for name in names if (found := _JOURNAL.fullmatch(name)))
 
     # -- changes ---------------------------------------------------------------------------------------------------
@@ -202,27 +223,36 @@ class Store:
     def _begin_journal(self) -> None:
         """Begin a new journal for all further changes. While no snapshot can be written, the same journal continues."""
         number = self.state.journal + 1
-        journal = os.open(self._folder / f"journal-{number}", _FLAGS | os.O_TRUNC, 0o600)
+        journal = self._create(f"journal-{number}", os.O_WRONLY | os.O_APPEND)
         if self._journal is not None:
             os.close(self._journal)
         self._journal, self._written, self._begun, self.state.journal = journal, 0, True, number
 
+    def _create(self, name: str, flags: int) -> int:
+        """Return a new, empty file of the name. What had the name is removed."""
+        with contextlib.suppress(FileNotFoundError):
+            self.root.remove(name)
+        return self.root.create(name, 0o600, flags)
+
     def _write(self, data: bytes, journal: int) -> None:
-        temporary = self._folder / _TEMPORARY
-        with contextlib.ExitStack() as opened:
+        with descriptors.reserved():
+            temporary = self._create(_TEMPORARY, os.O_WRONLY)
+        try:
+            write_all(temporary, data)
+            os.fsync(temporary)
             with descriptors.reserved():
-                file = opened.enter_context(temporary.open("wb"))
-                directory = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-                opened.callback(os.close, directory)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(self._folder / SNAPSHOT)
-            os.fsync(directory)
+                with removal(self.root, SNAPSHOT):
+                    self.root.rename(_TEMPORARY, SNAPSHOT)
+                self.root.sync()
+            if not os.path.samestat(os.fstat(temporary), self.root.status(SNAPSHOT)):
+                raise OSError(errno.EBUSY, "another program changes the files there")
+        finally:
+            os.close(temporary)
         for number in self._journals():
             if number < journal:
-                with contextlib.suppress(OSError):
-                    (self._folder / f"journal-{number}").unlink()
+                name = f"journal-{number}"
+                with contextlib.suppress(OSError), descriptors.reserved(), removal(self.root, name):
+                    self.root.remove(name)
 
     def _note_problem(self, problem: str) -> None:
         if not self.problem:
@@ -230,11 +260,13 @@ class Store:
         self.problem = problem
 
     def close(self) -> None:
-        """Close the files and release the lock."""
+        """Close the files and the directory, and release the lock."""
         for descriptor in (self._journal, self._lock):
             if descriptor is not None:
                 os.close(descriptor)
         self._journal = self._lock = None
+        if self._root is not None:
+            self._root.close()
 
 
 def _reason(error: OSError) -> str:

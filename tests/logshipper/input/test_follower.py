@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from sidecars.logshipper.model.file_key import file_key
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
 
@@ -209,15 +210,15 @@ def test_a_compressed_rotation_is_left_alone(pod: Pod) -> None:
 
 def test_an_unreadable_file_is_told_and_read_once_it_can_be(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     append(pod.log, "1\n")
-    real = os.open
+    real = LogVolumes.open
 
-    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
-        if str(path) == str(pod.log):
+    def refuse(volumes: LogVolumes, path: str) -> int:
+        if path == str(pod.log):
             raise PermissionError(13, "Permission denied")
-        return real(path, flags, mode)
+        return real(volumes, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "open", refuse)
+        patch.setattr(LogVolumes, "open", refuse)
         pod.look()
         assert pod.follower.access.unreadable == {str(pod.log): "Permission denied"}
     pod.look()
@@ -235,18 +236,12 @@ async def test_a_directory_that_may_not_be_read_at_a_restart_hides_files_and_los
     append(pod.log, "2\n")
     pod.kill()
 
-    def refusing(real: Callable[[str], Any]) -> Callable[[str], Any]:
-        def list_or_refuse(folder: str) -> Any:
-            if str(folder) == str(pod.logs):
-                raise PermissionError(13, "Permission denied")
-            return real(folder)
-
-        return list_or_refuse
+    def refuse(_volumes: LogVolumes, _folder: str) -> Iterator[os.DirEntry[str]]:
+        raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "access", lambda path, *_: path != str(pod.logs))
-        patch.setattr(os, "scandir", refusing(os.scandir))
-        patch.setattr(os, "listdir", refusing(os.listdir))
+        patch.setattr(LogVolumes, "is_readable", lambda _self, _folder: False)
+        patch.setattr(LogVolumes, "scan", refuse)
         pod.begin()
         pod.look()
         assert str(pod.logs) in pod.follower.access.unreadable
@@ -323,27 +318,20 @@ def test_the_unfinished_line_of_a_rotated_file_is_shipped_however_many_nuls_foll
     assert pod.dropped() == {"hole": 5000}
 
 
-def test_a_file_that_opens_and_cannot_be_read_is_told_and_stops_nothing(pod: Pod) -> None:
-    (pod.logs / "broken.log").symlink_to("/proc/self/mem")  # a regular file whose first byte is an I/O error
+def test_a_file_that_opens_and_cannot_be_read_is_told_and_stops_nothing(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
     append(pod.log, "1\n")
+    append(pod.logs / "broken.log", "2\n")
+    real, broken = os.pread, file_key((pod.logs / "broken.log").stat())
+
+    def fail(descriptor: int, length: int, offset: int) -> bytes:
+        if file_key(os.fstat(descriptor)) == broken:
+            raise OSError(5, "Input/output error")
+        return real(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", fail)
     pod.look()
     pod.look()
     assert pod.follower.access.unreadable == {str(pod.logs / "broken.log"): "Input/output error"}
     assert pod.ship() == ["1"]
-
-
-def test_a_symlink_that_is_switched_to_another_file_leaves_the_first_to_be_read_to_its_end(pod: Pod) -> None:
-    first, second = pod.logs / "app-1", pod.logs / "app-2"
-    append(first, "1\n")
-    pod.log.symlink_to(first)
-    pod.look()
-    append(second, "3\n")
-    pod.log.unlink()
-    pod.log.symlink_to(second)
-    pod.look()
-    append(first, "2\n")
-    pod.look()
-    assert pod.ship(room=2) == ["1", "2", "3"]
-    pod.look(ROTATE_WAIT + 1)
-    pod.look()
-    assert len(pod.follower.tails) == 1

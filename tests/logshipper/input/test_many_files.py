@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.logshipper.input import globs
+from sidecars.logshipper.input import discovery
+from sidecars.logshipper.volumes import globs
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 from tests.logshipper.alike_files import HEADERS, fill
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import append
@@ -107,16 +109,17 @@ def test_a_directory_that_cannot_be_opened_for_want_of_descriptors_is_read_with_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(tmp_path / "app.log", "1\n")
-    real, refused = os.scandir, list[str]()
+    real, refused = os.scandir, list[int]()
 
-    def once(folder: str) -> os._ScandirIterator[str]:
+    def once(folder: int) -> os._ScandirIterator[str]:
         if not refused:
             refused.append(folder)
             raise OSError(24, "Too many open files")
         return real(folder)
 
     monkeypatch.setattr(os, "scandir", once)
-    found = [path for path in globs.find(f"{tmp_path}/*.log", lambda *_: None, set()) if path]
+    volumes = LogVolumes([str(tmp_path)])
+    found = [match.path for match in globs.find(f"{tmp_path}/*.log", volumes, lambda *_: None, set()) if match]
     assert found == [str(tmp_path / "app.log")]
     assert refused
 
@@ -131,13 +134,13 @@ def test_many_files_that_are_cut_at_once_need_one_look_into_their_directory(
         if copied:
             path.with_suffix(".old").write_bytes(path.read_bytes())
         os.truncate(path, 0)
-    real, looked = os.listdir, list[str]()
+    real, looked = discovery.files_in, list[str]()
 
-    def counting(folder: str) -> list[str]:
-        looked.append(str(folder))
-        return real(folder)
+    def counting(volumes: LogVolumes, folder: str) -> dict[str, discovery.FoundFile]:
+        looked.append(folder)
+        return real(volumes, folder)
 
-    monkeypatch.setattr(os, "listdir", counting)
+    monkeypatch.setattr(discovery, "files_in", counting)
     pod.look()
     assert len(looked) <= 2
     while pod.ship():

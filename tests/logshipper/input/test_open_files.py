@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
 
@@ -194,15 +195,15 @@ def test_a_closed_file_that_cannot_be_opened_for_now_keeps_no_sink_busy(
     pod = crowded(tmp_path, 12)
     pod.look()
     closed = [tail.state.path for tail in pod.follower.tails.values() if tail.parked]
-    real = os.open
+    real = LogVolumes.open
 
-    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+    def refuse(volumes: LogVolumes, path: str) -> int:
         if path in closed:
             raise OSError(number, os.strerror(number))
-        return real(path, flags, mode)
+        return real(volumes, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "open", refuse)
+        patch.setattr(LogVolumes, "open", refuse)
         assert len(everything(pod)) == 3
         assert pod.queues["default"].waiting(1000) == 0
         assert pod.ledgers["default"].total.pending > 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidecars.logshipper.input import discovery
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
 
@@ -166,9 +167,9 @@ async def test_thousands_of_files_are_found_again_by_one_look_at_their_directory
     looks: list[str] = []
     real = discovery.files_in
 
-    def look(folder: str) -> dict[str, discovery.FoundFile]:
+    def look(volumes: LogVolumes, folder: str) -> dict[str, discovery.FoundFile]:
         looks.append(folder)
-        return real(folder)
+        return real(volumes, folder)
 
     monkeypatch.setattr(discovery, "files_in", look)
     pod.begin()

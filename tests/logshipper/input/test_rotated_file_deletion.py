@@ -67,10 +67,10 @@ def test_another_file_that_took_the_name_just_before_the_deletion_is_left_alone(
     pod.ship()
     real = os.rename
 
-    def rotate_first(source: str, target: str) -> None:
+    def rotate_first(source: str, target: str, **directories: int) -> None:
         monkeypatch.setattr(os, "rename", real)
         pod.rotate()
-        real(source, target)
+        real(source, target, **directories)
 
     monkeypatch.setattr(os, "rename", rotate_first)
     pod.look(ROTATE_WAIT + 1)
@@ -90,7 +90,7 @@ def test_a_rotated_file_that_cannot_be_deleted_is_told_and_stops_nothing(
     pod.look()
     pod.ship()
 
-    def refuse(_source: str, _target: str) -> None:
+    def refuse(_source: str, _target: str, **_directories: int) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(os, "rename", refuse)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
 
@@ -80,15 +81,15 @@ def test_a_file_that_is_cut_between_the_look_and_the_read(pod: Pod) -> None:
 def test_a_file_that_vanishes_between_being_listed_and_being_opened(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     append(pod.log, "1\n")
     append(pod.logs / "short-lived.log", "gone\n")
-    real = os.open
+    real = LogVolumes.open
 
-    def vanish(path: str, flags: int, mode: int = 0o777) -> int:
-        if str(path).endswith("short-lived.log"):
+    def vanish(volumes: LogVolumes, path: str) -> int:
+        if path.endswith("short-lived.log"):
             Path(path).unlink()
-        return real(path, flags, mode)
+        return real(volumes, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "open", vanish)
+        patch.setattr(LogVolumes, "open", vanish)
         pod.look()
     assert pod.ship() == ["1"]
     assert pod.follower.access.unreadable == {}

@@ -32,6 +32,7 @@ def test_what_is_written_behind_a_symlink_is_noticed_as_soon(tmp_path: Path, sta
     port = free_port()
     (tmp_path / "elsewhere").mkdir()
     variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_SCAN_INTERVAL="1m")
+    variables["LOGSHIPPER_LINK_ROOTS"] = f"{tmp_path}/elsewhere"
     target = tmp_path / "elsewhere" / "real.log"
     append(target, "1\n")
     (tmp_path / "logs" / "app.log").symlink_to(target)
@@ -134,7 +135,7 @@ def test_a_thousand_files_are_all_shipped(tmp_path: Path, start: Start, receiver
 
 def test_a_symlink_whose_file_comes_later_is_followed(tmp_path: Path, start: Start, receiver: Receiver) -> None:
     port = free_port()
-    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url)
+    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_LINK_ROOTS=str(tmp_path))
     target, link = tmp_path / "elsewhere", tmp_path / "logs" / "app.log"
     link.symlink_to(target)
     program = start("logshipper", **variables)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
@@ -200,7 +201,7 @@ async def test_a_state_that_cannot_be_saved_says_what_to_do_about_it(
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "open", refuse)
+        patch.setattr(Root, "create", refuse)
         assert not await store.save()
     assert store.problem.startswith(f"LOGSHIPPER_STATE_DIR={tmp_path}: ")
     assert store.problem.endswith(f"{os.strerror(number)}; {cure}")

@@ -11,14 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.logshipper.input import globs
+from sidecars.logshipper.volumes import globs
+from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 NAMES = ["a", "b", "a.log", "b.log", ".hidden", ".h.log"]
 PARTS = ["*", "**", "a", "?", "*.log", "[ab]", "[!a]*", ".h*", "b.log"]
 
 
-def found(pattern: str) -> list[str]:
-    return [path for path in globs.find(pattern, lambda *_: None, set()) if path is not None]
+def found(pattern: str, *link_roots: Path) -> list[str]:
+    volumes = LogVolumes([globs.base(pattern)], map(str, link_roots))
+    try:
+        return [match.path for match in globs.find(pattern, volumes, lambda *_: None, set()) if match is not None]
+    finally:
+        volumes.close()
 
 
 @given(
@@ -49,23 +54,28 @@ def test_links_to_directories_above_end_and_each_file_is_found_once(tmp_path: Pa
         for name, target in links.items():
             (folder / name).symlink_to(target)
     assert found(f"{tmp_path}/logs/**/*.log") == [str(inner / "app.log")]
-    assert str(inner / "app.log") in found(f"{tmp_path}/logs/**/**/*.log")
+    assert found(f"{tmp_path}/logs/**/*.log", tmp_path) == [str(inner / "app.log")]
+    assert str(inner / "app.log") in found(f"{tmp_path}/logs/**/**/*.log", tmp_path)
 
 
-def test_a_link_to_a_directory_elsewhere_is_followed(tmp_path: Path) -> None:
+def test_a_link_to_a_directory_elsewhere_is_followed_where_that_is_declared(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "app.log").touch()
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "linked").symlink_to(elsewhere)
-    assert found(f"{tmp_path}/logs/**/*.log") == [f"{tmp_path}/logs/linked/app.log"]
-    assert found(f"{tmp_path}/logs/*/*.log") == [f"{tmp_path}/logs/linked/app.log"]
+    for pattern in (f"{tmp_path}/logs/**/*.log", f"{tmp_path}/logs/*/*.log", f"{tmp_path}/logs/l*/app.log"):
+        assert found(pattern) == []
+        assert found(pattern, tmp_path / "logs") == []
+        assert found(pattern, elsewhere) == [f"{tmp_path}/logs/linked/app.log"]
 
 
 def test_a_directory_is_read_once_for_a_pattern_however_many_links_lead_to_it(tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"link-{number}").symlink_to(".")
-    steps = sum(1 for _ in globs.find(f"{tmp_path}/**/*.log", lambda *_: None, set()))
+    volumes = LogVolumes([str(tmp_path)], [str(tmp_path)])
+    steps = sum(1 for _ in globs.find(f"{tmp_path}/**/*.log", volumes, lambda *_: None, set()))
+    volumes.close()
     assert steps <= 2 * 21
 
 
@@ -80,7 +90,9 @@ def test_an_absurd_depth_ends(tmp_path: Path) -> None:
     finally:
         os.close(here)
     folders: set[str] = set()
-    assert not [path for path in globs.find(f"{tmp_path}/**/*.log", lambda *_: None, folders) if path]
+    volumes = LogVolumes([str(tmp_path)])
+    assert not [match for match in globs.find(f"{tmp_path}/**/*.log", volumes, lambda *_: None, folders) if match]
+    volumes.close()
     assert len(folders) == globs.MAX_DEPTH + 1
 
 
