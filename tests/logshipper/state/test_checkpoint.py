@@ -92,9 +92,7 @@ def test_a_torn_journal_gives_the_entries_before_the_tear(entries: list[JournalE
     whole = b"".join(lines)
     cut = data.draw(st.integers(0, len(whole)))
     complete = sum(len(b"".join(lines[: count + 1])) <= cut for count in range(len(lines)))
-    read = [
-        checkpoint.journal_line(entry) for entry in checkpoint.journal_entries(BytesIO(whole[:cut]))
-    ]
+    read = [checkpoint.journal_line(entry) for entry in checkpoint.journal_entries(BytesIO(whole[:cut]))]
     assert read == lines[:complete]
 
 
