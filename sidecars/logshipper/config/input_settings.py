@@ -80,8 +80,8 @@ class InputSettings:
     redact: str | None = setting(
         setting_types.redaction,
         "texts to replace before an event leaves the process: `email`, `card`, `ipv4`, `ipv6` (all four: `personal`), "
-        "`bearer`, `jwt`, `apikey`, `password`, `url` (all five: `secrets`), and regexes between slashes; where a "
-        "regex has groups, only the groups are replaced",
+        "`bearer`, `cookie`, `jwt`, `apikey`, `password`, `url` (all six: `secrets`), and regexes between slashes; "
+        "where a regex has groups, only the groups are replaced",
         default="",
     )
     keep: str | None = setting(

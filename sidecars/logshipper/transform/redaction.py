@@ -3,6 +3,7 @@
 1. One search for all patterns together goes through all texts. Most texts have no match, and stay as they are.
 2. In a text with a possible match, each rule replaces the match of its regex (or of its groups, if it has any) by its
    *token*, such as `[email]`. A token never changes, and no rule looks into one.
+   The lines of a PEM key that are events of their own follow the one with its beginning (`pem_keys`).
 3. Step 2 is repeated until no rule finds a match, since the rest of a text may match where the whole did not. After
    `_ROUNDS` rounds the whole text is replaced.
 """
@@ -12,12 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import orjson
 
 from sidecars.logshipper.model.field_columns import FieldColumns
-from sidecars.logshipper.transform import linear_regex, redaction_presets
+from sidecars.logshipper.transform import linear_regex, pem_keys, redaction_presets
 from sidecars.logshipper.transform.parsers import may_nest_deeply
 from sidecars.logshipper.transform.redaction_presets import CHECKS, JSON_PATTERNS, PRESETS, SETS, Spans
 
@@ -59,6 +61,7 @@ class Redactor:
         json_patterns = [pattern for item in wanted for pattern in JSON_PATTERNS.get(item, ())]
         self._json_finders = [_finder(json_patterns)] if json_patterns else []
         tokens = sorted({rule.token for rule in self._rules} | {_TOKEN})
+        self._has_keys = "apikey" in wanted
         self._tokens = re.compile(rf"(\[(?:{'|'.join(tokens)})\])".encode())
 
     def redact_text(self, text: str) -> str:
@@ -68,6 +71,8 @@ class Redactor:
         """Return the redacted texts; the same list if nothing was replaced."""
         candidates = self._candidates(texts, self._finders)
         clean = list(texts) if candidates else texts
+        for index in candidates if self._has_keys else ():
+            pem_keys.redact_body(texts, index, clean)
         for _ in range(_ROUNDS):
             if not candidates:
                 return clean
@@ -172,8 +177,10 @@ def _texts_to_redact(value: Any) -> Iterator[str]:
             yield f"{name}={_ANY_VALUE}"
             yield from _texts_to_redact(member)
     elif type(value) is list:
-        for member in value:
+        for before, member in pairwise(["", *value]):
             yield from _texts_to_redact(member)
+            if _is_option(before) and type(member) is str:
+                yield f"{before}={_ANY_VALUE}"
     elif type(value) is int or type(value) is float:
         yield str(value)
 
@@ -184,10 +191,18 @@ def _redacted(value: Any, changes: Mapping[str, str]) -> Any:
     if type(value) is dict:
         return {changes.get(name, name): _redacted_member(name, member, changes) for name, member in value.items()}
     if type(value) is list:
-        return [_redacted(member, changes) for member in value]
+        return [
+            _redacted_member(before, member, changes) if _is_option(before) else _redacted(member, changes)
+            for before, member in pairwise(["", *value])
+        ]
     if type(value) is int or type(value) is float:
         return changes.get(str(value), value)
     return value
+
+
+def _is_option(value: Any) -> bool:
+    """Return True if the value may be an option of a command line, whose value is the next item of the array."""
+    return type(value) is str and value.startswith("-")
 
 
 def _redacted_member(name: str, value: Any, changes: Mapping[str, str]) -> Any:

@@ -17,8 +17,19 @@ _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _HEX = "[0-9A-Fa-f]"
 _NAMES_OF_SECRETS = (
     r"(?:passw(?:or)?d|passwort|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?"
-    r"|session[_-]?id)(?:s|(?-i:[A-Z_.-])[A-Za-z0-9_.-]{0,31})?"
+    r"|sess(?:ion)?[_-]?id)(?:s|(?-i:[A-Z_.-])[A-Za-z0-9_.-]{0,31})?"
 )
+# A text may have been escaped on its way to the log, as in JSON (`\n`, `\"`, `\u003d`) or percent-encoded (`%3D`).
+_START = r"(?:\b|%[0-9A-Fa-f]{2}|\\[nrt])"  # of a word
+_QUOTE = r"(?:\\*[\"']|\\+u002[27]|%2[27])"
+_BLANK = r"(?:[ \t]|%20)"
+_EQUALS = rf"{_QUOTE}?{_BLANK}*(?:[:=]|%3[ADad]|\\+u003[ADad]){_BLANK}*"  # between a name and its value
+_QUOTED = (
+    r"\\+[\"']([^\"'\\\n]+)"  # within a string that has escaped quotes
+    r"|\\+u002[27]([^\"'\\\s]+)"
+    r"|\"((?:[^\"\\\n]|\\.)+)|'([^'\n]+)"
+)
+_ARGUMENT = r"\\*[\"']?([^\s\"'\\,;-][^\s\"'\\,;]*)"
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "email": (r"[^\s@<>()\[\]\",;:=/\\'{}|&?]+@(?:[\pL\pN](?:[\pL\pN-]*[\pL\pN])?\.)+[\pL\pN-]*[\pL\pN]",),
@@ -31,37 +42,44 @@ PRESETS: dict[str, tuple[str, ...]] = {
         ),
     ),
     "bearer": (
-        r"(?i)\bbearer[ \t]+([A-Za-z0-9._~+/-]{8,}=*)",
-        r"(?i)\bbasic[ \t]+([A-Za-z0-9+/]{12,}={0,2})",
-        r"(?i)\bauthorization\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?(?:[A-Za-z]+[ \t]+)?([^\s\"'\\,;]+)",
+        r"(?i)\bbearer(?:[ \t+]|%20)+([A-Za-z0-9._~+/%-]{8,}=*)",
+        r"(?i)\bbasic(?:[ \t+]|%20)+([A-Za-z0-9+/%]{12,}={0,2})",
+        rf"(?i){_START}authorization{_EQUALS}{_QUOTE}?(?:[A-Za-z]+(?:[ \t+]|%20)+)?([^\s\"'\\,;]+)",
     ),
-    "jwt": (r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,3}",),
+    "cookie": (rf"(?i){_START}(?:set-)?cookies?2?{_EQUALS}(?:{_QUOTED}|([^\s\"'\\][^\"'\\\n]*))",),
+    "jwt": (rf"{_START}(eyJ[A-Za-z0-9_-]{{6,}}\.[A-Za-z0-9_-]{{6,}}(?:\.[A-Za-z0-9_-]*){{0,3}})",),
     "apikey": (
-        r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-        r"\bgh[opsur]_[A-Za-z0-9]{20,}",
-        r"\bgithub_pat_[A-Za-z0-9_]{20,}",
-        r"\bglpat-[A-Za-z0-9_-]{20,}",
-        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-        r"\bAIza[0-9A-Za-z_-]{35}",
-        r"\b(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{10,}",
-        r"\bsk-[A-Za-z0-9_-]{20,}",
-        r"\bnpm_[A-Za-z0-9]{36}",
+        (
+            rf"{_START}((?:AKIA|ASIA)[0-9A-Z]{{16}}\b|gh[opsur]_[A-Za-z0-9]{{20,}}|github_pat_[A-Za-z0-9_]{{20,}}"
+            r"|glpat-[A-Za-z0-9_-]{20,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|AIza[0-9A-Za-z_-]{35}"
+            r"|(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{10,}|sk-[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36})"
+        ),
         r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[A-Za-z0-9+/=\s\\]*",
+        r"^[A-Za-z0-9+/]{64}$",  # a line of a PEM body (RFC 7468, section 2), whose beginning is another event
     ),
     "password": (
-        (
-            rf"(?i){_NAMES_OF_SECRETS}\\*[\"']?[ \t]*[:=][ \t]*"
-            r"(?:\\+[\"']([^\"'\\\n]+)"  # within a string that has escaped quotes
-            r"|\"((?:[^\"\\\n]|\\.)+)|'([^'\n]+)|([^\s\"'\\,;&\[{][^\s\"',;&]*))"
-        ),
+        rf"(?i){_NAMES_OF_SECRETS}{_EQUALS}(?:{_QUOTED}|([^\s\"'\\,;&\[{{][^\s\"',;&]*))",
+        rf"(?i)(?:^|[\s\"'\[,(])--?(?:[a-z0-9]+[_.-])*{_NAMES_OF_SECRETS}(?:\\*[\"'],[ \t]*|[ \t]+){_ARGUMENT}",
+        rf"\bsshpass[ \t]+-p[ \t]*{_ARGUMENT}",
+        rf"\b(?:mysql|mariadb)[a-z-]*[ \t][^\n|;&]*?-p{_ARGUMENT}",
+        rf"\bredis-cli[ \t][^\n|;&]*?-a[ \t]+{_ARGUMENT}",
+        rf"\blogin[ \t][^\n|;&]*?-p[ \t]+{_ARGUMENT}",
+        r"\bcurl[ \t][^\n|;]*?(?:-u|--user|--proxy-user)[ \t=]*[\"']?[^\s:\"'-][^\s:\"']*:([^\s\"']+)",
     ),
-    "url": (r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/@:\"']*:([^\s/@\"']+)@",),
+    "url": (
+        r"[A-Za-z][A-Za-z0-9+.-]*:\\*/\\*/[^\s/@:\"'\\]*:([^\s/@\"']+)@",
+        r"[A-Za-z][A-Za-z0-9+.-]*%3[Aa]%2[Ff]%2[Ff][^\s/@:\"'%]*%3[Aa]([^\s/@:\"'&]+?)%40",
+    ),
 }
-JSON_PATTERNS: dict[str, tuple[str, ...]] = {"password": (rf"(?i){_NAMES_OF_SECRETS}\"[ \t]*:[ \t]*[\[{{]",)}
-"""Further patterns by which the text of a JSON object may need redaction: a secret's name with an array or object."""
+JSON_PATTERNS: dict[str, tuple[str, ...]] = {
+    "password": (rf"(?i){_NAMES_OF_SECRETS}\"[ \t]*:[ \t]*[\[{{]", rf"(?i)-{_NAMES_OF_SECRETS}\"[ \t]*,"),
+    "cookie": (r"(?i)cookies?2?\"[ \t]*:[ \t]*[\[{]",),
+}
+"""Further patterns by which the text of a JSON object may need redaction: a secret's name with an array or object, and
+an argument of a command line, whose value is the next item of an array."""
 
 SETS: dict[str, tuple[str, ...]] = {
-    "secrets": ("bearer", "jwt", "apikey", "password", "url"),
+    "secrets": ("bearer", "cookie", "jwt", "apikey", "password", "url"),
     "personal": ("email", "card", "ipv4", "ipv6"),
 }
 
@@ -128,18 +146,31 @@ def _ipv6(match: bytes) -> Spans:
     return [(0, len(match))] if int(address) else []
 
 
+_SHA256 = re.compile(rb"[0-9a-f]{64}|[0-9A-F]{64}").fullmatch
+
+
+def _no_digest(match: bytes) -> Spans:
+    """Drop a line of 64 hexadecimal digits: it is a SHA-256, and no line of a key."""
+    return () if _SHA256(match) else whole(match)
+
+
 _SCHEMES = (b"basic", b"bearer", b"digest", b"negotiate")
 _NO_SECRETS = (b"null", b"none", b"nil", b"undefined", b"true", b"false", b"***")
 
 
 def _except(words: tuple[bytes, ...]) -> Callable[[bytes], Spans]:
-    """Return a check that drops matches that are one of these words."""
-    return lambda match: () if match.lower() in words else whole(match)
+    """Return a check that drops matches that are one of these words, or nothing but blanks and quotes."""
+    return lambda match: () if _ENCODED_BLANKS.sub(b"", match).lower() in (b"", *words) else whole(match)
+
+
+_ENCODED_BLANKS = re.compile(rb"%2[027]|\+")
 
 
 CHECKS: dict[str, Callable[[bytes], Spans]] = {
     "card": _cards,
     "ipv6": _ipv6,
+    "apikey": _no_digest,
     "bearer": _except(_SCHEMES),
+    "cookie": _except(_NO_SECRETS),
     "password": _except(_NO_SECRETS),
 }

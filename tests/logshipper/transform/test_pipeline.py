@@ -179,7 +179,7 @@ _TIMES = (
     "or a pattern with year and day, such as %d/%b/%Y %T"
 )
 _PRESETS = (
-    "LOGSHIPPER_REDACT=all: all is not known; there are email, card, ipv4, ipv6, bearer, jwt, apikey, "
+    "LOGSHIPPER_REDACT=all: all is not known; there are email, card, ipv4, ipv6, bearer, cookie, jwt, apikey, "
     "password, url, secrets, personal, and /regex/"
 )
 _KINDS = "LOGSHIPPER_MULTILINE={}: expected none, java, python, go, indent, or the regex of an event's first line{}"
