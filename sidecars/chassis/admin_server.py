@@ -4,6 +4,9 @@ GET /livez     200 if every heartbeat is young enough; else 503 and the parts th
 GET /readyz    200 if no part holds a readiness latch; else 503 and the reasons
 GET /metrics   Prometheus text, or OpenMetrics by negotiation
 GET /status    JSON for people: version, uptime, effective settings, and the sidecar's own status
+
+`/status` answers clients on loopback only, unless `ADMIN_STATUS` is `any`: others get 403. Other Pods need health and
+metrics, and no more. (The app beside us is on loopback, too, so `/status` shows nothing that the app may not know.)
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from sidecars import chassis
+from sidecars.chassis.accept import budget
 from sidecars.chassis.accept.listen import bind, bound_address
 from sidecars.chassis.config.effective_settings import effective
 from sidecars.chassis.config.settings import ServiceSettings, variable
@@ -63,6 +67,18 @@ class _SharedCollector(Collector):
         for layer, in_force in confine.layers().items():
             confinement.add_metric([layer], in_force)
         yield confinement
+        shed = CounterMetricFamily(
+            "sidecar_connections_shed", "Idle connections that were closed for newer ones.", labels=["listener"]
+        )
+        refused = CounterMetricFamily(
+            "sidecar_connections_refused",
+            "Connections that were refused because all that are allowed were at work.",
+            labels=["listener"],
+        )
+        for listener, of_listener in budget.published().items():
+            shed.add_metric([listener], of_listener.shed)
+            refused.add_metric([listener], of_listener.refused)
+        yield from (shed, refused)
         yield CounterMetricFamily(
             "sidecar_log_lines_dropped", "Lines of the log that stderr's reader was too slow for.", logs.dropped_lines()
         )
@@ -88,7 +104,7 @@ async def serve(
         name, chassis.__version__
     ).set(1)
     sockets = bind(settings.admin_listen, variable(type(settings), "admin_listen"))
-    async with server.serve(_Endpoints(settings, health, metrics, status).answer, sockets, reserved=True):
+    async with server.serve(_Endpoints(settings, health, metrics, status).answer, sockets, name="admin"):
         log.info("admin endpoints answer", address=bound_address(sockets))
         yield
 
@@ -106,7 +122,7 @@ class _Endpoints:
             "/livez": lambda _: _result("alive", self._health.not_alive()),
             "/readyz": lambda _: _result("ready", self._health.not_ready()),
             "/metrics": self._exposition,
-            "/status": lambda _: self._status_page(),
+            "/status": self._status_page,
         }
 
     async def answer(self, request: Request) -> Response:
@@ -130,7 +146,10 @@ class _Endpoints:
             encode, content_type = choose_encoder("")
         return Response(body=encode(self._metrics), headers={"Content-Type": content_type})
 
-    def _status_page(self) -> Response:
+    def _status_page(self, request: Request) -> Response:
+        if not request.is_local and self._settings.admin_status != "any":
+            name = variable(type(self._settings), "admin_status")
+            return server.text(403, f"/status answers loopback alone: use kubectl port-forward, or set {name}=any\n")
         page = {
             "name": self._settings.PREFIX.lower(),
             "version": chassis.__version__,
@@ -140,6 +159,7 @@ class _Endpoints:
             "not_ready": self._health.not_ready(),
             "descriptors": descriptors.status(),
             "confinement": confine.status(),
+            "connections": budget.status(),
             "settings": effective(self._settings),
             **self._status(),
         }

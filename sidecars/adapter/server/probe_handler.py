@@ -104,7 +104,6 @@ async def serve(
     `_SLOW_READER` seconds to read it.
     """
     limits = ClientLimits(connections=connections)
-    # With the reserve: a prober whose connection is reset, since no descriptor is free, would take the app for dead.
-    serving = server.serve(probes.handle, sockets, limits=limits, tls=tls, grace=longest + _SLOW_READER, reserved=True)
-    async with serving:
+    grace = longest + _SLOW_READER
+    async with server.serve(probes.handle, sockets, name="probes", limits=limits, tls=tls, grace=grace):
         yield

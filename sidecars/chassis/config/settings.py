@@ -129,6 +129,11 @@ class ServiceSettings(Settings):
     """The settings that every sidecar that keeps running has in addition."""
 
     admin_listen: Address = setting(address, "address of `/livez`, `/readyz`, `/metrics` and `/status`", default="off")
+    admin_status: str = setting(
+        choice("loopback", "any"),
+        "the clients that `/status` answers: `loopback` is this Pod alone, and `kubectl port-forward`; others get 403",
+        default="loopback",
+    )
     drain_timeout: float = setting(duration(), "time after SIGTERM in which work in progress may end", default="25s")
 
     def admin_address(self) -> Address:

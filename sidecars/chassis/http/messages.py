@@ -10,12 +10,16 @@ TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The head of a request. `path` is not decoded. Header names are in lower case; of equal names the last counts."""
+    """The head of a request. `path` is not decoded. Header names are in lower case; of equal names the last counts.
+
+    `is_local` is True if the client came through loopback or a unix socket.
+    """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
+    is_local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 class ClientLimits:
     """The most that clients may use. Times are in seconds."""
 
-    connections: int = 512  # of all clients together
+    connections: int = 512  # of all clients together; half of them of one peer, if others are idle (package accept)
+    unfinished: int = 4 * 1024 * 1024  # bytes of unfinished requests, of all connections together
     head: int = 16 * 1024  # bytes of a request's line and headers
     fields: int = 256  # headers of a request
     body: int = 64 * 1024  # bytes of a request's body, which is dropped

@@ -1,17 +1,20 @@
 """A small HTTP/1.1 server for short responses to probes and scrapes: the admin endpoints and the adapter's routes.
 
 h11 has the protocol. This is the I/O around it, with limits: a hostile or broken client costs no more than its own
-connection. The handler works on one request of a connection at a time, and reading pauses meanwhile. So a client that
-pipelines requests, or does not read its responses, delays only itself. No route uses a request's body: a short body is
-read and dropped; a longer one, or one in very many pieces, is refused.
+connection, and package `accept` bounds the number of those. The handler works on one request of a connection at a time,
+and reading pauses meanwhile. So a client that pipelines requests, or does not read its responses, delays only itself.
+No route uses a request's body: a short body is read and dropped; a longer one, or one in very many pieces, is
+refused.
 
-A connection is in one of four states, and its deadline follows from the state alone:
+A connection whose first bytes have come is in one of four states, and its deadline follows from the state alone:
 
     state     meaning                            at the deadline
     idle      no byte of a request has arrived   closed after `ClientLimits.idle`
     reading   a request has begun                408 after `ClientLimits.request`
     working   the handler has the request        the handler has a deadline of its own
     writing   the client does not read           reset after `ClientLimits.write`
+
+For the budget of connections all of them but `working` are idle: the next step is the client's.
 
     idle -> reading      the first byte arrives
     reading -> working   the request is whole
@@ -31,10 +34,13 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from sidecars.chassis.accept.acceptor import Acceptor, Starter
-from sidecars.chassis.accept.listen import BACKLOG
+from sidecars.chassis.accept import budget
+from sidecars.chassis.accept.acceptor import Acceptor
+from sidecars.chassis.accept.budget import Budget
+from sidecars.chassis.accept.buffered_bytes import BufferedBytes
+from sidecars.chassis.accept.gate import Gate
 from sidecars.chassis.http.messages import ClientLimits, Handler, Request, Response, text
-from sidecars.chassis.http.server_connection import ServerConnection
+from sidecars.chassis.http.server_connection import BUSY, ServerConnection
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -51,45 +57,39 @@ async def serve(
     handler: Handler,
     sockets: Sequence[socket.socket],
     *,
+    name: str = "",
     limits: ClientLimits | None = None,
     tls: ReloadingContext | None = None,
     grace: float = 0.5,
-    reserved: bool = False,
 ) -> AsyncIterator[None]:
-    """Serve requests on the listening sockets while the context is open.
+    """Serve requests on the listening sockets while the context is open, even while no file descriptor is free.
 
-    `tls` makes them TLS sockets; each handshake uses the files that are in force then. `reserved` (not with `tls`)
-    accepts connections even while the process has no free file descriptor.
+    `name` is the listener's, in the metrics and in `/status`. `tls` makes them TLS sockets; each handshake uses the
+    files that are in force then.
 
     At the end of the context no connection is accepted, idle ones are closed, and requests in progress have `grace`
     seconds to end.
     """
     server = Server(handler, limits or ClientLimits())
     loop = asyncio.get_running_loop()
-    listeners: list[asyncio.AbstractServer | Acceptor] = []
-    context = _context(tls) if tls else None
-    handshake = server.limits.request if tls else None
-    for bound in sockets:
-        if reserved and not tls:
-            starter = Starter(loop, lambda: ServerConnection(server))
-            listeners.append(Acceptor(loop, bound, starter, server.close_longest_idle))
-            continue
-        create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-        listeners.append(
-            await create(
-                lambda: ServerConnection(server),
-                sock=bound,
-                backlog=BACKLOG,
-                ssl=context,
-                ssl_handshake_timeout=handshake,
-            )
-        )
-    deadlines = asyncio.create_task(server.check_deadlines())
+    gate = Gate(
+        loop,
+        server.budget,
+        lambda ticket: ServerConnection(server, ticket),
+        busy=BUSY,
+        silence=server.limits.request if tls else server.limits.idle,
+        tls=_context(tls) if tls else None,
+    )
+    if name:
+        budget.publish(name, server.budget)
+    acceptors = [Acceptor(loop, bound, gate.take, server.budget.shed_one) for bound in sockets]
+    deadlines = asyncio.create_task(server.check_deadlines(gate))
     try:
         yield
     finally:
-        for listener in listeners:
-            listener.close()
+        for acceptor in acceptors:
+            acceptor.close()
+        gate.close()
         await server.drain(grace)
         deadlines.cancel()
 
@@ -106,18 +106,17 @@ class Server:
     def __init__(self, handler: Handler, limits: ClientLimits) -> None:
         self.handler = handler
         self.limits = limits
+        self.budget = Budget(limits.connections)
+        self.unfinished = BufferedBytes(limits.unfinished)
         self.draining = False
         self._connections: set[ServerConnection] = set()
         self._requests: set[asyncio.Task[None]] = set()
         self._all_closed = asyncio.Event()
         self._date = (0, b"")
 
-    def admit(self, connection: ServerConnection) -> bool:
-        """Take a new connection and return True, or return False if there are too many or the server drains."""
-        if len(self._connections) >= self.limits.connections or self.draining:
-            return False
+    def add(self, connection: ServerConnection) -> None:
+        """Take a new connection."""
         self._connections.add(connection)
-        return True
 
     def forget(self, connection: ServerConnection) -> None:
         """Note that the connection is lost."""
@@ -138,16 +137,12 @@ class Server:
             self._date = (now, formatdate(now, usegmt=True).encode())
         return self._date[1]
 
-    def close_longest_idle(self) -> None:
-        """Close the connection that has waited longest for its next request, to free its file descriptor."""
-        idle = [connection for connection in self._connections if connection.is_idle()]
-        if idle:
-            min(idle, key=lambda connection: connection.deadline).abort()
-
-    async def check_deadlines(self) -> None:
+    async def check_deadlines(self, gate: Gate) -> None:
         """Expire the connections whose deadline has passed, until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_DEADLINE_INTERVAL)
+            gate.check_deadlines(loop.time())
             now = time.monotonic()
             for connection in [each for each in self._connections if each.deadline <= now]:
                 connection.expire()

@@ -14,13 +14,17 @@ from typing import Any, Protocol, cast
 
 import h11
 
+from sidecars.chassis.accept.budget import Ticket
+from sidecars.chassis.accept.buffered_bytes import BufferedBytes
+from sidecars.chassis.accept.peers import is_loopback
 from sidecars.chassis.http.messages import TEXT, ClientLimits, Handler, Request, Response, text
 from sidecars.chassis.runtime import logs
 
 log = logs.get("web")
 
-_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _UNSENDABLE = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_OVERHEAD = 4096  # bytes of a connection with a parser, which has an unfinished request
 _LINGER = 2.0  # seconds that a client may take to read the end
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _BODILESS = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
@@ -39,8 +43,12 @@ class Owner(Protocol):
     def limits(self) -> ClientLimits:
         """The limits of one client."""
 
-    def admit(self, connection: ServerConnection, /) -> bool:
-        """Take a new connection and return True, or return False."""
+    @property
+    def unfinished(self) -> BufferedBytes:
+        """The bytes of unfinished requests."""
+
+    def add(self, connection: ServerConnection, /) -> None:
+        """Take a new connection."""
 
     def forget(self, connection: ServerConnection, /) -> None:
         """Note that the connection is lost."""
@@ -55,12 +63,16 @@ class Owner(Protocol):
 class ServerConnection(asyncio.Protocol):
     """One connection. The event loop calls it, and the server that owns it."""
 
-    def __init__(self, server: Owner) -> None:
+    def __init__(self, server: Owner, ticket: Ticket) -> None:
+        """`ticket` is its place in the budget, which it owns."""
         self._server = server
+        self._ticket = ticket
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=server.limits.head)
         self._transport: asyncio.Transport
         self._request: h11.Request | None = None  # the one whose head was read last
         self._unread = b""  # bytes that h11 has not received yet
+        self._fed = 0  # bytes of a head that is not complete, which h11 has
+        self._held = 0  # bytes that `Owner.unfinished` knows of
         self._needs_data = True  # True if h11 can do nothing without more bytes
         self._dropped = self._pieces = 0  # bytes of the request's body, and the pieces that they came in
         self._at_end = False  # True if the client has closed its side
@@ -70,17 +82,20 @@ class ServerConnection(asyncio.Protocol):
         self._working = False  # True if the handler has the request
         self._write_paused = False
         self._ended = False  # True if no further response will be sent
+        self._is_local = False  # True if the client came through loopback
         self.deadline = math.inf  # of the monotonic clock
 
     # -- events of the transport ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if self._server.admit(self):
-            self._set_deadline(self._server.limits.idle)
+        self._is_local = is_loopback(transport.get_extra_info("peername"))
+        self._server.add(self)
+        self._ticket.on_shed = self.abort
+        if self._ticket.is_released or self._server.draining:
+            self.abort()  # it was shed while its transport was made, or comes too late
         else:
-            self._transport.write(_BUSY)
-            self._transport.close()
+            self._set_deadline(self._server.limits.idle)
 
     def data_received(self, data: bytes) -> None:
         if self._ended:
@@ -89,7 +104,7 @@ class ServerConnection(asyncio.Protocol):
             self._reading = True
             self._set_deadline(self._server.limits.request)
         self._unread += data
-        if self._working:
+        if self._working or self._write_paused:
             self._transport.pause_reading()  # the next request waits until this one has its response
         self._advance()
 
@@ -102,6 +117,9 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._ended = True
+        self._unread, self._fed = b"", 0
+        self._note_held()
+        self._ticket.release()
         self._server.forget(self)
 
     def pause_writing(self) -> None:
@@ -117,6 +135,17 @@ class ServerConnection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Process the bytes that have arrived, up to a whole request or the need for more."""
+        self._process_events()
+        self._note_held()
+
+    def _note_held(self) -> None:
+        """Report the bytes of a request that is not complete, or that waits. Most requests never hold any."""
+        held = self._fed + len(self._unread)
+        if held or self._held:
+            self._held = held + _OVERHEAD if held else 0
+            self._server.unfinished.note(self, self._held)
+
+    def _process_events(self) -> None:
         while not (self._working or self._write_paused or self._ended):
             if self._needs_data:
                 self._feed()
@@ -155,6 +184,7 @@ class ServerConnection(asyncio.Protocol):
         if self._unread:
             size = self._server.limits.head
             piece, self._unread = self._unread[:size], self._unread[size:]
+            self._fed += len(piece)
             self._h11.receive_data(piece)
         elif self._at_end and not self._end_was_fed:
             self._end_was_fed = True
@@ -162,7 +192,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _begin_request(self, head: h11.Request) -> None:
         """Keep a request's head. A length beside an encoding may hide a second request (RFC 9112, section 6.1)."""
-        self._request, self._dropped, self._pieces = head, 0, 0
+        self._request, self._dropped, self._pieces, self._fed = head, 0, 0, 0
         names = {name for name, _ in head.headers}
         is_ambiguous = b"content-length" in names or head.http_version < b"1.1"
         self._close_after_response = b"transfer-encoding" in names and is_ambiguous
@@ -172,8 +202,9 @@ class ServerConnection(asyncio.Protocol):
     def _begin_work(self) -> None:
         assert self._request is not None  # noqa: S101 - h11 ends no message that has not begun
         self._working, self._reading = True, False
+        self._ticket.work()
         self.deadline = math.inf
-        self._server.start(self._handle(_request(self._request)))
+        self._server.start(self._handle(_request(self._request, is_local=self._is_local)))
 
     async def _handle(self, request: Request) -> None:
         try:
@@ -182,6 +213,7 @@ class ServerConnection(asyncio.Protocol):
             log.defect("a defect in a request: please report the traceback", error)
             response = text(500, "a defect: see the log\n")
         self._working = False
+        self._ticket.rest()
         if self._ended:
             return
         try:
@@ -219,8 +251,9 @@ class ServerConnection(asyncio.Protocol):
         self._request = None
         self._reading = bool(self._unread or self._h11.trailing_data[0])
         self._set_deadline(self._server.limits.request if self._reading else self._server.limits.idle)
-        self._transport.resume_reading()
         self._advance()
+        if not (self._working or self._write_paused or self._ended):
+            self._transport.resume_reading()  # the bytes that came before are used up
 
     def _refuse(self, status: int) -> None:
         """Respond to a malformed request, and end: its rest could be taken for the next request."""
@@ -251,12 +284,15 @@ class ServerConnection(asyncio.Protocol):
         self._ended = True
         self._transport.abort()
 
-    def is_idle(self) -> bool:
-        """Return True if no byte of a request has arrived since the last response."""
-        return not (self._working or self._reading or self._ended)
+    def end_for_memory(self) -> None:
+        """End the connection: it holds the most bytes of an unfinished request, and all together hold too many."""
+        self._held = 0
+        self._unread, self._fed = b"", 0
+        self.abort()
 
     def close_if_idle(self) -> None:
-        if self.is_idle():
+        """Close the connection if no byte of a request has arrived since the last response."""
+        if not (self._working or self._reading or self._ended):
             self._close()
 
     def expire(self) -> None:
@@ -276,11 +312,11 @@ class ServerConnection(asyncio.Protocol):
         return self._transport.get_extra_info("sslcontext") is not None
 
 
-def _request(head: h11.Request) -> Request:
+def _request(head: h11.Request, *, is_local: bool) -> Request:
     target = head.target.decode("ascii")
     if not target.startswith("/"):  # absolute form (RFC 9112, section 3.2.2): only its path counts
         _, _, rest = target.partition("://")
         target = f"/{rest.partition('/')[2]}"
     path, _, query = target.partition("?")
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
-    return Request(head.method.decode("ascii"), path, query, headers)
+    return Request(head.method.decode("ascii"), path, query, headers, is_local)

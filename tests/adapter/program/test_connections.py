@@ -9,7 +9,7 @@ import threading
 import aiohttp
 
 from tests.adapter.conftest import StartAdapter
-from tests.adapter.support import METRICS, App, close_on_second_request, hang, hold_until, page, probe_together, respond
+from tests.adapter.support import METRICS, App, close_on_second_request, hang, hold_until, probe_together, respond
 from tests.support import free_port, wait_until
 
 
@@ -92,19 +92,27 @@ def test_a_prober_that_leaves_does_not_spoil_the_answer_of_the_others(adapter: S
         assert app.seen == {"/metrics": 1}
 
 
-def test_one_connection_too_many_is_told_so(adapter: StartAdapter) -> None:
-    with App({"/metrics": page()}) as app:
-        running = adapter(app.url, ADAPTER_MAX_CONNECTIONS="2")
+def test_a_connection_too_many_is_told_so_if_all_others_are_at_work(adapter: StartAdapter) -> None:
+    release = threading.Event()
+    with App({"/metrics": hold_until(release, respond(METRICS))}) as app:
+        running = adapter(app.url, ADAPTER_MAX_CONNECTIONS="2", ADAPTER_TIMEOUT="5m")
         holders = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(2)]
         for holder in holders:
             holder.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert holder.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+        def at_work() -> bool:
+            probes = running.status()["connections"]["probes"]
+            return bool(probes["open"] == 2 and not probes["idle"])
+
+        wait_until(at_work, "both requests at work")
 
         with socket.create_connection(("127.0.0.1", running.port), timeout=60) as one_more:
             assert one_more.recv(65536).startswith(b"HTTP/1.1 503 ")
+        release.set()
         for holder in holders:
+            assert holder.recv(65536).startswith(b"HTTP/1.1 200 ")
             holder.close()
-        wait_until(lambda: running.get("/health").status_code == 200, "there is room again")
+        assert running.get("/health").status_code == 200
 
 
 def test_a_request_with_a_length_and_an_encoding_is_the_last_of_its_connection(adapter: StartAdapter) -> None:

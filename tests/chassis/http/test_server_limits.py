@@ -44,15 +44,30 @@ async def test_a_client_that_takes_nothing_is_cut_and_gives_its_place_to_others(
         assert [request.path for request in served.seen] == ["/large", "/last"]  # the second /large was never begun
 
 
-async def test_more_connections_than_allowed_are_told_503() -> None:
+async def test_more_requests_at_work_than_connections_are_allowed_are_told_503() -> None:
     async with serving(ClientLimits(connections=1)) as served:
         first = await served.connect()
-        await first.send(GET)
-        await first.until(b"/a")
+        await first.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")
+        await served.has_seen(1)
 
         assert (await (await served.connect()).rest()).startswith(b"HTTP/1.1 503 ")
-        await first.close()
+        served.release.set()
+        await first.until(b"/held")
         await served.is_free_again()
+
+
+@pytest.mark.parametrize("sent", [b"", GET, b"GET /a HT"])
+async def test_an_idle_connection_makes_room_for_a_newcomer(sent: bytes) -> None:
+    async with serving(ClientLimits(connections=1)) as served:
+        first = await served.connect()
+        await first.send(sent)
+        if sent == GET:
+            await first.until(b"/a")
+        second = await served.connect()
+        await second.send(LAST)
+
+        assert (await second.rest()).endswith(b"/last")
+        assert await first.rest() in (b"", None)
 
 
 async def test_at_the_end_idle_connections_close_and_a_request_at_work_is_finished() -> None:

@@ -87,7 +87,7 @@ def test_a_client_asks_and_is_answered_while_no_descriptor_is_left(
         bodies = []
         sockets = bind(Address("127.0.0.1", 0), "TEST")
         port = sockets[0].getsockname()[1]
-        async with server.serve(hello, sockets, reserved=True), asyncio.timeout(PATIENCE):
+        async with server.serve(hello, sockets), asyncio.timeout(PATIENCE):
             with taken():
                 for _ in range(50):
                     client = HttpClient(host, port, lambda: None, keep_alive=10)
