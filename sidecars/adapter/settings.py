@@ -197,7 +197,7 @@ class Settings(ServiceSettings):
     token: Secret | None = setting(secret, "token that a prober must send as `Authorization: Bearer`", default="")
     max_connections: int = setting(
         integer(1, 100_000),
-        "most connections of probers at once; one more gets 503",
+        "most connections of probers at once; one more takes the place of an idle one, or gets 503 if none is idle",
         default="2048",
     )
     admin_listen: Address = setting(

@@ -74,7 +74,12 @@ class Ticket:
         """Give the place back. Further calls do nothing."""
         if not self._is_released:
             self._is_released = True
+            self.on_shed = _nothing  # it leads back to the connection: a circle would wait for the garbage collector
             self._budget.release(self._peer, self)
+
+
+def _nothing() -> None:
+    """Do nothing for a ticket that is released."""
 
 
 class Budget:
@@ -122,8 +127,9 @@ class Budget:
 
     def _shed(self, ticket: Ticket) -> None:
         self.shed += 1
+        on_shed = ticket.on_shed
         ticket.release()
-        ticket.on_shed()
+        on_shed()
 
     # -- for tickets --------------------------------------------------------------------------------------------------
 

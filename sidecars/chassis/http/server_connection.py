@@ -91,10 +91,10 @@ class ServerConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._is_local = is_loopback(transport.get_extra_info("peername"))
         self._server.add(self)
-        self._ticket.on_shed = self.abort
         if self._ticket.is_released or self._server.draining:
             self.abort()  # it was shed while its transport was made, or comes too late
         else:
+            self._ticket.on_shed = self.abort
             self._set_deadline(self._server.limits.idle)
 
     def data_received(self, data: bytes) -> None:
