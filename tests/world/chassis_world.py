@@ -56,9 +56,7 @@ class ChassisWorld:
             await asyncio.sleep(self.universe.choose(0.0, 0.01, 1.0))
             return server.Response(200, body_of(request.path, self.size), {"X-Path": request.path})
 
-        async with server.serve(
-            answer, bind(Address("127.0.0.1", _PORT), "TEST"), limits=self.limits, reserved=self.universe.chance(0.5)
-        ):
+        async with server.serve(answer, bind(Address("127.0.0.1", _PORT), "TEST"), limits=self.limits):
             await context.stopping.wait()
 
     async def _connect(self) -> Peer | None:
