@@ -148,8 +148,8 @@ class Copier:
         return self._ended(["-m", module, *arguments], environ)
 
     def run_altered(self, alteration: str, **environ: str) -> Outcome:
-        """Run it after these lines of Python have changed something in it, or below it."""
-        return self._ended(["-c", alteration + START], environ)
+        """Run it after these lines of Python have changed something in it, or below it, also outside its roots."""
+        return self._ended(["-c", alteration + START], {"WARCOPIER_CONFINEMENT": "off", **environ})
 
     def run_without_power(self, **environ: str) -> Outcome:
         """Run it as a user with no power over the files of others, even if the tests run as root."""
@@ -178,6 +178,8 @@ class Copier:
 
     def environ(self, more: Mapping[str, str]) -> dict[str, str]:
         ours = {"WARCOPIER_SOURCE": str(self.source), "WARCOPIER_TARGET": str(self.target), "WARCOPIER_RESERVE": "0"}
+        if more.get("WARCOPIER_TARGET", "").startswith("/proc/"):
+            ours["WARCOPIER_CONFINEMENT"] = "off"  # a confined process enters no other one's mount namespace
         return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **ours, **more}
 
     def offer(self, **wars: bytes) -> None:

@@ -70,6 +70,7 @@ def test_what_was_done_is_the_termination_message(copier: Copier, monkeypatch: p
 # -- its progress, and its last line ------------------------------------------------------------------------------
 
 
+FIRST_LINES = ("starting", "confined to the roots of the settings", "not confined to the roots of the settings")
 SLOWLY = [sys.executable, "-m", "tests.warcopier.slowly"]
 
 
@@ -87,8 +88,8 @@ def test_a_copy_that_takes_long_is_told_in_a_line_now_and_then(copier: Copier) -
     )  # fmt: skip
     try:
         assert running.stderr
-        json.loads(running.stderr.readline())
-        line = json.loads(running.stderr.readline())
+        lines = map(json.loads, running.stderr)
+        line = next(line for line in lines if line["msg"] not in FIRST_LINES)
     finally:
         running.terminate()
         running.communicate()
@@ -126,11 +127,8 @@ def test_on_a_terminal_it_is_a_bar_that_is_gone_when_the_next_line_comes(copier:
 
 def test_what_is_quick_says_nothing_of_its_progress(copier: Copier) -> None:
     copier.offer(shop=war(size=3_000_000))
-    assert [line["msg"] for line in published(copier.run()).logs] == [
-        "starting",
-        "published",
-        "1 published, 0 unchanged",
-    ]
+    told = [line["msg"] for line in published(copier.run()).logs if line["msg"] not in FIRST_LINES]
+    assert told == ["published", "1 published, 0 unchanged"]
 
 
 def test_of_very_many_artifacts_the_last_line_names_some_and_counts_the_rest(copier: Copier) -> None:
