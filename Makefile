@@ -62,6 +62,7 @@ chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (
 
 fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp ## mutated bytes for every parser, SECONDS_EACH (30) for each of TARGETS (all); Linux on x86-64
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-30} $(TARGETS)
+
 hostile: $(VENV)/dev.stamp ## the suite of the hostile neighbour in all its layers, each alone and together; needs strace, and root for other users
 	HOSTILE=all $(BIN)/python -m pytest tests/hostile
 

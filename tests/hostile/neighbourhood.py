@@ -222,13 +222,17 @@ class Neighbourhood:
 
         return wait_until(told, "the sidecar's process id")
 
-    def start(self, *command: str, **environ: str) -> Program:
-        """Start the sidecar below strace, or another Python `command` with the same user and layers."""
+    def start(self, *command: str, traced: bool = True, **environ: str) -> Program:
+        """Start the sidecar below strace, or another Python `command` with the same user and layers.
+
+        A process that strace traces cannot be traced by another one: `traced=False` is for a test of that.
+        """
         python, path = interpreter(self.uid)
         circumstances = user_of(self.sidecar, {"pid_file": str(self.folder / "kept" / "pid")})
         if self.layers.openat2:
             circumstances["refuse"] = self.layers.refusal
-        trace = [peer("strace"), "-ff", "-y", "-qq", "-o", str(self.folder / "kept" / "trace")]
+        trace = [peer("strace"), "-ff", "-y", "-qq", "-o", str(self.folder / "kept" / "trace")] if traced else []
+        trace += ["-e", f"trace={oracle.expression()}", "-e", "signal=none"] if traced else []
         launcher = [sys.executable, "-I", str(HERE / "launcher.py")]
         variable = f"{self.sidecar.upper()}_CONFINEMENT"
         known = variable in {
@@ -236,8 +240,7 @@ class Neighbourhood:
         }
         confinement = {variable: "best-effort" if self.layers.landlock else "off"} if known else {}
         self.program = Program(
-            [*launcher[1:], "{}", *trace, "-e", f"trace={oracle.expression()}", "-e", "signal=none",
-             *launcher, json.dumps(circumstances), python,
+            [*launcher[1:], "{}", *trace, *launcher, json.dumps(circumstances), python,
              *(command or ("-m", f"sidecars.{self.sidecar}"))],
             {
                 "PYTHONPATH": path,

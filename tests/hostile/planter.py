@@ -24,6 +24,7 @@ from typing import Any
 
 EXCHANGE = 2  # RENAME_EXCHANGE, renameat2(2)
 AT_FDCWD = -100
+PTRACE_SEIZE = 0x4206  # ptrace(2)
 PDEATHSIG = 1  # PR_SET_PDEATHSIG, prctl(2)
 PAUSE = 0.001  # seconds between the turns of a storm that would otherwise starve a machine with few cores
 
@@ -157,6 +158,47 @@ def flock(name: str) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     _kept.append(descriptor)
+
+
+# -- other processes: what the kernel lets a process of this user do to another one ------------------------------------
+
+
+def read(name: str) -> None:
+    with open(name, "rb") as opened:
+        opened.read(1)
+
+
+def write_memory(pid: str) -> None:
+    os.close(os.open(f"/proc/{pid}/mem", os.O_RDWR))
+
+
+def list_names(name: str) -> None:
+    os.listdir(name)
+
+
+def attach(pid: str) -> None:
+    """Seize a process as a debugger does, in a child: it is let go when the child ends."""
+    child = os.fork()
+    if child == 0:
+        refused = _libc.ptrace(PTRACE_SEIZE, int(pid), 0, 0)
+        os._exit(ctypes.get_errno() if refused else 0)
+    _, status = os.waitpid(child, 0)
+    if number := os.waitstatus_to_exitcode(status):
+        raise OSError(number, "ptrace")
+
+
+class _Range(ctypes.Structure):
+    """`struct iovec` of process_vm_readv(2)."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+def read_memory(pid: str) -> None:
+    """Copy one byte out of the memory of a process. At address 0 there is none: EFAULT says that one might have."""
+    byte = ctypes.create_string_buffer(1)
+    here, there = _Range(ctypes.addressof(byte), 1), _Range(None, 1)
+    if _libc.process_vm_readv(int(pid), ctypes.byref(here), 1, ctypes.byref(there), 1, 0) < 0:
+        raise OSError(ctypes.get_errno(), "process_vm_readv")
 
 
 # -- storms, which go on in a child ------------------------------------------------------------------------------------
@@ -304,6 +346,7 @@ STEPS: dict[str, Callable[..., None]] = {
             remove,
             swap,
         ),
+        *(read, write_memory, list_names, attach, read_memory),
         *(lease, flock, swap_storm, hunt, rotation_storm, shrink_storm, kind_storm, birth_storm, feed_fifo),
     )
 }
