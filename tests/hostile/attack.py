@@ -79,8 +79,12 @@ EVERY = [
     Layers(openat2, landlock, same_user)
     for openat2, landlock, same_user in itertools.product(("", "EPERM", "ENOSYS"), (True, False), (True, False))
 ]
-FEW = [Layers("", landlock=False, same_user=True), Layers("EPERM", landlock=False, same_user=False)]
-"""Each way of resolving alone, without Landlock behind it: the harder half. `make hostile` runs all twelve."""
+FEW = [
+    Layers("", landlock=False, same_user=True),
+    Layers("EPERM", landlock=False, same_user=False),
+    Layers("ENOSYS", landlock=True, same_user=True),
+]
+"""Each way of resolving alone, without Landlock behind it, and all of the defences. `make hostile` runs all twelve."""
 
 
 def chosen(life: Life, number: int) -> list[Layers]:

@@ -21,7 +21,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -222,7 +222,7 @@ class Neighbourhood:
 
         return wait_until(told, "the sidecar's process id")
 
-    def start(self, *command: str, traced: bool = True, **environ: str) -> Program:
+    def start(self, environ: Mapping[str, str], *command: str, traced: bool = True) -> Program:
         """Start the sidecar below strace, or another Python `command` with the same user and layers.
 
         A process that strace traces cannot be traced by another one: `traced=False` is for a test of that.
@@ -274,7 +274,8 @@ class Neighbourhood:
 
     def escapes(self, readable: tuple[str, ...], writable: tuple[str, ...]) -> list[str]:
         """Return each call that left the roots, with the reason."""
-        code = (sys.prefix, sys.base_prefix, str(CODE), str(ROOT), str(Path(sys.executable).resolve().parent.parent))
+        packages = [str(Path(place).resolve()) for place in site.getsitepackages()]
+        code = (sys.prefix, sys.base_prefix, str(CODE), str(ROOT), *packages, str(Path(sys.executable).resolve()))
         judge = oracle.Judge(
             tuple(str(self.folder / name) for name in readable),
             tuple(str(self.folder / name) for name in writable),

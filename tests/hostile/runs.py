@@ -72,7 +72,7 @@ def _copy(
     )
     for attack in attacks:
         answers[attack.name] += here.plant(attack, attack.before)
-    code = here.start(**environ).wait()
+    code = here.start(environ).wait()
     undone = (
         wars.unpublished(here.folder / "target", life, unpacked="WARCOPIER_UNPACK" in environ) if life.works else []
     )
@@ -96,7 +96,7 @@ def _ship(
     for attack in attacks:
         answers[attack.name] += here.plant(attack, attack.before)
     port = free_port()
-    program = here.start(**environ, LOGSHIPPER_ADMIN_LISTEN=f"127.0.0.1:{port}")
+    program = here.start({**environ, "LOGSHIPPER_ADMIN_LISTEN": f"127.0.0.1:{port}"})
 
     def ended() -> bool:
         return program.process.poll() is not None

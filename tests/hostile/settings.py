@@ -38,6 +38,6 @@ def serve(here: Neighbourhood, *, traced: bool = True, host: str = "127.0.0.1", 
     else:
         environ |= {"ADAPTER_LISTEN": f"{host}:{port}"}
         environ.setdefault("ADAPTER_TARGET", "http://127.0.0.1:1")
-    program = here.start(traced=traced, **environ)
+    program = here.start(environ, traced=traced)
     program.wait_ready(admin)
     return Service(program, admin, port)

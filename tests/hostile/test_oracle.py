@@ -35,7 +35,7 @@ def escapes(program: str, layers: Layers) -> list[str]:
         here.prepare(LINK)
         assert here.plant(LINK, LINK.before) == ["ok"]
         here.plant(None, (("file", f"{here.folder}/vol/plain.log", "plain\n", 0o666),))
-        assert here.start("-c", program.format_map(here.places())).wait() == 0, here.program and here.program.stderr
+        assert here.start({}, "-c", program.format_map(here.places())).wait() == 0, here.program and here.program.stderr
         return here.escapes((), ("vol",))
 
 

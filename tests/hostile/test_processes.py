@@ -35,7 +35,7 @@ SPIES = (
 @pytest.mark.parametrize("same_user", [True, False], ids=["same-user", "other-user"])
 @pytest.mark.parametrize("sidecar", SIDECARS)
 def test_a_neighbour_in_one_pid_namespace_learns_nothing_and_changes_nothing(sidecar: str, *, same_user: bool) -> None:
-    with Neighbourhood(sidecar, Layers("", landlock=False, same_user=same_user)) as here:
+    with Neighbourhood(sidecar, Layers("", landlock=True, same_user=same_user)) as here:
         serve(here, traced=False)
         refusals = {spy.name: here.plant(spy, spy.during) for spy in SPIES}
         assert here.program
