@@ -195,11 +195,12 @@ class Neighbourhood:
 
     def _start_planter(self, uid: int | None) -> subprocess.Popen[str]:
         user = {} if uid is None or not is_root() else {"uid": uid, "gid": uid, "groups": [GROUP]}
-        python, _ = interpreter(uid or os.geteuid())
+        python, path = interpreter(uid or os.geteuid())
         launch = [sys.executable, "-I", str(HERE / "launcher.py"), json.dumps(user)]
         return subprocess.Popen(
-            [*launch, python, "-I", str(HERE / "planter.py")],
+            [*launch, python, "-m", "tests.hostile.planter"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self.folder,
+            env={"PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
         )  # fmt: skip
 
     def _step(self, planter: subprocess.Popen[str], attack: Attack | None, step: Step) -> str:

@@ -2,39 +2,29 @@
 
 It reads one step a line from stdin, `["link", "/volume/token.log", "/outside/secret"]`, and answers each with a line:
 `"ok"`, or the name of the error with which the kernel refused (`"EXDEV"`). A storm goes on in a child until stdin ends.
-It runs as a program of its own, isolated, with the user that the test gives it, and needs the standard library only.
+It runs as a program of its own with the user that the test gives it, and needs the standard library only.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import fcntl
-import itertools
 import json
 import os
 import signal
 import socket
 import stat
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-EXCHANGE = 2  # RENAME_EXCHANGE, renameat2(2)
-AT_FDCWD = -100
+from tests.hostile.storms import STORMS, exchange
+
 PTRACE_SEIZE = 0x4206  # ptrace(2)
-PDEATHSIG = 1  # PR_SET_PDEATHSIG, prctl(2)
-PAUSE = 0.001  # seconds between the turns of a storm that would otherwise starve a machine with few cores
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _kept: list[Any] = []  # descriptors and sockets, which stay open until the end
-
-
-def exchange(one: bytes, other: bytes) -> bool:
-    """Exchange two names in one step. Return False if one of them is not there now."""
-    return int(_libc.renameat2(AT_FDCWD, one, AT_FDCWD, other, EXCHANGE)) == 0
 
 
 # -- what stays where it is planted ------------------------------------------------------------------------------------
@@ -201,130 +191,6 @@ def read_memory(pid: str) -> None:
         raise OSError(ctypes.get_errno(), "process_vm_readv")
 
 
-# -- storms, which go on in a child ------------------------------------------------------------------------------------
-
-
-def storm(turns: Iterator[None], pause: float = PAUSE) -> None:
-    """Let a child take turns until this process ends. `pause` is the time between two of them, in seconds."""
-    parent = os.getpid()
-    if os.fork() == 0:
-        _libc.prctl(PDEATHSIG, signal.SIGKILL)
-        try:
-            if os.getppid() == parent:
-                for _ in turns:
-                    time.sleep(pause)
-        finally:
-            os._exit(0)
-
-
-def _swaps(name: bytes, other: bytes) -> Iterator[None]:
-    while True:
-        for _ in range(20):
-            exchange(name, other)
-        yield
-
-
-def swap_storm(name: str, other: str) -> None:
-    storm(_swaps(os.fsencode(name), os.fsencode(other)))
-
-
-def _hunt(root: bytes, target: bytes) -> Iterator[None]:
-    """Leave a link to `target` at the place of each directory below `root` for a moment, again and again."""
-    traps = [os.path.join(root, b"trap-%d" % number) for number in range(64)]
-    for trap in traps:
-        os.symlink(target, trap)
-    while True:
-        found = []
-        with contextlib.suppress(OSError):
-            for folder, names, _ in os.walk(root):
-                found += [os.path.join(folder, name) for name in names if not name.startswith(b"trap-")]
-        pairs = list(zip(reversed(found), traps, strict=False))  # the deepest first: the others would take them along
-        for path, trap in pairs:
-            exchange(path, trap)
-        yield
-        for path, trap in reversed(pairs):
-            exchange(path, trap)
-        yield
-
-
-def hunt(root: str, target: str) -> None:
-    storm(_hunt(os.fsencode(root), os.fsencode(target)), pause=0)
-
-
-def _rotations(name: str) -> Iterator[None]:
-    for number in itertools.count():
-        with contextlib.suppress(OSError):
-            os.rename(name, f"{name}.{number % 3}")
-            file(name, f"a line of rotation {number}\n")
-        yield
-
-
-def rotation_storm(name: str) -> None:
-    storm(_rotations(name))
-
-
-def _lengths(name: str) -> Iterator[None]:
-    for number in itertools.count():
-        with open(name, "r+b") as opened:
-            opened.truncate(number % 7 * 10_000)
-            opened.write(b"a line that shrinks\n" * (number % 5 * 100))
-        yield
-
-
-def shrink_storm(name: str) -> None:
-    file(name)
-    storm(_lengths(name))
-
-
-def _kinds(name: str, target: str) -> Iterator[None]:
-    made: list[Callable[[], None]] = [
-        lambda: os.symlink(target, name),
-        lambda: os.mkfifo(name),
-        lambda: os.mkdir(name),
-        lambda: file(name, "a line of a name of many kinds\n"),
-    ]
-    for make in itertools.cycle(made):
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        with contextlib.suppress(OSError):
-            os.rmdir(name)
-        with contextlib.suppress(OSError):
-            make()
-        yield
-
-
-def kind_storm(name: str, target: str) -> None:
-    storm(_kinds(name, target))
-
-
-def _births(folder: str) -> Iterator[None]:
-    for number in itertools.count():
-        name = f"{folder}/born-{number % 50}.log"
-        with contextlib.suppress(OSError):
-            file(name, "a line that is soon gone\n")
-            os.unlink(name)
-        yield
-
-
-def birth_storm(folder: str) -> None:
-    storm(_births(folder))
-
-
-def _feed(name: str, text: str) -> Iterator[None]:
-    while True:
-        with contextlib.suppress(OSError):
-            descriptor = os.open(name, os.O_WRONLY | os.O_NONBLOCK)
-            with contextlib.suppress(OSError):
-                os.write(descriptor, text.encode())
-            os.close(descriptor)
-        yield
-
-
-def feed_fifo(name: str, text: str) -> None:
-    fifo(name)
-    storm(_feed(name, text))
-
-
 STEPS: dict[str, Callable[..., None]] = {
     step.__name__: step
     for step in (
@@ -347,7 +213,7 @@ STEPS: dict[str, Callable[..., None]] = {
             swap,
         ),
         *(read, write_memory, list_names, attach, read_memory),
-        *(lease, flock, swap_storm, hunt, rotation_storm, shrink_storm, kind_storm, birth_storm, feed_fifo),
+        *(lease, flock, *STORMS),
     )
 }
 
