@@ -38,7 +38,7 @@ from typing import Any
 
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.runtime import descriptors
+from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.health import ReadinessLatch
 from sidecars.chassis.runtime.lifecycle import IOFailed, ServiceContext, Unavailable
 from sidecars.logshipper import status
@@ -60,6 +60,8 @@ from sidecars.logshipper.state.store import Store
 from sidecars.logshipper.transform.pipeline import Pipeline
 from sidecars.logshipper.volumes import globs
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
+
+log = logs.get("logshipper")
 
 _SAVE = 1.0  # seconds between snapshots, at least
 _SAVE_SHARE = 20  # a snapshot that took t seconds is followed by a pause of at least 20 t: the journal has the changes
@@ -99,6 +101,13 @@ class _App:
         rules = {name: cutting_rules(one, pipelines[name]) for name, one in settings.inputs.items()}
         rotated = RotatedFilePolicy(settings.rotate_wait, settings.delete_delivered)
         inputs = Inputs(settings.inputs, rules, log_volumes(settings, os.environ))
+        for folder in inputs.volumes.on_the_mount_of(store.root):
+            log.warning(
+                "the state and log files are on one mount, so that the app can write to the state: "
+                "give the state a volume of its own",
+                state=str(settings.state_dir),
+                logs=folder,
+            )
         self._follower = Follower(inputs, rotated, store, self._ledgers, time.monotonic)
         self._queues = {name: SinkQueue(name, self._follower, store) for name in settings.sinks}
         self._sinks: dict[str, Sink] = {name: create_sink(settings, sink) for name, sink in settings.sinks.items()}

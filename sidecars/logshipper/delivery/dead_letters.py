@@ -6,10 +6,13 @@ same letter is there twice, with the same id.
 
 The files are bounded. A file of half the limit becomes `<sink>.1.ndjson`, and replaces the one before it. So at least
 the last half of the limit is kept. The ledger has counted all of them.
+
+The directory may be shared: it is held open, no link in it is followed, and a file that is not ours is not written to.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -17,10 +20,13 @@ from pathlib import Path
 
 import orjson
 
+from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.file_io import write_all
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.encodings import ndjson
+from sidecars.logshipper.volumes.configured_paths import ConfiguredDirectory
+from sidecars.logshipper.volumes.own_files import removal
 
 LIMIT = 64 * 1024 * 1024  # bytes, of both files of a sink
 
@@ -32,6 +38,7 @@ class DeadLetters:
         self.path = folder / f"{sink}.ndjson"
         self._sink = sink
         self._half = limit // 2
+        self._directory = ConfiguredDirectory(str(folder), create=True, mode=0o777)  # less the umask
         self._thread = BlockingThread("dead letters")
 
     async def append(self, batch: Batch, rejected: Sequence[tuple[int, str]]) -> None:
@@ -46,10 +53,12 @@ class DeadLetters:
             yield head[:-1] + b"," + record[1:]
 
     def _write(self, letters: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.exists() and self.path.stat().st_size + len(letters) > self._half:
-            self.path.replace(self.path.with_name(f"{self._sink}.1.ndjson"))
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        folder = self._directory.opened()
+        if _size(folder, self.path.name) + len(letters) > self._half:
+            older = f"{self._sink}.1.ndjson"
+            with removal(folder, older), contextlib.suppress(FileNotFoundError):
+                folder.rename(self.path.name, older)
+        descriptor = folder.open_own(self.path.name, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
         try:
             length = os.fstat(descriptor).st_size
             try:
@@ -62,3 +71,10 @@ class DeadLetters:
                 raise
         finally:
             os.close(descriptor)
+
+
+def _size(folder: Root, name: str) -> int:
+    try:
+        return folder.status(name).st_size
+    except FileNotFoundError:
+        return 0

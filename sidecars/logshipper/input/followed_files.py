@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import NamedTuple
 
+from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.input import rotated_file_matching
@@ -62,6 +63,10 @@ class FollowedFiles:
         self.last_growth = clock()
         self._by_key: dict[FileKey, Tail] = {}  # the files that are open or parked
         self._has_news = False  # since `take_has_news`
+
+    def directory_to_watch(self, folder: str) -> Root:
+        """Return a directory of log files, or one above them. The caller closes it. Raises OSError."""
+        return self._volumes.directory_to_watch(folder)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 

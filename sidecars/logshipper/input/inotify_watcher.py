@@ -3,7 +3,8 @@
 inotify only makes the loop quick, and polling makes it right. inotify does not report what other machines write to a
 network volume, its queue is bounded, and the system may have no instance left.
 
-Directories are watched and not files: one watch reports all events in a directory, and a rotation needs no new watch.
+Directories are watched and not files: one watch reports all events in a directory, and a rotation needs no new watch. A
+directory is watched by its descriptor, since inotify_add_watch(2) would follow a link on the way.
 
 A writer that writes line by line causes thousands of events a second. So after each look there is a pause without
 listening, and the events of the pause are taken together.
@@ -13,11 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from inotify_simple import INotify, flags
 
+from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime import logs
+from sidecars.logshipper.volumes import configured_paths
 
 log = logs.get("watch")
 
@@ -32,7 +35,8 @@ _MANY = flags.Q_OVERFLOW | flags.IGNORED
 class Watcher:
     """One inotify instance. Owned by the scan loop, which waits in `wait`. Without an instance it only waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_directory: Callable[[str], Root] = configured_paths.open_directory) -> None:
+        self._open_directory = open_directory
         self._watches: dict[str, int] = {}  # by directory
         self._awake = asyncio.Event()
         self._listening = False
@@ -56,8 +60,8 @@ class Watcher:
                 self._inotify.rm_watch(self._watches[folder])
             del self._watches[folder]
         for folder in wanted - self._watches.keys():
-            with contextlib.suppress(OSError):
-                self._watches[folder] = self._inotify.add_watch(folder, _MASK)
+            with contextlib.suppress(OSError), self._open_directory(folder) as opened:
+                self._watches[folder] = self._inotify.add_watch(f"/proc/self/fd/{opened.descriptor}", _MASK)
                 more = True
         return more
 

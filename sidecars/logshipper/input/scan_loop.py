@@ -18,7 +18,7 @@ The end of the input, after which the final scan is made:
 from __future__ import annotations
 
 import asyncio
-import os
+import stat
 import time
 from collections.abc import Callable, Generator
 from typing import TypeVar
@@ -31,6 +31,7 @@ from sidecars.logshipper.input.discovery import Listing
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.inotify_watcher import Watcher
 from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.volumes.configured_paths import ConfiguredDirectory
 
 log = logs.get("logshipper")
 
@@ -57,7 +58,10 @@ class ScanLoop:
         self._heartbeat = context.health.heartbeat("follow", _HEARTBEAT)
         self._readable = context.health.hold("files", "")
         self._wake = wake
-        self._watcher = Watcher()
+        self._watcher = Watcher(follower.directory_to_watch)
+        self._done: ConfiguredDirectory | None = None  # that of the done-file
+        if settings.done_file is not None:
+            self._done = ConfiguredDirectory(str(settings.done_file.parent))
         self._quiet_left = 0.0  # seconds without growth until the input has ended; 0: no such end is set
         self._first: Listing | None = None  # of the first scan, between its two halves
         self.ready = asyncio.Event()
@@ -155,6 +159,15 @@ class ScanLoop:
             for name, why in self._follower.unreadable_inputs().items()
         ]
 
+    def _is_done(self, name: str) -> bool:
+        """Return True if the done-file is there. A link does not count: it would tell whether its target exists."""
+        if self._done is None:
+            return False
+        try:
+            return not stat.S_ISLNK(self._done.opened().status(name).st_mode)
+        except OSError:
+            return False
+
     async def _wake_on_stop(self) -> None:
         await self._context.stopping.wait()
         self._watcher.wake()
@@ -175,7 +188,7 @@ class ScanLoop:
             to_read = self._context.drain_time_left(asyncio.get_running_loop().time()) - to_ship
             self._quiet_left = min(settings.drain_quiet - quiet, to_read)
             return self._quiet_left <= 0
-        if settings.done_file is not None and os.path.exists(settings.done_file):  # noqa: PTH110 - cheaper, each time
+        if settings.done_file is not None and self._is_done(settings.done_file.name):
             log.info("the done-file is there: shipping what is left", file=str(settings.done_file))
             return True
         if settings.exit_when_idle is not None and self._follower.has_grown:

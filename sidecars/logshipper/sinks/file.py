@@ -7,6 +7,11 @@ it after a crash (a whole batch, or a torn one) are cut off before the same line
 the receipt is cut, which is recognised by its inode and by the bytes before that length. To any other file the sink
 appends, on a new line.
 
+The directory may be shared: it is held open, no link in it is followed, and the file must be a regular file of this
+user with one name. Two shippers that write to one file would overwrite each other's receipts, so the file is locked by
+an OFD lock (fcntl(2)): unlike flock(2), a write lock of it needs the right to write, so no reader of the file can take
+it and keep the shipper from its file.
+
 With `SINK_ROTATE_SIZE` the file is rotated before a batch that does not fit. If the file of the receipt was rotated
 before the crash, the files after it were never acknowledged, and are removed.
 """
@@ -16,14 +21,16 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import struct
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sidecars.chassis.config.settings import DEFAULT_NAME, variable
+from sidecars.chassis.isolation.beneath import LeavesRoot, NotOurFile, Root
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
-from sidecars.chassis.runtime.file_io import fsync_directory, write_all
+from sidecars.chassis.runtime.file_io import write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
@@ -32,10 +39,14 @@ from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.numbered_rotation import NumberedRotation
+from sidecars.logshipper.state import saved_values
+from sidecars.logshipper.volumes.configured_paths import ConfiguredDirectory
+from sidecars.logshipper.volumes.own_files import removal
 
 log = logs.get("file")
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND
+_FLOCK = "hhqqi4x"  # struct flock of 64-bit systems: type, whence, start, length, pid
 
 
 def create(settings: Settings, sink: SinkSettings) -> FileSink:
@@ -43,7 +54,7 @@ def create(settings: Settings, sink: SinkSettings) -> FileSink:
     parts = [settings.pod_namespace, settings.pod_name, own]
     name = re.sub(r"[^\w.-]", "_", "_".join(part for part in parts if part))
     path = Path(str(sink.url.target)) / f"{name}.ndjson"
-    rotation = NumberedRotation(path, sink.sink_rotate_size, sink.sink_rotate_count)
+    rotation = NumberedRotation(path.name, sink.sink_rotate_size, sink.sink_rotate_count)
     return FileSink(path, variable(Settings, "url", sink.name), rotation)
 
 
@@ -56,16 +67,18 @@ class FileSink:
         self._path = path
         self._rotation = rotation
         self._where = f"{variable_name}: {path}"
+        self._directory = ConfiguredDirectory(str(path.parent), create=True, mode=0o777)  # less the umask
         self._descriptor: int | None = None
         self._length = 0  # acknowledged bytes of the open file
         self._thread = BlockingThread("file")
 
     async def open(self, receipt: Any) -> Any:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             return await self._thread.call(self._open, receipt)
         except BlockingIOError:
             raise IOFailed(f"{self._where} is being written by another logshipper: give each its directory") from None
+        except (LeavesRoot, NotOurFile) as error:
+            raise IOFailed(f"{self._where} cannot be used: {error.filename}: {error.strerror}") from None
         except OSError as error:
             remedy = f"mount a volume there that user {os.geteuid()} can write"
             raise IOFailed(f"{self._where} cannot be written: {error.strerror}; {remedy}") from None
@@ -73,26 +86,26 @@ class FileSink:
     def _open(self, receipt: Any) -> Any:
         """Open the file, and cut off the bytes beyond the receipt's length. No file is open if that fails."""
         self._close_file()
-        self._descriptor = os.open(self._path, _FLAGS, 0o640)
+        folder = self._directory.opened()
+        self._descriptor = folder.open_own(self._path.name, _FLAGS, 0o640)
         try:
-            return self._continue(self._descriptor, receipt)
+            return self._continue(folder, self._descriptor, receipt)
         except BaseException:
             self._close_file()
             raise
 
-    def _continue(self, descriptor: int, receipt: Any) -> Any:
+    def _continue(self, folder: Root, descriptor: int, receipt: Any) -> Any:
         """Lock the open file, bring it to the acknowledged length, and return the new receipt."""
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fsync_directory(self._path.parent)
+        _lock(descriptor)
+        folder.sync()
         status = os.fstat(descriptor)
         self._length = status.st_size
-        if receipt is not None:
-            inode, *mark = receipt
-            acknowledged = Fingerprint(*mark)
+        if receipt is not None and (known := _parse(receipt)):
+            inode, acknowledged = known
             if inode == status.st_ino:
                 if acknowledged.offset <= status.st_size and acknowledged.matches_file(self._read_at):
                     self._length = acknowledged.offset
-            elif self._truncate_rotated(inode, acknowledged):
+            elif self._truncate_rotated(folder, inode, acknowledged):
                 self._length = 0
         if self._length < status.st_size:
             _log_cut(self._path, status.st_size - self._length)
@@ -101,22 +114,26 @@ class FileSink:
             self._length += os.write(descriptor, b"\n")
         return self._receipt()
 
-    def _truncate_rotated(self, inode: int, acknowledged: Fingerprint) -> bool:
+    def _truncate_rotated(self, folder: Root, inode: int, acknowledged: Fingerprint) -> bool:
         """Return True if the file of the receipt is a rotated one. Remove the bytes and files after the receipt."""
-        found = self._rotation.find(inode)
+        found = self._rotation.find(folder, inode)
         if found is None:
             return False
-        path, later = found
-        with path.open("r+b") as file:
-            size = os.fstat(file.fileno()).st_size
-            if acknowledged.offset > size or not acknowledged.matches_file(partial(_read_at, file.fileno())):
+        name, later = found
+        descriptor = folder.open_own(name, os.O_RDWR)
+        try:
+            size = os.fstat(descriptor).st_size
+            if acknowledged.offset > size or not acknowledged.matches_file(partial(_read_at, descriptor)):
                 return False
             if acknowledged.offset < size:
-                _log_cut(path, size - acknowledged.offset)
-                file.truncate(acknowledged.offset)
-        for name in later:
-            log.info("removing a file that was not acknowledged", file=str(name))
-            name.unlink()
+                _log_cut(self._path.with_name(name), size - acknowledged.offset)
+                os.ftruncate(descriptor, acknowledged.offset)
+        finally:
+            os.close(descriptor)
+        for one in later:
+            log.info("removing a file that was not acknowledged", file=str(self._path.with_name(one)))
+            with removal(folder, one):
+                folder.remove(one)
         return True
 
     async def deliver(self, batch: Batch) -> Outcome:
@@ -129,7 +146,7 @@ class FileSink:
         if self._descriptor is None or self._is_replaced():
             self._open(None)
         if self._rotation.is_due(self._length, sum(map(len, blocks))):
-            self._rotation.rotate()
+            self._rotation.rotate(self._directory.opened())
             self._open(None)
         descriptor = self._descriptor
         if descriptor is None:
@@ -144,7 +161,9 @@ class FileSink:
     def _is_replaced(self) -> bool:
         """True if another program rotated, removed or truncated the file that is open."""
         try:
-            status = os.stat(self._path)  # noqa: PTH116 - beside fstat
+            if not self._directory.is_current():
+                return True
+            status = self._directory.opened().status(self._path.name)
         except FileNotFoundError:
             return True
         ours = os.fstat(self._descriptor or 0)
@@ -165,6 +184,31 @@ class FileSink:
 
     async def close(self) -> None:
         await self._thread.call(self._close_file)
+        self._directory.close()
+
+
+def _lock(descriptor: int) -> None:
+    """Lock the file for one writer. Raises BlockingIOError if another process has locked it.
+
+    A reader may hold a read lock: that hinders nobody, and the file is then written without a lock of ours.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    except OSError as error:
+        asked = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)  # in conflict with write locks only
+        if struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK:
+            raise BlockingIOError(error.errno, error.strerror) from None
+        log.warning("another program holds a read lock on the file of the sink; it is written without a lock")
+
+
+def _parse(receipt: Any) -> tuple[int, Fingerprint] | None:
+    """Return the inode and the acknowledged end of a receipt; None if it is none of this sink."""
+    try:
+        inode, *mark = receipt
+        return saved_values.number(inode), saved_values.fingerprint(mark)
+    except (ValueError, TypeError):
+        log.warning("the saved receipt of the sink is not one of a file: the sink appends to its file")
+        return None
 
 
 def _log_cut(path: Path, count: int) -> None:

@@ -6,19 +6,22 @@ The numbers only rise, and no file is renamed twice: a reader never finds a file
 from __future__ import annotations
 
 import re
-from pathlib import Path
+import stat
+from pathlib import PurePath
 
-from sidecars.chassis.runtime.file_io import fsync_directory
+from sidecars.chassis.isolation.beneath import Root
+from sidecars.logshipper.volumes.own_files import removal
 
 
 class NumberedRotation:
-    """The rotated files of one file. Owned by its `FileSink`.
+    """The rotated files of one file, by their names in its directory. Owned by its `FileSink`.
 
     `size`: the bytes that the file may have; None for no limit. `keep`: the number of rotated files; None for all.
     """
 
-    def __init__(self, path: Path, size: int | None, keep: int | None) -> None:
-        self._path = path
+    def __init__(self, name: str, size: int | None, keep: int | None) -> None:
+        self._name = name
+        self._stem, self._suffix = PurePath(name).stem, PurePath(name).suffix
         self._size = size
         self._keep = keep
 
@@ -26,26 +29,44 @@ class NumberedRotation:
         """True if a file of `length` bytes is to be rotated before `more` bytes. An empty file takes any batch."""
         return self._size is not None and length > 0 and length + more > self._size
 
-    def rotated_files(self) -> list[Path]:
+    def rotated_files(self, folder: Root) -> list[str]:
         """Return the rotated files, oldest first."""
-        own = re.compile(rf"{re.escape(self._path.stem)}\.([0-9]{{6,}}){re.escape(self._path.suffix)}")
-        found = ((own.fullmatch(path.name), path) for path in self._path.parent.iterdir())
-        return [path for _, path in sorted((int(name[1]), path) for name, path in found if name)]
+        return [name for _, name in self._numbered(folder)]
 
-    def rotate(self) -> None:
-        """Rename the file to the next number, and delete the oldest rotated files if there are too many."""
-        files = self.rotated_files()
-        last = int(files[-1].suffixes[-2][1:]) if files else 0
-        self._path.rename(self._path.with_suffix(f".{last + 1:06}{self._path.suffix}"))
+    def _numbered(self, folder: Root) -> list[tuple[int, str]]:
+        own = re.compile(rf"{re.escape(self._stem)}\.([0-9]{{6,15}}){re.escape(self._suffix)}")
+        found = ((own.fullmatch(entry.name), entry.name) for entry in folder.scan())
+        return sorted((int(match[1]), name) for match, name in found if match)
+
+    def rotate(self, folder: Root) -> None:
+        """Rename the file to the next free number, and delete the oldest rotated files if there are too many."""
+        files = self._numbered(folder)
+        number = files[-1][0] + 1 if files else 1
+        while _exists(folder, self._numbered_name(number)):
+            number += 1
+        folder.rename(self._name, self._numbered_name(number))
         if self._keep is not None:
-            for path in self.rotated_files()[: -self._keep]:
-                path.unlink()
-        fsync_directory(self._path.parent)
+            for name in self.rotated_files(folder)[: -self._keep]:
+                with removal(folder, name):
+                    folder.remove(name)
+        folder.sync()
 
-    def find(self, inode: int) -> tuple[Path, list[Path]] | None:
+    def _numbered_name(self, number: int) -> str:
+        return f"{self._stem}.{number:06}{self._suffix}"
+
+    def find(self, folder: Root, inode: int) -> tuple[str, list[str]] | None:
         """Return the rotated file with that inode, and those that came after it; None if there is none."""
-        files = self.rotated_files()
-        for index, path in enumerate(files):
-            if path.stat().st_ino == inode:
-                return path, files[index + 1 :]
+        files = self.rotated_files(folder)
+        for index, name in enumerate(files):
+            status = folder.status(name)
+            if status.st_ino == inode and stat.S_ISREG(status.st_mode):
+                return name, files[index + 1 :]
         return None
+
+
+def _exists(folder: Root, name: str) -> bool:
+    try:
+        folder.status(name)
+    except FileNotFoundError:
+        return False
+    return True

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 
 from sidecars.chassis.isolation.beneath import LeavesRoot, Root
+from sidecars.logshipper.model.file_key import FileKey, file_key
 
 _LINK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40  # of one path, as in the kernel (path_resolution(7))
@@ -33,6 +34,70 @@ def open_directory(path: str, *, create: bool = False, mode: int = 0o700) -> Roo
         walk.close()
 
 
+def shared_mount(one: Root, other: Root) -> bool:
+    """Return True if both directories are on one mount that is not the one of `/`: hard links work between them."""
+    with Root.open("/") as image:
+        first = _mount(one)
+        return first == _mount(other) and first not in (None, _mount(image))
+
+
+def _mount(root: Root) -> str | None:
+    """Return the id of the mount that a directory is on (proc_pid_fdinfo(5)); None if it is not known."""
+    try:
+        with open(f"/proc/self/fdinfo/{root.descriptor}", encoding="ascii") as text:  # noqa: PTH123 - of this process
+            return next((line.split()[1] for line in text if line.startswith("mnt_id:")), None)
+    except OSError:
+        return None
+
+
+class ConfiguredDirectory:
+    """One configured directory, open while it exists, or made if it is missing. `path` has no slash at the end."""
+
+    def __init__(self, path: str, *, create: bool = False, mode: int = 0o700) -> None:
+        self.path = os.path.abspath(path).rstrip("/")  # noqa: PTH100 - paths are text
+        self.root: Root | None = None
+        self._create = create
+        self._mode = mode
+        self._key: FileKey | None = None
+
+    def is_current(self) -> bool:
+        """Return True if the open directory is still the one at the path. Raises OSError if there is none."""
+        status = os.stat(self.path or "/")  # noqa: PTH116 - only compared: what is opened is judged by itself
+        return self.root is not None and file_key(status) == self._key
+
+    def refresh(self) -> None:
+        """Open the directory if another one is at its path by now. Raises OSError; then none is open."""
+        try:
+            if self.is_current():
+                return
+        except OSError:
+            if not self._create:
+                self.close()
+                raise
+        self.close()
+        self.root = open_directory(self.path or "/", create=self._create, mode=self._mode)
+        self._key = file_key(self.root.status())
+
+    def opened(self) -> Root:
+        """Return the directory that is at the path now. Raises OSError."""
+        self.refresh()
+        if self.root is None:
+            raise AssertionError("no directory after it was opened")
+        return self.root
+
+    def below(self, path: str) -> str | None:
+        """Return the part of a path below this directory; "" for the directory itself; None if it is outside."""
+        if path == self.path or (path == "/" and not self.path):
+            return ""
+        return path[len(self.path) + 1 :] if path.startswith(f"{self.path}/") else None
+
+    def close(self) -> None:
+        """Close the directory."""
+        if self.root is not None:
+            self.root.close()
+            self.root = None
+
+
 class _Walk:
     """The way from `/` to one directory. It owns the descriptors of the directories on the way."""
 
@@ -40,7 +105,7 @@ class _Walk:
         self._path = path
         self._left = _components(os.path.abspath(path))  # noqa: PTH100 - paths are text
         self._trail = [Root.open("/")]
-        self._image = self._trail[0].status().st_dev
+        self._image = _device_of_the_image(self._trail[0])
         self._links = 0
 
     def finish(self, *, create: bool, mode: int) -> Root:
@@ -67,8 +132,7 @@ class _Walk:
         finally:
             os.close(link)
         self._links += 1
-        is_of_root = status.st_uid == 0 and os.geteuid() != 0
-        if not (status.st_dev == self._image or is_of_root) or self._links > _MOST_LINKS:
+        if not (status.st_dev == self._image or _is_of_root(status)) or self._links > _MOST_LINKS:
             raise LeavesRoot(self._path, f"{self._trail[-1].path.rstrip('/')}/{name}: {_REASON}")
         if target.startswith("/"):
             while len(self._trail) > 1:
@@ -78,6 +142,15 @@ class _Walk:
     def close(self) -> None:
         for directory in self._trail:
             directory.close()
+
+
+def _device_of_the_image(root: Root) -> int:
+    return root.status().st_dev
+
+
+def _is_of_root(status: os.stat_result) -> bool:
+    """Return True if root alone can have made a file, and the app is not root: it would have our user id at most."""
+    return status.st_uid == 0 and os.geteuid() != 0
 
 
 def _components(path: str) -> list[str]:

@@ -29,6 +29,7 @@ from itertools import chain
 from sidecars.chassis.isolation.beneath import LeavesRoot, Root
 from sidecars.logshipper.model.file_key import FileKey, file_key
 from sidecars.logshipper.volumes import configured_paths
+from sidecars.logshipper.volumes.configured_paths import ConfiguredDirectory
 from sidecars.logshipper.volumes.own_files import OwnFiles
 
 MAX_HOPS = 8  # links that one path may lead through
@@ -46,9 +47,9 @@ class LogVolumes:
         self, folders: Iterable[str], link_roots: Iterable[str] = (), own_files: OwnFiles | None = None
     ) -> None:
         self.own_files = own_files or OwnFiles()
-        self._link_roots = [_Directory(folder) for folder in sorted(set(link_roots), key=len, reverse=True)]
+        self._link_roots = [ConfiguredDirectory(folder) for folder in sorted(set(link_roots), key=len, reverse=True)]
         named = {one.path: one for one in self._link_roots}
-        self._directories = [named.get(folder) or _Directory(folder) for folder in set(folders) | named.keys()]
+        self._directories = [named.get(folder) or ConfiguredDirectory(folder) for folder in set(folders) | named.keys()]
         self._directories.sort(key=lambda one: len(one.path), reverse=True)  # the longest path first
         self.refresh(lambda _path, _error: None)
 
@@ -66,6 +67,10 @@ class LogVolumes:
                 pass  # it does not exist yet
             except OSError as error:
                 refused(one.path, error)
+
+    def on_the_mount_of(self, root: Root) -> list[str]:
+        """Return the directories that are on the same mount as another one: see `configured_paths.shared_mount`."""
+        return [one.path for one in self._directories if one.root and configured_paths.shared_mount(one.root, root)]
 
     def close(self) -> None:
         """Close all directories."""
@@ -113,6 +118,12 @@ class LogVolumes:
         except LeavesRoot as error:
             root, name = self._follow(folder, error)
             return _below(root, name)
+
+    def directory_to_watch(self, folder: str) -> Root:
+        """Return a directory, or a configured one that is above those of the globs. The caller closes it."""
+        if any(one.below(folder) is not None for one in self._directories):
+            return self.directory(folder)
+        return configured_paths.open_directory(folder)
 
     def parent_without_links(self, path: str) -> tuple[Root, str]:
         """Return the open directory of a path and its last component, for a change. No link is followed.
@@ -186,39 +197,7 @@ class LogVolumes:
         raise error
 
 
-class _Directory:
-    """One configured directory, open while it exists."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path.rstrip("/")
-        self.root: Root | None = None
-        self._key: FileKey | None = None
-
-    def refresh(self) -> None:
-        """Open the directory if another one is at its path by now. Raises OSError."""
-        try:
-            status = os.stat(self.path or "/")  # noqa: PTH116 - only compared: what is opened is judged by itself
-        except OSError:
-            self.close()
-            raise
-        if self.root is None or file_key(status) != self._key:
-            self.close()
-            self.root = configured_paths.open_directory(self.path or "/")
-            self._key = file_key(self.root.status())
-
-    def below(self, path: str) -> str | None:
-        """Return the part of a path below this directory; "" for the directory itself; None if it is outside."""
-        if path == self.path or (path == "/" and not self.path):
-            return ""
-        return path[len(self.path) + 1 :] if path.startswith(f"{self.path}/") else None
-
-    def close(self) -> None:
-        if self.root is not None:
-            self.root.close()
-            self.root = None
-
-
-def _find(directories: Iterable[_Directory], path: str) -> tuple[Root, str]:
+def _find(directories: Iterable[ConfiguredDirectory], path: str) -> tuple[Root, str]:
     """Return the first of the directories that the path is in, and the rest of the path. Raises OSError."""
     for one in directories:
         name = one.below(path)

@@ -27,7 +27,7 @@ def messages(path: Path) -> list[str]:
 
 def file_sink(folder: Path, size: int | None = None, keep: int | None = None) -> FileSink:
     path = folder / "out" / "logshipper.ndjson"
-    return FileSink(path, "LOGSHIPPER_SINK", NumberedRotation(path, size, keep))
+    return FileSink(path, "LOGSHIPPER_SINK", NumberedRotation(path.name, size, keep))
 
 
 async def test_the_file_sink_appends_and_a_restart_goes_on(tmp_path: Path) -> None:
