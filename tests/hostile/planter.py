@@ -129,7 +129,6 @@ def forge_record(folder: str, name: str, digest: str) -> None:
     entry = {"sha256": digest, "check": "war", "file": fields}
     text = f'{{"version":1,"artifacts":{{\n{json.dumps(name)}:{json.dumps(entry)}\n}}}}\n'  # as the copier writes it
     file(f"{folder}/.warcopier.json", text)
-    os.chmod(f"{folder}/.warcopier.json", 0o644)  # the copier reads none that others may write
 
 
 # -- locks -------------------------------------------------------------------------------------------------------------

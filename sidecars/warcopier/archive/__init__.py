@@ -12,7 +12,9 @@ Modules in the order of the data:
 - `archive_check`   the verification that the settings select, with errors that name the file
 - `unpacking`       the sink of `verification` that writes files; loaded only with WARCOPIER_UNPACK
 - `matching`        the sink that compares an exploded directory with the archive; loaded only with WARCOPIER_UNPACK
+- `open_directories`   descriptors of an application's directories, for these two
 - `entry_times`     modification times of unpacked files, which follow from the archive
 
-All but `unpacking` and `matching` are pure: they get a function that reads a range of the file, and open nothing.
+All others are pure but `unpacking`, `matching` and `open_directories`: they get a function that reads a range of the
+file, and open nothing.
 """

@@ -59,9 +59,11 @@ class ArchiveCheck:
     def require_match(self, path: str, read: ReadAt, size: int, root: Root) -> None:
         """Verify all of an archive, and compare it with an exploded directory. Raises BadData, or Differs."""
         from sidecars.warcopier.archive.matching import ExplodedDirectoryMatcher  # noqa: PLC0415 - not for a WAR
+        from sidecars.warcopier.archive.open_directories import OpenDirectories  # noqa: PLC0415 - not for a WAR
 
         summary = self.summarize(path, read, size)
-        with naming(path), ExplodedDirectoryMatcher(root) as matcher:
+        with naming(path), OpenDirectories(root) as directories:
+            matcher = ExplodedDirectoryMatcher(directories)
             verification.require_no_overlap(
                 verification.verify_part(read, summary, part, self._name_rule, matcher) for part in summary.parts
             )

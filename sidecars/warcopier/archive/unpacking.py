@@ -1,11 +1,10 @@
 """Unpacking: the sink of `verification` that writes an archive's entries as files of an exploded directory.
 
 The directory is new and private, but a neighbour with our uid can still plant links in it and exchange its directories.
-So each directory is opened beneath the open root without following a link (`chassis.isolation.beneath`). Entries of one
-directory mostly follow each other: its descriptor is kept, and a file costs one openat(2) of one component. Every name
-has passed the rule `unpackable`. Each file is created with O_EXCL and its final permissions, written, and read back.
-The times of files and directories follow from the archive (see `entry_times`), so that replicas agree. Modes, owners
-and times are set through descriptors only.
+So each directory is opened once, without following a link (`open_directories`), and each file in it by one component.
+Every name has passed the rule `unpackable`. A file is created with O_EXCL and its final permissions, written, and read
+back. The times of files and directories follow from the archive (see `entry_times`), so that replicas agree. Modes,
+owners and times are set through descriptors only.
 
 Tomcat marks a directory that it has unpacked with `META-INF/war-tracker`, which has the mtime of the WAR. This module
 writes one too. If a WAR of that name ever appears beside the directory, Tomcat then sees that the directory is not that
@@ -30,10 +29,8 @@ from sidecars.warcopier.transfer.copying import holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
-    from typing import Self
 
-    from sidecars.chassis.isolation.beneath import Root
+    from sidecars.warcopier.archive.open_directories import OpenDirectories
     from sidecars.warcopier.archive.zip_format import Entry
     from sidecars.warcopier.settings import Owner
 
@@ -41,6 +38,7 @@ TRACKER = tomcat_names.WAR_TRACKER.encode()
 _BELOW_TRACKER, _ABOVE_TRACKER = TRACKER + b"/", os.path.dirname(TRACKER)  # noqa: PTH120 - bytes
 # Tomcat reloads the application if the mtime of one of the last two differs.
 _GETS_NEW_TIME = (tomcat_names.WAR_TRACKER, "WEB-INF/web.xml", "WEB-INF/tomcat-web.xml")
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_BITS, _READ_TO_SEARCH = 0o444, 2  # a user who may read a directory may also search it
 _OWNER_BITS = 0o300  # the owner of a directory may fill and empty it
 _INSIGNIFICANT = (b"", b"/", b".")
@@ -48,26 +46,18 @@ _PIECE = 1 << 16  # bytes read at a time
 
 
 class ExplodedDirectoryWriter:
-    """Writes the entries of one archive below `root`. Each process that unpacks owns one, and closes it."""
+    """Writes the entries of one archive below the root of `directories`. Each process that unpacks owns one."""
 
-    def __init__(self, root: Root, mode: int, owner: Owner | None, on_written: Callable[[int], None]) -> None:
+    def __init__(
+        self, directories: OpenDirectories, mode: int, owner: Owner | None, on_written: Callable[[int], None]
+    ) -> None:
         """`mode` is that of files; `on_written` is called with the number of further bytes that are written."""
-        self._root = root
+        self._directories = directories
+        self._root = directories.root
         self._mode = mode
         self._directory_mode = mode | ((mode & _READ_BITS) >> _READ_TO_SEARCH) | _OWNER_BITS
         self._owner = owner
         self._on_written = on_written
-        self._directory: Root | None = None  # the directory of the last entry, kept open
-        self._path = b""  # of that directory
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._directory is not None:
-            self._directory.close()
 
     def directory(self, path: bytes) -> None:
         """Create the directory of an entry. Raises BadArchive, IOFailed or OSError."""
@@ -146,24 +136,14 @@ class ExplodedDirectoryWriter:
     def _create(self, path: bytes) -> int:
         directory, _, name = path.rpartition(b"/")
         try:
-            return self._open_directory(directory, path).create(os.fsdecode(name), self._mode, os.O_RDWR)
-        except OSError as error:
-            raise _refusal(error, path) from None
-
-    def _open_directory(self, directory: bytes, path: bytes) -> Root:
-        """Return the directory of the entry with this path. It is made if it is missing."""
-        if not directory:
-            return self._root
-        if self._directory is None or directory != self._path:
             try:
-                found = self._root.subdirectory(os.fsdecode(directory))
+                descriptor = self._directories.descriptor(directory)
             except FileNotFoundError:
                 self._make_directory(directory, path)
-                found = self._root.subdirectory(os.fsdecode(directory))
-            if self._directory is not None:
-                self._directory.close()
-            self._directory, self._path = found, directory
-        return self._directory
+                descriptor = self._directories.descriptor(directory)
+            return os.open(name, _CREATE, self._mode, dir_fd=descriptor)
+        except OSError as error:
+            raise _refusal(error, path) from None
 
     def _make_directory(self, directory: bytes, path: bytes) -> None:
         """Make a directory and its parents. An archive may list them in any order, twice, or not at all."""

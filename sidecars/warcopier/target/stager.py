@@ -211,20 +211,21 @@ class Stager:
 
     def _unpack(self, source: Source, reader: int, summary: ArchiveSummary, root: Root) -> tuple[tuple[int, int], str]:
         """Fill the directory from the archive. Return the directory's identity and the archive's digest."""
+        from sidecars.warcopier.archive.open_directories import OpenDirectories  # noqa: PLC0415 - not for a WAR
         from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter  # noqa: PLC0415 - not for a WAR
         from sidecars.warcopier.transfer.fork_pool import ForkPool  # noqa: PLC0415 - not for a WAR
 
         read = io_errors.range_reader(reader, source.path)
 
         def directory_writer(on_written: OnWritten) -> ExplodedDirectoryWriter:
-            return ExplodedDirectoryWriter(root, self._settings.mode, self._settings.owner, on_written)
+            return ExplodedDirectoryWriter(directories, self._settings.mode, self._settings.owner, on_written)
 
         def unpack_part(number: int, on_written: OnWritten) -> EntryRanges:
-            with directory_writer(on_written) as writer:
-                return self._check.unpack_part(source.path, read, summary, number, writer)
+            return self._check.unpack_part(source.path, read, summary, number, directory_writer(on_written))
 
         single_process = source.fingerprint.size < WORTH_A_PROCESS or not self._may_fork
         with (
+            OpenDirectories(root) as directories,
             ForkPool(len(summary.parts), unpack_part, single_process=single_process) as pool,
             BackgroundTask(reader, sha256_of) as digest,
         ):
@@ -237,8 +238,7 @@ class Stager:
                 self._check.require_no_overlap(source.path, pool.run(flush.wrote))
                 with archive_check.naming(source.path):
                     mtime = self._mtime(source, time.time_ns())
-                    with directory_writer(no_progress) as writer:
-                        writer.finish(mtime, summary.newest_dos_time)
+                    directory_writer(no_progress).finish(mtime, summary.newest_dos_time)
                 status = root.status()
             with io_errors.reading(source.path):
                 return (status.st_ino, status.st_uid), digest.result()

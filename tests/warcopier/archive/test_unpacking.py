@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sidecars.chassis.isolation.beneath import Root
 from sidecars.warcopier.archive import verification
+from sidecars.warcopier.archive.open_directories import OpenDirectories
 from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
 from sidecars.warcopier.archive.verification import Limits
 from sidecars.warcopier.archive.zip_format import BadArchive
@@ -35,7 +36,8 @@ def unpacked(data: bytes, folder: Path, limits: Limits = WIDE, mode: int = 0o644
     folder.mkdir(parents=True, exist_ok=True)
     before = os.umask(0)
     try:
-        with Root.open(folder) as root, ExplodedDirectoryWriter(root, mode, None, no_progress) as sink:
+        with Root.open(folder) as root, OpenDirectories(root) as directories:
+            sink = ExplodedDirectoryWriter(directories, mode, None, no_progress)
             whole = verification.summarize(read, len(data), limits, "unpackable")
             verification.require_no_overlap(
                 verification.verify_part(read, whole, part, "unpackable", sink) for part in whole.parts

@@ -15,6 +15,7 @@ import pytest
 
 from sidecars.chassis.isolation import openat2
 from sidecars.chassis.isolation.beneath import LeavesRoot, Root
+from sidecars.warcopier.archive.open_directories import OpenDirectories
 from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
 from sidecars.warcopier.archive.zip_format import BadArchive
 from sidecars.warcopier.transfer.progress import no_progress
@@ -52,10 +53,10 @@ def test_none_of_six_thousand_files_lies_outside(tmp_path: Path, layer: str, mon
             name = f"WEB-INF/classes/{number}.class".encode()
             entry: Any = SimpleNamespace(name=name, crc=zlib.crc32(DATA), timestamp=None, dos_time=0x5A000000)
             while True:
-                # A writer of its own for each file, so that each one opens its directory in the storm.
-                with ExplodedDirectoryWriter(root, 0o644, None, no_progress) as writer:
+                # No directory is kept open, so that it is looked up in the storm for each file.
+                with OpenDirectories(root) as directories:
                     try:
-                        writer.file(entry, [DATA])
+                        ExplodedDirectoryWriter(directories, 0o644, None, no_progress).file(entry, [DATA])
                         break
                     except (LeavesRoot, BadArchive):  # BadArchive: the chain met the link, and then looked too late
                         refused += 1

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime.lifecycle import BadData
 from sidecars.warcopier.archive import verification
+from sidecars.warcopier.archive.open_directories import OpenDirectories
 from sidecars.warcopier.archive.unpacking import ExplodedDirectoryWriter
 from sidecars.warcopier.archive.verification import Contents
 from sidecars.warcopier.archive.zip_format import BadArchive
@@ -43,12 +44,12 @@ def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
 
         def work(number: int, wrote: OnWritten) -> bytes:
             try:
-                with ExplodedDirectoryWriter(root, 0o644, None, wrote) as sink:
-                    return verification.verify_part(read, found, found.parts[number], "unpackable", sink)
+                sink = ExplodedDirectoryWriter(directories, 0o644, None, wrote)
+                return verification.verify_part(read, found, found.parts[number], "unpackable", sink)
             except BadArchive as refusal:
                 raise BadData(str(refusal)) from None
 
-        with ForkPool(len(found.parts), work, single_process=alone) as tasks:
+        with OpenDirectories(root) as directories, ForkPool(len(found.parts), work, single_process=alone) as tasks:
             verification.require_no_overlap(tasks.run(no_progress))
     except (BadArchive, BadData) as refusal:
         return str(refusal)
