@@ -29,6 +29,12 @@ class Report:
     in_force: dict[str, bool]  # layers that the trace has seen at work
 
 
+def _writable(life: Life) -> tuple[str, ...]:
+    """Return the roots in which a sidecar may change names: the logs only if it is to delete what it has delivered."""
+    deletes = ("vol",) if "LOGSHIPPER_DELETE_DELIVERED" in life.environ else ()
+    return (*WRITES[life.sidecar], *deletes)
+
+
 def attacks_of(life: Life, layers: Layers) -> tuple[Attack, ...]:
     return tuple(attack for attack in life.attacks if layers.same_user or not attack.same_user_only)
 
@@ -46,7 +52,7 @@ def run(life: Life, layers: Layers) -> Report:
         return Report(
             code=code,
             stderr=here.program.stderr if here.program else "",
-            escapes=here.escapes(READS[life.sidecar], WRITES[life.sidecar]),
+            escapes=here.escapes(READS[life.sidecar], _writable(life)),
             undone=undone,
             answers=answers,
             changed={attack.name: here.changed(attack) for attack in attacks},
