@@ -24,8 +24,8 @@ _REPLACED = "[apikey]"
 def redact_body(texts: Sequence[str], index: int, clean: list[str]) -> None:
     """Replace in `clean` the lines of the key that begins in the text at the index, if one begins there."""
     _, begins, rest = texts[index].rpartition(_BEGIN)
-    body = "".join(rest.partition(_KEY)[2].split())
-    if not begins or _KEY not in rest or (body and not _BODY(body)):
+    _, named, body = rest.partition(_KEY)
+    if not (begins and named) or not all(_BODY(line) for line in map(str.strip, body.split("\n")) if line):
         return
     for at in range(index + 1, min(index + 1 + _LONGEST, len(texts))):
         if _END in texts[at] or _BEGIN in texts[at]:
