@@ -9,7 +9,7 @@ import pty
 import select
 import socket
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.support import PATIENCE
@@ -40,6 +40,17 @@ class Stalled:
             assert ready, f"not within {patience:g} s: {until!r}; so far {data[self.filled :][-500:]!r}"
             data += os.read(self.ours, 1 << 16)
         return data[self.filled :]
+
+    def read_lines(self, is_enough: Callable[[list[str]], bool], patience: float = PATIENCE) -> list[str]:
+        """Return the whole lines that were written after the filling, as soon as they are enough."""
+        data = b""
+        lines: list[str] = []
+        while not is_enough(lines):
+            ready, _, _ = select.select([self.ours], [], [], patience)
+            assert ready, f"not within {patience:g} s; {len(lines)} lines so far"
+            data += os.read(self.ours, 1 << 16)
+            lines = data[self.filled :].decode().split("\n")[:-1]
+        return lines
 
     def is_still_blocking(self) -> bool:
         """Return True if the flags of the shared description are unchanged."""

@@ -76,8 +76,8 @@ class LogWriter:
     def write(self, data: bytes, *, urgent: bool = False) -> None:
         """Write the line, keep it for later, or drop it. Never blocks and never raises."""
         with self._changed:
-            line = _Line(self.notice(self._unreported) + data if self._unreported else data, self._unreported)
-            self._unreported = 0
+            unreported, self._unreported = self._unreported, 0
+            line = _Line(self.notice(unreported) + data if unreported else data, unreported)
             most = QUEUE + URGENT if urgent else QUEUE
             if self._blocks or not self._direct_write.acquire(blocking=False):
                 self._keep(line, most)
@@ -109,6 +109,9 @@ class LogWriter:
                 self._start()
             self._changed.wait_for(lambda: not self._queue, seconds)
 
+    # The counters change by numbers that are known before: Python runs the handler of a signal at a call, so one in
+    # `self._queued += len(…)` would lose what the handler adds.
+
     # -- with the lock --------------------------------------------------------------------------------------------
 
     def _put_or_keep(self, line: _Line, most: int) -> None:
@@ -120,16 +123,18 @@ class LogWriter:
             self._put(line)
         finally:
             if not self._is_settled(line):
+                size = len(line.data)
                 self._queue.appendleft(line)  # before lines that a signal's handler has logged meanwhile
-                self._queued += len(line.data)
+                self._queued += size
 
     def _keep(self, line: _Line, most: int) -> None:
-        if self._queued + len(line.data) > most:
+        size = len(line.data)
+        if self._queued + size > most:
             line.lost = True
             self._is_settled(line)
         else:
             self._queue.append(line)
-            self._queued += len(line.data)
+            self._queued += size
 
     def _is_settled(self, line: _Line) -> bool:
         """Return True if the line is written or lost; count it if it is lost."""
@@ -178,8 +183,9 @@ class LogWriter:
                     self._queue.popleft()
                     self._changed.notify_all()
                     continue
-                self._queued += len(line.data)
-            self._wait_for_room(is_stuck=len(line.data) == before)
+                after = len(line.data)
+                self._queued += after
+            self._wait_for_room(is_stuck=after == before)
 
     def _wait_for_room(self, *, is_stuck: bool) -> None:
         import select  # noqa: PLC0415 - almost never needed

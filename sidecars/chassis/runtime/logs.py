@@ -4,6 +4,9 @@
 `{"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"published","logger":"warcopier","file":"shop.war","bytes":1}`.
 The field names are those of Go's `log/slog`, which most neighbours in a cluster use.
 
+The fields of a line that is longer than LONGEST are cut, so that lines of several processes never mix. A line whose
+fields are all short stays whole, such as the first one with its many settings.
+
 No line ever blocks the work: a line that stderr's reader does not take is kept, or dropped and counted (`log_writer`).
 
 The standard library's `logging` is loaded only by `configure(libraries=True)`, for programs whose libraries use it;
@@ -21,7 +24,7 @@ from contextlib import suppress
 from sidecars.chassis.runtime import json_text
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.chassis.runtime.log_writer import LogWriter
-from sidecars.chassis.runtime.printable import printable
+from sidecars.chassis.runtime.printable import printable, truncate
 
 if TYPE_CHECKING:
     import logging
@@ -33,6 +36,11 @@ FORMATS = ("auto", "json", "text")
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m"}
 _CLEAR = "\r\x1b[K"
 _STDERR = 2
+# Bytes of a line, with its line feed. A write of up to PIPE_BUF (4096) bytes to a pipe is atomic (pipe(7)): lines of
+# several workers do not mix. The rest is for the line that reports dropped lines, which is written with the next one.
+LONGEST = 4096 - 256
+_SHORT = 256  # characters of a field that is not cut
+_MOST_CUTS = 16  # of the fields of a line
 _RESERVED = frozenset({"time", "level", "msg", "logger"})
 
 
@@ -82,6 +90,15 @@ class _Output:
         return self._bytes("warning", "logs", msg, {"lines": lines}, "")
 
     def _bytes(self, level: str, logger: str, msg: str, fields: dict[str, object], before: str) -> bytes:
+        data = self._encoded(level, logger, msg, fields, before)
+        for _ in range(_MOST_CUTS):
+            over = len(data) - LONGEST
+            if over <= 0 or not (fields := _cut_longest(fields, over)):
+                break
+            data = self._encoded(level, logger, msg, fields, before)
+        return data
+
+    def _encoded(self, level: str, logger: str, msg: str, fields: dict[str, object], before: str) -> bytes:
         line = self._line(level, logger, msg, fields, colours=self._writer.is_terminal)
         if _scrub is not None:
             line = _scrub(line, f"log line of {logger}")
@@ -229,6 +246,17 @@ def _forward_libraries(level: str) -> None:
     root.handlers[:] = [Forwarding()]
     root.setLevel(level.upper())
     logging.raiseExceptions = False  # a log line never stops the work
+
+
+def _cut_longest(fields: dict[str, object], over: int) -> dict[str, object]:
+    """Return the fields with the longest text cut by `over` bytes; none if all texts are short."""
+    texts = {name: text for name, text in fields.items() if isinstance(text, str)}
+    name = max(texts, key=lambda name: len(texts[name]), default="")
+    if not name or len(texts[name]) <= _SHORT:
+        return {}
+    text, left = texts[name], max(_SHORT, len(texts[name]) - over - len("…".encode())) - 1
+    cut = f"…{text[-left:]}" if name == "traceback" else truncate(text, left)  # its end says what has happened
+    return {**fields, name: cut}
 
 
 def _traceback(error: BaseException) -> str:

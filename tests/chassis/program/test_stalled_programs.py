@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -112,6 +114,50 @@ def test_the_ambassador_serves_every_request_and_says_how_many_lines_it_has_drop
     wait_until(lambda: metric(admin, DROPPED) > 0, "lines are counted as dropped")
     assert log.is_still_blocking()
     assert program.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_each_of_2000_requests_is_answered_and_its_line_is_written_or_counted(
+    begin: Begin, log: Stalled, app: str, workers: str
+) -> None:
+    port, admin = free_port(), free_port()
+    program = begin(
+        "ambassador",
+        AMBASSADOR_UPSTREAM=app,
+        AMBASSADOR_LISTEN=f"127.0.0.1:{port}",
+        AMBASSADOR_ADMIN_LISTEN=f"127.0.0.1:{admin}",
+        AMBASSADOR_ACCESS_LOG="all",
+        AMBASSADOR_WORKERS=workers,
+        AMBASSADOR_DRAIN_QUIET="0",
+    )
+    program.wait_ready(admin)
+    with ThreadPoolExecutor(8) as clients:
+        answered = clients.map(lambda first: answers(port, range(first, first + 250)), range(0, 2000, 250))
+    assert sum(answered) == 2000
+
+    wait_until(lambda: metric(admin, "ambassador_requests_total") == 2000, "all requests are counted")
+    dropped = int(metric(admin, DROPPED))
+    assert dropped > 0
+    lines = log.read_lines(lambda lines: sum(is_request(line) for line in lines) == 2000 - dropped)
+    assert len({line for line in lines if is_request(line)}) == 2000 - dropped
+    assert program.stop() == 0
+
+
+def answers(port: int, numbers: range) -> int:
+    """Send a request for each number on one connection, all at once, and return the number of 200s."""
+    requests = [f"GET /{number:04}/{'x' * 600} HTTP/1.1\r\nHost: a\r\n\r\n" for number in numbers]
+    data = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        sender = threading.Thread(target=connection.sendall, args=["".join(requests).encode()])
+        sender.start()
+        while data.count(b"up 1\n") < len(requests) and (more := connection.recv(1 << 16)):
+            data += more
+        sender.join()
+    return data.count(b"HTTP/1.1 200 OK\r\n")
+
+
+def is_request(line: str) -> bool:
+    return bool(json.loads(line)["msg"] == "request")  # a torn line is no JSON
 
 
 def test_the_adapter_answers(begin: Begin, app: str) -> None:

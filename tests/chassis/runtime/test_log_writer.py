@@ -170,6 +170,46 @@ def test_threads_that_log_at_once_never_mix_their_lines() -> None:
     assert all(line in (b"a" * 50, b"b" * 50, b"c" * 50) for line in lines)
 
 
+def test_the_room_in_the_queue_is_the_same_after_a_signal_in_the_middle_of_a_count(full: Stalled) -> None:
+    writer = LogWriter(full.theirs, notice)
+    count = len
+    signals: list[int] = []
+
+    class Line(bytes):
+        def __len__(self) -> int:
+            if count(signals) < 50:
+                signals.append(1)
+                writer.write(b"from a handler\n")
+            return super().__len__()
+
+    for _ in range(50):
+        writer.write(Line(b"a line\n"))
+
+    with writer._changed:
+        assert writer._queued == sum(count(one.data) for one in writer._queue)
+    assert signals
+
+
+def test_dropped_lines_are_reported_once_although_a_signal_comes_while_they_are(full: Stalled) -> None:
+    signals: list[int] = []
+
+    def interrupted(lines: int) -> bytes:
+        if signals:
+            signals.pop()
+            writer.write(b"from a handler\n", urgent=True)
+        return notice(lines)
+
+    writer = LogWriter(full.theirs, interrupted)
+    while writer.dropped < 3:
+        writer.write(b"x" * 999 + b"\n")
+    signals.append(1)
+    writer.write(b"the last\n", urgent=True)
+
+    reports = re.findall(rb"dropped (\d+)", full.read(b"the last\n"))
+    assert sum(map(int, reports)) == writer.dropped == 3
+    assert not signals
+
+
 def test_a_handler_of_a_signal_may_log_in_the_middle_of_a_line() -> None:
     with stalled("pipe") as ends:
         writer = LogWriter(ends.theirs, notice)

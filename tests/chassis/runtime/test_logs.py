@@ -190,3 +190,51 @@ def test_before_it_is_configured_lines_go_where_those_of_libraries_go(caplog: py
 
     assert caplog.messages == ["careful"]
     assert caplog.records[0].levelname == "WARNING"
+
+
+# -- long lines --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("character", ["x", "\x1b", '"', "ü", "\U0001f600", "\udc80"])
+def test_a_long_line_is_cut_so_that_lines_of_several_processes_do_not_mix(form: str, character: str) -> None:
+    stream = Stream()
+    logs.configure(stream=stream, form=form)
+
+    logs.get("x").info("request", path=character * 9000, reason=character * 5000, status=200)
+
+    line = stream.getvalue()
+    assert len(line.encode(errors="backslashreplace")) <= logs.LONGEST
+    assert "…" in line
+    if form == "json":
+        assert json.loads(line)["status"] == 200
+
+
+def test_a_line_that_is_not_too_long_is_whole() -> None:
+    stream = Stream()
+    logs.configure(stream=stream)
+
+    logs.get("x").info("request", path="x" * 3000)
+
+    assert stream.lines()[0]["path"] == "x" * 3000
+
+
+def test_of_a_long_traceback_the_end_is_kept() -> None:
+    stream = Stream()
+    logs.configure(stream=stream)
+
+    logs.get("x").defect("a defect", ValueError("the reason" + 5000 * " very" + " long, and its end"))
+
+    [line] = stream.lines()
+    assert line["traceback"].startswith("…")
+    assert line["traceback"].endswith("long, and its end")
+
+
+def test_a_line_of_many_short_fields_stays_whole() -> None:
+    stream = Stream()
+    logs.configure(stream=stream)
+    settings = {f"SETTING_{number}": "x" * 100 for number in range(100)}
+
+    logs.get("x").info("starting", **settings)
+
+    assert settings.items() <= stream.lines()[0].items()
