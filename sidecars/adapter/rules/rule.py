@@ -33,7 +33,7 @@ Severity = Literal["warn", "fail"]
 
 MAX_LENGTH = 2**20  # characters of all rules: as much as a ConfigMap holds
 _MAX_NAME = 63
-_NAME = re.compile(r"[\s;]*(?:#[^\n]*[\s;]*)*(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)[ \t]*:)?")
+_NAME = re.compile(r"[\s;]*+(?:#[^\n]*+[\s;]*+)*+(?:([A-Za-z0-9_][A-Za-z0-9_.-]*)[ \t]*:)?")
 _SOMETHING = re.compile(r"\S")
 _NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _HINTS = {"stale": "== 0", "age": "< 60s"}

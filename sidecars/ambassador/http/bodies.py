@@ -91,14 +91,18 @@ class ChunkedReader:
         self._status = status
         self._state = _SIZE
         self._remaining = 0
-        self._unfinished = b""  # the beginning of a line, or of the CR LF after data, whose end has not come
+        self._unfinished = bytearray()  # the beginning of a line, or of the CR LF after data, whose end has not come
         self._extensions = 0
         self._trailer_bytes = 0
 
-    def feed(self, data: bytes) -> Sequence[bytes]:  # noqa: C901 - four states, one loop
+    def feed(self, data: bytes) -> Sequence[bytes]:  # noqa: C901, PLR0912 - four states, one loop
         pieces: list[bytes] = []
         if self._unfinished:
-            data, self._unfinished = self._unfinished + data, b""
+            if self._state != _END_OF_DATA and b"\n" not in data:
+                self._keep(data)
+                return pieces
+            data = bytes(self._unfinished) + data
+            self._unfinished.clear()
         at, end = 0, len(data)
         while at < end and not self.done:
             if self._state == _DATA:
@@ -156,11 +160,12 @@ class ChunkedReader:
         if ours:
             self.trailers.append(ours)
 
-    def _keep(self, beginning: bytes) -> None:
+    def _keep(self, more: bytes) -> None:
+        """Keep the beginning of a line, or more of it, without a copy of what is there: it may come byte by byte."""
         limit = _MAX_TRAILERS if self._state == _TRAILERS else _MAX_SIZE_LINE
-        if len(beginning) > limit + 1 or b"\n" in beginning:
+        if len(self._unfinished) + len(more) > limit + 1 or b"\n" in more:
             raise MessageRejected(self._status, "a line within a chunked body is too long or does not end in CR LF")
-        self._unfinished = beginning
+        self._unfinished += more
 
 
 BodyReader = ContentLengthReader | ChunkedReader | UntilCloseReader

@@ -42,7 +42,7 @@ from sidecars.ambassador.transport.streams import Transport, discard_unread
 from sidecars.ambassador.upstream.upstream import Upstream
 
 _CR: Final = b"\r"[0]
-_EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)+")
+_EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)++")
 _MAX_PIPELINED: Final = 64 * 1024  # bytes of further requests that wait
 _QUIET: Final = 0.1  # seconds without a request after which a drain takes a connection for idle
 

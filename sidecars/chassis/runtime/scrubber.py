@@ -36,7 +36,7 @@ class Net:
 
     def __init__(self) -> None:
         self.hits = 0
-        self._spellings: tuple[str, ...] = ()  # the longest first
+        self._spellings: tuple[str, ...] | None = ()  # the longest first; None if they must be put together again
         self._by_owner: dict[object, list[list[str]]] = {}
         self._reported: set[str] = set()
         self._lock = threading.RLock()  # a signal's handler may log
@@ -47,17 +47,25 @@ class Net:
             values = self._by_owner.setdefault(owner, [])
             values.append([spelling for text in texts for spelling in _spellings(text)])
             del values[:-_KEPT]
-            found = {spelling for values in self._by_owner.values() for value in values for spelling in value}
-            self._spellings = tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
+            self._spellings = None
 
     def scrub(self, text: str, place: str) -> str:
         """Return the text without a secret. `place` names the output, for the report of a hit."""
-        for spelling in self._spellings:
+        for spelling in self._all_spellings():
             if spelling in text:
                 # In JSON a secret of digits may stand in a number, which must stay one.
                 text = text.replace(spelling, "9" if spelling.isdigit() else _REPLACEMENT)
                 self._count(place)
         return text
+
+    def _all_spellings(self) -> tuple[str, ...]:
+        spellings = self._spellings
+        if spellings is None:  # once after a change, however many secrets were set
+            with self._lock:
+                found = {spelling for values in self._by_owner.values() for value in values for spelling in value}
+                spellings = tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
+                self._spellings = spellings
+        return spellings
 
     def _count(self, place: str) -> None:
         with self._lock:

@@ -26,7 +26,7 @@ _TRACEBACK = r"Traceback \(most recent call last\):"
 CONTINUATIONS = {
     "java": (
         rf"[ \t]|{_BLANK}|Caused by: |Wrapped by: |Suppressed: "
-        r"|(?:[A-Za-z_$][\w$]*\.)+[A-Z$_][\w$]*(?:: |:?\r?(?:\n|\Z))"  # the class of an exception
+        r"|(?:[A-Za-z_$][\w$]*\.)++[A-Z$_][\w$]*(?:: |:?\r?(?:\n|\Z))"  # the class of an exception
     ),
     "python": (
         rf"[ \t]|{_BLANK}|{_TRACEBACK}"
@@ -140,7 +140,7 @@ class FirstLineSplitter:
 # -- open events ---------------------------------------------------------------------------------------------------
 
 _TRACEBACK_BEGINS = b"Traceback (most"
-_OPEN = re.compile(rf"^{_TRACEBACK}\r?(?:\n[ \t][^\n]*)*\Z", re.MULTILINE)
+_OPEN = re.compile(rf"^{_TRACEBACK}\r?(?:\n[ \t][^\n]*)*+\Z", re.MULTILINE)  # possessive: it goes back nowhere
 _OPEN_BYTES = re.compile(_OPEN.pattern.encode(), re.MULTILINE)
 
 

@@ -64,7 +64,7 @@ def _json_object(text: str) -> Fields:
 # -- logfmt --------------------------------------------------------------------------------------------------------
 
 _KEY = r"[^\s=\"]+"
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_QUOTED = r'"(?:[^"\\]|\\.)*+"'  # possessive: to go back into it, `re` would keep a hundred bytes for each character
 _PAIR = re.compile(rf'({_KEY})(?:=({_QUOTED}|[^\s"]*))?(?=\s|\Z)\s*', re.DOTALL)
 
 

@@ -33,7 +33,7 @@ def parse_redact(raw: str) -> list[str]:
     rest = raw.strip()
     while rest:
         if rest.startswith("/"):
-            match = re.match(r"/((?:[^/\\]|\\.)+)/\s*(?:,\s*|\Z)", rest, re.DOTALL)
+            match = re.match(r"/((?:[^/\\]|\\.)++)/\s*(?:,\s*|\Z)", rest, re.DOTALL)
             if not match:
                 raise ValueError(f"expected a regex between slashes, then a comma or the end, at: {rest}")
             found.append("/" + match[1].replace(r"\/", "/"))

@@ -1,0 +1,157 @@
+"""Every parser of the ambassador: four times as much hostile input is about four times the work."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+
+from sidecars.ambassador.balancing.hash_key import hash_key_function
+from sidecars.ambassador.discovery import resolvconf
+from sidecars.ambassador.discovery.dns_target import SrvRecord, addresses_of_records
+from sidecars.ambassador.http import header_edits
+from sidecars.ambassador.http.bodies import ChunkedReader
+from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning, detect_protocol
+from sidecars.ambassador.http.header_edits import combine_edits
+from sidecars.ambassador.http.request_head import RequestParser
+from sidecars.ambassador.http.response_head import parse_response
+from sidecars.ambassador.setting_types import targets
+from sidecars.ambassador.transport.disconnects import parse_table
+from tests.growth import Case, require_linear
+
+pytestmark = pytest.mark.slow
+
+MOST = 10**9  # fields
+PARSER = RequestParser({b"orders"}, combine_edits(None, has_token=False), MOST)
+EDITING = RequestParser({b"orders"}, combine_edits(header_edits.edits.parse("-a\nb: c\n+d: e"), has_token=True), MOST)
+
+FIELDS: dict[str, Any] = {
+    "fields": lambda n: b"".join(b"f%d: v\r\n" % number for number in range(n)),
+    "one field": lambda n: b"a: v\r\n" * n,
+    "names of one prefix": lambda n: b"".join(b"x-forwarded-for-%d: v\r\n" % number for number in range(n)),
+    "options of Connection": lambda n: b"Connection: " + b", ".join(b"f%d" % k for k in range(n)) + b"\r\n",
+    "Connection and what it names": lambda n: (
+        b"Connection: " + b", ".join(b"f%d" % k for k in range(n)) + b"\r\n"
+        + b"".join(b"f%d: v\r\n" % k for k in range(n))
+    ),
+    "Connection again": lambda n: b"Connection: close\r\n" * n,
+    "codings": lambda n: b"Transfer-Encoding: " + b"gzip, " * n + b"chunked\r\n",
+    "Transfer-Encoding again": lambda n: b"Transfer-Encoding: gzip\r\n" * n,
+    "lengths": lambda n: b"Content-Length: " + b"1, " * n + b"1\r\n",
+    "a long length": lambda n: b"Content-Length: " + b"0" * n + b"1\r\n",
+    "commas": lambda n: b"Connection: " + b"," * n + b"\r\n",
+    "blanks": lambda n: b"a:" + b" " * n + b"v\r\n",
+    "blanks in a list": lambda n: b"Connection: a" + b" " * n + b"b\r\n",
+    "folded lines": lambda n: b"a: v\r\n" + b" v\r\n" * n,
+    "a name without an end": lambda n: b"a" * n + b"\r\n",
+    "expectations": lambda n: b"Expect: 100-continue\r\n" * n,
+    "cookies": lambda n: b"Cookie: " + b"a=b; " * n + b"\r\n",
+    "upgrades": lambda n: b"Connection: upgrade\r\nUpgrade: " + b"a/b, " * n + b"\r\n",
+}  # fmt: skip
+LINES: dict[str, Any] = {
+    "a path": lambda n: b"/" + b"a" * n,
+    "dots": lambda n: b"/" + b"../" * n,
+    "a query": lambda n: b"/?" + b"&" * n,
+    "percent signs": lambda n: b"/" + b"%41" * n,
+    "an authority": lambda n: b"http://" + b"a." * n + b"/",
+    "colons": lambda n: b"http://" + b":" * n,
+}
+
+
+def parse_request(parser: RequestParser) -> Any:
+    def parse(data: bytes) -> None:
+        with contextlib.suppress(MessageRejected):
+            check_beginning(data, 400)
+            detect_protocol(data, 400)
+            parser.parse(data, data.index(b"\r\n\r\n")).head(b"orders", b"")
+
+    return parse
+
+
+@pytest.mark.parametrize("fields", FIELDS)
+@pytest.mark.parametrize("parser", [PARSER, EDITING], ids=["plain", "with edits"])
+def test_the_fields_of_a_request_are_parsed_in_linear_time(parser: RequestParser, fields: str) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: orders\r\n"
+    require_linear(Case(fields, lambda n: head + FIELDS[fields](n) + b"\r\n", parse_request(parser)))
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_request_line_is_parsed_in_linear_time(line: str) -> None:
+    def make(n: int) -> Any:
+        return b"GET " + LINES[line](n) + b" HTTP/1.1\r\nHost: orders\r\n\r\n"
+
+    require_linear(Case(line, make, parse_request(PARSER)))
+
+
+@pytest.mark.parametrize("fields", FIELDS)
+def test_the_fields_of_a_response_are_parsed_in_linear_time(fields: str) -> None:
+    request = PARSER.parse(b"GET / HTTP/1.1\r\nHost: orders\r\n\r\n", len(b"GET / HTTP/1.1\r\nHost: orders"))
+
+    def parse(head: bytes) -> None:
+        with contextlib.suppress(MessageRejected):
+            parse_response(head, request, MOST).head(1, close=False)
+
+    require_linear(Case(fields, lambda n: b"HTTP/1.1 200 OK\r\n" + FIELDS[fields](n).removesuffix(b"\r\n"), parse))
+
+
+BODIES: dict[str, Any] = {
+    "chunks of one byte": lambda n: b"1\r\nx\r\n" * n,
+    "one chunk": lambda n: b"%x\r\n" % n + b"x" * n + b"\r\n",
+    "an extension": lambda n: b"1;" + b"x" * n,
+    "extensions": lambda n: b"1;a=b\r\nx\r\n" * n,
+    "zeros": lambda n: b"0" * n,
+    "trailers": lambda n: b"0\r\n" + b"a: b\r\n" * n,
+    "a long trailer": lambda n: b"0\r\na: " + b"b" * n,
+}
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1 << 30], ids=["byte by byte", "in pieces", "at once"])
+@pytest.mark.parametrize("body", BODIES)
+def test_a_chunked_body_is_read_in_linear_time(body: str, size: int) -> None:
+    def read(data: bytes) -> None:
+        reader = ChunkedReader(400)
+        with contextlib.suppress(MessageRejected):
+            for at in range(0, len(data), size):
+                reader.feed(data[at : at + size])
+
+    require_linear(Case(body, BODIES[body], read))
+
+
+SOCKET = "   %d: 0100007F:%04X 0100007F:1F90 01 0:0 00:0 0 0 0 %d 1\n"
+
+
+def find_cookie(head: bytes) -> None:
+    find = hash_key_function("hash:cookie:c")
+    assert find
+    find(head, "")
+
+
+TEXTS: dict[str, tuple[Any, Any]] = {
+    "name servers": (lambda n: "nameserver 10.0.0.1\n" * n, resolvconf.parse),
+    "options": (lambda n: "options " + "ndots:5 " * n, resolvconf.parse),
+    "search domains": (lambda n: "search " + "a.b. " * n, resolvconf.parse),
+    "a number": (lambda n: "options ndots:" + "9" * n, resolvconf.parse),
+    "empty lines": (lambda n: "\n" * n, resolvconf.parse),
+    "targets": (lambda n: ",".join(f"http://a{number}" for number in range(n)), targets.parse),
+    "a target": (lambda n: "http://" + "a." * n, targets.parse),
+    "SRV labels": (lambda n: "https+srv://" + "_a." * n + "b", lambda text: targets.parse(text).targets[0].service),
+    "edits": (lambda n: "a: b\n" * n, header_edits.edits.parse),
+    "sockets": (lambda n: "header\n" + "".join(SOCKET % (k, k, k) for k in range(n)), parse_table),
+    "a cookie": (lambda n: b"Cookie: " + b"a=b; " * n + b"\r\n", find_cookie),
+    "SRV records": (
+        lambda n: [(SrvRecord(k % 7, k, 80, f"h{k}.test"), ["10.0.0.1"]) for k in range(n)],
+        addresses_of_records,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_is_read_in_linear_time(name: str) -> None:
+    make, work = TEXTS[name]
+
+    def read(data: Any) -> None:
+        with contextlib.suppress(ValueError):
+            work(data)
+
+    require_linear(Case(name, make, read, 40_000))
