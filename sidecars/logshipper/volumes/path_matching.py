@@ -20,8 +20,13 @@ def looks_beside(pattern: str, path: str) -> bool:
 
 
 def _match_names(pattern: list[str], path: list[str]) -> bool:
-    if not pattern:
-        return not path
-    if pattern[0] == "**":
-        return any(_match_names(pattern[1:], path[skipped:]) for skipped in range(len(path) + 1))
-    return bool(path) and fnmatch.fnmatchcase(path[0], pattern[0]) and _match_names(pattern[1:], path[1:])
+    """Follow all places of the path at once: a search that goes back takes exponential time with several `**`."""
+    places = {0}
+    for name in pattern:
+        if name == "**":
+            places = set(range(min(places), len(path) + 1))
+        else:
+            places = {at + 1 for at in places if at < len(path) and fnmatch.fnmatchcase(path[at], name)}
+        if not places:
+            return False
+    return len(path) in places
