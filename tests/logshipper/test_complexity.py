@@ -246,7 +246,7 @@ def a_journal(n: int) -> bytes:
 
 def replay(data: bytes) -> None:
     state = checkpoint.State()
-    for entry in checkpoint.journal_entries(data):
+    for entry in checkpoint.journal_entries(data.splitlines(keepends=True)):
         checkpoint.apply(state, entry)
 
 
