@@ -315,7 +315,7 @@ def test_rules_are_parsed_in_linear_time(name: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["underscores", "dots", "values"])
 def test_names_are_escaped_in_linear_time(scheme: str) -> None:
-    require_linear(Case(scheme, lambda n: "\u00e4._" * n, lambda name: escape_name(name, scheme)))  # type: ignore[arg-type]
+    require_linear(Case(scheme, lambda n: "\u00e4._" * n, lambda name: escape_name(name, scheme)))  # type: ignore[arg-type] # one of its words
 
 
 def test_a_body_is_unpacked_in_linear_time() -> None:
