@@ -75,6 +75,16 @@ def _over_endpoints(read: Callable[..., int]) -> Callable[[Upstream], int]:
 
 _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     ("ambassador_downstream_connections", "Connections from the app.", lambda it: it.counters.accepted),
+    (
+        "ambassador_downstream_connections_shed",
+        "Idle connections from the app that were closed for newer ones.",
+        lambda it: it.clients.shed,
+    ),
+    (
+        "ambassador_downstream_unfinished_ended",
+        "Connections from the app that were ended because unfinished requests took too much memory.",
+        lambda it: it.clients.unfinished.ended,
+    ),
     ("ambassador_upstream_connects", "Connections opened to endpoints.", lambda it: it.pool.connects),
     ("ambassador_upstream_connect_failures", "Connections that did not open.", lambda it: it.pool.connect_failures),
     ("ambassador_upstream_retries", "Attempts after a failure.", lambda it: it.counters.retries),

@@ -152,7 +152,10 @@ class UpstreamSettings:
         duration("100ms", "24h"), "the longest time for which a DNS answer is valid, whatever its TTL", default="30s"
     )
     max_connections: int = setting(
-        integer(1, 65535), "the number of connections that the app may have open to this upstream", default="4096"
+        integer(1, 65535),
+        "the number of connections that the app may have open to this upstream; one more takes the place of one that "
+        "serves no request",
+        default="4096",
     )
     max_pending: int = setting(
         integer(1, 65535),

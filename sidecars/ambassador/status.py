@@ -27,6 +27,8 @@ def upstream_status(upstream: Upstream, now: float) -> dict[str, Any]:
         "balance": upstream.settings.balance,
         "panic": upstream.balancer.in_panic,
         "connections": len(upstream.clients.open),
+        "connections_shed": upstream.clients.shed,
+        "unfinished_bytes": upstream.clients.unfinished.held,
         "requests": upstream.counters.requests,
         "retries": upstream.counters.retries,
         "retry_budget_left": int(upstream.budget.saved),

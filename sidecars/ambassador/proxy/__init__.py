@@ -14,8 +14,9 @@
      v                                                                 |
     upstream.upstream_connection  ------- Response, pieces ------------+
 
-Beside them: `retry` decides which attempts are repeated, `timeouts` has the table of all time-outs, `tunnel` joins two
-connections after 101, and `tcp_connection` is the app's connection of an upstream that is not HTTP.
+Beside them: `request_buffer` keeps the bytes of unfinished requests within limits, `retry` decides which attempts are
+repeated, `timeouts` has the table of all time-outs, `tunnel` joins two connections after 101, and `tcp_connection` is
+the app's connection of an upstream that is not HTTP.
 
 Read `exchange` first, then `client_connection` and `attempts`. Modules import only what lies below them; a contract in
 pyproject.toml keeps it so. A lower module sees an exchange as an abstract class that it defines itself: mypyc compiles

@@ -32,18 +32,16 @@ from typing import Final, cast
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import BodyReader, body_reader
 from sidecars.ambassador.http.head_rules import HTTP2, MessageRejected, check_beginning
-from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.proxy import timeouts
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
-from sidecars.ambassador.proxy.response_writer import ResponseWriter
+from sidecars.ambassador.proxy.request_buffer import RequestBuffer
 from sidecars.ambassador.proxy.tunnel import Handover
-from sidecars.ambassador.transport.streams import Transport, discard_unread
+from sidecars.ambassador.transport.streams import Transport
 from sidecars.ambassador.upstream.upstream import Upstream
 
 _CR: Final = b"\r"[0]
 _EMPTY_LINES: Final = re.compile(rb"\A(?:\r\n)++")
-_MAX_PIPELINED: Final = 64 * 1024  # bytes of further requests that wait
 _QUIET: Final = 0.1  # seconds without a request after which a drain takes a connection for idle
 
 IDLE: Final = "idle"
@@ -54,20 +52,16 @@ LINGERING: Final = "lingering"
 monotonic: Final = time.monotonic
 
 
-class ClientConnection(ResponseWriter):
+class ClientConnection(RequestBuffer):
     """One connection from the app. The event loop owns it as a protocol, and the upstream's registry ticks it.
 
     It has the methods of asyncio.Protocol without inheriting from it, since a compiled class cannot.
     """
 
-    __slots__ = ("_body", "_buffer", "_is_unread", "_max_header_size", "exchange")
+    __slots__ = ("_max_header_size",)
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream)
-        self.exchange: Exchange | None = None  # the one under way
-        self._body: BodyReader | None = None  # of the request that is coming
-        self._buffer = b""  # of a head that is not complete, or of further requests
-        self._is_unread = False  # True if there is no room for more bytes of the app
         self._max_header_size = upstream.settings.max_header_size
 
     @property
@@ -84,9 +78,11 @@ class ClientConnection(ResponseWriter):
         self.upstream.counters.count_accepted()
         cause = self.upstream.clients.admit(self, self.transport)
         if cause is not None:
-            self._turn_away(cause)
+            self.turn_away(cause)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._buffer = b""
+        self._note_held()
         self.upstream.clients.remove(self)
         self.upstream.clients.note_work(self.since)
         exchange = self.exchange
@@ -107,11 +103,9 @@ class ClientConnection(ResponseWriter):
             if self._body is not None:
                 self._feed(self.exchange, self._body, data)
             elif not self.lingers:
-                self._buffer += data
-                self.read_on()
+                self._keep(data)
         elif self.is_full and not self.lingers:
-            self._buffer += data  # the app must first take the responses that it has
-            self.read_on()
+            self._keep(data)  # the app must first take the responses that it has
         elif not self.lingers:
             if self._buffer:
                 self._parse(self._buffer + data, len(self._buffer))
@@ -133,6 +127,7 @@ class ClientConnection(ResponseWriter):
                 self._buffer = data
                 if not checked:
                     self.since = monotonic()
+                self._note_held()
                 return
             request = self.upstream.request_parser.parse(data, end)
         except MessageRejected as error:
@@ -142,11 +137,14 @@ class ClientConnection(ResponseWriter):
 
     def _begin(self, request: Request, rest: bytes) -> None:
         """Begin the exchange of a request, behind whose head `rest` has come."""
-        self._buffer = rest
+        self._buffer = b"" if request.length else rest
+        if self._buffer or self._held:
+            self._note_held()
+            if self.lingers:
+                return
         exchange = self.exchange = Exchange(self, self.upstream, request)
         if request.length:
             body = self._body = body_reader(request.length, 400)
-            self._buffer = b""
             if rest:
                 self._feed(exchange, body, rest)
             if exchange.over:
@@ -164,19 +162,10 @@ class ClientConnection(ResponseWriter):
             self._body = None
             self._buffer = body.surplus
         exchange.feed(pieces, body.trailers, done=body.done)
+        if self._buffer:
+            self._note_held()
         if self.exchange is exchange:  # or the connection has become a tunnel's
             self.read_on()
-
-    def read_on(self) -> None:
-        exchange = self.exchange
-        no_room = len(self._buffer) > _MAX_PIPELINED or (
-            exchange is not None and exchange.takes_no_more and self._body is not None
-        )
-        self._is_unread = no_room and not self.lingers
-        if self._is_unread:
-            self.transport.pause_reading()
-        else:
-            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Return True if the connection stays open, for an app that still wants the responses to its requests."""
@@ -198,9 +187,6 @@ class ClientConnection(ResponseWriter):
             self.reject(400, "the request ended before its body was complete")
 
     # -- for the exchange -----------------------------------------------------------------------------------------
-
-    def serves(self, exchange: object) -> bool:
-        return self.exchange is exchange
 
     def closes_after(self, request: Request, *, complete: bool) -> bool:
         is_last = self.ended and not self._buffer
@@ -242,10 +228,6 @@ class ClientConnection(ResponseWriter):
             if self.exchange is None:
                 self.close()
 
-    def leave(self) -> None:
-        self.exchange = self._body = None
-        self._buffer = b""
-
     def hand_over(self) -> Handover:
         unread = self._buffer
         self.leave()
@@ -266,16 +248,6 @@ class ClientConnection(ResponseWriter):
             self.exchange.resume_response()
 
     # -- rejections -----------------------------------------------------------------------------------------------
-
-    def _turn_away(self, cause: Cause) -> None:
-        """Send a response before there is a request, and close. A descriptor of the reserve is given back at once."""
-        self.write_local_reply(cause, (), head_only=False, close=True)
-        self.upstream.counters.count_response(cause.status, 0.0)
-        if cause.own_fault:
-            discard_unread(self.transport)
-            self.close()
-        else:
-            self.linger()
 
     def reject(self, status: int, reason: str, protocol: str = "") -> None:
         """Respond to a request that is not passed on, and close: nothing behind it on the connection can be trusted.
@@ -315,13 +287,6 @@ class ClientConnection(ResponseWriter):
             self.reject(local_replies.DEFECT.status, local_replies.DEFECT.text)
 
     # -- ends -----------------------------------------------------------------------------------------------------
-
-    def abort(self) -> None:
-        """Close at once; by a reset if the app is owed something."""
-        exchange = self.exchange
-        self.break_off(by_reset=exchange is not None or bool(self.transport.get_write_buffer_size()))
-        if exchange is not None:
-            exchange.abandon(GONE)
 
     def close_if_idle(self, now: float) -> None:
         """Close, unless it was at work a moment ago: then its next request may be on its way."""

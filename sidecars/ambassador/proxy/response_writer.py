@@ -16,7 +16,7 @@ from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.proxy.timeouts import Delivery
 from sidecars.ambassador.proxy.tunnel import Handover
-from sidecars.ambassador.transport.streams import Transport, reset
+from sidecars.ambassador.transport.streams import Transport, discard_unread, reset
 from sidecars.ambassador.upstream.access_log import Failures
 from sidecars.ambassador.upstream.upstream import Upstream
 
@@ -128,3 +128,13 @@ class ResponseWriter(ABC):
             self.transport.close()
         else:
             self.transport.write_eof()
+
+    def turn_away(self, cause: Cause) -> None:
+        """Send a response before there is a request, and close. A descriptor of the reserve is given back at once."""
+        self.write_local_reply(cause, (), head_only=False, close=True)
+        self.upstream.counters.count_response(cause.status, 0.0)
+        if cause.own_fault:
+            discard_unread(self.transport)
+            self.close()
+        else:
+            self.linger()

@@ -162,6 +162,10 @@ class TunnelEnd(asyncio.BufferedProtocol):
             if end is not None and not end.lost:
                 reset(end.transport)
 
+    def idle_since(self) -> float:
+        """A tunnel is never idle: no message of it says that it ends."""
+        return -1.0
+
     def close_if_idle(self, _now: float) -> None:
         """Do nothing: a tunnel is never idle, it ends when its peers end it."""
 

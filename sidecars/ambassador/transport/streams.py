@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterable
@@ -58,6 +59,16 @@ def discard_unread(transport: Transport) -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         os.read(transport.get_extra_info("socket").fileno(), _UNREAD)
+
+
+def has_unread(transport: Transport) -> bool:
+    """Return True if bytes of the peer, or its end, have arrived and wait to be read."""
+    own = transport.get_extra_info("socket")
+    if own is None or own.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(own.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def peer_host(transport: Transport) -> str:

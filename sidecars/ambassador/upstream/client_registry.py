@@ -1,4 +1,10 @@
-"""The app's connections to one upstream: admitted or turned away, ticked once a second, and ended by the drain."""
+"""The app's connections to one upstream: admitted or turned away, ticked once a second, and ended by the drain.
+
+If `MAX_CONNECTIONS` are open, a newcomer takes the place of one that serves no request: of the address that holds most
+of those, the one that has been idle for longest. A newcomer is turned away only if all of them serve a request or are
+tunnels. Connections do not report to anybody whether they are idle: they are looked at when there are too many, and a
+look chooses several, so that it costs a newcomer little.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +16,14 @@ from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.settings import UpstreamSettings
 from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
 from sidecars.ambassador.transport.defects import Defects
-from sidecars.ambassador.transport.streams import Transport, reset
+from sidecars.ambassador.transport.streams import Transport, has_unread, reset
+from sidecars.chassis.accept.buffered_bytes import BufferedBytes
+from sidecars.chassis.accept.longest_idle import longest_idle
+from sidecars.chassis.accept.peers import peer_key
 
 _LOOK_EVERY: Final = 1.0  # seconds between two looks at each connection, unless a shorter time-out asks for more
+_SHED_AT_ONCE: Final = 64  # connections that one look at all of them chooses
+_UNFINISHED: Final = 8 * 1024 * 1024  # bytes of unfinished heads and waiting requests, of all connections together
 _NEXT_CONNECTION: Final = 0.5  # seconds that a drain waits for another connection of an app that is at work
 
 
@@ -20,6 +31,9 @@ class AppConnection(Protocol):
     """A connection from the app, as far as the registry uses it: of HTTP, or the app's end of a tunnel."""
 
     transport: Transport
+
+    def idle_since(self) -> float:
+        """Return the time since when it serves no request; -1 if it serves one, or is a tunnel."""
 
     def tick(self, now: float) -> None:
         """Apply its time-outs. Called about once a second."""
@@ -41,6 +55,9 @@ class ClientRegistry:
         self._max_connections = settings.max_connections
         self._max_descriptors = most_descriptors()
         self._listeners: Sequence[Listener] = ()
+        self._next_to_shed: list[tuple[AppConnection, float]] = []  # with the times since when they are idle
+        self.shed = 0  # idle connections that were closed for newcomers
+        self.unfinished = BufferedBytes(max(_UNFINISHED, 4 * settings.max_header_size))
         self._worked_until = 0.0  # when a connection that has ended was last at work
         # A look at many connections costs time; with a fifth of the shortest time-out it is exact enough.
         timeouts = [settings.timeout, settings.idle_timeout, settings.stream_idle_timeout]
@@ -70,8 +87,36 @@ class ClientRegistry:
             listener.accepted(descriptor)
         if descriptor >= self._max_descriptors:  # one of the reserve
             self._free_descriptor()
+            self._shed_one(connection)  # so that the next one is welcome
             return local_replies.NO_DESCRIPTORS
-        return local_replies.TOO_MANY_CONNECTIONS if len(self.open) > self._max_connections else None
+        if len(self.open) > self._max_connections and not self._shed_one(connection):
+            return local_replies.TOO_MANY_CONNECTIONS
+        return None
+
+    def _shed_one(self, newcomer: AppConnection) -> bool:
+        """Close the connection that has been idle for longest. Return False if there is none but the newcomer."""
+        for is_fresh in (False, True):
+            if is_fresh:
+                self._next_to_shed = self._longest_idle(newcomer)
+            while self._next_to_shed:
+                connection, since = self._next_to_shed.pop()
+                is_idle = connection in self.open and connection.idle_since() == since
+                if is_idle and not has_unread(connection.transport):  # else its next request has come
+                    self.open.pop(connection, None)
+                    self.shed += 1
+                    connection.transport.abort()
+                    return True
+        return False
+
+    def _longest_idle(self, newcomer: AppConnection) -> list[tuple[AppConnection, float]]:
+        """Return connections to close, the first one last."""
+        idle: list[tuple[float, str, tuple[AppConnection, float]]] = []
+        for connection in self.open:
+            since = connection.idle_since()
+            if since >= 0 and connection is not newcomer:
+                key = peer_key(connection.transport.get_extra_info("peername"))
+                idle.append((since, key, (connection, since)))
+        return longest_idle(idle, _SHED_AT_ONCE)[::-1]
 
     # -- while open -----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ Who connects may be hostile. So limits begin here, before a connection has a tra
                                                    └ handshakes: few at a time, peers by turns
 
 Read `gate` first, which has the states of a connection, and then `budget`. The data path of the ambassador has no gate:
-it uses `listen`, `acceptor` and `buffered_bytes`.
+it uses `listen`, `acceptor`, `longest_idle` and `buffered_bytes`.
 
 listen          listening sockets from an `Address`, on both loopbacks
 port_holder     the user that has a port which is taken
@@ -18,5 +18,6 @@ budget          the number of connections, by peers
 peers           peers by their addresses
 client_hello    the size of the first record of TLS
 handshakes      the TLS handshakes that run
+longest_idle    the idle connections to close, where a budget would cost too much
 buffered_bytes  the bytes of unfinished requests of all connections
 """

@@ -29,18 +29,6 @@ def test_a_client_that_stalls_in_a_head_or_a_body_is_answered_408(start: Start) 
             assert peer.rest() == b""
 
 
-def test_one_connection_too_many_is_told_so(start: Start) -> None:
-    with backends(answering()) as (backend,):
-        ambassador = Ambassador(start, backend.url, MAX_CONNECTIONS="2")
-        with ambassador.connect() as one, ambassador.connect() as two:
-            for peer in (one, two):
-                peer.send(GET)
-                assert peer.response()[0] == 200
-            with ambassador.connect() as peer:
-                assert b"error=connection_limit_reached" in peer.rest()
-        wait_until(lambda: ambassador.ask()[0] == 200, "a connection within the limit")
-
-
 def test_a_client_that_leaves_takes_its_request_with_it(start: Start) -> None:
     ended = threading.Event()
 

@@ -1,0 +1,81 @@
+"""The reading half's memory of an app's connection: the bytes of an unfinished head, or of requests that wait.
+
+Each connection has a limit for them, and all connections to an upstream have one for the sum
+(`chassis/accept/buffered_bytes`): 4,096 connections with 64 KiB each are more than a small container has. Most requests
+arrive whole and alone. They are never in the buffer, and cost no report.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sidecars.ambassador.http.bodies import BodyReader
+from sidecars.ambassador.proxy.exchange import GONE, Exchange
+from sidecars.ambassador.proxy.response_writer import ResponseWriter
+from sidecars.ambassador.upstream.upstream import Upstream
+
+_MAX_PIPELINED: Final = 64 * 1024  # bytes of further requests that wait
+
+
+class RequestBuffer(ResponseWriter):
+    """The buffer, and the exchange under way. The whole, `ClientConnection`, derives from it."""
+
+    __slots__ = ("_body", "_buffer", "_held", "_is_unread", "exchange")
+
+    def __init__(self, upstream: Upstream) -> None:
+        super().__init__(upstream)
+        self.exchange: Exchange | None = None  # the one under way
+        self._body: BodyReader | None = None  # of the request that is coming
+        self._buffer = b""  # of a head that is not complete, or of further requests
+        self._held = 0  # bytes of the buffer that the registry knows of
+        self._is_unread = False  # True if there is no room for more bytes of the app
+
+    def serves(self, exchange: object) -> bool:
+        return self.exchange is exchange
+
+    def idle_since(self) -> float:
+        return -1.0 if self.exchange is not None else self.since
+
+    def leave(self) -> None:
+        self.exchange = self._body = None
+        self._buffer = b""
+        self._note_held()
+
+    def _keep(self, data: bytes) -> None:
+        """Keep bytes of further requests until their turn comes."""
+        self._buffer += data
+        self.read_on()
+        self._note_held()
+
+    def _note_held(self) -> None:
+        """Report the bytes in the buffer. A request that arrives whole and alone needs no report."""
+        held = len(self._buffer)
+        if held != self._held:
+            self._held = held
+            self.upstream.clients.unfinished.note(self, held)
+
+    def end_for_memory(self) -> None:
+        """End the connection: it holds more bytes than any other one, and all together hold too many."""
+        self._held = 0
+        if self.exchange is not None:
+            self.abort()
+        else:
+            self.reject(503, "the unfinished requests of all connections together are too large")
+
+    def read_on(self) -> None:
+        exchange = self.exchange
+        no_room = len(self._buffer) > _MAX_PIPELINED or (
+            exchange is not None and exchange.takes_no_more and self._body is not None
+        )
+        self._is_unread = no_room and not self.lingers
+        if self._is_unread:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once; by a reset if the app is owed something."""
+        exchange = self.exchange
+        self.break_off(by_reset=exchange is not None or bool(self.transport.get_write_buffer_size()))
+        if exchange is not None:
+            exchange.abandon(GONE)
