@@ -3,7 +3,8 @@
     __main__ of a sidecar ──▶ commandline ──▶ config: settings from the environment
                                          └──▶ runtime: life cycle, logs, limits, health
                                          └──▶ admin_server ──▶ http: server, client, TLS ──▶ accept: listening sockets
-                                         └──▶ isolation: names beneath a directory, safe beside a hostile neighbour
+                                         └──▶ isolation: names beneath a directory, and a process without what it does
+                                              not need: safe beside a hostile neighbour
 
 Imports go one way: `probe` and `settings_tables` import `commandline` and `admin_server`, these import `http`, that
 imports `accept`, this imports `config`, which imports `isolation`, and all import `runtime`.

@@ -7,8 +7,17 @@ A neighbour that shares a volume can plant links and swap directories at any tim
 is two lookups, and the neighbour changes the answer in between. So a directory is opened once, and each name is looked
 up beneath its descriptor by the call that uses it.
 
-Begin with `beneath`.
+    the settings ──▶ roots ──▶ confine.confine: not dumpable, no core, Landlock ──▶ event loop, threads, workers
+
+A process also gives up what it does not need: at the start, what is neither in its settings nor part of the system can
+no longer be opened by any code in it.
+
+Begin with `beneath` and `confine`.
 
 beneath   `Root`: every operation on a shared volume
 openat2   openat2(2) by its number, since the C library of the images has no wrapper
+roots     the directories that a process may use, and how: declared by the types of its settings
+places    the existing directories and files of the roots, and the roots of every Python program
+landlock  the three calls of Landlock, and the rights that each version of the kernel knows
+confine   the steps at the start, and what is in force
 """
