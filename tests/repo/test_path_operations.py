@@ -63,7 +63,7 @@ EXEMPT: dict[str, tuple[str, str]] = {
     "chassis/runtime/streams.py": ("os.open", KERNEL),
     "chassis/settings_tables.py": ("iterdir, readme.read_text, readme.write_text", "a tool of the repository"),
     "logshipper/input/discovery.py": ("os.stat, os.path.lexists", NAMES),
-    "logshipper/input/scan_loop.py": ("os.path.exists", f"DONE_FILE: only whether it exists; {OPERATORS}"),
+    "logshipper/volumes/configured_paths.py": ("open, os.stat", f"{KERNEL}; the other is {NAMES}"),
     "logshipper/volumes/globs.py": ("entry.is_symlink, entry.is_dir", f"an entry of a scan of {DESCRIPTOR}"),
     "logshipper/volumes/log_volumes.py": ("os.stat", NAMES),
     "logshipper/volumes/own_files.py": ("os.stat", NAMES),
@@ -87,13 +87,6 @@ EXEMPT: dict[str, tuple[str, str]] = {
     "warcopier/watch/watcher.py": ("os.stat", SOURCE),
 }
 """Modules with their plain operations, and why those are safe."""
-
-NOT_YET: dict[str, str] = {
-    "logshipper/delivery/dead_letters.py": "os.open, mkdir",
-    "logshipper/sinks/file.py": "os.open, os.stat, mkdir",
-    "logshipper/sinks/numbered_rotation.py": "iterdir",
-}
-"""Modules that are to be moved to `Root`. This table gets shorter and never longer."""
 
 
 def plain_operations(source: str) -> Iterator[str]:
@@ -135,7 +128,7 @@ def test_every_path_of_a_shared_volume_is_opened_beneath_its_root() -> None:
     wrong = {}
     for path in tracked("sidecars/*.py"):
         name = str(path.relative_to(ROOT / "sidecars"))
-        known = named(EXEMPT.get(name, ("", ""))[0]) | named(NOT_YET.get(name, ""))
+        known = named(EXEMPT.get(name, ("", ""))[0])
         lines = [one for one in plain_operations(path.read_text()) if not _is_known(one.partition(": ")[2], known)]
         if lines:
             wrong[name] = lines
@@ -146,10 +139,10 @@ def _is_known(operation: str, known: set[str]) -> bool:
     return operation in known or operation.rpartition(".")[2] in known
 
 
-@pytest.mark.parametrize("name", [*EXEMPT, *NOT_YET])
+@pytest.mark.parametrize("name", EXEMPT)
 def test_what_is_exempt_is_still_there(name: str) -> None:
     """An exemption that nothing needs would hide the next plain operation."""
-    known = named(NOT_YET[name] if name in NOT_YET else EXEMPT[name][0])
+    known = named(EXEMPT[name][0])
     there = found_in(name)
     assert {one for one in known if not any(_is_known(found, {one}) for found in there)} == set()
 
