@@ -301,14 +301,14 @@ def envoy(folder: Path) -> str:
 
 @contextmanager
 def running(
-    command: list[str], core: int, environ: dict[str, str], ports: list[int]
+    command: list[str], core: int, environ: dict[str, str], ports: list[int], *, stderr: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run the command on its core while the context is open; enter when it accepts connections on all its ports."""
     process = subprocess.Popen(
         ["taskset", "-c", str(core), *command],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environ},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
     )
     try:
         deadline = time.monotonic() + 30
