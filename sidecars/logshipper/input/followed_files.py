@@ -7,7 +7,7 @@ over.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -236,9 +236,10 @@ class FollowedFiles:
         self._store.forget_file(tail.state.generation)
         log.info("done with a file", file=tail.state.first_path, generation=tail.state.generation)
 
-    def _leave_own_files(self) -> None:
+    def _leave_own_files(self, files: Container[FileKey]) -> None:
         """Close each followed file that has become one of ours: it was moved to where we write."""
-        for key in self._volumes.own_files.keys() & self._by_key.keys():
+        moved = [key for key in self._by_key if key not in files]
+        for key in self._volumes.own_files.keys().intersection(moved) if moved else ():
             tail = self._by_key[key]
             log.error("a log file has become a file of logshipper itself, and is left", file=tail.state.path)
             self._close(tail)  # its bytes are counted as lost by this scan

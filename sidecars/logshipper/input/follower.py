@@ -169,7 +169,7 @@ class Follower(FollowedFiles):
         listing = Listing(self._inputs, self._volumes, self.access.refused, self._by_key.keys())
         yield from listing.steps()
         self.access.note_left_out(listing.left_out)
-        self._leave_own_files()
+        self._leave_own_files(listing.files)
         self.poll()  # after the listing: a copy that is listed was made before a truncation that is noticed now
         yield from self._find_dormant(listing.files)
         return listing

@@ -130,6 +130,10 @@ class _Walk:
             if count % _STEP == 0:
                 yield None
             matched = part if matches is not None and matches(entry.name) else None
+            if entry.is_file(follow_symlinks=False):
+                if matched == self._last:
+                    yield from self._file(entry, f"{folder}/{entry.name}")
+                continue
             below = descending if depth < MAX_DEPTH and not entry.name.startswith(".") else []
             if matched is not None or below:
                 yield from self._entry(entry, f"{folder}/{entry.name}", matched, below, depth)
@@ -139,19 +143,21 @@ class _Walk:
     def _entry(
         self, entry: os.DirEntry[str], path: str, part: int | None, descending: list[int], depth: int
     ) -> Iterator[Match]:
-        """Take an entry that matches the part (None: only the parts `**` in `descending` reach it)."""
+        """Take an entry that is no regular file. It matches the part, or only parts `**` reach it."""
         if entry.is_symlink():
             yield from self._linked(path, part, descending, depth)
         elif entry.is_dir(follow_symlinks=False):
             self._descend(path, part, descending, depth)
         elif part == self._last:
-            try:
-                status = _status(entry)
-            except PermissionError as error:  # the directory may be read, and its files not looked at
-                self._refused(path, OSError(error.errno, error.strerror, path), True)
-            else:
-                if status is not None:
-                    yield Match(path, status)
+            yield from self._file(entry, path)
+
+    def _file(self, entry: os.DirEntry[str], path: str) -> tuple[Match, ...]:
+        try:
+            status = _status(entry)
+        except PermissionError as error:  # the directory may be read, and its files not looked at
+            self._refused(path, OSError(error.errno, error.strerror, path), True)
+            return ()
+        return () if status is None else (Match(path, status),)
 
     def _descend(
         self, path: str, part: int | None, descending: list[int], depth: int, *, is_link: bool = False
