@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 from collections.abc import Callable, Iterable
 
+import inotify_simple
 from inotify_simple import INotify, flags
 
 from sidecars.chassis.isolation.beneath import Root
@@ -43,7 +45,7 @@ class Watcher:
         self._taken = 0.0  # when `take` was called last
         self._inotify: INotify | None = None
         try:
-            self._inotify = INotify(nonblocking=True)
+            self._inotify = _instance()
         except OSError as error:
             log.warning("no inotify: files are only looked at every SCAN_INTERVAL", reason=error.strerror)
 
@@ -116,3 +118,14 @@ class Watcher:
         self._stop_listening()
         if self._inotify is not None:
             self._inotify.close()
+
+
+def _instance() -> INotify:
+    """Return a new instance. Raises OSError.
+
+    The library would search libc by running ldconfig and a compiler, which the confinement forbids. This program has
+    libc loaded.
+    """
+    if inotify_simple._libc is None:  # noqa: SLF001 - the library has no other way to be given it
+        inotify_simple._libc = ctypes.CDLL(None, use_errno=True)  # noqa: SLF001 - as above
+    return INotify(nonblocking=True)

@@ -18,8 +18,11 @@ LONG = 30.0  # seconds; a time-out that is not reached if an event comes
 
 @pytest.fixture
 async def watcher(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watcher]:
-    # inotify_simple looks for libc by a process, ldconfig. None is the program itself, which has libc loaded.
-    monkeypatch.setattr(inotify_simple, "find_library", lambda _name: None)
+    def refuse(_name: str) -> str:
+        raise FileNotFoundError(2, "a confined process starts no ldconfig and no compiler")
+
+    monkeypatch.setattr(inotify_simple, "_libc", None)
+    monkeypatch.setattr(inotify_simple, "find_library", refuse)
     made = Watcher()
     yield made
     made.close()
