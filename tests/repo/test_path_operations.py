@@ -64,7 +64,10 @@ EXEMPT: dict[str, tuple[str, str]] = {
     "chassis/settings_tables.py": ("iterdir, readme.read_text, readme.write_text", "a tool of the repository"),
     "logshipper/input/discovery.py": ("os.stat, os.path.lexists", NAMES),
     "logshipper/volumes/configured_paths.py": ("open, os.stat", f"{KERNEL}; the other is {NAMES}"),
-    "logshipper/volumes/globs.py": ("entry.is_symlink, entry.is_dir", f"an entry of a scan of {DESCRIPTOR}"),
+    "logshipper/volumes/globs.py": (
+        "entry.is_file, entry.is_symlink, entry.is_dir",
+        f"an entry of a scan of {DESCRIPTOR}",
+    ),
     "logshipper/volumes/log_volumes.py": ("os.stat", NAMES),
     "logshipper/volumes/own_files.py": ("os.stat", NAMES),
     "warcopier/app.py": ("os.path.islink", SOURCE),
