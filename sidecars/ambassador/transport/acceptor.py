@@ -70,8 +70,12 @@ class Listener:
             self._accept_by_ourselves()
 
     def _accept_by_ourselves(self) -> None:
-        starter = Starter(self._loop, self._protocol)
-        self._acceptor = Acceptor(self._loop, self._bound, starter, is_my_turn=self._is_my_turn)
+        starter = Starter(self._loop)
+
+        def take(accepted: socket.socket, _address: object) -> None:
+            starter.start(accepted, self._protocol)
+
+        self._acceptor = Acceptor(self._loop, self._bound, take, is_my_turn=self._is_my_turn)
 
     def close(self) -> None:
         """Stop accepting, and close the socket."""

@@ -119,21 +119,29 @@ class Acceptor:
 
 
 class Starter:
-    """Gives each connection that it takes a transport and a protocol. Its acceptor owns it."""
+    """Gives accepted connections their transports and protocols. The owner of an acceptor owns it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._protocol = protocol
         self._starting: set[asyncio.Task[None]] = set()
 
-    def __call__(self, accepted: socket.socket, _address: PeerAddress) -> None:
-        task = self._loop.create_task(self._start(accepted))
+    def start(
+        self,
+        accepted: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        on_failure: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Give this connection a transport and a protocol. If that fails, close it and call `on_failure`."""
+        task = self._loop.create_task(self._start(accepted, protocol, on_failure))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
-    async def _start(self, accepted: socket.socket) -> None:
+    async def _start(
+        self, accepted: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], on_failure: Callable[[], object]
+    ) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, accepted)
+            await self._loop.connect_accepted_socket(protocol, accepted)
         except OSError as error:
             accepted.close()
+            on_failure()
             descriptors.count_exhaustion(error)

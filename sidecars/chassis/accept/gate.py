@@ -157,7 +157,7 @@ class Gate:
     def _start(self, accepted: socket.socket, ticket: Ticket) -> asyncio.Future[object]:
         """Give the connection a transport and its protocol, after a TLS handshake if it needs one."""
         if self._tls is None:
-            ticket.on_shed = lambda: _shut_down(accepted)  # until the protocol has its transport
+            ticket.on_shed = lambda: shut_down(accepted)  # until the protocol has its transport
             connecting = self._loop.connect_accepted_socket(lambda: self._make_protocol(ticket), accepted)
         else:
             connecting = self._loop.connect_accepted_socket(
@@ -183,7 +183,7 @@ class Gate:
         self._handshakes.close()
 
 
-def _shut_down(accepted: socket.socket) -> None:
+def shut_down(accepted: socket.socket) -> None:
     """End a connection whose socket belongs to a transport already."""
     with contextlib.suppress(OSError):
         accepted.shutdown(socket.SHUT_RDWR)
