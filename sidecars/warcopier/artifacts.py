@@ -38,12 +38,16 @@ def fingerprint(stat: os.stat_result) -> Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A WAR to publish: its path, the name to publish it under, and its device and fingerprint when it was listed."""
+    """A WAR to publish: its path, the name to publish it under, and its device and fingerprint when it was listed.
+
+    `base` is the directory that the setting names in full. No link below it leads out of it (`source.opening`).
+    """
 
     path: str
     name: str
     device: int
     fingerprint: Fingerprint
+    base: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
+from sidecars.warcopier.source.opening import open_source
 from sidecars.warcopier.transfer.background import BackgroundTask
 from sidecars.warcopier.transfer.copying import are_equal, sha256_of
 
@@ -42,7 +43,7 @@ class TargetContents:
 
     def digests(self, source: Source) -> tuple[str, str]:
         """Return the digests of the source and of the WAR with its name. Raises BadData or IOFailed."""
-        reader = io_errors.open_regular_file(source.path)
+        reader = open_source(source)
         try:
             with BackgroundTask(reader, sha256_of) as digest:
                 target_sha256 = self.sha256(source.name, source.fingerprint.size)
@@ -53,7 +54,7 @@ class TargetContents:
 
     def is_equal(self, source: Source) -> bool:
         """True if the WAR in the target has the bytes of the source. Raises BadData or IOFailed."""
-        reader = io_errors.open_regular_file(source.path)
+        reader = open_source(source)
         try:
             with suppress(OSError), self._target.open_file(source.name) as present:
                 read_present = io_errors.range_reader(present, f"{self._target.path}/{source.name}")
@@ -89,7 +90,7 @@ class TargetContents:
         """True if the artifact has just the contents of the source, whose digest is `sha256`, or "" if not known."""
         if tomcat_names.is_war(name):
             return self.sha256(name, source.fingerprint.size) == sha256 if sha256 else self.is_equal(source)
-        reader = io_errors.open_regular_file(source.path)
+        reader = open_source(source)
         try:
             return not self.difference(source, io_errors.range_reader(reader, source.path), name)
         finally:

@@ -34,8 +34,6 @@ _FILE_TYPES = {
     stat.S_IFBLK: "a device",
 }
 
-READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC  # never blocks, even on a pipe
-
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
@@ -82,41 +80,6 @@ def require_regular_file(path: str, mode: int) -> None:
     file_type = stat.S_IFMT(mode)
     if file_type != stat.S_IFREG:
         raise BadData(f"{escaped(path)}: is {_FILE_TYPES.get(file_type, 'no file')}; nothing was published")
-
-
-def open_regular_file(path: str) -> int:
-    """Open a source for reading and return its descriptor. Raises IOFailed, or BadData if it is no regular file."""
-    with reading(path):
-        descriptor = os.open(path, READ_FLAGS)
-        try:
-            require_regular_file(path, os.fstat(descriptor).st_mode)
-        except BadData:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-
-def read_small_file(path: str, largest: int) -> bytes:
-    """Read a file that comes from outside, of at most `largest` bytes. It never waits for a pipe or a device.
-
-    Raises FileNotFoundError, IOFailed, or BadData if it is no regular file or is larger.
-    """
-    try:
-        descriptor = os.open(path, READ_FLAGS)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # a socket, or a device without a driver
-            raise BadData(f"{escaped(path)}: is a socket or a device; nothing was published") from None
-        raise _read_failure(path, error) from None
-    try:
-        require_regular_file(path, os.fstat(descriptor).st_mode)
-        raw = range_reader(descriptor, path)(0, largest + 1)
-    finally:
-        os.close(descriptor)
-    if len(raw) > largest:
-        raise BadData(f"{escaped(path)}: it has more than {largest} bytes; nothing was published")
-    return raw
 
 
 def change_owner(descriptor: int, owner: Owner) -> None:

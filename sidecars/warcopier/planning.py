@@ -18,6 +18,7 @@ from sidecars.warcopier.artifacts import ManifestEntry
 from sidecars.warcopier.contents import TargetContents
 from sidecars.warcopier.source import listing
 from sidecars.warcopier.source.expected_digests import ExpectedDigests, require_digest
+from sidecars.warcopier.source.opening import open_source
 from sidecars.warcopier.target import free_space
 from sidecars.warcopier.target.directory import is_unpacked
 from sidecars.warcopier.target.stager import SMALL
@@ -140,7 +141,7 @@ class Plan:
         is_large = source.fingerprint.size > SMALL
         if not self._settings.unpack and not (is_large and self._check.reads_archives):
             return None
-        reader = io_errors.open_regular_file(source.path)
+        reader = open_source(source)
         try:
             read = io_errors.range_reader(reader, source.path)
             block = free_space.block_size(self._target)
@@ -198,7 +199,7 @@ class Plan:
             return entry if entry and published else ManifestEntry("", "", present)
         if self._settings.overwrite == "always" or not entry or not published:
             return None
-        reader = io_errors.open_regular_file(source.path)
+        reader = open_source(source)
         try:
             read = io_errors.range_reader(reader, source.path)
             sha256 = sha256_of(read)

@@ -15,7 +15,7 @@ NANOSECONDS = st.integers(0, 4 * 10**18)
 
 
 def source(name: str, path: str = "", inode: int = 1) -> Source:
-    return Source(path or f"/artifacts/{name}", name, 5, Fingerprint(10, 0, 0, inode))
+    return Source(path or f"/artifacts/{name}", name, 5, Fingerprint(10, 0, 0, inode), "/artifacts")
 
 
 @pytest.mark.parametrize(

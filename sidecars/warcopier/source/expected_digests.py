@@ -6,7 +6,7 @@ import os
 
 from sidecars.chassis.runtime.lifecycle import BadData
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
-from sidecars.warcopier import io_errors
+from sidecars.warcopier.source.opening import read_beside
 from sidecars.warcopier.tomcat_names import escaped
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ExpectedDigests:
             return self._sha256
         path = sums_path(source)
         if path not in self._by_file:
-            self._by_file[path] = _read_sums(path)
+            self._by_file[path] = _read_sums(source, path)
         found = self._by_file[path].get(os.path.basename(source.path), "")  # noqa: PTH119 - paths are text throughout
         if self._required and not found:
             raise BadData(
@@ -59,14 +59,10 @@ def require_digest(source: Source, sha256: str, expected: str) -> None:
         )
 
 
-def _read_sums(path: str) -> dict[str, str]:
+def _read_sums(source: Source, path: str) -> dict[str, str]:
     try:
-        raw = io_errors.read_small_file(path, _MAX_BYTES)
+        raw = read_beside(source, _FILE, _MAX_BYTES)
     except FileNotFoundError:
-        if os.path.islink(path):  # noqa: PTH114 - paths are text throughout
-            raise BadData(
-                f"{escaped(path)}: it is a link to nothing, so no digest is known; nothing was published"
-            ) from None
         return {}
     from sidecars.warcopier.source import sha256sums  # noqa: PLC0415 - most sources have no such file
 

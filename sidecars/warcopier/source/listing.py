@@ -1,7 +1,8 @@
 """The sources of a run: the files, directories and globs of WARCOPIER_SOURCE become a list of WARs.
 
-Symbolic links are followed, because the mounts of ConfigMaps and Secrets are made of them. As in a shell, a file whose
-name begins with a dot is taken only if it is given by its name.
+Symbolic links count, because the mounts of ConfigMaps and Secrets are made of them; only metadata is read through them
+here, and `opening` follows them with care. As in a shell, a file whose name begins with a dot is taken only if it is
+given by its name.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def _renamed(source: Source, settings: Settings) -> Source:
 def _select(part: str) -> list[Source]:
     """Return the sources that one part of WARCOPIER_SOURCE selects."""
     with io_errors.reading(part):
-        sources = [_source(path) for path in war_paths(part)]
+        base = _base(part)
+        sources = [_source(path, base) for path in war_paths(part)]
     if not sources:
         raise BadSettings(f"WARCOPIER_SOURCE={escaped(part)}: there is no *.war there; {_nearest_names(part)}")
     return sources
@@ -120,7 +122,14 @@ def _wars_in(directory: str) -> Iterator[str]:
             yield os.path.join(directory, name)  # noqa: PTH118 - paths are text throughout
 
 
-def _source(path: str) -> Source:
+def _base(part: str) -> str:
+    """Return the directory that one part of WARCOPIER_SOURCE names in full. Raises OSError."""
+    if is_glob(part) and not _exists(part):
+        return glob_root(part)
+    return part if os.path.isdir(part) else os.path.dirname(part) or "."  # noqa: PTH112, PTH120 - paths are text
+
+
+def _source(path: str, base: str) -> Source:
     try:
         found = os.stat(path)  # noqa: PTH116 - paths are text throughout
     except OSError as error:
@@ -134,7 +143,7 @@ def _source(path: str) -> Source:
         name = tomcat_names.published_name(os.path.basename(path))  # noqa: PTH119 - paths are text throughout
     except ValueError as error:
         raise BadData(f"{escaped(path)}: {error}; nothing was published") from None
-    return Source(path, name, found.st_dev, artifacts.fingerprint(found))
+    return Source(path, name, found.st_dev, artifacts.fingerprint(found), base)
 
 
 def _nearest_names(part: str) -> str:

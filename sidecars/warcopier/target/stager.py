@@ -21,6 +21,7 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass,
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
 from sidecars.warcopier.archive import archive_check
 from sidecars.warcopier.source.expected_digests import require_digest
+from sidecars.warcopier.source.opening import open_source
 from sidecars.warcopier.tomcat_names import escaped
 from sidecars.warcopier.transfer.background import BackgroundFlush, BackgroundTask
 from sidecars.warcopier.transfer.copying import (
@@ -96,7 +97,7 @@ class Stager:
         `expected_sha256` is "" if there is none. `summary` is that of the archive, if it was read before. `flush` False
         means that the caller flushes a small WAR or a directory later, with all others.
         """
-        reader = io_errors.open_regular_file(source.path)
+        reader = open_source(source)
         try:
             present = artifacts.fingerprint(os.fstat(reader))
             if present != source.fingerprint:

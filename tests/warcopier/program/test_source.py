@@ -148,3 +148,44 @@ def test_a_broken_link_is_a_source_that_cannot_be_read(copier: Copier) -> None:
 def test_links_in_a_circle_are_a_source_that_cannot_be_read(copier: Copier) -> None:
     (copier.source / "shop.war").symlink_to("shop.war")
     refused(copier.run(), 74, "cannot be read")
+
+
+@pytest.mark.parametrize("how", ["absolute", "relative", "directory", "two links"])
+@pytest.mark.parametrize("setting", ["{}", "{}/shop.war", "{}/*.war"])
+def test_a_link_that_leads_out_of_the_source_is_not_followed(copier: Copier, how: str, setting: str) -> None:
+    """The source may be a shared volume: a neighbour could have any file published that the copier may read."""
+    outside = copier.source.parent / "outside"
+    outside.mkdir()
+    (outside / "shop.war").write_bytes(SHOP)
+    place = copier.source / "shop.war"
+    if how == "absolute":
+        place.symlink_to(outside / "shop.war")
+    elif how == "relative":
+        place.symlink_to("../outside/shop.war")
+    elif how == "directory":
+        (copier.source / "near").symlink_to(outside)
+        place.symlink_to("near/shop.war")
+    else:
+        (copier.source / "one").symlink_to("a/../../outside/shop.war")
+        (copier.source / "a").mkdir()
+        place.symlink_to(copier.source / "one")
+    outcome = copier.run(WARCOPIER_SOURCE=setting.format(copier.source), WARCOPIER_VALIDATE="none")
+    refused(
+        outcome, 65, f"{place}: a link leads out of {copier.source}", "name the target itself", "nothing was published"
+    )
+    assert copier.names() == []
+
+
+def test_an_absolute_link_that_stays_in_the_source_is_followed(copier: Copier) -> None:
+    (copier.source / "real").mkdir()
+    (copier.source / "real" / "shop.war").write_bytes(SHOP)
+    (copier.source / "shop.war").symlink_to(copier.source / "real" / "shop.war")
+    assert copier.run().code == 0
+    assert deployed(copier.target) == {"shop.war": sha256(SHOP)}
+
+
+def test_a_list_of_digests_that_leads_out_of_the_source_is_not_read(copier: Copier) -> None:
+    copier.offer(shop=SHOP)
+    (copier.source.parent / "sums").write_text(f"{sha256(SHOP)}  shop.war\n")
+    (copier.source / "SHA256SUMS").symlink_to("../sums")
+    refused(copier.run(), 65, f"{copier.source}/SHA256SUMS: a link leads out of {copier.source}")

@@ -151,7 +151,7 @@ def test_a_link_to_a_directory_that_is_swapped_is_followed(copier: Copier, watch
 
 def test_what_the_kernel_does_not_tell_is_found_by_looking(copier: Copier, watch: Watch) -> None:
     """A second link leads to the file, and its directory is not watched."""
-    far = copier.source.parent / "far" / "away"
+    far = copier.source / "far" / "away"
     far.mkdir(parents=True)
     (far / "shop.war").write_bytes(ONE)
     (copier.source / "near").symlink_to(far)
