@@ -49,6 +49,7 @@ PROFILES: dict[str, list[dict[str, str]]] = {
             "LOGSHIPPER_SINK_KEY": "/{_}",
             "LOGSHIPPER_ON_REJECT": "/{_}",
             "LOGSHIPPER_STATE_DIR": "/{_}",
+            "LOGSHIPPER_LINK_ROOTS": "/{_}",
             "LOGSHIPPER_DONE_FILE": "/{_}",
             "LOGSHIPPER_ADMIN_LISTEN": "unix:/{_}",
         },

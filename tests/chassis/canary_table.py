@@ -15,7 +15,8 @@ every request in the head and in the body of a response. Three rows follow from 
 
 - An upstream that echoes shows the app what the ambassador has added: the response is the upstream's own.
 - An app that echoes shows a prober what the adapter has sent, in the mode `forward` alone, for the same reason.
-- A receiver that echoes brings its secrets into logshipper's reasons. The net replaces them (NET): no row has them.
+- A receiver that echoes brings its secrets into logshipper's reasons. The net replaces them (NET), and leaves the user
+  name and the names of header fields.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ TABLE: dict[str, dict[str, str]] = {
         "LOGSHIPPER_KEEP": "check error",
         "LOGSHIPPER_LABELS": "check error peer start status",
         "LOGSHIPPER_LEVEL_KEY": "check error",
+        "LOGSHIPPER_LINK_ROOTS": "check error",
         "LOGSHIPPER_MULTILINE": "check error",
         "LOGSHIPPER_ON_REJECT": "check error",
         "LOGSHIPPER_PATHS": "check error log peer start status",
@@ -58,11 +60,11 @@ TABLE: dict[str, dict[str, str]] = {
         "LOGSHIPPER_SINK_CA": "check error",
         "LOGSHIPPER_SINK_CERT": "check error",
         "LOGSHIPPER_SINK_HEADERS": "peer",
-        "LOGSHIPPER_SINK_HEADERS (name)": "check peer start status",
+        "LOGSHIPPER_SINK_HEADERS (name)": "check log peer start status",
         "LOGSHIPPER_SINK_KEY": "check error",
         "LOGSHIPPER_SINK_PASSWORD": "peer",
         "LOGSHIPPER_SINK_TOKEN": "peer",
-        "LOGSHIPPER_SINK_USERNAME": "check error peer start status",
+        "LOGSHIPPER_SINK_USERNAME": "check error log peer start status",
         "LOGSHIPPER_STATE_DIR": "check error start status",
         "LOGSHIPPER_TIME_FORMAT": "check error",
         "LOGSHIPPER_TIME_KEY": "check error",
@@ -129,7 +131,7 @@ TABLE: dict[str, dict[str, str]] = {
 
 NET: dict[str, list[str]] = {
     "warcopier": [],
-    "logshipper": ["/status", "log line of lifecycle", "log line of ship"],
+    "logshipper": ["text of a receiver"],
     "ambassador": [],
     "adapter": [],
 }

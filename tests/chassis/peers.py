@@ -62,10 +62,16 @@ def lie(_request: bytes) -> bytes:
 
 
 def echo(status: str, location: str = "", *, as_json: bool = False) -> Behaviour:
-    """Return a behaviour that answers with the whole request, in the head and in the body of the response."""
+    """Return a behaviour that answers with the whole request, in the head and in the body of the response.
+
+    The fields with secrets come first: much of a long text is not shown.
+    """
 
     def answer(request: bytes) -> bytes:
-        text = request.decode("latin-1")
+        lines = request.decode("latin-1").split("\r\n")
+        text = "\r\n".join(
+            sorted(lines, key=lambda line: not line.lower().startswith(("authorization", "x-", "cookie")))
+        )
         one_line = " ".join(text.split())
         body = text.encode("latin-1")
         kind = "text/plain"

@@ -93,7 +93,7 @@ class _Output:
         data = self._encoded(level, logger, msg, fields, before)
         for _ in range(_MOST_CUTS):
             over = len(data) - LONGEST
-            if over <= 0 or not (fields := _cut_longest(fields, over)):
+            if over <= 0 or not (fields := _cut_longest(fields, over, f"log line of {logger}")):
                 break
             data = self._encoded(level, logger, msg, fields, before)
         return data
@@ -248,13 +248,16 @@ def _forward_libraries(level: str) -> None:
     logging.raiseExceptions = False  # a log line never stops the work
 
 
-def _cut_longest(fields: dict[str, object], over: int) -> dict[str, object]:
-    """Return the fields with the longest text cut by `over` bytes; none if all texts are short."""
+def _cut_longest(fields: dict[str, object], over: int, place: str) -> dict[str, object]:
+    """Return the fields with the longest text cut by `over` bytes; none if all texts are short.
+
+    Secrets are replaced first, since no search finds the half of one.
+    """
     texts = {name: text for name, text in fields.items() if isinstance(text, str)}
     name = max(texts, key=lambda name: len(texts[name]), default="")
     if not name or len(texts[name]) <= _SHORT:
         return {}
-    text, left = texts[name], max(_SHORT, len(texts[name]) - over - len("…".encode())) - 1
+    text, left = scrubbed(texts[name], place), max(_SHORT, len(texts[name]) - over - len("…".encode())) - 1
     cut = f"…{text[-left:]}" if name == "traceback" else truncate(text, left)  # its end says what has happened
     return {**fields, name: cut}
 

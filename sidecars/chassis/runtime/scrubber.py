@@ -7,7 +7,8 @@ texts of all secrets in force are searched for in these outputs, each in its spe
     raw · percent-encoded (RFC 3986) · escaped as in JSON · base64, at each of the three places where it may begin
 
 What is found is replaced by `***`, counted, and reported once for each place: it is a defect, as the type should have
-hidden it. A text shorter than SHORTEST bytes is not searched for, because it would be found in harmless words.
+hidden it, or a peer repeats its requests. A text shorter than SHORTEST bytes is not searched for, because it would be
+found in harmless words.
 
 The search is `in` for each spelling, of which a plain token has four: a fraction of a microsecond for each and for a
 line of the usual length. A process without a secret does not load this module.
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SHORTEST = 8  # bytes of a text that is searched for
 _KEPT = 2  # values of one secret: the one in force, and the one before it
 _REPLACEMENT = "***"
+_REPORT = "a secret was replaced in an output: please report it, unless a peer repeats what it is sent"
 _FIRST_CHARACTER = (0, 2, 3)  # of base64 that depends on the text alone, with 0, 1 or 2 bytes before it
 
 
@@ -73,7 +75,7 @@ class Net:
             is_new = place not in self._reported
             self._reported.add(place)
         if is_new:
-            log.error("an output had a secret in it, which was replaced: please report it", place=place)
+            log.error(_REPORT, place=place)
 
 
 def _spellings(text: str) -> Iterator[str]:

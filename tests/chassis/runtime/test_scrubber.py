@@ -154,3 +154,15 @@ def test_a_path_that_is_shown_is_no_secret(own: Net) -> None:
 
     assert logs.scrubbed("/actuator/prometheus-version-2", "here") == "/actuator/prometheus-version-2"
     assert own.hits == 0
+
+
+def test_a_secret_is_replaced_before_a_long_line_is_cut_since_no_search_finds_its_half(own: Net) -> None:
+    stream = io.StringIO()
+    logs.configure(stream=stream, form="json")
+    token = "t0ken" * 40
+    fixed_secret(token)
+    for before in range(3000, 4000, 50):
+        logs.get("test").info("request", path=f"{before * 'x'}{token}{5000 * 'y'}")
+
+    assert "t0ken" not in stream.getvalue()
+    assert own.hits

@@ -1,8 +1,9 @@
-"""Makes a text of the receiver's safe for a log line, `/status` and a dead letter. Pure.
+"""Makes a text of the receiver's safe for a log line, `/status` and a dead letter.
 
-A receiver may write anything: megabytes, control characters that move a terminal's cursor, bytes that are no UTF-8, and
-a copy of the line that it refuses. So its text is cut, control characters are escaped, and quoted text is replaced by
-an ellipsis: no log shows a payload.
+A receiver may write anything: megabytes, control characters that move a terminal's cursor, bytes that are no UTF-8, a
+copy of the line that it refuses, and of the request with its secrets. So its text is cut, control characters are
+escaped, and quoted text is replaced by an ellipsis: no log shows a payload. Secrets are replaced before the text is
+cut, since no search finds the half of one.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import re
 
 import orjson
 
+from sidecars.chassis.runtime import logs
+
 MAX_LENGTH = 200  # characters that are shown
 _READ = 1000  # characters that are looked at
-_PARSED = 16 * 1024  # bytes of a JSON body that are searched for a message
+_PARSED = 16 * 1024  # bytes of a body that are searched, for a message and for our secrets
+_PLACE = "text of a receiver"
 _OPENING = re.compile(r"""(?<!\w)['"{]""")
 _CLOSING = {"'": "'", '"': '"', "{": "}"}
 _TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
@@ -24,6 +28,7 @@ _MESSAGES = ("error", "message", "reason", "detail", "title", "msg", "descriptio
 
 def sanitized(text: str) -> str:
     """Return the text on one line of at most `MAX_LENGTH` printable characters, without quoted text."""
+    text = logs.scrubbed(text[:_PARSED], _PLACE)
     line = _without_quotes(" ".join(text[:_READ].split()))[:MAX_LENGTH]
     return line if line.isprintable() else "".join(map(_escaped, line))[:MAX_LENGTH]
 
@@ -37,7 +42,7 @@ def error_message(body: bytes) -> str:
     message = _of_json(body) if body[:1] in b"{[" else None
     if message is not None:
         return sanitized(message)
-    text = body[: 4 * _READ].decode("utf-8", "replace")
+    text = logs.scrubbed(body[:_PARSED].decode("utf-8", "replace"), _PLACE)[: 4 * _READ]
     if text.lstrip()[:1] == "<":
         title = _TITLE.search(text)
         text = title[1] if title else _TAG.sub(" ", text)

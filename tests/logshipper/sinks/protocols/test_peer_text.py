@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.chassis.config.setting_types import fixed_secret
+from sidecars.chassis.runtime import logs, scrubber
+from sidecars.chassis.runtime.scrubber import Net
 from sidecars.logshipper.sinks.protocols.peer_text import MAX_LENGTH, error_message, sanitized
 
 
@@ -53,3 +56,17 @@ def test_whatever_it_says_a_short_printable_line_comes_of_it(body: bytes) -> Non
     line = error_message(body)
     assert line.isprintable()
     assert len(line) <= MAX_LENGTH
+
+
+@pytest.mark.parametrize("before", ["", "x" * 150, "x" * 990, '{"error":"', "<title>"])
+def test_a_secret_of_ours_is_replaced_before_the_text_is_cut(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "t0ken" * 300  # longer than what is shown, as a JSON Web Token may be
+    net = Net()
+    monkeypatch.setattr(scrubber, "net", net)
+    monkeypatch.setattr(logs, "_scrub", None)
+    fixed_secret(token)
+
+    shown = error_message(f'{before}{token} is not known"}}'.encode()) + sanitized(f"{before} {token}")
+
+    assert "t0ken" not in shown
+    assert net.hits
