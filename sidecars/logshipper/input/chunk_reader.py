@@ -13,6 +13,7 @@ from sidecars.logshipper.model.fingerprint import Fingerprint, ReadAt
 from sidecars.logshipper.model.line_cutting import UTF8_LONGEST, Cut, CuttingRules, Ending
 
 _SEARCH = 1024 * 1024  # bytes that are read at once in a search
+_MOST_DROPPED = 16 * _SEARCH  # bytes of a cut line that one read drops; the next one drops more
 
 
 class FileTruncated(Exception):
@@ -85,14 +86,14 @@ def data_after(descriptor: int, offset: int, length: int) -> int | None:
 def rest_of_a_cut_line(read_at: ReadAt, offset: int, length: int, limit: int) -> int:
     """Return the number of bytes after `offset` that LONG_LINES=cut drops.
 
-    They are the rest of a line whose first `limit` bytes, up to `offset`, were shipped. Return 0 if `offset` is not
-    within such a line.
+    They are the rest of a line whose first `limit` bytes, up to `offset`, were shipped, or the next _MOST_DROPPED bytes
+    of it: a line without an end may have terabytes. Return 0 if `offset` is not within such a line.
     """
     shipped = limit - UTF8_LONGEST  # a piece may be so much shorter
     if offset < shipped or read_at(offset - 1, 1) == b"\n" or b"\n" in read_at(offset - shipped, shipped):
         return 0
     rest = 0
-    while block := read_at(offset + rest, min(_SEARCH, length - offset - rest)):
+    while rest < _MOST_DROPPED and (block := read_at(offset + rest, min(_SEARCH, length - offset - rest))):
         end = block.find(b"\n") + 1
         if end:
             return rest + end

@@ -268,3 +268,13 @@ def test_a_sparse_file_of_four_terabytes_is_no_work(pod: Pod) -> None:
     append(pod.log, "2\n")
     os.truncate(pod.log, 4 << 40)
     assert shipped(pod) == ["2", "1"]
+
+
+def test_a_line_of_four_terabytes_without_an_end_is_dropped_piece_by_piece(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_LONG_LINES="cut", LOGSHIPPER_MAX_LINE_SIZE="1KiB")
+    append(pod.log, "x" * 5000)
+    os.truncate(pod.log, 4 << 40)
+    append(pod.log, "y\n")
+    append(pod.logs / "innocent.log", "1\n")
+    pod.look()
+    assert "1" in pod.ship(batches=5)
