@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import tempfile
 from typing import Any
 
 import h11
+import trustme
 
+from sidecars.chassis.accept.client_hello import HEADER, MOST, record_size
 from sidecars.chassis.config.setting_types import (
     SettingType,
     address,
@@ -82,6 +85,31 @@ def retry_after_header(data: bytes) -> None:
     """A delay is from 0 to its maximum."""
     delay = retry_after(data.decode("latin-1"), 1_700_000_000.0, 60.0)
     assert delay is None or 0 <= delay <= 60
+
+
+def _server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("a").configure_cert(context)
+    return context
+
+
+_TLS = _server_context()
+
+
+@target("chassis.accept.client_hello", reach=100, longest=700)
+def client_hello(data: bytes) -> None:
+    """A client that OpenSSL answers has passed the gate, and no record is larger than the gate waits for."""
+    if len(data) < HEADER:
+        return
+    size = record_size(data)
+    assert size == 0 or HEADER < size <= MOST
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    received.write(data)
+    session = _TLS.wrap_bio(received, sent, server_side=True)
+    with contextlib.suppress(ssl.SSLError):
+        session.do_handshake()
+    is_answered = sent.read()[:1] == b"\x16"
+    assert size or not is_answered
 
 
 _VOLUME = tempfile.TemporaryDirectory(prefix="fuzz-beneath-")
