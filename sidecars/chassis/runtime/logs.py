@@ -28,7 +28,7 @@ from sidecars.chassis.runtime.printable import printable, truncate
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import TextIO
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}  # the numbers of `logging`
@@ -135,7 +135,8 @@ class _StandardError(io.TextIOBase):
     def write(self, text: str) -> int:
         whole, newline, self._partial = f"{self._partial}{text}".rpartition("\n")
         if newline:
-            self._writer.write(f"{scrubbed(whole, 'stderr')}\n".encode(errors="backslashreplace"))
+            for piece in _pieces(f"{scrubbed(whole, 'stderr')}\n".encode(errors="backslashreplace")):
+                self._writer.write(piece)
         return len(text)
 
     def isatty(self) -> bool:
@@ -146,6 +147,16 @@ class _StandardError(io.TextIOBase):
 
     def writable(self) -> bool:
         return True
+
+
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """Yield a text of one or more lines as pieces of at most LONGEST bytes, which do not mix with others."""
+    if len(text) <= LONGEST:
+        yield text
+        return
+    for line in text.splitlines():
+        for at in range(0, len(line) or 1, LONGEST - 1):
+            yield line[at : at + LONGEST - 1] + b"\n"
 
 
 _writer: LogWriter | None = None  # a process has one stderr

@@ -238,3 +238,14 @@ def test_a_line_of_many_short_fields_stays_whole() -> None:
     logs.get("x").info("starting", **settings)
 
     assert settings.items() <= stream.lines()[0].items()
+
+
+def test_a_long_text_of_the_interpreter_is_written_in_pieces_that_do_not_mix() -> None:
+    lines = [b"short", b"", b"x" * 9000, b"end"]
+    text = b"\n".join(lines) + b"\n"
+
+    assert list(logs._pieces(b"a\nb\n")) == [b"a\nb\n"]
+    pieces = list(logs._pieces(text))
+    assert max(map(len, pieces)) <= logs.LONGEST
+    assert all(piece.endswith(b"\n") for piece in pieces)
+    assert b"".join(pieces).replace(b"\n", b"") == text.replace(b"\n", b"")
