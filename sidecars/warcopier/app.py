@@ -14,7 +14,7 @@ from sidecars.chassis.runtime.lifecycle import BadSettings, Failure, IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 from sidecars.warcopier.archive.archive_check import ArchiveCheck
 from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry
-from sidecars.warcopier.planning import Plan
+from sidecars.warcopier.planning import Plan, contexts_of
 from sidecars.warcopier.source import listing
 from sidecars.warcopier.target import free_space, manifest
 from sidecars.warcopier.target.commit import commit
@@ -93,7 +93,7 @@ def publish(
         _require_elsewhere(sources, target)
         names = target.names()
         old_manifest = _load_manifest(target, area)
-        plan = Plan(settings, check, target, names, old_manifest, area.is_own_user)
+        plan = Plan(settings, check, target, contexts_of(names, sources), old_manifest, area.is_own_user)
         for source in sources:
             plan.add(source)
         if stale := area.remove_stale(names):
@@ -127,7 +127,7 @@ def earlier_outcome(settings: Settings) -> Outcome | None:
         StagingArea(target) as area,
     ):
         known = manifest.load(target.root, area.is_own_user)
-        plan = Plan(settings, ArchiveCheck(settings), target, (), known, area.is_own_user)
+        plan = Plan(settings, ArchiveCheck(settings), target, set(), known, area.is_own_user)
         if found := plan.intact():
             return Outcome((), tuple(found), (), found, 0)
     return None

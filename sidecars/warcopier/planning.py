@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sidecars.warcopier.target.directory import TargetDirectory
     from sidecars.warcopier.target.manifest import Manifest
     from sidecars.warcopier.target.stager import StagedArtifact
+    from sidecars.warcopier.tomcat_names import ContextName
 
 log = logs.get("warcopier")
 
@@ -50,11 +51,11 @@ class Plan:
         settings: Settings,
         check: ArchiveCheck,
         target: TargetDirectory,
-        names: Iterable[str],
+        contexts: set[ContextName],
         manifest: Manifest,
         is_own_user: Callable[[int], bool],
     ) -> None:
-        """`names` are those in the target, `manifest` is that of earlier runs.
+        """`contexts` are those in the target (`contexts_of`), `manifest` is that of earlier runs.
 
         `is_own_user` returns True for the user to whom our new files belong.
         """
@@ -67,7 +68,7 @@ class Plan:
         self._contents = TargetContents(target, check)
         self._manifest = manifest
         self._is_own_user = is_own_user
-        self._contexts = set(map(_context_name, names))
+        self._contexts = contexts
         self._expected_digests = ExpectedDigests(settings)
         self._selected: set[str] = set()
         self._other_forms: list[str] = []
@@ -299,6 +300,12 @@ class Plan:
             )
 
 
-def _context_name(name: str) -> tomcat_names.ContextName:
+def contexts_of(names: Iterable[str], sources: Iterable[Source]) -> set[ContextName]:
+    """Return the contexts in the target that have the path of a source. A neighbour may plant any number of others."""
+    paths = {tomcat_names.context_name(source.name).path for source in sources}
+    return {context for context in map(_context_name, names) if context.path in paths}
+
+
+def _context_name(name: str) -> ContextName:
     """Return the context that Tomcat would give a file or directory of that name."""
     return tomcat_names.context_name(name) if tomcat_names.is_war(name) else tomcat_names.directory_context_name(name)
