@@ -6,6 +6,7 @@ truncated and refilled is noticed by the read that would otherwise continue in t
 
 from __future__ import annotations
 
+import itertools
 import os
 
 from sidecars.logshipper.model import line_cutting
@@ -13,6 +14,7 @@ from sidecars.logshipper.model.fingerprint import Fingerprint, ReadAt
 from sidecars.logshipper.model.line_cutting import UTF8_LONGEST, Cut, CuttingRules, Ending
 
 _SEARCH = 1024 * 1024  # bytes that are read at once in a search
+_MOST_SEARCHED = 64  # steps of a search in one read
 _MOST_DROPPED = 16 * _SEARCH  # bytes of a cut line that one read drops; the next one drops more
 
 
@@ -23,11 +25,19 @@ class FileTruncated(Exception):
 class ChunkReader:
     """Reads from one open file. Made by a tail for one read."""
 
-    __slots__ = ("_descriptor", "_ending", "_event_over", "_length", "_rules")
+    __slots__ = ("_descriptor", "_ending", "_event_over", "_length", "_rules", "_searches")
 
     def __init__(
-        self, descriptor: int | None, length: int, rules: CuttingRules, ending: Ending, *, event_over: bool
+        self,
+        descriptor: int | None,
+        length: int,
+        rules: CuttingRules,
+        ending: Ending,
+        *,
+        event_over: bool,
+        searches: dict[int, int],
     ) -> None:
+        self._searches = searches  # unfinished searches for the end of a hole: where it begins -> what was reached
         self._descriptor = descriptor
         self._length = length  # of the file
         self._rules = rules
@@ -58,29 +68,46 @@ class ChunkReader:
                 return cut
             over = whole and (self._event_over or self._ending is not Ending.OPEN)
             return line_cutting.cut_at_events(block, cut, limit, boundary, over=over)
-        end = data_after(self._descriptor or 0, offset + len(block), self._length)
+        end = self._data_after(offset, offset + len(block))
         if end is None:  # nothing was written after the block
             return line_cutting.cut(block, limit, self._ending)
         if block.strip(b"\0"):
             return line_cutting.piece_before_hole(block)
         return Cut(hole=end - offset)  # a hole may be very long: it is skipped without being read
 
+    def _data_after(self, begin: int, offset: int) -> int | None:
+        """Return where the hole that begins at `begin` ends; None if only NULs are left, or the search is unfinished.
 
-def data_after(descriptor: int, offset: int, length: int) -> int | None:
-    """Return the offset of the first byte, from `offset` on, that is not NUL; None if only NULs are left."""
-    while offset < length:
+        A hole without blocks costs nothing. NULs on the disk have to be read, so that the search goes on in the next
+        reads, unless the input is at its end.
+        """
+        most = _MOST_SEARCHED if self._ending is Ending.OPEN else None
+        found, reached = data_after(self._descriptor or 0, self._searches.pop(begin, offset), self._length, most)
+        if found is None and reached < self._length:
+            self._searches[begin] = reached
+        return found
+
+
+def data_after(descriptor: int, offset: int, length: int, most: int | None = None) -> tuple[int | None, int]:
+    """Return the offset of the first byte, from `offset` on, that is not NUL, and where the search has ended.
+
+    None: only NULs are left, or after `most` steps of up to _SEARCH bytes none was found yet.
+    """
+    for _ in itertools.count() if most is None else range(most):
+        if offset >= length:
+            break
         try:
             offset = os.lseek(descriptor, offset, os.SEEK_DATA)
         except OSError:
-            return None  # a hole up to the end of the file
+            return None, length  # a hole up to the end of the file
         data = os.pread(descriptor, _SEARCH, offset)
         if not data:
-            return None
+            return None, length
         found = data.lstrip(b"\0")
         if found:
-            return offset + len(data) - len(found)
+            return offset + len(data) - len(found), offset
         offset += len(data)
-    return None
+    return None, offset
 
 
 def rest_of_a_cut_line(read_at: ReadAt, offset: int, length: int, limit: int) -> int:

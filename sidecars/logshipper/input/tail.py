@@ -83,6 +83,7 @@ class Tail(SinkPositions):
         self._length = 0  # of the file; a copy that continues the generation may be shorter than `state.size`
         self._event_over = rules.boundary is None  # True if no further line belongs to the last event
         self._waiting: dict[str, _Look] = {}  # sink -> the look at which no complete event was left for it
+        self._searches: dict[int, int] = {}  # see `ChunkReader`
 
     # -- states ------------------------------------------------------------------------------------------------------
 
@@ -102,6 +103,7 @@ class Tail(SinkPositions):
         self.dormant = False
         self._length = 0
         self._waiting.clear()
+        self._searches.clear()
         self._recent.clear()
         if self.state.seen.length and self.state.seen.matches_file(self.read_at):
             self._recent.append(self.state.seen)
@@ -200,7 +202,13 @@ class Tail(SinkPositions):
         return True
 
     def _end_event(self, now: float) -> bool:
-        """End the last event of several lines if the file was quiet for long enough. Return True if that is new."""
+        """End the last event of several lines if the file was quiet for long enough. Return True if that is new.
+
+        Return True, too, if a search for the end of a hole is to be continued.
+        """
+        if self._searches:
+            self._waiting.clear()
+            return True
         if self._event_over or now < self.quiet_since + self.rules.patience:
             return False
         self._event_over = True
@@ -278,7 +286,7 @@ class Tail(SinkPositions):
         if rules.cut and (rest := chunk_reader.rest_of_a_cut_line(self.read_at, at.offset, self._length, rules.limit)):
             return self._chunk(at, b"", rest, CUT)
         self._check_before_read(at)
-        reader = ChunkReader(self.descriptor, self._length, rules, self.ending, event_over=self._event_over)
+        reader = self._reader(event_over=self._event_over)
         block, cut = reader.next(at, room)
         if not cut.end and not cut.hole and len(block) == room:  # the event is longer than the room
             if not first:
@@ -302,13 +310,18 @@ class Tail(SinkPositions):
         if sent.end > self._length or not sent.position <= at.offset < sent.end:
             return None
         self._check_before_read(at)
-        ChunkReader(self.descriptor, self._length, self.rules, self.ending, event_over=True).block(at, 1)
+        self._reader(event_over=True).block(at, 1)
         gap = max(0, sent.start - at.offset)  # a hole of any size: it is skipped without being read
         data = self.read_at(at.offset + gap, sent.end - at.offset - gap)
         if at.offset + gap + len(data) < sent.end:
             return None
         reason = HOLE if self.read_at(at.offset, 1) == b"\0" else CUT
         return self._chunk(at, data, gap, reason, partial=sent.partial)
+
+    def _reader(self, *, event_over: bool) -> ChunkReader:
+        return ChunkReader(
+            self.descriptor, self._length, self.rules, self.ending, event_over=event_over, searches=self._searches
+        )
 
     def _check_before_read(self, at: Fingerprint) -> None:
         if not at.length and self.descriptor is not None and at.offset < self._length:

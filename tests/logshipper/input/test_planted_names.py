@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from sidecars.logshipper.input import discovery, file_access
+from sidecars.logshipper.input import chunk_reader, discovery, file_access
 from sidecars.logshipper.volumes import globs
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
@@ -278,3 +278,34 @@ def test_a_line_of_four_terabytes_without_an_end_is_dropped_piece_by_piece(tmp_p
     append(pod.logs / "innocent.log", "1\n")
     pod.look()
     assert "1" in pod.ship(batches=5)
+
+
+def test_very_many_zeros_on_the_disk_are_searched_in_parts_and_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunk_reader, "_SEARCH", 4096)
+    pod = Pod(tmp_path, LOGSHIPPER_MAX_LINE_SIZE="1KiB")
+    append(pod.log, "2\n")
+    with pod.log.open("ab") as app:
+        app.write(b"\0" * 4096 * 200)
+        app.write(b"3\n")
+    append(pod.logs / "innocent.log", "1\n")
+    pod.look()
+    assert pod.ship(room=8192) == ["2", "1"], "the search is not over"
+    lines = []
+    for _ in range(10):
+        pod.follower.poll()
+        lines += pod.ship(room=8192)
+    assert lines == ["3"]
+    assert pod.dropped() == {"hole": 4096 * 200}
+
+
+def test_the_search_is_finished_at_the_end_of_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_reader, "_SEARCH", 4096)
+    pod = Pod(tmp_path, LOGSHIPPER_MAX_LINE_SIZE="1KiB")
+    with pod.log.open("ab") as app:
+        app.write(b"\0" * 4096 * 200)
+        app.write(b"3\n")
+    pod.look()
+    pod.follower.finish()
+    assert pod.ship(room=8192) == ["3"]
