@@ -10,7 +10,6 @@ ATTACKS: tuple[Attack, ...] = tuple(attack for life in LIVES for attack in life.
 
 SHIPPER = "the logshipper does not use `beneath` yet"
 NOT_YET: dict[str, str] = {
-    "forged digest": "the copier believes the record",
     **{life.name: SHIPPER for life in LIVES if life.sidecar == "logshipper"},
 }
 """Lives that a sidecar does not stand yet, and why. They are run by `python -m tests.hostile`, not as tests."""
