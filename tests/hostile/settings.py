@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 from dataclasses import dataclass
 
 from tests.hostile import wars
 from tests.hostile.neighbourhood import Neighbourhood
-from tests.support import Program, free_port
+from tests.support import PATIENCE, Program, free_port
 
 SIDECARS = ("warcopier", "logshipper", "ambassador", "adapter")
 
@@ -41,3 +43,12 @@ def serve(here: Neighbourhood, *, traced: bool = True, host: str = "127.0.0.1", 
     program = here.start(environ, traced=traced)
     program.wait_ready(admin)
     return Service(program, admin, port)
+
+
+def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    """Return the status and the text of an answer, on a connection of its own."""
+    client = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+    with contextlib.closing(client):
+        client.request("GET", path)
+        answer = client.getresponse()
+        return answer.status, answer.read().decode()

@@ -8,8 +8,5 @@ from tests.hostile.attack import Attack, Life
 LIVES: tuple[Life, ...] = (*attacks_logs.LIVES, *attacks_state.LIVES, *attacks_webapps.LIVES)
 ATTACKS: tuple[Attack, ...] = tuple(attack for life in LIVES for attack in life.attacks)
 
-SHIPPER = "the logshipper does not use `beneath` yet"
-NOT_YET: dict[str, str] = {
-    **{life.name: SHIPPER for life in LIVES if life.sidecar == "logshipper"},
-}
+NOT_YET: dict[str, str] = {}
 """Lives that a sidecar does not stand yet, and why. They are run by `python -m tests.hostile`, not as tests."""

@@ -7,7 +7,6 @@ comes is a figure of the benchmarks.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import resource
 import socket
@@ -20,22 +19,13 @@ import pytest
 
 from tests.hostile.attack import Layers
 from tests.hostile.neighbourhood import Neighbourhood
-from tests.hostile.settings import Service, serve
-from tests.support import PATIENCE, wait_until
+from tests.hostile.settings import Service, get, serve
+from tests.support import wait_until
 
 HELD = 600  # connections: more than the admin port or the adapter's port keeps of one peer
 SERVICES = ("logshipper", "ambassador", "adapter", "warcopier")
 MORE_MEMORY = 64 << 20  # bytes; wide, since the measured growth is a figure of the benchmarks
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
-
-
-def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
-    """Return the status and the text of an answer, on a connection of its own."""
-    client = http.client.HTTPConnection(host, port, timeout=PATIENCE)
-    with contextlib.closing(client):
-        client.request("GET", path)
-        answer = client.getresponse()
-        return answer.status, answer.read().decode()
 
 
 def connect(held: ExitStack, port: int) -> socket.socket:

@@ -6,15 +6,14 @@ waits, and never shows what it has read.
 
 from __future__ import annotations
 
-import http.client
 import json
 
 import pytest
 
 from tests.hostile.attack import Attack, Layers
 from tests.hostile.neighbourhood import SECRET, Neighbourhood, secret
-from tests.hostile.settings import Service, serve
-from tests.support import PATIENCE, wait_until
+from tests.hostile.settings import Service, get, serve
+from tests.support import wait_until
 
 FILES = {  # the setting that is read again while it runs, and its first value
     "adapter": ("ADAPTER_RULES_FILE", "up: up == 1\n"),
@@ -41,12 +40,6 @@ def start(here: Neighbourhood) -> Service:
     )
 
 
-def answer(port: int, path: str) -> int:
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    client.request("GET", path)
-    return client.getresponse().status
-
-
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 @pytest.mark.parametrize("sidecar", FILES)
 def test_a_settings_file_that_becomes_something_else_stops_nothing_and_tells_nothing(
@@ -62,11 +55,11 @@ def test_a_settings_file_that_becomes_something_else_stops_nothing_and_tells_not
 
         def noticed() -> bool:
             """True if the sidecar has said so: it looks when it is asked, and each second."""
-            assert answer(service.port, "/health") in (502, 503)  # its app does not answer here
+            assert get(service.port, "/health")[0] in (502, 503)  # its app does not answer here
             return any(setting in json.dumps(line) for line in service.program.logs[logged:])
 
         wait_until(noticed, f"a word about it; so far:\n{service.program.stderr[-2000:]}", patience=60)
-        assert answer(service.admin, "/livez") == 200
+        assert get(service.admin, "/livez")[0] == 200
         assert here.changed(attack) == []
         assert here.stop() == 0
         assert secret(attack) not in here.outputs()
