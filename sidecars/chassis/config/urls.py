@@ -12,11 +12,13 @@ The part that is not shown is returned by `Url.target.reveal`. A test of the rep
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import TYPE_CHECKING
 
 from sidecars.chassis.config.setting_types import HIDDEN, SettingType
-from sidecars.chassis.runtime import scrubber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from urllib.parse import SplitResult
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -71,6 +73,10 @@ class RequestTarget:
         """Hide the parts that look like a secret in all outputs. Words such as `push` and `json` do not."""
         texts = [text for text in parts if _TOKEN.fullmatch(text)]
         if texts:
+            from urllib.parse import unquote  # noqa: PLC0415 - few URLs have a secret
+
+            from sidecars.chassis.runtime import scrubber  # noqa: PLC0415 - as above
+
             scrubber.hide(self, [each for text in texts for each in {text, unquote(text)}])
 
     def reveal(self) -> str:
@@ -151,6 +157,8 @@ def split_url(raw: str, schemes: tuple[str, ...]) -> SplitResult:
 
     Raises ValueError with the expected form. It never repeats the text.
     """
+    from urllib.parse import urlsplit  # noqa: PLC0415 - the ambassador has no URL with a path
+
     wanted = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
     if _BLANKS.search(raw):
         raise ValueError(f"expected {wanted}, without spaces")

@@ -11,14 +11,12 @@ hidden it, or a peer repeats its requests. A text shorter than SHORTEST bytes is
 found in harmless words.
 
 The search is `in` for each spelling, of which a plain token has four: a fraction of a microsecond for each and for a
-line of the usual length. A process without a secret does not load this module.
+line of the usual length. A process without a secret searches for nothing.
 """
 
 from __future__ import annotations
 
 import threading
-from base64 import b64encode
-from urllib.parse import quote
 
 from sidecars.chassis.runtime import json_text, logs
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
@@ -88,6 +86,9 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _encoded(text: str) -> Iterator[str]:
+    from base64 import b64encode  # noqa: PLC0415 - only a process with a secret loads it
+    from urllib.parse import quote  # noqa: PLC0415 - as above
+
     yield text
     yield json_text.dumps(text)[1:-1]
     for safe in ("", "/"):
