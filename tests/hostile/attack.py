@@ -87,8 +87,11 @@ FEW = [
 """Each way of resolving alone, without Landlock behind it, and all of the defences. `make hostile` runs all twelve."""
 
 
+EVERYTHING = os.environ.get("HOSTILE") == "all"
+
+
 def chosen(life: Life, number: int) -> list[Layers]:
     """Return the layers for the `number`th life. Without HOSTILE=all a life of one attack gets one of them, in turn."""
-    if os.environ.get("HOSTILE") == "all":
+    if EVERYTHING:
         return EVERY
     return FEW if len(life.attacks) > 1 else [FEW[number % len(FEW)]]

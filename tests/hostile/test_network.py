@@ -151,6 +151,17 @@ def test_nobody_else_binds_a_port_of_ours(service: Service, family: int, host: s
                 thief.bind((host, port))
 
 
+def test_the_workers_of_an_ambassador_leave_no_port_to_be_joined() -> None:
+    """Workers with sockets of their own would need SO_REUSEPORT, and any process of the user could join them."""
+    with Neighbourhood("ambassador", Layers("", landlock=True, same_user=True)) as here:
+        service = serve(here, traced=False, AMBASSADOR_WORKERS="2")
+        with socket.socket() as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            with pytest.raises(OSError, match="in use"):
+                thief.bind(("127.0.0.1", service.port))
+        assert here.stop() == 0
+
+
 def address_of_this_machine() -> str:
     """Return an address that is not on loopback. Nothing is sent: connect of UDP only chooses the address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as chosen:
