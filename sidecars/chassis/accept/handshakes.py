@@ -1,9 +1,9 @@
 """TLS handshakes: few at a time, and none can keep the others waiting.
 
 A handshake costs memory and CPU before anything is known about the client. So at most `AT_ONCE` run, and the others
-wait as sockets. Peers take turns, and of one peer the newest connection is first: an attacker's old ones do not delay a
-new one. If connections wait, a handshake that has had `LEAST` seconds and is not done gives its place to one of them:
-the oldest one of the peer that runs most.
+wait as sockets. A peer that had none waiting is the next one, then the peers take turns; of one peer the newest
+connection is first. So an attacker's old ones do not delay a new one. If connections wait, a handshake that has had
+`LEAST` seconds and is not done gives its place to one of them: the oldest one of the peer that runs most.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidecars.chassis.accept.budget import Ticket
 from sidecars.chassis.runtime import descriptors
 
-AT_ONCE = 8
+AT_ONCE = 32
 LEAST = 0.25  # seconds
 
 MakeTransport = Callable[[socket.socket, Ticket], "asyncio.Future[object]"]
@@ -40,7 +41,8 @@ class Handshakes:
         """`make_transport` starts the handshake of a connection; its result does not matter."""
         self._loop = loop
         self._make_transport = make_transport
-        self._waiting: dict[str, list[_Handshake]] = {}  # by peer; the next peer first, its newest connection last
+        # By peer; the next peer first, its newest connection last.
+        self._waiting: OrderedDict[str, list[_Handshake]] = OrderedDict()
         self._running: dict[_Handshake, asyncio.Future[object]] = {}
         self._room_at: asyncio.TimerHandle | None = None
 
@@ -48,7 +50,10 @@ class Handshakes:
         """Begin the handshake of this connection as soon as possible."""
         handshake = _Handshake(accepted, ticket)
         ticket.on_shed = lambda: self._end(handshake)
-        self._waiting.setdefault(ticket.peer, []).append(handshake)
+        if ticket.peer not in self._waiting:
+            self._waiting[ticket.peer] = []
+            self._waiting.move_to_end(ticket.peer, last=False)
+        self._waiting[ticket.peer].append(handshake)
         self._begin_some()
 
     def _begin_some(self) -> None:
@@ -108,6 +113,6 @@ class Handshakes:
         """End all handshakes."""
         if self._room_at is not None:
             self._room_at.cancel()
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._waiting = self._waiting, OrderedDict()
         for handshake in [*self._running, *(each for of_peer in waiting.values() for each in of_peer)]:
             self._end(handshake)
