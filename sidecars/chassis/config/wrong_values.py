@@ -29,6 +29,8 @@ def sentence(variable: str, value: str, setting_type: SettingType[Any], problem:
 
 
 def closest(variable: str, known: set[str], cutoff: float) -> str:
-    """Return the most similar known variable, or the only one that begins with this; "" if there is none."""
+    """Return the most similar known variable, or a short one that begins with this; "" if there is none."""
     longer = [name for name in known if name.startswith(f"{variable.upper()}_")]
-    return next(iter(longer if len(longer) == 1 else get_close_matches(variable.upper(), sorted(known), 1, cutoff)), "")
+    if longer and variable.count("_"):  # more than the prefix
+        return min(longer, key=lambda name: (len(name), name))
+    return next(iter(get_close_matches(variable.upper(), sorted(known), 1, cutoff)), "")
