@@ -8,7 +8,7 @@ LOCKS  := $(NAMES) compile demo dev fuzz
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check check-code check-images docs images e2e bench chaos fuzz hostile soak compiled test-compiled world locks clean
+.PHONY: help demo test test-fast check check-code check-images docs images e2e bench chaos fuzz hostile soak compiled test-compiled world model locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -68,6 +68,9 @@ hostile: $(VENV)/dev.stamp ## the suite of the hostile neighbour in all its laye
 
 world: $(VENV)/dev.stamp ## SEEDS (1000) of each sidecar on a virtual clock, network and disk; a seed that fails can be replayed
 	$(BIN)/python -m tests.world --seeds 0-$$(($${SEEDS:-1000} - 1))
+
+model: $(VENV)/dev.stamp ## every state of the journal protocol with N (6) units; needs spin and gcc
+	$(BIN)/python -m tests.model N=$${N:-6} KILLS=$${KILLS:-2} LOSSES=$${LOSSES:-0} FAILURES=$${FAILURES:-0}
 
 soak: compiled ## REQUESTS through the ambassador (10 million), as the images have it, while memory and descriptors are watched; needs nginx and wrk
 	PYTHONSAFEPATH=1 PYTHONPATH=build/compiled:. $(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}
