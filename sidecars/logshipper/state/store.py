@@ -64,6 +64,7 @@ class Store:
         self._written = 0  # bytes of complete lines in the journal
         self._begun = False  # True if the journal is newer than any snapshot
         self._thread = BlockingThread("state")
+        self._is_entry_missing = False  # True if an entry could not be written since the state was last copied
         self.state = State()
         self.is_fresh = True  # True if the directory had no state at the start
         self.problem = ""  # why the state on disk is older than the state in memory; "" if it is not
@@ -197,6 +198,7 @@ class Store:
             _write_whole(self._journal, line)
             self._written += len(line)
         except OSError as error:
+            self._is_entry_missing = True
             self._note_problem(f"{self._where}: the journal cannot be written: {_reason(error)}")
             with contextlib.suppress(OSError):
                 os.ftruncate(self._journal, self._written)  # entries after a torn line would never be read
@@ -208,6 +210,7 @@ class Store:
                 with descriptors.reserved():
                     self._begin_journal()
             data = checkpoint.dump(self.state, self.state.journal)
+            self._is_entry_missing = False
             self.changed.clear()
             await self._thread.call(self._write, data, self.state.journal)
         except OSError as error:
@@ -215,7 +218,7 @@ class Store:
             self._note_problem(f"{self._where}: {SNAPSHOT} cannot be written: {_reason(error)}")
             return False
         self._begun = False
-        if self.problem:
+        if self.problem and not self._is_entry_missing:  # one may have been lost while the snapshot was written
             log.info("the state can be saved again")
             self.problem = ""
         return True

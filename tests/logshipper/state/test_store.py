@@ -150,6 +150,31 @@ async def test_a_failing_disk_is_told_and_healed_from_and_costs_no_position(
     store.close()
 
 
+async def test_an_entry_that_is_lost_while_a_snapshot_is_written_is_still_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot has the state from before. Only the next one makes up for the entry."""
+
+    def full(_descriptor: int, _line: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write_while_the_disk_is_full(data: bytes, journal: int) -> None:
+        with monkeypatch.context() as failing:
+            failing.setattr("sidecars.logshipper.state.store._write_whole", full)
+            done(store, 10)
+        Store._write(store, data, journal)
+
+    await store.save()
+    store.append(checkpoint.file_entry(FILE))
+    with monkeypatch.context() as slow:
+        slow.setattr(store, "_write", write_while_the_disk_is_full)
+        assert await store.save()
+    assert "No space left" in store.problem
+
+    assert await store.save()
+    assert not store.problem
+
+
 async def test_entries_after_a_failed_one_are_not_hidden_by_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     done(store, 1)
     await store.save()
