@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from sidecars.adapter.app_client.client import AppClient
+from sidecars.adapter.app_client.outcome import NoResponse
+from sidecars.adapter.verdict.judge import Judge
 from sidecars.ambassador.http.local_replies import CONNECTION_CLOSED
 from sidecars.ambassador.proxy import retry
 from sidecars.ambassador.proxy.client_connection import ClientConnection
@@ -97,6 +100,31 @@ def leave_connections_open_at_the_end() -> None:
             connection.close_if_idle()
 
     _replace(Server, "drain", drain)
+
+
+def use_a_response_for_ever() -> None:
+    """Keep the outcome of an app's request in the cache for ever, once it is there."""
+    send = AppClient._send
+
+    async def keep(self: AppClient, app_request: Any) -> Any:
+        outcome = await send(self, app_request)
+        self._cached.update({known: (kept, float("inf")) for known, (kept, _) in self._cached.items()})
+        return outcome
+
+    _replace(AppClient, "_send", keep)
+
+
+def pass_without_a_response() -> None:
+    """Repeat the last verdict while the app does not respond."""
+    honest = Judge.judge
+
+    def judge(self: Judge, outcome: Any) -> Any:
+        if isinstance(outcome, NoResponse) and hasattr(self, "last"):
+            return self.last
+        self.last = honest(self, outcome)  # type: ignore[attr-defined] # the fault's own
+        return self.last  # type: ignore[attr-defined] # the fault's own
+
+    _replace(Judge, "judge", judge)
 
 
 def _replace(owner: Any, name: str, fault: Any) -> None:

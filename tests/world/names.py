@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-WORLDS = ("ambassador", "chassis")
+WORLDS = ("adapter", "ambassador", "chassis")
 
 FAULTS = {
+    "use_a_response_for_ever": "adapter",
+    "pass_without_a_response": "adapter",
     "repeat_what_was_seen": "ambassador",
     "reuse_before_the_request_is_sent": "ambassador",
     "end_in_order_when_broken": "ambassador",

@@ -18,11 +18,13 @@ from tests.world.sockets import VirtualSocket  # noqa: E402 - after the clocks
 socket.has_ipv6 = True
 socket.socket = VirtualSocket  # type: ignore[assignment,misc] # it takes the place of the real one
 
+from tests.world.adapter_world import AdapterWorld  # noqa: E402 - after the clocks
 from tests.world.ambassador_world import AmbassadorWorld  # noqa: E402 - after the clocks
 from tests.world.chassis_world import ChassisWorld  # noqa: E402 - after the clocks
 from tests.world.world import World  # noqa: E402 - after the clocks
 
 WORLDS: dict[str, Any] = {
+    "adapter": AdapterWorld,
     "ambassador": AmbassadorWorld,
     "chassis": ChassisWorld,
 }

@@ -73,6 +73,7 @@ class World:
 
     def _sweep(self) -> None:
         """Cancel what is left, so that no run disturbs the next one."""
+        self.loop.set_exception_handler(lambda _loop, _context: None)
         left = self.loop.tasks()
         for task in left:
             task.cancel()
