@@ -173,8 +173,12 @@ def files_in(volumes: LogVolumes, folder: str) -> dict[str, FoundFile]:
 
 
 def inputs_of(path: str, inputs: Mapping[str, InputSettings]) -> list[str]:
-    """Return the inputs of which a glob matches the path, as a text; else those that look into its directory."""
-    globs = [(one.name, glob) for one in inputs.values() for glob in one.paths]
+    """Return the inputs of which a glob matches the path, as a text; else those that look into its directory.
+
+    An input that excludes the path is neither.
+    """
+    takers = [one for one in inputs.values() if not _excluder(one.exclude or ())(path)]
+    globs = [(one.name, glob) for one in takers for glob in one.paths]
     by_path = [name for name, glob in globs if path_matching.matches(glob, path)]
     return by_path or [name for name, glob in globs if path_matching.looks_beside(glob, path)]
 

@@ -95,6 +95,12 @@ class Follower(FollowedFiles):
             self.tails[state.generation].assign(names[0], self._rules[names[0]])
         return bool(names)
 
+    def _is_hidden(self, found: FoundFile) -> bool:
+        """Return True for a file that no listing has found, and that each input excludes or does not look at."""
+        if found.input or self._volumes.is_below_a_link_root(found.path):
+            return False
+        return not discovery.inputs_of(found.path, self._inputs)
+
     @property
     def is_fresh(self) -> bool:
         """True if no state was saved before: START_AT applies to the files that exist."""
@@ -124,7 +130,7 @@ class Follower(FollowedFiles):
             state = tail.state
             tail.make_dormant(dormant=not self._volumes.is_readable(self._volumes.real_folder(state.path)))
             for found in rotated_file_matching.candidates(state, listing, self._volumes, list_directory):
-                if found.key in self._by_key:
+                if found.key in self._by_key or self._is_hidden(found):
                     continue
                 descriptor = self.access.open_if(found, partial(rotated_file_matching.is_same_generation, state, found))
                 if descriptor is not None:

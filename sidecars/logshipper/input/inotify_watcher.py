@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import ctypes
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 import inotify_simple
 from inotify_simple import INotify, flags
@@ -28,6 +29,7 @@ log = logs.get("watch")
 
 _PAUSE = 0.04  # seconds between the beginnings of two looks, at least
 _LONGEST_PAUSE = 1.0  # seconds
+_MOST_WATCHED = 1000  # directories
 _NAMES = flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.DELETE_SELF | flags.MOVE_SELF
 _LOOKS = _NAMES | flags.ATTRIB  # a file that gets another mode may become readable
 _MASK = _LOOKS | flags.MODIFY | flags.ONLYDIR
@@ -55,6 +57,9 @@ class Watcher:
         Return True if one was not watched before: events in it may have been missed.
         """
         wanted, more = set(folders), False
+        if len(wanted) > _MOST_WATCHED:  # of the others no event is needed: each scan looks at them
+            kept = wanted & self._watches.keys()
+            wanted = kept | set(islice(wanted - kept, _MOST_WATCHED - len(kept)))
         if self._inotify is None or wanted == self._watches.keys():
             return False
         for folder in self._watches.keys() - wanted:

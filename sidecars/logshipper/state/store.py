@@ -44,7 +44,7 @@ _TEMPORARY = "positions.json.new"
 _LOCK = "lock"
 _JOURNAL = re.compile(r"journal-([0-9]{1,15})")
 _MOST_JOURNALS = 1000  # after the one of the snapshot: a name with a far higher number is not of ours
-_LARGEST_SNAPSHOT = 256 * 1024 * 1024  # bytes; 20,000 files take about 12 MiB
+_LARGEST_SNAPSHOT = 64 * 1024 * 1024  # bytes; 20,000 files take about 12 MiB
 _LONGEST_ENTRY = 16 * 1024 * 1024  # bytes of a line of a journal
 
 

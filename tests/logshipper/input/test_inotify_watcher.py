@@ -33,6 +33,18 @@ async def woken(watcher: Watcher) -> None:
         await watcher.wait(LONG)
 
 
+async def test_of_very_many_directories_some_are_watched(
+    watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inotify_watcher, "_MOST_WATCHED", 3)
+    folders = [tmp_path / str(number) for number in range(10)]
+    for folder in folders:
+        folder.mkdir()
+    assert watcher.watch(map(str, folders))
+    assert len(watcher._watches) == 3
+    assert not watcher.watch(map(str, folders)), "these three stay"
+
+
 async def test_a_line_wakes_and_changes_no_name(watcher: Watcher, tmp_path: Path) -> None:
     append(tmp_path / "app.log", "1\n")
     watcher.watch([str(tmp_path)])

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.chassis.runtime.lifecycle import IOFailed
-from sidecars.logshipper.model.fingerprint import Fingerprint
+from sidecars.logshipper.model.fingerprint import Fingerprint, prefix_fingerprint
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state import store as store_module
 from sidecars.logshipper.state.checkpoint import FileState, State
@@ -137,6 +137,16 @@ def test_a_saved_path_cannot_name_a_file_that_no_glob_matches(tmp_path: Path, pl
         pod.look(ROTATE_WAIT + 1)
     assert pod.ship() == ["1"]
     assert path.read_text() == SECRET
+
+
+def test_a_saved_path_cannot_name_a_file_that_is_excluded_even_if_its_first_byte_is_known(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_EXCLUDE="*/key*")
+    (pod.logs / "key.log").write_text(SECRET)
+    planted(pod, pod.logs / "key.log", size=1, prefix=prefix_fingerprint(SECRET[:1].encode()))
+    pod.begin()
+    for _ in range(3):
+        pod.look(ROTATE_WAIT + 1)
+    assert pod.ship() == []
 
 
 def test_a_saved_link_is_not_followed(tmp_path: Path, victim: Path) -> None:
