@@ -103,7 +103,7 @@ def test_a_record_that_does_not_fit_is_no_reason_to_fail(copier: Copier, tmp_pat
     with disk("1m,nr_inodes=3", tmp_path / "disk") as target:
         outcome = copier.run(WARCOPIER_TARGET=str(target))
         assert outcome.code == 0, outcome.stderr
-        assert outcome.warnings == ["the manifest could not be written: the next run will read everything again"]
+        assert outcome.warnings[-1] == "the manifest could not be written: the next run will read everything again"
         assert names(target) == ["shop.war"]
 
 
