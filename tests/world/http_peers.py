@@ -84,10 +84,11 @@ class Peer:
 
     async def read_response(self, message: Message, *, to_head: bool = False) -> None:
         """Read the next final response into `message`. Raises Incomplete."""
-        message.head = await self._until(b"\r\n\r\n")
-        while 100 <= message.status < 200:
-            message.interim.append(message.head)
-            message.head = await self._until(b"\r\n\r\n")
+        head = await self._until(b"\r\n\r\n")
+        while head[9:10] == b"1":
+            message.interim.append(head)
+            head = await self._until(b"\r\n\r\n")
+        message.head = head
         if to_head or message.status in (204, 304):
             message.is_whole = True
         elif _CHUNKED.search(message.head) or _LENGTH.search(message.head):
