@@ -19,6 +19,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 
 from sidecars.chassis.isolation import openat2
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO without a writer, or a file under a write lease, would block open() (fcntl(2), F_SETLEASE).
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_ENCODING = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())  # of os.fsencode, which takes longer
 _NO_COMPONENTS = frozenset(("", ".", ".."))
 
 
@@ -213,14 +215,16 @@ class Root:
 
     def _open(self, name: str, flags: int, mode: int = 0) -> int:
         """Open a name by openat2, or by the chain where that is absent."""
-        components = name.split("/")
-        if "\0" in name or not _NO_COMPONENTS.isdisjoint(components):
+        enclosed = f"/{name}/"
+        if "//" in enclosed or "/./" in enclosed or "/../" in enclosed or "\0" in name:
             raise LeavesRoot(self._full(name), "the name leads out of its directory")
         try:
-            if not openat2.absence():
-                # Without O_NOFOLLOW: a link at the end is then ELOOP also for O_PATH and O_DIRECTORY.
-                return openat2.open_beneath(self.descriptor, os.fsencode(name), flags & ~os.O_NOFOLLOW, mode)
-            return _open_chain(self.descriptor, components, flags, mode)
+            if openat2.absence():
+                return _open_chain(self.descriptor, name.split("/"), flags, mode)
+            # Without O_NOFOLLOW: a link at the end is then ELOOP also for O_PATH and O_DIRECTORY.
+            return openat2.open_beneath(self.descriptor, name.encode(*_ENCODING), flags & ~os.O_NOFOLLOW, mode)
+        except UnicodeEncodeError as error:
+            raise _no_name(self._full(name)) from error
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise LeavesRoot(self._full(name)) from error
@@ -252,30 +256,34 @@ class _Parent:
     ) -> None:
         if self._owned >= 0:
             os.close(self._owned)
+        if isinstance(error, UnicodeEncodeError):
+            raise _no_name(os.path.join(self._root.path, self._name)) from error  # noqa: PTH118 - only for messages
         if isinstance(error, OSError) and error.filename == self.last:
             error.filename = self._root._full(self._name)  # noqa: SLF001 - a part of Root
+
+
+def _no_name(path: str) -> OSError:
+    """Return the error of a text that no file can have as its name: half of a surrogate pair."""
+    return OSError(errno.EILSEQ, os.strerror(errno.EILSEQ), path)
 
 
 def _open_chain(root: int, components: list[str], flags: int, mode: int) -> int:
     """Open a name by one openat for each component. Raises OSError: ELOOP if a component is a link."""
     directory = root
+    component = components[-1]
     try:
         for component in components[:-1]:
-            below = _open_component(directory, component, _DIRECTORY, 0)
+            below = os.open(component, _DIRECTORY, dir_fd=directory)
             if directory != root:
                 os.close(directory)
             directory = below
-        return _open_component(directory, components[-1], flags | os.O_NOFOLLOW, mode)
-    finally:
-        if directory != root:
-            os.close(directory)
-
-
-def _open_component(directory: int, component: str, flags: int, mode: int) -> int:
-    try:
-        return os.open(component, flags, mode, dir_fd=directory)
+        component = components[-1]
+        return os.open(component, flags | os.O_NOFOLLOW, mode, dir_fd=directory)
     except NotADirectoryError:
         # O_PATH with O_DIRECTORY and O_NOFOLLOW answers ENOTDIR for a link, too.
         if stat.S_ISLNK(os.stat(component, dir_fd=directory, follow_symlinks=False).st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
         raise
+    finally:
+        if directory != root:
+            os.close(directory)

@@ -78,9 +78,12 @@ def own_roots() -> Iterator[DeclaredRoot]:
         code.add(sys.pycache_prefix)
     # The working directory is on the path of `python -m`. `/` there must not open everything.
     for path in sorted(code - {"/"}):
-        yield DeclaredRoot(path, roots.READ)
-    for path in (*_SYSTEM, *_OFTEN_LINKS):
-        yield DeclaredRoot(path, roots.READ)
+        yield DeclaredRoot(path, roots.READ, alone=True)  # as it is now: nothing of it is replaced
+    for path in _SYSTEM:
+        yield DeclaredRoot(path, roots.READ, alone=True)
+    for path in _OFTEN_LINKS:
+        if os.path.islink(path):  # noqa: PTH114 - as above
+            yield DeclaredRoot(path, roots.READ)
     for name in _CERTIFICATES:
         if path := os.environ.get(name, ""):
             yield DeclaredRoot(path, roots.READ)

@@ -46,8 +46,8 @@ class DeclaredRoot:
     """A path of the operator, and the rights that the process needs beneath it.
 
     If the path is no directory, the root is the directory that it lies in: a file of a ConfigMap or Secret is replaced
-    by a new one, and a rule about the file would end with the old one. `alone` makes the rule about the file
-    nevertheless. `made`: the directory is made if it is missing, because the process would make it, too.
+    by a new one, and a rule about the file would end with the old one. `alone` makes the rule about the path
+    as it is at the start. `made`: the directory is made if it is missing, because the process would make it, too.
     """
 
     path: str
