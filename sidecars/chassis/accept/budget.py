@@ -15,6 +15,9 @@ When a newcomer comes:
   have equally many, it is the one that has had so many for longest.
 - Only if `total` connections are working, the newcomer is refused.
 
+A connection with a TLS session takes some 46 KiB, idle or not. So of those at most `MOST_SESSIONS` may be idle: the one
+that has been idle for longest is shed.
+
 So a peer that holds many idle connections sheds its own, and a prober that comes now and then never waits for it. An
 unfinished request is idle, because its sender decides when it ends. Each step takes constant time.
 """
@@ -24,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+MOST_SESSIONS = 128  # idle connections with a TLS session
 _SMALL = 64  # connections
 
 
@@ -44,12 +48,13 @@ class Ticket:
     on_shed  closes the connection; called once, after the ticket is released
     """
 
-    __slots__ = ("_budget", "_is_released", "_peer", "on_shed")
+    __slots__ = ("_budget", "_is_released", "_peer", "has_session", "on_shed")
 
     def __init__(self, budget: Budget, peer: _Peer, on_shed: Callable[[], object]) -> None:
         self._budget = budget
         self._peer = peer
         self._is_released = False
+        self.has_session = False
         self.on_shed = on_shed
 
     @property
@@ -60,6 +65,12 @@ class Ticket:
     @property
     def is_released(self) -> bool:
         return self._is_released
+
+    def note_session(self) -> None:
+        """Note that the connection has a TLS session from now on. It must be idle; this may shed an older one."""
+        self.has_session = True
+        if not self._is_released:
+            self._budget.add_session(self)
 
     def work(self) -> None:
         """Note that the connection is under work, so it must not be shed."""
@@ -101,6 +112,7 @@ class Budget:
         self._peers: dict[str, _Peer] = {}
         self._by_idle: dict[int, dict[_Peer, None]] = {}  # peers by their number of idle connections
         self._most_idle = 0
+        self._idle_sessions: dict[Ticket, None] = {}  # the oldest one first
 
     def admit(self, key: str, on_shed: Callable[[], object]) -> Ticket | None:
         """Return a ticket, idle, for a new connection of the peer with this key; None if it must be refused."""
@@ -138,10 +150,18 @@ class Budget:
             peer.idle[ticket] = None
             self.idle += 1
             self._rank(peer, len(peer.idle) - 1)
+            if ticket.has_session:
+                self.add_session(ticket)
+
+    def add_session(self, ticket: Ticket) -> None:
+        self._idle_sessions[ticket] = None
+        if len(self._idle_sessions) > MOST_SESSIONS:
+            self._shed(next(iter(self._idle_sessions)))
 
     def remove_idle(self, peer: _Peer, ticket: Ticket) -> None:
         if ticket in peer.idle:
             del peer.idle[ticket]
+            self._idle_sessions.pop(ticket, None)
             self.idle -= 1
             self._rank(peer, len(peer.idle) + 1)
 

@@ -95,6 +95,8 @@ class ServerConnection(asyncio.Protocol):
             self.abort()  # it was shed while its transport was made, or comes too late
         else:
             self._ticket.on_shed = self.abort
+            if self._is_secure():
+                self._ticket.note_session()
             self._set_deadline(self._server.limits.idle)
 
     def data_received(self, data: bytes) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.chassis.accept import budget
 from sidecars.chassis.accept.budget import Budget, Ticket
 from tests.support import examples
 
@@ -93,6 +95,22 @@ def test_a_ticket_may_be_released_twice_and_work_no_more() -> None:
     assert table.shed == []
 
 
+def test_idle_connections_with_a_session_have_a_limit_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MOST_SESSIONS", 2)
+    table = Table(100)
+    tickets = [table.come("a", name) for name in "abc"]
+    table.come("a", "without")
+    tickets[2].note_session()
+    tickets[0].note_session()
+    tickets[2].work()
+    tickets[1].note_session()
+    assert table.shed == []
+    tickets[2].rest()
+
+    assert table.shed == ["a"]
+    assert table.budget.idle == 3
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["come", "work", "rest", "leave"]), st.integers(0, 30), st.integers(0, 3)))
 
 
@@ -101,13 +119,13 @@ STEPS = st.lists(st.tuples(st.sampled_from(["come", "work", "rest", "leave"]), s
 def test_whatever_happens_the_sums_are_right_and_the_largest_peer_pays(
     steps: list[tuple[str, int, int]], total: int, per_peer: int
 ) -> None:
-    budget = Budget(total, per_peer)
+    places = Budget(total, per_peer)
     living: dict[int, tuple[str, Ticket, bool]] = {}  # peer, ticket, idle; in the order in which they became idle
     for number, (step, which, peer_number) in enumerate(steps):
         peer = f"peer {peer_number}"
         if step == "come":
             before = dict(living)
-            ticket = budget.admit(peer, partial(living.pop, number))
+            ticket = places.admit(peer, partial(living.pop, number))
             gone = set(before) - set(living)
             idle = [each for each in before.values() if each[2]]
             assert (ticket is None) == (len(before) >= total and not idle)
@@ -133,5 +151,5 @@ def test_whatever_happens_the_sums_are_right_and_the_largest_peer_pays(
             elif step == "leave":
                 ticket.release()
                 del living[key]
-        assert budget.held == len(living) <= total
-        assert budget.idle == sum(is_idle for _, _, is_idle in living.values())
+        assert places.held == len(living) <= total
+        assert places.idle == sum(is_idle for _, _, is_idle in living.values())
