@@ -84,6 +84,7 @@ def test_check_prints_the_effective_settings_and_does_not_begin(start: Start) ->
         **dict.fromkeys(("POD_NAME", "POD_NAMESPACE", "POD_UID", "POD_IP", "NODE_NAME"), ""),
         "DEMO_CONFINEMENT": "best-effort",
         "DEMO_ADMIN_LISTEN": "off",
+        "DEMO_ADMIN_STATUS": "loopback",
         "DEMO_DRAIN_TIMEOUT": "1.5s",
     }
     assert program.stderr == ""
