@@ -192,7 +192,7 @@ def test_a_port_in_use_ends_it_with_69_and_names_the_variable(start: Start) -> N
 def test_bad_settings_end_it_with_78_and_are_all_told(start: Start) -> None:
     program = start("ambassador", AMBASSADOR_UPSTREAM="ftp://x", AMBASSADOR_RETRIES="many", AMBASSADOR_TIMOUT="1s")
     assert program.wait() == 78
-    for name in ("AMBASSADOR_UPSTREAM=ftp://x", "AMBASSADOR_RETRIES=many", "did you mean AMBASSADOR_TIMEOUT"):
+    for name in ("AMBASSADOR_UPSTREAM=***", "AMBASSADOR_RETRIES=many", "did you mean AMBASSADOR_TIMEOUT"):
         assert name in program.stderr
     assert program.logged("listening") is None
 

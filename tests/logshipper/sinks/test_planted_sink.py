@@ -105,6 +105,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.processes
 async def test_a_reader_that_locks_the_file_keeps_the_sink_from_nothing(out: Path) -> None:
     sink = sink_in(out)
     await sink.open(None)

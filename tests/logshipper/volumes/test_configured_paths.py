@@ -107,6 +107,7 @@ def a_volume(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.processes
 def test_one_mount_for_state_and_logs_is_told(a_volume: Path, tmp_path: Path) -> None:
     (a_volume / "logs").mkdir()
     (a_volume / "state").mkdir()
