@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from sidecars.adapter.app_client.client import AppClient
 from sidecars.adapter.app_client.interpretation import InterpretationOptions
 from sidecars.adapter.app_client.outcome import AppRequest
+from sidecars.adapter.memory import client_limits
 from sidecars.adapter.metrics import StatisticsCollector
 from sidecars.adapter.server import haproxy_agent
 from sidecars.adapter.server.auth import Authenticator, BadCredentialsFile
@@ -52,7 +53,7 @@ async def run(settings: Settings, context: ServiceContext) -> None:
         probes = ProbeHandler(routes, handlers, statistics.server, authenticator)
         async with (
             admin_server.serve(settings, context.health, metrics, statistics.status_page),
-            serve(probes, sockets, settings.max_connections, longest, own_tls),
+            serve(probes, sockets, client_limits(settings), longest, own_tls),
             _agent(settings, [handler for handler in handlers.values() if isinstance(handler, VerdictHandler)]),
         ):
             listening.release()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Any, TypeVar
 
+    from sidecars.chassis.config.memory_ledger import MemoryLedger
     from sidecars.chassis.config.settings import ServiceSettings, Settings, Spec
 
     R = TypeVar("R")
@@ -32,11 +33,11 @@ EX_USAGE = 64
 _WIDTH = 79  # columns of --help
 
 
-def job(cls: type[S], run: Callable[[S], None]) -> int:
-    """Run a program that does its work and ends."""
+def job(cls: type[S], run: Callable[[S], None], memory: Callable[[S], MemoryLedger] | None = None) -> int:
+    """Run a program that does its work and ends. `memory` returns its ledger, for `--check`."""
     lifecycle.ensure_standard_streams()
     if sys.argv[1:]:
-        return _command(cls)
+        return _command(cls, memory)
     logs.configure()
 
     def work() -> None:
@@ -45,11 +46,15 @@ def job(cls: type[S], run: Callable[[S], None]) -> int:
     return lifecycle.exit_now(lifecycle.exit_code_of(lambda: _with_packages(cls, work)))
 
 
-def service(cls: type[V], run: Callable[[V, lifecycle.ServiceContext], Coroutine[Any, Any, None]]) -> int:
-    """Run a program that keeps running until a stop signal."""
+def service(
+    cls: type[V],
+    run: Callable[[V, lifecycle.ServiceContext], Coroutine[Any, Any, None]],
+    memory: Callable[[V], MemoryLedger] | None = None,
+) -> int:
+    """Run a program that keeps running until a stop signal. `memory` returns its ledger, for `--check`."""
     lifecycle.ensure_standard_streams()
     if sys.argv[1:]:
-        return _command(cls)
+        return _command(cls, memory)
     lifecycle.exit_on_stop_signal()
     logs.configure(libraries=True)
 
@@ -67,11 +72,15 @@ def job_or_service(
     work: Callable[[V], None],
     serve: Callable[[V, lifecycle.ServiceContext], Coroutine[Any, Any, None]],
     stays: Callable[[V], bool],
+    memory: Callable[[V], MemoryLedger] | None = None,
 ) -> int:
-    """Run `serve` until a stop signal if `stays` returns True for the settings; else run `work`, which ends."""
+    """Run `serve` until a stop signal if `stays` returns True for the settings; else run `work`, which ends.
+
+    `memory` returns the ledger of the program, for `--check`.
+    """
     lifecycle.ensure_standard_streams()
     if sys.argv[1:]:
-        return _command(cls)
+        return _command(cls, memory)
     logs.configure()
 
     def run() -> None:
@@ -126,13 +135,15 @@ def confine_to_roots(settings: Settings, environ: Mapping[str, str]) -> None:
     confine.confine(declared_roots(settings, environ), settings.confinement, variable)
 
 
-def _command(cls: type[Settings]) -> int:
+def _command(cls: type[S], memory: Callable[[S], MemoryLedger] | None) -> int:
     from sidecars.chassis.runtime import streams  # noqa: PLC0415 - a job that runs does not load it
 
-    return streams.run_command(lambda: _run_arguments(cls, sys.argv[1:], os.environ))
+    return streams.run_command(lambda: _run_arguments(cls, sys.argv[1:], os.environ, memory))
 
 
-def _run_arguments(cls: type[Settings], argv: Sequence[str], environ: Mapping[str, str]) -> int:
+def _run_arguments(
+    cls: type[S], argv: Sequence[str], environ: Mapping[str, str], memory: Callable[[S], MemoryLedger] | None
+) -> int:
     """Run the command of the arguments, which prints to stdout. No argument is a setting."""
     name = cls.PREFIX.lower()
     match argv:
@@ -143,6 +154,7 @@ def _run_arguments(cls: type[Settings], argv: Sequence[str], environ: Mapping[st
         case ["--check"]:
             try:
                 settings = _with_packages(cls, lambda: load(cls, environ))
+                ledger = _with_packages(cls, lambda: memory(settings)) if memory else None
             except SettingsError as error:
                 print(error, file=sys.stderr)
                 return lifecycle.BadSettings.exit_code
@@ -153,6 +165,8 @@ def _run_arguments(cls: type[Settings], argv: Sequence[str], environ: Mapping[st
                 print(f"{variable}={value}")
             for sentence in settings.warn():
                 print(f"warning: {sentence}", file=sys.stderr)
+            for line in ledger.lines() if ledger else ():
+                print(line, file=sys.stderr)
         case _:
             print(f"{name}: no such argument: {' '.join(argv)}; settings are environment variables", file=sys.stderr)
             print(f"usage: {_program(name)} [--check | --help | --version]", file=sys.stderr)

@@ -6,7 +6,11 @@ import sys
 
 from sidecars.chassis import commandline
 from sidecars.chassis.runtime.lifecycle import ServiceContext
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.logshipper.settings import Settings
+
+if TYPE_CHECKING:
+    from sidecars.chassis.config.memory_ledger import MemoryLedger
 
 
 async def run(settings: Settings, context: ServiceContext) -> None:
@@ -15,8 +19,14 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     await app.run(settings, context)
 
 
+def memory(settings: Settings) -> MemoryLedger:
+    from sidecars.logshipper.memory import ledger  # noqa: PLC0415 - only for --check
+
+    return ledger(settings)
+
+
 def main() -> int:
-    return commandline.service(Settings, run)
+    return commandline.service(Settings, run, memory)
 
 
 if __name__ == "__main__":

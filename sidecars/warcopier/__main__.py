@@ -9,6 +9,7 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier.settings import Settings
 
 if TYPE_CHECKING:
+    from sidecars.chassis.config.memory_ledger import MemoryLedger
     from sidecars.chassis.runtime.lifecycle import ServiceContext
 
 
@@ -24,8 +25,14 @@ async def watch(settings: Settings, context: ServiceContext) -> None:
     await watcher.run(settings, context)
 
 
+def memory(settings: Settings) -> MemoryLedger:
+    from sidecars.warcopier.memory import ledger  # noqa: PLC0415 - only for --check
+
+    return ledger(settings)
+
+
 def main() -> int:
-    return commandline.job_or_service(Settings, run, watch, lambda settings: settings.watch)
+    return commandline.job_or_service(Settings, run, watch, lambda settings: settings.watch, memory)
 
 
 if __name__ == "__main__":

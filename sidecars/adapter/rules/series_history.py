@@ -19,7 +19,7 @@ from sidecars.adapter.exposition.labels import Labels
 from sidecars.adapter.exposition.sample import Sample
 
 MAX_SERIES = 10_000  # of one selector
-_MAX_POINTS = 200_000  # of one selector: 3 MB
+MAX_POINTS = 200_000  # of one selector: 3 MB
 _MAX_DENSITY = 120  # points of a series in its range
 _MIN_DENSITY = 8
 
@@ -104,7 +104,7 @@ class SelectorHistory:
         if now < self._now:  # the clock was set back: all points lie in the future
             self._series, self._present = {}, {}
         self._now = now
-        spacing = self._length / max(_MIN_DENSITY, min(_MAX_DENSITY, _MAX_POINTS // (len(samples) + 1)))
+        spacing = self._length / max(_MIN_DENSITY, min(_MAX_DENSITY, MAX_POINTS // (len(samples) + 1)))
         before = now - self._length
         present: dict[WrittenSeries, SeriesHistory] = {}
         for sample in samples:

@@ -23,7 +23,7 @@ from sidecars.chassis.runtime import logs
 
 log = logs.get("agent")
 
-_MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 256
 _SLOW_READER = 2.0  # seconds that a client may take to read one line
 
 VerdictSource = Callable[[], Awaitable[Verdict]]
@@ -35,7 +35,7 @@ async def serve(source: VerdictSource, sockets: list[socket.socket]) -> AsyncIte
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
     starter = Starter(loop)
-    places = Budget(_MAX_CONNECTIONS)
+    places = Budget(MAX_CONNECTIONS)
     budget.publish("agent", places)
 
     def take(accepted: socket.socket, address: PeerAddress) -> None:

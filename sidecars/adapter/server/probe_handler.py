@@ -96,14 +96,17 @@ def _http_response(response: ProbeResponse) -> Response:
 
 @asynccontextmanager
 async def serve(
-    probes: ProbeHandler, sockets: list[socket.socket], connections: int, longest: float, tls: ReloadingContext | None
+    probes: ProbeHandler,
+    sockets: list[socket.socket],
+    limits: ClientLimits,
+    longest: float,
+    tls: ReloadingContext | None,
 ) -> AsyncIterator[None]:
     """Serve probers on the sockets while the context is open. At its end requests in progress are finished first.
 
-    `connections` is the most at once. A response takes `longest` seconds at most, and after that a prober has
+    A response takes `longest` seconds at most, and after that a prober has
     `_SLOW_READER` seconds to read it.
     """
-    limits = ClientLimits(connections=connections)
     grace = longest + _SLOW_READER
     async with server.serve(probes.handle, sockets, name="probes", limits=limits, tls=tls, grace=grace):
         yield

@@ -45,6 +45,11 @@ class AppConnection(Protocol):
         """Close it at once."""
 
 
+def most_unfinished(settings: UpstreamSettings) -> int:
+    """Return the bytes that unfinished requests may hold, of all connections of an upstream together."""
+    return max(_UNFINISHED, 4 * settings.max_header_size)
+
+
 class ClientRegistry:
     """The connections from the app, which add and remove themselves, and the listeners that accept them."""
 
@@ -57,7 +62,7 @@ class ClientRegistry:
         self._listeners: Sequence[Listener] = ()
         self._next_to_shed: list[tuple[AppConnection, float]] = []  # with the times since when they are idle
         self.shed = 0  # idle connections that were closed for newcomers
-        self.unfinished = BufferedBytes(max(_UNFINISHED, 4 * settings.max_header_size))
+        self.unfinished = BufferedBytes(most_unfinished(settings))
         self._worked_until = 0.0  # when a connection that has ended was last at work
         # A look at many connections costs time; with a fifth of the shortest time-out it is exact enough.
         timeouts = [settings.timeout, settings.idle_timeout, settings.stream_idle_timeout]

@@ -40,6 +40,7 @@ class ClientLimits:
 
     connections: int = 512  # of all clients together; half of them of one peer, if others are idle (package accept)
     unfinished: int = 1024 * 1024  # bytes of unfinished requests, of all connections together
+    unsent: int = 4 * 1024 * 1024  # bytes of responses that are not read yet, of all connections together
     head: int = 16 * 1024  # bytes of a request's line and headers
     fields: int = 256  # headers of a request
     body: int = 64 * 1024  # bytes of a request's body, which is dropped

@@ -108,6 +108,7 @@ class Server:
         self.limits = limits
         self.budget = Budget(limits.connections)
         self.unfinished = BufferedBytes(limits.unfinished)
+        self.unsent = BufferedBytes(limits.unsent)
         self.draining = False
         self._connections: set[ServerConnection] = set()
         self._requests: set[asyncio.Task[None]] = set()

@@ -25,6 +25,7 @@ log = logs.get("web")
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _UNSENDABLE = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _OVERHEAD = 4096  # bytes of a connection with a parser, which has an unfinished request
+SENT_AT_ONCE = 8 * 1024  # bytes of a response that a client may leave unread without being counted
 _LINGER = 2.0  # seconds that a client may take to read the end
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _BODILESS = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
@@ -47,6 +48,10 @@ class Owner(Protocol):
     def unfinished(self) -> BufferedBytes:
         """The bytes of unfinished requests."""
 
+    @property
+    def unsent(self) -> BufferedBytes:
+        """The bytes of responses that clients have not read yet."""
+
     def add(self, connection: ServerConnection, /) -> None:
         """Take a new connection."""
 
@@ -58,6 +63,19 @@ class Owner(Protocol):
 
     def date(self) -> bytes:
         """Return the value of the Date header."""
+
+
+class _UnsentResponse:
+    """The response that one client does not read. It counts only if it is larger than `SENT_AT_ONCE`."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self._connection = connection
+
+    def end_for_memory(self) -> None:
+        """Reset the connection: of all unread responses, which are too much together, it has the largest."""
+        self._connection.abort()
 
 
 class ServerConnection(asyncio.Protocol):
@@ -81,6 +99,7 @@ class ServerConnection(asyncio.Protocol):
         self._reading = False  # True if a request has begun
         self._working = False  # True if the handler has the request
         self._write_paused = False
+        self._unsent = _UnsentResponse(self)
         self._ended = False  # True if no further response will be sent
         self._is_local = False  # True if the client came through loopback
         self.deadline = math.inf  # of the monotonic clock
@@ -89,6 +108,7 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=SENT_AT_ONCE)
         self._is_local = is_loopback(transport.get_extra_info("peername"))
         self._server.add(self)
         if self._ticket.is_released or self._server.draining:
@@ -121,6 +141,7 @@ class ServerConnection(asyncio.Protocol):
         self._ended = True
         self._unread, self._fed = b"", 0
         self._note_held()
+        self._server.unsent.note(self._unsent, 0)
         self._ticket.release()
         self._server.forget(self)
 
@@ -130,6 +151,7 @@ class ServerConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        self._server.unsent.note(self._unsent, 0)
         if not self._working:
             self._begin_next()
 
@@ -240,6 +262,8 @@ class ServerConnection(asyncio.Protocol):
         is_bodiless = response.status in _BODILESS or (self._request and self._request.method == b"HEAD")
         body = b"" if is_bodiless else send(h11.Data(data=response.body)) or b""
         self._transport.write(head + body + (send(h11.EndOfMessage()) or b""))
+        if self._write_paused:
+            self._server.unsent.note(self._unsent, self._transport.get_write_buffer_size())
         if self._h11.our_state is h11.MUST_CLOSE or self._h11.their_state is not h11.DONE:
             self._end()
         else:

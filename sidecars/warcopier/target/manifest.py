@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     """The entry of each artifact by its name in the target."""
 
 _BEGIN, _END = b'{"version":1,"artifacts":{\n', b"}}\n"
-_MAX_BYTES = 4 << 20  # of some 15,000 artifacts; a larger file was not written by us
+MAX_BYTES = 4 << 20  # of some 15,000 artifacts; a larger file was not written by us
 _MAX_LINE = 4096  # bytes; each byte of a name of 255 may be an escape of 6
 _MODE = 0o644
 _WRITTEN_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -51,7 +51,7 @@ def load(root: Root, is_own_user: Callable[[int], bool]) -> Manifest:
         return {}
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
-        if found.st_size > _MAX_BYTES:
+        if found.st_size > MAX_BYTES:
             raise ValueError("it is not a manifest")
         if found.st_mode & _WRITTEN_BY_OTHERS or not is_own_user(found.st_uid):
             raise ValueError(f"it belongs to user {found.st_uid} and has mode {stat.S_IMODE(found.st_mode):04o}")

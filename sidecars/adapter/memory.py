@@ -1,0 +1,47 @@
+"""The memory ledger of the adapter: the limits of its ports, and the pages of its apps."""
+
+from __future__ import annotations
+
+from sidecars.adapter.rules import series_history
+from sidecars.adapter.server import haproxy_agent
+from sidecars.adapter.settings import App, Settings
+from sidecars.chassis import memory
+from sidecars.chassis.config.memory_ledger import KIB, MIB, Entry, MemoryLedger
+from sidecars.chassis.http.messages import ClientLimits
+
+_BASE = 36 * MIB
+_SAMPLE = 512  # bytes of a sample of a parsed page, beside the page
+_COPIES = 4  # of a page: as received, unpacked, parsed, written anew
+_POINT = 16  # bytes of a history
+
+
+def client_limits(settings: Settings) -> ClientLimits:
+    """Return the limits of the port for probers: room for a few of the largest pages that are not read."""
+    largest = sum(app.max_body for app in settings.apps.values())
+    return ClientLimits(connections=settings.max_connections, unsent=max(ClientLimits().unsent, 2 * largest))
+
+
+def ledger(settings: Settings) -> MemoryLedger:
+    """Return the memory that the adapter takes at most."""
+    entries = [
+        *memory.entries(settings.admin_listen),
+        *memory.server_entries("probers", client_limits(settings), tls=settings.tls_cert is not None),
+    ]
+    if settings.agent_listen:
+        entries.append(Entry("connections of agent-checks", haproxy_agent.MAX_CONNECTIONS, 8 * KIB))
+    for app in settings.apps.values():
+        entries += _app_entries(app)
+    return MemoryLedger(_BASE, tuple(entries))
+
+
+def _app_entries(app: App) -> list[Entry]:
+    requests = len(set(app.routes.values()))  # one at a time for each path, whatever the number of probers is
+    parsed = sum(app.mode[route] != "forward" for route in app.routes)
+    entries = [Entry(f"pages of the app {app.name}", requests, (_COPIES if parsed else 2) * app.max_body)]
+    if parsed:
+        samples = min(app.max_series, app.max_body // 4)  # `a 1` and a line feed
+        entries.append(Entry(f"samples of the app {app.name}", min(requests, parsed) * samples, _SAMPLE))
+    if app.rules:
+        ranges = app.rules.text.count("[")
+        entries.append(Entry(f"histories of the app {app.name}", ranges * series_history.MAX_POINTS, _POINT))
+    return entries

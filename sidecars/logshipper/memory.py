@@ -1,0 +1,32 @@
+"""The memory ledger of the logshipper: the files that it follows, and the batches on their way."""
+
+from __future__ import annotations
+
+from sidecars.chassis import memory
+from sidecars.chassis.config.memory_ledger import KIB, MIB, Entry, MemoryLedger
+from sidecars.logshipper.config import sink_registry
+from sidecars.logshipper.input.discovery import MAX_FILES
+from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.sinks.protocols.http_post import SHORT_RESPONSE
+
+_BASE = 36 * MIB
+_FILE = 5 * KIB // 2  # bytes of a followed file: its state, its path, its inode, an entry of the snapshot
+_BEING_MADE = 12  # times its bytes: a batch while it is framed, parsed, redacted and encoded
+_ON_ITS_WAY = 4  # times its bytes: raw, as texts, encoded
+_ONE_AT_A_TIME = frozenset({"stdout", "file", "syslog"})
+
+
+def ledger(settings: Settings) -> MemoryLedger:
+    """Return the memory that the logshipper takes at most."""
+    longest = max(one.max_line_size for one in settings.inputs.values())
+    entries = [*memory.entries(settings.admin_listen), Entry("followed files", MAX_FILES, _FILE)]
+    largest = 0
+    for sink in settings.sinks.values():
+        size = max(sink.batch_size, longest)
+        largest = max(largest, size)
+        module = sink_registry.of(sink.url).module
+        count = 1 if module in _ONE_AT_A_TIME else sink.in_flight
+        entries.append(Entry(f"batches on their way to the sink {sink.name}", count, _ON_ITS_WAY * size))
+        entries.append(Entry(f"responses of the sink {sink.name}", count, SHORT_RESPONSE + size))
+    entries.append(Entry("the batch that is being made", 1, _BEING_MADE * largest))
+    return MemoryLedger(_BASE, tuple(entries))
