@@ -75,7 +75,7 @@ class _UnsentResponse:
 
     def end_for_memory(self) -> None:
         """Reset the connection: of all unread responses, which are too much together, it has the largest."""
-        self._connection.abort()
+        asyncio.get_running_loop().call_soon(self._connection.abort)  # it may be the transport that is writing
 
 
 class ServerConnection(asyncio.Protocol):
@@ -147,6 +147,7 @@ class ServerConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._write_paused = True
+        self._server.unsent.note(self._unsent, self._transport.get_write_buffer_size())
         self._set_deadline(self._server.limits.write)
 
     def resume_writing(self) -> None:
@@ -261,9 +262,12 @@ class ServerConnection(asyncio.Protocol):
         head = send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
         is_bodiless = response.status in _BODILESS or (self._request and self._request.method == b"HEAD")
         body = b"" if is_bodiless else send(h11.Data(data=response.body)) or b""
-        self._transport.write(head + body + (send(h11.EndOfMessage()) or b""))
-        if self._write_paused:
-            self._server.unsent.note(self._unsent, self._transport.get_write_buffer_size())
+        send(h11.EndOfMessage())  # no bytes follow: the response has a length
+        if len(body) <= SENT_AT_ONCE:
+            self._transport.write(head + body)
+        else:  # a large page is shared by all connections that wait for it: no copy for each
+            self._transport.write(head)
+            self._transport.write(body)
         if self._h11.our_state is h11.MUST_CLOSE or self._h11.their_state is not h11.DONE:
             self._end()
         else:

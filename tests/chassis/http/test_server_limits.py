@@ -44,6 +44,25 @@ async def test_a_client_that_takes_nothing_is_cut_and_gives_its_place_to_others(
         assert [request.path for request in served.seen] == ["/large", "/last"]  # the second /large was never begun
 
 
+async def test_responses_that_nobody_reads_have_a_limit_together_and_others_are_answered() -> None:
+    """Of the clients that do not read, the one with the largest response is cut, until the rest fits."""
+    async with serving(ClientLimits(unsent=50_000_000)) as served:
+        greedy = []
+        for _ in range(10):
+            client = await served.connect()
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined] # typed as one for writing only
+            await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            greedy.append(client)
+        await served.has_seen(len(greedy))
+        await served.is_free_again()
+        whole = 0
+        for client in greedy:
+            client.writer.transport.resume_reading()  # type: ignore[attr-defined] # typed as one for writing only
+            with contextlib.suppress(ConnectionError):
+                whole += len(await client.rest()) > 20_000_000
+        assert 1 <= whole <= 5
+
+
 async def test_more_requests_at_work_than_connections_are_allowed_are_told_503() -> None:
     async with serving(ClientLimits(connections=1)) as served:
         first = await served.connect()
