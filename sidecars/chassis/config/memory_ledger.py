@@ -10,10 +10,8 @@ take: certificates, rules, settings.
 
 from __future__ import annotations
 
-from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 SHARE = 0.75
 """The part of a container's memory limit that the ledger may take."""
