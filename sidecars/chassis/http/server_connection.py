@@ -1,7 +1,4 @@
-"""One connection of a client to the small HTTP server, from its first byte to its end.
-
-`server` has the table of its states.
-"""
+"""One connection of a client to the small HTTP server, from its first byte to its end; `server` has its states."""
 
 from __future__ import annotations
 
@@ -263,11 +260,9 @@ class ServerConnection(asyncio.Protocol):
         is_bodiless = response.status in _BODILESS or (self._request and self._request.method == b"HEAD")
         body = b"" if is_bodiless else send(h11.Data(data=response.body)) or b""
         send(h11.EndOfMessage())  # no bytes follow: the response has a length
-        if len(body) <= SENT_AT_ONCE:
-            self._transport.write(head + body)
-        else:  # a large page is shared by all connections that wait for it: no copy for each
-            self._transport.write(head)
-            self._transport.write(body)
+        large = body if len(body) > SENT_AT_ONCE else b""  # shared by all that wait for it: no copy for each
+        for part in (head, large) if large else (head + body,):
+            self._transport.write(part)
         if self._h11.our_state is h11.MUST_CLOSE or self._h11.their_state is not h11.DONE:
             self._end()
         else:
