@@ -55,7 +55,7 @@ def _cure(facts: Facts, uid: int, groups: Collection[int]) -> str:
         )
     else:
         allowed = facts.mode
-        cure = f"let the app write with {umask}, and give the Pod an fsGroup, or the app and us the same uid"
+        cure = f"let the app write with {umask}, and give the Pod an fsGroup"
     if allowed & needed == needed:
         return "that would do; a directory above it, a security module (SELinux, AppArmor) or the volume refuses"
     return cure
