@@ -84,7 +84,7 @@ def test_bad_settings_are_all_told_and_nothing_is_opened(start: Start) -> None:
     program = start("adapter", ADAPTER_TARGET="ftp://x", ADAPTER_ROUTES="health", ADAPTER_TIMOUT="1s")
 
     assert program.wait() == 78
-    for name in ("ADAPTER_TARGET=ftp://x: ", "ADAPTER_ROUTES=health: ", "ADAPTER_TIMOUT is not a setting"):
+    for name in ("ADAPTER_TARGET=***: expected http:", "ADAPTER_ROUTES=***: ", "ADAPTER_TIMOUT is not a setting"):
         assert name in program.logs[-1]["msg"]
 
 
