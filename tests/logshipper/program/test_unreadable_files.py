@@ -33,7 +33,7 @@ def as_nobody(tmp_path: Path) -> Iterator[Callable[[Mapping[str, str]], Program]
 
 
 AS_NOBODY = """
-import concurrent.futures.thread, encodings.idna, os, runpy, uvloop
+import concurrent.futures.thread, encodings.ascii, encodings.idna, os, runpy, uvloop
 import sidecars.chassis.commandline, sidecars.logshipper.app
 import sidecars.logshipper.sinks.http  # Python's directory may be readable for root alone
 os.setgroups([]); os.setgid(65532); os.setuid(65532)
