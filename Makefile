@@ -54,7 +54,7 @@ images: ## build the five images
 	docker buildx bake
 
 bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fails where a figure is missed
-	@missed=0; for name in $(NAMES) ambassador_names isolation stalled_log silent_connections; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \
+	@missed=0; for name in $(NAMES) ambassador_names isolation stalled_log silent_connections loop_stalls; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \
 	$(BIN)/python -m benchmarks.report; exit $$missed
 
 chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000), and no line may be lost

@@ -31,7 +31,7 @@ from sidecars.adapter.health.json_path_selection import select_values
 from sidecars.adapter.health.json_paths import JsonPath
 from sidecars.adapter.health.kubernetes_lines import read_text
 from sidecars.adapter.health.status_words import BUILT_IN, StatusWords
-from sidecars.adapter.health.strict_json import NotAHealthDocument, parse_json
+from sidecars.adapter.health.strict_json import MOST_VALUES, NotAHealthDocument, parse_json
 from sidecars.adapter.setting_types import SourceFormat
 
 _SUCCESS = range(200, 300)
@@ -126,6 +126,7 @@ class _Interpreter:
         self._http_status = response.status
         self._options = options
         valid = SUCCESS if options.valid_statuses is None else options.valid_statuses
+        self._most_values = max(MOST_VALUES, 5 * options.max_series)
         self._document_options = DocumentOptions(options.status_words, valid, options.max_series)
 
     def interpret(self, checkpoint: Checkpoint) -> Interpretation:
@@ -163,7 +164,7 @@ class _Interpreter:
         if source == "json" or media_type == "application/json" or media_type.endswith("+json"):
             if source == "auto" and body.lstrip()[:1] not in _JSON_BEGINS:
                 return None
-            return self._from_json(parse_json(body))
+            return self._from_json(parse_json(body, self._most_values))
         return None if media_type == "application/openmetrics-text" else self._from_text(body)
 
     def _from_text(self, body: bytes) -> Interpretation | None:
@@ -171,7 +172,7 @@ class _Interpreter:
         start = body[:_MAX_WORD].lstrip()
         if start.startswith((b"{", b"[")):
             try:
-                document = parse_json(body)
+                document = parse_json(body, self._most_values)
             except NotAHealthDocument:
                 if start.startswith(b"{"):
                     return None  # a line of a metrics page may begin with a brace, too

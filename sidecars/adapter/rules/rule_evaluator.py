@@ -49,6 +49,11 @@ class RuleEvaluator:
         """Return the results if there is no exposition, for the reason given: each rule has no data."""
         return tuple(no_data_result(rule, reason) for rule in self._rules)
 
+    @property
+    def count(self) -> int:
+        """The number of rules."""
+        return len(self._rules)
+
     def series_kept(self) -> int:
         """Return the number of series that have a history."""
         return sum(len(history) for _, history in self._histories.values())

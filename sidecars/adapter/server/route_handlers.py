@@ -84,7 +84,8 @@ class VerdictHandler:
 
     async def _judge_app(self, judge: Judge, app_request: AppRequest, scrape_timeout: float | None) -> None:
         """Judge one app as soon as its outcome comes, so that outcomes are judged in their order."""
-        judge.judge(await self._app_client.fetch(app_request, scrape_timeout))
+        outcome = await self._app_client.fetch(app_request, scrape_timeout)
+        await judge.judge_in_turn(outcome, self._app_client.background)
 
     async def handle(self, request: Request, scrape_timeout: float | None) -> ProbeResponse:
         verdict = await self.judge(scrape_timeout)

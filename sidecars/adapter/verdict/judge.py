@@ -17,10 +17,12 @@ the app, and not about its probers.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
+from sidecars.adapter.app_client.background_threads import LARGE, BackgroundThreads
 from sidecars.adapter.app_client.interpretation import (
     Interpretation,
     InterpretationOptions,
@@ -28,10 +30,12 @@ from sidecars.adapter.app_client.interpretation import (
     interpret,
 )
 from sidecars.adapter.app_client.outcome import AppRequest, Outcome
+from sidecars.adapter.exposition.cancellation import Checkpoint
 from sidecars.adapter.exposition.unknown_values import UnknownValue, UnknownValues
 from sidecars.adapter.health.documents import HealthDocument
 from sidecars.adapter.health.status_words import BUILT_IN, HealthStatus, StatusWords
 from sidecars.adapter.rules.results import RuleResult
+from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 from sidecars.adapter.settings import App
 from sidecars.adapter.verdict.hysteresis import Hysteresis
 from sidecars.adapter.verdict.rule_file import ReloadingRules
@@ -73,28 +77,62 @@ class Judge:
         self._monotonic = monotonic
         # Weak keys, so that a large page is freed as soon as no prober needs it.
         self._judged: WeakKeyDictionary[Outcome, Verdict] = WeakKeyDictionary()
+        self._in_progress: dict[Outcome, asyncio.Task[Verdict]] = {}
+        self._turn = asyncio.Lock()
 
     def judge(self, outcome: Outcome) -> Verdict:
         """Return the verdict on this outcome. A second call with it returns the same verdict, even after later ones."""
         known = self._judged.get(outcome)
-        if known is None:
-            known = self._hysteresis.apply(verdict_of(self._checks(outcome)), self._monotonic())
-            self.verdict = self._judged[outcome] = known
-        return known
+        return known or self._decide(outcome, tuple(self._checks(outcome, self._evaluator())))
 
-    def _checks(self, outcome: Outcome) -> Iterator[Check]:
+    async def judge_in_turn(self, outcome: Outcome, background: BackgroundThreads) -> Verdict:
+        """Return the verdict on this outcome. A large page is judged by the thread of its app.
+
+        Outcomes are judged in the order of the calls, and each is judged to its end, even if no caller waits any more:
+        a part of it would be in the rules' history.
+        """
+        known, task = self._judged.get(outcome), self._in_progress.get(outcome)
+        if known:
+            return known
+        if task is None:
+            if not self._in_progress and _work_on(outcome, self._evaluator()) < LARGE:
+                return self.judge(outcome)
+            task = self._in_progress[outcome] = asyncio.create_task(self._judge_behind_others(outcome, background))
+            task.add_done_callback(lambda _: self._in_progress.pop(outcome))
+        return await asyncio.shield(task)
+
+    async def _judge_behind_others(self, outcome: Outcome, background: BackgroundThreads) -> Verdict:
+        async with self._turn:
+            evaluator = self._evaluator()
+
+            def work(_checkpoint: Checkpoint) -> tuple[Check, ...]:
+                return tuple(self._checks(outcome, evaluator))
+
+            checks = await background.run(self._app_request.app, _work_on(outcome, evaluator), work)
+            return self._decide(outcome, checks)
+
+    def _decide(self, outcome: Outcome, checks: Sequence[Check]) -> Verdict:
+        verdict = self._hysteresis.apply(verdict_of(checks), self._monotonic())
+        self.verdict = self._judged[outcome] = verdict
+        return verdict
+
+    def _evaluator(self) -> RuleEvaluator | None:
+        """Return the evaluator of the rules in force. Called on the event loop: `/status` reads the file there, too."""
+        return self._rules.evaluator() if self._rules else None
+
+    def _checks(self, outcome: Outcome, evaluator: RuleEvaluator | None) -> Iterator[Check]:
         try:
             interpretation = interpret(outcome, self._options)
         except UnusableResponse as error:
             yield Check("app", "fail", f"{self._app_request.url} {error.phrase}")
-            if self._rules:
-                yield from map(_check_of, self._rules.evaluator().no_data_results(NO_RESPONSE))
+            if evaluator:
+                yield from map(_check_of, evaluator.no_data_results(NO_RESPONSE))
             return
-        if self._rules:
+        if evaluator:
             if interpretation.problem:
                 yield Check("app", "fail", f"{self._app_request.url} {interpretation.problem}")
             page, unknown = interpretation.exposition, interpretation.unknown
-            yield from map(_check_of, self._rules.evaluator().evaluate(page, self._wall(), unknown))
+            yield from map(_check_of, evaluator.evaluate(page, self._wall(), unknown))
         elif interpretation.health:
             yield from _checks_of_document(interpretation.health)
         else:
@@ -108,6 +146,13 @@ class Judge:
             yield Check(value.name, "fail", value.reason, detail=value.detail)
         if not interpretation.problem and not interpretation.unknown:
             yield Check("metrics", "pass")
+
+
+def _work_on(outcome: Outcome, evaluator: RuleEvaluator | None) -> int:
+    """Return the bytes of the page to go through: once for each rule."""
+    found = getattr(outcome, "interpretation", None)
+    size = len(found.exposition.page) if isinstance(found, Interpretation) else 0
+    return size * (evaluator.count if evaluator else 1)
 
 
 def _checks_of_document(document: HealthDocument) -> Iterator[Check]:

@@ -29,3 +29,13 @@ def test_what_is_no_json_is_refused_and_not_repeated(body: bytes) -> None:
         parse_json(body)
 
     assert "nonsense" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"[" + b"1," * 100 + b"1]", b"[" * 101, b'{"a":[' + b"[],[]," * 50 + b"1]}"])
+def test_more_values_than_the_limit_are_refused_before_they_are_parsed(body: bytes) -> None:
+    with pytest.raises(NotAHealthDocument, match="more than 100 values"):
+        parse_json(body, 100)
+
+
+def test_as_many_values_as_the_limit_are_parsed() -> None:
+    assert parse_json(b"[" + b"1," * 99 + b"1]", 100) == [1] * 100
