@@ -120,10 +120,14 @@ ADAPTER = [
 ]
 
 
+def always(kind: str, response: bytes) -> Callable[[str, bytes], tuple[int, str, bytes]]:
+    return lambda _path, _body: (200, kind, response)
+
+
 def adapter(folder: Path, cases: Sequence[AppCase] = ADAPTER, rounds: int = ROUNDS) -> Iterator[tuple[str, Stall]]:
     for case in cases:
         body = case.body()
-        app = Peer(lambda _path, _body, case=case, body=body: (200, case.kind, body))  # type: ignore[misc]
+        app = Peer(always(case.kind, body))
         port = free_port()
         with running(
             "adapter",
