@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecars.chassis.runtime.light_dataclasses import asdict
+from sidecars.chassis.runtime.light_dataclasses import replace
 from sidecars.warcopier.artifacts import fingerprint
+from sidecars.warcopier.target import manifest
 from tests.support import wait_until
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
@@ -93,10 +93,11 @@ def duplicate(template: Copier, folder: Path) -> Copier:
     """Copy the source and the target to another folder, with a manifest for the files there."""
     shutil.copytree(template.source.parent, folder, symlinks=True)
     copier = Copier(folder / template.source.name, folder / template.target.name)
-    manifest = json.loads((copier.target / MANIFEST).read_text())
-    for name, entry in manifest["artifacts"].items():
-        entry["file"] = asdict(fingerprint((copier.target / name).stat()))
-    (copier.target / MANIFEST).write_text(json.dumps(manifest))
+    path = copier.target / MANIFEST
+    with path.open("rb") as file:
+        known = manifest.parse(file)
+    copied = {name: replace(entry, file=fingerprint((copier.target / name).stat())) for name, entry in known.items()}
+    path.write_bytes(b"".join(manifest.render(copied)))
     return copier
 
 
