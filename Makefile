@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
 LOCKS  := $(NAMES) compile demo dev fuzz
+# Most tests wait for processes. Two of them at a time halve the run; the tests of one file stay together.
+PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 # Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
@@ -16,8 +18,8 @@ help: ## this list
 demo: $(VENV)/demo.stamp ## the Pod as processes on loopback, with faults, and a checked ledger
 	@$(BIN)/python -m demo
 
-test: $(VENV)/dev.stamp ## every test that needs no container engine; with an engine, the images too
-	$(BIN)/python -m pytest -m "not engine"
+test: $(VENV)/dev.stamp ## every test that needs no container engine, JOBS (2) at a time; with an engine, the images too
+	$(BIN)/python -m pytest -m "not engine" $(PARALLEL)
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory e2e; else \
 	  echo; echo 'NOT RUN: tests/images. No container engine answers here, so the images were neither built nor run.'; fi
 
@@ -79,7 +81,7 @@ compiled: $(VENV)/dev.stamp ## the code as the images have it, with the ambassad
 	$(BIN)/python compile.py build/compiled
 
 test-compiled: compiled ## the tests of the compiled packages, against the compiled form
-	FORM=compiled $(BIN)/python -m pytest -o pythonpath='build/compiled .' tests/ambassador
+	FORM=compiled $(BIN)/python -m pytest -o pythonpath='build/compiled .' $(PARALLEL) tests/ambassador
 
 locks: $(VENV)/dev.stamp ## compile each extra with hashes, for every platform
 	@set -e; for name in $(LOCKS); do echo "locks/$$name.txt"; $(BIN)/uv pip compile --quiet --universal --generate-hashes \
