@@ -99,14 +99,14 @@ class Pod:
     def send(self, sink: str, chunks: list[Chunk]) -> InFlightBatch:
         """Put a batch in flight."""
         self.queues[sink].sending(chunks)
-        return InFlightBatch(sink, chunks, self.process)
+        return InFlightBatch(sink, chunks, self.process(chunks))
 
     def settle(self, in_flight: InFlightBatch) -> None:
         """Accept all of a batch."""
         self.queues[in_flight.content.sink].settle(in_flight.chunks, in_flight.dropped, in_flight.receipt)
 
-    def process(self, chunk: Chunk) -> Records:
-        return self.pipelines[chunk.input].process(chunk)
+    def process(self, chunks: list[Chunk]) -> tuple[Records, ...]:
+        return tuple(self.pipelines[chunk.input].process(chunk) for chunk in chunks if chunk.data)
 
     def rotate(self) -> None:
         """Rotate as logrotate does: each numbered file gets the next number, then the log becomes number one."""

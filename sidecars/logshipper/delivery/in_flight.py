@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sidecars.logshipper.model.batch import Batch
@@ -25,10 +25,7 @@ class InFlightBatch:
     Owned by the `InFlightBatches` of its sink. All of `delivery` reads its fields; only its methods write them.
     """
 
-    def __init__(
-        self, sink: str, chunks: list[Chunk], process: Callable[[Chunk], Records], receipt: Any = None
-    ) -> None:
-        records = tuple(process(chunk) for chunk in chunks if chunk.data)  # a chunk without data is a gap
+    def __init__(self, sink: str, chunks: list[Chunk], records: tuple[Records, ...], receipt: Any = None) -> None:
         self.chunks = chunks
         self.content = Batch(sink, records)
         self.receipt = receipt

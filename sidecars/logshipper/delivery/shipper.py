@@ -48,6 +48,7 @@ from sidecars.logshipper.delivery.retry import RetryLoop, wait_for_event
 from sidecars.logshipper.delivery.sink_availability import SinkAvailability
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.model.chunk import Chunk
+from sidecars.logshipper.model.record_thread import beside_the_loop
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.sinks.base import Sink
 from sidecars.logshipper.transform.pipeline import Pipeline
@@ -139,14 +140,14 @@ class Shipper:
         async with asyncio.TaskGroup() as tasks:
             for chunks in self._queue.resend():
                 log.info("repeating a batch that was in flight", sink=self.name, chunks=len(chunks))
-                self._start(chunks, tasks)
+                await self._start(chunks, tasks)
             while await self._wait_for_lines():
                 await self._in_flight.wait_for_slot()
                 self._heartbeat.beat()
                 chunks = self._queue.collect(self._size_limit.bytes)
                 if chunks:
                     self._queue.sending(chunks)
-                    self._start(chunks, tasks)
+                    await self._start(chunks, tasks)
                 self._heartbeat.idle()  # a slow sink is no defect of this process
             self._in_flight.complete()
             self._availability.wake_standing_by()
@@ -168,13 +169,16 @@ class Shipper:
                     return True
             await wait_for_event(self._new_lines, pause)
 
-    def _start(self, chunks: list[Chunk], tasks: asyncio.TaskGroup) -> None:
-        batch = InFlightBatch(self.name, chunks, self._process, self._queue.receipt)
+    async def _start(self, chunks: list[Chunk], tasks: asyncio.TaskGroup) -> None:
+        size = sum(len(chunk.data) for chunk in chunks)
+        records = await beside_the_loop(size, self._process, chunks)
+        batch = InFlightBatch(self.name, chunks, records, self._queue.receipt)
         self._in_flight.add(batch)
         tasks.create_task(self._deliver(batch))
 
-    def _process(self, chunk: Chunk) -> Records:
-        return self._pipelines[chunk.input].process(chunk)
+    def _process(self, chunks: list[Chunk]) -> tuple[Records, ...]:
+        """Return the records of the chunks. A chunk without data is a gap."""
+        return tuple(self._pipelines[chunk.input].process(chunk) for chunk in chunks if chunk.data)
 
     async def _deliver(self, batch: InFlightBatch) -> None:
         """Deliver the batch, and settle all batches that have nothing undecided before them."""

@@ -13,6 +13,7 @@ In the order of the data's way:
 - `field_columns`, `timestamps`, `severity`: parsed fields, times and levels of many events.
 - `records`: the events of one chunk, in columns.
 - `batch`: records of one or more chunks on their way to one sink.
+- `record_thread`: a thread that makes the records and bodies of large batches.
 - `ledger`: the accounts of each file and sink.
 
 Read `chunk` first. This package does no I/O and imports nothing of logshipper.

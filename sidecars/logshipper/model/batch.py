@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from sidecars.logshipper.model.record_thread import beside_the_loop
 from sidecars.logshipper.model.records import Records
 
 T = TypeVar("T")
@@ -47,10 +48,13 @@ class Batch:
                 ranges[-1].append(list(records.offsets))
         return blake2b(orjson.dumps([self.sink, ranges]), digest_size=16).hexdigest()
 
-    def encoded(self, encode: Callable[[Batch], T]) -> T:
-        """Return `encode(batch)`. It is called once: retries send the same body. One batch has one encoder."""
+    async def encoded(self, encode: Callable[[Batch], T]) -> T:
+        """Return `encode(batch)`. It is called once: retries send the same body. One batch has one encoder.
+
+        A large batch is encoded by a thread.
+        """
         if self._encoded is None:
-            self._encoded = encode(self)
+            self._encoded = await beside_the_loop(self.size, encode, self)
         body: T = self._encoded
         return body
 

@@ -73,7 +73,7 @@ class ElasticsearchSink:
     async def deliver(self, batch: Batch) -> Outcome:
         max_body = min(SHORT_RESPONSE + _RESULT_SIZE * batch.events, _MAX_RESPONSE)
         try:
-            response = await self._poster.post(self._target, self._headers, batch.encoded(self._encode), max_body)
+            response = await self._poster.post(self._target, self._headers, await batch.encoded(self._encode), max_body)
         except ResponseTooLong as error:
             raise BatchTooLarge(error.reason) from None  # the response to a half is shorter
         raise_for_status(response)

@@ -138,7 +138,7 @@ class FileSink:
 
     async def deliver(self, batch: Batch) -> Outcome:
         try:
-            return Outcome(await self._thread.call(self._append, ndjson.encode(batch)))
+            return Outcome(await self._thread.call(self._append, await batch.encoded(ndjson.encode)))
         except OSError as error:
             raise RetryLater(f"{self._path} cannot be written: {error.strerror}") from None
 

@@ -71,7 +71,7 @@ class ForwardSink:
             self._tls = tls_context(self._settings)
 
     async def deliver(self, batch: Batch) -> Outcome:
-        message = batch.encoded(self._encode)
+        message = await batch.encoded(self._encode)
         chunk_id = _chunk_id(batch)
         try:
             async with asyncio.timeout(self._settings.request_timeout):

@@ -40,7 +40,7 @@ class HttpSink:
 
     async def deliver(self, batch: Batch) -> Outcome:
         headers = [*self._headers, ("Idempotency-Key", batch.key)]
-        raise_for_status(await self._poster.post(self._target, headers, batch.encoded(self._encode)))
+        raise_for_status(await self._poster.post(self._target, headers, await batch.encoded(self._encode)))
         return Outcome()
 
     def _encode(self, batch: Batch) -> list[bytes]:

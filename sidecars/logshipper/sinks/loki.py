@@ -68,7 +68,7 @@ class LokiSink:
         self._poster.open()
 
     async def deliver(self, batch: Batch) -> Outcome:
-        push = batch.encoded(self._encode)
+        push = await batch.encoded(self._encode)
         response = await self._poster.post(self._target, self._headers, push.blocks, SHORT_RESPONSE)
         if response.status == 400 and not response.early:
             return _bad_request(batch, push.now, response.body[:_READ].decode("utf-8", "replace"))

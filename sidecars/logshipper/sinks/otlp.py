@@ -52,7 +52,9 @@ class OtlpSink:
         self._poster.open()
 
     async def deliver(self, batch: Batch) -> Outcome:
-        response = await self._poster.post(self._target, self._headers, batch.encoded(self._encode), _MAX_RESPONSE)
+        response = await self._poster.post(
+            self._target, self._headers, await batch.encoded(self._encode), _MAX_RESPONSE
+        )
         raise_for_status(response, status_message)
         refused, message = partial_success(response.body)
         reason = f"the receiver refused {refused} of {batch.events} records" + (f": {message}" if message else "")

@@ -59,7 +59,7 @@ class SyslogSink:
             self._tls = tls_context(self._settings)
 
     async def deliver(self, batch: Batch) -> Outcome:
-        await self._thread.call(self._send, batch.encoded(lambda batch: encode_frames(batch, time.time_ns())))
+        await self._thread.call(self._send, await batch.encoded(lambda batch: encode_frames(batch, time.time_ns())))
         return Outcome()
 
     def _send(self, blocks: list[bytes]) -> None:

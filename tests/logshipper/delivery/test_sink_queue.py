@@ -26,7 +26,7 @@ async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(po
     append(pod.log, "3\n")
     pod.begin()
     (again,) = pod.queues["default"].resend()
-    assert InFlightBatch("default", again, pod.process).content.key == sent.content.key
+    assert InFlightBatch("default", again, pod.process(again)).content.key == sent.content.key
     assert again[0].data == b"1\n"
 
 
