@@ -226,12 +226,13 @@ def logshipper(
             SINK=f"{scheme}://127.0.0.1:{receiver.port}/{path}",
             STATE_DIR=str(folder / f"state{number}"),
             SCAN_INTERVAL="1s",
+            BATCH_TIMEOUT="50ms",
             **settings,
         ) as report:
             found = []
             for turn in range(rounds + 1):
                 before = receiver.received
-                (logs / "part").write_bytes(data)
+                (logs / "part").write_bytes(b'{"file":%d}\n' % turn + data)  # equal files are taken for copies
                 (logs / "part").rename(logs / f"{turn}.log")
                 quiet(lambda: receiver.received, before)  # noqa: B023 - called at once
                 found.append(report.longest())
@@ -268,7 +269,7 @@ def many_files(folder: Path, files: int, rounds: int) -> Iterator[tuple[str, Sta
     receiver.close()
 
 
-def quiet(read: Callable[[], int], before: int, seconds: float = 2.0) -> None:
+def quiet(read: Callable[[], int], before: int, seconds: float = 0.7) -> None:
     """Wait until the number has grown, and then not for so many seconds."""
     wait_until(lambda: read() > before, "something arrives")
     last, since = read(), time.monotonic()

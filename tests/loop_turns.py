@@ -59,13 +59,17 @@ def _name(handle: Any) -> str:
     if not isinstance(task, asyncio.Task):
         return getattr(found, "__qualname__", repr(found))
     coroutine: Any = task.get_coro()
-    name = coroutine.__qualname__
+    name = _name_of(coroutine)
     while inner := getattr(coroutine, "cr_await", None):
         if not hasattr(inner, "cr_await"):
             break
         coroutine = inner
-        name = f"{name} > {coroutine.__qualname__}"
-    return str(name)
+        name = f"{name} > {_name_of(coroutine)}"
+    return name
+
+
+def _name_of(coroutine: Any) -> str:
+    return str(getattr(coroutine, "__qualname__", type(coroutine).__name__))  # a compiled one has no name
 
 
 def _measure_callbacks(selector: _Selector) -> None:

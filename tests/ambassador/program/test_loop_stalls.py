@@ -1,0 +1,15 @@
+"""No request stops the ambassador's event loop: neither a large head nor one that comes byte by byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.largest_inputs import AMBASSADOR, ambassador
+from tests.loop_reports import LIMIT
+
+
+def test_a_head_or_new_addresses_stop_no_other_connection(tmp_path: Path) -> None:
+    heads = [case for case in AMBASSADOR if case[0].startswith("head")]
+    found = dict(ambassador(tmp_path, heads, rounds=2))
+    assert len(found) == len(heads) + 1
+    assert {name: stall for name, stall in found.items() if stall.turn > LIMIT} == {}
