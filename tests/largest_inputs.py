@@ -202,7 +202,7 @@ LOGSHIPPER: list[LogCase] = [
     ),
     ("batch of 512 KiB, lines of 1 B", b"a\n" * 100_000, "http", accepted, {}),
     ("batch of 512 KiB, multiline, redaction", java(8000), "http", accepted, EVERYTHING),
-    ("batch of 512 KiB, JSON, redaction", json_lines(10_000), "http", accepted, {"FORMAT": "json", **EVERYTHING}),
+    ("batch of 512 KiB, JSON, redaction", json_lines(10_000), "http", accepted, {"FORMAT": "json", **REDACTED}),
     ("batch of 512 KiB, OTLP", json_lines(10_000), "otlp+http", accepted, {"FORMAT": "json"}),
     ("batch of 512 KiB, gzip", java(8000), "http", accepted, {"COMPRESSION": "gzip"}),
     ("batch of 16 MiB, raw", java(150_000), "http", accepted, {"BATCH_SIZE": "16MiB"}),

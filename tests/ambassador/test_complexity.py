@@ -16,13 +16,16 @@ from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
 from sidecars.ambassador.http.header_edits import combine_edits
 from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.ambassador.http.response_head import parse_response
+from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.setting_types import targets
 from sidecars.ambassador.transport.disconnects import parse_table
+from tests.ambassador.exchanges import Pair, Wire
 from tests.growth import Case, require_linear
 
 pytestmark = pytest.mark.slow
 
 MOST = 10**9  # fields
+LARGEST_HEAD = 65_000  # bytes: the default of MAX_HEADER_SIZE is 64 KiB
 PARSER = RequestParser({b"orders"}, combine_edits(None, has_token=False), MOST)
 EDITING = RequestParser({b"orders"}, combine_edits(header_edits.edits.parse("-a\nb: c\n+d: e"), has_token=True), MOST)
 
@@ -74,6 +77,28 @@ def parse_request(parser: RequestParser) -> Any:
 def test_the_fields_of_a_request_are_parsed_in_linear_time(parser: RequestParser, fields: str) -> None:
     head = b"POST / HTTP/1.1\r\nHost: orders\r\n"
     require_linear(Case(fields, lambda n: head + FIELDS[fields](n) + b"\r\n", parse_request(parser)))
+
+
+UNFINISHED: dict[str, Any] = {
+    "a field": lambda n: b"a: " + b"v" * n,
+    "fields": lambda n: b"a: v\r\n" * (n // 6),
+    "empty lines": lambda n: b"\r\n" * (n // 2),
+}
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_an_unfinished_head_that_comes_byte_by_byte_is_read_in_linear_time(name: str) -> None:
+    with Pair() as pair:
+
+        def read(data: bytes) -> None:
+            client = ClientConnection(pair.upstream)
+            client.connection_made(Wire())  # type: ignore[arg-type] # a fake transport
+            for at in range(len(data)):
+                client.data_received(data[at : at + 1])
+            assert client.exchange is None
+            client.connection_lost(None)
+
+        require_linear(Case(name, lambda n: b"GET / HTTP/1.1\r\n" + UNFINISHED[name](n), read, LARGEST_HEAD))
 
 
 @pytest.mark.parametrize("line", LINES)

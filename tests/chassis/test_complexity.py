@@ -13,8 +13,11 @@ from sidecars.chassis.config.settings import SettingsError
 from sidecars.chassis.config.source_position import position_of
 from sidecars.chassis.http import response_parser
 from sidecars.chassis.http.accept_header import media_ranges
+from sidecars.chassis.http.messages import ClientLimits, Request, Response
 from sidecars.chassis.http.response_parser import RequestFailed, ResponseParser, ResponseProgress
 from sidecars.chassis.http.retry_after import retry_after
+from sidecars.chassis.http.server import Server
+from sidecars.chassis.http.server_connection import ServerConnection
 from sidecars.chassis.runtime import json_text
 from sidecars.chassis.runtime.printable import printable, truncate
 from tests.chassis.shop import GOOD, loaded
@@ -52,6 +55,41 @@ def test_a_response_is_parsed_in_linear_time(name: str, size: int) -> None:
                     pass
 
     require_linear(Case(name, RESPONSES[name], parse, 1 << 17))
+
+
+class Wire:
+    """A transport that takes everything."""
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_arguments, **_more: None
+
+
+UNFINISHED: dict[str, Any] = {
+    "a field": lambda n: b"a: " + b"v" * n,
+    "fields": lambda n: b"a: v\r\n" * (n // 6),
+    "a request line": lambda n: b"GET /" + b"v" * n,
+}
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_an_unfinished_head_that_comes_byte_by_byte_is_read_in_linear_time(name: str) -> None:
+    async def never(_request: Request) -> Response:
+        raise AssertionError("the head has an end")
+
+    server = Server(never, ClientLimits(head=1 << 17, unfinished=1 << 20))
+    line = b"" if name == "a request line" else b"GET / HTTP/1.1\r\n"
+
+    def read(data: bytes) -> None:
+        ticket = server.budget.admit("a", lambda: None)
+        assert ticket is not None
+        connection = ServerConnection(server, ticket)
+        connection.connection_made(Wire())  # type: ignore[arg-type] # a fake transport
+        for at in range(len(data)):
+            connection.data_received(data[at : at + 1])
+        assert not connection._working
+        connection.connection_lost(None)
+
+    require_linear(Case(name, lambda n: line + UNFINISHED[name](n), read, 1 << 16))
 
 
 def settings(form: str) -> Any:
