@@ -43,7 +43,7 @@ class DeadLetters:
 
     async def append(self, batch: Batch, rejected: Sequence[tuple[int, str]]) -> None:
         """Append the rejected events (index and reason), and flush them to the disk. Raises OSError."""
-        await self._thread.call(self._write, b"".join(self._encode(batch, rejected)))
+        await self._thread.call(lambda: self._write(b"".join(self._encode(batch, rejected))))
 
     def _encode(self, batch: Batch, rejected: Sequence[tuple[int, str]]) -> Iterable[bytes]:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -12,7 +12,7 @@ from typing import TypeVar
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
 
 LARGE = 16 * 1024
-"""Bytes of log files. Making the records of so many and their body takes up to 20 ms, the change of threads 0.1 ms."""
+"""Bytes. Making the records of so many and their body takes up to 20 ms, the change of threads 0.1 ms."""
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ _thread = BlockingThread("records")
 
 
 async def beside_the_loop(size: int, function: Callable[..., T], *arguments: object) -> T:
-    """Return the function's result, or raise its error. `size`: bytes of log files that it works on.
+    """Return the function's result, or raise its error. `size`: bytes that it works on.
 
     A large call that is cancelled still runs to its end.
     """

@@ -30,6 +30,7 @@ import orjson
 from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.record_thread import beside_the_loop
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
@@ -77,7 +78,7 @@ class ElasticsearchSink:
         except ResponseTooLong as error:
             raise BatchTooLarge(error.reason) from None  # the response to a half is shorter
         raise_for_status(response)
-        return _outcome(response, batch.events)
+        return await beside_the_loop(len(response.body), _outcome, response, batch.events)
 
     def _encode(self, batch: Batch) -> list[bytes]:
         return self._compress(ndjson.encode(batch, ndjson.Layout(_CREATE, "@timestamp", time.time_ns())))
