@@ -67,6 +67,7 @@ def running(name: str, folder: Path, **settings: str) -> Iterator[Report]:
     try:
         wait_until(lambda: request(admin, "/readyz") == 200 or process.poll() is not None, "ready")
         assert process.poll() is None, (folder / f"{admin}.log").read_text()
+        report.longest()  # the start is over
         yield report
     finally:
         process.kill()

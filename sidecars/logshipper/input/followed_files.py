@@ -7,7 +7,7 @@ over.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Generator, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ from sidecars.logshipper.state.store import Store
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 log = logs.get("follow")
+
+_POLLED_AT_ONCE = 64  # files: some milliseconds
 
 
 class Inputs(NamedTuple):
@@ -93,21 +95,31 @@ class FollowedFiles:
         self.open_files.trim()
 
     def poll(self) -> bool:
-        """Look at each followed file. Return True if there may be something new to read."""
-        now, news = self._clock(), False
+        """Look at each followed file in one go. Return True if there may be something new to read."""
+        before, self._has_news = self._has_news, False
+        for _ in self.poll_steps():
+            pass
+        news, self._has_news = self._has_news, self._has_news or before
+        return news
+
+    def poll_steps(self) -> Generator[None, None, None]:
+        """Look at each followed file, some at a step. From the first truncated file on, the rest is one step."""
+        now = self._clock()
         truncated: list[Tail] = []  # handled together, so that each directory is read once for all of them
-        for tail in list(self.tails.values()):
+        for number, tail in enumerate(list(self.tails.values()), 1):
             try:
-                news = self._poll_file(tail, now) or news
+                if self._poll_file(tail, now):
+                    self._has_news = True
             except FileTruncated:
                 truncated.append(tail)
             self.trim_open_files()
+            if not truncated and number % _POLLED_AT_ONCE == 0:
+                yield
         list_directory = cache(rotated_file_matching.list_directory)
         for tail in truncated:
             self.handle_truncation(tail, list_directory)
             self.trim_open_files()
-        self._has_news = self._has_news or news or bool(truncated)
-        return news or bool(truncated)
+            self._has_news = True
 
     def take_has_news(self) -> bool:
         """Return True if there may be something new to read since the last call."""

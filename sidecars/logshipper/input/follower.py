@@ -176,7 +176,8 @@ class Follower(FollowedFiles):
         yield from listing.steps()
         self.access.note_left_out(listing.left_out)
         self._leave_own_files(listing.files)
-        self.poll()  # after the listing: a copy that is listed was made before a truncation that is noticed now
+        # After the listing: a copy that is listed was made before a truncation that is noticed now.
+        yield from self.poll_steps()
         yield from self._find_dormant(listing.files)
         return listing
 

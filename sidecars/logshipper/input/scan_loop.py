@@ -36,7 +36,7 @@ from sidecars.logshipper.volumes.configured_paths import ConfiguredDirectory
 log = logs.get("logshipper")
 
 _HEARTBEAT = 30.0  # seconds; reading one large directory takes some
-_SLICE = 0.05  # seconds of a scan without a pause
+_SLICE = 0.02  # seconds of a scan without a pause
 _PAUSE = 0.01  # seconds for other tasks after a slice
 _WAKE = 0.25  # seconds between two wake-ups of the shippers during a scan
 
@@ -108,14 +108,14 @@ class ScanLoop:
         self._heartbeat.beat()
         names_changed, now = self._watcher.take(), time.monotonic()
         if not names_changed and now < next_scan:
-            self._follower.poll()
+            await self._in_slices(self._follower.poll_steps())
             self._wake_shippers()
             return next_scan
         if names_changed or not self.ready.is_set() or self._follower.needs_scan():
             await self._in_slices(self._follower.scan_steps(first=False))
             self._update_readiness()
         else:
-            self._follower.poll()
+            await self._in_slices(self._follower.poll_steps())
         self._wake_shippers()
         if self._watch():
             return now

@@ -52,6 +52,9 @@ class ChunkRange(NamedTuple):
     partial: bool
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 @dataclass(slots=True)
 class FileState:
     """A generation: how it is recognised, and how far each sink has it. Owned and changed by its `Tail`."""
@@ -88,9 +91,30 @@ class State:
 # -- the snapshot ------------------------------------------------------------------------------------------------------
 
 
+def copy(state: State) -> State:
+    """Return a copy that later changes of the state do not reach. It is much faster than `dump`."""
+    files = {
+        name: FileState(
+            file.generation,
+            file.first_path,
+            file.path,
+            file.input,
+            file.device,
+            file.inode,
+            file.size,
+            file.prefix,
+            file.seen,
+            file.positions.copy(),
+        )
+        for name, file in state.files.items()
+    }
+    sinks = {name: SinkState(sink.sending, sink.receipt) for name, sink in state.sinks.items()}
+    return State(files, sinks, state.journal)
+
+
 def dump(state: State, journal: int) -> bytes:
     """Return the snapshot of the state. `journal` is the number of the first journal that continues it."""
-    files = [
+    files = (
         {
             **_describe(file),
             "size": file.size,
@@ -99,11 +123,12 @@ def dump(state: State, journal: int) -> bytes:
             "positions": {sink: _as_list(position) for sink, position in file.positions.items()},
         }
         for file in state.files.values()
-    ]
+    )
     sinks = {name: {"sending": sink.sending, "receipt": sink.receipt} for name, sink in state.sinks.items()}
-    body = json.dumps({"files": files, "sinks": sinks}, separators=(",", ":"))
+    listed = ",".join(_encode(file) for file in files)  # one by one: other threads have their turn between two
+    body = f'{{"files":[{listed}],"sinks":{_encode(sinks)}}}'
     head = {"version": VERSION, "journal": journal, "checksum": _checksum(body.encode())}
-    return f"{json.dumps(head, separators=(',', ':'))}\n{body}\n".encode()
+    return f"{_encode(head)}\n{body}\n".encode()
 
 
 def load(data: bytes) -> State:

@@ -209,10 +209,10 @@ class Store:
             if self._journal is None or not self._begun:
                 with descriptors.reserved():
                     self._begin_journal()
-            data = checkpoint.dump(self.state, self.state.journal)
+            state = checkpoint.copy(self.state)
             self._is_entry_missing = False
             self.changed.clear()
-            await self._thread.call(self._write, data, self.state.journal)
+            await self._thread.call(lambda: self._write(checkpoint.dump(state, state.journal), state.journal))
         except OSError as error:
             self.changed.set()
             self._note_problem(f"{self._where}: {SNAPSHOT} cannot be written: {_reason(error)}")

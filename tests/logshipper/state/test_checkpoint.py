@@ -63,6 +63,17 @@ def test_a_snapshot_is_read_as_it_was_written(state: State) -> None:
     assert checkpoint.load(checkpoint.dump(state, state.journal)) == state
 
 
+@given(_STATE, st.lists(_ENTRY, max_size=5))
+def test_later_changes_of_the_state_do_not_reach_its_copy(state: State, later: list[checkpoint.JournalEntry]) -> None:
+    copied, before = checkpoint.copy(state), checkpoint.dump(state, state.journal)
+    for entry in later:
+        checkpoint.apply(state, entry)
+    for file in state.files.values():
+        file.size += 1
+        file.positions.clear()
+    assert checkpoint.dump(copied, copied.journal) == before
+
+
 @given(_STATE, st.data())
 def test_a_torn_snapshot_is_refused_wherever_it_is_torn(state: State, data: st.DataObject) -> None:
     whole = checkpoint.dump(state, 1)
