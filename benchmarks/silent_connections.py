@@ -2,9 +2,9 @@
 
 The connections come from a process of their own, from one address or from a hundred, and send nothing, a request, half
 a head, half a ClientHello or a whole one. Probes come from the same address and from another one, while the connections
-are opened and when all are open. The figures are the slowest probe of each kind, its TLS handshake included, and the
-growth of the resident memory. nginx and HAProxy stand beside it with the same number of connections and their default
-time-outs for a head; a probe that they do not answer within 2 s counts as 2 s.
+are opened and when all are open. The figures are the slowest probe of each kind from either, with its TLS handshake,
+and the growth of the resident memory. nginx and HAProxy stand beside it with the same number of connections and their
+default time-outs for a head; a probe that they do not answer within 2 s counts as 2 s.
 
 The exit status is 1 if a figure misses its limit, or if the adapter does not answer a probe.
 """
@@ -56,11 +56,16 @@ frontend in
 
 @dataclass(frozen=True)
 class Result:
-    """What 3,000 silent connections did to a server: the slowest probe in ms, unanswered ones, and MiB of memory."""
+    """What 3,000 silent connections did to a server: the slowest probes in ms, unanswered ones, and MiB of memory."""
 
-    slowest: float
-    unanswered: int
+    same: float  # address
+    other: float
+    unanswered: tuple[int, int]
     growth: float
+
+    @property
+    def slowest(self) -> float:
+        return max(self.same, self.other)
 
 
 def rss(pid: int) -> float:
@@ -73,6 +78,7 @@ def probe(port: int, address: str, tls: ssl.SSLContext | None) -> float | None:
     began = time.perf_counter()
     place = ("127.0.0.1", port)
     with contextlib.suppress(OSError), socket.create_connection(place, PATIENCE, (address, 0)) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or TLS waits 40 ms for a delayed acknowledgement
         own = tls.wrap_socket(plain, server_hostname="localhost") if tls else plain
         with own:
             own.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -91,9 +97,9 @@ def measure(port: int, pid: int, kind: str, addresses: int, tls: ssl.SSLContext 
         holder.stdout.readline()
         found += [probe(port, (SAME, OTHER)[number % 2], tls) for number in range(PROBES)]
         growth = rss(pid) - before
-    answered = [each for each in found if each is not None]
-    missing = len(found) - len(answered)
-    return Result(PATIENCE * 1000 if missing else max(answered), missing, growth)
+    missing = (found[::2].count(None), found[1::2].count(None))
+    same, other = (max(PATIENCE * 1000 if each is None else each for each in found[first::2]) for first in (0, 1))
+    return Result(same, other, missing, growth)
 
 
 @contextlib.contextmanager
@@ -151,8 +157,12 @@ def main() -> int:
         for kind, addresses, secure in kinds:
             found = adapter(folder, kind, addresses, secure=secure)
             name = f"{'TLS, ' if secure else ''}{kind}, {addresses} address{'es' if addresses > 1 else ''}"
-            note = f"{found.unanswered} of {2 * PROBES} probes unanswered" if found.unanswered else ""
-            figures.append(Figure(f"{name}: slowest probe", found.slowest, MOST_LATENCY, "ms", note=note))
+            for whose, slowest, missing in zip(
+                ("same", "another"), (found.same, found.other), found.unanswered, strict=True
+            ):
+                note = f"{missing} of {PROBES} probes unanswered" if missing else ""
+                label = f"{name}: slowest probe from {whose} address"
+                figures.append(Figure(label, slowest, MOST_LATENCY, "ms", note=note))
             figures.append(Figure(f"{name}: memory", found.growth, MOST_GROWTH, "MiB"))
             if not secure and addresses == 1:
                 plain[kind] = found

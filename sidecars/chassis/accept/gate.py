@@ -1,15 +1,15 @@
-"""The way of a connection from accept(2) to its protocol: its place in the budget, its first bytes, its handshake.
+"""The way of a connection from accept(2) to its protocol: its place in the budget, its first bytes, its start.
 
 States of a connection at the gate:
 
     from        event                                                     to
     none        accepted, and the budget has or makes room                silent
     none        accepted, and all connections are working                 refused: 503 without TLS, and closed
-    silent      bytes have come, without TLS                              begun
-    silent      a whole ClientHello has come, with TLS                    handshake
+    silent      bytes have come, without TLS                              starting
+    silent      a whole ClientHello has come, with TLS                    starting, with a handshake
     silent      other bytes, an end, or too much time                     closed
-    handshake   it is done                                                begun: the protocol has the connection
-    handshake   it has failed, or is ended for another one                closed
+    starting    it is done                                                begun: the protocol has the connection
+    starting    it has failed, or is ended for another one                closed
     any         the budget sheds it                                       closed
 
 A silent connection is a socket and nothing else: no transport, no parser, no TLS session. The kernel wakes the process
@@ -28,9 +28,8 @@ from typing import TYPE_CHECKING
 from sidecars.chassis.accept import client_hello
 from sidecars.chassis.accept.acceptor import PeerAddress
 from sidecars.chassis.accept.budget import Budget, Ticket
-from sidecars.chassis.accept.handshakes import Handshakes
 from sidecars.chassis.accept.peers import peer_key
-from sidecars.chassis.runtime import descriptors
+from sidecars.chassis.accept.starts import Starts
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -43,12 +42,13 @@ MakeProtocol = Callable[[Ticket], asyncio.BaseProtocol]
 class _Silent:
     """A connection whose first bytes have not come."""
 
-    __slots__ = ("accepted", "deadline", "needed", "ticket")
+    __slots__ = ("accepted", "deadline", "is_over", "needed", "ticket")
 
     def __init__(self, accepted: socket.socket, ticket: Ticket, deadline: float) -> None:
         self.accepted = accepted
         self.ticket = ticket
         self.deadline = deadline
+        self.is_over = False  # True if it has bytes, or is closed
         self.needed = client_hello.HEADER  # bytes of its ClientHello, as far as it is known
 
 
@@ -76,9 +76,8 @@ class Gate:
         self._busy = busy
         self._silence = silence
         self._tls = tls
-        self._handshakes = Handshakes(loop, self._start)
+        self._starts = Starts(loop, self._start, with_tls=tls is not None)
         self._silent: dict[_Silent, None] = {}
-        self._starting: set[asyncio.Future[object]] = set()
 
     def take(self, accepted: socket.socket, address: PeerAddress) -> None:
         """Take a connection, and admit or refuse it."""
@@ -88,10 +87,12 @@ class Gate:
             return
         silent = _Silent(accepted, ticket, self._loop.time() + self._silence)
         ticket.on_shed = lambda: self._drop(silent)
-        self._silent[silent] = None
         if self._tls is not None:
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, client_hello.HEADER)
-        self._loop.add_reader(accepted, self._on_bytes, silent)
+        self._look(silent)
+        if not silent.is_over:
+            self._silent[silent] = None
+            self._loop.add_reader(accepted, self._look, silent)
 
     def _refuse(self, accepted: socket.socket) -> None:
         if self._tls is None:
@@ -102,17 +103,26 @@ class Gate:
 
     # -- silent -------------------------------------------------------------------------------------------------------
 
-    def _on_bytes(self, silent: _Silent) -> None:
-        """Bytes have come, or the end."""
-        if self._tls is None:
-            self._leave(silent)
-            task = self._start(silent.accepted, silent.ticket)
-            self._starting.add(task)
-            task.add_done_callback(lambda done: self._note_start(silent, done))
-        elif self._has_whole_hello(silent):
-            self._leave(silent)
+    def _look(self, silent: _Silent) -> None:
+        """Look for its first bytes. Most clients send them at once, and need no place in the loop's poll then."""
+        if not (self._has_bytes(silent) if self._tls is None else self._has_whole_hello(silent)):
+            return
+        self._leave(silent)
+        if self._tls is not None:
             silent.accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-            self._handshakes.add(silent.accepted, silent.ticket)
+        self._starts.add(silent.accepted, silent.ticket)
+
+    def _has_bytes(self, silent: _Silent) -> bool:
+        """Return True if there are any. Drop the connection if none can come."""
+        try:
+            if silent.accepted.recv(1, socket.MSG_PEEK):
+                return True
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        self._drop(silent)
+        return False
 
     def _has_whole_hello(self, silent: _Silent) -> bool:
         """Return True if the whole ClientHello is there. Drop the connection if none can come."""
@@ -137,8 +147,10 @@ class Gate:
         return False
 
     def _leave(self, silent: _Silent) -> None:
-        self._loop.remove_reader(silent.accepted)
-        del self._silent[silent]
+        silent.is_over = True
+        if silent in self._silent:
+            self._loop.remove_reader(silent.accepted)
+            del self._silent[silent]
 
     def _drop(self, silent: _Silent) -> None:
         silent.ticket.release()
@@ -157,7 +169,6 @@ class Gate:
     def _start(self, accepted: socket.socket, ticket: Ticket) -> asyncio.Future[object]:
         """Give the connection a transport and its protocol, after a TLS handshake if it needs one."""
         if self._tls is None:
-            ticket.on_shed = lambda: shut_down(accepted)  # until the protocol has its transport
             connecting = self._loop.connect_accepted_socket(lambda: self._make_protocol(ticket), accepted)
         else:
             connecting = self._loop.connect_accepted_socket(
@@ -168,25 +179,11 @@ class Gate:
             )
         return self._loop.create_task(connecting)
 
-    def _note_start(self, silent: _Silent, done: asyncio.Future[object]) -> None:
-        self._starting.discard(done)
-        error = None if done.cancelled() else done.exception()
-        if error is not None:
-            silent.accepted.close()
-            silent.ticket.release()
-            descriptors.count_exhaustion(error)
-
     def close(self) -> None:
         """Close the connections that no protocol has yet."""
         for silent in list(self._silent):
             self._drop(silent)
-        self._handshakes.close()
-
-
-def shut_down(accepted: socket.socket) -> None:
-    """End a connection whose socket belongs to a transport already."""
-    with contextlib.suppress(OSError):
-        accepted.shutdown(socket.SHUT_RDWR)
+        self._starts.close()
 
 
 def _has_ended(accepted: socket.socket) -> bool:

@@ -90,13 +90,11 @@ class ServerConnection(asyncio.Protocol):
         self._held = 0  # bytes that `Owner.unfinished` knows of
         self._needs_data = True  # True if h11 can do nothing without more bytes
         self._dropped = self._pieces = 0  # bytes of the request's body, and the pieces that they came in
-        self._at_end = False  # True if the client has closed its side
-        self._end_was_fed = False  # True if h11 knows that
+        self._at_end = self._end_was_fed = False  # True if the client has closed its side; if h11 knows that
         self._close_after_response = False
-        self._reading = False  # True if a request has begun
-        self._working = False  # True if the handler has the request
+        self._reading = self._working = False  # True if a request has begun; if the handler has it
         self._write_paused = False
-        self._unsent = _UnsentResponse(self)
+        self._unsent: _UnsentResponse | None = None  # from the first response that the client does not read at once
         self._ended = False  # True if no further response will be sent
         self._is_local = False  # True if the client came through loopback
         self.deadline = math.inf  # of the monotonic clock
@@ -138,20 +136,25 @@ class ServerConnection(asyncio.Protocol):
         self._ended = True
         self._unread, self._fed = b"", 0
         self._note_held()
-        self._server.unsent.note(self._unsent, 0)
+        self._note_unsent(0)
         self._ticket.release()
         self._server.forget(self)
 
     def pause_writing(self) -> None:
         self._write_paused = True
-        self._server.unsent.note(self._unsent, self._transport.get_write_buffer_size())
+        self._note_unsent(self._transport.get_write_buffer_size())
         self._set_deadline(self._server.limits.write)
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        self._server.unsent.note(self._unsent, 0)
+        self._note_unsent(0)
         if not self._working:
             self._begin_next()
+
+    def _note_unsent(self, count: int) -> None:
+        unsent = self._unsent or _UnsentResponse(self)
+        self._server.unsent.note(unsent, count)
+        self._unsent = unsent if count else None  # a circle would wait for the garbage collector
 
     # -- from bytes to a request ----------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Thousands of silent connections: each probe is answered meanwhile, and memory and descriptors stay bounded.
 
 They come from a process of their own. Half of the probes come while the connections are opened, half when all are open,
-from the address of the silent ones and from another one.
+from the address of the silent ones and from another one. While one address opens connections faster than the process
+can work, the budget sheds its oldest ones, and one of them may be a probe from the same address. No other is lost.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ MOST_GROWTH = 8 * 1024  # KiB
 DESCRIPTORS = 32  # beyond the budget
 SAME, OTHER = "127.0.1.1", "127.0.0.9"
 OK = b"HTTP/1.1 200 OK\r\n"
+SHED = b""
 
 
 def rss(pid: int) -> int:
@@ -34,6 +36,7 @@ def rss(pid: int) -> int:
 def probe(port: int, path: str, address: str, tls: ssl.SSLContext | None = None) -> bytes:
     """Return the response's first line to a request on a new connection from this address."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE, (address, 0)) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or TLS waits 40 ms for an acknowledgement
         own = tls.wrap_socket(plain, server_hostname="localhost") if tls else plain
         with own:
             own.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -53,6 +56,12 @@ class Target:
     def probe(self, number: int) -> bytes:
         return probe(self.port, self.path, (SAME, OTHER)[number % 2], self.tls)
 
+    def probe_or_shed(self, number: int) -> bytes:
+        try:
+            return self.probe(number)
+        except (ConnectionError, ssl.SSLEOFError):
+            return SHED
+
     def check(self, kind: str, count: int, addresses: int) -> None:
         """Probe the port while it has silent connections."""
         pid = self.running.program.process.pid
@@ -60,12 +69,13 @@ class Target:
         before = rss(pid)
         with silent_connections(self.port, count, kind, addresses) as holder:
             assert holder.stdout is not None
-            answers = [self.probe(number) for number in range(PROBES)]
+            meanwhile = [self.probe_or_shed(number) for number in range(PROBES)]
             assert holder.stdout.readline().strip() == OPEN
-            answers += [self.probe(number) for number in range(PROBES)]
+            answers = [self.probe(number) for number in range(PROBES)]
             descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
             growth = rss(pid) - before
-        assert answers == [OK] * 2 * PROBES
+        assert answers + meanwhile[1::2] == [OK] * (PROBES + PROBES // 2)
+        assert set(meanwhile[::2]) <= {OK, SHED}
         assert descriptors <= self.budget + DESCRIPTORS
         assert growth <= MOST_GROWTH, f"{growth} KiB"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import ssl
 from pathlib import Path
@@ -15,6 +16,7 @@ from sidecars.chassis.accept.listen import bind
 from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.http import server, tls
 from sidecars.chassis.http.server import ClientLimits, Request, Response
+from sidecars.chassis.http.server_connection import ServerConnection
 from tests.chassis.http_server import GET, LAST, responses, serving
 
 
@@ -61,6 +63,22 @@ async def test_responses_that_nobody_reads_have_a_limit_together_and_others_are_
             with contextlib.suppress(ConnectionError):
                 whole += len(await client.rest()) > 20_000_000
         assert 1 <= whole <= 5
+
+
+async def test_a_connection_that_is_closed_leaves_nothing_to_the_garbage_collector() -> None:
+    async with serving() as served:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                client = await served.connect()
+                await client.send(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                await client.rest()
+            await served.is_free_again()
+            left = sum(type(each) is ServerConnection for each in gc.get_objects())
+        finally:
+            gc.enable()
+    assert left <= 2  # the last of them may not have ended yet
 
 
 async def test_more_requests_at_work_than_connections_are_allowed_are_told_503() -> None:

@@ -1,4 +1,4 @@
-"""Few TLS handshakes at a time, and none keeps the others waiting."""
+"""Few connections start at a time, and none keeps the others waiting."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import socket
 
 import pytest
 
-from sidecars.chassis.accept import handshakes
+from sidecars.chassis.accept import starts
 from sidecars.chassis.accept.budget import Budget
-from sidecars.chassis.accept.handshakes import Handshakes
+from sidecars.chassis.accept.starts import Starts
 from tests.support import PATIENCE
 
 
 class Table:
-    """Handshakes that never end by themselves. `running` are the names of those that run, in their order."""
+    """Starts that never end by themselves. `running` are the names of those that run, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_tls: bool = True) -> None:
         self.loop = asyncio.get_running_loop()
         self.budget = Budget(1000, 1000)
         self.running: list[str] = []
         self.names: dict[socket.socket, str] = {}
         self.clients: list[socket.socket] = []
         self.changed = asyncio.Event()
-        self.handshakes = Handshakes(self.loop, lambda accepted, _: self.loop.create_task(self._shake(accepted)))
+        self.starts = Starts(
+            self.loop, lambda accepted, _: self.loop.create_task(self._shake(accepted)), with_tls=with_tls
+        )
 
     async def _shake(self, accepted: socket.socket) -> None:
         """Read until the connection is shut down, as TLS does."""
@@ -41,7 +43,7 @@ class Table:
         self.names[accepted] = name
         ticket = self.budget.admit(peer, lambda: None)
         assert ticket is not None
-        self.handshakes.add(accepted, ticket)
+        self.starts.add(accepted, ticket)
 
     async def until_running(self, *names: str) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -50,7 +52,7 @@ class Table:
                 self.changed.clear()
 
     async def end(self) -> None:
-        self.handshakes.close()
+        self.starts.close()
         await self.until_running()
         await asyncio.sleep(0)  # the callbacks of the ended tasks
         for own in [*self.clients, *self.names]:
@@ -58,9 +60,11 @@ class Table:
 
 
 @pytest.fixture(autouse=True)
-def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handshakes, "AT_ONCE", 2)
-    monkeypatch.setattr(handshakes, "LEAST", 3600.0)
+def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "HANDSHAKES", 2)
+    monkeypatch.setattr(starts, "PLAIN", 2)
+    monkeypatch.setattr(starts, "LEAST", 3600.0)
+    monkeypatch.setattr(starts, "LEAST_OF_MANY", 3600.0)
 
 
 async def test_no_more_than_so_many_run_and_the_others_wait() -> None:
@@ -86,13 +90,47 @@ async def test_a_new_peer_is_the_next_and_of_one_peer_the_newest(monkeypatch: py
     await table.end()
 
 
-async def test_a_handshake_that_has_had_its_time_makes_room_for_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handshakes, "AT_ONCE", 3)
+async def test_a_start_that_has_had_its_time_makes_room_for_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "HANDSHAKES", 3)
     table = Table()
     for peer, name in (("prober", "p"), ("flood", "f0"), ("flood", "f1")):
         table.come(peer, name)
     await table.until_running("f0", "f1", "p")
-    monkeypatch.setattr(handshakes, "LEAST", 0.0)
+    monkeypatch.setattr(starts, "LEAST", 0.0)
     table.come("flood", "f2")
     await table.until_running("f1", "f2", "p")  # the prober's is older, but the flood runs more
+    await table.end()
+
+
+async def test_if_more_wait_than_run_each_has_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "LEAST_OF_MANY", 0.0)
+    table = Table()
+    for number in range(4):
+        table.come("flood", f"f{number}")
+    await table.until_running("f0", "f1")  # two run and two wait
+    table.come("prober", "p")
+    await table.until_running("f3", "p")  # three waited: two of them have the places, and one waits on
+    await table.end()
+
+
+async def test_one_that_is_shed_while_it_waits_leaves_nothing() -> None:
+    table = Table()
+    for number in range(3):
+        table.come("flood", f"f{number}")
+    assert [table.budget.shed_one() for _ in range(3)] == [True] * 3
+    await table.until_running()
+    await table.end()
+    assert table.budget.held == 0
+
+
+async def test_without_tls_none_is_ended_for_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LEAST", "LEAST_OF_MANY"):
+        monkeypatch.setattr(starts, name, 0.0)
+    table = Table(with_tls=False)
+    for number in range(5):
+        table.come("flood", f"f{number}")
+    await table.until_running("f0", "f1")
+    for _ in range(10):
+        await asyncio.sleep(0)  # turns of the loop, in which timers that are due run
+    assert table.running == ["f0", "f1"]
     await table.end()
