@@ -17,8 +17,8 @@ from sidecars.adapter.verdict.verdict import Verdict
 from sidecars.chassis.accept import budget
 from sidecars.chassis.accept.acceptor import Acceptor, PeerAddress, Starter
 from sidecars.chassis.accept.budget import Budget, Ticket
-from sidecars.chassis.accept.starts import shut_down
 from sidecars.chassis.accept.peers import peer_key
+from sidecars.chassis.accept.starts import shut_down
 from sidecars.chassis.runtime import logs
 
 log = logs.get("agent")
