@@ -52,9 +52,8 @@ class _Selector(selectors.DefaultSelector):
         os.write(self._report, (json.dumps([turn * 1000, held * 1000, where]) + "\n").encode())
 
 
-def _name(handle: Any) -> str:
+def _name(found: Any) -> str:
     """Return the name of a callback: of its task's innermost coroutine, or of its function."""
-    found = getattr(handle, "_callback", None)
     task = getattr(found, "__self__", None)
     if not isinstance(task, asyncio.Task):
         return getattr(found, "__qualname__", repr(found))
@@ -78,11 +77,12 @@ def _measure_callbacks(selector: _Selector) -> None:
     run = handles._run
 
     def measured(handle: asyncio.Handle) -> None:
+        callback = handle._callback  # type: ignore[attr-defined] # a handle that is cancelled while it runs forgets it
         began = time.thread_time()
         run(handle)
         taken = time.thread_time() - began
         if taken > selector.longest[0]:
-            selector.longest = (taken, handle)
+            selector.longest = (taken, callback)
 
     handles._run = measured
 
