@@ -158,7 +158,7 @@ def main() -> int:
             found = adapter(folder, kind, addresses, secure=secure)
             name = f"{'TLS, ' if secure else ''}{kind}, {addresses} address{'es' if addresses > 1 else ''}"
             for whose, slowest, missing in zip(
-                ("same", "another"), (found.same, found.other), found.unanswered, strict=True
+                ("the same", "another"), (found.same, found.other), found.unanswered, strict=True
             ):
                 note = f"{missing} of {PROBES} probes unanswered" if missing else ""
                 label = f"{name}: slowest probe from {whose} address"
