@@ -314,7 +314,7 @@ AMBASSADOR: list[tuple[str, bytes, int]] = [
 
 
 def ambassador(
-    folder: Path, cases: Sequence[tuple[str, bytes, int]] = AMBASSADOR, rounds: int = ROUNDS
+    folder: Path, cases: Sequence[tuple[str, bytes, int]] = AMBASSADOR, rounds: int = ROUNDS, addresses: int = 1000
 ) -> Iterator[tuple[str, Stall]]:
     upstream, port = Peer(accepted), free_port()
     target = f"http://127.0.0.1:{upstream.port}"
@@ -328,7 +328,7 @@ def ambassador(
                 found.append(report.longest())
             yield name, least(found)
     with name_server() as zone:
-        zone.set_records("orders.example", *(f"127.1.{k >> 8}.{k & 255}" for k in range(1, 1001)), ttl=1)
+        zone.set_records("orders.example", *(f"127.1.{k >> 8}.{k & 255}" for k in range(addresses)), ttl=1)
         with running(
             "ambassador",
             folder,
@@ -341,9 +341,9 @@ def ambassador(
             for turn in range(rounds):
                 asked = zone.asked.total()
                 zone.set_records(
-                    "orders.example", *(f"127.{turn + 2}.{k >> 8}.{k & 255}" for k in range(1, 1001)), ttl=1
+                    "orders.example", *(f"127.{turn + 2}.{k >> 8}.{k & 255}" for k in range(addresses)), ttl=1
                 )
                 wait_until(lambda: zone.asked.total() > asked + 6, "asked again, twice")  # noqa: B023 - called at once
                 found.append(report.longest())
-            yield "1,000 new addresses from DNS", least(found)
+            yield f"{addresses:,} new addresses from DNS", least(found)
     upstream.close()

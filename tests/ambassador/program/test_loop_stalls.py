@@ -10,6 +10,6 @@ from tests.loop_reports import LIMIT
 
 def test_a_head_or_new_addresses_stop_no_other_connection(tmp_path: Path) -> None:
     heads = [case for case in AMBASSADOR if case[0].startswith("head")]
-    found = dict(ambassador(tmp_path, heads, rounds=2))
+    found = dict(ambassador(tmp_path, heads, rounds=2, addresses=200))
     assert len(found) == len(heads) + 1
     assert {name: stall for name, stall in found.items() if stall.turn > LIMIT} == {}
