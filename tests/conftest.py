@@ -9,6 +9,7 @@ with 65,536 entries, bears the mark `slow`: `--units` leaves it out, too.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from sidecars.chassis.runtime import logs
 from tests.support import UNITS, Program
 
 # Here property tests look for new examples each time; in CI they try the same ones: a red run must be about the change.
@@ -36,6 +38,18 @@ LEFT_OUT = ("processes", "slow")
 HERE = Path(__file__).parent
 
 Start = Callable[..., Program]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo `logs.configure`: the tests after this one may run in the same process."""
+    monkeypatch.setattr(logs, "_output", logs._output)
+    monkeypatch.setattr(logs, "_scrub", logs._scrub)
+    root = logging.getLogger()
+    handlers, level, loud = root.handlers[:], root.level, logging.raiseExceptions
+    yield
+    root.handlers[:], logging.raiseExceptions = handlers, loud
+    root.setLevel(level)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
