@@ -92,7 +92,6 @@ class ClientRegistry:
             listener.accepted(descriptor)
         if descriptor >= self._max_descriptors:  # one of the reserve
             self._free_descriptor()
-            self._shed_one(connection)  # so that the next one is welcome
             return local_replies.NO_DESCRIPTORS
         if len(self.open) > self._max_connections and not self._shed_one(connection):
             return local_replies.TOO_MANY_CONNECTIONS

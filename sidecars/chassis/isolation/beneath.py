@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+PATH_ONLY = getattr(os, "O_PATH", 0)  # opens a directory that may not be read; only Linux has it
+_DIRECTORY = PATH_ONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO without a writer, or a file under a write lease, would block open() (fcntl(2), F_SETLEASE).
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _ENCODING = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())  # of os.fsencode, which takes longer
@@ -65,7 +66,7 @@ class Root:
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Root:
         """Return the root at a configured path. Links in that path are the operator's, and are followed."""
-        return cls(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), os.fspath(path))
+        return cls(os.open(path, PATH_ONLY | os.O_DIRECTORY | os.O_CLOEXEC), os.fspath(path))
 
     def close(self) -> None:
         """Close the descriptor. A second call does nothing."""

@@ -24,6 +24,7 @@ import stat
 from contextlib import suppress
 
 from sidecars.chassis.isolation import landlock, openat2, places, roots
+from sidecars.chassis.isolation.beneath import PATH_ONLY
 from sidecars.chassis.isolation.roots import BEST_EFFORT, OFF, REQUIRED
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.lifecycle import Unavailable
@@ -40,8 +41,9 @@ log = logs.get("confinement")
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 3, 4, 38
 _REFER_SINCE = 2  # ABI
 _TASKS = "/proc/self/task"
-_prctl = ctypes.CDLL(None).prctl
-_prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+_prctl = getattr(ctypes.CDLL(None), "prctl", lambda *_arguments: 1)  # only Linux has it; elsewhere: dumpable
+if hasattr(_prctl, "argtypes"):
+    _prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
 class _State:
@@ -133,7 +135,7 @@ class _Rules:
     def add(self, path: str, access: int) -> None:
         """Add rights at an existing path. A path that vanishes, or may not be looked up, is none that we could use."""
         with suppress(OSError):
-            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            descriptor = os.open(path, PATH_ONLY | os.O_CLOEXEC)
             found = os.fstat(descriptor)
             place = (found.st_dev, found.st_ino)
             if place in self._by_place:

@@ -35,6 +35,8 @@ _absence: list[str] = []  # "" if the call works; empty until it was tried
 
 def absence() -> str:
     """Return "" if the kernel lets this process call openat2, else the name of the error: ENOSYS or EPERM."""
+    if not _absence and not hasattr(os, "O_PATH"):
+        _absence.append(errno.errorcode[errno.ENOSYS])  # not Linux
     if not _absence:
         try:
             os.close(open_beneath(-100, b".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))  # -100 is AT_FDCWD

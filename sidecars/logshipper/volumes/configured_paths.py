@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import os
 
-from sidecars.chassis.isolation.beneath import LeavesRoot, Root
+from sidecars.chassis.isolation.beneath import PATH_ONLY, LeavesRoot, Root
 from sidecars.logshipper.model.file_key import FileKey, file_key
 
-_LINK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_LINK = PATH_ONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LINKS = 40  # of one path, as in the kernel (path_resolution(7))
 _REASON = "a link on the volume stands on the way, and the app may have made it"
 

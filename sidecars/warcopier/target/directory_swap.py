@@ -32,7 +32,7 @@ _RENAME_EXCHANGE = 2  # renameat2(2)
 _CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 _OWNER_ALL = 0o700
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PATH_ONLY = os.O_PATH | _DIRECTORY  # also opens a directory that may not be read
+_PATH_ONLY = getattr(os, "O_PATH", 0) | _DIRECTORY  # also opens a directory that may not be read
 _MOVED = ".warcopier-moved-"  # begins the names of directories that were moved, so they are no places of mounts
 
 
