@@ -154,6 +154,9 @@ class _Rules:
 
 def _restrict(declared: list[DeclaredRoot]) -> None:
     """Set the rules, or note why there are none."""
+    if not PATH_ONLY:  # not Linux
+        _state.absence = errno.errorcode[errno.ENOSYS]
+        return
     rules = _Rules()
     try:
         version = landlock.abi()

@@ -23,7 +23,7 @@ def as_nobody(tmp_path: Path) -> Iterator[Callable[[Mapping[str, str]], Program]
         programs.append(Program(["-c", AS_NOBODY], variables, tmp_path))
         return programs[-1]
 
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     (tmp_path / "state").mkdir()
     os.chown(tmp_path / "state", 65532, 65532)
