@@ -78,7 +78,7 @@ def logshipper(paths: str, sink: str, state: str, **settings: str) -> Iterator[s
         **{f"LOGSHIPPER_{name}": value for name, value in settings.items()},
         **{name: value for name, value in os.environ.items() if name.startswith("LOGSHIPPER_")},
     }
-    with open(f"{state}/stderr", "ab") as errors:  # noqa: PTH123 - a string
+    with open(f"{state}/stderr", "ab") as errors:  # noqa: PTH123 - the path is text
         process = subprocess.Popen([sys.executable, "-m", "sidecars.logshipper"], cwd=ROOT, env=environ, stderr=errors)
     try:
         yield process

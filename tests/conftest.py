@@ -30,7 +30,7 @@ settings.register_profile(UNITS, settings.get_profile("ci"), max_examples=10)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
-"""Audit events of Python that start a process (https://docs.python.org/3/library/audit_events.html)."""
+"""Audit events of Python that start a process (PEP 578)."""
 PROGRAMS = frozenset(
     {"program", "demo", "examples", "hostile", "images", "infra", "installed", "model", "repo", "world"}
 )

@@ -30,7 +30,10 @@ class _Peer(Generic[T]):
 
 
 class Turns(Generic[T]):
-    """Those that wait. They are hashable by identity. Each step takes O(log n), for n peers that wait."""
+    """A queue in which peers take turns. Its items are hashable by identity.
+
+    Each step takes O(log n), for n peers with items in the queue.
+    """
 
     def __init__(self, *, newest_first: bool = False) -> None:
         """`newest_first` is the order of the connections of one peer."""

@@ -47,7 +47,7 @@ if hasattr(_prctl, "argtypes"):
 
 
 class _State:
-    """What is in force in this process. There is one."""
+    """The confinement that is in force in this process. There is one."""
 
     def __init__(self) -> None:
         self.landlock = 0  # the ABI; 0 if it is absent

@@ -83,12 +83,8 @@ def lives(port: int) -> bool:
     return get(f"http://127.0.0.1:{port}/livez").is_success
 
 
-@pytest.mark.parametrize(
-    ("log", "workers"), [("pipe", "1"), ("terminal", "1"), ("socket", "1"), ("pipe", "2")], indirect=["log"]
-)
-def test_the_ambassador_serves_every_request_and_says_how_many_lines_it_has_dropped(
-    begin: Begin, log: Stalled, app: str, workers: str
-) -> None:
+def begin_ambassador(begin: Begin, app: str, workers: str) -> tuple[Program, int, int]:
+    """Return an ambassador that logs each request, when it is ready, with its port and its admin port."""
     port, admin = free_port(), free_port()
     program = begin(
         "ambassador",
@@ -100,6 +96,16 @@ def test_the_ambassador_serves_every_request_and_says_how_many_lines_it_has_drop
         AMBASSADOR_DRAIN_QUIET="0",
     )
     program.wait_ready(admin)
+    return program, port, admin
+
+
+@pytest.mark.parametrize(
+    ("log", "workers"), [("pipe", "1"), ("terminal", "1"), ("socket", "1"), ("pipe", "2")], indirect=["log"]
+)
+def test_the_ambassador_serves_every_request_and_says_how_many_lines_it_has_dropped(
+    begin: Begin, log: Stalled, app: str, workers: str
+) -> None:
+    program, port, admin = begin_ambassador(begin, app, workers)
     path = "/" + 2000 * "x"  # in each line of the access log: they fill the queue soon
     with ExitStack() as stack:
         clients = [http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE) for _ in range(4)]
@@ -120,17 +126,7 @@ def test_the_ambassador_serves_every_request_and_says_how_many_lines_it_has_drop
 def test_each_of_2000_requests_is_answered_and_its_line_is_written_or_counted(
     begin: Begin, log: Stalled, app: str, workers: str
 ) -> None:
-    port, admin = free_port(), free_port()
-    program = begin(
-        "ambassador",
-        AMBASSADOR_UPSTREAM=app,
-        AMBASSADOR_LISTEN=f"127.0.0.1:{port}",
-        AMBASSADOR_ADMIN_LISTEN=f"127.0.0.1:{admin}",
-        AMBASSADOR_ACCESS_LOG="all",
-        AMBASSADOR_WORKERS=workers,
-        AMBASSADOR_DRAIN_QUIET="0",
-    )
-    program.wait_ready(admin)
+    program, port, admin = begin_ambassador(begin, app, workers)
     with ThreadPoolExecutor(8) as clients:
         answered = clients.map(lambda first: answers(port, range(first, first + 250)), range(0, 2000, 250))
     assert sum(answered) == 2000
