@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -56,18 +53,6 @@ def test_a_state_directory_that_cannot_be_written_is_74(tmp_path: Path, start: S
     assert "LOGSHIPPER_STATE_DIR" in program.logs[-1]["msg"]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def fill(path: Path) -> None:
     """Write until the disk is full."""
     with path.open("wb", buffering=0) as ballast:
@@ -81,14 +66,14 @@ def fill(path: Path) -> None:
 
 
 def test_a_full_disk_under_the_state_is_told_and_keeps_no_line_from_its_sink(
-    tmp_path: Path, start: Start, receiver: Receiver, small_disk: Path
+    tmp_path: Path, start: Start, receiver: Receiver, small_volume: Path
 ) -> None:
     port = free_port()
     log = tmp_path / "logs" / "app.log"
-    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_STATE_DIR=str(small_disk))
+    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_STATE_DIR=str(small_volume))
     program = start("logshipper", **variables)
     program.wait_ready(port)
-    fill(small_disk / "ballast")
+    fill(small_volume / "ballast")
     written: list[str] = []
     while not program.logged("the state cannot be saved: shipping goes on, and a restart would repeat lines"):
         written.append(f"line {len(written)}")
@@ -98,7 +83,7 @@ def test_a_full_disk_under_the_state_is_told_and_keeps_no_line_from_its_sink(
         lambda: "state" in httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).text, "readiness tells it"
     )
     assert metric(port, "logshipper_state_saved") == 0
-    (small_disk / "ballast").unlink()
+    (small_volume / "ballast").unlink()
     program.wait_ready(port)
     program.kill()
     append(log, "after\n")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -95,31 +92,20 @@ def test_a_directory_that_is_replaced_is_opened_again_and_one_that_is_gone_is_cl
     assert directory.root is None
 
 
-@pytest.fixture
-def a_volume(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own."""
-    folder = tmp_path / "volume"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a volume needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.mark.processes
-def test_one_mount_for_state_and_logs_is_told(a_volume: Path, tmp_path: Path) -> None:
-    (a_volume / "logs").mkdir()
-    (a_volume / "state").mkdir()
-    volumes = LogVolumes([str(a_volume / "logs")])
-    with Root.open(a_volume / "state") as beside, Root.open(tmp_path) as elsewhere:
-        assert volumes.on_the_mount_of(beside) == [str(a_volume / "logs")]
+def test_one_mount_for_state_and_logs_is_told(small_volume: Path, tmp_path: Path) -> None:
+    (small_volume / "logs").mkdir()
+    (small_volume / "state").mkdir()
+    volumes = LogVolumes([str(small_volume / "logs")])
+    with Root.open(small_volume / "state") as beside, Root.open(tmp_path) as elsewhere:
+        assert volumes.on_the_mount_of(beside) == [str(small_volume / "logs")]
         assert volumes.on_the_mount_of(elsewhere) == []
     volumes.close()
 
 
-def test_a_link_that_the_app_put_into_the_path_of_a_glob_is_not_followed_on_a_real_volume(a_volume: Path) -> None:
+@pytest.mark.processes
+def test_a_link_that_the_app_put_into_the_path_of_a_glob_is_not_followed_on_a_real_volume(small_volume: Path) -> None:
     """The base of `/volume/link/*.log` is within the app's reach; this process and the app have one uid."""
-    path = linked(a_volume)
+    path = linked(small_volume)
     with pytest.raises(LeavesRoot):
         names(path)
