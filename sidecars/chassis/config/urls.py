@@ -75,7 +75,7 @@ class RequestTarget:
         if texts:
             from urllib.parse import unquote  # noqa: PLC0415 - few URLs have a secret
 
-            from sidecars.chassis.runtime import scrubber  # noqa: PLC0415 - as above
+            from sidecars.chassis.runtime import scrubber  # noqa: PLC0415 - few URLs have a secret
 
             scrubber.hide(self, [each for text in texts for each in {text, unquote(text)}])
 

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 
 OF_FILES = roots.EXECUTE | roots.WRITE_FILE | roots.READ_FILE | roots.TRUNCATE | roots.IOCTL_DEV  # without a directory
 
-_FIRST = (
-    1 << 13
-) - 1  # the rights of ABI 1; among them MAKE_CHAR, MAKE_FIFO, MAKE_BLOCK, MAKE_SYM, which no rule allows
+# The rights of ABI 1. No rule allows those among them that make devices, FIFOs and links.
+_FIRST = (1 << 13) - 1
 _LATER = {2: roots.REFER, 3: roots.TRUNCATE, 5: roots.IOCTL_DEV, 9: roots.RESOLVE_UNIX}
 _SCOPES = 0b11  # abstract unix sockets, signals
 _ATTRIBUTE_SIZES = {1: 8, 4: 16, 6: 24}  # bytes of `struct landlock_ruleset_attr`, from this ABI on

@@ -27,15 +27,15 @@ def places(root: DeclaredRoot) -> Iterator[str]:
     A missing directory that is only read may come later: the nearest directory above it takes its place, but never `/`,
     which would open everything.
     """
-    path = os.path.join(os.getcwd(), root.path)  # noqa: PTH109, PTH118 - a job does not load pathlib
+    path = os.path.join(os.getcwd(), root.path)  # noqa: PTH109, PTH118 - a job loads no pathlib
     if root.alone:
-        if os.path.exists(path):  # noqa: PTH110 - as above
+        if os.path.exists(path):  # noqa: PTH110 - a job loads no pathlib
             yield path
         return
     if root.made:
         with suppress(OSError):  # the process reports it, in a sentence of its own
-            os.makedirs(path, exist_ok=True)  # noqa: PTH103 - as above
-    exists = os.path.exists(path)  # noqa: PTH110 - as above
+            os.makedirs(path, exist_ok=True)  # noqa: PTH103 - a job loads no pathlib
+    exists = os.path.exists(path)  # noqa: PTH110 - a job loads no pathlib
     if exists or not root.access & roots.WRITE_FILE:
         yield from _directory_of(path)
     if exists:  # else `realpath` recurses once for each link of a long chain
@@ -46,11 +46,11 @@ def places(root: DeclaredRoot) -> Iterator[str]:
 def _directory_of(path: str) -> Iterator[str]:
     """Yield the path if it is a directory, else the nearest directory above it; for a file in `/`, the file."""
     directory = path
-    while not os.path.isdir(directory):  # noqa: PTH112 - as above
-        directory = os.path.dirname(directory)  # noqa: PTH120 - as above
+    while not os.path.isdir(directory):  # noqa: PTH112 - a job loads no pathlib
+        directory = os.path.dirname(directory)  # noqa: PTH120 - a job loads no pathlib
     if directory != "/" or path == "/":
         yield directory
-    elif os.path.exists(path):  # noqa: PTH110 - as above
+    elif os.path.exists(path):  # noqa: PTH110 - a job loads no pathlib
         yield path
 
 
@@ -63,7 +63,7 @@ def _holders_of_links(path: str) -> Iterator[str]:
     holder = ""
     for name in path.split("/"):
         here = f"{holder}/{name}" if name else holder
-        if holder and os.path.islink(here):  # noqa: PTH114 - as above
+        if holder and os.path.islink(here):  # noqa: PTH114 - a job loads no pathlib
             beneath = f"{os.path.realpath(holder)}/"
             if os.path.realpath(here).startswith(beneath):
                 yield holder
@@ -73,7 +73,7 @@ def _holders_of_links(path: str) -> Iterator[str]:
 def own_roots() -> Iterator[DeclaredRoot]:
     """Yield the roots that a Python program needs in any case: its code, the system's files, and places to end well."""
     code = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sidecars.__path__}
-    code |= {entry for entry in sys.path if os.path.isabs(entry)}  # noqa: PTH117 - as above
+    code |= {entry for entry in sys.path if os.path.isabs(entry)}  # noqa: PTH117 - a job loads no pathlib
     if sys.pycache_prefix:
         code.add(sys.pycache_prefix)
     # The working directory is on the path of `python -m`. `/` there must not open everything.
@@ -82,7 +82,7 @@ def own_roots() -> Iterator[DeclaredRoot]:
     for path in _SYSTEM:
         yield DeclaredRoot(path, roots.READ, alone=True)
     for path in _OFTEN_LINKS:
-        if os.path.islink(path):  # noqa: PTH114 - as above
+        if os.path.islink(path):  # noqa: PTH114 - a job loads no pathlib
             yield DeclaredRoot(path, roots.READ)
     for name in _CERTIFICATES:
         if path := os.environ.get(name, ""):

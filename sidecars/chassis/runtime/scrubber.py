@@ -87,7 +87,7 @@ def _spellings(text: str) -> Iterator[str]:
 
 def _encoded(text: str) -> Iterator[str]:
     from base64 import b64encode  # noqa: PLC0415 - only a process with a secret loads it
-    from urllib.parse import quote  # noqa: PLC0415 - as above
+    from urllib.parse import quote  # noqa: PLC0415 - only a process with a secret loads it
 
     yield text
     yield json_text.dumps(text)[1:-1]

@@ -132,5 +132,5 @@ def _instance() -> INotify:
     libc loaded.
     """
     if inotify_simple._libc is None:  # noqa: SLF001 - the library has no other way to be given it
-        inotify_simple._libc = ctypes.CDLL(None, use_errno=True)  # noqa: SLF001 - as above
+        inotify_simple._libc = ctypes.CDLL(None, use_errno=True)  # noqa: SLF001 - nor is there one to set it
     return INotify(nonblocking=True)
