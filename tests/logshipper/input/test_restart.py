@@ -40,6 +40,19 @@ async def test_a_file_that_was_rotated_while_we_were_down_is_found_again(pod: Po
     assert not pod.dropped()
 
 
+async def test_a_file_that_was_empty_when_it_was_last_looked_at_is_found_again_under_its_new_name(pod: Pod) -> None:
+    pod.log.touch()
+    pod.look()
+    await pod.restart()
+    rotated = pod.logs / "app.log.1"
+    pod.log.rename(rotated)
+    append(rotated, "1\n")
+    pod.kill()
+    pod.begin()
+    assert pod.ship() == ["1"]
+    assert not pod.dropped()
+
+
 @pytest.mark.parametrize("name", ["app.log.1", "app-copy.log"])
 async def test_a_file_that_was_copytruncated_while_we_were_down_goes_on_in_the_copy(pod: Pod, name: str) -> None:
     ship_one_of_two(pod)
