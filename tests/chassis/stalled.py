@@ -8,6 +8,7 @@ import os
 import pty
 import select
 import socket
+import termios
 import tty
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +18,11 @@ from tests.support import PATIENCE
 
 @dataclass
 class Stalled:
-    """The two ends of a stream: `theirs` is full, because no byte was read from `ours` yet."""
+    """The two ends of a stream: `theirs` is full, because no byte was read from `ours` yet.
+
+    The kernel moves the bytes of a terminal from one buffer to the next when it likes, so a full one has room again a
+    moment later. Its output is stopped, as by Ctrl-S, until the first read.
+    """
 
     ours: int
     theirs: int
@@ -31,9 +36,16 @@ class Stalled:
                 while True:
                     self.filled += os.write(self.theirs, b"." * size)
         os.set_blocking(self.theirs, True)
+        self._flow(termios.TCOOFF)
+
+    def _flow(self, action: int) -> None:
+        """Stop or resume the output, if this is a terminal whose end was not closed."""
+        with contextlib.suppress(termios.error):
+            termios.tcflow(self.theirs, action)
 
     def read(self, until: bytes, patience: float = PATIENCE) -> bytes:
         """Return the bytes that were written after the filling, up to the given ones."""
+        self._flow(termios.TCOON)
         data = b""
         while until not in data[self.filled :]:
             ready, _, _ = select.select([self.ours], [], [], patience)
@@ -43,6 +55,7 @@ class Stalled:
 
     def read_lines(self, is_enough: Callable[[list[str]], bool], patience: float = PATIENCE) -> list[str]:
         """Return the whole lines that were written after the filling, as soon as they are enough."""
+        self._flow(termios.TCOON)
         data = b""
         lines: list[str] = []
         while not is_enough(lines):

@@ -183,6 +183,15 @@ def not_ready(admin_port: int) -> str:
     return "" if response.is_success else response.text
 
 
+def open_files(process: int) -> dict[Path, Path]:
+    """Return the descriptors of a process (below /proc) and the paths they lead to now. One may be closed meanwhile."""
+    found = {}
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[link] = link.readlink()
+    return found
+
+
 def append(path: Path, text: str) -> None:
     with path.open("ab") as file:
         file.write(text.encode())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Start
-from tests.logshipper.support import Receiver, append, environ, lines_of, status
+from tests.logshipper.support import Receiver, append, environ, lines_of, open_files, status
 from tests.support import free_port, wait_until
 
 WAYS = {
@@ -64,7 +64,7 @@ def test_logrotate_costs_no_line(tmp_path: Path, start: Start, receiver: Receive
 
     def seen() -> bool:
         """The file is held open and read where it is now; no two files have the same size."""
-        held = any(link.resolve() == log for link in Path(f"/proc/{program.process.pid}/fd").iterdir())
+        held = log in open_files(program.process.pid).values()
         files = status(port)["sinks"]["default"]["files"]
         return held and any(item["path"] == str(log) and item["size"] == log.stat().st_size for item in files)
 
