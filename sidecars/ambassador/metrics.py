@@ -14,6 +14,8 @@ from sidecars.chassis.runtime.histogram import cumulative_buckets
 if TYPE_CHECKING:
     from sidecars.ambassador.upstream.upstream import Upstream
 
+_OWN_STATUSES = (499, 500, 502, 503, 504)  # of local replies: their series exist before they count
+
 
 class UpstreamCollector(Collector):
     """The Prometheus collector of all upstreams. The data path owns it."""
@@ -43,7 +45,7 @@ class UpstreamCollector(Collector):
             labels=["upstream", "code"],
         )
         for upstream in self._upstreams:
-            for code, count in upstream.counters.codes:
+            for code, count in (dict.fromkeys(_OWN_STATUSES, 0) | dict(upstream.counters.codes)).items():
                 metric.add_metric([upstream.name, str(code)], count)
         return metric
 
@@ -106,6 +108,11 @@ _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     ("ambassador_downstream_sent_bytes", "Bytes sent to the app.", lambda it: it.counters.delivered),
 )
 _LEVELS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
+    (
+        "ambassador_downstream_connections_limit",
+        "Connections from the app that are admitted at most.",
+        lambda it: it.clients.max_connections,
+    ),
     ("ambassador_downstream_connections_open", "Connections from the app now.", lambda it: len(it.clients.open)),
     (
         "ambassador_upstream_connections_open",

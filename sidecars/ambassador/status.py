@@ -33,7 +33,7 @@ def upstream_status(upstream: Upstream, now: float) -> dict[str, Any]:
         "retries": upstream.counters.retries,
         "retry_budget_left": int(upstream.budget.saved),
         "idle_races": upstream.counters.races,
-        "errors": dict(upstream.counters.errors),
+        "errors": {error: count for error, count in upstream.counters.errors.items() if count},
         "defects": upstream.defects.count,
         "targets": [_target(target, upstream, now) for target in upstream.dns_targets],
     }

@@ -49,6 +49,16 @@ def registry() -> CollectorRegistry:
     return fresh
 
 
+class _ReadinessCollector(Collector):
+    """The answer of `/readyz` as a number, for a dashboard. The reasons are in `/readyz` itself."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("sidecar_ready", "1 while /readyz answers 200, else 0.", not self._health.not_ready())
+
+
 class _SharedCollector(Collector):
     """The counters of the chassis, the same in every sidecar."""
 
@@ -79,6 +89,10 @@ class _SharedCollector(Collector):
             shed.add_metric([listener], of_listener.shed)
             refused.add_metric([listener], of_listener.refused)
         yield from (shed, refused)
+        messages = CounterMetricFamily("sidecar_log_messages", "Lines of the log, by level.", labels=["level"])
+        for level, lines in logs.counts().items():
+            messages.add_metric([level], lines)
+        yield messages
         yield CounterMetricFamily(
             "sidecar_log_lines_dropped", "Lines of the log that stderr's reader was too slow for.", logs.dropped_lines()
         )
@@ -104,6 +118,7 @@ async def serve(
         name, chassis.__version__
     ).set(1)
     sockets = bind(settings.admin_listen, variable(type(settings), "admin_listen"))
+    metrics.register(_ReadinessCollector(health))
     async with server.serve(_Endpoints(settings, health, metrics, status).answer, sockets, name="admin"):
         log.info("admin endpoints answer", address=bound_address(sockets))
         yield

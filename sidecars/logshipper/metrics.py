@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sidecars.chassis.runtime.histogram import cumulative_buckets
+from sidecars.logshipper.delivery.delivery_times import BOUNDS
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
@@ -42,6 +44,7 @@ class LedgerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._ledger_metrics()
         yield from self._shipper_metrics()
+        yield from self._delivery_metrics()
         files = GaugeMetricFamily("logshipper_files", "Log files by state.", labels=["state"])
         files.add_metric(["followed"], sum(not tail.dormant for tail in self._follower.tails.values()))
         files.add_metric(["unreadable"], self._follower.access.unreadable_count)
@@ -50,6 +53,11 @@ class LedgerCollector(Collector):
             if state != "most":
                 files.add_metric([state], count)
         yield files
+        yield GaugeMetricFamily(
+            "logshipper_held_deleted_bytes",
+            "Disk space of deleted files that are held open until every sink has them.",
+            value=self._follower.open_files.held_deleted(),
+        )
         yield GaugeMetricFamily(
             "logshipper_missing_rotated_files",
             "Logs of which a rotated file was missing at the first scan without a saved state.",
@@ -100,3 +108,19 @@ class LedgerCollector(Collector):
             since = self._queues[shipper.name].oldest()
             oldest.add_metric([shipper.name], 0.0 if since is None else max(0.0, self._clock() - since))
         yield from (batches, oldest, refusing)
+
+    def _delivery_metrics(self) -> Iterator[Metric]:
+        success = GaugeMetricFamily(
+            "logshipper_last_success_timestamp_seconds",
+            "Unix time at which the sink last accepted a line; 0 before the first.",
+            labels=["sink"],
+        )
+        waits = HistogramMetricFamily(
+            "logshipper_delivery_seconds",
+            "From the first sight of a batch's oldest line until the sink has decided on the batch.",
+            labels=["sink"],
+        )
+        for sink, queue in self._queues.items():
+            success.add_metric([sink], queue.times.last_success)
+            waits.add_metric([sink], cumulative_buckets(BOUNDS, queue.times.counts), queue.times.seconds)
+        yield from (success, waits)

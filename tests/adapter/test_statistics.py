@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from sidecars.adapter.app_client.outcome import NoResponse
+from sidecars.adapter.app_client.outcome import NoResponse, Reason
 from sidecars.adapter.metrics import StatisticsCollector
 from sidecars.adapter.server.route_statistics import BUCKETS, MAX_CHECKS
 from sidecars.adapter.server.routes import routes_of
@@ -106,6 +108,15 @@ def test_the_metrics_tell_routes_codes_and_reasons() -> None:
     assert value("adapter_upstream_requests_total", {"app": "default"}) == 2
     assert value("adapter_upstream_errors_total", {"app": "default", "reason": "refused"}) == 1
     assert value("adapter_up", {"route": "/health"}) == 0
+
+
+def test_every_reason_of_an_error_is_there_before_it_happens() -> None:
+    registry = CollectorRegistry()
+    registry.register(StatisticsCollector(statistics(Clock())))
+
+    for reason in get_args(Reason):
+        labels = {"app": "default", "reason": reason}
+        assert registry.get_sample_value("adapter_upstream_errors_total", labels) == 0
 
 
 def test_a_route_that_nobody_asked_for_is_neither_up_nor_down() -> None:

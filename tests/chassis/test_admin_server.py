@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import httpx
 
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.setting_types import Address
+from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health
 from tests.chassis.programs import Settings
 from tests.support import PATIENCE, free_port
@@ -31,3 +34,39 @@ async def test_livez_and_readyz_say_no_and_why() -> None:
     assert alive.status_code == 503
     assert alive.text.startswith("not alive: reader: no beat for ")
     assert again.status_code == 200
+
+
+async def test_readiness_is_a_number_for_a_dashboard() -> None:
+    health, metrics = Health(), admin_server.registry()
+    settings = Settings(admin_listen=Address("127.0.0.1", free_port()))
+
+    async with admin_server.serve(settings, health, metrics):
+        assert metrics.get_sample_value("sidecar_ready") == 1
+        latch = health.hold("listener", "not listening yet")
+        assert metrics.get_sample_value("sidecar_ready") == 0
+        latch.release()
+        assert metrics.get_sample_value("sidecar_ready") == 1
+
+
+def test_lines_of_the_log_are_counted_by_level_and_each_level_is_there_before_its_first_line() -> None:
+    metrics, log = admin_server.registry(), logs.get("test")
+
+    def lines() -> dict[str, float]:
+        found = {
+            level: metrics.get_sample_value("sidecar_log_messages_total", {"level": level}) for level in logs.LEVELS
+        }
+        return {level: value for level, value in found.items() if value is not None}
+
+    before = lines()
+    assert set(before) == {"debug", "info", "warning", "error"}
+    logs.configure("info", "json", io.StringIO())
+    log.debug("this is below the level")
+    log.warning("one")
+    log.error("two")
+    log.error("three")
+    assert {level: value - before[level] for level, value in lines().items()} == {
+        "debug": 0,
+        "info": 0,
+        "warning": 1,
+        "error": 2,
+    }

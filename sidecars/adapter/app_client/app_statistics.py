@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
 
 from sidecars.adapter.app_client.outcome import NoResponse, Outcome, Reason
 from sidecars.adapter.exposition.page_faults import FaultKind
@@ -24,7 +25,7 @@ class AppStatistics:
 
     def __init__(self, clock: Clock = time.time) -> None:
         self.requests = 0
-        self.errors: Counter[Reason] = Counter()
+        self.errors: dict[Reason, int] = dict.fromkeys(get_args(Reason), 0)
         self.faults: Counter[FaultKind] = Counter()
         self.left_out = 0
         self.last_faults: Sequence[str] = ()

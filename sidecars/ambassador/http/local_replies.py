@@ -6,7 +6,26 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
+# Every error type that a response of the ambassador, or its end, is counted by (RFC 9209 section 2.3).
+ERROR_TYPES: Final = (
+    "connection_limit_reached",
+    "connection_refused",
+    "connection_terminated",
+    "connection_timeout",
+    "destination_ip_unroutable",
+    "dns_error",
+    "http_protocol_error",
+    "http_request_error",
+    "http_response_header_section_size",
+    "http_response_incomplete",
+    "http_response_timeout",
+    "proxy_internal_error",
+    "tls_alert_received",
+    "tls_certificate_error",
+    "tls_protocol_error",
+)
 _HTTP_1_1_REQUIRED = 0xD  # an error code of RFC 9113 section 7
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 

@@ -57,7 +57,7 @@ class ClientRegistry:
         """`free_descriptor` closes a connection of less use, so that its descriptor is free."""
         self._defects = defects
         self._free_descriptor = free_descriptor
-        self._max_connections = settings.max_connections
+        self.max_connections = settings.max_connections
         self._max_descriptors = most_descriptors()
         self._listeners: Sequence[Listener] = ()
         self._next_to_shed: list[tuple[AppConnection, float]] = []  # with the times since when they are idle
@@ -93,7 +93,7 @@ class ClientRegistry:
         if descriptor >= self._max_descriptors:  # one of the reserve
             self._free_descriptor()
             return local_replies.NO_DESCRIPTORS
-        if len(self.open) > self._max_connections and not self._shed_one(connection):
+        if len(self.open) > self.max_connections and not self._shed_one(connection):
             return local_replies.TOO_MANY_CONNECTIONS
         return None
 

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from typing import Final
 
 from sidecars.ambassador.balancing.endpoint import BOUNDS
+from sidecars.ambassador.http.local_replies import ERROR_TYPES
 
 _STATUSES: Final = 1000
 
@@ -30,7 +31,7 @@ class Counters:
         self._codes = [0] * _STATUSES
         self.durations = [0] * (len(BOUNDS) + 1)  # requests by their duration, in the intervals of BOUNDS
         self.seconds = 0.0  # the sum of their durations
-        self.errors: dict[str, int] = {}  # by the error types of RFC 9209
+        self.errors = dict.fromkeys(ERROR_TYPES, 0)  # by the error types of RFC 9209
         self.accepted = 0  # connections from the app
         self.retries = 0
         self.races = 0  # requests repeated because an idle connection closed under them

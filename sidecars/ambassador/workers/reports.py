@@ -23,6 +23,7 @@ _CUMULATIVE = frozenset({"counter", "histogram"})
 # How each gauge of the workers is merged.
 SUMMED = frozenset(
     {
+        "ambassador_downstream_connections_limit",
         "ambassador_downstream_connections_open",
         "ambassador_endpoint_connections_idle",
         "ambassador_endpoint_connections_open",

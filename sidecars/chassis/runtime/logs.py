@@ -72,6 +72,7 @@ class _Output:
         """Write a line. A field with a reserved name gets a `_` behind it."""
         if LEVELS[level] < self._threshold:
             return
+        _counts[level] += 1
         fields = {f"{name}_" if name in _RESERVED else name: value for name, value in fields.items()}
         if error is not None:
             fields["traceback"] = _traceback(error)
@@ -159,6 +160,7 @@ def _pieces(text: bytes) -> Iterator[bytes]:
             yield line[at : at + LONGEST - 1] + b"\n"
 
 
+_counts = dict.fromkeys(LEVELS, 0)  # lines, since the start
 _writer: LogWriter | None = None  # a process has one stderr
 
 
@@ -198,6 +200,11 @@ class Log:
     def defect(self, msg: str, error: BaseException) -> None:
         """Log an error of our own code, with its traceback."""
         _output.write("error", self._name, msg, {}, error)
+
+
+def counts() -> dict[str, int]:
+    """Return the number of lines of each level since the start, those that were dropped included."""
+    return dict(_counts)
 
 
 def get(name: str) -> Log:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sidecars.logshipper.delivery.delivery_times import DeliveryTimes
 from sidecars.logshipper.input.chunk_reader import FileTruncated
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.tail import LINE_ROOM, Tail
@@ -31,6 +32,7 @@ class SinkQueue:
         self._sink = sink
         self._follower = follower
         self._store = store
+        self.times = DeliveryTimes()
         self._last_served = ""
         self._in_flight: deque[list[ChunkRange]] = deque()  # the ranges of the batches in flight, oldest first
 
@@ -141,11 +143,15 @@ class SinkQueue:
         `dropped`: for each chunk, the bytes and lines that were not delivered, by reason.
         """
         self._in_flight.popleft()
-        positions = {}
+        positions, waited, delivered = {}, 0.0, 0
         for chunk, not_delivered in zip(chunks, dropped, strict=True):
             tail = self._follower.tails[chunk.generation]  # a file with a batch in flight is never forgotten
+            waited = max(waited, self._follower.waited(tail, self._sink))
+            delivered += len(chunk.data) - sum(size for size, _ in not_delivered.values())
             tail.settle(self._sink, chunk, not_delivered)
             positions[chunk.generation] = chunk.next_position
+        if delivered > 0:
+            self.times.record(waited)
         self._store.record_decision(self._sink, positions, receipt, list(self._in_flight))
 
     @property

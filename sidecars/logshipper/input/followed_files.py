@@ -90,6 +90,11 @@ class FollowedFiles:
         self.open_files.use(tail)
         return True
 
+    def waited(self, tail: Tail, sink: str) -> float:
+        """Return the seconds for which the sink's oldest byte of the file has been waiting; 0 if none is."""
+        since = tail.oldest(sink)
+        return 0.0 if since is None else max(0.0, self._clock() - since)
+
     def trim_open_files(self) -> None:
         """Close the files that are open beyond the limit."""
         self.open_files.trim()

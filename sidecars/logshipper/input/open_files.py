@@ -22,6 +22,7 @@ from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 log = logs.get("openfiles")
 
+_BLOCK = 512  # bytes of `st_blocks` (stat(2))
 _LOOKED_AT = 64  # least recently used files among which a settled one is searched
 MIN_OPEN = 1  # open files, however low the limit is
 UNLIMITED = 1 << 20  # open files, until `limit` is set
@@ -70,6 +71,16 @@ class OpenFiles:
         parked = [tail for tail in tails if tail.parked]
         waiting = sum(not tail.settled() for tail in parked)
         return {"most": self.limit, "open": len(self._order), "closed": len(parked), "closed_with_pending": waiting}
+
+    def held_deleted(self) -> int:
+        """Return the bytes of disk that open files without a name occupy: they are free once the files are closed."""
+        held = 0
+        for tail in self._order.values():
+            if tail.descriptor is not None:
+                status = os.fstat(tail.descriptor)
+                if not status.st_nlink:
+                    held += status.st_blocks * _BLOCK
+        return held
 
     def close_one(self) -> bool:
         """Park a file, to free a descriptor. Return False if none can be closed."""
