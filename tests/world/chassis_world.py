@@ -1,4 +1,9 @@
-"""The small HTTP server of the chassis in the world: good probes beside clients that are slow, silent or rude."""
+"""The small HTTP server of the chassis in the world: good probes beside clients that are slow, silent or rude.
+
+The probes come from another address than the rude clients. In half of the runs there is a *crowd*: more rude clients
+than the server takes connections. Then each newcomer is admitted and an idle connection is shed, unless the handler is
+at work for all connections.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +19,11 @@ from tests.world.universe import check, check_equal
 from tests.world.world import World
 
 _PORT = 9000
+_PROBER = ("10.0.0.9", 0)
 _PROBES = 10
 _RUDE = 12
 _DRAIN = 5.0
+_SOON = 1.0  # seconds within which a probe is answered beside a crowd
 
 
 class ChassisWorld:
@@ -26,24 +33,32 @@ class ChassisWorld:
         self.world = world
         self.universe = world.universe
         choose = self.universe.choose
+        self.is_crowded = self.universe.chance(0.5)
+        connections = 8 if self.is_crowded else choose(8, 64)
         self.limits = server.ClientLimits(
-            connections=choose(8, 64), idle=choose(1.0, 20.0), request=choose(0.5, 10.0), write=2.0
+            connections=connections, idle=choose(1.0, 20.0), request=choose(0.5, 10.0), write=2.0
         )
         self.size = choose(3, 2_000, 100_000)
-        self.answered = 0
-        self.asked = 0
+        self.working = 0  # requests that the handler has
+        self.full_at = -1.0  # when it had as many as there may be connections
+        self.is_stopping = False
         world.network.weather["127.0.0.1", _PORT] = Weather(slowest=0.002)
 
     async def run(self) -> None:
         world = self.world
         world.start(self._service, _DRAIN)
         await world.listening("127.0.0.1", _PORT)
-        clients = [asyncio.ensure_future(self._rude()) for _ in range(_RUDE)]
-        clients += [asyncio.ensure_future(self._probe(number)) for number in range(_PROBES)]
+        count = 3 * self.limits.connections if self.is_crowded else _RUDE
+        clients = [asyncio.ensure_future(self._rude()) for _ in range(count)]
+        if self.is_crowded:
+            clients.append(asyncio.ensure_future(self._probe_a_crowd()))
+        else:
+            clients += [asyncio.ensure_future(self._probe(number)) for number in range(_PROBES)]
         if self.universe.chance(0.3):
             await asyncio.sleep(self.universe.between(0.0, 3.0))
         else:
             await asyncio.wait(clients)
+        self.is_stopping = True
         await world.stop(_DRAIN)
         await asyncio.wait(clients)
         for client in clients:
@@ -53,15 +68,25 @@ class ChassisWorld:
 
     async def _service(self, context: ServiceContext) -> None:
         async def answer(request: server.Request) -> server.Response:
-            await asyncio.sleep(self.universe.choose(0.0, 0.01, 1.0))
+            self.working += 1
+            self._note_full()
+            try:
+                await asyncio.sleep(0.0 if self.is_crowded else self.universe.choose(0.0, 0.01, 1.0))
+            finally:
+                self._note_full()
+                self.working -= 1
             return server.Response(200, body_of(request.path, self.size), {"X-Path": request.path})
 
         async with server.serve(answer, bind(Address("127.0.0.1", _PORT), "TEST"), limits=self.limits):
             await context.stopping.wait()
 
-    async def _connect(self) -> Peer | None:
+    def _note_full(self) -> None:
+        if self.working >= self.limits.connections:
+            self.full_at = self.universe.now
+
+    async def _connect(self, local_addr: tuple[str, int] | None = None) -> Peer | None:
         try:
-            return Peer(*await asyncio.open_connection("127.0.0.1", _PORT))
+            return Peer(*await asyncio.open_connection("127.0.0.1", _PORT, local_addr=local_addr))
         except OSError:
             return None
 
@@ -71,20 +96,48 @@ class ChassisWorld:
         await asyncio.sleep(universe.between(0.0, 3.0))
         together = universe.choose(1, 1, 2)
         for turn in range(2):
-            peer = await self._connect()
+            peer = await self._connect(_PROBER)
             if peer is None:
+                check("a probe can connect until the end", self.is_stopping, number)
                 return
             try:
                 async with asyncio.timeout(60.0):
                     await self._ask(peer, [f"/{number}/{turn}/{each}" for each in range(together)])
-            except Incomplete:
-                pass
+            except Incomplete as broken:
+                full = self.limits.connections <= _RUDE + _PROBES  # a newcomer may have its place
+                check("only the drain, or a newcomer, breaks a probe off", self.is_stopping or full, number, broken)
             except TimeoutError:
                 check("every probe ends", False, number)
             finally:
                 peer.close()
 
-    async def _ask(self, peer: Peer, paths: list[str]) -> None:
+    async def _probe_a_crowd(self) -> None:
+        """Ask now and then, as a kubelet does: each probe is answered soon, however many connections are idle."""
+        universe = self.universe
+        for turn in range(8):
+            await asyncio.sleep(universe.between(0.0, 1.0))
+            asked, peer = universe.now, await self._connect(_PROBER)
+            outcome = "no connection" if peer is None else await self._outcome(peer, f"/crowd/{turn}")
+            took = universe.now - asked
+            is_answered = outcome == "answered" and took <= _SOON
+            check("a newcomer is answered beside a crowd", is_answered or self.is_stopping, outcome, f"{took:.3f} s")
+            if self.is_stopping:
+                return
+
+    async def _outcome(self, peer: Peer, path: str) -> str:
+        try:
+            async with asyncio.timeout(60.0):
+                return "answered" if await self._ask(peer, [path]) else "503"
+        except Incomplete as broken:
+            return f"broken off {broken}"
+        except TimeoutError:
+            return "silence"
+        finally:
+            peer.close()
+
+    async def _ask(self, peer: Peer, paths: list[str]) -> bool:
+        """Return True if all were answered, and False if the server refused the connection."""
+        asked = self.universe.now
         for path in paths:
             peer.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         for path in paths:
@@ -92,12 +145,15 @@ class ChassisWorld:
             await peer.read_response(response)
             self.universe.record(f"probe {path} gets {response.status}")
             if response.status == 503:
-                return
+                full = self.full_at >= asked or self.working >= self.limits.connections
+                check("a newcomer is refused only while all connections are working", full, path)
+                return False
             check_equal(
                 "a response is that of its request",
                 (response.field("X-Path"), response.body),
                 (path, body_of(path, self.size)),
             )
+        return True
 
     async def _rude(self) -> None:
         universe = self.universe

@@ -219,12 +219,15 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         *,
         sock: Any = None,
         ssl: Any = None,
+        local_addr: Any = None,
         **_more: Any,
     ) -> tuple[VirtualTransport, Any]:
         assert ssl is None, "the world has no TLS"
         if sock is None:
             ((family, _, _, _, where), *_) = await self.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             sock = VirtualSocket(family, socket.SOCK_STREAM)
+            if local_addr is not None:
+                sock.bind(local_addr)
             try:
                 await self.sock_connect(sock, where)
             except BaseException:

@@ -18,6 +18,7 @@ from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.proxy.exchange import Exchange
 from sidecars.ambassador.proxy.response_writer import ResponseWriter
 from sidecars.ambassador.upstream.health_checks import _Probe
+from sidecars.chassis.accept.budget import Budget
 from sidecars.chassis.http.server import Server
 from sidecars.chassis.http.server_connection import ServerConnection
 from tests.world import names
@@ -89,6 +90,11 @@ def raise_in_a_health_check() -> None:
 def wait_for_silent_clients_for_ever() -> None:
     """Set no deadline for a connection."""
     _replace(ServerConnection, "_set_deadline", lambda _self, _seconds: None)
+
+
+def refuse_the_newcomer() -> None:
+    """Refuse a newcomer while connections are idle: the server did that once."""
+    _replace(Budget, "shed_one", lambda _self: False)
 
 
 def leave_connections_open_at_the_end() -> None:

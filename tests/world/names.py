@@ -12,6 +12,7 @@ FAULTS = {
     "end_in_order_when_broken": "ambassador",
     "forget_that_the_app_has_left": "ambassador",
     "raise_in_a_health_check": "ambassador",
+    "refuse_the_newcomer": "chassis",
     "wait_for_silent_clients_for_ever": "chassis",
     "leave_connections_open_at_the_end": "chassis",
 }

@@ -236,6 +236,8 @@ class Network:
         VirtualSocket.__init__(other, listener.family, listener.type)
         self.kernel.close(other.number)  # accept(2) gives it its descriptor
         local = "127.0.0.1" if address[0].startswith("127.") else "::1" if address[0] == "::1" else "10.0.0.1"
+        if own.address[1]:  # it was bound to an address of its own
+            local = own.address[0]
         own.address, own.peer_address = (local, self._ports), address
         other.address, other.peer_address = address, own.address
         own.outgoing = other.incoming = Stream(self, own, other, weather)
