@@ -22,7 +22,7 @@
 #   Signals           SIGTERM or SIGINT drains and exits 0; a second one ends the drain. The sidecar is process 1,
 #                     without an init: it waits for the children that it starts.
 #   Derive            An image with a WAR needs no tool of its own:
-#                         FROM sidecars/warcopier
+#                         FROM registry.invalid/sidecars/warcopier:0.1.0
 #                         COPY shop.war /artifacts/
 #   Reproducible      The same sources on the same base give the same layers: files and bytecode have no timestamps.
 #   Proxy             The build secret `ca` is a CA bundle for apt and pip. It is mounted and never copied.

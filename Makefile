@@ -39,6 +39,7 @@ check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/lint-imports
 	$(BIN)/python -m sidecars.chassis.settings_tables --check
 	$(BIN)/python -m tools.dependencies --check
+	$(BIN)/python -m tools.names --check
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
 	$(BIN)/python -m pytest -q tests/repo
 
@@ -48,9 +49,10 @@ check-images: ## the checks that need docker's compose and buildx, but no engine
 	@set -e; for file in examples/*/compose.yaml; do echo "docker compose -f $$file config"; docker compose -f $$file config --quiet; done
 	docker buildx bake --print >/dev/null
 
-docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the table of dependencies
+docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the table of dependencies, and copy the version and the names of images
 	$(BIN)/python -m sidecars.chassis.settings_tables --write
 	$(BIN)/python -m tools.dependencies --write
+	$(BIN)/python -m tools.names --write
 
 images: ## build the five images
 	docker buildx bake

@@ -2,10 +2,14 @@
 #
 #   VERSION=1.2.3 docker buildx bake adapter                    one of them, under another version
 #   CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt docker buildx bake        behind a proxy that inspects TLS
-#   RELEASE=true PLATFORMS=linux/amd64,linux/arm64 docker buildx bake --push --set '*.tags=…'       a release
+#   REGISTRY=registry.example/ours RELEASE=true PLATFORMS=linux/amd64,linux/arm64 docker buildx bake --push     a release
 #   docker buildx bake --print                                  the build as JSON, without building
 
-# The version in tags and labels; the same as in pyproject.toml.
+# Where the images are: host and path. The default never resolves (RFC 6761), so that nothing is pushed to a stranger or
+# pulled from one. An image that was built under it is found locally.
+variable "REGISTRY" { default = "registry.invalid/sidecars" }
+
+# The version in tags and labels. It comes from pyproject.toml by `make docs`.
 variable "VERSION" { default = "0.1.0" }
 
 # The commit that is built, for the label org.opencontainers.image.revision.
@@ -36,7 +40,7 @@ target "_common" {
 
 function "tags" {
   params = [name]
-  result = ["sidecars/${name}:${VERSION}", "sidecars/${name}:latest"]
+  result = ["${REGISTRY}/${name}:${VERSION}"]
 }
 
 function "labels" {

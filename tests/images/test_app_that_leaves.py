@@ -8,10 +8,11 @@ import pytest
 
 from tests.images.support import CONFINED, docker, run
 from tests.support import wait_until
+from tools.names import image, official
 
 pytestmark = pytest.mark.engine
 
-PYTHON = "python:3.13-slim-trixie"
+PYTHON = official("python")
 
 # The app, and its upstream: it sends no response, and prints how each of its connections ends.
 APP = """
@@ -66,7 +67,7 @@ def ambassador(app: tuple[str, str]) -> Iterator[str]:
     """Start the ambassador's container: another user, another process namespace, the same network."""
     settings = ("--env", "AMBASSADOR_UPSTREAM=http://127.0.0.1:8080", "--env", "AMBASSADOR_DRAIN_TIMEOUT=10m")
     options = ("--network", f"container:{app[0]}", *CONFINED, *settings)
-    name = docker("run", "--detach", *options, "sidecars/ambassador").strip()
+    name = docker("run", "--detach", *options, image("ambassador")).strip()
     yield name
     docker("rm", "--force", name)
 

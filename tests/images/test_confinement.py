@@ -18,6 +18,7 @@ import pytest
 
 from tests.images.support import CONFINED, NAMES, docker, run, wait_healthy
 from tests.support import wait_until
+from tools.names import image
 
 pytestmark = pytest.mark.engine
 
@@ -58,7 +59,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         options = [f"--env={key}={value}" for key, value in (SERVICE[name] | environ).items()]
         options += [f"--volume={path}" for path in VOLUMES.get(name, [])]
         options += [f"--volume={inputs}:{source}:ro"] if source else []
-        started.append(docker("run", "--detach", *CONFINED, *options, *arguments, f"sidecars/{name}").strip())
+        started.append(docker("run", "--detach", *CONFINED, *options, *arguments, image(name)).strip())
         return started[-1]
 
     yield begin
@@ -141,7 +142,7 @@ def test_required_without_landlock_ends_with_69(name: str, tmp_path: Path) -> No
     options = [f"--env={key}={value}" for key, value in environ.items()]
     refused = run(
         *("docker", "run", "--rm", *CONFINED, *profile(tmp_path, ["landlock"], errno.EPERM), *options),
-        f"sidecars/{name}",
+        image(name),
         expect=69,
     )
     assert f"{name.upper()}_CONFINEMENT=required: the kernel gives this process no Landlock (EPERM)" in refused.stderr
@@ -181,9 +182,9 @@ print(json.dumps(found))
 
 def neighbour_of(container: str) -> dict[str, dict[str, str]]:
     """Return by process and action the error of a same-user neighbour that shares the PID namespace; "" if it works."""
-    image = ["--entrypoint", "/usr/bin/python3", "sidecars/adapter", "-I", "-c", NEIGHBOUR]
+    command = ["--entrypoint", "/usr/bin/python3", image("adapter"), "-I", "-c", NEIGHBOUR]
     done = subprocess.run(
-        ["docker", "run", "--rm", *CONFINED, f"--pid=container:{container}", *image],
+        ["docker", "run", "--rm", *CONFINED, f"--pid=container:{container}", *command],
         capture_output=True,
         text=True,
         check=False,

@@ -15,10 +15,11 @@ import pytest
 from tests.ambassador.support import Ambassador, Backend, Peer
 from tests.conftest import Start
 from tests.images.support import docker
+from tools.names import official
 
 pytestmark = pytest.mark.engine
 
-IMAGE = "debian:trixie-slim"  # the base of our own images, so the engine has it
+IMAGE = official("debian")  # the base of our own images, so the engine has it
 INPUT = bytes(range(256)) * 4000
 
 

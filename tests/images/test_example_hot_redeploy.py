@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.images.support import PATIENCE, docker, inspect, run, state
 from tests.support import ROOT, wait_until
+from tools.names import EXAMPLES
 
 pytestmark = pytest.mark.engine
 
@@ -213,7 +214,7 @@ def test_a_new_image_of_the_copier_publishes_the_war_that_it_brings_and_tomcat_i
     pod = start()
     tomcat = state(pod.container("tomcat"))["StartedAt"]
     for version in (2, 3):
-        image = f"example/shop-war-test:{version}"
+        image = f"{EXAMPLES}/hot-redeploy-war-test:{version}"
         docker("build", "--quiet", "--build-arg", f"VERSION={version}", "--tag", image, EXAMPLE)
         override = tmp_path / f"{version}.yaml"
         override.write_text(BRINGS_ITS_OWN.replace("COPIER", image))

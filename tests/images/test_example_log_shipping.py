@@ -73,7 +73,8 @@ def test_a_sink_that_was_down_while_the_app_rotated_gets_every_line(example: Exa
 LATE = """
 services:
   late:
-    image: example/noisy-app
+    image: registry.invalid/example/noisy-app:1
+    pull_policy: never
     profiles: [job]
     entrypoint: ["python3", "-c", "import time; time.sleep(3)"]
   job-logshipper:

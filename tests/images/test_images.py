@@ -16,6 +16,7 @@ import pytest
 
 from sidecars import chassis
 from tests.images.support import CONFINED, NAMES, docker, inspect, run, state, wait_healthy
+from tools.names import image
 
 pytestmark = pytest.mark.engine
 
@@ -32,7 +33,7 @@ SITE = PurePosixPath("usr/lib/python3/dist-packages")
 @cache
 def contents(name: str) -> dict[str, tarfile.TarInfo]:
     """Return every file of an image by its path, without the files that the engine adds to a container."""
-    container = docker("create", f"sidecars/{name}", "x").strip()
+    container = docker("create", image(name), "x").strip()
     try:
         exported = subprocess.run(["docker", "export", container], capture_output=True, check=True).stdout
     finally:
@@ -62,7 +63,7 @@ def start() -> Iterator[Start]:
 
 @pytest.mark.parametrize("name", [*NAMES, "infra"])
 def test_an_image_says_in_its_labels_what_it_is(name: str) -> None:
-    config = inspect(f"sidecars/{name}:{chassis.__version__}")["Config"]
+    config = inspect(image(name))["Config"]
     labels = config["Labels"]
     assert labels["org.opencontainers.image.title"] == name
     assert labels["org.opencontainers.image.version"] == chassis.__version__
@@ -121,18 +122,18 @@ def test_nothing_in_an_image_is_writable_but_its_volumes_and_tmp(name: str) -> N
 
 
 def test_the_four_images_share_their_largest_layer() -> None:
-    assert len({inspect(f"sidecars/{name}")["RootFS"]["Layers"][0] for name in NAMES}) == 1
+    assert len({inspect(image(name))["RootFS"]["Layers"][0] for name in NAMES}) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_is_smaller_than_60_mb(name: str) -> None:
-    assert inspect(f"sidecars/{name}")["Size"] < 60_000_000
+    assert inspect(image(name))["Size"] < 60_000_000
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bundle_of_a_proxy_is_in_no_layer(name: str) -> None:
     assert [path for path in contents(name) if "ca.pem" in path or path.startswith("etc/apt")] == []
-    assert "ca.pem" not in docker("history", "--no-trunc", f"sidecars/{name}")
+    assert "ca.pem" not in docker("history", "--no-trunc", image(name))
 
 
 # -- how it behaves -----------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ def test_the_bundle_of_a_proxy_is_in_no_layer(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_tells_its_version_on_a_read_only_root_without_network_or_capabilities(name: str) -> None:
-    output = docker("run", "--rm", "--network", "none", *CONFINED, f"sidecars/{name}", "--version")
+    output = docker("run", "--rm", "--network", "none", *CONFINED, image(name), "--version")
     assert output == f"{name} {chassis.__version__}\n"
 
 
@@ -150,7 +151,7 @@ def test_an_unknown_variable_is_refused_with_78_and_named(name: str, arguments: 
     wrong = f"{name.upper()}_LOG_LEVVEL"
     refused = run(
         *("docker", "run", "--rm", *CONFINED, "--env", f"{wrong}=info", *MINIMUM.get(name, [])),
-        *(f"sidecars/{name}", *arguments),
+        *(image(name), *arguments),
         expect=78,
     )
     assert wrong in refused.stderr
@@ -159,7 +160,7 @@ def test_an_unknown_variable_is_refused_with_78_and_named(name: str, arguments: 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_becomes_healthy_by_its_own_probe_and_ends_with_0_when_stopped(name: str, start: Start) -> None:
-    container = start(*MINIMUM[name], f"sidecars/{name}")
+    container = start(*MINIMUM[name], image(name))
     wait_healthy(container)
     docker("stop", container)  # SIGTERM, and SIGKILL (137) after ten seconds
     assert state(container)["ExitCode"] == 0
@@ -170,12 +171,12 @@ def test_a_service_becomes_healthy_by_its_own_probe_and_ends_with_0_when_stopped
 
 def test_infra_is_one_file_of_less_than_10_kb() -> None:
     assert {path for path, member in contents("infra").items() if member.isfile()} == {"pause"}
-    assert inspect("sidecars/infra")["Size"] < 10_000
+    assert inspect(image("infra"))["Size"] < 10_000
 
 
 @pytest.mark.parametrize("signal", ["TERM", "INT"])
 def test_infra_ends_with_0(signal: str, start: Start) -> None:
-    container = start("sidecars/infra")
+    container = start(image("infra"))
     docker("kill", "--signal", signal, container)
     assert docker("wait", container) == "0\n"
 
@@ -209,8 +210,8 @@ while begotten():
 
 
 def test_infra_reaps_the_orphans_of_a_shared_pid_namespace(start: Start) -> None:
-    infra = start("sidecars/infra")
-    python = ["--entrypoint", "/usr/bin/python3", "sidecars/adapter", "-c", ORPHANS]
+    infra = start(image("infra"))
+    python = ["--entrypoint", "/usr/bin/python3", image("adapter"), "-c", ORPHANS]
     docker("run", "--rm", *CONFINED, f"--pid=container:{infra}", *python)
     assert state(infra)["Running"]
 

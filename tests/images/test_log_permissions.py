@@ -11,10 +11,11 @@ import pytest
 
 from tests.images.support import PATIENCE, docker, inspect, state
 from tests.support import ROOT, wait_until
+from tools.names import image, official
 
 pytestmark = pytest.mark.engine
 
-PYTHON = "python:3.13-slim-trixie"
+PYTHON = official("python")
 LINES = 100
 APP = (
     "import os, runpy, sys; os.umask(int(sys.argv[1], 8)); "
@@ -64,7 +65,7 @@ def ship(volume: str) -> Iterator[Ship]:
     def start(*options: str) -> str:
         settings = ("--env", "LOGSHIPPER_PATHS=/logs/*.log", "--env", "LOGSHIPPER_SINK=stdout:")
         mounts = ("--volume", f"{volume}:/logs:ro")
-        containers.append(docker("run", "--detach", *settings, *options, *mounts, "sidecars/logshipper").strip())
+        containers.append(docker("run", "--detach", *settings, *options, *mounts, image("logshipper")).strip())
         return containers[-1]
 
     yield start

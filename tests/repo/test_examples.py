@@ -14,11 +14,13 @@ import yaml
 
 from sidecars.chassis.config.settings import SettingsError, load
 from tests.support import ROOT
+from tools.names import EXAMPLES, REGISTRY, SIDECARS, repository
 
 MANIFESTS = sorted((ROOT / "examples").glob("*/*.yaml"))
 PODS = [path for path in MANIFESTS if path.name != "compose.yaml"]
 KUBERNETES = "1.33"
-DERIVED = {"example/shop-war": "warcopier"}  # images that a Dockerfile of an example derives from one of ours
+# Images that a Dockerfile of an example derives from one of ours.
+DERIVED = {f"{EXAMPLES}/shop-war": "warcopier", f"{EXAMPLES}/hot-redeploy-war": "warcopier"}
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")  # the default of a variable in a compose file
 
 
@@ -40,10 +42,14 @@ def containers(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             yield from _ours(container["image"], environ)
 
 
+def sidecar_of(image: str) -> str:
+    """Return the sidecar of an image, also of one in a compose file, or "infra"; "" for an image of somebody else."""
+    name = repository(DEFAULT.sub(r"\1", image))
+    return DERIVED.get(name) or (name.removeprefix(f"{REGISTRY}/") if name.startswith(f"{REGISTRY}/") else "")
+
+
 def _ours(image: str, environ: dict[str, Any] | list[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    image = image.partition(":")[0]
-    name = DERIVED.get(image) or image.removeprefix("sidecars/")
-    if (image in DERIVED or image.startswith("sidecars/")) and (ROOT / "sidecars" / name).is_dir():
+    if (name := sidecar_of(image)) in SIDECARS:
         pairs = environ.items() if isinstance(environ, dict) else (item.split("=", 1) for item in environ)
         yield name, {str(key): DEFAULT.sub(r"\1", str(value)) for key, value in pairs}
 
@@ -93,9 +99,9 @@ def test_in_kubernetes_a_logshipper_is_a_native_sidecar_that_holds_the_app_back_
     for document in documents(path):
         spec = document.get("spec", {})
         spec = spec.get("template", {}).get("spec", spec)
-        assert not [item for item in spec.get("containers", []) if item["image"].startswith("sidecars/logshipper")]
+        assert not [item for item in spec.get("containers", []) if sidecar_of(item["image"]) == "logshipper"]
         for container in spec.get("initContainers", []):
-            if container["image"].startswith("sidecars/logshipper"):
+            if sidecar_of(container["image"]) == "logshipper":
                 assert container["restartPolicy"] == "Always"
                 assert container["startupProbe"]["httpGet"]["path"] == "/readyz"
                 assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
@@ -106,7 +112,7 @@ def test_in_compose_whoever_writes_to_a_volume_of_logs_waits_for_the_logshipper_
     (compose,) = documents(path)
     services = compose["services"]
     for name, shipper in services.items():
-        if shipper["image"] != "sidecars/logshipper":
+        if sidecar_of(shipper["image"]) != "logshipper":
             continue
         assert shipper["healthcheck"]["test"] == ["CMD", "/usr/local/bin/probe", "/readyz"]
         logs = {volume.split(":")[0] for volume in shipper["volumes"] if "logs" in volume}

@@ -47,7 +47,7 @@ def test_every_sidecar_is_an_image_and_every_image_a_sidecar_or_infra() -> None:
 def test_every_sidecar_has_a_row_in_the_readme_that_leads_to_its_own() -> None:
     readme = (ROOT / "README.md").read_text()
     for name in NAMES:
-        assert re.search(rf"^\| `sidecars/{name}` \|.*\(sidecars/{name}/README\.md\) \|$", readme, re.MULTILINE)
+        assert re.search(rf"^\| `{name}` \|.*\(sidecars/{name}/README\.md\) \|$", readme, re.MULTILINE)
 
 
 def test_every_sidecar_is_in_the_contract_that_none_imports_another() -> None:

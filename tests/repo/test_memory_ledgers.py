@@ -12,7 +12,7 @@ import yaml
 
 from sidecars.chassis.config.memory_ledger import MIB, SHARE, Entry, MemoryLedger
 from sidecars.chassis.config.settings import load
-from tests.repo.test_examples import DERIVED
+from tests.repo.test_examples import sidecar_of
 from tests.support import ROOT
 
 MANIFESTS = sorted([*(ROOT / "examples").glob("*/*.yaml"), *(ROOT / "deploy").rglob("*.yaml")])
@@ -27,11 +27,6 @@ def ledger_of(name: str, environ: Mapping[str, str]) -> MemoryLedger:
     settings = load(import_module(f"sidecars.{name}.settings").Settings, environ, read_file=lambda _: "placeholder")
     found: MemoryLedger = import_module(f"sidecars.{name}.memory").ledger(settings)
     return found
-
-
-def sidecar_of(image: str) -> str:
-    repository = image.partition(":")[0]
-    return DERIVED.get(repository, repository.removeprefix("sidecars/") if repository.startswith("sidecars/") else "")
 
 
 def documents(path: Path) -> Iterator[dict[str, Any]]:

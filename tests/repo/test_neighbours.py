@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.repo.test_examples import sidecar_of
 from tests.support import ROOT
 
 USERS = {"warcopier": 64911, "logshipper": 64912, "ambassador": 64913, "adapter": 64914}
-DERIVED = {"example/shop-war": "warcopier"}
 ADMIN_PORTS = {"warcopier": 9911, "logshipper": 9912, "ambassador": 9913, "adapter": 9914}
 PODS = sorted(path for path in (ROOT / "examples").glob("*/*.yaml") if path.name in ("pod.yaml", "job.yaml"))
 COMPOSE = sorted((ROOT / "examples").glob("*/compose.yaml"))
@@ -47,11 +47,6 @@ def containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [*spec.get("initContainers", []), *spec.get("containers", [])]
 
 
-def sidecar(image: str) -> str:
-    image = image.partition(":")[0]
-    return DERIVED.get(image) or image.removeprefix("sidecars/")
-
-
 def user(spec: dict[str, Any], container: dict[str, Any]) -> int:
     context = {**spec.get("securityContext", {}), **container.get("securityContext", {})}
     return int(context["runAsUser"])
@@ -68,7 +63,7 @@ def test_no_two_containers_of_a_pod_have_one_user_and_each_sidecar_has_its_own(p
         users = {container["name"]: user(spec, container) for container in containers(spec)}
         assert len(set(users.values())) == len(users), users
         for container in containers(spec):
-            own = USERS.get(sidecar(container["image"]))
+            own = USERS.get(sidecar_of(container["image"]))
             assert own is None or users[container["name"]] == own, container["name"]
             assert own is not None or users[container["name"]] not in USERS.values(), container["name"]
 
@@ -87,7 +82,7 @@ def test_no_two_containers_in_one_network_of_compose_have_one_user(path: Path) -
         users = {name: service["user"].partition(":")[0] for name, service in together.items()}
         assert len(set(users.values())) == len(users), users
         for name, service in together.items():
-            own = USERS.get(sidecar(service["image"]))
+            own = USERS.get(sidecar_of(service["image"]))
             assert own is None or users[name] == str(own), name
 
 
@@ -105,7 +100,7 @@ def test_state_and_secrets_lie_on_mounts_that_no_other_container_has(path: Path)
         for container in containers(spec):
             environ = {item["name"]: item.get("value", "") for item in container.get("env", [])}
             own = secret & set(mounts(container).values())
-            if sidecar(container["image"]) == "logshipper":
+            if sidecar_of(container["image"]) == "logshipper":
                 state = environ.get("LOGSHIPPER_STATE_DIR", "/state")
                 assert state in mounts(container), "the state has a mount of its own"
                 own = own | {mounts(container)[state]}
@@ -120,7 +115,7 @@ def test_in_compose_too_the_state_has_a_volume_of_its_own(path: Path) -> None:
     services = documents(path)[0]["services"]
     volumes = {name: [text.split(":")[:2] for text in service.get("volumes", [])] for name, service in services.items()}
     for name, service in services.items():
-        if sidecar(service["image"]) == "logshipper":
+        if sidecar_of(service["image"]) == "logshipper":
             (state,) = [volume for volume, place in volumes[name] if place == "/state"]
             assert [other for other in services if state in [volume for volume, _ in volumes[other]]] == [name]
 
@@ -129,7 +124,7 @@ def test_in_compose_too_the_state_has_a_volume_of_its_own(path: Path) -> None:
 def test_the_logs_are_read_only_for_the_logshipper(path: Path) -> None:
     for spec in pod_specs(path):
         for container in containers(spec):
-            if sidecar(container["image"]) == "logshipper":
+            if sidecar_of(container["image"]) == "logshipper":
                 (logs,) = [mount for mount in container["volumeMounts"] if mount["mountPath"] == "/logs"]
                 assert logs["readOnly"] is True
 
@@ -149,7 +144,7 @@ def test_only_the_monitoring_system_reaches_the_admin_ports_and_the_adapter(path
     assert "CNI" in path.read_text()
     guarded = set()
     for container in containers(pod["spec"]):
-        name = sidecar(container["image"])
+        name = sidecar_of(container["image"])
         if name in ADMIN_PORTS and container.get("restartPolicy") == "Always":
             guarded |= {ADMIN_PORTS[name], *([8081] if name == "adapter" else [])}
     for rule in policy["spec"]["ingress"]:

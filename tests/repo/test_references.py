@@ -9,11 +9,10 @@ from tests.repo.test_texts import tracked
 from tests.support import ROOT
 
 HISTORY = {"CHANGELOG.md"}  # an entry names things as they were called then
-INFRA_IMAGE = "sidecars/infra"
 EXAMPLE_TESTS = {"test_clock", "test_time_text"}
 EXAMPLE = "clock"  # the sidecar that CONTRIBUTING adds as an example
 PATTERNS = ("*.md", "*.py", "*.toml", "Makefile", "*Dockerfile*", ".ci/*")
-DOTTED = re.compile(r"\b(?:sidecars|tests|benchmarks)(?:\.[a-z_0-9]+)+(?:\.[A-Za-z_]\w*)*")
+DOTTED = re.compile(r"\b(?!sidecars\.invalid\b)(?:sidecars|tests|benchmarks)(?:\.[a-z_0-9]+)+(?:\.[A-Za-z_]\w*)*")
 PATH = re.compile(r"(?<![\w./-])(?:sidecars|tests|demo|benchmarks|examples|infra|docs|deploy)/[\w./-]*\w")
 
 
@@ -74,6 +73,6 @@ def test_every_path_that_a_text_names_exists() -> None:
         f"{name}: {found}"
         for name, text in all_texts().items()
         for found in PATH.findall(text)
-        if EXAMPLE not in found and found != INFRA_IMAGE and not list(ROOT.glob(f"{found}*"))
+        if EXAMPLE not in found and not list(ROOT.glob(f"{found}*"))
     ]
     assert missing == []
