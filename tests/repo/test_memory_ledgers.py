@@ -47,7 +47,7 @@ def limited() -> Iterator[tuple[str, str, dict[str, str], int]]:
                 limit = container.get("resources", {}).get("limits", {}).get("memory")
                 if name in ("warcopier", "logshipper", "ambassador", "adapter") and limit:
                     environ = {item["name"]: item["value"] for item in container.get("env", ()) if "value" in item}
-                    if "deploy" in path.parts:
+                    if path.is_relative_to(ROOT / "deploy"):
                         environ = {**REQUIRED.get(name, {}), **environ}
                     yield str(path.relative_to(ROOT)), name, environ, int(limit[:-2]) * UNITS[limit[-2:]]
 
