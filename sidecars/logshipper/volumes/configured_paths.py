@@ -8,6 +8,8 @@ a path is followed only where the app cannot have made it:
 - or it belongs to root, and this process is not root.
 
 Each component is opened by itself, and a link is judged and read by one descriptor, so that no swap comes in between.
+Systems other than Linux have no descriptor of a link: there it is looked at before and after it is read, and a link
+that was replaced in between is not followed.
 """
 
 from __future__ import annotations
@@ -126,11 +128,10 @@ class _Walk:
         return Root(os.dup(self._trail[-1].descriptor), self._path)
 
     def _follow(self, name: str) -> None:
-        link = os.open(name, _LINK, dir_fd=self._trail[-1].descriptor)
         try:
-            status, target = os.fstat(link), os.readlink("", dir_fd=link)
-        finally:
-            os.close(link)
+            status, target = (_read_link if PATH_ONLY else _read_link_by_name)(self._trail[-1].descriptor, name)
+        except _ReplacedError:
+            raise LeavesRoot(self._path, f"{self._trail[-1].path.rstrip('/')}/{name}: {_REASON}") from None
         self._links += 1
         if not (status.st_dev == self._image or _is_of_root(status)) or self._links > _MOST_LINKS:
             raise LeavesRoot(self._path, f"{self._trail[-1].path.rstrip('/')}/{name}: {_REASON}")
@@ -142,6 +143,32 @@ class _Walk:
     def close(self) -> None:
         for directory in self._trail:
             directory.close()
+
+
+class _ReplacedError(Exception):
+    """A link was replaced while it was read."""
+
+
+def _read_link(directory: int, name: str) -> tuple[os.stat_result, str]:
+    """Return the status and the target of a link. Raises OSError."""
+    link = os.open(name, _LINK, dir_fd=directory)
+    try:
+        return os.fstat(link), os.readlink("", dir_fd=link)
+    finally:
+        os.close(link)
+
+
+def _read_link_by_name(directory: int, name: str) -> tuple[os.stat_result, str]:
+    """Return the same without O_PATH. Raises OSError, and _ReplacedError for a link that is swapped meanwhile.
+
+    A rename changes the ctime of what is renamed. So the two looks differ even if the first link is back.
+    """
+    before = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    target = os.readlink(name, dir_fd=directory)
+    after = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if (file_key(before), before.st_ctime_ns) != (file_key(after), after.st_ctime_ns):
+        raise _ReplacedError
+    return before, target
 
 
 def _device_of_the_image(root: Root) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sidecars.chassis.isolation.beneath import LeavesRoot, Root
 from sidecars.logshipper.volumes import configured_paths
 from sidecars.logshipper.volumes.configured_paths import ConfiguredDirectory
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
+from tests.support import wait_until
 
 
 @pytest.fixture
@@ -40,6 +42,13 @@ def linked(folder: Path) -> Path:
     return folder / "link"
 
 
+def later_than(path: Path) -> bool:
+    """Return True if a file that is changed now gets a later time than the path has: kernels count in ticks."""
+    clock = path.parent / "clock"
+    clock.write_text("")
+    return clock.lstat().st_ctime_ns > path.lstat().st_ctime_ns
+
+
 def test_a_link_of_the_image_is_followed(on_the_image: Path) -> None:
     assert names(linked(on_the_image)) == ["a.log"]
     (on_the_image / "absolute").symlink_to(on_the_image / "real" / ".." / "link")
@@ -63,6 +72,31 @@ def test_a_circle_of_links_ends(on_the_image: Path) -> None:
     (on_the_image / "b").symlink_to("a")
     with pytest.raises(LeavesRoot):
         names(on_the_image / "a")
+
+
+def test_a_link_that_is_swapped_while_it_is_read_is_not_followed_either_without_o_path(
+    on_the_image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app puts a link of its own in the place of the image's for as long as `readlink` takes."""
+    path = linked(on_the_image)
+    evil = on_the_image / "evil"
+    evil.symlink_to("/etc")
+    wait_until(lambda: later_than(evil), "the clock of the file system goes on")
+    read = os.readlink
+
+    def swapped(name: str, *, dir_fd: int) -> str:
+        path.rename(on_the_image / "away")
+        evil.rename(path)
+        target = read(name, dir_fd=dir_fd)
+        path.rename(evil)
+        (on_the_image / "away").rename(path)
+        return target
+
+    monkeypatch.setattr(configured_paths, "PATH_ONLY", 0)
+    assert names(path) == ["a.log"]
+    monkeypatch.setattr(os, "readlink", swapped)
+    with pytest.raises(LeavesRoot, match="the app may have made it"):
+        names(path)
 
 
 def test_what_is_missing_is_made_with_the_mode(on_the_image: Path) -> None:
