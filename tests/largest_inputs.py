@@ -306,7 +306,7 @@ AMBASSADOR: list[tuple[str, bytes, int]] = [
     ("head of 60 KB in options of Connection", HEAD + NAMES + b"\r\n", 1 << 30),
     ("head of 8 KB, byte by byte", HEAD + b"a: " + b"v" * 8000 + b"\r\n\r\n", 1),
     (
-        "chunks of one byte",
+        "body in chunks of one byte",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 500_000 + b"0\r\n\r\n",
         1 << 30,
     ),

@@ -12,6 +12,7 @@ Modules in the order in which a request passes them:
 - `header_edits`: the setting `HEADERS`: fields that are set, added and removed.
 - `request_head`: parses the head of a request and writes it anew.
 - `response_head`: parses the head of a response and writes it anew.
+- `unfinished_head`: collects a head that comes in parts.
 - `bodies`: finds the end of a body and writes chunks.
 - `local_replies`: responses that the ambassador generates itself, with `Proxy-Status`.
 - `bearer_token`: the `Authorization` that is sent instead of the app's; the only module here that reads a file.

@@ -3,6 +3,9 @@
 A reader is fed the bytes that arrive and returns the pieces of body in them. The bytes after the body's end are in
 `surplus`. Received chunk frames are never forwarded: they are checked and removed, and the pieces of one arrival
 become one chunk of ours. Chunk extensions are dropped.
+
+One call reads a bounded number of chunks, however small they are. If `unread` is true after it, the caller serves its
+other connections first, and then calls `feed(b"")` for the next ones.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ _SIZE_LINE: Final = re.compile(rb"0*([0-9A-Fa-f]{1,15})[\t ]*(?:;[\t\x20-\x7e\x8
 _MAX_SIZE_LINE: Final = 512  # bytes
 _MAX_EXTENSIONS: Final = 16 * 1024  # bytes of extensions in one body
 _MAX_TRAILERS: Final = 16 * 1024  # bytes
+_MOST_LINES: Final = 1024  # sizes of chunks and trailers that one call reads: about 1 ms compiled, 2.5 ms plain
+_MOST_PIECES: Final = 16  # pieces of one call; more are joined, since each has an object of 33 bytes around it
 
 # The states of a ChunkedReader, by the element that comes next, and their transitions:
 #   _SIZE ──size > 0──▶ _DATA ──all of it──▶ _END_OF_DATA ──CR LF──▶ _SIZE
@@ -34,9 +39,10 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 class ContentLengthReader:
     """Reads a body of known length."""
 
-    __slots__ = ("done", "remaining", "surplus", "trailers")
+    __slots__ = ("done", "remaining", "surplus", "trailers", "unread")
 
     def __init__(self, length: int) -> None:
+        self.unread = False
         self.remaining = length
         self.done = not length
         self.surplus = b""
@@ -58,9 +64,10 @@ class ContentLengthReader:
 class UntilCloseReader:
     """Reads a body that ends with its connection."""
 
-    __slots__ = ("done", "surplus", "trailers")
+    __slots__ = ("done", "surplus", "trailers", "unread")
 
     def __init__(self) -> None:
+        self.unread = False
         self.done = False
         self.surplus = b""
         self.trailers: Sequence[bytes] = ()
@@ -70,10 +77,15 @@ class UntilCloseReader:
 
 
 class ChunkedReader:
-    """Reads a chunked body. `feed` raises MessageRejected with the `status` of the constructor."""
+    """Reads a chunked body. `feed` raises MessageRejected with the `status` of the constructor.
+
+    `unread` is True if the last call has left bytes for a further call.
+    """
 
     __slots__ = (
+        "_at",
         "_extensions",
+        "_later",
         "_remaining",
         "_state",
         "_status",
@@ -82,6 +94,7 @@ class ChunkedReader:
         "done",
         "surplus",
         "trailers",
+        "unread",
     )
 
     def __init__(self, status: int) -> None:
@@ -94,16 +107,23 @@ class ChunkedReader:
         self._unfinished = bytearray()  # the beginning of a line, or of the CR LF after data, whose end has not come
         self._extensions = 0
         self._trailer_bytes = 0
+        self.unread = False
+        self._later = b""  # from `_at` on it is unread
+        self._at = 0
 
     def feed(self, data: bytes) -> Sequence[bytes]:  # noqa: C901, PLR0912 - four states, one loop
         pieces: list[bytes] = []
-        if self._unfinished:
+        at = 0
+        if self.unread:
+            data, at = self._later + data if data else self._later, self._at
+            self.unread, self._later = False, b""
+        elif self._unfinished:
             if self._state != _END_OF_DATA and b"\n" not in data:
                 self._keep(data)
                 return pieces
             data = bytes(self._unfinished) + data
             self._unfinished.clear()
-        at, end = 0, len(data)
+        lines, end = 0, len(data)
         while at < end and not self.done:
             if self._state == _DATA:
                 piece = data[at : at + self._remaining]
@@ -121,17 +141,21 @@ class ChunkedReader:
                     break
                 else:
                     raise MessageRejected(self._status, "a chunk's data is not as long as its size announces")
+            elif lines == _MOST_LINES:
+                self.unread, self._later, self._at = True, data, at
+                break
             else:
                 stop = data.find(b"\r\n", at)
                 if stop < 0:
                     break
+                lines += 1
                 self._line(data[at:stop])
                 at = stop + 2
         if self.done:
             self.surplus = data[at:]
-        elif at < end:
+        elif at < end and not self.unread:
             self._keep(data[at:])
-        return pieces
+        return pieces if len(pieces) <= _MOST_PIECES else [b"".join(pieces)]
 
     def _line(self, line: bytes) -> None:
         if self._state == _TRAILERS:

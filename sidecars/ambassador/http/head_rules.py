@@ -52,12 +52,17 @@ class MessageRejected(Exception):
         self.protocol = protocol
 
 
-def check_beginning(head: bytes, status: int, checked: int = 0) -> None:
+def never_in_heads(data: bytes, start: int = 0) -> bool:
+    """Return True if a part of a head, from `start` on, holds a byte that no head may hold."""
+    return _NEVER_IN_HEADS(data, start) is not None
+
+
+def check_beginning(head: bytes, status: int) -> None:
     """Reject an unfinished head as soon as it holds a byte that no head may hold, without waiting for its end.
 
-    The first `checked` bytes have been checked before. Raises MessageRejected with `status`.
+    Raises MessageRejected with `status`.
     """
-    if _NEVER_IN_HEADS(head, max(0, checked - 1)):
+    if never_in_heads(head):
         raise detect_protocol(head, status) or MessageRejected(
             status, "a head holds a control character, or a line that does not end in CR LF"
         )

@@ -33,6 +33,7 @@ from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import BodyReader, body_reader
 from sidecars.ambassador.http.head_rules import HTTP2, MessageRejected, check_beginning
 from sidecars.ambassador.http.request_head import Request
+from sidecars.ambassador.http.unfinished_head import UnfinishedHead
 from sidecars.ambassador.proxy import timeouts
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
 from sidecars.ambassador.proxy.request_buffer import RequestBuffer
@@ -70,7 +71,7 @@ class ClientConnection(RequestBuffer):
             return LINGERING
         if self.exchange is not None:
             return SERVING
-        return READING if self._buffer else IDLE
+        return READING if self._buffer or self._unfinished is not None else IDLE
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("Transport", transport)
@@ -82,6 +83,7 @@ class ClientConnection(RequestBuffer):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._buffer = b""
+        self._unfinished = None
         self._note_held()
         self.upstream.clients.remove(self)
         self.upstream.clients.note_work(self.since)
@@ -107,25 +109,29 @@ class ClientConnection(RequestBuffer):
         elif self.is_full and not self.lingers:
             self._keep(data)  # the app must first take the responses that it has
         elif not self.lingers:
-            if self._buffer:
-                self._parse(self._buffer + data, len(self._buffer))
-            else:
+            if self._unfinished is None:
                 self._parse(data)
+            elif whole := self._unfinished.add(data, self._max_header_size):
+                self._unfinished = None
+                self._parse(whole, is_first=False)
+            else:
+                self._note_held()
 
-    def _parse(self, data: bytes, checked: int = 0) -> None:
-        """Begin the request at the front of `data`, if its head is complete. `checked` bytes of it were seen before."""
+    def _parse(self, data: bytes, *, is_first: bool = True) -> None:
+        """Begin the request at the front of `data`, if its head is complete. `is_first`: no byte of it came before."""
         if data[0] == _CR and data.startswith(b"\r\n"):
             data = _EMPTY_LINES.sub(b"", data)  # RFC 9112 section 2.2: before a request they are ignored
-            checked = 0
-        end = data.find(b"\r\n\r\n", checked - 3 if checked > 3 else 0)  # its end may have begun before
+            is_first = True
+        end = data.find(b"\r\n\r\n")
         limit = self._max_header_size
         try:
             if end < 0 or end > limit:
                 if len(data) > limit:
                     raise MessageRejected(431, f"the head of the request is larger than {limit} bytes")  # noqa: TRY301 - one way out
-                check_beginning(data, 400, checked)
-                self._buffer = data
-                if not checked:
+                check_beginning(data, 400)
+                if data:
+                    self._unfinished = UnfinishedHead(data)
+                if is_first:
                     self.since = monotonic()
                 self._note_held()
                 return
@@ -161,10 +167,26 @@ class ClientConnection(RequestBuffer):
         if body.done:
             self._body = None
             self._buffer = body.surplus
+        elif body.unread and not self._is_reading_on:
+            self._is_reading_on = True
+            self.upstream.loop.call_soon(self._read_rest)
         exchange.feed(pieces, body.trailers, done=body.done)
         if self._buffer:
             self._note_held()
         if self.exchange is exchange:  # or the connection has become a tunnel's
+            self.read_on()
+
+    def _read_rest(self) -> None:
+        """Read the chunks that `feed` has left, some at a time: other connections are served in between."""
+        if not self._is_reading_on:  # the connection has ended, or is a tunnel's
+            return
+        self._is_reading_on = False
+        if self.exchange is not None and self._body is not None and self._body.unread:
+            try:
+                self._feed(self.exchange, self._body, b"")
+            except Exception as error:  # noqa: BLE001 - whatever the app wrote, it ends no more than its connection
+                self._fail(error)
+        if self.exchange is None and not self.lingers:
             self.read_on()
 
     def eof_received(self) -> bool:
@@ -236,6 +258,9 @@ class ClientConnection(RequestBuffer):
 
     def pause_writing(self) -> None:
         self.is_full = True
+        if self._unfinished is not None:  # it waits, with what comes behind it
+            self._buffer = self._unfinished.whole() + self._buffer
+            self._unfinished = None
         if self.exchange is not None:
             self.exchange.pause_response()
 
@@ -308,7 +333,7 @@ class ClientConnection(RequestBuffer):
             if not unsent and now - max(self.since, self.delivery.changed_at) >= timeouts.LINGER:
                 self.transport.abort()
         elif now - self.since >= limit and not self.is_full:
-            if self._buffer:
+            if self.state == READING:
                 self.reject(408, "the head of the request did not come in time")
             else:
                 self.close()

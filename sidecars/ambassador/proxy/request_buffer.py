@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecars.ambassador.http.bodies import BodyReader
+from sidecars.ambassador.http.unfinished_head import UnfinishedHead
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
 from sidecars.ambassador.proxy.response_writer import ResponseWriter
 from sidecars.ambassador.upstream.upstream import Upstream
@@ -20,14 +21,16 @@ _MAX_PIPELINED: Final = 64 * 1024  # bytes of further requests that wait
 class RequestBuffer(ResponseWriter):
     """The buffer, and the exchange under way. The whole, `ClientConnection`, derives from it."""
 
-    __slots__ = ("_body", "_buffer", "_held", "_is_unread", "exchange")
+    __slots__ = ("_body", "_buffer", "_held", "_is_reading_on", "_is_unread", "_unfinished", "exchange")
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream)
         self.exchange: Exchange | None = None  # the one under way
         self._body: BodyReader | None = None  # of the request that is coming
-        self._buffer = b""  # of a head that is not complete, or of further requests
-        self._held = 0  # bytes of the buffer that the registry knows of
+        self._unfinished: UnfinishedHead | None = None  # of the request that is coming
+        self._buffer = b""  # of further requests
+        self._held = 0  # bytes of both that the registry knows of
+        self._is_reading_on = False  # True if the rest of the chunks that have come is read in the next turn
         self._is_unread = False  # True if there is no room for more bytes of the app
 
     def serves(self, exchange: object) -> bool:
@@ -37,7 +40,8 @@ class RequestBuffer(ResponseWriter):
         return -1.0 if self.exchange is not None else self.since
 
     def leave(self) -> None:
-        self.exchange = self._body = None
+        self.exchange = self._body = self._unfinished = None
+        self._is_reading_on = False
         self._buffer = b""
         self._note_held()
 
@@ -48,8 +52,10 @@ class RequestBuffer(ResponseWriter):
         self._note_held()
 
     def _note_held(self) -> None:
-        """Report the bytes in the buffer. A request that arrives whole and alone needs no report."""
+        """Report the bytes that are held. A request that arrives whole and alone needs no report."""
         held = len(self._buffer)
+        if self._unfinished is not None:
+            held += len(self._unfinished)
         if held != self._held:
             self._held = held
             self.upstream.clients.unfinished.note(self, held)
@@ -64,8 +70,10 @@ class RequestBuffer(ResponseWriter):
 
     def read_on(self) -> None:
         exchange = self.exchange
-        no_room = len(self._buffer) > _MAX_PIPELINED or (
-            exchange is not None and exchange.takes_no_more and self._body is not None
+        no_room = (
+            len(self._buffer) > _MAX_PIPELINED
+            or self._is_reading_on
+            or (exchange is not None and exchange.takes_no_more and self._body is not None)
         )
         self._is_unread = no_room and not self.lingers
         if self._is_unread:

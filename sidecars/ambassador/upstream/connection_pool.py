@@ -87,7 +87,7 @@ class ConnectionPool:
 
     def new_connection(self, endpoint: Endpoint) -> UpstreamConnection:
         """Return a connection that is not open yet, for the event loop to open."""
-        return UpstreamConnection(self._settings, endpoint, self.idle, self._counters)
+        return UpstreamConnection(self._settings, endpoint, self.idle, self._counters, self.loop.call_soon)
 
     def open(self, endpoint: Endpoint, waiter: ConnectionWaiter) -> None:
         """Open a connection for this attempt, which gets it, or the cause why there is none."""

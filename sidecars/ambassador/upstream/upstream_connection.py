@@ -17,8 +17,8 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Final, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.http import local_replies
@@ -27,6 +27,7 @@ from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
 from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.http.response_head import Response, parse_response
+from sidecars.ambassador.http.unfinished_head import UnfinishedHead
 from sidecars.ambassador.settings import UpstreamSettings
 from sidecars.ambassador.transport import connect_errors
 from sidecars.ambassador.transport.streams import Transport
@@ -100,17 +101,19 @@ class UpstreamConnection:
 
     __slots__ = (
         "_body",
-        "_buffer",
+        "_call_soon",
         "_closed",
         "_counters",
         "_idle",
         "_interims",
         "_is_ambiguous",
         "_is_paused",
+        "_is_reading_on",
         "_max_header_size",
         "_max_headers",
         "_max_idle",
         "_response",
+        "_unfinished",
         "endpoint",
         "exchange",
         "has_served",
@@ -127,6 +130,7 @@ class UpstreamConnection:
         endpoint: Endpoint,
         idle: IdleConnections[UpstreamConnection],
         counters: Counters,
+        call_soon: Callable[..., Any],
     ) -> None:
         self.endpoint = endpoint
         self.exchange: ResponseReceiver | None = None
@@ -138,12 +142,14 @@ class UpstreamConnection:
         self._max_idle = settings.idle_timeout
         self._max_header_size = settings.max_header_size
         self._max_headers = settings.max_headers
-        self._buffer = b""  # of a head that is not complete
+        self._call_soon = call_soon
+        self._unfinished: UnfinishedHead | None = None
         self._response: Response | None = None  # the one whose body is read
         self._body: BodyReader | None = None
         self._interims = 0
         self._is_ambiguous = False  # True if a 1xx announced a body: no further exchange is served
         self._is_paused = False  # True if it is not read, since the app does not take more
+        self._is_reading_on = False  # True if `_read_on` is due: it is not read until then
         self._closed = False
 
     # -- for the exchange -----------------------------------------------------------------------------------------
@@ -167,7 +173,8 @@ class UpstreamConnection:
 
     def resume_reading(self) -> None:
         self._is_paused = False
-        self.transport.resume_reading()
+        if not self._is_reading_on:
+            self.transport.resume_reading()
 
     def hand_over(self) -> Transport:
         """Return the transport, which is a tunnel's from now on."""
@@ -204,10 +211,11 @@ class UpstreamConnection:
         try:
             if self._body is not None:
                 self._pass_on(exchange, self._body, data)
-            elif self._buffer:
-                self._head(exchange, self._buffer + data, len(self._buffer))
-            else:
+            elif self._unfinished is None:
                 self._head(exchange, data)
+            elif whole := self._unfinished.add(data, self._max_header_size):
+                self._unfinished = None
+                self._head(exchange, whole)
         except MessageRejected as error:
             exchange.lose(local_replies.malformed_response(error.reason))
         except Exception as defect:  # noqa: BLE001 - whatever the peer wrote, it ends no more than this exchange
@@ -226,8 +234,14 @@ class UpstreamConnection:
             self._closed = True
             self.endpoint.connection_closed()
         self._idle.remove(self.endpoint, self)
+        self._lose(error)
+
+    def _lose(self, error: Exception | None) -> None:
+        """Tell the exchange of the loss, once all that has come is read."""
         exchange = self.exchange
-        if exchange is not None:
+        if exchange is not None and self._is_reading_on:
+            self._call_soon(self._lose, error)
+        elif exchange is not None:
             exchange.lose(local_replies.CONNECTION_CLOSED if error is None else connect_errors.of_breaking(error))
 
     def pause_writing(self) -> None:
@@ -240,19 +254,17 @@ class UpstreamConnection:
 
     # -- responses ------------------------------------------------------------------------------------------------
 
-    def _head(self, exchange: ResponseReceiver, data: bytes, checked: int = 0) -> None:
-        """Parse a head and the bytes behind it. The first `checked` bytes were looked at when they came."""
-        end = data.find(b"\r\n\r\n", checked - 3 if checked > 3 else 0)  # its end may have begun before
+    def _head(self, exchange: ResponseReceiver, data: bytes) -> None:
+        """Parse a head and the bytes behind it."""
+        end = data.find(b"\r\n\r\n")
         limit = self._max_header_size
         if end < 0 or end > limit:
             if len(data) > limit:
                 exchange.lose(local_replies.head_too_large(limit))
                 return
-            check_beginning(data, 502, checked)
-            self._buffer = data
+            check_beginning(data, 502)
+            self._unfinished = UnfinishedHead(data)
             return
-        if checked:
-            self._buffer = b""
         response = parse_response(data[:end], exchange.request, self._max_headers)
         rest = data[end + 4 :]
         if response.status < 200:
@@ -289,8 +301,22 @@ class UpstreamConnection:
         pieces = body.feed(data)
         if pieces:
             exchange.pass_on(pieces)
-        if body.done and self.exchange is exchange:
+        if self.exchange is not exchange:
+            return
+        if body.done:
             self._end(exchange, body)
+        elif body.unread and not self._is_reading_on:
+            self._is_reading_on = True
+            self.transport.pause_reading()
+            self._call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        """Read the chunks that `feed` has left, some at a time: other connections are served in between."""
+        self._is_reading_on = False
+        if self.exchange is not None and self._body is not None:
+            self.data_received(b"")
+        if not (self._is_reading_on or self._is_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     def _end(self, exchange: ResponseReceiver, body: BodyReader) -> None:
         response = self._response
@@ -311,6 +337,7 @@ class UpstreamConnection:
             and not self._is_ambiguous
             and response.keep_alive
             and not self.endpoint.removed
+            and not self._closed
         ):
             if response.idle_timeout is not None:
                 self.idle_limit = min(self._max_idle, max(0.0, response.idle_timeout - 1.0))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.ambassador.http import bodies
 from sidecars.ambassador.http.bodies import (
     ChunkedReader,
     ContentLengthReader,
@@ -27,6 +28,8 @@ def read(body: ChunkedReader | ContentLengthReader | UntilCloseReader, parts: li
             body.surplus += part
         else:
             out += b"".join(body.feed(part))
+            while body.unread:
+                out += b"".join(body.feed(b""))
     return out
 
 
@@ -43,6 +46,43 @@ def outcome(parts: list[bytes]) -> tuple[object, ...]:
 def test_a_chunked_body_is_the_same_wherever_it_is_split(at: int) -> None:
     expected = (b"hello0123456789!", True, (b"X-Sum: 1\r\n", b"x-two: 2\r\n"), b"GET")
     assert outcome([BODY[:at], BODY[at:]]) == expected
+
+
+def test_one_call_reads_a_bounded_number_of_chunks() -> None:
+    count, body = 10 * bodies._MOST_LINES, ChunkedReader(400)
+    pieces = [body.feed(b"2\r\nab\r\n" * count + b"0\r\n\r\nGET")]
+    while body.unread:
+        assert not body.done
+        pieces.append(body.feed(b""))
+    assert [len(b"".join(each)) for each in pieces] == [2 * bodies._MOST_LINES] * 10 + [0]
+    assert max(map(len, pieces)) <= bodies._MOST_PIECES
+    assert body.done
+    assert body.surplus == b"GET"
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=60), st.lists(st.integers(1, 400), max_size=40))
+def test_bytes_that_come_before_a_call_has_read_the_earlier_ones_stand_behind_them(
+    sizes: list[int], cuts: list[int]
+) -> None:
+    """A transport may hand over more although it was told to pause: nothing is lost, and the order is kept."""
+    content = b"".join(b"%d" % (number % 10) * size for number, size in enumerate(sizes))
+    at, message = 0, b""
+    for size in sizes:
+        message += b"%x\r\n%b\r\n" % (size, content[at : at + size])
+        at += size
+    message += b"0\r\nx: y\r\n\r\nGET"
+    edges = [0, *sorted({min(cut, len(message)) for cut in cuts}), len(message)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bodies, "_MOST_LINES", 3)
+        body, found = ChunkedReader(400), b""
+        for begin, end in itertools.pairwise(edges):
+            if body.done:
+                body.surplus += message[begin:end]
+            else:
+                found += b"".join(body.feed(message[begin:end]))
+        while body.unread:
+            found += b"".join(body.feed(b""))
+    assert (found, body.done, body.surplus, body.trailers) == (content, True, b"GET", [b"x: y\r\n"])
 
 
 def test_a_chunked_body_is_the_same_byte_by_byte() -> None:
