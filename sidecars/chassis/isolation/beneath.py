@@ -33,7 +33,8 @@ PATH_ONLY = getattr(os, "O_PATH", 0)  # opens a directory that may not be read; 
 _DIRECTORY = PATH_ONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO without a writer, or a file under a write lease, would block open() (fcntl(2), F_SETLEASE).
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_ENCODING = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())  # of os.fsencode, which takes longer
+_ENCODING, _ON_ERROR = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # of os.fsencode: it takes longer
+_WITHOUT_NOFOLLOW = ~os.O_NOFOLLOW
 _NO_COMPONENTS = frozenset(("", ".", ".."))
 
 
@@ -215,21 +216,31 @@ class Root:
         return os.path.join(self.path, name)  # noqa: PTH118 - only for messages
 
     def _open(self, name: str, flags: int, mode: int = 0) -> int:
-        """Open a name by openat2, or by the chain where that is absent."""
-        enclosed = f"/{name}/"
-        if "//" in enclosed or "/./" in enclosed or "/../" in enclosed or "\0" in name:
-            raise LeavesRoot(self._full(name), "the name leads out of its directory")
+        """Open a name by openat2, or by the chain where that is absent. One component needs neither."""
         try:
-            if openat2.absence():
+            if "/" not in name:
+                if name in _NO_COMPONENTS or "\0" in name:
+                    raise self._leaves(name)
+                return _open_component(self.descriptor, name, flags, mode)
+            enclosed = f"/{name}/"
+            if "//" in enclosed or "\0" in enclosed or ("/." in enclosed and _has_dots(enclosed)):
+                raise self._leaves(name)
+            if (openat2.probed or (openat2.absence(),))[0]:
                 return _open_chain(self.descriptor, name.split("/"), flags, mode)
             # Without O_NOFOLLOW: a link at the end is then ELOOP also for O_PATH and O_DIRECTORY.
-            return openat2.open_beneath(self.descriptor, name.encode(*_ENCODING), flags & ~os.O_NOFOLLOW, mode)
+            encoded = name.encode(_ENCODING, _ON_ERROR)
+            return openat2.open_beneath(self.descriptor, encoded, flags & _WITHOUT_NOFOLLOW, mode)
         except UnicodeEncodeError as error:
             raise _no_name(self._full(name)) from error
+        except LeavesRoot:
+            raise
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise LeavesRoot(self._full(name)) from error
             raise OSError(error.errno, error.strerror, self._full(name)) from error
+
+    def _leaves(self, name: str) -> LeavesRoot:
+        return LeavesRoot(self._full(name), "the name leads out of its directory")
 
 
 class _Parent:
@@ -268,23 +279,41 @@ def _no_name(path: str) -> OSError:
     return OSError(errno.EILSEQ, os.strerror(errno.EILSEQ), path)
 
 
+def _has_dots(enclosed: str) -> bool:
+    """Return True if a component of a name between two "/" is "." or ".."."""
+    return "/./" in enclosed or "/../" in enclosed
+
+
+def _open_component(directory: int, component: str, flags: int, mode: int) -> int:
+    """Open a name that has one component. Raises OSError: ELOOP if it is a link."""
+    try:
+        return os.open(component, flags | os.O_NOFOLLOW, mode, dir_fd=directory)
+    except NotADirectoryError:
+        _refuse_link(directory, component)
+        raise
+
+
 def _open_chain(root: int, components: list[str], flags: int, mode: int) -> int:
     """Open a name by one openat for each component. Raises OSError: ELOOP if a component is a link."""
     directory = root
-    component = components[-1]
+    component = last = components.pop()
     try:
-        for component in components[:-1]:
+        for component in components:
             below = os.open(component, _DIRECTORY, dir_fd=directory)
             if directory != root:
                 os.close(directory)
             directory = below
-        component = components[-1]
-        return os.open(component, flags | os.O_NOFOLLOW, mode, dir_fd=directory)
+        component = last
+        return os.open(last, flags | os.O_NOFOLLOW, mode, dir_fd=directory)
     except NotADirectoryError:
-        # O_PATH with O_DIRECTORY and O_NOFOLLOW answers ENOTDIR for a link, too.
-        if stat.S_ISLNK(os.stat(component, dir_fd=directory, follow_symlinks=False).st_mode):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+        _refuse_link(directory, component)
         raise
     finally:
         if directory != root:
             os.close(directory)
+
+
+def _refuse_link(directory: int, component: str) -> None:
+    """Raise OSError with ELOOP for a link: O_PATH with O_DIRECTORY and O_NOFOLLOW answers ENOTDIR for one, too."""
+    if stat.S_ISLNK(os.stat(component, dir_fd=directory, follow_symlinks=False).st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None

@@ -23,7 +23,7 @@ ROUNDS = 2_000  # operations of each kind during a storm
 def volume(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a volume with a directory `inside/a/b`, and a link `inside/a/l` that leads to `outside`."""
     if request.param == "chain":
-        monkeypatch.setattr(openat2, "_absence", ["ENOSYS"])
+        monkeypatch.setattr(openat2, "probed", ["ENOSYS"])
     elif openat2.absence():
         pytest.skip(f"this kernel or this container has no openat2: {openat2.absence()}")
     for name in ("inside/a/b", "outside"):
@@ -136,9 +136,9 @@ def test_both_ways_to_resolve_a_name_give_the_same_answer(volume: Path, name: st
     """The error is the same, too, but for a name that can never exist: then the order of two reasons differs."""
     can_exist = len(name) < 255 and "\ud800" not in name
     answers: list[int | str] = []
-    kept = list(openat2._absence)
+    kept = list(openat2.probed)
     for absence in ("", "ENOSYS"):
-        openat2._absence[:] = [absence]
+        openat2.probed[:] = [absence]
         with Root.open(volume / "inside") as root:
             try:
                 descriptor = root.open_file(name)
@@ -146,5 +146,5 @@ def test_both_ways_to_resolve_a_name_give_the_same_answer(volume: Path, name: st
                 os.close(descriptor)
             except OSError as error:
                 answers.append(type(error).__name__ if can_exist else "OSError")
-    openat2._absence[:] = kept
+    openat2.probed[:] = kept
     assert answers[0] == answers[1]
