@@ -104,7 +104,7 @@ def test_an_ejected_replica_comes_back_by_one_request(start: Start) -> None:
         assert {ambassador.ask()[2] for _ in range(4)} == {b"a", b"b"}
         one.stop()
         assert [ambassador.ask()[2] for _ in range(4)] == [b"b"] * 4
-        assert ambassador.endpoint(one)["state"] == "ejected"
+        assert ambassador.endpoint(one)["state"] in ("ejected", "probation")  # on a busy machine its time may be over
         wait_until(lambda: ambassador.endpoint(one)["state"] == "probation", "the end of its time")
         back = Backend(answering(b"a"), one.port)
         try:
