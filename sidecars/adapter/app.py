@@ -43,9 +43,9 @@ async def run(settings: Settings, context: ServiceContext) -> None:
         options = _interpretation_options(settings, routes)
         app_client = AppClient(settings.apps.values(), statistics.apps, context.health, options)
     except tls.UnusableTLSFiles as error:
-        raise BadSettings(error.reason) from None
+        raise BadSettings(error.reason, code="tls-files-unusable") from None
     except (OSError, BadCredentialsFile) as error:
-        raise BadSettings(f"{variable(Settings, 'basic_auth')}: {error}") from None
+        raise BadSettings(f"{variable(Settings, 'basic_auth')}: {error}", code="credentials-unusable") from None
     sockets = bind(settings.listen, variable(Settings, "listen"))
     longest = max(app.timeout for app in settings.apps.values())
     async with app_client:

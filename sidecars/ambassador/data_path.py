@@ -118,7 +118,12 @@ def _check_descriptor_limit(settings: Settings) -> None:
     needed = _OTHER_DESCRIPTORS + 2 * sum(upstream.max_connections for upstream in settings.upstreams.values())
     limit = most_descriptors()
     if needed > limit:
-        log.warning("the limit of open files is too low for MAX_CONNECTIONS", limit=limit, needed=needed)
+        log.warning(
+            "the limit of open files is too low for MAX_CONNECTIONS",
+            code="open-files-limit-low",
+            limit=limit,
+            needed=needed,
+        )
 
 
 @contextlib.asynccontextmanager

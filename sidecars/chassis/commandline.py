@@ -104,7 +104,9 @@ def _with_packages(cls: type[Settings], work: Callable[[], R]) -> R:
         if package == "sidecars" or package in sys.stdlib_module_names:
             raise
         extra = f"sidecars[{cls.PREFIX.lower()}]"
-        raise lifecycle.Unavailable(f"the package {package} is not installed: pip install '{extra}'") from None
+        raise lifecycle.Unavailable(
+            f"the package {package} is not installed: pip install '{extra}'", code="package-missing"
+        ) from None
 
 
 def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:
@@ -117,14 +119,14 @@ def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool 
     except SettingsError as error:
         form = environ.get(f"{cls.PREFIX}_LOG_FORMAT")
         logs.configure(form=form if form in logs.FORMATS else "auto")
-        raise lifecycle.BadSettings(str(error)) from None
+        raise lifecycle.BadSettings(str(error), code="bad-settings") from None
     logs.configure(settings.log_level, settings.log_format, libraries=libraries)
     confine_to_roots(settings, environ)  # before the first line, which may need a thread
     name = cls.PREFIX.lower()
     shown = {variable: value for variable, value in effective(settings).items() if value}
     logs.get(name).info("starting", name=name, version=chassis.__version__, **shown)
     for sentence in settings.warn():
-        logs.get(name).warning(sentence)
+        logs.get(name).warning(sentence, code="risky-setting")
     confine.log_status()
     return settings
 

@@ -105,6 +105,7 @@ class _App:
             log.warning(
                 "the state and log files are on one mount, so that the app can write to the state: "
                 "give the state a volume of its own",
+                code="state-beside-logs",
                 state=str(settings.state_dir),
                 logs=folder,
             )
@@ -133,7 +134,7 @@ class _App:
         self._follower.load_state()
         await self._scan_loop.start()
         if not await self._store.save():
-            raise IOFailed(self._store.problem)
+            raise IOFailed(self._store.problem, code="state-not-saved")
 
     def _needed_descriptors(self) -> int:
         """Return how many descriptors everything but the log files may need."""
@@ -217,7 +218,9 @@ class _App:
         saved = await self._store.save()
         self._raise_if_unfinished()
         if not saved:
-            raise IOFailed(f"{self._store.problem}: what was delivered is shipped again after a restart")
+            raise IOFailed(
+                f"{self._store.problem}: what was delivered is shipped again after a restart", code="state-not-saved"
+            )
 
     def _raise_if_unfinished(self) -> None:
         """Raise the Failure if not everything was shipped, or not every input could be read."""
@@ -229,9 +232,11 @@ class _App:
                 for shipper, count in left.items()
                 if count
             ]
-            raise Unavailable(f"stopped before all was shipped: {', '.join(sinks)}; the positions are saved")
+            raise Unavailable(
+                f"stopped before all was shipped: {', '.join(sinks)}; the positions are saved", code="not-all-shipped"
+            )
         if unreadable := self._scan_loop.unreadable():
-            raise IOFailed(f"stopped, and {'; '.join(unreadable)}")
+            raise IOFailed(f"stopped, and {'; '.join(unreadable)}", code="inputs-unreadable")
 
     def status(self) -> Mapping[str, Any]:
         return status.page(self._shippers, self._ledgers, self._follower, self._store)

@@ -137,7 +137,10 @@ def _require_elsewhere(sources: list[Source], target: TargetDirectory) -> None:
     """Raise BadSettings if a source lies in the target."""
     for path in {_real_directory(source.path): source.path for source in sources}.values():
         if target.contains_file(path):
-            raise BadSettings(f"WARCOPIER_SOURCE and WARCOPIER_TARGET are the same place: {escaped(path)} lies in both")
+            raise BadSettings(
+                f"WARCOPIER_SOURCE and WARCOPIER_TARGET are the same place: {escaped(path)} lies in both",
+                code="source-in-target",
+            )
 
 
 def _real_directory(path: str) -> str:
@@ -172,7 +175,8 @@ def _stage(
             flush_file_system(target.descriptor)
         except OSError as error:
             raise IOFailed(
-                f"WARCOPIER_TARGET={escaped(settings.target)}: cannot be flushed: {error.strerror}"
+                f"WARCOPIER_TARGET={escaped(settings.target)}: cannot be flushed: {error.strerror}",
+                code="target-not-flushed",
             ) from None
     return staged
 
@@ -182,11 +186,17 @@ def _log_changes(staged: list[StagedArtifact], pruned: list[str], target: Target
         name, source = escaped(one.name), escaped(one.source.path)
         log.info("published", file=name, source=source, bytes=one.source.fingerprint.size, sha256=one.sha256)
         if not one.has_web_inf:
-            log.warning("it has no WEB-INF: Tomcat will serve it as plain pages", file=name)
+            log.warning("it has no WEB-INF: Tomcat will serve it as plain pages", code="no-web-inf", file=name)
         if settings.watch and settings.unpack and target.exists(f"{one.name}/WEB-INF/web.xml") is False:
-            log.warning("it has no WEB-INF/web.xml: a Tomcat that runs will not notice a later change", file=name)
+            log.warning(
+                "it has no WEB-INF/web.xml: a Tomcat that runs will not notice a later change",
+                code="no-web-xml",
+                file=name,
+            )
         if target.is_hidden_by_directory(one.name):
-            log.warning("a directory of that name, not unpacked by Tomcat, hides it", file=name)
+            log.warning(
+                "a directory of that name, not unpacked by Tomcat, hides it", code="hidden-by-directory", file=name
+            )
     for name in pruned:
         log.info("removed: the source no longer has it", file=escaped(name))
 
@@ -195,7 +205,12 @@ def _load_manifest(target: TargetDirectory, area: StagingArea) -> Manifest:
     try:
         return manifest.load(target.root, area.is_own_user)
     except (OSError, ValueError) as error:
-        log.warning("the manifest is not valid: everything is read again", file=MANIFEST, reason=str(error))
+        log.warning(
+            "the manifest is not valid: everything is read again",
+            code="manifest-not-valid",
+            file=MANIFEST,
+            reason=str(error),
+        )
         return {}
 
 
@@ -204,4 +219,8 @@ def _save_manifest(target: TargetDirectory, area: StagingArea, new: Manifest) ->
     try:
         manifest.save(target, area, new)
     except IOFailed as error:
-        log.warning("the manifest could not be written: the next run will read everything again", reason=error.reason)
+        log.warning(
+            "the manifest could not be written: the next run will read everything again",
+            code="manifest-not-written",
+            reason=error.reason,
+        )

@@ -50,7 +50,8 @@ def writing(target: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise IOFailed(f"WARCOPIER_TARGET={escaped(target)}: {_write_reason(error)}") from None
+        code = "target-full" if error.errno in _NO_SPACE else "target-not-writable"
+        raise IOFailed(f"WARCOPIER_TARGET={escaped(target)}: {_write_reason(error)}", code=code) from None
 
 
 def range_reader(descriptor: int, path: str) -> ReadAt:
@@ -79,7 +80,10 @@ def require_regular_file(path: str, mode: int) -> None:
     """Raise BadData unless the mode (`st_mode`) is that of a regular file."""
     file_type = stat.S_IFMT(mode)
     if file_type != stat.S_IFREG:
-        raise BadData(f"{escaped(path)}: is {_FILE_TYPES.get(file_type, 'no file')}; nothing was published")
+        raise BadData(
+            f"{escaped(path)}: is {_FILE_TYPES.get(file_type, 'no file')}; nothing was published",
+            code="source-not-a-file",
+        )
 
 
 def change_owner(descriptor: int, owner: Owner) -> None:
@@ -89,12 +93,13 @@ def change_owner(descriptor: int, owner: Owner) -> None:
     except PermissionError:
         raise IOFailed(
             f"WARCOPIER_OWNER={owner[0]}:{owner[1]}: user {os.geteuid()} may not change the owner of files: run as root"
-            " with the capability CHOWN, or use fsGroup"
+            " with the capability CHOWN, or use fsGroup",
+            code="owner-not-changed",
         ) from None
 
 
 def _read_failure(path: str, error: OSError) -> IOFailed:
-    return IOFailed(f"{escaped(path)}: cannot be read{_by_user(error)}: {_reason(error)}")
+    return IOFailed(f"{escaped(path)}: cannot be read{_by_user(error)}: {_reason(error)}", code="source-unreadable")
 
 
 def _write_reason(error: OSError) -> str:

@@ -80,7 +80,8 @@ class Plan:
         if name.upper() in tomcat_names.NEVER_DEPLOYED:
             raise BadData(
                 f"{escaped(source.path)}: Tomcat deploys no directory of that name: publish it under another"
-                " name, or without WARCOPIER_UNPACK; nothing was published"
+                " name, or without WARCOPIER_UNPACK; nothing was published",
+                code="name-never-deployed",
             )
         self._selected.add(name)
         expected = self._expected_digests.of(source)
@@ -110,7 +111,9 @@ class Plan:
                 gone.append(name)
             else:
                 log.warning(
-                    "the source no longer has it, but it was changed since: it is not removed", file=escaped(name)
+                    "the source no longer has it, but it was changed since: it is not removed",
+                    code="changed-since-published",
+                    file=escaped(name),
                 )
         return gone
 
@@ -159,7 +162,9 @@ class Plan:
         for one in replaced:
             if not self._contents.is_published(one.source, one.name, one.sha256):
                 place = escaped(f"{self._target.path}/{one.name}")
-                raise IOFailed(f"{place}: something else took its place as it was published; run again")
+                raise IOFailed(
+                    f"{place}: something else took its place as it was published; run again", code="target-taken"
+                )
 
     # -- the artifacts in the target -------------------------------------------------------------------------------
 
@@ -209,9 +214,19 @@ class Plan:
                 return None
             if difference := self._contents.difference(source, read, name):
                 if expected:
-                    log.warning("it differs from the archive: it is replaced", file=escaped(name), first=difference)
+                    log.warning(
+                        "it differs from the archive: it is replaced",
+                        code="differs-and-is-replaced",
+                        file=escaped(name),
+                        first=difference,
+                    )
                     return None
-                log.warning("it differs from the archive, and stays", file=escaped(name), first=difference)
+                log.warning(
+                    "it differs from the archive, and stays",
+                    code="differs-and-stays",
+                    file=escaped(name),
+                    first=difference,
+                )
                 self.without_digest.add(name)
         finally:
             os.close(reader)
@@ -225,9 +240,12 @@ class Plan:
         except OSError:  # Tomcat as root unpacks into directories that other users may not enter (mode 0750)
             raise IOFailed(
                 f"{place}: user {os.geteuid()}, group {os.getegid()} may not look into it, so it is unknown whether"
-                " Tomcat has unpacked it: run both as one user or with one fsGroup, or remove it"
+                " Tomcat has unpacked it: run both as one user or with one fsGroup, or remove it",
+                code="target-directory-unreadable",
             ) from None
-        raise IOFailed(f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it")
+        raise IOFailed(
+            f"{place}: neither Tomcat nor an earlier run has unpacked it: remove it", code="target-directory-foreign"
+        )
 
     def _is_as_published(self, name: str) -> bool:
         """True if an earlier run published this artifact and it is unchanged, with no link or pipe in its place.
@@ -282,8 +300,8 @@ class Plan:
             "(Tomcat sorts versions as text), so it would not be served: raise it, or set WARCOPIER_ALLOW_OLDER=true"
         )
         if self._settings.version is not None:
-            raise BadSettings(f"WARCOPIER_VERSION={self._settings.version} {older} {remedy}")
-        raise BadData(f"{escaped(source.path)}: it {older} {remedy}")
+            raise BadSettings(f"WARCOPIER_VERSION={self._settings.version} {older} {remedy}", code="older-version")
+        raise BadData(f"{escaped(source.path)}: it {older} {remedy}", code="older-version")
 
     def _note_other_form(self, source: Source, name: str) -> None:
         """Note the same application in the other form, if an earlier run published it. Raises IOFailed.
@@ -296,7 +314,8 @@ class Plan:
         elif self._settings.unpack and name not in self.kept and self._target.exists(other):
             place = escaped(f"{self._target.path}/{other}")
             raise IOFailed(
-                f"{place}: Tomcat would unpack that one and not take the directory {escaped(name)}: remove it"
+                f"{place}: Tomcat would unpack that one and not take the directory {escaped(name)}: remove it",
+                code="other-form-present",
             )
 
 

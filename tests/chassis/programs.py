@@ -66,7 +66,7 @@ class Settings(ServiceSettings):
 
 def failure(settings: Settings) -> lifecycle.Failure:
     setting_type: type[lifecycle.Failure] = getattr(lifecycle, settings.kind)
-    return setting_type(settings.reason)
+    return setting_type(settings.reason, code="demo-failed")
 
 
 async def run(settings: Settings, context: lifecycle.ServiceContext) -> None:

@@ -171,7 +171,9 @@ class AppClient:
             sentences = [found.phrase]
             new = statistics.record_page(found.faults, sentences, 0)
         if new:
-            log.warning("the app's page of metrics has faults", app=app, kinds=new, reasons=sentences)
+            log.warning(
+                "the app's page of metrics has faults", code="app-page-faults", app=app, kinds=new, reasons=sentences
+            )
 
 
 def _not_read_in_time(app_request: AppRequest, response: AppResponse) -> NoResponse:

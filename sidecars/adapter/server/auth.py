@@ -94,7 +94,11 @@ class Authenticator:
             return
         self._problems[scheme] = problem
         if problem:
-            log.error("no prober is accepted: the credentials of probers cannot be used", reason=problem)
+            log.error(
+                "no prober is accepted: the credentials of probers cannot be used",
+                code="credentials-unusable",
+                reason=problem,
+            )
         else:
             log.info("the credentials of probers can be used again", scheme=scheme)
 

@@ -84,7 +84,7 @@ def _log_change(path: str, response: ProbeResponse) -> None:
         log.info("the route passes again", route=path, status=response.status)
     else:
         reason = response.reason or "the app reports it"
-        log.warning("the route fails", route=path, status=response.status, reason=reason)
+        log.warning("the route fails", code="route-fails", route=path, status=response.status, reason=reason)
 
 
 def _http_response(response: ProbeResponse) -> Response:

@@ -80,7 +80,11 @@ class ReloadingRules:
 
     def _keep_earlier(self, reason: str) -> None:
         self._problem = f"{self._variable}={self._file}: {reason}"
-        log.error("the new rules cannot be used; the earlier ones stay in force", reason=self._problem)
+        log.error(
+            "the new rules cannot be used; the earlier ones stay in force",
+            code="rules-not-reloaded",
+            reason=self._problem,
+        )
 
     def _stamp(self) -> _Stamp:
         """Return a value that differs after each change of the file: from its `stat`, or from the error of `stat`."""

@@ -45,7 +45,10 @@ class BearerToken:
                 problem = "it holds no bearer token"
         if problem and problem != self._logged_problem:
             log.error(
-                "the token cannot be used; the earlier one stays in force", variable=self._variable, reason=problem
+                "the token cannot be used; the earlier one stays in force",
+                code="token-unusable",
+                variable=self._variable,
+                reason=problem,
             )
         self._logged_problem = problem
 

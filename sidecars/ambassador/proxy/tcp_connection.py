@@ -112,7 +112,9 @@ class TcpConnection(TunnelEnd):
         upstream = self.upstream
         upstream.counters.count_error(cause.error_type)
         if not cause.own_fault:  # own faults are logged where they are found, and not for each connection
-            log.warning("a connection could not be made", upstream=upstream.name, reason=cause.text)
+            log.warning(
+                "a connection could not be made", code="connection-failed", upstream=upstream.name, reason=cause.text
+            )
         if upstream.access_log is not None:
             upstream.access_log.connection(self, time.monotonic(), error=cause.error_type)
         self.transport.abort()

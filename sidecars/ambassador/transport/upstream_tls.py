@@ -32,7 +32,7 @@ def client(settings: UpstreamSettings) -> tls.ReloadingContext:
             alpn=alpn,
         )
     except tls.UnusableTLSFiles as error:
-        raise IOFailed(error.reason) from None
+        raise IOFailed(error.reason, code="tls-files-unusable") from None
 
 
 def cause_of(error: ssl.SSLError) -> Cause:

@@ -104,9 +104,11 @@ class HealthChecker:
         endpoint.note_check_error(error)
         self._upstream.balancer.on_health_check(endpoint, time.monotonic(), passed=not error)
         if endpoint.unhealthy is not was_unhealthy:
-            write = log.warning if endpoint.unhealthy else log.info
-            message = f"an endpoint is {'unhealthy' if endpoint.unhealthy else 'healthy again'}"
-            write(message, upstream=self._upstream.name, address=endpoint.label, reason=error)
+            where = {"upstream": self._upstream.name, "address": endpoint.label}
+            if endpoint.unhealthy:
+                log.warning("an endpoint is unhealthy", code="endpoint-unhealthy", **where, reason=error)
+            else:
+                log.info("an endpoint is healthy again", **where, reason=error)
 
     async def _try(self, endpoint: Endpoint) -> str | None:
         """Return the fault of the endpoint; "" if the check has passed, None if it could not be made."""

@@ -99,7 +99,13 @@ class Upstream:
         if now - self._logged_at.get(protocol, -_LOG_AGAIN) >= _LOG_AGAIN:
             self._logged_at[protocol] = now
             advice = "use HTTP/1.1, or a tcp:// UPSTREAM" if protocol == HTTP2 else "use http:// to reach this port"
-            log.warning("a client does not speak HTTP/1.1", upstream=self.name, protocol=protocol, advice=advice)
+            log.warning(
+                "a client does not speak HTTP/1.1",
+                code="client-protocol",
+                upstream=self.name,
+                protocol=protocol,
+                advice=advice,
+            )
 
     def _refresh_token(self, now: float) -> None:
         if self._token is not None:
@@ -160,7 +166,13 @@ class Upstream:
         """Note that DNS has not answered; the endpoints that are known stay."""
         self.lookup_failures += 1
         if target.error != error:
-            log.warning("a name cannot be looked up", upstream=self.name, host=target.target.host, reason=error)
+            log.warning(
+                "a name cannot be looked up",
+                code="name-not-resolved",
+                upstream=self.name,
+                host=target.target.host,
+                reason=error,
+            )
         target.note_failure(error)
         if self._latch.reason:
             self._latch.hold(f"it has no address yet: {target.target.host}: {error}")
@@ -169,6 +181,7 @@ class Upstream:
         if endpoint.ejection.state is EJECTED:
             log.warning(
                 "an endpoint is ejected",
+                code="endpoint-ejected",
                 upstream=self.name,
                 address=endpoint.label,
                 failures=endpoint.ejection.consecutive_failures,

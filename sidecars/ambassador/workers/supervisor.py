@@ -136,7 +136,11 @@ class Fleet(Collector):
             lived = time.monotonic() - began
             pause = 0.0 if lived > _STEADY else min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * pause))
             log.error(
-                "a worker has ended; it is started again", worker=worker.number, exit_code=code, after=f"{pause:g}s"
+                "a worker has ended; it is started again",
+                code="worker-ended",
+                worker=worker.number,
+                exit_code=code,
+                after=f"{pause:g}s",
             )
             worker.restarts += 1
             with contextlib.suppress(TimeoutError):
@@ -148,7 +152,9 @@ class Fleet(Collector):
         try:
             return await self._run(worker)
         except OSError as error:
-            log.error("a worker cannot be started", worker=worker.number, reason=error.strerror)
+            log.error(
+                "a worker cannot be started", code="worker-not-started", worker=worker.number, reason=error.strerror
+            )
             descriptors.count_exhaustion(error)
             return None
 

@@ -50,7 +50,7 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
 
     async def drain_without_supervisor() -> None:
         await reader.read()
-        log.warning("the ambassador is gone: this worker drains", worker=plan.number)
+        log.warning("the ambassador is gone: this worker drains", code="worker-orphaned", worker=plan.number)
         os.kill(os.getpid(), signal.SIGTERM)
 
     beside = [asyncio.create_task(keep_reporting()), asyncio.create_task(drain_without_supervisor())]
@@ -71,7 +71,7 @@ def main(raw: str) -> int:
         try:
             settings = load(Settings, os.environ)
         except SettingsError as error:
-            raise lifecycle.BadSettings(str(error)) from None
+            raise lifecycle.BadSettings(str(error), code="bad-settings") from None
         commandline.confine_to_roots(settings, os.environ)  # exec has reset a part of it
         logs.configure(settings.log_level, settings.log_format, libraries=True)
         import uvloop  # noqa: PLC0415 - wanted only once the settings are right

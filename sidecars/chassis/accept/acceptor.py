@@ -100,7 +100,7 @@ class Acceptor:
     def _handle_failure(self, error: OSError) -> None:
         """Pause: the connection that waits would wake the loop again at once, without end."""
         if descriptors.exhausted_resource(error) is None:
-            log.warning("a connection cannot be accepted", reason=error.strerror)
+            log.warning("a connection cannot be accepted", code="connection-not-accepted", reason=error.strerror)
         self._on_scarcity()
         self._pause(_RETRY, self._listen)
 

@@ -45,7 +45,9 @@ def bind(address: Address, variable: str) -> list[socket.socket]:
     try:
         endpoints = _endpoints(address)
     except (OSError, UnicodeError) as error:  # UnicodeError: a host name that is too long or empty for DNS
-        raise IOFailed(f"{variable}={address}: cannot listen there: {_reason(error)}") from None
+        raise IOFailed(
+            f"{variable}={address}: cannot listen there: {_reason(error)}", code="address-unusable"
+        ) from None
     tries = _PORT_TRIES if address.port == 0 else 1
     while True:
         tries -= 1
@@ -58,9 +60,13 @@ def bind(address: Address, variable: str) -> list[socket.socket]:
             for bound in sockets:
                 bound.close()
             if error.errno != errno.EADDRINUSE:
-                raise IOFailed(f"{variable}={address}: cannot listen there: {_reason(error)}") from None
+                raise IOFailed(
+                    f"{variable}={address}: cannot listen there: {_reason(error)}", code="address-unusable"
+                ) from None
             if not tries:
-                raise Unavailable(f"{variable}={address}: cannot listen there: {_in_use(where, error)}") from None
+                raise Unavailable(
+                    f"{variable}={address}: cannot listen there: {_in_use(where, error)}", code="address-in-use"
+                ) from None
         else:
             return sockets
 

@@ -69,7 +69,11 @@ class ReloadingContext:
             try:
                 self._context = self._make()
             except UnusableTLSFiles as error:
-                log.error("new TLS files cannot be used; the earlier ones stay in force", reason=error.reason)
+                log.error(
+                    "new TLS files cannot be used; the earlier ones stay in force",
+                    code="tls-files-not-reloaded",
+                    reason=error.reason,
+                )
             else:
                 log.info("new TLS files are in force", files=[str(file) for file in self._files])
         return self._context

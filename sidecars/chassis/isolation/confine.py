@@ -74,7 +74,10 @@ def confine(declared: Iterable[DeclaredRoot], mode: str, variable: str) -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _restrict([*declared, *places.own_roots()])
     if mode == REQUIRED and (missing := _missing()):
-        raise Unavailable(f"{variable}={REQUIRED}: {missing}: run it on another node, or set {variable}={BEST_EFFORT}")
+        raise Unavailable(
+            f"{variable}={REQUIRED}: {missing}: run it on another node, or set {variable}={BEST_EFFORT}",
+            code="confinement-missing",
+        )
 
 
 def log_status() -> None:
@@ -83,7 +86,7 @@ def log_status() -> None:
     if _state.landlock:
         log.info("confined to the roots of the settings", **found)
     else:
-        log.warning("not confined to the roots of the settings", **found)
+        log.warning("not confined to the roots of the settings", code="not-confined", **found)
 
 
 def status() -> dict[str, Any]:

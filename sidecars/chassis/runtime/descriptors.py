@@ -52,6 +52,7 @@ _SENTENCES = {
     MEMORY: "the kernel has no memory for another socket: raise the container's memory limit",
     PORTS: "no local port is free for another connection: reuse connections, or widen net.ipv4.ip_local_port_range",
 }
+_CODES = {DESCRIPTORS: "file-descriptors-used-up", MEMORY: "socket-memory-used-up", PORTS: "local-ports-used-up"}
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def count_exhaustion(error: BaseException) -> str | None:
     now = time.monotonic()
     if now - _state.logged_at.get(used_up, -_LOG_INTERVAL) >= _LOG_INTERVAL:
         _state.logged_at[used_up] = now
-        log.warning(_SENTENCES[used_up], times=_state.counts[used_up])
+        log.warning(_SENTENCES[used_up], code=_CODES[used_up], times=_state.counts[used_up])
     return used_up
 
 

@@ -43,13 +43,21 @@ _CANCEL_GRACE = 1.0  # seconds for a cancelled service to unwind
 
 
 class Failure(Exception):
-    """The process cannot go on. `reason` is one sentence for people, `exit_code` is for machines."""
+    """The process cannot go on. `reason` is one sentence for people, `exit_code` and `code` are for machines.
+
+    `code` is stable, and an anchor in docs/troubleshooting.md.
+    """
 
     exit_code = 70
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, code: str) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.code = code
+
+    @property
+    def termination_message(self) -> str:
+        return f"{self.code}: {self.reason}"
 
 
 class BadSettings(Failure):
@@ -131,7 +139,7 @@ def run_job(job: Callable[[], None]) -> None:
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-        raise IOFailed(f"stopped by {signals.STOP_SIGNALS[number]} before the work was done")
+        raise IOFailed(f"stopped by {signals.STOP_SIGNALS[number]} before the work was done", code="stopped-early")
 
     signals.on_stop_signal(interrupt)
     try:
@@ -183,7 +191,7 @@ async def _supervise(service: Service, drain_timeout: float) -> None:
         except TimeoutError:
             cut_by = f"the drain deadline of {drain_timeout:g} s"
         if cut_by:
-            log.warning("the drain was cut short", by=cut_by)
+            log.warning("the drain was cut short", code="drain-cut-short", by=cut_by)
             return await _cancelled(work)
         await work
         log.info("drained")
@@ -227,7 +235,7 @@ def _log_stray(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
     if isinstance(error, BaseException):
         log.defect(context["message"], error)
     else:
-        log.error(context["message"])
+        log.error(context["message"], code="event-loop-error")
 
 
 # -- ending -------------------------------------------------------------------------------------------------------
@@ -245,9 +253,9 @@ def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_
         failure = failure_of(error)
         if failure is None:
             log.defect("a defect: please report the traceback", error)
-            failure = Failure(f"a defect: {type(error).__name__}: {error}")
-        log.error(failure.reason, exit_code=failure.exit_code)
-        write_termination_message(failure.reason, termination_log)
+            failure = Failure(f"a defect: {type(error).__name__}: {error}", code="defect")
+        log.error(failure.reason, code=failure.code, exit_code=failure.exit_code)
+        write_termination_message(failure.termination_message, termination_log)
         return failure.exit_code
     return 0
 

@@ -88,7 +88,7 @@ class _Output:
 
     def _notice(self, lines: int) -> bytes:
         msg = "log lines were dropped: what reads stderr is too slow"
-        return self._bytes("warning", "logs", msg, {"lines": lines}, "")
+        return self._bytes("warning", "logs", msg, {"code": "log-lines-dropped", "lines": lines}, "")
 
     def _bytes(self, level: str, logger: str, msg: str, fields: dict[str, object], before: str) -> bytes:
         data = self._encoded(level, logger, msg, fields, before)
@@ -178,7 +178,10 @@ _scrub: Callable[[str, str], str] | None = None  # None in a process without a s
 
 
 class Log:
-    """A logger. Its methods take the fields of the line by keyword."""
+    """A logger. Its methods take the fields of the line by keyword.
+
+    A warning and an error have a stable `code` in addition, which is an anchor in docs/troubleshooting.md.
+    """
 
     __slots__ = ("_name",)
 
@@ -191,15 +194,15 @@ class Log:
     def info(self, msg: str, /, **fields: object) -> None:
         _output.write("info", self._name, msg, fields, None)
 
-    def warning(self, msg: str, /, **fields: object) -> None:
-        _output.write("warning", self._name, msg, fields, None)
+    def warning(self, msg: str, /, *, code: str, **fields: object) -> None:
+        _output.write("warning", self._name, msg, {"code": code, **fields}, None)
 
-    def error(self, msg: str, /, **fields: object) -> None:
-        _output.write("error", self._name, msg, fields, None)
+    def error(self, msg: str, /, *, code: str, **fields: object) -> None:
+        _output.write("error", self._name, msg, {"code": code, **fields}, None)
 
     def defect(self, msg: str, error: BaseException) -> None:
         """Log an error of our own code, with its traceback."""
-        _output.write("error", self._name, msg, {}, error)
+        _output.write("error", self._name, msg, {"code": "defect"}, error)
 
 
 def counts() -> dict[str, int]:
@@ -258,7 +261,8 @@ def _forward_libraries(level: str) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             error = record.exc_info[1] if record.exc_info else None
             level = [name for name, number in LEVELS.items() if number <= record.levelno]
-            _output.write(level[-1] if level else "debug", record.name, record.getMessage(), {}, error)
+            fields: dict[str, object] = {"code": "library-message"} if record.levelno >= LEVELS["warning"] else {}
+            _output.write(level[-1] if level else "debug", record.name, record.getMessage(), fields, error)
 
     root = logging.getLogger()
     root.handlers[:] = [Forwarding()]

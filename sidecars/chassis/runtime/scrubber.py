@@ -73,7 +73,7 @@ class Net:
             is_new = place not in self._reported
             self._reported.add(place)
         if is_new:
-            log.error(_REPORT, place=place)
+            log.error(_REPORT, code="secret-replaced", place=place)
 
 
 def _spellings(text: str) -> Iterator[str]:

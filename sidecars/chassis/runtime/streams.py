@@ -57,7 +57,9 @@ class _Forgiving(io.FileIO):
             return len(data)
         except OSError as error:
             self._become_null()  # the bytes in the buffer would fail again
-            raise lifecycle.IOFailed(f"{_NAMES[self.fileno()]} cannot be written: {error.strerror}") from None
+            raise lifecycle.IOFailed(
+                f"{_NAMES[self.fileno()]} cannot be written: {error.strerror}", code="output-not-written"
+            ) from None
 
     def _become_null(self) -> None:
         null = os.open(os.devnull, os.O_WRONLY)

@@ -123,7 +123,12 @@ class BatchDelivery:
         if standing_by and (nothing_accepted or self._in_flight.has_several_suspects):
             if not self.refuses_all:
                 trouble = standing_by[0].trouble
-                log.error("the sink refuses every line; they are kept", sink=self._sink, reason=trouble)
+                log.error(
+                    "the sink refuses every line; they are kept",
+                    code="sink-refuses-every-line",
+                    sink=self._sink,
+                    reason=trouble,
+                )
             self._latch.hold(standing_by[0].trouble)
         else:
             self._latch.release()

@@ -52,7 +52,8 @@ class Rejections:
         self.last = {"time": now, "reason": reason, **where, "events": events, "times": self.times}
         if is_power_of_two(self.times):
             message = "lines were rejected" if self._letters else "lines were dropped"
-            log.error(message, sink=self._sink, reason=reason, **where, events=events, times=self.times)
+            code = "lines-rejected" if self._letters else "lines-dropped"
+            log.error(message, code=code, sink=self._sink, reason=reason, **where, events=events, times=self.times)
 
     async def _write_letters(
         self, batch: InFlightBatch, letters: DeadLetters, piece: Batch, rejected: Sequence[tuple[int, str]]

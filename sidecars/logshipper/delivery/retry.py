@@ -131,6 +131,7 @@ class RetryLoop:
         if self._availability.is_failure_logged(failures):
             log.warning(
                 "delivery failed; it is retried",
+                code="delivery-failed",
                 sink=self._settings.name,
                 reason=reason,
                 failures=failures,

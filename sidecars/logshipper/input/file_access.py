@@ -59,13 +59,20 @@ class FileAccess:
             for path in errors.keys() - self._refused:
                 del errors[path]
         if self._logged > _MOST_LOGGED:
-            log.warning("further files cannot be read", files=self._logged - _MOST_LOGGED)
+            log.warning(
+                "further files cannot be read", code="further-files-unreadable", files=self._logged - _MOST_LOGGED
+            )
 
     def note_left_out(self, count: int) -> None:
         """Note how many files there is no room for. Log it when it begins."""
         if count and not self.not_followed:
             reason = f"one process follows {MAX_FILES} files, and {MAX_FILES_OF_OWNER} of one user"
-            log.warning("there are more log files than are followed", not_followed=count, reason=reason)
+            log.warning(
+                "there are more log files than are followed",
+                code="too-many-log-files",
+                not_followed=count,
+                reason=reason,
+            )
         self.not_followed = count
 
     def refused(self, path: str, error: OSError, name: str = "") -> None:
@@ -90,9 +97,9 @@ class FileAccess:
             return
         why = permissions.why(path, error, self._volumes.look)
         if error.errno in _NEVER_TO_BE_READ:
-            log.warning("a file is not read", file=path, reason=why)
+            log.warning("a file is not read", code="file-not-read", file=path, reason=why)
         else:
-            log.warning("a file cannot be read; it is tried again", file=path, reason=why)
+            log.warning("a file cannot be read; it is tried again", code="file-unreadable", file=path, reason=why)
 
     def is_refused(self, path: str) -> bool:
         """Return True if the path was refused since the scan began."""

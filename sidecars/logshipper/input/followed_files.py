@@ -258,7 +258,11 @@ class FollowedFiles:
         moved = [key for key in self._by_key if key not in files]
         for key in self._volumes.own_files.keys().intersection(moved) if moved else ():
             tail = self._by_key[key]
-            log.error("a log file has become a file of logshipper itself, and is left", file=tail.state.path)
+            log.error(
+                "a log file has become a file of logshipper itself, and is left",
+                code="own-file-among-logs",
+                file=tail.state.path,
+            )
             self._close(tail)  # its bytes are counted as lost by this scan
 
     def _forget_empty_files(self, wanted: int) -> None:
@@ -275,7 +279,12 @@ class FollowedFiles:
 
     def handle_read_error(self, tail: Tail, error: OSError) -> None:
         """Close a file that cannot be read, as on a network volume that went away: the next scans open it again."""
-        log.warning("a file cannot be read; it is opened anew", file=tail.state.path, reason=error.strerror)
+        log.warning(
+            "a file cannot be read; it is opened anew",
+            code="file-read-failed",
+            file=tail.state.path,
+            reason=error.strerror,
+        )
         self._become_dormant(tail)
 
     def _input(self, name: str) -> InputSettings:

@@ -90,7 +90,11 @@ class Follower(FollowedFiles):
             return True  # `_find_dormant` compares its directory with those of the listed files
         names = discovery.inputs_of(state.path, self._inputs)
         if not names:
-            log.warning("a saved path is in no directory of the globs, and is not looked at", file=state.path)
+            log.warning(
+                "a saved path is in no directory of the globs, and is not looked at",
+                code="saved-path-outside-globs",
+                file=state.path,
+            )
         elif state.input not in names:
             self.tails[state.generation].assign(names[0], self._rules[names[0]])
         return bool(names)
@@ -231,6 +235,7 @@ class Follower(FollowedFiles):
             log.warning(
                 "the log was rotated before the first look, and an earlier file is not there: "
                 "its lines are not shipped; let the app start after logshipper is ready",
+                code="rotated-before-first-look",
                 file=path,
                 missing=gone,
             )
@@ -341,7 +346,12 @@ class Follower(FollowedFiles):
         for sink in self._ledgers:
             if not tail.in_flight(sink) and (count := tail.give_up_rest(sink)):
                 log.warning(
-                    "bytes were lost", file=state.first_path, generation=state.generation, sink=sink, bytes=count
+                    "bytes were lost",
+                    code="bytes-lost",
+                    file=state.first_path,
+                    generation=state.generation,
+                    sink=sink,
+                    bytes=count,
                 )
         if tail.reachable and tail.settled():
             self._close(tail)

@@ -49,7 +49,11 @@ class Watcher:
         try:
             self._inotify = _instance()
         except OSError as error:
-            log.warning("no inotify: files are only looked at every SCAN_INTERVAL", reason=error.strerror)
+            log.warning(
+                "no inotify: files are only looked at every SCAN_INTERVAL",
+                code="inotify-missing",
+                reason=error.strerror,
+            )
 
     def watch(self, folders: Iterable[str]) -> bool:
         """Watch these directories and no others. One that cannot be watched is only polled.

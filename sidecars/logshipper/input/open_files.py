@@ -59,6 +59,7 @@ class OpenFiles:
             self._is_logged = True
             log.warning(
                 "there are more log files than may be open; they are read in turns: raise the limit of open files",
+                code="files-read-in-turns",
                 most=self.limit,
             )
         while len(self._order) > self.limit and self.close_one():

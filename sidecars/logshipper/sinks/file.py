@@ -76,12 +76,19 @@ class FileSink:
         try:
             return await self._thread.call(self._open, receipt)
         except BlockingIOError:
-            raise IOFailed(f"{self._where} is being written by another logshipper: give each its directory") from None
+            raise IOFailed(
+                f"{self._where} is being written by another logshipper: give each its directory",
+                code="sink-file-in-use",
+            ) from None
         except (LeavesRoot, NotOurFile) as error:
-            raise IOFailed(f"{self._where} cannot be used: {error.filename}: {error.strerror}") from None
+            raise IOFailed(
+                f"{self._where} cannot be used: {error.filename}: {error.strerror}", code="sink-file-unsafe"
+            ) from None
         except OSError as error:
             remedy = f"mount a volume there that user {os.geteuid()} can write"
-            raise IOFailed(f"{self._where} cannot be written: {error.strerror}; {remedy}") from None
+            raise IOFailed(
+                f"{self._where} cannot be written: {error.strerror}; {remedy}", code="sink-file-not-writable"
+            ) from None
 
     def _open(self, receipt: Any) -> Any:
         """Open the file, and cut off the bytes beyond the receipt's length. No file is open if that fails."""
@@ -198,7 +205,10 @@ def _lock(descriptor: int) -> None:
         asked = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)  # in conflict with write locks only
         if struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK:
             raise BlockingIOError(error.errno, error.strerror) from None
-        log.warning("another program holds a read lock on the file of the sink; it is written without a lock")
+        log.warning(
+            "another program holds a read lock on the file of the sink; it is written without a lock",
+            code="sink-file-read-locked",
+        )
 
 
 def _parse(receipt: Any) -> tuple[int, Fingerprint] | None:
@@ -207,7 +217,10 @@ def _parse(receipt: Any) -> tuple[int, Fingerprint] | None:
         inode, *mark = receipt
         return saved_values.number(inode), saved_values.fingerprint(mark)
     except (ValueError, TypeError):
-        log.warning("the saved receipt of the sink is not one of a file: the sink appends to its file")
+        log.warning(
+            "the saved receipt of the sink is not one of a file: the sink appends to its file",
+            code="sink-receipt-not-valid",
+        )
         return None
 
 

@@ -43,7 +43,9 @@ class StdoutSink:
         try:
             await self._thread.call(self._write, batch.key, b"".join(batch.raw()))
         except BrokenPipeError:
-            raise Unavailable(f"{self._variable}=stdout: nobody reads our standard output any more") from None
+            raise Unavailable(
+                f"{self._variable}=stdout: nobody reads our standard output any more", code="stdout-closed"
+            ) from None
         except OSError as error:
             raise RetryLater(f"standard output cannot be written: {error.strerror}") from None
         return Outcome()

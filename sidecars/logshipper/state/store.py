@@ -77,11 +77,15 @@ class Store:
             self._lock = self._root.open_own(_LOCK, os.O_RDWR | os.O_CREAT)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise IOFailed(f"{self._where} is in use by another logshipper: give each a directory of its own") from None
+            raise IOFailed(
+                f"{self._where} is in use by another logshipper: give each a directory of its own", code="state-in-use"
+            ) from None
         except (LeavesRoot, NotOurFile) as error:
-            raise IOFailed(f"{self._where} cannot be used: {error.filename}: {error.strerror}") from None
+            raise IOFailed(
+                f"{self._where} cannot be used: {error.filename}: {error.strerror}", code="state-unsafe"
+            ) from None
         except OSError as error:
-            raise IOFailed(f"{self._where} cannot be written: {_reason(error)}") from None
+            raise IOFailed(f"{self._where} cannot be written: {_reason(error)}", code="state-not-writable") from None
         self._load()
 
     @property
@@ -99,12 +103,16 @@ class Store:
             self.state.journal = max(self._journals(), default=0)  # journals of a removed snapshot
             return
         except OSError as error:
-            raise IOFailed(f"{self._where}: {SNAPSHOT} cannot be read: {error.strerror}") from None
+            raise IOFailed(
+                f"{self._where}: {SNAPSHOT} cannot be read: {error.strerror}", code="state-unreadable"
+            ) from None
         try:
             self.state = checkpoint.load(data)  # of a larger file the end is missing: it is torn
         except ValueError as error:
             raise IOFailed(
-                f"{self._where}: {SNAPSHOT} {error}; restore it, or remove it to ship all log files again from START_AT"
+                f"{self._where}: {SNAPSHOT} {error}; restore it, or remove it to ship all log files again from"
+                " START_AT",
+                code="state-damaged",
             ) from None
         self.is_fresh = False
         first = self.state.journal
@@ -121,9 +129,11 @@ class Store:
                 for entry in checkpoint.journal_entries(iter(partial(file.readline, _LONGEST_ENTRY), b"")):
                     checkpoint.apply(self.state, entry)
         except OSError as error:
-            raise IOFailed(f"{self._where}: {name} cannot be read: {error.strerror}") from None
+            raise IOFailed(f"{self._where}: {name} cannot be read: {error.strerror}", code="state-unreadable") from None
         except ValueError as error:
-            raise IOFailed(f"{self._where}: {name} {error}; remove it to ship again what it was to remember") from None
+            raise IOFailed(
+                f"{self._where}: {name} {error}; remove it to ship again what it was to remember", code="state-damaged"
+            ) from None
 
     def _opened(self, name: str) -> BinaryIO:
         return os.fdopen(self.root.open_own(name, os.O_RDONLY), "rb")
@@ -259,7 +269,11 @@ class Store:
 
     def _note_problem(self, problem: str) -> None:
         if not self.problem:
-            log.error("the state cannot be saved: shipping goes on, and a restart would repeat lines", reason=problem)
+            log.error(
+                "the state cannot be saved: shipping goes on, and a restart would repeat lines",
+                code="state-not-saved",
+                reason=problem,
+            )
         self.problem = problem
 
     def close(self) -> None:

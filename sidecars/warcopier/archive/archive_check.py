@@ -80,4 +80,4 @@ def naming(path: str) -> Iterator[None]:
     try:
         yield
     except BadArchive as error:
-        raise BadData(f"{escaped(path)}: {error}; nothing was published") from None
+        raise BadData(f"{escaped(path)}: {error}; nothing was published", code="bad-archive") from None

@@ -127,7 +127,8 @@ class ExplodedDirectoryWriter:
                 io_errors.change_owner(file, self._owner)
             if not _is_whole(file, piece, size, crc):
                 raise IOFailed(
-                    f"{shown(path)}: the unpacked file differs from what was written; suspect the disk of the target"
+                    f"{shown(path)}: the unpacked file differs from what was written; suspect the disk of the target",
+                    code="copy-differs",
                 )
             os.utime(file, ns=(mtime_ns, mtime_ns))
         finally:

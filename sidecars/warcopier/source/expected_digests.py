@@ -41,7 +41,8 @@ class ExpectedDigests:
         if self._required and not found:
             raise BadData(
                 f"{escaped(source.path)}: WARCOPIER_REQUIRE_SHA256=true, and neither WARCOPIER_SHA256 nor a line of"
-                f" {escaped(path)} gives its digest; nothing was published"
+                f" {escaped(path)} gives its digest; nothing was published",
+                code="digest-missing",
             )
         return found
 
@@ -55,7 +56,8 @@ def require_digest(source: Source, sha256: str, expected: str) -> None:
     """Raise BadData if the digest of the source is not the expected one. `expected` "" means that there is none."""
     if expected and sha256 != expected:
         raise BadData(
-            f"{escaped(source.path)}: its SHA-256 is {sha256}, and {expected} was expected; nothing was published"
+            f"{escaped(source.path)}: its SHA-256 is {sha256}, and {expected} was expected; nothing was published",
+            code="digest-differs",
         )
 
 
@@ -69,4 +71,4 @@ def _read_sums(source: Source, path: str) -> dict[str, str]:
     try:
         return sha256sums.parse(raw.removeprefix(_BYTE_ORDER_MARK).decode(errors="surrogateescape"))
     except ValueError as error:
-        raise BadData(f"{escaped(path)}: {error}; nothing was published") from None
+        raise BadData(f"{escaped(path)}: {error}; nothing was published", code="digests-file-not-valid") from None

@@ -47,13 +47,18 @@ def _without_duplicates(found: Iterable[Source]) -> list[Source]:
         return artifacts.without_duplicates(found)
     except DuplicateContext as duplicate:
         name = escaped(duplicate.first.name)
-        raise BadSettings(f"WARCOPIER_SOURCE: {duplicate} would both be published as {name}: keep one") from None
+        raise BadSettings(
+            f"WARCOPIER_SOURCE: {duplicate} would both be published as {name}: keep one", code="same-name-twice"
+        ) from None
 
 
 def _require_one(found: Sequence[Source], variable: str, value: str | None) -> None:
     if value is not None and len(found) > 1:
         names = ", ".join(escaped(source.path) for source in found[:_MAX_NAMES])
-        raise BadSettings(f"{variable}={value} is for one WAR, and WARCOPIER_SOURCE has {len(found)}: {names}")
+        raise BadSettings(
+            f"{variable}={value} is for one WAR, and WARCOPIER_SOURCE has {len(found)}: {names}",
+            code="setting-for-one-war",
+        )
 
 
 def _renamed(source: Source, settings: Settings) -> Source:
@@ -62,7 +67,7 @@ def _renamed(source: Source, settings: Settings) -> Source:
     except ValueError as error:
         values = {"WARCOPIER_CONTEXT_PATH": settings.context_path, "WARCOPIER_VERSION": settings.version}
         given = ", ".join(f"{variable}={value}" for variable, value in values.items() if value is not None)
-        raise BadSettings(f"{given}: {error}") from None
+        raise BadSettings(f"{given}: {error}", code="name-refused") from None
 
 
 def _select(part: str) -> list[Source]:
@@ -71,7 +76,9 @@ def _select(part: str) -> list[Source]:
         base = _base(part)
         sources = [_source(path, base) for path in war_paths(part)]
     if not sources:
-        raise BadSettings(f"WARCOPIER_SOURCE={escaped(part)}: there is no *.war there; {_nearest_names(part)}")
+        raise BadSettings(
+            f"WARCOPIER_SOURCE={escaped(part)}: there is no *.war there; {_nearest_names(part)}", code="source-missing"
+        )
     return sources
 
 
@@ -134,15 +141,20 @@ def _source(path: str, base: str) -> Source:
         found = os.stat(path)  # noqa: PTH116 - paths are text throughout
     except OSError as error:
         if error.errno in _MISSING and not os.path.islink(path):  # noqa: PTH114 - paths are text throughout
-            raise BadSettings(f"WARCOPIER_SOURCE={escaped(path)}: it does not exist; {_nearest_names(path)}") from None
+            raise BadSettings(
+                f"WARCOPIER_SOURCE={escaped(path)}: it does not exist; {_nearest_names(path)}", code="source-missing"
+            ) from None
         raise
     if stat.S_ISDIR(found.st_mode):
-        raise BadData(f"{escaped(path)}: is a directory; only archives are published; nothing was published")
+        raise BadData(
+            f"{escaped(path)}: is a directory; only archives are published; nothing was published",
+            code="source-not-a-file",
+        )
     io_errors.require_regular_file(path, found.st_mode)
     try:
         name = tomcat_names.published_name(os.path.basename(path))  # noqa: PTH119 - paths are text throughout
     except ValueError as error:
-        raise BadData(f"{escaped(path)}: {error}; nothing was published") from None
+        raise BadData(f"{escaped(path)}: {error}; nothing was published", code="name-refused") from None
     return Source(path, name, found.st_dev, artifacts.fingerprint(found), base)
 
 

@@ -39,7 +39,9 @@ def open_source(source: Source) -> int:
             raise _leaves(source.base, source.path) from None
         except OSError as error:
             if error.errno == errno.EINVAL:  # it is no regular file, which it was when it was listed
-                raise BadData(f"{escaped(source.path)}: is no file; nothing was published") from None
+                raise BadData(
+                    f"{escaped(source.path)}: is no file; nothing was published", code="source-not-a-file"
+                ) from None
             raise
 
 
@@ -55,14 +57,17 @@ def read_beside(source: Source, name: str, most: int) -> bytes:
     except FileNotFoundError:
         if os.path.islink(path):  # noqa: PTH114 - paths are text throughout
             raise BadData(
-                f"{escaped(path)}: it is a link to nothing, so no digest is known; nothing was published"
+                f"{escaped(path)}: it is a link to nothing, so no digest is known; nothing was published",
+                code="digests-file-not-valid",
             ) from None
         raise
     except LeavesRoot:
         raise _leaves(source.base, path) from None
     except OSError as error:
         if error.errno == errno.EFBIG:
-            raise BadData(f"{escaped(path)}: it has more than {most} bytes; nothing was published") from None
+            raise BadData(
+                f"{escaped(path)}: it has more than {most} bytes; nothing was published", code="digests-file-not-valid"
+            ) from None
         with io_errors.reading(path):
             if error.errno in (errno.EINVAL, errno.ENXIO):  # ENXIO: a socket
                 mode = _beneath(source.base, path, lambda root, real: root.status(real)).st_mode
@@ -121,5 +126,6 @@ def _beneath_base(base: str, target: str) -> str:
 def _leaves(base: str, path: str) -> BadData:
     return BadData(
         f"{escaped(path)}: a link leads out of {escaped(base)}, and only the path in WARCOPIER_SOURCE may do that: name"
-        " the target itself there; nothing was published"
+        " the target itself there; nothing was published",
+        code="link-leaves-source",
     )

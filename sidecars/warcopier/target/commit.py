@@ -63,7 +63,9 @@ def commit(
             if not published:
                 raise
             names = ", ".join(map(escaped, published))
-            raise IOFailed(f"{failure.reason}; published before that: {names}; run again for the rest") from None
+            raise IOFailed(
+                f"{failure.reason}; published before that: {names}; run again for the rest", code=failure.code
+            ) from None
         on_committed()
     return fingerprints
 

@@ -43,12 +43,15 @@ class TargetDirectory:
                 self.descriptor = os.dup(descriptor)
         except FileNotFoundError:
             raise IOFailed(
-                f"WARCOPIER_TARGET={escaped(path)}: there is no such directory: mount the volume there"
+                f"WARCOPIER_TARGET={escaped(path)}: there is no such directory: mount the volume there",
+                code="target-unusable",
             ) from None
         except NotADirectoryError:
-            raise IOFailed(f"WARCOPIER_TARGET={escaped(path)}: it is not a directory") from None
+            raise IOFailed(f"WARCOPIER_TARGET={escaped(path)}: it is not a directory", code="target-unusable") from None
         except OSError as error:
-            raise IOFailed(f"WARCOPIER_TARGET={escaped(path)}: cannot be opened: {error.strerror}") from None
+            raise IOFailed(
+                f"WARCOPIER_TARGET={escaped(path)}: cannot be opened: {error.strerror}", code="target-unusable"
+            ) from None
         self.root = Root(self.descriptor, path)
 
     def __enter__(self) -> Self:
@@ -93,7 +96,9 @@ class TargetDirectory:
             return None
         if stat.S_ISDIR(found.st_mode):
             place = escaped(f"{self.path}/{name}")
-            raise IOFailed(f"{place} is a directory, so nothing can be published there: remove it")
+            raise IOFailed(
+                f"{place} is a directory, so nothing can be published there: remove it", code="target-name-taken"
+            )
         return artifacts.fingerprint(found) if stat.S_ISREG(found.st_mode) else None
 
     def directory_fingerprint(self, name: str) -> Fingerprint | None:
@@ -102,7 +107,9 @@ class TargetDirectory:
             found = self.stat(name)
         if found is not None and not stat.S_ISDIR(found.st_mode):
             place = escaped(f"{self.path}/{name}")
-            raise IOFailed(f"{place} is not a directory, so nothing can be unpacked there: remove it")
+            raise IOFailed(
+                f"{place} is not a directory, so nothing can be unpacked there: remove it", code="target-name-taken"
+            )
         return artifacts.fingerprint(found) if found else None
 
     def exists(self, name: str) -> bool | None:
@@ -142,7 +149,12 @@ class TargetDirectory:
                 os.fchmod(descriptor, settings.mode)
                 return artifacts.fingerprint(os.fstat(descriptor))
         except OSError as error:
-            log.warning("its mode or owner differs and cannot be set", file=escaped(name), reason=error.strerror)
+            log.warning(
+                "its mode or owner differs and cannot be set",
+                code="mode-or-owner-differs",
+                file=escaped(name),
+                reason=error.strerror,
+            )
         return None
 
     # -- the view of Tomcat -------------------------------------------------------------------------------------------

@@ -37,12 +37,14 @@ def _require_disk_space(target: TargetDirectory, size: int, files: int, reserve:
         kept = f" and {reserve} to be left (WARCOPIER_RESERVE)" if reserve else ""
         raise IOFailed(
             f"WARCOPIER_TARGET={escaped(target.path)}: it is too full: {size} bytes are needed for"
-            f" {_counted(files)}{kept}, {free} are free; make room, or give the volume more"
+            f" {_counted(files)}{kept}, {free} are free; make room, or give the volume more",
+            code="target-full",
         )
     if disk.f_files and files > disk.f_favail:
         raise IOFailed(
             f"WARCOPIER_TARGET={escaped(target.path)}: it is too full: there is room for {disk.f_favail} more files,"
-            f" and {files} are needed"
+            f" and {files} are needed",
+            code="target-full",
         )
 
 
@@ -58,7 +60,8 @@ def _require_memory(target: TargetDirectory, size: int, files: int) -> None:
         raise IOFailed(
             f"WARCOPIER_TARGET={escaped(target.path)}: it is in memory, where {size} bytes are needed for"
             f" {_counted(files)}, and {memory_limit.OWN_USE} for the copier; the memory limit of the container"
-            f" ({left.name}={left.limit}) leaves {left.free}: raise that limit, or give the volume a disk"
+            f" ({left.name}={left.limit}) leaves {left.free}: raise that limit, or give the volume a disk",
+            code="memory-volume-full",
         )
 
 

@@ -257,12 +257,15 @@ def _usable_processors() -> int:
 
 def _require_unchanged(source: Source, reader: int, copied: int) -> None:
     if copied != source.fingerprint.size or artifacts.fingerprint(os.fstat(reader)) != source.fingerprint:
-        raise SourceChanged(f"{escaped(source.path)}: it was changed while it was being copied: try again")
+        raise SourceChanged(
+            f"{escaped(source.path)}: it was changed while it was being copied: try again", code="source-changed"
+        )
 
 
 def _copy_differs(source: Source) -> IOFailed:
     return IOFailed(
-        f"{escaped(source.path)}: the copy differs from what was read; suspect the memory, or the disk of the target"
+        f"{escaped(source.path)}: the copy differs from what was read; suspect the memory, or the disk of the target",
+        code="copy-differs",
     )
 
 

@@ -91,7 +91,10 @@ class StagingArea:
         made = directory.status()
         if not self.is_own_user(made.st_uid):
             directory.close()
-            raise IOFailed(f"{escaped(directory.path)}: something else took the place of this directory; try again")
+            raise IOFailed(
+                f"{escaped(directory.path)}: something else took the place of this directory; try again",
+                code="target-taken",
+            )
         return name, directory
 
     def new_directory_name(self) -> tuple[Root, str]:
@@ -152,7 +155,10 @@ class StagingArea:
 
     def _meta_inf_failure(self) -> IOFailed:
         place = escaped(f"{self._target.path}/{META_INF}")
-        return IOFailed(f"{place}: it is no directory, and exploded directories are staged below it: remove it")
+        return IOFailed(
+            f"{place}: it is no directory, and exploded directories are staged below it: remove it",
+            code="target-name-taken",
+        )
 
     # -- removal -----------------------------------------------------------------------------------------------------
 
@@ -215,7 +221,12 @@ class StagingArea:
                 directory_swap.remove_tree(root, name)
         except OSError as error:
             if error.errno != errno.ENOENT:
-                log.warning("cannot be removed; a later run tries again", file=name, reason=error.strerror)
+                log.warning(
+                    "cannot be removed; a later run tries again",
+                    code="leftover-not-removed",
+                    file=name,
+                    reason=error.strerror,
+                )
             return False
         return True
 

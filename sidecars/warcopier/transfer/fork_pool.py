@@ -25,7 +25,7 @@ from contextlib import suppress
 from itertools import chain
 
 from sidecars.chassis.runtime import signals
-from sidecars.chassis.runtime.lifecycle import BadData, IOFailed
+from sidecars.chassis.runtime.lifecycle import BadData, Failure, IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class ForkPool:
             os.close(self._result_pipe)
             results, failure = self._run_tasks(self._on_child_written)
             with open(result_writer, "wb", closefd=False) as out:
-                marshal.dump((results, failure and (failure[0], _failure_index(failure[1]), failure[1].args)), out)
+                marshal.dump((results, failure and (failure[0], *_packed(failure[1]))), out)
             os._exit(0)
         except BrokenPipeError:
             pass  # the parent no longer wants the results
@@ -185,11 +185,19 @@ class ForkPool:
             ValueError,
             TypeError,
         ):  # it died; a failure of the parent, which has a lower number, goes first
-            died = IOFailed("the process that shares the work has died: give the container more memory, or try again")
+            died = IOFailed(
+                "the process that shares the work has died: give the container more memory, or try again",
+                code="helper-process-died",
+            )
             return [], (self._count, died)
-        return results, failure and (failure[0], _FAILURES[failure[1]](*failure[2]))
+        return results, failure and (failure[0], _unpacked(*failure[1:]))
 
 
-def _failure_index(error: Exception) -> int:
-    """Return the index in _FAILURES of the error's class."""
-    return next(index for index, kind in enumerate(_FAILURES) if isinstance(error, kind))
+def _packed(error: Exception) -> tuple[int, tuple[Any, ...], dict[str, str]]:
+    """Return the index in _FAILURES of the error's class, and the arguments that make the error again."""
+    index = next(index for index, kind in enumerate(_FAILURES) if isinstance(error, kind))
+    return index, error.args, {"code": error.code} if isinstance(error, Failure) else {}
+
+
+def _unpacked(index: int, arguments: tuple[Any, ...], named: dict[str, str]) -> Exception:
+    return _FAILURES[index](*arguments, **named)

@@ -107,6 +107,7 @@ class ChangeEvents:
             log.warning(
                 "inotify is not available, so the source is polled: fs.inotify.max_user_instances or max_user_watches"
                 " may be used up, or the limit of threads",
+                code="source-polled",
                 every_seconds=min(self._interval, _POLL_INTERVAL),
                 reason=reason,
             )

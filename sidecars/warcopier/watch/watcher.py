@@ -69,7 +69,8 @@ def _require_threads() -> None:
     except RuntimeError:  # "can't start new thread" has no class of its own
         raise IOFailed(
             "WARCOPIER_WATCH=true: it works in a second thread, and there may be no more threads: raise the limit of"
-            " processes (--pids-limit, podPidsLimit, RLIMIT_NPROC)"
+            " processes (--pids-limit, podPidsLimit, RLIMIT_NPROC)",
+            code="no-more-threads",
         ) from None
 
 
@@ -178,8 +179,8 @@ class Publisher:
             raise failure
         self._metrics.count_failure(seconds)
         if failure.reason != self._failure:
-            log.error(failure.reason, kept="what is published stays")
-            lifecycle.write_termination_message(failure.reason)
+            log.error(failure.reason, code=failure.code, kept="what is published stays")
+            lifecycle.write_termination_message(failure.termination_message)
         self._failure = failure.reason
 
 

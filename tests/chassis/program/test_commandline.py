@@ -166,7 +166,7 @@ def test_the_log_can_be_text_and_quieter(start: Start) -> None:
 
     assert program.wait() == 74
     [line] = program.stderr.splitlines()
-    assert line.endswith("lifecycle: DEMO_DO: it failed  exit_code=74")
+    assert line.endswith("lifecycle: DEMO_DO: it failed  code=demo-failed  exit_code=74")
 
 
 def test_a_value_that_is_no_text_is_told_like_any_other_mistake(start: Start) -> None:

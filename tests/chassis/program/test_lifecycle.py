@@ -197,7 +197,8 @@ def test_the_reason_of_a_failure_is_left_as_the_termination_message(demo: Demo, 
     program = demo("fail", DEMO_REASON="DEMO_DO: out of luck", DEMO_TERMINATION_LOG=str(place))
 
     assert program.wait(SOON) == 74
-    assert place.read_text() == "DEMO_DO: out of luck"
+    assert place.read_text() == "demo-failed: DEMO_DO: out of luck"
+    assert program.logs[-1]["code"] == "demo-failed"
 
 
 def test_bad_settings_are_left_as_the_termination_message_too(start: Start, tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_bad_settings_are_left_as_the_termination_message_too(start: Start, tmp_
     program = start("tests.chassis.programs", DEMO_NONSENSE="1", DEMO_TERMINATION_LOG=str(place))
 
     assert program.wait(SOON) == 78
-    assert place.read_text().startswith("DEMO_NONSENSE is not a setting")
+    assert place.read_text().startswith("bad-settings: DEMO_NONSENSE is not a setting")
 
 
 @pytest.mark.parametrize("do", ["wait", "job_slow"])

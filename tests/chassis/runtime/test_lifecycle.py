@@ -58,13 +58,16 @@ def test_a_message_with_bytes_that_are_no_text_is_left_all_the_same(tmp_path: Pa
 
 
 def test_a_failure_is_found_in_the_groups_of_task_groups() -> None:
-    first = BadData("one")
+    first = BadData("one", code="bad-archive")
 
-    assert failure_of(ExceptionGroup("a", [ExceptionGroup("b", [first]), Unavailable("two")])) is first
+    assert (
+        failure_of(ExceptionGroup("a", [ExceptionGroup("b", [first]), Unavailable("two", code="stdout-closed")]))
+        is first
+    )
 
 
 def test_a_group_with_a_defect_in_it_is_a_defect() -> None:
-    assert failure_of(ExceptionGroup("a", [IOFailed("one"), KeyError("two")])) is None
+    assert failure_of(ExceptionGroup("a", [IOFailed("one", code="copy-differs"), KeyError("two")])) is None
 
 
 def test_work_that_ends_well_is_0() -> None:

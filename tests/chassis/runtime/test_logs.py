@@ -46,7 +46,7 @@ def test_time_level_and_message_come_first_so_that_a_person_can_read_it() -> Non
     stream = Stream()
     logs.configure(stream=stream)
 
-    logs.get("x").warning("careful", a=1)
+    logs.get("x").warning("careful", code="test", a=1)
 
     assert list(stream.lines()[0])[:3] == ["time", "level", "msg"]
 
@@ -82,8 +82,10 @@ def test_lines_below_the_level_are_not_logged(level: str, expected: int) -> None
     logs.configure(level, "json", stream)
     log = logs.get("x")
 
-    for say in (log.debug, log.info, log.warning, log.error):
-        say("hello")
+    log.debug("hello")
+    log.info("hello")
+    log.warning("hello", code="test")
+    log.error("hello", code="test")
 
     assert len(stream.lines()) == expected
 
@@ -112,7 +114,7 @@ def test_colours_are_for_terminals_only() -> None:
     there, elsewhere = Stream(terminal=True), Stream()
     for stream in (there, elsewhere):
         logs.configure("info", "text", stream)
-        logs.get("x").error("broken")
+        logs.get("x").error("broken", code="test")
 
     assert "\x1b[31m" in there.getvalue()
     assert "\x1b" not in elsewhere.getvalue()
@@ -172,10 +174,11 @@ def test_what_other_libraries_log_has_the_same_form() -> None:
 
     assert stream.lines()[0]["msg"] == "odd: 7"
     assert stream.lines()[0]["logger"] == "some.library"
+    assert stream.lines()[0]["code"] == "library-message"
 
 
 def test_before_it_is_configured_lines_go_where_those_of_libraries_go(caplog: pytest.LogCaptureFixture) -> None:
-    logs.get("x").warning("careful", a=1)
+    logs.get("x").warning("careful", code="test", a=1)
 
     assert caplog.messages == ["careful"]
     assert caplog.records[0].levelname == "WARNING"

@@ -47,7 +47,7 @@ def unpacked(path: Path, folder: Path, *, alone: bool) -> Unpacked:
                 sink = ExplodedDirectoryWriter(directories, 0o644, None, wrote)
                 return verification.verify_part(read, found, found.parts[number], "unpackable", sink)
             except BadArchive as refusal:
-                raise BadData(str(refusal)) from None
+                raise BadData(str(refusal), code="bad-archive") from None
 
         with OpenDirectories(root) as directories, ForkPool(len(found.parts), work, single_process=alone) as tasks:
             verification.require_no_overlap(tasks.run(no_progress))

@@ -110,8 +110,8 @@ def test_what_both_have_done_is_told_as_one_sum(turns: Turns) -> None:
 
 
 FAILURES = [
-    IOFailed("a.war: cannot be read: Input/output error"),
-    BadData("a.war: is damaged"),
+    IOFailed("a.war: cannot be read: Input/output error", code="source-unreadable"),
+    BadData("a.war: is damaged", code="bad-archive"),
     OSError(errno.ENOSPC, "No space left on device"),
 ]
 
@@ -127,13 +127,14 @@ def test_what_fails_in_either_process_is_raised_here(turns: Turns, failure: Exce
     with pytest.raises(type(failure)) as raised:
         shared(2, work)
     assert raised.value.args == failure.args
+    assert getattr(raised.value, "code", None) == getattr(failure, "code", None)
     assert children() == []
 
 
 def test_of_two_failures_the_one_of_the_earlier_task_counts(turns: Turns) -> None:
     def work(number: int, _wrote: OnWritten) -> None:
         turns.meet()
-        raise BadData(f"{number} is damaged")
+        raise BadData(f"{number} is damaged", code="bad-archive")
 
     for _ in range(20):
         with pytest.raises(BadData, match="0 is damaged"):
@@ -144,7 +145,7 @@ def test_after_a_failure_no_more_tasks_begin(turns: Turns, tmp_path: Path) -> No
     def work(number: int, _wrote: OnWritten) -> None:
         (tmp_path / str(number)).touch()
         turns.meet()
-        raise BadData("is damaged")
+        raise BadData("is damaged", code="bad-archive")
 
     with pytest.raises(BadData):
         shared(100, work)

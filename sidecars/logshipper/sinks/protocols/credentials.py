@@ -79,4 +79,4 @@ def tls_context(settings: SinkSettings) -> tls.ReloadingContext:
     try:
         return tls.client_context(ca, cert, key)
     except tls.UnusableTLSFiles as error:
-        raise IOFailed(error.reason) from None
+        raise IOFailed(error.reason, code="tls-files-unusable") from None
