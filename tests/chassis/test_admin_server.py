@@ -61,9 +61,9 @@ def test_lines_of_the_log_are_counted_by_level_and_each_level_is_there_before_it
     assert set(before) == {"debug", "info", "warning", "error"}
     logs.configure("info", "json", io.StringIO())
     log.debug("this is below the level")
-    log.warning("one")
-    log.error("two")
-    log.error("three")
+    log.warning("one", code="test")
+    log.error("two", code="test")
+    log.error("three", code="test")
     assert {level: value - before[level] for level, value in lines().items()} == {
         "debug": 0,
         "info": 0,
