@@ -90,11 +90,8 @@ class Follower(FollowedFiles):
             return True  # `_find_dormant` compares its directory with those of the listed files
         names = discovery.inputs_of(state.path, self._inputs)
         if not names:
-            log.warning(
-                "a saved path is in no directory of the globs, and is not looked at",
-                code="saved-path-outside-globs",
-                file=state.path,
-            )
+            message = "a saved path is in no directory of the globs, and is not looked at"
+            log.warning(message, code="saved-path-outside-globs", file=state.path)
         elif state.input not in names:
             self.tails[state.generation].assign(names[0], self._rules[names[0]])
         return bool(names)
@@ -345,13 +342,7 @@ class Follower(FollowedFiles):
         state = tail.state
         for sink in self._ledgers:
             if not tail.in_flight(sink) and (count := tail.give_up_rest(sink)):
-                log.warning(
-                    "bytes were lost",
-                    code="bytes-lost",
-                    file=state.first_path,
-                    generation=state.generation,
-                    sink=sink,
-                    bytes=count,
-                )
+                where = {"file": state.first_path, "generation": state.generation, "sink": sink}
+                log.warning("bytes were lost", code="bytes-lost", **where, bytes=count)
         if tail.reachable and tail.settled():
             self._close(tail)

@@ -1,0 +1,86 @@
+"""Every code in the sources, with the sentences that are logged or raised with it.
+
+A code is the keyword `code` of `Log.warning`, `Log.error` and `Failure`, and the key "code" of a line that the log writes
+itself. mypy refuses a call without one. Here the codes are read from the syntax tree: each must be written as text, or
+be chosen from texts, or be the `code` of a failure that has one already.
+
+In a sentence `…` stands for what is only known when it is logged.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = re.compile(r"[a-z]+(-[a-z]+)*")
+
+
+class NotAText(Exception):
+    """A code that cannot be read from the source. The message has its place."""
+
+
+def find(root: Path = ROOT / "sidecars") -> dict[str, list[str]]:
+    """Return the sentences of each code, sorted. Raises NotAText."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(root.rglob("*.py")):
+        for code, sentence in _of_module(path):
+            found.setdefault(code, set()).update({sentence} if sentence.strip("… :") else set())
+    return {code: sorted(found[code]) for code in sorted(found)}
+
+
+def _of_module(path: Path) -> list[tuple[str, str]]:
+    tree = ast.parse(path.read_text())
+    texts = _assigned(tree)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            for keyword in node.keywords:
+                if keyword.arg == "code" and node.args:
+                    found += _pairs(node.args[0], keyword.value, texts, f"{path}:{node.lineno}")
+        elif isinstance(node, ast.Dict):
+            found += [
+                (value.value, "")
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant) and key.value == "code" and isinstance(value, ast.Constant)
+            ]
+    return found
+
+
+def _assigned(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return the values of names. A name that is assigned twice in a module has its last one: enough for messages."""
+    return {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _pairs(message: ast.expr, code: ast.expr, names: dict[str, ast.expr], place: str) -> list[tuple[str, str]]:
+    if isinstance(code, ast.Attribute) and code.attr == "code":
+        return []  # of a failure, which was raised with a text
+    codes, sentences = _texts(code, names), _texts(message, names)
+    if not codes or any("…" in one for one in codes):
+        raise NotAText(f"{place}: the code must be a text, so that its help can be found")
+    if len(codes) > 1 and len(sentences) == len(codes):
+        return list(zip(codes, sentences, strict=True))
+    return [(one, sentence) for one in codes for sentence in sentences or [""]]
+
+
+def _texts(value: ast.expr, names: dict[str, ast.expr]) -> list[str]:
+    """Return the texts that the expression can be, in the order of the source."""
+    match value:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.JoinedStr(values=parts):
+            return ["".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts)]
+        case ast.IfExp(body=body, orelse=orelse):
+            return _texts(body, names) + _texts(orelse, names)
+        case ast.Name(id=name) if name in names:
+            return _texts(names[name], {})
+        case ast.Subscript(value=ast.Name(id=name)) if isinstance(table := names.get(name), ast.Dict):
+            return [text for one in table.values for text in _texts(one, {})]
+    return []

@@ -1,0 +1,79 @@
+"""The codes' section of `docs/troubleshooting.md`: `python -m tools.documents.troubleshooting --check | --write`.
+
+Each code is a heading, and so an anchor. The quotes below it are the sentences of the sources, which `--write` renders.
+What follows the quotes is written by hand: cause, how to confirm it, fix, why. `--check` fails if a code has no heading,
+a heading no code, a quote differs, or one of the four parts is missing.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from tools.documents.codes import CODE, NotAText, find
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "troubleshooting.md"
+BEGIN, END = "## Codes", "<!-- codes: end -->"
+PARTS = ("Cause", "Confirm", "Fix", "Why")
+_ENTRY = re.compile(r"^### (?P<code>.+)\n\n(?P<quotes>(?:> .*\n)*)\n?(?P<rest>(?:(?!^##).*\n)*)", re.MULTILINE)
+
+
+def section(page: str) -> tuple[str, str, str]:
+    """Return what is before the codes' section, the section and what is after it. Raises ValueError."""
+    before, begin, rest = page.partition(f"\n{BEGIN}\n")
+    entries, end, after = rest.partition(f"\n{END}\n")
+    if not begin or not end:
+        raise ValueError(f"{PAGE.name}: the section of the codes is missing")
+    return f"{before}{begin}", entries, f"\n{end.lstrip()}{after}"
+
+
+def faults(page: str, codes: dict[str, list[str]]) -> list[str]:
+    """Return a sentence for each difference between the page and the codes of the sources."""
+    _, entries, _ = section(page)
+    found = [match["code"] for match in _ENTRY.finditer(entries)]
+    parts = {
+        match["code"]: re.findall(r"^- \*\*(\w+)\*\*: \S", match["rest"], re.M) for match in _ENTRY.finditer(entries)
+    }
+    return [
+        *(f"{code}: two headings" for code in sorted({one for one in found if found.count(one) > 1})),
+        *(f"{code}: no heading in {PAGE.name}" for code in codes if code not in found),
+        *(f"{code}: no source has this code" for code in found if code not in codes),
+        *(f"{code}: not in kebab-case" for code in codes if not CODE.fullmatch(code)),
+        *(f"{code}: needs {', '.join(PARTS)}" for code in found if tuple(parts[code]) != PARTS),
+        *([] if rendered(page, codes) == page else [f"{PAGE.name} is stale: run make docs"]),
+    ]
+
+
+def rendered(page: str, codes: dict[str, list[str]]) -> str:
+    """Return the page with the quotes of the sources. The quotes of a code without sentences are written by hand."""
+    before, entries, after = section(page)
+
+    def entry(match: re.Match[str]) -> str:
+        quotes = "".join(f"> {sentence}\n>\n" for sentence in codes.get(match["code"], ())).removesuffix(">\n")
+        return f"### {match['code']}\n\n{quotes or match['quotes']}\n{match['rest']}"
+
+    return before + _ENTRY.sub(entry, entries) + after
+
+
+def main(argv: list[str]) -> int:
+    try:
+        codes = find()
+    except NotAText as error:
+        print(error, file=sys.stderr)
+        return 1
+    page = PAGE.read_text()
+    if argv == ["--write"]:
+        PAGE.write_text(rendered(page, codes))
+    elif argv == ["--check"]:
+        print("\n".join(found := faults(page, codes)), file=sys.stderr)
+        return 1 if found else 0
+    else:
+        print("usage: python -m tools.documents.troubleshooting --check | --write", file=sys.stderr)
+        return 64
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
