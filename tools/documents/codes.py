@@ -1,8 +1,8 @@
 """Every code in the sources, with the sentences that are logged or raised with it.
 
-A code is the keyword `code` of `Log.warning`, `Log.error` and `Failure`, and the key "code" of a line that the log writes
-itself. mypy refuses a call without one. Here the codes are read from the syntax tree: each must be written as text, or
-be chosen from texts, or be the `code` of a failure that has one already.
+A code is the keyword `code` of `Log.warning`, `Log.error` and `Failure`, and the key "code" of a line that the log
+writes itself. mypy refuses a call without one. Here the codes are read from the syntax tree: each must be written as
+text, or be chosen from texts, or be the `code` of a failure that has one already.
 
 In a sentence `…` stands for what is only known when it is logged.
 """
@@ -41,7 +41,7 @@ def _of_module(path: Path) -> list[tuple[str, str]]:
                     found += _pairs(node.args[0], keyword.value, texts, f"{path}:{node.lineno}")
         elif isinstance(node, ast.Dict):
             found += [
-                (value.value, "")
+                (str(value.value), "")
                 for key, value in zip(node.keys, node.values, strict=True)
                 if isinstance(key, ast.Constant) and key.value == "code" and isinstance(value, ast.Constant)
             ]
@@ -76,7 +76,7 @@ def _texts(value: ast.expr, names: dict[str, ast.expr]) -> list[str]:
         case ast.Constant(value=str(text)):
             return [text]
         case ast.JoinedStr(values=parts):
-            return ["".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts)]
+            return ["".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)]
         case ast.IfExp(body=body, orelse=orelse):
             return _texts(body, names) + _texts(orelse, names)
         case ast.Name(id=name) if name in names:

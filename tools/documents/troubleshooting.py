@@ -1,8 +1,8 @@
 """The codes' section of `docs/troubleshooting.md`: `python -m tools.documents.troubleshooting --check | --write`.
 
-Each code is a heading, and so an anchor. The quotes below it are the sentences of the sources, which `--write` renders.
-What follows the quotes is written by hand: cause, how to confirm it, fix, why. `--check` fails if a code has no heading,
-a heading no code, a quote differs, or one of the four parts is missing.
+Each code is a heading, and so an anchor. The quotes below it are the sentences of the sources, which `--write`
+renders. What follows the quotes is written by hand: cause, how to confirm it, fix, why. `--check` fails if a code has
+no heading, a heading no code, a quote differs, or one of the four parts is missing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def faults(page: str, codes: dict[str, list[str]]) -> list[str]:
     _, entries, _ = section(page)
     found = [match["code"] for match in _ENTRY.finditer(entries)]
     parts = {
-        match["code"]: re.findall(r"^- \*\*(\w+)\*\*: \S", match["rest"], re.M) for match in _ENTRY.finditer(entries)
+        match["code"]: re.findall(r"^- \*\*(\w+)\*\*: \S", match["rest"], re.MULTILINE)
+        for match in _ENTRY.finditer(entries)
     }
     return [
         *(f"{code}: two headings" for code in sorted({one for one in found if found.count(one) > 1})),
