@@ -45,6 +45,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         follow(step, copy)
     write_lock(copy)
     run(copy, "-m", "sidecars.chassis.settings_tables", "--write")
+    run(copy, "-m", "tools.manifests", "--write")
     return copy
 
 
@@ -99,10 +100,11 @@ def test_every_block_and_every_replacement_is_a_step() -> None:
         ["-m", "mypy", "sidecars/clock", "tests/clock", "benchmarks/clock.py"],
         ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"],
         ["-m", "sidecars.chassis.settings_tables", "--check"],
+        ["-m", "tools.manifests", "--check"],
         ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/repo", "tests/clock"],
         ["-m", "benchmarks.clock"],
     ],
-    ids=["lint", "format", "types", "imports", "docs", "tests", "benchmark"],
+    ids=["lint", "format", "types", "imports", "docs", "manifests", "tests", "benchmark"],
 )
 def test_the_checks_pass(tree: Path, check: list[str]) -> None:
     run(tree, *check)

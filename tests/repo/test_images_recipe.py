@@ -169,12 +169,11 @@ def test_the_config_map_is_the_server_xml_of_the_folder() -> None:
 
 
 def component(name: str) -> dict[str, Any]:
-    """Return the one patch of a Component, a strategic merge into a workload."""
+    """Return the first patch of a Component, a strategic merge into a workload."""
     loaded = yaml.safe_load((COMPONENTS / name / "kustomization.yaml").read_text())
     assert (loaded["apiVersion"], loaded["kind"]) == ("kustomize.config.k8s.io/v1alpha1", "Component")
-    (patch,) = loaded["patches"]
-    assert patch["target"]["labelSelector"] == f"{label(name)}=on"
-    merged: dict[str, Any] = yaml.safe_load(patch["patch"])
+    assert {patch["target"]["labelSelector"] for patch in loaded["patches"]} == {f"{label(name)}=on"}
+    merged: dict[str, Any] = yaml.safe_load(loaded["patches"][0]["patch"])
     return merged
 
 

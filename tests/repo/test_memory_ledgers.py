@@ -15,7 +15,7 @@ from sidecars.chassis.config.settings import load
 from tests.repo.test_examples import sidecar_of
 from tests.support import ROOT
 
-MANIFESTS = sorted([*(ROOT / "examples").glob("*/*.yaml"), *(ROOT / "deploy").rglob("*.yaml")])
+MANIFESTS = sorted([*(ROOT / "examples").glob("*/*.yaml"), *(ROOT / "deploy/kustomize").glob("*/kustomization.yaml")])
 REQUIRED = {  # of a component, which a workload's ConfigMap completes
     "logshipper": {"LOGSHIPPER_PATHS": "/logs/*.log", "LOGSHIPPER_SINK": "http://collector:8080/"},
     "ambassador": {"AMBASSADOR_UPSTREAM": "http://orders"},
@@ -32,7 +32,7 @@ def ledger_of(name: str, environ: Mapping[str, str]) -> MemoryLedger:
 def documents(path: Path) -> Iterator[dict[str, Any]]:
     for document in yaml.safe_load_all(path.read_text()):
         for patch in (document or {}).get("patches", ()):
-            yield yaml.safe_load(patch["patch"])
+            yield yaml.safe_load(patch.get("patch", "{}"))
         yield document or {}
 
 

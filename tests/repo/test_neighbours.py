@@ -29,8 +29,9 @@ def name_of(path: Path) -> str:
 
 def documents(path: Path) -> list[dict[str, Any]]:
     if path in COMPONENTS:
-        (patch,) = yaml.safe_load(path.read_text())["patches"]
-        return [yaml.safe_load(patch["patch"])]
+        patches = yaml.safe_load(path.read_text())["patches"]
+        texts = [patch.get("patch") or (path.parent / patch["path"]).read_text() for patch in patches]
+        return [yaml.safe_load(text) for text in texts]
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
@@ -38,6 +39,7 @@ def pod_specs(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the spec of each Pod, or template of Pods, in a file."""
     for document in documents(path):
         spec = document.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
         spec = spec.get("template", {}).get("spec", spec)
         if "containers" in spec or "initContainers" in spec:
             yield spec

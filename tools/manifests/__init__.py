@@ -1,0 +1,11 @@
+"""The ways to add a sidecar to a Pod, all from one description of its container: `python -m tools.manifests`.
+
+    containers ─┬─▶ kustomize ─▶ deploy/kustomize/<name>/     a component: kubectl
+                └─▶ library ───▶ deploy/helm/sidecars/        a library chart: the chart of the app
+
+`--write` renders all files anew, `--check` fails if one differs. Read `containers` first: a container there has
+placeholders (`Parameter`) where a workload may choose, and each renderer puts its own form into their places.
+
+    yaml_text   prints YAML as a person writes it       settings_schema   the JSON Schema of a sidecar's settings
+                                                        chart_values      values.yaml, its schema, its table
+"""
