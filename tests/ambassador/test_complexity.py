@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from sidecars.ambassador.balancing.balancer import Balancer
+from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.balancing.hash_key import hash_key_function
 from sidecars.ambassador.discovery import resolvconf
 from sidecars.ambassador.discovery.dns_target import SrvRecord, addresses_of_records
@@ -18,7 +20,9 @@ from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.ambassador.http.response_head import parse_response
 from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.setting_types import targets
+from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.transport.disconnects import parse_table
+from sidecars.chassis.config.settings import load
 from tests.ambassador.exchanges import Pair, Wire
 from tests.growth import Case, require_linear
 
@@ -201,3 +205,21 @@ def test_a_text_is_read_in_linear_time(name: str) -> None:
             work(data)
 
     require_linear(Case(name, make, read, 40_000))
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "ewma", "hash:header:x"])
+def test_all_new_addresses_are_taken_up_in_linear_time(balance: str) -> None:
+    settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://orders", "AMBASSADOR_BALANCE": balance})
+
+    def make(n: int) -> list[list[Endpoint]]:
+        return [
+            [Endpoint(b"orders", f"10.{net}.{k >> 8}.{k & 255}", 80, tls=False, server_name="") for k in range(n)]
+            for net in (1, 2)
+        ]
+
+    def take_up(sets: list[list[Endpoint]]) -> None:
+        balancer = Balancer(settings.upstreams["default"])
+        balancer.update(sets[0], [], 0.0)
+        balancer.update(sets[1], sets[0], 1.0)
+
+    require_linear(Case(balance, make, take_up, 4000, least=1000))

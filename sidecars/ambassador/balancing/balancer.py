@@ -59,11 +59,12 @@ class Balancer:
 
     def update(self, new: Sequence[Endpoint], gone: Collection[Endpoint], now: float) -> None:
         """Add and remove endpoints after a DNS answer, and take up weights and priorities that it has changed."""
-        members = [(one, one.full_weight, one.priority) for one in (*self._endpoints, *new) if one not in gone]
+        left = set(gone)
+        members = [(one, one.full_weight, one.priority) for one in (*self._endpoints, *new) if one not in left]
         if members == self._members:
             return
         self._members = members
-        known = [endpoint for endpoint in self._endpoints if endpoint not in gone]
+        known = [endpoint for endpoint in self._endpoints if endpoint not in left]
         slowly = self._settings.slow_start > 0 and bool(known)
         mean = _mean_cost(known)
         for endpoint in new:

@@ -7,6 +7,7 @@ ambassadors of all Pods have the same ring.
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -16,6 +17,9 @@ from sidecars.ambassador.balancing.endpoint import Endpoint
 _POINTS_PER_WEIGHT = 160  # of an endpoint of weight 1
 _MOST_POINTS = 65_536  # of the whole ring; beyond that every endpoint has fewer
 _SIZE = 8  # bytes of a hash
+_EIGHT = struct.Struct(">8Q").unpack
+_NUMBER_BITS = 32  # of an endpoint's number
+_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 
 
 def ring_position(key: bytes) -> int:
@@ -31,13 +35,16 @@ class HashRing:
         weight = sum(endpoint.full_weight for endpoint in endpoints)
         while density > 1 and density * weight > _MOST_POINTS:
             density //= 2
-        placed = sorted(
-            (point, endpoint.label, number)
-            for number, endpoint in enumerate(endpoints)
-            for point in _points(endpoint.label, max(1, round(density * endpoint.full_weight)))
-        )
-        self._points = [point for point, _, _ in placed]
-        self._owners = [endpoints[number] for _, _, number in placed]
+        by_label = sorted(endpoints, key=_label)
+        # One integer for each point, with its owner's number in the lowest bits. Tuples take three times the time, and
+        # a thousand endpoints have 40,000 points.
+        placed = []
+        for number, endpoint in enumerate(by_label):
+            count = max(1, round(density * endpoint.full_weight))
+            placed += [point << _NUMBER_BITS | number for point in _points(endpoint.label, count)]
+        placed.sort()
+        self._points = [value >> _NUMBER_BITS for value in placed]
+        self._owners = [by_label[value & _NUMBER_MASK] for value in placed]
 
     def owner(self, key: bytes) -> Endpoint:
         """Return the endpoint that the key belongs to."""
@@ -57,8 +64,13 @@ class HashRing:
                 yield endpoint
 
 
-def _points(label: str, count: int) -> Iterator[int]:
+def _label(endpoint: Endpoint) -> str:
+    return endpoint.label
+
+
+def _points(label: str, count: int) -> list[int]:
+    points: list[int] = []
+    prefix = label.encode() + b" "
     for block in range(0, count, 8):
-        digest = blake2b(b"%b %d" % (label.encode(), block)).digest()  # 64 bytes: eight points
-        for number in range(min(8, count - block)):
-            yield int.from_bytes(digest[number * _SIZE : (number + 1) * _SIZE], "big")
+        points += _EIGHT(blake2b(prefix + b"%d" % block).digest())  # 64 bytes: eight points
+    return points[:count]
