@@ -144,7 +144,7 @@ class Shipper:
             while await self._wait_for_lines():
                 await self._in_flight.wait_for_slot()
                 self._heartbeat.beat()
-                chunks = self._queue.collect(self._size_limit.bytes)
+                chunks = await self._queue.collect_batch(self._size_limit.bytes)
                 if chunks:
                     self._queue.sending(chunks)
                     await self._start(chunks, tasks)

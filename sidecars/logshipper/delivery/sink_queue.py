@@ -9,6 +9,7 @@ name the oldest one that has unread lines. Positions move here and nowhere else,
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from sidecars.logshipper.model.records import Dropped
 from sidecars.logshipper.state.checkpoint import ChunkRange
 from sidecars.logshipper.state.store import Store
 
+_SLICE = 1024 * 1024  # bytes that are read in one turn of the loop: about 4 ms
 _TOO_LONG = 8  # a batch is full if the next events of so many files do not fit into it: more reads would be in vain
 
 
@@ -60,19 +62,37 @@ class SinkQueue:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def collect(self, room: int) -> list[Chunk]:
-        """Read the chunks of a batch of at most `room` bytes (or of one longer line), in turns over the names."""
+    async def collect_batch(self, room: int) -> list[Chunk]:
+        """Read the chunks of a batch of at most `room` bytes (or of one longer line).
+
+        A large batch is read in several turns of the loop. It may have several chunks of one file.
+        """
+        chunks: list[Chunk] = []
+        while some := self.collect(min(room, _SLICE), first=not chunks):
+            chunks += some
+            room -= sum(map(_room_of, some))
+            if room <= 0:
+                break
+            await asyncio.sleep(0)
+        return chunks
+
+    def collect(self, room: int, *, first: bool = True) -> list[Chunk]:
+        """Read chunks of at most `room` bytes, in turns over the names. They are in flight from now on.
+
+        A line that is longer is read if it is the `first` of its batch.
+        """
         chunks: list[Chunk] = []
         too_long = 0  # events that do not fit into the rest of the batch
         for tail in self._turns():
             if room <= 0 or too_long >= _TOO_LONG:
                 break
-            chunk = self._read(tail, room, first=not chunks)
+            chunk = self._read(tail, room, first=first and not chunks)
             if chunk is None:
                 too_long += tail.has_event_for(self._sink)
                 continue
             chunks.append(chunk)
-            room -= max(len(chunk.data), chunk.lines * LINE_ROOM)
+            tail.mark_in_flight(self._sink, chunk)
+            room -= _room_of(chunk)
             self._last_served = chunk.first_path
         return chunks
 
@@ -86,18 +106,23 @@ class SinkQueue:
             chunks = [chunk for item in sent if (chunk := self._reread(item)) is not None]
             if chunks:
                 batches.append(chunks)
-                self._mark_in_flight(chunks)
+                self._in_flight.append(_ranges(chunks))
         self._write_ranges()
         return batches
 
     def _reread(self, sent: ChunkRange) -> Chunk | None:
         tail = self._follower.tails.get(sent.generation)
+        chunk: Chunk | None = None
         try:
-            return tail.reread(sent, self._sink) if tail and self._follower.ensure_open(tail) else None
+            if tail is not None and self._follower.ensure_open(tail):
+                chunk = tail.reread(sent, self._sink)
         except FileTruncated:
             return None  # the next poll or read notices it
         finally:
             self._follower.trim_open_files()
+        if tail is not None and chunk is not None:
+            tail.mark_in_flight(self._sink, chunk)
+        return chunk
 
     def _read(self, tail: Tail, room: int, *, first: bool) -> Chunk | None:
         try:
@@ -124,15 +149,8 @@ class SinkQueue:
 
     def sending(self, chunks: Iterable[Chunk]) -> None:
         """Write to the journal that a batch of exactly these chunks is sent: it is repeated as it is after kill -9."""
-        self._mark_in_flight(chunks)
+        self._in_flight.append(_ranges(chunks))
         self._write_ranges()
-
-    def _mark_in_flight(self, chunks: Iterable[Chunk]) -> None:
-        ranges: list[ChunkRange] = []
-        for chunk in chunks:
-            ranges.append(ChunkRange(chunk.generation, chunk.position, chunk.start, chunk.end, chunk.partial))
-            self._follower.tails[chunk.generation].mark_in_flight(self._sink, chunk)
-        self._in_flight.append(ranges)
 
     def _write_ranges(self) -> None:
         self._store.record_sending(self._sink, list(self._in_flight))
@@ -158,3 +176,12 @@ class SinkQueue:
     def receipt(self) -> Any:
         """The receipt that the sink gave with its last settled batch, or when it was opened."""
         return self._store.sink(self._sink).receipt
+
+
+def _room_of(chunk: Chunk) -> int:
+    """Return the room that a chunk takes in its batch."""
+    return max(len(chunk.data), chunk.lines * LINE_ROOM)
+
+
+def _ranges(chunks: Iterable[Chunk]) -> list[ChunkRange]:
+    return [ChunkRange(one.generation, one.position, one.start, one.end, one.partial) for one in chunks]

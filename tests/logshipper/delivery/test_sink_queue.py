@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from itertools import pairwise
 from pathlib import Path
 
+from sidecars.logshipper.delivery import sink_queue
 from sidecars.logshipper.delivery.in_flight import InFlightBatch
 from sidecars.logshipper.sinks.encodings import ndjson
 from tests.logshipper.pod import Pod
@@ -45,3 +48,40 @@ def test_a_batch_of_empty_lines_does_not_grow_far_beyond_its_room_as_records(pod
     assert len(b"".join(ndjson.encode(in_flight.content))) < 100_000
     pod.settle(in_flight)
     assert in_flight.content.events + len(pod.ship(room=10_000)) == 100_000
+
+
+async def test_a_large_batch_is_read_in_several_turns_of_the_loop_and_repeated_as_it_was(pod: Pod) -> None:
+    line = "x" * 1023
+    (pod.logs / "other.log").write_text(f"{line}\n" * 1500)
+    pod.log.write_text(f"{line}\n" * 2500)
+    pod.look()
+    await pod.store.save()
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    chunks = await pod.queues["default"].collect_batch(16 * 1024 * 1024)
+    task.cancel()
+    assert max(len(chunk.data) for chunk in chunks) <= sink_queue._SLICE
+    assert turns >= 3
+    assert sum(len(chunk.data) for chunk in chunks) == 4000 * 1024
+    of_one_file = [chunk for chunk in chunks if chunk.first_path == str(pod.log)]
+    assert all(one.end == following.position for one, following in pairwise(of_one_file))
+    sent = pod.send("default", chunks)
+    pod.kill()
+    pod.begin()
+    pod.look()
+    (again,) = pod.queues["default"].resend()
+    assert [(chunk.generation, chunk.start, chunk.data) for chunk in again] == [
+        (chunk.generation, chunk.start, chunk.data) for chunk in chunks
+    ]
+    repeated = InFlightBatch("default", again, pod.process(again))
+    assert repeated.content.key == sent.content.key
+    pod.settle(repeated)
+    assert await pod.queues["default"].collect_batch(16 * 1024 * 1024) == []
+    pod.check()
