@@ -15,7 +15,7 @@ from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.model.ledger import REASONS, Ledger
 from sidecars.logshipper.state.store import Store
 
-_OUTCOMES = ("delivered", "retried", "rejected", "split")
+OUTCOMES = ("delivered", "retried", "rejected", "split")
 
 
 class LedgerCollector(Collector):
@@ -103,7 +103,7 @@ class LedgerCollector(Collector):
         )
         for shipper in self._shippers:
             refusing.add_metric([shipper.name], shipper.refuses_all)
-            for outcome in _OUTCOMES:
+            for outcome in OUTCOMES:
                 batches.add_metric([shipper.name, outcome], shipper.batches[outcome])
             since = self._queues[shipper.name].oldest()
             oldest.add_metric([shipper.name], 0.0 if since is None else max(0.0, self._clock() - since))

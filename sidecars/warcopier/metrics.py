@@ -31,6 +31,11 @@ class Metrics:
             "Unix time at which a run last ended with success.",
             registry=registry,
         )
+        self._failed = Gauge(
+            "warcopier_last_run_failed",
+            "1 if the last run failed: an older release is served.",
+            registry=registry,
+        )
         self._artifacts = Gauge(
             "warcopier_artifact_info",
             "1 for each artifact in the target, with its digest.",
@@ -52,6 +57,7 @@ class Metrics:
         self._copied.inc(outcome.copied)
         self._seconds.set(seconds)
         self._success.set(now)
+        self._failed.set(0)
         self.set_artifacts(outcome)
 
     def set_artifacts(self, outcome: Outcome) -> None:
@@ -61,4 +67,5 @@ class Metrics:
 
     def count_failure(self, seconds: float) -> None:
         self._runs.labels("failed").inc()
+        self._failed.set(1)
         self._seconds.set(seconds)

@@ -204,6 +204,7 @@ def test_a_broken_war_is_told_and_counted_and_the_good_one_stays_until_a_better_
     assert deployed(copier.target) == {"shop.war": sha256(ONE)}
     assert watcher.get("/readyz").status_code == 200
     assert watcher.metrics()["warcopier_runs_total", "failed"] == 1
+    assert watcher.metrics()["warcopier_last_run_failed",] == 1
     by_rename(copier, TWO)
     watcher.wait_deployed(shop=TWO)
     wait_until(lambda: watcher.get("/status").json()["last_failure"] == "", "no failure any more")
@@ -284,3 +285,4 @@ def test_metrics_tell_what_is_there_with_its_digest_and_what_was_done(copier: Co
     assert metrics["warcopier_runs_total", "published"] == 2
     assert metrics["warcopier_copied_bytes_total",] == len(ONE) + len(TWO)
     assert metrics["warcopier_last_success_timestamp_seconds",] > 1_700_000_000
+    assert metrics["warcopier_last_run_failed",] == 0
