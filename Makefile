@@ -41,6 +41,7 @@ check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/python -m tools.dependencies --check
 	$(BIN)/python -m tools.names --check
 	$(BIN)/python -m tools.manifests --check
+	$(BIN)/python -m tools.monitoring --check
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
 	$(BIN)/python -m pytest -q tests/repo
 
@@ -55,6 +56,7 @@ docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the tab
 	$(BIN)/python -m tools.dependencies --write
 	$(BIN)/python -m tools.names --write
 	$(BIN)/python -m tools.manifests --write
+	$(BIN)/python -m tools.monitoring --write
 
 images: ## build the five images
 	docker buildx bake

@@ -79,7 +79,8 @@ def test_promtool_accepts_the_rules() -> None:
 
 
 def test_each_alert_fires_and_is_quiet_as_its_cases_say(tmp_path: Path) -> None:
-    short, long = [], []
+    short: list[dict[str, Any]] = []
+    long: list[dict[str, Any]] = []
     for alert in ALERTS:
         cases = [case for case in CASES if case.alert == alert.name]
         assert len({case.at for case in cases}) == 1
