@@ -68,12 +68,12 @@ def prometheus(folder: Path, scrapes: Mapping[float, Page]) -> Iterator[Promethe
     data = folder / "data"
     command = [peer("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(folder / "samples"), str(data)]
     subprocess.run(command, check=True, capture_output=True)
-    with _running(folder, data) as server:
+    with serving(folder, data) as server:
         yield server
 
 
 @contextmanager
-def _running(folder: Path, data: Path) -> Iterator[Prometheus]:
+def serving(folder: Path, data: Path) -> Iterator[Prometheus]:
     """Start Prometheus with the configuration in the folder and this data. Waits until it is ready."""
     port = free_port()
     process = subprocess.Popen(
@@ -112,6 +112,6 @@ def scraping(folder: Path, targets: Mapping[str, tuple[int, str]]) -> Iterator[P
     )
     config = f"global: {{scrape_interval: 3s, scrape_timeout: 3s}}\nscrape_configs:\n{jobs}"
     (folder / "prometheus.yml").write_text(config)
-    with _running(folder, folder / "data") as server:
+    with serving(folder, folder / "data") as server:
         server.jobs("up", targets)
         yield server

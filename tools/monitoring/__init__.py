@@ -1,11 +1,8 @@
-"""What a platform team sees of the sidecars: alerts, dashboards, their pictures, and the reference of all metrics.
 
     alerts/ ─────────▶ deploy/monitoring/alerts.yaml, prometheusrule.yaml
     dashboards/ ─────▶ deploy/monitoring/dashboards/*.json, configmaps.yaml
     objects ─────────▶ deploy/monitoring/podmonitor.yaml, prometheus.yaml, otel-collector.yaml
     exposed (runs the sidecars) ──▶ reference ──▶ docs/reference/metrics.md
-    pictures/ (runs a Prometheus with sample data) ──▶ docs/pictures/*.svg
 
-`python -m tools.monitoring --write` writes all of it but the pictures, and `--check` fails if a committed file differs.
-`python -m tools.monitoring.pictures` draws the dashboards.
+`python -m tools.monitoring --write` writes all of it, and `--check` fails if a committed file differs.
 """

@@ -40,7 +40,7 @@ class Family:
     type: str
     help: str
     labels: dict[str, set[str]] = field(default_factory=dict)
-    sidecars: set[str] = field(default_factory=set)
+    of: set[str] = field(default_factory=set)
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -220,7 +220,7 @@ def families(texts: Mapping[str, str]) -> dict[str, Family]:
             if metric.name.endswith("_created"):
                 continue
             family = found.setdefault(metric.name, Family(metric.name, metric.type, metric.documentation))
-            family.sidecars.add("ambassador" if key == "workers" else key)
+            family.of.add("ambassador" if key == "workers" else key)
             for sample in metric.samples:
                 for label, value in sample.labels.items():
                     if label != "le":

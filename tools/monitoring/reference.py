@@ -50,10 +50,10 @@ def unit(family: Family) -> str:
 
 def page(families: Mapping[str, Family]) -> str:
     """Return the page. Its sections: metrics of every sidecar, then those of each."""
-    every = [family for family in families.values() if len(family.sidecars) == len(SIDECARS)]
+    every = [family for family in families.values() if len(family.of) == len(SIDECARS)]
     text = _HEAD + "\n## Every sidecar\n\n" + _table(every)
     for name in SIDECARS:
-        own = [family for family in families.values() if family.sidecars == {name}]
+        own = [family for family in families.values() if family.of == {name}]
         text += f"\n## {name}\n\n" + _table(own)
     return text
 
