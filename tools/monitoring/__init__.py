@@ -1,3 +1,4 @@
+"""What a platform team sees of the sidecars: alerts, dashboards, and the reference of all metrics.
 
     alerts/ ─────────▶ deploy/monitoring/alerts.yaml, prometheusrule.yaml
     dashboards/ ─────▶ deploy/monitoring/dashboards/*.json, configmaps.yaml
