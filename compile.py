@@ -7,7 +7,8 @@ this tree, so that none can be older than its source.
 `python compile.py --packages <sidecar>` prints the packages of a sidecar that are compiled; it needs no sources.
 
 It needs the extra `compile`, a C compiler and Python's headers. The images contain the compiled form. Without it the
-code runs as plain Python, with the same tests. Reasons: docs/decisions/0015-the-data-path-is-compiled-by-mypyc.md.
+code runs as plain Python, with the same tests. Reasons:
+docs/explanation/decisions/0015-the-data-path-is-compiled-by-mypyc.md.
 """
 
 from __future__ import annotations

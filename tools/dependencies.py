@@ -1,4 +1,4 @@
-"""The table of `docs/dependencies.md`, from the comments in `pyproject.toml`: `python -m tools.dependencies`.
+"""The table of `docs/explanation/dependencies.md`, from `pyproject.toml`: `python -m tools.dependencies`.
 
 `--write` renders the table anew. `--check` fails if it differs from `pyproject.toml`.
 """
@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "dependencies.md"
+PAGE = ROOT / "docs" / "explanation" / "dependencies.md"
 BEGIN = "<!-- dependencies: rendered by `make docs` from pyproject.toml; do not edit -->"
 END = "<!-- dependencies: end -->"
 LINE = re.compile(r'^    "(?P<requirement>[^"]+)",\s*# (?P<reason>.+)$')

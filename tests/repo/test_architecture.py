@@ -76,7 +76,7 @@ def test_the_exit_codes_are_those_of_the_failures() -> None:
 
 
 def test_each_decision_is_in_the_index_with_its_title() -> None:
-    folder = ROOT / "docs" / "decisions"
+    folder = ROOT / "docs/explanation/decisions"
     titles = {path.name: path.read_text().partition("\n")[0] for path in folder.glob("0*.md")}
     index = re.findall(r"^\| (\d+) \| \[(.+)\]\((.+)\) \| .+ \|$", (folder / "README.md").read_text(), re.MULTILINE)
     assert {name: f"# {number}. {title}" for number, title, name in index} == titles

@@ -13,7 +13,11 @@ import ast
 import re
 from pathlib import Path
 
+from sidecars.chassis.runtime.lifecycle import BadData, BadSettings, IOFailed, Unavailable
+
 ROOT = Path(__file__).resolve().parents[2]
+_KINDS = {kind.__name__: kind.exit_code for kind in (BadData, BadSettings, IOFailed, Unavailable)}
+_KINDS["SourceChanged"] = IOFailed.exit_code
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
@@ -30,8 +34,30 @@ def find(root: Path = ROOT / "sidecars") -> dict[str, list[str]]:
     return {code: sorted(found[code]) for code in sorted(found)}
 
 
+def find_exit_codes(root: Path = ROOT / "sidecars") -> dict[int, list[str]]:
+    """Return the codes of the failures that are raised with each exit code, sorted. Defects have code 70."""
+    found: dict[int, set[str]] = {}
+    for path in sorted(root.rglob("*.py")):
+        if not any(kind in (text := path.read_text()) for kind in _KINDS):
+            continue
+        tree = ast.parse(text)
+        names = _assigned(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and (exit_code := _KINDS.get(_name(node.func))):
+                codes = [one.value for one in node.keywords if one.arg == "code"]
+                found.setdefault(exit_code, set()).update(*(_texts(one, names) for one in codes))
+    return {exit_code: sorted(found[exit_code]) for exit_code in sorted(found)}
+
+
+def _name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
 def _of_module(path: Path) -> list[tuple[str, str]]:
-    tree = ast.parse(path.read_text())
+    text = path.read_text()
+    if "code=" not in text and '"code"' not in text:
+        return []
+    tree = ast.parse(text)
     texts = _assigned(tree)
     found = []
     for node in ast.walk(tree):

@@ -1,8 +1,9 @@
 """The codes' section of `docs/troubleshooting.md`: `python -m tools.documents.troubleshooting --check | --write`.
 
 Each code is a heading, and so an anchor. The quotes below it are the sentences of the sources, which `--write`
-renders. What follows the quotes is written by hand: cause, how to confirm it, fix, why. `--check` fails if a code has
-no heading, a heading no code, a quote differs, or one of the four parts is missing.
+renders; so is the last column of the table of exit codes. What follows the quotes is written by hand: cause, how to
+confirm it, fix, why. `--check` fails if a code has no heading, a heading no code, a quote differs, or one of the four
+parts is missing.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import re
 import sys
 from pathlib import Path
 
-from tools.documents.codes import CODE, NotAText, find
+from tools.documents.codes import CODE, NotAText, find, find_exit_codes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 BEGIN, END = "## Codes", "<!-- codes: end -->"
 PARTS = ("Cause", "Confirm", "Fix", "Why")
-_ENTRY = re.compile(r"^### (?P<code>.+)\n\n(?P<quotes>(?:> .*\n)*)\n?(?P<rest>(?:(?!^##).*\n)*)", re.MULTILINE)
+_ENTRY = re.compile(r"^### (?P<code>.+)\n\n(?:(?P<quotes>(?:>.*\n)+)\n)?(?P<rest>(?:(?!^##).*\n)*)", re.MULTILINE)
 
 
 def section(page: str) -> tuple[str, str, str]:
@@ -52,10 +53,20 @@ def rendered(page: str, codes: dict[str, list[str]]) -> str:
     before, entries, after = section(page)
 
     def entry(match: re.Match[str]) -> str:
-        quotes = "".join(f"> {sentence}\n>\n" for sentence in codes.get(match["code"], ())).removesuffix(">\n")
-        return f"### {match['code']}\n\n{quotes or match['quotes']}\n{match['rest']}"
+        quotes = "\n>\n".join(f"> {sentence}" for sentence in codes.get(match["code"], ()))
+        quotes = quotes or (match["quotes"] or "").rstrip()
+        return "\n\n".join(filter(None, (f"### {match['code']}", quotes, match["rest"].rstrip()))) + "\n\n"
 
-    return before + _ENTRY.sub(entry, entries) + after
+    text = _ENTRY.sub(entry, entries.strip("\n") + "\n").rstrip("\n")
+    return f"{_exit_codes(before)}\n{text}\n{after}"
+
+
+def _exit_codes(text: str) -> str:
+    """Return the text with the codes in the table of exit codes: the last column, as links."""
+    for exit_code, codes in find_exit_codes().items():
+        links = ", ".join(f"[{code}](#{code})" for code in codes)
+        text = re.sub(rf"^(\| {exit_code} \|[^|]*\|) .* \|$", rf"\1 {links} |", text, flags=re.MULTILINE)
+    return text
 
 
 def main(argv: list[str]) -> int:

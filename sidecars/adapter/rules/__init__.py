@@ -19,5 +19,5 @@
       v
     results                 `RuleResult`: state, deciding series, reason
 
-Read `rule` first, then `rule_evaluator`. docs/rules.md is the reference of the language.
+Read `rule` first, then `rule_evaluator`. docs/reference/rules.md is the reference of the language.
 """

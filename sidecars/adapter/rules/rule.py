@@ -6,7 +6,7 @@ One rule a line, or several separated by `;`; `#` begins a comment. A rule descr
     severity = "warn" | "fail"                          fail if it is not written
 
 The expression (`parser`) is either a comparison, which must hold for every series, or it has a value that must exist
-and must not be zero. docs/rules.md is the reference.
+and must not be zero. docs/reference/rules.md is the reference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The examples of docs/rules.md: each is evaluated, with the result that is printed there."""
+"""The examples of docs/reference/rules.md: each is evaluated, with the result that is printed there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecars.adapter.rules.rule import parse_rules
 from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 from tests.support import ROOT
 
-TEXT = (ROOT / "docs/rules.md").read_text()
+TEXT = (ROOT / "docs/reference/rules.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
