@@ -46,7 +46,8 @@ class Sidecar:
     """One sidecar, as a Pod gets it.
 
     admin      the port of its probes; None for one that ends before the app starts
-    startup    the path of the start-up probe: `/livez`, or `/readyz` if the app must not start before it is ready
+    startup    the path of the start-up probe: `/livez`, or `/readyz` if the app must not start before it is ready; None
+               if the app may start before it, which lets the Pod start sooner (docs/explanation/sizing.md)
     ports      further ports by name
     environ    settings with another default than the program's, because a limit here follows from it
     optional   True if the program starts without any setting
@@ -63,7 +64,7 @@ class Sidecar:
     notes: str
     usage: str
     admin: int | None = None
-    startup: str = "/livez"
+    startup: str | None = "/livez"
     ports: dict[str, int] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
     optional: bool = True
@@ -116,8 +117,8 @@ def _probes(sidecar: Sidecar, port: str) -> dict[str, Any]:
     def probe(path: str, **timing: int) -> dict[str, Any]:
         return {"httpGet": {"path": path, "port": port}, **timing}
 
-    return {
-        "startupProbe": probe(sidecar.startup, periodSeconds=1, failureThreshold=30),
+    startup = {"startupProbe": probe(sidecar.startup, periodSeconds=1, failureThreshold=30)} if sidecar.startup else {}
+    return startup | {
         "livenessProbe": probe("/livez"),
         "readinessProbe": probe("/readyz", periodSeconds=5),
     }
@@ -145,7 +146,7 @@ SIDECARS: tuple[Sidecar, ...] = (
         purpose="the one localhost address that the app dials",
         user=64913,
         admin=9913,
-        requests={"cpu": "50m", "memory": "64Mi"},
+        requests={"cpu": "20m", "memory": "48Mi"},
         memory="320Mi",
         environ={"AMBASSADOR_MAX_CONNECTIONS": "256"},
         optional=False,
@@ -162,8 +163,9 @@ parts). For more connections, further upstreams or TLS set AMBASSADOR_MAX_CONNEC
         purpose="the app's health and metrics, for every prober",
         user=64914,
         admin=9914,
+        startup=None,
         ports={"health": 8081},
-        requests={"cpu": "50m", "memory": "64Mi"},
+        requests={"cpu": "10m", "memory": "32Mi"},
         memory="192Mi",
         mounts=(
             {"name": "adapter-rules", "mountPath": "/etc/adapter", "readOnly": True},
@@ -191,7 +193,7 @@ ADAPTER_TARGET_TOKEN_FILE=/run/adapter/token among the settings.
         user=64912,
         admin=9912,
         startup="/readyz",
-        requests={"cpu": "50m", "memory": "64Mi"},
+        requests={"cpu": "20m", "memory": "48Mi"},
         memory="192Mi",
         optional=False,
         mounts=(
@@ -223,7 +225,7 @@ The app starts when the logshipper is ready. A Pod whose logshipper cannot read 
         name="warcopier",
         purpose="a WAR from an image of its own, for Tomcat",
         user=64911,
-        requests={"cpu": "50m", "memory": "32Mi"},
+        requests={"cpu": "10m", "memory": "32Mi"},
         memory="64Mi",
         mounts=({"name": _WEBAPPS, "mountPath": "/webapps"},),
         parameters=(_WEBAPPS,),

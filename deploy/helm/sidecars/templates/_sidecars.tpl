@@ -139,7 +139,7 @@ checksum/sidecars: {{ include "sidecars.configMap" . | sha256sum }}
 {{- end }}
 
 {{- define "sidecars.ambassador.container" -}}
-{{- $resources := fromJson `{"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "320Mi"}}` }}
+{{- $resources := fromJson `{"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "320Mi"}}` }}
 - name: ambassador
   image: {{ include "sidecars.image" . }}
   imagePullPolicy: IfNotPresent
@@ -196,7 +196,7 @@ checksum/sidecars: {{ include "sidecars.configMap" . | sha256sum }}
 {{- end }}
 
 {{- define "sidecars.adapter.container" -}}
-{{- $resources := fromJson `{"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}}` }}
+{{- $resources := fromJson `{"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "192Mi"}}` }}
 - name: adapter
   image: {{ include "sidecars.image" . }}
   imagePullPolicy: IfNotPresent
@@ -219,7 +219,6 @@ checksum/sidecars: {{ include "sidecars.configMap" . | sha256sum }}
     {{- end }}
   ports: [{name: health, containerPort: 8081}, {name: adm-adapter, containerPort: 9914}]
 {{- if .own.probes }}
-  startupProbe: {httpGet: {path: /livez, port: adm-adapter}, periodSeconds: 1, failureThreshold: 30}
   livenessProbe: {httpGet: {path: /livez, port: adm-adapter}}
   readinessProbe: {httpGet: {path: /readyz, port: adm-adapter}, periodSeconds: 5}
 {{- end }}
@@ -253,7 +252,7 @@ checksum/sidecars: {{ include "sidecars.configMap" . | sha256sum }}
 {{- end }}
 
 {{- define "sidecars.logshipper.container" -}}
-{{- $resources := fromJson `{"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "192Mi"}}` }}
+{{- $resources := fromJson `{"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "192Mi"}}` }}
 - name: logshipper
   image: {{ include "sidecars.image" . }}
   imagePullPolicy: IfNotPresent
@@ -309,7 +308,7 @@ checksum/sidecars: {{ include "sidecars.configMap" . | sha256sum }}
 {{- end }}
 
 {{- define "sidecars.warcopier.container" -}}
-{{- $resources := fromJson `{"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}` }}
+{{- $resources := fromJson `{"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}` }}
 - name: warcopier
   image: {{ include "sidecars.image" . }}
   imagePullPolicy: IfNotPresent
