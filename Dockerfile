@@ -9,7 +9,8 @@
 #
 #   Contents          `scratch` plus only the files that run: glibc, Debian's Python, CA certificates, the packages of
 #                     the lock, the chassis and one sidecar, all byte-compiled. No shell, no package manager. A scanner
-#                     finds the Debian packages in /var/lib/dpkg/status.d, the Python ones by their dist-info.
+#                     finds the Debian packages in /var/lib/dpkg/status.d, the Python ones by their dist-info. The bill of
+#                     materials (SPDX) is /var/lib/db/sbom/<name>.spdx.json.
 #   Start             /usr/local/bin/sidecar runs the sidecar: no argument, or --check, --help, --version.
 #                     /usr/local/bin/probe [/livez | /readyz] asks it, for the HEALTHCHECK below and for exec probes.
 #   User              65532:65532, by number, so that runAsNonRoot can be verified. Any other user works, too, if it may
@@ -24,105 +25,129 @@
 #   Derive            An image with a WAR needs no tool of its own:
 #                         FROM registry.invalid/sidecars/warcopier:0.1.0
 #                         COPY shop.war /artifacts/
-#   Reproducible      The same sources on the same base give the same layers: files and bytecode have no timestamps.
+#   Machines          amd64 and arm64, each built on either: the builder downloads, compiles and checks, and runs nothing of
+#                     the target. So no emulation is needed: `--platform linux/arm64` is all.
+#   Reproducible      The same sources, base and state of Debian's archive give the same layers: files and bytecode have no
+#                     timestamps.
 #   Proxy             The build secret `ca` is a CA bundle for apt and pip. It is mounted and never copied.
 #
 # Stages
 #
-#   debian      the build tools
-#   runtime     the root file system of all sidecars: the first layer
+#   debian      the build tools, of the builder's machine like every stage that runs something
+#   builder     the names of the target machine
+#   target      Debian's packages of the target, unpacked and not installed
+#   runtime     the root file system of all sidecars, from `target`: the first layer
 #   packages    the Python packages of one sidecar: the second layer
 #   compiled    its code, with extension modules for the packages that compile.py names
-#   code        its code and programs: the third layer. It runs the three layers together, so that no image is
-#               built that lacks a file
+#   code        its code, programs and bill of materials: the third layer. It checks the three layers together
 
 ARG BASE=debian:trixie-slim
 
 # ---------------------------------------------------------------------------------------------------------------------
-FROM ${BASE} AS debian
+FROM --platform=${BUILDPLATFORM} ${BASE} AS debian
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false <<EOS
 [ ! -s /run/ca.pem ] || echo 'Acquire::https::CAInfo "/run/ca.pem";' > /etc/apt/apt.conf.d/99ca
+echo 'Acquire::Languages "none";' > /etc/apt/apt.conf.d/99languages
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends binutils ca-certificates python3 python3-pip >/dev/null
+DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends binutils-multiarch ca-certificates python3 python3-pip >/dev/null
 rm -rf /var/lib/apt/lists/*
 EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
-FROM debian AS runtime
+FROM debian AS builder
+ARG TARGETARCH
+COPY tools/release/debian_files.py /
 RUN <<EOS
-python=$(readlink -f /usr/bin/python3)
-library=/usr/lib/$(basename "$python")
+case $TARGETARCH in
+    amd64) machine=x86_64 ;;
+    arm64) machine=aarch64 ;;
+    *) echo "no image is built for $TARGETARCH"; exit 1 ;;
+esac
+echo "architecture=$TARGETARCH machine=$machine triplet=$machine-linux-gnu target=/target" > /etc/target
+EOS
+
+# ---------------------------------------------------------------------------------------------------------------------
+FROM builder AS target
+# Debian's packages of the target, unpacked and not installed.
+RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false <<EOS
+. /etc/target
+python3 /debian_files.py fetch $architecture $target base-files ca-certificates libgcc-s1 libstdc++6 python3
+EOS
+
+# ---------------------------------------------------------------------------------------------------------------------
+FROM target AS runtime
+COPY tools/release/shared_libraries.py /
+RUN <<EOS
+. /etc/target
+python=$(cd $target && readlink usr/bin/python3)
+library=usr/lib/$python
 root=/runtime
+# Bytecode is made by the builder's Python, so it must be the target's: both come from one archive.
+[ "$(python3 -c 'import platform; print(platform.python_version())')" = "$(sed -n 's/^Version: \([0-9.]*\).*/\1/p' $target/var/lib/dpkg/info/"$python"-minimal/control)" ]
 mkdir -p $root/etc/ssl/certs $root/usr/bin $root/usr/local/bin $root/usr/lib/ssl
 install -d -m 1777 $root/tmp
-for link in /lib /lib64; do [ ! -L $link ] || cp -P $link $root/; done
+for link in lib lib64; do [ ! -L $target/$link ] || cp -P $target/$link $root/; done
 
 # Python: the standard library without the modules that need libraries which are left out (curses, databases, readline),
-# that are for terminals or other systems, or that test or install Python itself. `code` imports each of the others.
-cp -P /usr/bin/python3 "$python" $root/usr/bin/
-cp -r --no-dereference "$library" $root/usr/lib/
-find "$root$library" -name __pycache__ -prune -exec rm -r {} +
+# that are for terminals or other systems, or that test or install Python itself. A test imports each of the others.
+cp -P $target/usr/bin/python3 "$target/usr/bin/$python" $root/usr/bin/
+cp -r --no-dereference "$target/$library" $root/usr/lib/
 for name in curses dbm sqlite3 antigravity.py idlelib pydoc_data this.py tkinter turtle.py turtledemo ensurepip \
     lib2to3 test venv EXTERNALLY-MANAGED sitecustomize.py _{aix,android,apple,ios,osx}_support.py; do
-    rm -rf "${root:?}${library:?}/$name"
+    rm -rf "${root:?}/${library:?}/$name"
 done
 for name in _curses _dbm _gdbm _sqlite3 readline _tkinter _ctypes_test _test _xxtestfuzz xxlimited xxsubtype; do
-    rm -f "$root$library/lib-dynload/$name"*.so
+    rm -f "$root/$library/lib-dynload/$name"*.so
 done
-python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $root -p / "$root$library"
+python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $root -p / "$root/$library"
 
 # The shared libraries that these need, with the loader; libgcc_s, which glibc loads when a thread ends; and the others
 # that a wheel may expect (PEP 600): libstdc++, and the old names of parts of libc, a few KB each.
-ldd "$python" "$root$library"/lib-dynload/*.so > /tmp/needed
-if grep 'not found' /tmp/needed; then exit 1; fi
-sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/[^ ]*\) (.*/\1/p' /tmp/needed | sort -u > /tmp/libraries
-for name in libgcc_s.so.1 libstdc++.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libutil.so.1; do
-    find /usr/lib -name $name >> /tmp/libraries
-done
-while read -r file; do
-    install -D "$file" "$root$(readlink -f "$(dirname "$file")")/$(basename "$file")"
-done < /tmp/libraries
+(cd $root && ls "usr/bin/$python" "$library"/lib-dynload/*.so) > /tmp/asking
+find $target/usr/lib/"$triplet" -regex '.*/\(libgcc_s.so.1\|libstdc\+\+.so.6\|lib\(dl.so.2\|pthread.so.0\|rt.so.1\|util.so.1\)\)' -printf "/usr/lib/$triplet/%f\n" > /tmp/expected
+{ cat /tmp/expected; xargs python3 /shared_libraries.py needed $target < <(cat /tmp/asking /tmp/expected); } | sort -u > /tmp/libraries
+while read -r file; do install -D "$target$file" "$root$file"; done < /tmp/libraries
 
 # Names: the user 65532, and the order of host look-ups: /etc/hosts, then DNS (both are in glibc itself).
 printf '%s\n' root:x:0:0:root:/:/sbin/nologin nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin > $root/etc/passwd
 printf '%s\n' root:x:0: nonroot:x:65532: > $root/etc/group
 printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' > $root/etc/nsswitch.conf
 
-# TLS: Debian's certificates, at OpenSSL's default paths.
+# TLS: Debian's certificates, at OpenSSL's default paths. The builder has made the bundle of the same package.
+[ "$(dpkg-query --show --showformat '${Version}' ca-certificates)" = "$(sed -n 's/^Version: //p' $target/var/lib/dpkg/info/ca-certificates/control)" ]
 cp /etc/ssl/certs/ca-certificates.crt $root/etc/ssl/certs/
-cp /etc/ssl/openssl.cnf $root/etc/ssl/
+cp $target/etc/ssl/openssl.cnf $root/etc/ssl/
 ln -s /etc/ssl/certs/ca-certificates.crt $root/usr/lib/ssl/cert.pem
 ln -s /etc/ssl/certs $root/usr/lib/ssl/certs
 ln -s /etc/ssl/openssl.cnf $root/usr/lib/ssl/openssl.cnf
 
 # Origin: the files that a scanner reads, and the licences.
-cp -L /etc/os-release /etc/debian_version $root/etc/
-{ echo "$python"; find "$library" -type f -not -path '*/__pycache__/*'; xargs -n1 readlink -f < /tmp/libraries
-  echo /usr/sbin/update-ca-certificates; echo /etc/debian_version; } |
-    xargs dpkg-query --search | sed 's/: .*//' | tr -d ' ' | tr , '\n' | sort -u > /tmp/packages
-while read -r package; do
-    name=${package%%:*}
-    mkdir -p "$root/var/lib/dpkg/status.d"
-    dpkg-query --status "$package" > "$root/var/lib/dpkg/status.d/$name"
-    install -D -m 0644 "/usr/share/doc/$name/copyright" "$root/usr/share/doc/$name/copyright"
-done < /tmp/packages
+cp -L $target/etc/os-release $target/etc/debian_version $root/etc/
+python3 /debian_files.py record $target $root ca-certificates
 
 find $root -exec touch --no-dereference --date @0 {} +
 EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
-FROM debian AS packages
+FROM target AS packages
 ARG SIDECAR
 COPY locks/${SIDECAR}.txt /lock.txt
-# Wheels only, each with a hash from the lock. Their sources, stubs, headers and tests do not run, and are deleted.
+# Wheels only, each with a hash from the lock, of the target's platform: for any glibc up to the target's. Their sources,
+# stubs, headers and tests do not run, and are deleted.
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false --mount=type=cache,target=/root/.cache/pip <<EOS
+. /etc/target
 site=/packages/usr/lib/python3/dist-packages
 mkdir -p $site
 if grep -q '==' /lock.txt; then
     [ ! -s /run/ca.pem ] || export PIP_CERT=/run/ca.pem
+    version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    glibc=$(sed -n 's/^Version: 2\.\([0-9]*\).*/\1/p' $target/var/lib/dpkg/info/libc6/control)
+    mapfile -t platforms < <(seq "$glibc" -1 5 | sed "s/.*/--platform=manylinux_2_&_$machine/")
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
-        --require-hashes --only-binary :all: --no-compile --target $site --requirement /lock.txt
+        --require-hashes --only-binary :all: --no-deps --no-compile --target $site --requirement /lock.txt \
+        --python-version "$version" --implementation cp --abi "cp${version/./}" --abi abi3 --abi none \
+        "${platforms[@]}" "--platform=manylinux2014_$machine"
     rm -rf ${site:?}/bin
     find $site -type d \( -name tests -o -name test -o -name __pycache__ \) -prune -exec rm -r {} +
     find $site -type f \( -name '*.c' -o -name '*.h' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.pyx' \) -delete
@@ -133,15 +158,17 @@ find /packages -exec touch --no-dereference --date @0 {} +
 EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
-FROM debian AS compiled
+FROM target AS compiled
 ARG SIDECAR
 COPY compile.py locks/compile.txt /source/
 # The compilers, for a sidecar with packages to compile. No file of them gets into an image.
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false --mount=type=cache,target=/root/.cache/pip <<EOS
+. /etc/target
 if [ -n "$(python3 /source/compile.py --packages "$SIDECAR")" ]; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends gcc libc6-dev python3-dev >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "gcc-${triplet/_/-}" >/dev/null
     rm -rf /var/lib/apt/lists/*
+    python3 /debian_files.py fetch $architecture $target libc6-dev libpython3-dev
     [ ! -s /run/ca.pem ] || export PIP_CERT=/run/ca.pem
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --break-system-packages \
         --require-hashes --only-binary :all: --requirement /source/compile.txt
@@ -151,18 +178,27 @@ EOS
 COPY sidecars/__init__.py /source/sidecars/
 COPY sidecars/chassis /source/sidecars/chassis
 COPY sidecars/${SIDECAR} /source/sidecars/${SIDECAR}
+# The compiler, its flags and the name of a module are the target's, by the variables that CPython's own cross builds use.
 RUN <<EOS
+. /etc/target
+python=$(cd $target && readlink usr/bin/python3)
+mkdir /sysconfig
+cp "$target/usr/lib/$python/_sysconfigdata__$triplet.py" /sysconfig/
+export CC="$triplet-gcc --sysroot=$target" LDSHARED="$triplet-gcc --sysroot=$target -shared"
+export CFLAGS="-isystem $target/usr/include/$python" PYTHONPATH=/sysconfig
+export _PYTHON_HOST_PLATFORM=linux-$machine _PYTHON_SYSCONFIGDATA_NAME=_sysconfigdata__$triplet
 python3 /source/compile.py /compiled
 find /compiled -name '*.so' -exec strip --strip-unneeded {} +
 EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
-FROM debian AS code
+FROM builder AS code
 ARG SIDECAR
 COPY --from=compiled /compiled /code/usr/lib/python3/dist-packages
-COPY compile.py /
+COPY tools/release/shared_libraries.py tools/release/sbom.py /
 COPY LICENSE /code/usr/share/doc/sidecars/copyright
 RUN <<EOS
+. /etc/target
 # Isolated (-I): no variable of the Pod and no file beside the program changes the imports of Python.
 program() { printf '#!/usr/bin/python3 -I\nimport runpy\n\nrunpy.run_module("%s", run_name="__main__", alter_sys=True)\n' "$1"; }
 mkdir -p /code/usr/local/bin
@@ -178,55 +214,37 @@ esac
 find /code -exec touch --no-dereference --date @0 {} +
 EOS
 
-# A trial of the image: every ELF file finds its libraries; every module of the standard library, of the packages and of
-# the sidecar can be imported, in its compiled form if it has one; and the program prints its version.
+# A check of the three layers together, so that no image is built that lacks a file or holds one of unknown origin: every
+# ELF file finds its libraries, and every file belongs to a package of the bill of materials, which is written here. Nothing
+# of the layers is run, as they may be another machine's. tests/images imports every module and starts the programs.
 RUN --mount=type=bind,from=runtime,source=/runtime,target=/layers/1 \
     --mount=type=bind,from=packages,source=/packages,target=/layers/2 <<EOS
 mkdir /image
 cp -a /layers/1/. /layers/2/. /code/. /image/
-run() { chroot --userspec 65532:65532 /image "$@"; }
-loader=$(readelf --program-headers /image/usr/bin/python3 | sed -n 's/.*interpreter: \(.*\)]/\1/p')
-find /image/usr -type f \( -name '*.so' -o -name '*.so.*' -o -path '*/bin/python3.*' \) -printf '/usr/%P\n' > /tmp/elf
-while read -r file; do
-    run "$loader" --list "$file" > /tmp/needed 2>&1 || grep -q 'statically linked' /tmp/needed || { cat /tmp/needed; exit 1; }
-    if grep 'not found' /tmp/needed; then echo "$file needs it"; exit 1; fi
-done < /tmp/elf
-python3 /compile.py --packages "$SIDECAR" | run /usr/bin/python3 -I -W error::ImportWarning -c '
-import importlib, importlib.metadata, pkgutil, sys
-import sidecars
-names = {name for name in sys.stdlib_module_names if importlib.util.find_spec(name)}
-installed = {str(file).split("/")[0].split(".")[0] for found in importlib.metadata.distributions() for file in found.files or ()}
-names |= {name for name in importlib.metadata.packages_distributions() if name in installed}
-names |= {module.name for module in pkgutil.walk_packages(sidecars.__path__, "sidecars.")} - {f"sidecars.{sys.argv[1]}.__main__"}
-for name in sorted(names):
-    importlib.import_module(name)
-packages = sys.stdin.read().split()
-compiled = [name for name in names if name.rpartition(".")[0] in packages]
-plain = [name for name in compiled if sys.modules[name].__file__.endswith(".py")]
-assert not plain, f"not compiled: {plain}"
-print(f"{len(names)} modules imported, {len(compiled)} of them compiled")
-' "$SIDECAR"
-run /usr/local/bin/sidecar --version
+. /etc/target
+python3 /shared_libraries.py check /image
+bill=/code/var/lib/db/sbom
+mkdir -p $bill
+python3 /sbom.py /image "$SIDECAR" "$architecture" /code/usr/lib/python3/dist-packages/sidecars/chassis/__init__.py > "$bill/$SIDECAR.spdx.json"
+find /code/var -exec touch --no-dereference --date @0 {} +
 rm -rf /image
 EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Built on the machine's own platform with the cross compiler for the target: no emulation is needed.
-FROM --platform=${BUILDPLATFORM} ${BASE} AS pause
-ARG TARGETARCH
-SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
-COPY infra/pause.S /
+FROM builder AS pause
+COPY infra/pause.S sidecars/chassis/__init__.py tools/release/sbom.py /
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false <<EOS
-case ${TARGETARCH} in amd64) machine=x86-64 ;; arm64) machine=aarch64 ;; *) echo "pause.S does not know ${TARGETARCH}"; exit 1 ;; esac
-[ ! -s /run/ca.pem ] || echo 'Acquire::https::CAInfo "/run/ca.pem";' > /etc/apt/apt.conf.d/99ca
+. /etc/target
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends binutils gcc-$machine-linux-gnu >/dev/null
-"${machine/-/_}-linux-gnu-gcc" -nostdlib -static -no-pie -s -Wl,--build-id=none -Wl,-z,noseparate-code -o /pause /pause.S
-touch --date @0 /pause
+DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "gcc-${triplet/_/-}" >/dev/null
+mkdir -p /infra/var/lib/db/sbom
+"$triplet-gcc" -nostdlib -static -no-pie -s -Wl,--build-id=none -Wl,-z,noseparate-code -o /infra/pause /pause.S
+python3 /sbom.py /infra infra "$architecture" /__init__.py > /infra/var/lib/db/sbom/infra.spdx.json
+find /infra -exec touch --no-dereference --date @0 {} +
 EOS
 
 FROM scratch AS infra
-COPY --from=pause /pause /
+COPY --from=pause /infra /
 USER 65532:65532
 ENTRYPOINT ["/pause"]
 

@@ -3,6 +3,7 @@
 #   VERSION=1.2.3 docker buildx bake adapter                    one of them, under another version
 #   CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt docker buildx bake        behind a proxy that inspects TLS
 #   REGISTRY=registry.example/ours RELEASE=true PLATFORMS=linux/amd64,linux/arm64 docker buildx bake --push     a release
+#   REGISTRY=registry.invalid/sidecars-arm64 PLATFORMS=linux/arm64 docker buildx bake        for another machine, on any
 #   docker buildx bake --print                                  the build as JSON, without building
 
 # Where the images are: host and path. The default never resolves (RFC 6761), so that nothing is pushed to a stranger or
@@ -12,8 +13,14 @@ variable "REGISTRY" { default = "registry.invalid/sidecars" }
 # The version in tags and labels. It comes from pyproject.toml by `make docs`.
 variable "VERSION" { default = "0.1.0" }
 
-# The commit that is built, for the label org.opencontainers.image.revision.
+# The commit that is built, for labels and annotations.
 variable "REVISION" { default = "" }
+
+# The address of its repository.
+variable "SOURCE" { default = "" }
+
+# When that commit was made, in RFC 3339; with SOURCE_DATE_EPOCH in the environment the configuration of an image has it, too.
+variable "CREATED" { default = "" }
 
 # Platforms, separated by commas; empty is the builder's own. Several at once need a builder that can hold them.
 variable "PLATFORMS" { default = "" }
@@ -21,11 +28,15 @@ variable "PLATFORMS" { default = "" }
 # A CA bundle (PEM) for apt and pip, where a proxy inspects TLS. It is a build secret: no layer holds it.
 variable "CA_BUNDLE" { default = "" }
 
-# Attach provenance and an SBOM: only for a release, as the classic image store of an engine cannot hold them.
+# Attach provenance: only for a release, as the classic image store of an engine cannot hold it. The bill of materials is a
+# file of each image, and the release attests that file.
 variable "RELEASE" { default = false }
 
 # The base of the builder stages; the images themselves are `scratch`.
 variable "BASE" { default = "debian:trixie-slim" }
+
+# What infra is, for its labels and annotations.
+variable "INFRA" { default = "Infra container: holds a Pod's namespaces, as pause does in Kubernetes" }
 
 group "default" {
   targets = ["sidecars", "infra"]
@@ -35,7 +46,7 @@ target "_common" {
   args      = { BASE = BASE }
   platforms = PLATFORMS == "" ? [] : split(",", PLATFORMS)
   secret    = CA_BUNDLE == "" ? [] : ["id=ca,src=${CA_BUNDLE}"]
-  attest    = RELEASE ? ["type=provenance,mode=max", "type=sbom"] : []
+  attest    = RELEASE ? ["type=provenance,mode=max"] : []
 }
 
 function "tags" {
@@ -43,16 +54,28 @@ function "tags" {
   result = ["${REGISTRY}/${name}:${VERSION}"]
 }
 
+# The keys of the OCI image specification (annotations.md). Those about a base are left out: the images begin with `scratch`.
 function "labels" {
   params = [name, description]
-  result = {
-    "org.opencontainers.image.title"       = name
-    "org.opencontainers.image.description" = description
-    "org.opencontainers.image.version"     = VERSION
-    "org.opencontainers.image.revision"    = REVISION
-    "org.opencontainers.image.licenses"    = "Apache-2.0"
-    "org.opencontainers.image.vendor"      = "sidecars"
-  }
+  result = { for key, value in {
+    "org.opencontainers.image.title"         = name
+    "org.opencontainers.image.description"   = description
+    "org.opencontainers.image.version"       = VERSION
+    "org.opencontainers.image.revision"      = REVISION
+    "org.opencontainers.image.created"       = CREATED
+    "org.opencontainers.image.source"        = SOURCE
+    "org.opencontainers.image.url"           = SOURCE
+    "org.opencontainers.image.documentation" = SOURCE == "" ? "" : "${SOURCE}/tree/v${VERSION}/docs"
+    "org.opencontainers.image.licenses"      = "Apache-2.0"
+    "org.opencontainers.image.vendor"        = "sidecars"
+  } : key => value if value != "" }
+}
+
+# Labels are the configuration's. A registry shows the annotations of a manifest, or of a list of manifests. An engine with
+# the classic image store ignores them, so only a release sets them.
+function "annotations" {
+  params = [name, description]
+  result = !RELEASE ? [] : [for key, value in labels(name, description) : "manifest,index:${key}=${value}"]
 }
 
 target "sidecars" {
@@ -66,15 +89,17 @@ target "sidecars" {
       { name = "adapter",    description = "Adapter: /health for an app that has only /metrics, and the other way round" },
     ]
   }
-  target = "sidecar"
-  args   = { SIDECAR = image.name }
-  tags   = tags(image.name)
-  labels = labels(image.name, image.description)
+  target      = "sidecar"
+  args        = { SIDECAR = image.name }
+  tags        = tags(image.name)
+  labels      = labels(image.name, image.description)
+  annotations = annotations(image.name, image.description)
 }
 
 target "infra" {
-  inherits = ["_common"]
-  target   = "infra"
-  tags     = tags("infra")
-  labels   = labels("infra", "Infra container: holds a Pod's namespaces, as pause does in Kubernetes")
+  inherits    = ["_common"]
+  target      = "infra"
+  tags        = tags("infra")
+  labels      = labels("infra", INFRA)
+  annotations = annotations("infra", INFRA)
 }

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from sidecars import chassis
+from tests.images.roots import IMPORTS
 from tests.images.support import CONFINED, NAMES, docker, inspect, run, state, wait_healthy
 from tools.names import image
 
@@ -166,11 +167,21 @@ def test_a_service_becomes_healthy_by_its_own_probe_and_ends_with_0_when_stopped
     assert state(container)["ExitCode"] == 0
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_module_of_an_image_is_imported_in_its_compiled_form_if_it_has_one(name: str) -> None:
+    packages = run(sys.executable, "compile.py", "--packages", name).stdout
+    python = ["--entrypoint", "/usr/bin/python3", image(name), "-I", "-W", "error::ImportWarning"]
+    command = ["docker", "run", "--rm", "--interactive", *CONFINED, *python, "-c", IMPORTS, name]
+    done = subprocess.run(command, input=packages, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 # -- infra --------------------------------------------------------------------------------------------------------
 
 
-def test_infra_is_one_file_of_less_than_10_kb() -> None:
-    assert {path for path, member in contents("infra").items() if member.isfile()} == {"pause"}
+def test_infra_is_pause_and_its_bill_of_materials_of_less_than_10_kb() -> None:
+    files = {path for path, member in contents("infra").items() if member.isfile()}
+    assert files == {"pause", "var/lib/db/sbom/infra.spdx.json"}
     assert inspect(image("infra"))["Size"] < 10_000
 
 

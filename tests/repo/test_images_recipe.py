@@ -70,9 +70,20 @@ def test_the_layer_that_the_images_share_does_not_depend_on_the_sidecar() -> Non
     assert "SIDECAR" not in stage("runtime")
 
 
-def test_no_machine_is_built_in() -> None:
-    everything_but_pause = RECIPE.replace(stage("pause"), "")
-    assert not re.search(r"x86.64|amd64|aarch64|arm64", everything_but_pause)
+def test_a_machine_is_named_in_one_stage_and_nowhere_else() -> None:
+    instructions = re.sub(r"^#.*\n", "", RECIPE.replace(stage("builder"), ""), flags=re.MULTILINE)
+    assert re.search(r"amd64.*x86_64.*\n.*arm64.*aarch64", stage("builder"))
+    assert not re.search(r"x86.64|amd64|aarch64|arm64", instructions)
+
+
+def test_every_stage_that_runs_something_runs_on_the_builders_machine_and_leaves_the_target_alone() -> None:
+    """So no image needs emulation. A stage that begins with another one has its platform."""
+    begins = dict(re.findall(r"^FROM (.*) AS (\S+)", RECIPE, re.MULTILINE)).items()
+    platforms = {name: base for base, name in begins}
+    assert platforms["debian"] == "--platform=${BUILDPLATFORM} ${BASE}"
+    assert {base for name, base in platforms.items() if name != "debian"} == {"scratch", "debian", "builder", "target"}
+    assert "chroot" not in RECIPE
+    assert "ldd " not in RECIPE
 
 
 def test_packages_are_installed_by_hash_and_never_compiled() -> None:
@@ -81,7 +92,7 @@ def test_packages_are_installed_by_hash_and_never_compiled() -> None:
 
 def test_only_the_base_image_comes_from_elsewhere_and_no_registry_is_named() -> None:
     sources = re.findall(r"^FROM (?:--platform=\S+ )?(\S+)", RECIPE, re.MULTILINE)
-    assert set(sources) == {"${BASE}", "scratch", "debian"}
+    assert set(sources) == {"${BASE}", "scratch", "debian", "builder", "target"}
     assert f"ARG BASE={official('debian')}\n" in RECIPE
     assert f'variable "BASE" {{ default = "{official("debian")}" }}' in TABLE
 
