@@ -1,0 +1,26 @@
+"""The command line of this package: `python -m tools.release <tool> …` with one of its modules as the tool."""
+
+from __future__ import annotations
+
+import sys
+
+from tools.release import debian_files, notes, sbom, shared_libraries
+
+TOOLS = {
+    "debian-files": debian_files.main,
+    "notes": notes.main,
+    "sbom": sbom.main,
+    "shared-libraries": shared_libraries.main,
+}
+
+
+def main(argv: list[str]) -> int:
+    tool = TOOLS.get(argv[0]) if argv else None
+    if tool is None:
+        print(f"usage: python -m tools.release {'|'.join(TOOLS)} …", file=sys.stderr)
+        return 64
+    return tool(argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
