@@ -28,7 +28,7 @@ def deb(folder: Path, name: str, files: dict[str, str]) -> Path:
     sums = "".join(f"{hashlib.md5(text.encode()).hexdigest()}  {path}\n" for path, text in files.items())
     (control / "md5sums").write_text(sums)
     made = folder / f"{name}.deb"
-    command = [peer("dpkg-deb"), "--root-owner-group", "--build", tree, made]
+    command = [peer("dpkg-deb"), "--root-owner-group", "--build", str(tree), str(made)]
     subprocess.run(command, check=True, capture_output=True)
     return made
 
@@ -59,7 +59,8 @@ def test_the_packages_whose_files_were_copied_are_recorded_and_no_others(root: P
     records = image / debian_files.RECORDS
     assert {path.name for path in records.iterdir()} == {"one", "one.md5sums"}
     assert (records / "one").read_text().startswith("Package: one\nStatus: install ok installed\nVersion: 1:2-3\n")
-    sums = dict(reversed(line.split()) for line in (records / "one.md5sums").read_text().splitlines())
+    lines = [line.split() for line in (records / "one.md5sums").read_text().splitlines()]
+    sums = {path: digest for digest, path in lines}
     assert set(sums) == {"etc/one", "usr/lib/one.so", "usr/share/doc/one/copyright"}
     assert sums["usr/lib/one.so"] == hashlib.md5(b"1").hexdigest()
     assert (image / "usr/share/doc/one/copyright").read_text() == "licence of one"
