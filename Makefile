@@ -10,7 +10,7 @@ PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check check-code check-images docs images e2e bench chaos fuzz hostile soak compiled test-compiled world model locks clean
+.PHONY: help demo test test-fast check check-code check-images docs images e2e arm64 bench chaos fuzz hostile soak compiled test-compiled world model locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -60,6 +60,9 @@ docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the tab
 
 images: ## build the five images
 	docker buildx bake
+
+arm64: $(VENV)/dev.stamp ## all five images for arm64, on any machine: built twice and started under qemu-user (needs an engine and qemu-user)
+	IMAGES=all $(BIN)/python -m pytest -m engine --timeout 3600 tests/images/test_arm64.py tests/images/test_reproducible.py
 
 bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fails where a figure is missed
 	@missed=0; for name in $(NAMES) ambassador_names isolation stalled_log silent_connections loop_stalls; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \

@@ -1,6 +1,6 @@
 """The images for arm64, built on another machine and without emulation, start and end under qemu-user.
 
-`make test` builds the adapter and infra; ARM64=all, as `make arm64` sets it, builds all five. On an arm64 machine the
+`make test` builds the adapter and infra; IMAGES=all, as `make arm64` sets it, builds all five. On an arm64 machine the
 other tests of this folder are these tests.
 """
 
@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 REGISTRY = "registry.invalid/sidecars-arm64"  # a folder of its own: the engine keeps one image a name
-BUILT = NAMES if os.environ.get("ARM64") == "all" else ["adapter"]
+BUILT = NAMES if os.environ.get("IMAGES") == "all" else ["adapter"]
 SETTINGS = {  # what has no default; the folders are the test's
     "adapter": {},
     "ambassador": {"UPSTREAM": "http://127.0.0.1:1"},
