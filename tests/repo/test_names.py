@@ -32,7 +32,7 @@ WORD = re.compile(
     r"(?:\w[\w-]*=)?(?P<reference>[a-z0-9][a-z0-9.-]*(?:/[a-z0-9._-]+)+(?::[\w.-]+)?|[a-z][a-z0-9-]*:[\w.-]*\d[\w.-]*)"
 )
 WORKLOADS = ("pod/", "job/", "deploy/", "deployment/", "statefulset/", "daemonset/")  # of kubectl
-PLACEHOLDER = re.compile(r"\{\{|<\w+>|…")  # of a template
+PLACEHOLDER = re.compile(r"\{\{|<\w+>|…|^variables\.annotations\[")  # of a template, or of a policy's CEL
 
 
 def instructions(text: str) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """The ways to add a sidecar to a Pod, all from one description of its container: `python -m tools.manifests`.
 
-    containers ─┬─▶ kustomize ─▶ deploy/kustomize/<name>/     a component: kubectl
-                └─▶ library ───▶ deploy/helm/sidecars/        a library chart: the chart of the app
+    containers ─┬─▶ kustomize ─▶ deploy/kustomize/<name>/           a component: kubectl
+    (one        ├─▶ library ───▶ deploy/helm/sidecars/              a library chart: the chart of the app
+     per        ├─▶ platform ──▶ deploy/helm/sidecars-platform/     a chart of the cluster, with the policies
+     sidecar)   └─▶ injection ─▶ deploy/policies/                   the policies alone; Kyverno
 
 `--write` renders all files anew, `--check` fails if one differs. Read `containers` first: a container there has
 placeholders (`Parameter`) where a workload may choose, and each renderer puts its own form into their places.
 
     yaml_text   prints YAML as a person writes it       settings_schema   the JSON Schema of a sidecar's settings
-                                                        chart_values      values.yaml, its schema, its table
+    cel         prints objects as CEL                   chart_values      values.yaml, its schema, its table
 """

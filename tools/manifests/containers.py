@@ -90,7 +90,7 @@ class Sidecar:
 
 def container(sidecar: Sidecar, image: Any = None) -> dict[str, Any]:
     """Return the container with its parameters in place. `image` is a renderer's own form of the reference."""
-    config = {"name": sidecar.config} | ({"optional": True} if sidecar.optional else {})
+    config = {"name": sidecar.config, "optional": sidecar.optional}
     made: dict[str, Any] = {"name": sidecar.name, "image": image or names.image(sidecar.name)}
     made["imagePullPolicy"] = "IfNotPresent"
     if sidecar.admin:

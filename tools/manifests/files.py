@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.manifests import kustomize, library
+from tools.manifests import kustomize, library, platform, policies
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("deploy/kustomize",)
+OURS = (
+    "deploy/kustomize",
+    "deploy/helm/sidecars/templates",
+    f"{platform.FOLDER}/templates",
+    f"{platform.FOLDER}/files",
+)
 """Folders without a file by hand: one that no renderer has is left over."""
 
 
 def rendered() -> dict[str, str]:
     """Return the text of each generated file by its path below the repository's root."""
-    return kustomize.render() | library.render()
+    return kustomize.render() | library.render() | platform.render() | policies.render()
 
 
 def surplus() -> Iterator[str]:

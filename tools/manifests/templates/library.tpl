@@ -76,6 +76,9 @@
 
 {{/* The init containers of a workload, in the order in which they start. */}}
 {{- define "sidecars.initContainers" -}}
+{{- if semverCompare "<1.29.0-0" .root.Capabilities.KubeVersion.Version }}
+{{- fail "sidecars: native sidecars need Kubernetes 1.29" }}
+{{- end }}
 {{- $root := .root }}{{ $name := .name }}{{ $values := .values }}
 {{- range $sidecar := list @NAMES@ }}
 {{- $context := dict "root" $root "name" $name "values" $values "sidecar" $sidecar }}

@@ -76,6 +76,9 @@
 
 {{/* The init containers of a workload, in the order in which they start. */}}
 {{- define "sidecars.initContainers" -}}
+{{- if semverCompare "<1.29.0-0" .root.Capabilities.KubeVersion.Version }}
+{{- fail "sidecars: native sidecars need Kubernetes 1.29" }}
+{{- end }}
 {{- $root := .root }}{{ $name := .name }}{{ $values := .values }}
 {{- range $sidecar := list "ambassador" "adapter" "logshipper" "warcopier" }}
 {{- $context := dict "root" $root "name" $name "values" $values "sidecar" $sidecar }}
@@ -148,7 +151,7 @@ checksum/sidecars: {{ include "sidecars.configMap" . | sha256sum }}
     {{- if .own.settings }}
     - configMapRef: {name: {{ include "sidecars.configMapName" . }}}
     {{- else }}
-    - configMapRef: {name: {{ .own.configMap }}}
+    - configMapRef: {name: {{ .own.configMap }}, optional: false}
     {{- end }}
     {{- with .own.envFrom }}
     {{- toYaml . | nindent 4 }}
@@ -261,7 +264,7 @@ checksum/sidecars: {{ include "sidecars.configMap" . | sha256sum }}
     {{- if .own.settings }}
     - configMapRef: {name: {{ include "sidecars.configMapName" . }}}
     {{- else }}
-    - configMapRef: {name: {{ .own.configMap }}}
+    - configMapRef: {name: {{ .own.configMap }}, optional: false}
     {{- end }}
     {{- with .own.envFrom }}
     {{- toYaml . | nindent 4 }}
