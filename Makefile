@@ -10,7 +10,7 @@ PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check check-code check-images docs images e2e arm64 bench chaos fuzz hostile soak compiled test-compiled world model locks clean
+.PHONY: help demo test test-fast check check-code check-images docs pictures images e2e arm64 bench chaos fuzz hostile soak compiled test-compiled world model locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -42,6 +42,7 @@ check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/python -m tools.names --check
 	$(BIN)/python -m tools.manifests --check
 	$(BIN)/python -m tools.monitoring --check
+	$(BIN)/python -m tools.monitoring.pictures --check
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
 	$(BIN)/python -m pytest -q tests/repo
 
@@ -57,6 +58,9 @@ docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the tab
 	$(BIN)/python -m tools.names --write
 	$(BIN)/python -m tools.manifests --write
 	$(BIN)/python -m tools.monitoring --write
+
+pictures: $(VENV)/dev.stamp ## draw the dashboards for the docs from sample data; needs Debian's prometheus
+	$(BIN)/python -m tools.monitoring.pictures
 
 images: ## build the five images
 	docker buildx bake

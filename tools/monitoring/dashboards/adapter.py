@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.monitoring.dashboards.common import process_row, quantiles, rate, ready, total
+from tools.monitoring.dashboards.common import process_row, quantiles, rate, ready
 from tools.monitoring.dashboards.panels import (
     AMBER,
     GREEN,
@@ -12,10 +12,17 @@ from tools.monitoring.dashboards.panels import (
     Panel,
     Query,
     Row,
+    of,
     stat,
     table,
     yes_no,
 )
+
+
+def _per_second(counter: str) -> str:
+    """Return the rates, by listener, of a counter that other sidecars of the Pod have, too."""
+    return f"sum by (listener) (rate({counter}{{{SELECTED}}}[$__rate_interval]){of('adapter')})"
+
 
 _ERRORS = f"sum(rate(adapter_upstream_errors_total{{{SELECTED}}}[$__rate_interval]))"
 _TO_THE_APP = f"sum(rate(adapter_upstream_requests_total{{{SELECTED}}}[$__rate_interval]))"
@@ -48,7 +55,7 @@ WELL = Row(
             (1, AMBER),
         ),
         stat(
-            "App requests without response",
+            "App errors",
             "Share of requests to the app that get no usable response.",
             "percentunit",
             f"{_ERRORS} / {_TO_THE_APP}",
@@ -99,14 +106,14 @@ APP = Row(
             "Requests a second. Probers that come together share one.",
             "reqps",
             [rate("adapter_upstream_requests_total", "app")],
-            width=6,
+            width=8,
         ),
         Panel(
             "Errors of the app",
             "Requests without a usable response, by reason.",
             "reqps",
             [rate("adapter_upstream_errors_total", "reason")],
-            width=6,
+            width=8,
         ),
         Panel(
             "Faults of the app's metrics pages",
@@ -116,7 +123,7 @@ APP = Row(
                 rate("adapter_page_faults_total", "kind"),
                 Query(f"sum by (app) (adapter_families_left_out{{{SELECTED}}})", "{{app}} families left out"),
             ],
-            width=6,
+            width=8,
         ),
         table(
             "Rules",
@@ -124,17 +131,17 @@ APP = Row(
             "short",
             Query(f"min by (route, rule) (adapter_rule_pass{{{SELECTED}}})", "passes"),
             Query(f"max by (route, rule) (adapter_rule_value{{{SELECTED}}})", "value"),
-            width=6,
+            width=12,
         ),
         Panel(
             "Connections of probers",
             "Idle connections that were closed for newer ones, and connections that were refused, by listener.",
             "short",
             [
-                rate("sidecar_connections_shed_total", "listener", legend="{{listener}} closed"),
-                total("sidecar_connections_refused_total", "refused"),
+                Query(_per_second("sidecar_connections_shed_total"), "{{listener}} closed"),
+                Query(_per_second("sidecar_connections_refused_total"), "{{listener}} refused"),
             ],
-            width=6,
+            width=12,
         ),
     ],
 )

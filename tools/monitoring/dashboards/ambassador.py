@@ -25,6 +25,7 @@ WELL = Row(
             (None, GREEN),
             (BUDGET, AMBER),
             (14.4 * BUDGET, RED),
+            width=5,
         ),
         stat(
             "p99",
@@ -34,6 +35,7 @@ WELL = Row(
             (None, GREEN),
             (SLOW / 2, AMBER),
             (SLOW, RED),
+            width=5,
         ),
         stat(
             "Endpoints down",
@@ -42,6 +44,7 @@ WELL = Row(
             f"sum(ambassador_upstream_endpoints_down{{{SELECTED}}})",
             (None, GREEN),
             (1, AMBER),
+            width=5,
         ),
         stat(
             "Age of DNS",
@@ -51,6 +54,7 @@ WELL = Row(
             (None, GREEN),
             (120, AMBER),
             (300, RED),
+            width=5,
         ),
     ],
 )
@@ -140,7 +144,7 @@ ENDPOINTS = Row(
                 rate("ambassador_endpoint_requests_total", _BY_ENDPOINT, legend=_ENDPOINT),
                 rate("ambassador_endpoint_failures_total", _BY_ENDPOINT, legend=f"{_ENDPOINT} failed"),
             ],
-            width=6,
+            width=8,
         ),
         Panel(
             "Latency by endpoint, p99",
@@ -153,7 +157,7 @@ ENDPOINTS = Row(
                     _ENDPOINT,
                 )
             ],
-            width=6,
+            width=8,
         ),
         Panel(
             "DNS and health",
@@ -166,7 +170,7 @@ ENDPOINTS = Row(
                 rate("ambassador_upstream_ejections_total", "upstream", legend="{{upstream}} ejections, 1/s"),
                 Query(f"max by (upstream) (ambassador_upstream_panic{{{SELECTED}}})", "{{upstream}} panic"),
             ],
-            width=6,
+            width=8,
         ),
         table(
             "Endpoints",
@@ -178,7 +182,8 @@ ENDPOINTS = Row(
             level("ambassador_endpoint_pending", _BY_ENDPOINT, "pending"),
             level("ambassador_endpoint_connections_open", _BY_ENDPOINT, "connections"),
             Query(f"max by ({_BY_ENDPOINT}) (ambassador_endpoint_cost_seconds{{{SELECTED}}})", "cost"),
-            width=6,
+            width=24,
+            height=5,
         ),
     ],
 )

@@ -97,10 +97,10 @@ BACKLOGS = Row(
             "Bytes that wait in the app's files. They are the buffer: nothing else holds them.",
             "bytes",
             [level("logshipper_pending_bytes", "sink")],
-            width=6,
+            width=8,
         ),
         Panel(
-            "Age of the oldest line, and of the last success",
+            "Age of lines",
             "How long the oldest line has been waiting, and how long ago the sink last took one.",
             "s",
             [
@@ -111,7 +111,7 @@ BACKLOGS = Row(
                 ),
                 Query(f"max by (sink) (logshipper_sink_refuses_all{{{SELECTED}}})", "{{sink}} refuses all (1)"),
             ],
-            width=6,
+            width=8,
             steps=((None, GREEN), (LATE, RED)),
         ),
         Panel(
@@ -119,21 +119,21 @@ BACKLOGS = Row(
             "Bytes a second that will never be delivered, by reason.",
             "Bps",
             [rate("logshipper_dropped_bytes_total", "reason")],
-            width=6,
+            width=8,
         ),
         Panel(
             "Deleted files that are held",
             "Disk of files that the app has deleted and that are not read to their end. `du` does not show it.",
             "bytes",
             [level("logshipper_held_deleted_bytes", "pod")],
-            width=6,
+            width=12,
         ),
         Panel(
             "Files",
             "Log files by state. closed: to save a descriptor. not_followed: there is no room for them.",
             "short",
             [level("logshipper_files", "state"), level("logshipper_missing_rotated_files", "pod", "{{pod}} missing")],
-            width=6,
+            width=12,
         ),
     ],
 )

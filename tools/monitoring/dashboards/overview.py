@@ -136,6 +136,7 @@ TROUBLE = Row(
                 "alerts",
             ),
             width=24,
+            height=5,
         ),
     ],
 )

@@ -65,7 +65,8 @@ class Row:
 
 def stat(title: str, description: str, unit: str, query: str, *steps: tuple[float | None, str], **more: Any) -> Panel:
     """Return a panel with one number for the whole selection."""
-    return Panel(title, description, unit, [Query(query)], kind="stat", width=4, height=4, steps=steps, **more)
+    size = {"width": 4, "height": 4}
+    return Panel(title, description, unit, [Query(query)], kind="stat", steps=steps, **{**size, **more})
 
 
 def yes_no(title: str, description: str, query: str, yes: str, no: str) -> Panel:
