@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
-from tools.release import debian_files, notes, sbom, shared_libraries
+from tools.release import debian_files, notes, publish, sbom, shared_libraries
 
-TOOLS = {
+TOOLS: dict[str, Callable[[list[str]], int]] = {
     "debian-files": debian_files.main,
     "notes": notes.main,
+    "publish": lambda argv: publish.main(["publish", *argv]),
     "sbom": sbom.main,
     "shared-libraries": shared_libraries.main,
+    "sign": lambda argv: publish.main(["sign", *argv]),
 }
 
 
