@@ -48,7 +48,7 @@ from sidecars.logshipper.delivery.retry import RetryLoop, wait_for_event
 from sidecars.logshipper.delivery.sink_availability import SinkAvailability
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.model.chunk import Chunk
-from sidecars.logshipper.model.record_thread import beside_the_loop
+from sidecars.logshipper.model.record_thread import CHUNK, beside_the_loop
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.sinks.base import Sink
 from sidecars.logshipper.transform.pipeline import Pipeline
@@ -170,7 +170,7 @@ class Shipper:
             await wait_for_event(self._new_lines, pause)
 
     async def _start(self, chunks: list[Chunk], tasks: asyncio.TaskGroup) -> None:
-        size = sum(len(chunk.data) for chunk in chunks)
+        size = sum(len(chunk.data) + CHUNK for chunk in chunks)
         records = await beside_the_loop(size, self._process, chunks)
         batch = InFlightBatch(self.name, chunks, records, self._queue.receipt)
         self._in_flight.add(batch)

@@ -9,21 +9,24 @@ name the oldest one that has unread lines. Positions move here and nowhere else,
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 from sidecars.logshipper.delivery.delivery_times import DeliveryTimes
 from sidecars.logshipper.input.chunk_reader import FileTruncated
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.tail import LINE_ROOM, Tail
+from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.records import Dropped
 from sidecars.logshipper.state.checkpoint import ChunkRange
 from sidecars.logshipper.state.store import Store
 
 _SLICE = 1024 * 1024  # bytes that are read in one turn of the loop: about 4 ms
+_FILES = 16  # files that are read in one turn of the loop: about 5 ms, if each has to be opened for it
+_MOST_CHUNKS = 500  # of a batch: its positions move in one turn of the loop
+_LOOKED_AT = 1000  # files that are looked at in one turn of the loop: about 2 ms
 _TOO_LONG = 8  # a batch is full if the next events of so many files do not fit into it: more reads would be in vain
 
 
@@ -36,6 +39,7 @@ class SinkQueue:
         self._store = store
         self.times = DeliveryTimes()
         self._last_served = ""
+        self._turns: deque[Tail] = deque()  # the files that are read next, if the last batch had too many of them
         self._in_flight: deque[list[ChunkRange]] = deque()  # the ranges of the batches in flight, oldest first
 
     # -- measuring -----------------------------------------------------------------------------------------------------
@@ -43,7 +47,7 @@ class SinkQueue:
     def waiting(self, enough: int) -> int:
         """Return the bytes of complete lines that the sink has not been sent, `enough` at most."""
         sink, found = self._sink, 0
-        for tail in self._follower.tails.values():
+        for tail in self._follower.unsettled.values():
             if tail.has_event_for(sink):
                 found += tail.unread(sink)
                 if found >= enough:
@@ -52,48 +56,52 @@ class SinkQueue:
 
     def unsettled(self) -> int:
         """Return the bytes of complete lines that the sink has not decided on."""
-        sink, tails = self._sink, self._follower.tails.values()
+        sink, tails = self._sink, self._follower.unsettled.values()
         return sum(tail.pending(sink) for tail in tails if tail.in_flight(sink) or tail.has_event_for(sink))
 
     def oldest(self) -> float | None:
         """Return the time since which the sink's oldest byte has been waiting; None if none is."""
-        times = (tail.oldest(self._sink) for tail in self._follower.tails.values())
+        times = (tail.oldest(self._sink) for tail in self._follower.unsettled.values())
         return min((time for time in times if time is not None), default=None)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
     async def collect_batch(self, room: int) -> list[Chunk]:
-        """Read the chunks of a batch of at most `room` bytes (or of one longer line).
+        """Read the chunks of a batch as `collect` does. Many bytes or files are read in several turns of the loop."""
+        return await steps.run_in_turns(self._collect_steps(room))
 
-        A large batch is read in several turns of the loop. It may have several chunks of one file.
+    def collect(self, room: int) -> list[Chunk]:
+        """Read the chunks of a batch of at most `room` bytes (or of one longer line), in turns over the names.
+
+        They are in flight from now on. A large batch may have several chunks of one file.
         """
-        chunks: list[Chunk] = []
-        while some := self.collect(min(room, _SLICE), first=not chunks):
-            chunks += some
-            room -= sum(map(_room_of, some))
-            if room <= 0:
-                break
-            await asyncio.sleep(0)
-        return chunks
+        return steps.run(self._collect_steps(room))
 
-    def collect(self, room: int, *, first: bool = True) -> list[Chunk]:
-        """Read chunks of at most `room` bytes, in turns over the names. They are in flight from now on.
-
-        A line that is longer is read if it is the `first` of its batch.
-        """
+    def _collect_steps(self, room: int) -> Generator[None, None, list[Chunk]]:
         chunks: list[Chunk] = []
-        too_long = 0  # events that do not fit into the rest of the batch
-        for tail in self._turns():
-            if room <= 0 or too_long >= _TOO_LONG:
-                break
-            chunk = self._read(tail, room, first=first and not chunks)
-            if chunk is None:
-                too_long += tail.has_event_for(self._sink)
-                continue
-            chunks.append(chunk)
-            tail.mark_in_flight(self._sink, chunk)
-            room -= _room_of(chunk)
-            self._last_served = chunk.first_path
+        if not self._turns:
+            self._turns.extend((yield from self._next_turns()))
+        reads, left, too_long = 0, _SLICE, 0  # too_long: events that do not fit into the rest of the batch
+        while self._turns and room > 0 and too_long < _TOO_LONG and len(chunks) < _MOST_CHUNKS:
+            tail = self._turns.popleft()
+            most = min(room, _SLICE)
+            chunk = self._read(tail, most, first=not chunks)
+            reads += 1
+            if chunk is not None:
+                chunks.append(chunk)
+                tail.mark_in_flight(self._sink, chunk)
+                room -= _room_of(chunk)
+                left -= _room_of(chunk)
+                self._last_served = chunk.first_path
+                if most == _SLICE and tail.has_event_for(self._sink):
+                    self._turns.append(tail)
+            elif tail.has_event_for(self._sink):
+                too_long += 1
+            if reads == _FILES or left <= 0:
+                reads, left = 0, _SLICE
+                yield
+        if len(chunks) < _MOST_CHUNKS:
+            self._turns.clear()
         return chunks
 
     def resend(self) -> list[list[Chunk]]:
@@ -135,12 +143,15 @@ class SinkQueue:
             self._follower.trim_open_files()
         return None
 
-    def _turns(self) -> Iterable[Tail]:
+    def _next_turns(self) -> Generator[None, None, list[Tail]]:
         """Return the oldest generation of each name with unread lines. The name that was served last comes last."""
         oldest: dict[str, Tail] = {}
-        for tail in self._follower.tails.values():
+        tails = yield from steps.sort(list(self._follower.unsettled.values()), key=_number)
+        for count, tail in enumerate(tails, 1):
             if tail.state.first_path not in oldest and tail.has_event_for(self._sink):
                 oldest[tail.state.first_path] = tail
+            if count % _LOOKED_AT == 0:
+                yield
         names = list(oldest)
         turn = names.index(self._last_served) + 1 if self._last_served in oldest else 0
         return [oldest[name] for name in names[turn:] + names[:turn]]
@@ -167,6 +178,7 @@ class SinkQueue:
             waited = max(waited, self._follower.waited(tail, self._sink))
             delivered += len(chunk.data) - sum(size for size, _ in not_delivered.values())
             tail.settle(self._sink, chunk, not_delivered)
+            self._follower.note_settled(tail)
             positions[chunk.generation] = chunk.next_position
         if delivered > 0:
             self.times.record(waited)
@@ -176,6 +188,10 @@ class SinkQueue:
     def receipt(self) -> Any:
         """The receipt that the sink gave with its last settled batch, or when it was opened."""
         return self._store.sink(self._sink).receipt
+
+
+def _number(tail: Tail) -> int:
+    return tail.number
 
 
 def _room_of(chunk: Chunk) -> int:

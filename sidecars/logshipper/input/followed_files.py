@@ -6,6 +6,7 @@ over.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Container, Generator, Mapping
 from functools import cache
@@ -59,6 +60,8 @@ class FollowedFiles:
         self._ledgers = ledgers
         self._clock = clock
         self.tails: dict[str, Tail] = {}  # by generation, oldest first
+        self.unsettled: dict[str, Tail] = {}  # those that have grown beyond what every sink has, in no order
+        self._numbers = itertools.count()
         self.open_files = OpenFiles(inputs.volumes)
         self.access = FileAccess(inputs.volumes, make_room=self.open_files.close_one)
         self.has_grown = False  # True if a file has grown since the start
@@ -152,6 +155,8 @@ class FollowedFiles:
             if was_empty and tail.state.prefix.length:  # the file can be recognised from now on
                 self._store.record_file(tail.state)
             if news:
+                if not tail.settled():
+                    self.unsettled[tail.state.generation] = tail
                 self.has_grown, self.last_growth = True, now
                 self._store.note_change()
                 if tail.descriptor is not None:
@@ -164,9 +169,14 @@ class FollowedFiles:
             return False
         return news
 
+    def note_settled(self, tail: Tail) -> None:
+        """Note that a sink has decided on a chunk of the file."""
+        if tail.settled():
+            self.unsettled.pop(tail.state.generation, None)
+
     def event_due(self) -> float | None:
         """Return the time for the next `poll`: the first time at which the last event of a quiet file is over."""
-        return min((due for tail in self.tails.values() if (due := tail.event_due()) is not None), default=None)
+        return min((due for tail in self.unsettled.values() if (due := tail.event_due()) is not None), default=None)
 
     # -- following -----------------------------------------------------------------------------------------------------
 
@@ -196,6 +206,7 @@ class FollowedFiles:
     def _follow(self, state: FileState) -> Tail:
         state.input = self._input(state.input).name  # the inputs may have had other names when the state was saved
         tail = Tail(state, self._rules[state.input], self._ledgers, self._clock())
+        tail.number = next(self._numbers)
         self.tails[state.generation] = tail
         return tail
 
@@ -250,6 +261,7 @@ class FollowedFiles:
     def _forget(self, tail: Tail) -> None:
         tail.stop()
         del self.tails[tail.state.generation]
+        self.unsettled.pop(tail.state.generation, None)
         self._store.forget_file(tail.state.generation)
         log.info("done with a file", file=tail.state.first_path, generation=tail.state.generation)
 

@@ -36,7 +36,7 @@ from sidecars.logshipper.input.followed_files import FollowedFiles, Inputs
 from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.input.rotated_file_matching import HeadIndex, UnfinishedCopies
 from sidecars.logshipper.input.tail import Tail
-from sidecars.logshipper.model import fingerprint
+from sidecars.logshipper.model import fingerprint, steps
 from sidecars.logshipper.model.file_key import FileKey, file_key
 from sidecars.logshipper.model.fingerprint import START, Fingerprint
 from sidecars.logshipper.model.ledger import Ledger
@@ -47,6 +47,7 @@ from sidecars.logshipper.state.store import Store
 log = logs.get("follow")
 
 _STALE = 0.1  # seconds for which the listing of a directory is used again
+_AT_ONCE = 500  # files that a step looks at: a few milliseconds
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
@@ -110,8 +111,7 @@ class Follower(FollowedFiles):
     def start(self) -> None:
         """Load the state and make the first scan."""
         self.load_state()
-        for _ in self.scan_steps(first=self.is_fresh):
-            pass
+        steps.run(self.scan_steps(first=self.is_fresh))
 
     def _first_position(self, state: FileState) -> Fingerprint:
         """Return where a new sink begins in a known file."""
@@ -161,8 +161,7 @@ class Follower(FollowedFiles):
 
     def scan(self) -> None:
         """Scan in one go."""
-        for _ in self.scan_steps(first=False):
-            pass
+        steps.run(self.scan_steps(first=False))
 
     def scan_steps(self, *, first: bool) -> Generator[None, None, None]:
         """Scan, step by step. `first`: True if START_AT applies to new files."""
@@ -190,7 +189,9 @@ class Follower(FollowedFiles):
         for gone in [key for key in self._ignored if key not in files]:
             del self._ignored[gone]
         self._copies.forget_all_but(files)
-        for tail in list(self.tails.values()):
+        for count, tail in enumerate(list(self.tails.values())):
+            if count % _AT_ONCE == 0:
+                yield
             if tail.state.generation in self.tails:
                 self._close_if_over(tail, files)
         self.trim_open_files()
@@ -198,22 +199,23 @@ class Follower(FollowedFiles):
         followed = {tail.folder for tail in self.tails.values() if tail.folder}
         self.folders = followed | listing.folders | discovery.watch_roots(self._inputs)
 
-    def _follow_new(self, files: Mapping[FileKey, FoundFile], *, first: bool) -> Iterator[None]:
+    def _follow_new(self, files: Mapping[FileKey, FoundFile], *, first: bool) -> Generator[None, None, None]:
         heads: HeadIndex | None = None
-        for key, found in files.items():
+        for count, (key, found) in enumerate(files.items()):
             tail = self._by_key.get(key)
             if tail is None:
-                heads = heads or HeadIndex(self.tails.values())
+                heads = heads or (yield from HeadIndex.of(list(self.tails.values())))
                 self._consider(found, heads, at_end=first and self._inputs[found.input].start_at == "end")
                 yield
             elif tail.state.path != found.path:
                 tail.move(found.path, key, self._folder_of(found.path))
                 self._store.record_file(tail.state)
+            if count % _AT_ONCE == 0:
+                yield
 
     def finish(self) -> None:
         """Make the final scan in one go."""
-        for _ in self.final_scan_steps():
-            pass
+        steps.run(self.final_scan_steps())
 
     def final_scan_steps(self) -> Generator[None, None, None]:
         """Make the final scan: no more writes are expected, and unfinished last lines are shipped as they are."""

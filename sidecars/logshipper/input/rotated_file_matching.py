@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, insort
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping
 from functools import partial
 from itertools import islice, takewhile
 
@@ -30,7 +30,7 @@ from sidecars.logshipper.input import discovery
 from sidecars.logshipper.input.discovery import FoundFile
 from sidecars.logshipper.input.file_access import FileAccess
 from sidecars.logshipper.input.tail import HEAD, Tail, head_of
-from sidecars.logshipper.model import fingerprint
+from sidecars.logshipper.model import fingerprint, steps
 from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH
 from sidecars.logshipper.state.checkpoint import FileState
@@ -176,9 +176,16 @@ class HeadIndex:
     nearly the name of its original. So the cost of a new file does not grow with the number of files.
     """
 
-    def __init__(self, tails: Iterable[Tail]) -> None:
-        self._order = sorted(self._item(tail) for tail in tails)
+    def __init__(self) -> None:
+        self._order: list[tuple[str, bytes, str, str]] = []  # sorted
         self._same: dict[tuple[str, bytes], list[tuple[bytes, str, str]]] = {}  # (folder, head) -> sorted beginnings
+
+    @classmethod
+    def of(cls, tails: Collection[Tail]) -> Generator[None, None, HeadIndex]:
+        """Make the index of these files, some at a step."""
+        index = cls()
+        index._order = yield from steps.sort(map(index._item, tails), key=None)
+        return index
 
     def _item(self, tail: Tail) -> tuple[str, bytes, str, str]:
         folder, name = os.path.split(tail.state.path)

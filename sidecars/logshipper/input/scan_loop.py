@@ -18,6 +18,7 @@ The end of the input, after which the final scan is made:
 from __future__ import annotations
 
 import asyncio
+import gc
 import stat
 import time
 from collections.abc import Callable, Generator
@@ -36,9 +37,10 @@ from sidecars.logshipper.volumes.configured_paths import ConfiguredDirectory
 log = logs.get("logshipper")
 
 _HEARTBEAT = 30.0  # seconds; reading one large directory takes some
-_SLICE = 0.02  # seconds of a scan without a pause
-_PAUSE = 0.01  # seconds for other tasks after a slice
+_SLICE = 0.01  # seconds of a scan without a pause
+_PAUSE = 0.005  # seconds for other tasks after a slice
 _WAKE = 0.25  # seconds between two wake-ups of the shippers during a scan
+_FROZEN_AT_ONCE = 1000  # files
 
 T = TypeVar("T")
 
@@ -64,6 +66,7 @@ class ScanLoop:
             self._done = ConfiguredDirectory(str(settings.done_file.parent))
         self._quiet_left = 0.0  # seconds without growth until the input has ended; 0: no such end is set
         self._first: Listing | None = None  # of the first scan, between its two halves
+        self._frozen = 0  # files whose objects the garbage collector does not look at any more
         self.ready = asyncio.Event()
 
     async def start(self) -> None:
@@ -127,7 +130,19 @@ class ScanLoop:
         return self._watcher.watch(self._follower.folders)
 
     async def _in_slices(self, steps: Generator[None, None, T]) -> T:
-        """Run the steps of a scan, with pauses for other tasks. Return the scan's result."""
+        """Run the steps of a scan, with pauses for other tasks. Return the scan's result.
+
+        Meanwhile no garbage is collected: a scan of 20,000 files makes 100,000 objects and no cycles of them, and to
+        look at them takes 50 ms.
+        """
+        gc.disable()
+        try:
+            return await self._with_pauses(steps)
+        finally:
+            self._freeze()
+            gc.enable()
+
+    async def _with_pauses(self, steps: Generator[None, None, T]) -> T:
         until = time.monotonic() + _SLICE
         woken = 0.0
         while True:
@@ -143,6 +158,12 @@ class ScanLoop:
                     self._wake_shippers()
                 await asyncio.sleep(_PAUSE)
                 until = time.monotonic() + _SLICE
+
+    def _freeze(self) -> None:
+        """Let the garbage collector not look at the files that are followed: with 20,000 it would stop for 100 ms."""
+        if len(self._follower.tails) >= self._frozen + _FROZEN_AT_ONCE:
+            self._frozen = len(self._follower.tails)
+            gc.freeze()
 
     def _wake_shippers(self) -> None:
         if self._follower.take_has_news():

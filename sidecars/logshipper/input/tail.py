@@ -70,6 +70,7 @@ class Tail(SinkPositions):
     def __init__(self, state: FileState, rules: CuttingRules, ledgers: Mapping[str, Ledger], now: float) -> None:
         super().__init__(state, ledgers)
         self.rules = rules
+        self.number = 0  # a tail that was made earlier has a lower one
         self.descriptor: int | None = None
         self.parked = False
         self.dormant = False

@@ -14,6 +14,7 @@ In the order of the data's way:
 - `records`: the events of one chunk, in columns.
 - `batch`: records of one or more chunks on their way to one sink.
 - `record_thread`: a thread that makes the records and bodies of large batches.
+- `steps`: work on very many files, in steps.
 - `ledger`: the accounts of each file and sink.
 
 Read `chunk` first. This package does no I/O and imports nothing of logshipper.

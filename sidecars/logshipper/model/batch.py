@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from sidecars.logshipper.model.record_thread import beside_the_loop
+from sidecars.logshipper.model.record_thread import CHUNK, beside_the_loop
 from sidecars.logshipper.model.records import Records
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Batch:
         A large batch is encoded by a thread.
         """
         if self._encoded is None:
-            self._encoded = await beside_the_loop(self.size, encode, self)
+            self._encoded = await beside_the_loop(self.size + CHUNK * len(self.records), encode, self)
         body: T = self._encoded
         return body
 

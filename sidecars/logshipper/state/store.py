@@ -31,6 +31,7 @@ from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.file_io import write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
+from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import ChunkRange, FileState, JournalEntry, SinkState, State
@@ -219,10 +220,11 @@ class Store:
             if self._journal is None or not self._begun:
                 with descriptors.reserved():
                     self._begin_journal()
-            state = checkpoint.copy(self.state)
             self._is_entry_missing = False
             self.changed.clear()
-            await self._thread.call(lambda: self._write(checkpoint.dump(state, state.journal), state.journal))
+            journal = self.state.journal
+            state = await steps.run_in_turns(checkpoint.copy(self.state))
+            await self._thread.call(lambda: self._write(checkpoint.dump(state, journal), journal))
         except OSError as error:
             self.changed.set()
             self._note_problem(f"{self._where}: {SNAPSHOT} cannot be written: {_reason(error)}")

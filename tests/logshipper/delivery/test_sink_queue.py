@@ -6,6 +6,8 @@ import asyncio
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from sidecars.logshipper.delivery import sink_queue
 from sidecars.logshipper.delivery.in_flight import InFlightBatch
 from sidecars.logshipper.sinks.encodings import ndjson
@@ -85,3 +87,32 @@ async def test_a_large_batch_is_read_in_several_turns_of_the_loop_and_repeated_a
     pod.settle(repeated)
     assert await pod.queues["default"].collect_batch(16 * 1024 * 1024) == []
     pod.check()
+
+
+def test_many_small_files_are_read_some_in_a_turn_and_some_in_a_batch(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_queue, "_FILES", 4)
+    monkeypatch.setattr(sink_queue, "_MOST_CHUNKS", 10)
+    for number in range(25):
+        append(pod.logs / f"{number}.log", f"{number}\n")
+    pod.look()
+    queue, got, turns = pod.queues["default"], [], []
+    while True:
+        reading, batch, count = queue._collect_steps(100_000), None, 0
+        while batch is None:
+            try:
+                next(reading)
+                count += 1
+            except StopIteration as end:
+                batch = end.value
+        if not batch:
+            break
+        turns.append(count)
+        pod.settle(pod.send("default", batch))
+        got.append([chunk.data for chunk in batch])
+        pod.check()
+    assert [len(batch) for batch in got] == [10, 10, 5]
+    assert all(count >= 1 for count in turns)
+    assert sorted(data for batch in got for data in batch) == sorted(f"{number}\n".encode() for number in range(25))
+    assert not pod.follower.unsettled

@@ -117,3 +117,21 @@ async def test_where_no_inotify_is_left_it_only_waits(monkeypatch: pytest.Monkey
     watcher.wake()
     await woken(watcher)
     watcher.close()
+
+
+async def test_of_very_many_events_some_are_taken_and_the_others_wake_at_once(
+    watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inotify_watcher, "_MOST_READ", 256)
+    watcher.watch([str(tmp_path)])
+    watcher.take()
+    append(tmp_path / "app.log", "1\n")
+    for _ in range(50):
+        append(tmp_path / "app.log", "1\n")
+        append(tmp_path / "other.log", "1\n")
+    (tmp_path / "app.log").rename(tmp_path / "app.log.1")
+    looks = [watcher.take()]
+    while not looks[-1] or len(looks) < 3:
+        await woken(watcher)
+        looks.append(watcher.take())
+    assert len(looks) > 5

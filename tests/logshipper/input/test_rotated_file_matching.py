@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sidecars.logshipper.input.rotated_file_matching import HeadIndex
 from sidecars.logshipper.input.tail import Tail
+from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules
 from sidecars.logshipper.state.checkpoint import FileState
@@ -27,4 +28,4 @@ def test_the_files_that_begin_alike_are_those_of_the_directory_whose_heads_begin
     expected = {
         str(number) for number, (folder, first) in enumerate(files) if folder == "/a" and first.startswith(head)
     }
-    assert set(HeadIndex(tails).alike("/a/new.log", head)) == expected
+    assert set(steps.run(HeadIndex.of(tails)).alike("/a/new.log", head)) == expected

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH, Fingerprint
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.checkpoint import ChunkRange, FileState, JournalEntry, SinkState, State
@@ -65,7 +66,7 @@ def test_a_snapshot_is_read_as_it_was_written(state: State) -> None:
 
 @given(_STATE, st.lists(_ENTRY, max_size=5))
 def test_later_changes_of_the_state_do_not_reach_its_copy(state: State, later: list[checkpoint.JournalEntry]) -> None:
-    copied, before = checkpoint.copy(state), checkpoint.dump(state, state.journal)
+    copied, before = steps.run(checkpoint.copy(state)), checkpoint.dump(state, state.journal)
     for entry in later:
         checkpoint.apply(state, entry)
     for file in state.files.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from collections.abc import Iterator
@@ -231,3 +232,33 @@ async def test_a_state_that_cannot_be_saved_says_what_to_do_about_it(
     assert store.problem.startswith(f"LOGSHIPPER_STATE_DIR={tmp_path}: ")
     assert store.problem.endswith(f"{os.strerror(number)}; {cure}")
     store.close()
+
+
+async def test_changes_while_the_state_is_copied_are_in_the_snapshot_or_in_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "_COPIED_AT_ONCE", 1)
+    store = opened(tmp_path / "state")
+    for number in range(6):
+        store.add_file(FileState(f"f{number}", f"/logs/{number}", f"/logs/{number}", "default", 1, number))
+    saving = asyncio.create_task(store.save())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # some of the files are copied, the others are not
+    store.forget_file("f0")
+    store.forget_file("f5")
+    store.add_file(FileState("new", "/logs/new", "/logs/new", "default", 1, 9))
+    for number in (1, 4):
+        store.state.files[f"f{number}"].path = "/logs/moved"
+        store.record_file(store.state.files[f"f{number}"])
+    assert not saving.done()
+    assert await saving
+    store.close()
+    again = opened(tmp_path / "state")
+    assert {name: file.path for name, file in again.state.files.items()} == {
+        "f1": "/logs/moved",
+        "f2": "/logs/2",
+        "f3": "/logs/3",
+        "f4": "/logs/moved",
+        "new": "/logs/new",
+    }
+    again.close()
