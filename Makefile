@@ -54,13 +54,13 @@ check-images: ## the checks that need docker's compose and buildx, but no engine
 	@set -e; for file in examples/*/compose.yaml; do echo "docker compose -f $$file config"; docker compose -f $$file config --quiet; done
 	docker buildx bake --print >/dev/null
 
-docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the table of dependencies, and copy the version and the names of images
+docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the table of dependencies, and copy the version and the names of images; the manifests and what monitoring shows
 	$(BIN)/python -m sidecars.chassis.settings_tables --write
 	$(BIN)/python -m tools.dependencies --write
 	$(BIN)/python -m tools.names --write
 	$(BIN)/python -m tools.documents.troubleshooting --write
-	$(BIN)/python -m tools.manifests --write
 	$(BIN)/python -m tools.monitoring --write
+	$(BIN)/python -m tools.manifests --write
 
 pictures: $(VENV)/dev.stamp ## draw the dashboards for the docs from sample data; needs Debian's prometheus
 	$(BIN)/python -m tools.monitoring.pictures

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tools.manifests.yaml_text import flow
@@ -15,6 +17,10 @@ REFERENCE = (
     r"^([a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9]+)?/[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?)?$"
 )
 DNS_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+
+
+BEGIN = "<!-- values: rendered by `make docs` from tools/manifests; do not edit -->"
+END = "<!-- values: end -->"
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,21 @@ def values_yaml(values: tuple[Value, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def table(values: tuple[Value, ...]) -> str:
-    """Return the Markdown table of the values."""
-    lines = ["| value | default | meaning |", "|---|---|---|"]
-    lines += [f"| `{value.path}` | `{flow(value.default)}` | {value.meaning} |" for value in values]
-    return "\n".join(line.replace('`""`', "") for line in lines)
+def with_table(path: Path, rows: Sequence[tuple[str, ...]]) -> str:
+    """Return the text of a README with a table between its two marker comments; the first row has the headings."""
+    before, begin, rest = path.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path}: the two marker comments of the table are missing")
+    head, *others = [f"| {' | '.join(row)} |" for row in rows]
+    table = "\n".join([head, "|" + "---|" * len(rows[0]), *others])
+    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+
+
+def readme(path: Path, values: tuple[Value, ...]) -> str:
+    """Return the text of a chart's README with the table of its values."""
+    rows = [("value", "default", "meaning")]
+    for value in values:
+        default = "" if value.default == "" else f"`{flow(value.default)}`"
+        rows.append((f"`{value.path}`", default, value.meaning))
+    return with_table(path, rows)

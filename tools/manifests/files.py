@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.manifests import kustomize, library, platform, policies
+from tools.manifests.containers import SIDECARS
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (
-    "deploy/kustomize",
+    *(f"deploy/kustomize/{sidecar.name}" for sidecar in SIDECARS),
     "deploy/helm/sidecars/templates",
     f"{platform.FOLDER}/templates",
     f"{platform.FOLDER}/files",

@@ -18,15 +18,16 @@ from tools.manifests.chart_values import (
     TAG,
     Value,
     listed,
+    readme,
     schema,
     schema_text,
-    table,
     text,
     values_yaml,
 )
 from tools.manifests.containers import FS_GROUP, SIDECARS, Parameter, Sidecar, container, resolved
 from tools.manifests.yaml_text import Raw, block, flow
 
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "deploy/helm/sidecars"
 COMMON = Path(__file__).parent / "templates" / "library.tpl"
 KUBERNETES = ">=1.29.0-0"  # native sidecars
@@ -221,8 +222,5 @@ def render() -> dict[str, str]:
         + values_yaml((*values(), Value("workloads", {}, {}, "values of single workloads"))),
         f"{FOLDER}/values.schema.json": schema_text(values_schema()),
         f"{FOLDER}/templates/_sidecars.tpl": templates(),
+        f"{FOLDER}/README.md": readme(ROOT / FOLDER / "README.md", values()),
     }
-
-
-def values_table() -> str:
-    return table(values())

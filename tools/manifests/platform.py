@@ -21,9 +21,9 @@ from tools.manifests.chart_values import (
     TAG,
     Value,
     listed,
+    readme,
     schema,
     schema_text,
-    table,
     text,
     values_yaml,
 )
@@ -265,9 +265,6 @@ def render() -> dict[str, str]:
         "templates/networkpolicy.yaml": _network_policies(),
         **{f"templates/{path.name}": path.read_text() for path in sorted(SOURCES.iterdir())},
         **carried(),
+        "README.md": readme(ROOT / FOLDER / "README.md", values()),
     }
     return {f"{FOLDER}/{name}": content for name, content in files.items()}
-
-
-def values_table() -> str:
-    return table(values())

@@ -6,7 +6,10 @@ from typing import Any
 
 from tools import names
 from tools.manifests import guard, injection
+from tools.manifests.chart_values import with_table
+from tools.manifests.containers import SIDECARS
 from tools.manifests.injection import LITERAL
+from tools.manifests.library import OWN_IMAGE, ROOT
 from tools.manifests.yaml_text import block
 
 FOLDER = "deploy/policies"
@@ -51,10 +54,29 @@ def _file(comment: str, documents: list[dict[str, Any]]) -> str:
     return text + "---\n".join(block(document) + "\n" for document in documents)
 
 
+def _readme() -> str:
+    """Return the README with the table of annotations."""
+    rows: list[tuple[str, ...]] = [("annotation of the Pod", "default", "meaning")]
+    for sidecar in SIDECARS:
+        settings = (
+            f"a setting of the {sidecar.name}, in lower case with hyphens: `log-level` is `{sidecar.prefix}LOG_LEVEL`"
+        )
+        rows.append((f"`{LITERAL.settings_prefix(sidecar)}<setting>`", "", settings))
+    for sidecar in SIDECARS:
+        parameters = [(each.name, f"`{each.default}`", each.meaning) for each in sidecar.all_parameters]
+        if sidecar.name == OWN_IMAGE:
+            parameters.append(("image", "", "image that has your WAR; required"))
+        for name, default, meaning in parameters:
+            key = LITERAL.key(injection.annotation_name(sidecar, name))
+            rows.append((f"`{key}`", default, f"{sidecar.name}: {meaning}"))
+    return with_table(ROOT / FOLDER / "README.md", rows)
+
+
 def render() -> dict[str, str]:
     """Return the text of each file, by its path below the repository's root."""
     return {
         f"{FOLDER}/inject.yaml": _file(_INJECT, [injection.policy(), *injection.bindings()]),
         f"{FOLDER}/guard.yaml": _file(_GUARD, guard.documents()),
         f"{FOLDER}/kyverno.yaml": _file(_KYVERNO, [kyverno()]),
+        f"{FOLDER}/README.md": _readme(),
     }
