@@ -20,7 +20,8 @@ USERS = {"warcopier": 64911, "logshipper": 64912, "ambassador": 64913, "adapter"
 ADMIN_PORTS = {"warcopier": 9911, "logshipper": 9912, "ambassador": 9913, "adapter": 9914}
 PODS = sorted(path for path in (ROOT / "examples").glob("*/*.yaml") if path.name in ("pod.yaml", "job.yaml"))
 COMPOSE = sorted((ROOT / "examples").glob("*/compose.yaml"))
-COMPONENTS = sorted((ROOT / "deploy" / "kustomize").glob("*/kustomization.yaml"))
+KUSTOMIZATIONS = sorted((ROOT / "deploy" / "kustomize").glob("*/kustomization.yaml"))
+COMPONENTS = [path for path in KUSTOMIZATIONS if "kind: Component" in path.read_text()]
 
 
 def name_of(path: Path) -> str:

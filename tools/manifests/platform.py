@@ -1,7 +1,7 @@
 """The platform chart `sidecars-platform`: injection, monitoring and NetworkPolicies for a cluster, each off by default.
 
 It has no Deployment, no RBAC and no CustomResourceDefinition. Alerts, dashboards and the PodMonitor are those of
-`deploy/monitoring`, which the chart carries as files: their own braces are not those of a template.
+`deploy/monitoring`: links in the chart's folder `files` lead there. Their own braces are not those of a template.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ from tools.manifests.yaml_text import Raw, block
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "deploy/helm/sidecars-platform"
 SOURCES = Path(__file__).parent / "templates" / "platform"
-MONITORING = ROOT / "deploy" / "monitoring"
-CARRIED = ("alerts.yaml", "podmonitor.yaml", "dashboards/*.json")
 LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi)?$"
 ADAPTER_PORT = 8081
@@ -246,12 +244,6 @@ def _network_policies() -> str:
 # -- the chart --------------------------------------------------------------------------------------------------------
 
 
-def carried() -> dict[str, str]:
-    """Return the files of `deploy/monitoring` that the chart carries, by their paths in the chart."""
-    paths = [path for pattern in CARRIED for path in sorted(MONITORING.glob(pattern))]
-    return {f"files/{path.relative_to(MONITORING)}": path.read_text() for path in paths}
-
-
 def render() -> dict[str, str]:
     """Return the text of each file of the chart, by its path below the repository's root."""
     description = "Injection of the sidecars by policy, their monitoring and NetworkPolicies; no server"
@@ -264,7 +256,6 @@ def render() -> dict[str, str]:
         "templates/guard.yaml": _guard(),
         "templates/networkpolicy.yaml": _network_policies(),
         **{f"templates/{path.name}": path.read_text() for path in sorted(SOURCES.iterdir())},
-        **carried(),
         "README.md": readme(ROOT / FOLDER / "README.md", values()),
     }
     return {f"{FOLDER}/{name}": content for name, content in files.items()}
