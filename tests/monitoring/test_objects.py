@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped] # it ships no types
@@ -14,6 +15,7 @@ from tools.monitoring import __main__ as generator
 from tools.monitoring.alerts.groups import ALERTS, groups
 from tools.monitoring.alerts.rules import SEVERITIES
 from tools.monitoring.dashboards.catalogue import DASHBOARDS
+from tools.names import SIDECARS
 
 FOLDER = ROOT / "deploy" / "monitoring"
 TEXT = {"type": "string", "minLength": 1}
@@ -93,8 +95,12 @@ def test_a_misspelt_key_would_be_found() -> None:
 
 def test_the_pod_monitor_has_the_admin_port_of_every_sidecar_by_its_name() -> None:
     scraped = [endpoint["port"] for endpoint in load("podmonitor.yaml")["spec"]["podMetricsEndpoints"]]
-    for path in (ROOT / "deploy" / "kustomize").glob("*/kustomization.yaml"):
-        assert f"adm-{path.parent.name}" in scraped
+    named = {
+        port
+        for path in (ROOT / "deploy" / "kustomize").glob("*/kustomization.yaml")
+        for port in re.findall(r"\badm-\w+", path.read_text())
+    }
+    assert named <= set(scraped) == {f"adm-{name}" for name in SIDECARS}
     assert all(len(name) <= 15 for name in scraped)  # a port's name (RFC 6335)
 
 
@@ -122,7 +128,7 @@ def test_the_config_maps_are_valid_and_small_enough_and_have_the_dashboards_as_t
 
 def test_the_scrape_configurations_keep_the_admin_ports_and_give_the_labels_of_the_pod_monitor() -> None:
     (job,) = load("prometheus.yaml")["scrape_configs"]
-    assert job["relabel_configs"][0]["regex"] == "adm-(warcopier|logshipper|ambassador|adapter)"
+    assert job["relabel_configs"][0]["regex"] == f"adm-({'|'.join(SIDECARS)})"
     given = {one["target_label"] for one in job["relabel_configs"] if "target_label" in one}
     assert given == {"namespace", "pod", "container"}
     receivers = load("opentelemetry-collector.yaml")["receivers"]

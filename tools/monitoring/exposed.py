@@ -24,7 +24,6 @@ from typing import TypeVar
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SIDECARS = ("warcopier", "logshipper", "ambassador", "adapter")
 PATIENCE = 120.0  # seconds; a busy machine is no failure
 _PAGE = b"# TYPE queue_length gauge\nqueue_length 3\n"
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
@@ -191,7 +190,7 @@ def settings_of_all(folder: Path, upstream: str) -> dict[str, tuple[str, dict[st
 
 _NEEDED = {
     "ambassador": ('ambassador_requests_total{code="200",upstream="default"} 1.0', "ambassador_endpoint_healthy{"),
-    "workers": ("ambassador_workers 2.0", "ambassador_endpoint_healthy{"),
+    "workers": ("ambassador_workers 2.0", "ambassador_endpoint_healthy{", "sidecar_ready 1.0"),
     "adapter": ("adapter_rule_value{", "adapter_up{"),
     "logshipper": ('logshipper_delivered_lines_total{sink="default"} 1.0',),
     "warcopier": ("warcopier_artifact_info{",),

@@ -9,8 +9,8 @@ import yaml
 
 from tools.monitoring.alerts.groups import groups
 from tools.monitoring.dashboards.catalogue import DASHBOARDS
+from tools.names import SIDECARS
 
-SIDECARS = ("warcopier", "logshipper", "ambassador", "adapter")
 PORTS = {name: f"adm-{name}" for name in SIDECARS}
 """Names of the admin ports, which no other container has."""
 _LABELS = {"app.kubernetes.io/name": "sidecars", "app.kubernetes.io/part-of": "sidecars"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tools.monitoring.exposed import SIDECARS, Family
+from tools.monitoring.exposed import Family
 
 OPEN = {
     "app": "name of the app in the settings; `default` without one",
@@ -50,9 +50,10 @@ def unit(family: Family) -> str:
 
 def page(families: Mapping[str, Family]) -> str:
     """Return the page. Its sections: metrics of every sidecar, then those of each."""
-    every = [family for family in families.values() if len(family.of) == len(SIDECARS)]
+    names = set[str]().union(*(family.of for family in families.values()))
+    every = [family for family in families.values() if family.of == names]
     text = _HEAD + "\n## Every sidecar\n\n" + _table(every)
-    for name in SIDECARS:
+    for name in sorted(names):
         own = [family for family in families.values() if family.of == {name}]
         text += f"\n## {name}\n\n" + _table(own)
     return text

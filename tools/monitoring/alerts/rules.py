@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tools.names import LABEL_PREFIX
+
 OBJECTIVE = 0.999
 """Share of the app's requests that the ambassador serves without a 5xx."""
 BUDGET = round(1 - OBJECTIVE, 6)
-DOCUMENTATION = "https://sidecars.invalid/docs"
-"""Where the documentation lies. `.invalid` never resolves (RFC 6761): a platform puts its own address here."""
+DOCUMENTATION = f"https://{LABEL_PREFIX}docs"
+"""Where the documentation lies. The host never resolves (RFC 6761): a platform puts its own address here."""
 
 CRITICAL, WARNING, INFO = "critical", "warning", "info"
 SEVERITIES = (CRITICAL, WARNING, INFO)
