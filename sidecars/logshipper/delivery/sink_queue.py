@@ -125,7 +125,10 @@ class SinkQueue:
             if tail is not None and self._follower.ensure_open(tail):
                 chunk = tail.reread(sent, self._sink)
         except FileTruncated:
-            return None  # the next poll or read notices it
+            pass  # the next poll or read notices it
+        except OSError as error:
+            if tail is not None:
+                self._follower.handle_read_error(tail, error)
         finally:
             self._follower.trim_open_files()
         if tail is not None and chunk is not None:

@@ -168,10 +168,11 @@ def _excluder(patterns: Iterable[str]) -> Callable[[str], bool]:
 def files_in(volumes: LogVolumes, folder: str) -> dict[str, FoundFile]:
     """Return the regular files in a directory by their names, matched by a glob or not: one may be a rotated file.
 
-    In a directory with very many names only some of them are looked at.
+    In a directory with very many names only some of them are looked at. Raises OSError if a directory that is there
+    cannot be read: that a file is not found in it says nothing.
     """
     files: dict[str, FoundFile] = {}
-    with contextlib.suppress(OSError), descriptors.reserved():
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), descriptors.reserved():
         for entry in islice(volumes.scan(folder), _MOST_NAMES):
             with contextlib.suppress(OSError):
                 status = entry.stat(follow_symlinks=False)

@@ -97,10 +97,11 @@ class Follower(FollowedFiles):
             self.tails[state.generation].assign(names[0], self._rules[names[0]])
         return bool(names)
 
-    def _is_hidden(self, found: FoundFile) -> bool:
-        """Return True for a file that no listing has found, and that each input excludes or does not look at."""
-        if found.input or self._volumes.is_below_a_link_root(found.path):
-            return False
+    def _is_no_candidate(self, found: FoundFile) -> bool:
+        """Return True for a file that is followed, or that no listing has found and each input leaves out."""
+        is_followed = found.key in self._by_key
+        if is_followed or found.input or self._volumes.is_below_a_link_root(found.path):
+            return is_followed
         return not discovery.inputs_of(found.path, self._inputs)
 
     @property
@@ -128,19 +129,17 @@ class Follower(FollowedFiles):
             yield
             if self._clock() > since + _STALE:  # other work was done during the yield
                 list_directory, since = cache(rotated_file_matching.list_directory), self._clock()
-            state = tail.state
-            tail.make_dormant(dormant=not self._volumes.is_readable(self._volumes.real_folder(state.path)))
-            for found in rotated_file_matching.candidates(state, listing, self._volumes, list_directory):
-                if found.key in self._by_key or self._is_hidden(found):
-                    continue
-                descriptor = self.access.open_if(found, partial(rotated_file_matching.is_same_generation, state, found))
-                if descriptor is not None:
-                    self._attach(tail, found, descriptor)
-                    self.trim_open_files()
-                    break
-                if found.key == tail.key and self.access.is_refused(found.path):
-                    tail.make_dormant()
-                    break
+            folder = self._volumes.real_folder(tail.state.path)
+            tail.make_dormant(dormant=self.access.is_refused(folder) or not self._volumes.is_readable(folder))
+            candidates = rotated_file_matching.candidates(tail.state, listing, self._volumes, list_directory)
+            try:
+                match = rotated_file_matching.find(tail.state, candidates, self._is_no_candidate, self.access)
+            except OSError:
+                tail.make_dormant()
+                continue
+            if match:
+                self._attach(tail, *match)
+                self.trim_open_files()
 
     # -- scans ---------------------------------------------------------------------------------------------------------
 
@@ -314,8 +313,9 @@ class Follower(FollowedFiles):
             self._forget(tail)
 
     def _is_out_of_place(self, tail: Tail, files: Mapping[FileKey, FoundFile]) -> bool:
-        """Return True if the file was renamed, or is not among the files that the globs match."""
-        return tail.state.path != tail.state.first_path or tail.key not in files
+        """Return True if the file was renamed, or is gone. A listing without it proves nothing: it may have failed."""
+        is_renamed = tail.state.path != tail.state.first_path
+        return is_renamed or (tail.key not in files and not self._is_still_there(tail))
 
     def _is_still_there(self, tail: Tail) -> bool:
         """Return True if the file is where it was, although the globs did not find it."""

@@ -10,6 +10,7 @@ many, the file that was used least recently is parked (closed for a time). The r
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -107,8 +108,9 @@ def _can_be_opened_again(tail: Tail, volumes: LogVolumes) -> bool:
     if tail.descriptor is not None and not os.fstat(tail.descriptor).st_nlink:
         return False
     folder = tail.folder or volumes.real_folder(tail.state.path)
-    for found in discovery.files_in(volumes, folder).values():
-        if found.key == tail.key:
-            tail.move(found.path, found.key, folder)
-            return True
+    with contextlib.suppress(OSError):
+        for found in discovery.files_in(volumes, folder).values():
+            if found.key == tail.key:
+                tail.move(found.path, found.key, folder)
+                return True
     return False

@@ -20,9 +20,10 @@ three other cases. All are decided by content, because names and inodes are not 
 
 from __future__ import annotations
 
+import errno
 import os
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice, takewhile
 
@@ -63,7 +64,7 @@ class DirectoryFiles:
 
 
 def list_directory(volumes: LogVolumes, folder: str) -> DirectoryFiles:
-    """Return the files that are in the directory now."""
+    """Return the files that are in the directory now. Raises OSError as `discovery.files_in` does."""
     return DirectoryFiles(discovery.files_in(volumes, folder))
 
 
@@ -74,7 +75,7 @@ ListDirectory = Callable[[LogVolumes, str], DirectoryFiles]
 def candidates(
     state: FileState, listing: Mapping[FileKey, FoundFile], volumes: LogVolumes, list_directory: ListDirectory
 ) -> Iterator[FoundFile]:
-    """Yield the files that may be the one of the state, the likeliest first."""
+    """Yield the files that may be the one of the state, the likeliest first. Raises OSError as `list_directory`."""
     key = (state.device, state.inode)
     if key in listing:
         yield listing[key]
@@ -91,6 +92,24 @@ def _is_beside(path: str, listing: Mapping[FileKey, FoundFile], volumes: LogVolu
     """
     folder = volumes.real_folder(path)
     return any(volumes.real_folder(found.path) == folder for found in listing.values())
+
+
+def find(
+    state: FileState, candidates: Iterable[FoundFile], is_out: Callable[[FoundFile], bool], access: FileAccess
+) -> tuple[FoundFile, int] | None:
+    """Return the first candidate that is the file of the state, and its descriptor; None if there is none.
+
+    `is_out` says which candidates are none. Raises OSError if a directory, or the likeliest file, cannot be read now.
+    """
+    for found in candidates:
+        if is_out(found):
+            continue
+        descriptor = access.open_if(found, partial(is_same_generation, state, found))
+        if descriptor is not None:
+            return found, descriptor
+        if found.key == (state.device, state.inode) and access.is_refused(found.path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), found.path)
+    return None
 
 
 def is_same_generation(state: FileState, found: FoundFile, read_at: fingerprint.ReadAt) -> bool:
@@ -118,7 +137,10 @@ def find_copy(
     """
     fingerprints = tail.fingerprints()
     whole = max(tail.state.size, *(position.offset for position in tail.state.positions.values()), 0)
-    directory = list_directory(volumes, volumes.real_folder(tail.state.path))
+    try:
+        directory = list_directory(volumes, volumes.real_folder(tail.state.path))
+    except OSError:  # if there is a copy, the next scans find it as a new file
+        return None
     near = directory.starting_with(discovery.stem(tail.state.first_path))
     name = os.path.basename(tail.state.first_path)  # noqa: PTH119 - paths are text: globs give it, records need it
 

@@ -101,7 +101,7 @@ class Store:
             with self._opened(SNAPSHOT) as file:
                 data = file.read(_LARGEST_SNAPSHOT + 1)
         except FileNotFoundError:
-            self.state.journal = max(self._journals(), default=0)  # journals of a removed snapshot
+            self.state.journal = max(self._saved_journals(), default=0)  # journals of a removed snapshot
             return
         except OSError as error:
             raise IOFailed(
@@ -117,10 +117,16 @@ class Store:
             ) from None
         self.is_fresh = False
         first = self.state.journal
-        for number in self._journals():
+        for number in self._saved_journals():
             if first <= number < first + _MOST_JOURNALS:
                 self._replay(number)
                 self.state.journal = number
+
+    def _saved_journals(self) -> list[int]:
+        try:
+            return self._journals()
+        except OSError as error:
+            raise IOFailed(f"{self._where} cannot be listed: {error.strerror}", code="state-unreadable") from None
 
     def _replay(self, number: int) -> None:
         """Apply the entries of a journal to the state. Raises IOFailed."""

@@ -90,7 +90,10 @@ class _Walk:
         while self._todo or self._links:
             folder, part, depth = self._todo.popleft() if self._todo else self._links.popleft()
             if has_magic(self._parts[part]):
-                yield from self._read(folder, part, depth)
+                try:
+                    yield from self._read(folder, part, depth)
+                except OSError as error:  # the rest of the directory cannot be read
+                    self._refused_folder(folder, part, error)
                 yield None
             else:
                 yield from self._named(folder, part, depth)
@@ -203,14 +206,17 @@ class _Walk:
                     return None
                 self._seen.add(key)
             entries = _scan(self._volumes, folder or "/")
-        except (PermissionError, LeavesRoot) as error:
-            named = folder == self._base or "**" not in self._parts[: part + 1]
-            self._refused(folder or "/", error, named)
+        except (FileNotFoundError, NotADirectoryError):
+            return None  # it is not there (yet)
+        except OSError as error:
+            self._refused_folder(folder, part, error)
             return None
-        except OSError:
-            return None  # it is not there (yet), or is no directory
         self._folders.add(folder or "/")
         return entries
+
+    def _refused_folder(self, folder: str, part: int, error: OSError) -> None:
+        named = folder == self._base or "**" not in self._parts[: part + 1]
+        self._refused(folder or "/", error, named)
 
 
 def _scan(volumes: LogVolumes, folder: str) -> Iterator[os.DirEntry[str]]:

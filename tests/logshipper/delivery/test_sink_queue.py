@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -33,6 +36,26 @@ async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(po
     (again,) = pod.queues["default"].resend()
     assert InFlightBatch("default", again, pod.process(again)).content.key == sent.content.key
     assert again[0].data == b"1\n"
+
+
+async def test_a_batch_that_was_on_its_way_and_cannot_be_read_now_is_read_when_the_file_can_be(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(pod.log, "1\n2\n")
+    await pod.store.save()
+    pod.look()
+    pod.send("default", pod.queues["default"].collect(2))
+    pod.kill()
+    pod.begin()
+
+    def fail(*_: object) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "pread", fail)
+        assert pod.queues["default"].resend() == []
+    pod.look()
+    assert pod.ship() == ["1", "2"]
 
 
 def test_a_long_line_is_shipped_in_pieces_and_stops_nothing(tmp_path: Path) -> None:

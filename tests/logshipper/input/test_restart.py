@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -188,3 +190,25 @@ async def test_thousands_of_files_are_found_again_by_one_look_at_their_directory
     pod.begin()
     assert looks == [str(pod.logs)]
     assert pod.ship() == []
+
+
+async def test_a_file_is_not_given_up_while_its_directory_cannot_be_listed(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(pod.log, "1\n2\n")
+    pod.look()
+    await pod.store.save()
+    pod.kill()
+
+    def fail(*_: object) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as failing:
+        failing.setattr(LogVolumes, "scan", fail)
+        pod.begin()
+    (tail,) = pod.follower.tails.values()
+    assert tail.dormant
+    pod.look()
+    assert pod.ship() == ["1", "2"]
+    assert list(pod.follower.tails.values()) == [tail]
+    assert pod.dropped() == {}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from sidecars.chassis.isolation.beneath import Root
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
+
+
+def fails(*_: object) -> NoReturn:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def deleting(tmp_path: Path, *sinks: str) -> Pod:
@@ -99,3 +106,32 @@ def test_a_rotated_file_that_cannot_be_deleted_is_told_and_stops_nothing(
     append(pod.log, "2\n")
     pod.look()
     assert pod.ship() == ["2"]
+
+
+def test_the_log_itself_is_not_deleted_when_its_directory_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing without the log is no rotation: the volume failed for a moment."""
+    pod = deleting(tmp_path)
+    append(pod.log, "1\n")
+    pod.look()
+    pod.ship()
+    with monkeypatch.context() as failing:
+        failing.setattr(Root, "scan", fails)
+        pod.look(ROTATE_WAIT + 1)
+    assert pod.log.exists()
+
+
+def test_a_line_that_is_being_written_is_not_cut_when_its_directory_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = deleting(tmp_path)
+    append(pod.log, "1\n2")
+    pod.look()
+    with monkeypatch.context() as failing:
+        failing.setattr(Root, "scan", fails)
+        pod.look(ROTATE_WAIT + 1)
+        assert pod.ship() == ["1"]
+    append(pod.log, "3\n")
+    pod.look()
+    assert pod.ship() == ["23"]

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -97,6 +98,25 @@ async def test_a_journal_that_cannot_be_read_is_a_sentence(store: Store, tmp_pat
     (tmp_path / "state" / "journal-9").mkdir()
     store.close()
     with pytest.raises(IOFailed, match="journal-9 cannot be read"):
+        opened(tmp_path / "state")
+
+
+@pytest.mark.parametrize("is_fresh", [True, False])
+async def test_a_directory_that_cannot_be_listed_is_a_sentence(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_fresh: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    if not is_fresh:
+        await store.save()
+    store.close()
+
+    def scan(_root: Root) -> NoReturn:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Root, "scan", scan)
+    with pytest.raises(IOFailed, match="cannot be listed: Input/output error"):
         opened(tmp_path / "state")
 
 

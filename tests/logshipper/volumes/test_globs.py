@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,23 @@ def test_an_absurd_depth_ends(tmp_path: Path) -> None:
 )
 def test_the_base_of_a_pattern_is_its_fixed_part(pattern: str, expected: str) -> None:
     assert globs.base(pattern) == expected
+
+
+def test_a_directory_that_cannot_be_read_to_its_end_is_refused_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty listing would say that the files are gone."""
+    (tmp_path / "a.log").touch()
+    volumes = LogVolumes([str(tmp_path)])
+    scan = LogVolumes.scan
+
+    def scan_one(self: LogVolumes, folder: str) -> Iterator[os.DirEntry[str]]:
+        yield from scan(self, folder)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(LogVolumes, "scan", scan_one)
+    refused: list[str] = []
+    matches = globs.find(f"{tmp_path}/*.log", volumes, lambda path, *_: refused.append(path), set())
+    assert [match.path for match in matches if match is not None] == [f"{tmp_path}/a.log"]
+    assert refused == [str(tmp_path)]
+    volumes.close()
