@@ -118,6 +118,18 @@ def test_every_query_is_promql_and_selects_by_the_variables(name: str) -> None:
                 assert {"namespace", "pod"} <= labels or selector.metric == "ALERTS", target["expr"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_each_value_of_a_table_has_a_heading(name: str) -> None:
+    for panel in panels(name):
+        if panel["type"] == "table":
+            assert [step["id"] for step in panel["transformations"]] == ["merge", "organize"]
+            named = panel["transformations"][-1]["options"]["renameByName"]
+            letters = [f"Value #{target['refId']}" for target in panel["targets"]]
+            assert list(named) == (letters if len(letters) > 1 else ["Value"])
+            assert all(named.values())
+            assert all(target["format"] == "table" and target["instant"] for target in panel["targets"])
+
+
 def test_the_parser_would_tell_a_wrong_type_and_a_wrong_word() -> None:
     for wrong in ("rate(sidecar_ready)", "summ(sidecar_ready)", 'sidecar_ready{pod=~"$pod"'):
         with pytest.raises(ValueError, match=r"."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from typing import get_args
@@ -18,6 +19,7 @@ from sidecars.logshipper.metrics import OUTCOMES
 from sidecars.logshipper.model.ledger import REASONS
 from sidecars.warcopier.metrics import RESULTS
 from tests.monitoring.queries import grouping_labels, selectors
+from tests.support import peer
 from tools.monitoring import exposed, reference
 from tools.monitoring.__main__ import REFERENCE
 from tools.monitoring.alerts.groups import ALERTS, RECORDINGS
@@ -61,8 +63,13 @@ Families = dict[str, Family]
 
 
 @pytest.fixture(scope="module")
-def families() -> Families:
-    return exposed.families(exposed.pages())
+def pages() -> dict[str, str]:
+    return exposed.pages()
+
+
+@pytest.fixture(scope="module")
+def families(pages: dict[str, str]) -> Families:
+    return exposed.families(pages)
 
 
 @cache
@@ -139,3 +146,11 @@ def test_the_reference_of_metrics_is_current(families: Families) -> None:
 def test_every_metric_has_a_description_that_ends_as_a_sentence(families: Families) -> None:
     for family in families.values():
         assert re.fullmatch(r"[A-Z0-9].*\.", family.help), family.name
+
+
+def test_promtool_finds_no_fault_in_the_names_and_the_form_of_a_page(pages: dict[str, str]) -> None:
+    for name, page in pages.items():
+        done = subprocess.run(
+            [peer("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout + done.stderr) == (0, ""), name

@@ -214,8 +214,18 @@ def _panel(panel: Panel, number: int) -> dict[str, Any]:
         "targets": targets,
         "fieldConfig": {"defaults": defaults, "overrides": []},
         "options": _options(panel),
-        **({"transformations": [{"id": "merge", "options": {}}]} if is_table else {}),
+        **({"transformations": _columns(panel.queries)} if is_table else {}),
     }
+
+
+def _columns(queries: Sequence[Query]) -> list[dict[str, Any]]:
+    """Return the steps that make one table of the queries, whose values have the names of their legends as headings."""
+    values = [f"Value #{chr(ord('A') + index)}" for index in range(len(queries))] if len(queries) > 1 else ["Value"]
+    named = {value: query.legend for value, query in zip(values, queries, strict=True)}
+    return [
+        {"id": "merge", "options": {}},
+        {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": named}},
+    ]
 
 
 def _thresholds(panel: Panel) -> dict[str, Any]:

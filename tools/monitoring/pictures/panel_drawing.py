@@ -85,7 +85,7 @@ def _colour(steps: Sequence[dict[str, Any]], value: float) -> str:
 
 
 def _table(panel: dict[str, Any], place: Place, results: Sequence[Sequence[Line]]) -> str:
-    columns = [target["legendFormat"] for target in panel["targets"]]
+    columns = list(panel["transformations"][-1]["options"]["renameByName"].values())
     rows: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
     for column, lines in zip(columns, results, strict=True):
         for line in lines:
