@@ -64,7 +64,7 @@ case $TARGETARCH in
     arm64) machine=aarch64 ;;
     *) echo "no image is built for $TARGETARCH"; exit 1 ;;
 esac
-echo "architecture=$TARGETARCH machine=$machine triplet=$machine-linux-gnu target=/target" > /etc/target
+printf '%s\n' MACHINE=$machine TRIPLET=$machine-linux-gnu TARGET=/target > /etc/target
 EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ FROM builder AS target
 # Debian's packages of the target, unpacked and not installed.
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false <<EOS
 . /etc/target
-python3 /debian_files.py fetch $architecture $target base-files ca-certificates libgcc-s1 libstdc++6 python3
+python3 /debian_files.py fetch "$TARGETARCH" "$TARGET" base-files ca-certificates libgcc-s1 libstdc++6 python3
 EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -80,19 +80,19 @@ FROM target AS runtime
 COPY tools/release/shared_libraries.py /
 RUN <<EOS
 . /etc/target
-python=$(cd $target && readlink usr/bin/python3)
+python=$(readlink "$TARGET/usr/bin/python3")
 library=usr/lib/$python
 root=/runtime
 # Bytecode is made by the builder's Python, so it must be the target's: both come from one archive.
-[ "$(python3 -c 'import platform; print(platform.python_version())')" = "$(sed -n 's/^Version: \([0-9.]*\).*/\1/p' $target/var/lib/dpkg/info/"$python"-minimal/control)" ]
+[ "$(python3 -c 'import platform; print(platform.python_version())')" = "$(sed -n 's/^Version: \([0-9.]*\).*/\1/p' "$TARGET/var/lib/dpkg/info/$python-minimal/control")" ]
 mkdir -p $root/etc/ssl/certs $root/usr/bin $root/usr/local/bin $root/usr/lib/ssl
 install -d -m 1777 $root/tmp
-for link in lib lib64; do [ ! -L $target/$link ] || cp -P $target/$link $root/; done
+for link in lib lib64; do [ ! -L "$TARGET/$link" ] || cp -P "$TARGET/$link" $root/; done
 
 # Python: the standard library without the modules that need libraries which are left out (curses, databases, readline),
 # that are for terminals or other systems, or that test or install Python itself. A test imports each of the others.
-cp -P $target/usr/bin/python3 "$target/usr/bin/$python" $root/usr/bin/
-cp -r --no-dereference "$target/$library" $root/usr/lib/
+cp -P "$TARGET/usr/bin/python3" "$TARGET/usr/bin/$python" $root/usr/bin/
+cp -r --no-dereference "$TARGET/$library" $root/usr/lib/
 for name in curses dbm sqlite3 antigravity.py idlelib pydoc_data this.py tkinter turtle.py turtledemo ensurepip \
     lib2to3 test venv EXTERNALLY-MANAGED sitecustomize.py _{aix,android,apple,ios,osx}_support.py; do
     rm -rf "${root:?}/${library:?}/$name"
@@ -104,10 +104,10 @@ python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $root -p / "
 
 # The shared libraries that these need, with the loader; libgcc_s, which glibc loads when a thread ends; and the others
 # that a wheel may expect (PEP 600): libstdc++, and the old names of parts of libc, a few KB each.
-(cd $root && ls "usr/bin/$python" "$library"/lib-dynload/*.so) > /tmp/asking
-find $target/usr/lib/"$triplet" -regex '.*/\(libgcc_s.so.1\|libstdc\+\+.so.6\|lib\(dl.so.2\|pthread.so.0\|rt.so.1\|util.so.1\)\)' -printf "/usr/lib/$triplet/%f\n" > /tmp/expected
-{ cat /tmp/expected; xargs python3 /shared_libraries.py needed $target < <(cat /tmp/asking /tmp/expected); } | sort -u > /tmp/libraries
-while read -r file; do install -D "$target$file" "$root$file"; done < /tmp/libraries
+printf '%s\n' "$root/usr/bin/$python" "$root/$library"/lib-dynload/*.so | sed "s|^$root||" > /tmp/asking
+find "$TARGET/usr/lib/$TRIPLET" -regex '.*/\(libgcc_s.so.1\|libstdc\+\+.so.6\|lib\(dl.so.2\|pthread.so.0\|rt.so.1\|util.so.1\)\)' -printf "/usr/lib/$TRIPLET/%f\n" > /tmp/expected
+cat /tmp/asking /tmp/expected | xargs python3 /shared_libraries.py needed "$TARGET" | sort -u - /tmp/expected > /tmp/libraries
+while read -r file; do install -D "$TARGET$file" "$root$file"; done < /tmp/libraries
 
 # Names: the user 65532, and the order of host look-ups: /etc/hosts, then DNS (both are in glibc itself).
 printf '%s\n' root:x:0:0:root:/:/sbin/nologin nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin > $root/etc/passwd
@@ -115,16 +115,16 @@ printf '%s\n' root:x:0: nonroot:x:65532: > $root/etc/group
 printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' > $root/etc/nsswitch.conf
 
 # TLS: Debian's certificates, at OpenSSL's default paths. The builder has made the bundle of the same package.
-[ "$(dpkg-query --show --showformat '${Version}' ca-certificates)" = "$(sed -n 's/^Version: //p' $target/var/lib/dpkg/info/ca-certificates/control)" ]
+[ "$(dpkg-query --show --showformat '${Version}' ca-certificates)" = "$(sed -n 's/^Version: //p' "$TARGET/var/lib/dpkg/info/ca-certificates/control")" ]
 cp /etc/ssl/certs/ca-certificates.crt $root/etc/ssl/certs/
-cp $target/etc/ssl/openssl.cnf $root/etc/ssl/
+cp "$TARGET/etc/ssl/openssl.cnf" $root/etc/ssl/
 ln -s /etc/ssl/certs/ca-certificates.crt $root/usr/lib/ssl/cert.pem
 ln -s /etc/ssl/certs $root/usr/lib/ssl/certs
 ln -s /etc/ssl/openssl.cnf $root/usr/lib/ssl/openssl.cnf
 
 # Origin: the files that a scanner reads, and the licences.
-cp -L $target/etc/os-release $target/etc/debian_version $root/etc/
-python3 /debian_files.py record $target $root ca-certificates
+cp -L "$TARGET/etc/os-release" "$TARGET/etc/debian_version" $root/etc/
+python3 /debian_files.py record "$TARGET" $root ca-certificates
 
 find $root -exec touch --no-dereference --date @0 {} +
 EOS
@@ -142,12 +142,12 @@ mkdir -p $site
 if grep -q '==' /lock.txt; then
     [ ! -s /run/ca.pem ] || export PIP_CERT=/run/ca.pem
     version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    glibc=$(sed -n 's/^Version: 2\.\([0-9]*\).*/\1/p' $target/var/lib/dpkg/info/libc6/control)
-    mapfile -t platforms < <(seq "$glibc" -1 5 | sed "s/.*/--platform=manylinux_2_&_$machine/")
+    glibc=$(sed -n 's/^Version: 2\.\([0-9]*\).*/\1/p' "$TARGET/var/lib/dpkg/info/libc6/control")
+    PIP_PLATFORM="$(seq "$glibc" -1 5 | sed "s/.*/manylinux_2_&_$MACHINE/") manylinux2014_$MACHINE"
+    export PIP_PLATFORM
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
         --require-hashes --only-binary :all: --no-deps --no-compile --target $site --requirement /lock.txt \
-        --python-version "$version" --implementation cp --abi "cp${version/./}" --abi abi3 --abi none \
-        "${platforms[@]}" "--platform=manylinux2014_$machine"
+        --python-version "$version" --implementation cp --abi "cp$(echo "$version" | tr -d .)" --abi abi3 --abi none
     rm -rf ${site:?}/bin
     find $site -type d \( -name tests -o -name test -o -name __pycache__ \) -prune -exec rm -r {} +
     find $site -type f \( -name '*.c' -o -name '*.h' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.pyx' \) -delete
@@ -166,9 +166,9 @@ RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false --mount=type=cac
 . /etc/target
 if [ -n "$(python3 /source/compile.py --packages "$SIDECAR")" ]; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "gcc-${triplet/_/-}" >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "gcc-$(echo "$TRIPLET" | tr _ -)" >/dev/null
     rm -rf /var/lib/apt/lists/*
-    python3 /debian_files.py fetch $architecture $target libc6-dev libpython3-dev
+    python3 /debian_files.py fetch "$TARGETARCH" "$TARGET" libc6-dev libpython3-dev
     [ ! -s /run/ca.pem ] || export PIP_CERT=/run/ca.pem
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --break-system-packages \
         --require-hashes --only-binary :all: --requirement /source/compile.txt
@@ -181,12 +181,12 @@ COPY sidecars/${SIDECAR} /source/sidecars/${SIDECAR}
 # The compiler, its flags and the name of a module are the target's, by the variables that CPython's own cross builds use.
 RUN <<EOS
 . /etc/target
-python=$(cd $target && readlink usr/bin/python3)
+python=$(readlink "$TARGET/usr/bin/python3")
 mkdir /sysconfig
-cp "$target/usr/lib/$python/_sysconfigdata__$triplet.py" /sysconfig/
-export CC="$triplet-gcc --sysroot=$target" LDSHARED="$triplet-gcc --sysroot=$target -shared"
-export CFLAGS="-isystem $target/usr/include/$python" PYTHONPATH=/sysconfig
-export _PYTHON_HOST_PLATFORM=linux-$machine _PYTHON_SYSCONFIGDATA_NAME=_sysconfigdata__$triplet
+cp "$TARGET/usr/lib/$python/_sysconfigdata__$TRIPLET.py" /sysconfig/
+export CC="$TRIPLET-gcc --sysroot=$TARGET" LDSHARED="$TRIPLET-gcc --sysroot=$TARGET -shared"
+export CFLAGS="-isystem $TARGET/usr/include/$python" PYTHONPATH=/sysconfig
+export _PYTHON_HOST_PLATFORM="linux-$MACHINE" _PYTHON_SYSCONFIGDATA_NAME="_sysconfigdata__$TRIPLET"
 python3 /source/compile.py /compiled
 find /compiled -name '*.so' -exec strip --strip-unneeded {} +
 EOS
@@ -225,7 +225,7 @@ cp -a /layers/1/. /layers/2/. /code/. /image/
 python3 /shared_libraries.py check /image
 bill=/code/var/lib/db/sbom
 mkdir -p $bill
-python3 /sbom.py /image "$SIDECAR" "$architecture" /code/usr/lib/python3/dist-packages/sidecars/chassis/__init__.py > "$bill/$SIDECAR.spdx.json"
+python3 /sbom.py /image "$SIDECAR" "$TARGETARCH" /code/usr/lib/python3/dist-packages/sidecars/chassis/__init__.py > "$bill/$SIDECAR.spdx.json"
 find /code/var -exec touch --no-dereference --date @0 {} +
 rm -rf /image
 EOS
@@ -236,10 +236,10 @@ COPY infra/pause.S sidecars/chassis/__init__.py tools/release/sbom.py /
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false <<EOS
 . /etc/target
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "gcc-${triplet/_/-}" >/dev/null
+DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "gcc-$(echo "$TRIPLET" | tr _ -)" >/dev/null
 mkdir -p /infra/var/lib/db/sbom
-"$triplet-gcc" -nostdlib -static -no-pie -s -Wl,--build-id=none -Wl,-z,noseparate-code -o /infra/pause /pause.S
-python3 /sbom.py /infra infra "$architecture" /__init__.py > /infra/var/lib/db/sbom/infra.spdx.json
+"$TRIPLET-gcc" -nostdlib -static -no-pie -s -Wl,--build-id=none -Wl,-z,noseparate-code -o /infra/pause /pause.S
+python3 /sbom.py /infra infra "$TARGETARCH" /__init__.py > /infra/var/lib/db/sbom/infra.spdx.json
 find /infra -exec touch --no-dereference --date @0 {} +
 EOS
 

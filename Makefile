@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
-LOCKS  := $(NAMES) compile demo dev fuzz
+LOCKS  := $(NAMES) compile demo dev fuzz scan
 # Most tests wait for processes. Two of them at a time halve the run; the tests of one file stay together.
 PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 # Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check check-code check-images docs pictures images e2e arm64 bench chaos fuzz hostile soak compiled test-compiled world model locks clean
+.PHONY: help demo test test-fast check check-code check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -45,6 +45,11 @@ check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/python -m tools.manifests --check
 	$(BIN)/python -m tools.monitoring --check
 	$(BIN)/python -m tools.monitoring.pictures --check
+	$(BIN)/zizmor --offline --no-progress --quiet .github
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
 	$(BIN)/python -m pytest -q tests/repo
 
@@ -70,6 +75,23 @@ images: ## build the five images
 
 arm64: $(VENV)/dev.stamp ## all five images for arm64, on any machine: built twice and started under qemu-user (needs an engine and qemu-user)
 	IMAGES=all $(BIN)/python -m pytest -m engine --timeout 3600 tests/images/test_arm64.py tests/images/test_reproducible.py
+
+release-notes: $(VENV)/dev.stamp ## the notes of the version of the tag GITHUB_REF_NAME, in build/release
+	@mkdir -p build/release
+	$(BIN)/python -m tools.release notes --tag "$${GITHUB_REF_NAME:?the tag, such as v1.2.3}" >build/release/notes.md
+
+release-images: $(VENV)/dev.stamp ## build the images of both platforms, push them to REGISTRY and write their digests; the workflow calls it
+	$(BIN)/python -m tools.release publish --registry "$${REGISTRY:?where to push}" --attest
+
+release-sign: $(VENV)/dev.stamp ## sign what release-images has pushed, with cosign and without a key; the workflow calls it
+	$(BIN)/python -m tools.release sign --registry "$${REGISTRY:?where the images are}"
+
+release-charts: $(VENV)/dev.stamp ## push the Helm charts to REGISTRY; the workflow calls it
+	$(BIN)/python -m tools.release charts --registry "$${REGISTRY:?where to push}"
+
+scan: $(VENV)/dev.stamp $(VENV)/scan.stamp ## known vulnerabilities of the images' Debian packages and of the locks; needs the network and debsecan
+	@for name in $(NAMES); do $(BIN)/pip-audit --disable-pip --require-hashes --requirement locks/$$name.txt || exit 1; done
+	$(BIN)/python -m tools.release scan
 
 bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fails where a figure is missed
 	@missed=0; for name in $(NAMES) ambassador_names isolation stalled_log silent_connections loop_stalls; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \

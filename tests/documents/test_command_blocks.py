@@ -28,6 +28,9 @@ from tools.names import SIDECARS, image
 # The tests that run the blocks of a file, and the first lines of these blocks, without their comments.
 RUN_BY_FILE = {
     "README.md": ("tests/images/test_example_tomcat.py", "docker buildx bake"),
+    "docs/how-to/verify-an-image.md": (
+        "tests/images/test_bill_of_materials.py", f"container=$(docker create {image('adapter')} -)",
+    ),
     "examples/ambassador/README.md": (
         "tests/images/test_example_ambassador.py", "docker buildx bake ambassador infra", "cd examples/ambassador",
     ),

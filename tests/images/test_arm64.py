@@ -76,6 +76,9 @@ def environ(name: str, tmp_path: Path) -> dict[str, str]:
     for folder in ("logs", "state", "artifacts", "webapps"):
         (tmp_path / folder).mkdir()
     settings = {key: value.format(folder=tmp_path) for key, value in SETTINGS[name].items()}
+    settings["CONFINEMENT"] = (
+        "off"  # qemu-user has a thread of its own, and a process is confined before its second one
+    )
     settings |= {key: f"127.0.0.1:{free_port()}" for key in PORTS.get(name, ("ADMIN_LISTEN",))}
     return {f"{name.upper()}_{key}": value for key, value in settings.items()}
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.images.support import docker, inspect
+from tests.images.support import docker, inspect, run
 from tests.support import get, peer, serving
+from tools import kube
 from tools.names import VERSION
 from tools.release import publish
 
@@ -80,3 +82,12 @@ def test_a_tag_that_was_moved_does_not_change_what_a_digest_means(registry: str,
     docker("buildx", "imagetools", "create", "--tag", f"{registry}/sidecars/infra:{VERSION}", other)
     assert manifest(registry, VERSION) != before
     assert manifest(registry, digest) == before
+
+
+def test_the_charts_are_pushed_to_the_same_registry_and_read_back(registry: str, tmp_path: Path) -> None:
+    publish.charts(f"{registry}/sidecars", tmp_path)
+    helm = kube.programs() / "helm"
+    for chart in publish.CHARTS:
+        address = f"oci://{registry}/sidecars/charts/{chart}"
+        shown = run(helm, "show", "chart", address, "--version", VERSION, "--plain-http").stdout
+        assert f"name: {chart}\n" in shown

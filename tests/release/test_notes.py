@@ -46,7 +46,12 @@ def test_no_release_is_made_of_a_version_that_is_not_written_about(version: str,
         notes.section(CHANGELOG, version, released=True)
 
 
+def test_a_tag_of_another_version_makes_no_release(capsys: pytest.CaptureFixture[str]) -> None:
+    assert notes.main(["--tag", "v99.0.0"]) == 1
+    assert capsys.readouterr().err == f"the tag is v99.0.0, and the version in pyproject.toml is {VERSION}\n"
+
+
 def test_this_version_has_a_section(capsys: pytest.CaptureFixture[str]) -> None:
-    assert notes.main([VERSION]) == 0
+    assert notes.main([]) == 0
     assert capsys.readouterr().out.startswith("## ")
     assert "docs/how-to/verify-an-image.md" in notes.notes((ROOT / "CHANGELOG.md").read_text(), VERSION)

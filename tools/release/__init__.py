@@ -9,6 +9,7 @@ debian_files      the files of unpacked Debian packages, and dpkg's records for 
 shared_libraries  the libraries that ELF files of any machine need
 sbom              the SPDX document of an image; read it first
 notes             the release notes of a version
+scan              known vulnerabilities of an image's Debian packages
 publish           the images of all platforms in a registry, as one list a name; and their signatures
 
 The Dockerfile copies the first three into its stages, so each of them imports the standard library alone.

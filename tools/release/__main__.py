@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tools.release import debian_files, notes, publish, sbom, shared_libraries
+from tools.release import debian_files, notes, publish, sbom, scan, shared_libraries
 
 TOOLS: dict[str, Callable[[list[str]], int]] = {
+    "charts": lambda argv: publish.main(["charts", *argv]),
     "debian-files": debian_files.main,
     "notes": notes.main,
     "publish": lambda argv: publish.main(["publish", *argv]),
     "sbom": sbom.main,
+    "scan": scan.main,
     "shared-libraries": shared_libraries.main,
     "sign": lambda argv: publish.main(["sign", *argv]),
 }

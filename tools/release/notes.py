@@ -1,8 +1,10 @@
 """The release notes of a version, from CHANGELOG.md: `python -m tools.release notes 0.1.0`.
 
 A section begins with `## 0.1.0 (2026-11-29)` or `## 0.1.0 (unreleased)`. The notes are its text, and how to verify the
-images. It exits with 1 if there is no such section, if the section is empty, or, with `--released`, if it has no date:
-the release workflow makes no release of a version that is still written about.
+images. It exits with 1 if there is no such section, or if the section is empty.
+
+With `--tag v0.1.0`, as the release workflow calls it, the version is that of the tag. It exits with 1, too, if the
+section has no date, or if pyproject.toml has another version.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools.names import ROOT, VERSION
+
 HEADING = re.compile(r"^## (?P<version>\d\S*) \((?P<date>unreleased|\d{4}-\d\d-\d\d)\)$", re.MULTILINE)
 
 
@@ -40,11 +42,16 @@ def notes(changelog: str, version: str, *, released: bool = False) -> str:
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.release notes", description=__doc__.partition("\n")[0])
-    parser.add_argument("version")
-    parser.add_argument("--released", action="store_true", help="refuse a version without a date")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("version", nargs="?", default=VERSION)
+    what.add_argument("--tag", help="the tag of a release: refuse a version without a date, and another one than ours")
     arguments = parser.parse_args(argv)
+    version = arguments.tag.removeprefix("v") if arguments.tag else arguments.version
+    if arguments.tag and arguments.tag != f"v{VERSION}":
+        print(f"the tag is {arguments.tag}, and the version in pyproject.toml is {VERSION}", file=sys.stderr)
+        return 1
     try:
-        print(notes((ROOT / "CHANGELOG.md").read_text(), arguments.version, released=arguments.released), end="")
+        print(notes((ROOT / "CHANGELOG.md").read_text(), version, released=bool(arguments.tag)), end="")
     except ValueError as refused:
         print(refused, file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
     python -m tools.release publish --registry registry.example/sidecars [--attest] [NAME…]
     python -m tools.release sign --registry registry.example/sidecars
+    python -m tools.release charts --registry registry.example/sidecars
 
 `publish` builds and pushes an image for each platform, and makes one list of both under the version. It writes the
 digest of each list to build/release/digests.json. With `--attest` BuildKit adds the provenance to each, which needs a
@@ -9,6 +10,8 @@ builder of the driver docker-container; without it any engine does.
 
 `sign` signs each of these digests with cosign, without a key: the identity is that of the workflow that runs it. It
 attests the bill of materials of each platform, which it takes out of the image.
+
+`charts` packs the Helm charts and pushes them below charts/.
 """
 
 from __future__ import annotations
@@ -21,9 +24,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.names import ROOT, SIDECARS, VERSION
+from tools import kube
+from tools.names import ROOT, SIDECARS, VERSION, official
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
+BASE = official("debian")
+CHARTS = ("sidecars", "sidecars-platform")
 DIGESTS = ROOT / "build/release/digests.json"
 
 
@@ -39,6 +45,7 @@ def publish(registry: str, names: list[str], *, attest: bool) -> dict[str, str]:
     """Push the images of all platforms. Return the digest of each name's list."""
     revision, seconds, created = run("git", "log", "-1", "--format=%H %ct %cI").split()
     environ = {
+        "BASE": pinned(BASE) if attest else BASE,
         "REGISTRY": registry,
         "REVISION": revision,
         "CREATED": created,
@@ -57,6 +64,14 @@ def publish(registry: str, names: list[str], *, attest: bool) -> dict[str, str]:
         shown = run("docker", "buildx", "imagetools", "inspect", listed, "--format", "{{json .Manifest}}")
         digests[name] = str(json.loads(shown)["digest"])
     return digests
+
+
+def pinned(image: str) -> str:
+    """Return the image by digest: of the reference, or the one that its registry names now. Provenance records it."""
+    if "@" in image:
+        return image
+    shown = run("docker", "buildx", "imagetools", "inspect", image, "--format", "{{json .Manifest}}")
+    return f"{image}@{json.loads(shown)['digest']}"
 
 
 def one(registry: str, name: str, platform: str) -> str:
@@ -85,15 +100,28 @@ def bill_of_materials(reference: str, name: str, platform: str) -> str:
         run("docker", "rm", container)
 
 
+def charts(registry: str, folder: Path) -> None:
+    """Pack and push the charts. A registry on loopback is spoken to without TLS, as docker does."""
+    helm = kube.programs() / "helm"
+    plain = ["--plain-http"] if registry.startswith(("127.", "localhost")) else []
+    for chart in CHARTS:
+        run(helm, "package", ROOT / "deploy/helm" / chart, "--destination", folder)
+        run(helm, "push", folder / f"{chart}-{VERSION}.tgz", f"oci://{registry}/charts", *plain)
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.release", description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=["publish", "sign"])
+    parser.add_argument("what", choices=["publish", "sign", "charts"])
     parser.add_argument("--registry", required=True)
     parser.add_argument("--attest", action="store_true", help="let BuildKit attest the provenance")
     parser.add_argument("names", nargs="*", help="the images; all five if none is named")
     arguments = parser.parse_args(argv)
     if arguments.what == "sign":
         sign(arguments.registry, json.loads(DIGESTS.read_text()), DIGESTS.parent)
+        return 0
+    if arguments.what == "charts":
+        DIGESTS.parent.mkdir(parents=True, exist_ok=True)
+        charts(arguments.registry, DIGESTS.parent)
         return 0
     names = arguments.names or [*SIDECARS, "infra"]
     digests = publish(arguments.registry, names, attest=arguments.attest)
