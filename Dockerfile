@@ -56,6 +56,8 @@ EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
 FROM debian AS builder
+# The same as in `debian`. It is repeated where hadolint, which follows a stage to its parent alone, would miss it.
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 ARG TARGETARCH
 COPY tools/release/debian_files.py /
 RUN <<EOS
@@ -69,6 +71,7 @@ EOS
 
 # ---------------------------------------------------------------------------------------------------------------------
 FROM builder AS target
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # Debian's packages of the target, unpacked and not installed.
 RUN --mount=type=secret,id=ca,target=/run/ca.pem,required=false <<EOS
 . /etc/target
