@@ -10,13 +10,19 @@ PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check check-code check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model locks clean
+.PHONY: help demo up down test test-fast check check-code check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/demo.stamp ## the Pod as processes on loopback, with faults, and a checked ledger
 	@$(BIN)/python -m demo
+
+up: ## the Pod in containers, with a real Tomcat; builds what is missing, and says which page to open (needs an engine)
+	@$(PYTHON) -m tools.up up
+
+down: ## remove the Pod of `make up`
+	@$(PYTHON) -m tools.up down
 
 test: $(VENV)/dev.stamp ## every test that needs no container engine, JOBS (2) at a time; with an engine, the images too
 	$(BIN)/python -m pytest -m "not engine" $(PARALLEL)

@@ -5,10 +5,13 @@ GET /payments/<id>    returns the response of 127.0.0.1:8501, with its status
 GET /many?orders=N    requests N orders, some at a time, and counts the responses of each replica and the errors
 """
 
+import http.client
 import json
 import os
+import random
 import signal
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -20,19 +23,30 @@ ORDERS = os.environ.get("ORDERS", "http://127.0.0.1:8500")
 PAYMENTS = os.environ.get("PAYMENTS", "http://127.0.0.1:8501")
 AT_A_TIME = 8
 MOST = 5000
+RESTART = 20.0  # seconds in which a container is back after it has ended
 
 direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def ask(url: str) -> tuple[int, bytes]:
-    """Return the status and the body; 599 without a response."""
-    try:
-        with direct.open(url, timeout=30) as response:
-            return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-    except OSError as error:
-        return 599, str(error).encode()
+    """Return the status and the body; 599 without a response.
+
+    If nobody listens, or the connection ends without a response, the ambassador restarts. A GET may be repeated, so the
+    app tries again for RESTART seconds, each time after twice the pause, with chance in it, so that attempts spread.
+    """
+    end, pause = time.monotonic() + RESTART, 0.05
+    while True:
+        try:
+            with direct.open(url, timeout=30) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+        except (OSError, http.client.HTTPException) as error:
+            lost = isinstance(getattr(error, "reason", error), ConnectionError | http.client.HTTPException)
+            if not lost or time.monotonic() > end:
+                return 599, str(error).encode()
+        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads attempts; no secret
+        pause = min(2 * pause, 1.0)
 
 
 def many(count: int) -> dict[str, object]:

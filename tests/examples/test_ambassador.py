@@ -6,8 +6,10 @@ next ones, ports are free ones, and the test makes the certificate. Everything e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,8 @@ class World:
     admin: str
     zone: NameServer
     replicas: dict[str, Program]
+    ambassador: Callable[[], Program]  # starts it
+    ambassadors: list[Program]
 
     def many(self, orders: int) -> dict[str, Any]:
         found: dict[str, Any] = get(f"{self.app}/many?orders={orders}").json()
@@ -85,14 +89,16 @@ def world(tmp_path: Path) -> Iterator[World]:
             "AMBASSADOR_RESOLV_CONF": str(zone.resolv_conf(tmp_path)),
             "AMBASSADOR_ADMIN_LISTEN": f"127.0.0.1:{admin}",
         }
-        begin(["-m", "sidecars.ambassador"], **environ).wait_ready(admin)
+        ambassador = partial(begin, ["-m", "sidecars.ambassador"], **environ)
+        first = ambassador()
+        first.wait_ready(admin)
         begin(
             [str(EXAMPLE / "app.py")],
             HOST="127.0.0.1",
             PORT=str(app),
             **{name: f"http://{address}" for name, address in listen.items()},
         )
-        made = World(f"http://127.0.0.1:{app}", f"http://127.0.0.1:{admin}", zone, replicas)
+        made = World(f"http://127.0.0.1:{app}", f"http://127.0.0.1:{admin}", zone, replicas, ambassador, [first])
         try:
             wait_until(lambda: responds(f"{made.app}/orders/1"), "the app, and an order")
             yield made
@@ -142,3 +148,14 @@ def test_a_replica_that_is_killed_and_one_that_is_new_are_not_noticed(world: Wor
         assert story["answered by"]["well"] > 150
     finally:
         program.kill()
+
+
+def test_the_app_waits_for_an_ambassador_that_restarts_and_loses_no_order(world: World) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        orders = pool.submit(world.many, 1500)
+        wait_until(lambda: sum(each["requests"] for each in world.endpoints().values()) > 100, "orders are under way")
+        world.ambassadors[0].kill()
+        assert not orders.done(), "it was killed too late to tell anything"
+        world.ambassador()
+        story = orders.result()
+    assert story["errors"] == 0, story

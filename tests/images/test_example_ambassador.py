@@ -6,6 +6,7 @@ The tests share one Pod and run in this order; the last one stops it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -103,6 +104,14 @@ def test_a_replica_that_is_stopped_is_left_without_a_request(pod: Pod) -> None:
     pod.compose("stop", "--timeout", "5", "orders-slow")
     wait_until(lambda: len(pod.endpoints()) == 2, "its address is gone", PATIENCE)
     assert pod.many(50)["errors"] == 0
+
+
+def test_the_app_waits_for_an_ambassador_that_restarts(pod: Pod) -> None:
+    pod.compose("kill", "ambassador")
+    with ThreadPoolExecutor(1) as pool:
+        orders = pool.submit(pod.many, 50)
+        pod.compose("start", "ambassador")
+        assert orders.result()["errors"] == 0
 
 
 def test_the_end_is_orderly(pod: Pod) -> None:
