@@ -40,7 +40,9 @@ def ask(url: str) -> tuple[int, bytes]:
             with direct.open(url, timeout=30) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
-            return error.code, error.read()
+            starting = "dns_error" in error.headers.get("Proxy-Status", "")  # it has not heard from DNS yet
+            if not starting or time.monotonic() > end:
+                return error.code, error.read()
         except (OSError, http.client.HTTPException) as error:
             lost = isinstance(getattr(error, "reason", error), ConnectionError | http.client.HTTPException)
             if not lost or time.monotonic() > end:

@@ -18,14 +18,22 @@ from tools.names import EXAMPLES, REGISTRY, SIDECARS, repository
 
 MANIFESTS = sorted((ROOT / "examples").glob("*/*.yaml"))
 PODS = [path for path in MANIFESTS if path.name != "compose.yaml"]
-KUBERNETES = "1.33"
+KUBERNETES = [f"1.{minor}" for minor in range(29, 38)]
 # Images that a Dockerfile of an example derives from one of ours.
-DERIVED = {f"{EXAMPLES}/shop-war": "warcopier", f"{EXAMPLES}/hot-redeploy-war": "warcopier"}
+DERIVED = {f"{EXAMPLES}/{name}": "warcopier" for name in ("shop-war", "hot-redeploy-war", "report")}
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")  # the default of a variable in a compose file
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def pod_spec(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec of a Pod, or of the Pods of a workload; {} of anything else."""
+    spec = document.get("spec", {})
+    spec = spec.get("jobTemplate", {}).get("spec", spec)
+    found = spec.get("template", {}).get("spec", spec)
+    return found if isinstance(found, dict) and ("containers" in found or "initContainers" in found) else {}
 
 
 def containers(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -35,8 +43,7 @@ def containers(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             for service in document["services"].values():
                 yield from _ours(str(service.get("image", "")), service.get("environment") or {})
             continue
-        spec = document.get("spec", {})
-        spec = spec.get("template", {}).get("spec", spec)
+        spec = pod_spec(document)
         for container in [*spec.get("initContainers", []), *spec.get("containers", [])]:
             environ = {item["name"]: item.get("value", "from-the-cluster") for item in container.get("env", [])}
             yield from _ours(container["image"], environ)
@@ -71,17 +78,17 @@ def test_every_variable_given_to_one_of_our_images_is_a_valid_setting(path: Path
     assert found, "an example without one of our images"
 
 
-@pytest.mark.parametrize("path", PODS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_manifest_is_valid_for_kubernetes(path: Path) -> None:
-    for document in documents(path):
-        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_every_manifest_is_valid_for_kubernetes(version: str) -> None:
+    for path in PODS:
+        for document in documents(path):
+            kubernetes_validate.validate(document, version, strict=True)
 
 
 @pytest.mark.parametrize("path", PODS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_manifest_keeps_to_the_restricted_profile(path: Path) -> None:
     for document in documents(path):
-        spec = document.get("spec", {})
-        spec = spec.get("template", {}).get("spec", spec)
+        spec = pod_spec(document)
         for container in [*spec.get("initContainers", []), *spec.get("containers", [])]:
             context = {**spec.get("securityContext", {}), **container.get("securityContext", {})}
             assert context["runAsNonRoot"] is True, container["name"]
@@ -97,8 +104,7 @@ def test_a_manifest_keeps_to_the_restricted_profile(path: Path) -> None:
 @pytest.mark.parametrize("path", PODS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_in_kubernetes_a_logshipper_is_a_native_sidecar_that_holds_the_app_back_until_it_is_ready(path: Path) -> None:
     for document in documents(path):
-        spec = document.get("spec", {})
-        spec = spec.get("template", {}).get("spec", spec)
+        spec = pod_spec(document)
         assert not [item for item in spec.get("containers", []) if sidecar_of(item["image"]) == "logshipper"]
         for container in spec.get("initContainers", []):
             if sidecar_of(container["image"]) == "logshipper":

@@ -12,7 +12,7 @@ import yaml
 
 from sidecars.chassis.config.memory_ledger import MIB, SHARE, Entry, MemoryLedger
 from sidecars.chassis.config.settings import load
-from tests.repo.test_examples import sidecar_of
+from tests.repo.test_examples import pod_spec, sidecar_of
 from tests.support import ROOT
 
 MANIFESTS = sorted([*(ROOT / "examples").glob("*/*.yaml"), *(ROOT / "deploy/kustomize").glob("*/kustomization.yaml")])
@@ -40,8 +40,7 @@ def limited() -> Iterator[tuple[str, str, dict[str, str], int]]:
     """Yield file, sidecar, environment and memory limit of each container of ours that has a limit."""
     for path in MANIFESTS:
         for document in documents(path):
-            spec = document.get("spec", {}) if isinstance(document, dict) else {}
-            spec = spec.get("template", {}).get("spec", spec)
+            spec = pod_spec(document) if isinstance(document, dict) else {}
             for container in [*spec.get("initContainers", []), *spec.get("containers", [])]:
                 name = sidecar_of(container.get("image", ""))
                 limit = container.get("resources", {}).get("limits", {}).get("memory")

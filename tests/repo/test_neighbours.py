@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.repo.test_examples import sidecar_of
+from tests.repo.test_examples import pod_spec, sidecar_of
 from tests.support import ROOT
 
 USERS = {"warcopier": 64911, "logshipper": 64912, "ambassador": 64913, "adapter": 64914}
 ADMIN_PORTS = {"warcopier": 9911, "logshipper": 9912, "ambassador": 9913, "adapter": 9914}
-PODS = sorted(path for path in (ROOT / "examples").glob("*/*.yaml") if path.name in ("pod.yaml", "job.yaml"))
+PODS = sorted(
+    path for path in (ROOT / "examples").glob("*/*.yaml") if path.name not in ("compose.yaml", "prometheus.yml")
+)
 COMPOSE = sorted((ROOT / "examples").glob("*/compose.yaml"))
 KUSTOMIZATIONS = sorted((ROOT / "deploy" / "kustomize").glob("*/kustomization.yaml"))
 COMPONENTS = [path for path in KUSTOMIZATIONS if "kind: Component" in path.read_text()]
@@ -39,10 +41,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
 def pod_specs(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the spec of each Pod, or template of Pods, in a file."""
     for document in documents(path):
-        spec = document.get("spec", {})
-        spec = spec.get("jobTemplate", {}).get("spec", spec)
-        spec = spec.get("template", {}).get("spec", spec)
-        if "containers" in spec or "initContainers" in spec:
+        if spec := pod_spec(document):
             yield spec
 
 

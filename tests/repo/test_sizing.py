@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.repo.test_examples import sidecar_of
+from tests.repo.test_examples import pod_spec, sidecar_of
 from tests.repo.test_memory_ledgers import MANIFESTS, UNITS, documents
 from tests.support import ROOT
 from tools.names import SIDECARS
@@ -17,21 +17,15 @@ CPU, MEMORY = 60, 160 << 20  # thousandths of a core and bytes that all four may
 HOLD_BACK = {"logshipper": "/readyz", "ambassador": "/livez"}  # the app must not start before these answer
 
 
-def pod_spec(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the spec of a Pod, or of the Pods of a workload; {} of anything else."""
-    spec = document.get("spec", {})
-    spec = spec.get("jobTemplate", {}).get("spec", spec)
-    found: dict[str, Any] = spec.get("template", {}).get("spec", spec)
-    return found if isinstance(found, dict) else {}
-
-
 def ours() -> Iterator[tuple[Path, str, dict[str, Any]]]:
-    """Yield the file, the sidecar and the container of each sidecar in a manifest."""
+    """Yield the file, the sidecar and the container of each sidecar beside an app. A shared gateway is no sidecar."""
     for path in MANIFESTS:
         for document in documents(path):
             if isinstance(document, dict):
                 spec = pod_spec(document)
-                for container in [*spec.get("initContainers", []), *spec.get("containers", [])]:
+                app = [item for item in spec.get("containers", []) if sidecar_of(item["image"]) not in SIDECARS]
+                beside = app or "deploy" in path.parts  # a component brings no app
+                for container in [*spec.get("initContainers", []), *spec.get("containers", [])] if beside else []:
                     if (name := sidecar_of(container.get("image", ""))) in SIDECARS:
                         yield path, name, container
 
