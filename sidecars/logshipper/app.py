@@ -252,7 +252,7 @@ def cutting_rules(one: InputSettings, pipeline: Pipeline) -> CuttingRules:
     """Return how the files of an input are cut into chunks."""
     several = one.multiline != "none" or one.format == "cri"
     boundary = pipeline.boundary if several else None
-    return CuttingRules(one.max_line_size, one.long_lines == "cut", boundary, one.multiline_timeout)
+    return CuttingRules(one.max_line_size, one.long_lines == "cut", boundary, pipeline.context, one.multiline_timeout)
 
 
 def _keep_freed_memory() -> None:

@@ -334,7 +334,9 @@ class Tail(SinkPositions):
         enough = len(data) >= POSITION_LENGTH
         before = data if enough else self.read_at(max(0, end - POSITION_LENGTH), min(end, POSITION_LENGTH))
         position = position_fingerprint(end, before)
-        return Chunk(state.generation, state.first_path, at.offset, start, data, position, partial, state.input, gap)
+        context = min(start, self.rules.context) if data else 0
+        seen, file = self.read_at(start - context, context) if context else b"", (state.generation, state.first_path)
+        return Chunk(*file, at.offset, start, data, position, partial, state.input, gap, seen)
 
     def give_up_rest(self, sink: str) -> int:
         """Count what the file can no longer give to the sink as dropped. Return the number of lost bytes."""

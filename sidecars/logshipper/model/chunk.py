@@ -6,7 +6,7 @@ file:   ... delivered before │ gap (skipped) │ data of this chunk │ not re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sidecars.logshipper.model.fingerprint import Fingerprint
@@ -29,6 +29,7 @@ class Chunk:
     partial: bool = False
     input: str = ""  # name of the input that the file belongs to
     gap_reason: str = HOLE  # a reason of the ledger: HOLE or CUT
+    before: bytes = field(default=b"", repr=False)  # the file's bytes before `start`, `CuttingRules.context` at most
 
     @property
     def end(self) -> int:

@@ -49,6 +49,7 @@ class CuttingRules:
     cut: bool = False  # True: the end of a longer line is dropped; False: the line is shipped in pieces
     boundary: Callable[[bytes], int] | None = None  # returns where the last event of whole lines begins; None: each
     # line is an event
+    context: int = 0  # bytes before a chunk that its redaction needs
     patience: float = 0.0  # seconds without growth after which the last event of several lines is over
 
 

@@ -13,13 +13,14 @@ The id of an event is made of its offset in the file, and no step changes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sidecars.logshipper.model import timestamps
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.field_columns import MESSAGE, FieldColumns, unparsed
 from sidecars.logshipper.model.ledger import FILTERED
 from sidecars.logshipper.model.records import Dropped, Records
-from sidecars.logshipper.transform import parsers, redaction
+from sidecars.logshipper.transform import parsers, pem_keys, redaction
 from sidecars.logshipper.transform.cri import CriFraming
 from sidecars.logshipper.transform.field_extraction import extract, read_levels, rename_reserved
 from sidecars.logshipper.transform.framing import Events, Framing, LineFraming, MultilineFraming
@@ -28,6 +29,7 @@ from sidecars.logshipper.transform.multiline import create_splitter
 from sidecars.logshipper.transform.parsers import Parse
 from sidecars.logshipper.transform.pipeline_settings import PipelineSettings
 
+_KEY = pem_keys.NAMED.encode()
 _RESERVED = ("id", "file", "partial")
 
 
@@ -44,6 +46,7 @@ class Pipeline:
         self._keep = Finder(settings.keep) if settings.keep else None
         self._drop = Finder(settings.drop) if settings.drop else None
         self._redactor = redaction.Redactor(settings.redact) if settings.redact else None
+        self.context = pem_keys.CONTEXT if self._redactor else 0  # bytes of `Chunk.before`
         self._format = settings.format
         self._parse = parsers.create_parser(settings.format, settings.regex)
         self._time_key, self._level_key = settings.time_key, settings.level_key
@@ -58,7 +61,7 @@ class Pipeline:
     def process(self, chunk: Chunk) -> Records:
         """Return the records of the chunk's events, without those that `KEEP` and `DROP` exclude."""
         events = self._framing.events(chunk.data, chunk.start)
-        kept, dropped = self._filtered(events)
+        kept, dropped = self._filtered(events, self._continued(chunk, events))
         bodies = self._redacted(kept.bodies)
         untouched = bodies is events.bodies and self._format != "cri"
         partial = chunk.partial and bool(bodies) and kept.offsets[-1] == events.offsets[-1]  # the piece was kept
@@ -82,19 +85,43 @@ class Pipeline:
 
     # -- filtering and redacting ---------------------------------------------------------------------------------------
 
-    def _filtered(self, events: Events) -> tuple[Events, Dropped]:
+    def _filtered(self, events: Events, continued: Events) -> tuple[Events, Dropped]:
+        """Return those of the events that are kept, as they are in `continued`."""
         if self._keep is None and self._drop is None:
-            return events, {}
+            return continued, {}
         wanted = [self._keep is None] * len(events.bodies)
         for index in self._keep.matching(events.bodies) if self._keep else ():
             wanted[index] = True
         for index in self._drop.matching(events.bodies) if self._drop else ():
             wanted[index] = False
         if all(wanted):
-            return events, {}
-        kept = events.select(wanted)
+            return continued, {}
+        kept = continued.select(wanted)
         size, count = sum(events.sizes) - sum(kept.sizes), events.lines - kept.lines
         return kept, {FILTERED: (size, count)}
+
+    def _continued(self, chunk: Chunk, events: Events) -> Events:
+        """Return the events without the rest of secrets that began before them: in the line, or as a key of lines."""
+        if self._redactor is None or not events.bodies:
+            return events
+        whole, newline, begun = chunk.before.rpartition(b"\n")
+        line, bodies = begun.decode("utf-8", "replace"), events.bodies
+        if self._redactor.has_keys and (_KEY in chunk.before or _KEY in begun + chunk.data):
+            open_keys: dict[str, int] = {}
+            if whole:
+                earlier = self._framing.events(whole + newline, 0)
+                self._without_keys(earlier.bodies, earlier.streams, open_keys)
+            bodies = self._without_keys([line + bodies[0], *bodies[1:]], events.streams, open_keys)
+            bodies[0] = bodies[0].removeprefix(line)
+        if line:
+            bodies = [self._redactor.redact_rest(line, bodies[0]), *bodies[1:]]
+        return events if bodies == events.bodies else replace(events, bodies=bodies)
+
+    def _without_keys(self, bodies: list[str], streams: Sequence[str] | None, open_keys: dict[str, int]) -> list[str]:
+        """Return the texts without the lines of keys."""
+        if self._format == "json":
+            return pem_keys.redact_json(bodies, open_keys)
+        return pem_keys.redact(bodies, streams, open_keys)
 
     def _redacted(self, bodies: list[str]) -> list[str]:
         if self._redactor is None:

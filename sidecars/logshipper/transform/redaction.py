@@ -3,7 +3,7 @@
 1. One search for all patterns together goes through all texts. Most texts have no match, and stay as they are.
 2. In a text with a possible match, each rule replaces the match of its regex (or of its groups, if it has any) by its
    *token*, such as `[email]`. A token never changes, and no rule looks into one.
-   The lines of a PEM key that are events of their own follow the one with its beginning (`pem_keys`).
+   The lines of a PEM key that are events of their own were replaced before that (`pem_keys`).
 3. Step 2 is repeated until no rule finds a match, since the rest of a text may match where the whole did not. After
    `_ROUNDS` rounds the whole text is replaced.
 """
@@ -19,11 +19,12 @@ from typing import Any
 import orjson
 
 from sidecars.logshipper.model.field_columns import FieldColumns
-from sidecars.logshipper.transform import linear_regex, pem_keys, redaction_presets
+from sidecars.logshipper.transform import linear_regex, redaction_presets
 from sidecars.logshipper.transform.parsers import may_nest_deeply
 from sidecars.logshipper.transform.redaction_presets import CHECKS, JSON_PATTERNS, PRESETS, SETS, Spans
 
 _ROUNDS = 8
+_CONTINUED = 16 * 1024  # characters at the beginning of a text in which a match may end that has begun before it
 _TOKEN = "redacted"  # noqa: S105 - the token of users' regexes, and of a text that is replaced as a whole
 
 
@@ -61,7 +62,7 @@ class Redactor:
         json_patterns = [pattern for item in wanted for pattern in JSON_PATTERNS.get(item, ())]
         self._json_finders = [_finder(json_patterns)] if json_patterns else []
         tokens = sorted({rule.token for rule in self._rules} | {_TOKEN})
-        self._has_keys = "apikey" in wanted
+        self.has_keys = "apikey" in wanted
         self._tokens = re.compile(rf"(\[(?:{'|'.join(tokens)})\])".encode())
 
     def redact_text(self, text: str) -> str:
@@ -71,8 +72,6 @@ class Redactor:
         """Return the redacted texts; the same list if nothing was replaced."""
         candidates = self._candidates(texts, self._finders)
         clean = list(texts) if candidates else texts
-        for index in candidates if self._has_keys else ():
-            pem_keys.redact_body(texts, index, clean)
         for _ in range(_ROUNDS):
             if not candidates:
                 return clean
@@ -91,6 +90,20 @@ class Redactor:
         return [
             {name: next(rest) if type(value) is str else value for name, value in found.items()} for found in fields
         ]
+
+    def redact_rest(self, before: str, text: str) -> str:
+        """Return a text that continues a line, without what a match replaces that has begun `before` in that line."""
+        boundary = len(before.encode())
+        data = before.encode() + text[:_CONTINUED].encode()
+        spans = sorted(span for rule in self._rules for span in rule.spans_across(data, boundary))
+        if not spans:
+            return text
+        clean, at = [], boundary
+        for start, end in spans:
+            if end > at:
+                clean += [data[at:start], f"[{_TOKEN}]".encode()]
+                at = end
+        return b"".join([*clean, data[at:]]).decode("utf-8", "replace") + text[_CONTINUED:]
 
     # -- JSON ------------------------------------------------------------------------------------------------------
 
@@ -155,13 +168,25 @@ class _Rule:
             at = end
         return b"".join([*clean, piece[at:]]) if clean else piece
 
+    def spans_across(self, data: bytes, boundary: int) -> Iterator[tuple[int, int]]:
+        """Yield the parts after the boundary that the matches replace that go over it."""
+        for found in self.regex.finditer(data):
+            first, after = found.span()
+            if first < boundary < after:
+                for start, end in self._parts(found, data):
+                    if end > boundary:
+                        yield max(start, boundary), end
+
     def _spans(self, piece: bytes) -> Iterator[tuple[int, int]]:
         for found in self.regex.finditer(piece):
-            spans = [span for span in map(found.span, range(1, self.regex.groups + 1)) if span[0] >= 0]
-            for start, end in spans or [found.span()]:
-                for first, after in self.check(piece[start:end]):
-                    if after > first:
-                        yield start + first, start + after
+            yield from self._parts(found, piece)
+
+    def _parts(self, found: Any, piece: bytes) -> Iterator[tuple[int, int]]:
+        spans = [span for span in map(found.span, range(1, self.regex.groups + 1)) if span[0] >= 0]
+        for start, end in spans or [found.span()]:
+            for first, after in self.check(piece[start:end]):
+                if after > first:
+                    yield start + first, start + after
 
 
 def _texts_to_redact(value: Any) -> Iterator[str]:
