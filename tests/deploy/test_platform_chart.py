@@ -146,6 +146,24 @@ def test_runbooks_lead_to_the_address_of_the_values(run: Run, chart: Path) -> No
     assert all(rule["annotations"]["runbook_url"].startswith("https://docs.shop.example/sidecars/") for rule in alerts)
 
 
+def test_runbooks_of_the_dashboards_lead_there_too(run: Run, chart: Path) -> None:
+    given = {"monitoring": {"dashboards": True, "runbooks": "https://docs.shop.example/sidecars"}}
+    texts = [text for each in rendered(run, chart, given) for text in each["data"].values()]
+    assert texts
+    assert all("https://docs.shop.example/sidecars/troubleshooting.md" in text for text in texts)
+    assert not any("https://sidecars.invalid" in text for text in texts)
+
+
+def test_the_burn_rates_are_multiples_of_the_error_budget_of_the_values(run: Run, chart: Path) -> None:
+    (rules,) = rendered(run, chart, {"monitoring": {"rules": True, "errorBudget": "0.01"}})
+    alerts = {
+        rule["alert"]: rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"] if "alert" in rule
+    }
+    for name, rate in (("Fast", "14.4"), ("Slow", "6"), ("Ticket", "1")):
+        assert alerts[f"AmbassadorErrorBudget{name}"].count(f"> {rate} * 0.01") == 2
+    assert "0.001" not in " ".join(alerts.values())
+
+
 # -- NetworkPolicies --------------------------------------------------------------------------------------------------
 
 

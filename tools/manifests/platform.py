@@ -31,6 +31,7 @@ from tools.manifests.containers import SIDECARS, Sidecar, container
 from tools.manifests.injection import Texts
 from tools.manifests.library import OWN_IMAGE, chart_yaml
 from tools.manifests.yaml_text import Raw, block
+from tools.monitoring.alerts.rules import BUDGET
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "deploy/helm/sidecars-platform"
@@ -101,7 +102,13 @@ def values() -> tuple[Value, ...]:
             "monitoring.runbooks",
             "",
             text(),
-            "address in place of `https://sidecars.invalid/docs` in the alerts' `runbook_url`",
+            "address in place of `https://sidecars.invalid/docs` in the links of alerts and dashboards",
+        ),
+        Value(
+            "monitoring.errorBudget",
+            f"{BUDGET:g}",
+            text(r"^0\.[0-9]*[1-9][0-9]*$"),
+            "share of requests through the ambassador that may fail; the alerts' burn rates are multiples of it",
         ),
         Value("monitoring.dashboards", False, BOOLEAN, "a ConfigMap for each Grafana dashboard"),
         Value(
