@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
-LOCKS  := $(NAMES) compile demo dev fuzz scan
+LOCKS  := $(NAMES) compile demo dev fuzz scan site
 # Most tests wait for processes. Two of them at a time halve the run; the tests of one file stay together.
 PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 # Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-fast check check-code check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model locks clean
+.PHONY: help demo up down test test-fast check check-code check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model site locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -76,6 +76,9 @@ docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the tab
 pictures: $(VENV)/dev.stamp ## draw the dashboards for the docs from sample data; needs Debian's prometheus
 	$(BIN)/python -m tools.monitoring.pictures
 
+site: $(VENV)/site.stamp ## the documents as a site in build/site; optional, and strict about links and anchors
+	$(BIN)/python -m tools.documents.site
+
 images: ## build the five images
 	docker buildx bake
 
@@ -138,6 +141,13 @@ clean: ## remove the files that these targets made
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed; PYTHON=… chooses one'; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'the venv module of Python is needed (Debian: apt-get install python3-venv)'; exit 1; }
+
+# The generator of the site has an environment of its own: it shares packages with dev, in other versions.
+$(VENV)/site.stamp: locks/site.txt | $(VENV)/bin/python
+	@echo 'setting up $(VENV)/site from $<'
+	@$(PYTHON) -m venv $(VENV)/site
+	@$(VENV)/site/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 $(VENV)/%.stamp: locks/%.txt | $(VENV)/bin/python
 	@echo 'setting up $(VENV) from $<'

@@ -8,4 +8,5 @@ codes             every code of a warning, an error or an exit reason, with its 
 troubleshooting   the page that has an anchor for each code
 links             relative links and GitHub's anchors
 blocks            fenced blocks, and how each is known to work
+site              the optional site: `make site`
 """
