@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from sidecars import chassis
 from tests.repo.test_layout import NAMES
 from tests.support import ROOT
 
+MINIMUM = {  # the settings without a default
+    "adapter": {"ADAPTER_RULES": 'up: up{job=~"a.*"} == 1', "ADAPTER_MODE": "verdict"},
+    "ambassador": {"AMBASSADOR_UPSTREAM": "http://orders"},
+    "logshipper": {"LOGSHIPPER_PATHS": "/logs/*.log", "LOGSHIPPER_SINK": "http://collector/"},
+    "warcopier": {},
+}
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -21,6 +29,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "source"
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in listed.rstrip("\0").split("\0"):  # a copy, since a build leaves folders of its own in the tree
+        if (ROOT / name).is_dir():  # a link to a directory, which no wheel holds
+            continue
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
@@ -79,3 +89,11 @@ def test_a_copier_that_runs_once_needs_no_package(installed: Path, tmp_path: Pat
     }
     assert run(installed / "sidecars-warcopier", **places).returncode == 0
     assert (tmp_path / "webapps" / "shop.war").exists()
+
+
+@pytest.mark.parametrize(("name", "environ"), MINIMUM.items(), ids=MINIMUM)
+def test_a_command_with_its_packages_checks_its_settings(installed: Path, name: str, environ: dict[str, str]) -> None:
+    """As `pip install '.[adapter]'` and `pipx run` give it. The packages are those of the tests."""
+    checked = run(installed / f"sidecars-{name}", "--check", PYTHONPATH=sysconfig.get_path("purelib"), **environ)
+    assert checked.returncode == 0, checked.stderr
+    assert f"{name.upper()}_LOG_LEVEL" in checked.stdout

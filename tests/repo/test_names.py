@@ -189,3 +189,10 @@ def test_every_label_and_annotation_of_ours_has_the_prefix_that_nobody_can_own()
     assert LABEL_PREFIX.endswith(".invalid/")
     bare = re.compile(rf"(?<![\w./-])sidecars/(?:{'|'.join(names.SIDECARS)})(?:=on|[\"']?: *[\"']on)")
     assert [str(path) for path in FILES if bare.search(path.read_text())] == []
+
+
+def test_no_text_tells_a_reader_to_install_a_package_of_our_name_which_anybody_could_publish() -> None:
+    """Inside an installation the name is ours already: the error message that names a missing extra is about that."""
+    fetch = re.compile(r"(?:pip|pipx|uv|uvx)\b[^\n`]* ['\"]?sidecars(?:\[|==|['\"]|$)", re.MULTILINE)
+    pages = [path for path in tracked("*.md") if path.name != "troubleshooting.md"]
+    assert [str(path) for path in pages if fetch.search(path.read_text())] == []
