@@ -18,9 +18,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from re import _constants as op  # type: ignore[attr-defined] # private: a regex that it does not know goes to RE2
-from re import _parser as sre  # type: ignore[attr-defined] # private, for the same use
+from importlib import import_module
 from typing import Any
+
+# Private modules without types. A regex that they do not know, or know under another name, goes to RE2.
+op: Any = import_module("re._constants")
+sre: Any = import_module("re._parser")
 
 _OTHER = 128  # stands for all characters that are not ASCII
 _ALL = frozenset(range(_OTHER + 1))
