@@ -17,12 +17,13 @@ from typing import cast
 from sidecars.ambassador import status
 from sidecars.ambassador.discovery.dns_refresh import Resolver, is_address, keep_refreshed
 from sidecars.ambassador.endpoint_metrics import EndpointCollector
-from sidecars.ambassador.metrics import UpstreamCollector
+from sidecars.ambassador.metrics import BufferCollector, UpstreamCollector
 from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 from sidecars.ambassador.settings import Settings, UpstreamSettings
 from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
 from sidecars.ambassador.transport.tcp_keepalive import set_keepalive
+from sidecars.ambassador.upstream.buffer_memory import BufferMemory
 from sidecars.ambassador.upstream.health_checks import HealthChecker
 from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.chassis import admin_server
@@ -36,6 +37,7 @@ log = logs.get("ambassador")
 _TICK = 0.2  # seconds; the accuracy of time-outs
 _STUCK_AFTER = 5.0  # seconds without a tick
 _DRAIN_STEP = 0.01  # seconds
+_LOG_AGAIN = 60.0  # seconds between two log lines about the memory
 _OTHER_DESCRIPTORS = 64  # for everything else than the app's connections
 
 Resolvers = Callable[[UpstreamSettings], Resolver]
@@ -57,12 +59,16 @@ class DataPath:
         self._listening = context.health.hold("listener", "not listening yet")
         self._drain_quiet = settings.drain_quiet
         loop = asyncio.get_running_loop()
+        self._memory = BufferMemory(
+            settings.buffer_memory, max(upstream.max_header_size for upstream in settings.upstreams.values())
+        )
         self._upstreams = [
             Upstream(
                 upstream,
                 loop,
                 context.health.hold(f"upstream {upstream.name}", "it has no address yet"),
                 settings.drain_timeout,
+                self._memory,
             )
             for upstream in settings.upstreams.values()
         ]
@@ -70,11 +76,13 @@ class DataPath:
         self.metrics = admin_server.registry()
         self.metrics.register(UpstreamCollector(self._upstreams))
         self.metrics.register(EndpointCollector(self._upstreams))
+        self.metrics.register(BufferCollector(self._memory))
 
     def status(self) -> dict[str, object]:
         now = time.monotonic()
         return {
             "form": status.form(),
+            "buffers": self._memory.status(),
             "upstreams": {upstream.name: status.upstream_status(upstream, now) for upstream in self._upstreams},
         }
 
@@ -97,7 +105,7 @@ class DataPath:
             gc.collect()
             gc.freeze()  # objects that live for ever need no further collection
             async with asyncio.TaskGroup() as group:
-                background = [group.create_task(_tick(self._upstreams, self._context.health))]
+                background = [group.create_task(_tick(self._upstreams, self._memory, self._context.health))]
                 for upstream in self._upstreams:
                     if upstream.settings.check_every:
                         checker = HealthChecker(upstream, upstream.settings.check_every)
@@ -156,15 +164,24 @@ async def _listen(
         upstream.close()
 
 
-async def _tick(upstreams: Iterable[Upstream], health: Health) -> None:
+async def _tick(upstreams: Iterable[Upstream], memory: BufferMemory, health: Health) -> None:
     """Run the clock of the data path: time-outs, idle connections, ejections and trials of endpoints."""
     heartbeat = health.heartbeat("data path", _STUCK_AFTER)
+    told, told_at = 0, -_LOG_AGAIN
     while True:
         await asyncio.sleep(_TICK)
         heartbeat.beat()
         now = time.monotonic()
         for upstream in upstreams:
             upstream.tick(now)
+        if memory.shortages > told and now - told_at >= _LOG_AGAIN:
+            told, told_at = memory.shortages, now
+            log.warning(
+                "peers do not take what is sent to them, and the memory for it is short: reads are small, bodies are"
+                " not kept for a retry",
+                code="buffer-memory-short",
+                advice="raise AMBASSADOR_BUFFER_MEMORY and the memory limit, or look for the peers that do not read",
+            )
 
 
 async def _drain(upstreams: list[Upstream], quiet: float) -> None:

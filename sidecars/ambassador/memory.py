@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from sidecars.ambassador.settings import Settings, UpstreamSettings
-from sidecars.ambassador.upstream import client_registry
 from sidecars.chassis import memory
 from sidecars.chassis.config.memory_ledger import KIB, MIB, Entry, MemoryLedger
 
 _BASE = 36 * MIB
-_EXCHANGE = 16 * KIB  # a connection of the app, its exchange, and the connection to the endpoint
-_BUFFER = 64 * KIB + 250 * KIB  # of a transport whose peer does not read: up to its mark, and the last read
-_TLS_SESSION = 256 * KIB  # the read buffer of the event loop for each
+# A connection of the app with its exchange, and the connection to the endpoint. What does not count for BUFFER_MEMORY
+# (`upstream/buffer_memory`): 4 KiB that wait in either direction, 8 KiB of a body, and the parsed heads, 8 KiB.
+_CONNECTION = (12 + 2 * 4 + 8 + 8) * KIB
+_BEYOND = 2 * MIB  # what is read and written in one turn of the loop, after which the budget holds
+# Buffers of the event loop: 256 KiB to read into, as much that is not decrypted while the app does not read, with one
+# read beyond it, and what is encrypted and not sent.
+_TLS_SESSION = (256 + 2 * 256 + 64 + 250) * KIB
 
 
 def ledger(settings: Settings) -> MemoryLedger:
     """Return the memory that all processes of the ambassador take at most."""
-    entries = [*memory.entries(settings.admin_listen)]
+    entries = [
+        *memory.entries(settings.admin_listen),
+        Entry("bytes that wait for a peer, bodies for a retry and unfinished heads", 1, settings.buffer_memory),
+        Entry("one turn of the event loop", 1, _BEYOND),
+    ]
     for upstream in settings.upstreams.values():
         entries += _upstream_entries(upstream)
     processes = settings.workers + (settings.workers > 1)  # with workers, one more that supervises them
@@ -23,16 +30,7 @@ def ledger(settings: Settings) -> MemoryLedger:
 
 
 def _upstream_entries(upstream: UpstreamSettings) -> list[Entry]:
-    name, connections = upstream.name, upstream.max_connections
-    response = max(_BUFFER, upstream.max_header_size)  # an unfinished head comes before what the app does not read
-    entries = [
-        Entry(f"connections of the app to {name}", connections, _EXCHANGE),
-        Entry(f"responses of {name} that the app does not read", connections, response),
-        Entry(f"requests that {name} does not read", connections, _BUFFER),
-        Entry(f"unfinished requests to {name}", 1, client_registry.most_unfinished(upstream)),
-    ]
-    if upstream.upstream.protocol == "http":
-        entries.append(Entry(f"bodies that are kept for a retry to {name}", connections, upstream.retry_buffer))
+    entries = [Entry(f"connections of the app to {upstream.name}", upstream.max_connections, _CONNECTION)]
     if upstream.upstream.tls:
-        entries.append(Entry(f"TLS sessions with {name}", connections, _TLS_SESSION))
+        entries.append(Entry(f"TLS sessions with {upstream.name}", upstream.max_connections, _TLS_SESSION))
     return entries

@@ -12,6 +12,7 @@ from sidecars.ambassador.balancing.endpoint import BOUNDS
 from sidecars.chassis.runtime.histogram import cumulative_buckets
 
 if TYPE_CHECKING:
+    from sidecars.ambassador.upstream.buffer_memory import BufferMemory
     from sidecars.ambassador.upstream.upstream import Upstream
 
 _OWN_STATUSES = (499, 500, 502, 503, 504)  # of local replies: their series exist before they count
@@ -71,6 +72,36 @@ class UpstreamCollector(Collector):
         return metric
 
 
+class BufferCollector(Collector):
+    """The Prometheus collector of the memory for buffered bytes. The data path owns it."""
+
+    def __init__(self, memory: BufferMemory) -> None:
+        self._memory = memory
+
+    def collect(self) -> Iterator[Metric]:
+        memory = self._memory
+        yield GaugeMetricFamily(
+            "ambassador_buffer_bytes",
+            "Buffered bytes that count for BUFFER_MEMORY.",
+            memory.held + memory.unfinished.held,
+        )
+        yield GaugeMetricFamily("ambassador_buffer_limit_bytes", "BUFFER_MEMORY.", memory.total)
+        yield GaugeMetricFamily("ambassador_buffer_short", "1 while little of BUFFER_MEMORY is left.", memory.is_short)
+        yield CounterMetricFamily(
+            "ambassador_buffer_shortages", "Times that little of BUFFER_MEMORY was left.", memory.shortages
+        )
+        yield CounterMetricFamily(
+            "ambassador_buffer_refused_heads",
+            "Messages refused because of a large head while memory was short.",
+            memory.refused,
+        )
+        yield CounterMetricFamily(
+            "ambassador_buffer_unkept_bodies",
+            "Requests not kept for a retry while memory was short.",
+            memory.unkept,
+        )
+
+
 def _over_endpoints(read: Callable[..., int]) -> Callable[[Upstream], int]:
     return lambda upstream: sum(read(endpoint) for endpoint in upstream.endpoints_and_leaving)
 
@@ -85,7 +116,7 @@ _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     (
         "ambassador_downstream_unfinished_ended",
         "Connections from the app that were ended because unfinished requests took too much memory.",
-        lambda it: it.clients.unfinished.ended,
+        lambda it: it.counters.unfinished_ended,
     ),
     ("ambassador_upstream_connects", "Connections opened to endpoints.", lambda it: it.pool.connects),
     ("ambassador_upstream_connect_failures", "Connections that did not open.", lambda it: it.pool.connect_failures),

@@ -231,6 +231,13 @@ class Settings(ServiceSettings):
         "DNS look-ups",
         default="1",
     )
+    buffer_memory: int = setting(
+        size("8MiB", "1TiB"),
+        "the memory of each process for bytes that wait because a peer does not take them, in either direction, for "
+        "bodies that are kept for a retry, and for unfinished heads; if little is left, reads are small and no further "
+        "body is kept",
+        default="64MiB",
+    )
     admin_listen: Address = setting(
         address, "the address of `/livez`, `/readyz`, `/metrics` and `/status`", default=":9913"
     )

@@ -28,7 +28,6 @@ def upstream_status(upstream: Upstream, now: float) -> dict[str, Any]:
         "panic": upstream.balancer.in_panic,
         "connections": len(upstream.clients.open),
         "connections_shed": upstream.clients.shed,
-        "unfinished_bytes": upstream.clients.unfinished.held,
         "requests": upstream.counters.requests,
         "retries": upstream.counters.retries,
         "retry_budget_left": int(upstream.budget.saved),

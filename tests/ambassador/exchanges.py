@@ -68,6 +68,9 @@ class Wire:
     def get_write_buffer_size(self) -> int:
         return self.unsent
 
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high == 0
+
     def get_extra_info(self, name: str) -> Any:
         return self.socket if name == "socket" else None
 

@@ -90,7 +90,12 @@ def test_more_of_anything_is_more_memory() -> None:
     for more in (
         {"AMBASSADOR_MAX_CONNECTIONS": "20"},
         {"AMBASSADOR_WORKERS": "2"},
-        {"AMBASSADOR_RETRY_BUFFER": "1MiB"},
+        {"AMBASSADOR_BUFFER_MEMORY": "65MiB"},
     ):
         environ = {"AMBASSADOR_UPSTREAM": "http://a", "AMBASSADOR_MAX_CONNECTIONS": "10", **more}
         assert ledger_of("ambassador", environ).total > small.total
+
+
+def test_the_ambassador_with_its_defaults_needs_no_more_than_a_small_container() -> None:
+    ledger = ledger_of("ambassador", {"AMBASSADOR_UPSTREAM": "http://a"})
+    assert ledger.total <= SHARE * 352 * MIB

@@ -24,6 +24,7 @@ _MAX_SIZE_LINE: Final = 512  # bytes
 _MAX_EXTENSIONS: Final = 16 * 1024  # bytes of extensions in one body
 _MAX_TRAILERS: Final = 16 * 1024  # bytes
 _MOST_LINES: Final = 1024  # sizes of chunks and trailers that one call reads: about 1 ms compiled, 2.5 ms plain
+_SIZE_OF_OBJECT: Final = 64  # bytes of an object around a trailer
 _MOST_PIECES: Final = 16  # pieces of one call; more are joined, since each has an object of 33 bytes around it
 
 # The states of a ChunkedReader, by the element that comes next, and their transitions:
@@ -48,6 +49,10 @@ class ContentLengthReader:
         self.surplus = b""
         self.trailers: Sequence[bytes] = ()
 
+    def kept(self) -> int:
+        """Return the bytes that the reader keeps."""
+        return 0
+
     def feed(self, data: bytes) -> Sequence[bytes]:
         count = len(data)
         if count < self.remaining:
@@ -71,6 +76,10 @@ class UntilCloseReader:
         self.done = False
         self.surplus = b""
         self.trailers: Sequence[bytes] = ()
+
+    def kept(self) -> int:
+        """Return the bytes that the reader keeps."""
+        return 0
 
     def feed(self, data: bytes) -> Sequence[bytes]:
         return (data,)
@@ -110,6 +119,11 @@ class ChunkedReader:
         self.unread = False
         self._later = b""  # from `_at` on it is unread
         self._at = 0
+
+    def kept(self) -> int:
+        """Return the bytes that the reader keeps: of chunks that it has not read, of a line, and of trailers."""
+        own_size = len(self._later) + len(self._unfinished) + self._trailer_bytes
+        return own_size + _SIZE_OF_OBJECT * len(self.trailers)
 
     def feed(self, data: bytes) -> Sequence[bytes]:  # noqa: C901, PLR0912 - four states, one loop
         pieces: list[bytes] = []

@@ -57,6 +57,9 @@ NO_DESCRIPTORS = Cause(
 )
 NO_MEMORY = Cause("connection_limit_reached", 503, "the kernel has no memory for another connection", own_fault=True)
 NO_PORTS = Cause("connection_limit_reached", 503, "no local port is free for another connection", own_fault=True)
+NO_BUFFER = Cause(
+    "connection_limit_reached", 503, "the buffered bytes of all connections take too much memory", own_fault=True
+)
 DEFECT = Cause("proxy_internal_error", 500, "a defect of the ambassador, which its log describes", own_fault=True)
 TOO_MANY_CONNECTIONS = Cause("connection_limit_reached", 503, "too many connections are open")
 TOO_MANY_PENDING = Cause("connection_limit_reached", 503, "too many requests wait for a connection to open")

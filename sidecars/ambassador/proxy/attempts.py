@@ -32,6 +32,7 @@ from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.http.response_head import Response
 from sidecars.ambassador.proxy import retry
+from sidecars.ambassador.proxy.request_body import RequestBody
 from sidecars.ambassador.proxy.response_writer import ResponseWriter
 from sidecars.ambassador.setting_types import CONNECT, RESET, TIMEOUT
 from sidecars.ambassador.transport.streams import peer_host
@@ -47,11 +48,13 @@ class AttemptingExchange(ConnectionWaiter):
 
     # Defaults that most exchanges keep stand on the class: they cost nothing.
     over = False
+    body: RequestBody | None = None  # None if the request has none
     connection: UpstreamConnection | None = None
     endpoint: Endpoint | None = None
     retries = 0  # attempts that were counted as retries
     failures: tuple[tuple[str, Cause], ...] = ()  # the attempts that failed: the endpoint, and the cause
     label = ""  # the endpoint of the current attempt, for the access log, if there is one
+    _held = 0  # bytes of a large head, and behind a 101, as they count for the memory
     _tried: tuple[Endpoint, ...] = ()
     _is_race_forgiven = False  # True if the race on an idle connection was lost once: no idle one is taken again
     _is_on_used_connection = False  # True if the current attempt's connection had served an exchange before
@@ -80,6 +83,20 @@ class AttemptingExchange(ConnectionWaiter):
     @abstractmethod
     def give_up(self, cause: Cause) -> None:
         """End with a local reply."""
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def hold_head(self, size: int) -> None:
+        """Count a large head for the memory, until the end."""
+        self._held += self.upstream.memory.hold_head(size)
+
+    def release_memory(self) -> None:
+        """Hold nothing any more: the exchange is over."""
+        held, self._held = self._held, 0
+        if held:
+            self.upstream.memory.change(-held)
+        if self.body is not None:
+            self.body.drop()
 
     # -- beginning ------------------------------------------------------------------------------------------------
 

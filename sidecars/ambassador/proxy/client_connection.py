@@ -38,7 +38,8 @@ from sidecars.ambassador.proxy import timeouts
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
 from sidecars.ambassador.proxy.request_buffer import RequestBuffer
 from sidecars.ambassador.proxy.tunnel import Handover
-from sidecars.ambassador.transport.streams import Transport
+from sidecars.ambassador.transport.streams import Transport, report_untaken
+from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD
 from sidecars.ambassador.upstream.upstream import Upstream
 
 _CR: Final = b"\r"[0]
@@ -76,16 +77,19 @@ class ClientConnection(RequestBuffer):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("Transport", transport)
         self.since = monotonic()
+        report_untaken(self.transport)
         self.upstream.counters.count_accepted()
+        if self.upstream.memory.is_short:
+            self.read_small()
         cause = self.upstream.clients.admit(self, self.transport)
         if cause is not None:
             self.turn_away(cause)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._buffer = b""
-        self._unfinished = None
+        self._unfinished = self._body = None
         self._note_held()
-        self.upstream.clients.remove(self)
+        self._go()
         self.upstream.clients.note_work(self.since)
         exchange = self.exchange
         if exchange is not None:
@@ -135,20 +139,24 @@ class ClientConnection(RequestBuffer):
                     self.since = monotonic()
                 self._note_held()
                 return
+            if end > LARGE_HEAD and self.upstream.memory.refuse(end):
+                raise MessageRejected(503, "the head of the request is too large while memory is short")  # noqa: TRY301 - one way out
             request = self.upstream.request_parser.parse(data, end)
         except MessageRejected as error:
             self.reject(error.status, error.reason, error.protocol)
             return
-        self._begin(request, data[end + 4 :])
+        self._begin(request, data[end + 4 :], end)
 
-    def _begin(self, request: Request, rest: bytes) -> None:
-        """Begin the exchange of a request, behind whose head `rest` has come."""
+    def _begin(self, request: Request, rest: bytes, head: int) -> None:
+        """Begin the exchange of a request with `head` bytes of head, behind which `rest` has come."""
         self._buffer = b"" if request.length else rest
         if self._buffer or self._held:
             self._note_held()
             if self.lingers:
                 return
         exchange = self.exchange = Exchange(self, self.upstream, request)
+        if head > LARGE_HEAD:
+            exchange.hold_head(head)
         if request.length:
             body = self._body = body_reader(request.length, 400)
             if rest:
@@ -171,7 +179,7 @@ class ClientConnection(RequestBuffer):
             self._is_reading_on = True
             self.upstream.loop.call_soon(self._read_rest)
         exchange.feed(pieces, body.trailers, done=body.done)
-        if self._buffer:
+        if self._buffer or self._held or not pieces or body.unread:
             self._note_held()
         if self.exchange is exchange:  # or the connection has become a tunnel's
             self.read_on()
@@ -252,12 +260,13 @@ class ClientConnection(RequestBuffer):
 
     def hand_over(self) -> Handover:
         unread = self._buffer
+        self._go()
         self.leave()
-        self.upstream.clients.remove(self)
         return Handover(self.transport, unread, ended=self.ended, is_full=self.is_full)
 
     def pause_writing(self) -> None:
         self.is_full = True
+        self.untaken.note_full()
         if self._unfinished is not None:  # it waits, with what comes behind it
             self._buffer = self._unfinished.whole() + self._buffer
             self._unfinished = None
@@ -266,6 +275,7 @@ class ClientConnection(RequestBuffer):
 
     def resume_writing(self) -> None:
         self.is_full = False
+        self.untaken.note_taken()
         self.delivery.restart()
         if self.exchange is None:
             self._resume()

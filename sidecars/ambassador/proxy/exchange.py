@@ -44,7 +44,6 @@ class Exchange(AttemptingExchange):
     """A request on its way to an endpoint, and its response on the way back. Its client's connection owns it."""
 
     # Defaults that most exchanges keep stand on the class: they cost nothing.
-    body: RequestBody | None = None  # None if the request has none
     stream: ResponseStream | None = None  # the response, once its head has been passed on
     response_at = 0.0  # the time when it was passed on, for the access log, if there is one
     _is_started = False  # True while admission counts it
@@ -58,7 +57,7 @@ class Exchange(AttemptingExchange):
         self.started = now
         self.progress: timeouts.Progress = timeouts.Progress(now)
         if request.length:
-            self.body = RequestBody(request.length, upstream.settings.retry_buffer)
+            self.body = RequestBody(request.length, upstream.settings.retry_buffer, upstream.memory)
 
     def start(self, now: float) -> None:
         """Begin the first attempt: admission has let it pass."""
@@ -212,6 +211,7 @@ class Exchange(AttemptingExchange):
         """
         if not self.is_complete:
             self._agreed = (response, surplus)
+            self.hold_head(len(surplus))
             self.pause_response()
             return
         self.over = True
@@ -328,6 +328,7 @@ class Exchange(AttemptingExchange):
         except Exception as another:  # noqa: BLE001 - not even that: let go of both connections in few steps
             self.upstream.defects.note(another)
             self.over = True
+            self.release_memory()
             self.leave_attempt()
             if self._is_started:
                 self._count(local_replies.DEFECT.status, monotonic(), whole=False)
@@ -336,6 +337,7 @@ class Exchange(AttemptingExchange):
 
     def _count(self, status: int, now: float, *, whole: bool = True) -> None:
         upstream = self.upstream
+        self.release_memory()
         if self._is_started:
             self._is_started = False
             upstream.admission.count_end()

@@ -6,19 +6,23 @@ from collections.abc import Sequence
 
 from sidecars.ambassador.http.bodies import encode_chunk, encode_last_chunk
 from sidecars.ambassador.http.head_rules import CHUNKED
+from sidecars.ambassador.upstream.buffer_memory import SHARE, BufferMemory
 
 
 class RequestBody:
     """The body of one request, which its exchange owns.
 
-    The part that has come is `held`, encoded as it goes out. It is dropped when it is larger than may be held, or has
-    been written for a method that must not be repeated. Only while all of it is held can the request be sent again.
+    The part that has come is `held`, encoded as it goes out. It is dropped when it is larger than may be held, when
+    memory is short, or when it has been written for a method that must not be repeated. Only while all of it is held
+    can the request be sent again.
     """
 
-    __slots__ = ("_chunked", "_limit", "added", "held", "is_complete", "size")
+    __slots__ = ("_chunked", "_counted", "_limit", "_memory", "added", "held", "is_complete", "size")
 
-    def __init__(self, length: int, limit: int) -> None:
+    def __init__(self, length: int, limit: int, memory: BufferMemory) -> None:
         """`length` of the body in bytes, or CHUNKED. More than `limit` bytes are not held once they are written."""
+        self._memory = memory
+        self._counted = 0  # bytes of those that are held, as far as they count for the memory
         self._chunked = length == CHUNKED
         self._limit = limit
         self.held: list[bytes] | None = []
@@ -39,14 +43,26 @@ class RequestBody:
         if self.held is not None:
             self.held += encoded
             self.size += self.added
+            if self.size > SHARE:
+                counted, self._counted = self._counted, self.size
+                self._memory.change(self.size - counted)
         return encoded
 
     @property
     def is_too_large(self) -> bool:
-        """True if more has come than may be held."""
-        return self.size > self._limit
+        """True if more has come than may be held: the limit, or the share of a connection while memory is short."""
+        return self.size > self._limit or (self.size > SHARE and self._memory.is_short)
 
     def note_written(self, *, repeatable: bool) -> None:
         """Drop the held body if the request cannot be sent again."""
-        if self.is_too_large or not repeatable:
-            self.held = None
+        if self.held is not None and (self.is_too_large or not repeatable):
+            if repeatable and self.size <= self._limit:
+                self._memory.note_unkept()
+            self.drop()
+
+    def drop(self) -> None:
+        """Hold it no more."""
+        self.held = None
+        counted, self._counted = self._counted, 0
+        if counted:
+            self._memory.change(-counted)

@@ -1,18 +1,20 @@
 """The reading half's memory of an app's connection: the bytes of an unfinished head, or of requests that wait.
 
-Each connection has a limit for them, and all connections to an upstream have one for the sum
-(`chassis/accept/buffered_bytes`): 4,096 connections with 64 KiB each are more than a small container has. Most requests
-arrive whole and alone. They are never in the buffer, and cost no report.
+Each connection has a limit for them, and all connections of the process have one for the sum
+(`upstream/buffer_memory`): 4,096 connections with 64 KiB each are more than a small container has. Most requests
+arrive whole and alone. They are never in the buffer, and cost no report. While memory is short the reads are small.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from sidecars.ambassador.http.bodies import BodyReader
 from sidecars.ambassador.http.unfinished_head import UnfinishedHead
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
 from sidecars.ambassador.proxy.response_writer import ResponseWriter
+from sidecars.ambassador.transport import small_reads
+from sidecars.ambassador.upstream.client_registry import AppConnection
 from sidecars.ambassador.upstream.upstream import Upstream
 
 _MAX_PIPELINED: Final = 64 * 1024  # bytes of further requests that wait
@@ -56,17 +58,40 @@ class RequestBuffer(ResponseWriter):
         held = len(self._buffer)
         if self._unfinished is not None:
             held += len(self._unfinished)
+        if self._body is not None:
+            held += self._body.kept()
         if held != self._held:
             self._held = held
-            self.upstream.clients.unfinished.note(self, held)
+            self.upstream.memory.unfinished.note(self, held)
 
     def end_for_memory(self) -> None:
         """End the connection: it holds more bytes than any other one, and all together hold too many."""
         self._held = 0
+        self.upstream.counters.count_unfinished_ended()
         if self.exchange is not None:
             self.abort()
         else:
             self.reject(503, "the unfinished requests of all connections together are too large")
+
+    def read_small(self) -> None:
+        """Read few bytes at a time, here and from the endpoint, until `read_large`."""
+        if self.upstream.memory.add_small(self):
+            small_reads.read_small(self.transport, self._protocol(), is_paused=self._is_unread)
+        exchange = self.exchange
+        if exchange is not None and exchange.connection is not None:
+            exchange.connection.read_small()
+
+    def read_large(self) -> None:
+        small_reads.read_large(self.transport, self._protocol(), is_paused=self._is_unread)
+
+    def _protocol(self) -> small_reads.Reader:
+        return cast("small_reads.Reader", self)
+
+    def _go(self) -> None:
+        """Hold nothing any more, and be read no more by this protocol."""
+        self.upstream.clients.remove(cast("AppConnection", self))
+        self.upstream.memory.forget(self)
+        self.untaken.note_taken()
 
     def read_on(self) -> None:
         exchange = self.exchange

@@ -18,6 +18,7 @@ from sidecars.ambassador.proxy.timeouts import Delivery
 from sidecars.ambassador.proxy.tunnel import Handover
 from sidecars.ambassador.transport.streams import Transport, discard_unread, reset
 from sidecars.ambassador.upstream.access_log import Failures
+from sidecars.ambassador.upstream.buffer_memory import Untaken
 from sidecars.ambassador.upstream.upstream import Upstream
 
 monotonic: Final = time.monotonic
@@ -33,6 +34,7 @@ class ResponseWriter(ABC):
         "lingers",
         "since",
         "transport",
+        "untaken",
         "upstream",
     )
 
@@ -45,6 +47,7 @@ class ResponseWriter(ABC):
         self.ended = False  # True after EOF: the app sends no more
         self.is_full = False  # True if the app takes no more at present
         self.delivery: Delivery = Delivery()
+        self.untaken: Untaken = Untaken(upstream.memory)
 
     # -- of the reading half --------------------------------------------------------------------------------------
 
@@ -86,11 +89,15 @@ class ResponseWriter(ABC):
     # -- writing --------------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        self.upstream.counters.count_delivered(len(data))
+        size = len(data)
+        self.upstream.counters.count_delivered(size)
+        self.untaken.note_write(size)
         self.transport.write(data)
 
     def writelines(self, pieces: Sequence[bytes]) -> None:
-        self.upstream.counters.count_delivered(sum(map(len, pieces)))
+        size = sum(map(len, pieces))
+        self.upstream.counters.count_delivered(size)
+        self.untaken.note_write(size)
         self.transport.writelines(pieces)
 
     def write_local_reply(self, cause: Cause, failures: Failures, *, head_only: bool, close: bool) -> None:

@@ -31,14 +31,17 @@ import os
 from typing import Final, cast
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
-from sidecars.ambassador.transport.streams import Transport, reset
+from sidecars.ambassador.transport import small_reads
+from sidecars.ambassador.transport.streams import Transport, report_untaken, reset
 from sidecars.ambassador.transport.tcp_keepalive import acknowledged, is_unreachable
+from sidecars.ambassador.upstream.buffer_memory import Untaken
 from sidecars.ambassador.upstream.upstream import Upstream
 
 _TICKS_PER_PROBE: Final = 8  # about as many seconds between two questions whether the hosts at both ends are there
 
 # All bytes are passed on before anything else is read, so one buffer serves all tunnels.
 _BUFFER: Final = memoryview(bytearray(256 * 1024))
+_SMALL: Final = _BUFFER[: small_reads.SIZE]  # while memory is short
 
 
 class TunnelEnd(asyncio.BufferedProtocol):
@@ -62,6 +65,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
         "passed",
         "peer",
         "transport",
+        "untaken",
         "upstream",
     )
 
@@ -79,6 +83,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
         self.descriptor = -1  # to write to directly, if the connection is open and not encrypted
         self.early: list[bytes] = []  # bytes that came before there was a peer
         self.ended = False  # True after EOF
+        self.untaken: Untaken = Untaken(upstream.memory)  # or the early bytes, before there is a peer
         self.lost = False  # True if the connection is closed
         self.is_full = False  # True if it takes no more at present
         # Of the app's end, for both ends: True if bytes came or an end changed since the last tick. It begins as True,
@@ -92,11 +97,13 @@ class TunnelEnd(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("Transport", transport)
+        report_untaken(self.transport)
 
     def take_over(self, transport: Transport, unread: bytes = b"", *, ended: bool = False) -> None:
         """Become the protocol of an open connection, from which `unread` was read; `ended` is True after its EOF."""
         self.transport = transport
         self.early = [unread] if unread else []
+        self._hold_early(len(unread))
         self.ended = ended
         transport.pause_reading()  # how it is read changes with the protocol
         transport.set_protocol(self)
@@ -119,6 +126,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
     def catch_up(self) -> None:
         """Pass on the bytes that came before there was a peer."""
         early, self.early = self.early, []
+        self.untaken.note_taken()
         for data in early:
             self.take(data)
         if self.lost:
@@ -130,6 +138,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
+        self.untaken.note_taken()
         self._note_change()
         peer = self.peer
         if peer is None:
@@ -172,7 +181,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
     # -- bytes ----------------------------------------------------------------------------------------------------
 
     def get_buffer(self, _hint: int) -> memoryview:
-        return _BUFFER
+        return _SMALL if self.upstream.memory.is_short else _BUFFER
 
     def buffer_updated(self, count: int) -> None:
         self.take(_BUFFER[:count])
@@ -182,6 +191,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
         peer = self.peer
         if peer is None:
             self.early.append(bytes(data))
+            self._hold_early(len(data))
             self.transport.pause_reading()
             return
         size = len(data)
@@ -206,7 +216,16 @@ class TunnelEnd(asyncio.BufferedProtocol):
                 if sent == len(data):
                     return
                 data = data[sent:]
+        self.untaken.note_write(len(data))
         transport.write(bytes(data))
+
+    def _hold_early(self, size: int) -> None:
+        """Count bytes for the memory that wait for a peer."""
+        self.untaken.note_write(size)
+        self.untaken.note_full()
+
+    def read_small(self) -> None:
+        """Do nothing: each read asks `get_buffer`."""
 
     def eof_received(self) -> bool:
         """Return True if this end's connection stays open for the other direction."""
@@ -227,11 +246,13 @@ class TunnelEnd(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self.is_full = True
+        self.untaken.note_full()
         if self.peer is not None:
             self.peer.transport.pause_reading()
 
     def resume_writing(self) -> None:
         self.is_full = False
+        self.untaken.note_taken()
         if self.peer is not None and not self.peer.lost:
             self.peer.transport.resume_reading()
 

@@ -40,6 +40,8 @@ class Transport(Protocol):
 
     def get_write_buffer_size(self) -> int: ...
 
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
     def get_extra_info(self, name: str, /) -> Any: ...
 
     def set_protocol(self, protocol: Any, /) -> None: ...
@@ -75,3 +77,9 @@ def peer_host(transport: Transport) -> str:
     """Return the host at the other end; "" if it has none, as with a unix socket."""
     peer = transport.get_extra_info("peername")
     return peer[0] if isinstance(peer, tuple) else ""
+
+
+def report_untaken(transport: Transport) -> None:
+    """Let the transport call `pause_writing` for each byte that its peer has not taken, and then `resume_writing`."""
+    # Plain ones report more than the limit; those with TLS report the limit itself.
+    transport.set_write_buffer_limits(0 if transport.can_write_eof() else 1)

@@ -7,6 +7,8 @@
                        +-- connection_pool     opens connections to endpoints
                        |     +-- idle_connections      those without an exchange
                        |     +-- upstream_connection   one connection: it reads responses
+                       |                               for an exchange (response_receiver)
+                       +-- buffer_memory       the budget of buffered bytes, which all upstreams share
                        +-- retry_budget        how many retries the traffic may have
                        +-- counters, access_log        totals, and a line for each request
     health_checks      asks each endpoint, and reports to the balancer

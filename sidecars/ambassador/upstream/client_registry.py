@@ -17,13 +17,11 @@ from sidecars.ambassador.settings import UpstreamSettings
 from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
 from sidecars.ambassador.transport.defects import Defects
 from sidecars.ambassador.transport.streams import Transport, has_unread, reset
-from sidecars.chassis.accept.buffered_bytes import BufferedBytes
 from sidecars.chassis.accept.longest_idle import longest_idle
 from sidecars.chassis.accept.peers import peer_key
 
 _LOOK_EVERY: Final = 1.0  # seconds between two looks at each connection, unless a shorter time-out asks for more
 _SHED_AT_ONCE: Final = 64  # connections that one look at all of them chooses
-_UNFINISHED: Final = 8 * 1024 * 1024  # bytes of unfinished heads and waiting requests, of all connections together
 _NEXT_CONNECTION: Final = 0.5  # seconds that a drain waits for another connection of an app that is at work
 
 
@@ -41,13 +39,11 @@ class AppConnection(Protocol):
     def close_if_idle(self, now: float) -> None:
         """Close it if it has nothing to do. Called while this process drains."""
 
+    def read_small(self) -> None:
+        """Read few bytes at a time, until memory is not short any more."""
+
     def abort(self) -> None:
         """Close it at once."""
-
-
-def most_unfinished(settings: UpstreamSettings) -> int:
-    """Return the bytes that unfinished requests may hold, of all connections of an upstream together."""
-    return max(_UNFINISHED, 4 * settings.max_header_size)
 
 
 class ClientRegistry:
@@ -62,7 +58,6 @@ class ClientRegistry:
         self._listeners: Sequence[Listener] = ()
         self._next_to_shed: list[tuple[AppConnection, float]] = []  # with the times since when they are idle
         self.shed = 0  # idle connections that were closed for newcomers
-        self.unfinished = BufferedBytes(most_unfinished(settings))
         self._worked_until = 0.0  # when a connection that has ended was last at work
         # A look at many connections costs time; with a fifth of the shortest time-out it is exact enough.
         timeouts = [settings.timeout, settings.idle_timeout, settings.stream_idle_timeout]
@@ -144,6 +139,11 @@ class ClientRegistry:
             except Exception as error:  # noqa: BLE001 - the others' time-outs go on
                 self._defects.note(error)
                 reset(connection.transport)
+
+    def read_small(self) -> None:
+        """Make the reads of all connections small: memory is short."""
+        for connection in list(self.open):
+            connection.read_small()
 
     # -- the end --------------------------------------------------------------------------------------------------
 

@@ -20,9 +20,11 @@ from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.settings import UpstreamSettings
 from sidecars.ambassador.transport import connect_errors, upstream_tls
 from sidecars.ambassador.transport.tcp_keepalive import set_keepalive
+from sidecars.ambassador.upstream.buffer_memory import BufferMemory
 from sidecars.ambassador.upstream.counters import Counters
 from sidecars.ambassador.upstream.idle_connections import IdleConnections
-from sidecars.ambassador.upstream.upstream_connection import ResponseReceiver, UpstreamConnection
+from sidecars.ambassador.upstream.response_receiver import ResponseReceiver
+from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 from sidecars.chassis.http.tls import ReloadingContext
 
 
@@ -65,6 +67,7 @@ class ConnectionPool:
         loop: asyncio.AbstractEventLoop,
         balancer: Balancer,
         counters: Counters,
+        memory: BufferMemory,
         on_no_descriptors: Callable[[], None],
     ) -> None:
         """`on_no_descriptors` is called when a connection did not open for want of a descriptor."""
@@ -76,6 +79,7 @@ class ConnectionPool:
         self._settings = settings
         self._balancer = balancer
         self._counters = counters
+        self._memory = memory
         self._on_no_descriptors = on_no_descriptors
         self._tls: ReloadingContext | None = upstream_tls.client(settings) if settings.upstream.tls else None
         self._opening: set[asyncio.Task[None]] = set()
@@ -87,7 +91,9 @@ class ConnectionPool:
 
     def new_connection(self, endpoint: Endpoint) -> UpstreamConnection:
         """Return a connection that is not open yet, for the event loop to open."""
-        return UpstreamConnection(self._settings, endpoint, self.idle, self._counters, self.loop.call_soon)
+        return UpstreamConnection(
+            self._settings, endpoint, self.idle, self._counters, self.loop.call_soon, self._memory
+        )
 
     def open(self, endpoint: Endpoint, waiter: ConnectionWaiter) -> None:
         """Open a connection for this attempt, which gets it, or the cause why there is none."""

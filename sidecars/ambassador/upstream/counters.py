@@ -25,6 +25,7 @@ class Counters:
         "retries",
         "seconds",
         "sent",
+        "unfinished_ended",
     )
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class Counters:
         self.errors = dict.fromkeys(ERROR_TYPES, 0)  # by the error types of RFC 9209
         self.accepted = 0  # connections from the app
         self.retries = 0
+        self.unfinished_ended = 0  # connections that were ended because unfinished messages took too much memory
         self.races = 0  # requests repeated because an idle connection closed under them
         self.sent = 0  # bytes to the upstream
         self.received = 0  # bytes from the upstream
@@ -57,6 +59,9 @@ class Counters:
 
     def count_race(self) -> None:
         self.races += 1
+
+    def count_unfinished_ended(self) -> None:
+        self.unfinished_ended += 1
 
     def count_sent(self, size: int) -> None:
         self.sent += size

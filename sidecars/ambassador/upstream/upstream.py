@@ -23,6 +23,7 @@ from sidecars.ambassador.transport.disconnects import Disconnects
 from sidecars.ambassador.upstream import access_log
 from sidecars.ambassador.upstream.access_log import AccessLog
 from sidecars.ambassador.upstream.admission import AdmissionQueue
+from sidecars.ambassador.upstream.buffer_memory import BufferMemory
 from sidecars.ambassador.upstream.client_registry import ClientRegistry
 from sidecars.ambassador.upstream.connection_pool import ConnectionPool
 from sidecars.ambassador.upstream.counters import Counters
@@ -34,6 +35,7 @@ from sidecars.chassis.runtime.health import ReadinessLatch
 
 log = logs.get("ambassador")
 
+_MEMORY: Final = 64 * 1024 * 1024  # bytes, of an upstream alone
 _LOG_AGAIN: Final = 60.0  # seconds between two log lines about the same protocol
 
 
@@ -46,8 +48,12 @@ class Upstream:
         loop: asyncio.AbstractEventLoop,
         latch: ReadinessLatch,
         drain_timeout: float = 25.0,
+        memory: BufferMemory | None = None,
     ) -> None:
-        """`latch` holds readiness until there is an address. `drain_timeout` in seconds."""
+        """`latch` holds readiness until there is an address. `drain_timeout` in seconds.
+
+        `memory` is shared with the other upstreams of the process.
+        """
         self.settings = settings
         self.drain_timeout = drain_timeout
         self.name = settings.name
@@ -80,10 +86,14 @@ class Upstream:
         self.counters: Counters = Counters()
         self.defects = Defects()
         self.access_log = AccessLog(self.name, settings.access_log) if settings.access_log != access_log.OFF else None
+        self.memory: BufferMemory = memory or BufferMemory(_MEMORY, settings.max_header_size)
         self.admission = AdmissionQueue(loop.call_soon)
         self.disconnects: Disconnects = Disconnects()
-        self.pool: ConnectionPool = ConnectionPool(settings, loop, self.balancer, self.counters, self._use_reserve)
+        self.pool: ConnectionPool = ConnectionPool(
+            settings, loop, self.balancer, self.counters, self.memory, self._use_reserve
+        )
         self.clients: ClientRegistry = ClientRegistry(settings, self.defects, self.pool.idle.close_oldest)
+        self.memory.serve(self.clients)
 
     def _use_reserve(self) -> None:
         self.clients.use_reserve()

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
@@ -24,73 +23,19 @@ from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import BodyReader, UntilCloseReader, body_reader
 from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
-from sidecars.ambassador.http.local_replies import Cause
-from sidecars.ambassador.http.request_head import Request
 from sidecars.ambassador.http.response_head import Response, parse_response
 from sidecars.ambassador.http.unfinished_head import UnfinishedHead
 from sidecars.ambassador.settings import UpstreamSettings
-from sidecars.ambassador.transport import connect_errors
-from sidecars.ambassador.transport.streams import Transport
+from sidecars.ambassador.transport import connect_errors, small_reads
+from sidecars.ambassador.transport.streams import Transport, report_untaken
+from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD, BufferMemory, Untaken
 from sidecars.ambassador.upstream.counters import Counters
 from sidecars.ambassador.upstream.idle_connections import IdleConnections
+from sidecars.ambassador.upstream.response_receiver import ResponseReceiver
 
 _MAX_INTERIM: Final = 64  # 1xx responses before the final one
 
 monotonic: Final = time.monotonic
-
-
-class ResponseReceiver(ABC):
-    """The exchange that waits for a response, as far as the connection uses it."""
-
-    request: Request
-
-    @abstractmethod
-    def accept(self, response: Response, now: float) -> bool:
-        """Report a final response's status to the balancer; return False if another attempt is made instead of it."""
-
-    @abstractmethod
-    def respond_whole(self, response: Response, body: bytes, now: float) -> None:
-        """Pass on a response that came in one piece. Its connection is released already."""
-
-    @abstractmethod
-    def respond(self, response: Response) -> None:
-        """Pass on the head of a response whose body follows through `pass_on` and `end`."""
-
-    @abstractmethod
-    def pass_on(self, pieces: Sequence[bytes]) -> None:
-        """Pass on pieces of the response's body."""
-
-    @abstractmethod
-    def end(self, trailers: Sequence[bytes], now: float) -> None:
-        """End the response. Its connection is released already."""
-
-    @abstractmethod
-    def interim(self, response: Response) -> None:
-        """Pass on a 1xx response."""
-
-    @abstractmethod
-    def switch(self, response: Response, surplus: bytes) -> None:
-        """Take a 101 response, and the bytes behind it: the connection becomes one end of a tunnel."""
-
-    @abstractmethod
-    def release(self) -> bool:
-        """Let go of the connection, whose response is complete; return True if the request leaves nothing on it."""
-
-    @abstractmethod
-    def lose(self, cause: Cause) -> None:
-        """Let go of the connection, which failed."""
-
-    @abstractmethod
-    def fail(self, error: Exception) -> None:
-        """End the exchange after an unexpected exception."""
-
-    @abstractmethod
-    def block(self) -> None:
-        """Send no more of the request for the time being: the endpoint does not take it."""
-
-    @abstractmethod
-    def unblock(self) -> None:
-        """Send on: the endpoint takes more of the request."""
 
 
 class UpstreamConnection:
@@ -104,15 +49,18 @@ class UpstreamConnection:
         "_call_soon",
         "_closed",
         "_counters",
+        "_held",
         "_idle",
         "_interims",
         "_is_ambiguous",
         "_is_paused",
         "_is_reading_on",
+        "_keep_alive",
+        "_keep_alive_timeout",
         "_max_header_size",
         "_max_headers",
         "_max_idle",
-        "_response",
+        "_memory",
         "_unfinished",
         "endpoint",
         "exchange",
@@ -120,6 +68,7 @@ class UpstreamConnection:
         "idle_limit",
         "idle_since",
         "transport",
+        "untaken",
     )
 
     transport: Transport  # from `connection_made` on
@@ -131,6 +80,7 @@ class UpstreamConnection:
         idle: IdleConnections[UpstreamConnection],
         counters: Counters,
         call_soon: Callable[..., Any],
+        memory: BufferMemory,
     ) -> None:
         self.endpoint = endpoint
         self.exchange: ResponseReceiver | None = None
@@ -144,7 +94,11 @@ class UpstreamConnection:
         self._max_headers = settings.max_headers
         self._call_soon = call_soon
         self._unfinished: UnfinishedHead | None = None
-        self._response: Response | None = None  # the one whose body is read
+        self._memory = memory
+        self._held = 0  # bytes of an unfinished head, or of frames, that the memory knows of
+        self.untaken: Untaken = Untaken(memory)
+        self._keep_alive = False  # of the response whose body is read
+        self._keep_alive_timeout: float | None = None
         self._body: BodyReader | None = None
         self._interims = 0
         self._is_ambiguous = False  # True if a 1xx announced a body: no further exchange is served
@@ -157,14 +111,19 @@ class UpstreamConnection:
     def serve(self, exchange: ResponseReceiver) -> None:
         """Serve this exchange from now on: it writes its request, and gets the response."""
         self.exchange = exchange
+        if self._memory.is_short:
+            self.read_small()
 
     def write(self, data: bytes) -> None:
-        self._counters.count_sent(len(data))
+        size = len(data)
+        self._counters.count_sent(size)
+        self.untaken.note_write(size)
         self.transport.write(data)
 
     def writelines(self, pieces: Sequence[bytes], size: int) -> None:
         """Write pieces that have this size together."""
         self._counters.count_sent(size)
+        self.untaken.note_write(size)
         self.transport.writelines(pieces)
 
     def pause_reading(self) -> None:
@@ -176,9 +135,26 @@ class UpstreamConnection:
         if not self._is_reading_on:
             self.transport.resume_reading()
 
+    def read_small(self) -> None:
+        """Read few bytes at a time, until `read_large`."""
+        if self._memory.add_small(self):
+            small_reads.read_small(self.transport, self, is_paused=self._is_paused or self._is_reading_on)
+
+    def read_large(self) -> None:
+        small_reads.read_large(self.transport, self, is_paused=self._is_paused or self._is_reading_on)
+
+    def end_for_memory(self) -> None:
+        """Lose the exchange: of all connections this one holds most of what is not finished, and it is too much."""
+        self._held = 0
+        self._counters.count_unfinished_ended()
+        if self.exchange is not None:
+            self.exchange.lose(local_replies.NO_BUFFER)
+
     def hand_over(self) -> Transport:
         """Return the transport, which is a tunnel's from now on."""
         self.exchange = None
+        self._memory.forget(self)
+        self.untaken.note_taken()
         return self.transport
 
     def drop(self) -> None:
@@ -200,6 +176,7 @@ class UpstreamConnection:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("Transport", transport)
+        report_untaken(self.transport)
         self.endpoint.connection_opened()
 
     def data_received(self, data: bytes) -> None:
@@ -215,7 +192,11 @@ class UpstreamConnection:
                 self._head(exchange, data)
             elif whole := self._unfinished.add(data, self._max_header_size):
                 self._unfinished = None
-                self._head(exchange, whole)
+                self._note_held()
+                if self.exchange is exchange:
+                    self._head(exchange, whole)
+            else:
+                self._note_held()
         except MessageRejected as error:
             exchange.lose(local_replies.malformed_response(error.reason))
         except Exception as defect:  # noqa: BLE001 - whatever the peer wrote, it ends no more than this exchange
@@ -233,6 +214,8 @@ class UpstreamConnection:
         if not self._closed:
             self._closed = True
             self.endpoint.connection_closed()
+        self._memory.forget(self)
+        self.untaken.note_taken()
         self._idle.remove(self.endpoint, self)
         self._lose(error)
 
@@ -245,10 +228,12 @@ class UpstreamConnection:
             exchange.lose(local_replies.CONNECTION_CLOSED if error is None else connect_errors.of_breaking(error))
 
     def pause_writing(self) -> None:
+        self.untaken.note_full()
         if self.exchange is not None:
             self.exchange.block()
 
     def resume_writing(self) -> None:
+        self.untaken.note_taken()
         if self.exchange is not None:
             self.exchange.unblock()
 
@@ -264,6 +249,10 @@ class UpstreamConnection:
                 return
             check_beginning(data, 502)
             self._unfinished = UnfinishedHead(data)
+            self._note_held()
+            return
+        if end > LARGE_HEAD and self._memory.refuse(end):
+            exchange.lose(local_replies.NO_BUFFER)
             return
         response = parse_response(data[:end], exchange.request, self._max_headers)
         rest = data[end + 4 :]
@@ -276,10 +265,10 @@ class UpstreamConnection:
         length = response.length
         if 0 <= length <= len(rest):
             surplus = len(rest) > length
-            self._release(exchange, response, now, reusable=not surplus)
+            self._release(exchange, now, keep_alive=response.keep_alive and not surplus, timeout=response.idle_timeout)
             exchange.respond_whole(response, rest[:length] if surplus else rest, now)
             return
-        self._response = response
+        self._keep_alive, self._keep_alive_timeout = response.keep_alive, response.idle_timeout
         body = self._body = body_reader(length, 502)
         exchange.respond(response)
         if rest and self.exchange is exchange:
@@ -309,6 +298,17 @@ class UpstreamConnection:
             self._is_reading_on = True
             self.transport.pause_reading()
             self._call_soon(self._read_on)
+        if self._held or not pieces or body.unread:
+            self._note_held()
+
+    def _note_held(self) -> None:
+        """Report the bytes that are held of an unfinished head, or of frames. This may end the exchange."""
+        held = 0 if self._unfinished is None else len(self._unfinished)
+        if self._body is not None:
+            held += self._body.kept()
+        if held != self._held:
+            self._held = held
+            self._memory.unfinished.note(self, held)
 
     def _read_on(self) -> None:
         """Read the chunks that `feed` has left, some at a time: other connections are served in between."""
@@ -319,28 +319,26 @@ class UpstreamConnection:
             self.transport.resume_reading()
 
     def _end(self, exchange: ResponseReceiver, body: BodyReader) -> None:
-        response = self._response
-        assert response is not None  # noqa: S101 - a body has a head
         now = monotonic()
-        self._response = self._body = None
-        self._release(exchange, response, now, reusable=not body.surplus)
+        self._body = None
+        keep_alive = self._keep_alive and not body.surplus
+        self._release(exchange, now, keep_alive=keep_alive, timeout=self._keep_alive_timeout)
         exchange.end(body.trailers, now)
 
-    def _release(self, exchange: ResponseReceiver, response: Response, now: float, *, reusable: bool) -> None:
+    def _release(self, exchange: ResponseReceiver, now: float, *, keep_alive: bool, timeout: float | None) -> None:
         """Leave the exchange, whose response is complete: keep the connection for another one, or close it."""
         self.exchange = None
         self._interims = 0
         self.has_served = True
         if (
             exchange.release()
-            and reusable
+            and keep_alive
             and not self._is_ambiguous
-            and response.keep_alive
             and not self.endpoint.removed
             and not self._closed
         ):
-            if response.idle_timeout is not None:
-                self.idle_limit = min(self._max_idle, max(0.0, response.idle_timeout - 1.0))
+            if timeout is not None:
+                self.idle_limit = min(self._max_idle, max(0.0, timeout - 1.0))
             if self._is_paused:
                 self.resume_reading()
             self.keep_idle(now)

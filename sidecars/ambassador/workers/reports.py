@@ -23,6 +23,8 @@ _CUMULATIVE = frozenset({"counter", "histogram"})
 # How each gauge of the workers is merged.
 SUMMED = frozenset(
     {
+        "ambassador_buffer_bytes",
+        "ambassador_buffer_limit_bytes",
         "ambassador_downstream_connections_limit",
         "ambassador_downstream_connections_open",
         "ambassador_endpoint_connections_idle",
@@ -37,6 +39,7 @@ SUMMED = frozenset(
 )
 GREATEST = frozenset(
     {
+        "ambassador_buffer_short",
         "ambassador_endpoint_cost_seconds",
         "ambassador_endpoint_ejected",
         "ambassador_endpoint_weight",
