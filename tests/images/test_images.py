@@ -227,6 +227,20 @@ def test_infra_reaps_the_orphans_of_a_shared_pid_namespace(start: Start) -> None
     assert state(infra)["Running"]
 
 
+def test_a_release_says_in_annotations_what_the_labels_say_and_where_the_source_is() -> None:
+    """A registry shows annotations. The engine's own store ignores them, so that only the table can be checked here."""
+    environ = {"RELEASE": "true", "SOURCE": "https://source.example/x", "REVISION": "abc", "CREATED": "2026-01-01"}
+    printed = json.loads(docker("buildx", "bake", "--print", environ=environ))["target"]
+    for name in [*NAMES, "infra"]:
+        labels = printed[name]["labels"]
+        keys = {key.removeprefix("org.opencontainers.image.") for key in labels}
+        described = {"title", "description", "version", "licenses", "vendor"}
+        assert keys == described | {"revision", "created", "source", "url", "documentation"}
+        assert all(labels.values())
+        assert printed[name]["annotations"] == [f"manifest,index:{key}={labels[key]}" for key in sorted(labels)]
+        assert printed[name]["attest"] == ["type=provenance,mode=max"]
+
+
 def test_the_images_are_those_of_the_table() -> None:
     printed = json.loads(docker("buildx", "bake", "--print"))
     assert sorted(printed["target"]) == sorted([*NAMES, "infra"])
