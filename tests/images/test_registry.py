@@ -84,6 +84,13 @@ def test_a_tag_that_was_moved_does_not_change_what_a_digest_means(registry: str,
     assert manifest(registry, digest) == before
 
 
+def test_the_list_gets_the_annotations_that_its_parts_have() -> None:
+    environ = {"RELEASE": "true", "SOURCE": "https://source.example/x"}
+    found = publish.list_annotations("infra", environ)
+    assert "index:org.opencontainers.image.source=https://source.example/x" in found
+    assert all(one.startswith("index:org.opencontainers.image.") for one in found)
+
+
 def test_the_charts_are_pushed_to_the_same_registry_and_read_back(registry: str, tmp_path: Path) -> None:
     publish.charts(f"{registry}/sidecars", tmp_path)
     helm = kube.programs() / "helm"

@@ -60,10 +60,18 @@ def publish(registry: str, names: list[str], *, attest: bool) -> dict[str, str]:
     for name in names:
         listed = f"{registry}/{name}:{VERSION}"
         parts = [one(registry, name, platform) for platform in PLATFORMS]
-        run("docker", "buildx", "imagetools", "create", "--tag", listed, *parts)
+        options = [f"--annotation={one}" for one in list_annotations(name, environ)]
+        run("docker", "buildx", "imagetools", "create", "--tag", listed, *options, *parts)
         shown = run("docker", "buildx", "imagetools", "inspect", listed, "--format", "{{json .Manifest}}")
         digests[name] = str(json.loads(shown)["digest"])
     return digests
+
+
+def list_annotations(name: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the annotations of the list, as its parts have them. Lists of Docker's own type ignore them."""
+    printed = json.loads(run("docker", "buildx", "bake", "--print", name, environ=environ))
+    found: list[str] = printed["target"][name].get("annotations", [])
+    return [one.replace("manifest,index:", "index:") for one in found]
 
 
 def pinned(image: str) -> str:
