@@ -6,13 +6,16 @@ from sidecars.chassis import memory
 from sidecars.chassis.config.memory_ledger import KIB, MIB, Entry, MemoryLedger
 from sidecars.logshipper.config import sink_registry
 from sidecars.logshipper.input.discovery import MAX_FILES
+from sidecars.logshipper.input.tail import LINE_ROOM
 from sidecars.logshipper.settings import Settings
+from sidecars.logshipper.sinks import elasticsearch
 from sidecars.logshipper.sinks.protocols.http_post import SHORT_RESPONSE
 
 _BASE = 36 * MIB
 _FILE = 5 * KIB // 2  # bytes of a followed file: its state, its path, its inode, an entry of the snapshot
 _BEING_MADE = 12  # times its bytes: a batch while it is framed, parsed, redacted and encoded
 _ON_ITS_WAY = 4  # times its bytes: raw, as texts, encoded
+_READ = 24  # times its bytes: a bulk response as objects of Python
 _ONE_AT_A_TIME = frozenset({"stdout", "file", "syslog"})
 
 
@@ -27,6 +30,10 @@ def ledger(settings: Settings) -> MemoryLedger:
         module = sink_registry.of(sink.url).module
         count = 1 if module in _ONE_AT_A_TIME else sink.in_flight
         entries.append(Entry(f"batches on their way to the sink {sink.name}", count, _ON_ITS_WAY * size))
-        entries.append(Entry(f"responses of the sink {sink.name}", count, SHORT_RESPONSE + size))
+        bulk = min(SHORT_RESPONSE + elasticsearch.RESULT_SIZE * size // LINE_ROOM, elasticsearch.MAX_RESPONSE)
+        is_bulk = module == "elasticsearch"
+        entries.append(Entry(f"responses of the sink {sink.name}", count, bulk if is_bulk else SHORT_RESPONSE))
+        if is_bulk:
+            entries.append(Entry(f"the response of the sink {sink.name} that is being read", 1, _READ * bulk))
     entries.append(Entry("the batch that is being made", 1, _BEING_MADE * largest))
     return MemoryLedger(_BASE, tuple(entries))

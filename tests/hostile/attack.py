@@ -55,11 +55,15 @@ class Life:
 
 @dataclass(frozen=True)
 class Layers:
-    """The defences in force. `openat2` is "" where the kernel's is used, else the name of the errno that refuses it."""
+    """The defences in force. `openat2` is "" where the kernel's is used, else the name of the errno that refuses it.
+
+    Without `beneath` names are opened as if volumes could be trusted: see `unprotected`.
+    """
 
     openat2: str
     landlock: bool
     same_user: bool
+    beneath: bool = True
 
     @property
     def refusal(self) -> int:

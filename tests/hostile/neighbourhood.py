@@ -242,7 +242,7 @@ class Neighbourhood:
         confinement = {variable: "best-effort" if self.layers.landlock else "off"} if known else {}
         self.program = Program(
             [*launcher[1:], "{}", *trace, *launcher, json.dumps(circumstances), python,
-             *(command or ("-m", f"sidecars.{self.sidecar}"))],
+             *(command or self._module())],
             {
                 "PYTHONPATH": path,
                 "PYTHONDONTWRITEBYTECODE": "1",
@@ -256,6 +256,10 @@ class Neighbourhood:
             self.folder / "kept",
         )  # fmt: skip
         return self.program
+
+    def _module(self) -> tuple[str, ...]:
+        name = f"sidecars.{self.sidecar}"
+        return ("-m", name) if self.layers.beneath else ("-m", "tests.hostile.unprotected", name)
 
     def kill(self) -> None:
         assert self.program is not None

@@ -55,11 +55,15 @@ class ClientResponse:
 
 
 class ResponseProgress:
-    """The progress of a response that may never be whole. The caller of a request owns it."""
+    """The progress of a response that may never be whole. The caller of a request owns it.
 
-    __slots__ = ("received", "status")
+    `keep`: bytes of the body that `ClientResponse.body` has; the others are read and dropped. None: all.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("keep", "received", "status")
+
+    def __init__(self, keep: int | None = None) -> None:
+        self.keep = keep
         self.status = 0  # 0 until the final head has arrived
         self.received = 0  # bytes of the body
 
@@ -177,4 +181,8 @@ class ResponseParser:
             raise BodyTooLarge
         if self._pieces_left < 0:
             raise MalformedResponse("its body comes in too many pieces")
-        self._body.append(part)
+        keep = self._progress.keep
+        if keep is not None:
+            part = part[: max(0, keep - (self._progress.received - len(part)))]
+        if part:
+            self._body.append(part)

@@ -47,7 +47,9 @@ from sidecars.logshipper.sinks.protocols.peer_text import sanitized
 
 _FILTER = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
 _CREATE = '{"create":{"_id":"<id>"}}'
-_RESULT_SIZE, _MAX_RESPONSE = 128, 8 * 2**20  # bytes of a response for each document, and in all
+RESULT_SIZE, MAX_RESPONSE = 128, 8 * 2**20  # bytes of a response for each document, and in all
+_MOST_OBJECTS, _OTHER_OBJECTS = 8, 64  # of JSON in a response: for each document, and beside them
+_MOST_LISTS = 64 * 1024
 _NO_ERRORS = re.compile(rb'\s*\{(?:\s*"took"\s*:\s*\d+\s*,)?\s*"errors"\s*:\s*false\s*[,}]')
 
 
@@ -72,7 +74,7 @@ class ElasticsearchSink:
         self._poster.open()
 
     async def deliver(self, batch: Batch) -> Outcome:
-        max_body = min(SHORT_RESPONSE + _RESULT_SIZE * batch.events, _MAX_RESPONSE)
+        max_body = min(SHORT_RESPONSE + RESULT_SIZE * batch.events, MAX_RESPONSE)
         try:
             response = await self._poster.post(self._target, self._headers, await batch.encoded(self._encode), max_body)
         except ResponseTooLong as error:
@@ -94,6 +96,8 @@ def _outcome(response: ClientResponse, events: int) -> Outcome:
     """
     if _NO_ERRORS.match(response.body):
         return Outcome()
+    if response.body.count(b"{") > _MOST_OBJECTS * events + _OTHER_OBJECTS or response.body.count(b"[") > _MOST_LISTS:
+        raise RetryLater("the receiver's response is not that of a bulk request")  # an object takes 200 bytes of memory
     results = _results(response.body)
     if len(results) != events:
         raise RetryLater(f"the receiver responded about {len(results)} of {events} documents")

@@ -275,6 +275,23 @@ async def test_an_answer_in_small_pieces_is_taken_and_others_have_their_turn_bet
     assert rounds > pieces / 100
 
 
+@pytest.mark.parametrize("keep", [0, 1, 10, 500, 1000, None])
+def test_of_a_body_only_so_much_is_kept_as_is_wanted(keep: int | None) -> None:
+    body = bytes(range(256)) * 3
+    connection = response_parser.protocol()
+    connection.send(GET)
+    connection.send(h11.EndOfMessage())
+    progress = ResponseProgress(keep)
+    reader = ResponseParser(connection, len(body), progress)
+    for piece in (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body[:7], body[7:300], body[300:]):
+        reader.receive(piece)
+        while not reader.advance(3):
+            pass
+    assert reader.is_whole
+    assert reader.response(early=False).body == body[:keep]
+    assert progress.received == len(body)
+
+
 def read_all(data: bytes, cuts: list[int], max_body: int = 1000) -> ClientResponse | None:
     """Return the response in these bytes, which come in pieces before the end of the connection; None without one."""
     connection = response_parser.protocol()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sidecars.chassis.config.settings import SettingsError
 from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.sinks import elasticsearch as elasticsearch_module
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome, RetryLater
 from sidecars.logshipper.sinks.elasticsearch import _CREATE, _outcome
 from sidecars.logshipper.sinks.encodings import ndjson
@@ -187,6 +188,14 @@ def test_whatever_a_bulk_answer_says_it_is_an_outcome_or_a_sentence(body: bytes,
 def test_deep_and_hollow_answers_are_none(body: bytes) -> None:
     with pytest.raises(RetryLater):
         _outcome(ClientResponse(200, {}, body, early=False), 1)
+
+
+def test_a_response_of_very_many_small_objects_is_none_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object of Python has two hundred bytes, and `{},` has three."""
+    monkeypatch.setattr(elasticsearch_module, "_results", lambda _: pytest.fail("it is read"))
+    for flood in (b'{"items":[' + b"{}," * 1000 + b"{}]}", b'{"items":[' + b"[]," * 100_000 + b"[]]}"):
+        with pytest.raises(RetryLater, match="not that of a bulk request"):
+            _outcome(ClientResponse(200, {}, flood, early=False), 3)
 
 
 async def test_an_answer_that_is_longer_than_so_many_verdicts_halves_the_batch(

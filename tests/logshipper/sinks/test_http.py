@@ -8,12 +8,16 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from backports import zstd
 
 from sidecars.chassis.config.settings import SettingsError
+from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
+from sidecars.logshipper.sinks.protocols.http_client import ReceiverClient
+from sidecars.logshipper.sinks.protocols.http_post import SHORT_RESPONSE
 from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.posting import ACCEPTED, batch, post, request_of, served
 from tests.logshipper.support import Receiver
@@ -223,3 +227,23 @@ async def test_a_413_is_heard_while_the_body_is_on_its_way() -> None:
     async with responding_too_early(no) as address:
         with pytest.raises(BatchTooLarge):
             await post(f"http://{address}/", "x" * 16_000_000 + "\n")
+
+
+async def test_of_a_response_that_has_the_batch_again_the_beginning_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    client_post = ReceiverClient.post
+
+    async def noted(self: ReceiverClient, *arguments: Any) -> ClientResponse:
+        response = await client_post(self, *arguments)
+        kept.append(len(response.body))
+        return response
+
+    monkeypatch.setattr(ReceiverClient, "post", noted)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, body = await request_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    async with served(serve) as url:
+        await post(f"http://{url}", "a line of words\n" * 20_000)
+    assert kept == [SHORT_RESPONSE]

@@ -41,16 +41,19 @@ class ReceiverClient:
             self._host, self._port, tls.context if tls else lambda: None, keep_alive=_KEEP_ALIVE
         )
 
-    async def post(self, target: str, headers: Headers, blocks: Sequence[bytes], max_body: int) -> ClientResponse:
-        """Send a request, and return the response whatever its status. `max_body`: bytes of the response's body.
+    async def post(
+        self, target: str, headers: Headers, blocks: Sequence[bytes], max_body: int, keep: int | None = None
+    ) -> ClientResponse:
+        """Send a request, and return the response whatever its status.
 
-        A longer body is dropped and its connection closed: the status says enough, unless it is a 2xx. Raises
-        ResponseTooLong for that, and RetryLater if there is no response.
+        `max_body`: bytes of the response's body, of which the first `keep` are kept. A longer body is dropped and its
+        connection closed: the status says enough, unless it is a 2xx. Raises ResponseTooLong for that, and RetryLater
+        if there is no response.
         """
         length = str(sum(map(len, blocks)))
         fields = [("Host", self._authority), ("User-Agent", _AGENT), *headers, ("Content-Length", length)]
         request = h11.Request(method="POST", target=target, headers=fields)
-        progress = ResponseProgress()
+        progress = ResponseProgress(keep)
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._client.request(request, blocks, max_body=max_body, progress=progress)

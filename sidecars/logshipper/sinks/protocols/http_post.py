@@ -37,12 +37,14 @@ class HttpPoster:
         """Send a request, and return the response whatever its status.
 
         `max_body`: bytes of the response's body. Unset, as many as the request has and a little more, since some
-        receivers send the request back. Raises ResponseTooLong for a 2xx with more, and RetryLater without a response.
+        receivers send the request back; only SHORT_RESPONSE of them are kept then. Raises ResponseTooLong for a 2xx
+        with more, and RetryLater without a response.
         """
         if self._client is None:
             raise AssertionError("post before open")
         limit = SHORT_RESPONSE + sum(map(len, blocks)) if max_body is None else max_body
-        return await self._client.post(target, [*headers, *self._credentials.headers()], blocks, limit)
+        kept = SHORT_RESPONSE if max_body is None else None
+        return await self._client.post(target, [*headers, *self._credentials.headers()], blocks, limit, kept)
 
     def close(self) -> None:
         if self._client is not None:
