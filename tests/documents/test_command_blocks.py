@@ -34,11 +34,17 @@ RUN_BY_FILE = {
     "examples/ambassador/README.md": (
         "tests/images/test_example_ambassador.py", "docker buildx bake ambassador infra", "cd examples/ambassador",
     ),
+    "examples/egress-gateway/README.md": (
+        "tests/images/test_example_egress_gateway.py", "docker buildx bake ambassador", "cd examples/egress-gateway",
+    ),
     "examples/health-adapter/README.md": (
         "tests/images/test_example_health_adapter.py", "docker buildx bake", "cd examples/health-adapter",
     ),
     "examples/hot-redeploy/README.md": (
         "tests/images/test_example_hot_redeploy.py", "docker buildx bake", "python3 pack.py 2 artifacts/shop.war",
+    ),
+    "examples/nightly-job/README.md": (
+        "tests/images/test_example_nightly_job.py", "docker buildx bake warcopier logshipper",
     ),
     "examples/log-shipping/README.md": (
         "tests/images/test_example_log_shipping.py", "docker buildx bake", "cd examples/log-shipping",
@@ -146,7 +152,7 @@ def test_every_file_service_and_bake_target_that_docker_is_given_exists(block: B
             file = folder / (words[3] if words[2] == "-f" else "compose.yaml")
             services = yaml.safe_load(file.read_text())["services"]
             given = [one for one in words[2:] if re.fullmatch(r"[a-z]+(-[a-z]+)*", one)]
-            verbs = {"up", "down", "logs", "stop", "start", "job"}
+            verbs = {"up", "down", "logs", "stop", "start", "kill", "job"}
             assert set(given) - verbs <= set(services), words
 
 

@@ -1,4 +1,4 @@
-"""Relative links lead to a file and an anchor that exist."""
+"""The tool that finds links and anchors that lead nowhere. `tests/repo` runs it on the repository."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from pathlib import Path
 import pytest
 
 from tools.documents import links
-
-
-def test_no_link_and_no_anchor_is_dead() -> None:
-    assert links.faults() == []
 
 
 @pytest.mark.parametrize(

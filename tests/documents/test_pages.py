@@ -22,7 +22,7 @@ VARIABLE = re.compile(rf"\b(?:{'|'.join(name.upper() for name in SIDECARS)})_[A-
 PAGES = [path for path in documents() if path.is_relative_to(ROOT / "docs") and "decisions" not in path.parts]
 # Examples of an error, and variables that Kubernetes injects.
 NONE = {"AMBASSADOR_UPSTERAM", "LOGSHIPPER_PATH", "ADAPTER_PORT", "ADAPTER_SERVICE_HOST"}
-YAML = [block for block in all_blocks() if block.language == "yaml"]
+YAML = [block for block in all_blocks() if block.language == "yaml" and "{{" not in block.text]  # no templates of Helm
 TUTORIAL = yaml.safe_load((ROOT / "docs/tutorial/first-pod.yaml").read_text())
 
 
