@@ -115,7 +115,7 @@ fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp ## mutated bytes for every parser, SE
 hostile: $(VENV)/dev.stamp ## the suite of the hostile neighbour in all its layers, each alone and together; needs strace, and root for other users
 	HOSTILE=all $(BIN)/python -m pytest tests/hostile
 
-world: $(VENV)/dev.stamp ## SEEDS (1000) of each sidecar on a virtual clock and network; a seed that fails can be replayed
+world: $(VENV)/dev.stamp ## SEEDS (1000) of each sidecar on a virtual clock, network and disk; a seed that fails can be replayed
 	$(BIN)/python -m tests.world --seeds 0-$$(($${SEEDS:-1000} - 1))
 
 model: $(VENV)/dev.stamp ## every state of the journal protocol with N (6) units; needs spin and gcc

@@ -17,20 +17,19 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tests.world.kernel import Kernel
+from tests.world.processes import Killed
 from tests.world.sockets import VirtualSocket
 from tests.world.transport import VirtualTransport
-from tests.world.universe import Universe
+from tests.world.universe import OWNER, Universe
 
 _ACCEPTS = 100  # connections that a server takes in one turn, as asyncio's with its default backlog
+_TURN = 1e-7  # seconds that a turn of the loop takes
 _QUICK = 0.002  # seconds that a call in a thread takes at most, but for a few
 _SLOW = 0.5
 
 
 class Deadlock(AssertionError):
     """Nothing will ever happen: no socket is ready, and there is no timer."""
-
-
-OWNER: contextvars.ContextVar[str] = contextvars.ContextVar("owner", default="the peers")
 
 
 class _Task(asyncio.Task[Any]):
@@ -102,8 +101,8 @@ class _Poll:
             return []
         if timeout is None:
             raise Deadlock(f"nothing will ever happen; tasks: {sorted(map(_name, _all_tasks(loop)))}")
-        if timeout > 0:
-            loop.universe.now += timeout
+        # A turn takes time: code that waits for a time that is almost there waits again and again otherwise.
+        loop.universe.now += max(timeout, _TURN)
         return []
 
     def close(self) -> None:
@@ -142,7 +141,8 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         number = next(self._numbers)
         task = _Task.__new__(_Task)
         task.number = number
-        task.owner = OWNER.get()
+        context = more.get("context")
+        task.owner = OWNER.get() if context is None else context.get(OWNER, OWNER.get())
         task.__init__(work, loop=loop, name=f"task {number}", **more)  # type: ignore[misc] # it is put into a set at once
         return task
 
@@ -290,6 +290,14 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         """Deliver a signal to the process."""
         callback, args = self._signals[sig]
         self.call_soon(callback, *args)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report an error, unless it is of a process that was killed."""
+        work = context.get("task") or context.get("future")
+        if not (
+            isinstance(context.get("exception"), Killed) or getattr(work, "owner", "") in self.kernel.processes.dead
+        ):
+            super().call_exception_handler(context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.stray.append(f"{context['message']}: {context.get('exception')!r}")

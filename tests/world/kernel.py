@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+import itertools
 import os
 import resource
 import select
@@ -14,7 +15,11 @@ import stat
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from tests.world.processes import Processes
+from tests.world.universe import OWNER
+
 if TYPE_CHECKING:
+    from tests.world.disk import Disk
     from tests.world.event_loop import VirtualLoop
     from tests.world.network import Network
     from tests.world.sockets import VirtualSocket
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
 
 _FIRST = 100  # the lowest descriptor of the world; those of the real process are below
 _LIMIT = 1 << 16
+_FIRST_FILE = 100_000
+# The descriptors of files are not used again, by no universe: the rest of a killed process may still close one.
+_file_numbers = itertools.count(_FIRST_FILE)
 
 
 class Kernel:
@@ -33,7 +41,10 @@ class Kernel:
     def __init__(self, universe: Universe) -> None:
         self.universe = universe
         self.files: dict[int, Any] = {}
+        self.owners: dict[int, str] = {}  # by descriptor
         self.awake: dict[int, VirtualSocket] = {}  # sockets that may be readable, by their inodes
+        self.disk: Disk | None = None
+        self.processes = Processes(self)
         self._free = list(range(_FIRST, _FIRST + 4096))
         self._inodes = 5000
 
@@ -46,12 +57,21 @@ class Kernel:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         number = heapq.heappop(self._free)
         self.files[number] = file
+        self.owners[number] = OWNER.get()
+        return number
+
+    def open_file(self, file: Any) -> int:
+        """Return a descriptor for a file on the disk."""
+        number = next(_file_numbers)
+        self.files[number] = file
+        self.owners[number] = OWNER.get()
         return number
 
     def close(self, number: int) -> None:
         if self.files.pop(number, None) is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        heapq.heappush(self._free, number)
+        if number < _FIRST_FILE:
+            heapq.heappush(self._free, number)
 
     def new_inode(self) -> int:
         self._inodes += 1
@@ -66,6 +86,8 @@ class _NoKernel:
     """No universe runs: sockets cannot be made."""
 
     files: dict[int, Any] = {}  # noqa: RUF012 - it stays empty
+    owners: dict[int, str] = {}  # noqa: RUF012 - it stays empty
+    disk: Any = None
 
 
 _kernel: Any = _NoKernel()
@@ -112,10 +134,12 @@ def _os_fstat(number: int) -> Any:
 
 def _os_close(number: int) -> None:
     file = _kernel.files.get(number)
-    if file is None:
-        _close(number)
-    else:
+    if file is not None:
         file.close()
+    elif number < _FIRST_FILE:
+        _close(number)
+    elif number in _kernel.owners and _kernel.owners[number] not in _kernel.processes.dead:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def install() -> None:

@@ -5,8 +5,8 @@ A world that cannot fail proves nothing. Each fault is one that a change could r
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from sidecars.adapter.app_client.client import AppClient
@@ -21,7 +21,8 @@ from sidecars.ambassador.upstream.health_checks import _Probe
 from sidecars.chassis.accept.budget import Budget
 from sidecars.chassis.http.server import Server
 from sidecars.chassis.http.server_connection import ServerConnection
-from tests.world import names
+from tests.world import log_mutants, names
+from tests.world.replacing import replace
 
 Mutant = Callable[[], None]
 
@@ -31,9 +32,9 @@ def repeat_what_was_seen() -> None:
     honest = retry.verdict
 
     def verdict(failed: retry.FailedAttempt, *more: Any) -> str:
-        return honest(replace(failed, idempotent=True), *more)
+        return honest(dataclasses.replace(failed, idempotent=True), *more)
 
-    _replace(retry, "verdict", verdict)
+    replace(retry, "verdict", verdict)
 
 
 def reuse_before_the_request_is_sent() -> None:
@@ -43,7 +44,7 @@ def reuse_before_the_request_is_sent() -> None:
         self.release_attempt()
         return True
 
-    _replace(Exchange, "release", release)
+    replace(Exchange, "release", release)
 
 
 def end_in_order_when_broken() -> None:
@@ -54,7 +55,7 @@ def end_in_order_when_broken() -> None:
         self.lingers = True
         self.transport.close()
 
-    _replace(ResponseWriter, "break_off", break_off)
+    replace(ResponseWriter, "break_off", break_off)
 
 
 def forget_that_the_app_has_left() -> None:
@@ -64,7 +65,7 @@ def forget_that_the_app_has_left() -> None:
         self.upstream.clients.remove(self)
         self.exchange = None
 
-    _replace(ClientConnection, "connection_lost", connection_lost)
+    replace(ClientConnection, "connection_lost", connection_lost)
 
 
 def never_close_after_the_drain_began() -> None:
@@ -73,7 +74,7 @@ def never_close_after_the_drain_began() -> None:
     def closes_after(self: ClientConnection, request: Any, *, complete: bool) -> bool:
         return not request.keep_alive or not complete or (self.ended and not self._buffer)
 
-    _replace(ClientConnection, "closes_after", closes_after)
+    replace(ClientConnection, "closes_after", closes_after)
 
 
 def raise_in_a_health_check() -> None:
@@ -84,17 +85,17 @@ def raise_in_a_health_check() -> None:
             self.outcome.set_exception(ConnectionError(CONNECTION_CLOSED.text))
         self.outcome.exception()
 
-    _replace(_Probe, "connection_lost", connection_lost)
+    replace(_Probe, "connection_lost", connection_lost)
 
 
 def wait_for_silent_clients_for_ever() -> None:
     """Set no deadline for a connection."""
-    _replace(ServerConnection, "_set_deadline", lambda _self, _seconds: None)
+    replace(ServerConnection, "_set_deadline", lambda _self, _seconds: None)
 
 
 def refuse_the_newcomer() -> None:
     """Refuse a newcomer while connections are idle: the server did that once."""
-    _replace(Budget, "shed_one", lambda _self: False)
+    replace(Budget, "shed_one", lambda _self: False)
 
 
 def leave_connections_open_at_the_end() -> None:
@@ -105,7 +106,7 @@ def leave_connections_open_at_the_end() -> None:
         for connection in list(self._connections):
             connection.close_if_idle()
 
-    _replace(Server, "drain", drain)
+    replace(Server, "drain", drain)
 
 
 def use_a_response_for_ever() -> None:
@@ -117,7 +118,7 @@ def use_a_response_for_ever() -> None:
         self._cached.update({known: (kept, float("inf")) for known, (kept, _) in self._cached.items()})
         return outcome
 
-    _replace(AppClient, "_send", keep)
+    replace(AppClient, "_send", keep)
 
 
 def pass_without_a_response() -> None:
@@ -130,12 +131,10 @@ def pass_without_a_response() -> None:
         self.last = honest(self, outcome)  # type: ignore[attr-defined] # the fault's own
         return self.last  # type: ignore[attr-defined] # the fault's own
 
-    _replace(Judge, "judge", judge)
+    replace(Judge, "judge", judge)
 
 
-def _replace(owner: Any, name: str, fault: Any) -> None:
-    assert hasattr(owner, name), f"{owner} has no {name}: give the mutant its new place"
-    setattr(owner, name, fault)
-
-
-MUTANTS: dict[str, Mutant] = {fault: globals()[fault] for fault in names.FAULTS}
+MUTANTS: dict[str, Mutant] = {
+    fault: getattr(log_mutants, fault) if world == "logshipper" else globals()[fault]
+    for fault, world in names.FAULTS.items()
+}

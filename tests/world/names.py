@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-WORLDS = ("adapter", "ambassador", "chassis")
+WORLDS = ("adapter", "ambassador", "chassis", "logshipper")
 
 FAULTS = {
     "use_a_response_for_ever": "adapter",
@@ -15,5 +15,14 @@ FAULTS = {
     "refuse_the_newcomer": "chassis",
     "wait_for_silent_clients_for_ever": "chassis",
     "leave_connections_open_at_the_end": "chassis",
+    "settle_before_delivery": "logshipper",
+    "rename_the_snapshot_without_fsync": "logshipper",
+    "begin_the_journal_after_the_snapshot": "logshipper",
+    "forget_what_is_sent": "logshipper",
+    "take_an_error_for_a_delivery": "logshipper",
+    "give_up_a_deleted_file": "logshipper",
+    "find_files_by_their_inodes": "logshipper",
+    "delete_what_a_listing_has_not": "logshipper",
+    "settle_a_batch_that_is_late": "logshipper",
 }
 """Each deliberate fault (`mutants`), with the world that must find it."""

@@ -1,4 +1,4 @@
-"""The sidecars in a world of virtual time and network: README.md says what that is, and how to see a seed again.
+"""The sidecars in a world of virtual time, network and disk: README.md says what that is, and how to see a seed again.
 
 Each run is a process of its own: clocks and chance are replaced before the code of the sidecars is imported.
 """

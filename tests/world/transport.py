@@ -180,6 +180,11 @@ class VirtualTransport(asyncio.Transport):
     def abort(self) -> None:
         self._fail(None)
 
+    def die(self) -> None:
+        """Tell the protocol nothing any more: its process was killed."""
+        self._is_closing = self._is_lost = True
+        self._buffer.clear()
+
     def _fail(self, error: Exception | None) -> None:
         if self._is_lost:
             return

@@ -7,6 +7,7 @@ seed that runs. So the same seed gives the same run, bit for bit, and its `diges
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import hashlib
 import os
@@ -16,6 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+
+OWNER: contextvars.ContextVar[str] = contextvars.ContextVar("owner", default="the peers")
+"""The process that runs: one of the sidecar's, or all peers together."""
 
 _EPOCH = 1_700_000_000.0  # Unix time at the beginning of each universe
 _BEGIN = 1000.0  # of the monotonic clock

@@ -13,10 +13,11 @@ from sidecars.chassis.runtime import lifecycle, logs
 from sidecars.chassis.runtime.lifecycle import ServiceContext
 from tests.world import kernel as kernels
 from tests.world import universe as universes
-from tests.world.event_loop import OWNER, VirtualLoop
+from tests.world.event_loop import VirtualLoop
 from tests.world.kernel import Kernel
 from tests.world.network import Network
-from tests.world.universe import Universe, check
+from tests.world.processes import Killed
+from tests.world.universe import OWNER, Universe, check
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 _UNWIND = 1.0  # seconds that the lifecycle gives a cancelled service
@@ -27,12 +28,15 @@ Service = Callable[[ServiceContext], Coroutine[Any, Any, None]]
 class _Log:
     """The log of the sidecar: it goes to the record, and no line may tell of a defect."""
 
-    def __init__(self, universe: Universe) -> None:
+    def __init__(self, universe: Universe, dead: set[str]) -> None:
         self._universe = universe
+        self._dead = dead
         self.lines: list[str] = []
         self.defects: list[str] = []
 
     def write(self, level: str, logger: str, msg: str, fields: dict[str, object], error: BaseException | None) -> None:
+        if OWNER.get() in self._dead or isinstance(error, Killed):
+            return
         shown = "".join(f" {name}={value}" for name, value in fields.items())
         line = _ADDRESS.sub("0x…", f"{level} {logger}: {msg}{shown}{'' if error is None else f' {error!r}'}")
         self._universe.record(f"log {line}")
@@ -56,11 +60,15 @@ class World:
         self.network = Network(self.kernel)
         kernels.boot(self.kernel)
         self.loop = VirtualLoop(self.universe, self.kernel)
-        self.log = _Log(self.universe)
+        self.log = _Log(self.universe, self.kernel.processes.dead)
         logs._output = self.log  # type: ignore[assignment] # it is an output
         self.ended_at = 0.0  # of the monotonic clock, when the service had ended
         self.stopped_at = 0.0  # when it got the signal
         self._service: asyncio.Task[None] | None = None
+        self._owner = ""  # the process that runs
+        self._starts = 0
+        self._killed = asyncio.Event()
+        self.kernel.processes.on_kill = self._killed.set
 
     def run(self, story: Coroutine[Any, Any, None]) -> None:
         """Run the story to its end. Raises Broken for a promise that was broken, or Deadlock."""
@@ -90,11 +98,15 @@ class World:
             try:
                 await lifecycle._supervise(service, drain_timeout)
             finally:
-                self.ended_at = self.universe.now
-                self.universe.record("the service has ended")
+                if OWNER.get() not in self.kernel.processes.dead:
+                    self.ended_at = self.universe.now
+                    self.universe.record("the service has ended")
 
+        self._starts += 1
+        self._owner = f"process {self._starts}"
+        self._killed.clear()
         context = contextvars.copy_context()
-        context.run(OWNER.set, "the sidecar")
+        context.run(OWNER.set, self._owner)
         self._service = self.loop.create_task(run(), context=context)
 
     async def stop(self, drain_timeout: float) -> None:
@@ -107,6 +119,42 @@ class World:
         await self._service
         took = self.ended_at - self.stopped_at
         check("the drain ends within DRAIN_TIMEOUT", took <= drain_timeout + _UNWIND + 0.1, f"{took:.3f} s")
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.kernel.processes.kill(self._owner, "at this time")
+
+    async def end_of_service(self) -> BaseException | None:
+        """Wait for the end of the process. Return its error: Killed, or the one of the service."""
+        assert self._service is not None
+        killed = self.loop.create_task(self._killed.wait())
+        await asyncio.wait({self._service, killed}, return_when=asyncio.FIRST_COMPLETED)
+        killed.cancel()
+        processes = self.kernel.processes
+        if self._owner in processes.dead:
+            await processes.bury(self._owner, self.loop.tasks)
+            return Killed()
+        error = self._service.exception()
+        processes.end(self._owner)
+        await processes.bury(self._owner, self.loop.tasks)
+        return error
+
+    async def stop_service(self, drain_timeout: float) -> BaseException | None:
+        """Send SIGTERM, and wait for the end, which another task waits for, too. Return the error as it does."""
+        assert self._service is not None
+        owner, service = self._owner, self._service
+        self.stopped_at = self.universe.now
+        self.universe.record("SIGTERM")
+        if not service.done():
+            self.loop.send_signal(signal.SIGTERM)
+        killed = self.loop.create_task(self._killed.wait())
+        await asyncio.wait({service, killed}, return_when=asyncio.FIRST_COMPLETED)
+        killed.cancel()
+        if owner in self.kernel.processes.dead and (not service.done() or service.cancelled()):
+            return Killed()
+        took = self.universe.now - self.stopped_at
+        check("the drain ends within DRAIN_TIMEOUT", took <= drain_timeout + _UNWIND + 0.1, f"{took:.3f} s")
+        return service.exception()
 
     async def listening(self, host: str, port: int) -> None:
         """Wait until somebody listens there."""

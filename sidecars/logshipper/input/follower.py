@@ -120,12 +120,10 @@ class Follower(FollowedFiles):
         return Fingerprint(state.size, 0, "") if at_end else START
 
     def _find_dormant(self, listing: Mapping[FileKey, FoundFile]) -> Iterator[None]:
-        """Look for the files of the dormant tails.
-
-        A tail whose file is not found stays dormant as long as its directory cannot be read.
-        """
+        """Look for the files of the dormant tails. One stays dormant as long as its directory cannot be read."""
         list_directory, since = cache(rotated_file_matching.list_directory), self._clock()
-        for tail in [tail for tail in self.tails.values() if tail.dormant]:
+        dormant = [tail for tail in self.tails.values() if tail.dormant]
+        for tail in sorted(dormant, key=lambda tail: not tail.state.prefix.length):  # content first: it proves more
             yield
             if self._clock() > since + _STALE:  # other work was done during the yield
                 list_directory, since = cache(rotated_file_matching.list_directory), self._clock()

@@ -212,3 +212,26 @@ async def test_a_file_is_not_given_up_while_its_directory_cannot_be_listed(
     assert pod.ship() == ["1", "2"]
     assert list(pod.follower.tails.values()) == [tail]
     assert pod.dropped() == {}
+
+
+def inode_of_a_copy(pod: Pod) -> int:
+    """Copy the log, and return the copy's inode."""
+    copy = Path(shutil.copy(pod.log, pod.logs / "app.log.1"))
+    return copy.stat().st_ino
+
+
+async def test_a_copy_with_the_inode_of_an_empty_file_that_was_deleted_is_found_by_its_content(tmp_path: Path) -> None:
+    """File systems give the number of a freed inode to the next file."""
+    pod = Pod(tmp_path, LOGSHIPPER_PATHS=f"{tmp_path}/logs/app.log*")
+    empty = pod.logs / "app.log.2"
+    empty.touch()
+    pod.look()
+    (of_empty,) = pod.follower.tails.values()
+    ship_one_of_two(pod)
+    of_empty.state.inode = inode_of_a_copy(pod)
+    await pod.store.save()
+    pod.kill()
+    empty.unlink()
+    os.truncate(pod.log, 0)
+    pod.begin()
+    assert pod.ship() == ["2"]

@@ -1,0 +1,294 @@
+"""The calls of `os` and `fcntl` that reach the disk of the world, and the faults that meet the sidecar there.
+
+A path of a mounted directory, or a descriptor of a file of the world, is of the world. All else goes to the real call.
+There are no links: what a hostile neighbour can plant is for tests/hostile. openat2 is absent, so that each name is
+opened by openat, component by component.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import os
+import stat
+from collections.abc import Callable
+from typing import Any
+
+from sidecars.chassis.isolation import openat2
+from tests.world import kernel as kernels
+from tests.world.disk import Inode, failure
+from tests.world.disk_objects import Entries, RawFile
+from tests.world.processes import Killed
+from tests.world.universe import OWNER
+
+_real: dict[str, Callable[..., Any]] = {}
+
+
+class OpenFile:
+    """An open file description, and its only descriptor."""
+
+    def __init__(self, inode: Inode, flags: int) -> None:
+        self.kernel = kernels.kernel()
+        self.inode = inode
+        self.flags = flags
+        self.position = 0
+        inode.opens += 1
+        self.is_locked = False
+        self.number = self.kernel.open_file(self)
+
+    def close(self) -> None:
+        self.release("closed")
+
+    def release(self, cause: str) -> None:
+        self.kernel.close(self.number)
+        self.inode.close(cause)
+
+    def recv(self, size: int) -> bytes:
+        data = read_at(self, size, self.position)
+        self.position += len(data)
+        return data
+
+
+def _begin(call: str, inode: Inode, size: int = 0) -> None:
+    """Let the process be killed at this call, or the call fail."""
+    kernels.kernel().processes.begin(call, inode, size)
+
+
+def _file(number: Any) -> OpenFile | None:
+    if not isinstance(number, int):
+        return None
+    kernel = kernels.kernel()
+    file = kernel.files.get(number)
+    if file is None and number in kernel.owners and OWNER.get() in kernel.processes.dead:
+        raise Killed  # its files are closed
+    return file if isinstance(file, OpenFile) else None
+
+
+def _is_ours(path: Any, dir_fd: int | None) -> bool:
+    kernel = kernels.kernel()
+    return _file(dir_fd) is not None or (dir_fd is None and kernel.disk is not None and kernel.disk.has(path))
+
+
+def _folder(path: str, dir_fd: int | None) -> tuple[Inode, str]:
+    """Return the directory of a path's last component, and the component; "" if the path is the directory itself."""
+    disk, opened = kernels.kernel().disk, _file(dir_fd)
+    assert disk is not None, "a path of the world without a disk"
+    inode = disk.image.root if opened is None else opened.inode
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    for part in parts[:-1]:
+        inode = inode.lookup(part)
+    return inode, parts[-1] if parts else ""
+
+
+def _find(path: str, dir_fd: int | None) -> Inode:
+    folder, name = _folder(path, dir_fd)
+    return folder.lookup(name) if name else folder
+
+
+def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+    if not _is_ours(path, dir_fd):
+        number: int = _real["open"](path, flags, mode, dir_fd=dir_fd)
+        return number
+    folder, name = _folder(path, dir_fd)
+    _begin("open", folder)
+    if flags & os.O_CREAT and name not in folder.names:
+        if folder.volume.is_full:
+            kernels.kernel().processes.fail(errno.ENOSPC, "open", folder)
+        inode = folder.create(name)
+    else:
+        inode = folder.lookup(name) if name else folder
+        if flags & os.O_CREAT and flags & os.O_EXCL:
+            raise failure(errno.EEXIST, path)
+    if flags & os.O_DIRECTORY and not inode.is_directory:
+        raise failure(errno.ENOTDIR, path)
+    return OpenFile(inode, flags).number
+
+
+def _stat(path: Any, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> Any:
+    if _file(path) is not None:
+        return _fstat(path)
+    if not _is_ours(path, dir_fd):
+        return _real["stat"](path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+    inode = _find(path, dir_fd)
+    _begin("stat", inode)
+    return inode.status()
+
+
+def _lstat(path: Any, *, dir_fd: int | None = None) -> Any:
+    return _stat(path, dir_fd=dir_fd, follow_symlinks=False)
+
+
+def _fstat(number: int) -> Any:
+    file = _file(number)
+    if file is None:
+        return _real["fstat"](number)
+    _begin("fstat", file.inode)
+    return file.inode.status()
+
+
+def _scandir(path: Any = ".") -> Any:
+    file = _file(path)
+    if file is None:
+        return _real["scandir"](path)
+    _begin("getdents", file.inode)
+    return Entries(file.inode, _begin)
+
+
+def _access(path: Any, mode: int, *, dir_fd: int | None = None, **more: Any) -> bool:
+    if not _is_ours(path, dir_fd):
+        return bool(_real["access"](path, mode, dir_fd=dir_fd, **more))
+    _find(path, dir_fd)
+    return True
+
+
+def _readlink(path: Any, *, dir_fd: int | None = None) -> Any:
+    if not _is_ours(path, dir_fd):
+        return _real["readlink"](path, dir_fd=dir_fd)
+    raise failure(errno.EINVAL, path)
+
+
+def _unlink(path: Any, *, dir_fd: int | None = None) -> None:
+    if not _is_ours(path, dir_fd):
+        _real["unlink"](path, dir_fd=dir_fd)
+        return
+    folder, name = _folder(path, dir_fd)
+    _begin("unlink", folder)
+    folder.remove(name)
+
+
+def _mkdir(path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+    if not _is_ours(path, dir_fd):
+        _real["mkdir"](path, mode, dir_fd=dir_fd)
+        return
+    folder, name = _folder(path, dir_fd)
+    _begin("mkdir", folder)
+    folder.create(name, stat.S_IFDIR).links += 1
+
+
+def _rename(old: Any, new: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+    if not _is_ours(old, src_dir_fd):
+        _real["rename"](old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        return
+    folder, name = _folder(old, src_dir_fd)
+    target, new_name = _folder(new, dst_dir_fd)
+    assert folder is target, "a rename to another directory"
+    _begin("rename", folder)
+    folder.rename(name, new_name)
+
+
+def _link(
+    src: Any, dst: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None, follow_symlinks: bool = True
+) -> None:
+    if not _is_ours(src, src_dir_fd):
+        _real["link"](src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=follow_symlinks)
+        return
+    folder, name = _folder(dst, dst_dir_fd)
+    _begin("link", folder)
+    folder.add(name, _find(src, src_dir_fd))
+
+
+def read_at(file: OpenFile, size: int, offset: int) -> bytes:
+    _begin("read", file.inode)
+    return bytes(file.inode.data[offset : offset + size])
+
+
+def _pread(number: int, size: int, offset: int) -> Any:
+    file = _file(number)
+    return _real["pread"](number, size, offset) if file is None else read_at(file, size, offset)
+
+
+def _write(number: int, data: Any) -> Any:
+    file = _file(number)
+    if file is None:
+        return _real["write"](number, data)
+    data = bytes(data)
+    inode = file.inode
+    offset = len(inode.data) if file.flags & os.O_APPEND else file.position
+    processes = kernels.kernel().processes
+    taken = processes.room_for_write(inode, offset, data)
+    if taken:
+        inode.write(offset, data[:taken])
+        file.position = offset + taken
+    return taken
+
+
+def _ftruncate(number: int, size: int) -> None:
+    file = _file(number)
+    if file is None:
+        _real["ftruncate"](number, size)
+        return
+    _begin("ftruncate", file.inode)
+    file.inode.truncate(size)
+
+
+def _lseek(number: int, offset: int, how: int) -> Any:
+    file = _file(number)
+    if file is None:
+        return _real["lseek"](number, offset, how)
+    assert how == os.SEEK_DATA, "the sidecars seek for data alone"
+    if offset >= len(file.inode.data):
+        raise failure(errno.ENXIO)
+    return offset  # a file system without holes
+
+
+def _fsync(number: int) -> None:
+    file = _file(number)
+    if file is None:
+        _real["fsync"](number)
+        return
+    _begin("fsync", file.inode)
+    file.inode.sync()
+
+
+def _dup(number: int) -> Any:
+    file = _file(number)
+    return _real["dup"](number) if file is None else OpenFile(file.inode, file.flags).number
+
+
+def _flock(number: Any, operation: int) -> None:
+    file = _file(number)
+    if file is None:
+        _real["flock"](number, operation)
+        return
+    others = (other for other in file.kernel.files.values() if isinstance(other, OpenFile) and other is not file)
+    if any(other.inode is file.inode and other.is_locked for other in others):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    file.is_locked = True
+
+
+def _fdopen(number: int, mode: str = "r", *more: Any, **named: Any) -> Any:
+    if _file(number) is None:
+        return _real["fdopen"](number, mode, *more, **named)
+    assert mode == "rb", "the sidecars read bytes alone"
+    return io.BufferedReader(RawFile(number))
+
+
+def install() -> None:
+    """Replace the calls of this process that reach files."""
+    calls: dict[str, Callable[..., Any]] = {
+        "open": _open,
+        "stat": _stat,
+        "lstat": _lstat,
+        "fstat": _fstat,
+        "scandir": _scandir,
+        "access": _access,
+        "readlink": _readlink,
+        "unlink": _unlink,
+        "mkdir": _mkdir,
+        "rename": _rename,
+        "link": _link,
+        "pread": _pread,
+        "write": _write,
+        "ftruncate": _ftruncate,
+        "lseek": _lseek,
+        "fsync": _fsync,
+        "dup": _dup,
+        "fdopen": _fdopen,
+    }
+    for name, call in calls.items():
+        _real[name] = getattr(os, name)
+        setattr(os, name, call)
+    _real["flock"] = fcntl.flock
+    fcntl.flock = _flock
+    openat2.probed[:] = ["ENOSYS"]

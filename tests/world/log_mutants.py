@@ -1,0 +1,130 @@
+"""Deliberate faults in the code of the logshipper, for `mutants`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from sidecars.chassis.isolation.beneath import Root
+from sidecars.logshipper.delivery.batch_delivery import BatchDelivery
+from sidecars.logshipper.delivery.sink_queue import SinkQueue
+from sidecars.logshipper.input import rotated_file_matching
+from sidecars.logshipper.input.follower import Follower
+from sidecars.logshipper.input.tail import Tail
+from sidecars.logshipper.model import steps
+from sidecars.logshipper.model.chunk import Chunk
+from sidecars.logshipper.sinks import http
+from sidecars.logshipper.state import checkpoint
+from sidecars.logshipper.state.store import Store
+from tests.world.replacing import replace
+
+
+def settle_before_delivery() -> None:
+    """Move the positions when a batch is collected, before any sink has it."""
+    sending = SinkQueue.sending
+
+    def send(self: SinkQueue, chunks: Iterable[Chunk]) -> None:
+        chunks = list(chunks)
+        sending(self, chunks)
+        positions = {chunk.generation: chunk.next_position for chunk in chunks}
+        self._store.append(checkpoint.done_entry(self._sink, positions, None))
+
+    replace(SinkQueue, "sending", send)
+
+
+def rename_the_snapshot_without_fsync() -> None:
+    """Do not flush the snapshot before it gets its name."""
+    write = Store._write
+
+    def write_without(self: Store, data: bytes, journal: int) -> None:
+        fsync = os.fsync
+        replace(os, "fsync", lambda _number: None)
+        try:
+            write(self, data, journal)
+        finally:
+            replace(os, "fsync", fsync)
+
+    replace(Store, "_write", write_without)
+    replace(Root, "sync", lambda _self: None)
+
+
+def begin_the_journal_after_the_snapshot() -> None:
+    """Swap the order: changes while the snapshot is written go to the journal that it makes void."""
+
+    async def save(self: Store) -> bool:
+        state = await steps.run_in_turns(checkpoint.copy(self.state))
+        number = self.state.journal + 1
+        try:
+            await self._thread.call(lambda: self._write(checkpoint.dump(state, number), number))
+            self._begin_journal()
+        except OSError as error:
+            self._note_problem(str(error))
+            return False
+        return True
+
+    replace(Store, "save", save)
+
+
+def forget_what_is_sent() -> None:
+    """Send a batch without its entry in the journal, so that it is not repeated as it was after a kill."""
+
+    def record_sending(self: Store, sink: str, batches: Any) -> None:
+        self.state.sinks[sink].sending = []
+
+    replace(Store, "record_sending", record_sending)
+
+
+def take_an_error_for_a_delivery() -> None:
+    """Settle a batch that the receiver refused for now."""
+
+    def accept(response: Any, *_: Any) -> None:
+        assert response.status
+
+    replace(http, "raise_for_status", accept)
+
+
+def give_up_a_deleted_file() -> None:
+    """Close a file that has lost its name before every sink has all of it."""
+    honest = Follower._close_if_over
+
+    def close_if_over(self: Follower, tail: Tail, files: Any) -> None:
+        if tail.reachable and tail.key not in files and not self._is_still_there(tail):
+            self._give_up(tail)
+            self._close(tail)
+        honest(self, tail, files)
+
+    replace(Follower, "_close_if_over", close_if_over)
+
+
+def find_files_by_their_inodes() -> None:
+    """After a restart take the file with the inode, whatever it has by now."""
+    replace(
+        rotated_file_matching,
+        "is_same_generation",
+        lambda state, found, _read_at: found.key == (state.device, state.inode),
+    )
+
+
+def delete_what_a_listing_has_not() -> None:
+    """Take a file that a failed listing has not for a rotated one: a fault that this world has found."""
+    replace(
+        Follower,
+        "_is_out_of_place",
+        lambda _self, tail, files: tail.state.path != tail.state.first_path or tail.key not in files,
+    )
+
+
+def settle_a_batch_that_is_late() -> None:
+    """Settle a batch that the receiver has not answered in time."""
+    deliver = BatchDelivery.deliver
+
+    async def deliver_some(self: BatchDelivery, batch: Any) -> None:
+        try:
+            async with asyncio.timeout(0.3):
+                await deliver(self, batch)
+        except TimeoutError:
+            batch.settle()
+
+    replace(BatchDelivery, "deliver", deliver_some)

@@ -1,0 +1,189 @@
+"""Receivers of logs: they store what they accept, answer as well or as badly as the dice say, and check each record."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from tests.world.http_peers import Incomplete, Message, Peer
+from tests.world.log_apps import POISON
+from tests.world.log_ledger import Ledger
+from tests.world.universe import Broken, Universe, check, check_equal
+
+_LARGEST = 3000  # bytes of a body, for a receiver that finds the batch too large
+
+
+class Receiver:
+    """One receiver: of NDJSON by POST, or of bulk requests."""
+
+    def __init__(self, universe: Universe, ledger: Ledger, name: str, *, is_bulk: bool, is_ordered: bool) -> None:
+        self.name = name
+        self.badness = 0.0
+        self.texts: dict[str, str] = {}  # by id
+        self.may_repeat_under_new_ids = False
+        self.may_reuse_ids = False  # True where the state may have lost what it knew of a file that keeps its inode
+        self._epoch = 0  # losses of power
+        self._universe = universe
+        self._ledger = ledger
+        self._lines = ledger.received.setdefault(name, {})
+        self._rejected = ledger.rejected.setdefault(name, {})
+        ledger.join_pieces.append(self.join_pieces)
+        self._is_bulk = is_bulk
+        self._is_ordered = is_ordered
+        self._ids_of_key: dict[str, list[str]] = {}
+        self._key_of: dict[str, str] = {}  # by id, of batches with lines of one file
+        self._splits = universe.chance(0.5)  # True if it may find a batch too large
+        self._last: dict[str, int] = {}  # generation -> the last offset that was new
+
+    def note_lost_power(self) -> None:
+        """Let ids and keys begin anew: in place of lines that the disk has lost, others may get their ids."""
+        self.join_pieces()
+        self._epoch += 1
+        self.may_repeat_under_new_ids = True
+        self.texts.clear()
+        self._ids_of_key.clear()
+        self._key_of.clear()
+        self._last.clear()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(reader, writer)
+        try:
+            while await self._serve_one(peer):
+                pass
+        except (Incomplete, ConnectionError):
+            pass
+        except Broken as broken:
+            self._ledger.broken.append(broken)
+        peer.close()
+
+    async def _serve_one(self, peer: Peer) -> bool:
+        """Serve one request; return True if another one may follow."""
+        universe = self._universe
+        request = await peer.read_request()
+        moods = ("503", "429", "500", "cut before", "cut after", "half", "slow", "silence", "reset", "413", "some")
+        mood = universe.choose(*moods) if universe.chance(self.badness) else "fine"
+        if mood == "cut before" and universe.chance(0.5):
+            return False  # in the middle of the body
+        await peer.read_body(request)
+        epoch = self._epoch
+        universe.record(f"{self.name} gets {len(request.body)} bytes, and is {mood}")
+        if mood == "slow":
+            await asyncio.sleep(universe.between(0.1, 3.0))
+        if mood == "silence":
+            await asyncio.sleep(universe.choose(1.0, 5.0))
+        if mood in ("silence", "cut before"):
+            return False
+        if mood in ("503", "429") or (mood == "413" and self._splits and len(request.body) > _LARGEST):
+            return await self._respond(peer, int(mood), b"", universe.choose("", "Retry-After: 1\r\n"))
+        if epoch != self._epoch:
+            return False  # what was sent before a loss of power is not compared with what is sent after it
+        status, body = self._store(request, some=mood == "some")
+        return await self._respond_after_storing(peer, mood, status, body)
+
+    async def _respond_after_storing(self, peer: Peer, mood: str, status: int, body: bytes) -> bool:
+        if mood == "reset":
+            peer.reset()
+        elif mood == "half":
+            whole = _response(status, body)
+            peer.send(whole[: self._universe.dice.randint(1, len(whole) - 1)])
+        elif mood == "500":
+            return await self._respond(peer, 500, b"")
+        elif mood != "cut after":
+            return await self._respond(peer, status, body)
+        return False
+
+    async def _respond(self, peer: Peer, status: int, body: bytes, more: str = "") -> bool:
+        peer.send(_response(status, body, more))
+        await peer.flush()
+        return True
+
+    # -- storing ------------------------------------------------------------------------------------------------------
+
+    def _store(self, request: Message, *, some: bool) -> tuple[int, bytes]:
+        """Store the records, or some of them. Return the status and body of the response."""
+        lines = [json.loads(line) for line in request.body.splitlines()]
+        if not self._is_bulk:
+            self._check_key(request.field("Idempotency-Key"), [record["id"] for record in lines])
+            poisoned = [record["message"] for record in lines if POISON in record["message"]]
+            if poisoned:
+                if len(lines) == 1:
+                    self._rejected[poisoned[0]] = None
+                return 400, b""
+            for record in lines:
+                self._take(record)
+            return 204, b""
+        statuses = [self._take_document(record, some=some) for record in lines[1::2]]
+        items = [{"create": {"status": status} | _error_of(status)} for status in statuses]
+        has_errors = any(status != 201 for status in statuses)
+        return 200, json.dumps({"errors": has_errors, "items": items}).encode()
+
+    def _take_document(self, record: dict[str, Any], *, some: bool) -> int:
+        if POISON in record["message"]:
+            self._rejected[record["message"]] = None
+            return 400
+        if some and self._universe.chance(0.3):
+            return 429
+        known = self.texts.get(record["id"]) == record["message"]
+        self._take(record)
+        return 409 if known else 201
+
+    def _check_key(self, key: str, ids: list[str]) -> None:
+        check_equal("a key is that of the same records for ever", self._ids_of_key.setdefault(key, ids), ids)
+        if not self._is_ordered or self._splits or self.may_repeat_under_new_ids:
+            return
+        for ident in ids if _is_of_one_file(ids) else ():
+            first = self._key_of.setdefault(ident, key)
+            is_same = first == key or not _is_of_one_file(self._ids_of_key[first])
+            check("a line that is repeated, also after a kill, comes under its first key", is_same, ident)
+
+    def _take(self, record: dict[str, Any]) -> None:
+        ident, text = record["id"], record["message"]
+        if self.may_reuse_ids and self.texts.get(ident) != text:
+            self.texts.pop(ident, None)
+        if ident in self.texts:
+            check_equal(f"an id is that of one text for ever: {ident}", text, self.texts[ident])
+            return
+        generation, _, offset = ident.rpartition("-")
+        if self._is_ordered and not self.may_reuse_ids:
+            last = self._last.get(generation, -1)
+            check("the lines of a file come in their order", int(offset) > last, f"{ident} after {last}", text)
+            self._last[generation] = int(offset)
+        self.texts[ident] = text
+        if text in self._ledger.written:
+            first = self._lines.setdefault(text, ident)
+            check(
+                "a line comes under one id",
+                first == ident or self.may_repeat_under_new_ids,
+                f"{text:.60}: {first} and {ident}",
+            )
+        else:
+            known = any(text in line for line in self._ledger.written)
+            check("nothing is invented", known or record.get("partial"), repr(text))
+
+    def join_pieces(self) -> None:
+        """Take lines that came in pieces as received: the input ended in the middle of each."""
+        places: dict[tuple[str, int], str] = {}
+        for ident, text in self.texts.items():
+            generation, _, offset = ident.rpartition("-")
+            places[generation, int(offset)] = text
+        for (generation, first), text in sorted(places.items()):
+            joined, piece, at = text, text, first
+            while piece and joined not in self._ledger.written and (generation, at + len(piece)) in places:
+                at += len(piece)
+                piece = places[generation, at]
+                joined += piece
+            if joined in self._ledger.written:
+                self._lines.setdefault(joined, f"{generation}-{first}")
+
+
+def _response(status: int, body: bytes, more: str = "") -> bytes:
+    return f"HTTP/1.1 {status} -\r\n{more}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _error_of(status: int) -> dict[str, Any]:
+    return {} if status < 400 or status == 409 else {"error": {"type": "e", "reason": "as the dice say"}}
+
+
+def _is_of_one_file(ids: list[str]) -> bool:
+    return len({ident.partition("-")[0] for ident in ids}) == 1
