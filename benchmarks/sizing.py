@@ -56,7 +56,7 @@ log.write("started\\n")
 while not os.path.exists("/tmp/load"): time.sleep(0.1)
 lines, requests = int(sys.argv[1]), int(sys.argv[2])
 def write():
-    for _ in range(lines // 10): log.write("2026-01-01 00:00:00 INFO " + "some words " * 7 + "\n")
+    for _ in range(lines // 10): log.write("2026-01-01 00:00:00 INFO " + "some words " * 7 + "\\n")
 threading.Thread(target=every, args=(0.1, write), daemon=True).start()
 threading.Thread(target=every, args=(1, lambda: get("http://127.0.0.1:8081/health")), daemon=True).start()
 every(1 / requests, lambda: get("http://127.0.0.1:8500/"))
