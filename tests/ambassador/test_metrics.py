@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from sidecars import ambassador
 from sidecars.ambassador.data_path import DataPath
 from sidecars.ambassador.http.local_replies import ERROR_TYPES
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.lifecycle import ServiceContext
+from tests.support import ROOT
 
 OWN_STATUSES = ("499", "500", "502", "503", "504")
 
@@ -43,7 +42,7 @@ async def test_the_limit_of_connections_stands_beside_the_number_of_open_ones() 
 
 
 def test_the_error_types_are_those_of_the_code() -> None:
-    root = Path(ambassador.__path__[0])
+    root = ROOT / "sidecars" / "ambassador"
     in_code = {
         name
         for path in root.rglob("*.py")
