@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 from sidecars.chassis.runtime.lifecycle import BadData, BadSettings, IOFailed, Unavailable
@@ -34,6 +35,7 @@ def find(root: Path = ROOT / "sidecars") -> dict[str, list[str]]:
     return {code: sorted(found[code]) for code in sorted(found)}
 
 
+@cache
 def find_exit_codes(root: Path = ROOT / "sidecars") -> dict[int, list[str]]:
     """Return the codes of the failures that are raised with each exit code, sorted. Defects have code 70."""
     found: dict[int, set[str]] = {}
