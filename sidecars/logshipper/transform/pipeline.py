@@ -106,7 +106,7 @@ class Pipeline:
             return events
         whole, newline, begun = chunk.before.rpartition(b"\n")
         line, bodies = begun.decode("utf-8", "replace"), events.bodies
-        if self._redactor.has_keys and (_KEY in chunk.before or _KEY in begun + chunk.data):
+        if self._redactor.has_keys and (_KEY in chunk.data or _KEY in chunk.before + chunk.data[: len(_KEY)]):
             open_keys: dict[str, int] = {}
             if whole:
                 earlier = self._framing.events(whole + newline, 0)
@@ -115,7 +115,7 @@ class Pipeline:
             bodies[0] = bodies[0].removeprefix(line)
         if line:
             bodies = [self._redactor.redact_rest(line, bodies[0]), *bodies[1:]]
-        return events if bodies == events.bodies else replace(events, bodies=bodies)
+        return events if bodies is events.bodies or bodies == events.bodies else replace(events, bodies=bodies)
 
     def _without_keys(self, bodies: list[str], streams: Sequence[str] | None, open_keys: dict[str, int]) -> list[str]:
         """Return the texts without the lines of keys."""
