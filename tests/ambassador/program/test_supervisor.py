@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -42,17 +43,29 @@ def is_alive(pid: int) -> bool:
 def test_all_workers_serve_and_are_counted_as_one(start: Start) -> None:
     with backends(answering()) as (backend,), contextlib.ExitStack() as stack:
         ambassador = Ambassador(start, backend.url, WORKERS="2")
-        apps = [stack.enter_context(ambassador.connect()) for _ in range(40)]
-        for app in apps:
+        asked = itertools.count(0)
+
+        def requests() -> list[int]:
+            return [worker["upstreams"]["default"]["requests"] for worker in status(ambassador)["workers"]]
+
+        def both_serve() -> bool:
+            """Open one more connection: on a busy machine a worker may sleep while the other one accepts many."""
+            app = stack.enter_context(ambassador.connect())
             for _ in range(5):
                 app.send(GET)
                 assert app.response()[0] == 200
-        wait_until(lambda: ambassador.metric("ambassador_requests_total", code="200") == 200, "all requests counted")
-        wait_until(lambda: ambassador.metric("ambassador_downstream_connections_open") == 40, "all connections counted")
-        page = status(ambassador)
-        shares = [worker["upstreams"]["default"]["requests"] for worker in page["workers"]]
-        assert all(shares)
-        assert sum(shares) == page["upstreams"]["default"]["requests"] == 200
+            next(asked)
+            return all(requests())
+
+        wait_until(both_serve, "a request at each worker")
+        opened = next(asked)
+        wait_until(
+            lambda: ambassador.metric("ambassador_requests_total", code="200") == 5 * opened, "all requests counted"
+        )
+        wait_until(
+            lambda: ambassador.metric("ambassador_downstream_connections_open") == opened, "all connections counted"
+        )
+        assert sum(requests()) == status(ambassador)["upstreams"]["default"]["requests"] == 5 * opened
         assert ambassador.metric("ambassador_upstream_endpoints") == 1
         assert ambassador.metric("ambassador_workers") == 2
         assert ambassador.metric("process_resident_memory_bytes") > ambassador.rss()
@@ -139,20 +152,22 @@ def test_workers_share_a_unix_socket_evenly(start: Start, tmp_path: Path) -> Non
             AMBASSADOR_WORKERS="2",
         )
         program.wait_ready(admin)
-        for _ in range(60):
-            own = stack.enter_context(socket.socket(socket.AF_UNIX))
-            own.connect(str(path))
-            app = Peer(own)
-            app.send(GET)
-            assert app.response()[0] == 200
         url = f"http://127.0.0.1:{admin}/status"
 
         def shares() -> list[int]:
             workers = httpx.get(url, trust_env=False).json()["workers"]
             return [worker["upstreams"]["default"]["connections"] for worker in workers]
 
-        wait_until(lambda: sum(shares()) == 60, "all connections counted")
-        assert min(shares()) >= 1
+        def both_accept() -> bool:
+            for _ in range(20):
+                own = stack.enter_context(socket.socket(socket.AF_UNIX))
+                own.connect(str(path))
+                app = Peer(own)
+                app.send(GET)
+                assert app.response()[0] == 200
+            return all(shares())
+
+        wait_until(both_accept, "a connection at each worker")
         os.kill(httpx.get(url, trust_env=False).json()["workers"][0]["pid"], signal.SIGKILL)
         program.wait_logged("a worker has ended; it is started again")
         program.wait_ready(admin)
@@ -162,17 +177,19 @@ def test_workers_share_a_unix_socket_evenly(start: Start, tmp_path: Path) -> Non
 def test_workers_share_a_port_evenly(start: Start) -> None:
     with backends(answering()) as (backend,), contextlib.ExitStack() as stack:
         ambassador = Ambassador(start, backend.url, WORKERS="2")
-        for _ in range(100):
-            app = stack.enter_context(ambassador.connect())
-            app.send(GET)
-            assert app.response()[0] == 200
 
         def shares() -> list[int]:
             return [worker["upstreams"]["default"]["connections"] for worker in status(ambassador)["workers"]]
 
-        wait_until(lambda: sum(shares()) == 100, "all connections counted")
-        # The kernel's choice by hash gives the smaller share less than 35 of 100 in one of 700 runs.
-        assert min(shares()) >= 35
+        def are_even() -> bool:
+            """Open 50 more: on a busy machine a worker may sleep while the other one accepts many, and catches up."""
+            for _ in range(50):
+                app = stack.enter_context(ambassador.connect())
+                app.send(GET)
+                assert app.response()[0] == 200
+            return min(shares()) >= 0.35 * sum(shares())
+
+        wait_until(are_even, "no worker has less than 35 % of the connections")
 
 
 def test_no_process_of_the_same_user_can_share_the_port_of_workers(start: Start) -> None:

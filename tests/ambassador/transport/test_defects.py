@@ -44,7 +44,9 @@ def test_a_defect_before_the_try_is_a_500_that_says_so(caplog: pytest.LogCapture
         pair.client.data_received(GET)
         pair.connection.data_received(OK)
         assert pair.app.written.endswith(OK[-2:])
-        assert pair.upstream.counters.errors == {"proxy_internal_error": 3}
+        assert {error: count for error, count in pair.upstream.counters.errors.items() if count} == {
+            "proxy_internal_error": 3
+        }
         assert pair.endpoint.failures == 0
         assert pair.upstream.admission.under_way == 0
 
