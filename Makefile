@@ -10,7 +10,7 @@ PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-fast check check-code check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model site locks clean
+.PHONY: help demo up down test test-fast check check-code check-charts check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model site locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -36,7 +36,7 @@ test-fast: $(VENV)/dev.stamp ## the unit tests of all parts, on all cores: no pr
 e2e: $(VENV)/dev.stamp ## build the images and run the examples in them (needs an engine)
 	$(BIN)/python -m pytest -m engine --timeout 900 tests/images
 
-check: check-code check-images ## lint, types, import contracts, docs, Dockerfile, manifests, compose, bake
+check: check-code check-charts check-images ## lint, types, import contracts, docs, Dockerfile, manifests, compose, bake
 
 check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/ruff check
@@ -58,6 +58,10 @@ check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
 	$(BIN)/python -m pytest -q tests/repo
+
+check-charts: $(VENV)/dev.stamp ## helm lint of the charts; downloads helm once (tools/kube.py)
+	@set -e; programs=$$($(BIN)/python -m tools.kube); \
+	for chart in sidecars sidecars-platform; do echo "helm lint --strict deploy/helm/$$chart"; "$$programs/helm" lint --strict --quiet deploy/helm/$$chart; done
 
 check-images: ## the checks that need docker's compose and buildx, but no engine
 	@docker compose version >/dev/null && docker buildx version >/dev/null || \

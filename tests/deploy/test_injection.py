@@ -6,26 +6,41 @@ No API server can be had here. What only one can tell is not shown: that its typ
 from __future__ import annotations
 
 import copy
+import json
+from functools import cache
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped] # it ships no types
 import pytest
 import yaml
 from celpy.evaluation import CELEvalError
+from hypothesis import given as generated
+from hypothesis import strategies as st
 
 from tests.deploy import cel, kubernetes
-from tests.deploy.pods import APP, MIGRATE, NAMES, TABLE, WAR, pod
-from tests.support import ROOT
+from tests.deploy.pods import APP, MIGRATE, NAMES, TABLE, VOLUMES, WAR, pod
+from tests.support import ROOT, examples
 from tools.manifests.containers import SIDECARS
 from tools.names import image, label
 
 DOCUMENTS = list(yaml.safe_load_all((ROOT / "deploy/policies/inject.yaml").read_text()))
 POLICY, *BINDINGS = DOCUMENTS
 SPEC: dict[str, Any] = POLICY["spec"]
+ANNOTATIONS = [
+    label("warcopier-image"), label("logshipper-volume"), label("adapter-rules"), "adapter.sidecars.invalid/mode",
+    "ambassador.sidecars.invalid/max-connections", "note",
+]  # fmt: skip
+
+
+@cache
+def _injected(given: str) -> str:
+    return json.dumps(cel.mutated(SPEC, json.loads(given)))
 
 
 def injected(given: dict[str, Any]) -> dict[str, Any]:
-    return cel.mutated(SPEC, given)
+    """Return the Pod as the policy leaves it; each Pod is evaluated once, since that takes a while."""
+    found: dict[str, Any] = json.loads(_injected(json.dumps(given, sort_keys=True)))
+    return found
 
 
 def init_containers(found: dict[str, Any]) -> list[str]:
@@ -74,6 +89,31 @@ def test_no_name_of_a_container_or_of_a_volume_is_there_twice(name: str) -> None
         [each["name"] for each in spec["volumes"]],
     ):
         assert len(set(names)) == len(names)
+
+
+@generated(
+    st.sets(st.sampled_from(NAMES)),
+    st.none() | st.dictionaries(st.sampled_from(ANNOTATIONS), st.text("ab/:. ", max_size=6), max_size=4),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "volumes": st.sampled_from([None, [], VOLUMES, [*VOLUMES, {"name": "adapter-rules", "emptyDir": {}}]]),
+            "initContainers": st.sampled_from([None, [], MIGRATE, [{"name": "ambassador", "image": "mine"}]]),
+            "securityContext": st.sampled_from([None, {}, {"fsGroup": 1}, {"runAsUser": 1}]),
+            "automountServiceAccountToken": st.sampled_from([None, True, False]),
+        },
+    ),
+)
+@examples(25)
+def test_any_pod_is_completed_once_and_stays_valid(
+    asked: set[str], annotations_of_it: dict[str, str] | None, spec: dict[str, Any]
+) -> None:
+    once = injected(pod(*asked, annotations=annotations_of_it, **spec))
+    assert cel.mutated(SPEC, once) == once
+    kubernetes.accepts([once], ["1.36"])
+    present = set(init_containers(once))
+    assert present >= {name for name in asked if name != "warcopier"}
+    assert ("warcopier" in present) == ("warcopier" in asked and label("warcopier-image") in (annotations_of_it or {}))
 
 
 # -- what is asked for ------------------------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ def expression(texts: Texts) -> str:
     """Return the CEL of all patches, in their order."""
     parts = [_missing("metadata.annotations", {}), _missing("spec.initContainers", []), _missing("spec.volumes", [])]
     parts += [_patches(texts, sidecar) for sidecar in reversed(SIDECARS)]
-    return f"!variables.adds ? [] : (\n{cel.summed([*parts, *_pod()])}\n)"
+    return f"variables.adds ? (\n{cel.summed([*parts, *_pod()])}\n) : []"
 
 
 def variables(texts: Texts) -> list[dict[str, str]]:
