@@ -24,7 +24,7 @@ def ours() -> Iterator[tuple[Path, str, dict[str, Any]]]:
             if isinstance(document, dict):
                 spec = pod_spec(document)
                 app = [item for item in spec.get("containers", []) if sidecar_of(item["image"]) not in SIDECARS]
-                beside = app or "deploy" in path.parts  # a component brings no app
+                beside = app or path.is_relative_to(ROOT / "deploy")  # a component brings no app
                 for container in [*spec.get("initContainers", []), *spec.get("containers", [])] if beside else []:
                     if (name := sidecar_of(container.get("image", ""))) in SIDECARS:
                         yield path, name, container
