@@ -126,7 +126,7 @@ def test_the_rule_sees_the_images_of_each_kind_of_file() -> None:
 @pytest.mark.parametrize(
     "reference",
     ["adapter", "sidecars/adapter:0.1.0", f"{REGISTRY}/adapter", f"{REGISTRY}/adapter:latest", f"{REGISTRY}/adapter:9",
-     "tomcat:9", "nginx:1.26", "somebody.invalid/adapter:1"],
+     "tomcat:9", "nginx:1.26", "images.somebody.net/adapter:1"],
 )  # fmt: skip
 def test_the_rule_refuses_a_name_without_our_registry_or_a_tag(reference: str) -> None:
     assert fault(reference)
