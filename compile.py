@@ -79,6 +79,8 @@ def make(sidecar: str) -> None:
             debug_level="0",
             target_dir=scratch,
         )
+        for extension in extensions:  # the C code has its own path in it; the same source gives the same bytes
+            extension.extra_compile_args.append(f"-ffile-prefix-map={scratch}=.")
         command = build_ext(Distribution({"name": sidecar, "ext_modules": extensions}))
         command.inplace = True
         command.build_lib = command.build_temp = scratch

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.images.roots import export
 from tests.images.support import NAMES, docker, inspect, run
 from tests.support import ROOT
-from tools.names import VERSION
+from tools.names import VERSION, image
 
 pytestmark = pytest.mark.engine
 
@@ -40,10 +41,18 @@ def test_a_second_build_gives_the_same_layers(platform: str, tmp_path: Path) -> 
         if files:
             assert repeated_steps(log) >= {("adapter", "runtime"), ("adapter", "code"), ("infra", "pause")}
         images = [f"{registry}/{name}:{VERSION}" for name in BUILT]
-        layers.append({name: inspect(image)["RootFS"]["Layers"] for name, image in zip(BUILT, images, strict=True)})
+        layers.append({name: inspect(one)["RootFS"]["Layers"] for name, one in zip(BUILT, images, strict=True)})
         docker("rmi", *images)
     first, second = layers
     assert first == second
+
+
+def test_no_path_of_the_build_is_in_an_extension_module(tmp_path: Path) -> None:
+    """The C code is written into a folder with a random name, and a compiler puts its path into the module."""
+    root = export(image("ambassador"), tmp_path)
+    modules = list(root.glob("usr/lib/python3/dist-packages/sidecars/**/*.so"))
+    assert len(modules) > 10
+    assert [module.name for module in modules if b"/tmp/" in module.read_bytes()] == []
 
 
 def repeated_steps(log: str) -> set[tuple[str, str]]:
