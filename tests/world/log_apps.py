@@ -92,6 +92,10 @@ class LogApp:
 
     async def _rotate_by_renaming(self) -> None:
         file = self._opened()
+        if self.name not in self._volume.root.names:  # it was deleted: it is opened anew, as after any rotation
+            self.finish_line()
+            self.close()
+            return
         self._shift()
         self._volume.root.rename(self.name, f"{self.name}.1")
         if self._universe.chance(0.3):  # the app is told later

@@ -23,6 +23,8 @@ class Receiver:
         self.texts: dict[str, str] = {}  # by id
         self.may_repeat_under_new_ids = False
         self.may_reuse_ids = False  # True where the state may have lost what it knew of a file that keeps its inode
+        self.may_lose_pieces = False  # True where the state may have lost that a piece of a line was sent
+        self._pieces: dict[str, None] = {}  # ids that came with a piece of a line
         self._epoch = 0  # losses of power
         self._universe = universe
         self._ledger = ledger
@@ -42,14 +44,15 @@ class Receiver:
         self._epoch += 1
         self.may_repeat_under_new_ids = True
         self.texts.clear()
+        self._pieces.clear()
         self._ids_of_key.clear()
         self._key_of.clear()
         self._last.clear()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(reader, writer)
+        peer, epoch = Peer(reader, writer), self._epoch
         try:
-            while await self._serve_one(peer):
+            while await self._serve_one(peer, epoch):
                 pass
         except (Incomplete, ConnectionError):
             pass
@@ -57,8 +60,8 @@ class Receiver:
             self._ledger.broken.append(broken)
         peer.close()
 
-    async def _serve_one(self, peer: Peer) -> bool:
-        """Serve one request; return True if another one may follow."""
+    async def _serve_one(self, peer: Peer, epoch: int) -> bool:
+        """Serve one request of a connection of this epoch; return True if another one may follow."""
         universe = self._universe
         request = await peer.read_request()
         moods = ("503", "429", "500", "cut before", "cut after", "half", "slow", "silence", "reset", "413", "some")
@@ -66,7 +69,6 @@ class Receiver:
         if mood == "cut before" and universe.chance(0.5):
             return False  # in the middle of the body
         await peer.read_body(request)
-        epoch = self._epoch
         universe.record(f"{self.name} gets {len(request.body)} bytes, and is {mood}")
         if mood == "slow":
             await asyncio.sleep(universe.between(0.1, 3.0))
@@ -141,11 +143,14 @@ class Receiver:
         ident, text = record["id"], record["message"]
         if self.may_reuse_ids and self.texts.get(ident) != text:
             self.texts.pop(ident, None)
-        if ident in self.texts:
+        is_piece_lost = self.may_lose_pieces and ident in self._pieces and text.startswith(self.texts.get(ident, text))
+        if record.get("partial"):
+            self._pieces[ident] = None
+        if ident in self.texts and not is_piece_lost:
             check_equal(f"an id is that of one text for ever: {ident}", text, self.texts[ident])
             return
         generation, _, offset = ident.rpartition("-")
-        if self._is_ordered and not self.may_reuse_ids:
+        if self._is_ordered and not self.may_reuse_ids and not is_piece_lost:
             last = self._last.get(generation, -1)
             check("the lines of a file come in their order", int(offset) > last, f"{ident} after {last}", text)
             self._last[generation] = int(offset)

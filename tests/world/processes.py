@@ -67,7 +67,9 @@ class Processes:
             if len(data) < 2 or dice.random() < 0.5:
                 self.fail(errno.ENOSPC, "write", inode)
             self.failures += 1
-            return dice.randint(1, len(data) - 1)
+            taken = dice.randint(1, len(data) - 1)
+            self._kernel.universe.record(f"write takes {taken} of {len(data)} bytes")
+            return taken
         return len(data)
 
     def kill(self, owner: str, where: str) -> None:

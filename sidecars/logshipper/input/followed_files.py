@@ -35,6 +35,10 @@ log = logs.get("follow")
 _POLLED_AT_ONCE = 64  # files: some milliseconds
 
 
+def _new_generation() -> str:
+    return os.urandom(8).hex()
+
+
 class Inputs(NamedTuple):
     """The inputs, how their files are cut into chunks, and the volumes that they are on."""
 
@@ -150,10 +154,11 @@ class FollowedFiles:
                     return tail.poll_unchanged(now)
                 if not self.ensure_open(tail):
                     return False
-            was_empty = not tail.state.prefix.length
+            state = tail.state
+            prefix, seen = state.prefix.length, state.seen.length
             news = tail.poll(now)
-            if was_empty and tail.state.prefix.length:  # the file can be recognised from now on
-                self._store.record_file(tail.state)
+            if (state.prefix.length and not prefix) or (state.seen.length and not seen):
+                self._store.record_file(state)  # it can be recognised from now on; with NULs first by `seen` alone
             if news:
                 if not tail.settled():
                     self.unsettled[tail.state.generation] = tail
@@ -182,7 +187,7 @@ class FollowedFiles:
 
     def _begin(self, found: FoundFile, descriptor: int, *, at_end: bool = False) -> Tail:
         """Follow the open file as a new generation."""
-        state = FileState(os.urandom(8).hex(), found.path, found.path, found.input, *found.key)
+        state = FileState(_new_generation(), found.path, found.path, found.input, *found.key)
         if at_end:
             self._skip_to_end(state, descriptor)
         self._store.add_file(state)
@@ -202,6 +207,20 @@ class FollowedFiles:
         state.prefix = fingerprint.prefix_fingerprint(read_at(0, min(offset, PREFIX_LENGTH)))
         before = read_at(max(0, offset - POSITION_LENGTH), min(offset, POSITION_LENGTH))
         state.positions = {sink: fingerprint.position_fingerprint(offset, before) for sink in self._ledgers}
+
+    def _saved_states(self) -> list[FileState]:
+        """Return the saved generations. One whose content is not known gets a new id.
+
+        It is found again by its inode alone, which may be that of another file by now. Lines may have the old id: they
+        were shipped while the state could not be written.
+        """
+        saved = list(self._store.state.files.values())
+        for state in saved:
+            if not state.has_known_content:
+                self._store.forget_file(state.generation)
+                state.generation = _new_generation()
+                self._store.add_file(state)
+        return saved
 
     def _follow(self, state: FileState) -> Tail:
         state.input = self._input(state.input).name  # the inputs may have had other names when the state was saved

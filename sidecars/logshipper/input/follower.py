@@ -74,7 +74,7 @@ class Follower(FollowedFiles):
 
     def load_state(self) -> None:
         """Follow the generations of the saved state. All are dormant until the first scan."""
-        for state in self._store.state.files.values():
+        for state in self._saved_states():
             for removed in set(state.positions) - set(self._ledgers):
                 del state.positions[removed]
             for sink in self._ledgers:
@@ -312,7 +312,8 @@ class Follower(FollowedFiles):
 
     def _is_out_of_place(self, tail: Tail, files: Mapping[FileKey, FoundFile]) -> bool:
         """Return True if the file was renamed, or is gone. A listing without it proves nothing: it may have failed."""
-        is_renamed = tail.state.path != tail.state.first_path
+        # A loss of power can undo a rotation: then the rotated file is a log again.
+        is_renamed = not tail.state.first_path.startswith(tail.state.path)
         return is_renamed or (tail.key not in files and not self._is_still_there(tail))
 
     def _is_still_there(self, tail: Tail) -> bool:

@@ -12,7 +12,8 @@ three other cases. All are decided by content, because names and inodes are not 
 - *After a restart*: the candidates are the file with the same device and inode, the file at the same path, and the
   files in the same directory whose names a rotation could have made: they begin like the first name. The first that
   matches all fingerprints is the one. A file that was empty when it was last looked at has none: there the device and
-  inode decide. The saved state is a hint, so all candidates are in a directory of the globs.
+  inode decide, and the generation gets a new id, since it may be another file. The saved state is a hint, so all
+  candidates are in a directory of the globs.
 - *After a truncation*: the copy may end before the end of what was read, if lines were written after the copying.
 - *A new file* that equals the beginning of a followed one may be a copy whose original is about to be truncated. It is
   held back until the original is truncated, or until it has not grown for _COPY_QUIET seconds.

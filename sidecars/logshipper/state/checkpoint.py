@@ -71,6 +71,11 @@ class FileState:
     seen: Fingerprint = START  # the end of what was seen, shipped or not
     positions: dict[str, Fingerprint] = field(default_factory=dict)  # sink -> the end of what it has decided on
 
+    @property
+    def has_known_content(self) -> bool:
+        """True if the file can be recognised by its content."""
+        return any(one.length for one in (self.prefix, self.seen, *self.positions.values()))
+
 
 @dataclass(slots=True)
 class SinkState:

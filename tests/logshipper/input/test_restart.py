@@ -55,6 +55,40 @@ async def test_a_file_that_was_empty_when_it_was_last_looked_at_is_found_again_u
     assert not pod.dropped()
 
 
+async def test_another_file_with_the_inode_of_one_whose_content_was_not_recorded_gets_other_ids(pod: Pod) -> None:
+    """A full disk keeps what is known of the content from the state. A sink that knows the ids would drop the lines."""
+    pod.log.touch()
+    pod.look()
+    await pod.restart()
+    before = set(pod.follower.tails)
+    append(pod.log, "1\n")
+    pod.look()  # this process has no journal yet, as with a disk that is full
+    assert pod.ship() == ["1"]
+    pod.kill()
+    os.truncate(pod.log, 0)  # the file keeps its inode, as a new one with a freed number has it
+    append(pod.log, "another\n")
+    pod.begin()
+    assert pod.ship() == ["another"]
+    assert not before & set(pod.follower.tails)
+    assert not pod.dropped()
+
+
+async def test_a_file_that_begins_with_nuls_keeps_its_id_when_the_process_is_killed(pod: Pod) -> None:
+    """It has no prefix: the end of what was seen is in the journal before the first line is sent."""
+    pod.log.touch()
+    pod.look()
+    await pod.restart()
+    await pod.store.save()
+    append(pod.log, "\0" * 4096 + "1\n" * 200)
+    pod.look()
+    sent = pod.queues["default"].collect(100_000)
+    pod.send("default", sent)
+    pod.kill()
+    pod.begin()
+    (again,) = pod.queues["default"].resend()
+    assert again == sent
+
+
 @pytest.mark.parametrize("name", ["app.log.1", "app-copy.log"])
 async def test_a_file_that_was_copytruncated_while_we_were_down_goes_on_in_the_copy(pod: Pod, name: str) -> None:
     ship_one_of_two(pod)

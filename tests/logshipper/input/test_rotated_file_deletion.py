@@ -46,6 +46,22 @@ def test_a_rotated_file_is_deleted_when_the_last_sink_has_all_of_it(tmp_path: Pa
     assert [tail.state.first_path for tail in pod.follower.tails.values()] == [str(pod.log)]
 
 
+def test_a_rotated_file_that_is_a_log_again_is_not_deleted(tmp_path: Path) -> None:
+    """A loss of power can undo the renaming of a rotation: the app then goes on in the file, which was seen rotated."""
+    pod = deleting(tmp_path)
+    append(pod.logs / "app.log.1", "1\n")
+    pod.look()
+    pod.ship()
+    (pod.logs / "app.log.1").rename(pod.log)
+    pod.look()
+    for _ in range(2):
+        pod.look(ROTATE_WAIT + 1)
+    assert pod.log.exists()
+    append(pod.log, "2\n")
+    pod.look()
+    assert pod.ship() == ["2"]
+
+
 def test_what_is_written_to_a_file_after_its_deletion_is_still_shipped(tmp_path: Path) -> None:
     """The writer holds the rotated file open for longer than ROTATE_WAIT."""
     pod = deleting(tmp_path)
