@@ -103,10 +103,24 @@ def _with_packages(cls: type[Settings], work: Callable[[], R]) -> R:
         package = (error.name or "sidecars").partition(".")[0]
         if package == "sidecars" or package in sys.stdlib_module_names:
             raise
-        extra = f"sidecars[{cls.PREFIX.lower()}]"
+        extra = f"{_what_pip_installs()}[{cls.PREFIX.lower()}]"
         raise lifecycle.Unavailable(
             f"the package {package} is not installed: pip install '{extra}'", code="package-missing"
         ) from None
+
+
+def _what_pip_installs() -> str:
+    """Return `sidecars` if the kit is installed by that name, and otherwise the folder that holds its code.
+
+    Whoever runs a checkout must not be told the name: pip would look for it at PyPI, where it may be a stranger's.
+    """
+    from importlib import metadata  # noqa: PLC0415 - seldom needed, and slow to load
+    from pathlib import Path  # noqa: PLC0415 - so, too
+
+    try:
+        return metadata.distribution("sidecars").name
+    except metadata.PackageNotFoundError:
+        return str(Path(__file__).resolve().parents[2])
 
 
 def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:

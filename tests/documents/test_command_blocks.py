@@ -6,11 +6,9 @@ run the others: each types what a reader types.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,7 +70,6 @@ COMMANDS = [block for block in all_blocks() if block.is_command]
 SETTINGS = [block for block in COMMANDS if block.has_settings_alone]
 MAKE = [block for block in COMMANDS if block.text.startswith("make ")]
 PLUGIN = ("sidecars/adapter/README.md", "#!/bin/sh")
-PYTHON = [block for block in COMMANDS if re.match(r"(?:[A-Z_]+=\S* )*python -m ", block.text)]
 
 
 def key(block: Block) -> tuple[str, str]:
@@ -85,7 +82,7 @@ def id_of(block: Block) -> str:
 
 
 def is_run_here(block: Block) -> bool:
-    return block in SETTINGS or block in MAKE or block in PYTHON or key(block) == PLUGIN
+    return block in SETTINGS or block in MAKE or key(block) == PLUGIN
 
 
 def test_every_command_block_is_run_by_a_test_or_says_why_it_is_not() -> None:
@@ -121,13 +118,6 @@ def test_a_block_of_settings_is_loaded_as_it_stands(block: Block) -> None:
 def test_every_make_target_exists(block: Block) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"^make ([a-z-]+)", block.text, re.MULTILINE)) <= targets
-
-
-@pytest.mark.parametrize("block", PYTHON, ids=id_of)
-def test_a_python_command_succeeds(block: Block) -> None:
-    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["/bin/sh", "-ec", block.text], cwd=ROOT, env=environ, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
 
 
 def steps(block: Block) -> Iterator[tuple[Path, list[str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -12,11 +13,11 @@ import kubernetes_validate  # type: ignore[import-untyped] # it ships no types
 import pytest
 import yaml
 
-from sidecars.chassis.config.settings import load, specs
+from sidecars.chassis.config.settings import SettingsError, load, specs
 from tests.support import ROOT, wait_until
 from tools.documents.blocks import all_blocks
 from tools.documents.links import documents
-from tools.names import SIDECARS
+from tools.names import SIDECARS, image
 
 VARIABLE = re.compile(rf"\b(?:{'|'.join(name.upper() for name in SIDECARS)})_[A-Z0-9_]*[A-Z0-9]\b(?![_*…])")
 PAGES = [path for path in documents() if path.is_relative_to(ROOT / "docs") and "decisions" not in path.parts]
@@ -53,6 +54,29 @@ def test_every_block_of_yaml_is_valid_yaml(block: Any) -> None:
 @pytest.mark.parametrize("version", ["1.29", "1.33", "1.36"])
 def test_the_pod_of_the_tutorial_is_valid(version: str) -> None:
     kubernetes_validate.validate(TUTORIAL, version, strict=True)
+
+
+def test_the_command_that_checks_the_settings_of_the_tutorial_has_those_of_its_pod() -> None:
+    (block,) = [one for one in all_blocks() if one.file == "docs/tutorial/first-pod.md" and "--check" in one.text]
+    words = shlex.split(block.text)
+    given = dict(words[at + 1].split("=", 1) for at, word in enumerate(words) if word == "--env")
+    command = [sys.executable, "-m", "sidecars.logshipper", *words[words.index(image("logshipper")) + 1 :]]
+    checked = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    (sidecar,) = TUTORIAL["spec"]["initContainers"]
+    assert given.items() == {(one["name"], one["value"]) for one in sidecar["env"] if "value" in one}
+
+
+def test_the_message_of_the_tutorial_about_its_misspelt_setting_is_that_of_the_program() -> None:
+    (sidecar,) = TUTORIAL["spec"]["initContainers"]
+    given = {one["name"]: one["value"] for one in sidecar["env"] if "value" in one}
+    misspelt = {"LOGSHIPPER_PATH" if name == "LOGSHIPPER_PATHS" else name: value for name, value in given.items()}
+    with pytest.raises(SettingsError) as error:
+        load(import_module("sidecars.logshipper.settings").Settings, misspelt)
+    page = (ROOT / "docs/tutorial/first-pod.md").read_text()
+    first, second, _ = str(error.value).splitlines()
+    assert f"bad-settings: {first}" in page
+    assert f"`{second.strip()}`" in page
 
 
 def test_the_app_and_the_sidecar_of_the_tutorial_do_what_it_says(start: Any, tmp_path: Any) -> None:

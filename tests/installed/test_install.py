@@ -79,6 +79,18 @@ def test_a_check_without_its_packages_names_the_extra_that_has_them(installed: P
     assert checked.stderr == "the package re2 is not installed: pip install 'sidecars[adapter]'\n"
 
 
+def test_a_checkout_without_its_packages_names_its_own_folder_and_no_package_that_pip_would_fetch(
+    tmp_path: Path,
+) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / "sidecars").symlink_to(ROOT / "sidecars")  # the code, without traces of an installation
+    python, environ = tmp_path / "bare" / "bin" / "python", {"PYTHONPATH": str(tmp_path / "checkout")}
+    started = run(python, "-m", "sidecars.logshipper", **environ, **MINIMUM["logshipper"])
+    assert started.returncode == 69
+    assert f"pip install '{ROOT}[logshipper]'" in started.stderr
+
+
 def test_a_copier_that_runs_once_needs_no_package(installed: Path, tmp_path: Path) -> None:
     for folder in ("artifacts", "webapps"):
         (tmp_path / folder).mkdir()

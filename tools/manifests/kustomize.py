@@ -15,15 +15,14 @@ Others, such as a Rollout, get nothing. The label stands in the workload's own m
 kustomization adds comes after the components, and selects nothing.
 
 These are strategic merges: a JSON patch would fail on a workload without init containers or volumes. The {name} is
-placed before the workload's own init containers, so that they can use it, too.
+placed before the workload's own init containers, so that {so_that}.
 
 The container runs as user {user}, which is no other container's: give your app another one (`runAsUser`). Containers of
 one user can signal each other and read each other's files. No container gets a service account's token: an app that
 talks to the API server mounts one itself (a projected volume), or sets `automountServiceAccountToken` back by a patch
 of its own.
 
-The image has a name that no registry answers for. Name yours in the workload's kustomization:
-  images: [{{name: {registry}/{name}, newName: registry.example/sidecars/{name}}}]
+The image has a name that no registry answers for. {image}
 """
 
 
@@ -62,7 +61,16 @@ def header(sidecar: Sidecar) -> str:
         f"  {line}" for line in [f"components: [.../deploy/kustomize/{sidecar.name}]", *sidecar.usage.split("\n")]
     )
     kinds = WORKLOADS.replace("|", ", ") + ", CronJob, Pod"
-    common = COMMON.format(name=sidecar.name, user=sidecar.user, registry=names.REGISTRY, kinds=kinds)
+    mine = f"images: [{{name: {names.REGISTRY}/{sidecar.name}, newName: registry.example/sidecars/{sidecar.name}}}]"
+    common = COMMON.format(
+        name=sidecar.name,
+        user=sidecar.user,
+        kinds=kinds,
+        so_that="they can use it, too" if sidecar.admin else "it has ended when they start",
+        image="The lines above name yours."
+        if "images:" in sidecar.usage
+        else f"Name yours in the workload's kustomization:\n  {mine}",
+    )
     return _comment(
         f'Adds the {sidecar.name} as {form} to every workload that carries the label `{label}: "on"`.\n'
         "Rendered from tools/manifests/containers.py by `make docs`; do not edit.\n\n"
