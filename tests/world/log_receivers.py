@@ -25,6 +25,7 @@ class Receiver:
         self.may_reuse_ids = False  # True where the state may have lost what it knew of a file that keeps its inode
         self.may_lose_pieces = False  # True where the state may have lost that a piece of a line was sent
         self._pieces: dict[str, None] = {}  # ids that came with a piece of a line
+        self._refused: dict[str, str] = {}  # text by id of what is never taken
         self._epoch = 0  # losses of power
         self._universe = universe
         self._ledger = ledger
@@ -45,6 +46,7 @@ class Receiver:
         self.may_repeat_under_new_ids = True
         self.texts.clear()
         self._pieces.clear()
+        self._refused.clear()
         self._ids_of_key.clear()
         self._key_of.clear()
         self._last.clear()
@@ -107,10 +109,10 @@ class Receiver:
         lines = [json.loads(line) for line in request.body.splitlines()]
         if not self._is_bulk:
             self._check_key(request.field("Idempotency-Key"), [record["id"] for record in lines])
-            poisoned = [record["message"] for record in lines if POISON in record["message"]]
+            poisoned = [record for record in lines if POISON in record["message"]]
             if poisoned:
                 if len(lines) == 1:
-                    self._rejected[poisoned[0]] = None
+                    self._reject(poisoned[0])
                 return 400, b""
             for record in lines:
                 self._take(record)
@@ -122,13 +124,18 @@ class Receiver:
 
     def _take_document(self, record: dict[str, Any], *, some: bool) -> int:
         if POISON in record["message"]:
-            self._rejected[record["message"]] = None
+            self._reject(record)
             return 400
         if some and self._universe.chance(0.3):
             return 429
         known = self.texts.get(record["id"]) == record["message"]
         self._take(record)
         return 409 if known else 201
+
+    def _reject(self, record: dict[str, Any]) -> None:
+        """Note a line that is never taken. Of one that comes in pieces the other pieces may be."""
+        self._rejected[record["message"]] = None
+        self._refused[record["id"]] = record["message"]
 
     def _check_key(self, key: str, ids: list[str]) -> None:
         check_equal("a key is that of the same records for ever", self._ids_of_key.setdefault(key, ids), ids)
@@ -169,7 +176,7 @@ class Receiver:
     def join_pieces(self) -> None:
         """Take lines that came in pieces as received: the input ended in the middle of each."""
         places: dict[tuple[str, int], str] = {}
-        for ident, text in self.texts.items():
+        for ident, text in (self._refused | self.texts).items():
             generation, _, offset = ident.rpartition("-")
             places[generation, int(offset)] = text
         for (generation, first), text in sorted(places.items()):
