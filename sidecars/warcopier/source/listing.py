@@ -163,6 +163,8 @@ def _nearest_names(part: str) -> str:
     place = nearest_directory(os.path.abspath(part))  # noqa: PTH100 - paths are text throughout
     try:
         names = sorted(os.listdir(place))  # noqa: PTH208 - paths are text throughout
+    except PermissionError:  # of a confined process, mostly: it may not list `/`
+        return f"look into {escaped(place)} for the right name, which this process may not list"
     except OSError as error:
         return f"{escaped(place)} cannot be listed: {error.strerror}"
     if not names:

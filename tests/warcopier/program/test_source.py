@@ -82,6 +82,13 @@ def test_a_source_without_a_war_is_a_mistake_in_the_setting(copier: Copier, sett
     assert copier.names() == []
 
 
+def test_a_misspelt_source_beside_the_root_is_no_matter_of_permissions(copier: Copier) -> None:
+    """A confined process may not list `/`: the message must not read as if the source were there and closed."""
+    ran = copier.run(WARCOPIER_SOURCE="/artifact-s")
+    refused(ran, 78, "WARCOPIER_SOURCE=/artifact-s: it does not exist; ")
+    assert "Permission denied" not in ran.stderr
+
+
 def test_one_part_without_a_war_is_a_mistake_even_beside_others_that_have_some(copier: Copier) -> None:
     copier.offer(shop=SHOP)
     refused(copier.run(WARCOPIER_SOURCE=f"{copier.source},{copier.source}/x*.war"), 78, "no *.war there")
