@@ -16,6 +16,7 @@ from tests.deploy import kubernetes
 from tests.deploy.charts import HELM
 from tests.deploy.test_injection import environ, init_containers, injected
 from tests.support import ROOT
+from tools.manifests.containers import SIDECARS, Sidecar, container
 
 PAGES = sorted(path for path in (ROOT / "deploy").rglob("*.md"))
 OWN = "# run by tests/deploy/test_documents.py\n"
@@ -100,3 +101,14 @@ def test_every_value_of_a_chart_is_in_its_readme_its_schema_and_its_defaults(cha
         for key in row.split("."):
             value, known = value[key], known["properties"][key]
         assert known["description"], row
+
+
+@pytest.mark.parametrize("sidecar", [one for one in SIDECARS if one.admin], ids=lambda one: one.name)
+def test_the_pod_of_a_sidecars_readme_has_the_start_up_probe_of_its_component(sidecar: Sidecar) -> None:
+    page = (ROOT / "sidecars" / sidecar.name / "README.md").read_text()
+    (first, *_) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (shown,) = yaml.safe_load(first)["initContainers"]
+    ours = container(sidecar).get("startupProbe")
+    if ours:
+        ours["httpGet"]["port"] = sidecar.admin  # by number, since the page has no name for it
+    assert shown.get("startupProbe") == ours
