@@ -29,11 +29,18 @@ DIGEST = f"sha256:{'0' * 64}"
 
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shutil.copytree(HELM / "sidecars-platform", tmp_path_factory.mktemp("platform") / "sidecars-platform")
+    """A copy of the chart's folder alone, as someone takes it along. A link that leads out of it is broken there."""
+    alone = tmp_path_factory.mktemp("platform") / "sidecars-platform"
+    return shutil.copytree(HELM / "sidecars-platform", alone, symlinks=True)
 
 
 def test_nothing_is_installed_unless_a_value_says_so(run: Run, chart: Path) -> None:
     assert rendered(run, chart) == []
+
+
+@pytest.mark.parametrize("name", ["sidecars", "sidecars-platform"])
+def test_a_chart_has_no_links_since_tools_that_fetch_charts_leave_them_out(name: str) -> None:
+    assert [path for path in (HELM / name).rglob("*") if path.is_symlink()] == []
 
 
 def test_there_is_no_server_no_right_and_no_definition_in_it(run: Run, chart: Path) -> None:

@@ -13,6 +13,7 @@ OURS = (
     *(f"deploy/kustomize/{sidecar.name}" for sidecar in SIDECARS),
     "deploy/helm/sidecars/templates",
     f"{platform.FOLDER}/templates",
+    f"{platform.FOLDER}/files",
 )
 """Folders without a file by hand: one that no renderer has is left over."""
 

@@ -1,7 +1,7 @@
 """The platform chart `sidecars-platform`: injection, monitoring and NetworkPolicies for a cluster, each off by default.
 
 It has no Deployment, no RBAC and no CustomResourceDefinition. Alerts, dashboards and the PodMonitor are those of
-`deploy/monitoring`: links in the chart's folder `files` lead there. Their own braces are not those of a template.
+`deploy/monitoring`, copied into the chart's folder `files`. Their own braces are not those of a template.
 """
 
 from __future__ import annotations
@@ -248,6 +248,19 @@ def _network_policies() -> str:
     return "\n".join([*lines, "{{- end }}", "{{- end }}"]) + "\n"
 
 
+# -- what monitoring has rendered before -------------------------------------------------------------------------------
+
+
+def _monitoring() -> dict[str, str]:
+    """Return the copies of the files of `deploy/monitoring` that the chart installs.
+
+    Links would do for helm, but not for a copy of the chart's folder alone, nor for tools that leave links out.
+    """
+    folder = ROOT / "deploy/monitoring"
+    paths = [folder / "alerts.yaml", folder / "podmonitor.yaml", *sorted((folder / "dashboards").glob("*.json"))]
+    return {f"files/{path.relative_to(folder)}": path.read_text() for path in paths}
+
+
 # -- the chart --------------------------------------------------------------------------------------------------------
 
 
@@ -264,5 +277,6 @@ def render() -> dict[str, str]:
         "templates/networkpolicy.yaml": _network_policies(),
         **{f"templates/{path.name}": path.read_text() for path in sorted(SOURCES.iterdir())},
         "README.md": readme(ROOT / FOLDER / "README.md", values()),
+        **_monitoring(),
     }
     return {f"{FOLDER}/{name}": content for name, content in files.items()}
