@@ -67,7 +67,6 @@ class LogshipperWorld:
         self.settings = load(Settings, self._variables(names))
         self.process: Any = None  # the parts of the logshipper that runs
         self.is_over = False
-        self.lost_power = False
         own_files._linked.clear()  # it is of one process
 
     def _variables(self, names: list[str]) -> dict[str, str]:
@@ -152,7 +151,6 @@ class LogshipperWorld:
 
     def _lose_power(self) -> None:
         self.universe.record("the power is lost")
-        self.lost_power = True
         alive = self.ledger.alive()
         for each in self.apps:
             each.lose_power()
@@ -213,7 +211,7 @@ class LogshipperWorld:
         there = sorted(self.ledger.alive())
         error = await self.world.stop_service(_DRAIN)
         self.ledger.is_stopping = False
-        if error is None and before == self.world.kernel.processes.failures and not self.lost_power:
+        if error is None and before == self.world.kernel.processes.failures:
             self._check_delivered("a process ends well only if all that was there is delivered", there)
 
     async def _change_weather(self) -> None:
