@@ -181,12 +181,14 @@ class Receiver:
             places[generation, int(offset)] = text
         for (generation, first), text in sorted(places.items()):
             joined, piece, at = text, text, first
-            while piece and joined not in self._ledger.written and (generation, at + len(piece)) in places:
+            while (
+                piece and (generation, at + len(piece)) in places
+            ):  # a piece may be a whole line elsewhere: a torn one
                 at += len(piece)
                 piece = places[generation, at]
                 joined += piece
-            if joined in self._ledger.written:
-                self._lines.setdefault(joined, f"{generation}-{first}")
+                if joined in self._ledger.written:
+                    self._lines.setdefault(joined, f"{generation}-{first}")
 
 
 def _response(status: int, body: bytes, more: str = "") -> bytes:
