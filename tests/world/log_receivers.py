@@ -180,13 +180,12 @@ class Receiver:
             generation, _, offset = ident.rpartition("-")
             places[generation, int(offset)] = text
         for (generation, first), text in sorted(places.items()):
-            joined, piece, at = text, text, first
-            while (
-                piece and (generation, at + len(piece)) in places
-            ):  # a piece may be a whole line elsewhere: a torn one
+            whole, piece, at = [text], text, first
+            while piece and (generation, at + len(piece)) in places:
                 at += len(piece)
                 piece = places[generation, at]
-                joined += piece
+                whole.append(whole[-1] + piece)
+            for joined in whole:  # a piece may be a line, too, that was torn by a loss of power
                 if joined in self._ledger.written:
                     self._lines.setdefault(joined, f"{generation}-{first}")
 
