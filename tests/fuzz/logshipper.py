@@ -93,11 +93,17 @@ _REDACTORS = [Redactor("secrets,personal"), Redactor(r"email,/user-\d+/,/pin=(\d
 
 @target("logshipper.transform.redaction", "logshipper.transform.redaction_presets", reach=60)
 def redacted_lines(data: bytes) -> None:
-    """A redacted text is clean: redacting it again changes nothing. JSON stays JSON."""
+    """A redacted text is clean: redacting it again changes nothing. JSON stays JSON. A text before which nothing
+    began is its own rest.
+    """
     texts = data.decode("utf-8", "replace").split("\n")
     for redactor in _REDACTORS:
         clean = redactor.redact_texts(texts)
         assert redactor.redact_texts(clean) == clean
+        for text in texts:
+            half = len(text) // 2
+            redactor.redact_rest(text[:half], text[half:])
+            assert redactor.redact_rest("", text) == text
         for text, changed in zip(texts, redactor.redact_json(texts), strict=True):
             with contextlib.suppress(orjson.JSONDecodeError):
                 orjson.loads(text)
