@@ -157,6 +157,9 @@ CASES = (
     ),
     # An old answer is no trouble while nobody has to look names up.
     Case("AmbassadorDnsStale", "20m", stale_dns("0+1x30"), stale_dns("7x30"), OF_BOTH, "6m 40s"),
+    Case(
+        "AmbassadorBufferMemoryShort", "10m", *one("ambassador_buffer_short", POD, "1x30", "1x4 0x1 1x4 0x30"), OF_POD
+    ),
     Case("AmbassadorRetryStorm", "25m", retries("0+30x30"), retries("0+10x30"), OF_UPSTREAM, "30%"),
     Case("AmbassadorSlow", "20m", durations("0+90x30"), durations("0+100x30"), OF_UPSTREAM, "2.35s"),
     Case(

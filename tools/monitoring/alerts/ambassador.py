@@ -125,6 +125,14 @@ ALERTS = (
         "Beyond AMBASSADOR_MAX_CONNECTIONS idle connections are closed, and then newcomers get 503.",
     ),
     Alert(
+        "AmbassadorBufferMemoryShort",
+        "ambassador_buffer_short == 1",
+        "5m",
+        WARNING,
+        "the ambassador of {{ $labels.namespace }}/{{ $labels.pod }} has had little memory for buffers for 5 minutes",
+        "It reads little at a time, keeps no large body for a retry, and refuses large heads.",
+    ),
+    Alert(
         "AmbassadorDefects",
         "increase(ambassador_defects_total[1h]) > 0",
         "",
