@@ -68,8 +68,13 @@ def promtool_test(alert: Alert, cases: Sequence[Case]) -> dict[str, Any]:
 
 
 def write(file: Path, interval: str, rules: Path, tests: Sequence[dict[str, Any]]) -> str:
-    """Write promtool's file. `interval` is the time between two evaluations."""
-    file.write_text(yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": interval, "tests": tests}))
+    """Write promtool's file. `interval` is the time between two evaluations.
+
+    Without an order promtool takes the groups by chance: an alert may then look for a ratio that is recorded later.
+    """
+    order = [group["name"] for group in yaml.safe_load(rules.read_text())["groups"]]
+    whole = {"rule_files": [str(rules)], "evaluation_interval": interval, "group_eval_order": order, "tests": tests}
+    file.write_text(yaml.safe_dump(whole))
     return str(file)
 
 
