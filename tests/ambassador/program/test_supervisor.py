@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
 import socket
@@ -43,22 +42,21 @@ def is_alive(pid: int) -> bool:
 def test_all_workers_serve_and_are_counted_as_one(start: Start) -> None:
     with backends(answering()) as (backend,), contextlib.ExitStack() as stack:
         ambassador = Ambassador(start, backend.url, WORKERS="2")
-        asked = itertools.count(0)
+        apps: list[Peer] = []
 
         def requests() -> list[int]:
             return [worker["upstreams"]["default"]["requests"] for worker in status(ambassador)["workers"]]
 
         def both_serve() -> bool:
             """Open one more connection: on a busy machine a worker may sleep while the other one accepts many."""
-            app = stack.enter_context(ambassador.connect())
+            apps.append(app := stack.enter_context(ambassador.connect()))
             for _ in range(5):
                 app.send(GET)
                 assert app.response()[0] == 200
-            next(asked)
             return all(requests())
 
         wait_until(both_serve, "a request at each worker")
-        opened = next(asked)
+        opened = len(apps)
         wait_until(
             lambda: ambassador.metric("ambassador_requests_total", code="200") == 5 * opened, "all requests counted"
         )
