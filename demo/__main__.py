@@ -14,7 +14,7 @@ from demo.ledger import Ledger
 from demo.stage import Broken, Stage
 from demo.story import Story
 from demo.view import Plain, Terminal, View
-from sidecars.chassis.runtime import streams
+from sidecars.chassis import streams
 
 
 async def perform(folder: Path, view: View) -> Ledger:

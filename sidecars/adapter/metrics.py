@@ -12,7 +12,7 @@ from sidecars.adapter.exposition.page_faults import EFFECTS
 from sidecars.adapter.server.route_statistics import BUCKETS
 from sidecars.adapter.statistics import Statistics
 from sidecars.adapter.verdict.verdict import STATUSES
-from sidecars.chassis.runtime.histogram import cumulative_buckets
+from sidecars.chassis.histogram import cumulative_buckets
 
 _Counter = CounterMetricFamily
 

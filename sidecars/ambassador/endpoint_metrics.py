@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from sidecars.ambassador.balancing.endpoint import BOUNDS, Endpoint
 from sidecars.ambassador.balancing.outlier_ejection import READY
-from sidecars.chassis.runtime.histogram import cumulative_buckets
+from sidecars.chassis.histogram import cumulative_buckets
 
 if TYPE_CHECKING:
     from sidecars.ambassador.upstream.upstream import Upstream

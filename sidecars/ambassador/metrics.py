@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from sidecars.ambassador.balancing.endpoint import BOUNDS
-from sidecars.chassis.runtime.histogram import cumulative_buckets
+from sidecars.chassis.histogram import cumulative_buckets
 
 if TYPE_CHECKING:
     from sidecars.ambassador.upstream.buffer_memory import BufferMemory

@@ -13,6 +13,8 @@ commandline      run, `--check`, `--help`, `--version`; read it first
 admin_server     `/livez`, `/readyz`, `/metrics`, `/status`
 probe            the health client of the images
 settings_tables  the settings tables of the READMEs
+streams          standard output and error of a command
+histogram        the buckets of a metric
 """
 
 __version__ = "0.1.0"

@@ -152,7 +152,7 @@ def confine_to_roots(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def _command(cls: type[S], memory: Callable[[S], MemoryLedger] | None) -> int:
-    from sidecars.chassis.runtime import streams  # noqa: PLC0415 - a job that runs does not load it
+    from sidecars.chassis import streams  # noqa: PLC0415 - a job that runs does not load it
 
     return streams.run_command(lambda: _run_arguments(cls, sys.argv[1:], os.environ, memory))
 

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sidecars.chassis import streams
 from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.config.settings import Settings, SettingsError, load
-from sidecars.chassis.runtime import streams
 
 TIMEOUT = 2.0  # seconds
 _SHOWN = 2048  # bytes of the body that are printed

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from sidecars.chassis import streams
 from sidecars.chassis.commandline import format_default, group_names
 from sidecars.chassis.config.settings import Settings, specs
-from sidecars.chassis.runtime import streams
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN = "<!-- settings: rendered by `make docs` from settings.py; do not edit -->"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sidecars.chassis.runtime.histogram import cumulative_buckets
+from sidecars.chassis.histogram import cumulative_buckets
 from sidecars.logshipper.delivery.delivery_times import BOUNDS
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue

@@ -15,8 +15,7 @@ health             liveness and readiness
 descriptors        limits of open files, a reserve, and errors that mean "used up"
 logs, log_writer   log lines, and their way to stderr
 scrubber           the net under the types of settings: no output has a secret in it
-streams            standard output of a command
 blocking_thread    blocking calls beside the event loop
 file_io            whole writes, fsync of a directory, text of bounded size
-light_dataclasses, json_text, printable, histogram    small pure helpers that load fast
+light_dataclasses, json_text, printable    small pure helpers that load fast
 """

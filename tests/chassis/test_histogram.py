@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.chassis.runtime.histogram import cumulative_buckets
+from sidecars.chassis.histogram import cumulative_buckets
 
 
 def test_each_bucket_holds_the_smaller_ones_too() -> None:
