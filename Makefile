@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
-LOCKS  := $(NAMES) compile demo dev fuzz scan site
+LOCKS  := $(NAMES) browser compile demo dev fuzz scan site
 # Most tests wait for processes. Two of them at a time halve the run; the tests of one file stay together.
 PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 # Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-fast check check-code check-charts check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model site locks clean
+.PHONY: help demo up down test test-fast test-browser check check-code check-charts check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model site locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -25,13 +25,18 @@ down: ## remove the Pod of `make up`
 	@$(PYTHON) -m tools.up down
 
 test: $(VENV)/dev.stamp ## every test that needs no container engine, JOBS (2) at a time; with an engine, the images too
-	$(BIN)/python -m pytest -m "not engine" $(PARALLEL)
+	$(BIN)/python -m pytest -m "not engine" --ignore tests/browser $(PARALLEL)
+	@if [ -n "$$CI" ] || command -v chromium >/dev/null; then $(MAKE) --no-print-directory test-browser; else \
+	  echo; echo 'NOT RUN: tests/browser. There is no Chromium here, so no page was looked at (Debian: apt-get install chromium).'; fi
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory e2e; else \
 	  echo; echo 'NOT RUN: tests/images. No container engine answers here, so the images were neither built nor run.'; fi
 
 test-fast: $(VENV)/dev.stamp ## the unit tests of all parts, on all cores: no processes, no engine
 	@# Bytecode is kept, whatever the environment says: each worker would rewrite the assertions of all tests each time.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q --units -n auto
+
+test-browser: $(VENV)/dev.stamp $(VENV)/browser.stamp ## the pages in Chromium: what they show, ask for and say, and what axe finds; needs Debian's chromium
+	$(BIN)/python -m pytest tests/browser
 
 e2e: $(VENV)/dev.stamp ## build the images and run the examples in them (needs an engine)
 	$(BIN)/python -m pytest -m engine --timeout 900 tests/images

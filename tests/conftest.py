@@ -32,8 +32,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
 """Audit events of Python that start a process (PEP 578)."""
 PROGRAMS = frozenset(
-    {"program", "demo", "examples", "deploy", "hostile", "images", "infra", "installed", "model", "repo", "world"}
+    {"program", "demo", "examples", "deploy", "hostile", "images", "infra", "installed", "model", "repo"}
 )
+PROGRAMS |= {"browser", "world"}
 LEFT_OUT = ("processes", "slow")
 HERE = Path(__file__).parent
 

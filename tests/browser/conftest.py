@@ -1,0 +1,53 @@
+"""One Chromium for all tests, and windows of it. Without it or its packages each test is skipped, with the reason.
+
+In CI that is a failure. `make test-browser` installs the packages; Chromium is Debian's. Nothing of Playwright is
+imported before the fixture `browser` is used, so that the reason can be said.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import peer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext
+
+WIDE, NARROW = (1200, 900), (320, 640)
+Window = Callable[..., "BrowserContext"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = peer("chromium")
+    if find_spec("playwright") is None:
+        reason = "the packages of locks/browser.txt are not installed: make test-browser installs them"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    from tools.screens.chromium import chromium  # noqa: PLC0415 - imports Playwright, which may be missing
+
+    with chromium(executable) as running:
+        yield running
+
+
+@pytest.fixture
+def window(browser: Browser) -> Iterator[Window]:
+    """Open a window that shares nothing with others, `window(scheme="dark", size=NARROW, javascript=False)`."""
+    opened: list[BrowserContext] = []
+
+    def make(scheme: str = "light", size: tuple[int, int] = WIDE, *, javascript: bool = True) -> BrowserContext:
+        context = browser.new_context(
+            color_scheme="dark" if scheme == "dark" else "light",
+            viewport={"width": size[0], "height": size[1]},
+            java_script_enabled=javascript,
+        )
+        opened.append(context)
+        return context
+
+    yield make
+    for context in opened:
+        context.close()
