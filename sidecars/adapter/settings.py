@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["forward", "verdict", "metrics"]
 
+_ANSWERS = {"forward": "the response of", "verdict": "the verdict on", "metrics": "metrics from"}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
 
@@ -216,6 +217,14 @@ class Settings(ServiceSettings):
             yield from _credentials(app)
         yield from unused_settings.unused_variables(self.apps.values(), _NEEDS)
         yield from self._agent()
+
+    def summary(self) -> str:
+        answers = (
+            f"{path} with {_ANSWERS[app.mode[path]]} {app.target.with_target(source)}"
+            for app in self.apps.values()
+            for path, source in app.routes.items()
+        )
+        return f"answers on {self.listen}: {', '.join(answers)}"
 
     def warn(self) -> Iterator[str]:
         for app in self.apps.values():

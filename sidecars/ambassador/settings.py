@@ -249,6 +249,9 @@ class Settings(ServiceSettings):
         default="0",
     )
 
+    def summary(self) -> str:
+        return ", ".join(f"{upstream.listen} -> {upstream.upstream}" for upstream in self.upstreams.values())
+
     def further_roots(self) -> Iterator[DeclaredRoot]:
         """Yield the right to execute Python, where the workers are programs of their own."""
         if self.workers > 1:

@@ -17,6 +17,7 @@ from sidecars.chassis.config.settings import variable as variable_of
 from sidecars.chassis.isolation import confine
 from sidecars.chassis.runtime import lifecycle, logs
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
+from sidecars.chassis.runtime.printable import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 EX_USAGE = 64
 _WIDTH = 79  # columns of --help
+_SUMMARY = 200  # characters in the log's first line
 
 
 def job(cls: type[S], run: Callable[[S], None], memory: Callable[[S], MemoryLedger] | None = None) -> int:
@@ -124,7 +126,7 @@ def _what_pip_installs() -> str:
 
 
 def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:
-    """Return the settings, and log them in the first line. The process is confined to their roots from here on.
+    """Return the settings, and log what this process will do. It is confined to their roots from here on.
 
     `libraries` includes the log lines of libraries.
     """
@@ -136,13 +138,27 @@ def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool 
         raise lifecycle.BadSettings(str(error), code="bad-settings") from None
     logs.configure(settings.log_level, settings.log_format, libraries=libraries)
     confine_to_roots(settings, environ)  # before the first line, which may need a thread
-    name = cls.PREFIX.lower()
-    shown = {variable: value for variable, value in effective(settings).items() if value}
-    logs.get(name).info("starting", name=name, version=chassis.__version__, **shown)
+    log = logs.get(cls.PREFIX.lower())
+    _log_first_lines(log, settings)
     for sentence in settings.warn():
-        logs.get(name).warning(sentence, code="risky-setting")
+        log.warning(sentence, code="risky-setting")
     confine.log_status()
     return settings
+
+
+def _log_first_lines(log: logs.Log, settings: Settings) -> None:
+    """Log what this process is and will do; at level debug the settings, too: a line each for eyes, else one line."""
+    name = settings.PREFIX.lower()
+    summary = truncate(logs.scrubbed(settings.summary(), f"log line of {name}"), _SUMMARY)
+    if logs.is_text():
+        sentence = f"{name} {chassis.__version__}: {summary}"
+        log.info(sentence.removesuffix(": "))
+    else:
+        log.info("starting", name=name, version=chassis.__version__, summary=summary)
+    if settings.log_level == "debug":
+        shown = {variable: value for variable, value in effective(settings).items() if value}
+        for fields in [{each: shown[each]} for each in shown] if logs.is_text() else [shown]:
+            log.debug("settings", **fields)
 
 
 def confine_to_roots(settings: Settings, environ: Mapping[str, str]) -> None:

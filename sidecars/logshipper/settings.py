@@ -21,7 +21,7 @@ from sidecars.chassis.config.settings import ServiceSettings, group, setting, va
 from sidecars.chassis.isolation import roots
 from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.chassis.runtime.light_dataclasses import dataclass
-from sidecars.logshipper.config import setting_combinations, setting_types
+from sidecars.logshipper.config import setting_combinations, setting_types, sink_registry
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.config.sink_settings import SinkSettings
 
@@ -103,6 +103,12 @@ class Settings(ServiceSettings):
     def warn(self) -> Iterator[str]:
         """Yield a sentence for each secret that is sent without encryption."""
         yield from setting_combinations.sent_in_clear(self.sinks, self.otel_exporter_otlp_headers, _variable)
+
+    def summary(self) -> str:
+        """Return the globs and the receivers. A path of a URL is left out: nobody needs it to know a receiver."""
+        paths = [path for one in self.inputs.values() for path in one.paths]
+        receivers = [sink_registry.short_name(sink.url) for sink in self.sinks.values()]
+        return f"ships {', '.join(paths)} to {' and '.join(receivers)}"
 
     def further_roots(self) -> Iterator[DeclaredRoot]:
         """Yield the right to rename and remove rotated files, where it is needed."""

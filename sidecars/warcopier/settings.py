@@ -169,6 +169,11 @@ class Settings(ServiceSettings):
     def admin_address(self) -> Address:
         return self.admin_listen if self.watch else Address()
 
+    def summary(self) -> str:
+        form = "unpacked WARs" if self.unpack else "WARs"
+        then = "again whenever they change" if self.watch else "then ends"
+        return f"publishes the {form} of {', '.join(self.source)} in {self.target}, and {then}"
+
     def further_roots(self) -> Iterator[DeclaredRoot]:
         """Yield where the kernel tells the container's memory limit, which is that of a target in memory."""
         yield DeclaredRoot("/sys/fs/cgroup", roots.READ)

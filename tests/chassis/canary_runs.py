@@ -75,8 +75,9 @@ class Run:
 
     def see_end(self, program: Program) -> list[str]:
         """Look at the log and at what the peers got. Return the places where the net had to replace a secret."""
-        first, _, rest = program.stderr.partition("\n")
-        self.see("start", first)
+        first, settings, rest = program.stderr.split("\n", 2)
+        assert json.loads(settings)["msg"] == "settings"
+        self.see("start", first + settings)
         self.see("log", rest)
         self.see("stdout", program.stdout)
         for name, peer in self.peers.items():

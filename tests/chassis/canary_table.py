@@ -2,7 +2,7 @@
 
     check     the output of `--check`
     error     the message about a wrong value of this setting, or of another one
-    start     the first line of the log
+    start     the first two lines of the log: what the process will do, and its settings at the level debug
     log       any further line, at the level debug; stdout
     livez, readyz, metrics, status, nothing (a 404)     the endpoints of the admin port
     response  what the app gets from the ambassador

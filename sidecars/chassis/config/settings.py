@@ -1,7 +1,7 @@
 """Settings: environment variables in, one frozen dataclass out, and every mistake reported at once.
 
 A sidecar declares its settings once, as a dataclass of `light_dataclasses` whose fields are made by `setting`. The
-start, `--help`, `--check`, the tables in the READMEs and the log's first line all come from that declaration.
+start, `--help`, `--check`, the tables in the READMEs and `/status` all come from that declaration.
 
 Rules that are implemented here and nowhere else:
 
@@ -110,6 +110,10 @@ class Settings:
     def check(self) -> Iterator[str]:
         """Yield a sentence for each problem of settings that are valid alone but do not fit together."""
         yield from ()
+
+    def summary(self) -> str:
+        """Return what this process will do, in words and without secrets, for the log's first line."""
+        return ""
 
     def warn(self) -> Iterator[str]:
         """Yield a sentence for each setting that is accepted and has a risk. The start and `--check` show it."""
@@ -251,7 +255,7 @@ class _Loader:
             if self._is_set(variable):
                 anchored.add(name)
             else:
-                self._name_without_anchor(name, members, variable)
+                self._note_missing_anchor(name, members, variable)
         if anchored and self._is_set(anchor.variable):
             example = anchor.named(self.prefix, min(anchored))
             self.problems[anchor.variable] = f"{anchor.variable} is set beside {example}: give it a name, too"
@@ -259,13 +263,12 @@ class _Loader:
             name: self._member(item.metadata["group"], members, name) for name in sorted(anchored or {DEFAULT_NAME})
         }
 
-    def _name_without_anchor(self, name: str, members: list[Spec], anchor: str) -> None:
-        for spec in members:
-            variable = spec.named(self.prefix, name)
-            for present in (variable, f"{variable}_FILE"):
-                if present in self.environ:
-                    hint = _closest(present, {spec.variable for spec in self.specs}, 0.9, otherwise=": set both")
-                    self.problems[present] = f"{present} is set, but {anchor} is not{hint}"
+    def _note_missing_anchor(self, name: str, members: list[Spec], anchor: str) -> None:
+        from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
+
+        known = {spec.variable for spec in self.specs}
+        named = (spec.named(self.prefix, name) for spec in members)
+        self.problems |= wrong_values.without_anchor(named, anchor, known, self.environ)
 
     def _member(self, cls: type, members: list[Spec], name: str) -> Any:
         values: dict[str, Any] = {"name": name}

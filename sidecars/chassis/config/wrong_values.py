@@ -15,6 +15,7 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.chassis.runtime.printable import truncate
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
     from typing import Any
 
     from sidecars.chassis.config.setting_types import SettingType
@@ -34,3 +35,15 @@ def closest(variable: str, known: set[str], cutoff: float) -> str:
     if longer and variable.count("_"):  # more than the prefix
         return min(longer, key=lambda name: (len(name), name))
     return next(iter(get_close_matches(variable.upper(), sorted(known), 1, cutoff)), "")
+
+
+def without_anchor(named: Iterable[str], anchor: str, known: set[str], environ: Container[str]) -> dict[str, str]:
+    """Return a sentence for each variable of a member that is set although the member's anchor is not."""
+    problems = {}
+    for variable in named:
+        for present in (variable, f"{variable}_FILE"):
+            if present in environ:
+                close = closest(present, known, 0.9)
+                hint = f"; did you mean {close}?" if close else ": set both"
+                problems[present] = f"{present} is set, but {anchor} is not{hint}"
+    return problems

@@ -4,8 +4,10 @@
 `{"time":"2026-01-02T03:04:05.678Z","level":"info","msg":"published","logger":"warcopier","file":"shop.war","bytes":1}`.
 The field names are those of Go's `log/slog`, which most neighbours in a cluster use.
 
+Text has columns, and colours on a terminal (`log_text`).
+
 The fields of a line that is longer than LONGEST are cut, so that lines of several processes never mix. A line whose
-fields are all short stays whole, such as the first one with its many settings.
+fields are all short stays whole, such as the one with the many settings.
 
 No line ever blocks the work: a line that stderr's reader does not take is kept, or dropped and counted (`log_writer`).
 
@@ -24,7 +26,7 @@ from contextlib import suppress
 from sidecars.chassis.runtime import json_text
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.chassis.runtime.log_writer import LogWriter
-from sidecars.chassis.runtime.printable import printable, truncate
+from sidecars.chassis.runtime.printable import truncate
 
 if TYPE_CHECKING:
     import logging
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}  # the numbers of `logging`
 FORMATS = ("auto", "json", "text")
-_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m"}
 _CLEAR = "\r\x1b[K"
 _STDERR = 2
 # Bytes of a line, with its line feed. A write of up to PIPE_BUF (4096) bytes to a pipe is atomic (pipe(7)): lines of
@@ -62,8 +63,8 @@ class _Output:
     def __init__(self, level: str, form: str, stream: TextIO | None) -> None:
         self._threshold = LEVELS[level]
         self._writer: LogWriter | _StreamWriter = _StreamWriter(stream) if stream else _standard_error()
-        is_text = form == "text" or (form == "auto" and self._writer.is_terminal)
-        self._line = _as_text if is_text else _as_json
+        self.is_text = form == "text" or (form == "auto" and self._writer.is_terminal)
+        self._line = _text_form(colours=self._writer.is_terminal) if self.is_text else _as_json
         self._draws = form != "json" and self._writer.is_terminal
         self._drawn = False  # True if progress stands on the terminal's current line
         self._writer.notice = self._notice
@@ -100,7 +101,7 @@ class _Output:
         return data
 
     def _encoded(self, level: str, logger: str, msg: str, fields: dict[str, object], before: str) -> bytes:
-        line = self._line(level, logger, msg, fields, colours=self._writer.is_terminal)
+        line = self._line(level, logger, msg, fields)
         if _scrub is not None:
             line = _scrub(line, f"log line of {logger}")
         return f"{before}{line}\n".encode(errors="backslashreplace")
@@ -214,6 +215,11 @@ def get(name: str) -> Log:
     return Log(name)
 
 
+def is_text() -> bool:
+    """Return True if lines are for eyes, and not JSON."""
+    return isinstance(_output, _Output) and _output.is_text
+
+
 def show_progress(text: str) -> bool:
     """Show the text, without a line end, if stderr is a terminal. The next line overwrites it. Return True if shown."""
     return _output.show_progress(text)
@@ -290,15 +296,16 @@ def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip("\n")
 
 
-def _as_json(level: str, logger: str, msg: str, fields: dict[str, object], *, colours: bool) -> str:  # noqa: ARG001 - JSON has none
+def _text_form(*, colours: bool) -> Callable[[str, str, str, dict[str, object]], str]:
+    """Return the function that makes a line of text."""
+    from sidecars.chassis.runtime import log_text  # noqa: PLC0415 - in a container lines are JSON
+
+    coloured = colours and log_text.may_colour()
+    return lambda level, logger, msg, fields: log_text.as_text(level, logger, msg, fields, colours=coloured)
+
+
+def _as_json(level: str, logger: str, msg: str, fields: dict[str, object]) -> str:
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
     when = f"{stamp}.{int(now % 1 * 1000):03d}Z"
     return json_text.dumps({"time": when, "level": level, "msg": msg, "logger": logger, **fields})
-
-
-def _as_text(level: str, logger: str, msg: str, fields: dict[str, object], *, colours: bool) -> str:
-    stamp = time.strftime("%H:%M:%S", time.localtime())
-    shown = "".join(f"  {name}={value}" for name, value in fields.items())
-    line = printable(f"{stamp} {level:<7} {logger}: {msg}{shown}", keep="\n\t")
-    return f"{_COLOURS[level]}{line}\x1b[0m" if colours and level in _COLOURS else line

@@ -146,6 +146,14 @@ def roots_of(url: Url) -> Iterable[DeclaredRoot]:
     return roots.to_write(str(url.target)) if of(url).module == "file" else ()
 
 
+def short_name(url: Url) -> str:
+    """Return the receiver in words: `loki http://loki:3100`, `stdout`, `file:///out`. A path of a URL is left out."""
+    if of(url).module in ("stdout", "file"):
+        return str(url).rstrip(":")
+    protocol, plus, scheme = url.scheme.partition("+")
+    return f"{protocol} {scheme}://{url.host_port}" if plus else f"{protocol}://{url.host_port}"
+
+
 def parse(raw: str) -> Url:
     """Return the URL of a sink. Raises ValueError with the expected form."""
     scheme = SCHEMES.get(raw.partition(":")[0])

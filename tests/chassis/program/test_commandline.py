@@ -1,4 +1,4 @@
-"""The arguments of the command line, and the first line of the log."""
+"""The arguments of the command line, and where the output goes."""
 
 from __future__ import annotations
 
@@ -148,25 +148,6 @@ def test_a_setting_with_a_risk_is_warned_of_by_check_and_at_the_start(start: Sta
 
     program = start("adapter", **environ, ADAPTER_ADMIN_LISTEN="off")
     assert program.wait_logged(warning)["level"] == "warning"
-
-
-def test_the_first_line_of_the_log_tells_name_version_and_settings(start: Start) -> None:
-    program = start(DEMO, DEMO_DO="end", DEMO_PASSWORD="hunter2")
-
-    assert program.wait() == 0
-    first = program.logs[0]
-    assert first["level"] == "info"
-    assert (first["name"], first["version"]) == ("demo", chassis.__version__)
-    assert first["DEMO_DO"] == "end"
-    assert first["DEMO_PASSWORD"] == "***"
-
-
-def test_the_log_can_be_text_and_quieter(start: Start) -> None:
-    program = start(DEMO, DEMO_DO="fail", DEMO_LOG_FORMAT="text", DEMO_LOG_LEVEL="error")
-
-    assert program.wait() == 74
-    [line] = program.stderr.splitlines()
-    assert line.endswith("lifecycle: DEMO_DO: it failed  code=demo-failed  exit_code=74")
 
 
 def test_a_value_that_is_no_text_is_told_like_any_other_mistake(start: Start) -> None:
