@@ -239,7 +239,9 @@ class _App:
             raise IOFailed(f"stopped, and {'; '.join(unreadable)}", code="inputs-unreadable")
 
     def status(self) -> Mapping[str, Any]:
-        return status.page(self._shippers, self._ledgers, self._follower, self._store)
+        return status.page(
+            status.Parts(self._shippers, self._queues, self._ledgers, self._follower, self._store, time.monotonic)
+        )
 
 
 def log_volumes(settings: Settings, environ: Mapping[str, str]) -> LogVolumes:

@@ -1,51 +1,273 @@
-"""The page `/status`: the accounts of each file and sink, and the troubles that last."""
+"""The logshipper's part of `/status`: the accounts of files and sinks, why something does not move, and held bytes.
+
+With thousands of files each sink lists the MOST_FILES worst: those with the most pending bytes, and those whose lines
+have waited longest; then the files that have grown last. `left_out` says how many are missing. The page is made in
+steps, so that the event loop does other work between them. A file's account is compared with its position in one step.
+The sum of all accounts is compared with all positions if nothing has moved since the first step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from heapq import nlargest
+from typing import Any, NamedTuple
 
-from sidecars.logshipper.delivery.shipper import Shipper
+from sidecars.logshipper.delivery.shipper import Attempts, Shipper
+from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
-from sidecars.logshipper.model.ledger import Ledger
+from sidecars.logshipper.input.tail import Tail
+from sidecars.logshipper.model import steps
+from sidecars.logshipper.model.ledger import Account, Ledger
+from sidecars.logshipper.model.ledger_words import in_bytes, sum_in_words
 from sidecars.logshipper.state.store import Store
 
+MOST_FILES = 50
+"""Files that are listed for each sink."""
 
-def page(
-    shippers: Iterable[Shipper], ledgers: Mapping[str, Ledger], follower: Follower, store: Store
-) -> Mapping[str, Any]:
-    """Return the page, as JSON values."""
+_AT_ONCE = 500  # files that are looked at in one step: about 2 ms
+_BLOCK = 512  # bytes of `st_blocks` (stat(2))
+_MOST_DIFFERENCES = 3  # that the sum of a sink has
+_SLOW = 1.0  # seconds after which a batch without an answer is worth a sentence
+
+Steps = Generator[None, None, dict[str, Any]]
+
+
+class Parts(NamedTuple):
+    """The parts of the process that the page is about. `clock` is that of the follower and the shippers."""
+
+    shippers: Sequence[Shipper]
+    queues: Mapping[str, SinkQueue]
+    ledgers: Mapping[str, Ledger]
+    follower: Follower
+    store: Store
+    clock: Callable[[], float]
+
+
+class Waiting(NamedTuple):
+    """A file, and what of it a sink has not decided on. `age`: seconds that its oldest line has waited; -1 if none."""
+
+    tail: Tail
+    pending: int
+    age: float
+
+
+def page(parts: Parts) -> Mapping[str, Any]:
+    """Return the page, as JSON values, in one go."""
+    return steps.run(page_steps(parts))
+
+
+def page_steps(parts: Parts) -> Steps:
+    """Return the page, as JSON values, in steps."""
+    follower = parts.follower
+    sinks = {}
+    for shipper in parts.shippers:
+        sinks[shipper.name] = yield from _sink_steps(shipper, parts)
+    held = yield from follower.open_files.held_steps()
     return {
-        "sinks": {shipper.name: _sink(shipper, ledgers[shipper.name], follower) for shipper in shippers},
+        "sinks": sinks,
+        "sums": [f"{name}: {sink['sum']}" for name, sink in sinks.items()],
+        "left_out": [f"{name}: {sink['left_out']}" for name, sink in sinks.items() if sink["left_out"]],
+        "held": held._asdict(),
         "unreadable": follower.access.unreadable,
         "unreadable_count": follower.access.unreadable_count,
         "not_followed": follower.access.not_followed,
         "unreadable_inputs": follower.unreadable_inputs(),
         "missing_rotated_files": follower.missing,
         "open_files": follower.open_files.status(follower.tails.values()),
-        "state_problem": store.problem,
+        "state_problem": parts.store.problem,
     }
 
 
-def _sink(shipper: Shipper, ledger: Ledger, follower: Follower) -> Mapping[str, Any]:
-    tails = follower.tails
-    pending = {generation: tail.pending(shipper.name) for generation, tail in tails.items()}
-    files = [
-        {
-            "generation": generation,
-            "file": tail.state.first_path,
-            "path": tail.state.path,
-            "position": tail.position(shipper.name).offset,
-            "size": tail.state.size,
-            **ledger.files[generation].as_dict(),
-        }
-        for generation, tail in tails.items()
-    ]
+# -- a sink ------------------------------------------------------------------------------------------------------------
+
+
+def _sink_steps(shipper: Shipper, parts: Parts) -> Steps:
+    name, ledger, follower = shipper.name, parts.ledgers[shipper.name], parts.follower
+    total, first = ledger.total, _counts(ledger.total)
+    worst, wrong, pending, missing, oldest = Worst(MOST_FILES), [], 0, 0, -1.0
+    tails = list(follower.tails.values())
+    for start in range(0, len(tails), _AT_ONCE):
+        if start:
+            yield
+        now = parts.clock()
+        some = [_waiting(tail, name, now) for tail in tails[start : start + _AT_ONCE] if _is_followed(tail, follower)]
+        pending += sum(one.pending for one in some)
+        missing += sum(one.pending for one in some if one.pending and not one.tail.reachable)
+        oldest = max([oldest, *(one.age for one in some)])
+        wrong += [ledger.check_file(one.tail.state.generation, one.pending) for one in some]
+        worst.add(some)
+    if _counts(total) == first:
+        wrong.append(ledger.check_total(pending))
+    differences = [one for one in wrong if one]
+    attempts, now, refuses_all = shipper.attempts(), parts.clock(), shipper.refuses_all
+    listed = [one.tail for one in worst.choose() if _is_followed(one.tail, follower)]
+    files = [_file(tail, ledger, name, now, in_trouble=bool(shipper.trouble)) for tail in listed]
+    hidden = total.pending - sum(ledger.files[tail.state.generation].pending for tail in listed)
     return {
-        **ledger.total.as_dict(),
-        "balanced": not ledger.check(pending),
+        "state": state_of(total.pending, shipper.in_flight, shipper.trouble, refuses_all=refuses_all),
+        "why": why(shipper.trouble, attempts, shipper.in_flight, total.pending, missing, waits=oldest >= 0),
+        "oldest_seconds": _seconds(oldest),
+        "last_success_seconds": _seconds(parts.queues[name].times.last_success_age()),
+        **total.as_dict(),
+        "dropped_total_bytes": total.dropped.total(),
+        "balanced": not differences,
+        "sum": "; ".join([sum_in_words(total), *differences[:_MOST_DIFFERENCES]]),
         "trouble": shipper.trouble,
+        "failures": attempts.failures,
+        "retry_in_seconds": _seconds(attempts.retry_in),
+        "last_failure": _last_failure(attempts),
         "last_rejection": shipper.rejections.last,
         "in_flight": shipper.in_flight,
+        "files_followed": len(follower.tails),
+        "files_left_out": len(follower.tails) - len(files),
+        "left_out": left_out(len(follower.tails) - len(files), hidden),
         "files": files,
     }
+
+
+def state_of(pending: int, in_flight: int, trouble: str, *, refuses_all: bool) -> str:
+    """Return the state of a sink in a word or two."""
+    if refuses_all:
+        return "refuses every line"
+    if trouble:
+        return "failing"
+    if in_flight:
+        return "sending"
+    return "waiting" if pending else "idle"
+
+
+def why(trouble: str, attempts: Attempts, in_flight: int, pending: int, missing: int, *, waits: bool) -> str:
+    """Return why the sink's bytes do not move, as a sentence; "" if they do.
+
+    `missing`: pending bytes of files that are not where they were. `waits`: a complete line is pending.
+    """
+    if trouble:
+        times = f"failed {attempts.failures} times in a row" if attempts.failures > 1 else "failed once"
+        retry = "another attempt runs" if attempts.retry_in is None else f"retry in {attempts.retry_in:.0f} s"
+        return f"{trouble}; {times}; {retry}"
+    if in_flight:
+        sent = attempts.sent or 0.0
+        return f"no answer of the sink for {sent:.0f} s" if sent >= _SLOW else ""
+    if missing:
+        return f"{in_bytes(missing)} wait for files that are not where they were"
+    return f"{in_bytes(pending)} wait for the end of a line" if pending and not waits else ""
+
+
+def left_out(files: int, pending: int) -> str:
+    """Return the sentence about the files that are not listed; "" if all are."""
+    if files <= 0:
+        return ""
+    return (
+        f"{files} more {'file is' if files == 1 else 'files are'} not listed, with {in_bytes(max(0, pending))} pending"
+    )
+
+
+def _last_failure(attempts: Attempts) -> dict[str, object] | None:
+    if attempts.last_failure is None:
+        return None
+    reason, age = attempts.last_failure
+    return {"reason": reason, "age_seconds": _seconds(age)}
+
+
+def _counts(total: Account) -> tuple[int, int, int]:
+    return total.read, total.delivered, total.dropped.total()
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+class Worst:
+    """The files that are listed for one sink: see the module's text. `most` is their number."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._by_pending: list[Waiting] = []
+        self._by_age: list[Waiting] = []
+        self._by_growth: list[Waiting] = []
+
+    def add(self, files: Sequence[Waiting]) -> None:
+        """Take some files into account."""
+        waiting = [one for one in files if one.pending]
+        if waiting:
+            self._by_pending = nlargest(self._most, [*self._by_pending, *waiting], key=lambda one: one.pending)
+            self._by_age = nlargest(self._most, [*self._by_age, *waiting], key=lambda one: one.age)
+        if len(self._by_pending) < self._most:
+            self._by_growth = nlargest(self._most, [*self._by_growth, *files], key=lambda one: one.tail.quiet_since)
+
+    def choose(self) -> list[Waiting]:
+        """Return the files, the worst first: by pending bytes and by age in turns, then by growth."""
+        in_turns = [one for pair in zip(self._by_pending, self._by_age, strict=True) for one in pair]
+        chosen: dict[str, Waiting] = {}
+        for one in (*in_turns, *self._by_growth):
+            chosen.setdefault(one.tail.state.generation, one)
+        return list(chosen.values())[: self._most]
+
+
+def file_state(*, dormant: bool, parked: bool, is_open: bool, renamed: bool, deleted: bool) -> str:
+    """Return the state of a followed file in a word."""
+    if dormant or not (parked or is_open):
+        return "missing"
+    if deleted:
+        return "deleted"
+    if renamed:
+        return "rotated"
+    return "closed" if parked else "open"
+
+
+def waits_for(pending: int, *, in_flight: bool, complete: bool, reachable: bool, in_trouble: bool) -> str:
+    """Return what the pending bytes of a file wait for; "" if none are pending. `complete`: an event is complete."""
+    if not pending:
+        return ""
+    if in_flight:
+        return "the sink's answer"
+    if not reachable:
+        return "the file: it is not where it was"
+    if not complete:
+        return "the end of its last line"
+    return "the sink" if in_trouble else "its turn"
+
+
+def _is_followed(tail: Tail, follower: Follower) -> bool:
+    return tail.state.generation in follower.tails
+
+
+def _waiting(tail: Tail, sink: str, now: float) -> Waiting:
+    pending = tail.pending(sink)
+    oldest = tail.oldest(sink) if pending else None
+    return Waiting(tail, pending, -1.0 if oldest is None else max(0.0, now - oldest))
+
+
+def _file(tail: Tail, ledger: Ledger, sink: str, now: float, *, in_trouble: bool) -> dict[str, Any]:
+    _, pending, age = _waiting(tail, sink, now)
+    status = None if tail.descriptor is None else os.fstat(tail.descriptor)
+    deleted = status is not None and not status.st_nlink
+    held = status is not None and (deleted or tail.is_renamed)
+    return {
+        "generation": tail.state.generation,
+        "file": tail.state.first_path,
+        "path": tail.state.path,
+        "state": file_state(
+            dormant=tail.dormant,
+            parked=tail.parked,
+            is_open=status is not None,
+            renamed=tail.is_renamed,
+            deleted=deleted,
+        ),
+        "held_bytes": status.st_blocks * _BLOCK if status is not None and held else 0,
+        "position": tail.position(sink).offset,
+        "size": tail.state.size,
+        "oldest_seconds": _seconds(age),
+        "waits_for": waits_for(
+            pending,
+            in_flight=tail.in_flight(sink),
+            complete=tail.has_event_for(sink),
+            reachable=tail.reachable,
+            in_trouble=in_trouble,
+        ),
+        **ledger.files[tail.state.generation].as_dict(),
+    }
+
+
+def _seconds(seconds: float | None) -> float | None:
+    return None if seconds is None or seconds < 0 else round(seconds, 3)

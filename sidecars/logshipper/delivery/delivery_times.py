@@ -25,6 +25,10 @@ class DeliveryTimes:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.seconds = 0.0
 
+    def last_success_age(self) -> float | None:
+        """Return the seconds since the sink last accepted a line; None before the first."""
+        return max(0.0, self._clock() - self.last_success) if self.last_success else None
+
     def record(self, waited: float) -> None:
         """Record a batch of which the sink accepted a line, and whose oldest line had waited for so many seconds."""
         self.last_success = self._clock()

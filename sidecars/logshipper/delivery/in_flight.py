@@ -31,6 +31,9 @@ class InFlightBatch:
         self.receipt = receipt
         self.is_settled = False  # every event is accepted or rejected
         self.trouble = ""  # the reason of the last failed attempt; "" after a decision
+        self.failures = 0  # failed attempts in a row
+        self.retry_at: float | None = None  # when the pause after the last one is over; None while an attempt runs
+        self.sent_at: float | None = None  # when the last attempt began
         self.suspects = 0  # events that the sink refused while it accepted nothing else, see `refusal_search`
         self._dropped: dict[tuple[str, int], Dropped] = {(chunk.generation, chunk.start): {} for chunk in chunks}
         for made in records:
@@ -54,13 +57,17 @@ class InFlightBatch:
         """Note the receipt that the sink gave with its latest decision."""
         self.receipt = receipt
 
-    def failed(self, reason: str) -> None:
-        """Note that an attempt failed."""
-        self.trouble = reason
+    def began(self, now: float) -> None:
+        """Note that an attempt begins. All times are of the clock of `SinkAvailability`."""
+        self.sent_at, self.retry_at = now, None
+
+    def failed(self, reason: str, failures: int, retry_at: float) -> None:
+        """Note that an attempt failed, so many in a row, and when the next one begins at the latest."""
+        self.trouble, self.failures, self.retry_at = reason, failures, retry_at
 
     def recovered(self) -> None:
         """Note that the failures are over."""
-        self.trouble = ""
+        self.trouble, self.failures, self.retry_at = "", 0, None
 
     def stands_by(self, suspects: int) -> None:
         """Note that the sink refuses so many single events, and has accepted nothing since."""
@@ -110,9 +117,20 @@ class InFlightBatches:
         self._slot_freed.set()
 
     @property
+    def in_trouble(self) -> InFlightBatch | None:
+        """The oldest batch whose last attempt failed."""
+        return next((batch for batch in self._batches if batch.trouble), None)
+
+    @property
     def trouble(self) -> str:
         """The reason why the oldest batch in trouble is not delivered; "" if none is in trouble."""
-        return next((batch.trouble for batch in self._batches if batch.trouble), "")
+        batch = self.in_trouble
+        return batch.trouble if batch else ""
+
+    @property
+    def oldest(self) -> InFlightBatch | None:
+        """The oldest batch; None if none is in flight."""
+        return self._batches[0] if self._batches else None
 
     @property
     def standing_by(self) -> list[InFlightBatch]:

@@ -60,6 +60,7 @@ class RetryLoop:
         failures = 0
         while piece.events:
             attempt = self._availability.begin_attempt()
+            batch.began(attempt.began)
             try:
                 outcome = await self._sink.deliver(piece)
             except RetryLater as error:
@@ -124,10 +125,10 @@ class RetryLoop:
     def note_failure(self, batch: InFlightBatch, failures: int, reason: str, retry_after: float | None = None) -> float:
         """Count a failed attempt, log it unless many are logged already, and return the seconds of the pause."""
         self.batches["retried"] += 1
-        batch.failed(reason)
         shortest, longest = self._settings.retry_min, self._settings.retry_max
         chance = random.random()  # noqa: S311 - jitter
         pause = backoff.delay(failures, shortest, longest, random=chance, retry_after=retry_after)
+        batch.failed(reason, failures, self._availability.retry_at(reason, pause))
         if self._availability.is_failure_logged(failures):
             log.warning(
                 "delivery failed; it is retried",

@@ -36,6 +36,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health
@@ -56,6 +57,21 @@ from sidecars.logshipper.transform.pipeline import Pipeline
 log = logs.get("ship")
 
 _HEARTBEAT = 30.0  # seconds, to read one batch
+
+
+class Attempts(NamedTuple):
+    """The attempts of one sink at a moment. All times are in seconds.
+
+    failures      failed attempts in a row of the oldest batch in trouble; 0 if none is in trouble
+    retry_in      the time until its next attempt at the latest; None if it runs, and without trouble
+    sent          the time since the oldest batch was sent; None if none was, and in trouble
+    last_failure  the reason of the last failed attempt, and its age; None if none has failed yet
+    """
+
+    failures: int
+    retry_in: float | None
+    sent: float | None
+    last_failure: tuple[str, float] | None
 
 
 class Shipper:
@@ -107,6 +123,15 @@ class Shipper:
     def trouble(self) -> str:
         """The reason why the oldest batch in trouble is not delivered yet; "" if none is in trouble."""
         return self._in_flight.trouble
+
+    def attempts(self) -> Attempts:
+        """Return the state of the attempts, for `/status`."""
+        now, oldest, failure = self._clock(), self._in_flight.oldest, self._availability.last_failure
+        failing = self._in_flight.in_trouble
+        retry_in = None if failing is None or failing.retry_at is None else max(0.0, failing.retry_at - now)
+        sent = None if oldest is None or oldest.sent_at is None or failing else max(0.0, now - oldest.sent_at)
+        last = (failure[0], max(0.0, now - failure[1])) if failure else None
+        return Attempts(failing.failures if failing else 0, retry_in, sent, last)
 
     @property
     def refuses_all(self) -> bool:

@@ -31,6 +31,7 @@ class SinkAvailability:
         self.last_accepted = 0  # number of the latest attempt of which the sink accepted something; 0: none
         self.responding = asyncio.Event()  # set while the latest response is a decision
         self.accepting = asyncio.Event()  # set when the sink accepted something: wakes the batches that stand by
+        self.last_failure: tuple[str, float] | None = None  # its reason and its time of the clock
         self._last_decision = 0.0  # time of the clock
         self._slowest = 0.0  # seconds that recent decisions took
         self._last_warning = -math.inf  # time of the last logged failure
@@ -64,6 +65,12 @@ class SinkAvailability:
     def failed(self) -> None:
         """Note that the sink accepts nothing now."""
         self.responding.clear()
+
+    def retry_at(self, reason: str, pause: float) -> float:
+        """Note the reason of a failed attempt. Return the time of the clock after a pause of so many seconds."""
+        now = self._clock()
+        self.last_failure = (reason, now)
+        return now + pause
 
     def forget_acceptance(self) -> None:
         """Let `accepting` wait for the next acceptance."""

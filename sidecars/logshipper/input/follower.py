@@ -313,8 +313,7 @@ class Follower(FollowedFiles):
     def _is_out_of_place(self, tail: Tail, files: Mapping[FileKey, FoundFile]) -> bool:
         """Return True if the file was renamed, or is gone. A listing without it proves nothing: it may have failed."""
         # A loss of power can undo a rotation: then the rotated file is a log again.
-        is_renamed = not tail.state.first_path.startswith(tail.state.path)
-        return is_renamed or (tail.key not in files and not self._is_still_there(tail))
+        return tail.is_renamed or (tail.key not in files and not self._is_still_there(tail))
 
     def _is_still_there(self, tail: Tail) -> bool:
         """Return True if the file is where it was, although the globs did not find it."""

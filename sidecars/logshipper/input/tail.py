@@ -97,6 +97,11 @@ class Tail(SinkPositions):
         """True if the file is open or parked."""
         return self.descriptor is not None or self.parked
 
+    @property
+    def is_renamed(self) -> bool:
+        """True if the file does not stand under the log's name: it was rotated."""
+        return not self.state.first_path.startswith(self.state.path)
+
     def attach(self, descriptor: int) -> None:
         """Follow this open file from now on; it may be a copy. A file that was open before is closed."""
         self.close()

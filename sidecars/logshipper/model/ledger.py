@@ -100,14 +100,21 @@ class Ledger:
 
         Return a sentence for each difference; none if the invariant holds.
         """
-        wrong = [
-            f"{generation}: {account.pending} bytes pending by the ledger, {pending.get(generation, 0)} by the position"
-            for generation, account in self.files.items()
-            if account.pending != pending.get(generation, 0)
-        ]
-        if self.total.pending != sum(pending.values()):
-            wrong.append(f"all: {self.total.pending} bytes pending by the ledger, {sum(pending.values())} by positions")
-        return wrong
+        files = [self.check_file(generation, pending.get(generation, 0)) for generation in self.files]
+        return [wrong for wrong in (*files, self.check_total(sum(pending.values()))) if wrong]
+
+    def check_file(self, generation: str, pending: int) -> str:
+        """Compare the account of one file with the bytes behind the sink's position. Return a sentence, or ""."""
+        counted = self.files[generation].pending
+        if counted == pending:
+            return ""
+        return f"{generation}: {counted} bytes pending by the ledger, {pending} by the position"
+
+    def check_total(self, pending: int) -> str:
+        """Compare `total` with the bytes behind all positions of the sink. Return a sentence, or ""."""
+        if self.total.pending == pending:
+            return ""
+        return f"all: {self.total.pending} bytes pending by the ledger, {pending} by positions"
 
 
 class ArrivalTimes:

@@ -40,7 +40,8 @@ def test_two_hundred_files_are_shipped_with_fewer_descriptors(tmp_path: Path, re
         assert page["open_files"]["open"] <= page["open_files"]["most"] < most
         assert page["open_files"]["closed"] == 200 - page["open_files"]["open"]
         assert page["sinks"]["default"]["balanced"]
-        assert len(page["sinks"]["default"]["files"]) == 200
+        sink = page["sinks"]["default"]
+        assert (sink["files_followed"], len(sink["files"]), sink["files_left_out"]) == (200, 50, 150)
         assert metric(port, 'logshipper_files{state="closed"}') == page["open_files"]["closed"]
         assert program.logged(MANY)
         assert program.stop() == 0
