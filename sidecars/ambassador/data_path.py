@@ -14,13 +14,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import cast
 
-from sidecars.ambassador import status
 from sidecars.ambassador.discovery.dns_refresh import Resolver, is_address, keep_refreshed
 from sidecars.ambassador.endpoint_metrics import EndpointCollector
 from sidecars.ambassador.metrics import BufferCollector, UpstreamCollector
 from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 from sidecars.ambassador.settings import Settings, UpstreamSettings
+from sidecars.ambassador.status import upstream_status
+from sidecars.ambassador.status.upstream_status import UpstreamWatch
 from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
 from sidecars.ambassador.transport.tcp_keepalive import set_keepalive
 from sidecars.ambassador.upstream.buffer_memory import BufferMemory
@@ -37,6 +38,7 @@ log = logs.get("ambassador")
 _TICK = 0.2  # seconds; the accuracy of time-outs
 _STUCK_AFTER = 5.0  # seconds without a tick
 _DRAIN_STEP = 0.01  # seconds
+_LOOK_EVERY = 1.0  # seconds; the accuracy of the time since when an upstream is in its condition
 _LOG_AGAIN = 60.0  # seconds between two log lines about the memory
 _OTHER_DESCRIPTORS = 64  # for everything else than the app's connections
 
@@ -72,19 +74,16 @@ class DataPath:
             )
             for upstream in settings.upstreams.values()
         ]
+        self._watches = [UpstreamWatch(upstream, time.monotonic()) for upstream in self._upstreams]
         _check_descriptor_limit(settings)
         self.metrics = admin_server.registry()
         self.metrics.register(UpstreamCollector(self._upstreams))
         self.metrics.register(EndpointCollector(self._upstreams))
         self.metrics.register(BufferCollector(self._memory))
 
-    def status(self) -> dict[str, object]:
-        now = time.monotonic()
-        return {
-            "form": status.form(),
-            "buffers": self._memory.status(),
-            "upstreams": {upstream.name: status.upstream_status(upstream, now) for upstream in self._upstreams},
-        }
+    def status(self, *, every: bool = False) -> dict[str, object]:
+        """Return the part of `/status`. If there are many endpoints, only the worst are listed, unless `every`."""
+        return upstream_status.page(self._watches, self._memory, time.monotonic(), every=every)
 
     def connections(self) -> int:
         """Return the number of connections that the app has open."""
@@ -105,7 +104,7 @@ class DataPath:
             gc.collect()
             gc.freeze()  # objects that live for ever need no further collection
             async with asyncio.TaskGroup() as group:
-                background = [group.create_task(_tick(self._upstreams, self._memory, self._context.health))]
+                background = [group.create_task(_tick(self._watches, self._memory, self._context.health))]
                 for upstream in self._upstreams:
                     if upstream.settings.check_every:
                         checker = HealthChecker(upstream, upstream.settings.check_every)
@@ -164,16 +163,21 @@ async def _listen(
         upstream.close()
 
 
-async def _tick(upstreams: Iterable[Upstream], memory: BufferMemory, health: Health) -> None:
+async def _tick(watches: Iterable[UpstreamWatch], memory: BufferMemory, health: Health) -> None:
     """Run the clock of the data path: time-outs, idle connections, ejections and trials of endpoints."""
     heartbeat = health.heartbeat("data path", _STUCK_AFTER)
     told, told_at = 0, -_LOG_AGAIN
+    look_at = 0.0
     while True:
         await asyncio.sleep(_TICK)
         heartbeat.beat()
         now = time.monotonic()
-        for upstream in upstreams:
-            upstream.tick(now)
+        for watch in watches:
+            watch.upstream.tick(now)
+            if now >= look_at:
+                watch.tick(now)
+        if now >= look_at:
+            look_at = now + _LOOK_EVERY
         if memory.shortages > told and now - told_at >= _LOG_AGAIN:
             told, told_at = memory.shortages, now
             log.warning(

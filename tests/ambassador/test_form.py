@@ -6,12 +6,12 @@ import ast
 import os
 
 from compile import sources
-from sidecars.ambassador import status
+from sidecars.ambassador.status import upstream_status
 from tests.support import ROOT
 
 
 def test_the_form_that_was_asked_for_is_the_one_under_test() -> None:
-    assert status.form() == os.environ.get("FORM", "plain")
+    assert upstream_status.form() == os.environ.get("FORM", "plain")
 
 
 def test_no_function_that_is_compiled_gives_two_kinds_of_errors_one_name() -> None:

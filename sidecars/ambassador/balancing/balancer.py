@@ -49,7 +49,9 @@ class Balancer:
         self._has_checks = settings.check_every is not None
         self._endpoints: list[Endpoint] = []
         self._members: list[tuple[Endpoint, float, int]] = []  # the endpoints with their weights and priorities
-        self._serving: list[Endpoint] = []
+        self.serving: list[Endpoint] = []  # only read elsewhere
+        self.tier_since = 0.0  # when the priority that serves, or `in_panic`, changed last
+        self._tier: tuple[int, bool] | None = None  # that priority, and `in_panic`
         self._probation: list[Endpoint] = []  # serving endpoints whose trial is due
         self._ticked_at = 0.0
         self.ejections = 0  # ever
@@ -80,13 +82,16 @@ class Balancer:
             endpoint.update_weight(now, self._settings.slow_start)
         tier = choose_tier(self._endpoints, self._is_usable, self._settings.panic_threshold)
         self.in_panic = tier.in_panic
-        self._serving = tier.serving
+        self.serving = tier.serving
+        present = (tier.serving[0].priority, tier.in_panic) if tier.serving else None
+        if present != self._tier:
+            self._tier, self.tier_since = present, now
         if self._has_checks or isinstance(self._policy, RingHash):
             self._probation = []
         else:
-            self._probation = [one for one in self._serving if one.ejection.state is PROBATION]
-        if self._serving:
-            self._policy.rebuild(self._serving, tier.members)
+            self._probation = [one for one in self.serving if one.ejection.state is PROBATION]
+        if self.serving:
+            self._policy.rebuild(self.serving, tier.members)
 
     def _is_usable(self, endpoint: Endpoint) -> bool:
         """Return True if the endpoint may be chosen, as far as its own health is concerned."""
@@ -107,7 +112,7 @@ class Balancer:
 
         An endpoint of `tried` is returned only if there is no other. `key` is the request's hash key, b"" for none.
         """
-        if not self._serving:
+        if not self.serving:
             return None
         if tried:
             chosen = self._choose_untried(tried, key)
@@ -125,11 +130,11 @@ class Balancer:
             for endpoint in self._policy.owners(key):
                 if endpoint not in tried:
                     return endpoint
-        for candidates in (self._serving, self._endpoints):
+        for candidates in (self.serving, self._endpoints):
             untried = [endpoint for endpoint in candidates if endpoint not in tried]
             if untried:
                 return min(untried, key=_preference)
-        return min(self._serving, key=_preference)
+        return min(self.serving, key=_preference)
 
     # -- outcomes of attempts -------------------------------------------------------------------------------------
 
@@ -155,15 +160,22 @@ class Balancer:
         else:
             endpoint.penalize_partly(now)
         if status != 429:
-            self._count_failure(endpoint, started, now)
+            endpoint.count_failure(now, "", status)
+            self._judge_failure(endpoint, started, now, unreachable=False)
 
-    def on_failure(self, endpoint: Endpoint, started: float, now: float, *, unreachable: bool = False) -> None:
-        """Note an attempt that failed without a response. `unreachable`: no connection could be opened."""
+    def on_failure(
+        self, endpoint: Endpoint, started: float, now: float, text: str = "", *, unreachable: bool = False
+    ) -> None:
+        """Note an attempt that failed without a response.
+
+        `text` is the reason, a clause for people. `unreachable`: no connection could be opened.
+        """
         endpoint.penalize(now)
-        self._count_failure(endpoint, started, now, unreachable=unreachable)
+        endpoint.count_failure(now, text)
+        self._judge_failure(endpoint, started, now, unreachable=unreachable)
 
-    def _count_failure(self, endpoint: Endpoint, started: float, now: float, *, unreachable: bool = False) -> None:
-        endpoint.count_failure()
+    def _judge_failure(self, endpoint: Endpoint, started: float, now: float, *, unreachable: bool) -> None:
+        """Eject the endpoint if this failure makes it due."""
         if endpoint.removed:
             return
         ejection = endpoint.ejection
@@ -183,12 +195,13 @@ class Balancer:
 
     def on_health_check(self, endpoint: Endpoint, now: float, *, passed: bool) -> None:
         """Note the result of an active check, which also ends the probation of an ejected endpoint."""
-        has_changed = endpoint.record_check(passed=passed)
+        has_changed = endpoint.record_check(now, passed=passed)
         if endpoint.ejection.state is PROBATION and not endpoint.removed:
             if passed:
                 endpoint.ejection.return_now(now)
                 self._return(endpoint, now, _mean_cost(self._endpoints, but=endpoint))
             else:
+                endpoint.note_failure(now, f"a health check failed: {endpoint.check_error}")
                 self._eject(endpoint, now)
         elif has_changed:
             self._rebuild(now)
@@ -222,6 +235,7 @@ class Balancer:
             if endpoint.ejection.end_if_over(now):
                 self._state_changed(endpoint, now)
             elif endpoint.ejection.has_timed_out(now):
+                endpoint.note_failure(now, "its trial had no outcome in time")
                 self._eject(endpoint, now)
         if any(endpoint.slow_start_at is not None for endpoint in self._endpoints):
             self._rebuild(now)

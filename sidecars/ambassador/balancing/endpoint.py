@@ -33,6 +33,7 @@ class Endpoint:
     """One address of an upstream. Its DnsTarget owns it."""
 
     __slots__ = (
+        "added_at",
         "attempts",
         "check_error",
         "check_failures",
@@ -41,8 +42,12 @@ class Endpoint:
         "cost",
         "cost_at",
         "ejection",
+        "failed_at",
+        "failure_status",
+        "failure_text",
         "failures",
         "full_weight",
+        "health_since",
         "host",
         "ip",
         "label",
@@ -86,6 +91,9 @@ class Endpoint:
         self.attempts = 0  # attempts begun, ever
         self.retries = 0  # attempts begun after a failed one, ever
         self.failures = 0  # attempts failed, ever
+        self.failed_at = 0.0  # when the last of them failed
+        self.failure_text = ""  # the reason of the last one, a clause; "" if it was a response
+        self.failure_status = 0  # the status of that response
         self.latencies = [0] * (len(BOUNDS) + 1)  # responses by the time to their head
         self.latency_sum = 0.0  # seconds
 
@@ -94,9 +102,11 @@ class Endpoint:
 
         self.ejection = Ejection()
         self.unhealthy = False  # True while active checks fail
+        self.health_since = 0.0  # when `unhealthy` changed last
         self.checked = False  # True after the first active check
         self.check_failures = 0  # active checks failed in a row
         self.check_error = ""  # the reason why the last active check failed
+        self.added_at = 0.0  # when DNS named it first, or again
         self.removed = False  # True if DNS does not name it any more
         self.removed_at = 0.0
 
@@ -107,6 +117,10 @@ class Endpoint:
         self.full_weight = weight
         self.priority = priority
         self.removed = False
+
+    def add(self, now: float) -> None:
+        """Note that DNS names it from now on."""
+        self.added_at = now
 
     def remove(self, now: float) -> None:
         """Mark it as removed: DNS does not name it any more."""
@@ -143,8 +157,14 @@ class Endpoint:
     def connection_closed(self) -> None:
         self.connections -= 1
 
-    def count_failure(self) -> None:
+    def count_failure(self, now: float, text: str, status: int = 0) -> None:
+        """Count an attempt that failed, for this reason: a clause, or the status of a response."""
         self.failures += 1
+        self.note_failure(now, text, status)
+
+    def note_failure(self, now: float, text: str, status: int = 0) -> None:
+        """Keep the reason of a failure, which is not counted here."""
+        self.failed_at, self.failure_text, self.failure_status = now, text, status
 
     def record_latency(self, seconds: float) -> None:
         """Count a response in the histogram of the times to its head."""
@@ -153,7 +173,7 @@ class Endpoint:
 
     # -- active health checks -------------------------------------------------------------------------------------
 
-    def record_check(self, *, passed: bool) -> bool:
+    def record_check(self, now: float, *, passed: bool) -> bool:
         """Count an active check. Return True if it changes `unhealthy`.
 
         A check that passes makes the endpoint healthy. Two checks in a row that fail make it unhealthy. If its first
@@ -162,6 +182,8 @@ class Endpoint:
         self.check_failures = 0 if passed else self.check_failures + 1
         healthy = passed or (self.checked and not self.unhealthy and self.check_failures < _UNHEALTHY_AFTER)
         has_changed = self.unhealthy is healthy
+        if has_changed:
+            self.health_since = now
         self.unhealthy, self.checked = not healthy, True
         return has_changed
 

@@ -139,6 +139,7 @@ class DnsTarget:
             endpoint = self.endpoints.get(key) or self.leaving.pop(key, None) or self._make_endpoint(address)
             endpoint.place(address.weight * self.target.weight, address.priority)
             if key not in self.endpoints:
+                endpoint.add(now)
                 self.endpoints[key] = endpoint
                 new.append(endpoint)
         return new, gone

@@ -166,7 +166,7 @@ class AttemptingExchange(ConnectionWaiter):
         if is_race or cause.own_fault:
             upstream.balancer.on_inconclusive(endpoint, now)
         else:
-            upstream.balancer.on_failure(endpoint, self.attempt_started, now, unreachable=not is_connected)
+            upstream.balancer.on_failure(endpoint, self.attempt_started, now, cause.text, unreachable=not is_connected)
         self.failures += ((endpoint.label, cause),)
         if verdict == retry.FORGIVEN:
             self._is_race_forgiven = True
@@ -239,7 +239,7 @@ class AttemptingExchange(ConnectionWaiter):
         if self.connection is None:  # the pool reports whether it opens
             cause = local_replies.CONNECT_TIMEOUT
         elif is_request_sent:
-            balancer.on_failure(endpoint, self.attempt_started, now)
+            balancer.on_failure(endpoint, self.attempt_started, now, cause.text)
         else:
             balancer.on_inconclusive(endpoint, now)
         self.failures += ((endpoint.label, cause),)

@@ -166,7 +166,7 @@ class ConnectionPool:
         if cause.own_fault:
             self._balancer.on_inconclusive(endpoint, time.monotonic())
         else:
-            self._balancer.on_failure(endpoint, started, time.monotonic(), unreachable=True)
+            self._balancer.on_failure(endpoint, started, time.monotonic(), cause.text, unreachable=True)
 
     def drain(self) -> None:
         """Keep no connection from now on that opens for an exchange which has ended."""

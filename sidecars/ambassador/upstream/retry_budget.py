@@ -29,6 +29,11 @@ class RetryBudget:
         self._recent = 0.0  # requests of the last seconds; newer ones weigh more
         self._max_savings = self.saved = _MIN_SAVINGS
 
+    @property
+    def most(self) -> float:
+        """The retries that can be saved at present."""
+        return self._max_savings
+
     def earn(self) -> None:
         """Count a request that begins."""
         self._requests += 1

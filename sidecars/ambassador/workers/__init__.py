@@ -7,7 +7,7 @@
         v
     admin port: readiness, liveness, /status and /metrics of all workers, merged
 
-`plan` is the command line of a worker, `shares` lets the workers take equal parts of the connections, and `reports`
-encodes, decodes and merges the reports. Read `supervisor` first.
+`plan` is the command line of a worker, `shares` lets the workers take equal parts of the connections, `reports`
+encodes, decodes and merges the reports, and `pages` their parts of `/status`. Read `supervisor` first.
 It does not import `worker`, which it starts by its module's name.
 """

@@ -1,4 +1,4 @@
-"""Reports of the workers: encoding, decoding, and merging them to one page and one set of metrics. No I/O.
+"""Reports of the workers: encoding, decoding, and merging their metrics to one set. No I/O.
 
 A report is one line of JSON: the reasons why the worker is not ready or not alive, its part of `/status`, and its
 metrics. Merged counters and histograms are sums over all workers, those that have ended included, so that a restart
@@ -135,29 +135,3 @@ def _merge_values(family: Family, known: float | None, value: float) -> float:
         if family.name in LEAST:
             return min(known, value)
     return known + value
-
-
-def merge_pages(pages: Sequence[Any]) -> Any:
-    """Merge pages of `/status`: add ints, take the greatest float, and merge the items of lists by their names."""
-    pages = [page for page in pages if page is not None]
-    if not pages:
-        return None
-    first = pages[0]
-    if all(isinstance(page, dict) for page in pages):
-        keys = dict.fromkeys(key for page in pages for key in page)
-        return {key: merge_pages([page.get(key) for page in pages]) for key in keys}
-    if all(isinstance(page, list) for page in pages):
-        return _merge_items([item for page in pages for item in page])
-    if all(isinstance(page, int | float) and not isinstance(page, bool) for page in pages):
-        return sum(pages) if all(isinstance(page, int) for page in pages) else max(pages)
-    different = list(dict.fromkeys(map(str, pages)))
-    return first if len(different) == 1 else ", ".join(different)
-
-
-def _merge_items(items: list[Any]) -> list[Any]:
-    """Merge the items that have the same target or address."""
-    groups: dict[str, list[Any]] = {}
-    for item in items:
-        name = item.get("address") or item.get("target") if isinstance(item, dict) else item
-        groups.setdefault(str(name), []).append(item)
-    return [merge_pages(group) for group in groups.values()]

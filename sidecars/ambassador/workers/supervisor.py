@@ -34,7 +34,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from sidecars.ambassador.settings import Settings
-from sidecars.ambassador.workers import reports
+from sidecars.ambassador.workers import pages, reports
 from sidecars.ambassador.workers.plan import WorkerPlan
 from sidecars.ambassador.workers.reports import Family, Report
 from sidecars.ambassador.workers.shares import Shares
@@ -87,7 +87,7 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         pid = self.process.pid if self.process else None
-        return {"worker": self.number, "pid": pid, "restarts": self.restarts, **self.report.status}
+        return {"worker": self.number, "pid": pid, "restarts": self.restarts, **pages.summary(self.report.status)}
 
 
 class Fleet(Collector):
@@ -102,8 +102,8 @@ class Fleet(Collector):
         self._context = context
 
     def status(self) -> dict[str, Any]:
-        pages = [worker.status() for worker in self.workers]
-        return {**reports.merge_pages([worker.report.status for worker in self.workers]), "workers": pages}
+        together = pages.together([worker.report.status for worker in self.workers])
+        return {**together, "workers": [worker.status() for worker in self.workers]}
 
     def collect(self) -> Iterator[Metric]:
         own = reports.decode(reports.encode((), (), {}, self._own)).families

@@ -40,7 +40,7 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
     async def report() -> None:
         with contextlib.suppress(ConnectionError):
             health = context.health
-            writer.write(reports.encode(health.not_ready(), health.not_alive(), path.status(), path.metrics))
+            writer.write(reports.encode(health.not_ready(), health.not_alive(), path.status(every=True), path.metrics))
             await writer.drain()
 
     async def keep_reporting() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from sidecars.ambassador import status
+from sidecars.ambassador.status import upstream_status
 from tests.ambassador.support import Ambassador, answering, backends
 from tests.conftest import Start
 
@@ -14,5 +14,5 @@ def test_status_tells_which_form_runs(start: Start) -> None:
         for workers in ("1", "2"):
             ambassador = Ambassador(start, backend.url, WORKERS=workers)
             page = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
-            assert page["form"] == status.form()
+            assert page["form"] == upstream_status.form()
             ambassador.program.stop()

@@ -63,25 +63,6 @@ def test_counts_of_all_workers_add_up_and_survive_those_that_are_gone(
         assert value(metrics, "ambassador_upstream_dns_age_seconds") == max(worker[2] for worker in workers[dead:])
 
 
-def test_pages_become_one_page() -> None:
-    def page(requests: int, age: float | None, state: str) -> dict[str, object]:
-        endpoint = {"address": "10.0.0.1:80", "state": state, "requests": requests}
-        return {
-            "upstreams": {
-                "orders": {
-                    "requests": requests,
-                    "targets": [{"target": "a", "dns_age_seconds": age, "endpoints": [endpoint]}],
-                }
-            }
-        }
-
-    one = reports.merge_pages([page(3, 1.5, "ready"), {}, page(4, 2.5, "ejected"), page(0, None, "ready")])
-    (target,) = one["upstreams"]["orders"].pop("targets")
-    assert one == {"upstreams": {"orders": {"requests": 7}}}
-    assert target["dns_age_seconds"] == 2.5
-    assert target["endpoints"] == [{"address": "10.0.0.1:80", "state": "ready, ejected", "requests": 7}]
-
-
 async def test_for_every_gauge_it_is_decided_what_the_workers_are_together() -> None:
     settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://10.0.0.1", "AMBASSADOR_LISTEN": "127.0.0.1:0"})
     path = DataPath(settings, ServiceContext(1.0))

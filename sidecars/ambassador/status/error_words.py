@@ -1,0 +1,31 @@
+"""The meaning of each error type, for people. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_MEANINGS: Final = {
+    "connection_limit_reached": "a limit of the ambassador was reached: connections, pending requests, memory or files",
+    "connection_refused": "an endpoint refused the connection",
+    "connection_terminated": "an endpoint closed the connection before its response came",
+    "connection_timeout": "a connection to an endpoint did not open in time",
+    "destination_ip_unroutable": "the address of an endpoint cannot be reached",
+    "dns_error": "the upstream had no address",
+    "http_protocol_error": "a response was malformed",
+    "http_request_error": "a request was rejected: it was malformed, too large or too slow",
+    "http_response_header_section_size": "the head of a response was too large",
+    "http_response_incomplete": "a response broke off",
+    "http_response_timeout": "no response came in time",
+    "proxy_internal_error": "a defect of the ambassador, which its log describes",
+    "tls_alert_received": "an endpoint ended the TLS handshake with an alert",
+    "tls_certificate_error": "the certificate of an endpoint is not trusted, or has another name",
+    "tls_protocol_error": "the TLS handshake with an endpoint failed",
+}
+
+
+def errors_by_reason(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the errors that have occurred, each with its meaning. The most frequent is the first."""
+    found = [(error, count) for error, count in counts.items() if count]
+    found.sort(key=lambda each: -each[1])
+    return [{"error": error, "count": count, "meaning": _MEANINGS.get(error, "")} for error, count in found]
