@@ -2,15 +2,18 @@
 
     __main__ of a sidecar ──▶ commandline ──▶ config: settings from the environment
                                          └──▶ runtime: life cycle, logs, limits, health
-                                         └──▶ admin_server ──▶ http: server, client, TLS ──▶ accept: listening sockets
+                                         └──▶ admin_server ──▶ status_document ──▶ page: the same for people
+                                                          └──▶ http: server, client, TLS ──▶ accept: listening sockets
                                          └──▶ isolation: names beneath a directory, and a process without what it does
                                               not need: safe beside a hostile neighbour
 
-Imports go one way: `probe` and `settings_tables` import `commandline` and `admin_server`, these import `http`, that
-imports `accept`, this imports `config`, which imports `isolation`, and all import `runtime`.
+Imports go one way: `probe` and `settings_tables` import `commandline` and `admin_server`, these import `page`,
+`status_document` and `http`, that imports `accept`, this imports `config`, which imports `isolation`, and all import
+`runtime`.
 
 commandline      run, `--check`, `--help`, `--version`; read it first
-admin_server     `/livez`, `/readyz`, `/metrics`, `/status`
+admin_server     `/`, `/livez`, `/readyz`, `/metrics`, `/status`
+status_document  what `/status` says
 probe            the health client of the images
 settings_tables  the settings tables of the READMEs
 streams          standard output and error of a command

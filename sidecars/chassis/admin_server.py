@@ -1,23 +1,24 @@
 """The admin server. No endpoint changes state, and none shows a secret.
 
+GET /          the page for people (package `page`): what `/status` says, as tables, refreshed
 GET /livez     200 if every heartbeat is young enough; else 503 and the parts that have stopped
 GET /readyz    200 if no part holds a readiness latch; else 503 and the reasons
 GET /metrics   Prometheus text, or OpenMetrics by negotiation
-GET /status    JSON for people: version, uptime, effective settings, and the sidecar's own status
+GET /status    JSON: state, trouble, the sidecar's own status, effective settings; `?compact` on one line. A client that
+               prefers text/html gets the page
 
-`/status` answers clients on loopback only, unless `ADMIN_STATUS` is `any`: others get 403. Other Pods need health and
-metrics, and no more. (The app beside us is on loopback, too, so `/status` shows nothing that the app may not know.)
+`/` and `/status` answer clients on loopback only, unless `ADMIN_STATUS` is `any`: others get 403. Other Pods need
+health and metrics, and no more. (The app beside us is on loopback, too, so they show nothing that the app may not
+know.) Their `Host` has to be an address or `localhost`: a stranger's page in somebody's browser could otherwise read
+them through a port-forward, by DNS rebinding (`http.host_header`).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -27,18 +28,22 @@ from prometheus_client.registry import Collector
 from sidecars import chassis
 from sidecars.chassis.accept import budget
 from sidecars.chassis.accept.listen import bind, bound_address
-from sidecars.chassis.config.effective_settings import effective
 from sidecars.chassis.config.settings import ServiceSettings, variable
-from sidecars.chassis.http import server
+from sidecars.chassis.http import host_header, server
+from sidecars.chassis.http.accept_header import prefers
 from sidecars.chassis.http.server import Request, Response
 from sidecars.chassis.isolation import confine
 from sidecars.chassis.runtime import descriptors, logs, scrubber
 from sidecars.chassis.runtime.health import Health
+from sidecars.chassis.status_document import Status, StatusDocument
+
+if TYPE_CHECKING:
+    from sidecars.chassis.page.picture import Picture
 
 log = logs.get("admin")
 
 _METHODS = ("GET", "HEAD")
-Status = Callable[[], Mapping[str, Any]]
+_HTML, _JSON = "text/html", "application/json"
 
 
 def registry() -> CollectorRegistry:
@@ -104,10 +109,17 @@ class _SharedCollector(Collector):
 
 @asynccontextmanager
 async def serve(
-    settings: ServiceSettings, health: Health, metrics: CollectorRegistry, status: Status = dict
+    settings: ServiceSettings,
+    health: Health,
+    metrics: CollectorRegistry,
+    status: Status = dict,
+    *,
+    picture: Callable[[], Picture] | None = None,
 ) -> AsyncIterator[None]:
     """Serve the endpoints on `settings.admin_listen` while the context is open. Raises IOFailed if it cannot listen.
 
+    `picture` imports the sidecar's picture and returns it. It is called for the first request for the page, so that the
+    picture and the package `page` cost nothing at the start.
     They also work while the process has no free file descriptor: an operator needs them then.
     """
     if not settings.admin_listen:
@@ -119,7 +131,8 @@ async def serve(
     ).set(1)
     sockets = bind(settings.admin_listen, variable(type(settings), "admin_listen"))
     metrics.register(_ReadinessCollector(health))
-    async with server.serve(_Endpoints(settings, health, metrics, status).answer, sockets, name="admin"):
+    endpoints = _Endpoints(settings, health, metrics, StatusDocument(settings, health, status), picture)
+    async with server.serve(endpoints.answer, sockets, name="admin"):
         log.info("admin endpoints answer", address=bound_address(sockets))
         yield
 
@@ -127,17 +140,25 @@ async def serve(
 class _Endpoints:
     """The endpoints: one method for each path."""
 
-    def __init__(self, settings: ServiceSettings, health: Health, metrics: CollectorRegistry, status: Status) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        health: Health,
+        metrics: CollectorRegistry,
+        status: StatusDocument,
+        picture: Callable[[], Picture] | None,
+    ) -> None:
         self._settings = settings
         self._health = health
         self._metrics = metrics
         self._status = status
-        self._started = time.monotonic()
+        self._picture = picture
         self._by_path: dict[str, Callable[[Request], Response]] = {
+            "/": self._page_or_json,
             "/livez": lambda _: _result("alive", self._health.not_alive()),
             "/readyz": lambda _: _result("ready", self._health.not_ready()),
             "/metrics": self._exposition,
-            "/status": self._status_page,
+            "/status": self._page_or_json,
         }
 
     async def answer(self, request: Request) -> Response:
@@ -161,25 +182,35 @@ class _Endpoints:
             encode, content_type = choose_encoder("")
         return Response(body=encode(self._metrics), headers={"Content-Type": content_type})
 
-    def _status_page(self, request: Request) -> Response:
-        if not request.is_local and self._settings.admin_status != "any":
-            name = variable(type(self._settings), "admin_status")
-            return server.text(403, f"/status answers loopback alone: use kubectl port-forward, or set {name}=any\n")
-        page = {
-            "name": self._settings.PREFIX.lower(),
-            "version": chassis.__version__,
-            "pid": os.getpid(),
-            "uptime_seconds": round(time.monotonic() - self._started, 3),
-            "not_alive": self._health.not_alive(),
-            "not_ready": self._health.not_ready(),
-            "descriptors": descriptors.status(),
-            "confinement": confine.status(),
-            "connections": budget.status(),
-            "settings": effective(self._settings),
-            **self._status(),
-        }
-        body = logs.scrubbed(json.dumps(page, indent=2, default=str), "/status") + "\n"
-        return Response(body=body.encode(), headers={"Content-Type": "application/json; charset=utf-8"})
+    def _page_or_json(self, request: Request) -> Response:
+        """Return the page at `/` and JSON at `/status`, unless the client prefers the other one."""
+        if refusal := self._refusal(request):
+            return refusal
+        accept = request.headers.get("accept", "")
+        if prefers(accept, _JSON, _HTML) if request.path == "/" else not prefers(accept, _HTML, _JSON):
+            text = self._status.text(compact=request.query == "compact")
+            return Response(body=text.encode(), headers={"Content-Type": f"{_JSON}; charset=utf-8", "Vary": "Accept"})
+        from sidecars.chassis.page import document  # noqa: PLC0415 - only a process that a person looks at loads it
+
+        picture = self._picture() if self._picture else None
+        body = document.html(picture, self._status.text(compact=True), request.path)
+        return Response(body=body, headers={**document.headers(), "Vary": "Accept"})
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Return the response to a client that may not see the status, or None if it may."""
+        if self._settings.admin_status == "any":
+            return None
+        name = variable(type(self._settings), "admin_status")
+        if not request.is_local:
+            sentence = f"{request.path} answers loopback alone: use kubectl port-forward, or set {name}=any\n"
+        elif not host_header.is_address(request.headers.get("host", "")):
+            sentence = (
+                f"{request.path} answers under an address or localhost alone, so that no stranger's page reads it by"
+                f" DNS rebinding: use http://127.0.0.1, or set {name}=any\n"
+            )
+        else:
+            return None
+        return server.text(403, sentence)
 
 
 def _result(state: str, problems: list[str]) -> Response:

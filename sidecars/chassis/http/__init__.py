@@ -19,5 +19,5 @@ client             the client, with kept connections
 response_parser    one response from bytes that may be hostile
 tls                TLS contexts from files that are replaced while the process runs
 error_reasons      errors of the system and of OpenSSL in words
-accept_header, authorization, retry_after    single header fields
+accept_header, authorization, host_header, retry_after    single header fields
 """

@@ -27,3 +27,20 @@ def media_ranges(accept: str) -> Iterator[MediaRange]:
         weight = values.pop("q", "1")
         if "/" in media_type and _QUALITY.fullmatch(weight):
             yield MediaRange(media_type, values, float(weight))
+
+
+def weight(accept: str, media_type: str) -> float:
+    """Return the weight of a media type such as `text/html`: that of the most specific range that it is in, else 0.
+
+    A header without a range accepts everything.
+    """
+    ranges = {one.media_type: one.weight for one in media_ranges(accept) if not one.parameters}
+    if not accept.strip():
+        return 1.0
+    main, _, _ = media_type.partition("/")
+    return next((ranges[one] for one in (media_type, f"{main}/*", "*/*") if one in ranges), 0.0)
+
+
+def prefers(accept: str, wanted: str, default: str) -> bool:
+    """Return True if the header gives `wanted` a greater weight than `default`."""
+    return weight(accept, wanted) > weight(accept, default)

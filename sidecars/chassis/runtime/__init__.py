@@ -15,6 +15,7 @@ health             liveness and readiness
 descriptors        limits of open files, a reserve, and errors that mean "used up"
 logs, log_writer   log lines, and their way to stderr
 log_text           their form on a terminal
+troubles           the latest warnings and errors, for `/status`
 scrubber           the net under the types of settings: no output has a secret in it
 blocking_thread    blocking calls beside the event loop
 file_io            whole writes, fsync of a directory, text of bounded size

@@ -17,13 +17,17 @@ from collections.abc import Callable
 
 
 class ReadinessLatch:
-    """The latch of one part, which owns it. It is held while `reason` is not empty."""
+    """The latch of one part, which owns it. It is held while `reason` is not empty.
 
-    __slots__ = ("_reason", "part")
+    `changed` is called when the latch begins or ends to be held, and not for another reason.
+    """
 
-    def __init__(self, part: str, reason: str) -> None:
+    __slots__ = ("_changed", "_reason", "part")
+
+    def __init__(self, part: str, reason: str, changed: Callable[[], object] = int) -> None:
         self.part = part
         self._reason = reason
+        self._changed = changed
 
     @property
     def reason(self) -> str:
@@ -31,10 +35,13 @@ class ReadinessLatch:
 
     def hold(self, reason: str) -> None:
         """Keep the process from being ready, for this reason; "" releases the latch."""
+        is_change = bool(reason) != bool(self._reason)
         self._reason = reason
+        if is_change:
+            self._changed()
 
     def release(self) -> None:
-        self._reason = ""
+        self.hold("")
 
 
 class Heartbeat:
@@ -67,11 +74,14 @@ class Health:
         self._clock = clock
         self._latches: list[ReadinessLatch] = []
         self._heartbeats: list[Heartbeat] = []
+        self._was_ready = True
+        self._changed_at = clock()  # the last change between ready and not ready
 
     def hold(self, part: str, reason: str) -> ReadinessLatch:
         """Return a latch of the part, held for this reason; "" gives a released latch."""
-        latch = ReadinessLatch(part, reason)
+        latch = ReadinessLatch(part, reason, self._note_change)
         self._latches.append(latch)
+        self._note_change()
         return latch
 
     def heartbeat(self, part: str, max_age: float) -> Heartbeat:
@@ -91,3 +101,24 @@ class Health:
             for heartbeat in self._heartbeats
             if heartbeat.age() > heartbeat.max_age
         ]
+
+    def state(self) -> tuple[str, float]:
+        """Return `ready`, `not ready` or `not alive`, and the number of seconds since that is so.
+
+        A process that is not alive is so since the first of its promises was broken, whether it is ready or not.
+        """
+        late = [heartbeat.age() - heartbeat.max_age for heartbeat in self._heartbeats]
+        if (most := max(late, default=0.0)) > 0:
+            return "not alive", most
+        self._note_change()
+        return "ready" if self._was_ready else "not ready", self._clock() - self._changed_at
+
+    def _note_change(self) -> None:
+        """Note the time if the process has become ready, or ceased to be. Latches are few, and seldom change.
+
+        Two threads may do it at once, and the one with the older view last: the next call, at the latest that of
+        `state`, puts it right.
+        """
+        is_ready = not any(latch.reason for latch in self._latches)
+        if is_ready != self._was_ready:
+            self._was_ready, self._changed_at = is_ready, self._clock()

@@ -42,6 +42,7 @@ _STDERR = 2
 LONGEST = 4096 - 256
 _SHORT = 256  # characters of a field that is not cut
 _MOST_CUTS = 16  # of the fields of a line
+_TROUBLE = ("warning", "error")
 _RESERVED = frozenset({"time", "level", "msg", "logger"})
 
 
@@ -71,6 +72,8 @@ class _Output:
 
     def write(self, level: str, logger: str, msg: str, fields: dict[str, object], error: BaseException | None) -> None:
         """Write a line. A field with a reserved name gets a `_` behind it."""
+        if level in _TROUBLE:
+            _note_trouble(level, msg, fields)
         if LEVELS[level] < self._threshold:
             return
         _counts[level] += 1
@@ -288,6 +291,12 @@ def _cut_longest(fields: dict[str, object], over: int, place: str) -> dict[str, 
     text, left = scrubbed(texts[name], place), max(_SHORT, len(texts[name]) - over - len("…".encode())) - 1
     cut = f"…{text[-left:]}" if name == "traceback" else truncate(text, left)  # its end says what has happened
     return {**fields, name: cut}
+
+
+def _note_trouble(level: str, msg: str, fields: dict[str, object]) -> None:
+    from sidecars.chassis.runtime import troubles  # noqa: PLC0415 - most processes start without a warning
+
+    troubles.note(level, msg, fields)
 
 
 def _traceback(error: BaseException) -> str:

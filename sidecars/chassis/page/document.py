@@ -1,0 +1,84 @@
+"""The HTML file of the page: the chassis' part, the sidecar's picture, and the status of now.
+
+`page.html` is written for readers. What is sent has no comments and no indentation, and the hashes of the
+Content-Security-Policy are those of the style and the script as sent. Nothing else may run, load or be submitted; a
+picture and a status are data in a block that is not a script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import pkgutil
+import re
+from collections.abc import Mapping
+from functools import cache
+from html import escape
+from typing import Any
+
+from sidecars.chassis.page.outline import PROCESS, graded, outline, sentence
+from sidecars.chassis.page.picture import STATES, Picture
+
+_HOLE = re.compile(r"@(\w+)@")
+_COMMENT = re.compile(r"//|/\*.*\*/$|<!--.*-->$")
+
+
+def html(picture: Picture | None, status_text: str, path: str, *, siblings: bool = False) -> bytes:
+    """Return the page. `status_text` is the JSON of `/status` without a secret; `path` is the one that was asked for.
+
+    `siblings` is True if `/siblings` answers.
+    """
+    picture = picture or Picture()
+    status: Mapping[str, Any] = json.loads(status_text)
+    data = {
+        "path": path,
+        "siblings": siblings,
+        "states": STATES,
+        "process": PROCESS,
+        "picture": picture.as_json(),
+        "status": status,
+    }
+    filled = {
+        "name": escape(str(status.get("name", ""))),
+        "version": escape(str(status.get("version", ""))),
+        "state": graded(str(status.get("state", "")), sentence(status)),
+        "outline": outline(picture, status),
+        "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # ends no block, begins no comment
+    }
+    return _HOLE.sub(lambda hole: filled[hole[1]], template()).encode(errors="backslashreplace")
+
+
+@cache
+def template() -> str:
+    """Return `page.html` as it is sent, with its holes."""
+    source = pkgutil.get_data(__package__ or "", "page.html") or b""
+    lines = (line.strip() for line in source.decode().splitlines())
+    return "\n".join(line for line in lines if line and not _COMMENT.match(line)) + "\n"
+
+
+@cache
+def headers() -> Mapping[str, str]:
+    """Return the header fields of the page, but for those of every response."""
+    policy = {
+        "default-src": "'none'",
+        "script-src": _hash("script"),
+        "style-src": _hash("style"),
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+
+def _hash(element: str) -> str:
+    """Return the source expression for the only element of this name without attributes (CSP level 3, 2.3.1)."""
+    [inside] = re.findall(rf"<{element}>(.*?)</{element}>", template(), re.DOTALL)
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()}'"

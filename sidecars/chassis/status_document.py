@@ -1,0 +1,80 @@
+"""The document behind `/status`: what all sidecars tell about themselves, with the sidecar's own members in the middle.
+
+    name, version, state, since, since_seconds, reasons, not_alive, not_ready, trouble       what a person asks first
+    the sidecar's own members                                                               its upstreams, sinks, …
+    uptime_seconds, pid, connections, descriptors, confinement, settings                     what they ask last
+
+`since` is the time at which `state` came about, in UTC (RFC 3339). `reasons` has a sentence for each thing that keeps
+the state from being `ready`. `trouble` has the warnings and errors of the last ten minutes (`runtime.troubles`). A
+sidecar with processes of its own returns theirs as `trouble`, too; they are put together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sidecars import chassis
+from sidecars.chassis.accept import budget
+from sidecars.chassis.config.effective_settings import effective
+from sidecars.chassis.config.settings import ServiceSettings
+from sidecars.chassis.isolation import confine
+from sidecars.chassis.runtime import descriptors, logs, troubles
+from sidecars.chassis.runtime.health import Health
+
+Status = Callable[[], Mapping[str, Any]]
+
+_JITTER = 0.5  # seconds by which two computations of the same moment may differ
+
+
+class StatusDocument:
+    """The document of one process. `status` returns the sidecar's own members."""
+
+    def __init__(self, settings: ServiceSettings, health: Health, status: Status) -> None:
+        self._settings = settings
+        self._health = health
+        self._status = status
+        self._started = time.monotonic()
+        self._since = 0.0  # of the wall clock
+
+    def members(self) -> dict[str, Any]:
+        """Return the members, in their order."""
+        own = dict(self._status())
+        state, seconds = self._health.state()
+        not_alive, not_ready = self._health.not_alive(), self._health.not_ready()
+        return {
+            "name": self._settings.PREFIX.lower(),
+            "version": chassis.__version__,
+            "state": state,
+            "since": self._moment(seconds),
+            "since_seconds": round(seconds, 1),
+            "reasons": [*not_alive, *not_ready],
+            "not_alive": not_alive,
+            "not_ready": not_ready,
+            "trouble": [*troubles.recent(), *own.pop("trouble", ())],
+            **own,
+            "uptime_seconds": round(time.monotonic() - self._started, 3),
+            "pid": os.getpid(),
+            "connections": budget.status(),
+            "descriptors": descriptors.status(),
+            "confinement": confine.status(),
+            "settings": effective(self._settings),
+        }
+
+    def text(self, *, compact: bool = False) -> str:
+        """Return the document as JSON in ASCII without a secret: on many lines, or with `compact` on one."""
+        text = json.dumps(self.members(), ensure_ascii=False, default=str, indent=None if compact else 2)
+        text = logs.scrubbed(text, "/status")  # before characters are escaped, else a secret with some is not found
+        if not text.isascii():
+            text = json.dumps(json.loads(text), indent=None if compact else 2)
+        return f"{text}\n"
+
+    def _moment(self, seconds_ago: float) -> str:
+        """Return the moment as text. It stays the same while the state does, although two clocks are compared."""
+        since = time.time() - seconds_ago
+        if abs(since - self._since) > _JITTER:
+            self._since = since
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._since))
