@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
-LOCKS  := $(NAMES) browser compile demo dev fuzz scan site
+LOCKS  := $(NAMES) browser compile demo dev examples fuzz scan site
 # Most tests wait for processes. Two of them at a time halve the run; the tests of one file stay together.
 PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 # Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.
@@ -15,8 +15,8 @@ export CA_BUNDLE ?= $(SSL_CERT_FILE)
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 
-demo: $(VENV)/demo.stamp ## the Pod as processes on loopback, with faults, and a checked ledger
-	@$(BIN)/python -m demo
+demo: $(VENV)/demo.stamp ## the Pod as processes on loopback, with faults, a page and a checked ledger; STAY=1 keeps the page
+	@$(BIN)/python -m demo $(if $(STAY),--stay)
 
 up: ## the Pod in containers, with a real Tomcat; builds what is missing, and says which page to open (needs an engine)
 	@$(PYTHON) -m tools.up up

@@ -4,7 +4,9 @@
       │                           app ──▶ ambassador ──▶ three backends
       │                           app.log ──▶ logshipper ──▶ receiver
       │                           adapter ──▶ app
-      ├──▶ view: a live picture on a terminal, or plain lines
+      ├──▶ outside: customers and a monitor, who never stop
+      ├──▶ events ──▶ view: a live picture on a terminal, or plain lines
+      │           └─▶ page: the Pod in a browser
       └──▶ ledger: each expectation beside the figure that was seen ──▶ exit code
 
 Begin with `story`.

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from aiohttp import web
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    replica = 0
+def replica(number: int) -> web.Application:
+    async def confirm(request: web.Request) -> web.Response:
+        return web.json_response({"order": request.match_info["order"], "replica": number})
 
-    def do_GET(self) -> None:
-        body = json.dumps({"order": self.path.rpartition("/")[2], "replica": self.replica}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments: object) -> None:
-        """Log nothing."""
-
-
-class Backend(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
+    app = web.Application()
+    app.router.add_get("/orders/{order}", confirm)
+    return app
 
 
 if __name__ == "__main__":
-    Handler.replica = int(sys.argv[2])
-    Backend(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    port, number = map(int, sys.argv[1:])
+    web.run_app(replica(number), host="127.0.0.1", port=port, print=None, access_log=None, backlog=128)

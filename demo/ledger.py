@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -16,13 +17,22 @@ class Entry:
     def holds(self) -> bool:
         return self.expected == self.seen
 
+    @property
+    def figures(self) -> str:
+        """Return what was seen, in words, and what was expected if that is something else."""
+        return f"{self.seen}" if self.holds else f"{self.seen} (expected {self.expected})"
+
 
 @dataclass
 class Ledger:
+    """`on_entry` is called with each new entry."""
+
+    on_entry: Callable[[Entry], None] = lambda _entry: None
     entries: list[Entry] = field(default_factory=list)
 
     def expect(self, who: str, what: str, expected: object, seen: object) -> None:
         self.entries.append(Entry(who, what, expected, seen))
+        self.on_entry(self.entries[-1])
 
     @property
     def holds(self) -> bool:

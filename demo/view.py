@@ -1,8 +1,7 @@
-"""The display of the demo: a live view on a terminal, plain lines elsewhere."""
+"""The display of the demo on a terminal: a live view, or plain lines. Both consume the events of `demo.events`."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from demo.ledger import Entry, Ledger
+from demo.events import Event, Present, Said
+from demo.ledger import Ledger
 
 SIDECARS = {
     "warcopier": "init container",
@@ -26,32 +26,24 @@ _EVENTS_SHOWN = 12
 
 
 class View(Protocol):
-    def say(self, who: str, what: str) -> None:
-        """Show an event."""
-
-    def now(self, who: str, what: str) -> None:
-        """Show the present state of a sidecar."""
+    def take(self, event: Event) -> None:
+        """Show an event, or leave it."""
 
     def show(self, ledger: Ledger) -> None:
         """Show the ledger at the end."""
 
 
 class Plain:
-    """Prints a line for each event. It does not print states."""
+    """Prints a line for each thing that is said. It does not print states."""
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    def say(self, who: str, what: str) -> None:
-        print(f"{time.monotonic() - self._began:6.1f} s  {who:<10}  {what}", flush=True)
-
-    def now(self, who: str, what: str) -> None:
-        pass
+    def take(self, event: Event) -> None:
+        if isinstance(event, Said):
+            print(f"{event.at:6.1f} s  {event.who:<10}  {event.what}", flush=True)
 
     def show(self, ledger: Ledger) -> None:
         print("\nledger")
         for entry in ledger.entries:
-            print(f"  {'ok   ' if entry.holds else 'WRONG'}  {entry.who:<10}  {entry.what}: {_figures(entry)}")
+            print(f"  {'ok   ' if entry.holds else 'WRONG'}  {entry.who:<10}  {entry.what}: {entry.figures}")
 
 
 class Terminal:
@@ -59,7 +51,6 @@ class Terminal:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._began = time.monotonic()
         self._now = dict.fromkeys(SIDECARS, "")
         self._events: deque[str] = deque(maxlen=_EVENTS_SHOWN)
 
@@ -68,17 +59,17 @@ class Terminal:
         with Live(get_renderable=self._picture, console=self._console, refresh_per_second=8):
             yield
 
-    def say(self, who: str, what: str) -> None:
-        self._events.append(f"[dim]{time.monotonic() - self._began:5.1f} s[/]  [cyan]{who:<10}[/]  {escape(what)}")
-
-    def now(self, who: str, what: str) -> None:
-        self._now[who] = what
+    def take(self, event: Event) -> None:
+        if isinstance(event, Said):
+            self._events.append(f"[dim]{event.at:5.1f} s[/]  [cyan]{event.who:<10}[/]  {escape(event.what)}")
+        elif isinstance(event, Present):
+            self._now[event.who] = event.what
 
     def show(self, ledger: Ledger) -> None:
         table = Table("", "who", "what had to be true", "seen", title="ledger", title_justify="left")
         for entry in ledger.entries:
             mark = "[green]✓[/]" if entry.holds else "[bold red]✗[/]"
-            table.add_row(mark, entry.who, entry.what, escape(_figures(entry)))
+            table.add_row(mark, entry.who, entry.what, escape(entry.figures))
         self._console.print(table)
 
     def _picture(self) -> Panel:
@@ -86,7 +77,3 @@ class Terminal:
         for name, pattern in SIDECARS.items():
             rows.add_row(f"[bold cyan]{name}[/]", f"[dim]{pattern}[/]", escape(self._now[name]))
         return Panel(Group(rows, "", *self._events), title="one Pod, as processes on loopback", title_align="left")
-
-
-def _figures(entry: Entry) -> str:
-    return f"{entry.seen}" if entry.holds else f"{entry.seen} (expected {entry.expected})"

@@ -1,0 +1,121 @@
+"""The server of the page, by aiohttp, on loopback and in the event loop of the story.
+
+GET /          the page. Its style and script are in it, and allowed by their hashes alone
+GET /events    the story as server-sent events, from its beginning or from the event after `Last-Event-ID`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import ipaddress
+import re
+from pathlib import Path
+from typing import Self
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from demo.page.history import History
+
+HEARTBEAT = 10.0  # seconds without an event, until a comment says that the connection lives
+CLIENTS = 32  # streams at a time; further ones get 503
+GRACE = 0.5  # seconds that a client has to read the end of the story; one that does not read must not hold the demo
+PAGE = (Path(__file__).parent / "page.html").read_bytes()
+
+
+def policy(page: bytes) -> str:
+    """Return the Content-Security-Policy: the style and the script in this page, and requests to its own origin."""
+    hashes = {}
+    for element in (b"style", b"script"):
+        (content,) = re.findall(rb"<%b>(.*?)</%b>" % (element, element), page, re.DOTALL)
+        hashes[element] = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{hashes[b'style']}'; script-src 'sha256-{hashes[b'script']}'; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+COMMON = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+HEADERS = COMMON | {"Content-Security-Policy": policy(PAGE)}
+
+
+def is_local(host: str) -> bool:
+    """Return True if a Host header names localhost or an address. Another name may be a rebound one of DNS."""
+    name = re.sub(r":\d*$", "", host).strip("[]")
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name)
+        return True
+    return name.lower() == "localhost"
+
+
+@web.middleware
+async def only_local_names(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if not is_local(request.headers.get("Host", "")):
+        return web.Response(status=403, text="open the page by its address, or as localhost\n", headers=COMMON)
+    return await handler(request)
+
+
+class PageServer:
+    """Serves a history while its async context lasts. `url` is where."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._streams = 0
+        self.url = ""
+        app = web.Application(middlewares=[only_local_names])
+        app.router.add_get("/", self._page)
+        app.router.add_get("/events", self._events, allow_head=False)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}/"
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._runner.cleanup()
+
+    async def _page(self, _request: web.Request) -> web.Response:
+        return web.Response(body=PAGE, content_type="text/html", charset="utf-8", headers=HEADERS)
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        history = self._history
+        last = request.headers.get("Last-Event-ID", "")
+        place = history.place_after(last)
+        if history.ended and place == len(history):
+            return web.Response(status=204, headers=COMMON)  # tells an EventSource not to come back
+        if self._streams >= CLIENTS:
+            return web.Response(status=503, text=f"{CLIENTS} pages are open already\n", headers=COMMON)
+        self._streams += 1
+        try:
+            response = web.StreamResponse(headers=COMMON | {"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            await self._stream(response, place)
+        finally:
+            self._streams -= 1
+        return response
+
+    async def _stream(self, response: web.StreamResponse, place: int) -> None:
+        """Write the events from a place on, until the story has ended. Raises OSError if the client has gone."""
+        history = self._history
+        await response.write(b"retry: 1000\n\n")
+        while not (history.ended and place == len(history)):
+            if events := history.since(place):
+                place += len(events)
+                await response.write(b"".join(events))
+                continue
+            try:
+                async with asyncio.timeout(HEARTBEAT):
+                    await history.grown(place)
+            except TimeoutError:
+                await response.write(b": still here\n\n")
