@@ -81,7 +81,9 @@ def _handlers(
         apps = [settings.apps[app_request.app] for app_request in route.app_requests]
         if route.mode == "verdict":
             for app, app_request in zip(apps, route.app_requests, strict=True):
-                judges[app_request] = judges.get(app_request) or Judge(app, app_request, _rules(app, statistics))
+                if app_request not in judges:
+                    judges[app_request] = Judge(app, app_request, _rules(app, statistics))
+                    statistics.watch_judge(app_request, judges[app_request].status_page)
             route_judges = [judges[app_request] for app_request in route.app_requests]
             route_statistics = statistics.server.routes[route.path]
             handlers[route.path] = VerdictHandler(route, app_client, route_judges, route_statistics)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sidecars.adapter.app_client import recent_values
 from sidecars.adapter.rules import series_history
 from sidecars.adapter.server import haproxy_agent
 from sidecars.adapter.settings import App, Settings
+from sidecars.adapter.verdict import check_history
 from sidecars.chassis import memory
 from sidecars.chassis.config.memory_ledger import KIB, MIB, Entry, MemoryLedger
 from sidecars.chassis.http.messages import ClientLimits
@@ -42,6 +44,11 @@ def _app_entries(app: App) -> list[Entry]:
     if parsed:
         samples = min(app.max_series, app.max_body // 4)  # `a 1` and a line feed
         entries.append(Entry(f"samples of the app {app.name}", min(requests, parsed) * samples, _SAMPLE))
+    entries.append(Entry(f"durations shown of the app {app.name}", requests, recent_values.SIZE))
+    judged = sum(app.mode[route] == "verdict" for route in app.routes)
+    if judged:  # a health document may have as many components
+        shown = min(judged, requests) * check_history.MOST_CHECKS
+        entries.append(Entry(f"checks shown of the app {app.name}", shown, check_history.SIZE))
     if app.rules:
         ranges = app.rules.text.count("[")
         entries.append(Entry(f"histories of the app {app.name}", ranges * series_history.MAX_POINTS, _POINT))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from sidecars.adapter.app_client.outcome import NoResponse, Reason
+from sidecars.adapter.app_client.app_statistics import answer_in_words
+from sidecars.adapter.app_client.interpretation import InterpretationOptions, interpret_response
+from sidecars.adapter.app_client.outcome import AppResponse, NoResponse, Outcome, Reason
 from sidecars.adapter.metrics import StatisticsCollector
-from sidecars.adapter.server.route_statistics import BUCKETS, MAX_CHECKS
+from sidecars.adapter.server.route_statistics import BUCKETS
 from sidecars.adapter.server.routes import routes_of
 from sidecars.adapter.settings import Settings
 from sidecars.adapter.statistics import Statistics
+from sidecars.adapter.verdict.check_history import MOST_CHECKS
 from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 from sidecars.adapter.verdict.verdict import Check, verdict_of
 from sidecars.chassis.config.settings import load
@@ -96,7 +101,8 @@ def test_the_metrics_tell_routes_codes_and_reasons() -> None:
     whole.server.other.record_refusal(text_response(404, "no"))
     whole.apps["default"].count_request()
     whole.apps["default"].count_request()
-    whole.apps["default"].record_outcome(NoResponse("refused", "is down"))
+    request = next(iter(routes_of(load(Settings, {}).apps.values()))).app_requests[0]
+    whole.apps["default"].record_outcome(request, NoResponse("refused", "is down"), 0.1)
     registry = CollectorRegistry()
     registry.register(StatisticsCollector(whole))
 
@@ -134,7 +140,70 @@ def test_of_thousands_of_an_apps_own_checks_status_tells_the_worst_and_how_many_
     route.record_verdict(verdict_of([*checks, Check("rule", "pass", is_rule=True)]))
 
     page = whole.status_page()["routes"]["/health"]["verdict"]
-    assert len(page["checks"]) == MAX_CHECKS + 1
+    assert len(page["checks"]) == MOST_CHECKS + 1
     assert page["checks_left_out"] == 2001 - len(page["checks"])
     assert page["checks"]["1999"]["status"] == "fail"
     assert "rule" in page["checks"]
+
+
+def test_each_request_tells_its_routes_its_last_answer_and_what_its_judge_says() -> None:
+    clock = Clock()
+    environ = {
+        "ADAPTER_CACHE_TTL": "10s",
+        "ADAPTER_ROUTES": "/health=/metrics,/ready=/metrics",
+        "ADAPTER_MODE": "verdict",
+    }
+    routes = routes_of(load(Settings, environ).apps.values())
+    whole = Statistics(routes, clock)
+    request = next(iter(routes)).app_requests[0]
+    whole.watch_judge(request, lambda: {"status": "pass", "checks": {}})
+    (before,) = whole.status_page()["requests"]
+    assert (before["answer"], before["verdict"]) == (None, {"status": "pass", "checks": {}})
+
+    whole.apps["default"].record_outcome(request, AppResponse(200, {}, b"up 1\n"), 0.25)
+    clock.now += 5
+    whole.apps["default"].record_outcome(request, NoResponse("refused", "refused the connection"), 0.5)
+    clock.now += 2
+
+    (found,) = whole.status_page()["requests"]
+    assert (found["app"], found["routes"]) == ("default", ["/health", "/ready"])
+    assert found["answer"] == {
+        "words": "refused the connection",
+        "age_seconds": 2.0,
+        "duration_seconds": 0.5,
+        "durations": [0.25, 0.5],
+        "kept_for_seconds": 8.0,
+    }
+
+
+def test_the_dialects_that_were_sent_are_counted_by_route() -> None:
+    whole = statistics(Clock())
+    for dialect in ("text", "kubernetes", "text"):
+        whole.server.routes["/health"].count_dialect(dialect)
+    assert whole.status_page()["routes"]["/health"]["dialects"] == {"text": 2, "kubernetes": 1}
+
+
+def interpreted(status: int, body: bytes, content_type: str = "text/plain") -> AppResponse:
+    response = AppResponse(status, {"content-type": content_type, "content-length": str(len(body))}, body)
+    return replace(response, interpretation=interpret_response(response, InterpretationOptions(4096, 100)))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (NoResponse("timeout", "has not answered within 0.8s"), "has not answered within 0.8s"),
+        (AppResponse(204, {}, b""), "answered with the status 204, 0 B"),
+        (interpreted(200, b"up 1\n"), "answered with the status 200 and metrics, 5 B"),
+        (interpreted(503, b"up 1\n"), "answered with the status 503"),
+        (
+            interpreted(503, b'{"status": "DOWN"}', "application/json"),
+            "answered with the status 503 and a health document, 18 B",
+        ),
+        (
+            interpreted(500, b'{"status": "UP"}', "application/json"),
+            "answered with the status 500, and does not report a failure",
+        ),
+    ],
+)
+def test_an_answer_is_told_in_words_that_are_not_the_apps(outcome: Outcome, words: str) -> None:
+    assert answer_in_words(outcome) == words

@@ -17,7 +17,8 @@ response with its interpretation, or the reason why there is none. An outcome co
     decompression       bodies with a Content-Encoding, unpacked up to a limit
     interpretation      from the response to metrics, and to a health document where it is one
     background_threads  one thread for each app or route that has a large page
-    app_statistics      numbers about one app
+    app_statistics      numbers about one app, and its last answers
+    recent_values       the values of the last five minutes, for a sparkline
 
-`outcome`, `failures`, `decompression` and `interpretation` do no I/O.
+All but `client`, `app_connection` and `background_threads` do no I/O.
 """

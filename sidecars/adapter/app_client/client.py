@@ -96,10 +96,13 @@ class AppClient:
         if app_request.cache_ttl:
             cached = self._cached.get(app_request)
             if cached and self._now() < cached[1]:
+                self._statistics[app_request.app].count_kept()
                 return cached[0]
         task = self._in_flight.get(app_request)
         if task is None:
             task = self._in_flight[app_request] = asyncio.create_task(self._send(app_request))
+        else:
+            self._statistics[app_request.app].count_shared()
         if scrape_timeout is None or scrape_timeout >= app_request.timeout:
             return await asyncio.shield(task)
         try:
@@ -114,6 +117,7 @@ class AppClient:
         heartbeat = self._heartbeat(app_request)
         heartbeat.beat()
         statistics.count_request()
+        began = self._now()
         try:
             outcome = await self._outcome(app_request)
         finally:
@@ -121,7 +125,7 @@ class AppClient:
             del self._in_flight[app_request]
         if app_request.cache_ttl:
             self._cached[app_request] = (outcome, self._now() + app_request.cache_ttl)
-        statistics.record_outcome(outcome)
+        statistics.record_outcome(app_request, outcome, self._now() - began)
         return outcome
 
     def _heartbeat(self, app_request: AppRequest) -> Heartbeat:

@@ -90,6 +90,7 @@ class VerdictHandler:
     async def handle(self, request: Request, scrape_timeout: float | None) -> ProbeResponse:
         verdict = await self.judge(scrape_timeout)
         dialect = choose_dialect(self._route.format, request.path, request.headers.get("accept", ""))
+        self._statistics.count_dialect(dialect)
         if request.query and dialect == "kubernetes":
             return render_verdict(verdict, dialect, request.path, request.query)
         known = self._rendered.get(dialect)

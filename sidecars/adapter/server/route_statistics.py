@@ -6,22 +6,20 @@ settings, except HTTP statuses, which are the app's.
 
 from __future__ import annotations
 
-import math
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sidecars.adapter.server.routes import OTHER, Route
+from sidecars.adapter.verdict.check_history import finite, kept_checks
 from sidecars.adapter.verdict.probe_response import ProbeResponse
-from sidecars.adapter.verdict.verdict import Check, Verdict, worst_first
+from sidecars.adapter.verdict.verdict import Check, Verdict
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0)  # seconds
-
-MAX_CHECKS = 500  # components of a health document in `/status`
 
 Clock = Callable[[], float]
 
@@ -75,8 +73,8 @@ class CheckHistory:
         at = self._last_error_at
         return {
             "status": self.check.status,
-            "value": _finite(self.check.value),
-            "threshold": _finite(self.check.threshold),
+            "value": finite(self.check.value),
+            "threshold": finite(self.check.threshold),
             "wanted": self.check.wanted or None,
             "since": format_time(self._since),
             "last_error": {"reason": self._last_error, "at": format_time(at)} if at else None,
@@ -87,6 +85,7 @@ class RouteStatistics:
     """The statistics of one route.
 
     codes      responses by HTTP status
+    dialects   verdicts by the dialect in which they were sent
     durations  of the requests to the route
     last       the last response; None before the first
     verdict    the last verdict; None before the first, and in the other modes
@@ -96,6 +95,7 @@ class RouteStatistics:
     def __init__(self, path: str, clock: Clock) -> None:
         self.path = path
         self.codes: Counter[int] = Counter()
+        self.dialects: Counter[str] = Counter()
         self.durations = DurationHistogram()
         self.last: LastResponse | None = None
         self.verdict: Verdict | None = None
@@ -122,17 +122,20 @@ class RouteStatistics:
         """Record a response that has nothing to do with the app, such as 405."""
         self.codes[response.status] += 1
 
+    def count_dialect(self, dialect: str) -> None:
+        self.dialects[dialect] += 1
+
     def record_verdict(self, verdict: Verdict) -> None:
         """Record a new verdict. Checks that it does not have any more are forgotten.
 
-        A health document may have thousands of components. The worst `MAX_CHECKS` of them are kept.
+        A health document may have thousands of components. The worst `MOST_CHECKS` of them are kept.
         """
         now = self._clock()
         if self.verdict is None or self.verdict.status != verdict.status:
             self._verdict_since = now
         self.verdict = verdict
         before, self.checks = self.checks, {}
-        kept = _kept_checks(verdict)
+        kept = kept_checks(verdict)
         self._left_out = len(verdict.checks) - len(kept)
         for check in kept:
             known = before.get(check.label)
@@ -148,6 +151,8 @@ class RouteStatistics:
             page["since"] = format_time(self._since)
         if self._last_error:
             page["last_error"] = {"reason": self._last_error, "at": format_time(self._last_error_at)}
+        if self.dialects:
+            page["dialects"] = dict(self.dialects)
         if self.verdict:
             page["verdict"] = {
                 "status": self.verdict.status,
@@ -173,19 +178,6 @@ class ServerStatistics:
         return self.routes.get(label, self.other)
 
 
-def _kept_checks(verdict: Verdict) -> Sequence[Check]:
-    """Return all rules, and the worst components up to `MAX_CHECKS`."""
-    if len(verdict.checks) <= MAX_CHECKS:
-        return verdict.checks
-    rules = [check for check in verdict.checks if check.is_rule]
-    return rules + worst_first(check for check in verdict.checks if not check.is_rule)[:MAX_CHECKS]
-
-
 def format_time(seconds: float) -> str:
     """Return a Unix time in UTC with milliseconds (RFC 3339)."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _finite(value: float | None) -> float | str | None:
-    """Return a value that JSON has: NaN and infinity as text."""
-    return value if value is None or math.isfinite(value) else str(value)

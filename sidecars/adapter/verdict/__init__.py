@@ -13,6 +13,7 @@ that carries it in the dialect of one monitoring system.
     judge                one app's checks: from rules, or from its own health document
     rule_file            rules, read again when their file changes
     hysteresis           the decision whether a verdict may change now: FAIL_AFTER, PASS_AFTER, GRACE
+    check_history        the checks of the last minutes, with the values of each rule, for `/status`
     dialects             the table of dialects: body, media type and HTTP statuses of each
     dialect_negotiation  the dialect of a request, by `Accept` and path
     verdict_page         the checks of a verdict that fit into one body

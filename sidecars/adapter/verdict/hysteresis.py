@@ -75,6 +75,13 @@ class Hysteresis:
             return result
         return replace(result, status="warn" if bad else "fail", holding=self._streak.progress(threshold, bad=bad))
 
+    def missing(self, now: float) -> str:
+        """Return what is still missing until the status changes, in words."""
+        left = self._began + self._grace - now
+        if self._starting and left > 0:
+            return f"start-up grace, {format_duration(round(left, 1))} left: until then a failure is a warning"
+        return self._streak.missing(self._pass_after if self._bad else self._fail_after, bad=not self._bad)
+
     def _still_starting(self, now: float, *, bad: bool) -> bool:
         self._starting = bad and now < self._began + self._grace
         return self._starting
@@ -103,6 +110,21 @@ class _Streak:
         if threshold.seconds:
             return self._latest - self._began >= threshold.seconds
         return self._number >= threshold.count
+
+    def missing(self, threshold: Threshold, *, bad: bool) -> str:
+        """Return what the row still needs, in words. `bad`: its results are bad, and change a good state."""
+        result, verb = ("bad", "fails") if bad else ("good", "passes")
+        if threshold.seconds:
+            whole = format_duration(threshold.seconds)
+            if not self._number:
+                return f"{verb} when results are {result} for {whole}"
+            left = threshold.seconds - (self._latest - self._began)
+            return f"{self.progress(threshold, bad=bad)}: {verb} if that lasts {left:.1f} s longer"
+        if not self._number:
+            several = f"after {threshold.count} {result} results in a row"
+            return f"{verb} {several if threshold.count > 1 else f'at the first {result} result'}"
+        left_over = threshold.count - self._number
+        return f"{self.progress(threshold, bad=bad)}: {verb} after {left_over} more"
 
     def progress(self, threshold: Threshold, *, bad: bool) -> str:
         """Return how far the row has come: `failed 1 of 3 times in a row`."""

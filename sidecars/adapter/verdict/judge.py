@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from sidecars.adapter.app_client.background_threads import LARGE, BackgroundThreads
@@ -37,6 +38,7 @@ from sidecars.adapter.health.status_words import BUILT_IN, HealthStatus, StatusW
 from sidecars.adapter.rules.results import RuleResult
 from sidecars.adapter.rules.rule_evaluator import RuleEvaluator
 from sidecars.adapter.settings import App
+from sidecars.adapter.verdict.check_history import CheckHistories
 from sidecars.adapter.verdict.hysteresis import Hysteresis
 from sidecars.adapter.verdict.rule_file import ReloadingRules
 from sidecars.adapter.verdict.verdict import NO_RESPONSE, Check, Status, Verdict, verdict_of
@@ -75,6 +77,7 @@ class Judge:
         self._hysteresis = Hysteresis(app.fail_after, app.pass_after, app.grace, monotonic())
         self._wall = wall
         self._monotonic = monotonic
+        self._history = CheckHistories()
         # Weak keys, so that a large page is freed as soon as no prober needs it.
         self._judged: WeakKeyDictionary[Outcome, Verdict] = WeakKeyDictionary()
         self._in_progress: dict[Outcome, asyncio.Task[Verdict]] = {}
@@ -112,9 +115,16 @@ class Judge:
             return self._decide(outcome, checks)
 
     def _decide(self, outcome: Outcome, checks: Sequence[Check]) -> Verdict:
-        verdict = self._hysteresis.apply(verdict_of(checks), self._monotonic())
+        now = self._monotonic()
+        verdict = self._hysteresis.apply(verdict_of(checks), now)
         self.verdict = self._judged[outcome] = verdict
+        self._history.record(verdict, now)
         return verdict
+
+    def status_page(self) -> dict[str, Any]:
+        """Return the judge's part of `/status`: the verdict, what is missing for a change, and the checks."""
+        now = self._monotonic()
+        return {"hysteresis": self._hysteresis.missing(now), **self._history.status_page(now)}
 
     def _evaluator(self) -> RuleEvaluator | None:
         """Return the evaluator of the rules in force. Called on the event loop: `/status` reads the file there, too."""

@@ -231,3 +231,50 @@ def test_the_apps_own_words_reach_the_prober_and_no_log_or_status(adapter: Start
     assert "db: hunter2 is wrong" in response.text
     assert "db: the app reports fail" in failed["reason"]
     assert "hunter2" not in running.program.stderr + str(running.status())
+
+
+def test_status_tells_each_rule_of_a_request_once_with_its_values_and_what_is_missing_for_a_change(
+    adapter: StartAdapter,
+) -> None:
+    with App({"/metrics": page(depth=3)}) as app:
+        running = adapter(
+            app.url,
+            ADAPTER_MODE="verdict",
+            ADAPTER_RULES=RULES,
+            ADAPTER_ROUTES="/health=/metrics,/ready=/metrics",
+            ADAPTER_FAIL_AFTER="3",
+        )
+        running.get("/health", Accept="application/health+json")
+        running.get("/ready")
+        app.behaviours["/metrics"] = page(up=0, depth=12)
+        running.get("/ready")
+
+    (found,) = running.status()["requests"]
+    assert found["routes"] == ["/health", "/ready"]
+    assert found["answer"]["words"].startswith("answered with the status 200 and metrics, ")
+    assert found["answer"]["duration_seconds"] > 0
+    assert found["answer"]["durations"]
+    verdict = found["verdict"]
+    assert verdict["status"] == "warn"
+    assert verdict["hysteresis"].startswith("failed 1 of 3 times in a row: fails after 2 more")
+    queue = verdict["checks"]["queue"]
+    assert (queue["status"], queue["value"], queue["wanted"], queue["values"][-1]) == ("warn", 12, "< 10", 12)
+    assert verdict["checks"]["db"]["reason"]
+    assert running.status()["routes"]["/health"]["dialects"] == {"health+json": 1}
+
+
+def test_status_tells_the_components_of_a_health_document(adapter: StartAdapter) -> None:
+    body = b'{"status": "DOWN", "components": {"db": {"status": "DOWN"}, "disk": {"status": "UP"}}}'
+    with App({"/metrics": respond(body, "503 Down", JSON)}) as app:
+        running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_ROUTES="/health=/metrics")
+        running.get("/health")
+
+    (found,) = running.status()["requests"]
+    assert found["answer"]["words"] == f"answered with the status 503 and a health document, {len(body)} B"
+    checks = found["verdict"]["checks"]
+    assert {name: (one["status"], one["kind"]) for name, one in checks.items()} == {
+        "app": ("fail", "component"),
+        "db": ("fail", "component"),
+        "disk": ("pass", "component"),
+    }
+    assert found["verdict"]["statuses"] == [0.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,3 +143,31 @@ def test_a_failure_is_never_told_as_a_pass_nor_a_state_held_without_a_word(
             assert reported.status != "pass"
         assert bool(reported.holding) == (reported.status != each.status)
         assert reported.checks == each.checks
+
+
+@pytest.mark.parametrize(
+    ("state", "results", "words"),
+    [
+        (hysteresis(), [], "fails at the first bad result"),
+        (hysteresis(), [PASS, WARN], "fails at the first bad result"),
+        (hysteresis(), [FAIL], "passes at the first good result"),
+        (hysteresis("3"), [PASS], "fails after 3 bad results in a row"),
+        (hysteresis("3"), [FAIL], "failed 1 of 3 times in a row: fails after 2 more"),
+        (hysteresis("1", "2"), [FAIL], "passes after 2 good results in a row"),
+        (hysteresis("1", "3"), [FAIL, PASS, PASS], "passed 2 of 3 times in a row: passes after 1 more"),
+        (hysteresis("10s"), [PASS], "fails when results are bad for 10s"),
+        (hysteresis("10s"), [PASS, FAIL, FAIL], "failing for 1s of 10s: fails if that lasts 9.0 s longer"),
+        (hysteresis("1", "1m"), [FAIL], "passes when results are good for 1m"),
+        (hysteresis(grace=30), [FAIL], "start-up grace, 29s left: until then a failure is a warning"),
+        (hysteresis(grace=30), [PASS], "fails at the first bad result"),
+    ],
+)
+def test_what_is_missing_for_a_change_is_told_in_words(state: Hysteresis, results: list[Verdict], words: str) -> None:
+    now = 0.0
+    for now, each in enumerate(results, 1):
+        state.apply(each, now)
+    assert state.missing(now) == words
+
+
+def test_after_the_grace_time_a_bad_result_counts_also_in_words() -> None:
+    assert hysteresis("2", grace=5).missing(6) == "fails after 2 bad results in a row"
