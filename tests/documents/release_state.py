@@ -41,7 +41,7 @@ CURRENT = FileState(
     positions={"loki": position_fingerprint(HALF, LINES[:HALF])},
 )  # fmt: skip
 FORGOTTEN = FileState("00000000ffffffff", "/logs/old.log", "/logs/old.log", "default", device=2049, inode=133)
-IN_FLIGHT = [[ChunkRange(ROTATED.generation, HALF, HALF, len(LINES), partial=False)]]
+IN_FLIGHT = [[ChunkRange(ROTATED.generation, HALF, HALF, len(LINES), kind=0)]]
 RECEIPT = [77, [HALF, 12, "ab" * 12]]  # of a file sink: any JSON value
 SAVED = {
     "shop.war": ManifestEntry("ab" * 32, "war", Fingerprint(4096, 1769853600_000000000, 1769853601_500000000, 4711)),

@@ -48,7 +48,8 @@ def all_records(draw: st.DrawFn) -> Records:
         )
     )
     partial = bool(bodies) and draw(st.booleans())
-    return Records(chunk, labels, bodies, offsets, sizes, times=times, levels=levels, partial=partial)
+    sized = draw(st.integers(int(partial), min(3, len(bodies))))
+    return Records(chunk, labels, bodies, offsets, sizes, times=times, levels=levels, partial=partial, sized=sized)
 
 
 def batches() -> st.SearchStrategy[Batch]:

@@ -131,19 +131,36 @@ class Receiver:
 def lines_of(records: Iterable[dict[str, Any]]) -> Counter[str]:
     """Return the lines of the records, after repeats are dropped by id and pieces of lines are joined.
 
-    Fails if an id has two different texts.
+    A piece of a line that is there as a whole, too, is left out. Fails if an id has two different texts.
     """
-    texts: dict[str, dict[int, str]] = {}
+    texts: dict[str, str] = {}
+    places: dict[str, dict[int, str]] = {}  # generation -> offset -> the longest text that begins there
+    again: set[tuple[str, int]] = set()  # places at which several texts begin
     for record in records:
-        generation, _, offset = record["id"].rpartition("-")
         text = record["message"] + ("" if record.get("partial") else "\n")
-        known = texts.setdefault(generation, {}).setdefault(int(offset), text)
+        known = texts.setdefault(record["id"], text)
         assert known == text, f"{record['id']} stands for {known!r} and for {text!r}"
+        generation, offset = place_of(record["id"])
+        other = places.setdefault(generation, {}).setdefault(offset, text)
+        if other != text:
+            again.add((generation, offset))
+            places[generation][offset] = max(other, text, key=len)
     lines: Counter[str] = Counter()
-    for pieces in texts.values():
-        lines.update("".join(pieces[offset] for offset in sorted(pieces)).split("\n"))
+    for generation, pieces in places.items():
+        end, wanted = 0, []
+        for offset in sorted(pieces):
+            if offset >= end:
+                wanted.append(pieces[offset])
+                end = offset + len(pieces[offset].encode()) if (generation, offset) in again else 0
+        lines.update("".join(wanted).split("\n"))
     del lines[""]
     return lines
+
+
+def place_of(ident: str) -> tuple[str, int]:
+    """Return the generation and the offset of an id, which may have a size."""
+    generation, _, place = ident.rpartition("-")
+    return generation, int(place.partition("+")[0])
 
 
 def status(admin_port: int) -> dict[str, Any]:
@@ -197,7 +214,9 @@ def append(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def a_chunk(data: bytes, start: int = 0, generation: str = "f00d", *, partial: bool = False) -> Chunk:
+def a_chunk(
+    data: bytes, start: int = 0, generation: str = "f00d", *, partial: bool = False, is_open: bool = False
+) -> Chunk:
     """Return a chunk as it would be read from a file."""
     return Chunk(
         generation,
@@ -207,6 +226,7 @@ def a_chunk(data: bytes, start: int = 0, generation: str = "f00d", *, partial: b
         data,
         position_fingerprint(start + len(data), data),
         partial,
+        is_open,
         input="default",
     )
 

@@ -58,9 +58,7 @@ class Replay:
         store = self.store
         match step:
             case ["collect", sink, _, _]:
-                store.record_sending(
-                    sink, [[ChunkRange(GENERATION, numbers[1], numbers[1], numbers[2], partial=False)]]
-                )
+                store.record_sending(sink, [[ChunkRange(GENERATION, numbers[1], numbers[1], numbers[2], kind=0)]])
             case ["settle", sink, _]:
                 store.record_decision(sink, {GENERATION: Fingerprint(numbers[1], 0, "")}, None, [])
             case ["save"]:

@@ -22,9 +22,7 @@ class Receiver:
         self.badness = 0.0
         self.texts: dict[str, str] = {}  # by id
         self.may_repeat_under_new_ids = False
-        self.may_reuse_ids = False  # True where the state may have lost what it knew of a file that keeps its inode
-        self.may_lose_pieces = False  # True where the state may have lost that a piece of a line was sent
-        self._pieces: dict[str, None] = {}  # ids that came with a piece of a line
+        self.may_repeat_pieces = False  # True where the state may have lost that a piece of a line was sent
         self._refused: dict[str, str] = {}  # text by id of what is never taken
         self._epoch = 0  # losses of power
         self._universe = universe
@@ -45,7 +43,6 @@ class Receiver:
         self._epoch += 1
         self.may_repeat_under_new_ids = True
         self.texts.clear()
-        self._pieces.clear()
         self._refused.clear()
         self._ids_of_key.clear()
         self._key_of.clear()
@@ -148,19 +145,18 @@ class Receiver:
 
     def _take(self, record: dict[str, Any]) -> None:
         ident, text = record["id"], record["message"]
-        if self.may_reuse_ids and self.texts.get(ident) != text:
-            self.texts.pop(ident, None)
-        is_piece_lost = self.may_lose_pieces and ident in self._pieces and text.startswith(self.texts.get(ident, text))
-        if record.get("partial"):
-            self._pieces[ident] = None
-        if ident in self.texts and not is_piece_lost:
+        if ident in self.texts:
             check_equal(f"an id is that of one text for ever: {ident}", text, self.texts[ident])
             return
-        generation, _, offset = ident.rpartition("-")
-        if self._is_ordered and not self.may_reuse_ids and not is_piece_lost:
+        generation, offset, size = _parts(ident)
+        is_piece = bool(record.get("partial"))
+        check("the id of a piece has its size, and no other id has one", is_piece == (size > 0), ident)
+        check("the size in an id is that of the text", size in (0, len(text.encode())), ident, text)
+        if self._is_ordered:
             last = self._last.get(generation, -1)
-            check("the lines of a file come in their order", int(offset) > last, f"{ident} after {last}", text)
-            self._last[generation] = int(offset)
+            is_next = offset > last or (offset == last and not size and self.may_repeat_pieces)
+            check("the lines of a file come in their order", is_next, f"{ident} after {last}", text)
+            self._last[generation] = offset
         self.texts[ident] = text
         if text in self._ledger.written:
             first = self._lines.setdefault(text, ident)
@@ -171,23 +167,29 @@ class Receiver:
             )
         else:
             known = any(text in line for line in self._ledger.written)
-            check("nothing is invented", known or record.get("partial"), repr(text))
+            check("nothing is invented", known or is_piece, repr(text))
 
     def join_pieces(self) -> None:
         """Take lines that came in pieces as received: the input ended in the middle of each."""
-        places: dict[tuple[str, int], str] = {}
+        places: dict[tuple[str, int], list[str]] = {}
         for ident, text in (self._refused | self.texts).items():
-            generation, _, offset = ident.rpartition("-")
-            places[generation, int(offset)] = text
-        for (generation, first), text in sorted(places.items()):
-            whole, piece, at = [text], text, first
-            while piece and (generation, at + len(piece)) in places:
-                at += len(piece)
-                piece = places[generation, at]
-                whole.append(whole[-1] + piece)
-            for joined in whole:  # a piece may be a line, too, that was torn by a loss of power
-                if joined in self._ledger.written:
-                    self._lines.setdefault(joined, f"{generation}-{first}")
+            generation, offset, _ = _parts(ident)
+            places.setdefault((generation, offset), []).append(text)
+        for generation, first in sorted(places):
+            joined = [""]
+            for begun in joined:  # it grows
+                following = places.get((generation, first + len(begun)), ())
+                joined += [begun + text for text in following if text]
+            for text in joined[1:]:  # a piece may be a line, too, that was torn by a loss of power
+                if text in self._ledger.written:
+                    self._lines.setdefault(text, f"{generation}-{first}")
+
+
+def _parts(ident: str) -> tuple[str, int, int]:
+    """Return generation, offset and size of an id. The id of a whole line has no size."""
+    generation, _, place = ident.rpartition("-")
+    offset, _, size = place.partition("+")
+    return generation, int(offset), int(size or 0)
 
 
 def _response(status: int, body: bytes, more: str = "") -> bytes:

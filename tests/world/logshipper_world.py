@@ -61,8 +61,7 @@ class LogshipperWorld:
         self.loses_power = chance(0.3)
         self.disk_fails = chance(0.3)
         for receiver in self.receivers:
-            receiver.may_lose_pieces = self.disk_fails
-            receiver.may_reuse_ids = self.disk_fails and receiver.may_repeat_under_new_ids
+            receiver.may_repeat_pieces = self.disk_fails
         record_thread.LARGE = choose(500, 16 * 1024)
         self.settings = load(Settings, self._variables(names))
         self.process: Any = None  # the parts of the logshipper that runs

@@ -20,7 +20,7 @@ from sidecars.logshipper.input.tail import LINE_ROOM, Tail
 from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.records import Dropped
-from sidecars.logshipper.state.checkpoint import ChunkRange
+from sidecars.logshipper.state.checkpoint import ChunkRange, chunk_range
 from sidecars.logshipper.state.store import Store
 
 _SLICE = 1024 * 1024  # bytes that are read in one turn of the loop: about 4 ms
@@ -114,7 +114,7 @@ class SinkQueue:
             chunks = [chunk for item in sent if (chunk := self._reread(item)) is not None]
             if chunks:
                 batches.append(chunks)
-                self._in_flight.append(_ranges(chunks))
+                self._in_flight.append(list(map(chunk_range, chunks)))
         self._write_ranges()
         return batches
 
@@ -163,7 +163,7 @@ class SinkQueue:
 
     def sending(self, chunks: Iterable[Chunk]) -> None:
         """Write to the journal that a batch of exactly these chunks is sent: it is repeated as it is after kill -9."""
-        self._in_flight.append(_ranges(chunks))
+        self._in_flight.append(list(map(chunk_range, chunks)))
         self._write_ranges()
 
     def _write_ranges(self) -> None:
@@ -200,7 +200,3 @@ def _number(tail: Tail) -> int:
 def _room_of(chunk: Chunk) -> int:
     """Return the room that a chunk takes in its batch."""
     return max(len(chunk.data), chunk.lines * LINE_ROOM)
-
-
-def _ranges(chunks: Iterable[Chunk]) -> list[ChunkRange]:
-    return [ChunkRange(one.generation, one.position, one.start, one.end, one.partial) for one in chunks]

@@ -301,7 +301,7 @@ class Tail(SinkPositions):
         if not cut.end and not cut.hole:
             self._waiting[sink] = self._look()
             return None
-        chunk = self._chunk(at, block[cut.hole : cut.end], cut.hole, HOLE, partial=cut.partial)
+        chunk = self._chunk(at, block[cut.hole : cut.end], cut.hole, HOLE, partial=cut.partial, is_open=cut.open)
         most = max(1, room // LINE_ROOM)
         if rules.boundary is not None or chunk.lines <= most:
             return chunk
@@ -322,7 +322,7 @@ class Tail(SinkPositions):
         if at.offset + gap + len(data) < sent.end:
             return None
         reason = HOLE if self.read_at(at.offset, 1) == b"\0" else CUT
-        return self._chunk(at, data, gap, reason, partial=sent.partial)
+        return self._chunk(at, data, gap, reason, partial=sent.partial, is_open=sent.open)
 
     def _reader(self, *, event_over: bool) -> ChunkReader:
         return ChunkReader(
@@ -333,7 +333,9 @@ class Tail(SinkPositions):
         if not at.length and self.descriptor is not None and at.offset < self._length:
             self._check_content(self._length)  # the reader cannot check a position without a fingerprint
 
-    def _chunk(self, at: Fingerprint, data: bytes, skipped: int, gap: str, *, partial: bool = False) -> Chunk:
+    def _chunk(
+        self, at: Fingerprint, data: bytes, skipped: int, gap: str, *, partial: bool = False, is_open: bool = False
+    ) -> Chunk:
         state, start = self.state, at.offset + skipped
         end = start + len(data)
         enough = len(data) >= POSITION_LENGTH
@@ -341,7 +343,7 @@ class Tail(SinkPositions):
         position = position_fingerprint(end, before)
         context = min(start, self.rules.context) if data else 0
         seen, file = self.read_at(start - context, context) if context else b"", (state.generation, state.first_path)
-        return Chunk(*file, at.offset, start, data, position, partial, state.input, gap, seen)
+        return Chunk(*file, at.offset, start, data, position, partial, is_open, state.input, gap, seen)
 
     def give_up_rest(self, sink: str) -> int:
         """Count what the file can no longer give to the sink as dropped. Return the number of lost bytes."""

@@ -46,6 +46,8 @@ class Batch:
             ranges.append([chunk.generation, chunk.start, chunk.end])
             if records.chosen:
                 ranges[-1].append(list(records.offsets))
+            if chunk.open:
+                ranges[-1].append(records.sized)
         return blake2b(orjson.dumps([self.sink, ranges]), digest_size=16).hexdigest()
 
     async def encoded(self, encode: Callable[[Batch], T]) -> T:
@@ -59,11 +61,19 @@ class Batch:
         return body
 
     def ids(self) -> Iterator[str]:
-        """Yield the id of each event, `<generation>-<offset>`. An event has the same id in each attempt."""
+        """Yield the id of each event. An event has the same id in each attempt, and no other event has it.
+
+        `<generation>-<offset>` is the event that begins there, up to the end that the file itself shows: a newline, or
+        the first line of the next event. Where time or the limit of a line has set the end, the same place may give a
+        longer event one day. So the id of a piece of a line, and of an event of several lines that was over because
+        nothing more came, has the number of its bytes, too: `<generation>-<offset>+<size>`.
+        """
         for records in self.records:
-            generation = records.chunk.generation
-            for offset in records.offsets:
+            generation, sized = records.chunk.generation, len(records.bodies) - records.sized
+            for offset in records.offsets[:sized]:
                 yield f"{generation}-{offset}"
+            for offset, size in zip(records.offsets[sized:], records.sizes[sized:], strict=True):
+                yield f"{generation}-{offset}+{size}"
 
     def raw(self) -> Iterator[bytes]:
         """Yield the lines as they were written, or as filters and redaction left them.

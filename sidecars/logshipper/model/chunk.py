@@ -27,6 +27,7 @@ class Chunk:
     data: bytes
     next_position: Fingerprint  # the sink's position once the chunk is settled; its offset is `end`
     partial: bool = False
+    open: bool = False  # True if time has ended the last event: the file may go on with further lines of it
     input: str = ""  # name of the input that the file belongs to
     gap_reason: str = HOLE  # a reason of the ledger: HOLE or CUT
     before: bytes = field(default=b"", repr=False)  # the file's bytes before `start`, `CuttingRules.context` at most

@@ -2,7 +2,8 @@
 
 Theory of operation. A *generation* is one life of a log file: from its first byte to the last one before the file is
 truncated, replaced or deleted. Renaming does not end it. Copying by `copytruncate` does not end it either: the
-generation continues in the copy. A generation has a random id, so that `<id>-<offset>` names a line for ever.
+generation continues in the copy. A generation has a random id, so that `<id>-<offset>` names a line for ever
+(see `Batch.ids`).
 
 A generation is recognised by device and inode, and by content. Either alone has been wrong in practice:
 

@@ -38,6 +38,7 @@ class Cut:
     hole: int = 0
     end: int = 0
     partial: bool = False  # True if the shipped bytes are a piece of a line, without a newline at their end
+    open: bool = False  # True if time has ended the last event of several lines: more of it may come
     blank: bool = False  # True if the block ends with NULs: the decision depends on the bytes after it in the file
 
 
@@ -85,13 +86,16 @@ def cut(block: bytes, limit: int, ending: Ending = Ending.OPEN) -> Cut:
 def cut_at_events(block: bytes, cut: Cut, limit: int, boundary: Callable[[bytes], int], *, over: bool) -> Cut:
     """Return the cut before the last event of several lines, because that event may continue.
 
-    `boundary` returns where the last event of whole lines begins. The cut stays as it is if the last event is `over`,
-    and if something other than the rest of a line follows, which ends the event: a hole, or a line that is too long.
+    `boundary` returns where the last event of whole lines begins. The end of the cut stays if the last event is `over`,
+    because time has ended it, and if something other than the rest of a line follows, which ends the event: a hole, or
+    a line that is too long.
     An event that is longer than the limit is shipped in pieces of whole lines.
     """
-    body, rest = block[cut.hole : cut.end], block[cut.end :]
-    if over or not body or b"\n" in rest or len(rest) > limit:
+    body, rest = block[cut.hole : cut.end], block[cut.end :].rstrip(b"\0")
+    if not body or b"\n" in rest or len(rest) > limit:
         return cut
+    if over:
+        return replace(cut, open=True)
     last = boundary(body)
     if last:
         return replace(cut, end=cut.hole + last)

@@ -30,6 +30,7 @@ class Records:
     levels: Sequence[str | None] | None = None  # as the app wrote them; see `severity` for their meaning
     fields: Sequence[Mapping[str, Any]] | None = None  # the parsed fields, never empty; the `message` is one of them
     partial: bool = False  # True if the last body is a piece: the next record of this generation continues its line
+    sized: int = 0  # the ids of so many events, the last ones, have the event's size: see `Batch.ids`
     dropped: Dropped = field(default_factory=dict)  # by filters
     raw: bytes | None = None  # the bytes of the file, if nothing was removed or changed
     chosen: bool = False  # True if `select` made it: not all events that passed the filters are here
@@ -50,6 +51,7 @@ class Records:
             levels=pick(self.levels),
             fields=self.fields.select(indices) if isinstance(self.fields, Table | JsonObjects) else pick(self.fields),
             partial=self.partial and len(self.bodies) - 1 in indices,
+            sized=sum(index >= len(self.bodies) - self.sized for index in indices) if self.sized else 0,
             dropped={},
             raw=None,
             chosen=True,

@@ -32,6 +32,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.fingerprint import START, Fingerprint
 from sidecars.logshipper.state import saved_values
 
@@ -49,7 +50,19 @@ class ChunkRange(NamedTuple):
     position: int
     start: int
     end: int
-    partial: bool
+    kind: int  # one of KINDS
+
+    @property
+    def partial(self) -> bool:
+        return self.kind == _PIECE
+
+    @property
+    def open(self) -> bool:
+        return self.kind == _OPEN
+
+
+_WHOLE, _PIECE, _OPEN = KINDS = range(3)
+"""Of a chunk: whole events; a piece of a line (`Chunk.partial`); the last event may go on (`Chunk.open`)."""
 
 
 _COPIED_AT_ONCE = 1000  # files: about 2 ms
@@ -282,10 +295,15 @@ def _batches(items: list[list[Any]]) -> list[list[ChunkRange]]:
 
 
 def _range(item: Any) -> ChunkRange:
-    generation, position, start, end, partial = item
-    return ChunkRange(
-        saved_values.generation(generation), *saved_values.chunk_range(position, start, end), bool(partial)
-    )
+    generation, position, start, end, kind = item
+    places = saved_values.chunk_range(position, start, end)
+    return ChunkRange(saved_values.generation(generation), *places, saved_values.number(int(kind), len(KINDS)))
+
+
+def chunk_range(chunk: Chunk) -> ChunkRange:
+    """Return what the journal keeps of a chunk on its way."""
+    kind = _OPEN if chunk.open else _PIECE if chunk.partial else _WHOLE
+    return ChunkRange(chunk.generation, chunk.position, chunk.start, chunk.end, kind)
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ The id of an event is made of its offset in the file, and no step changes it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -79,9 +80,15 @@ class Pipeline:
             levels=levels,
             fields=rename_reserved(fields, self._reserved),
             partial=partial,
+            sized=self._open_events(chunk, kept) if chunk.open else int(partial),
             dropped=dropped,
             raw=chunk.data if untouched else None,
         )
+
+    def _open_events(self, chunk: Chunk, kept: Events) -> int:
+        """Return how many of the last events may be longer when more of the file is there."""
+        first = chunk.start + (self.boundary(chunk.data) if self.boundary else 0)
+        return len(kept.offsets) - bisect_left(kept.offsets, first)
 
     # -- filtering and redacting ---------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ def test_a_piece_of_a_line_is_marked_partial() -> None:
     first, second = a_chunk(b"half ", partial=True), a_chunk(b"done\n", 5)
     got = records(a_batch(first, second))
     assert [(record["id"], record.get("partial"), record["message"]) for record in got] == [
-        ("f00d-0", True, "half "),
+        ("f00d-0+5", True, "half "),
         ("f00d-5", None, "done"),
     ]
 

@@ -60,7 +60,7 @@ def test_parameters_are_escaped_and_a_piece_is_marked() -> None:
     half = a_batch(a_chunk(b"half", partial=True), **{'na me"': 'a "b" \\ ] c'})
     message = parse(split(b"".join(encode_frames(half, NOW)))[0][0])
     assert message.data == {
-        "id": "f00d-0",
+        "id": "f00d-0+4",
         "file": "/logs/a%d.log",
         "na_me_": 'a "b" \\ ] c',
         "partial": "true",

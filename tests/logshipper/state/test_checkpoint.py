@@ -37,12 +37,12 @@ _FILE = st.builds(
     st.dictionaries(_SINK, _CONTENT),
 )
 _RANGE = st.builds(
-    lambda name, at, gap, length, partial: (name, at, at + gap, at + gap + length, partial),
+    lambda name, at, gap, length, kind: (name, at, at + gap, at + gap + length, kind),
     _ID,
     _SIZE,
     _SIZE,
     st.integers(0, 2**25),
-    st.booleans(),
+    st.sampled_from(checkpoint.KINDS),
 )
 _BATCH = st.lists(_RANGE, max_size=3)
 _STATE = st.builds(

@@ -36,8 +36,8 @@ def encode_entries(batch: Batch, now: int) -> list[bytes]:
 def _blocks(records: Records, now: int) -> Iterator[bytes]:
     constant = _members({"file": file_name(records), **records.labels})
     members = 2 + len(records.labels)  # with the id
-    for first, stop, width in template_slices(records):
-        name, _ = id_template(lambda text: _members({"id": text}), records, width)
+    for first, stop in template_slices(records):
+        name, _ = id_template(lambda text: _members({"id": text}), records, first)
         fixed = name + constant.replace(b"%", b"%%")
         counts, rests = _rests(records, first, stop)
         columns = zip(

@@ -29,7 +29,13 @@ from sidecars.logshipper.sinks.encodings.protobuf import (
     string_field,
     varint,
 )
-from sidecars.logshipper.sinks.encodings.record_templates import BLOCK, file_name, id_template, template_slices
+from sidecars.logshipper.sinks.encodings.record_templates import (
+    blocks,
+    file_name,
+    id_template,
+    size_in_id,
+    template_slices,
+)
 from sidecars.logshipper.sinks.encodings.unique_timestamps import unique_timestamps
 
 _METADATA = ("pod_uid", "pod_ip", "node")
@@ -73,10 +79,10 @@ def _json_values(records: Records, now: int) -> Iterator[bytes]:
     """Yield blocks of `["<nanoseconds>",<line>,{"id":…}],`, one for each event."""
     constant = _constant_metadata(records)
     head = orjson.dumps(constant)[1:-1].replace(b"%", b"%%") + (b"," if constant else b"")
-    template = b'["%d",%b,{' + head + b'"id":"' + records.chunk.generation.encode() + b'-%d"%b}],'
+    start = b'["%d",%b,{' + head + b'"id":"' + records.chunk.generation.encode() + b"-%d"
     times, optional = unique_timestamps(records, now), _json_optional(records)
-    for first in range(0, len(records.bodies), BLOCK):
-        stop = min(first + BLOCK, len(records.bodies))
+    for first, stop in blocks(records):
+        template = start + size_in_id(records, first) + b'"%b}],'
         columns = zip(
             times[first:stop],
             map(orjson.dumps, records.bodies[first:stop]),
@@ -131,8 +137,8 @@ def _label_text(labels: Mapping[str, str]) -> str:
 def _entries(records: Records, now: int) -> Iterator[bytes]:
     constant = b"".join(_pair(name, value) for name, value in _constant_metadata(records).items())
     times, optional = unique_timestamps(records, now), _protobuf_optional(records)
-    for first, stop, width in template_slices(records):
-        name, own = id_template(lambda text: _pair("id", text), records, width)
+    for first, stop in template_slices(records):
+        name, own = id_template(lambda text: _pair("id", text), records, first)
         rest = name + constant.replace(b"%", b"%%")
         timestamp, timestamps = _timestamps(times[first:stop])
         lines = list(map(str.encode, records.bodies[first:stop]))

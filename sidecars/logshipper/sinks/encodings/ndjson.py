@@ -21,7 +21,7 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.field_columns import JsonObjects, Table
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.model.timestamps import rfc3339
-from sidecars.logshipper.sinks.encodings.record_templates import BLOCK, file_name
+from sidecars.logshipper.sinks.encodings.record_templates import blocks, file_name, size_in_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,11 @@ def encode(batch: Batch, layout: Layout = PLAIN) -> list[bytes]:
 
 
 def _blocks(records: Records, layout: Layout) -> Iterator[bytes]:
-    whole = len(records.bodies) - records.partial
-    for first in range(0, whole, BLOCK):
-        yield _block(records, slice(first, min(first + BLOCK, whole)), layout, partial=False)
-    if records.partial:
-        yield _block(records, slice(whole, whole + 1), layout, partial=True)
+    for first, stop in blocks(records):
+        yield _block(records, slice(first, stop), layout)
 
 
-def _block(records: Records, block: slice, layout: Layout, *, partial: bool) -> bytes:
+def _block(records: Records, block: slice, layout: Layout) -> bytes:
     columns: list[Iterable[Any]] = [records.offsets[block]] * (2 if layout.before else 1)
     fields = None if records.fields is None else records.fields[block]
     if records.times is not None or layout.now is not None:
@@ -69,17 +66,18 @@ def _block(records: Records, block: slice, layout: Layout, *, partial: bool) -> 
     values: list[Any] = [None] * (count * len(columns))
     for at, column in enumerate(columns):
         values[at :: len(columns)] = column
-    return (_template(records, layout, partial=partial) * count) % tuple(values)
+    return (_template(records, block, layout) * count) % tuple(values)
 
 
-def _template(records: Records, layout: Layout, *, partial: bool) -> bytes:
+def _template(records: Records, block: slice, layout: Layout) -> bytes:
     """Return a record with a place for each column: offset, time and level if there are any, message or fields."""
     generation = records.chunk.generation
     constant = {"id": f"{generation}-", "file": file_name(records), **records.labels}
     head = orjson.dumps(constant).replace(b"%", b"%%")
     ident = f'{{"id":"{generation}-'.encode()
-    before = (layout.before and layout.before.replace("%", "%%") + "\n").replace("<id>", f"{generation}-%d").encode()
-    piece = b',"partial":true' if partial else b""
+    size = size_in_id(records, block.start)
+    before = (layout.before and layout.before.replace("%", "%%") + "\n").replace("<id>", f"{generation}-%d<size>")
+    piece = b',"partial":true' if records.partial and block.stop == len(records.bodies) else b""
     timed = records.times is not None or layout.now is not None
     optional = b"%b" * (timed + (records.levels is not None))
     last = b",%b\n"
@@ -88,7 +86,8 @@ def _template(records: Records, layout: Layout, *, partial: bool) -> bytes:
     elif isinstance(records.fields, Table):
         names = [orjson.dumps(name).replace(b"%", b"%%") for name in records.fields.names]
         last = b"".join(b',%b:"%%b"' % name for name in names) + b"}\n"
-    return before + ident + b"%d" + head.removeprefix(ident)[:-1] + piece + optional + last
+    first = before.encode().replace(b"<size>", size) + ident + b"%d" + size
+    return first + head.removeprefix(ident)[:-1] + piece + optional + last
 
 
 def _table(fields: Table) -> list[list[bytes]]:

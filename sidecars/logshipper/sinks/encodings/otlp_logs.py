@@ -82,8 +82,8 @@ def _resource(labels: Mapping[str, str], resource: Mapping[str, str]) -> bytes:
 def _log_records(records: Records, now: int) -> Iterator[bytes]:
     observed = field_tag(11, _FIXED64) + struct.pack("<Q", now)
     constant = observed + _attribute(6, "log.file.path", file_name(records))
-    for first, stop, width in template_slices(records):
-        name, own = id_template(lambda text: _attribute(6, "log.record.uid", text), records, width)
+    for first, stop in template_slices(records):
+        name, own = id_template(lambda text: _attribute(6, "log.record.uid", text), records, first)
         rest = constant.replace(b"%", b"%%") + name
         lines = list(map(str.encode, _texts(records, first, stop)))
         lengths = list(map(len, lines))

@@ -38,8 +38,8 @@ def encode_frames(batch: Batch, now: int) -> list[bytes]:
 
 def _blocks(records: Records, now: int) -> Iterator[bytes]:
     middle, rest = _fixed(records)
-    for first, stop, width in template_slices(records):
-        name, own = id_template(lambda text: f"{middle}{text}".encode(), records, width)
+    for first, stop in template_slices(records):
+        name, own = id_template(lambda text: f"{middle}{text}".encode(), records, first)
         template = b"%d %b" + name + rest.replace(b"%", b"%%") + b"%b%b"
         heads = _heads(records, first, stop, now)
         ends = [b"] "] * (stop - first)
