@@ -7,13 +7,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.encodings import ndjson
 from tests.logshipper.pod import Pod
 from tests.logshipper.support import append, place_of
+from tests.support import examples
 
 TRACE = "10:00 ERROR failed\n\tat shop.Order.pay(Order.java:1)\n"
 
@@ -143,7 +144,7 @@ _STEPS = st.lists(st.integers(1, 40) | st.sampled_from(["look", "wait", "end", "
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=8)
+@examples(8)
 @given(st.data())
 async def test_an_id_stands_for_one_text_whatever_was_read_when_and_whatever_the_state_forgets(
     form: str, data: st.DataObject
