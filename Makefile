@@ -51,6 +51,7 @@ check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/python -m sidecars.chassis.settings_tables --check
 	$(BIN)/python -m tools.dependencies --check
 	$(BIN)/python -m tools.names --check
+	$(BIN)/python -m tools.page --check
 	$(BIN)/python -m tools.documents.troubleshooting --check
 	$(BIN)/python -m tools.documents.links --check
 	$(BIN)/python -m tools.manifests --check
@@ -78,6 +79,7 @@ docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the tab
 	$(BIN)/python -m sidecars.chassis.settings_tables --write
 	$(BIN)/python -m tools.dependencies --write
 	$(BIN)/python -m tools.names --write
+	$(BIN)/python -m tools.page --write
 	$(BIN)/python -m tools.documents.troubleshooting --write
 	$(BIN)/python -m tools.monitoring --write
 	$(BIN)/python -m tools.manifests --write

@@ -1,8 +1,7 @@
 """The HTML file of the page: the chassis' part, the sidecar's picture, and the status of now.
 
-`page.html` is written for readers. What is sent has no comments and no indentation, and the hashes of the
-Content-Security-Policy are those of the style and the script as sent. Nothing else may run, load or be submitted; a
-picture and a status are data in a block that is not a script.
+`page.html` is made of the sources in tools/page. The hashes of the Content-Security-Policy are those of its style and
+its script. Nothing else may run, load or be submitted; a picture and a status are data, in a block that is no script.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from sidecars.chassis.page.outline import PROCESS, graded, outline, sentence
 from sidecars.chassis.page.picture import STATES, Picture
 
 _HOLE = re.compile(r"@(\w+)@")
-_COMMENT = re.compile(r"//|/\*.*\*/$|<!--.*-->$")
 
 
 def html(picture: Picture | None, status_text: str, path: str, *, siblings: bool = False) -> bytes:
@@ -34,7 +32,7 @@ def html(picture: Picture | None, status_text: str, path: str, *, siblings: bool
     data = {
         "path": path,
         "siblings": siblings,
-        "states": STATES,
+        "states": {name: "|".join(words) for name, words in STATES.items()},
         "process": PROCESS,
         "picture": picture.as_json(),
         "status": status,
@@ -51,10 +49,8 @@ def html(picture: Picture | None, status_text: str, path: str, *, siblings: bool
 
 @cache
 def template() -> str:
-    """Return `page.html` as it is sent, with its holes."""
-    source = pkgutil.get_data(__package__ or "", "page.html") or b""
-    lines = (line.strip() for line in source.decode().splitlines())
-    return "\n".join(line for line in lines if line and not _COMMENT.match(line)) + "\n"
+    """Return `page.html`, which has holes for what is not the same in every page."""
+    return (pkgutil.get_data(__package__ or "", "page.html") or b"").decode()
 
 
 @cache

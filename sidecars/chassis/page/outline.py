@@ -48,7 +48,8 @@ def _troubles(status: Mapping[str, Any]) -> Iterator[str]:
     for one in status.get("trouble", ()):
         level = values.text(one.get("level"))
         ago = values.duration(one.get("age_seconds", 0))
-        said = f"{level} {one.get('code')}, {one.get('count')} times, {ago} ago: {one.get('message')}"
+        times = "1 time" if one.get("count") == 1 else f"{one.get('count')} times"
+        said = f"{level} {one.get('code')}, {times}, {ago} ago: {one.get('message')}"
         yield graded("bad" if level == "error" else "warn", printable(said))
 
 

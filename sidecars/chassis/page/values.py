@@ -5,6 +5,7 @@ Every text is shown as printable characters and with a limit, because a name may
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from sidecars.chassis.runtime.printable import printable, truncate
 
 NOTHING = "—"
 SYMBOLS = {"ok": "✓", "warn": "▲", "bad": "✗", "": "•"}
+_GRADES = {name: re.compile(rf"({'|'.join(words)})(?![\w-])", re.IGNORECASE) for name, words in STATES.items()}
 _LONGEST = 300  # characters of a text in a cell
 _DIGEST = 12  # characters of a digest
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -141,11 +143,7 @@ def listed(value: Any) -> str:
 
 def grade(word: str) -> str:
     """Return `ok`, `warn`, `bad` or "" for a state."""
-    lower = word.lower()
-    for name, words in STATES.items():
-        if any(lower == one or lower.startswith((f"{one} ", f"{one}:", f"{one},")) for one in words):
-            return name
-    return ""
+    return next((name for name, pattern in _GRADES.items() if pattern.match(word)), "")
 
 
 def quantile(buckets: Any, of: float) -> float | None:
