@@ -2,10 +2,12 @@
 
 GET /          the page for people (package `page`): what `/status` says, as tables, refreshed
 GET /livez     200 if every heartbeat is young enough; else 503 and the parts that have stopped
-GET /readyz    200 if no part holds a readiness latch; else 503 and the reasons
+GET /readyz    200 if no part holds a readiness latch; else 503 and the reasons. A client that prefers application/json
+               gets the state with them
 GET /metrics   Prometheus text, or OpenMetrics by negotiation
 GET /status    JSON: state, trouble, the sidecar's own status, effective settings; `?compact` on one line. A client that
                prefers text/html gets the page
+GET /siblings  JSON: the health of the other sidecars of the Pod (`siblings`)
 
 `/` and `/status` answer clients on loopback only, unless `ADMIN_STATUS` is `any`: others get 403. Other Pods need
 health and metrics, and no more. (The app beside us is on loopback, too, so they show nothing that the app may not
@@ -15,7 +17,7 @@ them through a port-forward, by DNS rebinding (`http.host_header`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from sidecars import chassis
+from sidecars.chassis import siblings
 from sidecars.chassis.accept import budget
 from sidecars.chassis.accept.listen import bind, bound_address
 from sidecars.chassis.config.settings import ServiceSettings, variable
@@ -35,6 +38,7 @@ from sidecars.chassis.http.server import Request, Response
 from sidecars.chassis.isolation import confine
 from sidecars.chassis.runtime import descriptors, logs, scrubber
 from sidecars.chassis.runtime.health import Health
+from sidecars.chassis.siblings import Siblings
 from sidecars.chassis.status_document import Status, StatusDocument
 
 if TYPE_CHECKING:
@@ -153,12 +157,15 @@ class _Endpoints:
         self._metrics = metrics
         self._status = status
         self._picture = picture
-        self._by_path: dict[str, Callable[[Request], Response]] = {
+        name, own_port = settings.PREFIX.lower(), settings.admin_listen.port or 0
+        self._siblings = Siblings(siblings.others(settings.admin_siblings, name, [own_port]))
+        self._by_path: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
             "/": self._page_or_json,
             "/livez": lambda _: _result("alive", self._health.not_alive()),
-            "/readyz": lambda _: _result("ready", self._health.not_ready()),
+            "/readyz": self._readiness,
             "/metrics": self._exposition,
             "/status": self._page_or_json,
+            "/siblings": self._health_of_siblings,
         }
 
     async def answer(self, request: Request) -> Response:
@@ -172,7 +179,8 @@ class _Endpoints:
             response = server.text(405, "not allowed: no endpoint changes anything\n", allowed)
         else:
             with descriptors.reserved():  # the metrics of the process come from files in /proc
-                response = endpoint(request)
+                found = endpoint(request)
+            response = found if isinstance(found, Response) else await found
         return replace(response, headers={**response.headers, "Cache-Control": "no-store"})
 
     def _exposition(self, request: Request) -> Response:
@@ -182,18 +190,27 @@ class _Endpoints:
             encode, content_type = choose_encoder("")
         return Response(body=encode(self._metrics), headers={"Content-Type": content_type})
 
+    def _readiness(self, request: Request) -> Response:
+        """Return the reasons as text, or the whole state to a client that prefers JSON, such as a sibling."""
+        problems = self._health.not_ready()
+        if prefers(request.headers.get("accept", ""), _JSON, "text/plain"):
+            return _json(self._status.state_text(), 503 if problems else 200)
+        return _result("ready", problems)
+
+    async def _health_of_siblings(self, request: Request) -> Response:
+        return self._refusal(request) or _json(await self._siblings.text())
+
     def _page_or_json(self, request: Request) -> Response:
         """Return the page at `/` and JSON at `/status`, unless the client prefers the other one."""
         if refusal := self._refusal(request):
             return refusal
         accept = request.headers.get("accept", "")
         if prefers(accept, _JSON, _HTML) if request.path == "/" else not prefers(accept, _HTML, _JSON):
-            text = self._status.text(compact=request.query == "compact")
-            return Response(body=text.encode(), headers={"Content-Type": f"{_JSON}; charset=utf-8", "Vary": "Accept"})
+            return _json(self._status.text(compact=request.query == "compact"))
         from sidecars.chassis.page import document  # noqa: PLC0415 - only a process that a person looks at loads it
 
         picture = self._picture() if self._picture else None
-        body = document.html(picture, self._status.text(compact=True), request.path)
+        body = document.html(picture, self._status.text(compact=True), request.path, siblings=self._siblings.are_known)
         return Response(body=body, headers={**document.headers(), "Vary": "Accept"})
 
     def _refusal(self, request: Request) -> Response | None:
@@ -211,6 +228,10 @@ class _Endpoints:
         else:
             return None
         return server.text(403, sentence)
+
+
+def _json(text: str, status: int = 200) -> Response:
+    return Response(status, text.encode(), {"Content-Type": f"{_JSON}; charset=utf-8", "Vary": "Accept"})
 
 
 def _result(state: str, problems: list[str]) -> Response:

@@ -43,17 +43,10 @@ class StatusDocument:
     def members(self) -> dict[str, Any]:
         """Return the members, in their order."""
         own = dict(self._status())
-        state, seconds = self._health.state()
-        not_alive, not_ready = self._health.not_alive(), self._health.not_ready()
         return {
-            "name": self._settings.PREFIX.lower(),
-            "version": chassis.__version__,
-            "state": state,
-            "since": self._moment(seconds),
-            "since_seconds": round(seconds, 1),
-            "reasons": [*not_alive, *not_ready],
-            "not_alive": not_alive,
-            "not_ready": not_ready,
+            **self.state(),
+            "not_alive": self._health.not_alive(),
+            "not_ready": self._health.not_ready(),
             "trouble": [*troubles.recent(), *own.pop("trouble", ())],
             **own,
             "uptime_seconds": round(time.monotonic() - self._started, 3),
@@ -64,9 +57,28 @@ class StatusDocument:
             "settings": effective(self._settings),
         }
 
+    def state(self) -> dict[str, Any]:
+        """Return the first members: who this is, and how it is. `/readyz` gives them to a sibling."""
+        state, seconds = self._health.state()
+        return {
+            "name": self._settings.PREFIX.lower(),
+            "version": chassis.__version__,
+            "state": state,
+            "since": self._moment(seconds),
+            "since_seconds": round(seconds, 1),
+            "reasons": [*self._health.not_alive(), *self._health.not_ready()],
+        }
+
+    def state_text(self) -> str:
+        """Return the first members as JSON in ASCII on one line, without a secret."""
+        return self._text(self.state(), compact=True)
+
     def text(self, *, compact: bool = False) -> str:
         """Return the document as JSON in ASCII without a secret: on many lines, or with `compact` on one."""
-        text = json.dumps(self.members(), ensure_ascii=False, default=str, indent=None if compact else 2)
+        return self._text(self.members(), compact=compact)
+
+    def _text(self, members: dict[str, Any], *, compact: bool) -> str:
+        text = json.dumps(members, ensure_ascii=False, default=str, indent=None if compact else 2)
         text = logs.scrubbed(text, "/status")  # before characters are escaped, else a secret with some is not found
         if not text.isascii():
             text = json.dumps(json.loads(text), indent=None if compact else 2)

@@ -27,6 +27,7 @@ PROFILES: dict[str, list[dict[str, str]]] = {
             "WARCOPIER_VERSION": "{_}",
             "WARCOPIER_WATCH": "true",
             "WARCOPIER_ADMIN_LISTEN": "unix:/{_}",
+            "WARCOPIER_ADMIN_SIBLINGS": "{_}=1",
         }
     ],
     "logshipper": [
@@ -52,6 +53,7 @@ PROFILES: dict[str, list[dict[str, str]]] = {
             "LOGSHIPPER_LINK_ROOTS": "/{_}",
             "LOGSHIPPER_DONE_FILE": "/{_}",
             "LOGSHIPPER_ADMIN_LISTEN": "unix:/{_}",
+            "LOGSHIPPER_ADMIN_SIBLINGS": "{_}=1",
         },
         {
             "LOGSHIPPER_PATHS": "/logs/*.log",
@@ -83,6 +85,7 @@ PROFILES: dict[str, list[dict[str, str]]] = {
             "AMBASSADOR_HEADERS": "X-{name}: {_}\n+Cookie: a={_}\n",
             "AMBASSADOR_TOKEN": "{_}",
             "AMBASSADOR_ADMIN_LISTEN": "unix:/{_}",
+            "AMBASSADOR_ADMIN_SIBLINGS": "{_}=1",
         }
     ],
     "adapter": [
@@ -106,6 +109,7 @@ PROFILES: dict[str, list[dict[str, str]]] = {
             "ADAPTER_BASIC_AUTH": "{_}:" + BCRYPT,
             "ADAPTER_TOKEN": "{_}",
             "ADAPTER_ADMIN_LISTEN": "unix:/{_}",
+            "ADAPTER_ADMIN_SIBLINGS": "{_}=1",
         },
         {"ADAPTER_TARGET_USERNAME": "{_}", "ADAPTER_TARGET_PASSWORD": "{_}"},
     ],

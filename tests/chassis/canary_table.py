@@ -36,6 +36,7 @@ TABLE: dict[str, dict[str, str]] = {
         "POD_NAMESPACE": "check error start",
         "POD_UID": "check error start",
         "WARCOPIER_ADMIN_LISTEN": "check error",
+        "WARCOPIER_ADMIN_SIBLINGS": "check error",
         "WARCOPIER_CONTEXT_PATH": "check error",
         "WARCOPIER_SOURCE": "check error start",
         "WARCOPIER_TARGET": "check error log start",
@@ -43,6 +44,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "logshipper": {
         "LOGSHIPPER_ADMIN_LISTEN": "check error",
+        "LOGSHIPPER_ADMIN_SIBLINGS": "check error",
         "LOGSHIPPER_DONE_FILE": "check error",
         "LOGSHIPPER_DROP": "check error",
         "LOGSHIPPER_EXCLUDE": "check error",
@@ -80,6 +82,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "ambassador": {
         "AMBASSADOR_ADMIN_LISTEN": "check error",
+        "AMBASSADOR_ADMIN_SIBLINGS": "check error",
         "AMBASSADOR_BALANCE": "check error start status",
         "AMBASSADOR_HEADERS": "peer response",
         "AMBASSADOR_HEADERS (name)": "check peer response start status",
@@ -102,6 +105,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "adapter": {
         "ADAPTER_ADMIN_LISTEN": "check error",
+        "ADAPTER_ADMIN_SIBLINGS": "check error",
         "ADAPTER_AGENT_LISTEN": "check error",
         "ADAPTER_BASIC_AUTH": "",
         "ADAPTER_CLIENT_CA": "check error",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 
 import httpx
+import pytest
 
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.setting_types import Address
+from sidecars.chassis.http.server import Request
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health
+from sidecars.chassis.status_document import StatusDocument
 from tests.chassis.programs import Settings
 from tests.support import PATIENCE, free_port
 
@@ -46,6 +49,19 @@ async def test_readiness_is_a_number_for_a_dashboard() -> None:
         assert metrics.get_sample_value("sidecar_ready") == 0
         latch.release()
         assert metrics.get_sample_value("sidecar_ready") == 1
+
+
+@pytest.mark.parametrize(("status", "expected"), [("loopback", 403), ("any", 200)])
+async def test_nobody_beyond_this_pod_makes_a_sidecar_ask_its_siblings(status: str, expected: int) -> None:
+    settings = Settings(admin_listen=Address("127.0.0.1", 0), admin_status=status, admin_siblings={"x": free_port()})
+    document = StatusDocument(settings, Health(), dict)
+    endpoints = admin_server._Endpoints(settings, Health(), admin_server.registry(), document, None)
+
+    stranger = await endpoints.answer(Request("GET", "/siblings", "", {"host": "127.0.0.1"}, is_local=False))
+    neighbour = await endpoints.answer(Request("GET", "/siblings", "", {"host": "127.0.0.1"}, is_local=True))
+
+    assert (stranger.status, neighbour.status) == (expected, 200)
+    assert (b"not here" in stranger.body) == (expected == 200)
 
 
 def test_lines_of_the_log_are_counted_by_level_and_each_level_is_there_before_its_first_line() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sidecars.chassis import siblings
 from sidecars.chassis.config.settings import ServiceSettings, Settings, specs
 from tests.support import ROOT
 
@@ -80,6 +81,16 @@ def test_no_two_sidecars_share_an_admin_port_since_a_pod_shares_one_network() ->
     ports = [spec.default for cls in services for spec in specs(cls) if spec.field == "admin_listen"]
     assert len(set(ports)) == len(services)
     assert "off" not in ports
+
+
+def test_siblings_are_asked_on_the_admin_ports_of_the_settings() -> None:
+    defaults = {
+        name: int(spec.default.removeprefix(":"))
+        for name in NAMES
+        for spec in specs(settings_of(name))
+        if spec.field == "admin_listen" and spec.default
+    }
+    assert dict(siblings.PORTS) == defaults
 
 
 @pytest.mark.parametrize("name", NAMES)

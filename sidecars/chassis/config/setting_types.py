@@ -280,6 +280,14 @@ def _at(where: str, setting_type: SettingType[Any], raw: str) -> Any:
         raise ValueError(f"{where}{error}") from None
 
 
+def _parse_named_ports(raw: str) -> dict[str, int]:
+    return {} if raw == "off" else pairs(text, integer(1, _HIGHEST_PORT)).parse(raw)
+
+
+named_ports = SettingType("name=port, … or off", _parse_named_ports, lambda value: pairs().show(value) or "off")
+"""Ports by name; `off` is none."""
+
+
 # -- secrets ------------------------------------------------------------------------------------------------------
 
 

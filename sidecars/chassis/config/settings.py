@@ -18,7 +18,7 @@ Rules that are implemented here and nowhere else:
 
 from __future__ import annotations
 
-from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, text
+from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, named_ports, text
 from sidecars.chassis.isolation import roots
 from sidecars.chassis.runtime import light_dataclasses, logs
 from sidecars.chassis.runtime.file_io import read_text
@@ -138,6 +138,9 @@ class ServiceSettings(Settings):
         "the clients that `/status` answers: `loopback` is this Pod alone, and `kubectl port-forward`; others get 403",
         default="loopback",
     )
+    admin_siblings: dict[str, int] | None = setting(
+        named_ports, "admin ports of the Pod's other sidecars, for `/siblings`; unset: their default ports", default=""
+    )
     drain_timeout: float = setting(duration(), "time after SIGTERM in which work in progress may end", default="25s")
 
     def admin_address(self) -> Address:
@@ -242,9 +245,12 @@ class _Loader:
         return False
 
     def _nearest(self, variable: str) -> str:
+        from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
+
         known = {spec.variable for spec in self.specs}
         named = {spec.named(self.prefix, name) for spec in self.specs if spec.group for name in self.names[spec.group]}
-        return _closest(variable, known | named, 0.6, otherwise=f"; --help lists the {len(known)} there are")
+        close = wrong_values.closest(variable, known | named, 0.6)
+        return f"; did you mean {close}?" if close else f"; --help lists the {len(known)} there are"
 
     def _group(self, item: light_dataclasses.Field) -> dict[str, Any]:
         members = [spec for spec in self.specs if spec.group == item.name]
@@ -266,9 +272,10 @@ class _Loader:
     def _note_missing_anchor(self, name: str, members: list[Spec], anchor: str) -> None:
         from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
 
-        known = {spec.variable for spec in self.specs}
-        named = (spec.named(self.prefix, name) for spec in members)
-        self.problems |= wrong_values.without_anchor(named, anchor, known, self.environ)
+        named = [spec.named(self.prefix, name) for spec in members]
+        self.problems |= wrong_values.without_anchor(
+            named, anchor, {spec.variable for spec in self.specs}, self.environ
+        )
 
     def _member(self, cls: type, members: list[Spec], name: str) -> Any:
         values: dict[str, Any] = {"name": name}
@@ -335,13 +342,6 @@ class _Loader:
         from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
 
         self.problems[variable] = wrong_values.sentence(variable, value, setting_type, problem)
-
-
-def _closest(variable: str, known: set[str], cutoff: float, *, otherwise: str) -> str:
-    from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
-
-    close = wrong_values.closest(variable, known, cutoff)
-    return f"; did you mean {close}?" if close else otherwise
 
 
 def variable(cls: type[Settings], field_name: str, name: str = DEFAULT_NAME) -> str:

@@ -85,6 +85,7 @@ def test_check_prints_the_effective_settings_and_does_not_begin(start: Start) ->
         "DEMO_CONFINEMENT": "best-effort",
         "DEMO_ADMIN_LISTEN": "off",
         "DEMO_ADMIN_STATUS": "loopback",
+        "DEMO_ADMIN_SIBLINGS": "",
         "DEMO_DRAIN_TIMEOUT": "1.5s",
     }
     assert program.stderr == ""
