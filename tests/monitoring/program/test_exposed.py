@@ -38,11 +38,9 @@ FOREIGN = {
 }
 # Metrics that no alert and no dashboard shows, and why.
 NOT_SHOWN = {
-    "ambassador_buffer_bytes": "for a closer look once the memory of buffers is short, of which an alert tells",
-    "ambassador_buffer_limit_bytes": "the same",
-    "ambassador_buffer_refused_heads_total": "the same; the requests are among the 503",
-    "ambassador_buffer_shortages_total": "the same",
-    "ambassador_buffer_unkept_bodies_total": "the same",
+    "ambassador_buffer_refused_heads_total": "for a closer look once an alert says that memory is short; they are 503",
+    "ambassador_buffer_shortages_total": "the bytes are shown beside their limit, and an alert tells",
+    "ambassador_buffer_unkept_bodies_total": "for a closer look once an alert says that memory is short",
     "ambassador_downstream_connections_total": "new connections say little beside the open ones",
     "ambassador_endpoint_connections_idle": "the sum of all endpoints is shown",
     "ambassador_endpoint_ejections_total": "the table shows which endpoints are ejected now",

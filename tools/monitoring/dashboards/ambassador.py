@@ -84,18 +84,8 @@ REQUESTS = Row(
     ],
 )
 CONNECTIONS = Row(
-    "Attempts and connections",
+    "Connections and memory",
     [
-        Panel(
-            "Attempts beyond the first",
-            "Retries after a failure, and requests repeated because an idle connection closed under them.",
-            "reqps",
-            [
-                rate("ambassador_upstream_retries_total", "upstream", legend="{{upstream}} retries"),
-                rate("ambassador_upstream_idle_races_total", "upstream", legend="{{upstream}} idle races"),
-            ],
-            width=6,
-        ),
         Panel(
             "Connections of the app",
             "Open now; admitted at most (AMBASSADOR_MAX_CONNECTIONS); closed for newcomers.",
@@ -131,18 +121,32 @@ CONNECTIONS = Row(
             ],
             width=6,
         ),
+        Panel(
+            "Buffer memory",
+            "Bytes of each Pod that wait because a peer does not take them, and AMBASSADOR_BUFFER_MEMORY. Near it reads"
+            " are small, and large bodies are not kept for a retry.",
+            "bytes",
+            [
+                level("ambassador_buffer_bytes", "pod", "{{pod}} held"),
+                level("ambassador_buffer_limit_bytes", "pod", "{{pod}} limit"),
+            ],
+            width=6,
+        ),
     ],
 )
 ENDPOINTS = Row(
     "Endpoints",
     [
         Panel(
-            "Attempts by endpoint",
-            "Attempts begun, and those that failed or got a 5xx.",
+            "Attempts",
+            "Attempts begun at each endpoint, and those that failed or got a 5xx. Retries after a failure, and requests"
+            " repeated because an idle connection closed under them.",
             "reqps",
             [
                 rate("ambassador_endpoint_requests_total", _BY_ENDPOINT, legend=_ENDPOINT),
                 rate("ambassador_endpoint_failures_total", _BY_ENDPOINT, legend=f"{_ENDPOINT} failed"),
+                rate("ambassador_upstream_retries_total", "upstream", legend="{{upstream}} retries"),
+                rate("ambassador_upstream_idle_races_total", "upstream", legend="{{upstream}} idle races"),
             ],
             width=8,
         ),

@@ -155,6 +155,10 @@ MODELS: dict[str, Model] = {
     ),
     "adapter_upstream_requests": _const(18),
     "adapter_verdict": _verdict,
+    "ambassador_buffer_bytes": lambda _labels, pod, minute: round(
+        (3.1e6 if _failing(minute) else 1.4e6) * _wave(pod, minute)
+    ),
+    "ambassador_buffer_limit_bytes": _const(64 * 1024 * 1024),
     "ambassador_downstream_connections_limit": _const(256),
     "ambassador_downstream_connections_open": lambda _labels, pod, minute: round(38 * _wave(pod, minute)),
     "ambassador_downstream_sent_bytes": lambda _labels, pod, minute: 2400 * 5200 * _wave(pod, minute),
