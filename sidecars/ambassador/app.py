@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sidecars.ambassador.data_path import DataPath, Resolvers, cares_resolver
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis import admin_server
@@ -9,16 +11,26 @@ from sidecars.chassis.accept.listen import bind
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime.lifecycle import ServiceContext
 
+if TYPE_CHECKING:
+    from sidecars.chassis.page.picture import Picture
+
+
+def picture() -> Picture:
+    """Return the picture of the page."""
+    from sidecars.ambassador.picture import PICTURE  # noqa: PLC0415 - only a process that a person looks at loads it
+
+    return PICTURE
+
 
 async def serve(settings: Settings, context: ServiceContext, resolvers: Resolvers = cares_resolver) -> None:
     """Serve every upstream until the context stops, and then until the app's connections have ended."""
     if settings.workers > 1:
         from sidecars.ambassador.workers.supervisor import supervise  # noqa: PLC0415 - most ambassadors have one process
 
-        await supervise(settings, context)
+        await supervise(settings, context, picture)
         return
     path = DataPath(settings, context, resolvers)
-    async with admin_server.serve(settings, context.health, path.metrics, path.status):
+    async with admin_server.serve(settings, context.health, path.metrics, path.status, picture=picture):
         listeners = {
             name: bind(upstream.listen, variable(Settings, "listen", name))
             for name, upstream in settings.upstreams.items()

@@ -31,6 +31,7 @@ from sidecars.chassis.config.settings import variable
 
 if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
+    from sidecars.ambassador.discovery.dns_target import DnsTarget
     from sidecars.ambassador.upstream.upstream import Upstream
 
 LEAVING: Final = "leaving"
@@ -120,6 +121,13 @@ def _failures(endpoint: Endpoint) -> str:
     if number > 1:
         return f"{number} failures in a row, the last: {last or 'unknown'}"
     return last or "a failure"
+
+
+def of_dns(target: DnsTarget) -> str:
+    """Return the condition of the look-ups of a name: `ok`, `waiting` for the first answer, `stale` or `failed`."""
+    if target.error:
+        return "stale" if target.endpoints else "failed"
+    return "waiting" if target.answered_at is None else "ok"
 
 
 # -- an upstream ---------------------------------------------------------------------------------------------------

@@ -157,6 +157,7 @@ def _target(
 
     return {
         "target": str(target.target),
+        **({"dns": {"answer": conditions.of_dns(target)}} if has_name else {}),
         "dns_age_seconds": round(now - target.answered_at, 3) if has_name and target.answered_at is not None else None,
         "dns_holds_seconds": target.valid_for,
         "dns_error": target.error,

@@ -23,6 +23,7 @@ from sidecars.ambassador.status.upstream_status import left_out_notes
 _GREATEST: Final = frozenset({"endpoints_known", "endpoints_down", "endpoints_leaving"})
 _LEAST: Final = frozenset({"state_seconds", "condition_seconds", "ends_in_seconds"})
 _WORST: Final = frozenset({"condition", "state"})
+_SUMS: Final = ("connections", "requests")  # of an upstream
 _LISTS: Final = ("endpoints", "leaving")  # of a target
 
 Page = Mapping[str, Any]
@@ -36,7 +37,8 @@ def together(pages: Sequence[Page]) -> dict[str, Any]:
     ranks = _ranks(pages)
     places = shares({name: len(found) for name, found in ranks.items()})
     listed = {name: set(nlargest(places[name], found, key=found.__getitem__)) for name, found in ranks.items()}
-    merged = merge_pages([_cut(page, listed) for page in pages])
+    merged = merge_pages([{**_cut(page, listed), "trouble": None} for page in pages])
+    merged["trouble"] = _troubles([one for page in pages for one in page.get("trouble", ())])
     sizes = {name: len(found) for name, found in ranks.items()}
     for name, upstream in merged["upstreams"].items():
         upstream["endpoints_left_out"] = sizes[name] - places[name]
@@ -45,16 +47,28 @@ def together(pages: Sequence[Page]) -> dict[str, Any]:
 
 
 def summary(page: Page) -> dict[str, Any]:
-    """Return the page of one worker without its endpoints."""
+    """Return the page of one worker without its endpoints, and its sums over all upstreams."""
     if not page:
         return {}
+    upstreams = {
+        name: {key: value for key, value in upstream.items() if key != "targets"}
+        for name, upstream in page["upstreams"].items()
+    }
     return {
         **page,
-        "upstreams": {
-            name: {key: value for key, value in upstream.items() if key != "targets"}
-            for name, upstream in page["upstreams"].items()
-        },
+        **{f"{key}_together": sum(each[key] for each in upstreams.values()) for key in _SUMS},
+        "upstreams": upstreams,
     }
+
+
+def _troubles(troubles: Sequence[Page]) -> list[dict[str, Any]]:
+    """Return one entry for each code: the latest, with the count of all. Errors come first, then the latest."""
+    latest: dict[str, Page] = {}
+    for one in sorted(troubles, key=lambda one: (one["level"] != "error", one["age_seconds"])):
+        latest.setdefault(one["code"], one)
+    return [
+        {**kept, "count": sum(one["count"] for one in troubles if one["code"] == code)} for code, kept in latest.items()
+    ]
 
 
 Address = tuple[str, str]  # of a target

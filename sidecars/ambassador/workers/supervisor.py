@@ -26,8 +26,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -43,6 +43,9 @@ from sidecars.chassis.accept.listen import bind
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.lifecycle import ServiceContext
+
+if TYPE_CHECKING:
+    from sidecars.chassis.page.picture import Picture
 
 log = logs.get("ambassador")
 
@@ -188,12 +191,12 @@ class Fleet(Collector):
         return await worker.process.wait()
 
 
-async def supervise(settings: Settings, context: ServiceContext) -> None:
-    """Run the workers until the context stops, and then until each has drained."""
+async def supervise(settings: Settings, context: ServiceContext, picture: Callable[[], Picture]) -> None:
+    """Run the workers until the context stops, and then until each has drained. `picture` is for the page."""
     fleet = Fleet(settings, context)
     registry = CollectorRegistry()
     registry.register(fleet)
-    async with admin_server.serve(settings, context.health, registry, fleet.status):
+    async with admin_server.serve(settings, context.health, registry, fleet.status, picture=picture):
         fleet.bind(settings)
         keeping = [asyncio.create_task(fleet.keep_running(worker)) for worker in fleet.workers]
         try:

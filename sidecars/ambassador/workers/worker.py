@@ -30,6 +30,7 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
     from sidecars.ambassador.data_path import DataPath  # noqa: PLC0415 - heavy, and only wanted once the settings are right
     from sidecars.ambassador.workers import reports  # noqa: PLC0415 - wanted only once the settings are right
     from sidecars.ambassador.workers.shares import Shares  # noqa: PLC0415 - nor is this
+    from sidecars.chassis.runtime import troubles  # noqa: PLC0415 - nor is this
 
     control = socket.socket(fileno=plan.control)
     reader, writer = await asyncio.open_connection(sock=control)
@@ -40,7 +41,8 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
     async def report() -> None:
         with contextlib.suppress(ConnectionError):
             health = context.health
-            writer.write(reports.encode(health.not_ready(), health.not_alive(), path.status(every=True), path.metrics))
+            status = {**path.status(every=True), "trouble": troubles.recent()}
+            writer.write(reports.encode(health.not_ready(), health.not_alive(), status, path.metrics))
             await writer.drain()
 
     async def keep_reporting() -> None:

@@ -89,10 +89,24 @@ _OF_GROUP = frozenset({"share", "rate-share"})
 _OF_WHOLE = frozenset({"bar"})
 
 STATES: dict[str, tuple[str, ...]] = {
-    "ok": ("ready", "healthy", "pass", "ok", "good", "alive", "verified", "deployed", "closed", "balanced", "yes"),
+    "ok": (
+        "ready",
+        "serving",
+        "healthy",
+        "pass",
+        "ok",
+        "good",
+        "alive",
+        "verified",
+        "deployed",
+        "closed",
+        "balanced",
+        "yes",
+    ),
     "warn": (
         *("warn", "warning", "unchecked", "starting", "probation", "trial", "waiting", "backing off", "half-open"),
         *("searching", "standing by", "leaving", "copying", "draining", "stale", "unknown", "panic"),
+        *("degraded", "limited", "slow start"),
     ),
     "bad": (
         *("not ready", "not alive", "no answer", "fail", "failed", "bad", "ejected", "unhealthy", "error", "open"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
-from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, DnsTarget, ResolvedAddress
 from sidecars.ambassador.status import conditions
 from sidecars.ambassador.status.conditions import Condition
 from tests.ambassador.exchanges import Pair
@@ -153,6 +153,17 @@ def test_a_name_that_cannot_be_looked_up_any_more_degrades_its_upstream() -> Non
             "degraded",
             ["orders cannot be looked up, its last addresses are used: no answer in time"],
         )
+
+
+def test_the_look_ups_of_a_name_are_waiting_ok_stale_or_failed() -> None:
+    with Pair() as pair:
+        target = pair.upstream.dns_targets[0]
+        assert conditions.of_dns(target) == "ok"
+        target.note_failure("no answer in time")
+        assert conditions.of_dns(target) == "stale"
+        target.endpoints.clear()
+        assert conditions.of_dns(target) == "failed"
+        assert conditions.of_dns(DnsTarget(target.target)) == "waiting"
 
 
 def test_limits_that_are_reached_are_told_with_their_settings() -> None:

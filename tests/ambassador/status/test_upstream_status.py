@@ -89,7 +89,9 @@ def test_the_state_of_an_upstream_lasts_from_the_first_look_that_saw_it() -> Non
 def test_the_age_of_dns_is_that_of_names_alone() -> None:
     with Pair() as named, Pair(AMBASSADOR_UPSTREAM="http://10.0.0.1") as fixed:
         assert upstream(named, 7.0)["targets"][0]["dns_age_seconds"] == 7.0
+        assert upstream(named, 7.0)["targets"][0]["dns"] == {"answer": "ok"}
         assert upstream(fixed, 7.0)["targets"][0]["dns_age_seconds"] is None
+        assert "dns" not in upstream(fixed, 7.0)["targets"][0]
 
 
 def test_of_many_endpoints_the_worst_are_listed_in_their_order_and_the_others_counted() -> None:

@@ -78,6 +78,18 @@ def test_errors_of_all_workers_add_up_by_their_type() -> None:
     ]
 
 
+def test_a_trouble_of_several_workers_is_one_the_latest_with_the_count_of_all() -> None:
+    def trouble(level: str, code: str, message: str, count: int, age: float) -> dict[str, Any]:
+        return {"level": level, "code": code, "message": message, "count": count, "age_seconds": age}
+
+    one = [trouble("warning", "endpoint-ejected", "older", 2, 60.0)]
+    other = [trouble("error", "defect", "bad", 1, 300.0), trouble("warning", "endpoint-ejected", "newer", 3, 5.0)]
+    assert pages.together([{**page(), "trouble": one}, {**page(), "trouble": other}, page()])["trouble"] == [
+        trouble("error", "defect", "bad", 1, 300.0),
+        trouble("warning", "endpoint-ejected", "newer", 5, 5.0),
+    ]
+
+
 def test_of_many_endpoints_the_worst_of_any_worker_are_listed_with_the_counts_of_all() -> None:
     many = [f"10.0.{number >> 8}.{number & 255}:80" for number in range(1000)]
 
@@ -94,8 +106,10 @@ def test_of_many_endpoints_the_worst_of_any_worker_are_listed_with_the_counts_of
     assert whole["notes"] == [f"orders: the worst {MOST} of 1,000 endpoints are listed; /metrics has all"]
 
 
-def test_the_summary_of_a_worker_has_no_endpoints() -> None:
-    assert pages.summary(page(endpoint(), requests=3))["upstreams"] == {"orders": {"requests": 3}}
+def test_the_summary_of_a_worker_has_sums_and_no_endpoints() -> None:
+    found = pages.summary(page(endpoint(), requests=3, connections=2))
+    assert found["upstreams"] == {"orders": {"requests": 3, "connections": 2}}
+    assert (found["requests_together"], found["connections_together"]) == (3, 2)
     assert pages.summary({}) == {}
 
 
