@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from sidecars.adapter.app_client.client import AppClient
 from sidecars.adapter.app_client.interpretation import InterpretationOptions
@@ -27,6 +28,9 @@ from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.lifecycle import BadSettings, ServiceContext
+
+if TYPE_CHECKING:
+    from sidecars.chassis.page.picture import Picture
 
 log = logs.get("adapter")
 
@@ -52,13 +56,20 @@ async def run(settings: Settings, context: ServiceContext) -> None:
         handlers = _handlers(settings, routes, app_client, statistics)
         probes = ProbeHandler(routes, handlers, statistics.server, authenticator)
         async with (
-            admin_server.serve(settings, context.health, metrics, statistics.status_page),
+            admin_server.serve(settings, context.health, metrics, statistics.status_page, picture=_picture),
             serve(probes, sockets, client_limits(settings), longest, own_tls),
             _agent(settings, [handler for handler in handlers.values() if isinstance(handler, VerdictHandler)]),
         ):
             listening.release()
             log.info("listening", address=bound_address(sockets), routes=[route.path for route in routes])
             await context.stopping.wait()
+
+
+def _picture() -> Picture:
+    """Import the picture: it costs nothing until somebody looks at the page."""
+    from sidecars.adapter.picture import PICTURE  # noqa: PLC0415 - see above
+
+    return PICTURE
 
 
 def _interpretation_options(settings: Settings, routes: Iterable[Route]) -> dict[AppRequest, InterpretationOptions]:

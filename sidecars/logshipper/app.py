@@ -34,7 +34,7 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
@@ -61,6 +61,9 @@ from sidecars.logshipper.transform.pipeline import Pipeline
 from sidecars.logshipper.volumes import globs
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
+if TYPE_CHECKING:
+    from sidecars.chassis.page.picture import Picture
+
 log = logs.get("logshipper")
 
 _SAVE = 1.0  # seconds between snapshots, at least
@@ -80,7 +83,7 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     try:
         store.add_sinks(settings.sinks)
         app = _App(settings, context, store)
-        async with admin_server.serve(settings, context.health, app.registry, app.status):
+        async with admin_server.serve(settings, context.health, app.registry, app.status, picture=_picture):
             await app.start()
             await app.run(starting)
     finally:
@@ -242,6 +245,13 @@ class _App:
         return status.page(
             status.Parts(self._shippers, self._queues, self._ledgers, self._follower, self._store, time.monotonic)
         )
+
+
+def _picture() -> Picture:
+    """Import the picture: it costs nothing until somebody looks at the page."""
+    from sidecars.logshipper.picture import PICTURE  # noqa: PLC0415 - see above
+
+    return PICTURE
 
 
 def log_volumes(settings: Settings, environ: Mapping[str, str]) -> LogVolumes:

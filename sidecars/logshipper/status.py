@@ -8,25 +8,25 @@ The sum of all accounts is compared with all positions if nothing has moved sinc
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from heapq import nlargest
 from typing import Any, NamedTuple
 
 from sidecars.logshipper.delivery.shipper import Attempts, Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
+from sidecars.logshipper.input.open_files import disk_use
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.ledger import Account, Ledger
 from sidecars.logshipper.model.ledger_words import in_bytes, sum_in_words
+from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.state.store import Store
 
 MOST_FILES = 50
 """Files that are listed for each sink."""
 
 _AT_ONCE = 500  # files that are looked at in one step: about 2 ms
-_BLOCK = 512  # bytes of `st_blocks` (stat(2))
 _MOST_DIFFERENCES = 3  # that the sum of a sink has
 _SLOW = 1.0  # seconds after which a batch without an answer is worth a sentence
 
@@ -60,15 +60,16 @@ def page(parts: Parts) -> Mapping[str, Any]:
 def page_steps(parts: Parts) -> Steps:
     """Return the page, as JSON values, in steps."""
     follower = parts.follower
+    rotated = yield from _rotated_steps(follower)
     sinks = {}
     for shipper in parts.shippers:
-        sinks[shipper.name] = yield from _sink_steps(shipper, parts)
-    held = yield from follower.open_files.held_steps()
+        sinks[shipper.name] = yield from _sink_steps(shipper, parts, rotated)
+    held = yield from _held_steps(follower, rotated)
     return {
         "sinks": sinks,
         "sums": [f"{name}: {sink['sum']}" for name, sink in sinks.items()],
         "left_out": [f"{name}: {sink['left_out']}" for name, sink in sinks.items() if sink["left_out"]],
-        "held": held._asdict(),
+        "held": held,
         "unreadable": follower.access.unreadable,
         "unreadable_count": follower.access.unreadable_count,
         "not_followed": follower.access.not_followed,
@@ -82,14 +83,12 @@ def page_steps(parts: Parts) -> Steps:
 # -- a sink ------------------------------------------------------------------------------------------------------------
 
 
-def _sink_steps(shipper: Shipper, parts: Parts) -> Steps:
+def _sink_steps(shipper: Shipper, parts: Parts, rotated: Container[str]) -> Steps:
     name, ledger, follower = shipper.name, parts.ledgers[shipper.name], parts.follower
     total, first = ledger.total, _counts(ledger.total)
     worst, wrong, pending, missing, oldest = Worst(MOST_FILES), [], 0, 0, -1.0
     tails = list(follower.tails.values())
     for start in range(0, len(tails), _AT_ONCE):
-        if start:
-            yield
         now = parts.clock()
         some = [_waiting(tail, name, now) for tail in tails[start : start + _AT_ONCE] if _is_followed(tail, follower)]
         pending += sum(one.pending for one in some)
@@ -97,12 +96,17 @@ def _sink_steps(shipper: Shipper, parts: Parts) -> Steps:
         oldest = max([oldest, *(one.age for one in some)])
         wrong += [ledger.check_file(one.tail.state.generation, one.pending) for one in some]
         worst.add(some)
+        yield
     if _counts(total) == first:
         wrong.append(ledger.check_total(pending))
     differences = [one for one in wrong if one]
     attempts, now, refuses_all = shipper.attempts(), parts.clock(), shipper.refuses_all
     listed = [one.tail for one in worst.choose() if _is_followed(one.tail, follower)]
-    files = [_file(tail, ledger, name, now, in_trouble=bool(shipper.trouble)) for tail in listed]
+    files = [
+        _file(tail, ledger, name, now)
+        | _words(tail, name, renamed=tail.state.generation in rotated, in_trouble=bool(shipper.trouble))
+        for tail in listed
+    ]
     hidden = total.pending - sum(ledger.files[tail.state.generation].pending for tail in listed)
     return {
         "state": state_of(total.pending, shipper.in_flight, shipper.trouble, refuses_all=refuses_all),
@@ -131,10 +135,10 @@ def state_of(pending: int, in_flight: int, trouble: str, *, refuses_all: bool) -
     if refuses_all:
         return "refuses every line"
     if trouble:
-        return "failing"
+        return "backing off"
     if in_flight:
         return "sending"
-    return "waiting" if pending else "idle"
+    return "pending" if pending else "idle"
 
 
 def why(trouble: str, attempts: Attempts, in_flight: int, pending: int, missing: int, *, waits: bool) -> str:
@@ -238,35 +242,70 @@ def _waiting(tail: Tail, sink: str, now: float) -> Waiting:
     return Waiting(tail, pending, -1.0 if oldest is None else max(0.0, now - oldest))
 
 
-def _file(tail: Tail, ledger: Ledger, sink: str, now: float, *, in_trouble: bool) -> dict[str, Any]:
-    _, pending, age = _waiting(tail, sink, now)
-    status = None if tail.descriptor is None else os.fstat(tail.descriptor)
-    deleted = status is not None and not status.st_nlink
-    held = status is not None and (deleted or tail.is_renamed)
+def _file(tail: Tail, ledger: Ledger, sink: str, now: float) -> dict[str, Any]:
+    age = _waiting(tail, sink, now).age
     return {
         "generation": tail.state.generation,
         "file": tail.state.first_path,
         "path": tail.state.path,
-        "state": file_state(
-            dormant=tail.dormant,
-            parked=tail.parked,
-            is_open=status is not None,
-            renamed=tail.is_renamed,
-            deleted=deleted,
-        ),
-        "held_bytes": status.st_blocks * _BLOCK if status is not None and held else 0,
         "position": tail.position(sink).offset,
         "size": tail.state.size,
         "oldest_seconds": _seconds(age),
-        "waits_for": waits_for(
-            pending,
-            in_flight=tail.in_flight(sink),
-            complete=tail.has_event_for(sink),
-            reachable=tail.reachable,
-            in_trouble=in_trouble,
-        ),
         **ledger.files[tail.state.generation].as_dict(),
     }
+
+
+def _words(tail: Tail, sink: str, *, renamed: bool, in_trouble: bool) -> dict[str, Any]:
+    use = disk_use(tail)
+    deleted = use is not None and use.is_deleted
+    state = file_state(
+        dormant=tail.dormant, parked=tail.parked, is_open=use is not None, renamed=renamed, deleted=deleted
+    )
+    waiting = waits_for(
+        tail.pending(sink),
+        in_flight=tail.in_flight(sink),
+        complete=tail.has_event_for(sink),
+        reachable=tail.reachable,
+        in_trouble=in_trouble,
+    )
+    return {"state": state, "held_bytes": use.size if use and (renamed or deleted) else 0, "waits_for": waiting}
+
+
+# -- rotated and deleted files -----------------------------------------------------------------------------------------
+
+
+def _rotated_steps(follower: Follower) -> Generator[None, None, set[str]]:
+    """Return the generations that are no logs any more: renamed, or over, or another file has the log's name now."""
+    newest: dict[str, Tail] = {}
+    rotated: set[str] = set()
+    tails = list(follower.tails.values())
+    for start in range(0, len(tails), _AT_ONCE):
+        for tail in tails[start : start + _AT_ONCE]:
+            other = newest.get(tail.state.path)
+            if other is None or other.number < tail.number:
+                newest[tail.state.path] = tail
+        yield
+    for start in range(0, len(tails), _AT_ONCE):
+        for tail in tails[start : start + _AT_ONCE]:
+            if tail.is_renamed or tail.ending is Ending.OVER or newest.get(tail.state.path, tail) is not tail:
+                rotated.add(tail.state.generation)
+        yield
+    return rotated
+
+
+def _held_steps(follower: Follower, rotated: Container[str]) -> Steps:
+    """Return the open files that are deleted or rotated, and the bytes of disk that they occupy."""
+    held = dict.fromkeys(("deleted_files", "deleted_bytes", "rotated_files", "rotated_bytes"), 0)
+    tails = list(follower.tails.values())
+    for start in range(0, len(tails), _AT_ONCE):
+        for tail in tails[start : start + _AT_ONCE]:
+            use = disk_use(tail)
+            if use is not None and (use.is_deleted or tail.state.generation in rotated):
+                word = "deleted" if use.is_deleted else "rotated"
+                held[f"{word}_files"] += 1
+                held[f"{word}_bytes"] += use.size
+        yield
+    return held
 
 
 def _seconds(seconds: float | None) -> float | None:

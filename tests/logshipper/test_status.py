@@ -27,9 +27,9 @@ def parts(pod: Pod, *shippers: Any) -> status.Parts:
     ("facts", "state"),
     [
         ((0, 0, "", False), "idle"),
-        ((5, 0, "", False), "waiting"),
+        ((5, 0, "", False), "pending"),
         ((5, 1, "", False), "sending"),
-        ((5, 1, "503", False), "failing"),
+        ((5, 1, "503", False), "backing off"),
         ((5, 1, "400", True), "refuses every line"),
     ],
 )
@@ -136,7 +136,7 @@ async def test_where_little_is_pending_the_files_that_grew_last_are_listed_too(
     found = page["sinks"]["default"]
     assert [Path(one["file"]).name for one in found["files"]] == ["0.log", "1.log"]
     assert [one["waits_for"] for one in found["files"]] == ["the end of its last line", ""]
-    assert (found["state"], found["why"]) == ("waiting", "10 B wait for the end of a line")
+    assert (found["state"], found["why"]) == ("pending", "10 B wait for the end of a line")
     assert page["sums"] == ["default: read 75 B = delivered 65 B + dropped 0 + pending 10 B"]
     assert page["left_out"] == ["default: 1 more file is not listed, with 0 pending"]
 
@@ -149,7 +149,7 @@ async def test_a_failing_sink_tells_its_last_answer_and_the_next_attempt(tmp_pat
     async with shipping(pod, sink) as shipper:
         await until(lambda: shipper.trouble)
         found = status.page(parts(pod, shipper))["sinks"]["default"]
-    assert (found["state"], found["failures"], found["trouble"]) == ("failing", 1, "HTTP 503: full")
+    assert (found["state"], found["failures"], found["trouble"]) == ("backing off", 1, "HTTP 503: full")
     assert 0 < found["retry_in_seconds"] <= 3600
     assert found["why"].startswith("HTTP 503: full; failed once; retry in ")
     assert found["last_failure"]["reason"] == "HTTP 503: full"

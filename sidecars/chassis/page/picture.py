@@ -90,18 +90,8 @@ _OF_WHOLE = frozenset({"bar"})
 
 STATES: dict[str, tuple[str, ...]] = {
     "ok": (
-        "ready",
-        "serving",
-        "healthy",
-        "pass",
-        "ok",
-        "good",
-        "alive",
-        "verified",
-        "deployed",
-        "closed",
-        "balanced",
-        "yes",
+        *("ready", "serving", "healthy", "pass", "ok", "good", "alive", "verified", "deployed", "closed", "balanced"),
+        *("yes", "idle", "sending"),
     ),
     "warn": (
         *("warn", "warning", "unchecked", "starting", "probation", "trial", "waiting", "backing off", "half-open"),
@@ -110,7 +100,7 @@ STATES: dict[str, tuple[str, ...]] = {
     ),
     "bad": (
         *("not ready", "not alive", "no answer", "fail", "failed", "bad", "ejected", "unhealthy", "error", "open"),
-        *("down", "rolled back", "lost", "unbalanced", "no"),
+        *("down", "rolled back", "lost", "unbalanced", "no", "refused", "refuses every line"),
     ),
 }
 """The words of a state, in lower case. A state has the symbol of a word if it is the word or begins with it, as in
@@ -157,9 +147,9 @@ class Column:
 class Table:
     """A table with a row for each object that the path `rows` leads to.
 
-    The first column names the row. `key` is the path of what identifies the row between two refreshes; "" is the
-    captured keys, which are right for objects, and for lists whose order never changes. `empty` is the sentence that
-    stands there while there is no row.
+    The first column names the row. `key` is the path of what identifies the row between two refreshes, in the place of
+    the last captured key; "" is the captured keys, which are right for objects, and for lists whose order never
+    changes. `empty` is the sentence that stands there while there is no row.
     """
 
     title: str

@@ -13,35 +13,36 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.input import discovery
 from sidecars.logshipper.input.tail import Tail
-from sidecars.logshipper.model import steps
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 log = logs.get("openfiles")
 
 _BLOCK = 512  # bytes of `st_blocks` (stat(2))
-_HELD_AT_ONCE = 500  # open files whose status is read in one step: about a millisecond
 _LOOKED_AT = 64  # least recently used files among which a settled one is searched
 MIN_OPEN = 1  # open files, however low the limit is
 UNLIMITED = 1 << 20  # open files, until `limit` is set
 
 
-class Held(NamedTuple):
-    """The open files that are no logs any more, and the bytes of disk that they occupy.
+class DiskUse(NamedTuple):
+    """The bytes of disk that an open file occupies. A deleted one frees them when it is closed."""
 
-    A rotated file has a name. A deleted one has none: its bytes are free once it is closed.
-    """
+    size: int
+    is_deleted: bool
 
-    deleted_files: int
-    deleted_bytes: int
-    rotated_files: int
-    rotated_bytes: int
+
+def disk_use(tail: Tail) -> DiskUse | None:
+    """Return the disk space of the file; None if it is not open."""
+    if tail.descriptor is None:
+        return None
+    status = os.fstat(tail.descriptor)
+    return DiskUse(status.st_blocks * _BLOCK, not status.st_nlink)
 
 
 class OpenFiles:
@@ -91,21 +92,12 @@ class OpenFiles:
 
     def held_deleted(self) -> int:
         """Return the bytes of disk that open files without a name occupy: they are free once the files are closed."""
-        return steps.run(self.held_steps()).deleted_bytes
-
-    def held_steps(self) -> Generator[None, None, Held]:
-        """Return the open files that are deleted or rotated, and the bytes of disk that they occupy."""
-        count, size = {True: 0, False: 0}, {True: 0, False: 0}  # by `is_deleted`
-        for number, tail in enumerate(list(self._order.values()), 1):
-            if tail.descriptor is not None:
-                status = os.fstat(tail.descriptor)
-                is_deleted = not status.st_nlink
-                if is_deleted or tail.is_renamed:
-                    count[is_deleted] += 1
-                    size[is_deleted] += status.st_blocks * _BLOCK
-            if number % _HELD_AT_ONCE == 0:
-                yield
-        return Held(count[True], size[True], count[False], size[False])
+        held = 0
+        for tail in self._order.values():
+            found = disk_use(tail)
+            if found is not None and found.is_deleted:
+                held += found.size
+        return held
 
     def close_one(self) -> bool:
         """Park a file, to free a descriptor. Return False if none can be closed."""

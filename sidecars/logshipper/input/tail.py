@@ -99,7 +99,7 @@ class Tail(SinkPositions):
 
     @property
     def is_renamed(self) -> bool:
-        """True if the file does not stand under the log's name: it was rotated."""
+        """True if the file was found under another name than the log's."""
         return not self.state.first_path.startswith(self.state.path)
 
     def attach(self, descriptor: int) -> None:
