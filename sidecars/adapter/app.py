@@ -10,7 +10,6 @@ from sidecars.adapter.app_client.client import AppClient
 from sidecars.adapter.app_client.interpretation import InterpretationOptions
 from sidecars.adapter.app_client.outcome import AppRequest
 from sidecars.adapter.memory import client_limits
-from sidecars.adapter.metrics import StatisticsCollector
 from sidecars.adapter.server import haproxy_agent
 from sidecars.adapter.server.auth import Authenticator, BadCredentialsFile
 from sidecars.adapter.server.metrics_handler import MetricsHandler
@@ -30,6 +29,8 @@ from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.lifecycle import BadSettings, ServiceContext
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from sidecars.chassis.page.picture import Picture
 
 log = logs.get("adapter")
@@ -40,8 +41,6 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     listening = context.health.hold("listener", "not listening yet")
     routes = routes_of(settings.apps.values())
     statistics = Statistics(routes)
-    metrics = admin_server.registry()
-    metrics.register(StatisticsCollector(statistics))
     try:
         authenticator, own_tls = Authenticator(settings.token, settings.basic_auth), _own_tls(settings)
         options = _interpretation_options(settings, routes)
@@ -56,7 +55,13 @@ async def run(settings: Settings, context: ServiceContext) -> None:
         handlers = _handlers(settings, routes, app_client, statistics)
         probes = ProbeHandler(routes, handlers, statistics.server, authenticator)
         async with (
-            admin_server.serve(settings, context.health, metrics, statistics.status_page, picture=_picture),
+            admin_server.serve(
+                settings,
+                context.health,
+                lambda: _metrics(statistics),
+                statistics.status_page,
+                picture=_picture,
+            ),
             serve(probes, sockets, client_limits(settings), longest, own_tls),
             _agent(settings, [handler for handler in handlers.values() if isinstance(handler, VerdictHandler)]),
         ):
@@ -70,6 +75,14 @@ def _picture() -> Picture:
     from sidecars.adapter.picture import PICTURE  # noqa: PLC0415 - see above
 
     return PICTURE
+
+
+def _metrics(statistics: Statistics) -> CollectorRegistry:
+    from sidecars.adapter.metrics import StatisticsCollector  # noqa: PLC0415 - at the first scrape
+
+    registry = admin_server.registry()
+    registry.register(StatisticsCollector(statistics))
+    return registry
 
 
 def _interpretation_options(settings: Settings, routes: Iterable[Route]) -> dict[AppRequest, InterpretationOptions]:

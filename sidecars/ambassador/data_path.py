@@ -12,11 +12,9 @@ import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from sidecars.ambassador.discovery.dns_refresh import Resolver, is_address, keep_refreshed
-from sidecars.ambassador.endpoint_metrics import EndpointCollector
-from sidecars.ambassador.metrics import BufferCollector, UpstreamCollector
 from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 from sidecars.ambassador.settings import Settings, UpstreamSettings
@@ -32,6 +30,9 @@ from sidecars.chassis.accept.listen import bound_address
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health
 from sidecars.chassis.runtime.lifecycle import ServiceContext
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 log = logs.get("ambassador")
 
@@ -76,10 +77,17 @@ class DataPath:
         ]
         self._watches = [UpstreamWatch(upstream, time.monotonic()) for upstream in self._upstreams]
         _check_descriptor_limit(settings)
-        self.metrics = admin_server.registry()
-        self.metrics.register(UpstreamCollector(self._upstreams))
-        self.metrics.register(EndpointCollector(self._upstreams))
-        self.metrics.register(BufferCollector(self._memory))
+
+    def metrics(self) -> CollectorRegistry:
+        """Return a registry with the metrics of this data path."""
+        from sidecars.ambassador.endpoint_metrics import EndpointCollector  # noqa: PLC0415 - at the first scrape
+        from sidecars.ambassador.metrics import BufferCollector, UpstreamCollector  # noqa: PLC0415 - at the first scrape
+
+        registry = admin_server.registry()
+        registry.register(UpstreamCollector(self._upstreams))
+        registry.register(EndpointCollector(self._upstreams))
+        registry.register(BufferCollector(self._memory))
+        return registry
 
     def status(self, *, every: bool = False) -> dict[str, object]:
         """Return the part of `/status`. If there are many endpoints, only the worst are listed, unless `every`."""

@@ -17,111 +17,56 @@ them through a port-forward, by DNS rebinding (`http.host_header`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
-
-from sidecars import chassis
 from sidecars.chassis import siblings
-from sidecars.chassis.accept import budget
 from sidecars.chassis.accept.listen import bind, bound_address
 from sidecars.chassis.config.settings import ServiceSettings, variable
 from sidecars.chassis.http import host_header, server
 from sidecars.chassis.http.accept_header import prefers
 from sidecars.chassis.http.server import Request, Response
-from sidecars.chassis.isolation import confine
-from sidecars.chassis.runtime import descriptors, logs, scrubber
+from sidecars.chassis.runtime import descriptors, logs
+from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.health import Health
 from sidecars.chassis.siblings import Siblings
 from sidecars.chassis.status_document import Status, StatusDocument
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from sidecars.chassis.page.picture import Picture
 
 log = logs.get("admin")
 
 _METHODS = ("GET", "HEAD")
 _HTML, _JSON = "text/html", "application/json"
+_METRICS = "sidecars.chassis.metrics"
 
 
 def registry() -> CollectorRegistry:
-    """Return a registry with the metrics of the process and those that all sidecars share."""
-    fresh = CollectorRegistry()
-    ProcessCollector(registry=fresh)
-    fresh.register(_SharedCollector())
-    return fresh
+    """Return a registry with the metrics of the process and those of all sidecars. It loads prometheus-client."""
+    from sidecars.chassis import metrics  # noqa: PLC0415 - a start does not wait for it
 
-
-class _ReadinessCollector(Collector):
-    """The answer of `/readyz` as a number, for a dashboard. The reasons are in `/readyz` itself."""
-
-    def __init__(self, health: Health) -> None:
-        self._health = health
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("sidecar_ready", "1 while /readyz answers 200, else 0.", not self._health.not_ready())
-
-
-class _SharedCollector(Collector):
-    """The counters of the chassis, the same in every sidecar."""
-
-    def collect(self) -> Iterator[Metric]:
-        used_up = CounterMetricFamily(
-            "sidecar_resource_exhausted",
-            "Times that a resource of this process or its node was found used up.",
-            labels=["resource"],
-        )
-        for resource, times in descriptors.exhaustion_counts().items():
-            used_up.add_metric([resource], times)
-        yield used_up
-        confinement = GaugeMetricFamily(
-            "sidecar_confinement", "1 if this layer of the process's confinement is in force.", labels=["layer"]
-        )
-        for layer, in_force in confine.layers().items():
-            confinement.add_metric([layer], in_force)
-        yield confinement
-        shed = CounterMetricFamily(
-            "sidecar_connections_shed", "Idle connections that were closed for newer ones.", labels=["listener"]
-        )
-        refused = CounterMetricFamily(
-            "sidecar_connections_refused",
-            "Connections that were refused because all that are allowed were at work.",
-            labels=["listener"],
-        )
-        for listener, of_listener in budget.published().items():
-            shed.add_metric([listener], of_listener.shed)
-            refused.add_metric([listener], of_listener.refused)
-        yield from (shed, refused)
-        messages = CounterMetricFamily("sidecar_log_messages", "Lines of the log, by level.", labels=["level"])
-        for level, lines in logs.counts().items():
-            messages.add_metric([level], lines)
-        yield messages
-        yield CounterMetricFamily(
-            "sidecar_log_lines_dropped", "Lines of the log that stderr's reader was too slow for.", logs.dropped_lines()
-        )
-
-        yield CounterMetricFamily(
-            "sidecar_secrets_scrubbed", "Secrets that were replaced in an output; each is a defect.", scrubber.net.hits
-        )
+    return metrics.registry()
 
 
 @asynccontextmanager
 async def serve(
     settings: ServiceSettings,
     health: Health,
-    metrics: CollectorRegistry,
+    metrics: CollectorRegistry | Callable[[], CollectorRegistry],
     status: Status = dict,
     *,
     picture: Callable[[], Picture] | None = None,
 ) -> AsyncIterator[None]:
     """Serve the endpoints on `settings.admin_listen` while the context is open. Raises IOFailed if it cannot listen.
 
+    `metrics` is a registry, or a function that makes one at the first scrape: no start waits for prometheus-client.
     `picture` imports the sidecar's picture and returns it. It is called for the first request for the page, so that the
     picture and the package `page` cost nothing at the start.
     They also work while the process has no free file descriptor: an operator needs them then.
@@ -129,16 +74,44 @@ async def serve(
     if not settings.admin_listen:
         yield
         return
-    name = settings.PREFIX.lower()
-    Gauge("sidecar_build_info", "What runs here.", ["name", "version"], registry=metrics).labels(
-        name, chassis.__version__
-    ).set(1)
     sockets = bind(settings.admin_listen, variable(type(settings), "admin_listen"))
-    metrics.register(_ReadinessCollector(health))
-    endpoints = _Endpoints(settings, health, metrics, StatusDocument(settings, health, status), picture)
+    scrapes = _Scrapes(settings.PREFIX.lower(), health, metrics)
+    endpoints = _Endpoints(settings, health, scrapes, StatusDocument(settings, health, status), picture)
     async with server.serve(endpoints.answer, sockets, name="admin"):
         log.info("admin endpoints answer", address=bound_address(sockets))
         yield
+
+
+class _Scrapes:
+    """The metrics of the process. The registry is made at the first scrape, and owned from then on."""
+
+    def __init__(self, name: str, health: Health, metrics: CollectorRegistry | Callable[[], CollectorRegistry]) -> None:
+        self._name = name
+        self._health = health
+        self._metrics = metrics
+        self._registry = None if callable(metrics) else self._completed(metrics)
+
+    async def answer(self, request: Request) -> Response:
+        """Return the metrics in the form that the client prefers.
+
+        The first scrape loads prometheus-client in a thread: the event loop goes on meanwhile. No thread, or no
+        descriptor for its files, is no failure: it is loaded here then, with the reserve.
+        """
+        if self._registry is None and _METRICS not in sys.modules:
+            with suppress(RuntimeError, OSError, ImportError):
+                await BlockingThread("metrics").call(import_module, _METRICS)
+        with descriptors.reserved():  # the metrics of the process come from files in /proc
+            from sidecars.chassis import metrics  # noqa: PLC0415 - a start does not wait for it
+
+            if self._registry is None:
+                self._registry = self._completed(self._metrics() if callable(self._metrics) else self._metrics)
+            body, content_type = metrics.exposition(self._registry, request.headers.get("accept", ""))
+        return Response(body=body, headers={"Content-Type": content_type})
+
+    def _completed(self, registry: CollectorRegistry) -> CollectorRegistry:
+        from sidecars.chassis import metrics  # noqa: PLC0415 - a start does not wait for it
+
+        return metrics.complete(registry, self._name, self._health)
 
 
 class _Endpoints:
@@ -148,13 +121,12 @@ class _Endpoints:
         self,
         settings: ServiceSettings,
         health: Health,
-        metrics: CollectorRegistry,
+        scrapes: _Scrapes,
         status: StatusDocument,
         picture: Callable[[], Picture] | None,
     ) -> None:
         self._settings = settings
         self._health = health
-        self._metrics = metrics
         self._status = status
         self._picture = picture
         name, own_port = settings.PREFIX.lower(), settings.admin_listen.port or 0
@@ -163,7 +135,7 @@ class _Endpoints:
             "/": self._page_or_json,
             "/livez": lambda _: _result("alive", self._health.not_alive()),
             "/readyz": self._readiness,
-            "/metrics": self._exposition,
+            "/metrics": scrapes.answer,
             "/status": self._page_or_json,
             "/siblings": self._health_of_siblings,
         }
@@ -178,17 +150,10 @@ class _Endpoints:
             allowed = {"Allow": ", ".join(_METHODS)}
             response = server.text(405, "not allowed: no endpoint changes anything\n", allowed)
         else:
-            with descriptors.reserved():  # the metrics of the process come from files in /proc
+            with descriptors.reserved():  # what a process tells of itself comes from files in /proc
                 found = endpoint(request)
             response = found if isinstance(found, Response) else await found
         return replace(response, headers={**response.headers, "Cache-Control": "no-store"})
-
-    def _exposition(self, request: Request) -> Response:
-        try:
-            encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        except (TypeError, ValueError):  # the library converts a version to numbers without a check
-            encode, content_type = choose_encoder("")
-        return Response(body=encode(self._metrics), headers={"Content-Type": content_type})
 
     def _readiness(self, request: Request) -> Response:
         """Return the reasons as text, or the whole state to a client that prefers JSON, such as a sibling."""

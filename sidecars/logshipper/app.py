@@ -50,7 +50,6 @@ from sidecars.logshipper.input.followed_files import Inputs
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.input.scan_loop import ScanLoop
-from sidecars.logshipper.metrics import LedgerCollector
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules
 from sidecars.logshipper.settings import Settings
@@ -62,6 +61,8 @@ from sidecars.logshipper.volumes import globs
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from sidecars.chassis.page.picture import Picture
 
 log = logs.get("logshipper")
@@ -83,7 +84,7 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     try:
         store.add_sinks(settings.sinks)
         app = _App(settings, context, store)
-        async with admin_server.serve(settings, context.health, app.registry, app.status, picture=_picture):
+        async with admin_server.serve(settings, context.health, app.metrics, app.status, picture=_picture):
             await app.start()
             await app.run(starting)
     finally:
@@ -120,10 +121,6 @@ class _App:
             for name, sink in settings.sinks.items()
         ]
         self._scan_loop = ScanLoop(settings, context, self._follower, self._wake)
-        self.registry = admin_server.registry()
-        self.registry.register(
-            LedgerCollector(self._ledgers, self._queues, self._follower, self._shippers, store, time.monotonic)
-        )
 
     async def start(self) -> None:
         """Open the sinks, find the files of the saved state, and save: the state on disk is right before the first
@@ -240,6 +237,15 @@ class _App:
             )
         if unreadable := self._scan_loop.unreadable():
             raise IOFailed(f"stopped, and {'; '.join(unreadable)}", code="inputs-unreadable")
+
+    def metrics(self) -> CollectorRegistry:
+        from sidecars.logshipper.metrics import LedgerCollector  # noqa: PLC0415 - at the first scrape
+
+        registry = admin_server.registry()
+        registry.register(
+            LedgerCollector(self._ledgers, self._queues, self._follower, self._shippers, self._store, time.monotonic)
+        )
+        return registry
 
     def status(self) -> Mapping[str, Any]:
         return status.page(

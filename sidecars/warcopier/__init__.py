@@ -11,6 +11,7 @@ change of the source (`watch/`). Read `app` first: one run is one function, `pub
 - `artifacts`       rules without I/O: same application, trust in the manifest, the new mtime
 - `tomcat_names`    the context in a file's name, and names that Tomcat never deploys
 - `io_errors`       file access with errors that are sentences
+- `statistics`      what a copier that watches counts
 - `settings`, `metrics`: as in every sidecar
 - `source/`, `archive/`, `target/`, `transfer/`, `watch/`: see the docstring of each
 

@@ -20,21 +20,21 @@ def page(**environ: str) -> DataPath:
 
 
 async def test_every_error_type_is_there_before_it_happens() -> None:
-    metrics = page().metrics
+    metrics = page().metrics()
 
     for error in ERROR_TYPES:
         assert metrics.get_sample_value("ambassador_errors_total", {"upstream": "default", "error": error}) == 0
 
 
 async def test_the_statuses_of_the_ambassador_itself_are_there_before_they_happen() -> None:
-    metrics = page().metrics
+    metrics = page().metrics()
 
     for code in OWN_STATUSES:
         assert metrics.get_sample_value("ambassador_requests_total", {"upstream": "default", "code": code}) == 0
 
 
 async def test_the_limit_of_connections_stands_beside_the_number_of_open_ones() -> None:
-    metrics = page(AMBASSADOR_MAX_CONNECTIONS="77").metrics
+    metrics = page(AMBASSADOR_MAX_CONNECTIONS="77").metrics()
 
     labels = {"upstream": "default"}
     assert metrics.get_sample_value("ambassador_downstream_connections_limit", labels) == 77

@@ -55,7 +55,8 @@ async def test_readiness_is_a_number_for_a_dashboard() -> None:
 async def test_nobody_beyond_this_pod_makes_a_sidecar_ask_its_siblings(status: str, expected: int) -> None:
     settings = Settings(admin_listen=Address("127.0.0.1", 0), admin_status=status, admin_siblings={"x": free_port()})
     document = StatusDocument(settings, Health(), dict)
-    endpoints = admin_server._Endpoints(settings, Health(), admin_server.registry(), document, None)
+    scrapes = admin_server._Scrapes("shop", Health(), admin_server.registry)
+    endpoints = admin_server._Endpoints(settings, Health(), scrapes, document, None)
 
     stranger = await endpoints.answer(Request("GET", "/siblings", "", {"host": "127.0.0.1"}, is_local=False))
     neighbour = await endpoints.answer(Request("GET", "/siblings", "", {"host": "127.0.0.1"}, is_local=True))

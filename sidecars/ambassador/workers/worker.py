@@ -35,6 +35,7 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
     control = socket.socket(fileno=plan.control)
     reader, writer = await asyncio.open_connection(sock=control)
     path = DataPath(settings, context)
+    metrics = path.metrics()
     shares = Shares(plan.counts, settings.workers)
     listeners = {name: [socket.socket(fileno=number) for number in numbers] for name, numbers in plan.listeners.items()}
 
@@ -42,7 +43,7 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
         with contextlib.suppress(ConnectionError):
             health = context.health
             status = {**path.status(every=True), "trouble": troubles.recent()}
-            writer.write(reports.encode(health.not_ready(), health.not_alive(), status, path.metrics))
+            writer.write(reports.encode(health.not_ready(), health.not_alive(), status, metrics))
             await writer.drain()
 
     async def keep_reporting() -> None:

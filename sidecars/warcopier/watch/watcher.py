@@ -25,9 +25,9 @@ from sidecars.chassis import admin_server
 from sidecars.chassis.runtime import lifecycle, logs
 from sidecars.chassis.runtime.lifecycle import BadData, BadSettings, Failure, IOFailed
 from sidecars.warcopier import app, artifacts
-from sidecars.warcopier.metrics import Metrics
 from sidecars.warcopier.source import listing
 from sidecars.warcopier.source.expected_digests import sums_path
+from sidecars.warcopier.statistics import Statistics
 from sidecars.warcopier.target.stager import SourceChanged
 from sidecars.warcopier.tomcat_names import utf8_text
 from sidecars.warcopier.transfer.progress import Stopped
@@ -36,6 +36,8 @@ from sidecars.warcopier.watch.settling import Settling
 from sidecars.warcopier.watch.watched_directories import watched_directories
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from sidecars.chassis.runtime.health import Health
     from sidecars.chassis.runtime.lifecycle import ServiceContext
     from sidecars.warcopier.app import Outcome
@@ -50,17 +52,25 @@ SourceState = tuple[tuple[object, ...], ...]
 async def run(settings: Settings, context: ServiceContext) -> None:
     """Publish, and again after every change, until a signal to stop. Raises the failure of the first run."""
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it would log every event
-    registry = admin_server.registry()
-    publisher = Publisher(settings, Metrics(registry), context.health)
+    statistics = Statistics(time.time())
+    publisher = Publisher(settings, statistics, context.health)
     stop = threading.Event()
     _require_threads()
-    async with admin_server.serve(settings, context.health, registry, publisher.status):
+    async with admin_server.serve(settings, context.health, lambda: _metrics(statistics), publisher.status):
         work = asyncio.create_task(asyncio.to_thread(publisher.run, stop))
         signalled = asyncio.create_task(context.stopping.wait())
         await asyncio.wait({work, signalled}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         signalled.cancel()
         await work
+
+
+def _metrics(statistics: Statistics) -> CollectorRegistry:
+    from sidecars.warcopier.metrics import StatisticsCollector  # noqa: PLC0415 - at the first scrape
+
+    registry = admin_server.registry()
+    registry.register(StatisticsCollector(statistics))
+    return registry
 
 
 def _require_threads() -> None:
@@ -77,12 +87,12 @@ def _require_threads() -> None:
 class Publisher:
     """Does the runs, one after the other, in a second thread. Owns their latest outcome and failure."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, health: Health) -> None:
+    def __init__(self, settings: Settings, statistics: Statistics, health: Health) -> None:
         self._settings = settings
-        self._metrics = metrics
+        self._statistics = statistics
         self._latch = health.hold("publisher", "nothing is published yet")
         self._heartbeat = health.heartbeat("publisher", _MAX_STEP)
-        self._change_events = ChangeEvents(settings.watch_interval, self._heartbeat, metrics.set_polling)
+        self._change_events = ChangeEvents(settings.watch_interval, self._heartbeat, statistics.set_polling)
         self._outcome: Outcome | None = None
         self._failure = self._waiting = ""
 
@@ -147,14 +157,14 @@ class Publisher:
         if outcome.published or outcome.pruned or self._outcome is None or self._failure:
             app.report(outcome, seconds)
         self._outcome, self._failure = outcome, ""
-        self._metrics.count_success(outcome, seconds, time.time())
+        self._statistics.count_success(outcome, seconds, time.time())
         self._latch.release()
 
     def _take_over(self) -> None:
         """Be ready with the unchanged artifacts of earlier runs, if this process has published none yet."""
         if self._outcome is None and (earlier := app.earlier_outcome(self._settings)):
             self._outcome = earlier
-            self._metrics.set_artifacts(earlier)
+            self._statistics.set_artifacts(earlier)
             self._latch.release()
 
     def _may_be_incomplete(self, failure: Failure) -> bool:
@@ -177,7 +187,7 @@ class Publisher:
         """Count the failure, and log it once for all its attempts. Raises it if the target has no good artifacts."""
         if self._outcome is None:
             raise failure
-        self._metrics.count_failure(seconds)
+        self._statistics.count_failure(seconds)
         if failure.reason != self._failure:
             log.error(failure.reason, code=failure.code, kept="what is published stays")
             lifecycle.write_termination_message(failure.termination_message)

@@ -68,5 +68,5 @@ async def test_for_every_gauge_it_is_decided_what_the_workers_are_together() -> 
     path = DataPath(settings, ServiceContext(1.0))
     upstream = path._upstreams[0]
     upstream.on_dns_answer(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("10.0.0.1"),), 5.0), 0.0)
-    gauges = {family.name for family in path.metrics.collect() if family.type == "gauge"}
+    gauges = {family.name for family in path.metrics().collect() if family.type == "gauge"}
     assert gauges == reports.SUMMED | reports.GREATEST | reports.LEAST

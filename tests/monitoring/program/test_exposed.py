@@ -17,7 +17,7 @@ from sidecars.ambassador.http.local_replies import ERROR_TYPES
 from sidecars.chassis.runtime.logs import LEVELS
 from sidecars.logshipper.metrics import OUTCOMES
 from sidecars.logshipper.model.ledger import REASONS
-from sidecars.warcopier.metrics import RESULTS
+from sidecars.warcopier.statistics import RESULTS
 from tests.monitoring.queries import grouping_labels, selectors
 from tests.support import peer
 from tools.monitoring import exposed, reference
