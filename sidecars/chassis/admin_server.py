@@ -5,8 +5,8 @@ GET /livez     200 if every heartbeat is young enough; else 503 and the parts th
 GET /readyz    200 if no part holds a readiness latch; else 503 and the reasons. A client that prefers application/json
                gets the state with them
 GET /metrics   Prometheus text, or OpenMetrics by negotiation
-GET /status    JSON: state, trouble, the sidecar's own status, effective settings; `?compact` on one line. A client that
-               prefers text/html gets the page
+GET /status    JSON: state, trouble, the sidecar's own status, effective settings. A client that prefers text/html gets
+               the page, unless it asks for `/status?json`. `/status?compact` is the JSON on one line
 GET /siblings  JSON: the health of the other sidecars of the Pod (`siblings`)
 
 `/` and `/status` answer clients on loopback only, unless `ADMIN_STATUS` is `any`: others get 403. Other Pods need
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 log = logs.get("admin")
 
 _METHODS = ("GET", "HEAD")
+_FORMS_OF_JSON = ("json", "compact")
 _HTML, _JSON = "text/html", "application/json"
 _METRICS = "sidecars.chassis.metrics"
 
@@ -170,7 +171,8 @@ class _Endpoints:
         if refusal := self._refusal(request):
             return refusal
         accept = request.headers.get("accept", "")
-        if prefers(accept, _JSON, _HTML) if request.path == "/" else not prefers(accept, _HTML, _JSON):
+        is_json = prefers(accept, _JSON, _HTML) if request.path == "/" else not prefers(accept, _HTML, _JSON)
+        if is_json or request.query in _FORMS_OF_JSON:
             return _json(self._status.text(compact=request.query == "compact"))
         from sidecars.chassis.page import document  # noqa: PLC0415 - only a process that a person looks at loads it
 

@@ -72,6 +72,9 @@ class Run:
         for path in ENDPOINTS:
             response = fetch(f"http://127.0.0.1:{self.admin}/{path}")
             self.see(path, response.content + str(response.headers).encode())
+        page = fetch(f"http://127.0.0.1:{self.admin}/")
+        assert page.text.startswith("<!doctype html>")
+        self.see("page", page.content + str(page.headers).encode())
 
     def see_end(self, program: Program) -> list[str]:
         """Look at the log and at what the peers got. Return the places where the net had to replace a secret."""

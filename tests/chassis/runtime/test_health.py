@@ -82,3 +82,55 @@ def test_one_dead_part_is_enough() -> None:
     alive.beat()
 
     assert [problem.split(":")[0] for problem in health.not_alive()] == ["reader"]
+
+
+def test_the_state_is_known_with_its_time() -> None:
+    clock = Clock()
+    health = Health(clock)
+    assert health.state() == ("ready", 0)
+    clock.now += 3
+    latch = health.hold("listener", "not listening")
+    clock.now += 2
+    assert health.state() == ("not ready", 2)
+    latch.release()
+    assert health.state() == ("ready", 0)
+    clock.now += 7
+    assert health.state() == ("ready", 7)
+
+
+def test_another_reason_or_another_latch_is_no_change_of_the_state() -> None:
+    clock = Clock()
+    health = Health(clock)
+    one, other = health.hold("one", "starting"), health.hold("other", "")
+    clock.now += 5
+    one.hold("still starting")
+    other.hold("starting, too")
+    one.release()
+    assert health.state() == ("not ready", 5)
+    clock.now += 1
+    other.release()
+    other.release()
+    assert health.state() == ("ready", 0)
+
+
+def test_a_process_is_not_alive_since_the_first_promise_was_broken_whether_it_is_ready_or_not() -> None:
+    clock = Clock()
+    health = Health(clock)
+    health.heartbeat("slow", max_age=10)
+    quick = health.heartbeat("quick", max_age=2)
+    clock.now += 12
+    assert health.state() == ("not alive", 10)
+    quick.beat()
+    clock.now += 1
+    assert health.state() == ("not alive", 3)
+    health.hold("part", "not ready")
+    assert health.state()[0] == "not alive"
+
+
+def test_a_change_that_two_threads_have_noted_in_the_wrong_order_is_put_right_by_the_next_question() -> None:
+    clock = Clock()
+    health = Health(clock)
+    latch = health.hold("part", "")
+    latch._reason = "held, and the note of it was overtaken"
+    clock.now += 1
+    assert health.state()[0] == "not ready"
