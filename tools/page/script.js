@@ -180,7 +180,7 @@ const barOf = node => {
 }
 
 // Return a function that measures the cell in a row, and one that shows it beside the numbers of the whole column.
-const cellOf = (node, {kind = "text", path, of, unit}) => {
+const cellOf = (node, path, kind, of, unit) => {
   if (kind == "state") {
     const show = stateOf(node)
     let word
@@ -240,15 +240,16 @@ const tableOf = ({title, rows, key, columns, empty}) => {
   const table = add(made, "table")
   add(add(table, "caption"), "h2", title)
   const head = add(add(table, "thead"), "tr")
-  for (const column of columns) add(head, "th", column.title).scope = "col"
+  columns = columns.map(column => column.split("|"))
+  for (const [name] of columns) add(head, "th", name).scope = "col"
   let cells
   const fill = each(add(table, "tbody"), () => {
     const line = document.createElement("tr")
-    const all = columns.map((column, i) => {
+    const all = columns.map(([name, path, kind = "", of, unit], i) => {
       const node = add(line, i ? "td" : "th")
-      if (i) node.dataset.t = column.title
+      if (i) node.dataset.t = name
       else node.scope = "row"
-      return cellOf(node, column)
+      return cellOf(node, path, kind, of, unit)
     })
     return [line, row => cells.push(all.map(([measure, show]) => [measure(row), show]))]
   })
@@ -263,6 +264,7 @@ const tableOf = ({title, rows, key, columns, empty}) => {
       for (const line of cells) line[i][1](column)
     })
     head.hidden = !found.length
+    made.hidden = head.hidden && !empty
     put(note, found[mostRows] ? `Only the first ${mostRows} rows are shown; the JSON has all.` : found.length ? "" : empty)
   }
 }

@@ -68,6 +68,9 @@ def _words(part: Words, status: Mapping[str, Any]) -> Iterator[str]:
 
 def _table(part: Table, status: Mapping[str, Any]) -> Iterator[str]:
     found = list(islice(values.rows(status, part.rows), MOST_ROWS + 1))
+    if not found:
+        yield f"<h2>{escape(part.title)}</h2><p>{escape(part.empty)}" if part.empty else ""
+        return
     yield f"<table><caption><h2>{escape(part.title)}</h2></caption><thead><tr>"
     yield "".join(f"<th scope=col>{escape(column.title)}" for column in part.columns)
     yield "<tbody>"
@@ -75,9 +78,7 @@ def _table(part: Table, status: Mapping[str, Any]) -> Iterator[str]:
         first, *others = (_cell(column, values.find(row, column.path)) for column in part.columns)
         yield f"<tr><th scope=row>{first}{''.join(f'<td>{other}' for other in others)}"
     yield "</table>"
-    if not found:
-        yield f"<p>{escape(part.empty)}"
-    elif len(found) > MOST_ROWS:
+    if len(found) > MOST_ROWS:
         yield f"<p>Only the first {MOST_ROWS} rows are shown; the JSON has all."
 
 

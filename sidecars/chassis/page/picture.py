@@ -37,7 +37,7 @@ alone, so a rate is shown as its count, and a quantile is the one since the star
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 Kind = Literal[
@@ -110,6 +110,7 @@ _NAME = r"[A-Za-z_][\w-]*|\d+"
 _CAPTURED = re.compile(r"key:(\d+)")
 _PATH = re.compile(rf"(?:{_NAME})(?:\.(?:{_NAME}))*")
 ITSELF = "."
+_BETWEEN = "|"
 _ROWS = re.compile(rf"(?:{_NAME})(?:\.(?:{_NAME}|\*))*")
 
 
@@ -130,8 +131,8 @@ class Column:
     def __post_init__(self) -> None:
         """Raise ValueError for a description that no page could show."""
         where = f"column {self.title!r}"
-        if not self.title:
-            raise ValueError(f"column of {self.path!r}: it needs a title")
+        if not self.title or _BETWEEN in self.title:
+            raise ValueError(f"column of {self.path!r}: it needs a title, without {_BETWEEN}")
         _check_path(self.path, where)
         if self.kind not in KINDS:
             raise ValueError(f"{where}: kind {self.kind!r}; expected one of {', '.join(sorted(KINDS))}")
@@ -149,7 +150,8 @@ class Table:
 
     The first column names the row. `key` is the path of what identifies the row between two refreshes, in the place of
     the last captured key; "" is the captured keys, which are right for objects, and for lists whose order never
-    changes. `empty` is the sentence that stands there while there is no row.
+    changes. `empty` is the sentence that stands there while there is no row; ""
+    hides the table then.
     """
 
     title: str
@@ -211,16 +213,20 @@ class Picture:
         self.parts = parts
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return the parts as the script of the page reads them: without members that are empty or the default."""
+        """Return the parts as the script of the page reads them: a column is `title|path|kind|of|unit`, briefly."""
         return [_compact(part) for part in self.parts]
 
 
 def _compact(part: Part) -> dict[str, Any]:
-    shown = {name: value for name, value in asdict(part).items() if value}
+    shown: dict[str, Any] = {
+        field.name: getattr(part, field.name) for field in fields(part) if getattr(part, field.name)
+    }
     if isinstance(part, Table):
         shown["columns"] = [
-            {name: value for name, value in column.items() if value and (name, value) != ("kind", "text")}
-            for column in shown["columns"]
+            _BETWEEN.join((one.title, one.path, "" if one.kind == "text" else one.kind, one.of, one.unit)).rstrip(
+                _BETWEEN
+            )
+            for one in part.columns
         ]
     return shown
 
