@@ -117,8 +117,9 @@ bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fa
 	@missed=0; for name in $(NAMES) ambassador_names isolation stalled_log silent_connections loop_stalls; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \
 	$(BIN)/python -m benchmarks.report; exit $$missed
 
-chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000), and no line may be lost
+chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000), and a kill at each call that changes a file; no line may be lost
 	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000}
+	CRASH_POINTS=all $(BIN)/python -m pytest tests/logshipper/program/test_crash_points.py tests/warcopier/program/test_crash_points.py
 
 fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp ## mutated bytes for every parser, SECONDS_EACH (30) for each of TARGETS (all); Linux on x86-64
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-30} $(TARGETS)

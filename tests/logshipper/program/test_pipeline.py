@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from tests.conftest import Start
-from tests.logshipper.support import Receiver, append, environ, metric, status
+from tests.logshipper.support import Receiver, append, environ, metric, place_of, status
 from tests.support import free_port, wait_until
 
 TRACE = "10:00 ERROR it failed for bob@example.com\njava.lang.Error: no\n\tat a.B.c(B.java:1)\n"
@@ -70,8 +70,8 @@ def test_lines_that_come_after_the_timeout_are_an_event_of_their_own_and_none_is
     receiver.mode = "ok"
     program = start("logshipper", **variables)
     wait_until(lambda: "10:02 INFO fine" in receiver.messages(), "the last event arrives")
-    by_id = {record["id"].rpartition("-")[2]: record["message"] for record in receiver.records()}
-    text = "\n".join(by_id[offset] for offset in sorted(by_id, key=int)) + "\n"
+    by_id = {record["id"]: record["message"] for record in receiver.records()}
+    text = "\n".join(by_id[ident] for ident in sorted(by_id, key=place_of)) + "\n"
     assert text == log.read_text()
     assert program.stop() == 0
 
