@@ -13,7 +13,7 @@ from sidecars.chassis.runtime import lifecycle, logs, signals
 from sidecars.chassis.runtime.lifecycle import BadSettings, Failure, IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 from sidecars.warcopier.archive.archive_check import ArchiveCheck
-from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry
+from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry, name_in_target
 from sidecars.warcopier.planning import Plan, contexts_of
 from sidecars.warcopier.source import listing
 from sidecars.warcopier.target import free_space, manifest
@@ -42,13 +42,17 @@ _MAX_DIGESTS = 20  # in the last log line
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one run, by the names in the target. `copied` is the number of bytes of archives."""
+    """The result of one run, by the names in the target. `copied` is the number of bytes of archives.
+
+    `sources` has the source of each artifact that the run looked at.
+    """
 
     published: tuple[str, ...]
     kept: tuple[str, ...]
     pruned: tuple[str, ...]
     sha256: dict[str, str]
     copied: int
+    sources: dict[str, Source]
 
     def summary(self) -> str:
         counts = [f"{len(self.published)} published", f"{len(self.kept)} unchanged"]
@@ -63,6 +67,14 @@ class Outcome:
         listed = [f"{escaped(name)} sha256:{digest}" for name, digest in first if digest]
         more = len(self.sha256) - _MAX_DIGESTS
         return ", ".join([*listed, f"and {more} more"] if more > 0 else listed)
+
+
+@dataclass(frozen=True)
+class _Observer:
+    """The observer of one run, see `publish`."""
+
+    stop: Callable[[], bool]
+    on_source: Callable[[Source, Progress | None], None]
 
 
 def run(settings: Settings) -> None:
@@ -80,9 +92,15 @@ def report(outcome: Outcome, seconds: float) -> None:
 
 
 def publish(
-    settings: Settings, stop: Callable[[], bool] = never, on_committed: Callable[[], None] = lambda: None
+    settings: Settings,
+    stop: Callable[[], bool] = never,
+    on_committed: Callable[[], None] = lambda: None,
+    on_source: Callable[[Source, Progress | None], None] = lambda _source, _progress: None,
 ) -> Outcome:
     """Do one run. `stop` returns True if the run must end. `on_committed` is called when it can no longer be stopped.
+
+    `on_source` is called for each source that is compared with the target, and again, with the progress of the run, if
+    it is copied.
 
     Raises BadSettings, BadData, IOFailed or Stopped.
     """
@@ -95,12 +113,13 @@ def publish(
         old_manifest = _load_manifest(target, area)
         plan = Plan(settings, check, target, contexts_of(names, sources), old_manifest, area.is_own_user)
         for source in sources:
+            on_source(source, None)
             plan.add(source)
         if stale := area.remove_stale(names):
             log.info("removed the files of a killed run", files=len(stale))
         pruned = plan.to_prune() if settings.prune else []
         new_manifest = plan.next_manifest(pruned=pruned)
-        staged, found = _stage(plan, settings, check, target, area, stop), {}
+        staged, found = _stage(plan, settings, check, target, area, _Observer(stop, on_source)), {}
         superseded = [*plan.other_forms(), *pruned]
         if staged or superseded:
             found = commit(target, area, staged, superseded, on_committed)
@@ -116,7 +135,8 @@ def publish(
         for name in sorted((*published, *plan.kept))
     }
     copied = sum(one.source.fingerprint.size for one in staged)
-    return Outcome(published, tuple(plan.kept), tuple(pruned), digests, copied)
+    by_name = {name_in_target(source, unpack=settings.unpack): source for source in sources}
+    return Outcome(published, tuple(plan.kept), tuple(pruned), digests, copied, by_name)
 
 
 def earlier_outcome(settings: Settings) -> Outcome | None:
@@ -129,7 +149,7 @@ def earlier_outcome(settings: Settings) -> Outcome | None:
         known = manifest.load(target.root, area.is_own_user)
         plan = Plan(settings, ArchiveCheck(settings), target, set(), known, area.is_own_user)
         if found := plan.intact():
-            return Outcome((), tuple(found), (), found, 0)
+            return Outcome((), tuple(found), (), found, 0, {})
     return None
 
 
@@ -154,7 +174,7 @@ def _stage(
     check: ArchiveCheck,
     target: TargetDirectory,
     area: StagingArea,
-    stop: Callable[[], bool],
+    observer: _Observer,
 ) -> list[StagedArtifact]:
     """Stage every source of the plan, and flush. Raises BadData, IOFailed or Stopped."""
     if not plan.to_stage:
@@ -163,11 +183,14 @@ def _stage(
     size = sum(summary.disk_size if summary else source.fingerprint.size for source, _, summary in new)
     files = sum(summary.files if summary else 1 for _, _, summary in new)
     free_space.require_space(target, size, files, settings.reserve)
-    progress = Progress(sum(2 * source.fingerprint.size for source, _, _ in new), stop)
+    progress = Progress(sum(2 * source.fingerprint.size for source, _, _ in new), observer.stop)
     stager = Stager(target, area, settings, check, progress)
     flush_once = settings.unpack or len(new) > _MANY
+    staged = []
     try:
-        staged = [stager.stage(source, expected, summary, flush=not flush_once) for source, expected, summary in new]
+        for source, expected, summary in new:
+            observer.on_source(source, progress)
+            staged.append(stager.stage(source, expected, summary, flush=not flush_once))
     finally:
         progress.end()
     if flush_once:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SECOND = 1_000_000_000  # nanoseconds
+MOST_SHOWN = 200  # artifacts of a run on the page of the admin server
 _SOON = 60  # seconds
 
 
@@ -61,6 +62,11 @@ class ManifestEntry:
     sha256: str
     check: str
     file: Fingerprint
+
+
+def name_in_target(source: Source, *, unpack: bool) -> str:
+    """Return the name under which the source is published: that of its WAR, or of its exploded directory."""
+    return tomcat_names.exploded_directory_name(source.name) if unpack else source.name
 
 
 class DuplicateContext(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.warcopier import artifacts, io_errors, tomcat_names
 from sidecars.warcopier.source.opening import open_source
@@ -84,6 +85,22 @@ class TargetContents:
             return str(differs)
         except OSError as error:
             return error.strerror or str(error)
+        return ""
+
+    def version(self, name: str) -> str:
+        """Return the version that the artifact states of itself; "" if it states none or cannot be read."""
+        from sidecars.warcopier.archive import implementation_version  # noqa: PLC0415 - not for a job
+
+        with suppress(OSError, IOFailed):
+            if tomcat_names.is_war(name):
+                with self._target.open_file(name) as present:
+                    read = io_errors.range_reader(present, f"{self._target.path}/{name}")
+                    return implementation_version.version_in_archive(read, os.fstat(present).st_size)
+            with self._target.root.subdirectory(name) as directory:
+                descriptor = directory.open_file(implementation_version.MANIFEST.decode())
+                with os.fdopen(descriptor, "rb") as manifest:
+                    data = manifest.read(implementation_version.MOST_BYTES)
+                return implementation_version.version_in_manifest(data.decode(errors="replace").splitlines())
         return ""
 
     def is_published(self, source: Source, name: str, sha256: str) -> bool:

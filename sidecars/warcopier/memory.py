@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from sidecars.chassis import memory
 from sidecars.chassis.config.memory_ledger import MIB, Entry, MemoryLedger
+from sidecars.warcopier.artifacts import MOST_SHOWN
 from sidecars.warcopier.settings import Settings
 from sidecars.warcopier.target.manifest import MAX_BYTES
 from sidecars.warcopier.target.memory_limit import OWN_USE
 
 _BASE = 20 * MIB
 _BASE_OF_A_SERVICE = 30 * MIB
+_SHOWN = 2048  # bytes of an artifact that the page shows; beside those of a run there are removed and refused ones
 _ENTRY = 80  # bytes: the hash of a name, and a directory in the set of those that were seen
 
 
@@ -21,4 +23,6 @@ def ledger(settings: Settings) -> MemoryLedger:
         Entry("the manifest", 1, 2 * MAX_BYTES),
         *memory.entries(settings.admin_address()),
     ]
+    if settings.watch:
+        entries.append(Entry("artifacts that the page shows", 3 * MOST_SHOWN, _SHOWN))
     return MemoryLedger(_BASE_OF_A_SERVICE if settings.watch else _BASE, tuple(entries))

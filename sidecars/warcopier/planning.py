@@ -76,7 +76,7 @@ class Plan:
     def add(self, source: Source) -> None:
         """Decide whether to stage the source. Raises BadData, BadSettings or IOFailed if it cannot be published."""
         unpack = self._settings.unpack
-        name = tomcat_names.exploded_directory_name(source.name) if unpack else source.name
+        name = artifacts.name_in_target(source, unpack=unpack)
         if name.upper() in tomcat_names.NEVER_DEPLOYED:
             raise BadData(
                 f"{escaped(source.path)}: Tomcat deploys no directory of that name: publish it under another"

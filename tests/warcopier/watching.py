@@ -22,13 +22,13 @@ class Watcher:
         self.copier = copier
         self.program = program
         self._url = f"http://127.0.0.1:{port}"
-        self._port = port
+        self.port = port
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self._url + path, trust_env=False)
 
     def wait_ready(self) -> None:
-        self.program.wait_ready(self._port)
+        self.program.wait_ready(self.port)
 
     def wait_deployed(self, **wars: bytes) -> None:
         expected = {f"{name}.war": sha256(data) for name, data in wars.items()}

@@ -13,6 +13,7 @@ Modules in the order of the data:
 - `unpacking`       the sink of `verification` that writes files; loaded only with WARCOPIER_UNPACK
 - `matching`        the sink that compares an exploded directory with the archive; loaded only with WARCOPIER_UNPACK
 - `open_directories`   descriptors of an application's directories, for these two
+- `implementation_version`   the version that an archive states of itself, for people; only with WARCOPIER_WATCH
 - `entry_times`     modification times of unpacked files, which follow from the archive
 
 All others are pure but `unpacking`, `matching` and `open_directories`: they get a function that reads a range of the

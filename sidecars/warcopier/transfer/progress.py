@@ -50,11 +50,14 @@ class Progress:
         self._begun = clock()
         self._next_report = self._begun + PATIENCE
         self._completed = 0  # bytes of the completed steps
+        self._step = 0  # bytes of the present step that are done
+        self._step_begun = self._begun
         self._highest = 0  # bytes in the highest report
         self._has_bar = False
 
     def update(self, done: int) -> None:
         """Note how many bytes of the present step are done, and report if it is time. Raises Stopped."""
+        self._step = done
         if self._stop():
             raise Stopped
         if self._clock() >= self._next_report:
@@ -65,7 +68,12 @@ class Progress:
     def complete_step(self, size: int) -> None:
         """Note that a step of `size` bytes is complete. Raises Stopped."""
         self._completed += size
+        self._step_begun = self._clock()
         self.update(0)
+
+    def of_step(self) -> tuple[int, float]:
+        """Return how many bytes of the present step are done, and the seconds that it has taken. Any thread may ask."""
+        return self._step, max(0.0, self._clock() - self._step_begun)
 
     def end(self) -> None:
         """Remove the bar from the terminal."""

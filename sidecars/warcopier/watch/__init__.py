@@ -9,5 +9,6 @@ Modules in the order of the data; read `watcher` first:
 - `watched_directories`   the directories in which a change of the source is an event
 - `change_events`         events by inotify; polling where there is none
 - `settling`              state machine: is a changed source complete, and is a run due? Pure, times are passed in
+- `deployments`           the artifacts as people see them: deployed, verified, rolled back or refused. Pure
 - `watcher`               the service: runs in a second thread, their outcome and failure, `/status`
 """

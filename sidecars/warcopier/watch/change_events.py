@@ -40,7 +40,10 @@ _THREADS_NEEDED = 2  # that of inotify, and one that has ended and may still cou
 
 
 class ChangeEvents:
-    """The events of one process. `is_polling` is True while there is no inotify, None before the first event."""
+    """The events of one process. `is_polling` is True while there is no inotify, None before the first event.
+
+    `next_look` is the time of the monotonic clock at which the source is looked at in any case; None before the first.
+    """
 
     def __init__(self, interval: float, heartbeat: Heartbeat, on_polling: Callable[[bool], None]) -> None:
         """`interval` is the longest time between two events, in seconds. `on_polling` gets each new `is_polling`."""
@@ -48,6 +51,7 @@ class ChangeEvents:
         self._heartbeat = heartbeat
         self._on_polling = on_polling
         self.is_polling: bool | None = None
+        self.next_look: float | None = None
 
     def events(
         self, directories: frozenset[str], stop: threading.Event, in_a_hurry: Callable[[], bool]
@@ -66,7 +70,9 @@ class ChangeEvents:
         started = time.monotonic()
         while not stop.is_set() and time.monotonic() < started + _RETRY_AFTER:
             self._heartbeat.idle()
-            stop.wait(min(self._interval, _SOON if in_a_hurry() else _POLL_INTERVAL))
+            pause = min(self._interval, _SOON if in_a_hurry() else _POLL_INTERVAL)
+            self.next_look = time.monotonic() + pause
+            stop.wait(pause)
             self._heartbeat.beat()
             yield
 
@@ -94,7 +100,7 @@ class ChangeEvents:
             self._heartbeat.beat()
             if changes or in_a_hurry() or time.monotonic() >= due:
                 yield
-                due = time.monotonic() + self._interval
+                due = self.next_look = time.monotonic() + self._interval
             if any(path in directories for _, path in changes):
                 return  # it was removed, moved, or got another mode: the kernel watches the directory, not the name
 

@@ -24,24 +24,32 @@ from typing import TYPE_CHECKING
 from sidecars.chassis import admin_server
 from sidecars.chassis.runtime import lifecycle, logs
 from sidecars.chassis.runtime.lifecycle import BadData, BadSettings, Failure, IOFailed
-from sidecars.warcopier import app, artifacts
+from sidecars.chassis.runtime.light_dataclasses import dataclass
+from sidecars.warcopier import app, artifacts, tomcat_names
+from sidecars.warcopier.archive.archive_check import ArchiveCheck
+from sidecars.warcopier.contents import TargetContents
 from sidecars.warcopier.source import listing
 from sidecars.warcopier.source.expected_digests import sums_path
 from sidecars.warcopier.statistics import Statistics
+from sidecars.warcopier.target.directory import TargetDirectory
 from sidecars.warcopier.target.stager import SourceChanged
 from sidecars.warcopier.tomcat_names import utf8_text
 from sidecars.warcopier.transfer.progress import Stopped
 from sidecars.warcopier.watch.change_events import ChangeEvents
+from sidecars.warcopier.watch.deployments import Deployments
 from sidecars.warcopier.watch.settling import Settling
 from sidecars.warcopier.watch.watched_directories import watched_directories
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from sidecars.chassis.page.picture import Picture
     from sidecars.chassis.runtime.health import Health
     from sidecars.chassis.runtime.lifecycle import ServiceContext
     from sidecars.warcopier.app import Outcome
+    from sidecars.warcopier.artifacts import Source
     from sidecars.warcopier.settings import Settings
+    from sidecars.warcopier.transfer.progress import Progress
 
 log = logs.get("warcopier")
 
@@ -56,7 +64,9 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     publisher = Publisher(settings, statistics, context.health)
     stop = threading.Event()
     _require_threads()
-    async with admin_server.serve(settings, context.health, lambda: _metrics(statistics), publisher.status):
+    async with admin_server.serve(
+        settings, context.health, lambda: _metrics(statistics), publisher.status, picture=_picture
+    ):
         work = asyncio.create_task(asyncio.to_thread(publisher.run, stop))
         signalled = asyncio.create_task(context.stopping.wait())
         await asyncio.wait({work, signalled}, return_when=asyncio.FIRST_COMPLETED)
@@ -73,6 +83,13 @@ def _metrics(statistics: Statistics) -> CollectorRegistry:
     return registry
 
 
+def _picture() -> Picture:
+    """Import the picture: it costs nothing until somebody looks at the page."""
+    from sidecars.warcopier.picture import PICTURE  # noqa: PLC0415 - see above
+
+    return PICTURE
+
+
 def _require_threads() -> None:
     try:
         threading.Thread(target=int).start()
@@ -84,6 +101,34 @@ def _require_threads() -> None:
         ) from None
 
 
+@dataclass(frozen=True)
+class Work:
+    """The source that a run works on. `progress` is that of the run; None while the source is compared."""
+
+    source: Source
+    name: str
+    progress: Progress | None
+
+    def status_page(self) -> dict[str, object]:
+        """Return the work's part of `/status`. The bytes of a copy are done twice: they are verified, too."""
+        size = self.source.fingerprint.size
+        done, seconds = self.progress.of_step() if self.progress else (0, 0.0)
+        if self.progress is None:
+            phase = "comparing"
+        elif not tomcat_names.is_war(self.name):
+            phase = "unpacking"  # its bytes are those that were written, and may be more than those of the archive
+        else:
+            phase = "verifying" if done > size else "copying"
+        return {
+            "artifact": utf8_text(self.name),
+            "source": utf8_text(self.source.path),
+            "phase": phase,
+            "bytes": min(done - size, size) if phase == "verifying" else done,
+            "of_bytes": size,
+            "bytes_per_second": round(done / seconds) if seconds else 0,
+        }
+
+
 class Publisher:
     """Does the runs, one after the other, in a second thread. Owns their latest outcome and failure."""
 
@@ -93,18 +138,38 @@ class Publisher:
         self._latch = health.hold("publisher", "nothing is published yet")
         self._heartbeat = health.heartbeat("publisher", _MAX_STEP)
         self._change_events = ChangeEvents(settings.watch_interval, self._heartbeat, statistics.set_polling)
+        self._deployments = Deployments()
         self._outcome: Outcome | None = None
         self._failure = self._waiting = ""
+        self._work: Work | None = None  # of the run that is going on
+        self._last_run: tuple[str, float, float] | None = None  # result, duration, and when it ended
 
     def status(self) -> dict[str, object]:
         """Return the part of `/status` about the runs."""
         digests = self._outcome.sha256 if self._outcome else {}
         return {
             "artifacts": {utf8_text(name): digest for name, digest in digests.items()},
+            "deployments": self._deployments.status_page(time.time()),
+            "deployments_left_out": self._deployments.left_out,
+            "copying": self._work.status_page() if self._work else None,
+            "next_look_seconds": self._next_look(),
+            "last_run": self._last_run_page(),
             "last_failure": self._failure,
             "waiting": self._waiting,
             "polls": bool(self._change_events.is_polling),
         }
+
+    def _next_look(self) -> float | None:
+        """Return the seconds until the source is looked at in any case; None while a run looks at it."""
+        due = self._change_events.next_look
+        return None if self._work or due is None else round(max(0.0, due - time.monotonic()), 1)
+
+    def _last_run_page(self) -> dict[str, object] | None:
+        if self._last_run is None:
+            return None
+        result, seconds, ended = self._last_run
+        age = round(max(0.0, time.monotonic() - ended), 1)
+        return {"result": result, "duration_seconds": round(seconds, 3), "age_seconds": age}
 
     def run(self, stop: threading.Event) -> None:
         """Publish until `stop` is set. Raises the failure of the first run unless the target has good artifacts."""
@@ -129,10 +194,11 @@ class Publisher:
 
     def _attempt(self, settling: Settling, stop: threading.Event) -> bool:
         """Do a run that may fail. Return True if another attempt makes sense although the source does not change."""
-        begun = time.monotonic()
+        begun, self._work = time.monotonic(), None
         try:
             self._publish(stop)
         except Failure as failure:
+            refused, self._work = self._work, None
             settling.observe(_source_state(self._settings), time.monotonic())
             self._take_over()
             if self._may_be_incomplete(failure) and settling.is_changing(time.monotonic()):
@@ -141,7 +207,7 @@ class Publisher:
                 return False
             self._waiting = ""
             settling.settle()
-            self._fail(failure, time.monotonic() - begun)
+            self._fail(failure, time.monotonic() - begun, refused)
             return isinstance(failure, IOFailed)
         self._waiting = ""
         settling.settle()
@@ -150,13 +216,16 @@ class Publisher:
     def _publish(self, stop: threading.Event) -> None:
         begun = time.monotonic()
         try:
-            outcome = app.publish(self._settings, lambda: self._beat_and_check(stop))
+            outcome = app.publish(self._settings, lambda: self._beat_and_check(stop), on_source=self._begin_work)
         except Stopped:
+            self._work = None
             return
         seconds = time.monotonic() - begun
         if outcome.published or outcome.pruned or self._outcome is None or self._failure:
             app.report(outcome, seconds)
-        self._outcome, self._failure = outcome, ""
+        self._outcome, self._failure, self._work = outcome, "", None
+        self._note_deployments(outcome)
+        self._last_run = (outcome.summary(), seconds, time.monotonic())
         self._statistics.count_success(outcome, seconds, time.time())
         self._latch.release()
 
@@ -164,8 +233,21 @@ class Publisher:
         """Be ready with the unchanged artifacts of earlier runs, if this process has published none yet."""
         if self._outcome is None and (earlier := app.earlier_outcome(self._settings)):
             self._outcome = earlier
+            self._note_deployments(earlier)
             self._statistics.set_artifacts(earlier)
             self._latch.release()
+
+    def _begin_work(self, source: Source, progress: Progress | None) -> None:
+        self._work = Work(source, artifacts.name_in_target(source, unpack=self._settings.unpack), progress)
+
+    def _note_deployments(self, outcome: Outcome) -> None:
+        """Note the artifacts of an outcome, with the versions that those which are new state of themselves."""
+        try:
+            with TargetDirectory(self._settings.target) as target:
+                contents = TargetContents(target, ArchiveCheck(self._settings))
+                self._deployments.succeeded(outcome, contents.version, time.time())
+        except IOFailed:  # the target has gone: the next run tells it
+            self._deployments.succeeded(outcome, lambda _name: "", time.time())
 
     def _may_be_incomplete(self, failure: Failure) -> bool:
         """True if an incomplete source can cause the failure. At the start a source without a WAR is a real failure."""
@@ -183,10 +265,16 @@ class Publisher:
         self._heartbeat.beat()
         return stop.is_set()
 
-    def _fail(self, failure: Failure, seconds: float) -> None:
-        """Count the failure, and log it once for all its attempts. Raises it if the target has no good artifacts."""
+    def _fail(self, failure: Failure, seconds: float, work: Work | None) -> None:
+        """Count the failure, and log it once for all its attempts. Raises it if the target has no good artifacts.
+
+        `work` is what the run was doing: a source that is no good is refused.
+        """
         if self._outcome is None:
             raise failure
+        if work is not None:
+            self._deployments.refused(work.name, work.source, failure.reason, time.time())
+        self._last_run = ("failed", seconds, time.monotonic())
         self._statistics.count_failure(seconds)
         if failure.reason != self._failure:
             log.error(failure.reason, code=failure.code, kept="what is published stays")

@@ -265,7 +265,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_published(copier: Copie
     copier.offer(shop=ONE)
     first = watch()
     first.wait_ready()
-    second = watch(WARCOPIER_ADMIN_LISTEN=f"127.0.0.1:{first._port}")
+    second = watch(WARCOPIER_ADMIN_LISTEN=f"127.0.0.1:{first.port}")
     assert second.program.wait() == 69
     assert "WARCOPIER_ADMIN_LISTEN" in second.program.logs[-1]["msg"]
 
