@@ -285,6 +285,8 @@ const leaves = (value, name = "", found = new Map()) => {
 const factsOf = (title, pick) => {
   const made = add(main, "details")
   add(made, "summary", title)
+  made.open = history.state?.[title] // what is open stays open in a page that is loaded again
+  made.ontoggle = () => history.replaceState({...history.state, [title]: made.open}, "")
   const fill = each(add(add(made, "table"), "tbody"), () => {
     const line = document.createElement("tr")
     const name = add(line, "th")
@@ -322,13 +324,12 @@ const siblingsOf = () => {
       show(text(one.state) + (isEmpty(one.since_seconds) ? "" : " for " + duration(one.since_seconds)) + because(one.reasons))
     }
   })
-  return all => {
-    made.hidden = !all.length
-    fill(new Map(all.map(one => [one.name + one.port, one])))
+  return ({siblings}) => {
+    made.hidden = !siblings.length
+    fill(new Map(siblings.map(one => [one.name + one.port, one])))
   }
 }
 
-main.textContent = ""
 const parts = [troublesOf(), ...picture.map(part => (part.rows ? tableOf : wordsOf)(part))]
 const showSiblings = siblingsOf()
 parts.push(factsOf("Process", status => Object.fromEntries(process.map(name => [name, status[name]]))), factsOf("Settings", status => status.settings))
@@ -368,7 +369,7 @@ const refresh = async () => {
     showAll(await ask("status?compact"))
     wait = interval
     lost = null
-    if (hasSiblings && turn++ % 5 == 0) showSiblings((await ask("siblings")).siblings)
+    if (hasSiblings && turn++ % 5 == 0) ask("siblings").then(showSiblings, () => {})
   } catch {
     lost ??= clock(new Date())
     headline("no answer since " + lost, firstStatus.name)
