@@ -9,4 +9,8 @@
 
 A client that does not read delays nobody: the story appends to the list and goes on. A client that comes late, or
 comes back with `Last-Event-ID`, reads the list from its place. Begin with `history`.
+
+For a picture of one moment, open the page with `#freeze=PART:STATE`, such as `#freeze=storage:down` or
+`#freeze=replica-2:killed`: the page stops at the last event of that state, at whatever time it was opened, and sets
+`data-frozen` at its root element.
 """

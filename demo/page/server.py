@@ -73,7 +73,8 @@ class PageServer:
         app = web.Application(middlewares=[only_local_names])
         app.router.add_get("/", self._page)
         app.router.add_get("/events", self._events, allow_head=False)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE)
+        # A client that goes away ends its stream at once, and not at the next heartbeat.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE, handler_cancellation=True)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
