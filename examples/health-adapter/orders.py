@@ -3,39 +3,30 @@
 SIGUSR1 makes its database fail, and work again.
 """
 
-import json
+import asyncio
 import os
 import signal
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from aiohttp import web
 
 database = {"up": True}
 
 
-def document() -> dict[str, object]:
+async def health(_request: web.Request) -> web.Response:
     up = database["up"]
     db = {"status": "UP"} if up else {"status": "DOWN", "details": {"error": "connection refused"}}
     disk = {"status": "UP", "details": {"total": 499963174912, "free": 91300069376}}
-    return {"status": db["status"], "components": {"db": db, "diskSpace": disk}}
+    document = {"status": db["status"], "components": {"db": db, "diskSpace": disk}}
+    media_type = "application/vnd.spring-boot.actuator.v3+json"
+    return web.json_response(document, status=200 if up else 503, content_type=media_type)
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        known = self.path == "/actuator/health"
-        body = json.dumps(document() if known else {"error": "there is only /actuator/health here"}).encode()
-        self.send_response((200 if database["up"] else 503) if known else 404)
-        self.send_header("Content-Type", "application/vnd.spring-boot.actuator.v3+json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Log nothing: scrapes come every second."""
+async def listen_to_signals(_app: web.Application) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: database.update(up=not database["up"]))
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel sends process 1 only signals with a handler
-    signal.signal(signal.SIGUSR1, lambda *_: database.update(up=not database["up"]))
-    ThreadingHTTPServer(("", int(os.environ.get("PORT", "8090"))), Handler).serve_forever()
+    app = web.Application()
+    app.router.add_get("/actuator/health", health)
+    app.on_startup.append(listen_to_signals)
+    web.run_app(app, port=int(os.environ.get("PORT", "8090")), print=None, access_log=None)

@@ -3,10 +3,11 @@
 SIGUSR1 jams the printer, and frees it again.
 """
 
+import asyncio
 import os
 import signal
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from aiohttp import web
 
 printer = {"up": 1}
 
@@ -20,23 +21,17 @@ queue_length 3
 """
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+async def metrics(_request: web.Request) -> web.Response:
+    text = METRICS.format(up=printer["up"])
+    return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4"})
 
-    def do_GET(self) -> None:
-        known = self.path == "/metrics"
-        body = METRICS.format(up=printer["up"]).encode() if known else b"there is only /metrics here\n"
-        self.send_response(200 if known else 404)
-        self.send_header("Content-Type", "text/plain; version=0.0.4" if known else "text/plain")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Log nothing: probes come every second."""
+async def listen_to_signals(_app: web.Application) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: printer.update(up=1 - printer["up"]))
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel sends process 1 only signals with a handler
-    signal.signal(signal.SIGUSR1, lambda *_: printer.update(up=1 - printer["up"]))
-    ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Handler).serve_forever()
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    app.on_startup.append(listen_to_signals)
+    web.run_app(app, port=int(os.environ.get("PORT", "8080")), print=None, access_log=None)

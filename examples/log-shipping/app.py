@@ -6,6 +6,7 @@
     APP_DONE    file to create at the end: it tells the log shipper that no more lines will come
 
 Python's own logging rotates: app.log becomes app.log.1, app.log.1 becomes app.log.2, and the oldest file is deleted.
+It uses the standard library alone: an app that only writes files needs no package for its logs to arrive.
 """
 
 import itertools

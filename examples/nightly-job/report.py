@@ -2,6 +2,8 @@
 
 REPORT_LOG is the log (/logs/report.log). REPORT_DONE, if set, is a file to create at the end: it tells a logshipper
 that is no native sidecar that no more lines will come.
+
+It uses the standard library alone: the program is one file, and its image is the official one of Python, not changed.
 """
 
 import logging

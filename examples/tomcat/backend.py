@@ -1,28 +1,16 @@
 """The external service of the example: responds to `GET /offers/<id>` with JSON that names the replica."""
 
-import json
-import signal
 import socket
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from aiohttp import web
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        offer = self.path.removeprefix("/offers/")
-        body = json.dumps({"offer": offer, "price": 42, "replica": socket.gethostname()}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Log no requests: the ambassador's metrics have them."""
+async def offer(request: web.Request) -> web.Response:
+    return web.json_response({"offer": request.match_info["id"], "price": 42, "replica": socket.gethostname()})
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the kernel ignores a signal to process 1 without a handler
-    ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+    app = web.Application()
+    app.router.add_get("/offers/{id}", offer)
+    # It ends with 0 at SIGTERM, which the kernel ignores for a process 1 without a handler.
+    web.run_app(app, port=8080, print=None, access_log=None)

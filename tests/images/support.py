@@ -13,6 +13,8 @@ from tests.support import ROOT, wait_until
 
 NAMES = sorted(path.parent.name for path in (ROOT / "sidecars").glob("*/__main__.py"))
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+# For a proxy that inspects TLS, as the README describes: the builds get it as a secret.
+CA_BUNDLE = os.environ.get("CA_BUNDLE") or os.environ.get("SSL_CERT_FILE", "")
 PATIENCE = 120.0  # seconds for a condition: containers also start on busy machines
 
 
@@ -20,9 +22,8 @@ def run(
     *command: str | Path, expect: int = 0, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in the repository. Show all of its output if its exit code is not the expected one."""
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **(environ or {})}, capture_output=True, text=True, check=False
-    )
+    env = {**os.environ, "CA_BUNDLE": CA_BUNDLE, **(environ or {})}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == expect, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done
 
