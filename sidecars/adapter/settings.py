@@ -202,7 +202,7 @@ class Settings(ServiceSettings):
         default="2048",
     )
     admin_listen: Address = setting(
-        address, "address of `/livez`, `/readyz`, `/metrics` and `/status`", default=":9914"
+        address, "address of the page, `/livez`, `/readyz`, `/metrics` and `/status`", default=":9914"
     )
 
     def check(self) -> Iterator[str]:

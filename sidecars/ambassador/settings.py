@@ -239,7 +239,7 @@ class Settings(ServiceSettings):
         default="64MiB",
     )
     admin_listen: Address = setting(
-        address, "the address of `/livez`, `/readyz`, `/metrics` and `/status`", default=":9913"
+        address, "the address of the page, `/livez`, `/readyz`, `/metrics` and `/status`", default=":9913"
     )
 
     drain_quiet: float = setting(

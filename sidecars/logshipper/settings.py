@@ -93,7 +93,7 @@ class Settings(ServiceSettings):
         default="",
     )
     admin_listen: Address = setting(
-        address, "address of the admin server: `/livez`, `/readyz`, `/metrics` and `/status`", default=":9912"
+        address, "address of the admin server: the page, `/livez`, `/readyz`, `/metrics` and `/status`", default=":9912"
     )
 
     def check(self) -> Iterator[str]:

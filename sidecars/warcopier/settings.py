@@ -162,7 +162,7 @@ class Settings(ServiceSettings):
     )
     admin_listen: Address = setting(
         address,
-        "address of `/livez`, `/readyz`, `/metrics` and `/status`, used only with `WARCOPIER_WATCH=true`",
+        "address of the page, `/livez`, `/readyz`, `/metrics` and `/status`, used only with `WARCOPIER_WATCH=true`",
         default=":9911",
     )
 

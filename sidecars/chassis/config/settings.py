@@ -132,10 +132,10 @@ class Settings:
 class ServiceSettings(Settings):
     """The settings that every sidecar that keeps running has in addition."""
 
-    admin_listen: Address = setting(address, "address of `/livez`, `/readyz`, `/metrics` and `/status`", default="off")
+    admin_listen: Address = setting(address, "address of the page and the admin endpoints", default="off")
     admin_status: str = setting(
         choice("loopback", "any"),
-        "the clients that `/status` answers: `loopback` is this Pod alone, and `kubectl port-forward`; others get 403",
+        "who gets page and `/status`: `loopback` is this Pod and `kubectl port-forward`, by address; others get 403",
         default="loopback",
     )
     admin_siblings: dict[str, int] | None = setting(
