@@ -166,18 +166,22 @@ class _Endpoints:
     async def _health_of_siblings(self, request: Request) -> Response:
         return self._refusal(request) or _json(await self._siblings.text())
 
-    def _page_or_json(self, request: Request) -> Response:
+    async def _page_or_json(self, request: Request) -> Response:
         """Return the page at `/` and JSON at `/status`, unless the client prefers the other one."""
         if refusal := self._refusal(request):
             return refusal
         accept = request.headers.get("accept", "")
         is_json = prefers(accept, _JSON, _HTML) if request.path == "/" else not prefers(accept, _HTML, _JSON)
-        if is_json or request.query in _FORMS_OF_JSON:
-            return _json(self._status.text(compact=request.query == "compact"))
+        own = await self._status.own_members()
+        is_json = is_json or request.query in _FORMS_OF_JSON
+        with descriptors.reserved():
+            text = self._status.text(own, compact=not is_json or request.query == "compact")
+        if is_json:
+            return _json(text)
         from sidecars.chassis.page import document  # noqa: PLC0415 - only a process that a person looks at loads it
 
         picture = self._picture() if self._picture else None
-        body = document.html(picture, self._status.text(compact=True), request.path, siblings=self._siblings.are_known)
+        body = document.html(picture, text, request.path, siblings=self._siblings.are_known)
         return Response(body=body, headers={**document.headers(), "Vary": "Accept"})
 
     def _refusal(self, request: Request) -> Response | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sidecars import chassis
@@ -25,7 +25,8 @@ from sidecars.chassis.isolation import confine
 from sidecars.chassis.runtime import descriptors, logs, troubles
 from sidecars.chassis.runtime.health import Health
 
-Status = Callable[[], Mapping[str, Any]]
+Status = Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
+"""A function that returns the sidecar's own members: at once, or in turns of the event loop if that takes long."""
 
 _JITTER = 0.5  # seconds by which two computations of the same moment may differ
 
@@ -40,9 +41,14 @@ class StatusDocument:
         self._started = time.monotonic()
         self._since = 0.0  # of the wall clock
 
-    def members(self) -> dict[str, Any]:
-        """Return the members, in their order."""
-        own = dict(self._status())
+    async def own_members(self) -> Mapping[str, Any]:
+        """Return the sidecar's own members."""
+        found = self._status()
+        return found if isinstance(found, Mapping) else await found
+
+    def members(self, own_members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all members, in their order."""
+        own = dict(own_members)
         return {
             **self.state(),
             "not_alive": self._health.not_alive(),
@@ -73,9 +79,9 @@ class StatusDocument:
         """Return the first members as JSON in ASCII on one line, without a secret."""
         return self._text(self.state(), compact=True)
 
-    def text(self, *, compact: bool = False) -> str:
+    def text(self, own_members: Mapping[str, Any], *, compact: bool = False) -> str:
         """Return the document as JSON in ASCII without a secret: on many lines, or with `compact` on one."""
-        return self._text(self.members(), compact=compact)
+        return self._text(self.members(own_members), compact=compact)
 
     def _text(self, members: dict[str, Any], *, compact: bool) -> str:
         text = json.dumps(members, ensure_ascii=False, default=str, indent=None if compact else 2)

@@ -247,8 +247,8 @@ class _App:
         )
         return registry
 
-    def status(self) -> Mapping[str, Any]:
-        return status.page(
+    async def status(self) -> Mapping[str, Any]:
+        return await status.page(
             status.Parts(self._shippers, self._queues, self._ledgers, self._follower, self._store, time.monotonic)
         )
 

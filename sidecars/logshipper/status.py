@@ -52,9 +52,9 @@ class Waiting(NamedTuple):
     age: float
 
 
-def page(parts: Parts) -> Mapping[str, Any]:
-    """Return the page, as JSON values, in one go."""
-    return steps.run(page_steps(parts))
+async def page(parts: Parts) -> Mapping[str, Any]:
+    """Return the page, as JSON values. It is made in several turns of the event loop if there are many files."""
+    return await steps.run_in_turns(page_steps(parts))
 
 
 def page_steps(parts: Parts) -> Steps:
@@ -64,18 +64,17 @@ def page_steps(parts: Parts) -> Steps:
     sinks = {}
     for shipper in parts.shippers:
         sinks[shipper.name] = yield from _sink_steps(shipper, parts, rotated)
-    held = yield from _held_steps(follower, rotated)
+    opened = yield from _open_file_steps(follower, rotated)
     return {
         "sinks": sinks,
         "sums": [f"{name}: {sink['sum']}" for name, sink in sinks.items()],
         "left_out": [f"{name}: {sink['left_out']}" for name, sink in sinks.items() if sink["left_out"]],
-        "held": held,
+        **opened,
         "unreadable": follower.access.unreadable,
         "unreadable_count": follower.access.unreadable_count,
         "not_followed": follower.access.not_followed,
         "unreadable_inputs": follower.unreadable_inputs(),
         "missing_rotated_files": follower.missing,
-        "open_files": follower.open_files.status(follower.tails.values()),
         "state_problem": parts.store.problem,
     }
 
@@ -293,9 +292,10 @@ def _rotated_steps(follower: Follower) -> Generator[None, None, set[str]]:
     return rotated
 
 
-def _held_steps(follower: Follower, rotated: Container[str]) -> Steps:
-    """Return the open files that are deleted or rotated, and the bytes of disk that they occupy."""
+def _open_file_steps(follower: Follower, rotated: Container[str]) -> Steps:
+    """Return `held`, the open files that are deleted or rotated with their bytes on the disk, and `open_files`."""
     held = dict.fromkeys(("deleted_files", "deleted_bytes", "rotated_files", "rotated_bytes"), 0)
+    closed = {True: 0, False: 0}  # files that are closed to save a descriptor, by `settled`
     tails = list(follower.tails.values())
     for start in range(0, len(tails), _AT_ONCE):
         for tail in tails[start : start + _AT_ONCE]:
@@ -304,8 +304,12 @@ def _held_steps(follower: Follower, rotated: Container[str]) -> Steps:
                 word = "deleted" if use.is_deleted else "rotated"
                 held[f"{word}_files"] += 1
                 held[f"{word}_bytes"] += use.size
+            if tail.parked:
+                closed[tail.settled()] += 1
         yield
-    return held
+    most, opened = follower.open_files.limit, len(follower.open_files)
+    numbers = {"most": most, "open": opened, "closed": sum(closed.values()), "closed_with_pending": closed[False]}
+    return {"held": held, "open_files": numbers}
 
 
 def _seconds(seconds: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 
 import httpx
@@ -63,6 +64,25 @@ async def test_nobody_beyond_this_pod_makes_a_sidecar_ask_its_siblings(status: s
 
     assert (stranger.status, neighbour.status) == (expected, 200)
     assert (b"not here" in stranger.body) == (expected == 200)
+
+
+async def test_a_status_that_takes_several_turns_is_waited_for_while_the_port_answers_others() -> None:
+    port, goes_on = free_port(), asyncio.Event()
+    settings = Settings(admin_listen=Address("127.0.0.1", port))
+
+    async def status() -> dict[str, str]:
+        await goes_on.wait()
+        return {"mood": "slow"}
+
+    async with (
+        admin_server.serve(settings, Health(), admin_server.registry, status),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE) as client,
+    ):
+        waiting = asyncio.create_task(client.get("/status"))
+        assert (await client.get("/livez")).status_code == 200
+        assert not waiting.done()
+        goes_on.set()
+        assert (await waiting).json()["mood"] == "slow"
 
 
 def test_lines_of_the_log_are_counted_by_level_and_each_level_is_there_before_its_first_line() -> None:

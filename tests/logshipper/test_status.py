@@ -109,9 +109,10 @@ async def test_of_many_files_the_worst_by_pending_and_by_age_are_listed_and_the_
     pod = Pod(tmp_path)
     many(pod, [10, 20, 30, 40, 500, 60, 700])  # the first one is the oldest
     sink = ScriptedSink()
-    sink.held[""] = asyncio.Event()
+    hold = sink.held["0" * 9] = asyncio.Event()
     async with shipping(pod, sink) as shipper:
-        found = status.page(parts(pod, shipper))["sinks"]["default"]
+        found = (await status.page(parts(pod, shipper)))["sinks"]["default"]
+        hold.set()
     assert [Path(one["file"]).name for one in found["files"]] == ["6.log", "0.log", "4.log", "1.log"]
     assert [one["oldest_seconds"] for one in found["files"]] == [0.0, 6.0, 2.0, 5.0]
     assert (found["files_followed"], found["files_left_out"]) == (7, 3)
@@ -132,7 +133,7 @@ async def test_where_little_is_pending_the_files_that_grew_last_are_listed_too(
     pod.look()
     pod.ship()
     async with shipping(pod, ScriptedSink()) as shipper:
-        page = status.page(parts(pod, shipper))
+        page = await status.page(parts(pod, shipper))
     found = page["sinks"]["default"]
     assert [Path(one["file"]).name for one in found["files"]] == ["0.log", "1.log"]
     assert [one["waits_for"] for one in found["files"]] == ["the end of its last line", ""]
@@ -148,13 +149,13 @@ async def test_a_failing_sink_tells_its_last_answer_and_the_next_attempt(tmp_pat
     sink = ScriptedSink(lambda _: RetryLater("HTTP 503: full", 3600.0))
     async with shipping(pod, sink) as shipper:
         await until(lambda: shipper.trouble)
-        found = status.page(parts(pod, shipper))["sinks"]["default"]
+        found = (await status.page(parts(pod, shipper)))["sinks"]["default"]
     assert (found["state"], found["failures"], found["trouble"]) == ("backing off", 1, "HTTP 503: full")
     assert 0 < found["retry_in_seconds"] <= 3600
     assert found["why"].startswith("HTTP 503: full; failed once; retry in ")
     assert found["last_failure"]["reason"] == "HTTP 503: full"
     assert found["files"][0]["waits_for"] == "the sink's answer"
-    after = status.page(parts(pod, shipper))["sinks"]["default"]
+    after = (await status.page(parts(pod, shipper)))["sinks"]["default"]
     assert (after["state"], after["why"], after["failures"]) == ("idle", "", 0)
     assert after["last_failure"]["reason"] == "HTTP 503: full", "it is kept when the sink works again"
 
@@ -169,7 +170,7 @@ async def test_deleted_and_rotated_files_that_are_still_open_are_counted_with_th
     append(pod.log, "new\n")
     pod.look()
     async with shipping(pod, ScriptedSink()) as shipper:
-        page = status.page(parts(pod, shipper))
+        page = await status.page(parts(pod, shipper))
     held = page["held"]
     assert (held["deleted_files"], held["rotated_files"]) == (1, 1)
     assert held["deleted_bytes"] >= 10_000 <= held["rotated_bytes"]
@@ -183,7 +184,7 @@ async def test_deleted_and_rotated_files_that_are_still_open_are_counted_with_th
     }
     pod.ship()
     pod.look(ROTATE_WAIT)
-    assert status.page(parts(pod, shipper))["held"]["deleted_bytes"] == 0
+    assert (await status.page(parts(pod, shipper)))["held"]["deleted_bytes"] == 0
 
 
 async def test_the_page_is_made_in_steps_between_which_files_come_go_and_grow(
@@ -207,6 +208,27 @@ async def test_the_page_is_made_in_steps_between_which_files_come_go_and_grow(
     assert "0.log" not in {Path(one["file"]).name for one in found["files"]}
 
 
+async def test_other_work_goes_on_while_the_page_of_many_files_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "_AT_ONCE", 2)
+    pod = Pod(tmp_path)
+    many(pod, [10] * 8)
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with shipping(pod, ScriptedSink()) as shipper:
+        counting = asyncio.create_task(count_turns())
+        await status.page(parts(pod, shipper))
+        counting.cancel()
+    assert turns >= 4 * 8 // 2, "four passes over the files, two files in a turn"
+
+
 async def test_an_account_that_differs_from_its_position_is_told_in_words(tmp_path: Path) -> None:
     pod = Pod(tmp_path)
     append(pod.log, "1\n")
@@ -214,6 +236,6 @@ async def test_an_account_that_differs_from_its_position_is_told_in_words(tmp_pa
     (generation,) = pod.follower.tails
     pod.ledgers["default"].delivered(generation, 1, 0)
     async with shipping(pod, ScriptedSink()) as shipper:
-        found = status.page(parts(pod, shipper))["sinks"]["default"]
+        found = (await status.page(parts(pod, shipper)))["sinks"]["default"]
     assert not found["balanced"]
     assert f"{generation}: 1 bytes pending by the ledger, 2 by the position" in found["sum"]
