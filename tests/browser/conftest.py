@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.pod import SIDECARS, Neighbours, Sidecar, make
 from tests.support import peer
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 WIDE, NARROW = (1200, 900), (320, 640)
 Window = Callable[..., "BrowserContext"]
+Pod = dict[str, Sidecar]
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +53,20 @@ def window(browser: Browser) -> Iterator[Window]:
     yield make
     for context in opened:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """The four sidecars, by their names. All tests look at the same ones."""
+    app = Neighbours()
+    with app.serving():
+        made = {name: make(name, tmp_path_factory.mktemp(name), app) for name in SIDECARS}
+        try:
+            for sidecar in made.values():
+                sidecar.begin()
+            for sidecar in made.values():
+                sidecar.ready()
+            yield made
+        finally:
+            for sidecar in made.values():
+                sidecar.end()

@@ -20,6 +20,7 @@ MILLISECONDS = PATIENCE * 1000
 SCHEMES = ("light", "dark")
 # All rules that are on by default, and the size of targets (WCAG 2.2), which is not.
 _RUN = 'axe.run(document, {rules: {"target-size": {enabled: true}}})'
+_COUNTED = "var asked = 0; { const really = fetch; fetch = (...all) => { asked++; return really(...all) } }"
 
 
 @dataclass(slots=True)
@@ -29,6 +30,21 @@ class Visit:
     page: Page
     requests: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+
+    @property
+    def asked(self) -> int:
+        """The number of its calls of `fetch` so far."""
+        number: int = self.page.evaluate("asked")
+        return number
+
+    def shown(self, text: str) -> None:
+        """Wait until the text can be seen somewhere on the page."""
+        self.page.get_by_text(text).filter(visible=True).first.wait_for()
+
+    def unfold(self) -> None:
+        """Open everything that is folded."""
+        while (folded := self.page.locator("details:not([open]) > summary")).count():
+            folded.first.click()
 
     def strangers(self, origin: str) -> list[str]:
         """Return the URLs that it asked for elsewhere than at this origin."""
@@ -71,10 +87,13 @@ def _evaluated(answer: dict[str, Any]) -> Any:
     return answer["result"].get("value")
 
 
-def visit(context: BrowserContext, url: str) -> Visit:
-    """Open the URL in a tab of its own."""
+def visit(context: BrowserContext, url: str, *, clock: bool = False) -> Visit:
+    """Open the URL in a tab of its own. With `clock` its timers are those of `page.clock`, which a test can run on."""
     page = context.new_page()
     page.set_default_timeout(MILLISECONDS)
+    page.add_init_script(_COUNTED)
+    if clock:
+        page.clock.install()
     seen = Visit(page)
 
     def asked(request: Request) -> None:
