@@ -6,8 +6,9 @@ imported before the fixture `browser` is used, so that the reason can be said.
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,20 @@ if TYPE_CHECKING:
 WIDE, NARROW = (1200, 900), (320, 640)
 Window = Callable[..., "BrowserContext"]
 Pod = dict[str, Sidecar]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the garbage collector out of the making of a report.
+
+    It would end forgotten greenlets of Playwright inside `ast.parse`, which CPython 3.11 takes for a fault of its own:
+    "AST constructor recursion depth mismatch".
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
