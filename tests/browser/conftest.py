@@ -10,7 +10,7 @@ import gc
 import os
 from collections.abc import Callable, Generator, Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -51,22 +51,28 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+def opened(
+    browser: Browser, scheme: str = "light", size: tuple[int, int] = WIDE, *, javascript: bool = True
+) -> BrowserContext:
+    """Open a window that shares nothing with others. The caller closes it."""
+    return browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": size[0], "height": size[1]},
+        java_script_enabled=javascript,
+    )
+
+
 @pytest.fixture
 def window(browser: Browser) -> Iterator[Window]:
-    """Open a window that shares nothing with others, `window(scheme="dark", size=NARROW, javascript=False)`."""
-    opened: list[BrowserContext] = []
+    """Open windows, `window(scheme="dark", size=NARROW, javascript=False)`, which are closed after the test."""
+    contexts: list[BrowserContext] = []
 
-    def make(scheme: str = "light", size: tuple[int, int] = WIDE, *, javascript: bool = True) -> BrowserContext:
-        context = browser.new_context(
-            color_scheme="dark" if scheme == "dark" else "light",
-            viewport={"width": size[0], "height": size[1]},
-            java_script_enabled=javascript,
-        )
-        opened.append(context)
-        return context
+    def make(*arguments: Any, **named: Any) -> BrowserContext:
+        contexts.append(opened(browser, *arguments, **named))
+        return contexts[-1]
 
     yield make
-    for context in opened:
+    for context in contexts:
         context.close()
 
 

@@ -72,6 +72,9 @@ class Neighbours(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, *_request: object) -> None:
+        """Say nothing: a client that hangs up, or is killed, is no fault."""
+
     @contextmanager
     def serving(self) -> Iterator[None]:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

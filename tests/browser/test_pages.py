@@ -1,61 +1,68 @@
 """The page of each sidecar at one moment: nothing for axe to find, no message, no request elsewhere, no wide content.
 
-The sidecars show hostile names all the time, as `pod` has them, so all of this holds with them.
+The sidecars show hostile names all the time, as `pod` has them, so all of this holds with them. Light pages are looked
+at in a wide window, dark ones in one of 320 pixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.browser.conftest import NARROW, Pod, Window
+from tests.browser.conftest import NARROW, WIDE, Pod, Window, opened
 from tests.browser.pod import LONG, MARKUP, SIDECARS
-from tests.browser.visits import SCHEMES, Visit, visit
+from tests.browser.visits import Visit, visit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 VISIBLE_OVERRIDE = "\\u202eraw.exe"
+SIGHTS = [(name, *sight) for name in SIDECARS for sight in (("light", WIDE), ("dark", NARROW))]
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("name", SIDECARS)
-def test_axe_finds_nothing_and_the_page_says_and_asks_nothing_unusual(
-    pod: Pod, window: Window, name: str, scheme: str
-) -> None:
-    seen = visit(window(scheme), pod[name].url)
-    seen.unfold()
-    seen.shown("Settings")
+@pytest.fixture(scope="module", params=SIGHTS, ids=[f"{name}-{scheme}" for name, scheme, _ in SIGHTS])
+def seen(request: pytest.FixtureRequest, browser: Browser, pod: Pod) -> Iterator[Visit]:
+    """The page with everything unfolded."""
+    name, scheme, size = request.param
+    context = opened(browser, scheme, size)
+    visited = visit(context, pod[name].url)
+    visited.unfold()
+    yield visited
+    context.close()
+
+
+def test_a_hostile_text_is_shown_as_text(seen: Visit) -> None:
+    _are_text(seen, seen.shown)
+
+
+def test_axe_finds_nothing(seen: Visit) -> None:
     assert seen.violations() == []
-    assert seen.said == []
-    assert seen.strangers(pod[name].origin) == []
 
 
-@pytest.mark.parametrize("name", SIDECARS)
-def test_a_window_of_320_pixels_need_not_be_scrolled_sideways(pod: Pod, window: Window, name: str) -> None:
-    seen = visit(window(size=NARROW), pod[name].url)
-    seen.unfold()
+def test_the_page_need_not_be_scrolled_sideways(seen: Visit) -> None:
     assert seen.reaches_sideways() == []
-    assert seen.violations() == []
 
 
-@pytest.mark.parametrize("name", SIDECARS)
-def test_a_hostile_text_is_shown_as_text(pod: Pod, window: Window, name: str) -> None:
-    seen = visit(window(), pod[name].url)
-    seen.unfold()
-    _are_text(seen)
+def test_the_page_says_nothing_on_its_console_and_asks_its_own_sidecar_alone(seen: Visit) -> None:
+    assert seen.said == []
+    assert seen.strangers(seen.page.url.rstrip("/")) == []
 
 
 @pytest.mark.parametrize("name", SIDECARS)
 def test_without_scripts_the_page_has_the_same_texts_once(pod: Pod, window: Window, name: str) -> None:
-    seen = visit(window(javascript=False), pod[name].url)
+    seen = visit(window(size=NARROW, javascript=False), pod[name].url)
     seen.unfold()
-    seen.shown("Without a script")
-    _are_text(seen)
+    seen.shown_without_scripts("Without a script")
+    _are_text(seen, seen.shown_without_scripts)
     assert seen.reaches_sideways() == []
     assert seen.said == []
 
 
-def _are_text(seen: Visit) -> None:
-    seen.shown(MARKUP)
-    seen.shown(VISIBLE_OVERRIDE)
-    seen.shown(LONG[:100])
+def _are_text(seen: Visit, shown: Callable[[str], None]) -> None:
+    for text in (MARKUP, VISIBLE_OVERRIDE, LONG[:100]):
+        shown(text)
     assert seen.page.locator("[data-planted]").count() == 0
     assert "planted" not in seen.page.title()
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in seen.page.locator("html").inner_html()

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
 MILLISECONDS = PATIENCE * 1000
-SCHEMES = ("light", "dark")
 # All rules that are on by default, and the size of targets (WCAG 2.2), which is not.
 _RUN = 'axe.run(document, {rules: {"target-size": {enabled: true}}})'
-_COUNTED = "var asked = 0; { const really = fetch; fetch = (...all) => { asked++; return really(...all) } }"
+_COUNTED = (
+    "globalThis.asked = 0; const really = fetch; globalThis.fetch = (...all) => { asked++; return really(...all) }"
+)
 
 
 @dataclass(slots=True)
@@ -40,6 +41,13 @@ class Visit:
     def shown(self, text: str) -> None:
         """Wait until the text can be seen somewhere on the page."""
         self.page.get_by_text(text).filter(visible=True).first.wait_for()
+
+    def shown_without_scripts(self, text: str) -> None:
+        """Wait until the text can be seen in what stands there for browsers without scripts.
+
+        `get_by_text` leaves out `noscript`, whatever the browser does.
+        """
+        self.page.locator("noscript *").filter(has_text=text, visible=True).first.wait_for()
 
     def unfold(self) -> None:
         """Open everything that is folded."""
