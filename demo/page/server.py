@@ -22,7 +22,7 @@ from demo.page.history import History
 
 HEARTBEAT = 10.0  # seconds without an event, until a comment says that the connection lives
 CLIENTS = 32  # streams at a time; further ones get 503
-GRACE = 0.5  # seconds that a client has to read the end of the story; one that does not read must not hold the demo
+GRACE = 2.0  # seconds that a client has to read the end of the story; one that does not read must not hold the demo
 PAGE = (Path(__file__).parent / "page.html").read_bytes()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -127,3 +129,41 @@ def test_in_compose_whoever_writes_to_a_volume_of_logs_waits_for_the_logshipper_
         assert len(writers) > 1
         for writer in set(writers) - {name}:
             assert services[writer]["depends_on"][name] == {"condition": "service_healthy"}, writer
+
+
+# -- the programs of the examples --------------------------------------------------------------------------------------
+
+RECIPES = sorted(path for path in (ROOT / "examples").glob("*/Dockerfile") if "from=locks" in path.read_text())
+STAGE = re.compile(r"^FROM \$\{PYTHON\} AS python\n(.*?)\n\n", re.MULTILINE | re.DOTALL)
+
+
+def test_the_stage_of_the_packages_is_the_same_in_each_recipe_so_that_it_is_one_layer() -> None:
+    stages = {path.parent.name: STAGE.findall(path.read_text()) for path in RECIPES}
+    (first, *_) = stages.values()
+    assert len(first) == 1
+    assert stages == dict.fromkeys(("ambassador", "health-adapter", "tomcat"), first)
+    assert "--require-hashes --only-binary :all:" in first[0]
+
+
+def test_every_build_of_a_program_has_the_lock_and_the_bundle_of_a_proxy() -> None:
+    checked = set()
+    for path in sorted(set(MANIFESTS) - set(PODS)):
+        (compose,) = documents(path)
+        for name, service in compose["services"].items():
+            build = service.get("build", ".")
+            if isinstance(build, str) or build["target"] == "war":  # they have no packages
+                continue
+            assert (path.parent / build["context"] / "Dockerfile").resolve() in RECIPES
+            assert build["additional_contexts"] == {"locks": "../../locks"}, (path, name)
+            assert build["secrets"] == ["ca"], (path, name)
+            checked.add(build["target"])
+    assert checked == {"app", "service", "payments", "tickets", "orders", "monitor", "backend", "logreceiver"}
+
+
+def test_the_programs_import_the_standard_library_and_what_the_lock_of_the_examples_has() -> None:
+    allowed = {"aiohttp", "httpx", *sys.stdlib_module_names}
+    for path in (ROOT / "examples").glob("*/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {name.partition(".")[0] for name in names} <= allowed, path

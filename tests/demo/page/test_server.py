@@ -108,8 +108,9 @@ async def test_a_silent_story_sends_a_comment_so_that_the_connection_lives(
 
 
 async def test_a_client_that_does_not_read_delays_neither_the_story_nor_another_client_nor_the_end(
-    history: History, client: httpx.AsyncClient
+    history: History, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "GRACE", 0.1)
     async with PageServer(history) as page:
         host, port = page.url.removeprefix("http://").rstrip("/").split(":")
         with socket.socket() as deaf:
