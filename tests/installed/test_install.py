@@ -109,3 +109,8 @@ def test_a_command_with_its_packages_checks_its_settings(installed: Path, name: 
     checked = run(installed / f"sidecars-{name}", "--check", PYTHONPATH=sysconfig.get_path("purelib"), **environ)
     assert checked.returncode == 0, checked.stderr
     assert f"{name.upper()}_LOG_LEVEL" in checked.stdout
+
+
+def test_the_page_of_the_admin_port_is_installed(installed: Path) -> None:
+    script = "from sidecars.chassis.page import document; print(document.template()[:15])"
+    assert run(installed / "python", "-c", script).stdout == "<!doctype html>\n"

@@ -93,10 +93,7 @@ const listed = value =>
   ) || nothing
 const number = (value, kind, unit = kind) =>
   typeof value != "number" ? text(value) : unit == "bytes" ? size(value) : /^(s.*s|p..)/.test(unit) ? duration(value) : count(value)
-const clock = (date, withDay) => {
-  const local = new Date(date - date.getTimezoneOffset() * 6e4).toISOString()
-  return local.slice(withDay && Date.now() - date > 72e6 ? 0 : 11, 19).replace("T", " ")
-}
+const clock = (date, from = 11) => new Date(date - date.getTimezoneOffset() * 6e4).toISOString().slice(from, 19).replace("T", " ")
 
 // A state is a word and a symbol, which a screen reader leaves out.
 const symbols = {ok: "✓ ", warn: "▲ ", bad: "✗ "}
@@ -296,7 +293,7 @@ const factsOf = (title, pick) => {
   })
   return status => fill(leaves(pick(status)))
 }
-const because = reasons => (reasons?.length ? ": " + reasons.map(text).join("; ") : "")
+const because = reasons => reasons?.map(text).join("; ") || ""
 
 const troublesOf = () => {
   const made = section("Trouble")
@@ -321,7 +318,7 @@ const siblingsOf = () => {
       if (proxied.test(base)) link.href = base.replace(proxied, ":" + one.port)
       else if (base == "/") link.href = `//${location.hostname}:${one.port}/`
       put(link, text(one.name))
-      show(text(one.state) + (isEmpty(one.since_seconds) ? "" : " for " + duration(one.since_seconds)) + because(one.reasons))
+      show(text(one.state) + (isEmpty(one.since_seconds) ? "" : " for " + duration(one.since_seconds)) + " " + because(one.reasons))
     }
   })
   return ({siblings}) => {
@@ -333,15 +330,17 @@ const siblingsOf = () => {
 const parts = [troublesOf(), ...picture.map(part => (part.rows ? tableOf : wordsOf)(part))]
 const showSiblings = siblingsOf()
 parts.push(factsOf("Process", status => Object.fromEntries(process.map(name => [name, status[name]]))), factsOf("Settings", status => status.settings))
+// A screen reader says the state when it changes. The reasons beside it may have numbers that change all the time.
 const showState = stateOf(byId("state"))
-const headline = (words, name) => {
-  showState(words)
-  document.title = words.split(" since")[0] + " · " + name
+const headline = (state, since, name, why) => {
+  showState(state + " since " + since)
+  put(byId("why"), why)
+  document.title = state + " · " + name
 }
 const showAll = status => {
   if (status.uptime_seconds < uptime) restarts++
   uptime = status.uptime_seconds
-  headline(`${status.state} since ${clock(new Date(status.since), true)}${because(status.reasons)}`, status.name)
+  headline(status.state, clock(new Date(status.since), 0), status.name, because(status.reasons))
   put(byId("age"), `for ${duration(status.since_seconds)}, as of ${clock(new Date())}`)
   for (const show of parts) show(status)
 }
@@ -357,7 +356,7 @@ let turn = 0
 let lost // the time since which there is no answer
 
 const ask = async path => {
-  const response = await fetch(base + path, {headers: {accept: "application/json"}, cache: "no-store", signal: AbortSignal.timeout(5000)})
+  const response = await fetch(base + path, {signal: AbortSignal.timeout(5000)})
   if (!response.ok) throw response
   return response.json()
 }
@@ -372,7 +371,7 @@ const refresh = async () => {
     if (hasSiblings && turn++ % 5 == 0) ask("siblings").then(showSiblings, () => {})
   } catch {
     lost ??= clock(new Date())
-    headline("no answer since " + lost, firstStatus.name)
+    headline("no answer", lost, firstStatus.name, "")
     wait = Math.min(wait * 2, 30000)
   }
   isBusy = false

@@ -16,7 +16,7 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from sidecars.chassis.page.outline import PROCESS, graded, outline, sentence
+from sidecars.chassis.page.outline import PROCESS, graded, outline, sentence, why
 from sidecars.chassis.page.picture import STATES, Picture
 
 _HOLE = re.compile(r"@(\w+)@")
@@ -41,6 +41,7 @@ def html(picture: Picture | None, status_text: str, path: str, *, siblings: bool
         "name": escape(str(status.get("name", ""))),
         "version": escape(str(status.get("version", ""))),
         "state": graded(str(status.get("state", "")), sentence(status)),
+        "why": escape(why(status)),
         "outline": outline(picture, status),
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # ends no block, begins no comment
     }

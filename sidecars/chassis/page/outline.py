@@ -21,10 +21,14 @@ def outline(picture: Picture, status: Mapping[str, Any]) -> str:
 
 
 def sentence(status: Mapping[str, Any]) -> str:
-    """Return the first sentence of the page as text: the state, since when, and why."""
+    """Return the first sentence of the page as text: the state, and since when."""
     since = str(status.get("since", "")).replace("T", " ").replace("Z", " UTC")
-    reasons = "; ".join(map(values.text, status.get("reasons", ())))
-    return f"{status.get('state', '')} since {since}{': ' if reasons else ''}{reasons}"
+    return f"{status.get('state', '')} since {since}"
+
+
+def why(status: Mapping[str, Any]) -> str:
+    """Return the reasons for the state as text."""
+    return "; ".join(map(values.text, status.get("reasons", ())))
 
 
 def graded(state: str, sentence: str) -> str:
