@@ -5,23 +5,16 @@ from __future__ import annotations
 from sidecars.adapter.app_client import recent_values
 from sidecars.adapter.rules import series_history
 from sidecars.adapter.server import haproxy_agent
+from sidecars.adapter.server.probe_handler import client_limits
 from sidecars.adapter.settings import App, Settings
 from sidecars.adapter.verdict import check_history
 from sidecars.chassis import memory
 from sidecars.chassis.config.memory_ledger import KIB, MIB, Entry, MemoryLedger
-from sidecars.chassis.http.messages import ClientLimits
 
 _BASE = 36 * MIB
 _SAMPLE = 512  # bytes of a sample of a parsed page, beside the page
-_UNSENT = 16 * MIB  # of responses that are not read, besides two of the largest
 _COPIES = 4  # of a page: as received, unpacked, parsed, written anew
 _POINT = 16  # bytes of a history
-
-
-def client_limits(settings: Settings) -> ClientLimits:
-    """Return the limits of the port for probers: room for a few of the largest pages that are not read."""
-    largest = sum(app.max_body for app in settings.apps.values())
-    return ClientLimits(connections=settings.max_connections, unsent=_UNSENT + 2 * largest)
 
 
 def ledger(settings: Settings) -> MemoryLedger:

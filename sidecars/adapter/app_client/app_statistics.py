@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
-from sidecars.adapter.app_client.interpretation import Interpretation, UnusableResponse
 from sidecars.adapter.app_client.outcome import AppRequest, NoResponse, Outcome, Reason
 from sidecars.adapter.app_client.recent_values import RecentValues
 from sidecars.adapter.exposition.page_faults import FaultKind
@@ -47,6 +46,10 @@ def answer_in_words(outcome: Outcome) -> str:
     if isinstance(outcome, NoResponse):
         return outcome.phrase
     found = outcome.interpretation
+    if found is None:
+        return f"answered with the status {outcome.status}, {len(outcome.body)} B"
+    from sidecars.adapter.app_client.interpretation import Interpretation, UnusableResponse  # noqa: PLC0415 - loaded
+
     if isinstance(found, UnusableResponse):
         return found.phrase
     if isinstance(found, Interpretation):

@@ -16,25 +16,22 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sidecars.adapter.app_client.app_connection import AppConnection
 from sidecars.adapter.app_client.app_statistics import AppStatistics
 from sidecars.adapter.app_client.background_threads import LARGE, BackgroundThreads
 from sidecars.adapter.app_client.failures import classify_error
-from sidecars.adapter.app_client.interpretation import (
-    Interpretation,
-    InterpretationOptions,
-    UnusableResponse,
-    interpret_response,
-)
 from sidecars.adapter.app_client.outcome import AppRequest, AppResponse, NoResponse, Outcome
-from sidecars.adapter.exposition.cancellation import Checkpoint
 from sidecars.adapter.settings import App
 from sidecars.chassis.config.setting_types import format_duration
 from sidecars.chassis.http.client import ResponseProgress
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health, Heartbeat
+
+if TYPE_CHECKING:
+    from sidecars.adapter.app_client.interpretation import Interpretation, InterpretationOptions, UnusableResponse
+    from sidecars.adapter.exposition.cancellation import Checkpoint
 
 log = logs.get("upstream")
 
@@ -156,6 +153,8 @@ class AppClient:
         options = self._options.get(app_request)
         if options is None:
             return response
+        from sidecars.adapter.app_client.interpretation import interpret_response  # noqa: PLC0415 - not to forward
+
         size = LARGE if "content-encoding" in response.headers else len(response.body)
 
         def work(checkpoint: Checkpoint) -> Interpretation | UnusableResponse:
@@ -168,6 +167,8 @@ class AppClient:
     def _record_page(self, app: str, found: Interpretation | UnusableResponse) -> None:
         """Record the faults of a metrics page. Log each kind of fault once for each app."""
         statistics = self._statistics[app]
+        from sidecars.adapter.app_client.interpretation import Interpretation  # noqa: PLC0415 - not to forward
+
         if isinstance(found, Interpretation):
             page, sentences = found.exposition, found.exposition.fault_sentences()
             new = statistics.record_page(page.fault_counts(), sentences, len(page.dropped))

@@ -12,7 +12,8 @@ In: a prober's request. Out: a `ProbeResponse`, made from the outcomes of the re
     probe_handler     the HTTP port: the order of the steps of a request; read this one first
     auth              bearer tokens and passwords of probers
     routes            the table of routes, and the requests to the apps that follow from each
-    route_handlers    the modes `forward` and `verdict`
+    route_handlers    what a handler is, and the mode `forward`
+    verdict_handler   the mode `verdict`
     metrics_handler   the mode `metrics`
     haproxy_agent     the TCP port of HAProxy's agent-check
     route_statistics  responses, durations and verdicts of each route
