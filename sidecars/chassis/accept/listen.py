@@ -19,7 +19,6 @@ import os
 import socket
 import stat
 
-from sidecars.chassis.accept import port_holder
 from sidecars.chassis.config.setting_types import Address
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.lifecycle import IOFailed, Unavailable
@@ -85,6 +84,8 @@ def _in_use(where: object, error: OSError) -> str:
     """Return the reason, with the user that has the address if the system tells it."""
     if not isinstance(where, tuple):
         return _reason(error)
+    from sidecars.chassis.accept import port_holder  # noqa: PLC0415 - only for a port that is taken
+
     uid = port_holder.find_uid(where[0], where[1])
     holder = "" if uid is None else f" by a process of uid {uid}"
     return f"{Address(where[0], where[1])} is in use{holder}"

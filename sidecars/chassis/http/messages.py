@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
@@ -53,3 +57,12 @@ class ClientLimits:
 def text(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response in plain text."""
     return Response(status, sentence.encode(), {**TEXT, **(headers or {})})
+
+
+def date_text(now: float) -> str:
+    """Return a Unix time in the form of the header `Date` (RFC 9110 section 5.6.7), in any locale.
+
+    `email.utils` has a function for it, and loads eight modules in 5 ms.
+    """
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(now)
+    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"

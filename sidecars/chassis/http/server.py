@@ -31,7 +31,6 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from sidecars.chassis.accept import budget
@@ -39,7 +38,7 @@ from sidecars.chassis.accept.acceptor import Acceptor
 from sidecars.chassis.accept.budget import Budget
 from sidecars.chassis.accept.buffered_bytes import BufferedBytes
 from sidecars.chassis.accept.gate import Gate
-from sidecars.chassis.http.messages import ClientLimits, Handler, Request, Response, text
+from sidecars.chassis.http.messages import ClientLimits, Handler, Request, Response, date_text, text
 from sidecars.chassis.http.server_connection import BUSY, ServerConnection
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ class Server:
         """Return the value of the Date header, which is made once a second."""
         now = int(time.time())
         if now != self._date[0]:
-            self._date = (now, formatdate(now, usegmt=True).encode())
+            self._date = (now, date_text(now).encode())
         return self._date[1]
 
     async def check_deadlines(self, gate: Gate) -> None:

@@ -15,6 +15,7 @@ no longer be opened by any code in it.
 Begin with `beneath` and `confine`.
 
 beneath   `Root`: every operation on a shared volume
+c_library functions of the C library, and system calls by their numbers
 openat2   openat2(2) by its number, since the C library of the images has no wrapper
 roots     the directories that a process may use, and how: declared by the types of its settings
 places    the existing directories and files of the roots, and the roots of every Python program

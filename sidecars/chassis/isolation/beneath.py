@@ -35,6 +35,7 @@ _DIRECTORY = PATH_ONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _ENCODING, _ON_ERROR = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # of os.fsencode: it takes longer
 _WITHOUT_NOFOLLOW = ~os.O_NOFOLLOW
+_probed = openat2.probed  # the same list
 _NO_COMPONENTS = frozenset(("", ".", ".."))
 
 
@@ -225,7 +226,7 @@ class Root:
             enclosed = f"/{name}/"
             if "//" in enclosed or "\0" in enclosed or ("/." in enclosed and _has_dots(enclosed)):
                 raise self._leaves(name)
-            if (openat2.probed or (openat2.absence(),))[0]:
+            if (_probed or (openat2.absence(),))[0]:
                 return _open_chain(self.descriptor, name.split("/"), flags, mode)
             # Without O_NOFOLLOW: a link at the end is then ELOOP also for O_PATH and O_DIRECTORY.
             encoded = name.encode(_ENCODING, _ON_ERROR)

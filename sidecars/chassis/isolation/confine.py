@@ -16,7 +16,6 @@ A child that is forked has all of it. exec resets PR_SET_DUMPABLE, so a program 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
@@ -25,6 +24,7 @@ from contextlib import suppress
 
 from sidecars.chassis.isolation import landlock, openat2, places, roots
 from sidecars.chassis.isolation.beneath import PATH_ONLY
+from sidecars.chassis.isolation.c_library import Long, function
 from sidecars.chassis.isolation.roots import BEST_EFFORT, OFF, REQUIRED
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.lifecycle import Unavailable
@@ -41,9 +41,7 @@ log = logs.get("confinement")
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 3, 4, 38
 _REFER_SINCE = 2  # ABI
 _TASKS = "/proc/self/task"
-_prctl = getattr(ctypes.CDLL(None), "prctl", lambda *_arguments: 1)  # only Linux has it; elsewhere: dumpable
-if hasattr(_prctl, "argtypes"):
-    _prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+_NOTHING = Long(0)
 
 
 class _State:
@@ -70,8 +68,8 @@ def confine(declared: Iterable[DeclaredRoot], mode: str, variable: str) -> None:
     if (threads := _threads()) > 1:
         raise RuntimeError(f"{threads} threads run before the process is confined")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _prctl(_PR_SET_DUMPABLE, 0)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _restrict([*declared, *places.own_roots()])
     if mode == REQUIRED and (missing := _missing()):
         raise Unavailable(
@@ -116,7 +114,15 @@ def _missing() -> str:
 
 
 def _is_dumpable() -> bool:
-    return bool(_prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
+    return bool(_prctl(_PR_GET_DUMPABLE, 0))
+
+
+def _prctl(option: int, value: int) -> int:
+    """Call prctl(2). Return its result; 1, which means dumpable, on a system without it."""
+    try:
+        return function("prctl")(option, Long(value), _NOTHING, _NOTHING, _NOTHING)
+    except OSError:  # only Linux has it
+        return 1
 
 
 def _threads() -> int:

@@ -22,10 +22,11 @@ the same on x86-64 and arm64.
 
 from __future__ import annotations
 
-import ctypes
 import os
+import struct
 
 from sidecars.chassis.isolation import roots
+from sidecars.chassis.isolation.c_library import Long, checked_syscall
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,22 +45,8 @@ _VERSION = 1  # flag of landlock_create_ruleset
 _PATH_BENEATH = 1  # type of a rule
 
 
-class _RulesetAttributes(ctypes.Structure):
-    """`struct landlock_ruleset_attr` of linux/landlock.h, up to ABI 6."""
-
-    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
-
-
-class _PathBeneath(ctypes.Structure):
-    """`struct landlock_path_beneath_attr`, which is packed: 12 bytes."""
-
-    _pack_ = 1
-    _layout_ = "ms"  # Python 3.14 asks for it beside `_pack_`
-    _fields_ = (("access", ctypes.c_uint64), ("directory", ctypes.c_int32))
-
-
-_syscall = ctypes.CDLL(None, use_errno=True).syscall
-_syscall.restype = ctypes.c_long
+_RULESET = struct.Struct("=QQQ")  # `struct landlock_ruleset_attr` of linux/landlock.h, up to ABI 6: fs, net, scoped
+_RULE = struct.Struct("=Qi")  # `struct landlock_path_beneath_attr`, which is packed: access, directory
 
 
 def handled(abi: int) -> int:
@@ -81,7 +68,7 @@ def abi() -> int:
 
     ENOSYS: it is not built in, EOPNOTSUPP: it was not enabled at boot, EPERM: the seccomp profile is older than it.
     """
-    return _call(_CREATE_RULESET, None, 0, _VERSION)
+    return checked_syscall(_CREATE_RULESET, None, Long(0), _VERSION)
 
 
 def restrict(rules: Iterable[tuple[int, int]], version: int) -> None:
@@ -91,22 +78,12 @@ def restrict(rules: Iterable[tuple[int, int]], version: int) -> None:
     OSError; then nothing is denied.
     """
     rights = handled(version)
-    attributes = _RulesetAttributes(rights, 0, _SCOPES)
-    ruleset = _call(_CREATE_RULESET, ctypes.byref(attributes), attribute_size(version), 0)
+    attributes = _RULESET.pack(rights, 0, _SCOPES)
+    ruleset = checked_syscall(_CREATE_RULESET, attributes, Long(attribute_size(version)), 0)
     try:
         for descriptor, access in rules:
-            rule = _PathBeneath(access & rights, descriptor)
-            if rule.access:  # a rule without a right is refused with ENOMSG
-                _call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
-        _call(_RESTRICT_SELF, ruleset, 0)
+            if access & rights:  # a rule without a right is refused with ENOMSG
+                checked_syscall(_ADD_RULE, ruleset, _PATH_BENEATH, _RULE.pack(access & rights, descriptor), 0)
+        checked_syscall(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
-
-
-def _call(number: int, *arguments: object) -> int:
-    """Make a system call. Each integer is passed as an int: this one C function takes any number of arguments."""
-    result: int = _syscall(ctypes.c_long(number), *arguments)
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from email.utils import formatdate
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.chassis.http.messages import date_text
 from tests.chassis.http_server import GET, LAST, responses, serving
 from tests.support import examples
 
@@ -124,3 +126,8 @@ async def test_what_is_no_request_is_refused_and_closed(request_: bytes, status:
 
         assert (await client.rest()).startswith(f"HTTP/1.1 {status} ".encode())
     assert not served.seen
+
+
+@given(st.integers(0, 253_402_300_799))  # the last second of the year 9999
+def test_the_date_is_that_of_the_standard_library(now: int) -> None:
+    assert date_text(now) == formatdate(now, usegmt=True)

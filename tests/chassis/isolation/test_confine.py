@@ -170,7 +170,7 @@ def test_a_neighbour_of_the_same_user_reads_neither_memory_nor_environment() -> 
             os.setgid(64999)
             os.setuid(64999)
         if dumpable:
-            module._prctl(module._PR_SET_DUMPABLE, 1, 0, 0, 0)
+            module._prctl(module._PR_SET_DUMPABLE, 1)
 
     def look(pid: int) -> dict[str, str]:
         become_a_user(dumpable=True)
