@@ -120,24 +120,36 @@ class Inode:
         return self.names[name]
 
     def add(self, name: str, inode: Inode) -> None:
-        if name in self.names:
-            raise failure(errno.EEXIST, name)
+        self._check_room_for(name)
         self._change(None, name, inode)
 
     def create(self, name: str, kind: int = stat.S_IFREG) -> Inode:
-        if name in self.names:
-            raise failure(errno.EEXIST, name)
+        self._check_room_for(name)
         inode = self.volume.new_inode(kind)
         self._change(None, name, inode)
+        inode.links += inode.is_directory  # its own name for itself
         return inode
+
+    def _check_room_for(self, name: str) -> None:
+        if not self.is_directory:
+            raise failure(errno.ENOTDIR, name)
+        if name in self.names:
+            raise failure(errno.EEXIST, name)
+        if not self.links:  # another directory has taken its name
+            raise failure(errno.ENOENT, name)
 
     def remove(self, name: str) -> None:
         self._change(name, None, self.lookup(name))
 
     def rename(self, old: str, new: str) -> None:
-        inode = self.lookup(old)
-        if self.names.get(new) is not inode:
-            self._change(old, new, inode)
+        inode, replaced = self.lookup(old), self.names.get(new)
+        if replaced is inode:
+            return
+        if replaced is not None and replaced.is_directory != inode.is_directory:
+            raise failure(errno.EISDIR if replaced.is_directory else errno.ENOTDIR, new)
+        if replaced is not None and replaced.names:
+            raise failure(errno.ENOTEMPTY, new)
+        self._change(old, new, inode)
 
     def _change(self, old: str | None, new: str | None, inode: Inode) -> None:
         self.unsynced_names.append((old, new, inode))
@@ -153,7 +165,7 @@ class Inode:
             self.volume.emit(self, "create")
         self.touch()
         if replaced is not None:
-            replaced.links -= 1
+            replaced.links -= 2 if replaced.is_directory else 1
             self.volume.free_if_unused(replaced, "unlinked")
         self.volume.free_if_unused(inode, "unlinked")
 

@@ -13,6 +13,7 @@ import io
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sidecars.chassis.isolation import openat2
@@ -25,16 +26,31 @@ from tests.world.universe import OWNER
 _real: dict[str, Callable[..., Any]] = {}
 
 
-class OpenFile:
-    """An open file description, and its only descriptor."""
+@dataclass
+class Description:
+    """An open file description: what all descriptors share that one open has given."""
 
-    def __init__(self, inode: Inode, flags: int) -> None:
+    flags: int
+    position: int = 0
+    is_locked: bool = False
+
+    @property
+    def is_readable(self) -> bool:
+        return self.flags & os.O_ACCMODE != os.O_WRONLY
+
+    @property
+    def is_writable(self) -> bool:
+        return self.flags & os.O_ACCMODE != os.O_RDONLY
+
+
+class OpenFile:
+    """A descriptor."""
+
+    def __init__(self, inode: Inode, description: Description) -> None:
         self.kernel = kernels.kernel()
         self.inode = inode
-        self.flags = flags
-        self.position = 0
+        self.description = description
         inode.opens += 1
-        self.is_locked = False
         self.number = self.kernel.open_file(self)
 
     def close(self) -> None:
@@ -45,8 +61,8 @@ class OpenFile:
         self.inode.close(cause)
 
     def recv(self, size: int) -> bytes:
-        data = read_at(self, size, self.position)
-        self.position += len(data)
+        data = read_at(self, size, self.description.position)
+        self.description.position += len(data)
         return data
 
 
@@ -92,7 +108,7 @@ def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
         return number
     folder, name = _folder(path, dir_fd)
     _begin("open", folder)
-    if flags & os.O_CREAT and name not in folder.names:
+    if flags & os.O_CREAT and folder.is_directory and name not in folder.names:
         if folder.volume.is_full:
             kernels.kernel().processes.fail(errno.ENOSPC, "open", folder)
         inode = folder.create(name)
@@ -100,9 +116,14 @@ def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
         inode = folder.lookup(name) if name else folder
         if flags & os.O_CREAT and flags & os.O_EXCL:
             raise failure(errno.EEXIST, path)
+    description = Description(flags)
     if flags & os.O_DIRECTORY and not inode.is_directory:
         raise failure(errno.ENOTDIR, path)
-    return OpenFile(inode, flags).number
+    if inode.is_directory and (description.is_writable or flags & (os.O_CREAT | os.O_TRUNC)):
+        raise failure(errno.EISDIR, path)
+    if flags & os.O_TRUNC:
+        inode.truncate(0)
+    return OpenFile(inode, description).number
 
 
 def _stat(path: Any, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> Any:
@@ -132,6 +153,10 @@ def _scandir(path: Any = ".") -> Any:
     if file is None:
         return _real["scandir"](path)
     _begin("getdents", file.inode)
+    if not file.inode.is_directory:
+        raise failure(errno.ENOTDIR)
+    if not file.inode.links:
+        raise failure(errno.ENOENT)
     return Entries(file.inode, _begin)
 
 
@@ -145,6 +170,7 @@ def _access(path: Any, mode: int, *, dir_fd: int | None = None, **more: Any) -> 
 def _readlink(path: Any, *, dir_fd: int | None = None) -> Any:
     if not _is_ours(path, dir_fd):
         return _real["readlink"](path, dir_fd=dir_fd)
+    _find(path, dir_fd)
     raise failure(errno.EINVAL, path)
 
 
@@ -154,6 +180,8 @@ def _unlink(path: Any, *, dir_fd: int | None = None) -> None:
         return
     folder, name = _folder(path, dir_fd)
     _begin("unlink", folder)
+    if folder.lookup(name).is_directory:
+        raise failure(errno.EISDIR, path)
     folder.remove(name)
 
 
@@ -163,7 +191,7 @@ def _mkdir(path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         return
     folder, name = _folder(path, dir_fd)
     _begin("mkdir", folder)
-    folder.create(name, stat.S_IFDIR).links += 1
+    folder.create(name, stat.S_IFDIR)
 
 
 def _rename(old: Any, new: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
@@ -185,11 +213,18 @@ def _link(
         return
     folder, name = _folder(dst, dst_dir_fd)
     _begin("link", folder)
-    folder.add(name, _find(src, src_dir_fd))
+    inode = _find(src, src_dir_fd)
+    if inode.is_directory and name not in folder.names:
+        raise failure(errno.EPERM, src)
+    folder.add(name, inode)
 
 
 def read_at(file: OpenFile, size: int, offset: int) -> bytes:
     _begin("read", file.inode)
+    if not file.description.is_readable:
+        raise failure(errno.EBADF)
+    if file.inode.is_directory:
+        raise failure(errno.EISDIR)
     return bytes(file.inode.data[offset : offset + size])
 
 
@@ -203,13 +238,15 @@ def _write(number: int, data: Any) -> Any:
     if file is None:
         return _real["write"](number, data)
     data = bytes(data)
-    inode = file.inode
-    offset = len(inode.data) if file.flags & os.O_APPEND else file.position
+    inode, description = file.inode, file.description
+    if not description.is_writable:
+        raise failure(errno.EBADF)
+    offset = len(inode.data) if description.flags & os.O_APPEND else description.position
     processes = kernels.kernel().processes
     taken = processes.room_for_write(inode, offset, data)
     if taken:
         inode.write(offset, data[:taken])
-        file.position = offset + taken
+        description.position = offset + taken
     return taken
 
 
@@ -219,6 +256,8 @@ def _ftruncate(number: int, size: int) -> None:
         _real["ftruncate"](number, size)
         return
     _begin("ftruncate", file.inode)
+    if not file.description.is_writable:
+        raise failure(errno.EINVAL)
     file.inode.truncate(size)
 
 
@@ -243,7 +282,7 @@ def _fsync(number: int) -> None:
 
 def _dup(number: int) -> Any:
     file = _file(number)
-    return _real["dup"](number) if file is None else OpenFile(file.inode, file.flags).number
+    return _real["dup"](number) if file is None else OpenFile(file.inode, file.description).number
 
 
 def _flock(number: Any, operation: int) -> None:
@@ -251,10 +290,10 @@ def _flock(number: Any, operation: int) -> None:
     if file is None:
         _real["flock"](number, operation)
         return
-    others = (other for other in file.kernel.files.values() if isinstance(other, OpenFile) and other is not file)
-    if any(other.inode is file.inode and other.is_locked for other in others):
+    same = [other for other in file.kernel.files.values() if isinstance(other, OpenFile) and other.inode is file.inode]
+    if any(other.description.is_locked for other in same if other.description is not file.description):
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    file.is_locked = True
+    file.description.is_locked = True
 
 
 def _fdopen(number: int, mode: str = "r", *more: Any, **named: Any) -> Any:
@@ -264,31 +303,34 @@ def _fdopen(number: int, mode: str = "r", *more: Any, **named: Any) -> Any:
     return io.BufferedReader(RawFile(number))
 
 
+_PATHS_AND_FILES: dict[str, Callable[..., Any]] = {
+    "open": _open,
+    "stat": _stat,
+    "lstat": _lstat,
+    "fstat": _fstat,
+    "scandir": _scandir,
+    "access": _access,
+    "readlink": _readlink,
+    "unlink": _unlink,
+    "mkdir": _mkdir,
+    "rename": _rename,
+    "link": _link,
+    "pread": _pread,
+    "write": _write,
+    "ftruncate": _ftruncate,
+    "lseek": _lseek,
+    "fsync": _fsync,
+    "dup": _dup,
+    "fdopen": _fdopen,
+}
+CALLS = {**_PATHS_AND_FILES, "flock": _flock, "read": kernels._os_read, "close": kernels._os_close}
+"""The calls of the world by their names in `os` and `fcntl`."""
+_real.update({name: getattr(os, name) for name in _PATHS_AND_FILES}, flock=fcntl.flock)
+
+
 def install() -> None:
     """Replace the calls of this process that reach files."""
-    calls: dict[str, Callable[..., Any]] = {
-        "open": _open,
-        "stat": _stat,
-        "lstat": _lstat,
-        "fstat": _fstat,
-        "scandir": _scandir,
-        "access": _access,
-        "readlink": _readlink,
-        "unlink": _unlink,
-        "mkdir": _mkdir,
-        "rename": _rename,
-        "link": _link,
-        "pread": _pread,
-        "write": _write,
-        "ftruncate": _ftruncate,
-        "lseek": _lseek,
-        "fsync": _fsync,
-        "dup": _dup,
-        "fdopen": _fdopen,
-    }
-    for name, call in calls.items():
-        _real[name] = getattr(os, name)
+    for name, call in _PATHS_AND_FILES.items():
         setattr(os, name, call)
-    _real["flock"] = fcntl.flock
     fcntl.flock = _flock
     openat2.probed[:] = ["ENOSYS"]

@@ -7,6 +7,7 @@ have been delivered, unless nobody could do that:
 |---|---|
 | a truncation | always: a line that no copy has is gone at once |
 | the last name of a file that no process held | no process was there for it in the last `FOUND_WITHIN` seconds |
+| the same, of a file that began after SIGTERM | always: the process makes a final scan, and looks for no more files |
 | the descriptor of a killed or ended process | always: the file had lost its name before |
 | the descriptor that a process closed | a read of the file had failed |
 | a loss of power | always |
@@ -40,7 +41,7 @@ class Ledger:
         self.join_pieces: list[Callable[[], None]] = []  # of the receivers: a line may come in pieces
         self.broken: list[Broken] = []  # promises that the process broke in a call to the disk
         self.process_since: float | None = None  # since when the process runs
-        self.is_stopping = False
+        self.stopping_since: float | None = None  # SIGTERM was sent, and the process has not ended yet
         self.last_fault = 0.0
         volume.on_destroyed = self._judge
 
@@ -89,8 +90,12 @@ class Ledger:
         elif cause == "unlinked":
             self._check("only what is delivered is deleted", not by_sidecar, *missing)
             found_by = max(inode.created_at, since or now, self.last_fault, inode.failed_at) + FOUND_WITHIN
+            is_too_late = self.stopping_since is not None and inode.created_at >= self.stopping_since
             self._check(
-                "a file is found, and held when it loses its name", now < found_by, f"inode {inode.number}", *missing
+                "a file is found, and held when it loses its name",
+                now < found_by or is_too_late,
+                f"inode {inode.number}",
+                *missing,
             )
         self.lose(gone, cause)
 

@@ -121,7 +121,7 @@ class LogshipperWorld:
                     self._lose_power()
             elif error is not None:
                 self._judge_end(error)
-            elif not self.ledger.is_stopping:
+            elif self.ledger.stopping_since is None:
                 check("the process ends only when it is told to", False, error)
             if not self.is_over:
                 await asyncio.sleep(universe.choose(0.0, universe.between(0.0, 1.0), universe.between(0.0, 10.0)))
@@ -141,7 +141,7 @@ class LogshipperWorld:
                 error.reason,
             )
         else:
-            stopping = self.ledger.is_stopping and not self.is_over
+            stopping = self.ledger.stopping_since is not None and not self.is_over
             check(
                 "a process fails for its sink only at its end",
                 isinstance(error, Unavailable) and stopping,
@@ -204,12 +204,12 @@ class LogshipperWorld:
 
     async def _stop(self) -> None:
         """Send SIGTERM. What was there must have been delivered if the process ends well."""
-        self.ledger.is_stopping = True
+        self.ledger.stopping_since = self.universe.now
         self._note_copies()
         before = self.world.kernel.processes.failures
         there = sorted(self.ledger.alive())
         error = await self.world.stop_service(_DRAIN)
-        self.ledger.is_stopping = False
+        self.ledger.stopping_since = None
         if error is None and before == self.world.kernel.processes.failures:
             self._check_delivered("a process ends well only if all that was there is delivered", there)
 
@@ -265,7 +265,7 @@ class LogshipperWorld:
             if keeper.done():
                 keeper.result()
         self._check_delivered("each line is delivered once all is well", None)
-        self.is_over = self.ledger.is_stopping = True
+        self.is_over, self.ledger.stopping_since = True, universe.now
         check_equal("a process ends well when all is delivered", await self.world.stop_service(_DRAIN), None)
         await keeper
         self._check_delivered("each line is delivered at the end", None)
