@@ -34,7 +34,7 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sidecars.chassis import admin_server
 from sidecars.chassis.config.settings import variable
@@ -84,7 +84,7 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     try:
         store.add_sinks(settings.sinks)
         app = _App(settings, context, store)
-        async with admin_server.serve(settings, context.health, app.metrics, app.status, picture=_picture):
+        async with admin_server.serve(settings, context.health, app.metrics, app.page.members, picture=_picture):
             await app.start()
             await app.run(starting)
     finally:
@@ -120,6 +120,9 @@ class _App:
             Shipper(sink, pipelines, self._sinks[name], self._queues[name], context.health, time.monotonic)
             for name, sink in settings.sinks.items()
         ]
+        self.page = status.Page(
+            status.Parts(self._shippers, self._queues, self._ledgers, self._follower, store, time.monotonic)
+        )
         self._scan_loop = ScanLoop(settings, context, self._follower, self._wake)
 
     async def start(self) -> None:
@@ -246,11 +249,6 @@ class _App:
             LedgerCollector(self._ledgers, self._queues, self._follower, self._shippers, self._store, time.monotonic)
         )
         return registry
-
-    async def status(self) -> Mapping[str, Any]:
-        return await status.page(
-            status.Parts(self._shippers, self._queues, self._ledgers, self._follower, self._store, time.monotonic)
-        )
 
 
 def _picture() -> Picture:

@@ -30,7 +30,7 @@ PICTURE = Picture(
             Column("Sink", "key:0"),
             Column("File is", "state"),
             Column("Pending", "pending_bytes", "bar", unit="bytes"),
-            Column("Oldest", "oldest_seconds", "seconds"),
+            Column("Waited", "waited_seconds", "seconds"),
             Column("Waits for", "waits_for"),
             Column("Read", "read_bytes", "bytes"),
             Column("Delivered", "delivered_bytes", "rate", unit="bytes"),

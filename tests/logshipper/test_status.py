@@ -43,7 +43,7 @@ def test_the_state_of_a_sink_is_a_word(facts: tuple[int, int, str, bool], state:
     [  # counts: batches in flight, pending bytes, those of missing files
         ("", QUIET, (0, 0, 0), ""),
         ("", QUIET, (0, 9, 0), "9 B wait for the end of a line"),
-        ("", QUIET, (0, 9000, 9000), "9.0 kB wait for files that are not where they were"),
+        ("", QUIET, (0, 9000, 9000), "8.8 KiB wait for files that are not where they were"),
         ("", Attempts(0, None, 0.4, None), (1, 9, 0), ""),
         ("", Attempts(0, None, 12.3, None), (1, 9, 0), "no answer of the sink for 12 s"),
         ("HTTP 503", Attempts(1, 2.9, None, None), (1, 9, 0), "HTTP 503; failed once; retry in 3 s"),
@@ -111,10 +111,10 @@ async def test_of_many_files_the_worst_by_pending_and_by_age_are_listed_and_the_
     sink = ScriptedSink()
     hold = sink.held["0" * 9] = asyncio.Event()
     async with shipping(pod, sink) as shipper:
-        found = (await status.page(parts(pod, shipper)))["sinks"]["default"]
+        found = (await status.Page(parts(pod, shipper)).members())["sinks"]["default"]
         hold.set()
     assert [Path(one["file"]).name for one in found["files"]] == ["6.log", "0.log", "4.log", "1.log"]
-    assert [one["oldest_seconds"] for one in found["files"]] == [0.0, 6.0, 2.0, 5.0]
+    assert [one["waited_seconds"] for one in found["files"]] == [0.0, 6.0, 2.0, 5.0]
     assert (found["files_followed"], found["files_left_out"]) == (7, 3)
     assert found["left_out"] == "3 more files are not listed, with 130 B pending"
     assert found["balanced"]
@@ -133,7 +133,7 @@ async def test_where_little_is_pending_the_files_that_grew_last_are_listed_too(
     pod.look()
     pod.ship()
     async with shipping(pod, ScriptedSink()) as shipper:
-        page = await status.page(parts(pod, shipper))
+        page = await status.Page(parts(pod, shipper)).members()
     found = page["sinks"]["default"]
     assert [Path(one["file"]).name for one in found["files"]] == ["0.log", "1.log"]
     assert [one["waits_for"] for one in found["files"]] == ["the end of its last line", ""]
@@ -149,13 +149,13 @@ async def test_a_failing_sink_tells_its_last_answer_and_the_next_attempt(tmp_pat
     sink = ScriptedSink(lambda _: RetryLater("HTTP 503: full", 3600.0))
     async with shipping(pod, sink) as shipper:
         await until(lambda: shipper.trouble)
-        found = (await status.page(parts(pod, shipper)))["sinks"]["default"]
+        found = (await status.Page(parts(pod, shipper)).members())["sinks"]["default"]
     assert (found["state"], found["failures"], found["trouble"]) == ("backing off", 1, "HTTP 503: full")
     assert 0 < found["retry_in_seconds"] <= 3600
     assert found["why"].startswith("HTTP 503: full; failed once; retry in ")
     assert found["last_failure"]["reason"] == "HTTP 503: full"
     assert found["files"][0]["waits_for"] == "the sink's answer"
-    after = (await status.page(parts(pod, shipper)))["sinks"]["default"]
+    after = (await status.Page(parts(pod, shipper)).members())["sinks"]["default"]
     assert (after["state"], after["why"], after["failures"]) == ("idle", "", 0)
     assert after["last_failure"]["reason"] == "HTTP 503: full", "it is kept when the sink works again"
 
@@ -170,7 +170,7 @@ async def test_deleted_and_rotated_files_that_are_still_open_are_counted_with_th
     append(pod.log, "new\n")
     pod.look()
     async with shipping(pod, ScriptedSink()) as shipper:
-        page = await status.page(parts(pod, shipper))
+        page = await status.Page(parts(pod, shipper)).members()
     held = page["held"]
     assert (held["deleted_files"], held["rotated_files"]) == (1, 1)
     assert held["deleted_bytes"] >= 10_000 <= held["rotated_bytes"]
@@ -184,7 +184,7 @@ async def test_deleted_and_rotated_files_that_are_still_open_are_counted_with_th
     }
     pod.ship()
     pod.look(ROTATE_WAIT)
-    assert (await status.page(parts(pod, shipper)))["held"]["deleted_bytes"] == 0
+    assert (await status.Page(parts(pod, shipper)).members())["held"]["deleted_bytes"] == 0
 
 
 async def test_the_page_is_made_in_steps_between_which_files_come_go_and_grow(
@@ -224,9 +224,32 @@ async def test_other_work_goes_on_while_the_page_of_many_files_is_made(
 
     async with shipping(pod, ScriptedSink()) as shipper:
         counting = asyncio.create_task(count_turns())
-        await status.page(parts(pod, shipper))
+        await status.Page(parts(pod, shipper)).members()
         counting.cancel()
     assert turns >= 4 * 8 // 2, "four passes over the files, two files in a turn"
+
+
+async def test_a_page_of_many_files_is_used_again_for_twenty_times_the_work_that_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "_AT_ONCE", 2)
+    pod, now = Pod(tmp_path), 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.001  # so that work takes time
+        return now
+
+    async with shipping(pod, ScriptedSink()) as shipper:
+        page = status.Page(parts(pod, shipper)._replace(clock=clock))
+        assert await page.members() is not await page.members(), "a page of few files is made each time"
+        many(pod, [10] * 8)
+        first, made = await page.members(), now
+        again = 0
+        while await page.members() is first:
+            again += 1
+        assert again > 1
+        assert now - made < 1, "it is made again"
 
 
 async def test_an_account_that_differs_from_its_position_is_told_in_words(tmp_path: Path) -> None:
@@ -236,6 +259,6 @@ async def test_an_account_that_differs_from_its_position_is_told_in_words(tmp_pa
     (generation,) = pod.follower.tails
     pod.ledgers["default"].delivered(generation, 1, 0)
     async with shipping(pod, ScriptedSink()) as shipper:
-        found = (await status.page(parts(pod, shipper)))["sinks"]["default"]
+        found = (await status.Page(parts(pod, shipper)).members())["sinks"]["default"]
     assert not found["balanced"]
     assert f"{generation}: 1 bytes pending by the ledger, 2 by the position" in found["sum"]

@@ -1,4 +1,4 @@
-"""The sum of an account in words: `read 12.3 MB = delivered 12.1 MB + dropped 0 + pending 0.2 MB`. Pure.
+"""The sum of an account in words: `read 12.3 MiB = delivered 12.1 MiB + dropped 0 + pending 0.2 MiB`. Pure.
 
 All terms have one unit and one digit after the point, and the shown terms have the shown sum: the largest term takes
 what the others lose by rounding. A term that would be shown as 0.0 is shown in bytes, so that nothing looks like 0 that
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sidecars.logshipper.model.ledger import Account
 
-_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+_UNITS = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
 def sum_in_words(account: Account) -> str:
@@ -27,7 +27,7 @@ def sum_in_words(account: Account) -> str:
 
 
 def in_bytes(count: int) -> str:
-    """Return a number of bytes for people, such as `12.3 MB`."""
+    """Return a number of bytes for people, such as `12.3 MiB`."""
     unit, size = next(((name, size) for name, size in _UNITS if abs(count) >= size), ("B", 1))
     return _text(count, round(count * 10 / size), unit)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sidecars.logshipper.model.ledger import REASONS, Account
 from sidecars.logshipper.model.ledger_words import in_bytes, sum_in_words
 
-UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
 def account(read: int, delivered: int = 0, **dropped: int) -> Account:
@@ -27,16 +27,16 @@ def account(read: int, delivered: int = 0, **dropped: int) -> Account:
         (account(0), "read 0 = delivered 0 + dropped 0 + pending 0"),
         (account(13, 8), "read 13 B = delivered 8 B + dropped 0 + pending 5 B"),
         (
-            account(12_300_000, 12_100_000),
-            "read 12.3 MB = delivered 12.1 MB + dropped 0 + pending 0.2 MB",
+            account(123 * MIB // 10, 121 * MIB // 10),
+            "read 12.3 MiB = delivered 12.1 MiB + dropped 0 + pending 0.2 MiB",
         ),
         (  # 1.26 + 0.26 + 0.26 = 1.8: the largest term is shown as 1.2
-            account(1_780_000, 1_260_000, lost=260_000),
-            "read 1.8 MB = delivered 1.2 MB + dropped 0.3 MB (lost 260.0 kB) + pending 0.3 MB",
+            account(178 * MIB // 100, 126 * MIB // 100, lost=26 * MIB // 100),
+            "read 1.8 MiB = delivered 1.2 MiB + dropped 0.3 MiB (lost 266.2 KiB) + pending 0.3 MiB",
         ),
         (
-            account(5_000_000_000, 4_999_999_000, filtered=600, hole=100),
-            "read 5.0 GB = delivered 5.0 GB + dropped 700 B (filtered 600 B, hole 100 B) + pending 300 B",
+            account(5 * GIB, 5 * GIB - 1000, filtered=600, hole=100),
+            "read 5.0 GiB = delivered 5.0 GiB + dropped 700 B (filtered 600 B, hole 100 B) + pending 300 B",
         ),
     ],
 )
@@ -64,7 +64,14 @@ def test_the_shown_terms_have_the_shown_sum_and_nothing_that_is_not_0_looks_like
 
 @pytest.mark.parametrize(
     ("count", "words"),
-    [(0, "0"), (999, "999 B"), (1000, "1.0 kB"), (-1500, "-1.5 kB"), (12_345_678, "12.3 MB"), (10**15, "1000.0 TB")],
+    [
+        (0, "0"),
+        (1023, "1023 B"),
+        (KIB, "1.0 KiB"),
+        (-1536, "-1.5 KiB"),
+        (123 * MIB // 10, "12.3 MiB"),
+        (1 << 50, "1024.0 TiB"),
+    ],
 )
 def test_bytes_have_one_digit_after_the_point(count: int, words: str) -> None:
     assert in_bytes(count) == words
