@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.pod import SIDECARS, Neighbours, Sidecar, make
-from tests.support import peer
+from tests.support import Program, peer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
@@ -91,3 +92,15 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
         finally:
             for sidecar in made.values():
                 sidecar.end()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def demo(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Program]:
+    """A real demo. It begins before the first test, and plays while the others run; its page stays until the last.
+
+    SIGINT ends it at any moment, with all of its processes.
+    """
+    program = Program(["-m", "demo", "--plain", "--stay"], {}, tmp_path_factory.mktemp("demo"))
+    yield program
+    program.signal(signal.SIGINT)
+    program.wait()
