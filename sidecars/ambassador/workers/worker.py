@@ -52,7 +52,8 @@ async def work(settings: Settings, context: ServiceContext, plan: WorkerPlan) ->
             await asyncio.sleep(_REPORT_EVERY)
 
     async def drain_without_supervisor() -> None:
-        await reader.read()
+        with contextlib.suppress(ConnectionError):  # it has not read our last report
+            await reader.read()
         log.warning("the ambassador is gone: this worker drains", code="worker-orphaned", worker=plan.number)
         os.kill(os.getpid(), signal.SIGTERM)
 
