@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
-LOCKS  := $(NAMES) browser compile demo dev examples fuzz scan site
+LOCKS  := $(NAMES) browser compile demo dev examples fuzz scan site top
 # Most tests wait for processes. Two of them at a time halve the run; the tests of one file stay together.
 PARALLEL := -n $(or $(JOBS),2) --dist loadfile
 # Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.

@@ -30,6 +30,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", *command],
             env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            preexec_fn=_control,  # noqa: PLW1509 - the tests' own threads hold no lock that it needs
         )  # fmt: skip
         os.close(theirs)
 
@@ -56,13 +57,14 @@ class Terminal:
         """Wait until these words are shown behind the offset `after` of `shown`."""
         deadline = time.monotonic() + PATIENCE
         while words.encode() not in self.shown[after:]:
-            assert time.monotonic() < deadline, f"not shown: {words!r}; so far:\n{self.text()}"
+            assert time.monotonic() < deadline, f"not shown: {words!r}; so far:\n{self.text()[-3000:]}"
             assert self.read() or words.encode() in self.shown[after:], f"ended without {words!r}:\n{self.text()}"
 
     def wait(self) -> int:
         """Read until the program ends, and return its exit code."""
+        deadline = time.monotonic() + PATIENCE
         while self.read():
-            pass
+            assert time.monotonic() < deadline, f"it does not end; so far:\n{self.text()[-3000:]}"
         return self.process.wait(PATIENCE)
 
     def close(self) -> None:
@@ -70,6 +72,11 @@ class Terminal:
             self.process.kill()
         self.process.wait()
         os.close(self._ours)
+
+
+def _control() -> None:
+    """Make standard input the controlling terminal of the new session: Ctrl-C and a new size become signals there."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @contextlib.contextmanager

@@ -105,13 +105,13 @@ def _with_packages(cls: type[Settings], work: Callable[[], R]) -> R:
         package = (error.name or "sidecars").partition(".")[0]
         if package == "sidecars" or package in sys.stdlib_module_names:
             raise
-        extra = f"{_what_pip_installs()}[{cls.PREFIX.lower()}]"
+        extra = f"{what_pip_installs()}[{cls.PREFIX.lower()}]"
         raise lifecycle.Unavailable(
             f"the package {package} is not installed: pip install '{extra}'", code="package-missing"
         ) from None
 
 
-def _what_pip_installs() -> str:
+def what_pip_installs() -> str:
     """Return `sidecars` if the kit is installed by that name, and otherwise the folder that holds its code.
 
     Whoever runs a checkout must not be told the name: pip would look for it at PyPI, where it may be a stranger's.

@@ -13,7 +13,7 @@ from sidecars.chassis.runtime import lifecycle
 from tests.support import ROOT
 
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
-SIDECARS = ("adapter", "ambassador", "chassis", "logshipper", "warcopier")
+SIDECARS = ("adapter", "ambassador", "chassis", "logshipper", "top", "warcopier")
 MODULE = re.compile(rf"`((?:{'|'.join(SIDECARS)})/[\w/]+)`")
 STATES = re.compile(r"^States of .*\(`(?P<module>[\w/]+)`\): (?P<states>.+)\.$", re.MULTILINE)
 LAYERS = re.compile(r"^- \*\*(?P<name>\w+)\*\*: (?P<layers>`.+?)(?=^- |^$)", re.MULTILINE | re.DOTALL)
