@@ -18,11 +18,11 @@ them through a port-forward, by DNS rebinding (`http.host_header`).
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sidecars.chassis import siblings
 from sidecars.chassis.accept.listen import bind, bound_address
@@ -173,15 +173,17 @@ class _Endpoints:
         accept = request.headers.get("accept", "")
         is_json = prefers(accept, _JSON, _HTML) if request.path == "/" else not prefers(accept, _HTML, _JSON)
         own = await self._status.own_members()
-        is_json = is_json or request.query in _FORMS_OF_JSON
         with descriptors.reserved():
-            text = self._status.text(own, compact=not is_json or request.query == "compact")
-        if is_json:
-            return _json(text)
+            if is_json or request.query in _FORMS_OF_JSON:
+                return _json(self._status.text(own, compact=request.query == "compact"))
+            return self._page(own, request.path)
+
+    def _page(self, own_members: Mapping[str, Any], path: str) -> Response:
         from sidecars.chassis.page import document  # noqa: PLC0415 - only a process that a person looks at loads it
 
         picture = self._picture() if self._picture else None
-        body = document.html(picture, text, request.path, siblings=self._siblings.are_known)
+        text = self._status.text(own_members, compact=True)
+        body = document.html(picture, text, path, siblings=self._siblings.are_known)
         return Response(body=body, headers={**document.headers(), "Vary": "Accept"})
 
     def _refusal(self, request: Request) -> Response | None:

@@ -45,6 +45,7 @@ def test_the_admin_port_answers_while_no_descriptor_is_left(starving: tuple[Prog
     for _ in range(100):  # far more often than there are descriptors: each comes back to the reserve
         assert get(f"{url}/livez").text == "alive\n"
 
+    assert get(f"{url}/").text.startswith("<!doctype html>"), "a page whose code is loaded now"
     metrics = get(f"{url}/metrics").text
     assert 'sidecar_resource_exhausted_total{resource="descriptors"}' in metrics
     assert "process_open_fds" in metrics, "a page that is read from files"
