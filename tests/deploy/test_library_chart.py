@@ -15,6 +15,8 @@ from tests.deploy import kubernetes
 from tests.deploy.charts import HELM, REGISTRY, by_kind, refused, rendered, with_library
 from tests.deploy.conftest import Run
 from tests.deploy.test_components import pod_spec
+from tools.manifests import settings_schema
+from tools.manifests.containers import SIDECARS
 
 DIGEST = f"sha256:{'0' * 64}"
 EXAMPLE: dict[str, Any] = yaml.safe_load((HELM / "example/values.yaml").read_text())["sidecars"]
@@ -195,6 +197,22 @@ def test_a_mirror_for_all_charts_takes_the_place_of_the_registrys_host(
         ({"logshipper": {"settings": {"LOGSHIPPER_PATH": "x"}}}, "'LOGSHIPPER_PATH' not allowed"),
         ({"adapter": {"settings": {"ADAPTER_TARGT": "x"}}}, "'ADAPTER_TARGT' not allowed"),
         ({"ambassador": {"settings": {"AMBASSADOR_MAX_CONNECTIONS": 64}}}, "got number, want string"),
+        (
+            {"warcopier": {"settings": {"WARCOPIER_VALIDATE": "wra"}}},
+            "/warcopier/settings/WARCOPIER_VALIDATE': value must be one of 'war', 'zip', 'none'",
+        ),
+        (
+            {"ambassador": {"settings": {"AMBASSADOR_LOG_LEVEL": "INFO"}}},
+            "/AMBASSADOR_LOG_LEVEL': value must be one of 'debug', 'info', 'warning', 'error'",
+        ),
+        (
+            {"warcopier": {"settings": {"WARCOPIER_PRUNE": "yes"}}},
+            "/WARCOPIER_PRUNE': value must be one of 'true', 'false'",
+        ),
+        (
+            {"logshipper": {"settings": {"LOGSHIPPER_ORDERS_LONG_LINES": "drop"}}},
+            "/LOGSHIPPER_ORDERS_LONG_LINES': value must be one of 'split', 'cut'",
+        ),
         ({"workloads": {"web": {"logshipper": {"tagg": "1"}}}}, "'tagg' not allowed"),
         ({"workloads": {"web": {"adapter": {"settings": {"ADAPTER_TARGT": "x"}}}}}, "'ADAPTER_TARGT' not allowed"),
         ({"warcopier": {"enabled": True}}, "set sidecars.warcopier.image to the image that has your WAR"),
@@ -224,6 +242,26 @@ def test_a_setting_of_a_member_is_accepted_and_its_anchor_may_be_elsewhere(run: 
         {"settings": timeout, "envFrom": [{"configMapRef": {"name": "upstreams"}}]},
     ):
         rendered(run, chart, values(workloads={"web": {"ambassador": ambassador}}))
+
+
+def test_each_word_of_a_choice_is_accepted_also_with_a_members_name(run: Run, chart: Path) -> None:
+    for sidecar in SIDECARS:
+        schema = settings_schema.schema(sidecar)
+        for word in range(4):
+            given = {
+                variable: words[min(word, len(words) - 1)]
+                for variable, one in schema["properties"].items()
+                if (words := one.get("enum"))
+            }
+            assert given, "each sidecar has a choice"
+            of_one = {sidecar.name: {"enabled": True, "settings": given}}
+            rendered(
+                run,
+                chart,
+                values(**{**WAR, **of_one, "warcopier": {**WAR["warcopier"], **of_one.get("warcopier", {})}}),
+            )
+    named = {"LOGSHIPPER_ORDERS_PATHS": "/logs/*", "LOGSHIPPER_ORDERS_LONG_LINES": "cut"}
+    rendered(run, chart, values(logshipper={"settings": named}))
 
 
 def test_an_old_kubernetes_is_refused(run: Run, chart: Path) -> None:

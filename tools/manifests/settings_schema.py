@@ -51,15 +51,33 @@ def named_pattern(sidecar: Sidecar) -> str | None:
     return f"^{sidecar.prefix}{NAME}_({known})({FILE})?$" if known else None
 
 
+def chosen_patterns(sidecar: Sidecar) -> dict[str, tuple[str, ...]]:
+    """Return the words of each setting that is one of a few, by the regular expression of its names with a member.
+
+    A suffix that is the end of another one is left out: the expression would match that setting's names, too.
+    """
+    known = suffixes(sidecar)
+    return {
+        f"^{sidecar.prefix}{NAME}_{re.escape(spec.suffix)}$": spec.type.choices
+        for spec in plain(sidecar)
+        if spec.suffix in known and spec.type.choices and not any(one.endswith(f"_{spec.suffix}") for one in known)
+    }
+
+
 def schema(sidecar: Sidecar) -> dict[str, Any]:
-    """Return the JSON Schema of a map of settings: an unknown name is refused, and its name is told."""
+    """Return the JSON Schema of a map of settings: an unknown name is refused, and its name is told.
+
+    A value that is one of a few words is checked, too.
+    """
     text = {"type": "string"}
     properties: dict[str, Any] = {}
     for spec in plain(sidecar):
-        properties[spec.variable] = {**text, "description": spec.help}
+        words = {"enum": list(spec.type.choices)} if spec.type.choices else {}
+        properties[spec.variable] = {**text, **words, "description": spec.help}
         if spec.variable.startswith(sidecar.prefix):
             properties[f"{spec.variable}{FILE}"] = {**text, "description": f"file with the value of {spec.variable}"}
     found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     if pattern := named_pattern(sidecar):
-        found["patternProperties"] = {pattern: text}
+        chosen = {each: {"enum": list(words)} for each, words in chosen_patterns(sidecar).items()}
+        found["patternProperties"] = {pattern: text, **chosen}
     return found

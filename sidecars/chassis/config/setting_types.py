@@ -46,6 +46,7 @@ class SettingType(Generic[T]):
                whose file is read again later
     roots      returns the roots of a value that names a path: what the process does there (`chassis.isolation.roots`).
                Landlock denies everything else, so a type of a path always has it
+    choices    all texts that are accepted, if they are few words; else none
     """
 
     name: str
@@ -56,6 +57,7 @@ class SettingType(Generic[T]):
     parts: Callable[[str], Iterable[str]] = str.splitlines
     from_file: Callable[[T, str], T] | None = None
     roots: Callable[[T], Iterable[DeclaredRoot]] | None = None
+    choices: tuple[str, ...] = ()
 
 
 # -- plain values -------------------------------------------------------------------------------------------------
@@ -67,7 +69,7 @@ def _parse_boolean(raw: str) -> bool:
     return raw == "true"
 
 
-boolean = SettingType("boolean", _parse_boolean, lambda value: "true" if value else "false")
+boolean = SettingType("boolean", _parse_boolean, lambda value: "true" if value else "false", choices=("true", "false"))
 text = SettingType("text", str)
 
 
@@ -107,7 +109,7 @@ def choice(*words: str) -> SettingType[str]:
             raise ValueError(f"expected one of {', '.join(words)}")
         return raw
 
-    return SettingType(" · ".join(words), parse)
+    return SettingType(" · ".join(words), parse, choices=words)
 
 
 # -- quantities ---------------------------------------------------------------------------------------------------
