@@ -35,6 +35,7 @@ class Outside:
         self.traffic = Traffic()
         self.probes = 0
         self.closing = asyncio.Event()
+        self.probing = asyncio.Lock()  # held while the monitor waits for an answer
 
     async def customer(self) -> None:
         """Place one order after the other until the shop closes."""
@@ -53,7 +54,8 @@ class Outside:
         """Probe the health, as a monitoring system does."""
         while not self.closing.is_set():
             with contextlib.suppress(httpx.HTTPError):
-                await self.health()
+                async with self.probing:
+                    await self.health()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PROBE):
                     await self.closing.wait()

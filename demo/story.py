@@ -39,6 +39,7 @@ class Story:
         self.receiver = Receiver()
         self.log_lines = LogLines(stage.folder / "logs")
         self.published = 0
+        self.starting: dict[int, int] = {}  # replica that has not confirmed an order yet -> its orders before
         self.app_port, self.ambassador_port, self.health_port = stage.port(), stage.port(), stage.port()
         self.outside = Outside(
             client, journal, f"{LOCAL}:{self.app_port}/shop/order", f"{LOCAL}:{self.health_port}/health"
@@ -163,9 +164,9 @@ class Story:
         self.journal.say("app", f"serves {page} and dials one address only, 127.0.0.1:{self.ambassador_port}")
 
     async def _start_replica(self, number: int) -> Actor:
-        actor = await self.stage.script(f"replica {number}", "backend.py", self.backend_ports[number - 1], number)
-        self.journal.became(REPLICA[number], "running")
-        return actor
+        self.journal.became(REPLICA[number], "starting")
+        self.starting[number] = self.traffic.by_replica[number]
+        return await self.stage.script(f"replica {number}", "backend.py", self.backend_ports[number - 1], number)
 
     async def _start_shipper(self) -> Actor:
         self.journal.became("logshipper", "starting")
@@ -237,13 +238,14 @@ class Story:
         await asyncio.sleep(SECOND_LOOK)
 
     async def the_app_hangs(self) -> None:
-        self.app.signal(signal.SIGSTOP)
-        self.journal.became("app", "hangs", "answers nobody")
-        try:
-            status, seconds, reason = await self.outside.health()
-        finally:
-            self.app.signal(signal.SIGCONT)
-            self.journal.became("app", "running")
+        async with self.outside.probing:  # a probe under way, which the app has answered, would be shared
+            self.app.signal(signal.SIGSTOP)
+            self.journal.became("app", "hangs", "answers nobody")
+            try:
+                status, seconds, reason = await self.outside.health()
+            finally:
+                self.app.signal(signal.SIGCONT)
+                self.journal.became("app", "running")
         self.ledger.expect("adapter", "/health while the app hangs", 503, status)
         self.ledger.expect("adapter", "and the 503 did not wait for the app", True, seconds < PROMPT)
         self.journal.say("adapter", f"the app hangs: {status} after {seconds:.2f} s: {reason}")
@@ -317,7 +319,11 @@ class Story:
             "probes": self.outside.probes,
             "scrapes": self.outside.probes,
         }
-        totals |= {REPLICA[number]: count for number, count in self.traffic.by_replica.items()}
+        for number, count in self.traffic.by_replica.items():
+            totals[REPLICA[number]] = count
+            if count > self.starting.get(number, count):
+                del self.starting[number]
+                self.journal.became(REPLICA[number], "running")
         totals |= {"written": self.log_lines.count(), "read": delivered, "delivered": delivered}
         self.journal.moved(totals | {"refused": self.receiver.refused})
 
