@@ -61,7 +61,7 @@ class RefusalSearch(Elasticsearch):
         return super()._create(action, line)
 
     def records(self) -> list[dict[str, Any]]:
-        return [{"id": ident, **document} for ident, document in list(self.documents.items())]
+        return [{"id": ident, **document} for ident, document in self.documents.copy().items()]
 
 
 class Chaos:
