@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.ambassador.nameserver import name_server
-from tests.loop_reports import Stall, least, request, running
+from tests.loop_reports import Stall, least, looks, request, running
 from tests.support import free_port, wait_until
 
 ROUNDS = 3
 SERIES = 49_000  # the default of ADAPTER_MAX_SERIES is 50,000
-BODY = 4_000_000  # bytes; the default of ADAPTER_MAX_BODY is 4 MiB
-FILES = 20_000
-_LONGEST = 10.0  # seconds of one input
-LINE = 1_000_000  # bytes; the default of MAX_LINE_SIZE is 1 MiB
+BODY, LINE = 4_000_000, 1_000_000  # bytes; the defaults of ADAPTER_MAX_BODY and MAX_LINE_SIZE are 4 MiB and 1 MiB
+FILES, _LONGEST = 20_000, 10.0  # files; seconds of one input
 
 
 class Peer:
@@ -269,6 +267,7 @@ def many_files(folder: Path, files: int, rounds: int) -> Iterator[tuple[str, Sta
             quiet(lambda: receiver.received, before, 3.0)
             found.append(report.longest())
         yield f"{files:,} files: one more line", least(found)
+        yield f"{files:,} files: the page and /status", looks(report, rounds)
     receiver.close()
 
 
@@ -347,4 +346,5 @@ def ambassador(
                 wait_until(lambda: zone.asked.total() > asked + 6, "asked again, twice")  # noqa: B023 - called at once
                 found.append(report.longest())
             yield f"{addresses:,} new addresses from DNS", least(found)
+            yield f"{addresses:,} addresses: the page and /status", looks(report, rounds)
     upstream.close()

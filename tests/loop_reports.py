@@ -30,7 +30,9 @@ class Stall:
 class Report:
     """The report of such a program, read in parts: one part for each input."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, admin: int) -> None:
+        """`admin` is the program's admin port."""
+        self.admin = admin
         self._path = path
         self._read = 0
 
@@ -49,7 +51,7 @@ def running(name: str, folder: Path, **settings: str) -> Iterator[Report]:
     """Run the sidecar in this program, and yield its report when it is ready."""
     admin = free_port()
     prefix = name.upper()
-    report = Report(folder / f"{admin}.turns")
+    report = Report(folder / f"{admin}.turns", admin)
     environ = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{CODE}:{ROOT}",
@@ -91,3 +93,17 @@ def request(port: int, path: str, **headers: str) -> int:
 def least(found: list[Stall]) -> Stall:
     worst = min(found, key=lambda stall: stall.turn)
     return Stall(worst.turn, min(stall.held for stall in found), worst.where)
+
+
+def looks(report: Report, rounds: int) -> Stall:
+    """Return the longest stall of a look at the page, and of both forms of `/status`."""
+    request(report.admin, "/", Accept="text/html")  # it loads the page
+    found = []
+    for path, kind in (("/", "text/html"), ("/status", "application/json"), ("/status?compact", "application/json")):
+        several = []
+        for _ in range(rounds):
+            report.longest()
+            assert request(report.admin, path, Accept=kind) == 200
+            several.append(report.longest())
+        found.append(least(several))
+    return max(found, key=lambda stall: stall.turn)

@@ -12,7 +12,7 @@ Workers report all endpoints. The page lists the worst: they are chosen before a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import nlargest
 from typing import Any, Final
 
@@ -113,20 +113,34 @@ def _cut(page: Page, listed: Mapping[str, set[Address]]) -> dict[str, Any]:
 
 def merge_pages(pages: Sequence[Any], name: str = "") -> Any:
     """Merge values of the member `name`, of several workers, to one."""
-    pages = [page for page in pages if page is not None]
+    if None in pages:
+        pages = [page for page in pages if page is not None]
     if not pages:
         return None
-    first = pages[0]
-    if isinstance(first, dict):
-        keys = dict.fromkeys(key for page in pages for key in page)
-        return {key: merge_pages([page.get(key) for page in pages], key) for key in keys}
-    if isinstance(first, list):
-        return _merge_items([item for page in pages for item in page])
-    if isinstance(first, bool):
-        return any(pages)
-    if isinstance(first, int | float):
+    kind = type(pages[0])
+    if kind is int or kind is float:
         return _merge_numbers(pages, name)
-    different = [text for text in dict.fromkeys(map(str, pages)) if text]
+    if kind is dict:
+        return {key: merge_pages([page.get(key) for page in pages], key) for key in _keys(pages)}
+    if kind is list:
+        return _merge_items([item for page in pages for item in page])
+    if kind is bool:
+        return any(pages)
+    return _merge_texts(pages, name)
+
+
+def _keys(pages: Sequence[Page]) -> Iterable[str]:
+    first = pages[0].keys()
+    if all(page.keys() == first for page in pages):
+        return first
+    return dict.fromkeys(key for page in pages for key in page)
+
+
+def _merge_texts(texts: Sequence[Any], name: str) -> str:
+    first: str = texts[0]
+    if texts.count(first) == len(texts):
+        return first
+    different = [text for text in dict.fromkeys(map(str, texts)) if text]
     if name in _WORST:
         different.sort(key=_badness)
     return ", ".join(different)
@@ -140,9 +154,8 @@ def _badness(word: str) -> int:
 def _merge_numbers(numbers: Sequence[float], name: str) -> float:
     if name in _LEAST:
         return min(numbers)
-    if name in _GREATEST or not all(isinstance(number, int) for number in numbers):
-        return max(numbers)
-    return sum(numbers)
+    total = sum(numbers)
+    return total if isinstance(total, int) and name not in _GREATEST else max(numbers)
 
 
 def _merge_items(items: list[Any]) -> list[Any]:
