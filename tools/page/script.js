@@ -204,8 +204,8 @@ const cellOf = (node, path, kind, of, unit) => {
         said = part >= 0 ? rounded(part * 100) + " %" : nothing
       }
       if (kind == "bar") part = value / (of ? whole : Math.max(...column.map(([one]) => one || 0)))
-      if (kind == "digest" && value) {
-        node.title = visible(value)
+      if (kind == "digest" && !isEmpty(value)) {
+        node.title = text(value)
         said = node.title.slice(0, 12)
       }
       if (kind == "spark") line = value

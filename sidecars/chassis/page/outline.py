@@ -88,7 +88,7 @@ def _table(part: Table, status: Mapping[str, Any]) -> Iterator[str]:
 
 def _cell(column: Column, value: Any) -> str:
     text = values.shown(column, value)
-    return graded(text, text) if column.kind == "state" else escape(text)
+    return graded(text, text) if column.kind == "state" and text != values.NOTHING else escape(text)
 
 
 def _facts(title: str, facts: Mapping[str, Any]) -> Iterator[str]:

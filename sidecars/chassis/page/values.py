@@ -5,12 +5,14 @@ Every text is shown as printable characters and with a limit, because a name may
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sidecars.chassis.page.picture import ITSELF, STATES, Column
+from sidecars.chassis.runtime import json_text
 from sidecars.chassis.runtime.printable import printable, truncate
 
 NOTHING = "—"
@@ -105,6 +107,8 @@ def text(value: Any) -> str:
     """Return any value as printable text of limited length."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, (Mapping, list)):
+        return printable(truncate(json_text.dumps(value), _LONGEST))
     return printable(truncate(count(value) if is_number(value) else str(value), _LONGEST))
 
 
@@ -129,7 +133,9 @@ def duration(value: float) -> str:
 
 
 def _rounded(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 9.95 else f"{value:.1f}".removesuffix(".0")  # noqa: PLR2004 - two digits
+    if abs(value) < 9.95 or not math.isfinite(value):  # noqa: PLR2004 - two digits
+        return f"{value:.1f}".removesuffix(".0")
+    return f"{math.floor(value + 0.5):,}"  # halves go up, as in the script
 
 
 def listed(value: Any) -> str:
