@@ -75,7 +75,11 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m demo {' '.join(f'[{option}]' for option in OPTIONS)}", file=sys.stderr)
         return 64
     with tempfile.TemporaryDirectory(prefix="sidecars-demo-") as name:
-        ledger = asyncio.run(show(Path(name), plain="--plain" in arguments, stay="--stay" in arguments))
+        try:
+            ledger = asyncio.run(show(Path(name), plain="--plain" in arguments, stay="--stay" in arguments))
+        except KeyboardInterrupt:
+            print("\nstopped before the end", file=sys.stderr)
+            return 130
     return 0 if ledger.holds else 1
 
 

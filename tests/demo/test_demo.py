@@ -19,6 +19,8 @@ from tests.support import ROOT, get
 
 WITHOUT_LINUX = ROOT / "tests" / "demo" / "without_linux.py"
 PERFORM = "import sys; sys.executable = sys.argv[1]; import demo.__main__; sys.exit(demo.__main__.main(['--plain']))"
+# A shell that starts a command in the background lets it ignore SIGINT.
+AS_ON_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 BROKEN = {
     ("replica 2", "killed"),
     ("storage", "down"),
@@ -96,3 +98,18 @@ def test_the_demo_holds_on_a_unix_without_the_calls_that_only_linux_has(tmp_path
     python.chmod(0o755)
     done = demo(ROOT, python=python)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ctrl_c_in_the_middle_of_the_story_ends_the_demo_without_a_traceback() -> None:
+    command = [sys.executable, "-c", f"{AS_ON_A_TERMINAL}; {PERFORM}", sys.executable]
+    environ = {"PATH": os.environ["PATH"]}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert "http://127.0.0.1:" in process.stdout.readline()
+        while "published shop.war" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=300)
+    assert (process.returncode, complaints) == (130, "\nstopped before the end\n")
