@@ -40,8 +40,10 @@ def _app_entries(app: App) -> list[Entry]:
     entries.append(Entry(f"durations shown of the app {app.name}", requests, recent_values.SIZE))
     judged = sum(app.mode[route] == "verdict" for route in app.routes)
     if judged:  # a health document may have as many components
-        shown = min(judged, requests) * check_history.MOST_CHECKS
+        judges = min(judged, requests)
+        shown, rings = judges * check_history.MOST_CHECKS, judges * check_history.MOST_VALUES
         entries.append(Entry(f"checks shown of the app {app.name}", shown, check_history.SIZE))
+        entries.append(Entry(f"values shown of the app {app.name}", rings if app.rules else 0, recent_values.SIZE))
     if app.rules:
         ranges = app.rules.text.count("[")
         entries.append(Entry(f"histories of the app {app.name}", ranges * series_history.MAX_POINTS, _POINT))

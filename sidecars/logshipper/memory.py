@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sidecars.chassis import memory
 from sidecars.chassis.config.memory_ledger import KIB, MIB, Entry, MemoryLedger
+from sidecars.logshipper import status
 from sidecars.logshipper.config import sink_registry
 from sidecars.logshipper.input.discovery import MAX_FILES
 from sidecars.logshipper.input.tail import LINE_ROOM
@@ -13,6 +14,7 @@ from sidecars.logshipper.sinks.protocols.http_post import SHORT_RESPONSE
 
 _BASE = 36 * MIB
 _FILE = 5 * KIB // 2  # bytes of a followed file: its state, its path, its inode, an entry of the snapshot
+_LISTED = 4 * KIB  # bytes of a file on the page, as values and as text
 _BEING_MADE = 12  # times its bytes: a batch while it is framed, parsed, redacted and encoded
 _ON_ITS_WAY = 4  # times its bytes: raw, as texts, encoded
 _READ = 24  # times its bytes: a bulk response as objects of Python
@@ -21,8 +23,10 @@ _ONE_AT_A_TIME = frozenset({"stdout", "file", "syslog"})
 
 def ledger(settings: Settings) -> MemoryLedger:
     """Return the memory that the logshipper takes at most."""
+    listed = len(settings.sinks) * status.MOST_FILES
     longest = max(one.max_line_size for one in settings.inputs.values())
     entries = [*memory.entries(settings.admin_listen), Entry("followed files", MAX_FILES, _FILE)]
+    entries.append(Entry("files that the page lists", listed, _LISTED))
     largest = 0
     for sink in settings.sinks.values():
         size = max(sink.batch_size, longest)

@@ -14,10 +14,11 @@ from sidecars.adapter.app_client.recent_values import RecentValues
 from sidecars.adapter.verdict.verdict import Check, Status, Verdict, worst_first
 
 MOST_CHECKS = 500
-"""Components that are kept, and rules whose values are kept."""
-
-SIZE = 1536
-"""Bytes of a check that is kept, at most: its result with a reason, and its values."""
+"""Components that are kept."""
+MOST_VALUES = 100
+"""Rules whose values are kept: `/status` has 60 of each."""
+SIZE = 1024
+"""Bytes of a check that is kept, at most: its result with a reason."""
 
 _STATUS_VALUES: dict[Status, float] = {"fail": 0.0, "warn": 1.0, "pass": 2.0}
 
@@ -83,7 +84,7 @@ class CheckHistories:
         before, self._checks = self._checks, {}
         kept = kept_checks(verdict)
         self._left_out = len(verdict.checks) - len(kept)
-        room = MOST_CHECKS - sum(known.has_values for known in before.values())
+        room = MOST_VALUES - sum(known.has_values for known in before.values())
         for check in kept:
             known = before.get(check.label) or _CheckHistory(check, now)
             room -= known.update(check, now, has_room=room > 0)

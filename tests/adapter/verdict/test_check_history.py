@@ -82,7 +82,7 @@ def test_of_thousands_of_components_the_worst_are_kept_and_all_rules() -> None:
 
 
 def test_values_are_kept_of_a_limited_number_of_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_history, "MOST_CHECKS", 2)
+    monkeypatch.setattr(check_history, "MOST_VALUES", 2)
     rules = [rule(f"r{number}", number) for number in range(4)]
     page = after((0, rules), (SLOT, rules), (2 * SLOT, rules[1:]), (3 * SLOT, rules[1:]))
     lengths = {name: len(one["values"]) for name, one in page["checks"].items()}
