@@ -30,6 +30,7 @@ from pathlib import Path
 from benchmarks.collectors import Collector, receiving, wait_for
 from benchmarks.figures import Comparison, Figure, conclude
 from benchmarks.javalogs import write_log
+from benchmarks.starts import compile_code
 
 ROOT = Path(__file__).resolve().parent.parent
 REGEX = r"(?P<time>\S+ \S+) (?P<level>\w+) +\[(?P<thread>[^\]]*)\] (?P<logger>\S+) - (?P<message>.*)"
@@ -284,6 +285,7 @@ def time_to_end(path: Path, port: int, state: Path, after: float) -> float:
 
 
 def main(megabytes: str = "400", rounds: str = "3", *chosen: str) -> int:
+    compile_code(ROOT)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with receiving(folder) as port:

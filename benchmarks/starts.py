@@ -15,6 +15,7 @@ The exit status is 1 if a figure misses its limit.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -73,9 +74,7 @@ class Run:
     cost: Cost = field(default_factory=Cost)
 
     def once(self) -> None:
-        paths = [str(self.tree / "build" / "compiled")] if self.start.compiled else []
-        code = {"PYTHONPATH": os.pathsep.join([*paths, str(self.tree)]), "PYTHONSAFEPATH": "1"}
-        environ = {"PATH": os.environ["PATH"], **code, **self.start.settings(self.folder)}
+        environ = environ_of(self.tree, self.start.settings(self.folder), compiled=self.start.compiled)
         command = [sys.executable, "-m", self.start.module]
         self.cost.take(ended(command, environ) if self.start.ends else ready(command, environ))
 
@@ -106,15 +105,22 @@ def target(_folder: Path) -> dict[str, str]:
 
 
 STARTS = {
-    "adapter": Start("sidecars.adapter", PARTS, 1.5, target),
-    "ambassador, compiled": Start("sidecars.ambassador", PARTS, 1.5, upstream, compiled=True),
-    "ambassador, plain": Start("sidecars.ambassador", PARTS, 1.5, upstream),
-    "logshipper": Start("sidecars.logshipper", PARTS, 1.5, logs),
+    "adapter": Start("sidecars.adapter", PARTS, 2.0, target),
+    "ambassador, compiled": Start("sidecars.ambassador", PARTS, 2.0, upstream, compiled=True),
+    "ambassador, plain": Start("sidecars.ambassador", PARTS, 2.0, upstream),
+    "logshipper": Start("sidecars.logshipper", PARTS, 2.0, logs),
     "warcopier, WATCH": Start(
-        "sidecars.warcopier", PARTS, 1.5, lambda folder: {"WARCOPIER_WATCH": "true", **wars(folder)}
+        "sidecars.warcopier", PARTS, 2.0, lambda folder: {"WARCOPIER_WATCH": "true", **wars(folder)}
     ),
     "warcopier, once": Start("sidecars.warcopier", NOTHING, 4.0, wars, ends=True),
 }
+
+
+def environ_of(tree: Path, settings: Mapping[str, str], *, compiled: bool = False) -> dict[str, str]:
+    """Return the environment of a program of this checkout."""
+    paths = [str(tree / "build" / "compiled")] if compiled else []
+    code = {"PYTHONPATH": os.pathsep.join([*paths, str(tree)]), "PYTHONSAFEPATH": "1"}
+    return {"PATH": os.environ["PATH"], **code, **settings}
 
 
 def free_port() -> int:
@@ -131,24 +137,40 @@ def ready(command: list[str], environ: Mapping[str, str]) -> Cost:
     process = subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     try:
-        for line in process.stderr:
+        for line in process.stderr:  # it asks nothing before the port is there: a connection costs the service time
             if "admin endpoints answer" in line:
                 break
-        else:
-            raise SystemExit(f"{command} has ended with {process.wait()}")
-        deadline = time.monotonic() + SOON
-        while not get(port, "/readyz").startswith(b"HTTP/1.1 200"):
-            if time.monotonic() > deadline:
-                raise SystemExit(f"{command} was not ready in {SOON:g} s")
-            time.sleep(0.002)
-        cpu, memory = time.clock_gettime((~process.pid << 3) | _PROCESS_CLOCK), resident(process.pid)
+        wait_until_ready(process, port)
+        cpu, memory = cpu_of(process.pid), resident(process.pid)
         for path in ("/metrics", "/status"):
             assert get(port, path).startswith(b"HTTP/1.1 200"), path
         return Cost(cpu * 1e3, memory, resident(process.pid))
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill(process)
         process.stderr.close()
+
+
+def wait_until_ready(process: subprocess.Popen[str] | subprocess.Popen[bytes], port: int) -> None:
+    """Wait for 200 from `/readyz` on the admin port."""
+    deadline = time.monotonic() + SOON
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(ConnectionError):
+            if get(port, "/readyz").startswith(b"HTTP/1.1 200"):
+                return
+        time.sleep(0.002)
+    raise SystemExit(f"{process.args!r} was not ready in {SOON:g} s, or has ended")
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds of a process with all of its threads, and of its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(time.clock_gettime((~one << 3) | _PROCESS_CLOCK) for one in (pid, *map(int, children)))
+
+
+def kill(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """End a process, and wait for it."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
 
 
 def ended(command: list[str], environ: Mapping[str, str]) -> Cost:
