@@ -130,6 +130,7 @@ class _Endpoints:
         self._health = health
         self._status = status
         self._picture = picture
+        self._page_thread = BlockingThread("page")  # it starts with the first page
         name, own_port = settings.PREFIX.lower(), settings.admin_listen.port or 0
         self._siblings = Siblings(siblings.others(settings.admin_siblings, name, [own_port]))
         self._by_path: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
@@ -173,18 +174,24 @@ class _Endpoints:
         accept = request.headers.get("accept", "")
         is_json = prefers(accept, _JSON, _HTML) if request.path == "/" else not prefers(accept, _HTML, _JSON)
         own = await self._status.own_members()
-        with descriptors.reserved():
-            if is_json or request.query in _FORMS_OF_JSON:
+        if is_json or request.query in _FORMS_OF_JSON:
+            with descriptors.reserved():
                 return _json(self._status.text(own, compact=request.query == "compact"))
-            return self._page(own, request.path)
+        return await self._page(own, request.path)
 
-    def _page(self, own_members: Mapping[str, Any], path: str) -> Response:
-        from sidecars.chassis.page import document  # noqa: PLC0415 - only a process that a person looks at loads it
+    async def _page(self, own_members: Mapping[str, Any], path: str) -> Response:
+        """Return the page. It is loaded and made in a thread: the event loop goes on meanwhile.
 
-        picture = self._picture() if self._picture else None
-        text = self._status.text(own_members, compact=True)
-        body = document.html(picture, text, path, siblings=self._siblings.are_known)
-        return Response(body=body, headers={**document.headers(), "Vary": "Accept"})
+        No thread, or no descriptor for the files of its code, is no failure: it is made here then, with the reserve.
+        """
+        with descriptors.reserved():
+            text = self._status.text(own_members, compact=True)
+        given = (self._picture, text, path, self._siblings.are_known)
+        try:
+            return await self._page_thread.call(_page, *given)
+        except (RuntimeError, OSError, ImportError):
+            with descriptors.reserved():
+                return _page(*given)
 
     def _refusal(self, request: Request) -> Response | None:
         """Return the response to a client that may not see the status, or None if it may."""
@@ -201,6 +208,13 @@ class _Endpoints:
         else:
             return None
         return server.text(403, sentence)
+
+
+def _page(picture: Callable[[], Picture] | None, text: str, path: str, has_siblings: bool) -> Response:  # noqa: FBT001 - of a call by place
+    from sidecars.chassis.page import document  # noqa: PLC0415 - only a process that a person looks at loads it
+
+    body = document.html(picture() if picture else None, text, path, siblings=has_siblings)
+    return Response(body=body, headers={**document.headers(), "Vary": "Accept"})
 
 
 def _json(text: str, status: int = 200) -> Response:
