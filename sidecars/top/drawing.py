@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table as Grid
 from rich.text import Text
 
 from sidecars.chassis.page import values
@@ -145,18 +144,22 @@ def _table(part: Table, one: Watched, *, live: bool, width: int) -> Iterator[Ren
     ]
     titles = [values.text(column.title) for column in part.columns]
     widths = [max(len(title), *(row[at].cell_len for row in texts)) + _GAP for at, title in enumerate(titles)]
-    yield from [_grid(part, titles, texts)] if sum(widths) <= width else _cards(titles, texts)
+    yield from (_grid(part, titles, texts, widths) if sum(widths) <= width else _cards(titles, texts))
     if len(found) > _MOST_ROWS:
         yield Text(f"Only the first {_MOST_ROWS} rows are shown; the JSON has all.", "dim")
 
 
-def _grid(part: Table, titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> Grid:
-    grid = Grid(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
-    for column, title in zip(part.columns, titles, strict=True):
-        grid.add_column(Text(title, "dim"), justify="right" if column.kind in _NUMBERS else "left", no_wrap=True)
-    for row in rows:
-        grid.add_row(*row)
-    return grid
+def _grid(
+    part: Table, titles: Sequence[str], rows: Sequence[Sequence[Text]], widths: Sequence[int]
+) -> Iterator[RenderableType]:
+    """Yield the head and the rows as lines. The widths include the gap behind each column."""
+    for row in ([Text(title, "dim") for title in titles], *rows):
+        line = Text(no_wrap=True)
+        for column, cell, width in zip(part.columns, row, widths, strict=True):
+            blanks = " " * (width - _GAP - cell.cell_len)
+            before, after = (blanks, "") if column.kind in _NUMBERS else ("", blanks)
+            line.append(before).append_text(cell).append(after + " " * _GAP)
+        yield line
 
 
 def _cards(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> Iterator[RenderableType]:
