@@ -22,7 +22,12 @@ from sidecars.chassis.runtime.printable import printable, truncate
 if TYPE_CHECKING:
     from sidecars.chassis.http.client import ClientResponse
 
-PORTS: Mapping[str, int] = {"warcopier": 9911, "logshipper": 9912, "ambassador": 9913, "adapter": 9914}
+PORTS: Mapping[str, int] = {
+    "warcopier": 9911,
+    "logshipper": 9912,
+    "ambassador": 9913,
+    "adapter": 9914,
+}
 """The default admin port of each sidecar. A test proves that the settings have the same."""
 STATES = ("ready", "not ready", "not alive")  # what a sibling says of itself
 NO_ANSWER, NOT_HERE = "no answer", "not here"

@@ -170,7 +170,7 @@ def _cards(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> Iterator[Re
         pairs = [
             Text.assemble((f"{title} ", "dim"), cell)
             for title, cell in zip(titles[1:], narrow, strict=True)
-            if cell.plain != values.NOTHING
+            if cell.plain not in ("", values.NOTHING)
         ]
         yield Padding(Text("   ").join(pairs), (0, 0, 0, 2))
 

@@ -58,6 +58,8 @@ def test_every_sidecar_is_in_the_contract_that_none_imports_another() -> None:
     contracts = project()["tool"]["importlinter"]["contracts"]
     independent, _ = next(contract["layers"] for contract in contracts if "sidecars.chassis" in contract["layers"])
     assert sorted(independent.split(" | ")) == [f"sidecars.{name}" for name in NAMES]
+    [unknown_to_top] = [contract["modules"] for contract in contracts if "sidecars.top" in contract.get("modules", ())]
+    assert set(unknown_to_top) == {f"sidecars.{name}" for name in (*NAMES, "top")}
 
 
 @pytest.mark.parametrize("name", NAMES)
