@@ -209,14 +209,16 @@ class FollowedFiles:
         state.positions = {sink: fingerprint.position_fingerprint(offset, before) for sink in self._ledgers}
 
     def _saved_states(self) -> list[FileState]:
-        """Return the saved generations. One whose content is not known gets a new id.
+        """Return the saved generations. One of which nothing was sent, and too little is known, gets a new id.
 
-        It is found again by its inode alone, which may be that of another file by now. Lines may have the old id: they
-        were shipped while the state could not be written.
+        It is found again by its inode, or by a few bytes, and both may be those of another file by now. Lines may have
+        the old id: they were shipped while the state could not be written.
         """
+        sinks = self._store.state.sinks.values()
+        sent = {item.generation for sink in sinks for batch in sink.sending for item in batch}
         saved = list(self._store.state.files.values())
         for state in saved:
-            if not state.has_known_content:
+            if not state.is_recognisable and state.generation not in sent:
                 self._store.forget_file(state.generation)
                 state.generation = _new_generation()
                 self._store.add_file(state)

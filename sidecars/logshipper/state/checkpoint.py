@@ -65,6 +65,7 @@ _WHOLE, _PIECE, _OPEN = KINDS = range(3)
 """Of a chunk: whole events; a piece of a line (`Chunk.partial`); the last event may go on (`Chunk.open`)."""
 
 
+_TELLS_FILES_APART = 64  # bytes: a few at the beginning of a log are those of any log of the app
 _COPIED_AT_ONCE = 1000  # files: about 2 ms
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -85,9 +86,10 @@ class FileState:
     positions: dict[str, Fingerprint] = field(default_factory=dict)  # sink -> the end of what it has decided on
 
     @property
-    def has_known_content(self) -> bool:
-        """True if the file can be recognised by its content."""
-        return any(one.length for one in (self.prefix, self.seen, *self.positions.values()))
+    def is_recognisable(self) -> bool:
+        """True if enough of the content is known: a line that was shipped, or as many bytes as tell files apart."""
+        is_known = max(self.prefix.length, self.seen.length) >= _TELLS_FILES_APART
+        return is_known or any(position.length for position in self.positions.values())
 
 
 @dataclass(slots=True)

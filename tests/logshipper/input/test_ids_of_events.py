@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -67,6 +68,34 @@ async def test_a_piece_of_a_line_has_another_id_than_the_whole_line(tmp_path: Pa
     append(both.pod.log, " whole\n")
     both.restart()
     assert shipped(both.pod) == [("0", "whole"), ("6", "not yet whole")]
+
+
+async def test_another_file_of_the_same_inode_that_begins_alike_gets_other_ids(tmp_path: Path) -> None:
+    """The state failed after the first bytes of the first line: these are in it, and those of many logs."""
+    both = Forgetful(tmp_path)
+    append(both.pod.log, "2026-01-02 ")
+    both.pod.look()
+    await both.remember()
+    append(both.pod.log, "one\n")
+    both.pod.look()
+    before = delivered(both.pod)
+    os.truncate(both.pod.log, 0)  # by copytruncate
+    append(both.pod.log, "2026-01-02 another\n")
+    both.restart()
+    after = delivered(both.pod)
+    assert [text for _, text in before + after] == ["2026-01-02 one", "2026-01-02 another"]
+    assert not dict(before).keys() & dict(after).keys()
+
+
+async def test_a_short_file_keeps_its_id_while_its_first_batch_is_on_its_way(pod: Pod) -> None:
+    append(pod.log, "short\n")
+    pod.look()
+    await pod.store.save()
+    sent = pod.send("default", pod.queues["default"].collect(10_000)).content
+    pod.kill()
+    pod.begin()
+    (again,) = pod.queues["default"].resend()
+    assert list(Batch("default", pod.process(again)).ids()) == list(sent.ids())
 
 
 async def test_the_rest_of_a_line_follows_its_piece_after_a_restart(pod: Pod) -> None:
@@ -154,7 +183,7 @@ async def test_an_id_stands_for_one_text_whatever_was_read_when_and_whatever_the
     environ = {f"LOGSHIPPER_{name}": value for name, value in variables.items()}
     with tempfile.TemporaryDirectory() as folder:
         both = Forgetful(Path(folder), **environ)
-        append(both.pod.log, "10:00 begin\n")
+        append(both.pod.log, f"10:00 begin {'x' * 60}\n")
         both.pod.look()
         await both.remember()
         texts: dict[str, str] = {}
