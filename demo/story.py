@@ -133,13 +133,13 @@ class Story:
             "ambassador",
             AMBASSADOR_LISTEN=f"127.0.0.1:{self.ambassador_port}",
             AMBASSADOR_UPSTREAM=",".join(f"http://127.0.0.1:{port}" for port in self.backend_ports),
-            AMBASSADOR_ADMIN_LISTEN=f"127.0.0.1:{self.admin['ambassador']}",
+            **self._admin_ports("ambassador"),
         )
         self.adapter = await self.stage.sidecar(
             "adapter",
             ADAPTER_LISTEN=f"127.0.0.1:{self.health_port}",
             ADAPTER_TARGET=f"http://127.0.0.1:{self.app_port}",
-            ADAPTER_ADMIN_LISTEN=f"127.0.0.1:{self.admin['adapter']}",
+            **self._admin_ports("adapter"),
         )
         await self._ready("logshipper")
         await self._ready("ambassador")
@@ -175,8 +175,16 @@ class Story:
             LOGSHIPPER_PATHS=self.stage.folder / "logs" / "app.log*",
             LOGSHIPPER_SINK=self.receiver.url,
             LOGSHIPPER_STATE_DIR=self.stage.folder / "state",
-            LOGSHIPPER_ADMIN_LISTEN=f"127.0.0.1:{self.admin['logshipper']}",
+            **self._admin_ports("logshipper"),
         )
+
+    def _admin_ports(self, name: str) -> dict[str, str]:
+        """Return the settings of a sidecar's admin port and of those of its siblings: none is the default here."""
+        siblings = ",".join(f"{other}={port}" for other, port in self.admin.items() if other != name)
+        return {
+            f"{name.upper()}_ADMIN_LISTEN": f"127.0.0.1:{self.admin[name]}",
+            f"{name.upper()}_ADMIN_SIBLINGS": siblings,
+        }
 
     async def _ready(self, name: Literal["logshipper", "ambassador", "adapter"]) -> None:
         url = f"http://127.0.0.1:{self.admin[name]}/readyz"

@@ -66,7 +66,7 @@ PICTURE = Picture(
         "Files of rules",
         rows="rules.*",
         columns=(Column("App", "key:0"), Column("In force", ".")),
-        empty="No app has its rules in a file.",
+        empty="",
     ),
     Table(
         "Faults of metrics pages",
@@ -77,6 +77,6 @@ PICTURE = Picture(
             Column("Last faults", "last_faults.reasons", "list"),
             Column("Their time", "last_faults.at"),
         ),
-        empty="No page had a fault.",
+        empty="",
     ),
 )

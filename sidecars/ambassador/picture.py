@@ -39,7 +39,7 @@ PICTURE: Final = Picture(
             Column("Retries", "retries", "rate"),
             Column("Retry budget", "retry_budget_left", "bar", of="retry_budget_limit"),
         ),
-        empty="No upstream of HTTP.",
+        empty="",
     ),
     Table(
         "Upstreams of TCP",
@@ -54,7 +54,7 @@ PICTURE: Final = Picture(
             Column("Sent", "sent_bytes", "rate", unit="bytes"),
             Column("Received", "received_bytes", "rate", unit="bytes"),
         ),
-        empty="No upstream of TCP.",
+        empty="",
     ),
     Table(
         "Endpoints",
@@ -70,7 +70,7 @@ PICTURE: Final = Picture(
             Column("Open", "connections", "count"),
             Column("Idle", "idle", "count"),
         ),
-        empty="No endpoint of HTTP is known.",
+        empty="",
     ),
     Table(
         "Endpoints of TCP",
@@ -84,7 +84,7 @@ PICTURE: Final = Picture(
             Column("p99 to open", "latency", "p99-spark"),
             Column("Failed", "failed", "rate"),
         ),
-        empty="No endpoint of TCP is known.",
+        empty="",
     ),
     Table(
         "Limits",
@@ -125,7 +125,7 @@ PICTURE: Final = Picture(
             Column("Valid for", "dns_holds_seconds", "seconds"),
             Column("Error", "dns_error"),
         ),
-        empty="All targets are addresses.",
+        empty="",
     ),
     Table(
         "Buffer memory",
@@ -148,6 +148,6 @@ PICTURE: Final = Picture(
             Column("Connections", "connections_together", "bar"),
             Column("Requests", "requests_together", "rate-spark"),
         ),
-        empty="One process serves.",
+        empty="",
     ),
 )

@@ -92,7 +92,7 @@ async def _ask(name: str, port: int) -> Line:
             request = h11.Request(method="GET", target="/readyz", headers=fields)
             response = await client.request(request, max_body=_MAX_BODY)
     except ConnectionRefusedError:
-        return _line(name, port, NOT_HERE, ["nothing listens on this port"])
+        return _line(name, port, NOT_HERE, [f"nothing listens on port {port}"])
     except TimeoutError:
         return _line(name, port, NO_ANSWER, [f"no response within {_DEADLINE:g} s"])
     except OSError as error:

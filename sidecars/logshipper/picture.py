@@ -55,7 +55,7 @@ PICTURE = Picture(
         "Names that are not read",
         rows="unreadable.*",
         columns=(Column("Name", "key:0"), Column("Reason", ".")),
-        empty="Every file that an input names is read.",
+        empty="",
     ),
     Words("Positions that are not saved", "state_problem"),
 )

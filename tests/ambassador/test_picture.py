@@ -59,6 +59,7 @@ def test_every_condition_has_a_grade_that_a_person_expects() -> None:
             "leaving",
             "probation",
             "trial",
+            "failing",
             "slow start",
         ],
         "bad": ["failed", "no address", "unhealthy", "ejected", "ejected, serving"],

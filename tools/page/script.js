@@ -315,10 +315,11 @@ const siblingsOf = () => {
     const link = add(line, "a")
     const show = stateOf(add(line, "span"))
     return one => {
-      if (proxied.test(base)) link.href = base.replace(proxied, ":" + one.port)
-      else if (base == "/") link.href = `//${location.hostname}:${one.port}/`
+      const there = proxied.test(base) ? base.replace(proxied, ":" + one.port) : base == "/" && `//${location.hostname}:${one.port}/`
+      if (there && one.state != "not here") link.href = there
+      else link.removeAttribute("href")
       put(link, text(one.name))
-      show(text(one.state) + (isEmpty(one.since_seconds) ? "" : " for " + duration(one.since_seconds)) + " " + because(one.reasons))
+      show(text(one.state) + (isEmpty(one.since_seconds) ? "" : " for " + duration(one.since_seconds)) + (one.reasons[0] ? ": " : "") + because(one.reasons))
     }
   })
   return ({siblings}) => {

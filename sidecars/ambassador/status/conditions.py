@@ -6,6 +6,8 @@ Conditions of an endpoint, the first that holds:
     unhealthy    its active health checks fail
     ejected, probation, trial    the states of `outlier_ejection`
     standby      it could serve, but endpoints of another priority do
+    failing      it serves, and its last attempts failed: too few for an ejection, or no further one is allowed;
+                 since the last failure
     slow start   it serves with a part of its weight
     serving
 
@@ -37,9 +39,10 @@ if TYPE_CHECKING:
 LEAVING: Final = "leaving"
 UNHEALTHY: Final = "unhealthy"
 STANDBY: Final = "standby"
+FAILING: Final = "failing"
 SLOW_START: Final = "slow start"
 SERVING: Final = "serving"
-GOOD: Final = frozenset({STANDBY, SLOW_START, SERVING})  # of an endpoint
+GOOD: Final = frozenset({STANDBY, FAILING, SLOW_START, SERVING})  # of an endpoint
 
 NO_ADDRESS: Final = "no address"
 PANIC: Final = "panic"
@@ -47,7 +50,7 @@ LIMITED: Final = "limited"
 DEGRADED: Final = "degraded"
 DRAINING: Final = "draining"
 _OF_UPSTREAMS: Final = (NO_ADDRESS, PANIC, LIMITED, DEGRADED, DRAINING)
-_OF_ENDPOINTS: Final = (LEAVING, UNHEALTHY, EJECTED, PROBATION, TRIAL, STANDBY, SLOW_START, SERVING)
+_OF_ENDPOINTS: Final = (LEAVING, UNHEALTHY, EJECTED, PROBATION, TRIAL, STANDBY, FAILING, SLOW_START, SERVING)
 WORST_FIRST: Final = (*_OF_UPSTREAMS, *_OF_ENDPOINTS, READY)
 
 
@@ -95,10 +98,12 @@ def _of_member(endpoint: Endpoint, upstream: Upstream, *, is_serving: bool) -> C
     reason = _failures(endpoint) if number else ""
     if number >= upstream.settings.eject_after:
         reason += f"; it is not ejected: {variable(Settings, 'max_ejected', upstream.name)} allows no further one"
+    if reason:
+        return Condition(FAILING, reason, endpoint.failed_at)
     if endpoint.slow_start_at is not None and endpoint.full_weight:
         share = f"{endpoint.weight / endpoint.full_weight:.0%} of its weight"
-        return Condition(SLOW_START, f"{share}; {reason}" if reason else share, endpoint.slow_start_at)
-    return Condition(SERVING, reason, since)
+        return Condition(SLOW_START, share, endpoint.slow_start_at)
+    return Condition(SERVING, "", since)
 
 
 def _of_outlier(endpoint: Endpoint, *, has_checks: bool) -> Condition:

@@ -96,7 +96,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "warn": (
         *("warn", "warning", "unchecked", "starting", "probation", "trial", "waiting", "backing off", "half-open"),
         *("searching", "standing by", "leaving", "copying", "draining", "stale", "unknown", "panic"),
-        *("degraded", "limited", "slow start"),
+        *("degraded", "failing", "limited", "slow start"),
     ),
     "bad": (
         *("not ready", "not alive", "no answer", "fail", "failed", "bad", "ejected", "unhealthy", "error", "open"),

@@ -54,7 +54,7 @@ def test_failures_in_a_row_are_counted_before_the_ejection_and_told_with_it() ->
         balancer = pair.upstream.balancer
         for now in range(1, 5):
             balancer.on_response(pair.endpoint, 503, now - 0.5, float(now))
-        assert of(pair) == Condition("serving", "4 failures in a row, the last: it responded with 503", 0.0)
+        assert of(pair) == Condition("failing", "4 failures in a row, the last: it responded with 503", 4.0)
         balancer.on_failure(pair.endpoint, 4.5, 5.0, "no response came in time")
         assert of(pair).word == "ejected"
         assert of(pair).reason == "5 failures in a row, the last: no response came in time"
@@ -94,7 +94,7 @@ def test_an_endpoint_that_may_not_be_ejected_says_so() -> None:
     with Pair(AMBASSADOR_MAX_EJECTED="0%") as pair:
         for now in range(5):
             pair.upstream.balancer.on_failure(pair.endpoint, float(now), now + 0.5, "it broke")
-        assert of(pair).word == "serving"
+        assert of(pair).word == "failing"
         assert of(pair).reason.endswith("it is not ejected: AMBASSADOR_MAX_EJECTED allows no further one")
 
 
