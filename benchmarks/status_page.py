@@ -38,6 +38,7 @@ from tools.names import SIDECARS
 
 SECONDS = float(os.environ.get("SECONDS", "60"))  # with a page, and as many without
 TURN = 10.0  # seconds
+_PATIENCE = 600.0  # seconds until all is ready, on a busy machine, with 10,000 files
 REFRESH, SIBLINGS_EACH = 2.0, 5  # seconds between two questions of the page, and questions for the siblings' one
 REQUESTS, LINES, PROBES = 50, 100, 1  # a second
 ENDPOINTS, FILES = 1000, 10_000
@@ -152,7 +153,7 @@ def pod(folder: Path, *, large: bool = False) -> Iterator[dict[str, Sidecar]]:
             stack.callback(sidecar.process.kill)
         stack.callback(stop.set)
         for sidecar in started.values():
-            wait_until(sidecar.is_ready, f"ready: {sidecar.process.args!r}")
+            wait_until(sidecar.is_ready, f"ready: {sidecar.process.args!r}", _PATIENCE)
         client = httpx.Client(trust_env=False, timeout=30)
         log = stack.enter_context((logs / "0.log").open("ab", buffering=0))
         every(1 / REQUESTS, lambda: client.get(f"http://127.0.0.1:{listen}/"), stop)

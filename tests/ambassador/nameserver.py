@@ -30,6 +30,8 @@ class NameServer:
         self.failure: dns.rcode.Rcode | None = None
         self.failing: set[str | tuple[str, str]] = set()  # names, or (name, record type), that get SERVFAIL
         self.silent = False
+        self.may_answer = threading.Event()  # cleared, each answer waits until it is set
+        self.may_answer.set()
         self.garbled = False  # answers are random bytes, half of them with the right ID
         self.truncated = False  # UDP answers have no records and the flag TC
         self.asked: Counter[tuple[str, str]] = Counter()
@@ -86,6 +88,7 @@ class NameServer:
         name = query.question[0].name.to_text(omit_final_dot=True).lower()
         kind = query.question[0].rdtype.name
         self.asked[name, kind] += 1
+        self.may_answer.wait()
         if self.silent:
             return None
         if self.garbled:

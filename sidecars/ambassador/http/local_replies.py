@@ -52,6 +52,7 @@ CONNECT_TIMEOUT = Cause("connection_timeout", 504, "the connection did not open 
 CONNECTION_CLOSED = Cause("connection_terminated", 502, "the connection was closed before a response came")
 RESPONSE_TIMEOUT = Cause("http_response_timeout", 504, "no response came in time")
 NO_ADDRESS = Cause("dns_error", 503, "the upstream has no address")
+NO_ADDRESS_IN_TIME = Cause("dns_error", 504, "DNS has not given the upstream an address in time")
 NO_DESCRIPTORS = Cause(
     "connection_limit_reached", 503, "this process may not open more files and connections", own_fault=True
 )

@@ -2,7 +2,7 @@
 
 There is at most one attempt at a time. A failure is followed by another attempt or by the end of the exchange. States:
 
-    none         before the first attempt, and after the last one
+    none         before the first attempt, also while it waits for the first answer of DNS, and after the last one
     connecting   an endpoint is chosen, and a connection to it opens
     connected    the request is sent, as far as it has come, and the response is awaited or read
     pausing      the last attempt failed, and the next one begins after a pause
@@ -119,7 +119,9 @@ class AttemptingExchange(ConnectionWaiter):
         key = upstream.hash_key(request.after_host, peer_host(self.client.transport)) if upstream.hash_key else b""
         endpoint = upstream.balancer.choose(started, self._tried, key)
         if endpoint is None:
-            self.give_up(local_replies.NO_ADDRESS)
+            refusal = upstream.await_address(self._begin_with_address)
+            if refusal is not None:
+                self.give_up(refusal)
             return
         self.endpoint = endpoint
         endpoint.begin_attempt(is_retry=is_retry)
@@ -137,6 +139,11 @@ class AttemptingExchange(ConnectionWaiter):
             self.give_up(local_replies.TOO_MANY_PENDING)
             return
         pool.open(endpoint, self)
+
+    def _begin_with_address(self) -> None:
+        """Begin the first attempt, which has waited for DNS. The endpoint is not to blame for that time."""
+        self.attempt_started = monotonic()
+        self.begin_attempt()
 
     def on_connected(self, connection: UpstreamConnection) -> None:
         self.connection = connection
@@ -233,7 +240,7 @@ class AttemptingExchange(ConnectionWaiter):
         """
         endpoint = self.endpoint
         if endpoint is None:
-            return local_replies.RESPONSE_TIMEOUT
+            return local_replies.NO_ADDRESS_IN_TIME if self.upstream.awaits_dns else local_replies.RESPONSE_TIMEOUT
         cause = local_replies.RESPONSE_TIMEOUT
         balancer = self.upstream.balancer
         if self.connection is None:  # the pool reports whether it opens

@@ -10,7 +10,7 @@ import asyncio
 import time
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
-from sidecars.ambassador.http.local_replies import DEFECT, NO_ADDRESS, Cause
+from sidecars.ambassador.http.local_replies import DEFECT, NO_ADDRESS, NO_ADDRESS_IN_TIME, Cause
 from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.setting_types import CONNECT
 from sidecars.ambassador.transport.streams import peer_host
@@ -75,7 +75,7 @@ class TcpConnection(TunnelEnd):
         """Open a connection to an endpoint, and to another one if that fails; then join the tunnel, or give up."""
         upstream = self.upstream
         tried: list[Endpoint] = []
-        cause = NO_ADDRESS
+        cause = await self._await_address() or NO_ADDRESS
         key = upstream.hash_key(b"", peer_host(self.transport)) if upstream.hash_key else b""
         settings = upstream.settings
         allowed = settings.retries if CONNECT in settings.retry_on.failures else 0
@@ -107,6 +107,25 @@ class TcpConnection(TunnelEnd):
             upstream.pool.note_unreachable(endpoint, cause, started)
         if not self.lost:
             self._give_up(cause)
+
+    async def _await_address(self) -> Cause | None:
+        """Wait for the first answer of DNS, if it has not come yet. Return the cause if that takes too long."""
+        upstream = self.upstream
+        if not upstream.awaits_dns:
+            return None
+        answered = upstream.loop.create_future()
+
+        def go_on() -> None:
+            if not answered.done():
+                answered.set_result(None)
+
+        refusal = upstream.await_address(go_on)
+        if refusal is None:
+            try:
+                await asyncio.wait_for(answered, upstream.settings.timeout)
+            except TimeoutError:
+                refusal = NO_ADDRESS_IN_TIME
+        return refusal
 
     def _give_up(self, cause: Cause) -> None:
         upstream = self.upstream

@@ -16,8 +16,9 @@ A connection of the app (`client_connection`):
 
 An exchange (`exchange`); TOTAL_TIMEOUT, if it is set, ends each of these states too:
 
-    CONNECTING   waits for admission, for a   TIMEOUT for all attempts together: 504; CONNECT_TIMEOUT ends an attempt
-    connection, or for another attempt        whose connection does not open
+    CONNECTING   waits for admission, for     TIMEOUT for all attempts together: 504; CONNECT_TIMEOUT ends an attempt
+    the first answer of DNS, a connection,    whose connection does not open
+    or another attempt
     SENDING      the app owes the rest of     IDLE_TIMEOUT: 408; after 1 s it is told to continue if it expects that.
     its body                                  A 101 that has come before the request's end waits in this state
     BLOCKED      the upstream takes nothing   TIMEOUT: 504
@@ -37,6 +38,7 @@ A connection to an endpoint, of HTTP:
 
 A tunnel (`tunnel`, `tcp_connection`):
 
+    waits for the first answer of DNS         TIMEOUT
     looks for an endpoint                     CONNECT_TIMEOUT for each attempt; none begins after TIMEOUT
     both ends open                            TCP_KEEPALIVE, if a host is gone; else it may be silent
     one end closed or lost, the other stalls  IDLE_TIMEOUT: both are reset

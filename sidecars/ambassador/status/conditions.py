@@ -13,7 +13,7 @@ Conditions of an endpoint, the first that holds:
 
 Conditions of an upstream, the worst that holds:
 
-    no address   every request gets 503 (dns_error)
+    no address   every request gets 503 (dns_error); before the first answer of DNS it waits
     panic        too few endpoints are usable, so health is ignored
     limited      a limit is reached at this moment: connections, pending requests, retries
     degraded     endpoints are down, or DNS does not answer; the others serve
@@ -154,7 +154,10 @@ def of_upstream(upstream: Upstream) -> tuple[str, list[str]]:
 def _missing_addresses(upstream: Upstream) -> list[str]:
     if any(target.endpoints for target in upstream.dns_targets):
         return []
-    return [f"{target.target.host}: {target.error or 'DNS has not answered yet'}" for target in upstream.dns_targets]
+    return [
+        f"{target.target.host}: {target.error or 'DNS has not answered yet, requests wait'}"
+        for target in upstream.dns_targets
+    ]
 
 
 def _panic(upstream: Upstream) -> list[str]:

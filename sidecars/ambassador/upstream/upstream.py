@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from sidecars.ambassador.balancing.balancer import Balancer
@@ -13,9 +13,11 @@ from sidecars.ambassador.balancing.hash_key import hash_key_function
 from sidecars.ambassador.balancing.outlier_ejection import EJECTED, READY
 from sidecars.ambassador.discovery.dns_refresh import is_address
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, DnsTarget, authority
+from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bearer_token import BearerToken
 from sidecars.ambassador.http.head_rules import HTTP2
 from sidecars.ambassador.http.header_edits import combine_edits
+from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.ambassador.settings import Settings, UpstreamSettings
 from sidecars.ambassador.transport.defects import Defects
@@ -60,6 +62,7 @@ class Upstream:
         self.loop = loop
         self._latch = latch
         self.dns_targets = [DnsTarget(target) for target in settings.upstream.targets]
+        self._on_address: list[Callable[[], object]] = []
         self.lookups: int = 0
         self.lookup_failures: int = 0
 
@@ -147,6 +150,29 @@ class Upstream:
     def has_untried(self, tried: Collection[Endpoint]) -> bool:
         return any(endpoint not in tried for endpoint in self.endpoints)
 
+    @property
+    def awaits_dns(self) -> bool:
+        """True from the start until the first good answer, or until the first look-up of each target has failed."""
+        return not self.endpoints and any(
+            target.answered_at is None and not target.error for target in self.dns_targets
+        )
+
+    def await_address(self, go_on: Callable[[], object]) -> Cause | None:
+        """Call `go_on` once there is an address, or none comes. Return the cause if nothing may be awaited."""
+        if not self.awaits_dns:
+            return local_replies.NO_ADDRESS
+        if len(self._on_address) >= self.settings.max_pending:
+            return local_replies.TOO_MANY_PENDING
+        self._on_address.append(go_on)
+        return None
+
+    def _end_wait(self) -> None:
+        """Let those go on that wait for the first answer of DNS."""
+        if self._on_address and not self.awaits_dns:
+            waiting, self._on_address = self._on_address, []
+            for go_on in waiting:
+                self.loop.call_soon(go_on)
+
     def on_lookup(self) -> None:
         self.lookups += 1
 
@@ -161,6 +187,7 @@ class Upstream:
         self.balancer.update(new, gone, now)
         for endpoint in gone:
             self.pool.idle.close_all(endpoint)
+        self._end_wait()
         if self.endpoints:
             self._latch.release()
         if new or gone:
@@ -184,6 +211,7 @@ class Upstream:
                 reason=error,
             )
         target.note_failure(error)
+        self._end_wait()
         if self._latch.reason:
             self._latch.hold(f"it has no address yet: {target.target.host}: {error}")
 

@@ -141,7 +141,9 @@ def test_an_upstream_without_an_address_tells_what_dns_said() -> None:
     with Pair() as pair:
         target = pair.upstream.dns_targets[0]
         target.endpoints.clear()
-        assert conditions.of_upstream(pair.upstream) == ("no address", ["orders: DNS has not answered yet"])
+        target.answered_at = None
+        expected = ["orders: DNS has not answered yet, requests wait"]
+        assert conditions.of_upstream(pair.upstream) == ("no address", expected)
         pair.upstream.on_dns_failure(target, "the name does not exist")
         assert conditions.of_upstream(pair.upstream) == ("no address", ["orders: the name does not exist"])
 
