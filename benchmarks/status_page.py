@@ -121,6 +121,8 @@ def pod(folder: Path, *, large: bool = False) -> Iterator[dict[str, Sidecar]]:
     with zipfile.ZipFile(artifacts / "shop.war", "w") as war:
         war.writestr("WEB-INF/web.xml", "<web-app/>")
     with contextlib.ExitStack() as stack:
+        stack.callback(app.close)
+        log = stack.enter_context((logs / "0.log").open("ab", buffering=0))
         upstream = app_url
         names: dict[str, str] = {}
         if large:
@@ -150,19 +152,17 @@ def pod(folder: Path, *, large: bool = False) -> Iterator[dict[str, Sidecar]]:
             started["workers"] = Sidecar("ambassador", admin["workers"], folder / "workers.log", **given)
         for sidecar in started.values():
             stack.callback(sidecar.process.wait)
-            stack.callback(sidecar.process.kill)
+            stack.callback(sidecar.process.terminate)  # a supervisor ends its workers
         stack.callback(stop.set)
         for sidecar in started.values():
             wait_until(sidecar.is_ready, f"ready: {sidecar.process.args!r}", _PATIENCE)
         client = httpx.Client(trust_env=False, timeout=30)
-        log = stack.enter_context((logs / "0.log").open("ab", buffering=0))
         every(1 / REQUESTS, lambda: client.get(f"http://127.0.0.1:{listen}/"), stop)
         every(0.1, lambda: log.write(b"2026-01-01 00:00:00 INFO some words\n" * (LINES // 10)), stop)
         if not large:
             every(1 / PROBES, lambda: client.get(f"http://127.0.0.1:{routes}/health"), stop)
         time.sleep(TURN)  # 10,000 files are found, and lines flow
         yield started
-    app.close()
 
 
 def cost(started: dict[str, Sidecar]) -> dict[str, tuple[float, float, OpenPage]]:
