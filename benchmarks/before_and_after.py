@@ -2,7 +2,7 @@
 
 The cheap figures of the benchmarks, as CPU time of the processes: starts, `--check`, a copier's runs, the shipping of
 a large file and of many small ones, requests on one connection and on new ones. Each is measured in the other checkout
-and in this one, round after round, and the least of each counts, so that a busy machine disturbs both alike. A ratio
+and in this one, by turns, and the least of each counts, so that a busy machine disturbs both alike. A ratio
 above 1 means that this checkout is slower. The compiled form is left out where it is not built. Words choose figures.
 
 There is no limit, and the exit status is 0 once everything was measured: look at ratios above 1.05, and measure those
@@ -202,16 +202,15 @@ def main(other: str, rounds: str = str(ROUNDS), *chosen: str) -> int:
         known = Cases(Path(name), origin.server_address[1]).all()
         cases = [case for case in known if compiled or not case.compiled]
         cases = [case for case in cases if not chosen or any(word in case.name for word in chosen)]
-        least = {case.name: [float("inf")] * len(trees) for case in cases}
-        for number in range(int(rounds)):
-            for case in cases:
+        print(f"| figure | before: {trees[0]} | now | ratio |\n|---|---|---|---|")
+        for case in cases:
+            least = [float("inf")] * len(trees)
+            for _ in range(int(rounds)):
                 for place, tree in enumerate(trees):
-                    least[case.name][place] = min(least[case.name][place], case.measure(tree))
-            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+                    least[place] = min(least[place], case.measure(tree))
+            before, now = least
+            print(f"| {case.name} | {before:.1f} | {now:.1f} | {now / before:.2f} |", flush=True)
         origin.shutdown()
-    print(f"| figure | before | now | ratio |\n|---|---|---|---|   (before: {trees[0]})")
-    for figure, (before, now) in least.items():
-        print(f"| {figure} | {before:.1f} | {now:.1f} | {now / before:.2f} |")
     if not compiled:
         print("left out: the ambassador is not compiled in both (make compiled)")
     return 0
