@@ -16,7 +16,7 @@ from sidecars.chassis.accept.listen import _has_ipv6
 from tests.ambassador.loads import sigterm_under_load
 from tests.ambassador.support import GET, Ambassador, Peer, answering, backends
 from tests.conftest import Start
-from tests.support import free_port, wait_until
+from tests.support import PATIENCE, free_port, wait_until
 
 
 def status(ambassador: Ambassador) -> dict[str, Any]:
@@ -63,7 +63,14 @@ def test_all_workers_serve_and_are_counted_as_one(start: Start) -> None:
         wait_until(
             lambda: ambassador.metric("ambassador_downstream_connections_open") == opened, "all connections counted"
         )
-        assert sum(requests()) == status(ambassador)["upstreams"]["default"]["requests"] == 5 * opened
+        upstream = status(ambassador)["upstreams"]["default"]
+        assert sum(requests()) == upstream["requests"] == upstream["http"]["latency"]["+Inf"] == 5 * opened
+        (endpoint,) = upstream["targets"][0]["endpoints"]
+        assert endpoint["requests"] == endpoint["http"]["latency"]["+Inf"] == 5 * opened
+        assert (endpoint["condition"], upstream["state"], upstream["endpoints_known"]) == ("serving", "ready", 1)
+        shown = httpx.get(f"http://127.0.0.1:{ambassador.admin}/", trust_env=False, timeout=PATIENCE)
+        assert backend.url.removeprefix("http://") in shown.text
+        assert "Workers" in shown.text
         assert ambassador.metric("ambassador_upstream_endpoints") == 1
         assert ambassador.metric("ambassador_workers") == 2
         assert ambassador.metric("process_resident_memory_bytes") > ambassador.rss()
