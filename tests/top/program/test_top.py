@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from sidecars import chassis
+from sidecars.chassis.runtime import lifecycle
+from sidecars.top import command
 from tests.conftest import Start
 from tests.support import ROOT, Program, free_port, get
 from tests.terminals import Terminal, terminal
@@ -119,6 +122,20 @@ def test_nobody_who_answers_is_69_and_says_why() -> None:
 
     assert done.returncode == 69
     assert "✗ no answer: " in done.stdout
+
+
+def test_without_an_address_it_asks_the_default_ports_and_shows_who_answers(
+    running: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "PORTS", {"ambassador": int(running.split(":")[2].strip("/")), "adapter": free_port()})
+    assert command.run([]) == 0
+    shown = capsys.readouterr().out
+    assert f"ambassador {chassis.__version__}  {running}" in shown
+    assert "no answer" not in shown
+
+    monkeypatch.setattr(command, "PORTS", {"adapter": free_port()})
+    with pytest.raises(lifecycle.Unavailable, match=r"^no sidecar answers on the ports \d+ of 127.0.0.1: give"):
+        command.run([])
 
 
 def test_one_who_does_not_answer_hides_no_other(running: str) -> None:
