@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from sidecars.adapter.app_client.client import AppClient
 from sidecars.adapter.app_client.outcome import AppRequest
 from sidecars.adapter.server.auth import Authenticator, BadCredentialsFile
-from sidecars.adapter.server.probe_handler import ProbeHandler, client_limits, serve
+from sidecars.adapter.server.limits import client_limits
+from sidecars.adapter.server.probe_handler import ProbeHandler, serve
 from sidecars.adapter.server.route_handlers import ForwardHandler, RouteHandler
 from sidecars.adapter.server.routes import Route, Routes, routes_of
 from sidecars.adapter.settings import App, Settings

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from sidecars.adapter.app_client import recent_values
 from sidecars.adapter.rules import series_history
-from sidecars.adapter.server import haproxy_agent
-from sidecars.adapter.server.probe_handler import client_limits
+from sidecars.adapter.server.limits import MAX_AGENT_CONNECTIONS, client_limits
 from sidecars.adapter.settings import App, Settings
 from sidecars.adapter.verdict import check_history
 from sidecars.chassis import memory
@@ -24,7 +23,7 @@ def ledger(settings: Settings) -> MemoryLedger:
         *memory.server_entries("probers", client_limits(settings), tls=settings.tls_cert is not None),
     ]
     if settings.agent_listen:
-        entries.append(Entry("connections of agent-checks", haproxy_agent.MAX_CONNECTIONS, 8 * KIB))
+        entries.append(Entry("connections of agent-checks", MAX_AGENT_CONNECTIONS, 8 * KIB))
     for app in settings.apps.values():
         entries += _app_entries(app)
     return MemoryLedger(_BASE, tuple(entries))

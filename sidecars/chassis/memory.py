@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from sidecars.chassis.config.memory_ledger import KIB, Entry
 from sidecars.chassis.config.setting_types import Address
-from sidecars.chassis.http.messages import ClientLimits
-from sidecars.chassis.http.server_connection import SENT_AT_ONCE
+from sidecars.chassis.http.messages import SENT_AT_ONCE, ClientLimits
 from sidecars.chassis.runtime import log_writer
 
 _CONNECTION = 3 * KIB  # an idle connection with its transport, 2 KiB as measured

@@ -15,6 +15,7 @@ In: a prober's request. Out: a `ProbeResponse`, made from the outcomes of the re
     route_handlers    what a handler is, and the mode `forward`
     verdict_handler   the mode `verdict`
     metrics_handler   the mode `metrics`
+    limits            the most that probers may use
     haproxy_agent     the TCP port of HAProxy's agent-check
     route_statistics  responses, durations and verdicts of each route
 """

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 
+from sidecars.adapter.server.limits import MAX_AGENT_CONNECTIONS
 from sidecars.adapter.verdict.dialects import agent_line
 from sidecars.adapter.verdict.verdict import Verdict
 from sidecars.chassis.accept import budget
@@ -23,7 +24,6 @@ from sidecars.chassis.runtime import logs
 
 log = logs.get("agent")
 
-MAX_CONNECTIONS = 256
 _SLOW_READER = 2.0  # seconds that a client may take to read one line
 
 VerdictSource = Callable[[], Awaitable[Verdict]]
@@ -35,7 +35,7 @@ async def serve(source: VerdictSource, sockets: list[socket.socket]) -> AsyncIte
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
     starter = Starter(loop)
-    places = Budget(MAX_CONNECTIONS)
+    places = Budget(MAX_AGENT_CONNECTIONS)
     budget.publish("agent", places)
 
     def take(accepted: socket.socket, address: PeerAddress) -> None:

@@ -13,7 +13,6 @@ from sidecars.adapter.server.auth import Authenticator
 from sidecars.adapter.server.route_handlers import RouteHandler
 from sidecars.adapter.server.route_statistics import ServerStatistics
 from sidecars.adapter.server.routes import Route, Routes
-from sidecars.adapter.settings import Settings
 from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 from sidecars.chassis.http import server
 from sidecars.chassis.http.server import ClientLimits, Request, Response
@@ -24,14 +23,7 @@ log = logs.get("server")
 
 _SLOW_READER = 1.0  # seconds that a prober may take to read its response while the adapter stops
 _SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
-_UNSENT = 16 * 1024 * 1024  # bytes of responses that are not read, besides two of the largest
 _SHARE = 0.9  # of a scraper's timeout; the rest is for the way back
-
-
-def client_limits(settings: Settings) -> ClientLimits:
-    """Return the limits of the port for probers: room for a few of the largest pages that are not read."""
-    largest = sum(app.max_body for app in settings.apps.values())
-    return ClientLimits(connections=settings.max_connections, unsent=_UNSENT + 2 * largest)
 
 
 class ProbeHandler:

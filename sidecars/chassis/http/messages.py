@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+SENT_AT_ONCE = 8 * 1024  # bytes of a response that a client may leave unread without being counted
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 

@@ -14,7 +14,7 @@ import h11
 from sidecars.chassis.accept.budget import Ticket
 from sidecars.chassis.accept.buffered_bytes import BufferedBytes
 from sidecars.chassis.accept.peers import is_loopback
-from sidecars.chassis.http.messages import TEXT, ClientLimits, Handler, Request, Response, text
+from sidecars.chassis.http.messages import SENT_AT_ONCE, TEXT, ClientLimits, Handler, Request, Response, text
 from sidecars.chassis.runtime import logs
 
 log = logs.get("web")
@@ -22,7 +22,6 @@ log = logs.get("web")
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _UNSENDABLE = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _OVERHEAD = 4096  # bytes of a connection with a parser, which has an unfinished request
-SENT_AT_ONCE = 8 * 1024  # bytes of a response that a client may leave unread without being counted
 _LINGER = 2.0  # seconds that a client may take to read the end
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _BODILESS = (204, 304)  # RFC 9110, sections 15.3.5 and 15.4.5
