@@ -15,7 +15,7 @@ from sidecars.ambassador.balancing.outlier_ejection import READY
 if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint
 
-MOST: Final = 100  # endpoints of all upstreams that are listed
+MOST: Final = 50  # endpoints of all upstreams that are listed
 
 Rank = tuple[bool, int, int, int]
 
