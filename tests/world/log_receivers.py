@@ -23,7 +23,9 @@ class Receiver:
         self.texts: dict[str, str] = {}  # by id
         self.may_repeat_under_new_ids = False
         self.may_repeat_pieces = False  # True where the state may have lost that a piece of a line was sent
-        self._refused: dict[str, str] = {}  # text by id of what is never taken
+        # Texts by generation and offset, also those that are never taken. A line may come in pieces, before and after a
+        # loss of power.
+        self._places: dict[tuple[str, int], dict[str, None]] = {}
         self._epoch = 0  # losses of power
         self._universe = universe
         self._ledger = ledger
@@ -39,11 +41,9 @@ class Receiver:
 
     def note_lost_power(self) -> None:
         """Let ids and keys begin anew: in place of lines that the disk has lost, others may get their ids."""
-        self.join_pieces()
         self._epoch += 1
         self.may_repeat_under_new_ids = True
         self.texts.clear()
-        self._refused.clear()
         self._ids_of_key.clear()
         self._key_of.clear()
         self._last.clear()
@@ -132,7 +132,11 @@ class Receiver:
     def _reject(self, record: dict[str, Any]) -> None:
         """Note a line that is never taken. Of one that comes in pieces the other pieces may be."""
         self._rejected[record["message"]] = None
-        self._refused[record["id"]] = record["message"]
+        self._note_place(record)
+
+    def _note_place(self, record: dict[str, Any]) -> None:
+        generation, offset, _ = _parts(record["id"])
+        self._places.setdefault((generation, offset), {})[record["message"]] = None
 
     def _check_key(self, key: str, ids: list[str]) -> None:
         check_equal("a key is that of the same records for ever", self._ids_of_key.setdefault(key, ids), ids)
@@ -158,6 +162,7 @@ class Receiver:
             check("the lines of a file come in their order", is_next, f"{ident} after {last}", text)
             self._last[generation] = offset
         self.texts[ident] = text
+        self._note_place(record)
         if text in self._ledger.written:
             first = self._lines.setdefault(text, ident)
             check(
@@ -171,14 +176,10 @@ class Receiver:
 
     def join_pieces(self) -> None:
         """Take lines that came in pieces as received: the input ended in the middle of each."""
-        places: dict[tuple[str, int], list[str]] = {}
-        for ident, text in (self._refused | self.texts).items():
-            generation, offset, _ = _parts(ident)
-            places.setdefault((generation, offset), []).append(text)
-        for generation, first in sorted(places):
+        for generation, first in sorted(self._places):
             joined = [""]
             for begun in joined:  # it grows
-                following = places.get((generation, first + len(begun)), ())
+                following = self._places.get((generation, first + len(begun)), {})
                 joined += [begun + text for text in following if text]
             for text in joined[1:]:  # a piece may be a line, too, that was torn by a loss of power
                 if text in self._ledger.written:
