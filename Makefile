@@ -57,6 +57,7 @@ check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/python -m tools.manifests --check
 	$(BIN)/python -m tools.monitoring --check
 	$(BIN)/python -m tools.monitoring.pictures --check
+	$(BIN)/python -m tools.screens --check
 	$(BIN)/zizmor --offline --no-progress --quiet .github
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
@@ -84,8 +85,9 @@ docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the tab
 	$(BIN)/python -m tools.monitoring --write
 	$(BIN)/python -m tools.manifests --write
 
-pictures: $(VENV)/dev.stamp ## draw the dashboards for the docs from sample data; needs Debian's prometheus
+pictures: $(VENV)/dev.stamp $(VENV)/browser.stamp ## draw the dashboards for the docs from sample data, and photograph the pages in real runs; needs Debian's prometheus and chromium
 	$(BIN)/python -m tools.monitoring.pictures
+	$(BIN)/python -m tools.screens
 
 site: $(VENV)/site.stamp ## the documents as a site in build/site; optional, and strict about links and anchors
 	$(BIN)/python -m tools.documents.site

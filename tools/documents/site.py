@@ -23,6 +23,7 @@ FOLDER = ROOT / "build" / "site"
 _ASSETS = frozenset({".svg", ".png", ".json", ".yaml", ".yml"})
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?P<text>!?\[(?:[^\]\[]|\[[^\]]*\])*\])\((?P<link>[^)\s]+)\)")
+_PICTURE = re.compile(r"<(?:img|source)\b[^>]*?\b(?:src|srcset)=\"([^\"]+)\"")
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|link rel="(?:stylesheet|preload|icon)")(?=\s)[^>]*?(?:src|href)="?(?:https?:)?//"""
 )
@@ -61,6 +62,8 @@ def rewritten(text: str, document: Path, assets: set[Path]) -> str:
         return f"{match['text']}({target}{'#' if anchor else ''}{anchor})"
 
     parts = _FENCE.split(text)
+    pictures = [document.parent / name for part in parts[::2] for name in _PICTURE.findall(part)]
+    assets.update(place.resolve() for place in pictures if place.is_file())
     return "".join(part if number % 2 else _LINK.sub(link, part) for number, part in enumerate(parts))
 
 
