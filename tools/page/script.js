@@ -67,7 +67,7 @@ const visible = (text, longest = 300) =>
     /\p{C}/gu,
     one => "\\u" + one.codePointAt(0).toString(16).padStart(4, "0"),
   )
-const rounded = value => (Math.abs(value) < 9.95 ? value.toFixed(1).replace(".0", "") : Math.round(value).toLocaleString("en"))
+const rounded = value => (Math.abs(value) < 9.95 ? +value.toFixed(Math.abs(value) < 1 ? 2 : 1) + "" : Math.round(value).toLocaleString("en"))
 const count = value => (Number.isInteger(value) ? value.toLocaleString("en") : rounded(value))
 const size = value => {
   let unit = 0

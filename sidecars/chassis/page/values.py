@@ -134,7 +134,7 @@ def duration(value: float) -> str:
 
 def _rounded(value: float) -> str:
     if abs(value) < 9.95 or not math.isfinite(value):  # noqa: PLR2004 - two digits
-        return f"{value:.1f}".removesuffix(".0")
+        return f"{round(value, 2 if abs(value) < 1 else 1) + 0.0:g}"  # a ratio of 0.97 is not 1; and 0 for -0
     return f"{math.floor(value + 0.5):,}"  # halves go up, as in the script
 
 
