@@ -14,6 +14,7 @@ Imports go one way: `probe` and `settings_tables` import `commandline` and `admi
 commandline      run, `--check`, `--help`, `--version`; read it first
 admin_server     `/`, `/livez`, `/readyz`, `/metrics`, `/status`
 status_document  what `/status` says
+shared_work      one document for all who ask at a time
 metrics          the metrics that all share, loaded at the first scrape
 probe            the health client of the images
 settings_tables  the settings tables of the READMEs

@@ -18,11 +18,11 @@ them through a port-forward, by DNS rebinding (`http.host_header`).
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sidecars.chassis import siblings
 from sidecars.chassis.accept.listen import bind, bound_address
@@ -33,6 +33,7 @@ from sidecars.chassis.http.server import Request, Response
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.health import Health
+from sidecars.chassis.shared_work import SharedWork
 from sidecars.chassis.siblings import Siblings
 from sidecars.chassis.status_document import Status, StatusDocument
 
@@ -131,6 +132,7 @@ class _Endpoints:
         self._status = status
         self._picture = picture
         self._page_thread = BlockingThread("page")  # it starts with the first page
+        self._documents: SharedWork[str, Response] = SharedWork()  # by their form, or by the path of a page
         name, own_port = settings.PREFIX.lower(), settings.admin_listen.port or 0
         self._siblings = Siblings(siblings.others(settings.admin_siblings, name, [own_port]))
         self._by_path: dict[str, Callable[[Request], Response | Awaitable[Response]]] = {
@@ -173,17 +175,21 @@ class _Endpoints:
             return refusal
         accept = request.headers.get("accept", "")
         is_json = prefers(accept, _JSON, _HTML) if request.path == "/" else not prefers(accept, _HTML, _JSON)
-        own = await self._status.own_members()
         if is_json or request.query in _FORMS_OF_JSON:
-            with descriptors.reserved():
-                return _json(self._status.text(own, compact=request.query == "compact"))
-        return await self._page(own, request.path)
+            return await self._documents.result("compact" if request.query == "compact" else _JSON, self._json)
+        return await self._documents.result(request.path, self._page)
 
-    async def _page(self, own_members: Mapping[str, Any], path: str) -> Response:
+    async def _json(self, form: str) -> Response:
+        own_members = await self._status.own_members()
+        with descriptors.reserved():
+            return _json(self._status.text(own_members, compact=form == "compact"))
+
+    async def _page(self, path: str) -> Response:
         """Return the page. It is loaded and made in a thread: the event loop goes on meanwhile.
 
         No thread, or no descriptor for the files of its code, is no failure: it is made here then, with the reserve.
         """
+        own_members = await self._status.own_members()
         with descriptors.reserved():
             text = self._status.text(own_members, compact=True)
         given = (self._picture, text, path, self._siblings.are_known)

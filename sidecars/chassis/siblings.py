@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +124,7 @@ def _bounded(text: str) -> str:
 
 def _age(value: object) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 <= value <= _LONGEST_AGE:  # type: ignore[arg-type, operator] # it is a number
+    if not is_number or not 0 <= value <= _LONGEST_AGE:  # type: ignore[operator] # it is a number; NaN is in no range
         return None
     return round(float(value), 3)  # type: ignore[arg-type] # so, too
 

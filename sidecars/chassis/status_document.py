@@ -12,6 +12,7 @@ sidecar with processes of its own returns theirs as `trouble`, too; they are put
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -84,10 +85,14 @@ class StatusDocument:
         return self._text(self.members(own_members), compact=compact)
 
     def _text(self, members: dict[str, Any], *, compact: bool) -> str:
-        text = json.dumps(members, ensure_ascii=False, default=str, indent=None if compact else 2)
+        indent = None if compact else 2
+        try:
+            text = json.dumps(members, ensure_ascii=False, allow_nan=False, default=str, indent=indent)
+        except ValueError:  # JSON has no such number, and no browser would read the rest
+            text = json.dumps(_finite(members), ensure_ascii=False, allow_nan=False, default=str, indent=indent)
         text = logs.scrubbed(text, "/status")  # before characters are escaped, else a secret with some is not found
         if not text.isascii():
-            text = json.dumps(json.loads(text), indent=None if compact else 2)
+            text = json.dumps(json.loads(text), indent=indent)
         return f"{text}\n"
 
     def _moment(self, seconds_ago: float) -> str:
@@ -96,3 +101,14 @@ class StatusDocument:
         if abs(since - self._since) > _JITTER:
             self._since = since
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._since))
+
+
+def _finite(value: Any) -> Any:
+    """Return a value in which each number that is infinite or not a number is a text, such as "nan"."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _finite(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(member) for member in value]
+    return value

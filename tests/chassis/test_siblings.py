@@ -218,3 +218,13 @@ async def test_no_more_than_sixteen_are_asked() -> None:
     lines = await Siblings({f"sidecar{number}": free_port() for number in range(20)}).lines()
 
     assert len(lines) == 16
+
+
+@pytest.mark.parametrize("digits", ["9" * 400, "-" + "9" * 4000, "9" * 4400, "1e999", "NaN"])
+async def test_an_age_of_very_many_digits_is_no_age_and_no_defect(digits: str) -> None:
+    body = f'{{"state": "ready", "reasons": [], "since_seconds": {digits}}}'.encode()
+    async with neighbour(response(body)) as port, neighbour(ready()) as good:
+        odd, fine = await Siblings({"logshipper": port, "adapter": good}).lines()
+
+    assert odd["since_seconds"] is None
+    assert fine["state"] == "ready"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import pytest
@@ -124,6 +125,19 @@ def test_a_hostile_name_is_shown_as_text_wherever_it_stands() -> None:
     assert "\\u001b[2J" in text
     assert "[red]bold[/red]" in text
     assert len(text) < 60_000
+
+
+def test_a_value_that_is_nested_very_deeply_is_named_so_wherever_it_stands() -> None:
+    deep = json.loads("[" * 600 + "]" * 600)  # as deep as json.loads takes it, and deeper than it can be written
+    one = watched({"version": deep, "reasons": [deep], "ledger": [deep], "files": {"a": {"value": deep}},
+                   "trouble": [{"level": deep, "code": "odd", "message": deep}]})  # fmt: skip
+    one.siblings = [{"name": "adapter", "state": deep, "reasons": [deep]}]
+
+    for live in (False, True):
+        lines = shown(one, live=live).splitlines()
+        assert lines[0].startswith("logshipper nested too deeply")
+        assert lines[1] == "✓ ready for 61 s: nested too deeply"
+        assert "cannot be shown" not in "".join(lines)
 
 
 VALUES = st.recursive(

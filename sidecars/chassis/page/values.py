@@ -108,8 +108,15 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (Mapping, list)):
-        return printable(truncate(json_text.dumps(value), _LONGEST))
+        return printable(truncate(_json(value), _LONGEST))
     return printable(truncate(count(value) if is_number(value) else str(value), _LONGEST))
+
+
+def _json(value: Any) -> str:
+    try:
+        return json_text.dumps(value)
+    except RecursionError:  # only a hostile server sends such a value to sidecars-top
+        return "nested too deeply"
 
 
 def count(value: float) -> str:
