@@ -15,7 +15,11 @@ export CA_BUNDLE ?= $(SSL_CERT_FILE)
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 
+# Bytecode first: a confined sidecar cannot write any, so each start would compile all modules again.
+BYTECODE = $(BIN)/python -m compileall -q
+
 demo: $(VENV)/demo.stamp ## the Pod as processes on loopback, with faults, a page and a checked ledger; STAY=1 keeps the page
+	@$(BYTECODE) sidecars demo
 	@$(BIN)/python -m demo $(if $(STAY),--stay)
 
 up: ## the Pod in containers, with a real Tomcat; builds what is missing, and says which page to open (needs an engine)
@@ -25,6 +29,7 @@ down: ## remove the Pod of `make up`
 	@$(PYTHON) -m tools.up down
 
 test: $(VENV)/dev.stamp ## every test that needs no container engine, JOBS (2) at a time; with an engine, the images too
+	@$(BYTECODE) sidecars demo
 	$(BIN)/python -m pytest -m "not engine" --ignore tests/browser $(PARALLEL)
 	@if [ -n "$$CI" ] || command -v chromium >/dev/null; then $(MAKE) --no-print-directory test-browser; else \
 	  echo; echo 'NOT RUN: tests/browser. There is no Chromium here, so no page was looked at (Debian: apt-get install chromium).'; fi
@@ -36,6 +41,7 @@ test-fast: $(VENV)/dev.stamp ## the unit tests of all parts, on all cores: no pr
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q --units -n auto
 
 test-browser: $(VENV)/dev.stamp $(VENV)/browser.stamp ## the pages in Chromium: what they show, ask for and say, and what axe finds; needs Debian's chromium
+	@$(BYTECODE) sidecars demo
 	$(BIN)/python -m pytest tests/browser
 
 e2e: $(VENV)/dev.stamp ## build the images and run the examples in them (needs an engine)
@@ -140,6 +146,7 @@ soak: compiled ## REQUESTS through the ambassador (10 million), as the images ha
 
 compiled: $(VENV)/dev.stamp ## the code as the images have it, with the ambassador's data path compiled, in build/compiled
 	$(BIN)/python compile.py build/compiled
+	@$(BYTECODE) build/compiled
 
 test-compiled: compiled ## the tests of the compiled packages, against the compiled form
 	FORM=compiled $(BIN)/python -m pytest -o pythonpath='build/compiled .' $(PARALLEL) tests/ambassador
