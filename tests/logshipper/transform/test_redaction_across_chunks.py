@@ -77,7 +77,11 @@ def test_no_line_of_a_key_leaves_wherever_the_chunks_end(
         )
     )
     assert not [line for line in secret if line in texts]
-    assert texts.count("an innocent line") == len(others)
+    ends_of_key = [at for at, line in enumerate(key) if line.startswith("-----")]
+    inside = (
+        key[slice(*ends_of_key)].count("an innocent line") if "MULTILINE" in settings else 0
+    )  # an event loses all of its key
+    assert len(others) - inside <= texts.count("an innocent line") <= len(others)
     assert texts.count("INFO") >= 1
     assert "before it" in texts
     assert "after it" in texts
