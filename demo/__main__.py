@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from demo.events import Journal
+from demo.events import Journal, Part
 from demo.ledger import Ledger
 from demo.page.history import History
 from demo.page.server import PageServer
@@ -25,6 +25,7 @@ from demo.view import Plain, Terminal
 from sidecars.chassis import streams
 
 OPTIONS = ("--plain", "--stay")
+OUTSIDE: tuple[Part, ...] = ("storage", "replica 1", "replica 2", "replica 3")  # of the Pod: they end with the demo
 
 
 async def perform(folder: Path, journal: Journal) -> Ledger:
@@ -32,6 +33,8 @@ async def perform(folder: Path, journal: Journal) -> Ledger:
     async with httpx.AsyncClient(timeout=60, trust_env=False) as client, Stage(folder) as stage:
         try:
             await Story(stage, journal, ledger, client).perform()
+            for part in OUTSIDE:
+                journal.became(part, "ended")
         except* Broken as broken:
             for error in broken.exceptions:
                 ledger.expect("the Pod", "the story goes on to its end", "it does", str(error))

@@ -20,7 +20,11 @@ class Entry:
     @property
     def figures(self) -> str:
         """Return what was seen, in words, and what was expected if that is something else."""
-        return f"{self.seen}" if self.holds else f"{self.seen} (expected {self.expected})"
+        return _words(self.seen) if self.holds else f"{_words(self.seen)} (expected {_words(self.expected)})"
+
+
+def _words(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
 
 
 @dataclass

@@ -105,14 +105,15 @@ class Story:
         before = target.stat()
         code = await self._copy(source)
         untouched = (before.st_mtime_ns, before.st_ino) == (target.stat().st_mtime_ns, target.stat().st_ino)
-        self.ledger.expect("warcopier", "a second run exits with 0 and touches nothing", (0, True), (code, untouched))
+        self.ledger.expect("warcopier", "exit code of a second run", 0, code)
+        self.ledger.expect("warcopier", "the second run touched nothing", True, untouched)
         self.journal.say("warcopier", "ran again, as after a Pod restart: nothing to do")
         broken = self.stage.folder / "broken.war"
         broken.write_bytes(source.read_bytes()[:-100])
         code = await self._copy(broken)
         names = sorted(path.name for path in target.parent.iterdir() if not path.name.startswith("."))
-        self.ledger.expect("warcopier", "a cut-off WAR: exit code 65", 65, code)
-        self.ledger.expect("warcopier", "and nothing else in webapps", ["shop.war"], names)
+        self.ledger.expect("warcopier", "exit code for a cut-off WAR", 65, code)
+        self.ledger.expect("warcopier", "all files in webapps", "shop.war", ", ".join(names))
         self.journal.became("warcopier", "refused", f"a cut-off WAR: {code}")
         self.journal.say("warcopier", f"refused a cut-off WAR: {self.stage.actors[-1].last_words}")
         self.journal.present("warcopier", f"done: shop.war, sha256 {digest[:12]}…")
@@ -261,7 +262,9 @@ class Story:
         async def healthy() -> bool:
             return (await self.outside.health())[0] == httpx.codes.OK
 
-        self.ledger.expect("adapter", "/health after it went on", True, await until(healthy, "healthy again"))
+        self.ledger.expect(
+            "adapter", "/health is 200 again after it went on", True, await until(healthy, "healthy again")
+        )
         self.journal.say("adapter", "the app goes on: 200 again")
 
     async def a_setting_is_misspelt(self) -> None:
@@ -269,7 +272,7 @@ class Story:
         wrong = await self.stage.sidecar("ambassador", AMBASSADOR_UPSTREEM="http://orders:80")
         code = await wrong.ended()
         self.journal.became("newcomer", "refused", f"AMBASSADOR_UPSTREEM: exit code {code}")
-        self.ledger.expect("ambassador", "a misspelt setting: exit code 78", 78, code)
+        self.ledger.expect("ambassador", "exit code for a misspelt setting", 78, code)
         self.journal.say("ambassador", " ".join(wrong.last_words.split()))
 
     async def the_pod_ends(self) -> None:
@@ -301,7 +304,7 @@ class Story:
         self.ledger.expect("logshipper", "and each is the line that was written", True, set(written) == set(received))
         repeats = received.total() - len(received)
         repeated_ids = ids.total() - len(ids)
-        self.ledger.expect("logshipper", "lines sent again after kill -9", True, repeats > 0)
+        self.ledger.expect("logshipper", "lines were sent again after kill -9", True, repeats > 0)
         self.ledger.expect("logshipper", "of these, lines that carry an id already seen", repeats, repeated_ids)
         if self.traffic.last_failure:
             self.journal.say("ambassador", f"the last failure: {self.traffic.last_failure}")
@@ -317,9 +320,9 @@ class Story:
     def glance(self) -> None:
         """Tell the views the figures of this moment."""
         shares = " · ".join(f"replica {n}: {count}" for n, count in sorted(self.traffic.by_replica.items()))
-        self.journal.present("ambassador", f"{self.traffic.confirmed} orders, {self.traffic.failed} failed   {shares}")
+        self.journal.present("ambassador", f"{self.traffic.confirmed} orders, {self.traffic.failed} failed · {shares}")
         delivered = len(self.receiver.received)
-        self.journal.present("logshipper", f"{delivered} lines delivered")
+        self.journal.present("logshipper", f"{delivered:,} lines delivered")
         orders = self.traffic.confirmed + self.traffic.failed
         totals: dict[Way, int] = {
             "visits": orders,

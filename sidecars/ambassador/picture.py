@@ -21,7 +21,7 @@ _CONDITION: Final = (
     Column("State", "condition", "state"),
     Column("Why", "reason"),
     Column("For", "condition_seconds", "seconds"),
-    Column("Until", "ends_in_seconds", "seconds"),
+    Column("Ends in", "ends_in_seconds", "seconds"),
 )
 
 PICTURE: Final = Picture(
@@ -37,7 +37,7 @@ PICTURE: Final = Picture(
             Column("p99", "latency", "p99-spark"),
             Column("Responses", "responses", "list"),
             Column("Retries", "retries", "rate"),
-            Column("Retry budget", "retry_budget_left", "bar", of="retry_budget_limit"),
+            Column("Retries left", "retry_budget_left", "bar", of="retry_budget_limit"),
         ),
         empty="",
     ),
@@ -134,8 +134,8 @@ PICTURE: Final = Picture(
             Column("Held", "held", "bar", of="most", unit="bytes"),
             Column("Limit", "most", "bytes"),
             Column("Unfinished heads", "unfinished", "bytes"),
-            Column("Short", "short"),
-            Column("Times short", "shortages", "count"),
+            Column("Is short", "short"),
+            Column("Times it was short", "shortages", "count"),
         ),
     ),
     Table(

@@ -17,7 +17,7 @@ PICTURE = Picture(
             Column("Delivered", "delivered_bytes", "rate-spark", unit="bytes"),
             Column("Dropped", "dropped_total_bytes", "bytes"),
             Column("Reasons", "dropped_bytes", "list"),
-            Column("Last success", "last_success_seconds", "seconds"),
+            Column("Since last success", "last_success_seconds", "seconds"),
             Column("Last failure", "last_failure.reason"),
         ),
     ),

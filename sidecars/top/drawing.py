@@ -101,7 +101,8 @@ def _troubles(status: Mapping[str, Any]) -> Iterator[Text]:
         if isinstance(one, dict):
             said = {name: values.text(one.get(name)) for name in ("level", "code", "count", "message")}
             ago = values.duration(_number(one.get("age_seconds")) or 0.0)
-            sentence = f"{said['level']} {said['code']}, {said['count']} times, {ago} ago: {said['message']}"
+            times = "1 time" if said["count"] == "1" else f"{said['count']} times"
+            sentence = f"{said['level']} {said['code']}, {times}, {ago} ago: {said['message']}"
             yield _graded("bad" if one.get("level") == "error" else "warn", sentence)
 
 
@@ -128,10 +129,12 @@ def _words(part: Words, status: Mapping[str, Any]) -> Iterator[Text]:
 
 
 def _table(part: Table, one: Watched, *, live: bool, width: int) -> Iterator[RenderableType]:
-    yield _heading(part.title)
     found = list(islice(values.rows(one.status, part.rows), _MOST_ROWS + 1))
-    if not found:
+    if found or part.empty:
+        yield _heading(part.title)
+    if not found and part.empty:
         yield Text(values.text(part.empty), "dim")
+    if not found:
         return
     cells = [_cells(part, one, row, live=live) for row in found[:_MOST_ROWS]]
     columns = [list(column) for column in zip(*cells, strict=True)]
@@ -144,7 +147,7 @@ def _table(part: Table, one: Watched, *, live: bool, width: int) -> Iterator[Ren
     ]
     titles = [values.text(column.title) for column in part.columns]
     widths = [max(len(title), *(row[at].cell_len for row in texts)) + _GAP for at, title in enumerate(titles)]
-    yield from (_grid(part, titles, texts, widths) if sum(widths) <= width else _cards(titles, texts))
+    yield from (_grid(part, titles, texts, widths) if sum(widths) <= width else _cards(titles, texts, width - _GAP))
     if len(found) > _MOST_ROWS:
         yield Text(f"Only the first {_MOST_ROWS} rows are shown; the JSON has all.", "dim")
 
@@ -162,8 +165,8 @@ def _grid(
         yield line
 
 
-def _cards(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> Iterator[RenderableType]:
-    """Yield rows that are too wide as paragraphs: the first cell, and below it each title with its value."""
+def _cards(titles: Sequence[str], rows: Sequence[Sequence[Text]], width: int) -> Iterator[RenderableType]:
+    """Yield rows that are too wide as paragraphs: the first cell, and below it each title beside its value."""
     for first, *others in rows:
         yield Text.assemble((first.plain, "bold"))
         narrow = [Text(" ".join(cell.plain.split()), cell.style) for cell in others]
@@ -172,7 +175,19 @@ def _cards(titles: Sequence[str], rows: Sequence[Sequence[Text]]) -> Iterator[Re
             for title, cell in zip(titles[1:], narrow, strict=True)
             if cell.plain not in ("", values.NOTHING)
         ]
-        yield Padding(Text("   ").join(pairs), (0, 0, 0, 2))
+        yield from (Padding(line, (0, 0, 0, _GAP)) for line in _filled(pairs, width))
+
+
+def _filled(pairs: Sequence[Text], width: int) -> Iterator[Text]:
+    """Yield lines of whole pairs; only a pair that is wider than a line is wrapped."""
+    line = Text()
+    for pair in pairs:
+        if line and line.cell_len + 3 + pair.cell_len > width:
+            yield line
+            line = Text()
+        line = Text.assemble(line, "   ", pair) if line else pair
+    if line:
+        yield line
 
 
 def _cells(part: Table, one: Watched, row: values.Row, *, live: bool) -> list[_Cell]:

@@ -62,7 +62,7 @@ def _part(value: Mapping[str, Any]) -> Part:
         return Words(**_texts(value, "title", "path"))
     return Table(
         columns=tuple(_column(one) for one in value["columns"][:_MOST]),
-        **_texts(value, "title", "rows", "empty", "key"),
+        **{"empty": "", **_texts(value, "title", "rows", "empty", "key")},  # "" is left out of the page, too
     )
 
 

@@ -13,7 +13,7 @@ from sidecars.chassis.page import values
 from sidecars.chassis.page.picture import Table
 from tests.ambassador.exchanges import Pair
 
-MAY_BE_EMPTY = {"Until", "Why", "Share"}  # not every state ends by time or has a reason
+MAY_BE_EMPTY = {"Ends in", "Why", "Share"}  # not every state ends by time or has a reason
 ROWS = {"http": {"Upstreams of TCP", "Endpoints of TCP"}, "tcp": {"Upstreams", "Endpoints"}}  # those without a row
 
 

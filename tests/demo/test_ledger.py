@@ -21,3 +21,11 @@ def test_one_wrong_entry_is_enough_for_a_ledger_not_to_hold() -> None:
     ledger.expect("warcopier", "exit code", 0, 0)
     ledger.expect("logshipper", "lines", 1000, 999)
     assert not ledger.holds
+
+
+def test_the_figures_of_an_entry_are_words_for_readers() -> None:
+    ledger = Ledger()
+    ledger.expect("adapter", "the 503 did not wait", True, True)
+    ledger.expect("adapter", "the 503 did not wait", True, False)
+    ledger.expect("adapter", "exit code", 0, 1)
+    assert [entry.figures for entry in ledger.entries] == ["yes", "no (expected yes)", "1 (expected 0)"]

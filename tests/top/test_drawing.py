@@ -70,6 +70,7 @@ def test_trouble_words_and_siblings_are_shown() -> None:
 
     assert "▲ warning delivery-failed, 3 times, 5 s ago: it failed\n" in text
     assert "\nLedger\nread 7 = delivered 7\n" in text
+    assert "delivery-failed, 1 time, 5 s ago" in shown(watched({"trouble": [{**trouble[0], "count": 1}]}))
     assert "✗ adapter :9914  not ready for 7 s: x\n" in text
 
 
@@ -93,6 +94,22 @@ def test_rows_that_are_wider_than_the_terminal_become_paragraphs() -> None:
     assert "app.log  2 KiB  ✓ ready" in shown(one).replace("   ", "  ")
     lines = [line.rstrip() for line in shown(one, width=18).splitlines()]
     assert lines[-3:] == ["app.log", "  Read 2 KiB", "  State ✓ ready"]
+
+
+def test_no_title_in_a_paragraph_is_parted_from_its_value() -> None:
+    columns = tuple(Column(f"Title {number}", "value") for number in range(12))
+    one = watched({"files": {"app.log": {"value": "word"}}}, Picture(Table("Files", "files.*", columns)))
+
+    lines = [line.strip() for line in shown(one, width=40).splitlines()]
+
+    assert lines[-6] == "Title 1 word   Title 2 word"
+    assert all(line.startswith("Title ") and line.endswith(" word") for line in lines[-6:])
+
+
+def test_a_table_without_rows_and_without_a_sentence_is_left_out() -> None:
+    assert "Workers" not in shown(
+        watched({}, Picture(Table("Workers", "workers.*", (Column("It", "key:0"),), empty="")))
+    )
 
 
 def test_a_table_without_rows_has_its_sentence_instead() -> None:

@@ -47,7 +47,7 @@ def as_text(level: str, logger: str, msg: str, fields: dict[str, object], *, col
 
 def _value(name: str, value: object) -> str:
     """Return the text of a field. Only a traceback has lines: a peer's line feed could begin a line of its own."""
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)  # as in JSON
     return f"\n{_INDENT}{_indented(text)}" if name == "traceback" else printable(text)
 
 

@@ -31,6 +31,10 @@ def test_time_level_logger_message_and_fields_begin_in_the_same_columns_in_each_
     assert {text.index("lines=7") for text in lines} == {lines[0].index("lines=7")}
 
 
+def test_yes_and_no_are_written_as_in_json() -> None:
+    assert line(openat2=True, dumpable=False).endswith("openat2=true  dumpable=false")
+
+
 def test_a_line_without_fields_has_no_blanks_at_its_end() -> None:
     assert line().endswith("hello")
 
