@@ -217,12 +217,15 @@ class Upstream:
 
     def _log_ejection(self, endpoint: Endpoint) -> None:
         if endpoint.ejection.state is EJECTED:
+            status = endpoint.failure_status
+            reason = f"it responded with {status}" if status else endpoint.failure_text
             log.warning(
                 "an endpoint is ejected",
                 code="endpoint-ejected",
                 upstream=self.name,
                 address=endpoint.label,
                 failures=endpoint.ejection.consecutive_failures,
+                reason=reason,
                 seconds=round(endpoint.ejection.ends_at - endpoint.ejection.entered_at, 1),
             )
         elif endpoint.ejection.state is READY:

@@ -36,7 +36,9 @@ def test_every_endpoint_has_its_latencies_pool_and_health(start: Start) -> None:
         assert metric("ambassador_upstream_panic") == 0
         page = ambassador.endpoints()
         assert [each["state"] for each in page] == ["ready", "ejected"]
-        assert ambassador.program.logged("an endpoint is ejected")
+        ejected = ambassador.program.logged("an endpoint is ejected")
+        assert ejected is not None
+        assert ejected["reason"] == "it responded with 503"
 
 
 def test_the_metrics_are_well_formed_and_an_address_that_stands_twice_is_one_endpoint(start: Start) -> None:
