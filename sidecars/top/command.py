@@ -1,4 +1,4 @@
-"""The command `sidecars-top`: live on a terminal; elsewhere, or with `--once`, one moment as plain text.
+"""The command `sidecars-top`: live on a terminal; elsewhere, with `--once` or TERM=dumb, one moment as plain text.
 
 Exit codes: 0 ended by the user, or printed; 64 wrong arguments; 69 no sidecar answers, or packages are not installed.
 """
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _EXTRA = "top"
 _WIDTH = 200  # columns of plain text, unless COLUMNS says otherwise
+_WITHOUT_CURSOR = ("dumb", "unknown")  # values of TERM
+_MOST_COLUMNS, _HEIGHT = 10_000, 25
 _ABOUT = (
     "Shows what the page of each sidecar shows, live in a terminal: q ends it. Without --url it asks the default admin \
 ports of this host, such as those that `kubectl port-forward POD 9911 9912 9913 9914` forwards."
@@ -63,12 +65,17 @@ def run(arguments: Sequence[str]) -> int:
 
 
 async def _run(urls: Sequence[str] | None, *, once: bool) -> int:
-    from rich.console import Console  # noqa: PLC0415 - --help needs no package
+    from httpx import InvalidURL  # noqa: PLC0415 - --help needs no package
+    from rich.console import Console  # noqa: PLC0415 - so, too
 
     from sidecars.top import screen  # noqa: PLC0415 - so, too
     from sidecars.top.watched import Watched  # noqa: PLC0415 - so, too
 
-    watched = [Watched(url) for url in urls or ()]
+    try:
+        watched = [Watched(url) for url in urls or ()]
+    except InvalidURL as error:
+        sys.stderr.write(f"sidecars-top: argument --url: {error}\n")
+        return EX_USAGE
     if not watched:
         watched = [Watched(f"http://127.0.0.1:{port}/", name) for name, port in PORTS.items()]
         await screen.look_once(watched)
@@ -79,9 +86,8 @@ async def _run(urls: Sequence[str] | None, *, once: bool) -> int:
                 " such as `kubectl port-forward POD 9912`",
                 code="no-sidecar-answers",
             )
-    if once or not sys.stdout.isatty():
-        width = os.environ.get("COLUMNS", "")
-        console = Console(width=int(width) if width.isdigit() else _WIDTH, no_color=True, force_terminal=False)
+    if once or not sys.stdout.isatty() or os.environ.get("TERM") in _WITHOUT_CURSOR:
+        console = Console(width=_width(), height=_HEIGHT, no_color=True, force_terminal=False)
         return await _print(watched, console)
     await screen.show(watched, Console())
     return 0
@@ -99,14 +105,27 @@ async def _print(watched: Sequence[Watched], console: Console) -> int:
     return Unavailable.exit_code if any(one.failure for one in screen.shown_of(watched)) else 0
 
 
+def _width() -> int:
+    """Return the columns of plain text: COLUMNS, within reason."""
+    text = os.environ.get("COLUMNS", "")
+    return min(max(int(text), 1), _MOST_COLUMNS) if text.isascii() and text.isdigit() else _WIDTH
+
+
 def _url(text: str) -> str:
-    """Return the URL. Raises ValueError, which the parser reports."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    """Return the URL. Raises ArgumentTypeError, which the parser reports."""
+    if not _is_address(text):
         raise argparse.ArgumentTypeError(
             "expected http://host:port or https://host:port, perhaps with the path of a proxy"
         )
     return text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isprintable()
+    except ValueError:  # an open bracket, or a port beyond 65535
+        return False
 
 
 if __name__ == "__main__":

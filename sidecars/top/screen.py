@@ -74,28 +74,32 @@ class Screen:
 
 
 async def show(watched: Sequence[Watched], console: Console) -> None:
-    """Show the sidecars until a key ends it, or SIGINT or SIGTERM."""
+    """Show the sidecars until a key ends it, or SIGINT or SIGTERM, or the terminal is gone. Raises IOFailed."""
     screen = Screen(watched)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, screen.ended.set)
     loop.add_signal_handler(signal.SIGWINCH, screen.changed.set)
-    with Live(screen, console=console, screen=True, auto_refresh=False, transient=True) as live, _keys(screen):
-        async with new_client() as client, asyncio.TaskGroup() as tasks:
-            looks = [tasks.create_task(one.keep_looking(client, screen.changed.set)) for one in watched]
-            await _draw(screen, live)
-            for look in looks:
-                look.cancel()
+    try:
+        with Live(screen, console=console, screen=True, auto_refresh=False, transient=True) as live, _keys(screen):
+            async with new_client() as client, asyncio.TaskGroup() as tasks:
+                looks = [tasks.create_task(one.keep_looking(client, screen.changed.set)) for one in watched]
+                await _draw(screen, live)
+                for look in looks:
+                    look.cancel()
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None  # such as a terminal that cannot be written
 
 
 async def _draw(screen: Screen, live: Live) -> None:
     ended = asyncio.ensure_future(screen.ended.wait())
-    while not ended.done():
+    while not ended.done() and live.console.is_terminal:  # it may be gone without a signal, as with nohup
         changed = asyncio.ensure_future(screen.changed.wait())
         await asyncio.wait({ended, changed}, timeout=2, return_when=asyncio.FIRST_COMPLETED)
         changed.cancel()
         screen.changed.clear()
         live.refresh()
+    ended.cancel()
 
 
 @contextlib.contextmanager
@@ -110,7 +114,10 @@ def _keys(screen: Screen) -> Iterator[None]:
     tty.setcbreak(number)
 
     def read() -> None:
-        keys = os.read(number, _KEYS)
+        try:
+            keys = os.read(number, _KEYS)
+        except OSError:
+            keys = b""
         if keys:
             screen.press(keys)
         else:
@@ -121,7 +128,8 @@ def _keys(screen: Screen) -> Iterator[None]:
         yield
     finally:
         loop.remove_reader(number)
-        termios.tcsetattr(number, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
 def shown_of(watched: Sequence[Watched]) -> list[Watched]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -100,5 +101,9 @@ def _short(text: str) -> str:
 
 
 def new_client() -> httpx.AsyncClient:
-    """Return a client that follows no redirect and reads no proxy from the environment."""
-    return httpx.AsyncClient(timeout=_DEADLINE, trust_env=False, follow_redirects=False)
+    """Return a client that follows no redirect, reads no proxy from the environment and keeps no cookie.
+
+    A cookie is for a host and all its ports: a hostile one could fill the requests to the others until they refuse it.
+    """
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return httpx.AsyncClient(timeout=_DEADLINE, trust_env=False, follow_redirects=False, cookies=no_cookies)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from sidecars.top.watched import Watched
+from sidecars.top.watched import Watched, new_client
 
 
 @pytest.mark.parametrize(
@@ -18,3 +20,27 @@ from sidecars.top.watched import Watched
 )
 def test_a_sidecar_is_asked_below_its_address_also_behind_a_proxy(url: str, asked: str) -> None:
     assert str(Watched(url).base.join("status?compact")) == asked
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[", "//:99999999", "http://\x80", "http://xn--/", "file:///etc/passwd", "\t"]
+)
+async def test_a_hostile_one_sets_no_cookie_for_the_others_and_redirects_nobody(location: str) -> None:
+    heads: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        cookies = "".join(f"Set-Cookie: c{number}={'x' * 3000}; Path=/\r\n" for number in range(8))
+        head = f"HTTP/1.1 302 x\r\nLocation: {location}\r\n{cookies}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode("latin-1"))
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, new_client() as client:
+        one = Watched(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        for _ in range(2):
+            await one.look(client)
+
+    assert one.failure
+    assert len(heads) == 2
+    assert all(len(head) < 1000 for head in heads)

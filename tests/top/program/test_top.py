@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import os
+import pty
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ from sidecars import chassis
 from sidecars.chassis.runtime import lifecycle
 from sidecars.top import command
 from tests.conftest import Start
-from tests.support import ROOT, Program, free_port, get
+from tests.support import PATIENCE, ROOT, Program, free_port, get
 from tests.terminals import Terminal, terminal
 
 COMMAND = "sidecars.top.command"
@@ -107,7 +109,12 @@ def test_a_new_size_is_drawn_at_once(running: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--url", "127.0.0.1:9912"], ["--url", "file:///etc/passwd"], ["--url"], ["--twice"], ["x"]]
+    "arguments",
+    [
+        *(["--url", url] for url in ("127.0.0.1:9912", "file:///etc/passwd", "http://127.0.0.1:65536", "http://[::1")),
+        *(["--url", url] for url in ("http://127.0.0.1/\x1b[2J", "http://\u0301x/")),
+        *(["--url"], ["--twice"], ["x"]),
+    ],
 )
 def test_a_wrong_argument_is_64_and_a_sentence(arguments: list[str]) -> None:
     done = top(*arguments)
@@ -115,6 +122,39 @@ def test_a_wrong_argument_is_64_and_a_sentence(arguments: list[str]) -> None:
     assert done.returncode == 64
     assert done.stderr.startswith("sidecars-top: ")
     assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "99999999999", "²", "-5", "x"])
+def test_whatever_columns_says_it_prints(columns: str, monkeypatch: pytest.MonkeyPatch, running: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+
+    assert command.run(["--once", "--url", running]) == 0
+
+
+def test_a_terminal_without_a_cursor_gets_one_moment(running: str) -> None:
+    with terminal([COMMAND, "--url", running], {"LANG": "C.UTF-8", "TERM": "dumb"}) as shown:
+        assert shown.wait() == 0
+
+        assert "✓ ready for " in shown.text()
+        assert "\x1b" not in shown.text()
+
+
+def test_a_terminal_that_is_gone_ends_it_without_a_traceback(running: str) -> None:
+    """As with nohup: no signal says that the terminal is gone."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", COMMAND, "--url", running],
+        env={"PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "TERM": "xterm"},
+        stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        os.read(ours, 1)
+        os.close(ours)
+        _, errors = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode in (0, 74)
+    assert b"Traceback" not in errors
 
 
 def test_nobody_who_answers_is_69_and_says_why() -> None:
