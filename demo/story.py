@@ -298,7 +298,9 @@ class Story:
         files = sorted((self.stage.folder / "logs").iterdir())
         written = [line for path in files for line in path.read_text().splitlines()]
         received, ids = self.receiver.received, self.receiver.ids
-        self.ledger.expect("ambassador", f"failed of {self.traffic.confirmed} orders", 0, self.traffic.failed)
+        self.ledger.expect(
+            "ambassador", f"failed orders, beside {self.traffic.confirmed:,} confirmed", 0, self.traffic.failed
+        )
         self.ledger.expect("logshipper", "generations of the log file", 3, len(files))
         self.ledger.expect("logshipper", "lines written = lines delivered", len(written), len(received))
         self.ledger.expect("logshipper", "and each is the line that was written", True, set(written) == set(received))
