@@ -23,7 +23,7 @@ from sidecars.chassis.config.setting_types import (
 )
 from sidecars.chassis.config.urls import redact_credentials, url
 from sidecars.chassis.http import response_parser
-from sidecars.chassis.http.accept_header import media_ranges
+from sidecars.chassis.http.accept_header import media_ranges, prefers
 from sidecars.chassis.http.response_parser import RequestFailed, ResponseParser, ResponseProgress
 from sidecars.chassis.http.retry_after import retry_after
 from sidecars.chassis.isolation.beneath import Root
@@ -75,9 +75,12 @@ def http_response(data: bytes) -> None:
 
 @target("chassis.http.accept_header", longest=300)
 def accept_header(data: bytes) -> None:
-    """Each media range has a weight from 0 to 1."""
-    for each in media_ranges(data.decode("latin-1")):
+    """Each media range has a weight from 0 to 1, and of two media types one at most is preferred."""
+    accept = data.decode("latin-1")
+    for each in media_ranges(accept):
         assert 0 <= each.weight <= 1
+    html, json = "text/html", "application/json"
+    assert not (prefers(accept, html, json) and prefers(accept, json, html))
 
 
 @target("chassis.http.retry_after", longest=100)

@@ -143,8 +143,13 @@ def state_snapshot_and_journal(data: bytes) -> None:
     with contextlib.suppress(ValueError):
         for entry in checkpoint.journal_entries(BytesIO(lines)):
             checkpoint.apply(state, entry)
+    for sink in state.sinks.values():
+        assert not any(one.partial and one.open for batch in sink.sending for one in batch)
     written = checkpoint.dump(state, 1)
-    assert checkpoint.dump(checkpoint.load(written), 1) == written
+    read = checkpoint.load(written)
+    assert checkpoint.dump(read, 1) == written
+    for name, file in state.files.items():
+        assert file.is_recognisable == read.files[name].is_recognisable
 
 
 @target("logshipper.sinks.protocols.forward_handshake", reach=85, longest=512)
