@@ -92,6 +92,7 @@ class _Scrapes:
         self._health = health
         self._metrics = metrics
         self._registry = None if callable(metrics) else self._completed(metrics)
+        self._scrapes: SharedWork[str, Response] = SharedWork()  # by their form
 
     async def answer(self, request: Request) -> Response:
         """Return the metrics in the form that the client prefers.
@@ -102,13 +103,16 @@ class _Scrapes:
         if self._registry is None and _METRICS not in sys.modules:
             with suppress(RuntimeError, OSError, ImportError):
                 await BlockingThread("metrics").call(import_module, _METRICS)
-        with descriptors.reserved():  # the metrics of the process come from files in /proc
-            from sidecars.chassis import metrics  # noqa: PLC0415 - a start does not wait for it
+        from sidecars.chassis import metrics  # noqa: PLC0415 - a start does not wait for it
 
+        encode, form = metrics.encoder(request.headers.get("accept", ""))
+        return await self._scrapes.result(form, lambda _: self._scrape(encode, form))
+
+    async def _scrape(self, encode: Callable[[CollectorRegistry], bytes], form: str) -> Response:
+        with descriptors.reserved():  # the metrics of the process come from files in /proc
             if self._registry is None:
                 self._registry = self._completed(self._metrics() if callable(self._metrics) else self._metrics)
-            body, content_type = metrics.exposition(self._registry, request.headers.get("accept", ""))
-        return Response(body=body, headers={"Content-Type": content_type})
+            return Response(body=encode(self._registry), headers={"Content-Type": form})
 
     def _completed(self, registry: CollectorRegistry) -> CollectorRegistry:
         from sidecars.chassis import metrics  # noqa: PLC0415 - a start does not wait for it

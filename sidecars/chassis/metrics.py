@@ -6,7 +6,9 @@ not wait for it, and a Pod that nobody scrapes never has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import re
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,6 +20,11 @@ from sidecars.chassis.accept import budget
 from sidecars.chassis.isolation import confine
 from sidecars.chassis.runtime import descriptors, logs, scrubber
 from sidecars.chassis.runtime.health import Health
+
+_KNOWN = re.compile(
+    r"(application/openmetrics-text; version=1\.0\.0|text/plain; version=(0\.0\.4|1\.0\.0)); charset=utf-8"
+    r"(; escaping=(underscores|allow-utf-8|dots|values))?"
+)
 
 
 def registry() -> CollectorRegistry:
@@ -37,13 +44,16 @@ def complete(metrics: CollectorRegistry, name: str, health: Health) -> Collector
     return metrics
 
 
-def exposition(metrics: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """Return the page of a scrape and its type: Prometheus text, or OpenMetrics if the header `Accept` prefers that."""
-    try:
+def encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """Return the function that makes the page of a scrape, and its type, of which there are few whatever is sent.
+
+    It is Prometheus text, or OpenMetrics if the header `Accept` prefers that.
+    """
+    with contextlib.suppress(TypeError, ValueError):  # the library converts a version to numbers without a check
         encode, content_type = choose_encoder(accept)
-    except (TypeError, ValueError):  # the library converts a version to numbers without a check
-        encode, content_type = choose_encoder("")
-    return encode(metrics), content_type
+        if _KNOWN.fullmatch(content_type):  # it may have any version that the client has sent
+            return encode, content_type
+    return choose_encoder("")
 
 
 class _ReadinessCollector(Collector):
