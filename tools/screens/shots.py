@@ -30,8 +30,7 @@ _BOTTOM = """most => {
     return Math.ceil(Math.max(...parts.map(part => part.bottom + 16).filter(bottom => bottom <= most), most - 200));
 }"""
 _PATIENCE = 120.0  # seconds
-_DEMO_ACT = "On purpose: a replica is killed"
-_DEMO_GOES_ON = 1.2  # seconds into that act
+_DEMO_MOMENT = "replica-2:killed"  # a part and its state: the page stops there, however long that took
 
 
 def take_all() -> None:
@@ -52,10 +51,8 @@ def take_all() -> None:
                 page.context.close()
         with _demo(Path(folder)) as url:
             for scheme in SCHEMES:
-                page = _open(browser, url, scheme)
-                page.get_by_role("button", name="Play again").click(timeout=_PATIENCE * 1000)  # once the story is over
-                page.locator("#act").filter(has_text=_DEMO_ACT).wait_for(timeout=_PATIENCE * 1000)
-                time.sleep(_DEMO_GOES_ON)
+                page = _open(browser, f"{url}#freeze={_DEMO_MOMENT}", scheme)
+                page.locator("html[data-frozen]").wait_for(timeout=_PATIENCE * 1000)
                 _shoot(page, path("demo", scheme))
                 page.context.close()
 
@@ -97,7 +94,7 @@ def _compressed(picture: Image.Image) -> bytes:
 
 @contextmanager
 def _demo(folder: Path) -> Iterator[str]:
-    """Run the demo while the context is open. Yield the URL of its page."""
+    """Run the demo to its end, and keep its page while the context is open. Yield the URL of the page."""
     said = folder / "demo"
     with said.open("wb") as stdout:
         process = subprocess.Popen(
@@ -108,11 +105,11 @@ def _demo(folder: Path) -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + _PATIENCE
-        while (found := re.search(r"http://127\.0\.0\.1:\d+/", said.read_text())) is None:
+        while (found := re.search(r"stays at (http://127\.0\.0\.1:\d+/)", said.read_text())) is None:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("the demo said no address of its page")
+                raise RuntimeError("the demo did not come to its end")
             time.sleep(0.1)
-        yield found[0]
+        yield found[1]
     finally:
         process.send_signal(signal.SIGINT)  # it ends its processes then
         process.wait()
