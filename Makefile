@@ -82,7 +82,7 @@ check-images: ## the checks that need docker's compose and buildx, but no engine
 	@set -e; for file in examples/*/compose.yaml; do echo "docker compose -f $$file config"; docker compose -f $$file config --quiet; done
 	docker buildx bake --print >/dev/null
 
-docs: $(VENV)/dev.stamp ## render the settings tables of the READMEs and the table of dependencies, and copy the version and the names of images; the manifests and what monitoring shows
+docs: $(VENV)/dev.stamp ## write what is generated: settings tables, dependencies, version and names of images, the page, manifests, dashboards
 	$(BIN)/python -m sidecars.chassis.settings_tables --write
 	$(BIN)/python -m tools.dependencies --write
 	$(BIN)/python -m tools.names --write
