@@ -69,11 +69,13 @@ class Watched:
 
     async def _ask(self, client: httpx.AsyncClient) -> None:
         try:
+            status = self.status
             if self._has_picture:
-                self.status = page_data.status(page_data.document(await self._get(client, "status?compact", _JSON)))
-            else:
+                status = page_data.status(page_data.document(await self._get(client, "status?compact", _JSON)))
+            if not self._has_picture or _who(status) != _who(self.status):  # another one may have taken its place
                 data = page_data.read(await self._get(client, "", _HTML))
-                self.picture, self.status, self._has_picture = data.picture, data.status, True
+                self.picture, status, self._has_picture = data.picture, data.status, True
+            self.status = status
             if self._looks % _SIBLINGS_EVERY == 0:
                 found = page_data.document(await self._get(client, "siblings", _JSON)).get("siblings")
                 self.siblings = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
@@ -94,6 +96,10 @@ class Watched:
         if response.status_code != 200:  # noqa: PLR2004 - as logs and docs call it
             raise NoAnswer(f"HTTP {response.status_code}: {_short(body.decode(errors='replace').strip())}")
         return body.decode(errors="replace")
+
+
+def _who(status: Mapping[str, Any]) -> tuple[Any, Any]:
+    return status.get("name"), status.get("version")
 
 
 def _short(text: str) -> str:

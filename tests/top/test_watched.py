@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import httpx
 import pytest
 
 from sidecars.top.watched import Watched, new_client
@@ -44,3 +46,26 @@ async def test_a_hostile_one_sets_no_cookie_for_the_others_and_redirects_nobody(
     assert one.failure
     assert len(heads) == 2
     assert all(len(head) < 1000 for head in heads)
+
+
+async def test_the_picture_is_that_of_the_version_that_answers() -> None:
+    said = {"version": ""}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        status = {"name": "adapter", "version": said["version"], "state": "ready"}
+        if request.url.path != "/":
+            return httpx.Response(200, json={"siblings": []} if request.url.path == "/siblings" else status)
+        data = {
+            "picture": [{"title": f"Rules of {said['version']}", "path": "rules"}],
+            "status": status,
+            "siblings": True,
+        }
+        return httpx.Response(200, text=f"<script type=application/json id=data>{json.dumps(data)}</script>")
+
+    one, titles = Watched("http://127.0.0.1:9914"), []
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        for said["version"] in ("1", "1", "2", "2"):
+            await one.look(client)
+            titles.append(one.picture.parts[0].title)
+
+    assert titles == ["Rules of 1", "Rules of 1", "Rules of 2", "Rules of 2"]
