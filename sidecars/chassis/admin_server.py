@@ -12,7 +12,7 @@ GET /siblings  JSON: the health of the other sidecars of the Pod (`siblings`)
 `/` and `/status` answer clients on loopback only, unless `ADMIN_STATUS` is `any`: others get 403. Other Pods need
 health and metrics, and no more. (The app beside us is on loopback, too, so they show nothing that the app may not
 know.) Their `Host` has to be an address or `localhost`: a stranger's page in somebody's browser could otherwise read
-them through a port-forward, by DNS rebinding (`http.host_header`).
+them through a port-forward, by DNS rebinding (`http.host_header`). No browser asks a unix socket.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ class _Scrapes:
         if self._registry is None and _METRICS not in sys.modules:
             with suppress(RuntimeError, OSError, ImportError):
                 await BlockingThread("metrics").call(import_module, _METRICS)
-        from sidecars.chassis import metrics  # noqa: PLC0415 - a start does not wait for it
+        with descriptors.reserved():
+            from sidecars.chassis import metrics  # noqa: PLC0415 - a start does not wait for it
 
         encode, form = metrics.encoder(request.headers.get("accept", ""))
         return await self._scrapes.result(form, lambda _: self._scrape(encode, form))
@@ -210,7 +211,7 @@ class _Endpoints:
         name = variable(type(self._settings), "admin_status")
         if not request.is_local:
             sentence = f"{request.path} answers loopback alone: use kubectl port-forward, or set {name}=any\n"
-        elif not host_header.is_address(request.headers.get("host", "")):
+        elif not self._settings.admin_listen.path and not host_header.is_address(request.headers.get("host", "")):
             sentence = (
                 f"{request.path} answers under an address or localhost alone, so that no stranger's page reads it by"
                 f" DNS rebinding: use http://127.0.0.1, or set {name}=any\n"

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -182,3 +183,14 @@ async def test_a_state_that_is_not_ready_has_its_reasons() -> None:
     assert status["state"] == "not alive"
     assert status["reasons"] == [*status["not_alive"], "listener: not listening"]
     assert status["since_seconds"] >= 1
+
+
+async def test_a_unix_socket_answers_under_any_name_since_no_browser_asks_it(tmp_path: Path) -> None:
+    settings = Settings(admin_listen=Address(path=str(tmp_path / "admin")))
+    transport = httpx.AsyncHTTPTransport(uds=str(tmp_path / "admin"))
+    async with (
+        admin_server.serve(settings, Health(), admin_server.registry(), dict, picture=picture),
+        httpx.AsyncClient(base_url="http://any", transport=transport, timeout=PATIENCE) as client,
+    ):
+        for path in ("/", "/status", "/siblings"):
+            assert (await client.get(path)).status_code == 200
