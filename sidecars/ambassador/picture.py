@@ -68,7 +68,6 @@ PICTURE: Final = Picture(
             Column("p99", "latency", "p99-spark"),
             Column("Failed", "failed", "rate"),
             Column("Open", "connections", "count"),
-            Column("Idle", "idle", "count"),
         ),
         empty="",
     ),
