@@ -217,6 +217,6 @@ def main(other: str, rounds: str = str(ROUNDS), *chosen: str) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
+    if not (len(sys.argv) > 1 and Path(sys.argv[1], "sidecars").is_dir()):
         sys.exit("usage: python -m benchmarks.before_and_after OTHER_TREE [ROUNDS [WORD …]]")
     sys.exit(main(*sys.argv[1:]))
