@@ -127,9 +127,9 @@ def test_a_wrong_argument_is_64_and_a_sentence(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("columns", ["0", "1", "99999999999", "²", "-5", "x"])
 def test_whatever_columns_says_it_prints(columns: str, monkeypatch: pytest.MonkeyPatch, running: str) -> None:
-    monkeypatch.setenv("COLUMNS", columns)
-
-    assert command.run(["--once", "--url", running]) == 0
+    with monkeypatch.context() as patched:  # pytest reads it, too, when it reports
+        patched.setenv("COLUMNS", columns)
+        assert command.run(["--once", "--url", running]) == 0
 
 
 def test_a_terminal_without_a_cursor_gets_one_moment(running: str) -> None:
