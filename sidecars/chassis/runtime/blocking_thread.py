@@ -25,10 +25,14 @@ class BlockingThread:
         self._thread: threading.Thread | None = None
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Return the function's result, or raise its error. A call that is cancelled still runs to its end."""
+        """Return the function's result, or raise its error. A call that is cancelled still runs to its end.
+
+        Raises RuntimeError if the process can have no further thread; the next call tries again.
+        """
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            thread.start()
+            self._thread = thread
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._calls.put((lambda: function(*arguments), future))
         return await future
