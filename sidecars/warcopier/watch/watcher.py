@@ -91,8 +91,10 @@ def _picture() -> Picture:
 
 
 def _require_threads() -> None:
+    trial = threading.Thread(target=int)
     try:
-        threading.Thread(target=int).start()
+        trial.start()
+        trial.join()  # the next thread may be one too many while it ends
     except RuntimeError:  # "can't start new thread" has no class of its own
         raise IOFailed(
             "WARCOPIER_WATCH=true: it works in a second thread, and there may be no more threads: raise the limit of"
